@@ -1,42 +1,41 @@
-"""The page of a backtest, in a browser: it waits for the job, then shows curves, trades on candles, and every input."""
+"""Backtests in a browser: started and watched on the dashboard, then opened: curves, trades on candles, every input."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chromium import DESKTOP, PHONE
+from tests.browser.chromium import DARK, DESKTOP, PHONE
 from tests.browser.conftest import Opened
 from tests.browser.test_pages import assert_sound
-from tests.system.installation import Installation
 
 pytestmark = pytest.mark.system
 
-# Of the sample's days.
-TODAY = datetime.now(UTC).date()
-BODY = {
-    "strategy": "crossover",
-    "symbols": ["DEMOA", "DEMOB"],
-    "start": str(TODAY - timedelta(days=7)),
-    "end": str(TODAY),
-    "parameters": {"interval": "30min", "fast": 4, "slow": 12, "part": 0.05},
-}
+# The form's period is the last seven days, which are the sample's.
+ENTERED = {"Symbols": "DEMOA, DEMOB", "Interval": "30min", "Fast": "4", "Slow": "12", "Part": "0.05"}
 TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE)])
-def test_a_backtest_is_started_watched_and_opened(
-    site: Installation, opened: Opened, name: str, options: dict[str, Any]
-):
-    headers = {"X-API-Key": site.key}
-    base = f"http://127.0.0.1:{site.port}/api/v1"
-    job = httpx.post(f"{base}/backtests", json=BODY, headers=headers).raise_for_status().json()
+@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+def test_a_backtest_is_started_watched_and_opened(opened: Opened, name: str, options: dict[str, Any]):
     with opened(login=True, **options) as watched:
         page = watched.page
-        watched.goto(f"/api/v1/backtests/{job['id']}")
+        watched.goto("/#symbol=DEMOA")
+        form = page.locator("#strategy-form")
+        expect(form.get_by_label("Symbols")).to_have_value("DEMOA")
+        for label, value in ENTERED.items():
+            form.get_by_label(label).fill(value)
+        form.get_by_role("button", name="Start a backtest").click()
+        expect(page.locator("#strategy-notice")).to_contain_text(
+            "The backtest of crossover has ended: succeeded."
+        )
+        newest = page.get_by_role("region", name="Newest backtests").locator("tbody tr").first
+        expect(newest).to_contain_text("DEMOA, DEMOB")
+        expect(newest).to_contain_text("succeeded")
+        watched.shoot(f"strategies_{name}")
+        assert_sound(watched)
+        page.get_by_role("link", name="Open its page").click()
         expect(page.locator("#equity canvas").first).to_be_visible()
         expect(page.locator("#drawdown canvas").first).to_be_visible()
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
@@ -47,4 +46,44 @@ def test_a_backtest_is_started_watched_and_opened(
         for heading in ("inputs", "config", "parameters"):
             expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_attached()
         expect(page.get_by_role("cell", name="A position that is open")).to_be_attached()
+        assert_sound(watched)
+
+
+def test_wrong_parameters_are_refused_in_words(opened: Opened):
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto("/#symbol=DEMOA")
+        form = page.locator("#strategy-form")
+        form.get_by_label("Strategy to run").select_option("breakout")
+        expect(form.get_by_label("Entry")).to_have_value("20")
+        form.get_by_label("Part").fill("7")
+        form.get_by_role("button", name="Start a backtest").click()
+        expect(page.locator("#strategy-refusal")).to_contain_text("part above 0 and at most 1")
+        assert watched.axe() == []
+        assert [fault for fault in watched.faults if "422" not in fault] == []
+
+
+def test_one_that_runs_is_watched_and_can_be_cancelled(opened: Opened):
+    row = {
+        "id": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
+        "state": "running",
+        "progress_pct": 40,
+        "figures": None,
+        "strategy": "crossover",
+        "symbols": ["DEMOA"],
+        "start": "2025-01-06",
+        "end": "2025-01-11",
+        "created_at": "2025-01-12T09:00:00Z",
+    }
+    with opened(login=True) as watched:
+        page = watched.page
+        page.route("**/api/v1/backtests?*", lambda route: route.fulfill(json={"backtests": [row]}))
+        watched.goto("/#symbol=DEMOA")
+        expect(page.get_by_role("region", name="Newest backtests")).to_contain_text("running, 40 %")
+        expect(page.get_by_role("button", name="Cancel the backtest")).to_be_visible()
+        row["state"] = "cancelled"
+        expect(page.locator("#strategy-notice")).to_contain_text(
+            "The backtest of crossover has ended: cancelled."
+        )
+        expect(page.get_by_role("button", name="Cancel the backtest")).to_be_hidden()
         assert_sound(watched)

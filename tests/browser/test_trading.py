@@ -109,7 +109,7 @@ def confirm(page: Page, name: str, **entered: str) -> None:
 
 
 def preview(page: Page, quantity: str, **prices: str) -> None:
-    page.get_by_label("Quantity").fill(quantity)
+    page.locator("#order-quantity").fill(quantity)
     for label, value in prices.items():
         page.get_by_label(label.replace("_", " ")).fill(value)
     page.get_by_role("button", name="Preview").click()
@@ -216,7 +216,7 @@ def test_everything_is_done_by_keyboard(opened: Opened, site: Installation, trad
     desk.start()
     with traded(opened, site, desk) as watched:
         page = watched.page
-        page.get_by_label("Quantity").focus()
+        page.locator("#order-quantity").focus()
         page.keyboard.type("10")
         page.keyboard.press("Enter")
         expect(page.locator("#preview-title")).to_be_focused()
@@ -290,12 +290,74 @@ def is_closed(desk: Desk) -> bool:
     return not desk.get("/portfolio")["positions"]
 
 
+def test_a_strategy_is_assigned_and_taken_away(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "DECIDED")
+    refused = {"status": "rejected", "average_price": None, "reason": "the check symbol_exposure failed"}
+    order = {"symbol": desk.symbol, "side": "buy", "quantity": 1, "strategy": "mine"}
+    path = f"/accounts/{desk.name}"
+    desk.start()
+    desk.post(f"{path}/orders", order | {"client_order_id": "first"})
+    signals = {"signals": [desk.get("/signals")["signals"][0] | refused]}
+    with traded(opened, site, desk, **PHONE) as watched:
+        page = watched.page
+        expect(section(page, "Newest signals")).to_contain_text("working")
+        expect(page.locator("#strategy-assigned")).to_have_text("No strategy decides for DECIDED.")
+        page.locator("#strategy-form").get_by_label("Fast").fill("7")
+        page.get_by_role("button", name="Assign to DECIDED").click()
+        expect(page.get_by_role("dialog")).to_contain_text("on DECIDED-COIN, with fast 7, slow 30")
+        watched.shoot("strategy_dialog")
+        confirm(page, "Assign the strategy")
+        expect(page.locator("#strategy-assigned")).to_contain_text("crossover decides for DECIDED since")
+        assert trader.get(f"/api/v1{path}").json()["strategy"]["parameters"]["fast"] == "7"
+        page.route("**/api/v1/signals?*", lambda route: route.fulfill(json=signals))
+        desk.post(f"{path}/orders", order | {"client_order_id": "second"})
+        expect(section(page, "Newest signals")).to_contain_text("refused: the check symbol_exposure failed")
+        watched.shoot("strategy_assigned")
+        assert_is_sound(watched)
+        page.get_by_role("button", name="Take the strategy away").click()
+        confirm(page, "Take the strategy away")
+        expect(page.locator("#strategy-assigned")).to_have_text("No strategy decides for DECIDED.")
+        assert trader.get(f"/api/v1{path}").json()["strategy"] is None
+
+
+def test_a_model_is_followed_and_rebalanced(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "MODEL", **WIDE)
+    desk.start()
+    weights = {"weights": [{"symbol": desk.symbol, "weight": 0.5}]}
+    path = f"/api/v1/models/half?account={desk.name}"
+    trader.put(path, json=weights).raise_for_status()
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        page.get_by_label("Followed by a rebalance").select_option("half")
+        expect(section(page, "Weights of half")).to_contain_text("50 %")
+        page.get_by_role("button", name="Rebalance …").click()
+        confirm(page, "Preview the rebalance", **{"Cash that purchases leave": "1"})
+        expect(section(page, "Planned trades")).to_contain_text(f"{desk.symbol}")
+        expect(section(page, "Planned trades")).to_contain_text("buy")
+        watched.shoot("rebalance_preview")
+        assert_is_sound(watched)
+        page.get_by_role("button", name="Execute the rebalance").click()
+        expect(section(page, "Working orders")).to_contain_text(f"{desk.symbol} (half)")
+        desk.print(100)
+        expect(section(page, "Positions")).to_contain_text(f"{desk.symbol} (half)")
+        expect(page.locator("#rebalance-said")).to_have_text("The rebalance has ended: complete.")
+        expect(section(page, "What was traded")).to_contain_text("50 %")
+        watched.shoot("rebalance_done")
+        assert_is_sound(watched)
+
+
 def test_a_login_sees_what_it_may_do(opened: Opened, site: Installation, trader: httpx.Client):
     desk = Desk(trader, "WATCHED")
     with traded(opened, site, desk, scopes=READING) as watched:
         page = watched.page
         expect(page.locator("#trading-allowed")).to_contain_text("it lacks the scope trading:write")
-        for name in ("Start trading", "Stop and close all", "Preview", "Override the risk level"):
+        for name in (
+            "Start trading",
+            "Stop and close all",
+            "Preview",
+            "Override the risk level",
+            "Assign to",
+        ):
             expect(page.get_by_role("button", name=name)).to_be_hidden()
         assert_is_sound(watched)
     with traded(opened, site, desk, scopes=("market:read",)) as watched:

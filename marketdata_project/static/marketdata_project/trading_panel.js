@@ -3,8 +3,10 @@
 import {byId, el, instant} from "./dom.js";
 import {EquityCurve} from "./equity_curve.js";
 import {complain, settled} from "./messages.js";
+import {ModelPanel} from "./model_panel.js";
 import {OrderTicket} from "./order_ticket.js";
 import {keep, state} from "./state.js";
+import {StrategyPanel} from "./strategy_panel.js";
 import {TradingControls} from "./trading_controls.js";
 import {figures, limitsOf, tables} from "./trading_tables.js";
 import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js";
@@ -19,8 +21,8 @@ const SIGNED = "This account takes signed requests only, which a page cannot mak
 const MOST_ROWS = 20;
 const MOST_ORDERS = 200;
 const MOST_ALERTS = 5;
-const ALL = ["status", "risk", "config", "portfolio", "performance", "orders", "executions", "trades", "signals"];
-const BY_EVENTS = ["status", "risk"];
+const ALL = ["status", "risk", "account", "config", "portfolio", "performance", "orders", "executions", "trades", "signals"];
+const BY_EVENTS = ["status", "risk", "account"];
 const BY_FILLS = ["executions", "trades"];
 
 export class TradingPanel {
@@ -46,7 +48,7 @@ export class TradingPanel {
   #portfolioAt = 0;
 
   constructor(api, feed) {
-    Object.assign(this, {api, feed, curve: new EquityCurve()});
+    Object.assign(this, {api, feed, curve: new EquityCurve(), models: new ModelPanel(api), strategies: new StrategyPanel(api)});
     this.controls = new TradingControls(api, {shown: () => this.#summary(), onDone: (said) => this.#done(said)});
     this.ticket = new OrderTicket(api, {onPlaced: ({id}) => this.#placed(id)});
     const may = () => this.#scopes.has("trading:write");
@@ -66,6 +68,7 @@ export class TradingPanel {
     clearInterval(this.#timer);
     this.#leave();
     this.#account = null;
+    this.strategies.stop();
     byId("trading").hidden = true;
     settled(TOPIC);
   }
@@ -73,6 +76,7 @@ export class TradingPanel {
   /** The chart shows another symbol. */
   symbol(symbol) {
     this.ticket.symbol(symbol);
+    this.strategies.symbol(symbol);
   }
 
   /** The address may name another account. */
@@ -119,6 +123,7 @@ export class TradingPanel {
       return complain(TOPIC, error, {isRead: false});
     }
     settled(TOPIC);
+    this.strategies.start();
     byId("trading").hidden = false;
     byId("trading-none").hidden = this.#accounts.length > 0;
     byId("trading-parts").hidden = !this.#accounts.length;
@@ -159,6 +164,8 @@ export class TradingPanel {
     this.#orders.clear();
     this.#ordersAt = this.#statusAt = this.#portfolioAt = 0;
     this.curve.clear();
+    this.strategies.account(null);
+    this.models.account(null);
     for (const each of Object.values(this.tables)) each.show([]);
     for (const id of ["trading-alerts", "trading-refusal", "trading-notice", "trading-figures", "trading-state"]) byId(id).replaceChildren();
   }
@@ -207,7 +214,9 @@ export class TradingPanel {
     const one = async (name) => {
       // Of several answers only that to the newest question is shown.
       const turn = (this.#asked[name] = (this.#asked[name] ?? 0) + 1);
-      const answer = await this.api.get(`/${name}`, {account: this.#account, ...parameters[name]}, {signal});
+      const path = name === "account" ? `/accounts/${encodeURIComponent(this.#account)}` : `/${name}`;
+      const query = name === "account" ? {} : {account: this.#account, ...parameters[name]};
+      const answer = await this.api.get(path, query, {signal});
       if (!signal.aborted && turn === this.#asked[name]) this.#took(name, answer);
     };
     try {
@@ -232,6 +241,7 @@ export class TradingPanel {
     } else if (name === "portfolio") this.#portfolio(data, Number(headers.get("X-Account-Event")));
     else if (name === "status") this.#statusAt = Number(headers.get("X-Account-Event"));
     else if (name === "config") this.curve.zones(data.config);
+    else if (name === "account") this.#drawAccount(data);
     this.#draw();
   }
 
@@ -252,7 +262,7 @@ export class TradingPanel {
       const said = changeOf(before, order);
       if (said) say("trading-notice", [said]);
       if (order.filled_quantity > (before?.filled_quantity ?? 0)) this.#soon(...BY_FILLS);
-      if (!before && order.strategy && !order.reduce_only) this.#soon("signals");
+      if (order.strategy && !order.reduce_only) this.#soon("signals");
       if (ENDED.has(order.status)) this.#orders.delete(order.id);
       else this.#orders.set(order.id, order);
     }
@@ -319,6 +329,12 @@ export class TradingPanel {
       byId("zone").dataset.zone = portfolio.dd_zone;
       say("zone-text", [zoneWords(portfolio.dd_zone, config.config)]);
     }
+  }
+
+  #drawAccount(account) {
+    const may = this.#scopes.has("trading:write") && !account.requires_signature;
+    this.strategies.account(account, may);
+    this.models.account(account, may);
   }
 
   #drawStatus(status) {

@@ -2,7 +2,7 @@
 
 import {byId, el, instant, number, timeOfDay} from "./dom.js";
 import {LiveTable} from "./live_table.js";
-import {gain, inR, money, percent, words} from "./trading_words.js";
+import {gain, inR, money, outcomeOf, percent, words} from "./trading_words.js";
 
 const LIMITS = {
   daily_loss: "loss of the day", total_loss: "loss in all", symbol_exposure: "exposure in a symbol", gross_exposure: "exposure in all",
@@ -46,9 +46,9 @@ export function tables({onClose, onCancel, may}) {
       amount("entry", "entry_price"), amount("exit", "exit_price"), ...result,
     ], {key: byRow, empty: "No trade was closed yet."}),
     signals: new LiveTable(byId("trading-signals"), "Newest signals", [
-      time("time", "at"), column("strategy", ({strategy}) => strategy), column("symbol", ({symbol}) => symbol),
-      column("direction", ({direction}) => direction), figure("entry", ({entry}) => (entry === null ? "market" : number(entry))),
-      amount("stop", "stop"), amount("target", "target"),
+      column("signal", named), column("what became of it", outcomeOf), column("direction", ({direction}) => direction),
+      amount("quantity", "quantity"), figure("entry", ({entry}) => (entry === null ? "market" : number(entry))), amount("stop", "stop"),
+      amount("target", "target"), time("time", "at"),
     ], {key: byRow, empty: "No strategy has given a signal yet."}),
     limits: new LiveTable(byId("trading-limits"), "Limits used", [
       column("limit", ({name}) => LIMITS[name] ?? words(name)),

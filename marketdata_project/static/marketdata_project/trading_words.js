@@ -22,6 +22,13 @@ export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);
 export const percent = (value) => (value === null || value === undefined ? "not known" : `${Number(value.toFixed(2))} %`);
 export const words = (text) => String(text ?? "").replaceAll("_", " ");
 
+/** What became of a signal, as the content of a cell. */
+export function outcomeOf({status, average_price: price, reason}) {
+  if (status === "rejected") return [`refused: ${reason}`, "loss"];
+  const at = price === null ? "" : ` at ${number(price)}`;
+  return [`${words(status)}${at}${reason ? `: ${words(reason)}` : ""}`, ""];
+}
+
 /** An order in a line: `buy 10 AAPL at 189.5 or better, for the day`. */
 export function orderWords(order) {
   const {side, quantity, symbol, type, limit_price: limit, stop_price: stop, time_in_force: lasts} = order;

@@ -1,0 +1,158 @@
+// The account's model: its target weights, and a rebalance to them: previewed, executed, watched.
+
+import {ask} from "./ask.js";
+import {byId, el, number, table} from "./dom.js";
+import {complain, settled} from "./messages.js";
+import {money, percent, refusalWords} from "./trading_words.js";
+
+const TOPIC = "Model";
+const WATCH_MS = 1000;
+const MOST_MODELS = 100;
+const UNANSWERED = "No answer came, so it is not known whether it was done. The list of jobs, and the working orders, will tell.";
+const amount = {type: "number", step: "any", min: 0, value: 0, required: true};
+const OPTIONS = [
+  {...amount, name: "drift_band", label: "Drift band, per cent points", max: 100, note: "A symbol whose weight is off by no more is left alone."},
+  {...amount, name: "minimum_trade", label: "Smallest trade, in money"},
+  {...amount, name: "cash_buffer", label: "Cash that purchases leave, per cent", max: 100},
+];
+const share = (weight) => (weight === null ? "not known" : percent(weight * 100));
+
+export class ModelPanel {
+  #account = null;
+  #may = false;
+  #isBusy = false;
+  #timer = null;
+
+  constructor(api) {
+    this.api = api;
+    byId("model-choice").addEventListener("change", ({target}) => this.#assign(target.value || null));
+    byId("rebalance-preview").addEventListener("click", () => this.#preview());
+  }
+
+  /** The document of the account that is shown, or null. may: whether the login may change it. */
+  async account(account, may = false) {
+    if (account?.id !== this.#account?.id) this.#leave();
+    const isOther = !this.#account || account?.model !== this.#account.model;
+    this.#account = account;
+    this.#may = may;
+    if (account && isOther) await this.#show();
+  }
+
+  #leave() {
+    clearTimeout(this.#timer);
+    for (const id of ["model-weights", "rebalance", "model-refusal", "rebalance-said"]) byId(id).replaceChildren();
+  }
+
+  // The account's models, and the weights of the one that it follows.
+  async #show() {
+    const {id, model} = this.#account;
+    try {
+      const {models} = (await this.api.get("/models", {account: id, limit: MOST_MODELS})).data;
+      if (this.#account?.id !== id) return;
+      const names = new Set([...models.map(({name}) => name), ...(model ? [model] : [])]);
+      byId("model-choice").replaceChildren(el("option", {value: ""}, "none"), ...[...names].map((name) => el("option", {value: name}, name)));
+      byId("model-choice").value = model ?? "";
+      byId("model-choice").disabled = !this.#may;
+      byId("model-none").hidden = names.size > 0;
+      byId("model-chosen").hidden = names.size === 0;
+      byId("rebalance-preview").hidden = !model || !this.#may;
+      const followed = models.find(({name}) => name === model);
+      byId("model-weights").replaceChildren(...(followed ? [weightsTable(followed)] : []));
+      settled(TOPIC);
+    } catch (error) {
+      complain(TOPIC, error, {isRead: false});
+    }
+  }
+
+  async #assign(model) {
+    const {id} = this.#account;
+    const account = await this.#do(() => this.api.send("PATCH", this.#path(), {body: {model}}));
+    if (this.#account?.id !== id) return;
+    byId("rebalance").replaceChildren();
+    if (account) this.#account = account;
+    await this.#show();
+  }
+
+  async #preview() {
+    const {id, model} = this.#account;
+    const text = "Sales come first, purchases as they fill. First it is shown, and nothing is placed.";
+    const asked = await ask({title: `Rebalance ${id} to ${model}`, text, fields: OPTIONS, yes: "Preview the rebalance"});
+    if (!asked) return;
+    const options = Object.fromEntries(Object.entries(asked).map(([name, value]) => [name, Number(value)]));
+    const plan = await this.#do(() => this.api.send("POST", this.#path("/rebalance"), {body: {...options, preview: true}}));
+    if (plan && this.#account?.id === id) this.#showPlan(plan, options);
+  }
+
+  #showPlan(plan, options) {
+    const trades = plan.symbols.filter(({side}) => side).length;
+    const title = el("h4", {id: "rebalance-title", tabindex: "-1"}, `Preview: ${trades} ${trades === 1 ? "order" : "orders"}, cash then ${money(plan.cash_after, plan.currency)}`);
+    const execute = el("button", {type: "button", class: "primary", onclick: () => this.#execute(options)}, "Execute the rebalance");
+    execute.disabled = !trades;
+    const discard = el("button", {type: "button", onclick: () => byId("rebalance").replaceChildren()}, "Discard the preview");
+    byId("rebalance").replaceChildren(title, planTable("Planned trades", plan), el("p", {class: "buttons"}, execute, discard));
+    title.focus();
+  }
+
+  async #execute(options) {
+    const {id} = this.#account;
+    const job = await this.#do(() => this.api.send("POST", this.#path("/rebalance"), {body: options}));
+    if (!job || this.#account?.id !== id) return;
+    byId("rebalance").replaceChildren();
+    await this.#watch(job.id);
+  }
+
+  async #watch(job) {
+    const {id} = this.#account;
+    try {
+      const {state, progress: {done, total}, result, error} = (await this.api.get(`/jobs/${job}`)).data;
+      if (this.#account?.id !== id) return;
+      settled(TOPIC);
+      if (["queued", "running"].includes(state)) {
+        this.#say(`The rebalance is ${state}${total === null ? "" : `: ${done} of ${total} orders are done`}.`);
+      } else {
+        this.#say(result ? `The rebalance has ended: ${result.ended}.` : `The rebalance has ${state}${error ? `: ${error.message}` : ""}.`);
+        if (result) byId("rebalance").replaceChildren(planTable("What was traded", result));
+        return;
+      }
+    } catch (error) {
+      complain(TOPIC, error, {isRead: false});
+    }
+    this.#timer = setTimeout(() => this.#watch(job), WATCH_MS);
+  }
+
+  #path(rest = "") {
+    return `/accounts/${encodeURIComponent(this.#account.id)}${rest}`;
+  }
+
+  // What is said again is not written again, so that it is not spoken again.
+  #say(text) {
+    if (byId("rebalance-said").textContent !== text) byId("rebalance-said").textContent = text;
+  }
+
+  async #do(call) {
+    if (this.#isBusy) return null;
+    this.#isBusy = true;
+    byId("model-refusal").replaceChildren();
+    try {
+      return await call();
+    } catch (error) {
+      byId("model-refusal").replaceChildren(...(error.code === "unreachable" ? [UNANSWERED] : refusalWords(error).filter(Boolean)));
+      return null;
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}
+
+function weightsTable({name, weights, cash}) {
+  return table(`Weights of ${name}`, ["symbol", "weight"], [...weights.map(({symbol, weight}) => [symbol, share(weight)]), ["cash", share(cash)]]);
+}
+
+// A plan, or with `filled` what came of it.
+function planTable(name, {symbols, currency}) {
+  const heads = ["symbol", "now", "target", "then", "order", "filled", "takes of the cash", "why not more"];
+  return table(name, heads, symbols.map(({symbol, before, target, after, side, quantity, filled, cost, message}) => [
+    symbol, share(before), share(target), share(after), side ? `${side} ${number(quantity)}` : "none", filled === undefined ? "–" : number(filled),
+    money(cost, currency), message ?? "",
+  ]));
+}
