@@ -68,7 +68,7 @@ function drawCurves({curve}) {
 }
 
 /** The places of trades in the bars: the last bar that begins before them. */
-function markersOf(trades, bars) {
+export function markersOf(trades, bars) {
   const times = bars.map(timeOf);
   const {up, down} = colours();
   const step = stepOf(bars);
