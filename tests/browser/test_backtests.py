@@ -12,7 +12,7 @@ from tests.browser.test_pages import assert_sound
 
 pytestmark = pytest.mark.system
 
-# The form's period is the last seven days, which are the sample's.
+# Without a period it is the whole sample.
 ENTERED = {"Symbols": "DEMOA, DEMOB", "Interval": "30min", "Fast": "4", "Slow": "12", "Part": "0.05"}
 # The arrows of the first trade, which the crossover bought, and of the same one if it had been sold short.
 ARROWS = """async () => {

@@ -12,11 +12,10 @@ const MOST_SYMBOLS = 3;
 // While a backtest runs it is looked at so often; if that fails, less often.
 const WATCH_MS = 1500;
 const AGAIN_MS = 10_000;
-const DAY_MS = 86_400_000;
-const DAYS = 7;
 const UNANSWERED = "No answer came, so it is not known whether it was done. The list below, or the account, will tell.";
 
 const isEnded = ({state}) => !["queued", "running"].includes(state);
+const minute = (at) => instant(at).slice(0, 16);
 const pageOf = ({id}) => `/api/v1/backtests/${id}`;
 
 export class StrategyPanel {
@@ -43,9 +42,6 @@ export class StrategyPanel {
     this.#form.elements.strategy.addEventListener("change", () => this.#drawParameters());
     const buttons = {"strategy-assign": () => this.#assign(), "strategy-end": () => this.#takeAway(), "backtest-cancel": () => this.#cancel()};
     for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
-    const [from, until] = ["start", "end"].map((name) => this.#form.elements[name]);
-    from.valueAsNumber = Date.now() - DAYS * DAY_MS;
-    until.valueAsNumber = Date.now();
   }
 
   /** Somebody has logged in who may read trading. */
@@ -118,7 +114,8 @@ export class StrategyPanel {
   async #start() {
     const {name, symbols, parameters} = this.#chosen();
     const {start, end} = this.#form.elements;
-    const body = {strategy: name, symbols, parameters, start: start.value, end: end.value};
+    const period = {...(start.value && {start: start.value}), ...(end.value && {end: end.value})};
+    const body = {strategy: name, symbols, parameters, ...period};
     const job = await this.#do(() => this.api.send("POST", "/backtests", {body}));
     if (job) this.#say(`The backtest of ${name} is queued.`);
     await this.#read();
@@ -214,8 +211,8 @@ function columns() {
     column("strategy", ({strategy}) => strategy), column("state", ({state, progress_pct: done}) => (state === "running" ? `running, ${done} %` : state)),
     figure("gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => percent(part)),
     figure("drawdown", ({max_dd: down}) => percent(down)), figure("trades", ({trades}) => number(trades)),
-    column("symbols", ({symbols}) => shortened(symbols)), column("period", ({start, end}) => `${start} – ${end}`),
-    column("started (UTC)", ({created_at: at}) => instant(at).slice(0, 19)),
+    column("symbols", ({symbols}) => shortened(symbols)), column("period", ({start, end}) => `${minute(start)} – ${minute(end)}`),
+    column("started (UTC)", ({created_at: at}) => minute(at)),
     {head: "page", make: (row) => el("a", {href: pageOf(row()), "aria-label": `Open the backtest of ${instant(row().created_at).slice(0, 19)}`}, "Open")},
   ];
 }
