@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 from django.conf import settings
@@ -32,6 +33,9 @@ from trading.engine.floor import AccountAct, AccountsDesk
 from trading.engine.marks import MarkBook
 from trading.engine.memory_desk import RecordedEvent
 from trading.models import Account
+
+# When a bar is shown, and the bar.
+ShownBar: TypeAlias = tuple[int, Bar]
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +87,7 @@ class LiveStrategy:
         # Bars that were due after this instant were shown.
         self._since_ns = self.shown_ns - looked_back_ns(self._parameters)
         self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
-        self._read: deque[tuple[int, Bar]] = deque()
+        self._read: deque[ShownBar] = deque()
         self.saved = b""
 
     def begin(self, memory: LiveMemory | None) -> None:
@@ -135,10 +139,7 @@ class LiveStrategy:
         return min(each for each in (bar_ns, own_ns, self._late.next_ns) if each is not None)
 
     def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
-        """Tell the strategy of fills and timers, else of revisions, else of a bar.
-
-        until_ns: bars up to there can be read at once.
-        """
+        """Tell it of fills and timers, else of revisions, else of a bar. until_ns: bars up to there can be read at once."""
         own_ns = self.host.next_ns()
         if own_ns is not None and own_ns <= now_ns:
             with self.telling(own_ns):
@@ -176,9 +177,7 @@ class LiveStrategy:
         if bars is not None:
             self._late.add(lateness_of(bars, ALL_TIME.end_ns - 1), after_ns=after_ns, until_ns=until_ns)
 
-    def _bars(
-        self, after_ns: int, until_ns: int, known_at_ns: int | None = None
-    ) -> Iterator[tuple[int, Bar]]:
+    def _bars(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> Iterator[ShownBar]:
         """Yield the bars that are shown after an instant, up to another."""
         bars = self._past(after_ns, until_ns, known_at_ns) or ()
         return (each for each in bars if after_ns < each[0] <= until_ns)

@@ -10,7 +10,9 @@ import pytest
 
 from store import open_store
 from store.csv import CsvStore
+from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
+from store.protocol import Append, Fill, Window
 from store.reading import Reader
 from store.timestamps import MINUTE_NS, SECOND_NS
 from strategies import backtest, catalogue
@@ -21,7 +23,7 @@ from tests.chance import SOAK
 from tests.store.builders import Clock, amendment, batch, cancel, correct, trade
 from tests.store.known_history import Oracle, Version
 from tests.store_settings import stores_at
-from tests.strategies.past import GENEROUS, START_NS, inputs_of
+from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
 from tests.trading import desks
 from tests.trading.desks import TradingDesk
 from tests.trading.replays import kills, run_on
@@ -213,6 +215,24 @@ def test_what_is_known_now_is_not_revised(tmp_path: Path) -> None:
     events_of(inputs_of(Watching.name, *SYMBOLS, minutes=MINUTES, knowledge="now"), open_store(tmp_path))
     assert Watching.bars
     assert not Watching.revised
+
+
+def test_a_stored_bar_that_is_replaced_is_revised(tmp_path: Path) -> None:
+    clock = Clock(START_NS)
+    store = declared(tmp_path, clock)
+
+    def send(at_ns: int, close: float, fill: Fill | None = None) -> None:
+        clock.now = at_ns
+        amounts = {"open": 1.0, "high": 2.0, "low": 1.0, "close": close, "volume": 5.0}
+        row = {"timestamp": START_NS, "resolution": "1m", **amounts}
+        store.append(Append(BARS, "A-USD", batch_of(BARS, [row]), "test", fill=fill))
+
+    window = Window(START_NS, START_NS + MINUTE_NS)
+    send(START_NS + MINUTE_NS + SECOND_NS, 2.0, Fill(window, "other", "bars of the gap", "7-abcdef"))
+    send(START_NS + 10 * MINUTE_NS, 1.5)
+    events_of(inputs_of(Watching.name, "A-USD", minutes=MINUTES), open_store(tmp_path))
+    (shown,) = Watching.bars
+    assert Watching.revised == [Revised(clock.now, shown, shown._replace(close=1.5))]
 
 
 def assigned() -> TradingDesk:
