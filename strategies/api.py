@@ -229,7 +229,7 @@ class BacktestsViewSet(SubmissionViewSet):
         responses={202: JobSerializer},
         examples=[
             OpenApiExample("All that is stored", value=_EXAMPLE, request_only=True),
-            OpenApiExample("A week", value=_WEEK, request_only=True),
+            OpenApiExample("Its honesty, too", value={**_EXAMPLE, "honesty": True}, request_only=True),
             OpenApiExample("The job", value=_JOB, response_only=True, status_codes=["202"]),
         ],
     )
@@ -245,8 +245,7 @@ class BacktestsViewSet(SubmissionViewSet):
         context = {"market": Market(market_store()), "now_ns": time.time_ns()}
         serializer = BacktestInput(data=request_document(request), context=context)
         serializer.is_valid(raise_exception=True)
-        parameters: Document = serializer.validated_data
-        return parameters
+        return cast("Document", serializer.validated_data)
 
 
 def _backtests_of(request: Request) -> QuerySet[Job]:
