@@ -181,7 +181,8 @@ def _number(value: float) -> float | None:
 class Tape:
     """The rows of a replay, from the first to the last.
 
-    instruments: by symbol. logs: those that count, as (dataset, symbol).
+    instruments: by symbol. logs: those that count, as (dataset, symbol). Rows that are known before `_matters_ns` and were
+    not returned change nothing.
     """
 
     replay: MarketReplay
@@ -190,7 +191,7 @@ class Tape:
     _parts: Iterator[ReplayPart] = field(init=False)
     _part: ReplayPart | None = None
     _place: int = 0
-    _taken_ns: int = 0
+    _matters_ns: int = 0
     _logs: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _before: dict[tuple[str, str], LogPart] = field(default_factory=dict)
     _newest: dict[str, tuple[int, tuple[Quote | None, RowPrice | None]]] = field(default_factory=dict)
@@ -205,12 +206,13 @@ class Tape:
         bands: of the symbols whose rows may matter. All rows before the returned one are passed over; without one, all
         that are known before the instant.
         """
+        self._matters_ns = before_ns
         while self._part is not None:
             end = int(self._part.known_ns.searchsorted(before_ns))
             found = self._first(bands, end)
             if found is not None:
                 place, log, index = found
-                self._place, self._taken_ns = place + 1, int(self._part.known_ns[place])
+                self._place, self._matters_ns = place + 1, int(self._part.known_ns[place])
                 return log.value(index)
             self._place = end
             if end < len(self._part):
@@ -224,23 +226,23 @@ class Tape:
             return None
         end = min(self._place + _ROWS_AHEAD, len(self._part))
         found = self._first(bands, end)
-        return int(self._part.known_ns[end - 1 if found is None else found[0]])
+        self._matters_ns = int(self._part.known_ns[end - 1 if found is None else found[0]])
+        return self._matters_ns
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
-        """Pass over what is known up to an instant, and return the newest quote and the last price of a symbol."""
-        self._pass(now_ns)
+        """Return the newest quote and the last price of a symbol at an instant. Rows that may matter are not passed."""
+        self._pass(min(now_ns + 1, self._matters_ns))
         found = self._newest.get(symbol)
         if found is None or found[0] != self._place:
             found = self._newest[symbol] = self._place, self._newest_of(symbol)
         return found[1]
 
-    def _pass(self, now_ns: int) -> None:
-        # Further rows of the instant of the last row may matter.
-        while self._part is not None and now_ns > self._taken_ns:
+    def _pass(self, before_ns: int) -> None:
+        while self._part is not None:
             known_ns = self._part.known_ns
-            if self._place < len(known_ns) and known_ns[self._place] > now_ns:
+            if self._place < len(known_ns) and known_ns[self._place] >= before_ns:
                 return
-            self._place = int(known_ns.searchsorted(now_ns, side="right"))
+            self._place = max(self._place, int(known_ns.searchsorted(before_ns)))
             if self._place < len(known_ns):
                 return
             self._turn()

@@ -1,17 +1,27 @@
 """A backtest passes over the rows that change nothing: its events are those of one that takes every row."""
 
 import random
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from store import open_store
+from store.csv import CsvStore
+from store.datasets import BARS
+from store.instruments import CRYPTO, Instrument
+from store.protocol import Append
 from store.reading import Reader
-from strategies import backtest
+from store.timestamps import DAY_NS, MINUTE_NS
+from strategies import backtest, catalogue
 from strategies.backtest import Backtest, BacktestInputs
+from strategies.strategy import Bar, Strategy
 from strategies.tape import EVERY_ROW
 from tests.chance import SOAK
-from tests.strategies.past import inputs_of, random_market
+from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
 from trading.core.events import Executed, encoded
+from trading.engine.memory_desk import RecordedEvent
 
 CASES = [
     ("crossover", ("A-USD",), {"fast": 3, "slow": 8}),
@@ -43,3 +53,35 @@ def test_rows_that_change_nothing_are_passed_over(
     monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
     assert events_of(inputs, reader) == quick
     assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
+
+
+class Late(Strategy):
+    """Buys a minute before midnight."""
+
+    name = "late"
+
+    def on_bar(self, bar: Bar) -> None:
+        if bar.end_ns % DAY_NS == DAY_NS - MINUTE_NS:
+            self.buy(bar.symbol, Decimal(1))
+
+
+def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "late", Late)
+    store = CsvStore(tmp_path)
+    store.set_instrument(
+        Instrument(symbol="C-USD", instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=0.0)
+    )
+    minutes = 3 * 24 * 60
+    store.append(Append(BARS, "C-USD", batch_of(BARS, stored_bars(random.Random(3), minutes)), "test"))
+    filled: list[int] = []
+
+    def keep(_: object, recorded: RecordedEvent) -> None:
+        if isinstance(recorded.event, Executed):
+            filled.append(recorded.event.print.ref.timestamp_ns)
+
+    inputs = msgspec.structs.replace(
+        inputs_of("late", "C-USD", minutes=minutes), config=msgspec.structs.replace(GENEROUS, latency_ms=0)
+    )
+    Backtest(inputs, open_store(tmp_path), keep).run()
+    # What is known at the end is not taken any more.
+    assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2)]
