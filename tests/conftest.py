@@ -22,6 +22,7 @@ from tests.chance import SOAK
 from tests.faults import table
 from tests.hostile import figures
 from tests.installation import caches_clear
+from tests.migrated_database import template_remove
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server, spare_server_end
 from tests.ratelimit.redis_server import RedisServer, patience_of
@@ -127,6 +128,9 @@ def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_sessionfinish() -> None:
     spare_server_end()
+    # Of the workers of one run none knows whether it is the last one to need the template: their parent is.
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        template_remove()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

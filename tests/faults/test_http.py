@@ -13,7 +13,7 @@ from tests.faults.table import SOAK, Tallies
 from tests.marketdata_project.front_server import Reply
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 
 SYMBOLS = ["DOUBT", "ROTTEN", "SOUND"]
 TRIES = 100 if SOAK else 10
@@ -22,7 +22,7 @@ TRIES = 100 if SOAK else 10
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installed(
-        tmp_path_factory.mktemp("faults"), DJANGO_SETTINGS_MODULE=failing_settings.__name__
+        tmp_path_factory.mktemp("faults"), **WEB_ONLY, DJANGO_SETTINGS_MODULE=failing_settings.__name__
     ) as installation:
         yield installation
         assert installation.is_ready()

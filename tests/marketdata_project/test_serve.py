@@ -8,6 +8,7 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -15,6 +16,7 @@ import pytest
 
 from tests.marketdata_project.front_server import connected, eventually, read_reply
 from tests.marketdata_project.serve_process import Served, serving, sockets_of, start
+from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
 from tests.system.clients import is_alive, process_at_the_other_end
 
@@ -23,6 +25,14 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("serve")]
 STOP_SECONDS = 10.0
 FIRST_ANSWER_SECONDS = 5.0
 FIRST, *_, LAST = [*sorted(os.sched_getaffinity(0))] * 2
+
+
+@contextmanager
+def migrated(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Served]:
+    """An installation that need not migrate its database."""
+    place_database(data_dir or folder / "data")
+    with serving(folder, data_dir=data_dir, **environment) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +155,7 @@ def test_a_data_folder_that_is_none_is_said_in_one_line(tmp_path):
     ids=["Ctrl-C", "SIGTERM"],
 )
 def test_a_stop_signal_ends_everything_with_exit_code_0(tmp_path, stop, group):
-    with serving(tmp_path) as served:
+    with migrated(tmp_path) as served:
         assert served.port
         began = time.monotonic()
         (os.killpg if group else os.kill)(served.process.pid, stop)
@@ -174,7 +184,7 @@ def is_refused(port: int) -> bool:
 
 
 def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_refused(tmp_path):
-    with serving(tmp_path) as served, connected(served.port) as connection:
+    with migrated(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"GET")
         os.kill(served.process.pid, signal.SIGTERM)
         assert eventually(lambda: is_refused(served.port))
@@ -187,7 +197,7 @@ def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_
 
 @pytest.mark.seconds
 def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
-    with serving(tmp_path) as served, connected(served.port) as connection:
+    with migrated(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"POST")
         stopped_worker = served.member("django worker")
         os.kill(stopped_worker, signal.SIGSTOP)
@@ -200,7 +210,7 @@ def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
 
 @pytest.mark.seconds
 def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
-    with serving(tmp_path) as served:
+    with migrated(tmp_path) as served:
         assert served.port
         os.kill(served.process.pid, signal.SIGKILL)
         assert served.ended()
@@ -219,7 +229,7 @@ def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
 def test_a_deep_data_folder_works_and_leaves_no_socket_folder(tmp_path):
     deep = tmp_path.joinpath(*["a folder with a rather long name"] * 5)
     assert len(os.fsencode(deep)) > 107
-    with serving(tmp_path, data_dir=deep) as served:
+    with migrated(tmp_path, data_dir=deep) as served:
         assert eventually(lambda: served.get("/readyz") == (200, {"status": "ready"}))
         folder = socket_folder(served.member("redis-server"))
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -237,7 +247,7 @@ def socket_folder(redis_pid: int) -> Path:
 def test_a_failing_sample_does_not_keep_the_server_from_starting(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "trades").write_text("in the way of the store")
-    with serving(tmp_path, LOAD_SAMPLE="1") as served:
+    with migrated(tmp_path, LOAD_SAMPLE="1") as served:
         assert served.port
         assert "Sample: not loaded" in served.output.read_text()
 

@@ -19,6 +19,7 @@ from ratelimit.keys.api_keys import generate
 from store.csv.store import CsvStore
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
+from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import clients_of_every_web
 
@@ -33,6 +34,8 @@ ENVIRONMENT = {
     # Modules are compiled once, and not in each process.
     "PYTHONDONTWRITEBYTECODE": "",
 }
+# Two processes less to start, for tests that neither trade nor run jobs.
+WEB_ONLY: dict[str, Any] = {"TRADING_ENGINE": "0", "JOB_THREADS": "0"}
 READY = (200, {"status": "ready"})
 
 
@@ -169,8 +172,10 @@ def key_row(
 def installed(folder: Path, *, data_dir: Path | None = None, **environment: str) -> Iterator[Installation]:
     """A new installation in an empty folder, with two web processes; ready.
 
-    It is ended at the end, restarted or not.
+    Its database is migrated already. It is ended at the end, restarted or not.
     """
+    if "DATABASE_URL" not in environment:
+        place_database(data_dir or folder / "data")
     with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port
         installation = Installation(served, served.says(r"API key \(shown once\): (md_\w+)")[1])

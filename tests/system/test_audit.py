@@ -15,7 +15,7 @@ import pytest
 from tests.marketdata_project.front_server import eventually
 from tests.system.batches import Batch
 from tests.system.clients import CUT, INGEST, OHLC, Client, Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("installation")
 
@@ -67,7 +67,7 @@ def test_calls_of_all_sorts_leave_one_record_each(installation):
 
 
 def test_a_flood_of_refusals_leaves_few_records_and_none_is_forgotten(tmp_path):
-    with installed(tmp_path, data_dir=None, WORKERS="1") as installation:
+    with installed(tmp_path, data_dir=None, **WEB_ONLY, WORKERS="1") as installation:
         with connected(installation.port, None) as client:
             for number in range(FLOOD):
                 path = ("/api/v1/keys", OHLC, "/v1/nothing")[number % 3]

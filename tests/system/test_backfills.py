@@ -21,7 +21,7 @@ from store.timestamps import MINUTE_NS, format_timestamp
 from tests.chance import chosen_seed
 from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, trade_times
-from tests.system.installation import Installation, installed
+from tests.system.installation import WEB_ONLY, Installation, installed
 
 DATES = 40
 SCHEDULE = schedule_of(DATES)
@@ -83,7 +83,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
     for name in ("whole", "lacking"):
         (tmp_path / name).mkdir()
     times = trade_times(np.random.default_rng(chosen_seed()), minutes_of(SCHEDULE), 30.0)
-    with installed(tmp_path / "whole", LOAD_SAMPLE="0") as whole:
+    with installed(tmp_path / "whole", **WEB_ONLY, LOAD_SAMPLE="0") as whole:
         store_trades(whole.store, times)
         source = {
             "BACKEND": "backfills.sources.installation.Installation",
@@ -91,6 +91,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
         }
         with installed(
             tmp_path / "lacking",
+            TRADING_ENGINE="0",
             LOAD_SAMPLE="0",
             BACKFILL_SOURCES=orjson.dumps({"other": source}).decode(),
             BACKFILL_KEY_OTHER=whole.key,

@@ -16,7 +16,7 @@ from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.system import own_clocks_settings as own_clocks
 from tests.system.clients import Client, clients_of_every_web
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.limits import PATH
 from tests.system.swarm import Seen, admitted_of, is_refused, rates_from, swarm
 
@@ -44,6 +44,7 @@ def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         pytest.skip("libfaketime is not installed")
     with installed(
         tmp_path_factory.mktemp("clocks"),
+        **WEB_ONLY,
         DJANGO_SETTINGS_MODULE=own_clocks.__name__,
         LD_PRELOAD=str(LIBRARY),
         FAKETIME_DONT_FAKE_MONOTONIC="1",

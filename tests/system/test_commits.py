@@ -11,7 +11,7 @@ import pytest
 from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import Client, connected
-from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, WORKERS, Installation, installed
 
 WAITING = 100
 SYMBOL = "WAITED"
@@ -21,7 +21,7 @@ HELD = {"Prefer": "wait=30"}
 
 @pytest.fixture
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("commits"), data_dir=None) as running:
+    with installed(tmp_path_factory.mktemp("commits"), data_dir=None, **WEB_ONLY) as running:
         yield running
 
 

@@ -15,7 +15,7 @@ from tests.marketdata_project.serve_process import Served
 from tests.patience import is_kept
 from tests.system.batches import stored_counts
 from tests.system.clients import Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, WORKERS, Installation, installed
 from tests.system.ledger import SYMBOLS, Ledger, Sender
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def last_use_of(installation: Installation, key: str) -> datetime:
 def test_a_stop_signal_under_load_cuts_no_request_that_was_accepted(tmp_path, seed):
     ledger = Ledger()
     sender = Sender(ledger, random.Random(seed), count(1), day=0)
-    with installed(tmp_path) as installation:
+    with installed(tmp_path, **WEB_ONLY) as installation:
         served, key = installation.served, installation.new_key(rate=UNLIMITED)
         other_key, began = installation.new_key(), datetime.now(UTC)
         with clients_of_every_web(served, key, each=3) as clients:

@@ -19,7 +19,7 @@ from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import is_kept
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, clients_of_every_web
-from tests.system.installation import UNLIMITED, WORKERS, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, WORKERS, Installation, installed
 
 RECOVERS_SECONDS = 5.0
 SYMBOLS = ["FULLA", "FULLB"]
@@ -179,7 +179,7 @@ def check_no_process_was_lost(installation: Installation, *, since: int = 0) -> 
 
 
 def test_a_full_file_system(small_disk, tmp_path, tallied):
-    with installed(tmp_path, data_dir=small_disk / "data") as installation:
+    with installed(tmp_path, data_dir=small_disk / "data", **WEB_ONLY) as installation:
         check_a_full_disk(installation, full_disk, tallied(FAULT))
         check_no_process_was_lost(installation)
 

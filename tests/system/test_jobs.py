@@ -44,6 +44,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     archive = {"path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
     source = {"BACKEND": "backfills.sources.folder.Folder", "OPTIONS": archive}
     return {
+        "TRADING_ENGINE": "0",
         "DJANGO_SETTINGS_MODULE": SETTINGS,
         "BACKFILL_SOURCES": orjson.dumps({"archive": source}).decode(),
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.kills import (
     check_nothing_is_lost_or_torn,
     killed_while_sending,
@@ -59,7 +59,7 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path, seed, tallied):
     rng, numbers, ledger = random.Random(seed), count(1), Ledger()
     first_answers: list[float] = []
     survived = 0
-    with installed(tmp_path) as installation:
+    with installed(tmp_path, **WEB_ONLY) as installation:
         key = installation.new_key(rate=UNLIMITED)
         with connected(installation.port, key) as client:
             for symbol in SYMBOLS:
@@ -67,7 +67,7 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path, seed, tallied):
         for cycle in range(CYCLES):
             sender = Sender(ledger, random.Random(rng.random()), numbers, day=cycle // 2)
             killed_while_sending(installation, key, sender, ledger, rng.uniform(0.05, 0.6))
-            began = restarted(installation)
+            began = restarted(installation, **WEB_ONLY)
             first_answers.append(seconds_to_first_answer(installation.port, key, began))
             check_nothing_is_lost_or_torn(installation, ledger)
             with connected(installation.port, key) as client:

@@ -23,7 +23,7 @@ from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.system.batches import Batch
 from tests.system.clients import CUT, Client, connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.kills import restarted
 from tests.system.live_clients import LiveCrowd
 from tests.system.live_logs import LogItems, store_of
@@ -194,7 +194,7 @@ def restart_from_copy(installation: Installation, copy: Path) -> None:
     log = installation.served.data_dir / "trades" / RESTORED
     shutil.rmtree(log)
     shutil.copytree(copy, log)
-    restarted(installation)
+    restarted(installation, **WEB_ONLY)
     assert installation.is_ready()
 
 
@@ -249,7 +249,7 @@ def cut_off(crowd: LiveCrowd, chance: random.Random, stopping: threading.Event) 
 @pytest.mark.xdist_group("live_cuts")
 def test_whoever_is_cut_off_or_killed_continues_where_it_was(tmp_path: Path, seed: int, told: Told) -> None:
     chance, stopping = random.Random(seed), threading.Event()
-    with installed(tmp_path) as installation:
+    with installed(tmp_path, **WEB_ONLY) as installation:
         key = installation.new_key(tier="internal", rate=UNLIMITED)
         begun(installation, key, CUT_SYMBOLS)
         with LiveCrowd(installation.port, key) as crowd, ThreadPoolExecutor(1) as pool:

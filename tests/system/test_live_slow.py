@@ -18,7 +18,7 @@ from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
 from tests.system.batches import Batch
 from tests.system.clients import connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.live_clients import Conversation, Feed, LiveCrowd, talking
 from tests.system.live_logs import LogItems
 from tests.system.streaming import Webs
@@ -213,7 +213,7 @@ def test_a_client_that_takes_nothing_is_cut_off_although_nothing_more_is_sent(
 def test_a_stop_is_told_to_every_client_and_waits_for_none_that_does_not_read(
     tmp_path: Path, told: Told
 ) -> None:
-    with installed(tmp_path) as installation:
+    with installed(tmp_path, **WEB_ONLY) as installation:
         key = installation.new_key(tier="internal", rate=UNLIMITED)
         load = Load(installation, key)
         load.send_all(1)

@@ -16,7 +16,7 @@ from tests.marketdata_project.front_server import eventually
 from tests.system import short_waits
 from tests.system.batches import Batch
 from tests.system.clients import connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.live_clients import Conversation, talking
 from tests.system.live_raw import RawSocket
 from tests.system.redis_faults import frozen_redis
@@ -36,7 +36,7 @@ DECLARED, SILENT = "trades:DECLARED", "trades:SILENT"
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("waits")
-    environment = {**SETTINGS, "MAX_CONNECTIONS_PER_ADDRESS": str(SLOTS)}
+    environment = {**WEB_ONLY, **SETTINGS, "MAX_CONNECTIONS_PER_ADDRESS": str(SLOTS)}
     with installed(folder, data_dir=None, **environment) as installation:
         yield installation
 

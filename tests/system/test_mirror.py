@@ -27,7 +27,7 @@ from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.patience import PROGRAM_SECONDS
 from tests.store.builders import amendment, batch, cancel, trade
 from tests.store.csv.copying.origins import files_of
-from tests.system.installation import Installation, installed
+from tests.system.installation import WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.system
 
@@ -44,7 +44,7 @@ READS = [
 @pytest.fixture
 def origin(tmp_path: Path) -> Iterator[Installation]:
     (tmp_path / "whole").mkdir()
-    with installed(tmp_path / "whole", LOAD_SAMPLE="0") as installation:
+    with installed(tmp_path / "whole", **WEB_ONLY, LOAD_SAMPLE="0") as installation:
         yield installation
 
 
@@ -212,7 +212,9 @@ def test_kills_a_restore_and_the_same_tags(origin: Installation, tmp_path: Path,
 
     # A server over the mirror gives the origin's tags, and takes no rows.
     (tmp_path / "served").mkdir()
-    with installed(tmp_path / "served", data_dir=folder, LOAD_SAMPLE="0", SAMPLE_FEED="0") as served:
+    with installed(
+        tmp_path / "served", data_dir=folder, **WEB_ONLY, LOAD_SAMPLE="0", SAMPLE_FEED="0"
+    ) as served:
         for path in READS:
             status_here, etag = ask(served, path)
             assert status_here == 200

@@ -17,7 +17,7 @@ from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of,
 from tests.system.batches import Batch
 from tests.system.certificates import Authority, Issued
 from tests.system.clients import INGEST, OHLC
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.nginx import Nginx, answer_of, nginx_before, nginx_program
 
 pytestmark = pytest.mark.xdist_group("nginx")
@@ -51,6 +51,7 @@ def certificates(authority) -> dict[str, Issued]:
 def installation(tmp_path_factory, certificates) -> Iterator[Installation]:
     nginx_program()
     environment = {
+        **WEB_ONLY,
         "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.production",
         "SECRET_KEY": secrets.token_urlsafe(64),
         "SIGNING_SECRET": SIGNING_SECRET,

@@ -12,6 +12,7 @@ import pytest
 from tests.docs.test_pages import README
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import serving
+from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
 
 SECTION = re.compile(r"^## Trade on paper\n(.*?)^## ", re.MULTILINE | re.DOTALL)
@@ -49,6 +50,7 @@ def is_as_printed(found: Any, printed: Any, name: str = "") -> bool:
 @pytest.mark.xdist_group("serve")
 def test_the_readmes_calls_of_trading_answer_as_printed(tmp_path: Path):
     assert len(calls()) == 7
+    place_database(tmp_path / "data")
     with serving(tmp_path, LOAD_SAMPLE="1") as served:
         key = served.says(r"API key \(shown once\): (md_\S+)")[1]
         port, preview = served.port, ""

@@ -19,7 +19,7 @@ from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, clients_of_every_web
-from tests.system.installation import ENVIRONMENT, UNLIMITED, Installation, installed
+from tests.system.installation import ENVIRONMENT, UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.nginx import answer_of
 
 pytestmark = pytest.mark.xdist_group("signed")
@@ -31,7 +31,9 @@ THREADS = 20
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("signed"), data_dir=None, SIGNING_SECRET=SIGNING_SECRET) as found:
+    with installed(
+        tmp_path_factory.mktemp("signed"), data_dir=None, **WEB_ONLY, SIGNING_SECRET=SIGNING_SECRET
+    ) as found:
         yield found
 
 
@@ -209,7 +211,7 @@ def test_after_a_restart_a_signature_is_still_used(installation, key):
     before, port = installation.served, installation.port
     installation.kill_everything(list(before.members()))
     assert before.ended()
-    environment = {**ENVIRONMENT, "SIGNING_SECRET": SIGNING_SECRET, "PORT": str(port)}
+    environment = {**ENVIRONMENT, **WEB_ONLY, "SIGNING_SECRET": SIGNING_SECRET, "PORT": str(port)}
     # The window is longer than a slow machine's start: it is the nonce that refuses.
     environment["SIGNATURE_WINDOW_SECONDS"] = "600"
     served = start(before.data_dir, before.output, **environment)

@@ -18,7 +18,7 @@ from tests.marketdata_project.front_server import Reply, eventually
 from tests.system import stuck_settings
 from tests.system.batches import Batch, random_batch, stored_counts
 from tests.system.clients import CUT, Client, Crowd, clients_of_every_web, connected
-from tests.system.installation import UNLIMITED, Installation, installed
+from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.ledger import SYMBOLS
 from tests.system.stuck_views import PATH, PIPE
 
@@ -86,7 +86,7 @@ def assert_is_replaced(installation: Installation, process: int, *, before: int 
 
 def test_a_stopped_process_is_replaced_and_no_acknowledged_batch_is_lost(tmp_path, seed):
     writers = Writers(random.Random(seed))
-    with installed(tmp_path, WATCHDOG_SECONDS=WATCHDOG_SECONDS) as installation:
+    with installed(tmp_path, **WEB_ONLY, WATCHDOG_SECONDS=WATCHDOG_SECONDS) as installation:
         key = installation.new_key(rate=UNLIMITED)
         with clients_of_every_web(installation.served, key, each=CLIENTS_EACH) as clients:
             victim = clients[0].process
@@ -115,6 +115,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     os.mkfifo(folder / "data" / PIPE)
     with installed(
         folder,
+        **WEB_ONLY,
         DJANGO_SETTINGS_MODULE=stuck_settings.__name__,
         WORKERS="1",
         WATCHDOG_SECONDS=WATCHDOG_SECONDS,

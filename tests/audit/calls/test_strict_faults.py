@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
 
 pytestmark = pytest.mark.system
@@ -31,20 +32,9 @@ def run(data_dir, *command):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("strict")
-    folder.chmod(0o700)
-    done = run(folder, "manage.py", "migrate", "-v0")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.fixture
-def data_dir(migrated, tmp_path):
-    with closing(sqlite3.connect(migrated / "marketdata.sqlite3")) as source:
-        with closing(sqlite3.connect(tmp_path / "marketdata.sqlite3")) as copy:
-            source.backup(copy)
+def data_dir(tmp_path):
+    place_database(tmp_path)
     tmp_path.chmod(0o700)
     return tmp_path
 

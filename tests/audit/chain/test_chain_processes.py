@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
 
 pytestmark = pytest.mark.system
@@ -58,7 +59,7 @@ def data_dir(tmp_path):
 
 
 def test_processes_that_write_at_once_write_one_chain(data_dir):
-    manage(data_dir, "migrate", "-v0")
+    place_database(data_dir)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITE, f"process:{number}"], cwd=ROOT, env=environment(data_dir)

@@ -17,6 +17,7 @@ from ratelimit.keys import last_used as module
 from ratelimit.keys.last_used import LastUsed, LastUsedWriter
 from ratelimit.keys.services import key_create, key_revoke
 from ratelimit.models import ApiKey
+from tests.migrated_database import place_database
 from tests.ratelimit.keys.key_callers import caller_by
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -120,8 +121,6 @@ def test_a_database_that_is_away_ends_neither_the_thread_nor_the_process(monkeyp
 
 PROGRAM = """
 from marketdata_project.wsgi import application
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
 from datetime import UTC, datetime
 from ratelimit.keys.services import key_create
 from tests.ratelimit.keys.key_callers import caller_by
@@ -139,6 +138,7 @@ def test_another_wsgi_server_writes_the_uses_down_when_it_ends(tmp_path):
         "DATABASE_URL": "",
         "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
     }
+    place_database(tmp_path)
     subprocess.run([sys.executable, "-c", PROGRAM], cwd=settings.BASE_DIR, env=environment, check=True)
     with closing(sqlite3.connect(tmp_path / "marketdata.sqlite3")) as database:
         (told,) = database.execute("SELECT last_used_at FROM ratelimit_apikey").fetchone()

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 
 from ratelimit.fresh_cache import MAX_AGE_SECONDS
+from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("key_processes")]
@@ -65,8 +66,7 @@ def processes(tmp_path_factory) -> Iterator[list[KeyProcess]]:
         "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
         "DATABASE_URL": "",
     }
-    migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(migrate, cwd=settings.BASE_DIR, env=environment, check=True)
+    place_database(folder)
     found = [KeyProcess(environment) for _ in range(3)]
     yield found
     for process in found:

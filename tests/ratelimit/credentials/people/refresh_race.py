@@ -1,17 +1,15 @@
-"""A process that logs a person in and shows one refresh token on many threads at once, over a database in a file."""
+"""A process that logs a person in and shows one refresh token on many threads at once, over a migrated database in a file."""
 
 import sys
 import threading
 
 import django
 import orjson
-from django.core.management import call_command
 from django.db import connections
 
 
 def main() -> None:
     django.setup()
-    call_command("migrate", verbosity=0)
     from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: PLC0415 models need the set-up
 
     from tests.ratelimit.credentials.logins import logged_in, person, post  # noqa: PLC0415 as above

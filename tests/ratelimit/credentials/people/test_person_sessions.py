@@ -22,6 +22,7 @@ from ratelimit.credentials.people.sessions import session_begin
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import AccessProfile
 from tests.api_client import answer, problem
+from tests.migrated_database import NAME, place_database
 from tests.ratelimit.credentials.logins import PASSWORD, called, logged_in, login, person, post
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +164,8 @@ def test_a_refresh_token_that_comes_again_ends_the_whole_session_and_no_other():
 
 @pytest.mark.system
 def test_of_twenty_that_refresh_at_once_one_is_served_and_the_session_is_over(tmp_path):
-    database = f"sqlite:///{tmp_path}/race.sqlite3"
+    place_database(tmp_path)
+    database = f"sqlite:///{tmp_path}/{NAME}"
     process = subprocess.run(
         [sys.executable, "-m", "tests.ratelimit.credentials.people.refresh_race"],
         env={**os.environ, "DATABASE_URL": database},

@@ -1,0 +1,58 @@
+"""A migrated database, made once in a run and copied: to migrate costs more than all else at a first start."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from django.conf import settings
+
+NAME = "marketdata.sqlite3"
+_MANAGE = settings.BASE_DIR / "manage.py"
+_DEVELOPMENT = "marketdata_project.settings.development"
+
+
+def place_database(data_dir: Path) -> None:
+    """Put a migrated database without any rows of ours into the data folder of an installation, if it has none."""
+    if not (data_dir / NAME).exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copy(_template(), data_dir / NAME)
+
+
+def template_remove() -> None:
+    """Remove this run's template; what a run that was killed left goes with the folder for temporary files."""
+    shutil.rmtree(_folder(), ignore_errors=True)
+
+
+def _template() -> Path:
+    folder = _folder()
+    folder.mkdir(exist_ok=True)
+    with _alone(folder / "lock"):
+        if not (folder / NAME).exists():
+            environment = {"DJANGO_SETTINGS_MODULE": _DEVELOPMENT, "DATA_DIR": str(folder / "new")}
+            command = [sys.executable, str(_MANAGE), "migrate", "--no-input", "--verbosity=0"]
+            subprocess.run(command, env={**os.environ, **environment}, check=True)
+            with closing(sqlite3.connect(folder / "new" / NAME)) as database, database:
+                # It is sealed with a secret of the installation, which makes it when it writes its first record.
+                database.execute("DELETE FROM audit_chainends")
+            (folder / "new" / NAME).rename(folder / NAME)
+    return folder / NAME
+
+
+def _folder() -> Path:
+    """The same for all processes of one run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    return Path(tempfile.gettempdir()) / f"marketdata-migrated-{run}"
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        flock(file, LOCK_EX)
+        yield
