@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from tests.chance import SOAK
 from tests.patience import PATIENCE_SECONDS
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -20,6 +21,11 @@ PATIENCE_MS = PATIENCE_SECONDS * 1000
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 375, "height": 740}, "is_mobile": True, "has_touch": True}
 DARK = {**DESKTOP, "color_scheme": "dark"}
+_IN_EVERY_RUN = [("phone", PHONE), ("dark", DARK)]
+# Both sizes and both palettes are in the first two.
+WINDOWS = pytest.mark.parametrize(
+    ("name", "options"), [*_IN_EVERY_RUN, ("desktop", DESKTOP)] if SOAK else _IN_EVERY_RUN
+)
 _SERIOUS = ("serious", "critical")
 # Without a network Chromium's own services would only log errors.
 _FLAGS = [
@@ -71,7 +77,9 @@ class Watched:
         self.page.goto(path if "://" in path else f"{self.base}{path}")
 
     def shoot(self, name: str) -> None:
-        """Write a screenshot of the whole page to SCREENSHOTS."""
+        """Write a screenshot of the whole page to SCREENSHOTS, where SCREENSHOTS=1 or SOAK=1 asks for them."""
+        if not (SOAK or os.environ.get("SCREENSHOTS")):
+            return
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE
+from tests.browser.chromium import WINDOWS
 from tests.browser.conftest import Opened
 from tests.browser.test_pages import assert_sound
 
@@ -24,7 +24,7 @@ ARROWS = """async () => {
 TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+@WINDOWS
 def test_a_backtest_is_started_watched_and_opened(opened: Opened, name: str, options: dict[str, Any]):
     with opened(login=True, **options) as watched:
         page = watched.page

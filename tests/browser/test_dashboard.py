@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.chromium import DESKTOP, WINDOWS, Watched
 from tests.browser.conftest import Opened
 from tests.patience import allowed
 from tests.system.installation import Installation
@@ -82,7 +82,7 @@ def reveal_earlier(page: Page, more_than: int) -> None:
     assert bars(page) > more_than
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+@WINDOWS
 def test_sample_is_shown_without_faults(opened: Opened, name: str, options: Any):
     with opened(login=True, **options) as watched:
         page = show(watched, "DEMOA", resolution="5m")

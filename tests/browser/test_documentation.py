@@ -1,12 +1,10 @@
 """The pages that anybody may read."""
 
-import pytest
-
-from tests.browser.chromium import DARK, DESKTOP, PHONE
+from tests.browser.chromium import WINDOWS
 from tests.browser.conftest import Opened
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+@WINDOWS
 def test_list_of_errors_is_a_page_without_faults(opened: Opened, name: str, options):
     with opened(**options) as watched:
         watched.goto("/docs/errors")

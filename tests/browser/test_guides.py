@@ -5,15 +5,12 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.chromium import DESKTOP, WINDOWS, Watched
 from tests.browser.conftest import Opened
 from tests.system.installation import Installation
 
 pytestmark = pytest.mark.system
 
-WINDOWS = pytest.mark.parametrize(
-    ("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)]
-)
 # Swagger UI's own faults: its markup is not ours.
 OF_SWAGGER_UI = (
     "nested-interactive",  # a button with a button in the summary of an operation

@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.chromium import PHONE, WINDOWS, Watched
 from tests.browser.conftest import Opened
 
 pytestmark = pytest.mark.system
 
-WINDOWS = pytest.mark.parametrize(
-    ("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)]
-)
 BARS = "/api/v1/market-data/equities/DEMOA/ohlcv"
 TRADE = {"symbol": "FORM", "timestamp": "2025-01-02T14:30:00Z", "price": 12.5, "volume": 10}
 
@@ -141,7 +138,7 @@ def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
 @pytest.mark.parametrize(
     "path", ["/endpoints", "/docs/errors", "/docs/guide", "/docs/guide/limits", "/login/login/"]
 )
-@pytest.mark.parametrize(("name", "options"), [("phone", PHONE), ("dark", DARK)])
+@WINDOWS
 def test_other_pages_have_the_same_header_and_fit(
     opened: Opened, path: str, name: str, options: dict[str, Any]
 ):

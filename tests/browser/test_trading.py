@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE, Watched
+from tests.browser.chromium import WINDOWS, Watched
 from tests.browser.conftest import Opened
 from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
@@ -115,7 +115,7 @@ def preview(page: Page, quantity: str, **prices: str) -> None:
     page.get_by_role("button", name="Preview").click()
 
 
-@pytest.mark.parametrize(("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)])
+@WINDOWS
 def test_an_order_is_placed_once_seen_filled_and_stopped(
     opened: Opened, site: Installation, trader: httpx.Client, name: str, options: Any
 ):
