@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -42,20 +43,38 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("patient")
 
 SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "smoke", "system"}
+_HERE = Path(__file__).parent
+_WHOLLY_SYSTEM = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
+# Thousands of tests are made before the first runs, and all live to the end.
+gc.disable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over what the chosen half of the suite has nothing of: to make its tests costs half a minute."""
+    if collection_path.suffix != ".py" or config.option.markexpr not in {"system", "not system"}:
+        return None
+    text = collection_path.read_text()
+    if config.option.markexpr == "not system":
+        return True if _is_in_system_folder(collection_path) or _WHOLLY_SYSTEM.search(text) else None
+    return None if _is_in_system_folder(collection_path) or "mark.system" in text else True
+
+
+def _is_in_system_folder(path: Path) -> bool:
+    return path.is_relative_to(_HERE) and path.relative_to(_HERE).parts[0] in SYSTEM_FOLDERS
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of whole folders; modules elsewhere mark themselves."""
-    here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in SYSTEM_FOLDERS:
+        if _is_in_system_folder(item.path):
             item.add_marker("system")
 
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the thousands of collected tests, which live to the end."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

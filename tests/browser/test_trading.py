@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
-from tests.browser.chromium import WINDOWS, Watched
+from tests.browser.chromium import PHONE, WINDOWS, Watched
 from tests.browser.conftest import Opened
 from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
