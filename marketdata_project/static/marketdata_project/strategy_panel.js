@@ -209,7 +209,7 @@ function columns() {
   const figure = (head, text) => ({head, text: ({figures}) => (figures ? text(figures) : "–"), figure: true});
   return [
     column("strategy", ({strategy}) => strategy), column("state", ({state, progress_pct: done}) => (state === "running" ? `running, ${done} %` : state)),
-    figure("gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => percent(part)),
+    figure("closed gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => percent(part)),
     figure("drawdown", ({max_dd: down}) => percent(down)), figure("trades", ({trades}) => number(trades)),
     column("symbols", ({symbols}) => shortened(symbols)), column("period", ({start, end}) => `${minute(start)} – ${minute(end)}`),
     column("started (UTC)", ({created_at: at}) => minute(at)),
