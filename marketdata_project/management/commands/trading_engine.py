@@ -5,10 +5,11 @@ from argparse import ArgumentParser
 from threading import Event
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from marketdata_project.serve.child import end_when_parent_has_ended
 from marketdata_project.serve.memory import share_allocator
+from store.timestamps import InvalidTimestamp, parse_timestamp
 
 
 class Command(BaseCommand):
@@ -16,13 +17,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--parent", type=int, help="end when this process has ended")
+        parser.add_argument(
+            "--data-clock",
+            metavar="INSTANT",
+            help="for replays: rows are known at their own times, from this instant on, as fast as they are taken",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here because calendars and columns take a second to load.
         from marketdata_project.serve.status import start_publishing_metrics  # noqa: PLC0415
-        from trading.engine.clock import WallClock  # noqa: PLC0415
+        from trading.engine.clock import DataClock, WallClock  # noqa: PLC0415
         from trading.engine.engine import Engine  # noqa: PLC0415
 
+        begins = options["data_clock"]
+        try:
+            clock = WallClock() if begins is None else DataClock(parse_timestamp(begins))
+        except InvalidTimestamp as error:
+            raise CommandError(f"--data-clock: {error}") from error
         if options["parent"] is not None:
             end_when_parent_has_ended(options["parent"])
         share_allocator()
@@ -30,6 +41,6 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: ending.set())
         publisher = start_publishing_metrics("engine")
         try:
-            Engine(WallClock()).run(ending)
+            Engine(clock).run(ending)
         finally:
             publisher.stop()
