@@ -338,7 +338,7 @@ def post_sample(port: int, key: str) -> int:
 def moved_rows() -> list[tuple[int, dict[str, Any]]]:
     """The sample's first minutes of a regular session, each within a second, with their time from the beginning."""
     (session,) = trading_sessions(now=FRIDAY_EVENING, days=1)
-    found = []
+    found: list[tuple[int, dict[str, Any]]] = []
     for symbol, own in zip(LIVE_SYMBOLS, EQUITIES, strict=False):
         day = symbol_day(seed=SEED, symbol=own, session=session)
         for at_ns, price, volume in zip(
