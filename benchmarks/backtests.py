@@ -32,7 +32,6 @@ from store.instruments import CRYPTO, Instrument
 from store.protocol import Append, Dedupe
 from store.timestamps import MINUTE_NS
 from strategies.backtest import Backtest, BacktestInputs
-from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed
 from trading.engine.memory_desk import RecordedEvent
@@ -117,7 +116,7 @@ def _own(path: Path, means: tuple[int, int], minutes: Minutes) -> _Run:
     """Run it with all that it needs: the store is opened, and rows are read."""
     fills = 0
 
-    def keep(_: AccountState, recorded: RecordedEvent) -> None:
+    def keep(recorded: RecordedEvent) -> None:
         nonlocal fills
         fills += isinstance(recorded.event, Executed)
 

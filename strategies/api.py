@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import msgspec
 import orjson
-from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -33,14 +32,13 @@ from jobs.views import (
 from listing.filters import StrictFilterBackend
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
-from stats.market_data.intervals.regular_days import regular_days
 from stats.rendering.answer_tables import Links, answer_sections
 from stats.rendering.renderers import QueryFormRenderer
-from store import open_store
 from store.instant_text import format_instant
 from strategies.honesty import honesty_document, honesty_of
 from strategies.inputs import BacktestInput, inputs_of_job
 from strategies.outcome import document_bytes, outcome_of
+from strategies.stored import stored_rows
 from trades.stores import market_store
 from trading.market.market import Market
 
@@ -81,7 +79,7 @@ _ID = OpenApiParameter(
 
 def backtest(run: Run) -> Document:
     """Run a backtest, and a test of its honesty if that is asked for. Raises the errors of the store and of trading."""
-    reader = open_store(settings.DATA_DIR, sessions=regular_days)
+    reader = stored_rows()
     inputs = inputs_of_job(run.parameters, reader)
     is_tested = run.parameters.get("honesty", False)
     progress = _percent_of(run, 3 if is_tested else 1)

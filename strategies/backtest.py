@@ -39,7 +39,8 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
     account begins with, in `currency`. config: the account's limits, and how orders fill. fee_basis_points,
-    slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these.
+    slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
+    that are declared for symbols, by the names of `Terms`.
     knowledge: `then`, or `now` for bars that know what came later. as_of_ns: the commits that are read.
     """
 
@@ -54,6 +55,7 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     config: RiskConfig = RiskConfig()
     fee_basis_points: Decimal | None = None
     slippage_basis_points: Decimal | None = None
+    terms: dict[str, dict[str, Any]] = {}
     knowledge: str = "then"
     as_of_ns: int | None = None
 
@@ -96,9 +98,9 @@ class Backtest:
     """A backtest, which is run once."""
 
     def __init__(
-        self, inputs: BacktestInputs, reader: Reader, keep: Callable[[AccountState, RecordedEvent], object]
+        self, inputs: BacktestInputs, reader: Reader, keep: Callable[[RecordedEvent], object]
     ) -> None:
-        """Create it. keep: is given each event, and the account's state after it.
+        """Create it. keep: is given each event.
 
         Raises StrategyError, and the errors of the store.
         """
@@ -126,7 +128,7 @@ class Backtest:
         self._bands: dict[str, Band] | None = None
         self._version = -1
 
-    def run(self, progress: Callable[[float], object] = float) -> AccountState:
+    def run(self, progress: Callable[[float], object] = lambda _: None) -> AccountState:
         """Run it, and return the account's state at the end. progress: is told the part that is done, now and then."""
         inputs, host = self.inputs, self._host
         self._open_account()
@@ -146,7 +148,9 @@ class Backtest:
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
+        host.is_history = False
         self._advance(inputs.end_ns - 1)
+        progress(1)
         return self._desk.states[ACCOUNT]
 
     def _open_account(self) -> None:
@@ -159,7 +163,7 @@ class Backtest:
         self._desk.version += 1
 
     def _keep(self, recorded: RecordedEvent) -> None:
-        self._keep_event(self._desk.states[ACCOUNT], recorded)
+        self._keep_event(recorded)
         self._host.recorded(recorded)
 
     def _act(self, acts: Sequence[AccountAct], now_ns: int) -> None:
@@ -205,12 +209,16 @@ class Backtest:
 
 def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     """Return the market of the symbols, and of the pairs that convert their currencies."""
-    terms: dict[str, Any] = {}
+    costs: dict[str, Any] = {}
     if inputs.fee_basis_points is not None:
-        terms["fee"] = Fee(basis_points=inputs.fee_basis_points)
+        costs["fee"] = Fee(basis_points=inputs.fee_basis_points)
     if inputs.slippage_basis_points is not None:
-        terms["slippage"] = Slippage(basis_points=inputs.slippage_basis_points)
-    market = Market(reader.store, lambda _: terms)
+        costs["slippage"] = Slippage(basis_points=inputs.slippage_basis_points)
+
+    def terms_of(symbol: str) -> dict[str, Any]:
+        return inputs.terms.get(symbol, {}) | costs
+
+    market = Market(reader.store, terms_of)
     logs = {
         (dataset.name, symbol)
         for each in inputs.symbols
@@ -220,7 +228,7 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     symbols = sorted({symbol for _, symbol in logs})
     replay = reader.replay(symbols, inputs.start_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
     tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
-    return TapeMarket(reader.store, lambda _: terms, tape=tape)
+    return TapeMarket(reader.store, terms_of, tape=tape)
 
 
 def _bars_of(
@@ -229,7 +237,7 @@ def _bars_of(
     return PastBars(
         reader,
         {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
-        inputs.start_ns - looked_back_ns(parameters),
+        inputs.start_ns - looked_back_ns(parameters.bars_before, parameters.interval_ns),
         inputs.end_ns,
         parameters.interval_ns,
         inputs.knowledge,

@@ -10,7 +10,6 @@ import msgspec
 from store.reading import Reader
 from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
-from trading.core.account import AccountState
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected
 from trading.core.orders import OrderTerms
 from trading.documents import Document, number
@@ -44,7 +43,7 @@ class Honesty(NamedTuple):
 
 
 def honesty_of(
-    inputs: BacktestInputs, reader: Reader, progress: Callable[[float], object] = float
+    inputs: BacktestInputs, reader: Reader, progress: Callable[[float], object] = lambda _: None
 ) -> Honesty:
     """Run a strategy with what is known now and with what was known then. Raises StrategyError."""
     (now, equity_now), (then, equity_then) = (
@@ -62,7 +61,7 @@ def _decisions(
 ) -> tuple[list[Decision], Decimal]:
     decisions: list[Decision] = []
 
-    def keep(_: AccountState, recorded: RecordedEvent) -> None:
+    def keep(recorded: RecordedEvent) -> None:
         event = recorded.event
         is_own = getattr(event, "by", "").startswith("strategy:")
         if isinstance(event, OrderAccepted | OrderRejected) and is_own:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from strategies.revisions import BarRevision
-from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
+from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
 from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
 from trading.core.account import AccountState
 from trading.core.acts import Act
@@ -33,8 +33,6 @@ from trading.exceptions import NoRate, NoReferencePrice
 from trading.market.views import market_view
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
-
-
 # So many bars of a symbol can be looked back at.
 MOST_BARS = 10_000
 
@@ -52,7 +50,7 @@ class HostMemory(msgspec.Struct, kw_only=True):
 class StrategyHost:
     """A strategy at work for an account.
 
-    state: with which the strategy goes on; None for a new one. wanted: what the strategy wants and was not done yet.
+    wanted: what the strategy wants and was not done yet.
     is_history: what is shown is past already, so nothing is ordered. now_ns: the time of the data. watches_rows:
     whether the strategy decides by single trades or quotes. watches_revisions: whether it wants to know of these.
     """
@@ -63,7 +61,6 @@ class StrategyHost:
     symbols: tuple[str, ...]
     kind: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
-    state: InitVar[StrategyState | None] = None
     now_ns: int = 0
     is_history: bool = False
     strategy: Strategy = field(init=False)
@@ -75,11 +72,9 @@ class StrategyHost:
     _timers: list[int] = field(default_factory=list)
     _terms: dict[str, Terms] = field(default_factory=dict)
 
-    def __post_init__(
-        self, kind: type[Strategy], parameters: StrategyParameters, state: StrategyState | None
-    ) -> None:
+    def __post_init__(self, kind: type[Strategy], parameters: StrategyParameters) -> None:
         self._shown = {symbol: deque(maxlen=MOST_BARS) for symbol in self.symbols}
-        self.strategy = kind(self, parameters, kind.State() if state is None else state)
+        self.strategy = kind(self, parameters, kind.State())
         self.watches_rows = (kind.on_trade, kind.on_quote) != (Strategy.on_trade, Strategy.on_quote)
         self.watches_revisions = kind.on_revision != Strategy.on_revision
 

@@ -24,12 +24,13 @@ from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsIn
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.documents import config_document
+from trading.market.symbols import declared_terms
 
 MOST_SYMBOLS = 50
 # Bars of a backtest: the intervals of its period, of each symbol.
 MOST_BARS = 5_000_000
 _MOST_BASIS_POINTS = Decimal(10_000)
-_FIELD = re.compile(r" - at `\$\.(\w+)`$|unknown field `(\w+)`$")
+_FIELD = re.compile(r"(?: - at `\$\.|unknown field `|: `)(\w+)`")
 _DEFAULTS = {
     "parameters": {},
     "cash": 100_000,
@@ -162,9 +163,10 @@ class UnboundedBacktestInput(BacktestInput):
 
 def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     """Return the inputs that a job's parameters mean. Raises the errors of the store."""
+    symbols = tuple(dict.fromkeys(reader.symbol(each) for each in parameters["symbols"]))
     return BacktestInputs(
         strategy=parameters["strategy"],
-        symbols=tuple(dict.fromkeys(reader.symbol(each) for each in parameters["symbols"])),
+        symbols=symbols,
         start_ns=parse_timestamp(parameters["start"]),
         end_ns=parse_timestamp(parameters["end"]),
         parameters=parameters["parameters"],
@@ -175,6 +177,7 @@ def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInpu
         fee_basis_points=_decimal_or_none(parameters.get("fee_basis_points")),
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
+        terms={symbol: terms for symbol in symbols if (terms := dict(declared_terms(symbol)))},
     )
 
 
@@ -196,7 +199,7 @@ def _at_its_field(message: str) -> Any:
     """Return the refusal of a strategy's parameter, at the field that its message names."""
     found = _FIELD.search(message)
     error = [serializers.ErrorDetail(message, "unfit")]
-    return error if found is None else {found[1] or found[2]: error}
+    return error if found is None else {found[1]: error}
 
 
 def _json_number(value: Decimal) -> int | float:

@@ -8,11 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 import msgspec
-from django.conf import settings
 
-from stats.market_data.intervals.regular_days import regular_days
-from store import open_store
-from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME
 from store.reading import Reader
 from store.timestamps import SECOND_NS
@@ -21,6 +17,7 @@ from strategies.host import MOST_BARS, HostMemory, StrategyHost
 from strategies.models import StrategyMemory
 from strategies.past_bars import PastBars, looked_back_ns
 from strategies.revisions import Lateness, LateRows, lateness_of
+from strategies.stored import stored_rows
 from strategies.strategy import Bar
 from trading.core.account import AccountState, Assignment
 from trading.core.due import request_stop
@@ -85,7 +82,9 @@ class LiveStrategy:
         self._settle_ns = {symbol: instrument(symbol).settle_ns for symbol in chosen.symbols}
         self.shown_ns = assignment.at_ns - 1
         # Bars that were due after this instant were shown.
-        self._since_ns = self.shown_ns - looked_back_ns(self._parameters)
+        self._since_ns = self.shown_ns - looked_back_ns(
+            self._parameters.bars_before, self._parameters.interval_ns
+        )
         self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
         self._read: deque[ShownBar] = deque()
         self.saved = b""
@@ -104,11 +103,10 @@ class LiveStrategy:
         self.host.is_history = False
 
     def _recall(self, memory: LiveMemory) -> None:
-        """Go on with a memory. Bars that may be revised are looked back at as far as without it."""
+        """Go on with a memory, and with the bars that the strategy could look back at."""
         self.shown_ns, self._late.rows = memory.shown_ns, memory.late
-        back_ns, known_at_ns = looked_back_ns(self._parameters), None
-        if self.host.watches_revisions:
-            back_ns, known_at_ns = MOST_BARS * self._parameters.interval_ns, memory.host.now_ns
+        known_at_ns = memory.host.now_ns if self.host.watches_revisions else None
+        back_ns = looked_back_ns(MOST_BARS, self._parameters.interval_ns)
         self._since_ns = max(self._since_ns, self.shown_ns - back_ns)
         for _, bar in self._bars(self._since_ns, self.shown_ns, known_at_ns):
             self.host.recall_bar(bar)
@@ -164,8 +162,10 @@ class LiveStrategy:
     def telling(self, at_ns: int) -> Iterator[None]:
         """What the strategy is told late is history."""
         self.host.is_history = self._clock.late_ns(at_ns) > _HISTORY_NS
-        yield
-        self.host.is_history = False
+        try:
+            yield
+        finally:
+            self.host.is_history = False
 
     def _revise_until(self, now_ns: int) -> None:
         for known_ns, revision in self._late.revisions(self._reader(), now_ns):
@@ -187,17 +187,11 @@ class LiveStrategy:
         interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
         start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
         end_ns = (until_ns - min(settles_ns)) // interval_ns * interval_ns
-        settle_ns = {each: ns for each, ns in self._settle_ns.items() if self._has_log(each)}
-        if not settle_ns or end_ns <= start_ns:
+        if end_ns <= start_ns:
             return None
-        return PastBars(self._reader(), settle_ns, start_ns, end_ns, interval_ns, known_at_ns=known_at_ns)
-
-    def _has_log(self, symbol: str) -> bool:
-        try:
-            self._reader().bars(symbol, 0, self._parameters.interval_ns)
-        except UnknownSymbol:
-            return False
-        return True
+        return PastBars(
+            self._reader(), self._settle_ns, start_ns, end_ns, interval_ns, known_at_ns=known_at_ns
+        )
 
 
 class LiveStrategies:
@@ -272,7 +266,7 @@ class LiveStrategies:
 
     def _reader(self) -> Reader:
         if self._opened is None:
-            self._opened = open_store(settings.DATA_DIR, sessions=regular_days)
+            self._opened = stored_rows()
         return self._opened
 
     def _show(self, live: LiveStrategy, row: MarketRow) -> Sequence[AccountAct]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,16 +11,20 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
-from trading.core.account import AccountState
 from trading.core.events import OrderAccepted, OrderRejected
 from trading.core.report import PerformanceReport
 from trading.documents import check_document, config_document, number, trade_document
 from trading.engine.memory_desk import RecordedEvent
 from trading.reading.report_documents import report_document
 
-ASSUMPTIONS = (
+# By the knowledge of the inputs.
+_BARS = {
+    "then": "Bars are shown at their end plus the instrument's `settle`, as they were known then. What changes them later is "
+    "shown as a revision.",
+    "now": "Bars are shown at their end plus the instrument's `settle`, as they are known today: with what came later.",
+}
+_ASSUMPTIONS = (
     "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
-    "Bars are shown at their end plus the instrument's `settle`, as they were known then.",
     "Orders of the backtest move no price, and nobody reacts to them.",
     "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
     "Instruments, calendars and fees are those declared today.",
@@ -42,10 +47,10 @@ class BacktestOutcome:
         self.signals: list[dict[str, Any]] = []
         self.accepted, self.refused = 0, Counter[str]()
 
-    def take(self, state: AccountState, recorded: RecordedEvent) -> None:
-        """Take the next event. state: after it."""
+    def take(self, recorded: RecordedEvent) -> None:
+        """Take the next event."""
         event = recorded.event
-        self.report.take(state, event, recorded.effects, recorded.at_ns)
+        self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
@@ -60,7 +65,7 @@ class BacktestOutcome:
         """What the run says, once it has ended."""
         return {
             "inputs": inputs_document(self.inputs),
-            "assumptions": list(ASSUMPTIONS),
+            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS],
             "performance": report_document(self.report),
             "signals": {
                 "accepted": self.accepted,
@@ -75,7 +80,7 @@ class BacktestOutcome:
 def outcome_of(
     inputs: BacktestInputs,
     reader: Reader,
-    progress: Callable[[float], object] = float,
+    progress: Callable[[float], object] = lambda _: None,
     *,
     most_rows: int = MOST_ROWS,
 ) -> BacktestOutcome:
@@ -127,4 +132,10 @@ def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
         "slippage_basis_points": (
             None if inputs.slippage_basis_points is None else number(inputs.slippage_basis_points)
         ),
+        "terms": {
+            symbol: {
+                name: number(value) if isinstance(value, Decimal) else value for name, value in terms.items()
+            }
+            for symbol, terms in inputs.terms.items()
+        },
     }

@@ -9,23 +9,23 @@ from operator import itemgetter
 
 from store.arrays import Integers
 from store.bars.bars import Bars
+from store.exceptions import UnknownSymbol
 from store.reading import Reader
 from store.timestamps import DAY_NS
-from strategies.strategy import Bar, StrategyParameters
+from strategies.strategy import Bar
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
-# Bars before the start are looked for so far back: sessions and weekends lie in between.
+# Bars before an instant are looked for so far back: nights and weekends lie in between.
 _TIMES_BACK, _DAYS_BACK_NS = 5, 7 * DAY_NS
 _COLUMNS = ("open", "high", "low", "close", "volume")
 # As `Bar._make`, without a call of Python for each bar.
 _made = partial(tuple.__new__, Bar)
 
 
-def looked_back_ns(parameters: StrategyParameters) -> int:
-    """Return how long before its start a strategy's bars are looked for, nanoseconds."""
-    back_ns = parameters.bars_before * parameters.interval_ns * _TIMES_BACK
-    return back_ns + _DAYS_BACK_NS if back_ns else 0
+def looked_back_ns(bars: int, interval_ns: int) -> int:
+    """Return how far back so many bars before an instant are looked for, nanoseconds."""
+    return bars * interval_ns * _TIMES_BACK + _DAYS_BACK_NS if bars else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class PastBars:
     """An iterable of (shown_ns, bar), by instant and symbol.
 
     settle_ns: of each symbol. start_ns, end_ns: of the bars' starts. knowledge: `then` for bars as they were known when
-    they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all. known_at_ns: all
-    bars are as they were known at this instant instead.
+    they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all.
+    known_at_ns: all bars are as they were known at this instant instead.
     """
 
     reader: Reader
@@ -46,8 +46,20 @@ class PastBars:
     as_of_ns: int | None = None
     known_at_ns: int | None = None
 
+    @property
+    def symbols(self) -> list[str]:
+        """Those that have bars; others have only quotes, or nothing yet."""
+        return [each for each in sorted(self.settle_ns) if self._has_bars(each)]
+
+    def _has_bars(self, symbol: str) -> bool:
+        try:
+            self.reader.bars(symbol, 0, self.interval_ns)
+        except UnknownSymbol:
+            return False
+        return True
+
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
-        streams = [chain.from_iterable(self._blocks(symbol)) for symbol in sorted(self.settle_ns)]
+        streams = [chain.from_iterable(self._blocks(symbol)) for symbol in self.symbols]
         return streams[0] if len(streams) == 1 else merge(*streams, key=itemgetter(0))
 
     def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:

@@ -39,8 +39,11 @@ def lateness_of(bars: PastBars, known_before_ns: int) -> Iterator[Lateness]:
     """Yield when bars may have changed after they were due, by instant and symbol, each once."""
     interval_ns = bars.interval_ns
     start_ns = bars.start_ns - bars.start_ns % interval_ns
+    symbols = bars.symbols
+    if not symbols:
+        return
     replay = bars.reader.replay(
-        list(bars.settle_ns),
+        symbols,
         start_ns,
         bars.end_ns,
         (TRADES.name, BARS.name),

@@ -1,17 +1,27 @@
-"""What a backtest needs of the store: symbols that can be traded, with rows in its period."""
+"""What strategies need of the store: a reader, and symbols that can be traded, with rows in a period."""
 
 from collections.abc import Iterator, Sequence
 
+from django.conf import settings
+
 from live.tokens import head_of
+from stats.market_data.intervals.regular_days import regular_days
+from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.log_views.log_view import Coverage, log_coverage, view_as_of
 from store.protocol import NO_COMMIT, Window
+from store.reading import Reader
 from store.timestamps import DAY_NS, format_timestamp
 from trading.exceptions import NotTradable
 from trading.market.market import Market
 
 _PRICES = (TRADES, QUOTES, BARS)
 Refusal = tuple[str, str]
+
+
+def stored_rows() -> Reader:
+    """Return a reader of this installation's rows. Raises the errors of the store."""
+    return open_store(settings.DATA_DIR, sessions=regular_days)
 
 
 def first_day_ns(market: Market, symbols: Sequence[str]) -> int | None:

@@ -1,6 +1,7 @@
 """What a strategy is: it decides by bars, rows and fills, and does not know whether they are live or of the past."""
 
 from decimal import Decimal
+from math import isfinite
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
@@ -46,6 +47,9 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     interval: str = "1min"
 
     def __post_init__(self) -> None:
+        for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, Decimal | float) and not isfinite(value):
+                raise ValueError(f"`{name}` must be a finite number")
         if DAY_NS % self.interval_ns:
             raise ValueError(f"the interval {self.interval} does not divide a day")
 

@@ -11,6 +11,7 @@ from store.arrays import Floats, Integers, Mask
 from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading.replay import MarketReplay
+from store.reading.replay_log import CANCEL, ROW
 from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
 from trading.core.amounts import price_of
@@ -69,17 +70,17 @@ class LogPart:
 
     def value(self, index: int) -> MarketRow:
         """Return a row as a value of the core."""
-        row, known_ns = int(self._row[index]), int(self._known_ns[index])
-        if not self._rows.change[row]:
-            return self._value(index, self._ref(self._rows.stored_name(row), row))
+        row = int(self._row[index])
+        ref, change = self._ref(self._rows.stored_name(row), row), self._rows.change[row]
+        if change == ROW:
+            return self._value(index, ref)
+        before = self._value(index, self._ref(self._rows.target(row), row))
         return RowCorrection(
-            ref=self._ref(self._rows.stored_name(row), row),
-            action="cancel" if self._rows.change[row] == 2 else "correct",
-            before=self._value(index, self._ref(self._rows.target(row), row)),
-            after=None
-            if self._rows.change[row] == 2
-            else self._value(index, self._ref(self._rows.target(row), row)),
-            known_ns=known_ns,
+            ref=ref,
+            action="cancel" if change == CANCEL else "correct",
+            before=before,
+            after=None if change == CANCEL else before,
+            known_ns=int(self._known_ns[index]),
         )
 
     def price(self, index: int) -> RowPrice:
@@ -147,7 +148,7 @@ class LogPart:
     def _is_special(self) -> Mask:
         if self.dataset == CORPORATE_ACTIONS.name:
             return np.ones(len(self.at), np.bool_)
-        changes: Mask = self._rows.change[self._row] != 0
+        changes: Mask = self._rows.change[self._row] != ROW
         return changes
 
     @cached_property

@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -20,6 +21,7 @@ from tests.store_settings import IS_OF_FILES, stores_at
 from tests.strategies.past import random_market
 from tests.trading.calls import post, trader
 from trades.stores import market_store
+from trading.models import InstrumentTerms
 
 pytestmark = pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")
 BACKTESTS = "/backtests"
@@ -91,6 +93,26 @@ def test_with_honesty_it_tells_what_was_known_later(past: None, reader: Api):
         assert honesty["first"]["now"] != honesty["first"]["then"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_declared_terms_and_what_bars_knew_are_told(past: None, reader: Api):
+    InstrumentTerms.objects.create(symbol="A-USD", lot="0.5")
+    then, now = (run(reader, {**BODY, "knowledge": knowledge}).result for knowledge in ("then", "now"))
+    assert then is not None
+    assert now is not None
+    assert then["inputs"]["terms"] == {"A-USD": {"lot": 0.5}}
+    assert all(row["quantity"] % 0.5 == 0 for row in then["signals"]["rows"])
+    assert then["assumptions"][0] != now["assumptions"][0]
+    assert then["assumptions"][1:] == now["assumptions"][1:]
+
+
+def test_the_command_prints_honesty_as_json(past: None):
+    printed = StringIO()
+    call_command("backtest", *COMMAND, "--honesty", stdout=printed)
+    told = orjson.loads(printed.getvalue())
+    assert told["same"] > 1
+    assert told["unknowable"] == pytest.approx(told["equity_now"] - told["equity_then"])
+
+
 def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
     listed = answer(reader.get("/api/v1/strategies"))["strategies"]
     assert [each["name"] for each in listed] == [*SHIPPED]
@@ -127,6 +149,7 @@ def test_others_and_other_jobs_are_not_there(past: None, reader: Api):
         ({"parameters": []}, "parameters", "invalid_type"),
         ({"parameters": {"fast": 0}}, "parameters.fast", "unfit"),
         ({"parameters": {"quick": 1}}, "parameters.quick", "unfit"),
+        ({"parameters": {"part": "NaN"}}, "parameters.part", "unfit"),
         ({"parameters": {"fast": 9, "slow": 3}}, "parameters", "unfit"),
         ({"parameters": {"interval": "7min"}}, "parameters", "unfit"),
         ({"config": {"latency": 5}}, "config.latency", "unknown_field"),

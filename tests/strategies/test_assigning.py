@@ -38,12 +38,13 @@ def test_it_is_assigned_shown_and_taken_away(me):
         ({"name": "unknown"}, "strategy.name"),
         ({"parameters": {"fast": 50, "slow": 20}}, "strategy.parameters"),
         ({"parameters": {"speed": 1}}, "strategy.parameters"),
+        ({"parameters": {"part": "Infinity"}}, "strategy.parameters"),
         ({"parameters": {"fast": [1]}}, "strategy.parameters.fast"),
         ({"symbols": []}, "strategy.symbols"),
         ({"symbols": [1]}, "strategy.symbols[0]"),
         ({"symbols": [COIN, "NOPE"]}, "strategy.symbols"),
     ],
-    ids=["name", "contradiction", "parameter", "list", "no symbol", "symbol", "unknown symbol"],
+    ids=["name", "contradiction", "parameter", "infinite", "list", "no symbol", "symbol", "unknown symbol"],
 )
 def test_the_wrong_field_is_named(me, change, field):
     response = post(me, "/accounts/ACC", {"strategy": CHOICE | change}, "PATCH")

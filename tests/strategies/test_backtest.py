@@ -9,18 +9,19 @@ import pytest
 
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS
+from store.datasets import BARS, QUOTES
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from store.reading import Reader
-from store.timestamps import DAY_NS, MINUTE_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from strategies import backtest, catalogue
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.strategy import Bar, Strategy
 from strategies.tape import EVERY_ROW
 from tests.chance import SOAK
 from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
-from trading.core.events import Executed, encoded
+from trading.core.events import Executed, OrderAccepted, encoded
+from trading.core.rows import Quote
 from trading.engine.memory_desk import RecordedEvent
 
 CASES = [
@@ -33,7 +34,7 @@ CASES = [
 
 def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
     events: list[tuple[int, str]] = []
-    run = Backtest(inputs, reader, lambda _, each: events.append((each.at_ns, encoded(each.event))))
+    run = Backtest(inputs, reader, lambda each: events.append((each.at_ns, encoded(each.event))))
     run.run()
     return events
 
@@ -65,6 +66,36 @@ class Late(Strategy):
             self.buy(bar.symbol, Decimal(1))
 
 
+class Quoting(Strategy):
+    """Buys at the third quote."""
+
+    name = "quoting"
+    seen = 0
+
+    def on_quote(self, quote: Quote) -> None:
+        self.seen += 1
+        if self.seen == 3:
+            self.buy(quote.ref.symbol, Decimal(1))
+
+
+def test_a_symbol_with_quotes_only_can_be_traded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "quoting", Quoting)
+    store = CsvStore(tmp_path)
+    store.set_instrument(Instrument(symbol="Q-USD", instrument_class=CRYPTO, currency="USD", tick_size=0.01))
+    quotes = [{"timestamp": START_NS + second * SECOND_NS, "bid": 9.99, "ask": 10.01} for second in range(5)]
+    store.append(Append(QUOTES, "Q-USD", batch_of(QUOTES, quotes), "test"))
+    accepted: list[RecordedEvent] = []
+
+    def keep(recorded: RecordedEvent) -> None:
+        if isinstance(recorded.event, OrderAccepted):
+            accepted.append(recorded)
+
+    parts: list[float] = []
+    Backtest(inputs_of("quoting", "Q-USD"), open_store(tmp_path), keep).run(parts.append)
+    assert [each.at_ns for each in accepted] == [START_NS + 2 * SECOND_NS]
+    assert parts == [1]
+
+
 def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(catalogue.SHIPPED, "late", Late)
     store = CsvStore(tmp_path)
@@ -75,7 +106,7 @@ def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monk
     store.append(Append(BARS, "C-USD", batch_of(BARS, stored_bars(random.Random(3), minutes)), "test"))
     filled: list[int] = []
 
-    def keep(_: object, recorded: RecordedEvent) -> None:
+    def keep(recorded: RecordedEvent) -> None:
         if isinstance(recorded.event, Executed):
             filled.append(recorded.event.print.ref.timestamp_ns)
 

@@ -45,6 +45,7 @@ CASES: list[tuple[str, dict[str, Any], bool]] = [
     ("breakout", {"entry": 5, "exit": 3, "risk": 1}, False),
     ("breakout", {"entry": 5, "exit": 3, "risk": 1}, True),
     ("ticking", {}, True),
+    ("looking", {}, True),
 ]
 
 
@@ -129,6 +130,19 @@ class Ticking(Strategy):
             self.broker.close(symbol)
 
 
+class Looking(Strategy):
+    """Holds while the close is above that of ten bars ago. It remembers nothing itself."""
+
+    name = "looking"
+
+    def on_bar(self, bar: Bar) -> None:
+        before, held = self.broker.bars(bar.symbol, 11), self.broker.position(bar.symbol)
+        if len(before) == 11 and bar.close > before[0].close and not held:
+            self.buy(bar.symbol, Decimal(40))
+        elif len(before) == 11 and bar.close < before[0].close and held:
+            self.broker.close(bar.symbol)
+
+
 class Faulty(Strategy):
     """Fails at its third bar."""
 
@@ -157,7 +171,7 @@ def backtest_events(
 ) -> list[tuple[int, str]]:
     events: list[tuple[int, str]] = []
     inputs = inputs_of(name, *SYMBOLS, parameters=parameters, minutes=MINUTES, cash=Decimal("100000.000000"))
-    Backtest(inputs, open_store(path), lambda _, each: events.append((each.at_ns, encoded(each.event)))).run()
+    Backtest(inputs, open_store(path), lambda each: events.append((each.at_ns, encoded(each.event)))).run()
     return [each for each in events if each[0] < until_ns]
 
 
@@ -169,7 +183,8 @@ def backtest_events(
 def test_it_decides_as_a_backtest(
     market: Path, monkeypatch: pytest.MonkeyPatch, name: str, parameters: dict[str, Any], is_killed: bool
 ) -> None:
-    monkeypatch.setitem(SHIPPED, Ticking.name, Ticking)
+    for kind in (Ticking, Looking):
+        monkeypatch.setitem(SHIPPED, kind.name, kind)
     chance = random.Random(1)
     rows = {symbol: trades_of(chance, MINUTES) for symbol in SYMBOLS}
     desk = desk_with(name, parameters)

@@ -174,7 +174,7 @@ def bar_of(revised: Revised) -> Bar:
 
 def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
     events: list[tuple[int, str]] = []
-    Backtest(inputs, reader, lambda _, each: events.append((each.at_ns, encoded(each.event)))).run()
+    Backtest(inputs, reader, lambda each: events.append((each.at_ns, encoded(each.event)))).run()
     return events
 
 

@@ -7,22 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
-from stats.market_data.intervals.regular_days import regular_days
-from store import open_store
 from store.exceptions import StorageError
 from store.reading import Reader
 from store.timestamps import format_timestamp
 from strategies.backtest import BacktestInputs
 from strategies.catalogue import SHIPPED
 from strategies.exceptions import StrategyError
-from strategies.honesty import Decision, Honesty, honesty_of
+from strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from strategies.inputs import UnboundedBacktestInput, inputs_of_job
 from strategies.outcome import document_bytes, outcome_of
+from strategies.stored import stored_rows
 from trading.exceptions import TradingError
 from trading.market.market import Market
 
@@ -85,13 +83,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the backtest. Raises CommandError."""
         try:
-            reader = open_store(settings.DATA_DIR, sessions=regular_days)
+            reader = stored_rows()
             inputs = _inputs(options, reader)
             if options["honesty"]:
-                self._print_honesty(honesty_of(inputs, reader, self._progress(options)))
+                self._print_honesty(honesty_of(inputs, reader, self._progress(options)), options)
                 return
             document = outcome_of(inputs, reader, self._progress(options)).document
-        except (StrategyError, StorageError, TradingError, ValueError) as error:
+        except (StrategyError, StorageError, TradingError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(document_bytes(document).decode())
@@ -99,7 +97,8 @@ class Command(BaseCommand):
             self.stdout.writelines(f"{line}\n" for line in _table(document))
 
     def _progress(self, options: Mapping[str, Any]) -> Any:
-        return float if options["json"] or not sys.stderr.isatty() else self._show_progress
+        is_shown = sys.stderr.isatty() and not options["json"]
+        return self._show_progress if is_shown else lambda _: None
 
     def _show_progress(self, part: float) -> None:
         done = round(part * _BAR)
@@ -107,7 +106,10 @@ class Command(BaseCommand):
         if part >= 1:
             self.stderr.write("\r" + " " * (_BAR + 6) + "\r", ending="")
 
-    def _print_honesty(self, found: Honesty) -> None:
+    def _print_honesty(self, found: Honesty, options: Mapping[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(document_bytes(honesty_document(found)).decode())
+            return
         if found.first is None:
             self.stdout.write(
                 f"The {found.same:,} decisions are the same: nothing was used that was known later."
