@@ -1,14 +1,19 @@
-"""Backtests in a browser: started and watched on the dashboard, then opened: curves, trades on candles, every input."""
+"""Backtests in a browser: started on the dashboard, watched, opened: curves, trades on candles, every input."""
 
+import os
 import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.chromium import WINDOWS
 from tests.browser.conftest import Opened
 from tests.browser.test_pages import assert_sound
+from tests.system.installation import Installation
 
 pytestmark = pytest.mark.system
 
@@ -24,26 +29,44 @@ ARROWS = """async () => {
 TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 
 
+@contextmanager
+def jobs_wait(site: Installation) -> Iterator[None]:
+    """Jobs stay in the queue."""
+    worker = site.served.member("job_worker")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def start(page: Page) -> Locator:
+    """Start a backtest with the dashboard's form. Returns its row."""
+    form = page.locator("#strategy-form")
+    expect(form.get_by_label("Symbols")).to_have_value("DEMOA")
+    for label, value in ENTERED.items():
+        form.get_by_label(label).fill(value)
+    form.get_by_role("button", name="Start a backtest").click()
+    expect(page.locator("#strategy-notice")).to_have_text("The backtest of crossover is queued.")
+    newest = page.get_by_role("region", name="Newest backtests").locator("tbody tr").first
+    expect(newest).to_contain_text("queued")
+    expect(newest).to_contain_text("DEMOA, DEMOB")
+    return newest
+
+
 @WINDOWS
-def test_a_backtest_is_started_watched_and_opened(opened: Opened, name: str, options: dict[str, Any]):
+def test_a_backtest_is_started_watched_and_opened(
+    opened: Opened, site: Installation, name: str, options: dict[str, Any]
+):
     with opened(login=True, **options) as watched:
         page = watched.page
         watched.goto("/#symbol=DEMOA")
-        form = page.locator("#strategy-form")
-        expect(form.get_by_label("Symbols")).to_have_value("DEMOA")
-        for label, value in ENTERED.items():
-            form.get_by_label(label).fill(value)
-        form.get_by_role("button", name="Start a backtest").click()
-        expect(page.locator("#strategy-notice")).to_contain_text(
-            "The backtest of crossover has ended: succeeded."
-        )
-        newest = page.get_by_role("region", name="Newest backtests").locator("tbody tr").first
-        expect(newest).to_contain_text("DEMOA, DEMOB")
-        expect(newest).to_contain_text("succeeded")
-        watched.shoot(f"strategies_{name}")
-        assert_sound(watched)
-        page.get_by_role("link", name="Open its page").click()
+        with jobs_wait(site):
+            start(page).get_by_role("link", name="Open the backtest of").click()
+            expect(page.locator("#running")).to_contain_text("The backtest is queued")
+            assert_sound(watched)
         expect(page.locator("#equity canvas").first).to_be_visible()
+        expect(page.locator("#running")).to_have_count(0)
         expect(page.locator("#drawdown canvas").first).to_be_visible()
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
         expect(page.locator("#curve-text")).to_contain_text("at the end")
@@ -55,6 +78,40 @@ def test_a_backtest_is_started_watched_and_opened(opened: Opened, name: str, opt
             expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_attached()
         expect(page.get_by_role("cell", name="A position that is open")).to_be_attached()
         assert_sound(watched)
+        watched.goto("/#symbol=DEMOA")
+        expect(page.get_by_role("region", name="Newest backtests").locator("tbody tr").first).to_contain_text(
+            "succeeded"
+        )
+        watched.shoot(f"strategies_{name}")
+        assert_sound(watched)
+
+
+def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
+    opened: Opened, site: Installation
+):
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        if route.request.resource_type != "fetch":
+            return route.continue_()
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            refusal = {"code": "not_found", "message": "There is no such job."}
+            return route.fulfill(status=404, json=refusal)
+        job = route.fetch().json()
+        return route.fulfill(json=job | {"state": "running", "progress": {"done": 40, "total": 100}})
+
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto("/#symbol=DEMOA")
+        with jobs_wait(site):
+            newest = start(page)
+            page.route("**/api/v1/backtests/*", answer)
+            newest.get_by_role("link", name="Open the backtest of").click()
+            expect(page.locator("#running")).to_contain_text("The backtest is running: 40 %")
+            expect(page.locator("#running")).to_contain_text("cannot be watched: There is no such job.")
+            page.wait_for_timeout(1500)
+        assert len(asked) == 2
 
 
 def test_wrong_parameters_are_refused_in_words(opened: Opened):

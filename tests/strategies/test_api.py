@@ -14,10 +14,12 @@ from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
 from store.instruments import FUTURE, Instrument
+from store.timestamps import MINUTE_NS
 from strategies.catalogue import SHIPPED, parameters_of
 from strategies.outcome import document_bytes
 from tests.api_client import Api, answer, problem
 from tests.store_settings import IS_OF_FILES, stores_at
+from tests.strategies.late_rows import LatePrint, X, market
 from tests.strategies.past import random_market
 from tests.trading.calls import post, trader
 from trades.stores import market_store
@@ -47,10 +49,17 @@ def reader(api: Api) -> Api:
 
 
 @pytest.fixture
-def past(api: Api, tmp_path: Path, settings: Any) -> None:
+def market_path(api: Api, tmp_path: Path, settings: Any) -> Path:
+    """The folder of a store that a test makes."""
     settings.DATA_DIR = tmp_path / "data"
     settings.MARKET_STORES = stores_at(settings.DATA_DIR)
-    random_market(settings.DATA_DIR, random.Random(7), minutes=240)
+    path: Path = settings.DATA_DIR
+    return path
+
+
+@pytest.fixture
+def past(market_path: Path) -> None:
+    random_market(market_path, random.Random(7), minutes=240)
 
 
 def run(reader: Api, body: dict[str, Any]) -> Job:
@@ -81,16 +90,26 @@ def test_the_result_is_what_the_command_prints(past: None, reader: Api):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_with_honesty_it_tells_what_was_known_later(past: None, reader: Api):
-    job = run(reader, {**BODY, "honesty": True})
+@pytest.mark.parametrize(
+    ("late_ns", "bought_at"),
+    [(60 * MINUTE_NS, ("2025-01-06T01:01:02Z", "2025-01-06T01:03:02Z")), (0, None)],
+    ids=["an-hour-late", "in-time"],
+)
+def test_honesty_shows_the_first_decision_that_differs(
+    reader: Api, market_path: Path, late_ns: int, bought_at: tuple[str, str] | None
+):
+    """A print that lifts the close of minute 60 makes the fast mean cross there, if it is known in time."""
+    market(market_path, [LatePrint(price=101, volume=1_000, late_ns=late_ns)])
+    body = {**BODY, "symbols": [X], "parameters": {"fast": 1, "slow": 8, "quantity": 1}, "honesty": True}
+    job = run(reader, body)
     assert (job.state, job.done) == ("succeeded", 100), job.error
     assert job.result is not None
     honesty = job.result["honesty"]
+    first = honesty["first"]
+    assert (first and (first["now"]["at"], first["then"]["at"])) == bought_at
+    assert honesty["same"] > 10
     assert honesty["unknowable"] == pytest.approx(honesty["equity_now"] - honesty["equity_then"])
-    if honesty["first"] is None:
-        assert honesty["unknowable"] == 0
-    else:
-        assert honesty["first"]["now"] != honesty["first"]["then"]
+    assert (honesty["unknowable"] == 0) is (bought_at is None)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -126,15 +145,15 @@ def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
         assert parameters_of(SHIPPED[each["name"]], defaults) == SHIPPED[each["name"]].Parameters()
 
 
-def test_others_and_other_jobs_are_not_there(past: None, reader: Api):
+def test_a_caller_sees_its_own_backtests_only(past: None, reader: Api):
+    own = Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])
     now = timezone.now()
-    [mine] = {job.owner for job in [Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])]}
-    other_kind = job_submit(kind="what_if", parameters={}, owner=mine, created_by="test", now=now)
-    anothers = job_submit(kind="backtest", parameters={}, owner="key:0", created_by="test", now=now)
-    for uuid in (other_kind.uuid, anothers.uuid, "no-uuid"):
+    no_backtest = job_submit(kind="what_if", parameters={}, owner=own.owner, created_by="test", now=now)
+    of_another = job_submit(kind="backtest", parameters={}, owner="key:0", created_by="test", now=now)
+    for uuid in (no_backtest.uuid, of_another.uuid, "no-uuid"):
         assert problem(reader.get(f"/api/v1/backtests/{uuid}")) == (404, "not_found")
     [row] = answer(reader.get("/api/v1/backtests"))["backtests"]
-    assert (row["state"], row["figures"]) == ("queued", None)
+    assert (row["id"], row["state"], row["figures"]) == (str(own.uuid), "queued", None)
 
 
 @pytest.mark.parametrize(

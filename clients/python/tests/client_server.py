@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,8 @@ from typing import Any
 class ScriptedServer:
     """Each connection gets the next answer (the last one again and again), then it is closed.
 
-    A list is sent piece by piece with pauses. forever: what is sent after the answer without end. received: the requests.
+    A list is sent piece by piece with pauses. forever: what is sent after the answer without end. received: the requests,
+    with their bodies.
     """
 
     def __init__(self, answers: Sequence[bytes | list[bytes]], *, forever: bytes = b"") -> None:
@@ -36,7 +38,7 @@ class ScriptedServer:
     def _answer(self, connection: socket.socket, answer: bytes | list[bytes]) -> None:
         with connection, contextlib.suppress(OSError):
             request = b""
-            while b"\r\n\r\n" not in request:
+            while not _is_whole(request):
                 request += connection.recv(65536)
             self.received.append(request)
             for piece in [answer] if isinstance(answer, bytes) else answer:
@@ -45,6 +47,12 @@ class ScriptedServer:
                     time.sleep(0.1)
             while self._forever:
                 connection.sendall(self._forever)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return bool(end) and len(body) >= int(length[1] if length else 0)
 
 
 def reply(body: bytes, status: int = 200, *, content_type: str = "application/json", **headers: Any) -> bytes:

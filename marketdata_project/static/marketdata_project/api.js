@@ -16,6 +16,11 @@ export class Refusal extends Error {
     super(message);
     Object.assign(this, {code, status, retryAfter, problem});
   }
+
+  /** Whether the same call will be refused again. */
+  get isFinal() {
+    return this.status >= 400 && this.status < 500 && this.status !== 429;
+  }
 }
 
 export class Api {
@@ -43,7 +48,7 @@ export class Api {
       await this.#renew();
       return true;
     } catch (error) {
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) return false;
+      if (error.isFinal) return false;
       throw error;
     }
   }
@@ -148,7 +153,8 @@ export async function reached(url, options) {
   }
 }
 
-async function refusalOf(answer) {
+/** An answer with an error as a Refusal. */
+export async function refusalOf(answer) {
   const problem = await answer.json().catch(() => ({}));
   const wait = Math.min(60, Number(answer.headers.get("Retry-After")) || 1);
   return new Refusal(problem.code ?? "server_error", problem.message ?? `The server answered ${answer.status}.`, answer.status, wait, problem);

@@ -1,8 +1,12 @@
 // The page of a backtest: equity and drawdown, and the trades on the candles of a symbol. Until it has ended, the page waits.
 
+import {reached, refusalOf} from "./api.js";
 import {makeChart} from "./candles.js";
 import {stepOf, timeOf} from "./candle_series.js";
+import {curveChart, pageColours, pointsOf, seconds} from "./curve_chart.js";
 import {byId, instant, number} from "./dom.js";
+import {codeLink} from "./messages.js";
+import {marketPath} from "./state.js";
 
 const WAIT_MS = 1000;
 const MOST_BARS = 1000;
@@ -10,13 +14,12 @@ const MOST_BARS = 1000;
 const RESOLUTIONS = [["1m", 60], ["5m", 300], ["15m", 900], ["30m", 1800], ["1h", 3600], ["4h", 14400], ["1d", 86400], ["1w", 604800]];
 
 async function read(url) {
-  const answer = await fetch(url, {headers: {Accept: "application/json"}, credentials: "same-origin"});
-  const document = await answer.json();
-  if (!answer.ok) throw new Error(document.message);
-  return document;
+  const answer = await reached(url, {headers: {Accept: "application/json"}});
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.json();
 }
 
-/** Say how much is done, and show the page anew at the end. */
+/** Say how much is done, and show the page anew at the end. A refusal ends the watch; a server that is away is asked again. */
 async function watch(element) {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
@@ -25,43 +28,25 @@ async function watch(element) {
       if (!job.links.cancel) return location.reload();
       element.textContent = `The backtest is ${job.state}${job.progress.total ? `: ${job.progress.done} %` : ""}. The page shows its result when it has ended.`;
     } catch (error) {
-      element.textContent = `The backtest cannot be watched: ${error.message}`;
+      const next = error.isFinal ? "Open the page again to go on." : "The page asks again.";
+      element.replaceChildren(`The backtest cannot be watched: ${error.message} `, codeLink(error) ?? "", ` ${next}`);
+      if (error.isFinal) return;
     }
   }
 }
 
-const seconds = (at) => Math.floor(Date.parse(at) / 1000);
-
-/** A curve's points by second: of several in one the last. */
-function pointsOf(curve, value) {
-  return [...new Map(curve.map((point) => [seconds(point.at), value(point)]))].map(([time, each]) => ({time, value: each}));
-}
-
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(["text", "surface", "line", "accent", "up", "down"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}
-
 function drawCurve(element, points, colourName, isArea) {
-  const chart = LightweightCharts.createChart(element, {autoSize: true, timeScale: {timeVisible: true}, handleScale: false, handleScroll: false});
-  const series = isArea ? chart.addAreaSeries({priceLineVisible: false}) : chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
-  const colour = () => {
-    const {text, surface, line, [colourName]: own} = colours();
-    chart.applyOptions({
-      layout: {textColor: text, background: {color: surface}}, grid: {vertLines: {visible: false}, horzLines: {color: line}},
-      timeScale: {borderColor: line}, rightPriceScale: {borderColor: line},
-    });
-    series.applyOptions(isArea ? {lineColor: own, topColor: "transparent", bottomColor: `${own}66`} : {color: own});
-  };
-  colour();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
-  series.setData(points);
+  const chart = curveChart(element, (made) => {
+    const series = isArea ? made.addAreaSeries({priceLineVisible: false}) : made.addLineSeries({lineWidth: 2, priceLineVisible: false});
+    series.setData(points);
+    return ({[colourName]: own}) => series.applyOptions(isArea ? {lineColor: own, topColor: "transparent", bottomColor: `${own}66`} : {color: own});
+  });
   chart.timeScale().fitContent();
 }
 
 function drawCurves({curve}) {
-  drawCurve(byId("equity"), pointsOf(curve, ({equity}) => equity), "accent", false);
-  drawCurve(byId("drawdown"), pointsOf(curve, ({drawdown_pct: down}) => -down), "down", true);
+  drawCurve(byId("equity"), pointsOf(curve, ({equity: value}) => ({value})), "accent", false);
+  drawCurve(byId("drawdown"), pointsOf(curve, ({drawdown_pct: down}) => ({value: -down})), "down", true);
   const last = curve.at(-1);
   const deepest = Math.max(0, ...curve.map(({drawdown_pct: down}) => down));
   byId("curve-text").textContent = last ? `Equity ${number(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${number(deepest)} % below its high.` : "No equity was recorded.";
@@ -70,7 +55,7 @@ function drawCurves({curve}) {
 /** The places of trades in the bars: the last bar that begins before them. */
 export function markersOf(trades, bars) {
   const times = bars.map(timeOf);
-  const {up, down} = colours();
+  const {up, down} = pageColours();
   const step = stepOf(bars);
   const at = (text) => times.findLast((time) => time <= seconds(text)) ?? null;
   const marker = (text, isBuy, words) => {
@@ -91,8 +76,6 @@ function resolutionFor(from, to) {
   const length = seconds(to) - seconds(from);
   return (RESOLUTIONS.find(([, each]) => length / each <= MOST_BARS) ?? RESOLUTIONS.at(-1))[0];
 }
-
-const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx"};
 
 class TradedCandles {
   constructor(drawn) {
@@ -122,8 +105,7 @@ class TradedCandles {
 
   async #bars(symbol, query) {
     const instrument = await read(`/api/v1/instruments/${encodeURIComponent(symbol)}`);
-    const path = PATHS[instrument.class] ?? "equities";
-    return (await read(`/api/v1/market-data/${path}/${encodeURIComponent(symbol)}/ohlcv?${new URLSearchParams(query)}`)).bars;
+    return (await read(`/api/v1${marketPath(instrument.class, symbol, "/ohlcv")}?${new URLSearchParams(query)}`)).bars;
   }
 }
 

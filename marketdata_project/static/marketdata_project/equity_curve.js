@@ -1,5 +1,6 @@
 // The curve of an account's equity, with its high-water mark and the places where drawdown zones begin.
 
+import {curveChart, pageColours, pointsOf, seconds} from "./curve_chart.js";
 import {byId, instant} from "./dom.js";
 import {money, percent} from "./trading_words.js";
 
@@ -21,13 +22,9 @@ export class EquityCurve {
     this.#currency = currency;
     this.#days = days;
     this.#deepest = deepest;
-    const bySecond = new Map();
     // Before the first deposit there is nothing to be seen.
     const begun = Math.max(0, curve.findIndex(({equity}) => equity !== 0));
-    for (const {at, equity, drawdown_pct: down} of curve.slice(begun)) {
-      bySecond.set(Math.floor(Date.parse(at) / 1000), {at, equity, high: highWater(equity, down)});
-    }
-    this.#points = [...bySecond].map(([time, point]) => ({time, ...point}));
+    this.#points = pointsOf(curve.slice(begun), ({at, equity, drawdown_pct: down}) => ({at, equity, high: highWater(equity, down)}));
     this.#draw();
   }
 
@@ -37,7 +34,7 @@ export class EquityCurve {
     const last = this.#points.at(-1);
     const at = positions.map(({marked_at: marked}) => marked).filter(Boolean).sort().at(-1) ?? last?.at;
     if (!at) return;
-    const time = Math.max(Math.floor(Date.parse(at) / 1000), last?.time ?? 0);
+    const time = Math.max(seconds(at), last?.time ?? 0);
     const point = {time, at, equity, high: highWater(equity, down)};
     if (last?.time === time) this.#points.pop();
     this.#points.push(point);
@@ -60,25 +57,15 @@ export class EquityCurve {
   }
 
   #build() {
-    const still = {handleScale: false, handleScroll: false};
-    this.#chart = LightweightCharts.createChart(byId("equity"), {autoSize: true, timeScale: {timeVisible: true}, ...still});
-    this.high = this.#chart.addLineSeries({lineWidth: 1, lineType: 1, priceLineVisible: false, lastValueVisible: false});
-    this.equity = this.#chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
-    this.#colour();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.#colour();
-      this.#mark();
+    this.#chart = curveChart(byId("equity"), (chart) => {
+      this.high = chart.addLineSeries({lineWidth: 1, lineType: 1, priceLineVisible: false, lastValueVisible: false});
+      this.equity = chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
+      return ({accent, muted}) => {
+        this.equity.applyOptions({color: accent});
+        this.high.applyOptions({color: muted});
+        this.#mark();
+      };
     });
-  }
-
-  #colour() {
-    const {text, surface, line, accent, muted} = colours();
-    this.#chart.applyOptions({
-      layout: {textColor: text, background: {color: surface}}, grid: {vertLines: {visible: false}, horzLines: {color: line}},
-      timeScale: {borderColor: line}, rightPriceScale: {borderColor: line},
-    });
-    this.equity.applyOptions({color: accent});
-    this.high.applyOptions({color: muted});
   }
 
   #draw() {
@@ -93,7 +80,7 @@ export class EquityCurve {
     if (!this.#chart || !this.#config) return;
     const high = this.#points.at(-1)?.high;
     for (const line of this.#zones) this.equity.removePriceLine(line);
-    const {down, muted} = colours();
+    const {down, muted} = pageColours();
     const dashed = {lineWidth: 1, lineStyle: 2, axisLabelVisible: false};
     this.#zones = (high ? ZONES : []).map((zone) => this.equity.createPriceLine({
       ...dashed, price: high * (1 - this.#config[zone] / 100), color: zone === "halt" ? down : muted, title: zone.toUpperCase(),
@@ -114,9 +101,3 @@ export class EquityCurve {
 
 // A drawdown is in per cent of the high-water mark.
 const highWater = (equity, down) => (down < 100 ? Number((equity / (1 - down / 100)).toPrecision(10)) : equity);
-
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const names = ["text", "surface", "line", "accent", "muted", "down"];
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}

@@ -115,7 +115,9 @@ export class ModelPanel {
         return;
       }
     } catch (error) {
+      if (this.#account?.id !== id) return;
       complain(TOPIC, error, {isRead: false});
+      if (error.isFinal) return this.#say("The rebalance can no longer be watched here. It goes on: the list of jobs, and the working orders, tell.");
     }
     this.#timer = setTimeout(() => this.#watch(job), WATCH_MS);
   }

@@ -19,10 +19,11 @@ export function keep(changes) {
   history[isOther ? "pushState" : "replaceState"](null, "", `#${new URLSearchParams(filled)}`);
 }
 
-/** The path of the symbol below /market-data, such as `/market-data/equities/AAPL`. */
-export function symbolPath(rest = "") {
-  return `/market-data/${PATHS[state.class] ?? "equities"}/${encodeURIComponent(state.symbol)}${rest}`;
-}
+/** A symbol's path below /market-data, such as `/market-data/equities/AAPL`, by the instrument's class. */
+export const marketPath = (kind, symbol, rest = "") => `/market-data/${PATHS[kind] ?? "equities"}/${encodeURIComponent(symbol)}${rest}`;
+
+/** The path of the symbol that is shown. */
+export const symbolPath = (rest = "") => marketPath(state.class, state.symbol, rest);
 
 /** Whether the class has bars. */
 export const hasBars = () => state.class !== "option";

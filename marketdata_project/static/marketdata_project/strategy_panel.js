@@ -183,6 +183,7 @@ export class StrategyPanel {
     } catch (error) {
       if (turn !== this.#turn || signal.aborted) return;
       complain(TOPIC, error, {isRead: false});
+      if (error.isFinal) return;
       wait = AGAIN_MS;
     }
     if (this.#watched.length || wait === AGAIN_MS) this.#timer = setTimeout(() => this.#read(), wait);

@@ -1,0 +1,34 @@
+// Charts of a curve in the colours of the page, drawn by lightweight-charts (a global script that the page loads before the modules).
+
+const COLOURS = ["text", "surface", "line", "accent", "muted", "up", "down"];
+
+/** The page's colours of now, by their names in base.css. */
+export function pageColours() {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+/** Make a chart that cannot be moved. build: adds its series, and returns what colours them, now and when the page's colours change. */
+export function curveChart(element, build) {
+  const chart = LightweightCharts.createChart(element, {autoSize: true, timeScale: {timeVisible: true}, handleScale: false, handleScroll: false});
+  const recolour = build(chart);
+  const colour = () => {
+    const colours = pageColours();
+    const {text, surface, line} = colours;
+    chart.applyOptions({
+      layout: {textColor: text, background: {color: surface}}, grid: {vertLines: {visible: false}, horzLines: {color: line}},
+      timeScale: {borderColor: line}, rightPriceScale: {borderColor: line},
+    });
+    recolour(colours);
+  };
+  colour();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
+  return chart;
+}
+
+export const seconds = (at) => Math.floor(Date.parse(at) / 1000);
+
+/** A curve's points by second: of several in one the last. value: what is kept of a point. */
+export function pointsOf(curve, value) {
+  return [...new Map(curve.map((point) => [seconds(point.at), value(point)]))].map(([time, kept]) => ({time, ...kept}));
+}
