@@ -4,9 +4,10 @@ import {reached, refusalOf} from "./api.js";
 import {makeChart} from "./candles.js";
 import {stepOf, timeOf} from "./candle_series.js";
 import {curveChart, pageColours, pointsOf, seconds} from "./curve_chart.js";
-import {byId, instant, number} from "./dom.js";
+import {byId, instant} from "./dom.js";
 import {codeLink} from "./messages.js";
 import {marketPath} from "./state.js";
+import {money, percent} from "./trading_words.js";
 
 const WAIT_MS = 1000;
 const MOST_BARS = 1000;
@@ -49,7 +50,7 @@ function drawCurves({curve}) {
   drawCurve(byId("drawdown"), pointsOf(curve, ({drawdown_pct: down}) => ({value: -down})), "down", true);
   const last = curve.at(-1);
   const deepest = Math.max(0, ...curve.map(({drawdown_pct: down}) => down));
-  byId("curve-text").textContent = last ? `Equity ${number(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${number(deepest)} % below its high.` : "No equity was recorded.";
+  byId("curve-text").textContent = last ? `Equity ${money(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${percent(deepest)} below its high.` : "No equity was recorded.";
 }
 
 /** The places of trades in the bars: the last bar that begins before them. */
@@ -67,7 +68,7 @@ export function markersOf(trades, bars) {
   return trades
     .flatMap(({direction, opened_at: opened, closed_at: closed, pnl}) => {
       const isLong = direction === "LONG";
-      return [...marker(opened, isLong, ""), ...marker(closed, !isLong, trades.length > 40 ? "" : number(Number(pnl.toFixed(2))))];
+      return [...marker(opened, isLong, ""), ...marker(closed, !isLong, trades.length > 40 ? "" : money(pnl))];
     })
     .sort((one, other) => one.time - other.time);
 }

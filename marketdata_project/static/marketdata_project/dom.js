@@ -16,10 +16,11 @@ export function el(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** A table in a frame that scrolls, with a name for screen readers. Cells are texts or elements. */
+/** A table in a frame that scrolls, with a name for screen readers. Heads are texts, those of numbers `[text]`; cells are texts or elements. */
 export function table(name, heads, rows) {
-  const head = el("tr", {}, ...heads.map((text) => el("th", {scope: "col"}, text)));
-  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell) => el("td", {}, cell ?? "–"))));
+  const kinds = heads.map((head) => (Array.isArray(head) ? "figure" : null));
+  const head = el("tr", {}, ...heads.flat().map((text, index) => el("th", {scope: "col", class: kinds[index]}, text)));
+  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, index) => el("td", {class: kinds[index]}, cell ?? "–"))));
   const inner = el("table", {}, el("caption", {class: "spoken"}, name), el("thead", {}, head), el("tbody", {}, ...body));
   return el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": name}, inner);
 }

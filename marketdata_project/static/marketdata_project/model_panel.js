@@ -147,12 +147,12 @@ export class ModelPanel {
 }
 
 function weightsTable({name, weights, cash}) {
-  return table(`Weights of ${name}`, ["symbol", "weight"], [...weights.map(({symbol, weight}) => [symbol, share(weight)]), ["cash", share(cash)]]);
+  return table(`Weights of ${name}`, ["symbol", ["weight"]], [...weights.map(({symbol, weight}) => [symbol, share(weight)]), ["cash", share(cash)]]);
 }
 
 // A plan, or with `filled` what came of it.
 function planTable(name, {symbols, currency}) {
-  const heads = ["symbol", "now", "target", "then", "order", "filled", "takes of the cash", "why not more"];
+  const heads = ["symbol", ["now"], ["target"], ["then"], ["order"], ["filled"], ["takes of the cash"], "why not more"];
   return table(name, heads, symbols.map(({symbol, before, target, after, side, quantity, filled, cost, message}) => [
     symbol, share(before), share(target), share(after), side ? `${side} ${number(quantity)}` : "none", filled === undefined ? "–" : number(filled),
     money(cost, currency), message ?? "",

@@ -182,7 +182,7 @@ function figures({currency, cost, fee, margin, exposure_after: exposure, gross_a
 }
 
 function checks(rows) {
-  const heads = ["check", "result", "value", "limit", "unit", "what is checked"];
+  const heads = ["check", "result", ["value"], ["limit"], "unit", "what is checked"];
   return table("Checks", heads, rows.map(({name, passed, value, limit, unit, message}) => {
     const result = passed ? "passed" : value === null && limit !== null ? "not known" : "failed";
     return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), number(unit === "seconds" ? Math.round(value) : value), number(limit), unit || "–", message];

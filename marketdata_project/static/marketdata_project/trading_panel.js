@@ -1,5 +1,6 @@
 // Trading: one account's state, positions, orders and curve, live, and what a person may do about them.
 
+import {AccountReader, ALL, BY_EVENTS, BY_FILLS, TOPIC} from "./account_reader.js";
 import {byId, el, instant} from "./dom.js";
 import {EquityCurve} from "./equity_curve.js";
 import {complain, settled} from "./messages.js";
@@ -11,19 +12,12 @@ import {TradingControls} from "./trading_controls.js";
 import {figures, limitsOf, tables} from "./trading_tables.js";
 import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js";
 
-const TOPIC = "Trading";
 // Without the live feed everything is read so often; with it only what no event tells, such as an engine that went away.
 const EVERY_MS = 10_000;
-// What events have changed is read at once, and then at most so often.
-const PAUSE_MS = 1000;
 const SIGNED = "This account takes signed requests only, which a page cannot make: here it can be watched, and orders cancelled, positions "
   + "closed and trading stopped.";
-const MOST_ROWS = 20;
-const MOST_ORDERS = 200;
+const MOST_ACCOUNTS = 200;
 const MOST_ALERTS = 5;
-const ALL = ["status", "risk", "account", "config", "portfolio", "performance", "orders", "executions", "trades", "signals"];
-const BY_EVENTS = ["status", "risk", "account"];
-const BY_FILLS = ["executions", "trades"];
 
 export class TradingPanel {
   #scopes = new Set();
@@ -31,30 +25,25 @@ export class TradingPanel {
   #account = null;
   #shown = {};
   #orders = new Map();
-  #channels = [];
-  #aborter = new AbortController();
   #timer = null;
-  #soonTimer = null;
-  #soonAt = 0;
-  #wanted = new Set();
-  #asked = {};
   #connection = "connecting";
   #isCut = false;
-  // Whether something could not be read.
-  #isBehind = false;
   // The newest event whose orders are shown; that after which the state was read; and that of the portfolio.
   #ordersAt = 0;
   #statusAt = 0;
   #portfolioAt = 0;
 
   constructor(api, feed) {
-    Object.assign(this, {api, feed, curve: new EquityCurve(), models: new ModelPanel(api), strategies: new StrategyPanel(api)});
+    Object.assign(this, {api, curve: new EquityCurve(), models: new ModelPanel(api), strategies: new StrategyPanel(api)});
+    this.reader = new AccountReader(api, feed, {
+      days: () => byId("equity-days").value, onAnswer: (name, answer) => this.#took(name, answer), onRestored: () => this.#restored(),
+    });
     this.controls = new TradingControls(api, {shown: () => this.#summary(), onDone: (said) => this.#done(said)});
     this.ticket = new OrderTicket(api, {onPlaced: ({id}) => this.#placed(id)});
     const may = () => this.#scopes.has("trading:write");
     this.tables = tables({onClose: (position) => this.controls.close(position), onCancel: (order) => this.controls.cancel(order), may});
     byId("trading-account").addEventListener("change", ({target}) => this.#choose(target.value));
-    byId("equity-days").addEventListener("change", () => this.#read("performance"));
+    byId("equity-days").addEventListener("change", () => this.reader.read("performance"));
   }
 
   /** Somebody has logged in. */
@@ -90,7 +79,7 @@ export class TradingPanel {
     if (name === "lost") this.#isCut = true;
     if (name === "live" && this.#isCut) {
       this.#isCut = false;
-      if (this.#account) this.#read(...ALL);
+      if (this.#account) this.reader.read(...ALL);
     }
     this.#drawConnection([]);
   }
@@ -109,15 +98,15 @@ export class TradingPanel {
   // Until there is an account it is asked for again and again.
   #tick() {
     if (!this.#account) return this.#open();
-    return this.#read(...(this.#connection === "live" && !this.#isBehind ? BY_EVENTS : ALL));
+    return this.reader.read(...(this.#connection === "live" && !this.reader.isBehind ? BY_EVENTS : ALL));
   }
 
   async #open() {
-    const {signal} = this.#aborter;
+    const {signal} = this.reader;
     try {
       this.#scopes = new Set((await this.api.get("/limits", {}, {signal})).data.scopes);
       if (!this.#scopes.has("trading:read")) return this.#refused();
-      this.#accounts = (await this.api.get("/accounts", {limit: MOST_ROWS * 10}, {signal})).data.accounts;
+      this.#accounts = (await this.api.get("/accounts", {limit: MOST_ACCOUNTS}, {signal})).data.accounts;
     } catch (error) {
       if (error.status === 403) return this.#refused();
       return complain(TOPIC, error, {isRead: false});
@@ -142,24 +131,20 @@ export class TradingPanel {
   async #choose(account) {
     this.#leave();
     this.#account = account;
+    this.reader.follow(account);
     byId("trading-account").value = account;
     if (this.#accounts.length > 1) keep({account});
     this.ticket.of(account);
     this.ticket.symbol(state.symbol);
     this.#allow();
-    this.#subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], Number(seq))});
-    this.#subscribe("alerts", {onFrame: (frame) => this.#alerts(frame)});
-    await this.#read(...ALL);
+    this.reader.subscribe("portfolio", {onFrame: ({data, seq}) => this.#portfolio(data[0], Number(seq))});
+    this.reader.subscribe("alerts", {onFrame: (frame) => this.#alerts(frame)});
+    await this.reader.read(...ALL);
   }
 
   // Nothing of the account before is shown, and nothing is asked for it any longer.
   #leave() {
-    this.#aborter.abort();
-    this.#aborter = new AbortController();
-    clearTimeout(this.#soonTimer);
-    this.#soonTimer = null;
-    this.#wanted.clear();
-    for (const channel of this.#channels.splice(0)) this.feed.unsubscribe(channel);
+    this.reader.leave();
     this.#shown = {};
     this.#orders.clear();
     this.#ordersAt = this.#statusAt = this.#portfolioAt = 0;
@@ -186,49 +171,15 @@ export class TradingPanel {
     ].filter(Boolean));
   }
 
-  #subscribe(kind, subscription) {
-    const channel = `${kind}:${this.#account}`;
-    if (!this.#channels.includes(channel)) this.#channels.push(channel);
-    const onError = (error) => complain(`${TOPIC}, live ${kind}`, error);
-    const onBegun = () => settled(`${TOPIC}, live ${kind}`);
-    this.feed.subscribe(channel, {onBegun, onResync: () => this.#restored(), onError, ...subscription});
-  }
-
   // The database was restored from a backup: event numbers began again at an earlier one.
   #restored() {
     this.#ordersAt = this.#portfolioAt = 0;
-    this.#read(...ALL);
+    this.reader.read(...ALL);
   }
 
   #summary() {
     const {risk, config, portfolio} = this.#shown;
     return {account: this.#account, risk, config: config?.config, orders: this.#orders.size, positions: portfolio?.positions.length ?? 0};
-  }
-
-  async #read(...names) {
-    const {signal} = this.#aborter;
-    const parameters = {
-      performance: {days: byId("equity-days").value}, orders: {status: "open", limit: MOST_ORDERS},
-      ...Object.fromEntries([...BY_FILLS, "signals"].map((name) => [name, {limit: MOST_ROWS}])),
-    };
-    const one = async (name) => {
-      // Of several answers only that to the newest question is shown.
-      const turn = (this.#asked[name] = (this.#asked[name] ?? 0) + 1);
-      const path = name === "account" ? `/accounts/${encodeURIComponent(this.#account)}` : `/${name}`;
-      const query = name === "account" ? {} : {account: this.#account, ...parameters[name]};
-      const answer = await this.api.get(path, query, {signal});
-      if (!signal.aborted && turn === this.#asked[name]) this.#took(name, answer);
-    };
-    try {
-      await Promise.all(names.map(one));
-      if (signal.aborted) return;
-      if (names.length === ALL.length) this.#isBehind = false;
-      settled(TOPIC);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#isBehind = true;
-      complain(TOPIC, error, {isRead: false});
-    }
   }
 
   #took(name, {data, headers}) {
@@ -251,8 +202,7 @@ export class TradingPanel {
     this.#ordersAt = event;
     this.#orders = new Map(orders.map((order) => [order.id, order]));
     this.#drawOrders();
-    const channel = `orders:${this.#account}`;
-    if (!this.#channels.includes(channel)) this.#subscribe("orders", {from: String(event), onFrame: ({data, seq}) => this.#changed(data, Number(seq))});
+    this.reader.subscribe("orders", {from: String(event), onFrame: ({data, seq}) => this.#changed(data, Number(seq))});
   }
 
   #changed(orders, event) {
@@ -261,8 +211,8 @@ export class TradingPanel {
       const before = this.#orders.get(order.id);
       const said = changeOf(before, order);
       if (said) say("trading-notice", [said]);
-      if (order.filled_quantity > (before?.filled_quantity ?? 0)) this.#soon(...BY_FILLS);
-      if (order.strategy && !order.reduce_only) this.#soon("signals");
+      if (order.filled_quantity > (before?.filled_quantity ?? 0)) this.reader.soon(...BY_FILLS);
+      if (order.strategy && !order.reduce_only) this.reader.soon("signals");
       if (ENDED.has(order.status)) this.#orders.delete(order.id);
       else this.#orders.set(order.id, order);
     }
@@ -292,26 +242,15 @@ export class TradingPanel {
     while (list.children.length > MOST_ALERTS) list.lastChild.remove();
   }
 
-  #soon(...names) {
-    for (const name of names) this.#wanted.add(name);
-    this.#soonTimer ??= setTimeout(() => {
-      this.#soonTimer = null;
-      this.#soonAt = Date.now() + PAUSE_MS;
-      const wanted = [...this.#wanted];
-      this.#wanted.clear();
-      this.#read(...wanted);
-    }, Math.max(0, this.#soonAt - Date.now()));
-  }
-
   #done(said) {
     say("trading-notice", said ? [said] : []);
-    this.#soon(...BY_EVENTS, ...(this.#connection === "live" ? [] : ALL));
+    this.reader.soon(...BY_EVENTS, ...(this.#connection === "live" ? [] : ALL));
   }
 
   #placed(id) {
     const order = this.#orders.get(id);
     if (!order && !this.#isFilled(id)) say("trading-notice", ["The order is accepted."]);
-    if (this.#connection !== "live") this.#soon(...ALL);
+    if (this.#connection !== "live") this.reader.soon(...ALL);
   }
 
   #isFilled(id) {
@@ -320,7 +259,7 @@ export class TradingPanel {
 
   #draw() {
     const {status, portfolio, risk, config} = this.#shown;
-    if (status && this.#statusAt < this.#portfolioAt) this.#soon(...BY_EVENTS);
+    if (status && this.#statusAt < this.#portfolioAt) this.reader.soon(...BY_EVENTS);
     if (status) this.#drawStatus(status);
     if (risk) this.#drawRisk(risk);
     if (portfolio) byId("trading-figures").replaceChildren(...figures(portfolio));

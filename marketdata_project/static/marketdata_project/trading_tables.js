@@ -2,7 +2,7 @@
 
 import {byId, el, instant, number, timeOfDay} from "./dom.js";
 import {LiveTable} from "./live_table.js";
-import {gain, inR, money, outcomeOf, percent, words} from "./trading_words.js";
+import {gain, inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
 
 const LIMITS = {
   daily_loss: "loss of the day", total_loss: "loss in all", symbol_exposure: "exposure in a symbol", gross_exposure: "exposure in all",
@@ -32,14 +32,14 @@ export function tables({onClose, onCancel, may}) {
     orders: new LiveTable(byId("trading-orders"), "Working orders", [
       column("order", named), column("side", ({side}) => side), column("type", ({type, leg}) => words(leg ?? type)),
       amount("quantity", "quantity"), amount("filled", "filled_quantity"), amount("limit", "limit_price"), amount("stop", "stop_price"),
-      column("state", ({status}) => words(status)), column("lasts", ({time_in_force: lasts}) => lasts), time("placed", "submitted_at"),
+      column("state", ({status}) => words(status)), column("lasts", ({time_in_force: lasts}) => LASTS[lasts]), time("placed", "submitted_at"),
       button("Cancel", ({side, symbol}) => `Cancel ${side} ${symbol}`, onCancel),
     ], {key: byRow, empty: "No working orders."}),
     executions: new LiveTable(byId("trading-executions"), "Newest executions", [
       time("time", "at"), column("symbol", ({symbol}) => symbol), column("side", ({side}) => side), amount("quantity", "quantity"),
       amount("price", "price"), figure("fee", ({fee, currency}) => money(fee, currency)),
-      column("print", ({print}) => `${print.dataset} ${print.commit}.${print.ordinal}`),
       column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state)),
+      {head: "why", make: (row) => el("a", {href: `/api/v1/executions/${row().id}/explain`, "aria-label": `Explain the execution of ${row().symbol}, ${instant(row().at)}`}, "Explain")},
     ], {key: byRow, empty: "Nothing was executed yet."}),
     trades: new LiveTable(byId("trading-trades"), "Newest closed trades", [
       time("closed", "closed_at"), column("symbol", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),

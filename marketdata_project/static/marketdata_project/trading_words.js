@@ -29,6 +29,9 @@ export function outcomeOf({status, average_price: price, reason}) {
   return [`${words(status)}${at}${reason ? `: ${words(reason)}` : ""}`, ""];
 }
 
+/** How long an order lasts. */
+export const LASTS = {day: "for the day", gtc: "until it is cancelled", ioc: "at once or not", fok: "whole at once or not at all"};
+
 /** An order in a line: `buy 10 AAPL at 189.5 or better, for the day`. */
 export function orderWords(order) {
   const {side, quantity, symbol, type, limit_price: limit, stop_price: stop, time_in_force: lasts} = order;
@@ -36,9 +39,8 @@ export function orderWords(order) {
     market: "at the market", limit: `at ${number(limit)} or better`, stop: `once the price reaches ${number(stop)}`,
     stop_limit: `at ${number(limit)} or better once the price reaches ${number(stop)}`,
   };
-  const until = {day: "for the day", gtc: "until it is cancelled", ioc: "at once or not", fok: "whole at once or not at all"};
   const more = [order.reduce_only && "only to reduce", order.strategy && `for ${order.strategy}`].filter(Boolean);
-  return [`${side} ${number(quantity)} ${symbol} ${prices[type]}`, until[lasts], ...more].join(", ");
+  return [`${side} ${number(quantity)} ${symbol} ${prices[type]}`, LASTS[lasts], ...more].join(", ");
 }
 
 /** What became of an order since it was last seen, or null if nothing a person waits for. */
