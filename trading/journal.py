@@ -14,13 +14,12 @@ from live.bell import account_changed
 from store.walk import ALL_ROWS
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
 from trading.core.events import (
+    FOLLOWING,
     Event,
     Executed,
     ExecutionBusted,
     ExecutionQuestioned,
-    OrderAccepted,
     PositionAdjusted,
-    StrategyAssigned,
     decoded,
     encoded,
     name_of,
@@ -98,7 +97,7 @@ class Journal:
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
             self._set_execution(event.execution_id, state)
-        elif isinstance(event, OrderAccepted | StrategyAssigned):
+        elif isinstance(event, FOLLOWING):
             self._followed = event.commits | self._followed
         if isinstance(event, CURVE_EVENTS):
             self._equities.append(_equity_row(self.account, self.state, at_ns))

@@ -111,7 +111,7 @@ def accept(
     replaces: str | None = None,
 ) -> str:
     """Record an order that passed its checks, and the legs of its bracket. Return its id."""
-    order_id = _next_order_id(state)
+    order_id = next_order_id(state)
     proposal = found.proposal
     event = OrderAccepted(
         order_id=order_id,
@@ -136,7 +136,7 @@ def accept(
     for leg, terms in _legs(proposal):
         record(
             msgspec.structs.replace(
-                event, order_id=_next_order_id(state), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
+                event, order_id=next_order_id(state), order=terms, worth=ZERO, margin=ZERO, fee=ZERO, expires_ns=None,
                 collar=None, is_taking=False, checks=(), leg_of=order_id, leg=leg, replaces=None,
             )
         )  # fmt: skip
@@ -158,7 +158,7 @@ def reject(
     failed = [f"the check {each.name} failed: {each.message}" for each in found.failed] if found else [reason]
     record(
         OrderRejected(
-            order_id=_next_order_id(state),
+            order_id=next_order_id(state),
             order=order,
             terms=terms,
             submitted_ns=now_ns,
@@ -178,8 +178,8 @@ def accept_closing(
     return accept(state, record, found, view, now_ns=now_ns, by=by)
 
 
-def _next_order_id(state: AccountState) -> str:
-    """Return the id of the order that the next event accepts. The same events give the same ids."""
+def next_order_id(state: AccountState) -> str:
+    """Return the id of the order that the next event accepts or rejects. The same events give the same ids."""
     return str(uuid5(_ORDER_IDS, f"{state.id} {state.number + 1}"))
 
 

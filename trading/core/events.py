@@ -271,7 +271,7 @@ class PositionAdjusted(_TradingEvent, frozen=True, tag="position_adjusted"):
     """A person corrected a position; the ledger's account `adjustment` is the other side, in the place of the cash.
 
     quantity: the change, booked as a fill at the price; 0 gives what is held the price as its cost. rate: to the
-    account's currency.
+    account's currency. commits: see `OrderAccepted`.
     """
 
     symbol: str
@@ -282,6 +282,7 @@ class PositionAdjusted(_TradingEvent, frozen=True, tag="position_adjusted"):
     terms: Terms
     reason: str
     by: str
+    commits: dict[str, str] = {}
 
 
 class CashAdjusted(_TradingEvent, frozen=True, tag="cash_adjusted"):
@@ -444,6 +445,9 @@ Event: TypeAlias = (
     | StrategyAssigned
     | Alert
 )
+
+FOLLOWING = (OrderAccepted, PositionAdjusted, StrategyAssigned)
+"""The events after which the engine follows the logs that `commits` names."""
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

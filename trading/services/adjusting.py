@@ -7,7 +7,7 @@ from trading.core.amounts import ZERO, money, quantity
 from trading.core.events import CashAdjusted, PositionAdjusted
 from trading.core.terms import AccountKind
 from trading.exceptions import AdjustmentRefused, UnknownPosition
-from trading.journal import follow, open_journal, state_of
+from trading.journal import open_journal, state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account
@@ -50,8 +50,6 @@ def position_adjust(
         _require_unchanged(state, seen)
         _require_possible(state, symbol, strategy, quantity(change))
         held = state.position(symbol, strategy)
-        # The engine takes the symbol's prices, settlements and corporate actions from now on.
-        follow(heads)
         event = PositionAdjusted(
             symbol=symbol,
             strategy=strategy,
@@ -61,6 +59,8 @@ def position_adjust(
             terms=terms if held is None else held.terms,
             reason=reason,
             by=by,
+            # The engine takes the symbol's prices, settlements and corporate actions from now on.
+            commits=heads,
         )
         return journal.record(event, at_ns=now_ns)
 

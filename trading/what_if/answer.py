@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 def what_if_document(replay: AccountReplay) -> Document:
-    """AccountReplay, and return what differs. Raises the errors of `AccountReplay.would_be`."""
+    """Replay an account, and return what differs. Raises the errors of `AccountReplay.would_be`."""
     was, would_be = AccountOutcome(), AccountOutcome()
     replay.was(was.take)
     _, inputs = replay.would_be(would_be.take)

@@ -1,4 +1,4 @@
-"""The inputs of an account, done again: what clients and people did, not what the engine made of it."""
+"""The inputs of an account, done again: what clients, people and strategies did, not what the engine made of it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from trading.core import due, events
-from trading.core.acceptance import MarketView, accept, end_of, judge
+from trading.core.acceptance import MarketView, accept, end_of, judge, next_order_id
 from trading.core.account import RUNNING, AccountState
 from trading.core.acts import Act
 from trading.core.configuration import RiskConfig
@@ -24,7 +24,7 @@ from trading.market.market import Market
 _DERIVED = (
     events.OrderWorking, events.OrderRested, events.OrderEnded, events.OrderTriggered, Executed,
     events.ExecutionQuestioned, events.SplitApplied, events.DividendPaid, events.Settled, events.BorrowCharged,
-    events.Marked, events.CloseQueued, events.Stopped, events.Alert,
+    events.Marked, events.CloseQueued, events.Stopped,
 )  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def is_input(event: Event) -> bool:
         return event.symbol is not None
     if isinstance(event, events.OverrideEnded):
         return bool(event.by)
+    if isinstance(event, events.Alert):
+        return event.kind == events.STRATEGY_ALERT
     return not isinstance(event, _DERIVED)
 
 
@@ -71,8 +73,9 @@ class RecordedInputs:
     """A follower that does an account's inputs at their instants, in the order of their events.
 
     Time passes at the instants of the other events, too. change: returns the limits that hold in the place of others.
-    refused: by the number of the event, the inputs that the account refuses now. ids: of the orders that were accepted
-    again, by their ids then. executed: by their ids, the executions of now: give them here.
+    refused: by the number of the event, the inputs that the account refuses now. ids: of the orders that were placed
+    again, by their ids then; "" for one that is refused now. executed: by their ids, the executions of now: give them
+    here.
     """
 
     account: str
@@ -152,6 +155,9 @@ class RecordedInputs:
                 record(msgspec.structs.replace(event, config=self.change(event.config)))
             case events.TradingStarted() if state.status == RUNNING:
                 pass
+            case events.OrderRejected():
+                self.ids[event.order_id] = order_id = next_order_id(state)
+                record(msgspec.structs.replace(event, order_id=order_id))
             case _:
                 record(event)
 
@@ -161,17 +167,14 @@ class RecordedInputs:
         replaces = None if event.replaces is None else self.ids.get(event.replaces, event.replaces)
         old = None if replaces is None else state.orders.get(replaces)
         if replaces is not None and (old is None or old.state is OrderState.PENDING_CANCEL):
-            reason = "the order that it replaces is not open"
-            self.refused.setdefault(number, RefusedInput(now_ns, reason, event.order, event.order_id))
+            self._refuse(number, event, "the order that it replaces is not open")
             return
         expires_ns = end_of(event.order, state.config, now_ns=now_ns, session_end_ns=lambda: event.expires_ns)
         marks = self.market.marks(state, now_ns=now_ns)
         view = MarketView(event.terms, event.reference, marks, event.commits, expires_ns)
         found = judge(state, event.order, view, now_ns=now_ns)
         if not found.is_passed and all(check.is_passed for check in event.checks):
-            checks = tuple(found.failed)
-            refusal = RefusedInput(now_ns, checks[0].message, event.order, event.order_id, checks)
-            self.refused.setdefault(number, refusal)
+            self._refuse(number, event, found.failed[0].message, tuple(found.failed))
             return
         new_id = accept(state, record, found, view, now_ns=now_ns, by=event.by, replaces=replaces)
         self.ids[event.order_id] = new_id
@@ -179,6 +182,15 @@ class RecordedInputs:
             self.ids[self._legs[event.order_id, leg.leg or ""]] = leg.id
         if replaces is not None:
             record(events.CancelRequested(order_ids=(replaces,), reason="replaced", by=event.by))
+
+    def _refuse(self, number: int, event: OrderAccepted, reason: str, checks: tuple[Check, ...] = ()) -> None:
+        refusal = RefusedInput(event.submitted_ns, reason, event.order, event.order_id, checks)
+        self.refused.setdefault(number, refusal)
+        # Another order may have their ids now.
+        self.ids[event.order_id] = ""
+        self.ids |= {
+            leg_id: "" for (parent_id, _), leg_id in self._legs.items() if parent_id == event.order_id
+        }
 
     def _cancel(self, event: events.CancelRequested, state: AccountState, record: Record) -> None:
         if event.reason == due.STOP:

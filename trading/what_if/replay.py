@@ -9,7 +9,7 @@ from store.queries import QueryableStore
 from store.walk import BEGINNING
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.configuration import RiskConfig
-from trading.core.events import Executed, OrderAccepted
+from trading.core.events import FOLLOWING, Executed
 from trading.engine.clock import EngineClock
 from trading.engine.floor import Floor
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition
@@ -88,10 +88,10 @@ class AccountReplay:
         return desk, inputs
 
     def _logs(self) -> Iterator[FollowedLog]:
-        """Yield the logs of the orders, each after the commit that the first order named."""
+        """Yield the logs that the events name, each after the first commit that is named."""
         tokens: dict[str, str] = dict(self.heads)
         for each in self.stored:
-            if isinstance(each.event, OrderAccepted):
+            if isinstance(each.event, FOLLOWING):
                 tokens = {**each.event.commits, **tokens}
         for name, token in tokens.items():
             dataset_name, _, symbol = name.partition(":")

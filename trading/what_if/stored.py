@@ -8,7 +8,7 @@ import msgspec
 from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
-from trading.core.events import OrderAccepted, decoded
+from trading.core.events import FOLLOWING, decoded
 from trading.engine.clock import DATA, CommitClock, DataClock
 from trading.exceptions import WhatIfTooLong
 from trading.journal import replayed
@@ -18,6 +18,7 @@ from trading.what_if.inputs import StoredEvent
 from trading.what_if.replay import AccountReplay
 
 MOST_EVENTS, MOST_ROWS = 20_000, 5_000_000
+_FOLLOWING = [str(each.__struct_config__.tag) for each in FOLLOWING]
 
 
 def replay_of(
@@ -75,10 +76,10 @@ def _stored(account: Account, after: int, until_ns: int | None) -> list[StoredEv
 
 
 def _heads(account: Account, state: AccountState) -> dict[str, str]:
-    """Return the commits that the last orders named in the symbols that are held or ordered."""
+    """Return the commits that were named last for the symbols that are held or ordered."""
     heads: dict[str, str] = {}
     for symbol in sorted(state.symbols()):
-        rows = EventRow.objects.filter(account=account, number__lte=state.number, name="order_accepted")
+        rows = EventRow.objects.filter(account=account, number__lte=state.number, name__in=_FOLLOWING)
         body = (
             rows.filter(body__contains=f'"symbol":"{symbol}"')
             .order_by("-number")
@@ -86,7 +87,7 @@ def _heads(account: Account, state: AccountState) -> dict[str, str]:
             .first()
         )
         event = None if body is None else decoded(body)
-        if isinstance(event, OrderAccepted):
+        if isinstance(event, FOLLOWING):
             heads = {**event.commits, **heads}
     return heads
 

@@ -20,13 +20,27 @@ from tests.store_settings import stores_at
 from tests.trading.desks import FREE, TradingDesk, at_ns, prints
 from tests.trading.replays import NAMED, forget_accounts
 from trades.stores import market_store
+from trading.core.acceptance import next_order_id, reject
+from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
-from trading.core.events import decoded, encoded
-from trading.core.orders import OrderType, TimeInForce
-from trading.core.terms import Side
+from trading.core.due import request_stop
+from trading.core.events import (
+    STRATEGY_ALERT,
+    Alert,
+    OrderAccepted,
+    OrderRejected,
+    StrategyAssigned,
+    decoded,
+    encoded,
+)
+from trading.core.orders import OrderTerms, OrderType, TimeInForce
+from trading.core.terms import TRADABLE, Side
 from trading.exceptions import TradingError, WhatIfTooLong
+from trading.journal import open_journal
+from trading.lease import engine_status
 from trading.models import EventRow
 from trading.services.accounts import account_transfer, preferences_change
+from trading.services.adjusting import position_adjust
 from trading.services.control import (
     execution_bust,
     halt_release,
@@ -128,6 +142,19 @@ def people(desk: TradingDesk, phase: int) -> None:
         trading_start(account=account, by="test")
 
 
+def strategies(desk: TradingDesk, phase: int) -> None:
+    """What the engine records for a strategy: an order that is refused, and at last that it failed."""
+    now_ns = engine_status().now_ns
+    order = OrderTerms(symbol="AAA", side=Side.BUY, quantity=Decimal(1), strategy="crossover")
+    with open_journal(desk.name) as journal:
+        record = journal.at(now_ns)
+        reject(journal.state, record, order, TRADABLE["equity"], now_ns=now_ns, by="test", reason="no price")
+        if phase == PHASES - 1:
+            record(Alert(kind=STRATEGY_ALERT, message="the strategy failed"))
+            record(StrategyAssigned(strategy=None, by="engine", reason="the strategy failed"))
+            request_stop(journal.state, record, by="engine", reason="the strategy failed")
+
+
 def calls(desk: TradingDesk, phase: int, chance: random.Random) -> None:
     """Calls that do not look at the account. What the plain limits accept, and so is recorded, is the whole of them."""
     for number in range(3):
@@ -146,6 +173,7 @@ def calls(desk: TradingDesk, phase: int, chance: random.Random) -> None:
             order_id = desk.order(symbol, side, quantity, **terms)
             if number == 2:
                 order_cancel(account=desk.account, order_id=UUID(order_id), by="test")
+    strategies(desk, phase)
     before = f"{phase - 1}-0"
     for position in [each for each in desk.state.positions.values() if each.strategy == before]:
         position_close(account=desk.account, symbol=position.symbol, strategy=before, by="test")
@@ -158,7 +186,7 @@ def calls(desk: TradingDesk, phase: int, chance: random.Random) -> None:
 def lively(desk: TradingDesk, phase: int, chance: random.Random) -> None:
     """Everything that clients and people do."""
     placed = orders(chance, desk, phase)
-    for deed in (partial(deeds, placed=placed), people):
+    for deed in (partial(deeds, placed=placed), people, strategies):
         with suppress(TradingError):
             deed(desk, phase)
 
@@ -216,13 +244,21 @@ def assert_same(found: list[Any], expected: list[Any]) -> None:
     assert len(found) == len(expected)
 
 
+def assert_ids_follow_from_numbers(found: Iterable[Event]) -> None:
+    for number, _, body in found:
+        event = decoded(body)
+        if isinstance(event, OrderAccepted | OrderRejected):
+            assert event.order_id == next_order_id(AccountState(id="ACC", number=number - 1))
+
+
 def test_with_the_same_limits_it_gives_the_account_s_own_events(tmp_path: Path, settings: Any) -> None:
     desk = history(tmp_path / "store", settings, NARROW, lively)
     expected = own_events()
     counts = Counter(decoded(body).__class__.__name__ for _, _, body in expected)
     for name in ("Executed", "OrderTriggered", "HaltLatched", "HaltReleased", "Transferred", "RiskOverridden",
-                 "OverrideEnded", "ExecutionBusted", "StopRequested", "Stopped", "Preferences"):  # fmt: skip
+                 "OverrideEnded", "ExecutionBusted", "StopRequested", "Stopped", "Preferences", "OrderRejected"):  # fmt: skip
         assert counts[name], name
+    assert any(STRATEGY_ALERT in body for _, _, body in expected)
     assert any('"replaces"' in body for _, _, body in expected)
     assert_same(would_be(desk, {}), expected)
     document = what_if_document(replay(desk, {}))
@@ -243,6 +279,7 @@ def test_with_other_limits_it_is_as_a_fresh_run_with_them(tmp_path: Path, settin
     history(tmp_path / "fresh", settings, changed(FREE, STRICT), calls)
     fresh = own_events()
     assert_same(named(found), named(fresh))
+    assert_ids_follow_from_numbers(found)
     assert len(fresh) != len(before)
     assert not document["is_same"]
     assert document["counts"]["refused"] > 2
@@ -252,6 +289,48 @@ def test_with_other_limits_it_is_as_a_fresh_run_with_them(tmp_path: Path, settin
     assert document["missing_trades"]
     assert document["fills"]
     assert document["would_be"]["trades"] < document["was"]["trades"]
+
+
+def test_what_was_done_with_a_refused_order_does_nothing_to_another_one(default_store: Any) -> None:
+    """The orders after it have the ids of others: the next one has its own."""
+    market_store().set_instrument(Instrument("AAA", currency="USD"))
+    prints("AAA", (0, 100, 1_000))
+    desk = TradingDesk()
+    desk.run()
+    desk.run()
+    terms: dict[str, Any] = {"type": OrderType.LIMIT, "limit_price": 90, "time_in_force": TimeInForce.GTC}
+    refused = desk.order("AAA", Side.BUY, 100, **terms)
+    for _ in range(3):
+        desk.run()
+        desk.order("AAA", Side.BUY, 1, **terms)
+    order_cancel(account=desk.account, order_id=UUID(refused), by="test")
+    replayed = replay(desk, {"max_symbol_exposure": 4.0})
+    after, inputs = replayed.would_be(lambda _: None)
+    state = after.states[desk.name]
+    assert refused in state.orders
+    assert (len(inputs.refused), len(state.orders)) == (1, 3)
+    assert all(each.may_be_cancelled for each in state.orders.values())
+    assert what_if_document(replayed)["fills"] == []
+
+
+def test_what_came_by_an_adjusting_entry_is_valued_by_its_log(default_store: Any) -> None:
+    market_store().set_instrument(Instrument("AAA", currency="USD"))
+    desk = TradingDesk()
+    prints("AAA", (0, 100, 10))
+    desk.run()
+    position_adjust(
+        account=desk.account, symbol="AAA", strategy="", change=Decimal(100), price=Decimal(100), reason="moved in",
+        by="test",
+    )  # fmt: skip
+    for number in range(1, 6):
+        prints("AAA", (number * 10, 100 + number * 10, 10))
+        desk.run()
+        desk.run()
+    expected = own_events()
+    assert [decoded(body).__class__.__name__ for _, _, body in expected].count("Marked") >= 5
+    assert_same(would_be(desk, {}), expected)
+    middle_ns = expected[-3][1]
+    assert_same(would_be(desk, {}, middle_ns), [each for each in expected if each[1] > middle_ns])
 
 
 def test_a_replay_that_is_too_long_is_refused(tmp_path: Path, settings: Any) -> None:
