@@ -34,7 +34,7 @@ from store.timestamps import MINUTE_NS
 from strategies.backtest import Backtest, BacktestInputs
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed
-from trading.engine.memory_desk import RecordedEvent
+from trading.engine.floor import RecordedEvent
 
 PEER_VENV = BASE_DIR / ".venv-bench-backtests"
 _SYMBOL, _QUANTITY, _CASH = "BENCH", 100, 1_000_000

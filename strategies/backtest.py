@@ -24,9 +24,9 @@ from trading.core.events import AccountOpened, RiskConfigured, TradingStarted, T
 from trading.core.rows import Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
 from trading.engine.clock import DataClock
-from trading.engine.floor import AccountAct, Floor
+from trading.engine.floor import AccountAct, Floor, RecordedEvent
 from trading.engine.marks import MarkBook, NewestPrices
-from trading.engine.memory_desk import MemoryDesk, RecordedEvent
+from trading.engine.memory_desk import MemoryDesk
 from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
 

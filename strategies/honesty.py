@@ -13,7 +13,7 @@ from strategies.backtest import Backtest, BacktestInputs
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected
 from trading.core.orders import OrderTerms
 from trading.documents import Document, number
-from trading.engine.memory_desk import RecordedEvent
+from trading.engine.floor import RecordedEvent
 
 
 class Decision(NamedTuple):

@@ -26,9 +26,8 @@ from trading.core.orders import OrderTerms
 from trading.core.rows import MarketRow, Quote
 from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
-from trading.engine.floor import AccountAct, AccountsDesk
+from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.engine.marks import MarkBook
-from trading.engine.memory_desk import RecordedEvent
 from trading.exceptions import NoRate, NoReferencePrice
 from trading.market.views import market_view
 

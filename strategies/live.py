@@ -26,9 +26,8 @@ from trading.core.matching import Record
 from trading.core.rows import MarketRow
 from trading.engine.clock import EngineClock
 from trading.engine.desk import is_passing
-from trading.engine.floor import AccountAct, AccountsDesk
+from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.engine.marks import MarkBook
-from trading.engine.memory_desk import RecordedEvent
 from trading.models import Account
 
 # When a bar is shown, and the bar.

@@ -14,7 +14,7 @@ from strategies.catalogue import parameters_of, strategy_named
 from trading.core.events import OrderAccepted, OrderRejected
 from trading.core.report import PerformanceReport
 from trading.documents import check_document, config_document, number, trade_document
-from trading.engine.memory_desk import RecordedEvent
+from trading.engine.floor import RecordedEvent
 from trading.reading.report_documents import report_document
 
 # By the knowledge of the inputs.

@@ -28,7 +28,7 @@ TradingError
 ├── PreconditionRequired   limits and models are changed only by who has read them; send If-Match
 ├── UnknownModel           the account has no such model; look at GET /models
 ├── ModelInUse             the model is assigned to the account; take it away first
-├── StrategyNameTaken      the account's model has the name of the strategy; rename one of them
+├── StrategyNameTaken      the account's model has the name of the strategy; give the model another name
 ├── NoModel                no model is assigned to the account; assign one
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── InvalidTransfer        the money is not there, or may not leave
@@ -124,11 +124,20 @@ class TradingHalted(TradingError):
 
     code = "trading_halted"
 
+    def __init__(
+        self, message: str = "the account is halted; a person must leave the halt", **extra: Any
+    ) -> None:
+        super().__init__(message, **extra)
+
 
 class RiskRefused(TradingError):
-    """A check failed. Change the order, or wait. `checks` has them all, with their numbers."""
+    """A check failed. Change the order, or wait. `checks` has them all, with their numbers. failed: by name."""
 
     code = "risk_refused"
+
+    def __init__(self, message: str, failed: tuple[str, ...] = (), **extra: Any) -> None:
+        super().__init__(message, **extra)
+        self.failed = failed
 
 
 class ClientOrderIdReused(TradingError):

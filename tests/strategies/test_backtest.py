@@ -22,7 +22,7 @@ from tests.chance import SOAK
 from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
 from trading.core.events import Executed, OrderAccepted, encoded
 from trading.core.rows import Quote
-from trading.engine.memory_desk import RecordedEvent
+from trading.engine.floor import RecordedEvent
 
 CASES = [
     ("crossover", ("A-USD",), {"fast": 3, "slow": 8}),

@@ -14,10 +14,10 @@ from trading.core.matching import Record
 from trading.core.orders import OrderTerms
 from trading.core.rows import MarketRow
 from trading.engine.clock import DataClock
-from trading.engine.floor import Floor
+from trading.engine.floor import Floor, RecordedEvent
 from trading.engine.logs import FollowedLog, ReadPosition
 from trading.engine.marks import MarkBook
-from trading.engine.memory_desk import MemoryDesk, RecordedEvent
+from trading.engine.memory_desk import MemoryDesk
 from trading.engine.replaying import ReplayedLogs, run
 from trading.market.market import Market
 from trading.market.views import market_view

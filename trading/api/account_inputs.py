@@ -259,50 +259,5 @@ class SomeLimitsInput(RiskConfigInput):
         return {name: float(limit) if isinstance(limit, Decimal) else limit for name, limit in attrs.items()}
 
 
-class WhatIfInput(KnownFieldsSerializer):
-    """A replay of an account with some limits changed."""
-
-    account = Text(
-        max_length=64, required=False, help_text="Default: the only account that the caller may see."
-    )
-    config = SomeLimitsInput(help_text="The limits that are others; `{}` for none.")
-    start = Text(
-        max_length=40,
-        required=False,
-        help_text="From when the limits are others. Default: the account's beginning.",
-    )
-    end = Text(max_length=40, required=False, help_text="Default: now, by the engine's clock.")
-
-    def validate_start(self, text: str) -> str:
-        return _instant(text)
-
-    def validate_end(self, text: str) -> str:
-        return _instant(text)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a time that ends before it begins."""
-        if (
-            "start" in attrs
-            and "end" in attrs
-            and parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"])
-        ):
-            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
-        return attrs
-
-
-class WhatIfParameters(WhatIfInput):
-    """The parameters of a job that replays an account."""
-
-    account = Text(max_length=64)
-
-
-def _instant(text: str) -> str:
-    try:
-        parse_timestamp(text)
-    except InvalidTimestamp as error:
-        raise serializers.ValidationError(str(error), code=error.code) from error
-    return text
-
-
 def _unfit(field: str, message: str) -> serializers.ValidationError:
     return serializers.ValidationError({field: [serializers.ErrorDetail(message, "unfit")]})

@@ -19,6 +19,7 @@ from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from trading.api.account_inputs import MOST_MONEY
 from trading.api.read_views import ACCOUNT_ID
 from trading.api.write_calls import Done, TradingWrites
+from trading.core.amounts import HUNDRED
 from trading.core.rebalance import RebalanceOptions
 from trading.core.terms import Side
 from trading.journal import state_of
@@ -37,7 +38,6 @@ from trading.services.target_models import model_find, weights_of
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
-_HUNDRED = Decimal(100)
 _PLAN: dict[str, Any] = {
     "account": "main",
     "model": "core",
@@ -83,7 +83,7 @@ class RebalanceInput(KnownFieldsSerializer):
 
     drift_band = Amount(
         low=Decimal(0),
-        high=_HUNDRED,
+        high=HUNDRED,
         default=0,
         help_text="Per cent points: a symbol whose weight is off by no more is left alone.",
     )
@@ -95,7 +95,7 @@ class RebalanceInput(KnownFieldsSerializer):
     )
     cash_buffer = Amount(
         low=Decimal(0),
-        high=_HUNDRED,
+        high=HUNDRED,
         default=0,
         help_text="Per cent that purchases leave as cash: if the weights leave less, all are lowered alike.",
     )

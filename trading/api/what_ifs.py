@@ -7,11 +7,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer, ValidationError
 
+from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.json_fields import Text
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
-from store.timestamps import parse_timestamp
-from trading.api.account_inputs import RiskConfigInput, WhatIfInput, WhatIfParameters
+from store.timestamps import InvalidTimestamp, parse_timestamp
+from trading.api.account_inputs import RiskConfigInput, SomeLimitsInput
 from trading.api.write_calls import TradingWrites
 from trading.documents import config_document
 from trading.journal import state_of
@@ -27,8 +29,53 @@ _EXAMPLE = {
 }
 
 
+class WhatIfInput(KnownFieldsSerializer):
+    """A replay of an account with some limits changed."""
+
+    account = Text(
+        max_length=64, required=False, help_text="Default: the only account that the caller may see."
+    )
+    config = SomeLimitsInput(help_text="The limits that are others; `{}` for none.")
+    start = Text(
+        max_length=40,
+        required=False,
+        help_text="From when the limits are others. Default: the account's beginning.",
+    )
+    end = Text(max_length=40, required=False, help_text="Default: now, by the engine's clock.")
+
+    def validate_start(self, text: str) -> str:
+        return _instant(text)
+
+    def validate_end(self, text: str) -> str:
+        return _instant(text)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a time that ends before it begins."""
+        if (
+            "start" in attrs
+            and "end" in attrs
+            and parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"])
+        ):
+            raise ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        return attrs
+
+
+class WhatIfParameters(WhatIfInput):
+    """The parameters of a job that replays an account."""
+
+    account = Text(max_length=64)
+
+
+def _instant(text: str) -> str:
+    try:
+        parse_timestamp(text)
+    except InvalidTimestamp as error:
+        raise ValidationError(str(error), code=error.code) from error
+    return text
+
+
 def what_if(run: Run) -> Document:
-    """Replay an account. Raises NoSuchAccount, WhatIfTooLong."""
+    """Replay an account. Raises WhatIfTooLong."""
     parameters = run.parameters
     account = Account.objects.get(name=parameters["account"])
     since_ns, until_ns = (

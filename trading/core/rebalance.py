@@ -122,7 +122,7 @@ class RebalanceMarket:
     marks: Marks
 
 
-def plan_rebalance(
+def plan_for_weights(
     state: AccountState,
     model: str,
     weights: Mapping[str, Decimal],

@@ -18,6 +18,7 @@ from trading.core.valuation import (
     Load,
     Marks,
     UnknownMark,
+    committed,
     equity_of,
     loads_of,
     margin_of_unit,
@@ -288,9 +289,8 @@ def _buying_power(state: AccountState, proposal: Proposal, equity: Decimal, need
     """
     available = equity
     if state.kind is AccountKind.CASH:
-        orders = opening_orders(state.orders.values())
-        committed = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
-        needed = committed + money(proposal.order.quantity, proposal.worth) + proposal.fee
+        added = money(proposal.order.quantity, proposal.worth) + proposal.fee
+        needed = committed(state.orders.values()) + added
         available = state.cash
     return Check(
         name="buying_power",

@@ -3,18 +3,17 @@
 from decimal import Decimal
 
 from trading.core.account import AccountState
-from trading.core.amounts import ZERO, money
+from trading.core.amounts import ZERO
 from trading.core.terms import AccountKind
-from trading.core.valuation import opening_orders
+from trading.core.valuation import committed, opening_orders
 
 
 def withdrawable(state: AccountState, equity: Decimal) -> Decimal:
     """Return what may be paid out: the cash that pays for nothing. A margin account must be flat and without orders."""
-    orders = opening_orders(state.orders.values())
-    if state.kind is AccountKind.MARGIN and (state.positions or orders):
+    orders = state.orders.values()
+    if state.kind is AccountKind.MARGIN and (state.positions or opening_orders(orders)):
         return ZERO
-    committed = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
-    return max(min(state.cash - committed, equity), ZERO)
+    return max(min(state.cash - committed(orders), equity), ZERO)
 
 
 def refusal_of(state: AccountState, equity: Decimal, amount: Decimal) -> str | None:

@@ -96,6 +96,11 @@ def opening_orders(orders: Iterable[Order]) -> list[Order]:
     return [order for order in orders if not order.terms.reduce_only]
 
 
+def committed(orders: Iterable[Order]) -> Decimal:
+    """Return the cash that orders may take, with their fees, in the account's currency."""
+    return sum((money(each.remaining, each.worth) + each.fee for each in opening_orders(orders)), ZERO)
+
+
 def margin_of_unit(state: AccountState, terms: Terms, price: Decimal, rate: Decimal) -> Decimal:
     """Return what must be paid in for a unit at a price, in the account's currency."""
     if terms.contract_margin is not None:

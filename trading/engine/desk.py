@@ -18,8 +18,8 @@ from store.exceptions import DataDamaged, StoreUnavailable
 from trading.core.account import AccountState
 from trading.core.acts import Act, would_record
 from trading.core.events import Event, RowRef
+from trading.engine.floor import RecordedEvent
 from trading.engine.logs import FollowedLog, ReadPosition
-from trading.engine.memory_desk import RecordedEvent
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import lease_renew
 from trading.models import Account, ExecutionRow, LogProgress
@@ -49,8 +49,8 @@ class Desk:
     states: dict[str, AccountState] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
-    keep: Callable[[RecordedEvent], object] = bool
-    keep_places: Callable[[], object] = bool
+    keep: Callable[[RecordedEvent], object] = lambda _: None
+    keep_places: Callable[[], object] = lambda: None
     _transaction: ExitStack | None = None
     _begun_at: float | None = None
 

@@ -3,13 +3,13 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from store.timestamps import DAY_NS, format_timestamp
 from trading.core import due
-from trading.core.account import AccountState
+from trading.core.account import AccountState, Effects
 from trading.core.acts import Act
-from trading.core.events import BarPrint, Print, RowRef
+from trading.core.events import BarPrint, Event, Print, RowRef
 from trading.core.matching import Record, match_bar, match_print
 from trading.core.rows import CorporateAction, MarketRow, RowCorrection
 from trading.engine import actions, settling
@@ -22,6 +22,20 @@ from trading.engine.marks import MarkBook
 _MOST_TURNS = 10
 AccountAct = tuple[str, Act]
 """The name of an account, and an act for it."""
+
+
+class RecordedEvent(NamedTuple):
+    """An event of an account, what it changed, and the state after it. number: as in the database.
+
+    The state, and the orders of `effects`, change with later events: look at them at once.
+    """
+
+    at_ns: int
+    account: str
+    number: int
+    event: Event
+    effects: Effects
+    state: AccountState
 
 
 class AccountsDesk(Protocol):
@@ -50,7 +64,10 @@ class FloorFollower(Protocol):
     """Who acts for accounts as rows and instants come: a strategy, or a script of inputs."""
 
     def next_ns(self) -> int | None:
-        """Return when it wants to act next, nanoseconds UTC; None for not by itself. Only the others change it."""
+        """Return when it wants to act next, nanoseconds UTC; None for not by itself.
+
+        It changes only when one of the other methods is called.
+        """
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
         """Return what it does at that instant. It is asked again while `next_ns` is not later."""

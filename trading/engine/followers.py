@@ -1,26 +1,18 @@
 """Who acts for accounts on the engine's floor, beside the accounts' own orders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from needs import Need
-from trading.core.rows import MarketRow
 from trading.engine.clock import EngineClock
-from trading.engine.floor import AccountAct, AccountsDesk
+from trading.engine.floor import AccountsDesk, FloorFollower, RecordedEvent
 from trading.engine.marks import MarkBook
-from trading.engine.memory_desk import RecordedEvent
 
 
-class EngineFollower(Protocol):
-    """A `FloorFollower` of the engine. until_ns: the engine lets time pass up to there next."""
+class EngineFollower(FloorFollower, Protocol):
+    """A follower of the engine's floor. until_ns: the engine lets time pass up to there next."""
 
     until_ns: int
-
-    def next_ns(self) -> int | None: ...
-
-    def due(self, now_ns: int) -> Sequence[AccountAct]: ...
-
-    def taken(self, row: MarketRow) -> Sequence[AccountAct]: ...
 
     def refresh(self) -> None:
         """Look at the accounts again, which others have changed."""

@@ -4,25 +4,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
-from trading.core.account import AccountState, Effects, apply
+from trading.core.account import AccountState, apply
 from trading.core.acts import Act, would_record
 from trading.core.events import Event, Executed, RowRef
-
-
-class RecordedEvent(NamedTuple):
-    """An event of an account, what it changed, and the state after it. number: as in the database.
-
-    The state, and the orders of `effects`, change with later events: look at them at once.
-    """
-
-    at_ns: int
-    account: str
-    number: int
-    event: Event
-    effects: Effects
-    state: AccountState
+from trading.engine.floor import RecordedEvent
 
 
 @dataclass(slots=True)

@@ -31,8 +31,8 @@ from trading.documents import (
 from trading.exceptions import UnknownExecution, UnknownOrder
 from trading.journal import state_of
 from trading.lease import engine_status
+from trading.market.symbols import market
 from trading.models import Account, EventRow, ExecutionRow, OrderRow, TradeRow
-from trading.services.acceptance import marks_of
 from trading.services.accounts import account_find, accounts_of
 from trading.services.orders import order_in
 
@@ -81,7 +81,7 @@ class ValuedAccount:
 def account_valued(account: Account) -> ValuedAccount:
     """Return an account at the prices of now. Raises the errors of the store."""
     state, now_ns = state_of(account), engine_status().now_ns
-    marks = marks_of(state, now_ns=now_ns)
+    marks = market().marks(state, now_ns=now_ns)
     try:
         equity = equity_of(state, marks)
     except UnknownMark:

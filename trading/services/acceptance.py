@@ -1,15 +1,12 @@
 """What this installation's store says for an order, and whether the checks refuse it."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from trading.core.acceptance import MarketView
 from trading.core.acceptance import judge as judge_by_view
 from trading.core.account import AccountState
-from trading.core.events import Reference
 from trading.core.orders import OrderTerms
-from trading.core.positions import Position
 from trading.core.risk import RiskVerdict
 from trading.documents import check_document
 from trading.exceptions import RiskRefused, TradingHalted, TradingStopped
@@ -23,19 +20,9 @@ def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Marke
     return views.market_view(here, here, state, order, now_ns=now_ns)
 
 
-def marks_of(state: AccountState, *, now_ns: int, known: Collection[str] = ()) -> dict[str, Reference]:
-    """See `Market.marks`."""
-    return market().marks(state, now_ns=now_ns, known=known)
-
-
-def mark_of_position(position: Position, currency: str, *, now_ns: int) -> Reference | None:
-    """See `Market.mark`."""
-    return market().mark(position, currency, now_ns=now_ns)
-
-
 def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
     """Check an order in the account's state. Marks that the view lacks are read."""
-    missing = marks_of(state, now_ns=now_ns, known=view.marks)
+    missing = market().marks(state, now_ns=now_ns, known=view.marks)
     return judge_by_view(state, order, replace(view, marks={**view.marks, **missing}), now_ns=now_ns)
 
 
@@ -48,6 +35,6 @@ def raise_if_refused(found: RiskVerdict) -> None:
     if "trading" in failed:
         raise TradingStopped(f"{failed['trading'].message}; start it to open positions", **extra)
     if "zone" in failed:
-        raise TradingHalted("the account is halted; a person must leave the halt", **extra)
+        raise TradingHalted(**extra)
     first = next(iter(failed.values()))
-    raise RiskRefused(f"the check {first.name} failed: {first.message}", **extra)
+    raise RiskRefused(f"the check {first.name} failed: {first.message}", tuple(failed), **extra)

@@ -28,8 +28,8 @@ from trading.exceptions import (
 )
 from trading.journal import open_journal
 from trading.lease import engine_status
+from trading.market.symbols import market
 from trading.models import Account, TargetModel
-from trading.services.acceptance import marks_of
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _ONLY = 2
@@ -87,7 +87,7 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
         if journal.account.events.filter(name="transferred", body__contains=f'"{transfer}"').exists():
             return
         try:
-            equity = equity_of(state, marks_of(state, now_ns=now_ns))
+            equity = equity_of(state, market().marks(state, now_ns=now_ns))
         except UnknownMark as error:
             raise AccountNotValued(f"the account cannot be valued: {error}") from None
         refusal = refusal_of(state, equity, amount)

@@ -16,7 +16,7 @@ from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
 from trading.models import Account, OrderRow
-from trading.services.acceptance import judge, mark_of_position, market_view, raise_if_refused
+from trading.services.acceptance import judge, market_view, raise_if_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     now_ns = engine_status().now_ns
     before = state_of(account)
     position = _position_in(before, symbol, strategy)
-    mark = mark_of_position(position, before.currency, now_ns=now_ns)
+    mark = market().mark(position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
         for order in journal.state.orders_of(symbol):

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from trading.core.account import RUNNING, AccountState
-from trading.core.amounts import ZERO, money, part_of, to_step
+from trading.core.amounts import ZERO, part_of, to_step
 from trading.core.configuration import Zone
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.rebalance import (
@@ -19,10 +19,10 @@ from trading.core.rebalance import (
     RebalanceOptions,
     RebalancePlan,
     Unquoted,
-    plan_rebalance,
+    plan_for_weights,
 )
 from trading.core.terms import Side
-from trading.core.valuation import UnknownMark, opening_orders
+from trading.core.valuation import UnknownMark, committed
 from trading.exceptions import (
     AccountNotValued,
     ClientOrderIdReused,
@@ -40,7 +40,7 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
-from trading.services.acceptance import judge, market_view, marks_of
+from trading.services.acceptance import judge, market_view
 from trading.services.orders import order_cancel, order_in, order_submit
 from trading.services.target_models import model_find, weights_of
 
@@ -80,7 +80,7 @@ def require_trading(state: AccountState) -> None:
     """Raise TradingHalted or TradingStopped if an account may not open positions."""
     ended = _ended_by(state)
     if ended == HALTED:
-        raise TradingHalted("the account is halted; a person must leave the halt")
+        raise TradingHalted
     if ended:
         raise TradingStopped(f"trading is {state.status}; start it to open positions")
 
@@ -101,9 +101,9 @@ def rebalance_plan(
     state, now_ns = state_of(account), engine_status().now_ns
     held = {position.symbol for position in state.positions.values() if position.strategy == model}
     quotes = {symbol: _quoted(symbol, state.currency, now_ns) for symbol in {*weights, *held}}
-    market = RebalanceMarket(quotes, marks_of(state, now_ns=now_ns))
+    prices = RebalanceMarket(quotes, market().marks(state, now_ns=now_ns))
     try:
-        return plan_rebalance(state, model, weights, market, options)
+        return plan_for_weights(state, model, weights, prices, options)
     except UnknownMark as error:
         raise AccountNotValued(f"the account cannot be valued: {error}") from None
 
@@ -249,9 +249,8 @@ class Rebalancing:
         """Return whether the cash that no order has taken pays for a purchase."""
         self.account.refresh_from_db()
         state = state_of(self.account)
-        orders = opening_orders(state.orders.values())
-        taken = sum((money(each.remaining, each.worth) + each.fee for each in orders), ZERO)
-        return part_of(trade.cost, quantity, trade.quantity) <= state.cash - taken
+        free = state.cash - committed(state.orders.values())
+        return part_of(trade.cost, quantity, trade.quantity) <= free
 
     def _terms(self, trade: PlannedTrade, quantity: Decimal) -> OrderTerms:
         assert trade.side is not None  # noqa: S101 only such trades are placed
@@ -275,7 +274,7 @@ class Rebalancing:
             return True
         except _REFUSALS as error:
             self.refusals[trade.symbol] = str(error)
-            self._is_limited = "order_rate" in _failed(error)
+            self._is_limited = isinstance(error, RiskRefused) and "order_rate" in error.failed
             return False
         self.refusals.pop(trade.symbol, None)
         return True
@@ -298,9 +297,3 @@ class Rebalancing:
             middle = (least + beyond) // 2
             least, beyond = (middle, beyond) if passes(middle) else (least, middle)
         return trade.lot * least
-
-
-def _failed(error: Exception) -> list[str]:
-    """Return the names of the checks that a refusal names as failed."""
-    checks = error.extra.get("checks", []) if isinstance(error, RiskRefused) else []
-    return [check["name"] for check in checks if not check["passed"]]

@@ -8,7 +8,7 @@ from trading.core.amounts import ZERO
 from trading.core.events import Executed, encoded
 from trading.core.positions import ClosedTrade
 from trading.core.report import PerformanceReport
-from trading.engine.memory_desk import RecordedEvent
+from trading.engine.floor import RecordedEvent
 
 
 class Filled(NamedTuple):

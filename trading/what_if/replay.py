@@ -11,10 +11,10 @@ from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.configuration import RiskConfig
 from trading.core.events import FOLLOWING, Executed
 from trading.engine.clock import EngineClock
-from trading.engine.floor import Floor
+from trading.engine.floor import Floor, RecordedEvent
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition
 from trading.engine.marks import MarkBook
-from trading.engine.memory_desk import MemoryDesk, RecordedEvent
+from trading.engine.memory_desk import MemoryDesk
 from trading.engine.replaying import ReplayedLogs, run
 from trading.market.market import Market
 from trading.what_if.inputs import RecordedInputs, StoredEvent

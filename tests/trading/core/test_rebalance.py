@@ -21,7 +21,7 @@ from trading.core.rebalance import (
     RebalanceOptions,
     RebalancePlan,
     Unquoted,
-    plan_rebalance,
+    plan_for_weights,
 )
 from trading.core.terms import Fee, Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
@@ -55,7 +55,7 @@ def planned(
             symbol=symbol, strategy=strategy, terms=PLAIN, quantity=dec(quantity)
         )
     marks = {symbol: each.reference for symbol, each in quotes.items() if isinstance(each, Quoted)}
-    return plan_rebalance(
+    return plan_for_weights(
         state,
         MODEL,
         {symbol: dec(weight) for symbol, weight in weights.items()},
