@@ -89,15 +89,12 @@ def test_a_backtest_is_started_watched_and_opened(
 def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
     opened: Opened, site: Installation
 ):
-    asked: list[str] = []
+    asked, refused = list[str](), list[str]()
 
     def answer(route: Route) -> None:
-        if route.request.resource_type != "fetch":
-            return route.continue_()
         asked.append(route.request.url)
-        if len(asked) > 1:
-            refusal = {"code": "not_found", "message": "There is no such job."}
-            return route.fulfill(status=404, json=refusal)
+        if refused:
+            return route.fulfill(status=404, json={"code": "not_found", "message": "There is no such job."})
         job = route.fetch().json()
         return route.fulfill(json=job | {"state": "running", "progress": {"done": 40, "total": 100}})
 
@@ -106,12 +103,14 @@ def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
         watched.goto("/#symbol=DEMOA")
         with jobs_wait(site):
             newest = start(page)
-            page.route("**/api/v1/backtests/*", answer)
+            page.route("**/api/v1/jobs/*", answer)
             newest.get_by_role("link", name="Open the backtest of").click()
             expect(page.locator("#running")).to_contain_text("The backtest is running: 40 %")
+            refused.append("from now on")
             expect(page.locator("#running")).to_contain_text("cannot be watched: There is no such job.")
+            asked.clear()
             page.wait_for_timeout(1500)
-        assert len(asked) == 2
+        assert asked == []
 
 
 def test_wrong_parameters_are_refused_in_words(opened: Opened):
