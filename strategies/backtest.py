@@ -11,16 +11,19 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading import Reader
 from store.rows.knowledge import Knowledge
+from store.timestamps import EARLIEST_NS
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import StrategyHost
-from strategies.past_bars import PastBars, looked_back_ns
+from strategies.past_bars import PastBars
 from strategies.quiet import bands_of
 from strategies.revisions import BarRevision, with_revisions
 from strategies.strategy import Bar, StrategyParameters
 from strategies.tape import EVERY_ROW, Band, Tape
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
+from trading.core.due import value_at_end
 from trading.core.events import AccountOpened, RiskConfigured, TradingStarted, Transferred
+from trading.core.matching import Record
 from trading.core.rows import Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
 from trading.engine.clock import DataClock
@@ -150,8 +153,12 @@ class Backtest:
                 self._act(host.take_wanted(), shown_ns)
         host.is_history = False
         self._advance(inputs.end_ns - 1)
+        self._desk.act([(ACCOUNT, self._value)], at_ns=inputs.end_ns - 1)
         progress(1)
         return self._desk.states[ACCOUNT]
+
+    def _value(self, state: AccountState, record: Record) -> None:
+        value_at_end(state, self._marks.marks(state, now_ns=self.inputs.end_ns - 1), record)
 
     def _open_account(self) -> None:
         inputs = self.inputs
@@ -237,7 +244,7 @@ def _bars_of(
     return PastBars(
         reader,
         {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
-        inputs.start_ns - looked_back_ns(parameters.bars_before, parameters.interval_ns),
+        max(inputs.start_ns - parameters.looked_back_ns, EARLIEST_NS),
         inputs.end_ns,
         parameters.interval_ns,
         inputs.knowledge,

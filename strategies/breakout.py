@@ -51,6 +51,7 @@ class Breakout(Strategy):
     """
 
     name = "breakout"
+    bars_kept = 0
     Parameters = BreakoutParameters
     State = BreakoutState
     parameters: BreakoutParameters

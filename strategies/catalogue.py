@@ -14,6 +14,9 @@ from trading.core.events import StrategyChoice
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
 
+# The engine reads the history of an assignment in one go: some seconds at most.
+_MOST_LOOKED_BACK = 500_000
+
 
 def strategy_named(name: str) -> type[Strategy]:
     """Return a strategy. Raises UnknownStrategy."""
@@ -51,9 +54,15 @@ def _parameters_schema(kind: type[StrategyParameters]) -> dict[str, Any]:
 def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:
     """Return what is wrong with a choice: `name` or `parameters`, and a message; None if nothing is."""
     try:
-        parameters_of(strategy_named(choice.name), choice.parameters)
+        parameters = parameters_of(strategy_named(choice.name), choice.parameters)
     except UnknownStrategy as error:
         return "name", str(error)
     except InvalidParameters as error:
         return "parameters", str(error)
+    intervals = parameters.looked_back_ns // parameters.interval_ns * len(choice.symbols)
+    if intervals > _MOST_LOOKED_BACK:
+        return "parameters", (
+            f"the strategy would look back at {intervals:,} intervals of its symbols, at most {_MOST_LOOKED_BACK:,}: "
+            "give fewer symbols, or fewer bars"
+        )
     return None

@@ -63,6 +63,7 @@ class Crossover(Strategy):
     """Buys when the fast mean of closes crosses above the slow one, and closes when it crosses below."""
 
     name = "crossover"
+    bars_kept = 0
     Parameters = CrossoverParameters
     State = CrossoverState
     parameters: CrossoverParameters

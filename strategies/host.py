@@ -32,8 +32,6 @@ from trading.exceptions import NoRate, NoReferencePrice
 from trading.market.views import market_view
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
-# So many bars of a symbol can be looked back at.
-MOST_BARS = 10_000
 
 
 class HostMemory(msgspec.Struct, kw_only=True):
@@ -49,9 +47,9 @@ class HostMemory(msgspec.Struct, kw_only=True):
 class StrategyHost:
     """A strategy at work for an account.
 
-    wanted: what the strategy wants and was not done yet.
-    is_history: what is shown is past already, so nothing is ordered. now_ns: the time of the data. watches_rows:
-    whether the strategy decides by single trades or quotes. watches_revisions: whether it wants to know of these.
+    wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
+    ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
+    watches_revisions: whether it wants to know of these.
     """
 
     account: str
@@ -72,7 +70,7 @@ class StrategyHost:
     _terms: dict[str, Terms] = field(default_factory=dict)
 
     def __post_init__(self, kind: type[Strategy], parameters: StrategyParameters) -> None:
-        self._shown = {symbol: deque(maxlen=MOST_BARS) for symbol in self.symbols}
+        self._shown = {symbol: deque(maxlen=kind.bars_kept) for symbol in self.symbols}
         self.strategy = kind(self, parameters, kind.State())
         self.watches_rows = (kind.on_trade, kind.on_quote) != (Strategy.on_trade, Strategy.on_quote)
         self.watches_revisions = kind.on_revision != Strategy.on_revision
@@ -151,12 +149,12 @@ class StrategyHost:
         place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
         is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
         before = shown[place] if is_shown else None
-        if before == after or (place == 0 and not is_shown and len(shown) == MOST_BARS):
+        if before == after or (place == 0 and not is_shown and len(shown) == shown.maxlen):
             return
         if before is not None:
             del shown[place]
         if after is not None:
-            if len(shown) == MOST_BARS:
+            if len(shown) == shown.maxlen:
                 shown.popleft()
                 place -= 1
             shown.insert(place, after)

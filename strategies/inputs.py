@@ -27,7 +27,7 @@ from trading.documents import config_document
 from trading.market.symbols import declared_terms
 
 MOST_SYMBOLS = 50
-# Bars of a backtest: the intervals of its period, of each symbol.
+# Bars of a backtest: the intervals of its period and of the history before it, of each symbol.
 MOST_BARS = 5_000_000
 _MOST_BASIS_POINTS = Decimal(10_000)
 _FIELD = re.compile(r"(?: - at `\$\.|unknown field `|: `)(\w+)`")
@@ -97,6 +97,11 @@ class BacktestInput(KnownFieldsSerializer):
         required=False,
         help_text="Bars as they were known then (the default), or as they are known now.",
     )
+    as_of = Text(
+        max_length=40,
+        required=False,
+        help_text="Rows that were stored up to then are read, as in `start`. Default: now.",
+    )
     honesty = Flag(
         required=False, help_text="Whether to tell what the strategy owes to data that was known later."
     )
@@ -116,11 +121,15 @@ class BacktestInput(KnownFieldsSerializer):
     def validate_end(self, text: str) -> str:
         return _instant(text)
 
+    def validate_as_of(self, text: str) -> str:
+        return _instant(text)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
         parameters = _parameters(attrs)
         _config(attrs.get("config", {}))
         window = self._period(attrs)
+        attrs.setdefault("as_of", format_timestamp(self.context["now_ns"]))
         self._check_length(window, parameters, len(attrs["symbols"]))
         self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window))
         return _DEFAULTS | {
@@ -143,7 +152,8 @@ class BacktestInput(KnownFieldsSerializer):
         return Window(start_ns, end_ns)
 
     def _check_length(self, window: Window, parameters: StrategyParameters, symbols: int) -> None:
-        bars = (window.end_ns - window.start_ns) // parameters.interval_ns * symbols
+        length_ns = window.end_ns - window.start_ns + parameters.looked_back_ns
+        bars = length_ns // parameters.interval_ns * symbols
         if self.most_bars is not None and bars > self.most_bars:
             message = f"{bars:,} bars are too many: at most {self.most_bars:,}; ask for a shorter period"
             raise serializers.ValidationError({"end": [message]}, code="out_of_range")
@@ -177,6 +187,7 @@ def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInpu
         fee_basis_points=_decimal_or_none(parameters.get("fee_basis_points")),
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
+        as_of_ns=parse_timestamp(parameters["as_of"]),
         terms={symbol: terms for symbol in symbols if (terms := dict(declared_terms(symbol)))},
     )
 

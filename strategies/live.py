@@ -11,11 +11,11 @@ import msgspec
 
 from store.protocol import ALL_TIME
 from store.reading import Reader
-from store.timestamps import SECOND_NS
+from store.timestamps import EARLIEST_NS, SECOND_NS
 from strategies.catalogue import parameters_of, strategy_named
-from strategies.host import MOST_BARS, HostMemory, StrategyHost
+from strategies.host import HostMemory, StrategyHost
 from strategies.models import StrategyMemory
-from strategies.past_bars import PastBars, looked_back_ns
+from strategies.past_bars import PastBars
 from strategies.revisions import Lateness, LateRows, lateness_of
 from strategies.stored import stored_rows
 from strategies.strategy import Bar
@@ -51,6 +51,7 @@ class LiveStrategy:
     """The strategy of an account, and the bars that it is shown.
 
     A bar is read when it is shown, so it is as it was known then. shown_ns: bars up to this instant were read.
+    is_told: something was told since its memory was stored.
     """
 
     def __init__(
@@ -81,12 +82,10 @@ class LiveStrategy:
         self._settle_ns = {symbol: instrument(symbol).settle_ns for symbol in chosen.symbols}
         self.shown_ns = assignment.at_ns - 1
         # Bars that were due after this instant were shown.
-        self._since_ns = self.shown_ns - looked_back_ns(
-            self._parameters.bars_before, self._parameters.interval_ns
-        )
+        self._since_ns = self.shown_ns - self._parameters.looked_back_ns
         self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
         self._read: deque[ShownBar] = deque()
-        self.saved = b""
+        self.is_told = True
 
     def begin(self, memory: LiveMemory | None) -> None:
         """Show the bars before the assignment as history, or go on with a memory."""
@@ -105,10 +104,11 @@ class LiveStrategy:
         """Go on with a memory, and with the bars that the strategy could look back at."""
         self.shown_ns, self._late.rows = memory.shown_ns, memory.late
         known_at_ns = memory.host.now_ns if self.host.watches_revisions else None
-        back_ns = looked_back_ns(MOST_BARS, self._parameters.interval_ns)
-        self._since_ns = max(self._since_ns, self.shown_ns - back_ns)
-        for _, bar in self._bars(self._since_ns, self.shown_ns, known_at_ns):
-            self.host.recall_bar(bar)
+        past = self._past(self._since_ns, self.shown_ns, known_at_ns)
+        for symbol in () if past is None else past.symbols:
+            for shown_ns, bar in past.last(symbol, self.host.strategy.bars_kept, self.shown_ns):
+                if shown_ns > self._since_ns:
+                    self.host.recall_bar(bar)
         self.host.recall(memory.host)
 
     def memory(self) -> bytes:
@@ -116,11 +116,17 @@ class LiveStrategy:
         memory = LiveMemory(host=self.host.memory(), shown_ns=self.shown_ns, late=self._late.rows)
         return msgspec.json.encode(memory)
 
-    def note_late(self, row: MarketRow) -> None:
-        """Look next at the bar of a row if it was read without the row."""
-        if self.host.watches_revisions:
+    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+        """Show it a row, and return what it wants. The bar of the row is looked at next if it was read without the row."""
+        host = self.host
+        if not (host.watches_rows or host.watches_revisions) or row.ref.symbol not in host.symbols:
+            return ()
+        self.is_told = True
+        if host.watches_revisions:
             at_ns = max(row.known_ns, self._clock.now_ns)
             self._late.note(row, at_ns, after_ns=self._since_ns, until_ns=self.shown_ns)
+        with self.telling(row.known_ns):
+            return host.taken(row)
 
     def next_ns(self) -> int:
         """Return when it is told something next: of a fill, a timer, a revision, or perhaps a bar."""
@@ -137,6 +143,7 @@ class LiveStrategy:
 
     def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
         """Tell it of fills and timers, else of revisions, else of a bar. until_ns: bars up to there can be read at once."""
+        self.is_told = True
         own_ns = self.host.next_ns()
         if own_ns is not None and own_ns <= now_ns:
             with self.telling(own_ns):
@@ -185,6 +192,7 @@ class LiveStrategy:
         """Return the bars of a window in which those are that are shown after an instant, up to another."""
         interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
         start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
+        start_ns = max(start_ns, EARLIEST_NS)
         end_ns = (until_ns - min(settles_ns)) // interval_ns * interval_ns
         if end_ns <= start_ns:
             return None
@@ -232,14 +240,14 @@ class LiveStrategies:
         """Show a row to the strategies of its symbol, and return what they want."""
         acts: list[AccountAct] = []
         for name, live in list(self._lives.items()):
-            if row.ref.symbol in live.host.symbols:
-                acts += self._guarded(name, partial(self._show, live, row))
+            acts += self._guarded(name, partial(live.taken, row))
         return acts
 
     def recorded(self, recorded: RecordedEvent) -> None:
         """Note the fills of a strategy, and its end."""
         live = self._lives.get(recorded.account)
         if live is not None:
+            live.is_told = True
             live.host.recorded(recorded)
             if isinstance(recorded.event, StrategyAssigned):
                 del self._lives[recorded.account]
@@ -247,12 +255,11 @@ class LiveStrategies:
     def save(self) -> None:
         """Store what the strategies remember."""
         for name, live in self._lives.items():
-            memory = live.memory()
-            if memory != live.saved:
-                values = {"assignment": live.assignment.number, "body": memory.decode()}
+            if live.is_told:
+                values = {"assignment": live.assignment.number, "body": live.memory().decode()}
                 account = Account.objects.only("pk").get(name=name)
                 StrategyMemory.objects.update_or_create(account=account, defaults=values)
-                live.saved = memory
+                live.is_told = False
 
     def _begin(self, name: str, assignment: Assignment) -> Sequence[AccountAct]:
         found = LiveStrategy(
@@ -267,11 +274,6 @@ class LiveStrategies:
         if self._opened is None:
             self._opened = stored_rows()
         return self._opened
-
-    def _show(self, live: LiveStrategy, row: MarketRow) -> Sequence[AccountAct]:
-        live.note_late(row)
-        with live.telling(row.known_ns):
-            return live.host.taken(row)
 
     def _guarded(self, name: str, call: Callable[[], Sequence[AccountAct]]) -> Sequence[AccountAct]:
         """Return what a strategy wants. One that fails ends, and its account is stopped; the others go on."""

@@ -7,25 +7,22 @@ from heapq import merge
 from itertools import chain, repeat
 from operator import itemgetter
 
+from live.tokens import head_of
 from store.arrays import Integers
 from store.bars.bars import Bars
-from store.exceptions import UnknownSymbol
+from store.datasets import BARS, TRADES
+from store.protocol import NO_COMMIT
 from store.reading import Reader
 from store.timestamps import DAY_NS
 from strategies.strategy import Bar
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
-# Bars before an instant are looked for so far back: nights and weekends lie in between.
-_TIMES_BACK, _DAYS_BACK_NS = 5, 7 * DAY_NS
+# Rows of so long are read at once, also for long bars.
+_MOST_AT_ONCE_NS = 32 * DAY_NS
 _COLUMNS = ("open", "high", "low", "close", "volume")
 # As `Bar._make`, without a call of Python for each bar.
 _made = partial(tuple.__new__, Bar)
-
-
-def looked_back_ns(bars: int, interval_ns: int) -> int:
-    """Return how far back so many bars before an instant are looked for, nanoseconds."""
-    return bars * interval_ns * _TIMES_BACK + _DAYS_BACK_NS if bars else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +49,44 @@ class PastBars:
         return [each for each in sorted(self.settle_ns) if self._has_bars(each)]
 
     def _has_bars(self, symbol: str) -> bool:
-        try:
-            self.reader.bars(symbol, 0, self.interval_ns)
-        except UnknownSymbol:
-            return False
-        return True
+        store = self.reader.store
+        return any(head_of(store, dataset, symbol) != NO_COMMIT for dataset in (TRADES, BARS))
 
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
         streams = [chain.from_iterable(self._blocks(symbol)) for symbol in self.symbols]
         return streams[0] if len(streams) == 1 else merge(*streams, key=itemgetter(0))
 
+    def last(self, symbol: str, count: int, until_ns: int) -> list[tuple[int, Bar]]:
+        """Return the last bars of a symbol that are shown up to an instant, oldest first; at most so many."""
+        found: list[tuple[int, Bar]] = []
+        end_ns = (until_ns - self.settle_ns[symbol]) // self.interval_ns * self.interval_ns
+        length_ns = count * self.interval_ns
+        while len(found) < count and end_ns > self.start_ns:
+            start_ns = max(end_ns - length_ns, self.start_ns)
+            found = [*self._block(symbol, start_ns, end_ns), *found]
+            end_ns, length_ns = start_ns, 2 * length_ns
+        return found[len(found) - count :] if len(found) > count else found
+
     def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
         """Yield the bars of a symbol, in blocks that are read at once."""
         step_ns = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024) * self.interval_ns
+        step_ns = min(step_ns, _MOST_AT_ONCE_NS)
         for start_ns in range(self.start_ns, self.end_ns, step_ns):
-            end_ns = min(start_ns + step_ns, self.end_ns)
-            bars: Bars = self.reader.bars(
-                symbol,
-                start_ns,
-                end_ns,
-                self.interval_ns,
-                session="utc",
-                knowledge=self.knowledge,
-                as_of=self.as_of_ns,
-                known_at=self.known_at_ns,
-            )
-            ends_ns: Integers = bars.time_ns + self.interval_ns
-            times = (bars.time_ns.tolist(), ends_ns.tolist())
-            columns = (getattr(bars, name).tolist() for name in _COLUMNS)
-            made = map(_made, zip(repeat(symbol), *times, *columns, strict=False))
-            yield zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)
+            yield self._block(symbol, start_ns, min(start_ns + step_ns, self.end_ns))
+
+    def _block(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[tuple[int, Bar]]:
+        bars: Bars = self.reader.bars(
+            symbol,
+            start_ns,
+            end_ns,
+            self.interval_ns,
+            session="utc",
+            knowledge=self.knowledge,
+            as_of=self.as_of_ns,
+            known_at=self.known_at_ns,
+        )
+        ends_ns: Integers = bars.time_ns + self.interval_ns
+        times = (bars.time_ns.tolist(), ends_ns.tolist())
+        columns = (getattr(bars, name).tolist() for name in _COLUMNS)
+        made = map(_made, zip(repeat(symbol), *times, *columns, strict=False))
+        return zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)

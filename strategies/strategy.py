@@ -7,11 +7,13 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import msgspec
 
 from store.reading.arguments import interval_ns
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, SECOND_NS
 from trading.core.events import Print
 from trading.core.orders import OrderType
 from trading.core.rows import Quote
 from trading.core.terms import Side
+
+_TIMES_BACK, _INTERVALS_BACK, _WEEK_NS = 5, 10_000, 7 * DAY_NS
 
 
 class Bar(NamedTuple):
@@ -41,7 +43,7 @@ class OrderFill(NamedTuple):
 class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a strategy can be told. Declare the bounds of each field with `msgspec.Meta`.
 
-    interval: of its bars, such as `1min`: it divides a day.
+    interval: of its bars, such as `1min`: it divides a day, and is a second or longer.
     """
 
     interval: str = "1min"
@@ -50,6 +52,8 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, Decimal | float) and not isfinite(value):
                 raise ValueError(f"`{name}` must be a finite number")
+        if self.interval_ns < SECOND_NS:
+            raise ValueError(f"the interval {self.interval} is shorter than a second")
         if DAY_NS % self.interval_ns:
             raise ValueError(f"the interval {self.interval} does not divide a day")
 
@@ -62,6 +66,15 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     def bars_before(self) -> int:
         """So many bars before its start are shown to the strategy as history."""
         return 0
+
+    @property
+    def looked_back_ns(self) -> int:
+        """How long before its start these bars are looked for: nights and weekends lie in between. Nanoseconds."""
+        if not self.bars_before:
+            return 0
+        intervals = self.bars_before * _TIMES_BACK
+        with_a_week = intervals + _WEEK_NS // self.interval_ns
+        return min(with_a_week, max(intervals, _INTERVALS_BACK)) * self.interval_ns
 
 
 class StrategyState(msgspec.Struct, kw_only=True):
@@ -99,7 +112,7 @@ class Broker(Protocol):
         """Return whether orders of the strategy work in a symbol."""
 
     def bars(self, symbol: str, count: int) -> list[Bar]:
-        """Return the last bars that are known, oldest first."""
+        """Return the last bars that are known, oldest first; at most as many as are kept."""
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
         """Place an order at once; terms: further fields of `OrderTerms`. Quantities are cut to whole lots."""
@@ -115,9 +128,14 @@ class Broker(Protocol):
 
 
 class Strategy:
-    """A strategy for some symbols of an account. Override what it wants to know. name: as it is asked for."""
+    """A strategy for some symbols of an account. Override what it wants to know.
+
+    name: as it is asked for. bars_kept: so many bars of each symbol can be looked back at, and revised; fewer take less
+    memory.
+    """
 
     name: ClassVar[str]
+    bars_kept: ClassVar[int] = 10_000
     Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
     State: ClassVar[type[StrategyState]] = StrategyState
 

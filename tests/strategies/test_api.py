@@ -35,11 +35,12 @@ BODY = {
     "parameters": {"fast": 3, "slow": 8},
     "config": {"latency_ms": 100},
     "fee_basis_points": 2.5,
+    "as_of": "2100-01-01",
 }
 _OPTION = {"start": "--from", "end": "--to"}
 COMMAND = (
     *("crossover", "A-USD", "--from", "2025-01-06", "--to", "2025-01-06T04:00:00Z", "--json"),
-    *("--set", "fast=3", "slow=8", "--limit", "latency_ms=100", "--fee", "2.5"),
+    *("--set", "fast=3", "slow=8", "--limit", "latency_ms=100", "--fee", "2.5", "--as-of", "2100-01-01"),
 )
 
 
@@ -171,6 +172,8 @@ def test_a_caller_sees_its_own_backtests_only(past: None, reader: Api):
         ({"parameters": {"part": "NaN"}}, "parameters.part", "unfit"),
         ({"parameters": {"fast": 9, "slow": 3}}, "parameters", "unfit"),
         ({"parameters": {"interval": "7min"}}, "parameters", "unfit"),
+        ({"parameters": {"interval": "1ms"}}, "parameters", "unfit"),
+        ({"as_of": "then"}, "as_of", "invalid_timestamp"),
         ({"config": {"latency": 5}}, "config.latency", "unknown_field"),
         ({"config": {"halt": 1}}, "config.danger", "unfit"),
         ({"cash": 0}, "cash", "out_of_range"),

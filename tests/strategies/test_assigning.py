@@ -2,8 +2,10 @@
 
 import pytest
 
+from strategies.catalogue import strategy_refusal
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
+from trading.core.events import StrategyChoice
 from trading.journal import state_of
 from trading.models import Account, LogProgress
 
@@ -39,12 +41,23 @@ def test_it_is_assigned_shown_and_taken_away(me):
         ({"parameters": {"fast": 50, "slow": 20}}, "strategy.parameters"),
         ({"parameters": {"speed": 1}}, "strategy.parameters"),
         ({"parameters": {"part": "Infinity"}}, "strategy.parameters"),
+        ({"parameters": {"interval": "1ns"}}, "strategy.parameters"),
         ({"parameters": {"fast": [1]}}, "strategy.parameters.fast"),
         ({"symbols": []}, "strategy.symbols"),
         ({"symbols": [1]}, "strategy.symbols[0]"),
         ({"symbols": [COIN, "NOPE"]}, "strategy.symbols"),
     ],
-    ids=["name", "contradiction", "parameter", "infinite", "list", "no symbol", "symbol", "unknown symbol"],
+    ids=[
+        "name",
+        "contradiction",
+        "parameter",
+        "infinite",
+        "short",
+        "list",
+        "no symbol",
+        "symbol",
+        "unknown symbol",
+    ],
 )
 def test_the_wrong_field_is_named(me, change, field):
     response = post(me, "/accounts/ACC", {"strategy": CHOICE | change}, "PATCH")
@@ -62,3 +75,10 @@ def test_a_model_and_a_strategy_cannot_have_one_name(me):
     assert post(me, "/accounts/ACC", {"strategy": None}, "PATCH").status_code == 200
     assert post(me, "/accounts/ACC", {"model": "crossover"}, "PATCH").status_code == 200
     assert problem(post(me, "/accounts/ACC", {"strategy": CHOICE}, "PATCH")) == taken
+
+
+def test_a_history_that_would_hold_up_the_engine_is_refused():
+    symbols = tuple(f"S{number}" for number in range(11))
+    for count, is_refused in ((10, False), (11, True)):
+        choice = StrategyChoice(name="crossover", parameters={"slow": "10000"}, symbols=symbols[:count])
+        assert (strategy_refusal(choice) is not None) is is_refused

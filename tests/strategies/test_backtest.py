@@ -116,3 +116,23 @@ def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monk
     Backtest(inputs, open_store(tmp_path), keep).run()
     # What is known at the end is not taken any more.
     assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2)]
+
+
+class Holding(Strategy):
+    """Buys at its first bar, and keeps it."""
+
+    name = "holding"
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.broker.position(bar.symbol) and not self.broker.has_orders(bar.symbol):
+            self.buy(bar.symbol, Decimal(1))
+
+
+def test_an_open_position_is_valued_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "holding", Holding)
+    reader = random_market(tmp_path / "data", random.Random(5))
+    state = Backtest(inputs_of("holding", "C-USD"), reader, lambda _: None).run()
+    [position] = state.positions.values()
+    # The last minute's bar is known at the end, which is not of the period.
+    last = reader.bars("C-USD", START_NS, START_NS + 599 * MINUTE_NS, "1min").close[-1]
+    assert state.equity == state.cash + position.quantity * Decimal(str(last))

@@ -206,8 +206,9 @@ class Curve:
 
     A first point before the period is what the period begins with. since_ns: later if the first point is. last: point.
     growth: how many times as much the account is worth as at the first point, but for transfers; it links what is
-    between times at which the account was empty. closes: the growth at the last point of each day that has one. days:
-    all days.
+    between times at which the account was empty. closes: the growth at the end of each day that has a point, and ONE
+    before the first. A point of a day's first second ends the day before, too: accounts are marked as a day begins.
+    days: all days.
     """
 
     since_ns: int = 0
@@ -223,14 +224,18 @@ class Curve:
 
     def take(self, point: EquityPoint) -> None:
         """Take the next point."""
-        if self.last is None:
+        is_first = self.last is None
+        if is_first:
             self._now_ns = self.since_ns = max(point.at_ns, self.since_ns)
         self._pass(point.at_ns)
         self.last, self._exposure = point, point.exposure
         self._grow(point.growth)
-        self.closes[point.at_ns // DAY_NS] = self.growth
-        day = self._day(self._now_ns // DAY_NS, point)
-        day.close, day.growth, day.max_drawdown = point, self.growth, max(day.max_drawdown, point.drawdown)
+        number = self._now_ns // DAY_NS
+        if is_first or self._now_ns % DAY_NS < NS_PER_SECOND:
+            self._close(number - 1, point)
+        self._close(number, point)
+        day = self._day(number, point)
+        day.max_drawdown = max(day.max_drawdown, point.drawdown)
         self.drawdowns.take(self._now_ns, point.drawdown)
         self.thinned.take(point)
 
@@ -255,6 +260,12 @@ class Curve:
             figures.exposure.add(self._exposure, self.last.equity, end_ns - self._now_ns)
             self._now_ns = end_ns
 
+    def _close(self, day: int, point: EquityPoint) -> None:
+        """Let a day end with a point."""
+        self.closes[day] = self.growth
+        if day in self.days:
+            self.days[day].close, self.days[day].growth = point, self.growth
+
     def _day(self, day: int, point: EquityPoint) -> DayFigures:
         found = self.days.get(day)
         if found is None:
@@ -278,7 +289,10 @@ class Curve:
         return total
 
     def daily_returns(self) -> list[Decimal]:
-        """Return the changes of growth from one day to the next, of days that have points, as fractions."""
+        """Return the changes of growth from the curve's beginning or a day's end to the next day's, as fractions.
+
+        Days without points have none.
+        """
         closes = list(self.closes.values())
         return [change(before, after) for before, after in pairwise(closes) if before > 0]
 

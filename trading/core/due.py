@@ -19,6 +19,7 @@ from trading.core.events import (
     OrderEnded,
     OrderWorking,
     OverrideEnded,
+    Reference,
     StopRequested,
 )
 from trading.core.matching import Record, cancelled_from_ns, end_unneeded
@@ -97,12 +98,18 @@ def revalue(state: AccountState, marks: Marks, now_ns: int, day: str, record: Re
     has_moved = is_fresh and abs(equity - state.equity) >= state.high_water * STEP
     if day != state.day or (has_moved and equity != state.equity) or zone is not state.zone:
         before = state.zone
-        used = tuple(mark_in(marks, symbol) for symbol in sorted(_held(state)))
+        used = _used(state, marks)
         record(Marked(equity=equity, marks=used, zone=zone, day=None if day == state.day else day))
         if zone is not before:
             _zone_changed(state, before, record)
     if state.positions or state.is_margin_called:
         _margin(state, marks, equity, record)
+
+
+def value_at_end(state: AccountState, marks: Marks, record: Record) -> None:
+    """Value the account at the end of a period, and record it if it has moved at all."""
+    if can_be_valued(state, marks) and (equity := equity_of(state, marks)) != state.equity:
+        record(Marked(equity=equity, marks=_used(state, marks), zone=state.zone))
 
 
 def can_be_valued(state: AccountState, marks: Marks) -> bool:
@@ -112,6 +119,10 @@ def can_be_valued(state: AccountState, marks: Marks) -> bool:
 
 def _held(state: AccountState) -> set[str]:
     return {position.symbol for position in state.positions.values()}
+
+
+def _used(state: AccountState, marks: Marks) -> tuple[Reference, ...]:
+    return tuple(mark_in(marks, symbol) for symbol in sorted(_held(state)))
 
 
 def _is_stale(state: AccountState, marks: Marks, symbol: str, now_ns: int) -> bool:

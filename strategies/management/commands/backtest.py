@@ -32,6 +32,7 @@ _OPTIONS = {
     "config": "--limit",
     "start": "--from",
     "end": "--to",
+    "as_of": "--as-of",
     "fee_basis_points": "--fee",
     "slippage_basis_points": "--slippage",
 }
@@ -75,6 +76,7 @@ class Command(BaseCommand):
         parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
         parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
         parser.add_argument("--knowledge", choices=["then", "now"], default="then")
+        parser.add_argument("--as-of", help="read the rows that were stored up to then (default: now)")
         parser.add_argument(
             "--honesty", action="store_true", help="show what the strategy owes to later knowledge"
         )
@@ -142,6 +144,7 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         "fee_basis_points": _value(options["fee"]),
         "slippage_basis_points": _value(options["slippage"]),
         "knowledge": options["knowledge"],
+        "as_of": options["as_of"],
     }
     context = {"market": Market(reader.store), "now_ns": time.time_ns()}
     given = {name: value for name, value in body.items() if value is not None}

@@ -122,15 +122,27 @@ def test_a_day_has_its_deepest_point_and_its_close():
         1: (95, 5),
         2: (110, 5),
     }
-    assert list(curve.closes) == [0, 2]
+    assert list(curve.closes) == [-1, 0, 2]
+
+
+def test_the_mark_at_midnight_ends_the_day_before():
+    curve = Curve()
+    curve.take(point(HOUR_NS, 100))
+    curve.take(point(2 * HOUR_NS, 102))
+    curve.take(point(DAY_NS + 20_000_000, 104))
+    curve.take(point(DAY_NS + HOUR_NS, 130))
+    curve.end(2 * DAY_NS)
+    assert list(curve.closes.values()) == [1, Decimal("1.04"), Decimal("1.3")]
+    assert [each.close.equity for each in curve.days.values()] == [104, 130]
+    assert curve.daily_returns() == [Decimal("0.04"), Decimal("0.25")]
 
 
 def test_an_account_that_was_empty_goes_on_with_its_growth():
     curve = Curve()
     for day, each in enumerate([(100, 100), (120, 100), (0, 0), (50, 50), (55, 50)]):
-        curve.take(point(day * DAY_NS, each[0], start=each[1]))
+        curve.take(point(day * DAY_NS + HOUR_NS, each[0], start=each[1]))
     assert curve.growth == Decimal("1.32")
-    assert [round(each, 9) for each in curve.daily_returns()] == [Decimal("0.2"), 0, 0, Decimal("0.1")]
+    assert [round(each, 9) for each in curve.daily_returns()] == [0, Decimal("0.2"), 0, 0, Decimal("0.1")]
 
 
 def test_time_never_runs_backwards():

@@ -32,8 +32,10 @@ def curve_of(equities: list[Decimal]) -> Curve:
 
 
 def returns_of(equities: list[Decimal]) -> pd.Series:
-    days = pd.to_datetime(np.arange(len(equities)) + BEGIN_DAY, unit="D")
-    return pd.Series([float(each) for each in equities], index=days).pct_change().dropna()
+    """The returns of the days, of which the first begins and ends with the first equity."""
+    days = pd.to_datetime(np.arange(len(equities) + 1) + BEGIN_DAY - 1, unit="D")
+    values = [float(each) for each in (equities[0], *equities)]
+    return pd.Series(values, index=days).pct_change().dropna()
 
 
 @given(EQUITIES)

@@ -133,7 +133,7 @@ def test_sharpe_is_that_of_daily_returns(api: Api, account: RecordedAccount):
         account.mark(equity - 3, seconds=day * DAY)
         account.mark(equity, seconds=day * DAY + 3600)
     account.transfer(5000, seconds=25 * DAY + 7200)
-    returns = pd.Series([1000.0, *equities]).pct_change().dropna()
+    returns = pd.Series([1000.0, 1000.0, *equities]).pct_change().dropna()
     expected = returns.mean() / returns.std() * math.sqrt(252)
     assert performance(api)["sharpe"] == pytest.approx(expected, abs=1e-3)
 
