@@ -104,11 +104,11 @@ class LiveStrategy:
         """Go on with a memory, and with the bars that the strategy could look back at."""
         self.shown_ns, self._late.rows = memory.shown_ns, memory.late
         known_at_ns = memory.host.now_ns if self.host.watches_revisions else None
-        past = self._past(self._since_ns, self.shown_ns, known_at_ns)
-        for symbol in () if past is None else past.symbols:
-            for shown_ns, bar in past.last(symbol, self.host.strategy.bars_kept, self.shown_ns):
-                if shown_ns > self._since_ns:
-                    self.host.recall_bar(bar)
+        if past := self._past(self._since_ns, self.shown_ns, known_at_ns):
+            for symbol in past.symbols:
+                for shown_ns, bar in past.last(symbol, self.host.strategy.bars_kept, self.shown_ns):
+                    if shown_ns > self._since_ns:
+                        self.host.recall_bar(bar)
         self.host.recall(memory.host)
 
     def memory(self) -> bytes:
