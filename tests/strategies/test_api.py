@@ -101,7 +101,7 @@ def test_honesty_shows_the_first_decision_that_differs(
 ):
     """A print that lifts the close of minute 60 makes the fast mean cross there, if it is known in time."""
     market(market_path, [LatePrint(price=101, volume=1_000, late_ns=late_ns)])
-    body = {**BODY, "symbols": [X], "parameters": {"fast": 1, "slow": 8, "quantity": 1}, "honesty": True}
+    body = {**BODY, "symbols": [X], "parameters": {"fast": 1, "slow": 8}, "honesty": True}
     job = run(reader, body)
     assert (job.state, job.done) == ("succeeded", 100), job.error
     assert job.result is not None
