@@ -1,11 +1,10 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
-import orjson
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -32,12 +31,11 @@ from jobs.views import (
 from listing.filters import StrictFilterBackend
 from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
-from stats.rendering.answer_tables import Links, answer_sections
-from stats.rendering.renderers import QueryFormRenderer
 from store.instant_text import format_instant
 from strategies.honesty import honesty_document, honesty_of
 from strategies.inputs import BacktestInput, inputs_of_job
 from strategies.outcome import document_bytes, outcome_of
+from strategies.page import BacktestPageRenderer
 from strategies.stored import stored_rows
 from trades.stores import market_store
 from trading.market.market import Market
@@ -152,29 +150,6 @@ class BacktestPagination(JobPagination):
     rows_name = "backtests"
 
 
-class BacktestPageRenderer(QueryFormRenderer):
-    """The page of a backtest: the curves, the trades on candles, and tables of all that the run says."""
-
-    template = "strategies/backtest.html"
-
-    def get_context(
-        self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        context = super().get_context(data, accepted_media_type, renderer_context)
-        if context["problem"] or not context["content"] or renderer_context["view"].action != "retrieve":
-            return context
-        job = orjson.loads(context["content"])
-        return {
-            **context,
-            "job": job,
-            "name": f"Backtest of {job['parameters'].get('strategy', '')}",
-            "description": "",
-            "drawn": job["result"] and _drawn(job["result"]),
-            "sections": answer_sections(_shown(job), Links()),
-            "is_running": "cancel" in job["links"],
-        }
-
-
 class BacktestsViewSet(SubmissionViewSet):
     """Backtests: strategies over the past. A caller sees its own."""
 
@@ -259,40 +234,4 @@ def _row(job: Job) -> Document:
         **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
         "progress_pct": job.done,
         "figures": job.note.get("figures"),
-    }
-
-
-def _drawn(result: Document) -> Document:
-    """Return what the page's charts show of a result."""
-    inputs = result["inputs"]
-    return {
-        "symbols": inputs["symbols"],
-        "from": inputs["from"],
-        "to": inputs["to"],
-        "curve": result["performance"]["drawdown_curve"],
-        "trades": [
-            {name: trade[name] for name in ("symbol", "direction", "opened_at", "closed_at", "pnl")}
-            for trade in result["trades"]
-        ],
-    }
-
-
-def _shown(job: Document) -> Document:
-    """Return what the page's tables show of a backtest."""
-    facts = {name: job[name] for name in ("state", "progress", "error") if job[name]}
-    result = job["result"]
-    if not result:
-        return facts | {"inputs": job["parameters"]}
-    signals = result["signals"]
-    refused = [row for row in signals["rows"] if row["refused"]]
-    figures = {name: value for name, value in result["performance"].items() if name != "drawdown_curve"}
-    return {
-        "state": job["state"],
-        "figures": figures,
-        "honesty": result.get("honesty"),
-        "signals": {name: value for name, value in signals.items() if name != "rows"},
-        "refused signals": refused,
-        "trades": result["trades"],
-        "inputs": result["inputs"],
-        "assumptions": [{"assumption": each} for each in result["assumptions"]],
     }
