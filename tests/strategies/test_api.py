@@ -133,6 +133,24 @@ def test_the_command_prints_honesty_as_json(past: None):
     assert told["unknowable"] == pytest.approx(told["equity_now"] - told["equity_then"])
 
 
+def test_the_command_says_what_honesty_compared(market_path: Path):
+    market(market_path, [LatePrint(price=101, volume=1_000, late_ns=0)])
+    words = (
+        "crossover",
+        X,
+        "--from",
+        "2025-01-06",
+        "--to",
+        "2025-01-06T04:00:00Z",
+        "--set",
+        "fast=1",
+        "slow=8",
+    )
+    printed = StringIO()
+    call_command("backtest", *words, "--honesty", stdout=printed)
+    assert printed.getvalue().endswith(" decisions are the same with bars as they were known then.\n")
+
+
 def test_the_strategies_are_listed_with_what_they_can_be_told(reader: Api):
     listed = answer(reader.get("/api/v1/strategies"))["strategies"]
     assert [each["name"] for each in listed] == [*SHIPPED]

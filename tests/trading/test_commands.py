@@ -113,6 +113,16 @@ class TestVerify:
             call_command("account", "verify", "OTHER")
 
 
+class TestEngine:
+    @pytest.mark.parametrize("options", [[], ["--data-clock", "2025-01-02"]], ids=["wall", "data"])
+    def test_without_migrations_it_does_not_begin(self, monkeypatch, options):
+        monkeypatch.setattr(
+            "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_: [("trading", False)]
+        )
+        with pytest.raises(CommandError, match="the database is not migrated"):
+            call_command("trading_engine", *options)
+
+
 class TestTrading:
     def test_a_stop_is_recorded(self, desk, capsys):
         desk.buy()

@@ -22,18 +22,19 @@ from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.validation import TypedColumn, column_rule, fault_masks, number_column
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
-from trades.formats.csv_lines import line_numbers
+from trades.formats.csv_lines import Bytes, line_numbers
 
 COLUMNS_LIMIT = 1_000
 _HEADER_BYTES_LIMIT = 64 * 2**10
 _ERROR_CHARS_LIMIT = 200
 _PIECE_BYTES = 2**20
-_STRAY_QUOTE = "a quotation mark is inside of a cell, or is not closed"
-_QUOTE = ord('"')
+_QUOTE, _LF, _CR = b'"\n\r'
 _BESIDE_A_QUOTE = np.zeros(256, dtype=bool)
 _BESIDE_A_QUOTE[list(b',\r\n"')] = True
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER.replace("$", r"\Z"))
+_IS_NONZERO = re.compile(r"[+-]?[0.]*[1-9]")
+_LEAST = math.ulp(0.0)
 _IS_INTEGER = re.compile(r"-?[0-9]+")
 _DIGITS_LIMIT = 18
 _ARROW_ROW = re.compile(r"Row #(\d+):")
@@ -100,11 +101,22 @@ def _check_quotes(body: bytes) -> None:
     for start in range(0, len(text), _PIECE_BYTES):
         indexes = np.flatnonzero(text[start : start + _PIECE_BYTES] == _QUOTE) + start
         opening, closing = indexes[seen % 2 :: 2], indexes[1 - seen % 2 :: 2]
-        if not (_BESIDE_A_QUOTE[text[opening - 1]].all() and _BESIDE_A_QUOTE[text[closing + 1]].all()):
-            raise _malformed(_STRAY_QUOTE)
+        stray = [
+            *opening[~_BESIDE_A_QUOTE[text[opening - 1]]][:1],
+            *closing[~_BESIDE_A_QUOTE[text[closing + 1]]][:1],
+        ]
+        if stray:
+            raise _stray_quote(text[1 : min(stray)])
         seen += len(indexes)
     if seen % 2:
-        raise _malformed(_STRAY_QUOTE)
+        raise _stray_quote(text[1 : np.flatnonzero(text == _QUOTE)[-1]])
+
+
+def _stray_quote(before: Bytes) -> MalformedDocument:
+    """Return the error of the quotation mark after these bytes of a body. Lines are counted as in `lines_named`."""
+    line = 1 + np.count_nonzero(before == _LF) + np.count_nonzero(before == _CR)
+    line -= np.count_nonzero((before[:-1] == _CR) & (before[1:] == _LF))
+    return _malformed(f"line {line}: a quotation mark is inside of a cell, or is not closed")
 
 
 def _cells(names: list[str], body: bytes, start: int) -> pa.Table:
@@ -165,10 +177,12 @@ def unescaped(cells: pa.Array) -> pa.Array:
 
 
 def cell_value(cell: str) -> object:
-    """Return a cell as the number that JSON would have, else the text."""
+    """Return a cell as the number that JSON would have, else the text. What is not 0 does not become 0."""
     if _IS_INTEGER.fullmatch(cell):
         return int(cell) if len(cell) <= _DIGITS_LIMIT else math.inf
-    return float(cell) if _IS_NUMBER.match(cell) else cell
+    if not _IS_NUMBER.match(cell):
+        return cell
+    return float(cell) or (_LEAST if _IS_NONZERO.match(cell) else 0.0)
 
 
 def _numbers(column: Column, cells: pa.Array) -> TypedColumn:

@@ -28,6 +28,7 @@ MOST_MONEY = Decimal(10) ** 12
 _MONEY_DECIMALS = 6
 _MOST_PERCENT = Decimal(100)
 _MOST_SYMBOLS = 50
+_LONGEST_PARAMETER = 64
 
 
 def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False) -> Amount:
@@ -36,6 +37,14 @@ def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False
 
 def reason_field(**options: Any) -> Text:
     return Text(max_length=REASON_LENGTH, help_text="Why, for those who read the records.", **options)
+
+
+def known_symbol(symbol: str) -> str:
+    """Return the canonical symbol. Refuse one that was neither declared nor stored."""
+    canonical = symbol_canonical(symbol)
+    if not market().is_known(canonical):
+        raise serializers.ValidationError(str(UnknownSymbol(canonical)), code=UnknownSymbol.code)
+    return canonical
 
 
 class AccountInput(KnownFieldsSerializer):
@@ -62,11 +71,16 @@ class ParametersField(serializers.JSONField):
         if wrong:
             message = serializers.ErrorDetail("must be a number, a text, true or false", "invalid_type")
             raise serializers.ValidationError({str(name)[:64]: [message] for name in wrong})
-        return {
+        texts = {
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in data.items()
             if value is not None
         }
+        long = [name for name, text in texts.items() if len(text) > _LONGEST_PARAMETER]
+        if long:
+            message = serializers.ErrorDetail(f"has at most {_LONGEST_PARAMETER} characters", "invalid_text")
+            raise serializers.ValidationError({name[:64]: [message] for name in long})
+        return texts
 
 
 class StrategyInput(KnownFieldsSerializer):
@@ -83,10 +97,8 @@ class StrategyInput(KnownFieldsSerializer):
 
     def validate_symbols(self, symbols: list[str]) -> list[str]:
         """Return the canonical symbols, each once. Refuse those that are unknown or not traded here."""
-        found = list(dict.fromkeys(map(symbol_canonical, symbols)))
+        found = list(dict.fromkeys(map(known_symbol, symbols)))
         for symbol in found:
-            if not market().is_known(symbol):
-                raise serializers.ValidationError(str(UnknownSymbol(symbol)), code=UnknownSymbol.code)
             try:
                 market().terms(symbol)
             except NotTradable as error:

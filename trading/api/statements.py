@@ -8,10 +8,11 @@ from typing import Any, cast
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
-from http_requests.exceptions import ERRORS_LIMIT
+from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from http_requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
 from http_requests.json_document import read_json
 from http_requests.json_fields import Amount, Integer
+from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 from trades.batches.serializers import SymbolField
 from trades.batches.validation import SYMBOL, column_rule
 from trades.exceptions import BatchRefused
@@ -19,14 +20,15 @@ from trades.formats import CSV
 from trades.formats.csv_body import cell_value, read_csv_texts
 from trades.formats.csv_lines import lines_named
 from trades.instruments.services import allows_nonpositive_price, symbol_canonical
-from trading.api.account_inputs import MOST_MONEY, reason_field
+from trading.api.account_inputs import MOST_MONEY, known_symbol, reason_field
 from trading.api.order_inputs import MOST, QUANTITY_DECIMALS, strategy_field
 from trading.core.statement import StatedPosition, Statement
 
 # No symbol begins with a dollar sign. CASH and USD are symbols of shares.
 CASH_ROW = "$CASH"
 _MONEY_DECIMALS = 6
-_NUMBERS = ("quantity", "price")
+_NEEDED, _NUMBERS = ("symbol", "quantity"), ("quantity", "price")
+_HEADER = "line 1: the first line must name the columns symbol, quantity and, if prices are compared, price"
 
 
 class StatedSymbolField(SymbolField):
@@ -88,8 +90,9 @@ class StatementInput(KnownFieldsSerializer):
 
 def read_statement(body: bytes, media_type: str, *, ignore_unknown: bool) -> Statement:
     """Return the statement of a body. Raises MalformedDocument, BatchRefused; of CSV with the lines."""
-    with lines_named(body) if media_type == CSV else nullcontext():
-        document = {"positions": _csv_rows(body)} if media_type == CSV else read_json(body)
+    is_csv = media_type == CSV
+    document = {"positions": _csv_rows(body, ignore_unknown=ignore_unknown)} if is_csv else read_json(body)
+    with lines_named(body) if is_csv else nullcontext():
         serializer = StatementInput(data=document, context={"ignore_unknown": ignore_unknown})
         if not serializer.is_valid():
             errors = list(islice(field_errors(serializer.errors), ERRORS_LIMIT))
@@ -99,12 +102,27 @@ def read_statement(body: bytes, media_type: str, *, ignore_unknown: bool) -> Sta
     return statement
 
 
-def _csv_rows(body: bytes) -> list[dict[str, Any]]:
+def _csv_rows(body: bytes, *, ignore_unknown: bool) -> list[dict[str, Any]]:
     """Return the rows of CSV as JSON would have them. An empty price is none."""
-    rows: list[dict[str, Any]] = read_csv_texts(body).to_pylist()
+    table = read_csv_texts(body)
+    _check_header(table.column_names, ignore_unknown=ignore_unknown)
+    rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows:
         row |= {name: cell_value(row[name]) for name in _NUMBERS if row.get(name) is not None}
     return rows
+
+
+def _check_header(names: list[str], *, ignore_unknown: bool) -> None:
+    """Raise BatchRefused if columns are missing or unknown. A statement without rows is one of an empty account."""
+    known = list(StatedPositionSerializer().fields)
+    errors = [FieldError(name, "required", _HEADER) for name in _NEEDED if name not in names]
+    errors += [
+        FieldError(name[:LONGEST_SHOWN], "unknown_field", f"line 1: {no_such_field(name, known)}")
+        for name in names
+        if name not in known and not ignore_unknown
+    ]
+    if errors:
+        raise BatchRefused("validation_failed", errors[0].message, errors[:ERRORS_LIMIT])
 
 
 class AdjustmentInput(KnownFieldsSerializer):
@@ -134,6 +152,9 @@ class AdjustmentInput(KnownFieldsSerializer):
     )
     reason = reason_field()
 
+    def validate_symbol(self, symbol: str) -> str:
+        return known_symbol(symbol)
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse an entry that is of a position and of the cash, or of neither."""
         of_position = [name for name in ("symbol", "quantity", "price", "strategy") if name in attrs]
@@ -146,7 +167,6 @@ class AdjustmentInput(KnownFieldsSerializer):
         for name in ("symbol", "quantity", "price"):
             if name not in attrs:
                 raise _wrong(name, "is missing; give symbol, quantity and price, or cash", "required")
-        attrs["symbol"] = symbol_canonical(attrs["symbol"])
         # Shares of a spin-off may have cost nothing.
         if attrs["price"] < Decimal(0) and not allows_nonpositive_price(attrs["symbol"]):
             raise _wrong("price", "must be at least 0 for this instrument", "nonpositive_price")

@@ -1,9 +1,9 @@
 """Models: the endpoints of named target weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -19,6 +19,7 @@ from http_requests.parameters import single_parameters
 from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
+from trading.api.account_inputs import known_symbol
 from trading.api.read_filters import DEFAULT_LIMIT, query_form
 from trading.api.read_views import ACCOUNT, AccountQuerySerializer, account_answer, account_named
 from trading.api.write_calls import Done, TradingWrites
@@ -91,7 +92,19 @@ class ModelInput(KnownFieldsSerializer):
             weights[symbol] = row["weight"]
         if sum(weights.values(), ZERO) > 1:
             raise serializers.ValidationError("the weights are together at most 1", code="out_of_range")
+        _check_known(weights)
         return weights
+
+
+def _check_known(symbols: Iterable[str]) -> None:
+    errors: dict[int, Any] = {}
+    for index, symbol in enumerate(symbols):
+        try:
+            known_symbol(symbol)
+        except serializers.ValidationError as error:
+            errors[index] = {"symbol": error.detail}
+    if errors:
+        raise serializers.ValidationError(cast("Any", errors))
 
 
 class WeightSerializer(Serializer[Any]):

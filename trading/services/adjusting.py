@@ -7,7 +7,7 @@ from trading.core.amounts import ZERO, money, quantity
 from trading.core.events import CashAdjusted, PositionAdjusted
 from trading.core.terms import AccountKind
 from trading.exceptions import AdjustmentRefused, UnknownPosition
-from trading.journal import open_journal, state_of
+from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account
@@ -19,7 +19,7 @@ def cash_adjust(*, account: Account, amount: Decimal, reason: str, by: str, seen
     seen: the number of the event by which it was decided; None for any. Raises AdjustmentRefused.
     """
     with open_journal(account.name) as journal:
-        _require_unchanged(journal.state, seen)
+        _require_unchanged(journal, seen)
         event = CashAdjusted(amount=money(amount), reason=reason, by=by)
         return journal.record(event, at_ns=engine_status().now_ns)
 
@@ -47,7 +47,7 @@ def position_adjust(
     heads = market().heads(symbol, before.currency)
     with open_journal(account.name) as journal:
         state = journal.state
-        _require_unchanged(state, seen)
+        _require_unchanged(journal, seen)
         _require_possible(state, symbol, strategy, quantity(change))
         held = state.position(symbol, strategy)
         event = PositionAdjusted(
@@ -65,10 +65,13 @@ def position_adjust(
         return journal.record(event, at_ns=now_ns)
 
 
-def _require_unchanged(state: AccountState, seen: int | None) -> None:
-    if seen is not None and state.traded > seen:
+def _require_unchanged(journal: Journal, seen: int | None) -> None:
+    traded, newest = journal.state.traded, journal.state.number
+    if seen is not None and seen > newest:
+        raise AdjustmentRefused(f"there is no event {seen} yet, the last is {newest}: compare again")
+    if seen is not None and traded > seen:
         raise AdjustmentRefused(
-            f"positions or cash changed with event {state.traded}, after event {seen}: compare them again"
+            f"positions or cash changed with event {traded}, after event {seen}: compare them again"
         )
 
 

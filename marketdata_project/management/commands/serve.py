@@ -9,8 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import connections
 from django.utils import timezone
 
 from marketdata_project.serve.cores import worker_cores
@@ -28,6 +27,7 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
+from marketdata_project.serve.migrations import pending_migrations
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
 from marketdata_project.serve.turns import shared_memory
 from metrics.process_files import remove_files
@@ -87,8 +87,7 @@ class Command(BaseCommand):
         return has_sample
 
     def _migrate(self) -> None:
-        executor = MigrationExecutor(connection)
-        count = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        count = pending_migrations()
         if count:
             call_command("migrate", interactive=False, verbosity=0)
         self._say(f"Database: {count} migrations applied" if count else "Database: up to date")

@@ -2,13 +2,16 @@
 
 import signal
 from argparse import ArgumentParser
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
 from marketdata_project.serve.child import end_when_parent_has_ended
 from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.migrations import pending_migrations
 from store.timestamps import InvalidTimestamp, parse_timestamp
 
 
@@ -34,7 +37,9 @@ class Command(BaseCommand):
             clock = WallClock() if begins is None else DataClock(parse_timestamp(begins))
         except InvalidTimestamp as error:
             raise CommandError(f"--data-clock: {error}") from error
-        if options["parent"] is not None:
+        if options["parent"] is None:
+            _check_migrated()
+        else:
             end_when_parent_has_ended(options["parent"])
         share_allocator()
         ending = Event()
@@ -44,3 +49,10 @@ class Command(BaseCommand):
             Engine(clock).run(ending)
         finally:
             publisher.stop()
+
+
+def _check_migrated() -> None:
+    # `serve` migrates before it starts an engine. One without its database waits for it.
+    with suppress(Error):
+        if pending_migrations():
+            raise CommandError("the database is not migrated: run manage.py migrate, or serve")

@@ -113,9 +113,7 @@ class Command(BaseCommand):
             self.stdout.write(document_bytes(honesty_document(found)).decode())
             return
         if found.first is None:
-            self.stdout.write(
-                f"The {found.same:,} decisions are the same: nothing was used that was known later."
-            )
+            self.stdout.write(f"The {found.same:,} decisions are the same with bars as they were known then.")
             return
         now, then = found.first
         self.stdout.writelines(

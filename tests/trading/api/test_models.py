@@ -10,6 +10,7 @@ from jobs.run import run_job
 from jobs.services import job_cancel
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
+from tests.trading.desks import coin
 from trading.core.configuration import RiskConfig
 from trading.core.events import HaltLatched
 from trading.core.terms import AccountKind
@@ -41,6 +42,7 @@ def assign(api: Api) -> None:
 
 class TestModels:
     def test_a_model_is_made_read_and_changed(self, me):
+        coin("OTHER")
         made = put(me)
         assert (made.status_code, answer(made)["version"], answer(made)["cash"]) == (200, 1, 0.75)
         read = me.get("/api/v1/models/core")
@@ -94,8 +96,21 @@ class TestModels:
             ([{"symbol": "A", "weight": 1e-10}], "weights[0].weight", "too_precise"),
             ([{"symbol": "A"}], "weights[0].weight", "required"),
             ({"A": 0.5}, "weights", "invalid_type"),
+            ([*WEIGHTS["weights"], {"symbol": "NOPE", "weight": 0.5}], "weights[1].symbol", "unknown_symbol"),
         ],
-        ids=["none", "many", "twice", "above 1", "zero", "short", "text", "precise", "missing", "object"],
+        ids=[
+            "none",
+            "many",
+            "twice",
+            "above 1",
+            "zero",
+            "short",
+            "text",
+            "precise",
+            "missing",
+            "object",
+            "unknown",
+        ],
     )
     def test_wrong_weights_are_refused(self, me, rows, path, code):
         refused = put(me, body={"weights": rows})

@@ -116,13 +116,16 @@ class TestReconcile:
         [
             ("symbol,quantity\nA,x\n\nB,1\n,2\n", [("positions[0].quantity", "invalid_type", 2), ("positions[2].symbol", "null", 5)]),
             ("symbol,quantity\nA,1\nB,\n", [("positions[1].quantity", "null", 3)]),
-            ("symbol,price\nA,1\n", [("positions[0].quantity", "required", 2)]),
+            ("symbol,price\nA,1\n", [("quantity", "required", 1)]),
+            (f"{COIN},2.5,130\n", [("symbol", "required", 1), ("quantity", "required", 1), (COIN, "unknown_field", 1), ("2.5", "unknown_field", 1), ("130", "unknown_field", 1)]),
+            ("symbol,quantity,a[0]\nA,1,2\n", [("a[0]", "unknown_field", 1)]),
+            ("symbol,quantity\nA,-1e-400\n", [("positions[0].quantity", "too_precise", 2)]),
             ("symbol,quantity\nA,1e-10\n", [("positions[0].quantity", "too_precise", 2)]),
             ('symbol,quantity\nA,"1,000"\n', [("positions[0].quantity", "invalid_type", 2)]),
             ("symbol,quantity\nA,1\nB,1\na,2\n", [("positions[2].symbol", "repeated", 4)]),
             ("symbol,quantity\n$CASH,1\n$CASH,2\n", [("positions[1].symbol", "repeated", 3)]),
         ],
-        ids=["several", "no quantity", "no column", "too precise", "thousands", "twice", "cash twice"],
+        ids=["several", "no quantity", "no column", "no header", "other column", "underflow", "too precise", "thousands", "twice", "cash twice"],
     )  # fmt: skip
     def test_each_wrong_line_is_named(self, me, text, errors):
         refused = reconcile(me, text)
@@ -145,6 +148,20 @@ class TestReconcile:
     )
     def test_a_body_that_is_no_statement(self, me, body, media_type, code):
         assert problem(me.call("POST", f"/api/v1{RECONCILE}", body, content_type=media_type)) == code
+
+    def test_a_stray_quotation_mark_is_found(self, me):
+        for body in ('symbol,quantity\r\nA,1\r\nB,"1\r\n', 'symbol,quantity\r"A",1\r\nB",1\r\n'):
+            refused = reconcile(me, body)
+            assert problem(refused) == (400, "malformed_csv")
+            assert "line 3: a quotation mark" in answer(refused)["detail"]
+
+    def test_a_header_is_needed_and_no_rows_are(self, me):
+        assert (
+            "the first line must name the columns symbol, quantity"
+            in answer(reconcile(me, f"{COIN},2\n"))["detail"]
+        )
+        for rows in ("", f"{COIN},0e5\n"):
+            assert kinds(reconcile(me, f"symbol,quantity\n{rows}")) == [(COIN, "missing_there")]
 
     @pytest.mark.parametrize("value", ["-1", "x", "nan", "1e3", "0.0000001"])
     def test_a_tolerance_is_a_plain_number(self, me, value):
@@ -228,6 +245,8 @@ class TestAdjust:
         for body in (FEE, SHARES):
             refused = post(officer, ADJUSTMENTS, body | {"event": seen})
             assert problem(refused) == (409, "adjustment_refused")
+        unborn = FEE | {"event": desk.account.number + 1}
+        assert problem(post(officer, ADJUSTMENTS, unborn)) == (409, "adjustment_refused")
         again = SHARES | {"event": answer(first)["event"]}
         assert post(officer, ADJUSTMENTS, again).status_code == 201
 
@@ -277,10 +296,22 @@ class TestAdjust:
             (SHARES | {"cash": 1}, "symbol", "unfit"),
             ({**SHARES, "price": -1}, "price", "nonpositive_price"),
             ({**SHARES, "price": None}, "price", "null"),
+            ({**SHARES, "symbol": "NOPE"}, "symbol", "unknown_symbol"),
             ({**SHARES, "event": -1}, "event", "out_of_range"),
             ({**SHARES, "amount": 1}, "amount", "unknown_field"),
         ],
-        ids=["empty", "no reason", "no cash", "too precise", "both", "price", "null", "event", "other"],
+        ids=[
+            "empty",
+            "no reason",
+            "no cash",
+            "too precise",
+            "both",
+            "price",
+            "null",
+            "unknown",
+            "event",
+            "other",
+        ],
     )
     def test_a_wrong_body_is_refused(self, officer, body, path, code):
         refused = post(officer, ADJUSTMENTS, body)
