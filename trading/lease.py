@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Max
 
 from audit.chain.append import write_transaction
+from trading.core.events import WALL
 from trading.exceptions import EngineUnavailable
 from trading.models import EngineLease, LogProgress
 
@@ -26,6 +27,11 @@ class EngineStatus:
     now_ns: int
     started_ns: int
     document: dict[str, Any]
+
+    @property
+    def clock(self) -> str:
+        """The name of its clock; while it is away that of the last one."""
+        return str(self.document.get("clock", WALL))
 
 
 def lease_take(holder: UUID, *, now_ns: int | None, document: dict[str, Any]) -> bool:

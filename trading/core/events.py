@@ -14,6 +14,9 @@ from trading.core.configuration import RiskConfig, Zone
 from trading.core.orders import OrderTerms
 from trading.core.terms import AccountKind, Terms
 
+# The names of the engine's clocks.
+WALL, DATA = "wall", "data"
+
 
 class _TradingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
     """An event. Its tag is its name in the database and on the wire."""
@@ -90,10 +93,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AccountOpened(_TradingEvent, frozen=True, tag="account_opened"):
-    """The account exists."""
+    """The account exists. clock: that of the engine, `wall` or `data`, which dates its events."""
 
     kind: AccountKind
     currency: str
+    clock: str = WALL
 
 
 class Transferred(_TradingEvent, frozen=True, tag="transferred"):

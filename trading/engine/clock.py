@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from store.arrays import Integers
-
-WALL, DATA = "wall", "data"
+from trading.core.events import DATA, WALL
 
 
 class EngineClock(ABC):

@@ -37,7 +37,8 @@ _ONLY = 2
 
 def account_create(*, name: str, kind: AccountKind, currency: str, by: str, config: RiskConfig) -> Account:
     """Open an account, stopped and without money. Raises AccountExists."""
-    now_ns = engine_status().now_ns
+    status = engine_status()
+    now_ns = status.now_ns
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -46,7 +47,8 @@ def account_create(*, name: str, kind: AccountKind, currency: str, by: str, conf
         except IntegrityError:
             raise AccountExists(f"there is an account {name}") from None
         with open_journal(name) as journal:
-            journal.record(AccountOpened(kind=kind, currency=currency), at_ns=now_ns)
+            opened = AccountOpened(kind=kind, currency=currency, clock=status.clock)
+            journal.record(opened, at_ns=now_ns)
             journal.record(RiskConfigured(version=1, config=config, by=by), at_ns=now_ns)
             return journal.account
 

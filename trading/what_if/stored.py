@@ -8,8 +8,8 @@ import msgspec
 from trades.stores import market_store
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
-from trading.core.events import FOLLOWING, decoded
-from trading.engine.clock import DATA, CommitClock, DataClock
+from trading.core.events import DATA, FOLLOWING, WALL, AccountOpened, decoded
+from trading.engine.clock import CommitClock, DataClock
 from trading.exceptions import WhatIfTooLong
 from trading.journal import replayed
 from trading.lease import engine_status
@@ -39,7 +39,7 @@ def replay_of(
     state = replayed(account, number) if number else AccountState(id=account.name)
     return AccountReplay(
         store=market_store(),
-        clock=DataClock() if status.document.get("clock") == DATA else CommitClock(),
+        clock=DataClock() if _clock_of(account) == DATA else CommitClock(),
         state=state,
         stored=_stored(account, number, until_ns),
         until_ns=status.now_ns if until_ns is None else until_ns,
@@ -48,6 +48,12 @@ def replay_of(
         heads=_heads(account, state),
         count=lambda rows: _count(rows, progress),
     )
+
+
+def _clock_of(account: Account) -> str:
+    """Return the name of the clock that dated an account's events, whichever engine runs now."""
+    opened = decoded(account.events.get(number=1).body)
+    return opened.clock if isinstance(opened, AccountOpened) else WALL
 
 
 def changed(config: RiskConfig, limits: Mapping[str, Any]) -> RiskConfig:

@@ -35,10 +35,12 @@ from trading.core.events import (
 )
 from trading.core.orders import OrderTerms, OrderType, TimeInForce
 from trading.core.terms import TRADABLE, Side
+from trading.engine.clock import WallClock
+from trading.engine.engine import Engine
 from trading.exceptions import TradingError, WhatIfTooLong
 from trading.journal import open_journal
 from trading.lease import engine_status
-from trading.models import EventRow
+from trading.models import EngineLease, EventRow
 from trading.services.accounts import account_transfer, preferences_change
 from trading.services.adjusting import position_adjust
 from trading.services.control import (
@@ -339,3 +341,18 @@ def test_a_replay_that_is_too_long_is_refused(tmp_path: Path, settings: Any) -> 
         with mock.patch.object(stored, name, 3), mock.patch("trading.what_if.replay._ROWS_AT_ONCE", 2):
             with pytest.raises(WhatIfTooLong):
                 would_be(desk, {})
+
+
+def test_an_account_of_a_data_clock_is_replayed_by_it_under_a_wall_clock(
+    tmp_path: Path, settings: Any
+) -> None:
+    desk = history(tmp_path / "store", settings, FREE, calls)
+    expected, until_ns = own_events(), engine_status().now_ns
+    EngineLease.objects.all().delete()
+    desk.engine = Engine(WallClock())
+    desk.run()
+    replayed = replay_of(desk.account, limits={}, since_ns=None, until_ns=until_ns, progress=lambda _: None)
+    document = what_if_document(replayed)
+    assert document["is_same"]
+    assert document["was"]["events"] == len(expected)
+    assert document["was"]["trades"]
