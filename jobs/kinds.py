@@ -25,6 +25,10 @@ class Run(Protocol):
         """The job's id."""
 
     @property
+    def created_by(self) -> str:
+        """The `Caller.identity` that submitted the job."""
+
+    @property
     def parameters(self) -> Document:
         """The job's parameters, as its kind's serializer validated them (JSON values)."""
 

@@ -73,6 +73,11 @@ class LeasedRun:
         return self._job.uuid
 
     @property
+    def created_by(self) -> str:
+        """See `Run.created_by`."""
+        return self._job.created_by
+
+    @property
     def parameters(self) -> Document:
         """See `Run.parameters`."""
         return dict(self._job.parameters)

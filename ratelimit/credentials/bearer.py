@@ -82,11 +82,23 @@ def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datet
     checksum = hashlib.sha256(token.encode()).hexdigest()
     row = AccessToken.objects.select_related("application").filter(token_checksum=checksum).first()
     client = None if row is None else row.application
-    if row is None or client is None or now >= row.expires or client.state_at(now) != "active":
+    caller = None if client is None else _caller_of_client(client, now=now)
+    if row is None or client is None or now >= row.expires or caller is None:
         raise InvalidToken
-    caller = caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
     caller = replace(caller, scopes=caller.scopes & frozenset(row.scope.split()))
     return caller, row.expires if client.expires_at is None else min(row.expires, client.expires_at)
+
+
+def caller_of_program(client_id: int, *, now: datetime) -> Caller | None:
+    """Return a program with all that its client may do; None if the client is gone, revoked or expired."""
+    client = OAuthClient.objects.filter(pk=client_id).first()
+    return None if client is None else _caller_of_client(client, now=now)
+
+
+def _caller_of_client(client: OAuthClient, *, now: datetime) -> Caller | None:
+    if client.state_at(now) != "active":
+        return None
+    return caller_from(client, identity=client_identity(client), name=str(client), credential=OAUTH2)
 
 
 def client_identity(client: OAuthClient) -> str:

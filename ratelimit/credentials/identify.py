@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
-from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
+from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now, caller_of_program
 from ratelimit.credentials.certificates import caller_of_certificate
+from ratelimit.credentials.people.grants import caller_of_person, person_of
 from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
     check_signed_body,
@@ -22,6 +23,7 @@ from ratelimit.exceptions import (
     CredentialError,
     InvalidApiKey,
     InvalidAuthorization,
+    InvalidToken,
     NetworkNotAllowed,
     SignatureRequired,
 )
@@ -102,6 +104,28 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
         stored = caller_of_bearer_now(token, now=now)
     check_network(stored, call.address)
     return stored
+
+
+def caller_stored(identity: str, *, now: datetime) -> Caller:
+    """Return the caller with that identity, with its grants as they are stored now: for work after the call's end.
+
+    Raises CredentialError.
+    """
+    kind, _, number = identity.partition(":")
+    caller = None
+    if kind == "key":
+        key = key_now(int(number))
+        if key is None:
+            raise InvalidApiKey("the API key is unknown")
+        caller = caller_of_key(key, now=now)
+    elif kind == "user":
+        user = person_of(number)
+        caller = None if user is None else caller_of_person(user, credential="session", now=now)
+    elif kind == "client":
+        caller = caller_of_program(int(number), now=now)
+    if caller is None:
+        raise InvalidToken
+    return caller
 
 
 def use_nonce(identity: Identity) -> Identity:

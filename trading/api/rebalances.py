@@ -18,7 +18,7 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from trading.api.account_inputs import MOST_MONEY
 from trading.api.read_views import ACCOUNT_ID
-from trading.api.write_calls import Done, TradingWrites
+from trading.api.write_calls import SUBMITTER_REFUSED, Done, TradingWrites, require_submitter
 from trading.core.amounts import HUNDRED
 from trading.core.rebalance import RebalanceOptions
 from trading.core.terms import Side
@@ -154,16 +154,22 @@ class RebalancePlanSerializer(Serializer[Any]):
 def rebalance(run: Run) -> Document:
     """Rebalance once, however often the job is started: the plan is kept, and each order has an id of its own.
 
-    A cancel of the job cancels its orders. Raises UnknownModel, AccountNotValued.
+    A cancel of the job cancels its orders, and so does the end of its submitter's right to trade, which is looked up
+    before each order. Raises UnknownModel, AccountNotValued, those of SUBMITTER_REFUSED.
     """
+
+    def check() -> None:
+        run.check()
+        require_submitter(run, REBALANCE.endpoint)
+
     account = Account.objects.get(name=run.parameters["account"])
-    rebalancing = Rebalancing(account, run.uuid, _begun(run, account), run.check)
+    rebalancing = Rebalancing(account, run.uuid, _begun(run, account), check)
     total = len(rebalancing.trades)
     try:
         while not rebalancing.step(time.time()):
             run.progress(rebalancing.done, total)
             time.sleep(_LOOK_SECONDS)
-    except JobCancelled:
+    except (JobCancelled, *SUBMITTER_REFUSED):
         rebalancing.refresh()
         rebalancing.cancel()
         raise

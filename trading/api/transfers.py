@@ -13,15 +13,16 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from trading.api.account_inputs import TransferInput, TransferParameters
 from trading.api.read_views import ACCOUNT_ID
-from trading.api.write_calls import TradingWrites
+from trading.api.write_calls import TradingWrites, require_submitter
 from trading.services.accounts import account_transfer
 
 
 def transfer(run: Run) -> Document:
     """Transfer once, however often the job is started: the job's id is the transfer's.
 
-    Raises the errors of `account_transfer`.
+    Raises the errors of `account_transfer`, and those of SUBMITTER_REFUSED.
     """
+    require_submitter(run, TRANSFER.endpoint)
     account, amount = run.parameters["account"], run.parameters["amount"]
     account_transfer(name=account, transfer=str(run.uuid), amount=Decimal(repr(amount)))
     return {"account": account, "transfer": str(run.uuid), "amount": amount}

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from django.utils import timezone
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
@@ -15,14 +15,21 @@ from audit.calls.strict import change_and_record
 from http_requests.parameters import single_parameters
 from http_requests.parsers import request_document
 from idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
+from jobs.kinds import Run
+from ratelimit.access.table import access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import caller_again
+from ratelimit.credentials.identify import caller_stored
+from ratelimit.exceptions import CredentialError
 from trading.documents import Document
+from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
 
 SIGNED = "signature"
+# What `require_submitter` raises.
+SUBMITTER_REFUSED = (CredentialError, PermissionDenied, NoSuchAccount)
 
 
 class Done(NamedTuple):
@@ -124,3 +131,15 @@ def require_signed(account: Account, caller: Caller) -> None:
             "the account takes signed requests only, but for cancel, close and stop; sign it",
             code="signature_required",
         )
+
+
+def require_submitter(run: Run, endpoint: str) -> None:
+    """Raise one of SUBMITTER_REFUSED unless who submitted a job may still do so, as it is stored now.
+
+    endpoint: the URL name of the call that submits such jobs.
+    """
+    caller = caller_stored(run.created_by, now=timezone.now())
+    denial = denial_of(caller, access_of(endpoint, "POST"))
+    if denial is not None:
+        raise PermissionDenied(denial.message, denial.code)
+    account_find(caller=caller, name=run.parameters["account"])

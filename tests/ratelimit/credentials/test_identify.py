@@ -11,8 +11,9 @@ from django.utils import timezone
 from http_requests.received import ReceivedCall
 from ratelimit.access.scopes import SCOPES
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, identify
+from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, caller_stored, identify
 from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.programs.clients import client_create
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     CredentialError,
@@ -25,7 +26,7 @@ from ratelimit.exceptions import (
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.last_used import last_used
 from ratelimit.keys.selectors import key_cache
-from ratelimit.models import AccessProfile, ApiKey
+from ratelimit.models import AccessProfile, ApiKey, OAuthClient
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.received_calls import received
@@ -297,3 +298,18 @@ def test_a_profile_has_limits_and_accounts_of_its_own():
 def test_an_anonymous_session_has_no_caller():
     assert caller_of_person(AnonymousUser(), credential="session", now=NOW) is None
     assert caller_of_person(User(is_active=True), credential="session", now=NOW) is None
+
+
+@pytest.mark.django_db
+def test_people_and_programs_are_known_as_they_are_stored() -> None:
+    now = timezone.now()
+    user = User.objects.create(username="ada", is_superuser=True)
+    client_create(now=now, actor="command:test", name="desk", scopes=["market:read"])
+    client = OAuthClient.objects.get()
+    found = [caller_stored(identity, now=now) for identity in (f"user:{user.pk}", f"client:{client.pk}")]
+    assert [each.scopes for each in found] == [frozenset(SCOPES), {"market:read"}]
+    User.objects.update(is_active=False)
+    OAuthClient.objects.update(revoked_at=now)
+    for identity in (f"user:{user.pk}", f"client:{client.pk}", "user:0", "client:0", "schedule:x"):
+        with pytest.raises(InvalidToken):
+            caller_stored(identity, now=now)

@@ -8,15 +8,17 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_cancel
+from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
-from tests.trading.desks import coin
+from tests.trading.desks import coin, prints
 from trading.core.configuration import RiskConfig
 from trading.core.events import HaltLatched
 from trading.core.terms import AccountKind
 from trading.journal import open_journal
 from trading.models import OrderRow, TargetModel
 from trading.services.accounts import account_create
+from trading.services.orders import order_submit
 
 WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
 
@@ -197,6 +199,44 @@ class TestRebalances:
         run_job(job.uuid)
         job.refresh_from_db()
         assert job.state == "cancelled"
+        assert OrderRow.objects.get().state == "pending_cancel"
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize(
+        ("change", "code"),
+        [
+            ({"revoked_at": "2025-01-01T00:00:00Z"}, "revoked_api_key"),
+            ({"scopes": ["trading:read"]}, "missing_scope"),
+            ({"accounts": ["OTHER"]}, "unknown_account"),
+            (None, "invalid_api_key"),
+        ],
+        ids=["revoked", "scope", "account", "gone"],
+    )
+    @pytest.mark.parametrize("path", ["rebalance", "transfers"])
+    def test_a_key_that_may_no_longer_trade_moves_nothing(self, desk, monkeypatch, change, code, path):
+        me = trader()
+        assign(me)
+        response = post(me, f"/accounts/ACC/{path}", {"amount": 5} if path == "transfers" else {})
+        keys = ApiKey.objects.filter(pk=Job.objects.get().created_by.removeprefix("key:"))
+        before = desk.events
+        keys.delete() if change is None else keys.update(**change)
+        job = self.run(desk, response, monkeypatch)
+        assert (job.state, (job.error or {})["code"]) == ("failed", code)
+        assert desk.events == before
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_key_that_is_revoked_meanwhile_leaves_no_order(self, desk, me, monkeypatch):
+        coin("OTHER")
+        prints("OTHER", (0, 100.0, 50))
+        put(me, body={"weights": [*WEIGHTS["weights"], {"symbol": "OTHER", "weight": 0.25}]})
+        assert post(me, "/accounts/ACC", {"model": "core"}, "PATCH").status_code == 200
+        response = post(me, "/accounts/ACC/rebalance")
+        monkeypatch.setattr(
+            "trading.services.rebalancing.order_submit",
+            lambda **asked: (order_submit(**asked), ApiKey.objects.update(revoked_at=timezone.now())),
+        )
+        job = self.run(desk, response, monkeypatch)
+        assert (job.state, (job.error or {})["code"]) == ("failed", "revoked_api_key")
         assert OrderRow.objects.get().state == "pending_cancel"
 
     def test_a_preview_does_nothing(self, desk, me):
