@@ -17,6 +17,8 @@ from jobs.services import job_submit
 logger = logging.getLogger(__name__)
 
 OWNER = "service"
+# Begins `created_by` of a scheduled job.
+SCHEDULED = "schedule:"
 # Instead of `start` and `end`: so many UTC dates, the last one being the day before.
 LAST_DAYS = "last_days"
 _MEMBERS = {"kind", "crontab", "parameters"}
@@ -103,7 +105,7 @@ def last_due(crontab: Crontab, now: datetime) -> datetime:
 
 def scheduled_submit(*, schedule: JobSchedule, due: datetime, now: datetime) -> Job | None:
     """Queue the job that is due, once however many processes ask; return None if there is one."""
-    once_key = f"schedule:{schedule.name}:{due.isoformat()}"
+    once_key = f"{SCHEDULED}{schedule.name}:{due.isoformat()}"
     if Job.objects.filter(once_key=once_key).exists():
         return None
     logger.info("schedule %s: a job is due since %s", schedule.name, due.isoformat())
@@ -111,7 +113,7 @@ def scheduled_submit(*, schedule: JobSchedule, due: datetime, now: datetime) -> 
         kind=schedule.kind,
         parameters=schedule.parameters_at(due),
         owner=OWNER,
-        created_by=f"schedule:{schedule.name}",
+        created_by=f"{SCHEDULED}{schedule.name}",
         now=now,
         once_key=once_key,
     )

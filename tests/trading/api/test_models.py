@@ -225,6 +225,13 @@ class TestRebalances:
         assert desk.events == before
 
     @pytest.mark.django_db(transaction=True)
+    def test_a_scheduled_one_needs_no_caller(self, desk, me, monkeypatch):
+        assign(me)
+        response = post(me, "/accounts/ACC/rebalance")
+        Job.objects.update(created_by="schedule:monthly")
+        assert self.run(desk, response, monkeypatch).state == "succeeded"
+
+    @pytest.mark.django_db(transaction=True)
     def test_a_key_that_is_revoked_meanwhile_leaves_no_order(self, desk, me, monkeypatch):
         coin("OTHER")
         prints("OTHER", (0, 100.0, 50))
