@@ -88,7 +88,7 @@ def test_sample_is_shown_without_faults(opened: Opened, name: str, options: Any)
         page = show(watched, "DEMOA", resolution="5m")
         page.locator("#tape tr").first.wait_for()
         expect(page.locator("#log dd").first).to_have_text(re.compile(r"\d+-\w+"))
-        for part in ("#limits table", "#cache dl", "#ingest dl", "#jobs p"):
+        for part in ("#limits table", "#cache dl", "#ingest dl", "#jobs p, #jobs table"):
             page.locator(part).first.wait_for()
         page.locator("#chart").focus()
         page.keyboard.press("ArrowLeft")

@@ -11,7 +11,7 @@ const AGAIN = "No answer came, so it is not known whether it was done. Asking ag
 export class TradingControls {
   #asked = new Set();
 
-  /** shown: returns what the panel shows: account, risk, config, and how many orders and positions. onDone: something was done, and this is to be said. */
+  /** shown: returns what the panel shows: account, risk, config, and how many orders and positions. onDone: something was done, and this is to be said; null: what is said stays. */
   constructor(api, {shown, onDone}) {
     Object.assign(this, {api, shown, onDone});
     const buttons = {
@@ -21,8 +21,10 @@ export class TradingControls {
     for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
   }
 
+  // The feed may tell that the order is cancelled before the call is answered, so nothing is said after the answer.
   cancel({id, side, quantity, symbol}) {
-    return this.#do("DELETE", `/orders/${id}`, {parameters: this.#account}, `Asked for the cancel: ${side} ${number(quantity)} ${symbol}.`);
+    this.onDone(`Asked for the cancel: ${side} ${number(quantity)} ${symbol}.`);
+    return this.#do("DELETE", `/orders/${id}`, {parameters: this.#account}, null);
   }
 
   async close({symbol, strategy, direction, quantity}) {

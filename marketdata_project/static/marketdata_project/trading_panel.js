@@ -243,7 +243,7 @@ export class TradingPanel {
   }
 
   #done(said) {
-    say("trading-notice", said ? [said] : []);
+    if (said !== null) say("trading-notice", said ? [said] : []);
     this.reader.soon(...BY_EVENTS, ...(this.#connection === "live" ? [] : ALL));
   }
 
