@@ -216,7 +216,9 @@ def test_everything_is_done_by_keyboard(opened: Opened, site: Installation, trad
     desk.start()
     with traded(opened, site, desk) as watched:
         page = watched.page
-        page.locator("#order-quantity").focus()
+        quantity = page.locator("#order-quantity")
+        expect(quantity).to_be_visible()
+        quantity.focus()
         page.keyboard.type("10")
         page.keyboard.press("Enter")
         expect(page.locator("#preview-title")).to_be_focused()
