@@ -276,7 +276,7 @@ def test_a_live_engine_that_is_killed_and_a_backtest_are_alike(tmp_path: Path, t
         place = Place(installation.served.data_dir)
         for symbol in LIVE_SYMBOLS:
             installation.store.set_instrument(
-                Instrument(symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=0.5)
+                Instrument(symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=2.0)
             )
         assert eventually(place.is_led)
         place.assign(FAST, LIVE_SYMBOLS)
@@ -292,17 +292,17 @@ def test_a_live_engine_that_is_killed_and_a_backtest_are_alike(tmp_path: Path, t
             killed_ns = time.time_ns()
             assert eventually(lambda: killed_ns < started_ns(place) < engine_ns(place))
             outage = (time.time_ns() - killed_ns) / SECOND_NS
-            end_ns = posting.result()
+            end_ns, timely_ns = posting.result()
             assert eventually(lambda: engine_ns(place) > end_ns + SECOND_NS)
         # If the new engine was in time only later, a part of the outage is history, on which nothing is decided.
-        until_ns = end_ns if outage < LATE_SECONDS else killed_ns - SECOND_NS
+        until_ns = min(timely_ns, end_ns if outage < LATE_SECONDS else killed_ns - SECOND_NS)
         for name, parameters in FAST.items():
             past = place.backtest(name, parameters, LIVE_SYMBOLS, begin_ns, end_ns)
             live = place.engine_outcome(name)
             told(f"strategies {name} live", f"{len(live.signals)} signals, outage of {outage:.1f} s")
             # A print that is being stored when a bar is shown moves the equity, of which the size is a part.
             check_alike(live.before(until_ns), past.before(until_ns), apart_ns=0, part=1e-3)
-            assert len(live.signals) >= 5
+            assert len(live.signals) >= 3
 
 
 def started_ns(place: Place) -> int:
@@ -316,10 +316,15 @@ def engine_ns(place: Place) -> int:
     return parse_timestamp(orjson.loads(document)["now"])
 
 
-def post_sample(port: int, key: str) -> int:
-    """Post half an hour of the sample within half a minute, each print at its time, and return when it ended."""
+def post_sample(port: int, key: str) -> tuple[int, int]:
+    """Post half an hour of the sample within half a minute, each print at its time.
+
+    Return when it ended, and until when each print was stored within a second: one that is being stored when its bar is
+    shown is not in the bar, though its commit is dated before.
+    """
     rows = moved_rows()
     begin_ns = time.time_ns()
+    timely_ns = begin_ns + LIVE_SECONDS * SECOND_NS
     with connected(port, key) as client:
         while rows:
             due = [row for row in rows if begin_ns + row[0] <= time.time_ns()]
@@ -333,8 +338,10 @@ def post_sample(port: int, key: str) -> int:
                 if trades:
                     reply = client.ingest_patiently(orjson.dumps({"trades": trades}))
                     assert reply.status == 200, reply.body
+            if due and time.time_ns() - begin_ns - due[0][0] > SECOND_NS:
+                timely_ns = min(timely_ns, begin_ns + due[0][0])
             time.sleep(0.05)
-    return begin_ns + LIVE_SECONDS * SECOND_NS
+    return begin_ns + LIVE_SECONDS * SECOND_NS, timely_ns
 
 
 def moved_rows() -> list[tuple[int, dict[str, Any]]]:
