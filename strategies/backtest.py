@@ -43,8 +43,8 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
     parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
     account begins with, in `currency`. config: the account's limits, and how orders fill. fee_basis_points,
     slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
-    that are declared for symbols, by the names of `Terms`.
-    knowledge: `then`, or `now` for bars that know what came later. as_of_ns: the commits that are read.
+    that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
+    later. as_of_ns: the commits that are read.
     """
 
     strategy: str

@@ -14,13 +14,13 @@ from store.currencies import CURRENCIES
 from store.protocol import Window
 from store.reading import Reader
 from store.symbols import InvalidSymbol, parse_symbol
-from store.timestamps import SECOND_NS, InvalidTimestamp, format_timestamp, parse_timestamp
+from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from strategies.backtest import BacktestInputs
 from strategies.catalogue import SHIPPED, parameters_of, strategy_named
 from strategies.exceptions import InvalidParameters
 from strategies.stored import first_day_ns, symbol_refusals
 from strategies.strategy import StrategyParameters
-from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput
+from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput, instant_text
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.documents import config_document
@@ -116,13 +116,13 @@ class BacktestInput(KnownFieldsSerializer):
             raise _refusal(str(error), error.code) from error
 
     def validate_start(self, text: str) -> str:
-        return _instant(text)
+        return instant_text(text)
 
     def validate_end(self, text: str) -> str:
-        return _instant(text)
+        return instant_text(text)
 
     def validate_as_of(self, text: str) -> str:
-        return _instant(text)
+        return instant_text(text)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
@@ -219,14 +219,6 @@ def _json_number(value: Decimal) -> int | float:
 
 def _decimal_or_none(value: float | None) -> Decimal | None:
     return None if value is None else Decimal(str(value))
-
-
-def _instant(text: str) -> str:
-    try:
-        parse_timestamp(text)
-    except InvalidTimestamp as error:
-        raise _refusal(str(error), error.code) from error
-    return text
 
 
 def _refusal(message: str, code: str) -> serializers.ValidationError:

@@ -183,9 +183,9 @@ class LiveStrategy:
         if bars is not None:
             self._late.add(lateness_of(bars, ALL_TIME.end_ns - 1), after_ns=after_ns, until_ns=until_ns)
 
-    def _bars(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> Iterator[ShownBar]:
+    def _bars(self, after_ns: int, until_ns: int) -> Iterator[ShownBar]:
         """Yield the bars that are shown after an instant, up to another."""
-        bars = self._past(after_ns, until_ns, known_at_ns) or ()
+        bars = self._past(after_ns, until_ns) or ()
         return (each for each in bars if after_ns < each[0] <= until_ns)
 
     def _past(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> PastBars | None:

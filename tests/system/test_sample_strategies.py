@@ -299,7 +299,11 @@ def test_a_live_engine_that_is_killed_and_a_backtest_are_alike(tmp_path: Path, t
         for name, parameters in FAST.items():
             past = place.backtest(name, parameters, LIVE_SYMBOLS, begin_ns, end_ns)
             live = place.engine_outcome(name)
-            told(f"strategies {name} live", f"{len(live.signals)} signals, outage of {outage:.1f} s")
+            compared = len(live.before(until_ns).signals)
+            told(
+                f"strategies {name} live",
+                f"{compared} of {len(live.signals)} signals compared, outage of {outage:.1f} s",
+            )
             # A print that is being stored when a bar is shown moves the equity, of which the size is a part.
             check_alike(live.before(until_ns), past.before(until_ns), apart_ns=0, part=1e-3)
             assert len(live.signals) >= 3

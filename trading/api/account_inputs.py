@@ -47,6 +47,15 @@ def known_symbol(symbol: str) -> str:
     return canonical
 
 
+def instant_text(text: str) -> str:
+    """Return a text that is an instant, as it is: a job's parameters are JSON values. Refuse others."""
+    try:
+        parse_timestamp(text)
+    except InvalidTimestamp as error:
+        raise serializers.ValidationError(str(error), code=error.code) from error
+    return text
+
+
 class AccountInput(KnownFieldsSerializer):
     """A new account."""
 

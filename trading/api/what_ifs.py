@@ -12,8 +12,8 @@ from http_requests.json_fields import Text
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
-from store.timestamps import InvalidTimestamp, parse_timestamp
-from trading.api.account_inputs import RiskConfigInput, SomeLimitsInput
+from store.timestamps import parse_timestamp
+from trading.api.account_inputs import RiskConfigInput, SomeLimitsInput, instant_text
 from trading.api.write_calls import TradingWrites
 from trading.documents import config_document
 from trading.journal import state_of
@@ -44,10 +44,10 @@ class WhatIfInput(KnownFieldsSerializer):
     end = Text(max_length=40, required=False, help_text="Default: now, by the engine's clock.")
 
     def validate_start(self, text: str) -> str:
-        return _instant(text)
+        return instant_text(text)
 
     def validate_end(self, text: str) -> str:
-        return _instant(text)
+        return instant_text(text)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a time that ends before it begins."""
@@ -64,14 +64,6 @@ class WhatIfParameters(WhatIfInput):
     """The parameters of a job that replays an account."""
 
     account = Text(max_length=64)
-
-
-def _instant(text: str) -> str:
-    try:
-        parse_timestamp(text)
-    except InvalidTimestamp as error:
-        raise ValidationError(str(error), code=error.code) from error
-    return text
 
 
 def what_if(run: Run) -> Document:
