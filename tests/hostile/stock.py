@@ -26,6 +26,8 @@ SYMBOLS = {
 }
 INSTRUMENTS: dict[str, dict[str, Any]] = {
     SYMBOL: {"class": "equity", "exchange": "XNAS", "currency": "USD"},
+    # The document's example of a model has it.
+    "MSFT": {"class": "equity", "exchange": "XNAS", "currency": "USD"},
     "ESH25": {
         "class": "future",
         "exchange": "XCME",

@@ -54,7 +54,7 @@ KEYS = [
 ]  # fmt: skip
 OF_OAUTH2 = {"oauth_token", "oauth_revoke"}
 # Their bodies are as long as the time of the moment has digits.
-TELL_THE_TIME = re.compile(r"clock|\w+_commits")
+TELL_THE_TIME = re.compile(r"clock|performance|\w+_commits")
 # Of itself it tells now and then that Redis was away for a moment and is back, and how far the chain of the
 # audit has come.
 OF_ITSELF = re.compile(
