@@ -25,6 +25,7 @@ BACKFILL = JobKind(
     scope="backfill:write",
     turn=_turn,
     at_once=5,
+    is_schedulable=True,
 )
 
 RECONCILIATION = JobKind(
@@ -36,6 +37,7 @@ RECONCILIATION = JobKind(
     scope="backfill:write",
     turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
     attempts=10,
+    is_schedulable=True,
 )
 
 GAP_REPORT = JobKind(
@@ -44,4 +46,5 @@ GAP_REPORT = JobKind(
     serializer=RequestRangeSerializer,
     unit="exchanges",
     at_once=1,
+    is_schedulable=True,
 )

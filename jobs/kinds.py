@@ -58,7 +58,8 @@ class JobKind:
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
     submits it; "" for a kind that only schedules submit. scope, sensitivity, audit_class, cost: of that call, as in
-    `ratelimit.access.table.Access`. is_result_large: lists of jobs have null in its place.
+    `ratelimit.access.table.Access`. is_result_large: lists of jobs have null in its place. is_schedulable: whether
+    `JOB_SCHEDULES` may name it; its serializer then needs no context.
     """
 
     name: str
@@ -74,6 +75,7 @@ class JobKind:
     audit_class: str = ""
     cost: str = "one"
     is_result_large: bool = False
+    is_schedulable: bool = False
 
 
 JOB_KINDS: Need[Mapping[str, JobKind]] = Need("jobs.kinds.JOB_KINDS")

@@ -58,9 +58,10 @@ class JobSchedule:
         ):
             raise ScheduleRefused("it has kind, crontab, and perhaps parameters")
         schedule = cls(name, declared["kind"], declared["crontab"], declared.get("parameters", {}))
-        if schedule.kind not in JOB_KINDS.get():
+        kinds = [name for name, kind in JOB_KINDS.get().items() if kind.is_schedulable]
+        if schedule.kind not in kinds:
             raise ScheduleRefused(
-                f"there is no kind {schedule.kind!r}; there are {', '.join(JOB_KINDS.get())}"
+                f"there is no kind {schedule.kind!r} that can be scheduled; there are {', '.join(kinds)}"
             )
         schedule.parameters_at(datetime(2025, 1, 2, tzinfo=UTC))
         return schedule

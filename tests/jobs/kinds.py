@@ -32,6 +32,7 @@ def kind(function: Callable[[Run], dict[str, Any]] = count, **options: Any) -> J
             "serializer": CountSerializer,
             "unit": "steps",
             "scope": "market:write",
+            "is_schedulable": True,
             **options,
         }
     )

@@ -96,6 +96,43 @@ def test_a_wrong_schedule_is_found_by_the_check(
         beat_service()
 
 
+REBALANCE = {"account": "main", "model": "core", "drift_band": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("kind_name", "parameters"),
+    [
+        ("backfill", {"symbol": "AAPL", "last_days": 1}),
+        ("reconciliation", {"symbol": "AAPL", "last_days": 7}),
+        ("gap_report", {"last_days": 1}),
+        ("rebalance", REBALANCE),
+    ],
+)
+def test_these_kinds_can_be_scheduled(settings, kind_name: str, parameters: dict[str, Any]) -> None:
+    settings.JOB_SCHEDULES = {"one": {"kind": kind_name, "crontab": "0 7 * * *", "parameters": parameters}}
+    assert check_schedules() == []
+
+
+@pytest.mark.parametrize(
+    ("kind_name", "parameters", "message"),
+    [
+        ("backtest", {"strategy": "crossover", "symbols": ["DEMOA"]}, "no kind 'backtest' that can be"),
+        ("what_if", {"account": "main", "config": {}}, "no kind 'what_if' that can be"),
+        ("transfer", {"account": "main", "amount": 5}, "no kind 'transfer' that can be"),
+        # It would trade.
+        ("rebalance", {**REBALANCE, "preview": True}, "preview"),
+        ("rebalance", {"account": "main"}, "model"),
+    ],
+)
+def test_these_schedules_are_refused(
+    settings, kind_name: str, parameters: dict[str, Any], message: str
+) -> None:
+    settings.JOB_SCHEDULES = {"one": {"kind": kind_name, "crontab": "0 7 * * *", "parameters": parameters}}
+    (found,) = check_schedules()
+    assert found.id == "marketdata.E009"
+    assert message in found.msg
+
+
 @pytest.fixture
 def scheduler(nightly, settings, tmp_path: Path) -> Iterator[Callable[[], RowScheduler]]:
     """Make schedulers with their state in a folder; no Redis is there."""

@@ -78,7 +78,7 @@ _PLAN: dict[str, Any] = {
 }
 
 
-class RebalanceInput(KnownFieldsSerializer):
+class RebalanceTerms(KnownFieldsSerializer):
     """How an account is rebalanced. A job's parameters are JSON values, so that amounts become numbers again."""
 
     drift_band = Amount(
@@ -105,14 +105,19 @@ class RebalanceInput(KnownFieldsSerializer):
         default=_USUAL_SECONDS,
         help_text="After so long what is open is cancelled.",
     )
-    preview = Flag(default=False, help_text="Whether to say only what would be done: 200, without a job.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the values as JSON values."""
         return {name: float(value) if isinstance(value, Decimal) else value for name, value in attrs.items()}
 
 
-class RebalanceParameters(RebalanceInput):
+class RebalanceInput(RebalanceTerms):
+    """The body of a call: a preview is answered at once, so a job has none."""
+
+    preview = Flag(default=False, help_text="Whether to say only what would be done: 200, without a job.")
+
+
+class RebalanceParameters(RebalanceTerms):
     """The parameters of a job that rebalances."""
 
     account = Text(max_length=64)
@@ -207,6 +212,7 @@ REBALANCE = JobKind(
     # Each waits for the market, and takes one of the installation's JOB_THREADS.
     at_once=4,
     is_result_large=True,
+    is_schedulable=True,
 )
 
 
@@ -255,12 +261,12 @@ class RebalancesViewSet(TradingWrites, SubmissionViewSet):
 
     def parameters(self, request: Request) -> Document:
         """Return the job's parameters: the body's, the account of the path, and its model."""
-        values = self._values()
+        terms = {name: value for name, value in self._values().items() if name != "preview"}
         account, _ = self.account_to_change(self.kwargs["account"])
         model = model_assigned(account)
         require_trading(state_of(account))
         require_engine()
-        return {"account": account.name, "model": model.name, **values}
+        return {"account": account.name, "model": model.name, **terms}
 
     def _values(self) -> Document:
         if self.request.stream is not None:

@@ -12,6 +12,7 @@ from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, CallDesk, post, trader
 from tests.trading.desks import coin, prints
+from trading.api.rebalances import RebalanceParameters
 from trading.core.configuration import RiskConfig
 from trading.core.events import HaltLatched
 from trading.core.terms import AccountKind
@@ -262,6 +263,13 @@ class TestRebalances:
         assign(me)
         first, second = (post(me, "/accounts/ACC/rebalance", {}, Idempotency_Key="k") for _ in range(2))
         assert answer(first)["id"] == answer(second)["id"]
+
+    def test_its_parameters_are_those_that_a_schedule_takes(self, me):
+        assign(me)
+        parameters = answer(post(me, "/accounts/ACC/rebalance", {"preview": False}))["parameters"]
+        again = RebalanceParameters(data=parameters)
+        assert again.is_valid(), again.errors
+        assert again.validated_data == parameters
 
     def test_without_a_model_it_is_refused(self, me):
         assert problem(post(me, "/accounts/ACC/rebalance")) == (409, "no_model")
