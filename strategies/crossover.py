@@ -31,7 +31,10 @@ class CrossoverParameters(StrategyParameters, frozen=True):
 
 
 class _Means(msgspec.Struct):
-    """closes: the last `slow` ones, in a ring; next: its oldest place. The sums are of whole ticks of 10⁻⁶, so exact."""
+    """closes: the last `slow` ones, in a ring; next: its oldest place. The sums are of whole ticks of 10⁻⁶, so exact.
+
+    was_above: whether the fast mean was above the slow one after the last close; None until there are `slow` closes.
+    """
 
     closes: MutableSequence[int] = msgspec.field(default_factory=list)
     next: int = 0
@@ -39,18 +42,23 @@ class _Means(msgspec.Struct):
     slow: int = 0
     was_above: bool | None = None
 
-    def add(self, close: int, fast: int, slow: int) -> None:
-        """Add a close to the sums of the last `fast` and `slow` ones."""
-        closes, place = self.closes, self.next
-        if len(closes) == slow:
-            self.fast += close - closes[place - fast]
-            self.slow += close - closes[place]
-            closes[place] = close
-            self.next = place + 1 if place + 1 < slow else 0
-        else:
-            closes.append(close)
-            self.slow += close
-            self.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
+    def add(self, close: int, fast: int, slow: int) -> bool | None:
+        """Add a close to the sums of the last `fast` and `slow` ones, and return what `was_above` is to be."""
+        closes, index = self.closes, self.next
+        if len(closes) < slow:
+            self._add_first(close, fast)
+            return self.fast * slow > self.slow * fast if len(closes) == slow else None
+        fast_sum = self.fast = self.fast + close - closes[index - fast]
+        slow_sum = self.slow = self.slow + close - closes[index]
+        closes[index] = close
+        self.next = index + 1 if index + 1 < slow else 0
+        return fast_sum * slow > slow_sum * fast
+
+    def _add_first(self, close: int, fast: int) -> None:
+        closes = self.closes
+        closes.append(close)
+        self.slow += close
+        self.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
 
 
 class CrossoverState(StrategyState):
@@ -73,13 +81,12 @@ class Crossover(Strategy):
         means = self.state.means.get(bar.symbol)
         if means is None:
             means = self.state.means[bar.symbol] = _Means()
-        fast, slow = self.parameters.fast, self.parameters.slow
-        means.add(round(bar.close * 1_000_000), fast, slow)
-        if len(means.closes) < slow:
+        own, was_above = self.parameters, means.was_above
+        is_above = means.add(round(bar.close * 1_000_000), own.fast, own.slow)
+        if is_above is was_above:
             return
-        is_above = means.fast * slow > means.slow * fast
-        was_above, means.was_above = means.was_above, is_above
-        if was_above is None or is_above is was_above:
+        means.was_above = is_above
+        if was_above is None:
             return
         held = self.broker.position(bar.symbol)
         if is_above and not held:

@@ -93,8 +93,8 @@ def sequences(rows: pa.Table) -> Integers | None:
 
 def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
     """Return whether each row may set open and close, may set high and low, and counts in the volume."""
-    conditions = rows.column("conditions") if "conditions" in rows.column_names else None
-    if policy.counts_every_print or conditions is None or conditions.null_count == len(conditions):
+    conditions = _conditions_of(rows)
+    if policy.counts_every_print or conditions is None:
         everything = np.ones(len(rows), np.bool_)
         return everything, everything, everything
     texts, codes = _encoded(conditions)
@@ -108,9 +108,10 @@ def masks_of(rows: pa.Table, policy: BarPolicy) -> tuple[Mask, Mask, Mask]:
 
 def has_condition(rows: pa.Table, *words: str) -> Mask:
     """Return whether each row has one of the condition words."""
-    if "conditions" not in rows.column_names or not len(rows):
+    conditions = _conditions_of(rows)
+    if conditions is None:
         return np.zeros(len(rows), np.bool_)
-    texts, codes = _encoded(rows.column("conditions"))
+    texts, codes = _encoded(conditions)
     return np.array([not {*words}.isdisjoint(text.split(WORD_SEPARATOR)) for text in texts])[codes]
 
 
@@ -120,6 +121,14 @@ def with_encoded_conditions(rows: pa.Table) -> pa.Table:
         return rows
     encoded = pc.dictionary_encode(pc.fill_null(rows.column("conditions"), ""))
     return rows.set_column(rows.column_names.index("conditions"), "conditions", encoded)
+
+
+def _conditions_of(rows: pa.Table) -> pa.ChunkedArray | None:
+    """Return the conditions; None if no row has any."""
+    if "conditions" not in rows.column_names:
+        return None
+    conditions = rows.column("conditions")
+    return None if conditions.null_count == len(conditions) else conditions
 
 
 def _encoded(conditions: pa.ChunkedArray) -> tuple[list[str], Integers]:

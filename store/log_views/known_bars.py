@@ -74,8 +74,9 @@ class KnownVersions:
 
     def known_rows(self, end_ns: int) -> pa.Table:
         """Return the versions before an instant that are part of their bars, standing, with system columns."""
-        time_ns = self.rows.column("timestamp").to_numpy()
-        return _standing(self.rows.filter(pa.array(self.known & (time_ns < end_ns))))
+        is_taken = self.known & (self.rows.column("timestamp").to_numpy() < end_ns)
+        # A filter copies the rows, and mostly all are taken.
+        return _standing(self.rows if is_taken.all() else self.rows.filter(pa.array(is_taken)))
 
     def taken(self, rows: Mask) -> KnownVersions:
         """Return some of the versions."""
@@ -146,6 +147,8 @@ class KnownLog:
         else:
             labels = self.grid.labels_of(last_ns, window)
             inside = labels != OUTSIDE
+            if inside.all():
+                return self.instants_of(self.ends_of(labels, window))
             ends_ns = np.zeros_like(labels)
             ends_ns[inside] = self.ends_of(labels[inside], window)
         return np.where(inside, self.instants_of(ends_ns), ALL_TIME.start_ns)

@@ -13,6 +13,7 @@ from store.arrays import Integers, Mask
 from store.bars.prints import STANDS
 from store.datasets import BARS
 from store.declarations import Dataset
+from store.lazy_imports import compute as pc
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS
 
@@ -125,8 +126,10 @@ def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
     time_ns: Integers = rows.column("timestamp").to_numpy()
     if dataset is not BARS:
         return time_ns
-    lengths = {each.value: each.length_ns for each in Resolution}
-    return time_ns + np.array([lengths[name] for name in rows.column("resolution").to_pylist()], np.int64)
+    ends_ns, names = time_ns.copy(), rows.column("resolution")
+    for name in names.unique().to_pylist():
+        ends_ns[np.asarray(pc.equal(names, name))] += Resolution(name).length_ns
+    return ends_ns
 
 
 def _is_imported(event_ns: Integers, commit: Integers, committed_at: Callable[[int], int]) -> bool:
