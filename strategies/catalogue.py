@@ -14,7 +14,7 @@ from trading.core.events import StrategyChoice
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
 
-# The engine reads the history of an assignment in one go: some seconds at most.
+# The engine shows the history of an assignment beside its other work: some seconds at most.
 _MOST_LOOKED_BACK = 500_000
 
 

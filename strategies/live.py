@@ -1,6 +1,7 @@
 """Strategies at work in the engine: each account that is assigned one has a host, and its memory is stored with the logs' places."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,13 @@ import msgspec
 
 from store.protocol import ALL_TIME
 from store.reading import Reader
-from store.timestamps import EARLIEST_NS, SECOND_NS
+from store.timestamps import DAY_NS, EARLIEST_NS, SECOND_NS
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import HostMemory, StrategyHost
 from strategies.models import StrategyMemory
 from strategies.past_bars import PastBars
 from strategies.revisions import Lateness, LateRows, lateness_of
-from strategies.stored import stored_rows
+from strategies.stored import first_day_ns, stored_rows
 from strategies.strategy import Bar
 from trading.core.account import AccountState, Assignment
 from trading.core.due import request_stop
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # On the wall clock a bar that is shown later than this is history; so are fills and timers.
 _HISTORY_NS = 10 * SECOND_NS
+# So long history is shown before other accounts have their turn.
+_HISTORY_SECONDS = 0.01
 
 
 class LiveMemory(msgspec.Struct, kw_only=True):
@@ -51,7 +54,8 @@ class LiveStrategy:
     """The strategy of an account, and the bars that it is shown.
 
     A bar is read when it is shown, so it is as it was known then. shown_ns: bars up to this instant were read.
-    is_told: something was told since its memory was stored.
+    is_told: something was told since its memory was stored. The bars before its assignment are shown in parts; until
+    they are over, rows are not shown, and its memory is not stored.
     """
 
     def __init__(
@@ -85,20 +89,44 @@ class LiveStrategy:
         self._since_ns = self.shown_ns - self._parameters.looked_back_ns
         self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
         self._read: deque[ShownBar] = deque()
+        self._market = marks.market
+        self._history: Iterator[ShownBar] | None = None
+        self._history_ns = assignment.at_ns - 1
         self.is_told = True
 
     def begin(self, memory: LiveMemory | None) -> None:
-        """Show the bars before the assignment as history, or go on with a memory."""
+        """Begin with the bars before the assignment as history, or go on with a memory."""
         if memory is not None:
             self._recall(memory)
-            return
+        elif self._since_ns < self.shown_ns:
+            self._history = self._bars_before()
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether bars from before the assignment are still to be shown."""
+        return self._history is not None
+
+    def _bars_before(self) -> Iterator[ShownBar]:
+        first_ns = first_day_ns(self._market, self.host.symbols)
+        if first_ns is not None:
+            self._await_late(self._since_ns, self.shown_ns)
+            yield from self._bars(max(self._since_ns, first_ns), self.shown_ns)
+
+    def _show_history(self, history: Iterator[ShownBar], now_ns: int) -> None:
+        """Show bars from before the assignment, while others wait for some milliseconds at most."""
+        until, turn_ns = time.monotonic() + _HISTORY_SECONDS, self._clock.turn_ns
         self.host.is_history = True
-        self._await_late(self._since_ns, self.shown_ns)
-        for shown_ns, bar in self._bars(self._since_ns, self.shown_ns):
-            self._revise_until(shown_ns)
-            self.host.show(shown_ns, bar)
-        self._revise_until(self.shown_ns)
-        self.host.is_history = False
+        try:
+            for shown_ns, bar in history:
+                self._revise_until(shown_ns)
+                self.host.show(shown_ns, bar)
+                if turn_ns and time.monotonic() > until:
+                    self._history_ns = now_ns + turn_ns
+                    return
+            self._revise_until(self.shown_ns)
+            self._history = None
+        finally:
+            self.host.is_history = False
 
     def _recall(self, memory: LiveMemory) -> None:
         """Go on with a memory, and with the bars that the strategy could look back at."""
@@ -125,11 +153,15 @@ class LiveStrategy:
         if host.watches_revisions:
             at_ns = max(row.known_ns, self._clock.now_ns)
             self._late.note(row, at_ns, after_ns=self._since_ns, until_ns=self.shown_ns)
+        if self.is_beginning:
+            return ()
         with self.telling(row.known_ns):
             return host.taken(row)
 
     def next_ns(self) -> int:
         """Return when it is told something next: of a fill, a timer, a revision, or perhaps a bar."""
+        if self.is_beginning:
+            return self._history_ns
         interval_ns = self._parameters.interval_ns
         if self._read:
             bar_ns = self._read[0][0]
@@ -144,6 +176,9 @@ class LiveStrategy:
     def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
         """Tell it of fills and timers, else of revisions, else of a bar. until_ns: bars up to there can be read at once."""
         self.is_told = True
+        if self._history is not None:
+            self._show_history(self._history, max(now_ns, until_ns))
+            return ()
         own_ns = self.host.next_ns()
         if own_ns is not None and own_ns <= now_ns:
             with self.telling(own_ns):
@@ -197,7 +232,13 @@ class LiveStrategy:
         if end_ns <= start_ns:
             return None
         return PastBars(
-            self._reader(), self._settle_ns, start_ns, end_ns, interval_ns, known_at_ns=known_at_ns
+            self._reader(),
+            self._settle_ns,
+            start_ns,
+            end_ns,
+            interval_ns,
+            known_at_ns=known_at_ns,
+            at_once_ns=DAY_NS,
         )
 
 
@@ -254,12 +295,9 @@ class LiveStrategies:
 
     def save(self) -> None:
         """Store what the strategies remember."""
-        for name, live in self._lives.items():
-            if live.is_told:
-                values = {"assignment": live.assignment.number, "body": live.memory().decode()}
-                account = Account.objects.only("pk").get(name=name)
-                StrategyMemory.objects.update_or_create(account=account, defaults=values)
-                live.is_told = False
+        for name, live in list(self._lives.items()):
+            if live.is_told and not live.is_beginning:
+                self._guarded(name, partial(_save, name, live))
 
     def _begin(self, name: str, assignment: Assignment) -> Sequence[AccountAct]:
         found = LiveStrategy(
@@ -287,6 +325,14 @@ class LiveStrategies:
             words = f"{type(error).__name__}: {error}"[:500]
             self._ended.append((name, partial(_end, words)))
             return ()
+
+
+def _save(name: str, live: LiveStrategy) -> Sequence[AccountAct]:
+    values = {"assignment": live.assignment.number, "body": live.memory().decode()}
+    account = Account.objects.only("pk").get(name=name)
+    StrategyMemory.objects.update_or_create(account=account, defaults=values)
+    live.is_told = False
+    return ()
 
 
 def _end(words: str, state: AccountState, record: Record) -> None:

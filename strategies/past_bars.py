@@ -18,8 +18,6 @@ from strategies.strategy import Bar
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
-# Rows of so long are read at once, also for long bars.
-_MOST_AT_ONCE_NS = 32 * DAY_NS
 _COLUMNS = ("open", "high", "low", "close", "volume")
 # As `Bar._make`, without a call of Python for each bar.
 _made = partial(tuple.__new__, Bar)
@@ -31,7 +29,8 @@ class PastBars:
 
     settle_ns: of each symbol. start_ns, end_ns: of the bars' starts. knowledge: `then` for bars as they were known when
     they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all.
-    known_at_ns: all bars are as they were known at this instant instead.
+    known_at_ns: all bars are as they were known at this instant instead. at_once_ns: rows of so long are read at once,
+    also for long bars.
     """
 
     reader: Reader
@@ -42,6 +41,7 @@ class PastBars:
     knowledge: str = "then"
     as_of_ns: int | None = None
     known_at_ns: int | None = None
+    at_once_ns: int = 32 * DAY_NS
 
     @property
     def symbols(self) -> list[str]:
@@ -70,7 +70,7 @@ class PastBars:
     def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
         """Yield the bars of a symbol, in blocks that are read at once."""
         step_ns = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024) * self.interval_ns
-        step_ns = min(step_ns, _MOST_AT_ONCE_NS)
+        step_ns = min(step_ns, self.at_once_ns)
         for start_ns in range(self.start_ns, self.end_ns, step_ns):
             yield self._block(symbol, start_ns, min(start_ns + step_ns, self.end_ns))
 

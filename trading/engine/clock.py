@@ -12,9 +12,14 @@ from trading.core.events import DATA, WALL
 
 
 class EngineClock(ABC):
-    """The engine's time, which never goes back. now_ns: nanoseconds UTC."""
+    """The engine's time, which never goes back. now_ns: nanoseconds UTC.
+
+    turn_ns: after a part of long work for one account the others have their turn for so long; 0 in replays, where
+    nobody waits.
+    """
 
     name: ClassVar[str]
+    turn_ns: ClassVar[int] = 0
 
     def __init__(self, now_ns: int = 0) -> None:
         self.now_ns = now_ns
@@ -41,6 +46,7 @@ class WallClock(EngineClock):
     """Live: a row was known when it was committed; without rows the time goes on."""
 
     name = WALL
+    turn_ns = 20_000_000
 
     def __init__(self, now_ns: int = 0, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(now_ns)
