@@ -93,7 +93,8 @@ def test_history_is_shown_in_parts_between_which_others_have_their_turn(
     assert max(shown) <= 2
     assert Patient.seen == [True] * 2 * BARS
     assert not EventRow.objects.filter(name__in=("order_accepted", "order_rejected")).exists()
-    store_trades(dict.fromkeys(SYMBOLS, [{"timestamp": START_NS, "price": 100.0, "volume": 1.0}]))
+    for symbol in SYMBOLS:
+        store_trades({symbol: [{"timestamp": START_NS, "price": 100.0, "volume": 1.0}]})
     desk.run()
     assert StrategyMemory.objects.count() == 1
 
