@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ from trading.market.newest_rows import RowPrice
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
+# After so many rows or instants between two bars the progress is told.
+_TURNS = 2_000
 
 
 class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +133,18 @@ class Backtest:
         self._event_ns = inputs.start_ns
         self._bands: dict[str, Band] | None = None
         self._version = -1
+        self._progress: Callable[[float], object] = lambda _: None
 
     def run(self, progress: Callable[[float], object] = lambda _: None) -> AccountState:
-        """Run it, and return the account's state at the end. progress: is told the part that is done, now and then."""
+        """Run it, and return the account's state at the end.
+
+        progress: is told the part that is done, now and then, also within a long bar. It may raise to end the run.
+        """
         inputs, host = self.inputs, self._host
+        self._progress = progress
         self._open_account()
         host.is_history = True
-        length_ns = inputs.end_ns - inputs.start_ns
+        step_ns = (inputs.end_ns - inputs.start_ns) // 100
         tell_ns = inputs.start_ns
         show: Callable[[int, Any], object] = host.show_either if host.watches_revisions else host.show
         for shown_ns, bar in self._bars:
@@ -146,8 +154,8 @@ class Backtest:
                 host.is_history = False
                 self._advance(shown_ns)
                 if shown_ns >= tell_ns:
-                    tell_ns += length_ns // 100
-                    progress((shown_ns - inputs.start_ns) / length_ns)
+                    tell_ns += step_ns
+                    self._tell(shown_ns)
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
@@ -156,6 +164,10 @@ class Backtest:
         self._desk.act([(ACCOUNT, self._value)], at_ns=inputs.end_ns - 1)
         progress(1)
         return self._desk.states[ACCOUNT]
+
+    def _tell(self, now_ns: int) -> None:
+        begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
+        self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
 
     def _value(self, state: AccountState, record: Record) -> None:
         value_at_end(state, self._marks.marks(state, now_ns=self.inputs.end_ns - 1), record)
@@ -183,8 +195,11 @@ class Backtest:
     def _advance(self, until_ns: int) -> None:
         """Take the rows that matter and are known up to an instant, and do what is due until then."""
         floor, tape, host = self._floor, self._market.tape, self._host
-        while True:
-            wakes_ns = host.next_ns() or until_ns + 1
+        for turn in count(1):
+            if turn % _TURNS == 0:
+                self._tell(self._clock.now_ns)
+            own_ns = host.next_ns()
+            wakes_ns = until_ns + 1 if own_ns is None else own_ns
             row = tape.next(self._quiet(), min(floor.due_ns, wakes_ns + 1, until_ns + 1))
             if row is not None:
                 floor.pass_time(row.known_ns)

@@ -1,4 +1,4 @@
-"""A host shows a strategy what becomes known, and makes acts of what it decides. It is a follower of a floor."""
+"""A host runs one strategy: it shows it bars, rows and fills, and makes acts of its orders."""
 
 from bisect import bisect_left
 from collections import deque
@@ -19,6 +19,7 @@ from trading.core.acceptance import accept, accept_closing, closing_view, judge,
 from trading.core.account import AccountState
 from trading.core.acts import Act
 from trading.core.amounts import ZERO, lots_below, to_step
+from trading.core.amounts import quantity as exact_quantity
 from trading.core.due import request_cancels
 from trading.core.events import Executed, Print
 from trading.core.matching import Record
@@ -108,13 +109,18 @@ class StrategyHost:
         return list(islice(shown, max(len(shown) - count, 0), None))
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
-        own = self._terms_of(symbol)
-        lots = lots_below(quantity, own.lot)
-        if self.is_history or lots <= 0:
+        own, asked = self._terms_of(symbol), exact_quantity(quantity)
+        if self.is_history or asked <= 0:
             return
+        lots = lots_below(quantity, own.lot)
         prices = {name: to_step(terms[name], own.tick) for name in _PRICES if terms.get(name) is not None}
         order = OrderTerms(
-            symbol=symbol, side=side, quantity=lots, strategy=self.strategy.name, **(terms | prices)
+            symbol=symbol,
+            side=side,
+            # Less than a lot is refused by the checks, so that it is told.
+            quantity=lots or asked,
+            strategy=self.strategy.name,
+            **(terms | prices),
         )
         self._want(partial(self._place, order))
 
@@ -175,7 +181,7 @@ class StrategyHost:
         self._fills, self._timers, self.now_ns = memory.fills, memory.timers, memory.now_ns
 
     def next_ns(self) -> int | None:
-        """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.Follower`."""
+        """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.FloorFollower`."""
         if self._fills:
             return self.now_ns
         return self._timers[0] if self._timers else None
@@ -233,15 +239,8 @@ class StrategyHost:
         try:
             view = market_view(self.marks.market, self.marks, state, order, now_ns=now_ns)
         except (NoReferencePrice, NoRate) as error:
-            reject(
-                state,
-                record,
-                order,
-                self._terms_of(order.symbol),
-                now_ns=now_ns,
-                by=self.by,
-                reason=str(error),
-            )
+            terms = self._terms_of(order.symbol)
+            reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return
         found = judge(state, order, view, now_ns=now_ns)
         if found.is_passed:

@@ -115,7 +115,10 @@ class Broker(Protocol):
         """Return the last bars that are known, oldest first; at most as many as are kept."""
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
-        """Place an order at once; terms: further fields of `OrderTerms`. Quantities are cut to whole lots."""
+        """Place an order at once; terms: further fields of `OrderTerms`.
+
+        Quantities are cut to whole lots. One below a lot is refused, as by risk; of zero or less nothing is ordered.
+        """
 
     def close(self, symbol: str) -> None:
         """Close the position by a market order."""
