@@ -18,9 +18,9 @@ from trading.engine.floor import Floor, RecordedEvent
 from trading.engine.logs import FollowedLog, ReadPosition
 from trading.engine.marks import MarkBook
 from trading.engine.memory_desk import MemoryDesk
-from trading.engine.replaying import ReplayedLogs, run
 from trading.market.market import Market
 from trading.market.views import market_view
+from trading.what_if.replay import TakenLogs, run
 
 Input = Event | OrderTerms | Callable[[AccountState, Record], object]
 Step = tuple[int, Sequence[Input]]
@@ -71,8 +71,8 @@ def run_script(
     """Return the events of an account that follows a script: number, instant, bytes. It begins with events."""
     clock, kept = DataClock(), list[RecordedEvent]()
     start = ReadPosition(BEGINNING, ALL_TIME.start_ns)
-    replayed = ReplayedLogs(FollowedLog(store, clock, *log, start) for log in logs)
-    market = Market(store, place_of=replayed.place_of)
+    taken = TakenLogs(FollowedLog(store, clock, *log, start) for log in logs)
+    market = Market(store, place_of=taken.place_of)
     desk = MemoryDesk(kept.append)
     (begin_ns, opening), *later = steps
     for event in opening:
@@ -81,5 +81,5 @@ def run_script(
         desk.record(account, event, at_ns=begin_ns)
     floor = Floor(desk, clock, MarkBook(market), [Script(account, later, market)])
     floor.pass_time(begin_ns)
-    run(floor, replayed, until_ns=until_ns)
+    run(floor, taken, until_ns=until_ns)
     return [(each.number, each.at_ns, encoded(each.event)) for each in kept]

@@ -23,15 +23,15 @@ _T = TypeVar("_T")
 
 
 def what_if_document(replay: AccountReplay) -> Document:
-    """Replay an account, and return what differs. Raises the errors of `AccountReplay.would_be`."""
+    """Replay an account, and return what differs. Raises the errors of `AccountReplay.run_changed`."""
     was, would_be = AccountOutcome(), AccountOutcome()
-    replay.was(was.take)
-    _, inputs = replay.would_be(would_be.take)
+    replay.apply_recorded(was.take)
+    inputs = replay.run_changed(would_be.take)
     refused = list(inputs.refused.values())
     missing = [trade for trade in was.trades if not _is_entered(trade.id, was, would_be, inputs)]
     fills = _different_fills(was, would_be, inputs)
     return {
-        "is_same": was.bytes == would_be.bytes,
+        "is_same": was.events == would_be.events,
         "counts": {"refused": len(refused), "missing_trades": len(missing), "fills": len(fills)},
         "refused": _shown(refused, _refusal_document),
         "missing_trades": _shown(missing, trade_document),
@@ -89,7 +89,7 @@ def _outcome_document(outcome: AccountOutcome, until_ns: int) -> Document:
     outcome.report.end(until_ns + 1)
     last = outcome.report.curve.last
     return {
-        "events": len(outcome.bytes),
+        "events": len(outcome.events),
         "equity": None if last is None else number(last.equity),
         **report_document(outcome.report),
     }

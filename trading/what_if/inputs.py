@@ -74,8 +74,7 @@ class RecordedInputs:
 
     Time passes at the instants of the other events, too. change: returns the limits that hold in the place of others.
     refused: by the number of the event, the inputs that the account refuses now. ids: of the orders that were placed
-    again, by their ids then; "" for one that is refused now. executed: by their ids, the executions of now: give them
-    here.
+    again, by their ids then; "" for one that is refused now.
     """
 
     account: str
@@ -83,10 +82,10 @@ class RecordedInputs:
     change: Callable[[RiskConfig], RiskConfig]
     refused: dict[int, RefusedInput] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
-    executed: dict[str, Executed] = field(default_factory=dict)
     _steps: list[tuple[int, list[StoredEvent]]] = field(default_factory=list)
     _next: int = 0
-    _executed: dict[str, Executed] = field(default_factory=dict)
+    _recorded_executions: dict[str, Executed] = field(default_factory=dict)
+    _executions: dict[str, Executed] = field(default_factory=dict)
     _legs: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, stored: Iterable[StoredEvent]) -> None:
@@ -95,7 +94,7 @@ class RecordedInputs:
         for each in stored:
             event = each.event
             if isinstance(event, Executed):
-                self._executed[event.execution_id] = event
+                self._recorded_executions[event.execution_id] = event
             if isinstance(event, OrderAccepted) and event.leg_of is not None:
                 self._legs[event.leg_of, event.leg or ""] = event.order_id
             if _is_part_of_input(event):
@@ -106,6 +105,11 @@ class RecordedInputs:
             follows_input = is_input(event)
             if follows_input:
                 self._steps[-1][1].append(each)
+
+    def note(self, event: Event) -> None:
+        """Note an event of the account as it is now. Give all: a bust looks up the execution that is now."""
+        if isinstance(event, Executed):
+            self._executions[event.execution_id] = event
 
     def next_ns(self) -> int | None:
         """Return the instant of the next event."""
@@ -215,12 +219,12 @@ class RecordedInputs:
 
     def _bust(self, event: events.ExecutionBusted, state: AccountState, record: Record) -> str | None:
         """Bust the execution of the same print, if there is one."""
-        before = self._executed.get(event.execution_id)
+        before = self._recorded_executions.get(event.execution_id)
         if before is None:
             record(event)
             return None
         order_id = self.ids.get(before.order_id, before.order_id)
-        found = self.executed.get(execution_id_of(order_id, before.print.ref))
+        found = self._executions.get(execution_id_of(order_id, before.print.ref))
         if found is None:
             return "the execution that was busted would not have been"
         record(

@@ -26,10 +26,10 @@ NOTHING = Filled(ZERO, None, ZERO)
 class AccountOutcome:
     """Give it each event as it is recorded.
 
-    bytes: instants and encoded events. orders: what each filled, by id. order_of: the order of each execution.
+    events: instants and encoded events. orders: what each filled, by id. order_of: the order of each execution.
     """
 
-    bytes: list[tuple[int, str]] = field(default_factory=list)
+    events: list[tuple[int, str]] = field(default_factory=list)
     orders: dict[str, Filled] = field(default_factory=dict)
     trades: list[ClosedTrade] = field(default_factory=list)
     order_of: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class AccountOutcome:
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
         event, effects = recorded.event, recorded.effects
-        self.bytes.append((recorded.at_ns, encoded(event)))
+        self.events.append((recorded.at_ns, encoded(event)))
         for order in effects.orders:
             self.orders[order.id] = Filled(order.filled, order.average_price, order.fees)
         self.trades += effects.closed

@@ -6,34 +6,66 @@ from dataclasses import dataclass, field
 from store.datasets import CORPORATE_ACTIONS, DATASETS
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
-from store.walk import BEGINNING
+from store.walk import BEGINNING, LogPosition
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.configuration import RiskConfig
-from trading.core.events import FOLLOWING, Executed
+from trading.core.events import FOLLOWING
+from trading.core.rows import CorporateAction
 from trading.engine.clock import EngineClock
 from trading.engine.floor import Floor, RecordedEvent
-from trading.engine.logs import Arrival, FollowedLog, ReadPosition
+from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.engine.memory_desk import MemoryDesk
-from trading.engine.replaying import ReplayedLogs, run
 from trading.market.market import Market
 from trading.what_if.inputs import RecordedInputs, StoredEvent
 
 _ROWS_AT_ONCE = 4_096
 
 
-class _CountedLogs(ReplayedLogs):
-    """Logs that tell how many rows were taken."""
+class TakenLogs:
+    """Logs that are taken row by row. Give `place_of` to the `Market` of the marks: it then knows no later row.
 
-    def __init__(self, logs: Iterable[FollowedLog], count: Callable[[int], object]) -> None:
-        super().__init__(logs)
+    count: is told how many rows were taken, now and then.
+    """
+
+    def __init__(self, logs: Iterable[FollowedLog], count: Callable[[int], object] = lambda _: None) -> None:
+        self._logs = {(log.dataset.name, log.symbol): log for log in logs}
         self._count = count
 
+    def place_of(self, dataset: str, symbol: str) -> LogPosition | None:
+        """Return how far a log was taken; None if it is not among these."""
+        log = self._logs.get((dataset, symbol))
+        return None if log is None else log.place.position
+
     def arrivals(self) -> Iterator[Arrival]:
-        for number, arrival in enumerate(super().arrivals(), 1):
+        """Yield what the logs have left. Raises `LogRestored`, `LogUnreadable`."""
+        for number, arrival in enumerate(merged(self._logs.values()), 1):
             if number % _ROWS_AT_ONCE == 0:
                 self._count(number)
             yield arrival
+
+    def move(self, arrival: Arrival) -> None:
+        """Note that a row is taken."""
+        self._logs[arrival.dataset, arrival.symbol].place = arrival.place
+
+
+def run(floor: Floor, logs: TakenLogs, *, until_ns: int, after_ns: int = ALL_TIME.start_ns) -> None:
+    """Let a floor take what is known until an instant, and its followers act until then.
+
+    after_ns: rows that were known until then are passed over, but for corporate actions, which take effect later.
+    """
+    for arrival in logs.arrivals():
+        if arrival.known_ns > until_ns:
+            break
+        row, is_new = arrival.row, arrival.known_ns > after_ns
+        if is_new:
+            floor.pass_time(arrival.known_ns)
+        logs.move(arrival)
+        if row is not None and (is_new or isinstance(row, CorporateAction)):
+            floor.take(row)
+        if is_new:
+            floor.pass_time(arrival.known_ns)
+    floor.followers_act(until_ns + 1)
 
 
 @dataclass(slots=True)
@@ -54,23 +86,24 @@ class AccountReplay:
     heads: Mapping[str, str] = field(default_factory=dict)
     count: Callable[[int], object] = lambda _: None
 
-    def was(self, keep: Callable[[RecordedEvent], object]) -> MemoryDesk:
-        """Apply the account's own events."""
+    def apply_recorded(self, keep: Callable[[RecordedEvent], object]) -> None:
+        """Apply the account's own events; each goes to `keep`."""
         desk = MemoryDesk(keep, {self.state.id: _copy(self.state)})
         for each in self.stored:
             desk.record(self.state.id, each.event, at_ns=each.at_ns)
-        return desk
 
-    def would_be(self, keep: Callable[[RecordedEvent], object]) -> tuple[MemoryDesk, RecordedInputs]:
-        """Do the account's inputs again. Raises `LogRestored`, `LogUnreadable`."""
-        logs = _CountedLogs(self._logs(), self.count)
+    def run_changed(self, keep: Callable[[RecordedEvent], object]) -> RecordedInputs:
+        """Do the account's inputs again under the changed limits, and return them with those that are refused now.
+
+        Each event of now goes to `keep`. Raises `LogRestored`, `LogUnreadable`.
+        """
+        logs = TakenLogs(self._logs(), self.count)
         market = Market(self.store, place_of=logs.place_of)
         inputs = RecordedInputs(self.state.id, market, self.change)
         inputs.add(self.stored)
 
         def kept(recorded: RecordedEvent) -> None:
-            if isinstance(recorded.event, Executed):
-                inputs.executed[recorded.event.execution_id] = recorded.event
+            inputs.note(recorded.event)
             keep(recorded)
 
         state = _copy(self.state)
@@ -85,7 +118,7 @@ class AccountReplay:
             floor.pass_time(begin_ns)
         after_ns = ALL_TIME.start_ns if self.since_ns is None else self.since_ns
         run(floor, logs, until_ns=self.until_ns, after_ns=after_ns)
-        return desk, inputs
+        return inputs
 
     def _logs(self) -> Iterator[FollowedLog]:
         """Yield the logs that the events name, each after the first commit that is named."""

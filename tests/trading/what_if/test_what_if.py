@@ -37,6 +37,7 @@ from trading.core.orders import OrderTerms, OrderType, TimeInForce
 from trading.core.terms import TRADABLE, Side
 from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
+from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError, WhatIfTooLong
 from trading.journal import open_journal
 from trading.lease import engine_status
@@ -234,7 +235,7 @@ def replay(desk: TradingDesk, limits: dict[str, Any], since_ns: int | None = Non
 
 def would_be(desk: TradingDesk, limits: dict[str, Any], since_ns: int | None = None) -> list[Event]:
     kept: list[Event] = []
-    replay(desk, limits, since_ns).would_be(
+    replay(desk, limits, since_ns).run_changed(
         lambda each: kept.append((each.number, each.at_ns, encoded(each.event)))
     )
     return kept
@@ -307,8 +308,9 @@ def test_what_was_done_with_a_refused_order_does_nothing_to_another_one(default_
         desk.order("AAA", Side.BUY, 1, **terms)
     order_cancel(account=desk.account, order_id=UUID(refused), by="test")
     replayed = replay(desk, {"max_symbol_exposure": 4.0})
-    after, inputs = replayed.would_be(lambda _: None)
-    state = after.states[desk.name]
+    kept: list[RecordedEvent] = []
+    inputs = replayed.run_changed(kept.append)
+    state = kept[-1].state
     assert refused in state.orders
     assert (len(inputs.refused), len(state.orders)) == (1, 3)
     assert all(each.may_be_cancelled for each in state.orders.values())
