@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import DESKTOP, SCREENSHOTS, Watched, chromium
+from tests.marketdata_project.front_server import eventually
 from tests.system.installation import Installation, installed
+from tests.system.traders import is_engine_alive, trader_key
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -25,6 +28,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("browser")
     with installed(folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000") as installation:
         yield installation
+
+
+@pytest.fixture(scope="module")
+def trader(site: Installation) -> Iterator[httpx.Client]:
+    """A client that may do everything, at any rate."""
+    assert eventually(lambda: is_engine_alive(site))
+    headers = {"X-API-Key": trader_key(site, "*")}
+    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

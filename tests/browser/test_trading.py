@@ -3,116 +3,20 @@
 import json
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Route, WebSocketRoute, expect
 
-from tests.browser.chromium import PHONE, WINDOWS, Watched
+from tests.browser.chromium import PHONE, WINDOWS
 from tests.browser.conftest import Opened
+from tests.browser.desks import WIDE, Desk, assert_is_sound, confirm, preview, section, traded
 from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
 from tests.system.installation import Installation
-from tests.system.traders import is_engine_alive, trader_key
 
-# Nothing but the drawdown is in the way of an account with these.
-WIDE = {"max_symbol_exposure": 100, "daily_loss": 90, "total_loss": 90, "collar": 50}
 READING = ("market:read", "trading:read")
-
-
-class Desk:
-    """An account with a coin of its own, of which a page and this client see everything."""
-
-    def __init__(self, client: httpx.Client, name: str, **limits: float) -> None:
-        self.client, self.name, self.symbol = client, name, f"{name}-COIN"
-        declared = {"class": "crypto", "currency": "USD"}
-        client.put(f"/api/v1/instruments/{self.symbol}", json=declared).raise_for_status()
-        self.post("/accounts", {"id": name, "kind": "cash", "currency": "USD"})
-        self.post(f"/accounts/{name}/transfers", {"amount": 100_000})
-        assert eventually(lambda: self.get("/portfolio")["equity"] == 100_000)
-        config = {**self.get("/config")["config"], **limits}
-        path = f"/api/v1/config/risk?account={name}"
-        client.put(path, json=config, headers={"If-Match": "*"}).raise_for_status()
-        self.print(100)
-
-    def get(self, path: str, **parameters: Any) -> Any:
-        answer = self.client.get(f"/api/v1{path}", params={"account": self.name, **parameters})
-        return answer.raise_for_status().json()
-
-    def post(self, path: str, document: object = None, **parameters: str) -> Any:
-        return self.client.post(f"/api/v1{path}", json=document, params=parameters).raise_for_status().json()
-
-    def print(self, price: float) -> None:
-        """Store a large trade of this moment."""
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        trade = {"timestamp": now, "symbol": self.symbol, "price": price, "volume": 1_000_000}
-        self.client.post("/v1/trades/ingest", json={"trades": [trade]}).raise_for_status()
-
-    def start(self) -> None:
-        self.post("/trading/start", account=self.name)
-
-    def buy(self, quantity: float) -> None:
-        """Hold the coin."""
-        order = {"symbol": self.symbol, "side": "buy", "quantity": quantity, "client_order_id": "first"}
-        self.post(f"/accounts/{self.name}/orders", order)
-        assert eventually(self._is_held)
-
-    def _is_held(self) -> bool:
-        self.print(100)
-        return bool(self.get("/portfolio")["positions"])
-
-
-@pytest.fixture(scope="module")
-def trader(site: Installation) -> Iterator[httpx.Client]:
-    """A client that may do everything, at any rate."""
-    assert eventually(lambda: is_engine_alive(site))
-    headers = {"X-API-Key": trader_key(site, "*")}
-    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=headers, timeout=30) as client:
-        yield client
-
-
-@contextmanager
-def traded(opened: Opened, site: Installation, desk: Desk, **options: Any) -> Iterator[Watched]:
-    """The dashboard of a login that sees this account only."""
-    scopes = {"scopes": options.pop("scopes")} if "scopes" in options else {}
-    key = site.new_key(rate=1_000_000, trading_rate=1_000_000, accounts=json.dumps([desk.name]), **scopes)
-    with opened(**options) as watched:
-        watched.goto(f"/#symbol={desk.symbol}")
-        watched.page.get_by_label("API key").fill(key)
-        watched.page.get_by_role("button", name="Log in").click()
-        expect(watched.page.locator("#connection")).to_have_attribute("data-state", "live")
-        # Chromium logs the 401 that tells the page that nobody is logged in.
-        watched.faults[:] = [fault for fault in watched.faults if "401" not in fault]
-        yield watched
-
-
-def assert_is_sound(watched: Watched) -> None:
-    assert watched.faults == []
-    assert watched.axe() == []
-    assert watched.width_beyond() == 0
-
-
-def section(page: Page, name: str) -> Any:
-    return page.get_by_role("region", name=name, exact=True)
-
-
-def confirm(page: Page, name: str, **entered: str) -> None:
-    dialog = page.get_by_role("dialog")
-    for label, value in entered.items():
-        dialog.get_by_label(label).fill(value)
-    dialog.get_by_role("button", name=name).click()
-    expect(dialog).to_have_count(0)
-
-
-def preview(page: Page, quantity: str, **prices: str) -> None:
-    page.locator("#order-quantity").fill(quantity)
-    for label, value in prices.items():
-        page.get_by_label(label.replace("_", " ")).fill(value)
-    page.get_by_role("button", name="Preview").click()
 
 
 @WINDOWS
@@ -245,7 +149,7 @@ def test_refusals_are_said_with_their_numbers(opened: Opened, site: Installation
     with traded(opened, site, desk) as watched:
         page = watched.page
         preview(page, "900")
-        expect(page.locator("#preview")).to_contain_text("It would be refused. symbol exposure:")
+        expect(page.locator("#preview")).to_contain_text("It would be refused:symbol exposure: ")
         expect(page.get_by_role("button", name="Execute")).to_be_disabled()
         watched.shoot("trading_refused")
         assert_is_sound(watched)

@@ -16,7 +16,8 @@ export class AccountReader {
   #aborter = new AbortController();
   #channels = [];
   #asked = {};
-  #isBehind = false;
+  // The names whose newest answer is a refusal.
+  #failed = new Set();
   #wanted = new Set();
   #soonTimer = null;
   #soonAt = 0;
@@ -33,7 +34,7 @@ export class AccountReader {
 
   /** Whether something could not be read. */
   get isBehind() {
-    return this.#isBehind;
+    return this.#failed.size > 0;
   }
 
   follow(account) {
@@ -48,6 +49,7 @@ export class AccountReader {
     clearTimeout(this.#soonTimer);
     this.#soonTimer = null;
     this.#wanted.clear();
+    this.#failed.clear();
     for (const channel of this.#channels.splice(0)) this.feed.unsubscribe(channel);
   }
 
@@ -63,16 +65,11 @@ export class AccountReader {
 
   async read(...names) {
     const {signal} = this;
-    try {
-      await Promise.all(names.map((name) => this.#one(name, signal)));
-      if (signal.aborted) return;
-      if (names.length === ALL.length) this.#isBehind = false;
-      settled(TOPIC);
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#isBehind = true;
-      complain(TOPIC, error, {isRead: false});
-    }
+    const faults = await Promise.all(names.map((name) => this.#one(name, signal)));
+    if (signal.aborted) return;
+    const fault = faults.find(Boolean);
+    if (fault) complain(TOPIC, fault, {isRead: false});
+    else if (!this.isBehind) settled(TOPIC);
   }
 
   /** Read these at once, or with others at the end of the pause. */
@@ -87,11 +84,21 @@ export class AccountReader {
     }, Math.max(0, this.#soonAt - Date.now()));
   }
 
-  // Of several answers only that to the newest question is shown.
+  // Of several answers only that to the newest question is shown. Returns the error if that is a refusal.
   async #one(name, signal) {
     const turn = (this.#asked[name] = (this.#asked[name] ?? 0) + 1);
-    const answer = await this.api.get(...this.#question(name), {signal});
-    if (!signal.aborted && turn === this.#asked[name]) this.onAnswer(name, answer);
+    const isNewest = () => !signal.aborted && turn === this.#asked[name];
+    try {
+      const answer = await this.api.get(...this.#question(name), {signal});
+      if (!isNewest()) return null;
+      this.#failed.delete(name);
+      this.onAnswer(name, answer);
+      return null;
+    } catch (error) {
+      if (!isNewest()) return null;
+      this.#failed.add(name);
+      return error;
+    }
   }
 
   #question(name) {

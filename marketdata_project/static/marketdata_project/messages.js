@@ -41,6 +41,13 @@ export function settleAll() {
   for (const topic of [...shown.keys()]) settled(topic);
 }
 
+/** Write sentences into a place, only if they are others: what stays is not spoken again. */
+export function say(id, sentences) {
+  const place = byId(id);
+  if ([...place.childNodes].map(({textContent}) => textContent).join("\n") === sentences.join("\n")) return;
+  place.replaceChildren(...(sentences.length > 1 ? sentences.map((text) => el("p", {}, text)) : sentences));
+}
+
 /** Say something to screen readers, and show it beside the chart. */
 export function note(text) {
   byId("note").textContent = text;

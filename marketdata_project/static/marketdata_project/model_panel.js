@@ -2,16 +2,20 @@
 
 import {ask} from "./ask.js";
 import {byId, el, number, table} from "./dom.js";
-import {complain, settled} from "./messages.js";
-import {money, percent, refusalWords} from "./trading_words.js";
+import {complain, say, settled} from "./messages.js";
+import {oneAtATime} from "./refusals.js";
+import {money, percent} from "./trading_words.js";
 
 const TOPIC = "Model";
+const WATCHED = "Rebalance";
 const WATCH_MS = 1000;
+// What could not be read is read again so often.
+const AGAIN_MS = 10_000;
 const MOST_MODELS = 100;
 const UNANSWERED = "No answer came, so it is not known whether it was done. The list of jobs, and the working orders, will tell.";
 const amount = {type: "number", step: "any", min: 0, value: 0, required: true};
 const OPTIONS = [
-  {...amount, name: "drift_band", label: "Drift band, per cent points", max: 100, note: "A symbol whose weight is off by no more is left alone."},
+  {...amount, name: "drift_band", label: "Drift band, percentage points", max: 100, note: "A symbol whose weight is off by no more is left alone."},
   {...amount, name: "minimum_trade", label: "Smallest trade, in money"},
   {...amount, name: "cash_buffer", label: "Cash that purchases leave, per cent", max: 100},
 ];
@@ -20,11 +24,15 @@ const share = (weight) => (weight === null ? "not known" : percent(weight * 100)
 export class ModelPanel {
   #account = null;
   #may = false;
-  #isBusy = false;
+  // Answers of earlier turns are not shown: of the models and their weights, and of the rebalance that is watched.
+  #turn = 0;
   #timer = null;
+  #watchTurn = 0;
+  #watchTimer = null;
 
   constructor(api) {
     this.api = api;
+    this.once = oneAtATime("model-refusal", UNANSWERED);
     byId("model-choice").addEventListener("change", ({target}) => this.#assign(target.value || null));
     byId("rebalance-preview").addEventListener("click", () => this.#preview());
   }
@@ -40,15 +48,21 @@ export class ModelPanel {
 
   #leave() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#watchTimer);
+    this.#turn++;
+    this.#watchTurn++;
     for (const id of ["model-weights", "rebalance", "model-refusal", "rebalance-said"]) byId(id).replaceChildren();
+    for (const id of ["model-none", "model-chosen"]) byId(id).hidden = true;
+    for (const topic of [TOPIC, WATCHED]) settled(topic);
   }
 
   // The account's models, and the weights of the one that it follows.
   async #show() {
-    const {id, model} = this.#account;
+    clearTimeout(this.#timer);
+    const [turn, {id, model}] = [++this.#turn, this.#account];
     try {
       const {models} = (await this.api.get("/models", {account: id, limit: MOST_MODELS})).data;
-      if (this.#account?.id !== id) return;
+      if (turn !== this.#turn) return;
       const names = new Set([...models.map(({name}) => name), ...(model ? [model] : [])]);
       byId("model-choice").replaceChildren(el("option", {value: ""}, "none"), ...[...names].map((name) => el("option", {value: name}, name)));
       byId("model-choice").value = model ?? "";
@@ -60,13 +74,15 @@ export class ModelPanel {
       byId("model-weights").replaceChildren(...(followed ? [weightsTable(followed)] : []));
       settled(TOPIC);
     } catch (error) {
+      if (turn !== this.#turn) return;
       complain(TOPIC, error, {isRead: false});
+      if (!error.isFinal) this.#timer = setTimeout(() => this.#show(), AGAIN_MS);
     }
   }
 
   async #assign(model) {
     const {id} = this.#account;
-    const account = await this.#do(() => this.api.send("PATCH", this.#path(), {body: {model}}));
+    const account = await this.#do(id, "PATCH", "", {model});
     if (this.#account?.id !== id) return;
     byId("rebalance").replaceChildren();
     if (account) this.#account = account;
@@ -75,12 +91,12 @@ export class ModelPanel {
 
   async #preview() {
     const {id, model} = this.#account;
-    const text = "Sales come first, purchases as they fill. First it is shown, and nothing is placed.";
+    const text = "Sales come first, purchases as they fill. The plan is shown first: nothing is placed before you execute it.";
     const asked = await ask({title: `Rebalance ${id} to ${model}`, text, fields: OPTIONS, yes: "Preview the rebalance"});
     if (!asked) return;
     const options = Object.fromEntries(Object.entries(asked).map(([name, value]) => [name, Number(value)]));
-    const plan = await this.#do(() => this.api.send("POST", this.#path("/rebalance"), {body: {...options, preview: true}}));
-    if (plan && this.#account?.id === id) this.#showPlan(plan, options);
+    const plan = await this.#do(id, "POST", "/rebalance", {...options, preview: true});
+    if (plan) this.#showPlan(plan, options);
   }
 
   #showPlan(plan, options) {
@@ -94,19 +110,20 @@ export class ModelPanel {
   }
 
   async #execute(options) {
-    const {id} = this.#account;
-    const job = await this.#do(() => this.api.send("POST", this.#path("/rebalance"), {body: options}));
-    if (!job || this.#account?.id !== id) return;
+    const job = await this.#do(this.#account.id, "POST", "/rebalance", options);
+    if (!job) return;
     byId("rebalance").replaceChildren();
     await this.#watch(job.id);
   }
 
+  // Of several rebalances the newest is watched: they run one after another.
   async #watch(job) {
-    const {id} = this.#account;
+    clearTimeout(this.#watchTimer);
+    const turn = ++this.#watchTurn;
     try {
       const {state, progress: {done, total}, result, error} = (await this.api.get(`/jobs/${job}`)).data;
-      if (this.#account?.id !== id) return;
-      settled(TOPIC);
+      if (turn !== this.#watchTurn) return;
+      settled(WATCHED);
       if (["queued", "running"].includes(state)) {
         this.#say(`The rebalance is ${state}${total === null ? "" : `: ${done} of ${total} orders are done`}.`);
       } else {
@@ -115,34 +132,20 @@ export class ModelPanel {
         return;
       }
     } catch (error) {
-      if (this.#account?.id !== id) return;
-      complain(TOPIC, error, {isRead: false});
+      if (turn !== this.#watchTurn) return;
+      complain(WATCHED, error, {isRead: false});
       if (error.isFinal) return this.#say("The rebalance can no longer be watched here. It goes on: the list of jobs, and the working orders, tell.");
     }
-    this.#timer = setTimeout(() => this.#watch(job), WATCH_MS);
+    this.#watchTimer = setTimeout(() => this.#watch(job), WATCH_MS);
   }
 
-  #path(rest = "") {
-    return `/accounts/${encodeURIComponent(this.#account.id)}${rest}`;
+  // What comes of it is not shown for another account.
+  #do(id, method, path, body) {
+    return this.once(() => this.api.send(method, `/accounts/${encodeURIComponent(id)}${path}`, {body}), () => this.#account?.id === id);
   }
 
-  // What is said again is not written again, so that it is not spoken again.
   #say(text) {
-    if (byId("rebalance-said").textContent !== text) byId("rebalance-said").textContent = text;
-  }
-
-  async #do(call) {
-    if (this.#isBusy) return null;
-    this.#isBusy = true;
-    byId("model-refusal").replaceChildren();
-    try {
-      return await call();
-    } catch (error) {
-      byId("model-refusal").replaceChildren(...(error.code === "unreachable" ? [UNANSWERED] : refusalWords(error).filter(Boolean)));
-      return null;
-    } finally {
-      this.#isBusy = false;
-    }
+    say("rebalance-said", [text]);
   }
 }
 
@@ -150,11 +153,13 @@ function weightsTable({name, weights, cash}) {
   return table(`Weights of ${name}`, ["symbol", ["weight"]], [...weights.map(({symbol, weight}) => [symbol, share(weight)]), ["cash", share(cash)]]);
 }
 
-// A plan, or with `filled` what came of it.
-function planTable(name, {symbols, currency}) {
-  const heads = ["symbol", ["now"], ["target"], ["then"], ["order"], ["filled"], ["takes of the cash"], "why not more"];
+// A plan, or what came of it: then with what was filled.
+function planTable(name, {symbols, currency, ended}) {
+  const done = (cell) => (ended ? [cell] : []);
+  const why = (cell) => (symbols.some(({message}) => message) ? [cell] : []);
+  const heads = ["symbol", "order", ...done(["filled"]), ["now"], ["target"], ["then"], ["takes of the cash"], ...why("why not more")];
   return table(name, heads, symbols.map(({symbol, before, target, after, side, quantity, filled, cost, message}) => [
-    symbol, share(before), share(target), share(after), side ? `${side} ${number(quantity)}` : "none", filled === undefined ? "–" : number(filled),
-    money(cost, currency), message ?? "",
+    symbol, side ? `${side} ${number(quantity)}` : "none", ...done(number(filled)), share(before), share(target), share(after),
+    money(cost, currency), ...why(message ?? ""),
   ]));
 }

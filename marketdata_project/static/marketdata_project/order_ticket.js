@@ -1,7 +1,8 @@
 // The order ticket: preview an order, then place it, once.
 
 import {byId, el, instant, number, table} from "./dom.js";
-import {checkWords, money, orderWords, refusalWords, words} from "./trading_words.js";
+import {refuse} from "./refusals.js";
+import {checkNumber, checkWords, money, orderWords, words} from "./trading_words.js";
 
 // A preview holds for 30 seconds; the server decides by its own clock.
 const VALID_MS = 30_000;
@@ -93,13 +94,9 @@ export class OrderTicket {
       const preview = await this.api.send("POST", "/trade/preview", {parameters: {account: this.#account}, body: document_});
       if (turn === this.#turn) this.#show(preview, note);
     } catch (error) {
-      if (turn === this.#turn) this.#refuse(error);
+      if (turn === this.#turn) refuse("ticket-refusal", error);
     }
     if (turn === this.#turn) this.#busy(false);
-  }
-
-  #refuse(error) {
-    byId("ticket-refusal").replaceChildren(...refusalWords(error).filter(Boolean));
   }
 
   #show(preview, note = "") {
@@ -126,12 +123,13 @@ export class OrderTicket {
 
   async #execute() {
     if (this.#isBusy || !this.#preview) return;
-    const [{preview_id: id}, turn] = [this.#preview, ++this.#turn];
+    const [{preview_id: id}, account, turn] = [this.#preview, this.#account, ++this.#turn];
     byId("ticket-refusal").replaceChildren();
     this.#busy(true);
     try {
       const order = await this.#place(id, () => turn === this.#turn);
-      this.onPlaced(order);
+      // Also of a preview that was discarded meanwhile.
+      if (account === this.#account) this.onPlaced(order);
       if (turn !== this.#turn) return;
       this.#drop();
     } catch (error) {
@@ -140,7 +138,7 @@ export class OrderTicket {
       this.#busy(false);
       if (error.code === "preview_stale") this.#show(error.problem.preview, CHANGED);
       else if (error.code === "preview_expired") this.#ask(EXPIRED);
-      else this.#refuse(error);
+      else refuse("ticket-refusal", error);
       return;
     }
     this.#busy(false);
@@ -185,11 +183,12 @@ function checks(rows) {
   const heads = ["check", "result", ["value"], ["limit"], "unit", "what is checked"];
   return table("Checks", heads, rows.map(({name, passed, value, limit, unit, message}) => {
     const result = passed ? "passed" : value === null && limit !== null ? "not known" : "failed";
-    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), number(unit === "seconds" ? Math.round(value) : value), number(limit), unit || "–", message];
+    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), checkNumber(value, unit), checkNumber(limit, unit), unit || "–", message];
   }));
 }
 
 function verdict({would_be_accepted: isAccepted, checks: all}) {
   if (isAccepted) return el("p", {}, "It would be accepted.");
-  return el("p", {class: "failed"}, `It would be refused. ${all.filter(({passed}) => !passed).map(checkWords).join("; ")}.`);
+  const failed = all.filter(({passed}) => !passed).map((check) => el("li", {}, checkWords(check)));
+  return el("div", {class: "failed"}, el("p", {}, "It would be refused:"), el("ul", {}, ...failed));
 }

@@ -3,13 +3,14 @@
 import {ask} from "./ask.js";
 import {byId, el, instant, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
-import {complain, settled} from "./messages.js";
-import {gain, money, percent, refusalWords, words} from "./trading_words.js";
+import {complain, say, settled} from "./messages.js";
+import {oneAtATime} from "./refusals.js";
+import {gain, money, percent, titled, words} from "./trading_words.js";
 
 const TOPIC = "Backtests";
 const MOST_ROWS = 10;
 const MOST_SYMBOLS = 3;
-// While a backtest runs it is looked at so often; if that fails, less often.
+// While a backtest runs it is looked at so often. What could not be read is read again less often.
 const WATCH_MS = 1500;
 const AGAIN_MS = 10_000;
 const UNANSWERED = "No answer came, so it is not known whether it was done. The list below, or the account, will tell.";
@@ -25,7 +26,6 @@ export class StrategyPanel {
   #account = null;
   // Whether a person has chosen the symbols, so that the chart's no longer replaces them.
   #isChosen = false;
-  #isBusy = false;
   #aborter = null;
   #timer = null;
   #turn = 0;
@@ -33,6 +33,7 @@ export class StrategyPanel {
 
   constructor(api) {
     this.api = api;
+    this.once = oneAtATime("strategy-refusal", UNANSWERED);
     this.table = new LiveTable(byId("backtests"), "Newest backtests", columns(), {key: ({id}) => id, empty: "No backtest was started yet."});
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -48,17 +49,22 @@ export class StrategyPanel {
   async start() {
     if (this.#aborter) return;
     this.#aborter = new AbortController();
+    await this.#begin();
+  }
+
+  // The section is shown once the strategies are known.
+  async #begin() {
     const {signal} = this.#aborter;
     try {
-      this.#strategies = (await this.api.get("/strategies", {}, {signal})).data.strategies;
+      const {strategies} = (await this.api.get("/strategies", {}, {signal})).data;
+      if (signal.aborted) return;
+      this.#strategies = strategies;
     } catch (error) {
       if (signal.aborted) return;
       complain(TOPIC, error, {isRead: false});
-      // The panel asks again.
-      this.#aborter = null;
+      if (!error.isFinal) this.#timer = setTimeout(() => this.#begin(), AGAIN_MS);
       return;
     }
-    if (signal.aborted) return;
     this.#form.elements.strategy.replaceChildren(...this.#strategies.map(({name}) => el("option", {}, name)));
     this.#drawParameters();
     byId("strategies").hidden = false;
@@ -87,8 +93,7 @@ export class StrategyPanel {
     this.#account = account;
     byId("strategy-assign").hidden = !account || !may;
     byId("strategy-end").hidden = !account?.strategy || !may;
-    const said = account ? assignedWords(account) : "";
-    if (byId("strategy-assigned").textContent !== said) byId("strategy-assigned").textContent = said;
+    say("strategy-assigned", account ? [assignedWords(account)] : []);
     if (account) byId("strategy-assign").textContent = `Assign to ${account.id} …`;
   }
 
@@ -116,7 +121,7 @@ export class StrategyPanel {
     const {start, end} = this.#form.elements;
     const period = {...(start.value && {start: start.value}), ...(end.value && {end: end.value})};
     const body = {strategy: name, symbols, parameters, ...period};
-    const job = await this.#do(() => this.api.send("POST", "/backtests", {body}));
+    const job = await this.#do("POST", "/backtests", body);
     if (job) this.#say(`The backtest of ${name} is queued.`);
     await this.#read();
   }
@@ -124,7 +129,7 @@ export class StrategyPanel {
   async #cancel() {
     const running = this.#watched[0];
     if (!running) return;
-    const job = await this.#do(() => this.api.send("POST", `/jobs/${running.id}/cancel`));
+    const job = await this.#do("POST", `/jobs/${running.id}/cancel`);
     if (job) this.#say("Asked for the cancel of the backtest.");
   }
 
@@ -148,26 +153,16 @@ export class StrategyPanel {
   }
 
   async #change(id, body, said) {
-    const account = await this.#do(() => this.api.send("PATCH", `/accounts/${encodeURIComponent(id)}`, {body}));
+    const account = await this.#do("PATCH", `/accounts/${encodeURIComponent(id)}`, body);
     if (!account) return;
     this.#say(said);
     if (this.#account?.id === id) this.account(account, true);
   }
 
-  // Do something once at a time. Returns its answer, or null if it was refused, in words.
-  async #do(call) {
-    if (this.#isBusy) return null;
-    this.#isBusy = true;
-    byId("strategy-refusal").replaceChildren();
-    try {
-      return await call();
-    } catch (error) {
-      const contents = error.code === "unreachable" ? [UNANSWERED] : refusalWords(error).filter(Boolean);
-      byId("strategy-refusal").replaceChildren(...contents);
-      return null;
-    } finally {
-      this.#isBusy = false;
-    }
+  // A call of this login: what comes of it is not shown to the next one.
+  #do(method, path, body) {
+    const signal = this.#aborter?.signal ?? AbortSignal.abort();
+    return this.once(() => this.api.send(method, path, {body}), () => !signal.aborted);
   }
 
   async #read() {
@@ -210,7 +205,7 @@ function columns() {
   const figure = (head, text) => ({head, text: ({figures}) => (figures ? text(figures) : "–"), figure: true});
   return [
     column("strategy", ({strategy}) => strategy), column("state", ({state, progress_pct: done}) => (state === "running" ? `running, ${done} %` : state)),
-    figure("closed gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => percent(part)),
+    figure("closed gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => gain(part, percent)),
     figure("drawdown", ({max_dd: down}) => percent(down)), figure("trades", ({trades}) => number(trades)),
     column("symbols", ({symbols}) => shortened(symbols)), column("period", ({start, end}) => `${minute(start)} – ${minute(end)}`),
     column("started (UTC)", ({created_at: at}) => minute(at)),
@@ -231,7 +226,6 @@ function inputOf(name, schema) {
   return el("input", {id: `parameter-${name}`, value: schema.default, required: schema.default !== null, ...kind});
 }
 
-const titled = (name) => words(name).replace(/^./, (first) => first.toUpperCase());
 const pairs = (parameters) => Object.entries(parameters).map(([name, value]) => `${words(name)} ${value}`).join(", ") || "the usual parameters";
 
 function assignedWords({id, strategy}) {

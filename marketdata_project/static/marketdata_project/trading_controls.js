@@ -3,7 +3,7 @@
 
 import {ask} from "./ask.js";
 import {byId, instant, number} from "./dom.js";
-import {refusalWords} from "./trading_words.js";
+import {refuse} from "./refusals.js";
 
 const REASON = {name: "reason", label: "Reason", required: true, maxlength: 500, note: "It is kept in the records."};
 const AGAIN = "No answer came, so it is not known whether it was done. Asking again does no harm.";
@@ -23,26 +23,24 @@ export class TradingControls {
 
   // The feed may tell that the order is cancelled before the call is answered, so nothing is said after the answer.
   cancel({id, side, quantity, symbol}) {
+    const {account} = this.shown();
     this.onDone(`Asked for the cancel: ${side} ${number(quantity)} ${symbol}.`);
-    return this.#do("DELETE", `/orders/${id}`, {parameters: this.#account}, null);
+    return this.#do(account, "DELETE", `/orders/${id}`, {parameters: {account}}, null);
   }
 
   async close({symbol, strategy, direction, quantity}) {
+    const {account} = this.shown();
     const text = `An order at the market closes ${direction} ${number(quantity)} ${symbol}${strategy ? ` of ${strategy}` : ""}.`;
     if (!(await ask({title: `Close ${symbol}?`, text, yes: "Close the position"}))) return;
-    const path = `/accounts/${encodeURIComponent(this.shown().account)}/positions/${encodeURIComponent(symbol)}/close`;
-    await this.#do("POST", path, {body: strategy ? {strategy} : undefined}, `Closing ${symbol}.`);
-  }
-
-  get #account() {
-    return {account: this.shown().account};
+    const path = `/accounts/${encodeURIComponent(account)}/positions/${encodeURIComponent(symbol)}/close`;
+    await this.#do(account, "POST", path, {body: strategy ? {strategy} : undefined}, `Closing ${symbol}.`);
   }
 
   async #start() {
     const {account} = this.shown();
     const text = "From then on orders may open positions: yours, and those of every program that has a key for this account.";
     if (!(await ask({title: `Start trading on ${account}?`, text, yes: "Start trading"}))) return;
-    await this.#do("POST", "/trading/start", {parameters: {account}}, "Trading is started.");
+    await this.#do(account, "POST", "/trading/start", {parameters: {account}}, "Trading is started.");
   }
 
   async #stop() {
@@ -53,14 +51,14 @@ export class TradingControls {
     ];
     const asked = await ask({title: `Stop trading on ${account}?`, text, fields: [{...REASON, required: false}], yes: "Stop and close all"});
     if (!asked) return;
-    await this.#do("POST", "/trading/stop", {parameters: {account, reason: asked.reason}}, "The stop is on its way.");
+    await this.#do(account, "POST", "/trading/stop", {parameters: {account, reason: asked.reason}}, "The stop is on its way.");
   }
 
   async #cancelAll() {
     const {account, orders} = this.shown();
     const text = `All ${orders} orders of ${account} are cancelled, protective stops too. Positions stay.`;
     if (!(await ask({title: "Cancel all orders?", text, yes: "Cancel all orders", no: "Keep them"}))) return;
-    await this.#do("DELETE", "/orders", {parameters: {account}}, "Asked for the cancel of all orders.");
+    await this.#do(account, "DELETE", "/orders", {parameters: {account}}, "Asked for the cancel of all orders.");
   }
 
   async #leaveHalt() {
@@ -71,7 +69,7 @@ export class TradingControls {
       + "present equity. If there are several halts, this ends the oldest.",
     ];
     const asked = await ask({title: `Leave the halt of ${account}?`, text, fields: [REASON], yes: "Leave the halt"});
-    if (asked) await this.#overrideBy({release_halt: true, reason: asked.reason}, "The halt is released.");
+    if (asked) await this.#overrideBy(account, {release_halt: true, reason: asked.reason}, "The halt is released.");
   }
 
   async #override() {
@@ -86,31 +84,35 @@ export class TradingControls {
     const asked = await ask({title: `Override the risk level of ${account}?`, text, fields, yes: "Override"});
     if (!asked) return;
     const body = {risk_level: Number(asked.risk_level), until: `${asked.until.padEnd(19, ":00")}Z`, reason: asked.reason};
-    await this.#overrideBy(body, "The risk level is overridden.");
+    await this.#overrideBy(account, body, "The risk level is overridden.");
   }
 
   async #endOverride() {
+    const {account} = this.shown();
     const asked = await ask({title: "End the override?", text: "The configured risk level holds again.", fields: [REASON], yes: "End it"});
-    if (asked) await this.#overrideBy({end: true, reason: asked.reason}, "The override has ended.");
+    if (asked) await this.#overrideBy(account, {end: true, reason: asked.reason}, "The override has ended.");
   }
 
-  #overrideBy(body, said) {
-    return this.#do("POST", "/risk/override", {parameters: this.#account, body}, said);
+  #overrideBy(account, body, said) {
+    return this.#do(account, "POST", "/risk/override", {parameters: {account}, body}, said);
   }
 
-  async #do(method, path, options, said) {
+  // Another account may be shown when the answer comes: then nothing is said.
+  async #do(account, method, path, options, said) {
     // A second click before the answer asks nothing.
-    const call = `${method} ${path}`;
+    const call = `${account} ${method} ${path}`;
     if (this.#asked.has(call)) return;
     this.#asked.add(call);
     byId("trading-refusal").replaceChildren();
+    const isShown = () => account === this.shown().account;
     try {
       await this.api.send(method, path, options);
-      this.onDone(said);
+      if (isShown()) this.onDone(said);
     } catch (error) {
-      const contents = error.code === "unreachable" ? [AGAIN] : refusalWords(error).filter(Boolean);
-      byId("trading-refusal").replaceChildren(...contents);
-      this.onDone("");
+      if (isShown()) {
+        refuse("trading-refusal", error, AGAIN);
+        this.onDone("");
+      }
     }
     this.#asked.delete(call);
   }

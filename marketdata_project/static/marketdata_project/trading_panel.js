@@ -3,7 +3,7 @@
 import {AccountReader, ALL, BY_EVENTS, BY_FILLS, TOPIC} from "./account_reader.js";
 import {byId, el, instant} from "./dom.js";
 import {EquityCurve} from "./equity_curve.js";
-import {complain, settled} from "./messages.js";
+import {complain, say, settled} from "./messages.js";
 import {ModelPanel} from "./model_panel.js";
 import {OrderTicket} from "./order_ticket.js";
 import {keep, state} from "./state.js";
@@ -190,8 +190,10 @@ export class TradingPanel {
       this.curve.show(data);
       if (this.#shown.portfolio) this.curve.move(this.#shown.portfolio);
     } else if (name === "portfolio") this.#portfolio(data, Number(headers.get("X-Account-Event")));
-    else if (name === "status") this.#statusAt = Number(headers.get("X-Account-Event"));
-    else if (name === "config") this.curve.zones(data.config);
+    else if (name === "status") {
+      this.#statusAt = Number(headers.get("X-Account-Event"));
+      this.#catchUp();
+    } else if (name === "config") this.curve.zones(data.config);
     else if (name === "account") this.#drawAccount(data);
     this.#draw();
   }
@@ -225,13 +227,19 @@ export class TradingPanel {
     byId("orders-cancel").disabled = !newest.length;
   }
 
-  // event: the account's newest one. If the state was read before it, more than prices has changed.
+  // event: the account's newest one.
   #portfolio(portfolio, event) {
     this.#shown.portfolio = portfolio;
     this.tables.positions.show(portfolio.positions);
     this.curve.move(portfolio);
     this.#portfolioAt = event;
+    this.#catchUp();
     this.#draw();
+  }
+
+  // If the state was read before the portfolio's event, more than prices has changed.
+  #catchUp() {
+    if (this.#shown.status && this.#statusAt < this.#portfolioAt) this.reader.soon(...BY_EVENTS);
   }
 
   #alerts({at, data}) {
@@ -259,7 +267,6 @@ export class TradingPanel {
 
   #draw() {
     const {status, portfolio, risk, config} = this.#shown;
-    if (status && this.#statusAt < this.#portfolioAt) this.reader.soon(...BY_EVENTS);
     if (status) this.#drawStatus(status);
     if (risk) this.#drawRisk(risk);
     if (portfolio) byId("trading-figures").replaceChildren(...figures(portfolio));
@@ -299,10 +306,3 @@ export class TradingPanel {
 }
 
 const second = (at) => instant(at).slice(0, 19);
-
-// Sentences, written only if they are others: what stays is not spoken again.
-function say(id, sentences) {
-  const place = byId(id);
-  if ([...place.childNodes].map(({textContent}) => textContent).join("\n") === sentences.join("\n")) return;
-  place.replaceChildren(...(sentences.length > 1 ? sentences.map((text) => el("p", {}, text)) : sentences));
-}

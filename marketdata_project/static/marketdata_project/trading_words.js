@@ -1,7 +1,6 @@
 // Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
 
-import {el, instant, number} from "./dom.js";
-import {codeLink} from "./messages.js";
+import {instant, number} from "./dom.js";
 
 const EXACT = {minimumFractionDigits: 2, maximumFractionDigits: 2};
 
@@ -21,6 +20,7 @@ export function gain(value, text) {
 export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);
 export const percent = (value) => (value === null || value === undefined ? "not known" : `${Number(value.toFixed(2))} %`);
 export const words = (text) => String(text ?? "").replaceAll("_", " ");
+export const titled = (text) => words(text).replace(/^./, (first) => first.toUpperCase());
 
 /** What became of a signal, as the content of a cell. */
 export function outcomeOf({status, average_price: price, reason}) {
@@ -51,8 +51,7 @@ export function changeOf(before, order) {
     return `${status === "filled" ? "Filled" : `Filled ${number(filled)}`}: ${name}, on average at ${number(price)}.`;
   }
   if (!ENDED.has(status) || !before) return null;
-  const ended = words(status).replace(/^./, (first) => first.toUpperCase());
-  return `${ended}: ${name}${reason ? ` (${words(reason)})` : ""}.`;
+  return `${titled(status)}: ${name}${reason ? ` (${words(reason)})` : ""}.`;
 }
 
 /** States that no other one follows. */
@@ -93,19 +92,14 @@ export function stateWords({status, engine, queued, halt, open_positions: held})
   return [...(isAway ? [AWAY] : []), ...(said[status] ?? [])];
 }
 
-/** A refusal in words, with a link to its code, and with what the answer says beyond that. */
-export function refusalWords(error) {
-  const {checks, errors} = error.problem ?? {};
-  const more = [
-    ...(checks ?? []).filter(({passed}) => !passed).map(checkWords),
-    ...(errors ?? []).map(({path, message}) => `${words(path)}: ${message}`),
-  ];
-  const list = more.length ? el("ul", {}, ...more.map((text) => el("li", {}, text))) : null;
-  return [el("span", {}, `${error.message} `, codeLink(error)), list];
+/** A number of a check: whole seconds, percentages with six digits. */
+export function checkNumber(value, unit) {
+  if (value === null) return number(null);
+  return number(unit === "seconds" ? Math.round(value) : unit.startsWith("percent") ? Number(value.toPrecision(6)) : value);
 }
 
 /** A check of an order in a line. */
 export function checkWords({name, value, limit, unit, message, passed}) {
   if (value === null || limit === null) return `${words(name)}: ${passed ? "passed" : "failed"}: ${message}`;
-  return `${words(name)}: ${number(value)} of ${number(limit)} ${unit}`.trim();
+  return `${words(name)}: ${checkNumber(value, unit)} of ${checkNumber(limit, unit)} ${unit}`.trim();
 }
