@@ -69,16 +69,16 @@ export function figures(portfolio) {
   const [open, kind] = gain(pnl, (value) => money(value, currency));
   const rows = {
     Equity: [equity === null ? "not known: a position has no price" : money(equity, currency)], Cash: [money(cash, currency)],
-    "Open gain": [open, kind], "Open gain in R": [openR(portfolio), kind], Drawdown: [percent(down)],
+    "Open gain": [open, kind], "Open gain in R": openR(portfolio), Drawdown: [percent(down)],
     "Risk level": [`${percent(risk)} a trade`], Exposure: [percent(exposure.gross_pct)],
   };
   return Object.entries(rows).map(([name, [value, sign]]) => el("div", {}, el("dt", {}, name), el("dd", {"data-kind": sign || null}, value)));
 }
 
 function openR({total_pnl: r, without_r: without, positions}) {
-  if (without && without === positions.length) return "not known without a stop";
-  const [text] = inR(r);
-  return without ? `${text}, without ${without} that ${without === 1 ? "has" : "have"} no stop` : text;
+  if (without && without === positions.length) return ["not known without a stop"];
+  const [text, kind] = inR(r);
+  return [without ? `${text}, without ${without} that ${without === 1 ? "has" : "have"} no stop` : text, kind];
 }
 
 /** The limits of `GET /risk` as rows. */
