@@ -1,6 +1,5 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -215,7 +214,7 @@ class BacktestsViewSet(SubmissionViewSet):
 
     def parameters(self, request: Request) -> Document:
         """Return the job's parameters, with a period. Raises ValidationError, also for symbols without rows in it."""
-        context = {"market": Market(market_store()), "now_ns": time.time_ns()}
+        context = {"market": Market(market_store())}
         serializer = BacktestInput(data=request_document(request), context=context)
         serializer.is_valid(raise_exception=True)
         return cast("Document", serializer.validated_data)

@@ -18,7 +18,7 @@ from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from strategies.backtest import BacktestInputs
 from strategies.catalogue import SHIPPED, parameters_of, strategy_named
 from strategies.exceptions import InvalidParameters
-from strategies.stored import first_day_ns, symbol_refusals
+from strategies.stored import newest_change_ns, stored_period, symbol_refusals
 from strategies.strategy import StrategyParameters
 from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput, instant_text
 from trading.core.configuration import RiskConfig
@@ -54,7 +54,7 @@ class _Object(serializers.JSONField):
 class BacktestInput(KnownFieldsSerializer):
     """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job.
 
-    Context: `market`, whose store has the rows; `now_ns`.
+    Context: `market`, whose store has the rows. What is not given depends on the store alone, and not on the clock.
     """
 
     most_symbols: ClassVar[int | None] = MOST_SYMBOLS
@@ -67,7 +67,11 @@ class BacktestInput(KnownFieldsSerializer):
         required=False,
         help_text="When orders begin: ISO 8601, UTC without an offset. Default: the first date with rows of a symbol.",
     )
-    end = Text(max_length=40, required=False, help_text="Likewise, exclusive. Default: now.")
+    end = Text(
+        max_length=40,
+        required=False,
+        help_text="Likewise, exclusive. Default: until the bar of the newest row is shown, but not after the newest commit.",
+    )
     parameters = _Object(required=False, help_text="Of the strategy. A missing one has its default.")
     cash = Amount(
         low=Decimal(0),
@@ -100,7 +104,7 @@ class BacktestInput(KnownFieldsSerializer):
     as_of = Text(
         max_length=40,
         required=False,
-        help_text="Rows that were stored up to then are read, as in `start`. Default: now.",
+        help_text="Rows that were stored up to then are read, as in `start`. Default: the newest commit or declaration.",
     )
     honesty = Flag(
         required=False, help_text="Whether to tell what the strategy owes to data that was known later."
@@ -128,24 +132,31 @@ class BacktestInput(KnownFieldsSerializer):
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
         parameters = _parameters(attrs)
         _config(attrs.get("config", {}))
-        window = self._period(attrs)
-        attrs.setdefault("as_of", format_timestamp(self.context["now_ns"]))
+        window = self._pinned(attrs, parameters.interval_ns)
         self._check_length(window, parameters, len(attrs["symbols"]))
-        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window))
+        as_of_ns = parse_timestamp(attrs["as_of"])
+        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window, as_of_ns))
         return _DEFAULTS | {
             name: _json_number(value) if isinstance(value, Decimal) else value
             for name, value in attrs.items()
         }
 
-    def _period(self, attrs: dict[str, Any]) -> Window:
-        """Return the period, and set its bounds that were not given."""
-        if "start" not in attrs:
-            first_ns = first_day_ns(self.context["market"], attrs["symbols"])
-            if first_ns is None:
-                self._refuse(symbol_refusals(self.context["market"], attrs["symbols"]))
+    def _pinned(self, attrs: dict[str, Any], interval_ns: int) -> Window:
+        """Return the period. Set its bounds and `as_of` if they were not given."""
+        market, symbols = self.context["market"], attrs["symbols"]
+        given_ns = parse_timestamp(attrs["as_of"]) if "as_of" in attrs else None
+        currency = attrs.get("currency", _DEFAULTS["currency"])
+        changed_ns = newest_change_ns(market, symbols, currency, given_ns)
+        attrs.setdefault("as_of", format_timestamp(changed_ns))
+        if not {"start", "end"} <= attrs.keys():
+            stored = stored_period(market, symbols, interval_ns, changed_ns)
+            if stored is None:
+                self._refuse(symbol_refusals(market, symbols, as_of_ns=given_ns))
             else:
-                attrs["start"] = format_timestamp(first_ns)
-        attrs.setdefault("end", format_timestamp(self.context["now_ns"] // SECOND_NS * SECOND_NS))
+                attrs.setdefault("start", format_timestamp(stored.start_ns))
+                # A start after the newest row is refused with the symbols, which says where they have rows.
+                start_ns = parse_timestamp(attrs["start"])
+                attrs.setdefault("end", format_timestamp(max(stored.end_ns, start_ns + SECOND_NS)))
         start_ns, end_ns = (parse_timestamp(attrs[name]) for name in ("start", "end"))
         if start_ns >= end_ns:
             raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")

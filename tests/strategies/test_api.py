@@ -13,11 +13,14 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
+from ratelimit.models import ApiKey
+from store.datasets import TRADES
 from store.instruments import FUTURE, Instrument
-from store.timestamps import MINUTE_NS
+from store.timestamps import MINUTE_NS, format_timestamp
 from strategies.catalogue import SHIPPED, parameters_of
 from strategies.outcome import document_bytes
 from tests.api_client import Api, answer, problem
+from tests.installation import caches_clear
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.strategies.late_rows import LatePrint, X, market
 from tests.strategies.past import random_market
@@ -175,6 +178,20 @@ def test_a_caller_sees_its_own_backtests_only(past: None, reader: Api):
     assert (row["id"], row["state"], row["figures"]) == (str(own.uuid), "queued", None)
 
 
+def test_a_backtest_is_read_by_who_may_still_ask_for_it(past: None, reader: Api):
+    uuid = answer(post(reader, BACKTESTS, BODY))["id"]
+    keys = ApiKey.objects.filter(pk=Job.objects.get(uuid=uuid).created_by.removeprefix("key:"))
+    for is_visible, grants in enumerate(
+        [{"scopes": ["market:read"], "sensitivity": "public"}, {"scopes": ["trading:read"], "accounts": []}]
+    ):
+        keys.update(**{"sensitivity": "confidential", **grants})
+        caches_clear()
+        response = reader.get(f"/api/v1/jobs/{uuid}")
+        assert response.status_code == 200 if is_visible else problem(response) == (404, "not_found")
+        assert answer(reader.get("/api/v1/jobs"))["total_estimate"] == is_visible
+    assert answer(reader.get("/api/v1/backtests"))["total_estimate"] == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "code"),
     [
@@ -188,6 +205,8 @@ def test_a_caller_sees_its_own_backtests_only(past: None, reader: Api):
         ({"parameters": {"fast": 0}}, "parameters.fast", "unfit"),
         ({"parameters": {"quick": 1}}, "parameters.quick", "unfit"),
         ({"parameters": {"part": "NaN"}}, "parameters.part", "unfit"),
+        ({"parameters": {"quantity": "1e300"}}, "parameters.quantity", "unfit"),
+        ({"parameters": {"quantity": 1_000_000_000_001}}, "parameters.quantity", "unfit"),
         ({"parameters": {"fast": 9, "slow": 3}}, "parameters", "unfit"),
         ({"parameters": {"interval": "7min"}}, "parameters", "unfit"),
         ({"parameters": {"interval": "1ms"}}, "parameters", "unfit"),
@@ -206,11 +225,15 @@ def test_a_wrong_body_is_refused_at_the_call(reader: Api, changes: dict[str, Any
     assert (error["path"], error["code"]) == (path, code)
 
 
-def test_without_a_period_it_is_of_all_that_is_stored(past: None, reader: Api, time_machine: Any):
-    time_machine.move_to("2025-01-06T03:30:00.5Z", tick=False)
-    body = {name: value for name, value in BODY.items() if name not in {"start", "end"}}
+def test_without_a_period_it_is_of_all_that_is_stored_at_any_time(past: None, reader: Api, time_machine: Any):
+    """The rows of 240 minutes are imported, long after they happened: it ends when the last bar is shown."""
+    body = {name: value for name, value in BODY.items() if name not in {"start", "end", "as_of"}}
     parameters = answer(post(reader, BACKTESTS, body))["parameters"]
-    assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T03:30:00Z")
+    assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:02:00Z")
+    newest_ns = market_store().committed_at(TRADES, "A-USD", 1)
+    assert parameters["as_of"] == format_timestamp(newest_ns)
+    time_machine.move_to("2027-01-06T03:30:00.5Z", tick=False)
+    assert answer(post(reader, BACKTESTS, body))["parameters"] == parameters
 
 
 @pytest.mark.parametrize(

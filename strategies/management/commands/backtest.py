@@ -1,7 +1,6 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -64,7 +63,9 @@ class Command(BaseCommand):
             dest="start",
             help="a date or time, UTC unless it has an offset (default: the first date with rows)",
         )
-        parser.add_argument("--to", dest="end", help="likewise, exclusive (default: now)")
+        parser.add_argument(
+            "--to", dest="end", help="likewise, exclusive (default: until the bar of the newest row is shown)"
+        )
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
         parser.add_argument(
@@ -76,7 +77,9 @@ class Command(BaseCommand):
         parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
         parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
         parser.add_argument("--knowledge", choices=["then", "now"], default="then")
-        parser.add_argument("--as-of", help="read the rows that were stored up to then (default: now)")
+        parser.add_argument(
+            "--as-of", help="read the rows that were stored up to then (default: the newest commit)"
+        )
         parser.add_argument(
             "--honesty", action="store_true", help="show what the strategy owes to later knowledge"
         )
@@ -144,7 +147,7 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         "knowledge": options["knowledge"],
         "as_of": options["as_of"],
     }
-    context = {"market": Market(reader.store), "now_ns": time.time_ns()}
+    context = {"market": Market(reader.store)}
     given = {name: value for name, value in body.items() if value is not None}
     serializer = UnboundedBacktestInput(data=given, context=context)
     if not serializer.is_valid():
