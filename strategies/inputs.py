@@ -1,7 +1,7 @@
 """The body of a call that asks for a backtest, and the inputs that it stands for."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
@@ -182,8 +182,12 @@ class UnboundedBacktestInput(BacktestInput):
     most_bars = None
 
 
-def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInputs:
-    """Return the inputs that a job's parameters mean. Raises the errors of the store."""
+def inputs_of_job(
+    parameters: Mapping[str, Any],
+    reader: Reader,
+    terms_of: Callable[[str], Mapping[str, Any]] = declared_terms,
+) -> BacktestInputs:
+    """Return the inputs that a job's parameters mean. terms_of: see `declared` of `Market`. Raises the errors of the store."""
     symbols = tuple(dict.fromkeys(reader.symbol(each) for each in parameters["symbols"]))
     return BacktestInputs(
         strategy=parameters["strategy"],
@@ -199,7 +203,7 @@ def inputs_of_job(parameters: Mapping[str, Any], reader: Reader) -> BacktestInpu
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
         as_of_ns=parse_timestamp(parameters["as_of"]),
-        terms={symbol: terms for symbol in symbols if (terms := dict(declared_terms(symbol)))},
+        terms={symbol: terms for symbol in symbols if (terms := dict(terms_of(symbol)))},
     )
 
 

@@ -4,8 +4,10 @@ Amounts are JSON numbers with the decimals' own digits, of which the first 15 ar
 UTC.
 """
 
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,7 +17,10 @@ from trading.core.events import BarPrint, Check, Executed, Print, Reference, Row
 from trading.core.orders import Order, OrderTerms
 from trading.core.positions import ClosedTrade, Position
 from trading.core.valuation import risk_of
-from trading.models import ExecutionRow, TransactionRow
+
+# Backtests and what-ifs make documents without Django, which models need.
+if TYPE_CHECKING:
+    from trading.models import ExecutionRow, TransactionRow
 
 Document = dict[str, Any]
 

@@ -1,6 +1,9 @@
 """A backtest depends on its inputs and on the store, and not on when it runs."""
 
+import os
 import random
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,17 @@ def test_nothing_stored_by_then_is_refused(past: None):
 def test_a_period_that_begins_after_all_rows_is_refused_with_their_dates(past: None):
     with pytest.raises(CommandError, match=r"A-USD has no rows in this period; its first is of 2025-01-06T"):
         printed("--from", "2025-02-01")
+
+
+def test_it_needs_no_database_and_makes_none(past: None, path: Path):
+    before = {each.name for each in path.iterdir()}
+    environment = {"DATA_DIR": str(path), "SECRET_KEY": "x" * 60, "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *COMMAND], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == printed()
+    assert {each.name for each in path.iterdir()} == before
 
 
 LAST_NS = parse_timestamp("2025-01-06T10:10:30.5Z")

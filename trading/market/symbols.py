@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+
+from django.db import connection
 
 from store.walk import LogPosition
 from trades.stores import market_store
@@ -25,3 +28,15 @@ def declared_terms(symbol: str) -> Mapping[str, Any]:
     names = ("tick", "lot", "borrow_rate", "initial_margin", "maintenance_margin", "contract_margin")
     declared: dict[str, Any] = {name: Decimal(text) for name in names if (text := getattr(row, name))}
     return declared if row.shortable is None else declared | {"shortable": row.shortable}
+
+
+def has_declared_terms() -> bool:
+    """Return whether the database has a table of declared terms. A file of a database that is not there is not made.
+
+    Raises the errors of a database that cannot be asked.
+    """
+    if connection.vendor == "sqlite":
+        name = connection.settings_dict["NAME"]
+        if not connection.is_in_memory_db() and not Path(name).exists():
+            return False
+    return InstrumentTerms._meta.db_table in connection.introspection.table_names()

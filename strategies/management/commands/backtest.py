@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
@@ -22,6 +23,7 @@ from strategies.outcome import document_bytes, outcome_of
 from strategies.stored import stored_rows
 from trading.exceptions import TradingError
 from trading.market.market import Market
+from trading.market.symbols import declared_terms, has_declared_terms
 
 _BAR = 40
 # The options of a body's fields that are called otherwise.
@@ -96,6 +98,8 @@ class Command(BaseCommand):
             document = outcome_of(inputs, reader, self._progress(options)).document
         except (StrategyError, StorageError, TradingError) as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"the database with declared terms cannot be read: {error}") from error
         if options["json"]:
             self.stdout.write(document_bytes(document).decode())
         else:
@@ -152,7 +156,12 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     serializer = UnboundedBacktestInput(data=given, context=context)
     if not serializer.is_valid():
         raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
-    return inputs_of_job(serializer.validated_data, reader)
+    terms_of = declared_terms if has_declared_terms() else _no_terms
+    return inputs_of_job(serializer.validated_data, reader, terms_of)
+
+
+def _no_terms(_: str) -> Mapping[str, Any]:
+    return {}
 
 
 def _refusal_line(error: FieldError) -> str:
