@@ -97,14 +97,14 @@ class Drawdowns:
 class ExposureFigures:
     """Sums over the time with an equity above zero.
 
-    ns: that time; held_ns: the part of it with positions. equity_ns: the equity times its nanoseconds. percent_ns: the
-    exposure in per cent of the equity, likewise. largest: of these percentages.
+    ns: that time; held_ns: the part of it with positions. equity_time: each equity times the nanoseconds that it
+    lasted. percent_time: likewise of the exposure in per cent of the equity. largest: of these percentages.
     """
 
     ns: int = 0
     held_ns: int = 0
-    equity_ns: Decimal = ZERO
-    percent_ns: Decimal = ZERO
+    equity_time: Decimal = ZERO
+    percent_time: Decimal = ZERO
     largest: Decimal = ZERO
 
     def add(self, exposure: Decimal, equity: Decimal, ns: int) -> None:
@@ -112,33 +112,33 @@ class ExposureFigures:
         if equity <= 0 or ns <= 0:
             return
         self.ns += ns
-        self.equity_ns += equity * ns
+        self.equity_time += equity * ns
         if exposure:
             percent = scaled(exposure, HUNDRED, equity)
             self.held_ns += ns
-            self.percent_ns += percent * ns
+            self.percent_time += percent * ns
             self.largest = max(self.largest, percent)
 
     def merge(self, other: "ExposureFigures") -> None:
         """Add the sums of another time."""
         self.ns += other.ns
         self.held_ns += other.held_ns
-        self.equity_ns += other.equity_ns
-        self.percent_ns += other.percent_ns
+        self.equity_time += other.equity_time
+        self.percent_time += other.percent_time
         self.largest = max(self.largest, other.largest)
 
     @property
     def mean_equity(self) -> Decimal | None:
-        return _share(self.equity_ns, self.ns)
+        return quotient(self.equity_time, Decimal(self.ns))
 
     @property
     def mean_percent(self) -> Decimal | None:
-        return _share(self.percent_ns, self.ns)
+        return quotient(self.percent_time, Decimal(self.ns))
 
     @property
     def time_in_market(self) -> Decimal | None:
         """The part of the time with positions, from 0 to 1."""
-        return _share(Decimal(self.held_ns), self.ns)
+        return quotient(Decimal(self.held_ns), Decimal(self.ns))
 
 
 @dataclass(slots=True)
@@ -202,13 +202,15 @@ def _deeper(first: EquityPoint, second: EquityPoint) -> EquityPoint:
 
 @dataclass(slots=True)
 class Curve:
-    """A curve from `since_ns` on: give it what comes in order, and the end of the period.
+    """The curve of a period. Give it points and exposures in the order of time, then the period's `end`.
 
-    A first point before the period is what the period begins with. since_ns: later if the first point is. last: point.
-    growth: how many times as much the account is worth as at the first point, but for transfers; it links what is
-    between times at which the account was empty. closes: the growth at the end of each day that has a point, and ONE
-    before the first. A point of a day's first second ends the day before, too: accounts are marked as a day begins.
-    days: all days.
+    A first point before `since_ns` counts at `since_ns`; if the first point is later, the curve begins there, and
+    `since_ns` becomes its instant. last: the point that was taken last; None before the first.
+
+    growth: the account's worth over that at the first point, without transfers. A time at which the account was empty
+    changes nothing. closes: by day, the growth at the end of each day that has a point, and ONE for the day before the
+    first. A point in the first second of a day also ends the day before: accounts are marked as a day begins. days: by
+    day, the figures of all days, also of those without a point.
     """
 
     since_ns: int = 0
@@ -302,5 +304,6 @@ def change(before: Decimal, after: Decimal) -> Decimal:
     return average(after - before, before)
 
 
-def _share(part: Decimal, ns: int) -> Decimal | None:
-    return average(part, Decimal(ns)) if ns else None
+def quotient(part: Decimal, whole: Decimal) -> Decimal | None:
+    """Return part / whole with 15 digits; None if the whole is zero."""
+    return average(part, whole) if whole else None

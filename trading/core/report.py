@@ -1,17 +1,17 @@
 """How an account did in a period: its closed trades, its executions, and the curve of its equity.
 
-A report is made of the account's events (`PerformanceReport.of`, or `take` beside each `apply`), or of rows that hold the same.
+A report is made of the account's events (`take` beside each `apply`), or of rows that hold the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from trading.core.account import AccountState, Effects, apply
+from trading.core.account import AccountState, Effects
 from trading.core.amounts import ONE, ZERO, average, money
-from trading.core.curve import DAY_NS, Curve, EquityPoint, ExposureFigures, change, point_of
+from trading.core.curve import DAY_NS, Curve, EquityPoint, ExposureFigures, change, point_of, quotient
 from trading.core.events import (
     Event,
     Executed,
@@ -91,7 +91,7 @@ class TradeFigures:
     traded: Decimal = ZERO
     fees: Decimal = ZERO
 
-    def add(self, pnl: Decimal, r: Decimal | None) -> None:
+    def add_trade(self, pnl: Decimal, r: Decimal | None) -> None:
         """Count a trade. A trade that gains nothing is no win."""
         self.trades += 1
         self.wins += pnl > 0
@@ -150,36 +150,18 @@ class PerformanceReport:
     def __post_init__(self) -> None:
         self.curve.since_ns = self.since_ns
 
-    @classmethod
-    def of(
-        cls,
-        events: Iterable[tuple[int, Event]],
-        *,
-        since_ns: int = 0,
-        until_ns: int | None = None,
-        by: Grouping | None = None,
-    ) -> "PerformanceReport":
-        """Return the report of an account's events, from its first one on, with their instants.
-
-        until_ns: None for a nanosecond after the last one.
-        """
-        state, at_ns = AccountState(id=""), since_ns
-        report = cls(since_ns, 2**63 if until_ns is None else until_ns, by)
-        for at_ns, event in events:
-            report.take(state, event, apply(state, event, at_ns=at_ns), at_ns)
-        report.end(at_ns + 1 if until_ns is None else until_ns)
-        return report
-
     def take(self, state: AccountState, event: Event, effects: Effects, at_ns: int) -> None:
         """Take the next event of an account. state: after it."""
         if isinstance(event, Executed):
-            self.fill(fill_of(state, event, effects, at_ns))
+            self.add_fill(fill_of(state, event, effects, at_ns))
         elif isinstance(event, CURVE_EVENTS):
-            self.point(point_of(state, at_ns))
+            self.add_point(point_of(state, at_ns))
         for trade in effects.closed:
-            self.trade(TradeResult(trade.closed_ns, trade.symbol, trade.strategy, trade.pnl_base, trade.r))
+            self.add_trade(
+                TradeResult(trade.closed_ns, trade.symbol, trade.strategy, trade.pnl_base, trade.r)
+            )
 
-    def point(self, point: EquityPoint) -> None:
+    def add_point(self, point: EquityPoint) -> None:
         """Take the next point of the curve. The last one before the period is what the period begins with."""
         if point.at_ns < self.since_ns:
             self._before = point
@@ -187,7 +169,7 @@ class PerformanceReport:
             self._begin()
             self.curve.take(point)
 
-    def fill(self, fill: FillResult) -> None:
+    def add_fill(self, fill: FillResult) -> None:
         """Take the next execution."""
         if fill.at_ns < self.since_ns:
             if self._before is not None:
@@ -198,11 +180,11 @@ class PerformanceReport:
             for figures in self._of(fill):
                 figures.add_fill(fill.value, fill.fee)
 
-    def trade(self, trade: TradeResult) -> None:
+    def add_trade(self, trade: TradeResult) -> None:
         """Take a closed trade."""
         if self.since_ns <= trade.at_ns < self.until_ns:
             for figures in self._of(trade):
-                figures.add(trade.pnl, trade.r)
+                figures.add_trade(trade.pnl, trade.r)
 
     def end(self, until_ns: int) -> None:
         """Count the time until an instant, at most until the period's end."""
@@ -242,8 +224,3 @@ class PerformanceReport:
         days = self.curve.days
         before = days[day - 1].growth if day - 1 in days else ONE
         return change(before, days[day].growth) if before > 0 else None
-
-
-def quotient(part: Decimal, whole: Decimal) -> Decimal | None:
-    """Return part / whole with 15 digits; None if the whole is zero."""
-    return average(part, whole) if whole else None

@@ -70,14 +70,14 @@ def account_report(account: Account, period: Period, by: Grouping | None = None)
     fills = (_fill(*row) for row in _in_order(account.executions.values_list(*_FILL), period))
     for _, each in merge(points, fills, key=itemgetter(0)):
         if isinstance(each, FillResult):
-            report.fill(each)
+            report.add_fill(each)
         else:
-            report.point(each)
+            report.add_point(each)
     closed = account.trades.filter(closed_ns__gte=period.since_ns, closed_ns__lt=period.until_ns)
     decoder = msgspec.json.Decoder(_Gain)
     for at_ns, symbol, strategy, document in closed.values_list(*_TRADE).iterator():
         gain = decoder.decode(document)
-        report.trade(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
+        report.add_trade(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
     report.end(period.until_ns)
     return report
 

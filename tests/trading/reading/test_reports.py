@@ -9,6 +9,7 @@ from tests.api_client import Api
 from tests.trading.desks import at_ns, coin
 from tests.trading.reading.histories import DAY, History
 from tests.trading.recorded import RecordedAccount, engine_lives
+from trading.core.account import AccountState, apply
 from trading.core.report import Grouping, PerformanceReport
 from trading.models import TradeRow
 from trading.reading.performance import Period, account_report
@@ -37,14 +38,20 @@ def periods(history: History) -> list[Period]:
     return [Period(at_ns(first), at_ns(last)) for first, last in bounds]
 
 
+def report_of_events(history: History, period: Period, by: Grouping | None) -> PerformanceReport:
+    state, report = AccountState(id=""), PerformanceReport(period.since_ns, period.until_ns, by)
+    for at, event in history.events():
+        report.take(state, event, apply(state, event, at_ns=at), at)
+    report.end(period.until_ns)
+    return report
+
+
 @pytest.mark.parametrize("history", SEEDS, indirect=True)
 def test_events_in_memory_give_the_report_of_the_rows(history: History):
     for period in periods(history):
         for by in (None, *Grouping):
             of_rows = account_report(history.account.row, period, by)
-            of_events = PerformanceReport.of(
-                history.events(), since_ns=period.since_ns, until_ns=period.until_ns, by=by
-            )
+            of_events = report_of_events(history, period, by)
             assert report_document(of_rows) == report_document(of_events)
             assert of_rows == of_events
 
