@@ -144,14 +144,19 @@ def plan_for_weights(
         else:
             # What a short brought in pays for buying it back.
             others += abs(worth)
-    planner = _Planner(state, model, market.quotes, max(equity - others, ZERO), options)
+    quotes = {symbol: quote for symbol, quote in market.quotes.items() if isinstance(quote, Quoted)}
+    planner = _Planner(state, model, quotes, max(equity - others, ZERO), options)
     total, most = sum(weights.values(), ZERO), ONE - options.cash_buffer / HUNDRED
     scale = scaled(ONE, most, total) if total > most else ONE
     trades = []
     for symbol in sorted({*weights, *held}):
         weight = weights.get(symbol, ZERO)
         trade = PlannedTrade(symbol=symbol, weight=weight, target=weight * scale, held=held.get(symbol, ZERO))
-        trades.append(planner.planned(trade))
+        quote = market.quotes[symbol]
+        if isinstance(quote, Unquoted):
+            trades.append(msgspec.structs.replace(trade, reason=quote.reason, message=quote.message))
+        else:
+            trades.append(planner.planned(trade))
     sales = [trade for trade in trades if trade.side is Side.SELL]
     purchases, cash_after = planner.paid(trades, planner.investable - own)
     left = [trade for trade in trades if trade.side is None]
@@ -166,17 +171,17 @@ def plan_for_weights(
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
+    """Plans the trades of symbols that have a quote."""
+
     state: AccountState
     model: str
-    quotes: Mapping[str, Quoted | Unquoted]
+    quotes: Mapping[str, Quoted]
     investable: Decimal
     options: RebalanceOptions
 
     def planned(self, trade: PlannedTrade) -> PlannedTrade:
         """Return a trade with what brings the symbol to its target, whatever the cash is."""
         quote = self.quotes[trade.symbol]
-        if isinstance(quote, Unquoted):
-            return msgspec.structs.replace(trade, reason=quote.reason, message=quote.message)
         missing = trade.target * self.investable / quote.unit - trade.held
         before = ratio(trade.held * quote.unit, self.investable)
         quantity = lots_below(abs(missing), quote.terms.lot) if trade.weight else abs(trade.held)
@@ -227,13 +232,12 @@ class _Planner:
         return purchases, cash
 
     def _value(self, trade: PlannedTrade) -> Decimal:
-        quote = self.quotes[trade.symbol]
-        return ZERO if isinstance(quote, Unquoted) else money(trade.quantity, quote.unit)
+        return money(trade.quantity, self.quotes[trade.symbol].unit)
 
     def _afforded(self, trade: PlannedTrade, cash: Decimal, room: Decimal) -> PlannedTrade:
         """Return a purchase that the cash pays for: the whole, fewer lots, or none."""
         quote = self.quotes[trade.symbol]
-        if isinstance(quote, Unquoted) or (trade.cost <= cash and self._value(trade) <= room):
+        if trade.cost <= cash and self._value(trade) <= room:
             return trade
         unit = quote.unit_traded(Side.BUY)
         fee = trade.cost - money(trade.quantity, unit)
