@@ -3,27 +3,26 @@
 from dataclasses import replace
 from typing import Any
 
-from trading.core.acceptance import MarketView
-from trading.core.acceptance import judge as judge_by_view
+from trading.core.acceptance import MarketView, judge
 from trading.core.account import AccountState
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
 from trading.documents import check_document
 from trading.exceptions import RiskRefused, TradingHalted, TradingStopped
-from trading.market import views
 from trading.market.symbols import market
+from trading.market.views import market_view
 
 
-def market_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> MarketView:
-    """See `trading.market.views.market_view`."""
+def order_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> MarketView:
+    """Return what this installation's market says for an order: see `trading.market.views.market_view`."""
     here = market()
-    return views.market_view(here, here, state, order, now_ns=now_ns)
+    return market_view(here, here, state, order, now_ns=now_ns)
 
 
-def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
+def order_judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
     """Check an order in the account's state. Marks that the view lacks are read."""
     missing = market().marks(state, now_ns=now_ns, known=view.marks)
-    return judge_by_view(state, order, replace(view, marks={**view.marks, **missing}), now_ns=now_ns)
+    return judge(state, order, replace(view, marks={**view.marks, **missing}), now_ns=now_ns)
 
 
 def raise_if_refused(found: RiskVerdict) -> None:

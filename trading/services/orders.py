@@ -16,7 +16,7 @@ from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
 from trading.models import Account, OrderRow
-from trading.services.acceptance import judge, market_view, raise_if_refused
+from trading.services.acceptance import order_judge, order_view, raise_if_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
     if repeated is not None:
         return repeated
     now_ns = _now_ns(order)
-    view = market_view(state_of(account), order, now_ns=now_ns)
+    view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
         repeated = _repeated(account, order)
         if repeated is not None:
             return repeated
-        found = judge(journal.state, order, view, now_ns=now_ns)
+        found = order_judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
         order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
@@ -126,13 +126,13 @@ def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: st
     if repeated is not None:
         return repeated
     now_ns = _now_ns(order)
-    view = market_view(state_of(account), order, now_ns=now_ns)
+    view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
         require_new_client_order_id(account, order)
         old = _open_order(journal, account, order_id)
         if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
-        found = judge(journal.state, order, view, now_ns=now_ns)
+        found = order_judge(journal.state, order, view, now_ns=now_ns)
         raise_if_refused(found)
         new_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by, replaces=old.id)
         journal.record(CancelRequested(order_ids=(old.id,), reason="replaced", by=by), at_ns=now_ns)

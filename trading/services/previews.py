@@ -25,7 +25,7 @@ from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, Unknow
 from trading.journal import open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
-from trading.services.acceptance import judge, market_view
+from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import Submitted, require_new_client_order_id
 
 PREVIEW_SECONDS = 30
@@ -48,9 +48,9 @@ def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Preview
     answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
     """
     now_ns = require_engine().now_ns
-    view = market_view(state_of(account), order, now_ns=now_ns)
+    view = order_view(state_of(account), order, now_ns=now_ns)
     state = state_of(account)
-    found = judge(state, order, view, now_ns=now_ns)
+    found = order_judge(state, order, view, now_ns=now_ns)
     preview = Preview(
         uuid=uuid4(),
         account=account,
@@ -84,7 +84,7 @@ def trade_execute(*, preview: Preview, by: str) -> Submitted:
     if now_ns > preview.expires_ns:
         raise PreviewExpired(f"a preview holds for {PREVIEW_SECONDS} seconds; ask for a new one")
     order = previewed_order(preview)
-    view = market_view(state_of(preview.account), order, now_ns=now_ns)
+    view = order_view(state_of(preview.account), order, now_ns=now_ns)
     with open_journal(preview.account.name) as journal:
         preview.refresh_from_db()
         if preview.order_id is not None:
@@ -93,7 +93,7 @@ def trade_execute(*, preview: Preview, by: str) -> Submitted:
         state = journal.state
         is_same = (preview.traded, preview.risk_version) == (state.traded, state.risk_version)
         moved = _moved_percent(Decimal(preview.price), view.reference.price)
-        found = judge(state, order, view, now_ns=now_ns)
+        found = order_judge(state, order, view, now_ns=now_ns)
         if not is_same or moved > state.config.preview_tolerance or not found.is_passed:
             raise PreviewStale("the market, the account or its limits changed since the preview")
         order_id = accept(journal.state, journal.at(now_ns), found, view, now_ns=now_ns, by=by)

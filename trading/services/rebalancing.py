@@ -40,7 +40,7 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
-from trading.services.acceptance import judge, market_view
+from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import order_cancel, order_in, order_submit
 from trading.services.target_models import model_find, weights_of
 
@@ -284,13 +284,13 @@ class Rebalancing:
         self.account.refresh_from_db()
         state, now_ns = state_of(self.account), engine_status().now_ns
         try:
-            view = market_view(state, self._terms(trade, most), now_ns=now_ns)
+            view = order_view(state, self._terms(trade, most), now_ns=now_ns)
         except _REFUSALS:
             return ZERO
 
         def passes(lots: int) -> bool:
             order = self._terms(trade, trade.lot * lots)
-            return judge(state, order, view, now_ns=now_ns).is_passed
+            return order_judge(state, order, view, now_ns=now_ns).is_passed
 
         least, beyond = 0, int(to_step(most, trade.lot) / trade.lot)
         while beyond - least > 1:
