@@ -35,8 +35,8 @@ def has_declared_terms() -> bool:
 
     Raises the errors of a database that cannot be asked.
     """
-    if connection.vendor == "sqlite":
-        name = connection.settings_dict["NAME"]
-        if not connection.is_in_memory_db() and not Path(name).exists():
-            return False
-    return InstrumentTerms._meta.db_table in connection.introspection.table_names()
+    is_open = connection.vendor != "sqlite" or connection.connection is not None
+    if not is_open and not Path(connection.settings_dict["NAME"]).exists():
+        return False
+    table = InstrumentTerms._meta.db_table  # noqa: SLF001 Django's documented name
+    return table in connection.introspection.table_names()
