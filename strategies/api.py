@@ -40,7 +40,9 @@ from trades.stores import market_store
 from trading.market.market import Market
 
 # Of a backtest's trades and signals a job keeps so many.
-MOST_ROWS = 1_000
+MOST_JOB_ROWS = 1_000
+# The part of a job with `honesty` that is its own run; the test of honesty runs the strategy twice.
+_OWN_RUN = 1 / 3
 _FIGURES = ("trades", "pnl", "return_pct", "max_dd", "sharpe")
 _HUNDRED = 100
 _EXAMPLE = {
@@ -79,10 +81,10 @@ def backtest(run: Run) -> Document:
     reader = stored_rows()
     inputs = inputs_of_job(run.parameters, reader)
     is_tested = run.parameters.get("honesty", False)
-    progress = _percent_of(run, 3 if is_tested else 1)
-    document = outcome_of(inputs, reader, progress, most_rows=MOST_ROWS).document
+    own = _OWN_RUN if is_tested else 1
+    document = outcome_of(inputs, reader, _told(run, 0, own), most_rows=MOST_JOB_ROWS).document
     if is_tested:
-        document["honesty"] = honesty_document(honesty_of(inputs, reader, progress))
+        document["honesty"] = honesty_document(honesty_of(inputs, reader, _told(run, own, 1)))
     run.progress(_HUNDRED, _HUNDRED)
     performance = document["performance"]
     # The list reads the figures here, and not the whole result.
@@ -91,17 +93,9 @@ def backtest(run: Run) -> Document:
     return result
 
 
-def _percent_of(run: Run, runs: int) -> Callable[[float], None]:
-    """Return what tells the job how much of several runs after each other is done."""
-    ended, last = 0, 0.0
-
-    def tell(part: float) -> None:
-        nonlocal ended, last
-        ended += part < last
-        last = part
-        run.progress(int((ended + part) / runs * _HUNDRED), _HUNDRED)
-
-    return tell
+def _told(run: Run, begin: float, end: float) -> Callable[[float], None]:
+    """Return what tells the job how much is done of its work between two parts of it."""
+    return lambda part: run.progress(int((begin + part * (end - begin)) * _HUNDRED), _HUNDRED)
 
 
 BACKTEST = JobKind(

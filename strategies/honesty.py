@@ -45,11 +45,16 @@ class Honesty(NamedTuple):
 def honesty_of(
     inputs: BacktestInputs, reader: Reader, progress: Callable[[float], object] = lambda _: None
 ) -> Honesty:
-    """Run a strategy with what is known now and with what was known then. Raises StrategyError."""
-    (now, equity_now), (then, equity_then) = (
-        _decisions(msgspec.structs.replace(inputs, knowledge=knowledge), reader, progress)
-        for knowledge in ("now", "then")
-    )
+    """Run a strategy with what is known now and with what was known then. Raises StrategyError.
+
+    progress: is told the part of both runs that is done, now and then.
+    """
+
+    def run(knowledge: str, done: float) -> tuple[list[Decision], Decimal]:
+        known = msgspec.structs.replace(inputs, knowledge=knowledge)
+        return _decisions(known, reader, lambda part: progress(done + part / 2))
+
+    (now, equity_now), (then, equity_then) = run("now", 0), run("then", 0.5)
     pairs = enumerate(zip_longest(now, then))
     found = next(((index, pair) for index, pair in pairs if pair[0] != pair[1]), None)
     same, first = (len(now), None) if found is None else found

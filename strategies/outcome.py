@@ -11,7 +11,7 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
-from trading.core.events import OrderAccepted, OrderRejected
+from trading.core.events import OrderAccepted, OrderRejected, encoded
 from trading.core.report import PerformanceReport
 from trading.documents import check_document, config_document, number, trade_document
 from trading.engine.floor import RecordedEvent
@@ -83,12 +83,28 @@ def outcome_of(
     progress: Callable[[float], object] = lambda _: None,
     *,
     most_rows: int = MOST_ROWS,
+    keep: Callable[[RecordedEvent], object] = lambda _: None,
 ) -> BacktestOutcome:
-    """Run a backtest, and return what it says. progress: see `Backtest.run`. Raises StrategyError."""
+    """Run a backtest, and return what it says. Raises StrategyError.
+
+    progress: see `Backtest.run`. keep: is given each event as it is recorded.
+    """
     outcome = BacktestOutcome(inputs, most_rows)
-    Backtest(inputs, reader, outcome.take).run(progress)
+
+    def take(recorded: RecordedEvent) -> None:
+        outcome.take(recorded)
+        keep(recorded)
+
+    Backtest(inputs, reader, take).run(progress)
     outcome.report.end(inputs.end_ns)
     return outcome
+
+
+def event_line(recorded: RecordedEvent) -> bytes:
+    """Return an event as a line of JSON: its instant, its number, and itself as the journal encodes it."""
+    event = msgspec.Raw(encoded(recorded.event).encode())
+    line = {"at": format_timestamp(recorded.at_ns), "number": recorded.number, "event": event}
+    return msgspec.json.encode(line) + b"\n"
 
 
 def document_bytes(document: Mapping[str, Any]) -> bytes:

@@ -1,9 +1,9 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
-import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -19,8 +19,9 @@ from strategies.catalogue import SHIPPED
 from strategies.exceptions import StrategyError
 from strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from strategies.inputs import UnboundedBacktestInput, inputs_of_job
-from strategies.outcome import document_bytes, outcome_of
+from strategies.outcome import document_bytes, event_line, outcome_of
 from strategies.stored import stored_rows
+from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.market.symbols import declared_terms, has_declared_terms
@@ -82,8 +83,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--as-of", help="read the rows that were stored up to then (default: the newest commit)"
         )
-        parser.add_argument(
+        runs = parser.add_mutually_exclusive_group()
+        runs.add_argument(
             "--honesty", action="store_true", help="show what the strategy owes to later knowledge"
+        )
+        runs.add_argument(
+            "--events", metavar="FILE", help="write each event of the account there, a line of JSON"
         )
         parser.add_argument("--json", action="store_true", help="print JSON only")
 
@@ -91,48 +96,33 @@ class Command(BaseCommand):
         """Run the backtest. Raises CommandError."""
         try:
             reader = stored_rows()
-            inputs = _inputs(options, reader)
+            inputs, progress = _inputs(options, reader), self._progress(options)
             if options["honesty"]:
-                self._print_honesty(honesty_of(inputs, reader, self._progress(options)), options)
-                return
-            document = outcome_of(inputs, reader, self._progress(options)).document
-        except (StrategyError, StorageError, TradingError) as error:
+                found = honesty_of(inputs, reader, progress)
+                document, lines = honesty_document(found), _honesty_lines(found)
+            else:
+                with _events_kept(options["events"]) as keep:
+                    document = outcome_of(inputs, reader, progress, keep=keep).document
+                lines = _table(document)
+        except (StrategyError, StorageError, TradingError, OSError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"the database with declared terms cannot be read: {error}") from error
         if options["json"]:
             self.stdout.write(document_bytes(document).decode())
         else:
-            self.stdout.writelines(f"{line}\n" for line in _table(document))
+            self.stdout.writelines(f"{line}\n" for line in lines)
 
     def _progress(self, options: Mapping[str, Any]) -> Any:
-        is_shown = sys.stderr.isatty() and not options["json"]
+        is_shown = self.stderr.isatty() and not options["json"]
         return self._show_progress if is_shown else lambda _: None
 
     def _show_progress(self, part: float) -> None:
         done = round(part * _BAR)
-        self.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {part:4.0%}", ending="")
+        # Without `str` Django would show it as an error: bold and red.
+        self.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {part:4.0%}", str, ending="")
         if part >= 1:
-            self.stderr.write("\r" + " " * (_BAR + 6) + "\r", ending="")
-
-    def _print_honesty(self, found: Honesty, options: Mapping[str, Any]) -> None:
-        if options["json"]:
-            self.stdout.write(document_bytes(honesty_document(found)).decode())
-            return
-        if found.first is None:
-            self.stdout.write(f"The {found.same:,} decisions are the same with bars as they were known then.")
-            return
-        now, then = found.first
-        self.stdout.writelines(
-            f"{line}\n"
-            for line in (
-                f"{found.same:,} decisions are the same. The first that differs:",
-                f"  with what is known now:   {_decided(now)}",
-                f"  with what was known then: {_decided(then)}",
-                f"Equity at the end: {found.equity_now:,.2f} now, {found.equity_then:,.2f} then.",
-                f"{found.unknowable:,.2f} of it could not have been known.",
-            )
-        )
+            self.stderr.write("\r" + " " * (_BAR + 6) + "\r", str, ending="")
 
 
 def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
@@ -158,6 +148,16 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
     terms_of = declared_terms if has_declared_terms() else _no_terms
     return inputs_of_job(serializer.validated_data, reader, terms_of)
+
+
+@contextmanager
+def _events_kept(path: str | None) -> Iterator[Callable[[RecordedEvent], object]]:
+    """Yield what writes an event to a file, which keeps none in memory; without a path it does nothing. Raises OSError."""
+    if path is None:
+        yield lambda _: None
+        return
+    with Path(path).open("wb") as file:
+        yield lambda recorded: file.write(event_line(recorded))
 
 
 def _no_terms(_: str) -> Mapping[str, Any]:
@@ -194,8 +194,27 @@ def _table(document: Mapping[str, Any]) -> Iterator[str]:
     refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals["refused_by"].items()))
     yield f"{'signals':<20} {signals['accepted'] + signals['refused']:>14,}   refused: {refused or 'none'}"
     for name, title, form in _FIGURES:
-        value = figures[name]
-        yield f"{title:<20} {'-' if value is None else form.format(value):>14}"
+        yield f"{title:<20} {_figure(figures[name], form):>14}"
+    exposure = figures["exposure"]
+    mean, largest = (_figure(exposure[name], "{:,.2f} %") for name in ("mean_pct", "largest_pct"))
+    held = _figure(exposure["time_in_market"], "{:.1%}")
+    yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _honesty_lines(found: Honesty) -> Iterator[str]:
+    if found.first is None:
+        yield f"The {found.same:,} decisions are the same with bars as they were known then."
+        return
+    now, then = found.first
+    yield f"{found.same:,} decisions are the same. The first that differs:"
+    yield f"  with what is known now:   {_decided(now)}"
+    yield f"  with what was known then: {_decided(then)}"
+    yield f"Equity at the end: {found.equity_now:,.2f} now, {found.equity_then:,.2f} then."
+    yield f"{found.unknowable:,.2f} of it could not have been known."
 
 
 def _decided(decision: Decision | None) -> str:
