@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 # A round takes rows for so long before it looks at the accounts again.
 _ROUND_SECONDS = 0.1
-_PAUSE_SECONDS = 0.02
 # Without accounts nobody waits for the engine, and looking for new ones costs processor time.
 _PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
 # An account that failed is tried again.
@@ -48,9 +47,8 @@ class Engine:
 
     def __init__(self, clock: EngineClock) -> None:
         self._clock = clock
-        if isinstance(clock, DataClock):
-            clock.advance(data_clock_ns())
         self._holder = uuid4()
+        self._leads = False
         self._open_floor(Desk(self._holder))
         self._logs: dict[_Key, FollowedLog] = {}
         self._broken: dict[_Key, float] = {}
@@ -68,7 +66,8 @@ class Engine:
                     if self.round():
                         pause = 0
                     else:
-                        pause = _PAUSE_SECONDS if self._desk.states else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
+                        has_accounts = bool(self._desk.states)
+                        pause = self._clock.pause_seconds if has_accounts else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
                 except EngineReplaced:
                     logger.warning("another process is the engine now")
                     self._forget()
@@ -84,6 +83,7 @@ class Engine:
     def _forget(self) -> None:
         """Forget all that is not stored: the next round reads it again."""
         self._open_floor(Desk(self._holder, failed=self._desk.failed))
+        self._leads = False
         self._logs.clear()
         self._upkeep_at = 0.0
         self._followed_version = -1
@@ -98,7 +98,7 @@ class Engine:
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most.
 
-        Return whether there may be more. Raises EngineReplaced.
+        Return whether more may be taken at once. Raises EngineReplaced.
         """
         if not self._keep_up():
             return False
@@ -110,6 +110,8 @@ class Engine:
             if self._clock.now_ns:
                 self._pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
+                if not self._clock.is_due(arrival.known_ns):
+                    return False
                 self._pass_time(arrival.known_ns)
                 self._take(arrival)
                 self._pass_time(self._clock.now_ns)
@@ -142,8 +144,7 @@ class Engine:
         now = time.monotonic()
         if now < self._upkeep_at:
             return True
-        now_ns = self._clock.now_ns if isinstance(self._clock, DataClock) else None
-        if not lease_take(self._holder, now_ns=now_ns, document=self._document()):
+        if not self._lead():
             self._forget()
             return False
         self._upkeep_at = now + _UPKEEP_SECONDS
@@ -157,6 +158,17 @@ class Engine:
         silent = stopping.silent_accounts(self._desk.states, self._now_ns)
         self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
         return True
+
+    def _lead(self) -> bool:
+        """Take the lease, or renew it. Return whether this is the engine. A data clock goes on where that of the last one ended."""
+        now_ns = None
+        if isinstance(self._clock, DataClock):
+            now_ns = self._clock.now_ns if self._leads else self._clock.advance(data_clock_ns())
+        is_taken = lease_take(self._holder, now_ns=now_ns, document=self._document())
+        if is_taken and not self._leads:
+            self._leads = True
+            self._clock.lead()
+        return is_taken
 
     def _document(self) -> dict[str, object]:
         """Return what the lease says of the engine: the logs that it cannot read, and its clock."""

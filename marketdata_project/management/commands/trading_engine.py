@@ -1,10 +1,11 @@
 """`manage.py trading_engine`: the process that fills orders. `serve` starts one; another one waits until the first is gone."""
 
+import math
 import signal
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import suppress
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
@@ -13,6 +14,9 @@ from marketdata_project.serve.child import end_when_parent_has_ended
 from marketdata_project.serve.memory import share_allocator
 from marketdata_project.serve.migrations import pending_migrations
 from store.timestamps import InvalidTimestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from trading.engine.clock import EngineClock
 
 
 class Command(BaseCommand):
@@ -25,18 +29,19 @@ class Command(BaseCommand):
             metavar="INSTANT",
             help="for replays: rows are known at their own times, from this instant on, as fast as they are taken",
         )
+        parser.add_argument(
+            "--speed",
+            metavar="FACTOR",
+            type=_speed,
+            help="with --data-clock: its time passes at most so many times as fast as that of the wall clock",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here because calendars and columns take a second to load.
         from marketdata_project.serve.status import start_publishing_metrics  # noqa: PLC0415
-        from trading.engine.clock import DataClock, WallClock  # noqa: PLC0415
         from trading.engine.engine import Engine  # noqa: PLC0415
 
-        begins = options["data_clock"]
-        try:
-            clock = WallClock() if begins is None else DataClock(parse_timestamp(begins))
-        except InvalidTimestamp as error:
-            raise CommandError(f"--data-clock: {error}") from error
+        clock = _clock(options["data_clock"], options["speed"])
         if options["parent"] is None:
             _check_migrated()
         else:
@@ -49,6 +54,31 @@ class Command(BaseCommand):
             Engine(clock).run(ending)
         finally:
             publisher.stop()
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a positive, finite number")
+    return speed
+
+
+def _clock(begins: str | None, speed: float | None) -> "EngineClock":
+    """Return the clock that the options mean. Raises CommandError."""
+    from trading.engine.clock import DataClock, PacedClock, WallClock  # noqa: PLC0415
+
+    if begins is None:
+        if speed is not None:
+            raise CommandError("--speed needs --data-clock")
+        return WallClock()
+    try:
+        begins_ns = parse_timestamp(begins)
+    except InvalidTimestamp as error:
+        raise CommandError(f"--data-clock: {error}") from error
+    return DataClock(begins_ns) if speed is None else PacedClock(begins_ns, speed=speed)
 
 
 def _check_migrated() -> None:
