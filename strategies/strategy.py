@@ -13,6 +13,8 @@ from trading.core.orders import OrderType
 from trading.core.rows import Quote
 from trading.core.terms import Side
 
+# Of a number among the parameters: what is computed of it stays within what amounts can have.
+_LARGEST = 10**12
 _TIMES_BACK, _INTERVALS_BACK, _WEEK_NS = 5, 10_000, 7 * DAY_NS
 
 
@@ -43,6 +45,7 @@ class OrderFill(NamedTuple):
 class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a strategy can be told. Declare the bounds of each field with `msgspec.Meta`.
 
+    Decimals and floats are finite, and at most 10¹² in size.
     interval: of its bars, such as `1min`: it divides a day, and is a second or longer.
     """
 
@@ -50,8 +53,12 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     def __post_init__(self) -> None:
         for name, value in msgspec.structs.asdict(self).items():
-            if isinstance(value, Decimal | float) and not isfinite(value):
+            if not isinstance(value, Decimal | float):
+                continue
+            if not isfinite(value):
                 raise ValueError(f"`{name}` must be a finite number")
+            if not -_LARGEST <= value <= _LARGEST:
+                raise ValueError(f"`{name}` must be from -10^12 to 10^12")
         if self.interval_ns < SECOND_NS:
             raise ValueError(f"the interval {self.interval} is shorter than a second")
         if DAY_NS % self.interval_ns:
