@@ -17,7 +17,7 @@ class Job(models.Model):
     `uuid` is the id that clients see. It names the job's writes to the store, so it must not repeat even if the
     database is made anew. `owner` is the `Caller.family` that may see the job, `created_by` the `Caller.identity`.
     `once_key`: among unfinished jobs it is unique; "" for none. `turn`: of the jobs with
-    the same turn one runs at a time; "" for none. Jobs of greater `urgency` start first.
+    the same turn one runs at a time; "" for none. Of an owner's jobs those of greater `urgency` start first.
 
     While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
     is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is

@@ -1,15 +1,17 @@
 """Sends a message for each job that may start: the first time, and again if the message was lost.
 
-The database decides which jobs these are, so that the most urgent start first and never more than `at_once` of a
-kind are on their way. Redis may lose every message.
+The database decides which jobs these are. Never more than `at_once` of a kind are on their way. Their owners take
+turns, so that nobody waits for all jobs of another; of one owner's jobs the most urgent start first. Redis may lose
+every message.
 """
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Case, Count, F, Q, QuerySet, When, Window
+from django.db.models.functions import RowNumber
 
 from jobs.claims import startable
 from jobs.kinds import JOB_KINDS
@@ -21,27 +23,47 @@ Send = Callable[[UUID], None]
 
 # A job that has not started so long after its message is sent again.
 RESEND = timedelta(seconds=5)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def jobs_send(*, now: datetime, send: Send) -> None:
     """Send the ids of the jobs that may start. `send` raises OSError if a message cannot be sent."""
     for name, free in _free_places(now).items():
         turns = set[str]()
-        for job in _waiting(now).filter(kind=name).only("uuid", "turn", "sent_at")[:free]:
+        for job in _in_rounds(name, _waiting(now).filter(kind=name)).only("uuid", "turn", "sent_at")[:free]:
             if job.turn not in turns:
                 _send_once(job, send, now=now)
             turns.update({job.turn} - {""})
 
 
 def _waiting(now: datetime) -> QuerySet[Job]:
-    """Return the unsent jobs that may start: those whose workers were lost, then the most urgent.
+    """Return the unsent jobs that may start.
 
-    A job whose worker was lost keeps its slot and its turn, so nothing else may start in its place.
+    A job whose worker was lost keeps its turn, so no other of that turn may start in its place.
     """
     taken = Job.objects.filter(_is_on_the_way(now) | Q(state=RUNNING)).exclude(turn="")
     is_free = Q(state=RUNNING) | ~Q(turn__in=taken.values("turn"))
-    waiting = Job.objects.filter(startable(now), _is_unsent(now), is_free)
-    return waiting.order_by(F("leased_until").asc(nulls_last=True), "-urgency", "pk")
+    return Job.objects.filter(startable(now), _is_unsent(now), is_free)
+
+
+def _in_rounds(kind: str, waiting: QuerySet[Job]) -> QuerySet[Job]:
+    """Return waiting jobs of a kind in the order in which they start.
+
+    First those whose workers were lost, which keep their slots. Then one of each owner in each round, the most urgent
+    first; a round begins with the owner whose last job of the kind was sent longest ago.
+    """
+    sent = (
+        Job.objects.filter(kind=kind, sent_at__isnull=False).order_by("-pk").values_list("sent_at", flat=True)
+    )
+    owners = waiting.values_list("owner", flat=True).distinct()
+    last_sent = {owner: sent.filter(owner=owner).first() or _LONG_AGO for owner in owners}
+    longest_ago_first = sorted(last_sent, key=last_sent.__getitem__)
+    place = Case(
+        *(When(owner=owner, then=number) for number, owner in enumerate(longest_ago_first)), default=0
+    )
+    lost_first = F("leased_until").asc(nulls_last=True)
+    round_ = Window(RowNumber(), partition_by="owner", order_by=[lost_first, "-urgency", "pk"])
+    return waiting.alias(round=round_, place=place).order_by(lost_first, "round", "place")
 
 
 def _free_places(now: datetime) -> dict[str, int]:

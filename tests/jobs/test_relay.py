@@ -43,6 +43,26 @@ def test_the_most_urgent_start_first_and_only_as_many_as_may_run(submit) -> None
     assert sent() == [other.uuid]
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_owners_take_turns(submit, at_once: int) -> None:
+    many = [submit(owner="key:1", at_once=at_once).uuid for _ in range(5)]
+    few = [submit(owner=owner, at_once=at_once).uuid for owner in ("key:2", "key:3", "key:2")]
+    order: list[UUID] = []
+    for second in range(8):
+        order += sent(later=timedelta(seconds=second))
+        # What was sent has ended.
+        Job.objects.filter(uuid__in=order).update(state="succeeded")
+    assert order == [many[0], few[0], few[1], many[1], few[2], *many[2:]]
+
+
+def test_an_urgent_job_does_not_take_the_turn_of_another_owner(submit) -> None:
+    urgent = [submit(owner="key:1", urgency=1, at_once=1) for _ in range(2)]
+    other = submit(owner="key:2", at_once=1)
+    assert sent() == [urgent[0].uuid]
+    Job.objects.filter(uuid=urgent[0].uuid).update(state="succeeded")
+    assert sent() == [other.uuid]
+
+
 def test_a_job_that_waits_for_its_time_is_not_sent(submit) -> None:
     job = submit()
     Job.objects.update(not_before=timezone.now() + timedelta(minutes=1))
