@@ -6,13 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import Case, F, JSONField, QuerySet, Value, When
+from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from http_requests.waiting import Renewed
 from jobs.exceptions import UnknownJob
-from jobs.kinds import JOB_KINDS
+from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import RUNNING, Job
+from ratelimit.access.table import Access, denial_of
+from ratelimit.callers import ALL_ACCOUNTS, Caller
+from ratelimit.credentials.identify import caller_stored
+from ratelimit.exceptions import CredentialError
 from store.instant_text import format_instant
 
 Document = dict[str, Any]
@@ -20,22 +24,36 @@ PATH = "/api/v1/jobs"
 _JUST_ENDED = timedelta(seconds=30)
 
 
-def jobs_of(owner: str) -> QuerySet[Job]:
-    """Return the jobs of a caller's family."""
-    return Job.objects.filter(owner=owner)
+def jobs_of(caller: Caller) -> QuerySet[Job]:
+    """Return the jobs that a caller may see: of its family, of kinds that it may submit, for accounts that it may see.
+
+    Its grants count as they are now, not as they were when a job was submitted. Nobody sees jobs of kinds that no call
+    submits, or that are no longer declared.
+    """
+    visible = Q(pk__in=())
+    for kind in JOB_KINDS.get().values():
+        if denial_of(caller, Access(kind.scope, sensitivity=kind.sensitivity)) is None:
+            visible |= Q(kind=kind.name) & _is_of_accounts(kind, caller)
+    return Job.objects.filter(visible, owner=caller.family)
 
 
-def listed_jobs_of(owner: str) -> QuerySet[Job]:
-    """Return the jobs of a caller's family for a list: `listed_result` is their result, None of a kind with large ones."""
+def _is_of_accounts(kind: JobKind, caller: Caller) -> Q:
+    if not kind.account_parameter or ALL_ACCOUNTS in caller.accounts:
+        return Q()
+    return Q(**{f"parameters__{kind.account_parameter}__in": sorted(caller.accounts)})
+
+
+def listed_jobs_of(caller: Caller) -> QuerySet[Job]:
+    """Return `jobs_of` a caller for a list: `listed_result` is their result, None of a kind with large ones."""
     large = [kind.name for kind in JOB_KINDS.get().values() if kind.is_result_large]
     listed = Case(When(kind__in=large, then=Value(None)), default=F("result"), output_field=JSONField())
-    return jobs_of(owner).defer("result").annotate(listed_result=listed)
+    return jobs_of(caller).defer("result").annotate(listed_result=listed)
 
 
-def job_of(owner: str, text: str) -> Job:
-    """Return the job with an id, given as text. Raises UnknownJob, also for another owner's job."""
+def job_of(caller: Caller, text: str) -> Job:
+    """Return the job with an id, given as text. Raises UnknownJob, also if the caller may not see it."""
     try:
-        job = jobs_of(owner).filter(uuid=UUID(text)).first()
+        job = jobs_of(caller).filter(uuid=UUID(text)).first()
     except ValueError:
         job = None
     if job is None:
@@ -52,13 +70,20 @@ def ended_jobs(uuids: Collection[UUID]) -> set[UUID]:
     return set(uuids).intersection(ended.values_list("uuid", flat=True))
 
 
-def job_renewed(uuid: UUID) -> Renewed | None:
-    """Return an answer's document of the job as it is now; None if there is no such job any more."""
-    job = Job.objects.filter(uuid=uuid).first()
+def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
+    """Return an answer's document of the job as it is now; None if the caller sees no such job any more.
+
+    identity: `Caller.identity` of who waited. Its grants are read again.
+    """
+    now = timezone.now()
+    try:
+        job = jobs_of(caller_stored(identity, now=now)).filter(uuid=uuid).first()
+    except CredentialError:
+        return None
     if job is None:
         return None
     headers = {"Retry-After": None} if job.is_finished else {}
-    return Renewed(orjson.dumps(job_document(job, now=timezone.now())), headers)
+    return Renewed(orjson.dumps(job_document(job, now=now)), headers)
 
 
 def listed_job_document(job: Job, *, now: datetime) -> Document:

@@ -1,7 +1,8 @@
 """Errors of jobs.
 
 JobError
-├── UnknownJob      there is no such job, or it is another caller's; check the id
+├── UnknownJob      there is no such job, or the caller may not see it; check the id
+├── TooManyJobs     the caller's family has too many unfinished jobs of a kind; wait for one's end, or cancel one
 └── WorkerLost      the job's workers ended in the midst of it again and again; look at their log
 
 JobStopped          raised inside a job's function, to end it; never caught there
@@ -20,12 +21,23 @@ class JobError(Exception):
 
 
 class UnknownJob(JobError):
-    """There is no such job, or it belongs to another caller. Check the id."""
+    """There is no such job, or the caller may not see it. Check the id."""
 
     code = "not_found"
 
     def __init__(self) -> None:
         super().__init__("there is no such job")
+
+
+class TooManyJobs(JobError):
+    """The caller's family has too many unfinished jobs of a kind. Wait for the end of one, or cancel one."""
+
+    code = "too_many_jobs"
+
+    def __init__(self, kind: str, most: int) -> None:
+        super().__init__(
+            f"the caller has {most} unfinished jobs of the kind {kind}, the most; wait for the end of one, or cancel one"
+        )
 
 
 class WorkerLost(JobError):

@@ -58,8 +58,10 @@ class JobKind:
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
     submits it; "" for a kind that only schedules submit. scope, sensitivity, audit_class, cost: of that call, as in
-    `ratelimit.access.table.Access`. is_result_large: lists of jobs have null in its place. is_schedulable: whether
-    `JOB_SCHEDULES` may name it; its serializer then needs no context.
+    `ratelimit.access.table.Access`. account_parameter: the name of the parameter with the job's account; "" for none.
+    most_unfinished: so many unfinished jobs of a caller's family; a call that would add another is refused.
+    is_result_large: lists of jobs have null in its place. is_schedulable: whether `JOB_SCHEDULES` may name it; its
+    serializer then needs no context.
     """
 
     name: str
@@ -74,6 +76,8 @@ class JobKind:
     attempts: int = 20
     audit_class: str = ""
     cost: str = "one"
+    account_parameter: str = ""
+    most_unfinished: int = 1_000
     is_result_large: bool = False
     is_schedulable: bool = False
 

@@ -8,8 +8,19 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from jobs.claims import job_end
-from jobs.kinds import JOB_KINDS
+from jobs.exceptions import TooManyJobs
+from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
+
+
+def require_room(*, kind: JobKind, owner: str) -> None:
+    """Raise TooManyJobs if a family has as many unfinished jobs of a kind as it may have.
+
+    For calls: what the service submits by itself is not refused. Calls at the same instant may exceed it by some.
+    """
+    unfinished = Job.objects.filter(kind=kind.name, state__in=UNFINISHED, owner=owner)
+    if unfinished.count() >= kind.most_unfinished:
+        raise TooManyJobs(kind.name, kind.most_unfinished)
 
 
 def job_submit(

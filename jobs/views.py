@@ -31,7 +31,7 @@ from jobs.documents import (
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
-from jobs.services import job_cancel, job_submit
+from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
 from listing.filters import StrictFilterBackend, choice_filter
 from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
@@ -84,7 +84,10 @@ class JobsQuerySerializer(Serializer[Any]):
 
 
 class JobsViewSet(GenericViewSet[Job]):
-    """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations."""
+    """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations.
+
+    It sees a job as long as it may submit such a job.
+    """
 
     queryset = Job.objects.all()
     serializer_class = JobSerializer
@@ -103,7 +106,7 @@ class JobsViewSet(GenericViewSet[Job]):
         """One's own jobs, newest first. `result` is null for backtests, what-if and rebalances: get the job for it."""
         single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
         pagination, now = JobPagination(), timezone.now()
-        jobs = pagination.paginate_queryset(self.filter_queryset(listed_jobs_of(_owner(request))), request)
+        jobs = pagination.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))), request)
         documents = [listed_job_document(job, now=now) for job in jobs]
         return Response(pagination.envelope(documents), headers={"Cache-Control": "no-store"})
 
@@ -111,7 +114,7 @@ class JobsViewSet(GenericViewSet[Job]):
     def retrieve(self, request: Request, job: str) -> Response:
         """A job, with its progress and, at its end, its result or error."""
         single_parameters(request.GET, ("format",))
-        return job_answer(request, job_of(_owner(request), job))
+        return job_answer(request, job_of(_caller(request), job))
 
     @extend_schema(
         operation_id="job_cancel",
@@ -127,9 +130,9 @@ class JobsViewSet(GenericViewSet[Job]):
         A job that has ended stays as it is.
         """
         single_parameters(request.GET, ("format",))
-        stored = job_of(_owner(request), job)
+        stored = job_of(_caller(request), job)
         job_cancel(uuid=stored.uuid, now=timezone.now())
-        return job_answer(request, job_of(_owner(request), job))
+        return job_answer(request, job_of(_caller(request), job))
 
 
 class SubmissionViewSet(GenericViewSet[Any]):
@@ -150,7 +153,7 @@ class SubmissionViewSet(GenericViewSet[Any]):
         """Queue a job with the body as parameters; 202. The Idempotency-Key's first answer is given again."""
         single_parameters(request.GET, ("format",))
         parameters = self.parameters(request)
-        self.check_caller(cast("Caller", request.user), parameters)
+        self.check_caller(_caller(request), parameters)
         if self._kind.audit_class:
             return change_and_record(self, lambda _: self._submit_once(request, parameters))
         return self._submit_once(request, parameters)
@@ -169,7 +172,8 @@ class SubmissionViewSet(GenericViewSet[Any]):
         now, call = timezone.now(), keyed_call(request, request.data)
 
         def submit() -> Document:
-            caller = cast("Caller", request.user)
+            caller = _caller(request)
+            require_room(kind=self._kind, owner=caller.family)
             correlation_id = getattr(request, "correlation_id", "")
             job = job_submit(
                 kind=self.kind,
@@ -187,8 +191,8 @@ class SubmissionViewSet(GenericViewSet[Any]):
         answer.headers["Location"] = document["links"]["self"]
         if is_replayed:
             answer.headers["Idempotency-Replayed"] = REPLAYED["Idempotency-Replayed"]
-        # None if the job of an earlier call was deleted.
-        if (stored := jobs_of(_owner(request)).filter(uuid=document["id"]).first()) is not None:
+        # None if the job of an earlier call was deleted, or if the caller may not see it any more.
+        if (stored := jobs_of(_caller(request)).filter(uuid=document["id"]).first()) is not None:
             _ask_to_wait(request, stored)
         return answer
 
@@ -209,8 +213,9 @@ def _ask_to_wait(request: Request, job: Job) -> None:
     """Tell the front to wait for the job's end, if the client prefers that and takes JSON."""
     seconds = preferred_wait(request.headers.get("Prefer", ""))
     if seconds and not job.is_finished and isinstance(request.accepted_renderer, JSONRenderer):
-        request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), partial(job_renewed, job.uuid))
+        renewed = partial(job_renewed, job.uuid, _caller(request).identity)
+        request.META[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), renewed)
 
 
-def _owner(request: Request) -> str:
-    return cast("Caller", request.user).family
+def _caller(request: Request) -> Caller:
+    return cast("Caller", request.user)

@@ -38,6 +38,7 @@ class GivenBy(Enum):
     DATA_CHANGES = auto()
     TRADING = auto()
     TRADING_CHANGES = auto()
+    JOB_SUBMISSIONS = auto()
     LIVE_FEED = auto()
 
 
@@ -203,6 +204,10 @@ ERROR_CODES = (
     ),
     *_codes(409, NextStep.RETRY, GivenBy.CALLERS_CHANGES, 1,
         in_progress="A request with this Idempotency-Key is still running. Retry in a moment.",
+    ),
+    *_codes(409, NextStep.LOOK_FIRST, GivenBy.JOB_SUBMISSIONS,
+        too_many_jobs="The caller has as many unfinished jobs of this kind as it may have; the message gives the number. "
+        "Wait for the end of one, or cancel one.",
     ),
     *_codes(409, NextStep.BEGIN_ANEW, GivenBy.READS,
         resync="Since the cursor was made, the log was restored or (options only) rows were committed that were then "

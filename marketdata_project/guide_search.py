@@ -39,6 +39,7 @@ _GUIDES = {
     GivenBy.DATA_CHANGES: "ingest",
     GivenBy.TRADING: "trading",
     GivenBy.TRADING_CHANGES: "trading",
+    GivenBy.JOB_SUBMISSIONS: "jobs",
 }
 _OF_QUERIES = {400, 422}
 

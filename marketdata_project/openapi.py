@@ -5,6 +5,7 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
@@ -78,9 +79,14 @@ def _has_caller(access: Access) -> bool:
     return access.scope != ANYBODY
 
 
+def _submits_jobs(access: Access) -> bool:
+    """Return whether the row is that of a call that submits jobs. Other calls may have an equal row."""
+    return any(access == access_of(kind.endpoint, "POST") for kind in JOB_KINDS.get().values())
+
+
 _CHANGES = {
     *(GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES),
-    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES),
+    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES, GivenBy.JOB_SUBMISSIONS),
 }
 _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.EVERY: lambda _: True,
@@ -95,6 +101,7 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.DATA_CHANGES: lambda access: access.group == "data" and access.scope not in TRADING_SCOPES,
     GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
+    GivenBy.JOB_SUBMISSIONS: _submits_jobs,
     # Its path is not in the document.
     GivenBy.LIVE_FEED: lambda _: False,
 }

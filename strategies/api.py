@@ -106,6 +106,7 @@ BACKTEST = JobKind(
     endpoint="backtests",
     scope="trading:read",
     sensitivity="confidential",
+    most_unfinished=20,
     at_once=1,
     attempts=3,
     cost="stream",
@@ -182,7 +183,7 @@ class BacktestsViewSet(SubmissionViewSet):
         signals, and with `honesty` the first decision that differs if the strategy knows what came later.
         """
         single_parameters(request.GET, ("format",))
-        stored = job_of(cast("Caller", request.user).family, job)
+        stored = job_of(cast("Caller", request.user), job)
         if stored.kind != self.kind:
             raise UnknownJob
         return job_answer(request, stored)
@@ -216,7 +217,7 @@ class BacktestsViewSet(SubmissionViewSet):
 
 def _backtests_of(request: Request) -> QuerySet[Job]:
     """Return the caller's backtests without their results, which are large."""
-    return jobs_of(cast("Caller", request.user).family).filter(kind=BACKTEST.name).defer("result")
+    return jobs_of(cast("Caller", request.user)).filter(kind=BACKTEST.name).defer("result")
 
 
 def _row(job: Job) -> Document:

@@ -1,6 +1,7 @@
 """The service with one more page, which fails: what a client then sees must say nothing of why."""
 
 from typing import NoReturn
+from unittest.mock import patch
 
 from django.http import HttpRequest
 from django.urls import path
@@ -15,6 +16,8 @@ from marketdata_project.urls import urlpatterns as served
 
 PATH = "/fails-on-purpose"
 SECRET = "swordfish of the hostile tests"
+# No worker runs jobs here, so that all that were ever asked for wait.
+patch("jobs.views.require_room").start()
 
 
 def fail(_request: HttpRequest) -> NoReturn:

@@ -13,7 +13,8 @@ from jobs.run import run_job
 from jobs.services import jobs_delete_old
 from jobs.waiting import JobEnd
 from ratelimit.models import ApiKey
-from tests.api_client import Api, answer, make_key
+from tests.api_client import Api, answer, make_key, problem
+from tests.installation import caches_clear
 
 JOBS = "/api/v1/jobs"
 
@@ -78,6 +79,63 @@ def test_another_callers_job_is_404(api: Api, submit) -> None:
 def test_any_scope_sees_its_jobs_and_nobody_without_a_key(api: Api) -> None:
     assert Api(make_key(scopes=("audit:read",))).get(JOBS).status_code == 200
     assert Api(None).get(JOBS).status_code == 401
+
+
+def narrow(**grants: Any) -> None:
+    """Change what the only key is granted."""
+    ApiKey.objects.update(**grants)
+    caches_clear()
+
+
+SECRET = {"scope": "trading:read", "sensitivity": "confidential", "account_parameter": "account"}
+
+
+@pytest.mark.parametrize(
+    ("grants", "is_visible"),
+    [
+        ({"scopes": ["market:read"]}, False),
+        ({"sensitivity": "internal"}, False),
+        ({"accounts": ["B"]}, False),
+        ({"accounts": []}, False),
+        ({"scopes": ["trading:read"], "accounts": ["A"]}, True),
+    ],
+    ids=["scope", "sensitivity", "another-account", "no-account", "enough"],
+)
+def test_a_job_is_seen_as_long_as_it_may_be_submitted(api: Api, own, grants: Any, is_visible: bool) -> None:
+    job = own(parameters={"account": "A"}, **SECRET)
+    waited = api.get(f"{JOBS}/{job.uuid}", Prefer="wait=5").wsgi_request.META[ANSWER_WAIT]
+    narrow(**grants)
+    assert (waited.renewed() is not None) is is_visible
+    listed = answer(api.get(JOBS))
+    assert (len(listed["jobs"]), listed["total_estimate"]) == (is_visible, is_visible)
+    for response in (api.get(f"{JOBS}/{job.uuid}"), api.call("POST", f"{JOBS}/{job.uuid}/cancel")):
+        assert response.status_code == 200 if is_visible else problem(response) == (404, "not_found")
+    assert Job.objects.get().state == ("cancelled" if is_visible else "queued")
+
+
+def test_whose_key_was_revoked_waits_in_vain(api: Api, own) -> None:
+    waited = api.get(f"{JOBS}/{own().uuid}", Prefer="wait=5").wsgi_request.META[ANSWER_WAIT]
+    narrow(revoked_at=timezone.now())
+    assert waited.renewed() is None
+
+
+def test_jobs_of_a_kind_that_no_call_submits_are_seen_by_nobody(api: Api, own) -> None:
+    assert problem(api.get(f"{JOBS}/{own(scope='').uuid}")) == (404, "not_found")
+
+
+def test_pages_leave_out_what_the_caller_may_not_see(api: Api, own) -> None:
+    jobs = [str(own(parameters={"account": name}, **SECRET).uuid) for name in "AABABA"]
+    narrow(accounts=["A"])
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = answer(api.get(JOBS, {"limit": 3, **cursor}))
+        assert page["total_estimate"] == 4
+        seen += [job["id"] for job in page["jobs"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert seen == [jobs[number] for number in (5, 3, 1, 0)]
 
 
 def test_the_list_has_pages_and_a_filter(api: Api, own) -> None:

@@ -21,6 +21,8 @@ from jobs.models import SUCCEEDED, Job
 from jobs.waiting import JobEnd, JobEnds
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
+from ratelimit.models import ApiKey
+from tests.api_client import Api
 from tests.marketdata_project.front_server import running
 
 pytestmark = pytest.mark.system
@@ -79,8 +81,9 @@ def test_an_outage_of_the_database_is_waited_out() -> None:
 
 def view(environ: dict[str, object]) -> HttpResponse:
     """Show the only job, and wait for its end."""
-    uuid, seconds = Job.objects.get().uuid, 30 if environ["PATH_INFO"] == "/job" else 0
-    environ[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(uuid), partial(job_renewed, uuid))
+    job, seconds = Job.objects.get(), 30 if environ["PATH_INFO"] == "/job" else 0
+    renewed = partial(job_renewed, job.uuid, job.owner)
+    environ[ANSWER_WAIT] = AnswerWait(seconds, JobEnd(job.uuid), renewed)
     return HttpResponse(b'{"state":"queued"}', content_type="application/json", headers={"Retry-After": "1"})
 
 
@@ -90,8 +93,8 @@ def waiting() -> AnswerWaiting:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_front_sends_the_ended_job(submit) -> None:
-    job = submit()
+def test_the_front_sends_the_ended_job(api: Api, submit) -> None:
+    job = submit(owner=f"key:{ApiKey.objects.get().pk}")
     with running(view, waiting=waiting()) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/job")
@@ -109,8 +112,8 @@ def test_the_front_sends_the_ended_job(submit) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_the_time_the_front_sends_the_job_as_it_is(submit) -> None:
-    job = submit()
+def test_after_the_time_the_front_sends_the_job_as_it_is(api: Api, submit) -> None:
+    job = submit(owner=f"key:{ApiKey.objects.get().pk}")
     Job.objects.filter(pk=job.pk).update(done=7)
     with running(view, waiting=waiting()) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)

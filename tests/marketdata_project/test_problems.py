@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from backfills import exceptions as backfills
 from http_requests import exceptions as requests
 from http_requests.wsgi_variables import BODY_TOO_LARGE
+from jobs import exceptions as jobs
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
@@ -32,6 +33,7 @@ ARGUMENTS = {
     requests.BodyTooLarge: (1,),
     backfills.SourceFailed: ("desk", "answered 500"),
     backfills.NotOffered: ("desk", "there is no file of these dates"),
+    jobs.TooManyJobs: ("backtest", 20),
     trading.NoRate: ("EUR", "USD"),
 }
 

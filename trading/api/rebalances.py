@@ -207,6 +207,7 @@ REBALANCE = JobKind(
     endpoint="account-rebalance",
     scope="trading:write",
     sensitivity="confidential",
+    account_parameter="account",
     audit_class="trading",
     turn=lambda parameters: f"rebalance:{parameters['account']}",
     # Each waits for the market, and takes one of the installation's JOB_THREADS.

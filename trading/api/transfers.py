@@ -36,6 +36,7 @@ TRANSFER = JobKind(
     endpoint="account-transfers",
     scope="trading:write",
     sensitivity="confidential",
+    account_parameter="account",
     audit_class="trading",
     turn=lambda parameters: f"transfer:{parameters['account']}",
 )

@@ -14,7 +14,7 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from store.timestamps import parse_timestamp
 from trading.api.account_inputs import RiskConfigInput, SomeLimitsInput, instant_text
-from trading.api.write_calls import TradingWrites
+from trading.api.write_calls import TradingWrites, require_submitter
 from trading.documents import config_document
 from trading.journal import state_of
 from trading.models import Account
@@ -67,7 +67,8 @@ class WhatIfParameters(WhatIfInput):
 
 
 def what_if(run: Run) -> Document:
-    """Replay an account. Raises WhatIfTooLong."""
+    """Replay an account. Raises WhatIfTooLong, those of SUBMITTER_REFUSED."""
+    require_submitter(run, WHAT_IF.endpoint)
     parameters = run.parameters
     account = Account.objects.get(name=parameters["account"])
     since_ns, until_ns = (
@@ -87,6 +88,8 @@ WHAT_IF = JobKind(
     endpoint="risk-what-if",
     scope="trading:read",
     sensitivity="confidential",
+    account_parameter="account",
+    most_unfinished=20,
     at_once=1,
     attempts=3,
     cost="stream",

@@ -8,8 +8,11 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.run import run_job
+from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
+from tests.installation import caches_clear
 from tests.trading.calls import COIN, CallDesk, post, trader
+from trading.api.what_ifs import WHAT_IF as KIND
 from trading.core.terms import Side
 from trading.what_if import stored
 
@@ -86,3 +89,53 @@ def test_a_wrong_body_is_refused(reader, body, path, code):
 
 def test_anothers_account_is_not_there(reader):
     assert problem(post(reader, WHAT_IF, {"account": "OTHER", "config": {}})) == (404, "unknown_account")
+
+
+NARROWED = pytest.mark.parametrize(
+    ("grants", "code"),
+    [
+        ({"scopes": ["market:read"], "sensitivity": "public", "accounts": []}, "missing_scope"),
+        ({"sensitivity": "public"}, "insufficient_sensitivity"),
+        ({"accounts": ["OTHER"]}, "unknown_account"),
+    ],
+    ids=["narrowed", "sensitivity", "account"],
+)
+
+
+def narrow(job: Job, grants: dict[str, Any]) -> None:
+    ApiKey.objects.filter(pk=job.created_by.removeprefix("key:")).update(**grants)
+    caches_clear()
+
+
+@NARROWED
+@pytest.mark.django_db(transaction=True)
+def test_its_result_is_read_by_who_may_still_ask_for_it(desk, reader, grants, code):
+    job = run(reader, {"config": {}})
+    path = f"/api/v1/jobs/{job.uuid}"
+    assert answer(reader.get(path))["result"]["account"] == "ACC"
+    narrow(job, grants)
+    assert problem(reader.get(path)) == (404, "not_found")
+    assert answer(reader.get("/api/v1/jobs"))["total_estimate"] == 0
+
+
+@NARROWED
+@pytest.mark.django_db(transaction=True)
+def test_one_that_waits_is_not_run_for_who_may_not_ask_for_it_any_more(desk, reader, grants, code):
+    job = Job.objects.get(uuid=answer(post(reader, WHAT_IF, {"config": {}}))["id"])
+    narrow(job, grants)
+    run_job(job.uuid)
+    job.refresh_from_db()
+    assert (job.state, (job.error or {})["code"], job.result) == ("failed", code, None)
+
+
+def test_a_caller_may_not_let_any_number_wait(desk, reader):
+    """Nor does its own repeated call need room, nor is another caller refused."""
+    asked = [post(reader, WHAT_IF, {"config": {}}, Idempotency_Key=str(number)) for number in range(21)]
+    assert {each.status_code for each in asked[:-1]} == {202}
+    assert Job.objects.count() == KIND.most_unfinished == 20
+    assert problem(asked[-1]) == (409, "too_many_jobs")
+    again = post(reader, WHAT_IF, {"config": {}}, Idempotency_Key="0")
+    assert (again.status_code, answer(again)["id"]) == (202, answer(asked[0])["id"])
+    assert post(trader("trading:read"), WHAT_IF, {"config": {}}).status_code == 202
+    assert reader.call("POST", f"/api/v1/jobs/{answer(asked[0])['id']}/cancel").status_code == 200
+    assert post(reader, WHAT_IF, {"config": {}}, Idempotency_Key="20").status_code == 202
