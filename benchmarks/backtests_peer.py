@@ -14,8 +14,17 @@ CASH = 1_000_000
 Answer = tuple[float, int, float]
 
 
-def by_backtesting(minutes: Any, quantity: int) -> Answer:
+def _frame(rows: Any) -> Any:
+    """Return the minutes as a frame, by their starts. Those of trades are made by pandas."""
     import pandas as pd
+
+    if "price" in rows:
+        return pd.Series(rows["price"], pd.to_datetime(rows["time_ns"])).resample("1min").ohlc()
+    index = pd.date_range("2020", periods=len(rows["open"]), freq="min")
+    return pd.DataFrame({name: rows[name] for name in ("open", "high", "low", "close")}, index)
+
+
+def by_backtesting(minutes: Any, quantity: int) -> Answer:
     from backtesting import Backtest, Strategy
 
     class Crossover(Strategy):
@@ -28,15 +37,8 @@ def by_backtesting(minutes: Any, quantity: int) -> Answer:
             elif self.signal[-1] < 0:
                 self.position.close()
 
-    prices = (
-        None if "price" not in minutes else pd.Series(minutes["price"], pd.to_datetime(minutes["time_ns"]))
-    )
     began = time.process_time()
-    if prices is None:
-        frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close")})
-        frame.index = pd.date_range("2020", periods=len(frame), freq="min")
-    else:
-        frame = prices.resample("1min").ohlc()
+    frame = _frame(minutes)
     found = Backtest(frame.rename(columns=str.capitalize), Crossover, cash=CASH, commission=0).run()
     seconds = time.process_time() - began
     trades, still_open = len(found["_trades"]), len(found["_strategy"].trades)
@@ -45,7 +47,6 @@ def by_backtesting(minutes: Any, quantity: int) -> Answer:
 
 def by_backtrader(minutes: Any, quantity: int) -> Answer:
     import backtrader
-    import pandas as pd
 
     class Feed(backtrader.feeds.PandasData):
         lines = ("signal",)
@@ -64,13 +65,13 @@ def by_backtrader(minutes: Any, quantity: int) -> Answer:
         def notify_order(self, order: Any) -> None:
             self.fills += order.status == order.Completed
 
-    frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close", "signal")})
-    frame["volume"], frame.index = 0.0, pd.date_range("2020", periods=len(frame), freq="min")
+    began = time.process_time()
+    frame = _frame(minutes)
+    frame["signal"], frame["volume"] = minutes["signal"], 0.0
     cerebro = backtrader.Cerebro(stdstats=False)
     cerebro.broker.setcash(CASH)
     cerebro.adddata(Feed(dataname=frame))
     cerebro.addstrategy(Crossover)
-    began = time.process_time()
     (run,) = cerebro.run()
     return time.process_time() - began, run.fills, float(cerebro.broker.getvalue())
 
@@ -118,9 +119,9 @@ def by_nautilus(minutes: Any, quantity: int) -> Answer:
         def on_order_filled(self, event: Any) -> None:
             self.fills += 1
 
-    frame = pd.DataFrame({name: minutes[name] for name in ("open", "high", "low", "close")})
-    frame["volume"] = 1e6
-    frame.index = pd.date_range("2020-01-01T00:01", periods=len(frame), freq="min", tz="UTC")
+    began = time.process_time()
+    frame = _frame(minutes)
+    frame["volume"], frame.index = 1e6, frame.index.tz_localize("UTC") + pd.Timedelta(minutes=1)
     bars = BarDataWrangler(bar_type, instrument).process(frame)
     engine = BacktestEngine(
         BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False)
@@ -134,13 +135,12 @@ def by_nautilus(minutes: Any, quantity: int) -> Answer:
     engine.add_data(bars)
     strategy = Crossover()
     engine.add_strategy(strategy)
-    began = time.process_time()
     engine.run()
     seconds = time.process_time() - began
     cash = float(engine.portfolio.account(venue).balance_total(USD).as_double())
     held = float(engine.portfolio.net_position(instrument.id))
     entered = [each.avg_px_open for each in engine.cache.positions_open()]
-    gain = (minutes["close"][-1] - entered[0]) * held if entered else 0.0
+    gain = (float(frame["close"].iloc[-1]) - entered[0]) * held if entered else 0.0
     return seconds, strategy.fills, cash + gain
 
 
