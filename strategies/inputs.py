@@ -21,7 +21,7 @@ from strategies.exceptions import InvalidParameters
 from strategies.stored import newest_change_ns, stored_period, symbol_refusals
 from strategies.strategy import StrategyParameters
 from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput, instant_text
-from trading.core.configuration import RiskConfig
+from trading.core.configuration import FillRule, RiskConfig
 from trading.core.terms import AccountKind
 from trading.documents import config_document
 from trading.market.symbols import declared_terms
@@ -88,12 +88,14 @@ class BacktestInput(KnownFieldsSerializer):
         low=Decimal(0),
         high=_MOST_BASIS_POINTS,
         required=False,
+        allow_null=True,
         help_text="In the place of the fees of the instrument's class.",
     )
     slippage_basis_points = Amount(
         low=Decimal(0),
         high=_MOST_BASIS_POINTS,
         required=False,
+        allow_null=True,
         help_text="In the place of the slippage of the instrument's class.",
     )
     knowledge = Word(
@@ -118,6 +120,10 @@ class BacktestInput(KnownFieldsSerializer):
             return list(dict.fromkeys(map(parse_symbol, symbols)))
         except InvalidSymbol as error:
             raise _refusal(str(error), error.code) from error
+
+    def validate_config(self, limits: dict[str, Any]) -> dict[str, Any]:
+        """Return the limits with the rule of fills as its text again."""
+        return {name: str(limit) if isinstance(limit, FillRule) else limit for name, limit in limits.items()}
 
     def validate_start(self, text: str) -> str:
         return instant_text(text)

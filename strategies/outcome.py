@@ -11,9 +11,18 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
+from trading.core.account import AccountState
 from trading.core.events import OrderAccepted, OrderRejected, encoded
+from trading.core.positions import Position
 from trading.core.report import PerformanceReport
-from trading.documents import check_document, config_document, number, trade_document
+from trading.documents import (
+    check_document,
+    config_document,
+    instant_or_null,
+    number,
+    number_or_null,
+    trade_document,
+)
 from trading.engine.floor import RecordedEvent
 from trading.reading.report_documents import report_document
 
@@ -46,10 +55,11 @@ class BacktestOutcome:
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
         self.accepted, self.refused = 0, Counter[str]()
+        self._state: AccountState | None = None
 
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
-        event = recorded.event
+        event, self._state = recorded.event, recorded.state
         self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
@@ -65,6 +75,7 @@ class BacktestOutcome:
         """What the run says, once it has ended."""
         return {
             "inputs": inputs_document(self.inputs),
+            "terms": _terms_document(self.inputs),
             "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS],
             "performance": report_document(self.report),
             "signals": {
@@ -74,6 +85,7 @@ class BacktestOutcome:
                 "rows": self.signals,
             },
             "trades": self.trades,
+            "positions": [] if self._state is None else [*map(_position, self._state.positions.values())],
         }
 
 
@@ -112,6 +124,17 @@ def document_bytes(document: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(document, order="sorted")
 
 
+def _position(position: Position) -> dict[str, Any]:
+    """Return a position that is open at the end."""
+    return {
+        "symbol": position.symbol,
+        "direction": position.direction,
+        "quantity": number(abs(position.quantity)),
+        "average_price": number_or_null(position.average_price),
+        "opened_at": instant_or_null(None if position.trade is None else position.trade.opened_ns),
+    }
+
+
 def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
     order = event.order
     signal = {
@@ -130,28 +153,30 @@ def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
 
 
 def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
-    """Return all that decides a backtest, with the parameters that were not given."""
+    """Return what decides a backtest, with the parameters that were not given; `POST /backtests` takes it as a body."""
     parameters = parameters_of(strategy_named(inputs.strategy), inputs.parameters)
     return {
         "strategy": inputs.strategy,
         "symbols": list(inputs.symbols),
-        "from": format_timestamp(inputs.start_ns),
-        "to": format_timestamp(inputs.end_ns),
+        "start": format_timestamp(inputs.start_ns),
+        "end": format_timestamp(inputs.end_ns),
         "parameters": msgspec.to_builtins(parameters),
         "cash": number(inputs.cash),
         "currency": inputs.currency,
         "kind": inputs.kind.value,
         "knowledge": inputs.knowledge,
-        "as_of": None if inputs.as_of_ns is None else format_timestamp(inputs.as_of_ns),
+        "as_of": instant_or_null(inputs.as_of_ns),
         "config": config_document(inputs.config),
-        "fee_basis_points": None if inputs.fee_basis_points is None else number(inputs.fee_basis_points),
-        "slippage_basis_points": (
-            None if inputs.slippage_basis_points is None else number(inputs.slippage_basis_points)
-        ),
-        "terms": {
-            symbol: {
-                name: number(value) if isinstance(value, Decimal) else value for name, value in terms.items()
-            }
-            for symbol, terms in inputs.terms.items()
-        },
+        "fee_basis_points": number_or_null(inputs.fee_basis_points),
+        "slippage_basis_points": number_or_null(inputs.slippage_basis_points),
+    }
+
+
+def _terms_document(inputs: BacktestInputs) -> dict[str, Any]:
+    """Return the terms that are declared for symbols, by symbol."""
+    return {
+        symbol: {
+            name: number(value) if isinstance(value, Decimal) else value for name, value in terms.items()
+        }
+        for symbol, terms in inputs.terms.items()
     }

@@ -41,13 +41,15 @@ def _drawn(result: Document) -> Document:
     inputs = result["inputs"]
     return {
         "symbols": inputs["symbols"],
-        "from": inputs["from"],
-        "to": inputs["to"],
+        "start": inputs["start"],
+        "end": inputs["end"],
         "curve": result["performance"]["drawdown_curve"],
         "trades": [
             {name: trade[name] for name in ("symbol", "direction", "opened_at", "closed_at", "pnl")}
             for trade in result["trades"]
         ],
+        "trades_in_all": result["performance"]["trades"],
+        "positions": result["positions"],
     }
 
 
@@ -57,7 +59,7 @@ def _shown(job: Document) -> Document:
     result = job["result"]
     if not result:
         return facts | {"inputs": job["parameters"]}
-    signals = result["signals"]
+    signals, trades = result["signals"], result["trades"]
     refused = [row for row in signals["rows"] if row["refused"]]
     figures = {name: value for name, value in result["performance"].items() if name != "drawdown_curve"}
     return {
@@ -65,11 +67,20 @@ def _shown(job: Document) -> Document:
         "figures": _readable(figures),
         "honesty": _readable(result.get("honesty")),
         "signals": _readable({name: value for name, value in signals.items() if name != "rows"}),
-        "refused signals": _readable(refused),
-        "trades": _readable(result["trades"]),
+        _of_all(
+            "refused signals", "signals", len(signals["rows"]), signals["accepted"] + signals["refused"]
+        ): (_readable(refused)),
+        _of_all("trades", "trades", len(trades), figures["trades"]): _readable(trades),
+        "open at the end": _readable(result["positions"]),
         "inputs": result["inputs"],
+        "declared terms": result["terms"],
         "assumptions": [{"assumption": each.replace("`", "")} for each in result["assumptions"]],
     }
+
+
+def _of_all(title: str, noun: str, kept: int, count: int) -> str:
+    """Return the title of a table. It says if it was made of the first rows only."""
+    return title if kept == count else f"{title}: of the first {kept:,} of {count:,} {noun}"
 
 
 def _readable(value: Any) -> Any:

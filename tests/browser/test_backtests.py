@@ -19,12 +19,12 @@ pytestmark = pytest.mark.system
 
 # Without a period it is the whole sample.
 ENTERED = {"Symbols": "DEMOA, DEMOB", "Interval": "30min", "Fast": "4", "Slow": "12", "Part": "0.05"}
-# The arrows of the first trade, which the crossover bought, and of the same one if it had been sold short.
+# The arrows of the first trade, which the crossover bought, of the same one if it had been sold short, and if it were open.
 ARROWS = """async () => {
   const {markersOf} = await import(document.querySelector("script[src*=backtest_page]").src);
   const [trade] = JSON.parse(document.getElementById("drawn").textContent).trades;
   const bars = [trade.opened_at, trade.closed_at].map((timestamp) => ({timestamp}));
-  return [trade, {...trade, direction: "SHORT"}].map((each) => markersOf([each], bars).map(({shape}) => shape));
+  return [trade, {...trade, direction: "SHORT"}, {...trade, closed_at: null}].map((each) => markersOf([each], bars).map(({shape}) => shape));
 }"""
 TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 
@@ -70,7 +70,7 @@ def test_a_backtest_is_started_watched_and_opened(
         expect(page.locator("#drawdown canvas").first).to_be_visible()
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
         expect(page.locator("#curve-text")).to_contain_text("at the end")
-        assert page.evaluate(ARROWS) == [["arrowUp", "arrowDown"], ["arrowDown", "arrowUp"]]
+        assert page.evaluate(ARROWS) == [["arrowUp", "arrowDown"], ["arrowDown", "arrowUp"], ["arrowUp"]]
         watched.shoot(f"backtest_{name}")
         page.get_by_label("Symbol").select_option("DEMOB")
         expect(page.locator("#chart-text")).to_contain_text("DEMOB:")

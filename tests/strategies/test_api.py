@@ -122,10 +122,17 @@ def test_declared_terms_and_what_bars_knew_are_told(past: None, reader: Api):
     then, now = (run(reader, {**BODY, "knowledge": knowledge}).result for knowledge in ("then", "now"))
     assert then is not None
     assert now is not None
-    assert then["inputs"]["terms"] == {"A-USD": {"lot": 0.5}}
+    assert then["terms"] == {"A-USD": {"lot": 0.5}}
     assert all(row["quantity"] % 0.5 == 0 for row in then["signals"]["rows"])
     assert then["assumptions"][0] != now["assumptions"][0]
     assert then["assumptions"][1:] == now["assumptions"][1:]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_inputs_of_a_result_are_a_body(past: None, reader: Api):
+    first = run(reader, {name: value for name, value in BODY.items() if name not in {"as_of", "end"}}).result
+    assert first is not None
+    assert run(reader, first["inputs"]).result == first
 
 
 def test_the_command_prints_honesty_as_json(past: None):

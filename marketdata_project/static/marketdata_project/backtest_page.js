@@ -4,7 +4,7 @@ import {reached, refusalOf} from "./api.js";
 import {makeChart} from "./candles.js";
 import {stepOf, timeOf} from "./candle_series.js";
 import {curveChart, pageColours, pointsOf, seconds} from "./curve_chart.js";
-import {byId, instant} from "./dom.js";
+import {byId, instant, number} from "./dom.js";
 import {codeLink} from "./messages.js";
 import {marketPath} from "./state.js";
 import {money, percent} from "./trading_words.js";
@@ -53,7 +53,7 @@ function drawCurves({curve}) {
   byId("curve-text").textContent = last ? `Equity ${money(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${percent(deepest)} below its high.` : "No equity was recorded.";
 }
 
-/** The places of trades in the bars: the last bar that begins before them. */
+/** The places of trades in the bars: the last bar that begins before them. An open position has no `closed_at`. */
 export function markersOf(trades, bars) {
   const times = bars.map(timeOf);
   const {up, down} = pageColours();
@@ -68,13 +68,14 @@ export function markersOf(trades, bars) {
   return trades
     .flatMap(({direction, opened_at: opened, closed_at: closed, pnl}) => {
       const isLong = direction === "LONG";
-      return [...marker(opened, isLong, ""), ...marker(closed, !isLong, trades.length > 40 ? "" : money(pnl))];
+      const entry = marker(opened, isLong, closed ? "" : "open");
+      return closed ? [...entry, ...marker(closed, !isLong, trades.length > 40 ? "" : money(pnl))] : entry;
     })
     .sort((one, other) => one.time - other.time);
 }
 
-function resolutionFor(from, to) {
-  const length = seconds(to) - seconds(from);
+function resolutionFor(start, end) {
+  const length = seconds(end) - seconds(start);
   return (RESOLUTIONS.find(([, each]) => length / each <= MOST_BARS) ?? RESOLUTIONS.at(-1))[0];
 }
 
@@ -88,17 +89,19 @@ class TradedCandles {
 
   async show() {
     const symbol = this.choice.value;
-    const {from, to, trades} = this.drawn;
-    const resolution = resolutionFor(from, to);
+    const {start, end, trades, trades_in_all: inAll, positions} = this.drawn;
+    const resolution = resolutionFor(start, end);
     byId("chart-text").textContent = "";
     try {
-      const bars = await this.#bars(symbol, {start: from, end: to, resolution, limit: MOST_BARS});
+      const bars = await this.#bars(symbol, {start, end, resolution, limit: MOST_BARS});
       if (symbol !== this.choice.value) return;
-      const own = trades.filter((trade) => trade.symbol === symbol);
+      const [own, open] = [trades, positions].map((rows) => rows.filter((row) => row.symbol === symbol));
       this.candles.setBars(bars);
-      this.candles.candles.setMarkers(bars.length ? markersOf(own, bars) : []);
+      this.candles.candles.setMarkers(bars.length ? markersOf([...own, ...open], bars) : []);
       this.candles.chart.timeScale().fitContent();
-      byId("chart-text").textContent = `${symbol}: ${own.length} closed ${own.length === 1 ? "trade" : "trades"} on ${bars.length} bars of ${resolution}. Arrows up are purchases, arrows down are sales.`;
+      const part = trades.length < inAll ? ` (of the first ${number(trades.length)} of ${number(inAll)} trades)` : "";
+      const left = open.length ? " A position is open at the end." : "";
+      byId("chart-text").textContent = `${symbol}: ${own.length} closed ${own.length === 1 ? "trade" : "trades"}${part} on ${bars.length} bars of ${resolution}. Arrows up are purchases, arrows down are sales.${left}`;
     } catch (error) {
       byId("chart-text").textContent = `The candles of ${symbol} cannot be shown: ${error.message}`;
     }

@@ -187,7 +187,7 @@ def _value(text: str | None) -> float | int | str | None:
 
 def _table(document: Mapping[str, Any]) -> Iterator[str]:
     inputs, figures = document["inputs"], document["performance"]
-    yield f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['from']} to {inputs['to']}"
+    yield f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['start']} to {inputs['end']}"
     given = ", ".join(f"{name}={value}" for name, value in inputs["parameters"].items() if value is not None)
     yield f"parameters: {given}; begins with {inputs['cash']:,.2f} {inputs['currency']}"
     signals = document["signals"]
