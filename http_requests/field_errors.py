@@ -44,6 +44,11 @@ def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
             yield from field_errors(inner, path)
 
 
+def field_refusal(field: str, message: str, code: str) -> serializers.ValidationError:
+    """Return the error of one field, for the `validate` of a serializer that compares fields."""
+    return serializers.ValidationError({field: [ErrorDetail(message, code)]})
+
+
 def _extended(path: str, name: str | int) -> str:
     if name == "non_field_errors":
         return path

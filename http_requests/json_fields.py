@@ -1,7 +1,7 @@
 """Serializer fields of JSON bodies. Each takes one JSON type; no other type is converted."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -91,3 +91,8 @@ class Amount(serializers.Field[Decimal, Any, Any, Any]):
         if self._decimals is not None and -int(value.as_tuple().exponent) > self._decimals:
             self.fail("too_precise")
         return value
+
+
+def json_values(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return validated values with numbers in the place of Decimals: the parameters of a job are JSON values."""
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in attrs.items()}

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word
+from http_requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
+from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word, json_values
 from store.currencies import CURRENCIES
 from store.exceptions import UnknownSymbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
@@ -45,6 +46,17 @@ def known_symbol(symbol: str) -> str:
     if not market().is_known(canonical):
         raise serializers.ValidationError(str(UnknownSymbol(canonical)), code=UnknownSymbol.code)
     return canonical
+
+
+class InstantField(Text):
+    """An instant: ISO 8601, UTC without an offset. `validated_data` has its text, as a job's parameters need it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=40, **options)
+
+    def run_validation(self, data: Any = empty) -> str:
+        """Refuse a text that is no instant, if it is not too long."""
+        return instant_text(super().run_validation(data))
 
 
 def instant_text(text: str) -> str:
@@ -122,7 +134,7 @@ class StrategyInput(KnownFieldsSerializer):
         refused = STRATEGY_REFUSAL.get()(choice)
         if refused is not None:
             field, message = refused
-            raise serializers.ValidationError({field: [serializers.ErrorDetail(message, "unfit")]})
+            raise field_refusal(field, message, "unfit")
         return choice
 
 
@@ -183,17 +195,14 @@ class OverrideInput(KnownFieldsSerializer):
         required=False,
         help_text="Per cent of the equity that a trade may lose.",
     )
-    until = Text(max_length=40, required=False, help_text="When it ends: ISO 8601, UTC without an offset.")
+    until = InstantField(required=False, help_text="When it ends: ISO 8601, UTC without an offset.")
     end = Flag(required=False, help_text="Whether the override ends now.")
     release_halt = Flag(required=False, help_text="Whether the halt ends now.")
     reason = reason_field()
 
     def validate_until(self, text: str) -> int:
         """Return the instant in nanoseconds. Refuse one that is not in the future."""
-        try:
-            until_ns = parse_timestamp(text)
-        except InvalidTimestamp as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
+        until_ns = parse_timestamp(text)
         if until_ns <= self.context["now_ns"]:
             raise serializers.ValidationError("must be in the future", code="out_of_range")
         return until_ns
@@ -207,7 +216,7 @@ class OverrideInput(KnownFieldsSerializer):
             raise serializers.ValidationError(message, code="unfit")
         missing = [name for name in ("risk_level", "until") if sets and name not in attrs]
         if missing:
-            raise serializers.ValidationError({missing[0]: ["is missing; give a value"]}, code="required")
+            raise field_refusal(missing[0], MISSING, "required")
         return attrs
 
 
@@ -258,10 +267,10 @@ class RiskConfigInput(KnownFieldsSerializer):
             ("daily_loss", "total_loss"),
         ):
             if attrs[lower] > attrs[higher]:
-                raise _unfit(lower, f"must not be above {higher}")
+                raise field_refusal(lower, f"must not be above {higher}", "unfit")
         for lower, higher in (("caution", "danger"), ("danger", "halt"), ("hysteresis", "caution")):
             if attrs[lower] >= attrs[higher]:
-                raise _unfit(lower, f"must be below {higher}")
+                raise field_refusal(lower, f"must be below {higher}", "unfit")
         return {"config": msgspec.convert(attrs, RiskConfig)}
 
 
@@ -277,8 +286,4 @@ class SomeLimitsInput(RiskConfigInput):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Contradictions show beside the other limits."""
-        return {name: float(limit) if isinstance(limit, Decimal) else limit for name, limit in attrs.items()}
-
-
-def _unfit(field: str, message: str) -> serializers.ValidationError:
-    return serializers.ValidationError({field: [serializers.ErrorDetail(message, "unfit")]})
+        return json_values(attrs)

@@ -9,7 +9,12 @@ from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
-from http_requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
+from http_requests.field_errors import (
+    IndexedListSerializer,
+    KnownFieldsSerializer,
+    field_errors,
+    field_refusal,
+)
 from http_requests.json_document import read_json
 from http_requests.json_fields import Amount, Integer
 from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
@@ -160,18 +165,16 @@ class AdjustmentInput(KnownFieldsSerializer):
         of_position = [name for name in ("symbol", "quantity", "price", "strategy") if name in attrs]
         if "cash" in attrs:
             if of_position:
-                raise _wrong(of_position[0], "does not go together with cash; send two entries", "unfit")
+                raise field_refusal(
+                    of_position[0], "does not go together with cash; send two entries", "unfit"
+                )
             if not attrs["cash"]:
-                raise _wrong("cash", "must not be 0", "out_of_range")
+                raise field_refusal("cash", "must not be 0", "out_of_range")
             return attrs
         for name in ("symbol", "quantity", "price"):
             if name not in attrs:
-                raise _wrong(name, "is missing; give symbol, quantity and price, or cash", "required")
+                raise field_refusal(name, "is missing; give symbol, quantity and price, or cash", "required")
         # Shares of a spin-off may have cost nothing.
         if attrs["price"] < Decimal(0) and not allows_nonpositive_price(attrs["symbol"]):
-            raise _wrong("price", "must be at least 0 for this instrument", "nonpositive_price")
+            raise field_refusal("price", "must be at least 0 for this instrument", "nonpositive_price")
         return attrs
-
-
-def _wrong(field: str, message: str, code: str) -> serializers.ValidationError:
-    return serializers.ValidationError({field: [serializers.ErrorDetail(message, code)]})

@@ -7,13 +7,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer, ValidationError
 
-from http_requests.field_errors import KnownFieldsSerializer
+from http_requests.field_errors import KnownFieldsSerializer, field_refusal
 from http_requests.json_fields import Text
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from store.timestamps import parse_timestamp
-from trading.api.account_inputs import RiskConfigInput, SomeLimitsInput, instant_text
+from trading.api.account_inputs import InstantField, RiskConfigInput, SomeLimitsInput
 from trading.api.write_calls import TradingWrites, require_submitter
 from trading.documents import config_document
 from trading.journal import state_of
@@ -36,18 +36,10 @@ class WhatIfInput(KnownFieldsSerializer):
         max_length=64, required=False, help_text="Default: the only account that the caller may see."
     )
     config = SomeLimitsInput(help_text="The limits that are others; `{}` for none.")
-    start = Text(
-        max_length=40,
-        required=False,
-        help_text="From when the limits are others. Default: the account's beginning.",
+    start = InstantField(
+        required=False, help_text="From when the limits are others. Default: the account's beginning."
     )
-    end = Text(max_length=40, required=False, help_text="Default: now, by the engine's clock.")
-
-    def validate_start(self, text: str) -> str:
-        return instant_text(text)
-
-    def validate_end(self, text: str) -> str:
-        return instant_text(text)
+    end = InstantField(required=False, help_text="Default: now, by the engine's clock.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a time that ends before it begins."""
@@ -56,7 +48,7 @@ class WhatIfInput(KnownFieldsSerializer):
             and "end" in attrs
             and parse_timestamp(attrs["start"]) >= parse_timestamp(attrs["end"])
         ):
-            raise ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+            raise field_refusal("end", "must be later than start", "invalid_range")
         return attrs
 
 
