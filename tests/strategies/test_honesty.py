@@ -1,16 +1,19 @@
 """Strategies that decide by what was known only later are found at the right decision; honest ones are not."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
 
+from store import open_store
 from store.timestamps import MINUTE_NS
 from strategies import catalogue
-from strategies.honesty import Honesty, honesty_of
+from strategies.honesty import Decision, Honesty, honesty_of
+from strategies.strategy import Bar
 from tests.strategies.honest import HONEST, PRICES, VOLUMES, Honest
 from tests.strategies.late_rows import MINUTES, LatePrint, X, market
-from tests.strategies.leaks import LEAKS, Keeping, Leak
+from tests.strategies.leaks import LEAKS, Beating, Keeping, Leak
 from tests.strategies.past import START_NS, inputs_of
 
 
@@ -28,6 +31,25 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return find
 
 
+def decided(decision: Decision) -> str:
+    order = decision.order
+    if order is None:
+        return f"cancel {decision.cancelled}"
+    prices = {"limit": order.limit_price, "stop": order.stop_loss}
+    shown = "".join(f", {name} {price.normalize():f}" for name, price in prices.items() if price is not None)
+    return f"{order.side} {order.quantity.normalize():f} {order.symbol}{shown}"
+
+
+class Opening(Beating):
+    """Opens the store itself and reads the bar that it was just shown, as it is known today."""
+
+    path: ClassVar[Path]
+
+    def knows(self, bar: Bar) -> bool:
+        read = open_store(self.path).bars(X, bar.start_ns, bar.end_ns, MINUTE_NS, session="utc")
+        return float(read.close[0]) > 100.5
+
+
 def test_there_are_twenty_of_each():
     assert len(LEAKS) == len(HONEST) == 20
 
@@ -38,8 +60,21 @@ def test_a_leak_is_found_at_its_decision(run, leak: str):
     assert found.first is not None
     decision = found.first[LEAKS[leak].by_then]
     assert decision is not None
-    assert decision.at_ns == LEAKS[leak].at_ns
+    assert (decision.at_ns, decided(decision)) == (LEAKS[leak].at_ns, LEAKS[leak].decided)
+    assert found.same == LEAKS[leak].same
     assert found.unknowable == found.equity_now - found.equity_then
+
+
+def test_a_strategy_that_opens_the_store_itself_is_not_found(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The documented limit: it buys in both runs by a print that came an hour later."""
+    monkeypatch.setattr(Opening, "path", tmp_path / "data", raising=False)
+    by_the_time_alone = run(Leak(Beating, ())).same
+    (tmp_path / "data").rename(tmp_path / "without")
+    cheated = run(Leak(Opening, LEAKS["a late close"].later))
+    assert (cheated.first, cheated.unknowable) == (None, 0)
+    assert cheated.same == by_the_time_alone + 1
 
 
 @pytest.mark.parametrize("leak", [each for each in LEAKS if LEAKS[each].strategy is not Keeping])
