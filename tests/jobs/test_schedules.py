@@ -61,6 +61,15 @@ def test_a_due_job_is_submitted_once(nightly: JobSchedule) -> None:
     assert scheduled_submit(schedule=nightly, due=due + timedelta(days=1), now=now) is not None
 
 
+@pytest.mark.django_db
+def test_due_jobs_are_submitted_however_many_are_unfinished(nightly: JobSchedule, use_kinds) -> None:
+    use_kinds(kind(most_unfinished=1))
+    for day in range(1, 4):
+        due = at(f"2025-01-0{day} 02:30")
+        assert scheduled_submit(schedule=nightly, due=due, now=timezone.now()) is not None
+    assert Job.objects.count() == 3
+
+
 def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
     use_kinds(GAP_REPORT)
     schedule = JobSchedule.of(
