@@ -8,7 +8,7 @@ from trading.documents import Document, number, number_or_null
 from trading.exceptions import AccountNotValued
 from trading.journal import state_of
 from trading.models import Account, TargetModel
-from trading.services.rebalancing import COMPLETE, Begun, Rebalancing, rebalance_plan
+from trading.services.rebalancing import COMPLETE, Rebalancing, StartedRebalance, rebalance_plan
 from trading.services.target_models import weights_of
 
 # Why a part was not traded, beside the reasons of plans, the states of orders, and why a rebalance ended.
@@ -66,28 +66,30 @@ def result_document(rebalancing: Rebalancing) -> Document:
 
     They are null if a symbol that the account holds has no price any more.
     """
-    begun, account = rebalancing.begun, rebalancing.account
+    started, account = rebalancing.started, rebalancing.account
     rebalancing.refresh()
-    now = _plan_now(account, begun)
+    now = _plan_now(account, started)
     after = {} if now is None else {trade.symbol: trade.before for trade in now.trades}
-    document = plan_document(account, begun.model, begun.version, begun.plan)
+    document = plan_document(account, started.model, started.version, started.plan)
     symbols = [
         {
             **each,
             **_filled_document(rebalancing, trade),
             "after": number_or_null(after.get(trade.symbol, None if now is None else ZERO)),
         }
-        for each, trade in zip(document["symbols"], begun.plan.trades, strict=True)
+        for each, trade in zip(document["symbols"], started.plan.trades, strict=True)
     ]
     cash = None if now is None else number(now.cash)
     return {**document, "ended": rebalancing.ended, "cash_after": cash, "symbols": symbols}
 
 
-def _plan_now(account: Account, begun: Begun) -> RebalancePlan | None:
+def _plan_now(account: Account, started: StartedRebalance) -> RebalancePlan | None:
     """Return the plan that would bring the model to the same weights now, for what it says of the present."""
-    weights = {trade.symbol: trade.weight for trade in begun.plan.trades if trade.weight}
+    weights = {trade.symbol: trade.weight for trade in started.plan.trades if trade.weight}
     try:
-        return rebalance_plan(account=account, model=begun.model, weights=weights, options=RebalanceOptions())
+        return rebalance_plan(
+            account=account, model=started.model, weights=weights, options=RebalanceOptions()
+        )
     except AccountNotValued:
         return None
 

@@ -55,17 +55,22 @@ _LEAST_PART = Decimal("0.001")
 _REFUSALS = (RiskRefused, TradingStopped, TradingHalted, NotTradable, NoReferencePrice, NoRate)
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """A rebalance that has begun: all that another attempt needs to go on.
+class StartedRebalance(msgspec.Struct, frozen=True, kw_only=True):
+    """A rebalance with its plan: all that another attempt needs to go on.
 
-    until: when it times out, in seconds since 1970. after_row: the last order of the account before it.
+    until_seconds: when it times out, since 1970. after_row: the last order of the account before it.
     """
 
     model: str
     version: int
     plan: RebalancePlan
-    until: float
+    # Notes of jobs have this name.
+    until_seconds: float = msgspec.field(name="until")
     after_row: int
+
+
+# trading.api.rebalances has this name.
+Begun = StartedRebalance
 
 
 def model_assigned(account: Account) -> TargetModel:
@@ -125,11 +130,13 @@ def _quoted(symbol: str, currency: str, now_ns: int) -> Quoted | Unquoted:
 
 def rebalance_begin(
     *, account: Account, model: TargetModel, options: RebalanceOptions, until: float
-) -> Begun:
+) -> StartedRebalance:
     """Return a rebalance with its plan. Nothing is stored. Raises as `rebalance_plan`."""
     last = OrderRow.objects.filter(account=account).order_by("-pk").values_list("pk", flat=True).first()
     plan = rebalance_plan(account=account, model=model.name, weights=weights_of(model), options=options)
-    return Begun(model=model.name, version=model.version, plan=plan, until=until, after_row=last or 0)
+    return StartedRebalance(
+        model=model.name, version=model.version, plan=plan, until_seconds=until, after_row=last or 0
+    )
 
 
 @dataclass(slots=True)
@@ -142,7 +149,7 @@ class Rebalancing:
 
     account: Account
     job: UUID
-    begun: Begun
+    started: StartedRebalance
     check: Callable[[], None]
     ended: str = ""
     orders: dict[str, list[Order]] = field(default_factory=dict)
@@ -154,7 +161,7 @@ class Rebalancing:
     @property
     def trades(self) -> list[PlannedTrade]:
         """The planned trades that have an order."""
-        return [trade for trade in self.begun.plan.trades if trade.side is not None]
+        return [trade for trade in self.started.plan.trades if trade.side is not None]
 
     @property
     def done(self) -> int:
@@ -171,10 +178,10 @@ class Rebalancing:
         """
         self.refresh()
         state = state_of(self.account)
-        self.ended = self.ended or _ended_by(state) or (TIMEOUT if now >= self.begun.until else "")
+        self.ended = self.ended or _ended_by(state) or (TIMEOUT if now >= self.started.until_seconds else "")
         if self.ended:
             self.cancel()
-            return not self._open() or now >= self.begun.until + _CANCEL_SECONDS
+            return not self._open() or now >= self.started.until_seconds + _CANCEL_SECONDS
         if self.account.number == self._number and now < self._again_at:
             return False
         self._number, self._again_at = self.account.number, now + _AGAIN_SECONDS
@@ -190,7 +197,7 @@ class Rebalancing:
         """Read the account and the orders that were placed."""
         self.account.refresh_from_db()
         rows = OrderRow.objects.filter(
-            account=self.account, strategy=self.begun.model, pk__gt=self.begun.after_row
+            account=self.account, strategy=self.started.model, pk__gt=self.started.after_row
         )
         self.orders = {}
         for row in rows.order_by("pk"):
@@ -217,7 +224,7 @@ class Rebalancing:
 
     def _place(self) -> bool:
         """Place what can be placed, and return whether anything was."""
-        plan, self._is_limited = self.begun.plan, False
+        plan, self._is_limited = self.started.plan, False
         placed = False
         for trade in plan.of_side(Side.SELL):
             if trade.symbol not in self.orders:
@@ -261,7 +268,7 @@ class Rebalancing:
             quantity=quantity,
             reduce_only=trade.side is Side.SELL,
             client_order_id=f"{self._prefix}{number}:{trade.symbol}",
-            strategy=self.begun.model,
+            strategy=self.started.model,
         )
 
     def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:

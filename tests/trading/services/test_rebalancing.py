@@ -23,8 +23,8 @@ from trading.services.accounts import preferences_change
 from trading.services.control import trading_stop
 from trading.services.orders import order_cancel
 from trading.services.rebalancing import (
-    Begun,
     Rebalancing,
+    StartedRebalance,
     model_assigned,
     rebalance_begin,
     require_trading,
@@ -68,8 +68,8 @@ class ModelDesk(CallDesk):
     def begin(self, **options: str) -> Rebalancing:
         chosen = RebalanceOptions(**{name: amount(text) for name, text in options.items()})
         model = model_assigned(self.account)
-        begun = rebalance_begin(account=self.account, model=model, options=chosen, until=UNTIL)
-        return Rebalancing(self.account, uuid4(), begun, lambda: None)
+        started = rebalance_begin(account=self.account, model=model, options=chosen, until=UNTIL)
+        return Rebalancing(self.account, uuid4(), started, lambda: None)
 
     def work(self, rebalancing: Rebalancing, *, rounds: int = 20) -> dict[str, Any]:
         """Step and print until it has ended; return its result."""
@@ -87,8 +87,8 @@ class ModelDesk(CallDesk):
 
 def again(rebalancing: Rebalancing) -> Rebalancing:
     """Return what another attempt has of it: its note, and the job's id."""
-    begun = msgspec.convert(msgspec.to_builtins(rebalancing.begun), Begun)
-    return Rebalancing(rebalancing.account, rebalancing.job, begun, lambda: None)
+    started = msgspec.convert(msgspec.to_builtins(rebalancing.started), StartedRebalance)
+    return Rebalancing(rebalancing.account, rebalancing.job, started, lambda: None)
 
 
 def rows(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -175,7 +175,7 @@ def test_a_job_that_must_end_places_no_further_order(desk: ModelDesk) -> None:
 
     first = desk.begin()
     with pytest.raises(WorkerEnding):
-        Rebalancing(first.account, first.job, first.begun, check).step(0)
+        Rebalancing(first.account, first.job, first.started, check).step(0)
     assert len(open_orders(desk)) == 1
     assert desk.work(again(first))["ended"] == "complete"
 
