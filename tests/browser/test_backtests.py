@@ -26,6 +26,12 @@ ARROWS = """async () => {
   const bars = [trade.opened_at, trade.closed_at].map((timestamp) => ({timestamp}));
   return [trade, {...trade, direction: "SHORT"}, {...trade, closed_at: null}].map((each) => markersOf([each], bars).map(({shape}) => shape));
 }"""
+# The words about a result with more trades than are sent, one of whose positions is open.
+WORDS = """async () => {
+  const {shownText} = await import(document.querySelector("script[src*=backtest_page]").src);
+  const [own, other] = [{symbol: "DEMOA"}, {symbol: "DEMOB"}];
+  return shownText("DEMOA", {trades: [own, other, own], trades_in_all: 2345, positions: [own]}, 5, "1d");
+}"""
 TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 
 
@@ -71,6 +77,10 @@ def test_a_backtest_is_started_watched_and_opened(
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
         expect(page.locator("#curve-text")).to_contain_text("at the end")
         assert page.evaluate(ARROWS) == [["arrowUp", "arrowDown"], ["arrowDown", "arrowUp"], ["arrowUp"]]
+        assert page.evaluate(WORDS) == (
+            "DEMOA: 2 closed trades (of the first 3 of 2,345 trades) on 5 bars of 1d. "
+            "Arrows up are purchases, arrows down are sales. A position is open at the end."
+        )
         watched.shoot(f"backtest_{name}")
         page.get_by_label("Symbol").select_option("DEMOB")
         expect(page.locator("#chart-text")).to_contain_text("DEMOB:")

@@ -74,6 +74,14 @@ export function markersOf(trades, bars) {
     .sort((one, other) => one.time - other.time);
 }
 
+/** What the candles of a symbol show, in words. A long result has the first trades only. */
+export function shownText(symbol, {trades, trades_in_all: inAll, positions}, bars, resolution) {
+  const [closed, open] = [trades, positions].map((rows) => rows.filter((row) => row.symbol === symbol).length);
+  const part = trades.length < inAll ? ` (of the first ${number(trades.length)} of ${number(inAll)} trades)` : "";
+  const left = open ? " A position is open at the end." : "";
+  return `${symbol}: ${closed} closed ${closed === 1 ? "trade" : "trades"}${part} on ${bars} bars of ${resolution}. Arrows up are purchases, arrows down are sales.${left}`;
+}
+
 function resolutionFor(start, end) {
   const length = seconds(end) - seconds(start);
   return (RESOLUTIONS.find(([, each]) => length / each <= MOST_BARS) ?? RESOLUTIONS.at(-1))[0];
@@ -89,19 +97,17 @@ class TradedCandles {
 
   async show() {
     const symbol = this.choice.value;
-    const {start, end, trades, trades_in_all: inAll, positions} = this.drawn;
+    const {start, end, trades, positions} = this.drawn;
     const resolution = resolutionFor(start, end);
     byId("chart-text").textContent = "";
     try {
       const bars = await this.#bars(symbol, {start, end, resolution, limit: MOST_BARS});
       if (symbol !== this.choice.value) return;
-      const [own, open] = [trades, positions].map((rows) => rows.filter((row) => row.symbol === symbol));
+      const own = [...trades, ...positions].filter((each) => each.symbol === symbol);
       this.candles.setBars(bars);
-      this.candles.candles.setMarkers(bars.length ? markersOf([...own, ...open], bars) : []);
+      this.candles.candles.setMarkers(bars.length ? markersOf(own, bars) : []);
       this.candles.chart.timeScale().fitContent();
-      const part = trades.length < inAll ? ` (of the first ${number(trades.length)} of ${number(inAll)} trades)` : "";
-      const left = open.length ? " A position is open at the end." : "";
-      byId("chart-text").textContent = `${symbol}: ${own.length} closed ${own.length === 1 ? "trade" : "trades"}${part} on ${bars.length} bars of ${resolution}. Arrows up are purchases, arrows down are sales.${left}`;
+      byId("chart-text").textContent = shownText(symbol, this.drawn, bars.length, resolution);
     } catch (error) {
       byId("chart-text").textContent = `The candles of ${symbol} cannot be shown: ${error.message}`;
     }
