@@ -28,7 +28,7 @@ ACCOUNT = "MODEL"
 SECONDS = PROGRAM_SECONDS
 PRICE, VOLUME = 100, 100_000
 LOT = 1e-8
-OPTIONS = {"cash_buffer": 1}
+OPTIONS = {"cash_buffer": 1, "timeout_seconds": 3_600}
 
 
 @pytest.fixture
