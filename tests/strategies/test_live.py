@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from store import open_store
+from store.csv import CsvStore
 from store.datasets import TRADES
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
@@ -26,7 +27,8 @@ from tests.trading.desks import TradingDesk
 from tests.trading.replays import NAMED, kills, run_on
 from trades.stores import market_store
 from trading.core.account import STOPPED
-from trading.core.events import Print, StrategyChoice, encoded
+from trading.core.events import OrderAccepted, OrderRejected, Print, StrategyChoice, decoded, encoded
+from trading.core.terms import Side
 from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
 from trading.models import EngineLease, EventRow
@@ -166,6 +168,40 @@ class Seeing(Strategy):
         self.buy(bar.symbol, Decimal(1))
 
 
+class Following(Strategy):
+    """Buys once, and sells a little at its fill and at each of two timers after it. It notes what is history."""
+
+    name = "following"
+    told: ClassVar[list[tuple[str, bool]]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.told and not self.broker.has_orders(bar.symbol):
+            self.buy(bar.symbol, Decimal(4))
+
+    def on_fill(self, fill: OrderFill) -> None:
+        if fill.side is Side.BUY:
+            self._tell("fill")
+            self.broker.wake(fill.at_ns + 20 * SECOND_NS)
+            self.broker.wake(fill.at_ns + 60 * SECOND_NS)
+
+    def on_timer(self, now_ns: int) -> None:
+        self._tell("timer")
+
+    def _tell(self, what: str) -> None:
+        self.told.append((what, self.broker.is_history))
+        self.sell(SYMBOLS[0], Decimal(1))
+
+
+def placed() -> list[tuple[int, str, str]]:
+    """Every order that was placed, accepted or not: when, its symbol and side."""
+    rows = EventRow.objects.filter(name__in=("order_accepted", "order_rejected")).order_by("number")
+    return [
+        (event.submitted_ns, event.order.symbol, event.order.side.value)
+        for event in (decoded(row.body) for row in rows)
+        if isinstance(event, OrderAccepted | OrderRejected)
+    ]
+
+
 def backtest_events(
     path: Path, name: str, parameters: dict[str, Any], until_ns: int
 ) -> list[tuple[int, str]]:
@@ -236,4 +272,32 @@ def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch
         desk.engine._pass_time(now_ns)
         desk.run()
     assert Seeing.seen == [True] * 18 + [False] * 2
+    last_ns = START_NS + 10 * MINUTE_NS + 2 * SECOND_NS
+    assert placed() == [(last_ns, symbol, "buy") for symbol in SYMBOLS]
     assert StrategyMemory.objects.count() == 1
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["in time", "after an outage"])
+def test_fills_and_timers_of_an_outage_are_history(
+    market: Path, monkeypatch: pytest.MonkeyPatch, is_away: bool
+) -> None:
+    """It is told of them, and places nothing on them; on a timer that is due later it does."""
+    monkeypatch.setitem(SHIPPED, Following.name, Following)
+    monkeypatch.setattr(Following, "told", [])
+    desk, wall = desk_with(Following.name, {}), [0]
+    store = CsvStore(market, clock=lambda: START_NS + wall[0] * SECOND_NS)
+    for wall[0] in range(150):
+        row = {"timestamp": START_NS + wall[0] * SECOND_NS - 1, "price": 100.0, "volume": 1_000.0}
+        # The order of the bar at 62 fills at the next print.
+        if wall[0] not in (0, 63):
+            store.append(Append(TRADES, SYMBOLS[0], batch_of(TRADES, [row]), "test"))
+        if wall[0] in (0, 100):
+            EngineLease.objects.update(leased_until_ns=0)
+            desk.engine = Engine(WallClock(clock=lambda: START_NS + wall[0] * SECOND_NS))
+        if not (is_away and 63 < wall[0] < 100):
+            desk.run()
+    assert Following.told == [("fill", is_away), ("timer", is_away), ("timer", False)]
+    orders = [((at_ns - START_NS) / SECOND_NS, side) for at_ns, _, side in placed()]
+    in_time = [] if is_away else [(64, "sell"), (84, "sell")]
+    assert orders == [(62, "buy"), *in_time, (124, "sell")]
+    desk.check()
