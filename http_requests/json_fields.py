@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from drf_spectacular.drainage import set_override
@@ -94,5 +95,11 @@ class Amount(serializers.Field[Decimal, Any, Any, Any]):
 
 
 def json_values(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return validated values with numbers in the place of Decimals: the parameters of a job are JSON values."""
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in attrs.items()}
+    """Return validated values as the JSON values that a job's parameters are: Decimals as numbers, words as texts."""
+    return {name: _json_value(value) for name, value in attrs.items()}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    return str(value) if isinstance(value, StrEnum) else value

@@ -240,7 +240,7 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     def terms_of(symbol: str) -> dict[str, Any]:
         return inputs.terms.get(symbol, {}) | costs
 
-    market = Market(reader.store, terms_of)
+    market = Market(reader.store, terms_of, as_of_ns=inputs.as_of_ns)
     logs = {
         (dataset.name, symbol)
         for each in inputs.symbols
@@ -250,7 +250,7 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     symbols = sorted({symbol for _, symbol in logs})
     replay = reader.replay(symbols, inputs.start_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
     tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
-    return TapeMarket(reader.store, terms_of, tape=tape)
+    return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
 
 
 def _bars_of(

@@ -21,7 +21,7 @@ from strategies.exceptions import InvalidParameters
 from strategies.stored import newest_change_ns, stored_period, symbol_refusals
 from strategies.strategy import StrategyParameters
 from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput, instant_text
-from trading.core.configuration import FillRule, RiskConfig
+from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.documents import config_document
 from trading.market.symbols import declared_terms
@@ -120,10 +120,6 @@ class BacktestInput(KnownFieldsSerializer):
             return list(dict.fromkeys(map(parse_symbol, symbols)))
         except InvalidSymbol as error:
             raise _refusal(str(error), error.code) from error
-
-    def validate_config(self, limits: dict[str, Any]) -> dict[str, Any]:
-        """Return the limits with the rule of fills as its text again."""
-        return {name: str(limit) if isinstance(limit, FillRule) else limit for name, limit in limits.items()}
 
     def validate_start(self, text: str) -> str:
         return instant_text(text)

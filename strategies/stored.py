@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from django.conf import settings
 
-from live.tokens import head_of
 from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
@@ -140,10 +140,7 @@ def _views(market: Market, symbol: str, as_of_ns: int | None) -> Iterator[LogVie
 
 def _commit_as_of(market: Market, dataset: Dataset, symbol: str, as_of_ns: int | None) -> int:
     """Return the number of the newest commit, made by an instant if one is given; 0 if there is none."""
-    head = head_of(market.store, dataset, symbol)
-    if head == NO_COMMIT or as_of_ns is None:
-        return head.number
-    return market.store.commit_as_of(dataset, symbol, as_of_ns)
+    return replace(market, as_of_ns=as_of_ns).head(dataset, symbol).number
 
 
 def _last_ns(view: LogView) -> int | None:

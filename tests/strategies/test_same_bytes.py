@@ -52,9 +52,9 @@ def printed_at(instant: str, *options: str) -> str:
         return printed(*options)
 
 
-def append_trade(path: Path, at_ns: int, price: float = 100.0) -> None:
+def append_trade(path: Path, at_ns: int, price: float = 100.0, symbol: str = SYMBOL) -> None:
     row = {"timestamp": at_ns, "price": price, "volume": 1.0}
-    CsvStore(path).append(Append(TRADES, SYMBOL, batch_of(TRADES, [row]), "test"))
+    CsvStore(path).append(Append(TRADES, symbol, batch_of(TRADES, [row]), "test"))
 
 
 def test_the_clock_changes_nothing(past: None):
@@ -69,6 +69,18 @@ def test_rows_that_come_later_change_nothing_as_of_before(past: None, path: Path
     CsvStore(path).set_instrument(Instrument("C-USD", settle=7.0))
     assert printed("--as-of", as_of) == before
     assert printed() != before
+
+
+def test_orders_fill_by_stored_bars_as_of_before_the_first_trade(past: None, path: Path, tmp_path: Path):
+    events = tmp_path / "before", tmp_path / "after"
+    command = ["backtest", "crossover", "C-USD", "--set", "fast=3", "slow=8", "--json", "--events"]
+    call_command(*command, str(events[0]), stdout=(before := StringIO()))
+    append_trade(path, START_NS + 30 * MINUTE_NS, symbol="C-USD")
+    as_of = orjson.loads(before.getvalue())["inputs"]["as_of"]
+    call_command(*command, str(events[1]), "--as-of", as_of, stdout=(after := StringIO()))
+    assert after.getvalue() == before.getvalue()
+    assert events[1].read_bytes() == events[0].read_bytes()
+    assert orjson.loads(after.getvalue())["trades"]
 
 
 def test_nothing_stored_by_then_is_refused(past: None):

@@ -27,8 +27,8 @@ from trading.lease import require_engine
 from trading.models import Account
 from trading.reading.rebalances import plan_document, result_document
 from trading.services.rebalancing import (
-    Begun,
     Rebalancing,
+    StartedRebalance,
     model_assigned,
     rebalance_begin,
     rebalance_plan,
@@ -168,7 +168,7 @@ def rebalance(run: Run) -> Document:
         require_submitter(run, REBALANCE.endpoint)
 
     account = Account.objects.get(name=run.parameters["account"])
-    rebalancing = Rebalancing(account, run.uuid, _begun(run, account), check)
+    rebalancing = Rebalancing(account, run.uuid, _started(run, account), check)
     total = len(rebalancing.trades)
     try:
         while not rebalancing.step(time.time()):
@@ -182,10 +182,10 @@ def rebalance(run: Run) -> Document:
     return result_document(rebalancing)
 
 
-def _begun(run: Run, account: Account) -> Begun:
+def _started(run: Run, account: Account) -> StartedRebalance:
     """Return the rebalance as an earlier attempt has begun it; else begin, and note it before the first order."""
     if run.note:
-        return msgspec.convert(run.note, Begun)
+        return msgspec.convert(run.note, StartedRebalance)
     model = model_find(account=account, name=run.parameters["model"])
     until = time.time() + run.parameters["timeout_seconds"]
     options = _options(run.parameters)

@@ -16,7 +16,7 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STAT
 from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
-from store.protocol import NO_COMMIT
+from store.protocol import NO_COMMIT, CommitId
 from store.queries import QueryableStore
 from store.walk import LogPosition
 from trading.core.account import AccountState
@@ -48,13 +48,15 @@ class Market:
     """A store, read for trading.
 
     declared: returns the terms that are declared for a symbol beside its instrument, by the names of `Terms`.
-    place_of: returns up to where a log, by dataset and symbol, is read for prices; None for its newest commit. All
-    symbols are canonical. Every method raises the errors of the store.
+    place_of: returns up to where a log, by dataset and symbol, is read for prices; None for its newest commit.
+    as_of_ns: the logs of orders are those that had commits then; None for now. All symbols are canonical. Every method
+    raises the errors of the store.
     """
 
     store: QueryableStore
     declared: Callable[[str], Mapping[str, Any]] = _no_terms
     place_of: Callable[[str, str], LogPosition | None] = _newest_place
+    as_of_ns: int | None = None
 
     def instrument(self, symbol: str) -> Instrument:
         """Return a symbol's instrument."""
@@ -163,7 +165,7 @@ class Market:
         They are the symbol's own (bars only if it has no trades), and those of the pair that converts its currency.
         """
         datasets = [TRADES, QUOTES, CORPORATE_ACTIONS, TRADING_STATUS]
-        if head_of(self.store, TRADES, symbol) == NO_COMMIT:
+        if self.head(TRADES, symbol) == NO_COMMIT:
             datasets.append(BARS)
         logs = [(dataset, symbol) for dataset in datasets]
         currency = self.currency(symbol)
@@ -173,8 +175,16 @@ class Market:
                 for pair, _ in self._pairs(currency, account_currency)
                 for dataset in (QUOTES, TRADES)
             ]
-            logs += [log for log in pairs if head_of(self.store, *log) != NO_COMMIT]
+            logs += [log for log in pairs if self.head(*log) != NO_COMMIT]
         return logs
+
+    def head(self, dataset: Dataset, symbol: str) -> CommitId:
+        """Return the newest commit of a log; `NO_COMMIT` for a log that has none, or does not exist."""
+        newest = head_of(self.store, dataset, symbol)
+        if newest == NO_COMMIT or self.as_of_ns is None:
+            return newest
+        number = self.store.commit_as_of(dataset, symbol, self.as_of_ns)
+        return self.store.head(dataset, symbol, commit=number) if number else NO_COMMIT
 
     def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
         """Return the commits of `logs_of_orders` that are read last: tokens by names such as `trades:AAPL`.
@@ -188,7 +198,7 @@ class Market:
 
     def _head(self, dataset: Dataset, symbol: str) -> str:
         place = self.place_of(dataset.name, symbol)
-        return (head_of(self.store, dataset, symbol) if place is None else place.commit).token
+        return (self.head(dataset, symbol) if place is None else place.commit).token
 
 
 def _terms_of_class(instrument: Instrument) -> Terms:

@@ -69,10 +69,6 @@ class StartedRebalance(msgspec.Struct, frozen=True, kw_only=True):
     after_row: int
 
 
-# trading.api.rebalances has this name.
-Begun = StartedRebalance
-
-
 def model_assigned(account: Account) -> TargetModel:
     """Return the model that is assigned to an account. Raises NoModel, UnknownModel."""
     name = state_of(account).preferences.model

@@ -62,6 +62,11 @@ def test_it_tells_what_other_limits_would_have_refused(desk, reader):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_another_rule_of_fills_is_taken(desk, reader):
+    assert run(reader, {"config": {"fill": "touch"}}).state == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_is_too_long_fails(desk, reader):
     with mock.patch.object(stored, "MOST_EVENTS", 2):
         job = run(reader, {"config": {}})
