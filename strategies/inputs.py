@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -20,10 +20,9 @@ from strategies.catalogue import SHIPPED, parameters_of, strategy_named
 from strategies.exceptions import InvalidParameters
 from strategies.stored import newest_change_ns, stored_period, symbol_refusals
 from strategies.strategy import StrategyParameters
-from trading.api.account_inputs import MOST_MONEY, RiskConfigInput, SomeLimitsInput, instant_text
+from trading.api.account_inputs import MOST_MONEY, InstantField, SomeLimitsInput, whole_config
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.documents import config_document
 from trading.market.symbols import declared_terms
 
 MOST_SYMBOLS = 50
@@ -62,13 +61,11 @@ class BacktestInput(KnownFieldsSerializer):
 
     strategy = Word([*SHIPPED])
     symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
-    start = Text(
-        max_length=40,
+    start = InstantField(
         required=False,
         help_text="When orders begin: ISO 8601, UTC without an offset. Default: the first date with rows of a symbol.",
     )
-    end = Text(
-        max_length=40,
+    end = InstantField(
         required=False,
         help_text="Likewise, exclusive. Default: until the bar of the newest row is shown, but not after the newest commit.",
     )
@@ -103,8 +100,7 @@ class BacktestInput(KnownFieldsSerializer):
         required=False,
         help_text="Bars as they were known then (the default), or as they are known now.",
     )
-    as_of = Text(
-        max_length=40,
+    as_of = InstantField(
         required=False,
         help_text="Rows that were stored up to then are read, as in `start`. Default: the newest commit or declaration.",
     )
@@ -121,19 +117,10 @@ class BacktestInput(KnownFieldsSerializer):
         except InvalidSymbol as error:
             raise _refusal(str(error), error.code) from error
 
-    def validate_start(self, text: str) -> str:
-        return instant_text(text)
-
-    def validate_end(self, text: str) -> str:
-        return instant_text(text)
-
-    def validate_as_of(self, text: str) -> str:
-        return instant_text(text)
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
         parameters = _parameters(attrs)
-        _config(attrs.get("config", {}))
+        whole_config(RiskConfig(), attrs.get("config", {}))
         window = self._pinned(attrs, parameters.interval_ns)
         self._check_length(window, parameters, len(attrs["symbols"]))
         as_of_ns = parse_timestamp(attrs["as_of"])
@@ -200,7 +187,7 @@ def inputs_of_job(
         cash=Decimal(str(parameters["cash"])),
         currency=parameters["currency"],
         kind=AccountKind(parameters["kind"]),
-        config=_config(parameters["config"]),
+        config=whole_config(RiskConfig(), parameters["config"]),
         fee_basis_points=_decimal_or_none(parameters.get("fee_basis_points")),
         slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
         knowledge=parameters["knowledge"],
@@ -214,13 +201,6 @@ def _parameters(attrs: Mapping[str, Any]) -> StrategyParameters:
         return parameters_of(strategy_named(attrs["strategy"]), attrs.get("parameters", {}))
     except InvalidParameters as error:
         raise serializers.ValidationError({"parameters": _at_its_field(str(error))}) from error
-
-
-def _config(limits: Mapping[str, Any]) -> RiskConfig:
-    whole = RiskConfigInput(data={**config_document(RiskConfig()), **limits})
-    if not whole.is_valid():
-        raise serializers.ValidationError({"config": whole.errors})
-    return cast("RiskConfig", whole.validated_data["config"])
 
 
 def _at_its_field(message: str) -> Any:

@@ -1,7 +1,8 @@
 """The bodies of calls about accounts, money and limits. Amounts become Decimals."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from drf_spectacular.utils import extend_schema_field
@@ -18,6 +19,7 @@ from trades.instruments.services import symbol_canonical
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.events import StrategyChoice
 from trading.core.terms import AccountKind
+from trading.documents import config_document
 from trading.exceptions import NotTradable
 from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
@@ -56,16 +58,12 @@ class InstantField(Text):
 
     def run_validation(self, data: Any = empty) -> str:
         """Refuse a text that is no instant, if it is not too long."""
-        return instant_text(super().run_validation(data))
-
-
-def instant_text(text: str) -> str:
-    """Return a text that is an instant, as it is: a job's parameters are JSON values. Refuse others."""
-    try:
-        parse_timestamp(text)
-    except InvalidTimestamp as error:
-        raise serializers.ValidationError(str(error), code=error.code) from error
-    return text
+        text: str = super().run_validation(data)
+        try:
+            parse_timestamp(text)
+        except InvalidTimestamp as error:
+            raise serializers.ValidationError(str(error), code=error.code) from error
+        return text
 
 
 class AccountInput(KnownFieldsSerializer):
@@ -287,3 +285,11 @@ class SomeLimitsInput(RiskConfigInput):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Contradictions show beside the other limits."""
         return json_values(attrs)
+
+
+def whole_config(config: RiskConfig, limits: Mapping[str, Any]) -> RiskConfig:
+    """Return a configuration with some other limits. Refuse contradictions, at `config`."""
+    whole = RiskConfigInput(data={**config_document(config), **limits})
+    if not whole.is_valid():
+        raise serializers.ValidationError({"config": whole.errors})
+    return cast("RiskConfig", whole.validated_data["config"])

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, ChoiceField, FloatField, IntegerField, ListField, Serializer
 
 from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount, Flag, Integer, Text
+from http_requests.json_fields import Amount, Flag, Integer, Text, json_values
 from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
@@ -108,7 +108,7 @@ class RebalanceTerms(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the values as JSON values."""
-        return {name: float(value) if isinstance(value, Decimal) else value for name, value in attrs.items()}
+        return json_values(attrs)
 
 
 class RebalanceInput(RebalanceTerms):
@@ -187,9 +187,9 @@ def _started(run: Run, account: Account) -> StartedRebalance:
     if run.note:
         return msgspec.convert(run.note, StartedRebalance)
     model = model_find(account=account, name=run.parameters["model"])
-    until = time.time() + run.parameters["timeout_seconds"]
+    until_seconds = time.time() + run.parameters["timeout_seconds"]
     options = _options(run.parameters)
-    begun = rebalance_begin(account=account, model=model, options=options, until=until)
+    begun = rebalance_begin(account=account, model=model, options=options, until_seconds=until_seconds)
     run.leave(msgspec.to_builtins(begun))
     return begun
 

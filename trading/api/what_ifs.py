@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer, ValidationError
+from rest_framework.serializers import Serializer
 
 from http_requests.field_errors import KnownFieldsSerializer, field_refusal
 from http_requests.json_fields import Text
@@ -13,9 +13,8 @@ from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from store.timestamps import parse_timestamp
-from trading.api.account_inputs import InstantField, RiskConfigInput, SomeLimitsInput
+from trading.api.account_inputs import InstantField, SomeLimitsInput, whole_config
 from trading.api.write_calls import TradingWrites, require_submitter
-from trading.documents import config_document
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
@@ -121,8 +120,5 @@ class WhatIfViewSet(TradingWrites, SubmissionViewSet):
         """Return the job's parameters: the body's, with the account that the caller may see."""
         values = self.body(WhatIfInput)
         account = account_find(caller=self.caller, name=values.get("account"))
-        limits = config_document(state_of(account).config) | values["config"]
-        whole = RiskConfigInput(data=limits)
-        if not whole.is_valid():
-            raise ValidationError({"config": whole.errors})
+        whole_config(state_of(account).config, values["config"])
         return {**values, "account": account.name}

@@ -64,8 +64,7 @@ class StartedRebalance(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: int
     plan: RebalancePlan
-    # Notes of jobs have this name.
-    until_seconds: float = msgspec.field(name="until")
+    until_seconds: float
     after_row: int
 
 
@@ -125,13 +124,13 @@ def _quoted(symbol: str, currency: str, now_ns: int) -> Quoted | Unquoted:
 
 
 def rebalance_begin(
-    *, account: Account, model: TargetModel, options: RebalanceOptions, until: float
+    *, account: Account, model: TargetModel, options: RebalanceOptions, until_seconds: float
 ) -> StartedRebalance:
     """Return a rebalance with its plan. Nothing is stored. Raises as `rebalance_plan`."""
     last = OrderRow.objects.filter(account=account).order_by("-pk").values_list("pk", flat=True).first()
     plan = rebalance_plan(account=account, model=model.name, weights=weights_of(model), options=options)
     return StartedRebalance(
-        model=model.name, version=model.version, plan=plan, until_seconds=until, after_row=last or 0
+        model=model.name, version=model.version, plan=plan, until_seconds=until_seconds, after_row=last or 0
     )
 
 

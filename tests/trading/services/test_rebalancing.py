@@ -68,7 +68,7 @@ class ModelDesk(CallDesk):
     def begin(self, **options: str) -> Rebalancing:
         chosen = RebalanceOptions(**{name: amount(text) for name, text in options.items()})
         model = model_assigned(self.account)
-        started = rebalance_begin(account=self.account, model=model, options=chosen, until=UNTIL)
+        started = rebalance_begin(account=self.account, model=model, options=chosen, until_seconds=UNTIL)
         return Rebalancing(self.account, uuid4(), started, lambda: None)
 
     def work(self, rebalancing: Rebalancing, *, rounds: int = 20) -> dict[str, Any]:
