@@ -35,7 +35,7 @@ from trading.market.views import market_view
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
 
-class HostMemory(msgspec.Struct, kw_only=True):
+class HostCheckpoint(msgspec.Struct, kw_only=True):
     """What a host must know to go on: the strategy's `State`, fills that it was not told of, timers, and the time."""
 
     state: msgspec.Raw
@@ -166,19 +166,19 @@ class StrategyHost:
             shown.insert(place, after)
         self.strategy.on_revision(before, after)
 
-    def recall_bar(self, bar: Bar) -> None:
+    def add_past_bar(self, bar: Bar) -> None:
         """Have a bar among the last ones that was shown before."""
         self._shown[bar.symbol].append(bar)
 
-    def memory(self) -> HostMemory:
+    def checkpoint(self) -> HostCheckpoint:
         """Return what a host must know to go on."""
         state = msgspec.Raw(msgspec.json.encode(self.strategy.state))
-        return HostMemory(state=state, fills=self._fills, timers=self._timers, now_ns=self.now_ns)
+        return HostCheckpoint(state=state, fills=self._fills, timers=self._timers, now_ns=self.now_ns)
 
-    def recall(self, memory: HostMemory) -> None:
-        """Go on with the memory of an earlier host."""
-        self.strategy.state = msgspec.json.decode(memory.state, type=type(self.strategy).State)
-        self._fills, self._timers, self.now_ns = memory.fills, memory.timers, memory.now_ns
+    def restore(self, checkpoint: HostCheckpoint) -> None:
+        """Go on with the checkpoint of an earlier host."""
+        self.strategy.state = msgspec.json.decode(checkpoint.state, type=type(self.strategy).State)
+        self._fills, self._timers, self.now_ns = checkpoint.fills, checkpoint.timers, checkpoint.now_ns
 
     def next_ns(self) -> int | None:
         """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.FloorFollower`."""

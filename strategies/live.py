@@ -1,4 +1,4 @@
-"""Strategies at work in the engine: each account that is assigned one has a host, and its memory is stored with the logs' places."""
+"""Strategies at work in the engine: each account that is assigned one has a host, and its checkpoint is stored with the logs' places."""
 
 import logging
 import time
@@ -14,8 +14,8 @@ from store.protocol import ALL_TIME
 from store.reading import Reader
 from store.timestamps import DAY_NS, EARLIEST_NS, SECOND_NS
 from strategies.catalogue import parameters_of, strategy_named
-from strategies.host import HostMemory, StrategyHost
-from strategies.models import StrategyMemory
+from strategies.host import HostCheckpoint, StrategyHost
+from strategies.models import StrategyCheckpoint
 from strategies.past_bars import PastBars
 from strategies.revisions import Lateness, LateRows, lateness_of
 from strategies.stored import first_day_ns, stored_rows
@@ -42,10 +42,10 @@ _HISTORY_NS = 10 * SECOND_NS
 _HISTORY_SECONDS = 0.01
 
 
-class LiveMemory(msgspec.Struct, kw_only=True):
+class LiveCheckpoint(msgspec.Struct, kw_only=True):
     """What a live strategy must know to go on. shown_ns: bars were shown up to this instant. late: to be looked at."""
 
-    host: HostMemory
+    host: HostCheckpoint
     shown_ns: int
     late: list[Lateness] = []
 
@@ -54,8 +54,8 @@ class LiveStrategy:
     """The strategy of an account, and the bars that it is shown.
 
     A bar is read when it is shown, so it is as it was known then. shown_ns: bars up to this instant were read.
-    is_told: something was told since its memory was stored. The bars before its assignment are shown in parts; until
-    they are over, rows are not shown, and its memory is not stored.
+    is_unsaved: something was told since its checkpoint was stored. The bars before its assignment are shown in parts; until
+    they are over, rows are not shown, and its checkpoint is not stored.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class LiveStrategy:
         self._market = marks.market
         self._history: Iterator[ShownBar] | None = None
         self._history_ns = assignment.at_ns - 1
-        self.is_told = True
+        self.is_unsaved = True
 
-    def begin(self, memory: LiveMemory | None) -> None:
-        """Begin with the bars before the assignment as history, or go on with a memory."""
-        if memory is not None:
-            self._recall(memory)
+    def begin(self, checkpoint: LiveCheckpoint | None) -> None:
+        """Begin with the bars before the assignment as history, or go on with a checkpoint."""
+        if checkpoint is not None:
+            self._restore(checkpoint)
         elif self._since_ns < self.shown_ns:
             self._history = self._bars_before()
 
@@ -128,28 +128,28 @@ class LiveStrategy:
         finally:
             self.host.is_history = False
 
-    def _recall(self, memory: LiveMemory) -> None:
-        """Go on with a memory, and with the bars that the strategy could look back at."""
-        self.shown_ns, self._late.rows = memory.shown_ns, memory.late
-        known_at_ns = memory.host.now_ns if self.host.watches_revisions else None
+    def _restore(self, checkpoint: LiveCheckpoint) -> None:
+        """Go on with a checkpoint, and with the bars that the strategy could look back at."""
+        self.shown_ns, self._late.rows = checkpoint.shown_ns, checkpoint.late
+        known_at_ns = checkpoint.host.now_ns if self.host.watches_revisions else None
         if past := self._past(self._since_ns, self.shown_ns, known_at_ns):
             for symbol in past.symbols:
                 for shown_ns, bar in past.last(symbol, self.host.strategy.bars_kept, self.shown_ns):
                     if shown_ns > self._since_ns:
-                        self.host.recall_bar(bar)
-        self.host.recall(memory.host)
+                        self.host.add_past_bar(bar)
+        self.host.restore(checkpoint.host)
 
-    def memory(self) -> bytes:
+    def checkpoint(self) -> bytes:
         """Return what it must know to go on, as JSON."""
-        memory = LiveMemory(host=self.host.memory(), shown_ns=self.shown_ns, late=self._late.rows)
-        return msgspec.json.encode(memory)
+        checkpoint = LiveCheckpoint(host=self.host.checkpoint(), shown_ns=self.shown_ns, late=self._late.rows)
+        return msgspec.json.encode(checkpoint)
 
     def taken(self, row: MarketRow) -> Sequence[AccountAct]:
         """Show it a row, and return what it wants. The bar of the row is looked at next if it was read without the row."""
         host = self.host
         if not (host.watches_rows or host.watches_revisions) or row.ref.symbol not in host.symbols:
             return ()
-        self.is_told = True
+        self.is_unsaved = True
         if host.watches_revisions:
             at_ns = max(row.known_ns, self._clock.now_ns)
             self._late.note(row, at_ns, after_ns=self._since_ns, until_ns=self.shown_ns)
@@ -175,7 +175,7 @@ class LiveStrategy:
 
     def due(self, now_ns: int, until_ns: int) -> Sequence[AccountAct]:
         """Tell it of fills and timers, else of revisions, else of a bar. until_ns: bars up to there can be read at once."""
-        self.is_told = True
+        self.is_unsaved = True
         if self._history is not None:
             self._show_history(self._history, max(now_ns, until_ns))
             return ()
@@ -288,7 +288,7 @@ class LiveStrategies:
         """Note the fills of a strategy, and its end."""
         live = self._lives.get(recorded.account)
         if live is not None:
-            live.is_told = True
+            live.is_unsaved = True
             live.host.recorded(recorded)
             if isinstance(recorded.event, StrategyAssigned):
                 del self._lives[recorded.account]
@@ -296,15 +296,15 @@ class LiveStrategies:
     def save(self) -> None:
         """Store what the strategies remember."""
         for name, live in list(self._lives.items()):
-            if live.is_told and not live.is_beginning:
+            if live.is_unsaved and not live.is_beginning:
                 self._guarded(name, partial(_save, name, live))
 
     def _begin(self, name: str, assignment: Assignment) -> Sequence[AccountAct]:
         found = LiveStrategy(
             name, assignment, desk=self._desk, marks=self._marks, clock=self._clock, reader=self._reader
         )
-        row = StrategyMemory.objects.filter(account__name=name, assignment=assignment.number).first()
-        found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveMemory))
+        row = StrategyCheckpoint.objects.filter(account__name=name, assignment=assignment.number).first()
+        found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveCheckpoint))
         self._lives[name] = found
         return ()
 
@@ -328,10 +328,10 @@ class LiveStrategies:
 
 
 def _save(name: str, live: LiveStrategy) -> Sequence[AccountAct]:
-    values = {"assignment": live.assignment.number, "body": live.memory().decode()}
+    values = {"assignment": live.assignment.number, "body": live.checkpoint().decode()}
     account = Account.objects.only("pk").get(name=name)
-    StrategyMemory.objects.update_or_create(account=account, defaults=values)
-    live.is_told = False
+    StrategyCheckpoint.objects.update_or_create(account=account, defaults=values)
+    live.is_unsaved = False
     return ()
 
 

@@ -14,15 +14,12 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='StrategyMemory',
+            name='StrategyCheckpoint',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('assignment', models.BigIntegerField()),
                 ('body', models.TextField()),
                 ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='trading.account')),
             ],
-            options={
-                'verbose_name_plural': 'strategy memories',
-            },
         ),
     ]

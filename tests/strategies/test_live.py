@@ -17,7 +17,7 @@ from store.protocol import Append
 from store.timestamps import MINUTE_NS, SECOND_NS
 from strategies.backtest import Backtest
 from strategies.catalogue import SHIPPED
-from strategies.models import StrategyMemory
+from strategies.models import StrategyCheckpoint
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyState
 from tests.chance import SOAK
 from tests.store_settings import stores_at
@@ -274,7 +274,7 @@ def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch
     assert Seeing.seen == [True] * 18 + [False] * 2
     last_ns = START_NS + 10 * MINUTE_NS + 2 * SECOND_NS
     assert placed() == [(last_ns, symbol, "buy") for symbol in SYMBOLS]
-    assert StrategyMemory.objects.count() == 1
+    assert StrategyCheckpoint.objects.count() == 1
 
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["in time", "after an outage"])

@@ -9,7 +9,7 @@ import pytest
 from store.timestamps import MINUTE_NS, SECOND_NS
 from strategies import live
 from strategies.catalogue import SHIPPED
-from strategies.models import StrategyMemory
+from strategies.models import StrategyCheckpoint
 from strategies.strategy import Bar, Strategy, StrategyParameters, StrategyState
 from tests.strategies.past import START_NS
 from tests.strategies.test_live import SYMBOLS, desk_with, market, store_trades
@@ -88,7 +88,7 @@ def test_history_is_shown_in_parts_between_which_others_have_their_turn(
         desk.engine.round()
         shown.append(len(Patient.seen) - before)
         # An engine that begins again in the middle shows all of it again.
-        assert not StrategyMemory.objects.exists() or len(Patient.seen) == 2 * BARS
+        assert not StrategyCheckpoint.objects.exists() or len(Patient.seen) == 2 * BARS
     # A round lets time pass at its beginning, and at its end.
     assert max(shown) <= 2
     assert Patient.seen == [True] * 2 * BARS
@@ -96,7 +96,7 @@ def test_history_is_shown_in_parts_between_which_others_have_their_turn(
     for symbol in SYMBOLS:
         store_trades({symbol: [{"timestamp": START_NS, "price": 100.0, "volume": 1.0}]})
     desk.run()
-    assert StrategyMemory.objects.count() == 1
+    assert StrategyCheckpoint.objects.count() == 1
 
 
 def test_a_state_that_cannot_be_stored_ends_the_strategy_and_not_the_engine(
