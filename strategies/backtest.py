@@ -112,8 +112,8 @@ class Backtest:
         """
         self.inputs = inputs
         self._keep_event = keep
-        kind = strategy_named(inputs.strategy)
-        parameters = parameters_of(kind, inputs.parameters)
+        strategy_class = strategy_named(inputs.strategy)
+        parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
         self._marks = TapeMarks(self._market)
@@ -123,7 +123,7 @@ class Backtest:
             desk=self._desk,
             marks=self._marks,
             symbols=inputs.symbols,
-            kind=kind,
+            strategy_class=strategy_class,
             parameters=parameters,
         )
         bars = _bars_of(inputs, reader, self._market, parameters)

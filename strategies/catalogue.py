@@ -26,29 +26,29 @@ def strategy_named(name: str) -> type[Strategy]:
         raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(SHIPPED)}") from None
 
 
-def parameters_of(kind: type[Strategy], values: Mapping[str, Any]) -> StrategyParameters:
+def parameters_of(strategy_class: type[Strategy], values: Mapping[str, Any]) -> StrategyParameters:
     """Return the parameters of a strategy; texts stand for numbers, too. Raises InvalidParameters."""
     try:
-        return msgspec.convert(dict(values), kind.Parameters, strict=False)
+        return msgspec.convert(dict(values), strategy_class.Parameters, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidParameters(f"{kind.name}: {error}") from None
+        raise InvalidParameters(f"{strategy_class.name}: {error}") from None
 
 
 def strategy_documents() -> list[dict[str, Any]]:
     """Return the strategies: name, description, and the JSON schema of their parameters."""
     return [
         {
-            "name": kind.name,
-            "description": cleandoc(kind.__doc__ or ""),
-            "parameters": _parameters_schema(kind.Parameters),
+            "name": strategy_class.name,
+            "description": cleandoc(strategy_class.__doc__ or ""),
+            "parameters": _parameters_schema(strategy_class.Parameters),
         }
-        for kind in SHIPPED.values()
+        for strategy_class in SHIPPED.values()
     ]
 
 
-def _parameters_schema(kind: type[StrategyParameters]) -> dict[str, Any]:
-    schema: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
-    return schema | {"description": cleandoc(kind.__doc__ or "")}
+def _parameters_schema(strategy_class: type[StrategyParameters]) -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(strategy_class)["$defs"][strategy_class.__name__]
+    return schema | {"description": cleandoc(strategy_class.__doc__ or "")}
 
 
 def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:

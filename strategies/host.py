@@ -57,7 +57,7 @@ class StrategyHost:
     desk: AccountsDesk
     marks: MarkBook
     symbols: tuple[str, ...]
-    kind: InitVar[type[Strategy]]
+    strategy_class: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
     now_ns: int = 0
     is_history: bool = False
@@ -70,11 +70,14 @@ class StrategyHost:
     _timers: list[int] = field(default_factory=list)
     _terms: dict[str, Terms] = field(default_factory=dict)
 
-    def __post_init__(self, kind: type[Strategy], parameters: StrategyParameters) -> None:
-        self._shown = {symbol: deque(maxlen=kind.bars_kept) for symbol in self.symbols}
-        self.strategy = kind(self, parameters, kind.State())
-        self.watches_rows = (kind.on_trade, kind.on_quote) != (Strategy.on_trade, Strategy.on_quote)
-        self.watches_revisions = kind.on_revision != Strategy.on_revision
+    def __post_init__(self, strategy_class: type[Strategy], parameters: StrategyParameters) -> None:
+        self._shown = {symbol: deque(maxlen=strategy_class.bars_kept) for symbol in self.symbols}
+        self.strategy = strategy_class(self, parameters, strategy_class.State())
+        self.watches_rows = (strategy_class.on_trade, strategy_class.on_quote) != (
+            Strategy.on_trade,
+            Strategy.on_quote,
+        )
+        self.watches_revisions = strategy_class.on_revision != Strategy.on_revision
 
     @property
     def by(self) -> str:

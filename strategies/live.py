@@ -71,14 +71,14 @@ class LiveStrategy:
         """Create it as of its assignment. Raises StrategyError, and the errors of the store."""
         self.assignment = assignment
         chosen, self._clock, self._reader = assignment.strategy, clock, reader
-        kind = strategy_named(chosen.name)
-        self._parameters = parameters_of(kind, chosen.parameters)
+        strategy_class = strategy_named(chosen.name)
+        self._parameters = parameters_of(strategy_class, chosen.parameters)
         self.host = StrategyHost(
             account=name,
             desk=desk,
             marks=marks,
             symbols=chosen.symbols,
-            kind=kind,
+            strategy_class=strategy_class,
             parameters=self._parameters,
             now_ns=assignment.at_ns,
         )
@@ -213,18 +213,18 @@ class LiveStrategy:
             self.host.revise(known_ns, revision)
 
     def _await_late(self, after_ns: int, until_ns: int) -> None:
-        """Note when rows that are stored already change bars that are shown after an instant, up to another."""
+        """Note when rows that are stored already change bars that are due in (after_ns, until_ns]."""
         bars = self._past(after_ns, until_ns) if self.host.watches_revisions else None
         if bars is not None:
             self._late.add(lateness_of(bars, ALL_TIME.end_ns - 1), after_ns=after_ns, until_ns=until_ns)
 
     def _bars(self, after_ns: int, until_ns: int) -> Iterator[ShownBar]:
-        """Yield the bars that are shown after an instant, up to another."""
+        """Yield the bars that are due in (after_ns, until_ns]."""
         bars = self._past(after_ns, until_ns) or ()
         return (each for each in bars if after_ns < each[0] <= until_ns)
 
     def _past(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> PastBars | None:
-        """Return the bars of a window in which those are that are shown after an instant, up to another."""
+        """Return the bars of a window that has all those that are due in (after_ns, until_ns]; None if it has none."""
         interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
         start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
         start_ns = max(start_ns, EARLIEST_NS)

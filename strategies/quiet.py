@@ -18,8 +18,8 @@ def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, B
     """Return the band of each symbol that the account holds or orders. marks_now: is asked if they decide.
 
     Inside all of them no order fills or is triggered, and no mark is recorded: the equity moves by less than the step
-    at which it is, reaches no other zone, and no margin call begins or ends. A row inside has no effect; one outside
-    may have.
+    at which it is recorded and reaches no other zone, and no margin call begins or ends. A row inside has no effect;
+    one outside may have.
     """
     bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
     held = {position.symbol for position in state.positions.values()}

@@ -69,10 +69,8 @@ def _within_ns(dataset: str, rows: LogRows) -> Integers:
     return rows.time_ns if dataset == TRADES.name else event_ends_ns(DATASETS[dataset], rows.table) - 1
 
 
-def revision_of(
-    reader: Reader, late: Lateness, interval_ns: int, *, at_ns: int, as_of_ns: int | None = None
-) -> BarRevision:
-    """Return what a bar is as known at an instant."""
+def revision_of(reader: Reader, late: Lateness, interval_ns: int, as_of_ns: int | None = None) -> BarRevision:
+    """Return what a bar is, as known when its row became known."""
     bars = PastBars(
         reader,
         {late.symbol: 0},
@@ -80,7 +78,7 @@ def revision_of(
         late.start_ns + interval_ns,
         interval_ns,
         as_of_ns=as_of_ns,
-        known_at_ns=at_ns,
+        known_at_ns=late.known_ns,
     )
     found = next(iter(bars), None)
     return BarRevision(late.symbol, late.start_ns, None if found is None else found[1])
@@ -103,13 +101,13 @@ class LateRows:
         return self.rows[0].known_ns if self.rows else None
 
     def add(self, rows: Iterable[Lateness], *, after_ns: int, until_ns: int) -> None:
-        """Add those of bars that are shown after an instant, up to another."""
+        """Add those of bars that are due in (after_ns, until_ns]."""
         for row in rows:
             if after_ns < row.start_ns + self.interval_ns + self.settle_ns[row.symbol] <= until_ns:
                 heappush(self.rows, row)
 
     def note(self, row: MarketRow, at_ns: int, *, after_ns: int, until_ns: int) -> None:
-        """Look at an instant at the bar of a row, if it was shown after an instant, up to another."""
+        """Have the bar of a row looked at again at `at_ns`, if it was due in (after_ns, until_ns]."""
         stored = row.before if isinstance(row, RowCorrection) else row
         if isinstance(stored, Print | BarPrint):
             time_ns = stored.end_ns - 1 if isinstance(stored, BarPrint) else stored.ref.timestamp_ns
@@ -121,7 +119,7 @@ class LateRows:
         while self.rows and self.rows[0].known_ns <= until_ns:
             late = heappop(self.rows)
             if not self.rows or self.rows[0] != late:
-                yield late.known_ns, revision_of(reader, late, self.interval_ns, at_ns=late.known_ns)
+                yield late.known_ns, revision_of(reader, late, self.interval_ns)
 
 
 def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | BarRevision]]:
@@ -134,5 +132,4 @@ def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | BarRevision]]:
 
 def _past_revisions(bars: PastBars) -> Iterator[tuple[int, BarRevision]]:
     for late in lateness_of(bars, bars.end_ns):
-        at_ns = late.known_ns
-        yield at_ns, revision_of(bars.reader, late, bars.interval_ns, at_ns=at_ns, as_of_ns=bars.as_of_ns)
+        yield late.known_ns, revision_of(bars.reader, late, bars.interval_ns, bars.as_of_ns)

@@ -11,7 +11,7 @@ from store.reading.replay_log import ReplayChunk, ReplayRows, chunks_of, known_r
 from store.reading.replay_part import LogName, ReplayedLog, ReplayPart, merged_part
 from store.rows.knowledge import STILL_KNOWN_NS
 
-# About so many rows are in memory, and in a part: twice as many of several logs, more of more than 256.
+# Target rows of a part. Of several logs up to twice as many are in memory; of more than 256 logs at least 1,024 each.
 ROWS_AT_ONCE = 1 << 18
 # A read of fewer rows takes hardly less time.
 _LEAST_ROWS = 1 << 10

@@ -59,7 +59,7 @@ class ReplayRows:
         return ReplayRows(self.table.slice(0, rows), self.known_ns[:rows], self.change[:rows], self.in_memory)
 
     def without_first(self, rows: int) -> ReplayRows:
-        """Return the other rows. A few late rows are copied, so that they do not keep their whole chunk in memory."""
+        """Return the rows behind the first `rows`. A few late rows are copied, so that they do not keep their whole chunk in memory."""
         known_ns, change = self.known_ns[rows:], self.change[rows:]
         if 2 * len(known_ns) > self.in_memory:
             return ReplayRows(self.table.slice(rows), known_ns, change, self.in_memory)

@@ -14,6 +14,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.log_views.log_view import LogView
+from store.protocol import CommitId
 from store.reading.columns import Columns
 from store.reading.replay_log import CHANGES, ROW, Codes, ReplayRows
 from store.walk import CommittedCorrections, LogPosition
@@ -59,7 +60,7 @@ class ReplayedLog:
             found = self._first_arrivals[commit] = id_.token, arrival - ordinal
         return StoredName(found[0], arrival - found[1])
 
-    def origin(self, timestamp_ns: int, arrival: int) -> Any:
+    def origin(self, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
         """Return the commit that stored a row first, and the row's ordinal in it."""
         view = self.view
         return view.store.row_origin(view.dataset, view.symbol, timestamp_ns=timestamp_ns, arrival=arrival)

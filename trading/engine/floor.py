@@ -18,7 +18,7 @@ from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
 
-# What follows from time has followers: an order expires, so a position is closed, so an account is stopped.
+# What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
 AccountAct = tuple[str, Act]
 """The name of an account, and an act for it."""
