@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from strategies.strategy import Bar, Strategy, StrategyParameters, StrategyState
+from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 
 
 class CrossoverParameters(StrategyParameters, frozen=True):
@@ -89,10 +89,19 @@ class Crossover(Strategy):
         if was_above is None:
             return
         held = self.broker.position(bar.symbol)
+        if self.broker.has_orders(bar.symbol):
+            # An entry that is too large for the market would take what the exit needs.
+            self.broker.cancel(bar.symbol)
         if is_above and not held:
             self.buy(bar.symbol, self.parameters.quantity or self._quantity(bar))
         elif not is_above and held:
             self.broker.close(bar.symbol)
+
+    def on_fill(self, fill: OrderFill) -> None:
+        """Close what an order bought before its cancel took effect."""
+        means = self.state.means.get(fill.symbol)
+        if means is not None and means.was_above is False and self.broker.position(fill.symbol):
+            self.broker.close(fill.symbol)
 
     def _quantity(self, bar: Bar) -> Decimal:
         return self.broker.equity * self.parameters.part / Decimal(repr(bar.close))

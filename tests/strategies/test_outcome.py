@@ -17,13 +17,13 @@ def reader(tmp_path: Path) -> Reader:
     return random_market(tmp_path / "data", random.Random(7), minutes=240)
 
 
-def outcome(reader: Reader, **more: Any) -> BacktestOutcome:
-    inputs = inputs_of("crossover", "A-USD", "B-USD", minutes=240, parameters={"fast": 3, "slow": 8})
+def outcome(reader: Reader, minutes: int = 240, **more: Any) -> BacktestOutcome:
+    inputs = inputs_of("crossover", "A-USD", "B-USD", minutes=minutes, parameters={"fast": 3, "slow": 8})
     return outcome_of(inputs, reader, **more)
 
 
 def test_positions_that_are_open_at_the_end_are_told(reader: Reader):
-    document = outcome(reader).document
+    document = outcome(reader, minutes=200).document
     [position] = document["positions"]
     bought = {row["at"]: row for row in document["signals"]["rows"] if row["symbol"] == position["symbol"]}
     last = bought[max(bought)]

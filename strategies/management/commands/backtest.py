@@ -120,7 +120,7 @@ class Command(BaseCommand):
     def _show_progress(self, part: float) -> None:
         done = round(part * _BAR)
         # Without `str` Django would show it as an error: bold and red.
-        self.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {part:4.0%}", str, ending="")
+        self.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {int(part * 100):3}%", str, ending="")
         if part >= 1:
             self.stderr.write("\r" + " " * (_BAR + 6) + "\r", str, ending="")
 
