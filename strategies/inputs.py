@@ -131,21 +131,25 @@ class BacktestInput(KnownFieldsSerializer):
         }
 
     def _pinned(self, attrs: dict[str, Any], interval_ns: int) -> Window:
-        """Return the period. Set its bounds and `as_of` if they were not given."""
+        """Return the period. Set its bounds if they were not given, and `as_of` to the newest change that is read.
+
+        It ends with what is stored, so that the days after it are no part of the figures.
+        """
         market, symbols = self.context["market"], attrs["symbols"]
         given_ns = parse_timestamp(attrs["as_of"]) if "as_of" in attrs else None
         currency = attrs.get("currency", _DEFAULTS["currency"])
         changed_ns = newest_change_ns(market, symbols, currency, given_ns)
-        attrs.setdefault("as_of", format_timestamp(changed_ns))
-        if not {"start", "end"} <= attrs.keys():
-            stored = stored_period(market, symbols, interval_ns, changed_ns)
-            if stored is None:
-                self._refuse(symbol_refusals(market, symbols, as_of_ns=given_ns))
-            else:
-                attrs.setdefault("start", format_timestamp(stored.start_ns))
-                # A start after the newest row is refused with the symbols, which says where they have rows.
-                start_ns = parse_timestamp(attrs["start"])
-                attrs.setdefault("end", format_timestamp(max(stored.end_ns, start_ns + SECOND_NS)))
+        if changed_ns or given_ns is None:
+            attrs["as_of"] = format_timestamp(changed_ns)
+        stored = stored_period(market, symbols, interval_ns, changed_ns)
+        if stored is not None:
+            attrs.setdefault("start", format_timestamp(stored.start_ns))
+            # A start after the newest row is refused with the symbols, which says where they have rows.
+            last_ns = max(stored.end_ns, parse_timestamp(attrs["start"]) + SECOND_NS)
+            if "end" not in attrs or parse_timestamp(attrs["end"]) > last_ns:
+                attrs["end"] = format_timestamp(last_ns)
+        elif not {"start", "end"} <= attrs.keys():
+            self._refuse(symbol_refusals(market, symbols, as_of_ns=given_ns))
         start_ns, end_ns = (parse_timestamp(attrs[name]) for name in ("start", "end"))
         if start_ns >= end_ns:
             raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")

@@ -91,7 +91,7 @@ class ModelInput(KnownFieldsSerializer):
                 raise serializers.ValidationError(f"has {symbol} twice", code="repeated")
             weights[symbol] = row["weight"]
         if sum(weights.values(), ZERO) > 1:
-            raise serializers.ValidationError("the weights are together at most 1", code="out_of_range")
+            raise serializers.ValidationError("the weights must add up to at most 1", code="out_of_range")
         _check_known(weights)
         return weights
 
