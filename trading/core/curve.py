@@ -1,7 +1,7 @@
 """The curve of an account's equity: growth, drawdowns and exposure, from points in order, in bounded memory.
 
-Points are those of marks, transfers, the ends of halts, busted executions and adjusted positions; between them equity and exposure are
-taken as constant. Time never runs backwards on a curve: a point with an earlier instant than the one before it counts
+Points are those of marks, transfers, the ends of halts, busted executions and adjusted positions, and of the end; between them equity and
+exposure are taken as constant. Time never runs backwards on a curve: a point with an earlier instant than the one before it counts
 at that one's. Days are UTC dates, as whole days since 1970. Percentages are 0 or more.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from trading.core.account import AccountState, loss_percent
 from trading.core.amounts import HUNDRED, NS_PER_SECOND, ONE, ZERO, average, scaled
+from trading.core.valuation import Marks, UnknownMark, equity_of
 
 DAY_NS = 86_400 * NS_PER_SECOND
 # A longer curve is given by so many pieces at most.
@@ -43,6 +44,16 @@ def equity_point(
 def point_of(state: AccountState, at_ns: int) -> EquityPoint:
     """Return the point of an account after its last event."""
     return equity_point(at_ns, state.equity, state.high_water, state.start_equity, state.exposure)
+
+
+def point_at_marks(state: AccountState, marks: Marks, at_ns: int) -> EquityPoint | None:
+    """Return the point of an account at the prices of an instant; None if a position has none."""
+    try:
+        equity = equity_of(state, marks)
+    except UnknownMark:
+        return None
+    high_water = max(state.high_water, equity)
+    return equity_point(at_ns, equity, high_water, state.start_equity, state.exposure)
 
 
 @dataclass(slots=True)

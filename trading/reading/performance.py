@@ -11,12 +11,13 @@ import msgspec
 from django.db.models import QuerySet
 
 from store.timestamps import DAY_NS
-from trading.core.curve import EquityPoint, equity_point
+from trading.core.curve import EquityPoint, equity_point, point_at_marks
 from trading.core.events import RiskConfigured, decoded
 from trading.core.report import FillResult, Grouping, PerformanceReport, TradeResult
 from trading.documents import Document
 from trading.journal import state_of
 from trading.lease import engine_status
+from trading.market.symbols import market
 from trading.models import Account, EventRow
 from trading.reading.report_documents import report_document
 
@@ -28,10 +29,11 @@ _TRADE = ("closed_ns", "symbol", "strategy", "document")
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The time `since_ns` <= time < `until_ns`, which does not go beyond the engine's now."""
+    """The time `since_ns` <= time < `until_ns`, which does not go beyond the engine's now. is_until_now: whether it lasts until then."""
 
     since_ns: int
     until_ns: int
+    is_until_now: bool = False
 
     @property
     def days(self) -> int:
@@ -42,14 +44,15 @@ class Period:
 def last_days(days: int) -> Period:
     """Return the last `days` times 24 hours, by the engine's clock."""
     until_ns = engine_status().now_ns + 1
-    return Period(until_ns - days * DAY_NS, until_ns)
+    return Period(until_ns - days * DAY_NS, until_ns, is_until_now=True)
 
 
 def period_between(account: Account, since_ns: int | None, until_ns: int | None) -> Period:
     """Return a period. since_ns: None for all that was. until_ns: None for now, at which any period ends."""
     now_ns = engine_status().now_ns + 1
     until_ns = now_ns if until_ns is None else min(until_ns, now_ns)
-    return Period(min(account.created_ns if since_ns is None else since_ns, until_ns), until_ns)
+    since_ns = min(account.created_ns if since_ns is None else since_ns, until_ns)
+    return Period(since_ns, until_ns, is_until_now=until_ns == now_ns)
 
 
 def performance_document(account: Account, period: Period, by: Grouping | None = None) -> Document:
@@ -64,22 +67,38 @@ def performance_document(account: Account, period: Period, by: Grouping | None =
 
 
 def account_report(account: Account, period: Period, by: Grouping | None = None) -> PerformanceReport:
-    """Return the report of a period. Only the rows of the period are read, and the last ones before it."""
+    """Return the report of a period. Only the rows of the period are read, and the last ones before it.
+
+    A period that lasts until now ends with the equity of now: the engine records it only when it has moved.
+    """
     report = PerformanceReport(period.since_ns, period.until_ns, by)
     points = (_point(*row) for row in _in_order(account.equities.values_list(*_POINT), period))
     fills = (_fill(*row) for row in _in_order(account.executions.values_list(*_FILL), period))
-    for _, each in merge(points, fills, key=itemgetter(0)):
+    marked = 0
+    for number, each in merge(points, fills, key=itemgetter(0)):
         if isinstance(each, FillResult):
             report.add_fill(each)
         else:
             report.add_point(each)
+            marked = number
     closed = account.trades.filter(closed_ns__gte=period.since_ns, closed_ns__lt=period.until_ns)
     decoder = msgspec.json.Decoder(_Gain)
     for at_ns, symbol, strategy, document in closed.values_list(*_TRADE).iterator():
         gain = decoder.decode(document)
         report.add_trade(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
+    if period.is_until_now and marked:
+        _end_with_now(report, account, marked, period.until_ns - 1)
     report.end(period.until_ns)
     return report
+
+
+def _end_with_now(report: PerformanceReport, account: Account, marked: int, now_ns: int) -> None:
+    """Add the equity of now if it may differ from that of the last point, which the event `marked` made."""
+    state = state_of(account)
+    if state.positions or state.traded > marked:
+        point = point_at_marks(state, market().marks(state, now_ns=now_ns), now_ns)
+        if point is not None:
+            report.add_point(point)
 
 
 class _Gain(msgspec.Struct):

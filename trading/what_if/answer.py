@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from store.timestamps import format_timestamp
+from trading.core.curve import point_at_marks
 from trading.documents import (
     Document,
     check_document,
@@ -12,6 +13,7 @@ from trading.documents import (
     terms_document,
     trade_document,
 )
+from trading.market.market import Market
 from trading.reading.report_documents import report_document
 from trading.what_if.inputs import RecordedInputs, RefusedInput
 from trading.what_if.outcome import NOTHING, AccountOutcome, Filled
@@ -36,8 +38,8 @@ def what_if_document(replay: AccountReplay) -> Document:
         "refused": _shown(refused, _refusal_document),
         "missing_trades": _shown(missing, trade_document),
         "fills": fills[:MOST_SHOWN],
-        "was": _outcome_document(was, replay.until_ns),
-        "would_be": _outcome_document(would_be, replay.until_ns),
+        "was": _outcome_document(was, replay),
+        "would_be": _outcome_document(would_be, replay),
     }
 
 
@@ -85,8 +87,13 @@ def _refusal_document(refusal: RefusedInput) -> Document:
     }
 
 
-def _outcome_document(outcome: AccountOutcome, until_ns: int) -> Document:
-    outcome.report.end(until_ns + 1)
+def _outcome_document(outcome: AccountOutcome, replay: AccountReplay) -> Document:
+    if outcome.state is not None:
+        marks = Market(replay.store).marks(outcome.state, now_ns=replay.until_ns)
+        point = point_at_marks(outcome.state, marks, replay.until_ns)
+        if point is not None:
+            outcome.report.add_point(point)
+    outcome.report.end(replay.until_ns + 1)
     last = outcome.report.curve.last
     return {
         "events": len(outcome.events),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from trading.core.account import AccountState
 from trading.core.amounts import ZERO
 from trading.core.events import Executed, encoded
 from trading.core.positions import ClosedTrade
@@ -26,7 +27,8 @@ NOTHING = Filled(ZERO, None, ZERO)
 class AccountOutcome:
     """Give it each event as it is recorded.
 
-    events: instants and encoded events. orders: what each filled, by id. order_of: the order of each execution.
+    events: instants and encoded events. orders: what each filled, by id. order_of: the order of each execution. state:
+    the account after the last event; None without any.
     """
 
     events: list[tuple[int, str]] = field(default_factory=list)
@@ -34,10 +36,11 @@ class AccountOutcome:
     trades: list[ClosedTrade] = field(default_factory=list)
     order_of: dict[str, str] = field(default_factory=dict)
     report: PerformanceReport = field(default_factory=PerformanceReport)
+    state: AccountState | None = None
 
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
-        event, effects = recorded.event, recorded.effects
+        event, effects, self.state = recorded.event, recorded.effects, recorded.state
         self.events.append((recorded.at_ns, encoded(event)))
         for order in effects.orders:
             self.orders[order.id] = Filled(order.filled, order.average_price, order.fees)

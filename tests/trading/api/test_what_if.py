@@ -62,6 +62,18 @@ def test_it_tells_what_other_limits_would_have_refused(desk, reader):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_end_is_valued_at_the_prices_of_then(desk, reader):
+    """The engine records no move of less than a tenth of a per cent."""
+    desk.print(3, 101.5)
+    equity = answer(reader.get("/api/v1/portfolio"))["equity"]
+    figures = answer(reader.get("/api/v1/performance"))
+    result = run(reader, {"config": {}}).result
+    assert figures["drawdown_curve"][-1]["equity"] == equity == result["was"]["equity"]
+    assert figures["return_pct"] == pytest.approx(100 * (equity / 100_000 - 1), abs=1e-6)
+    assert result["would_be"]["equity"] == equity
+
+
+@pytest.mark.django_db(transaction=True)
 def test_another_rule_of_fills_is_taken(desk, reader):
     assert run(reader, {"config": {"fill": "touch"}}).state == "succeeded"
 
