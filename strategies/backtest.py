@@ -12,7 +12,7 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading import Reader
 from store.rows.knowledge import Knowledge
-from store.timestamps import EARLIEST_NS
+from store.timestamps import DAY_NS, EARLIEST_NS
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import StrategyHost
 from strategies.past_bars import PastBars
@@ -36,6 +36,8 @@ from trading.market.newest_rows import RowPrice
 
 ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
+# A long weekend.
+_PRICES_BEFORE_NS = 4 * DAY_NS
 # After so many rows or instants between two bars the progress is told.
 _TURNS = 2_000
 
@@ -204,7 +206,7 @@ class Backtest:
             if row is not None:
                 floor.pass_time(row.known_ns)
                 floor.take(row)
-                if host.watches_rows:
+                if host.watches_rows and row.known_ns >= self.inputs.start_ns:
                     self._desk.act(host.taken(row), at_ns=row.known_ns)
                 floor.pass_time(row.known_ns)
                 # The marks have moved, also if nothing was recorded.
@@ -248,7 +250,9 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
     }
     datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
     symbols = sorted({symbol for _, symbol in logs})
-    replay = reader.replay(symbols, inputs.start_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
+    # The first orders are checked at prices from before the period.
+    begin_ns = max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
+    replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
     tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
     return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
 

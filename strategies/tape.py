@@ -34,7 +34,7 @@ class Band:
     high: float = inf
 
 
-EVERY_ROW = Band(inf, -inf)
+EVERY_ROW, _NO_PRICE = Band(inf, -inf), Band()
 
 
 class LogPart:
@@ -204,7 +204,7 @@ class Tape:
     def next(self, bands: Mapping[str, Band], before_ns: int) -> MarketRow | None:
         """Return the next row that may matter and is known before an instant; None if there is none.
 
-        bands: of the symbols whose rows may matter. All rows before the returned one are passed over; without one, all
+        bands: of the symbols whose rows may matter; corporate actions always do. All rows before the returned one are passed over; without one, all
         that are known before the instant.
         """
         self._matters_ns = before_ns
@@ -267,7 +267,8 @@ class Tape:
         """Return the first row from the place on that may matter: its index in the part, its log, its index there."""
         found = None
         for log in self._logs.values():
-            band = bands.get(log.symbol)
+            # What is announced may take effect on a position that is opened later.
+            band = _NO_PRICE if log.dataset == CORPORATE_ACTIONS.name else bands.get(log.symbol)
             if band is None:
                 continue
             begin, behind = log.at.searchsorted((self._place, end)).tolist()

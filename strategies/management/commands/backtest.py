@@ -199,6 +199,8 @@ def _table(document: Mapping[str, Any]) -> Iterator[str]:
     mean, largest = (_figure(exposure[name], "{:,.2f} %") for name in ("mean_pct", "largest_pct"))
     held = _figure(exposure["time_in_market"], "{:.1%}")
     yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
+    for each in document["positions"]:
+        yield f"{'open at the end':<20} {each['quantity']:>14,}   {each['symbol']} {each['direction']} at {each['average_price']}"
 
 
 def _figure(value: float | None, form: str) -> str:
