@@ -6,7 +6,6 @@ from trading.core.account import AccountState
 from trading.core.amounts import ZERO, money, quantity
 from trading.core.events import CashAdjusted, PositionAdjusted
 from trading.core.terms import AccountKind
-from trading.documents import number
 from trading.exceptions import AdjustmentRefused, UnknownPosition
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status
@@ -21,9 +20,6 @@ def cash_adjust(*, account: Account, amount: Decimal, reason: str, by: str, seen
     """
     with open_journal(account.name) as journal:
         _require_unchanged(journal, seen)
-        state = journal.state
-        if state.kind is AccountKind.CASH and amount < 0 and state.cash + amount < 0:
-            raise AdjustmentRefused(f"a cash account may not borrow: it has {number(state.cash)}")
         event = CashAdjusted(amount=money(amount), reason=reason, by=by)
         return journal.record(event, at_ns=engine_status().now_ns)
 
