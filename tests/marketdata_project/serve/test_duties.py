@@ -35,6 +35,13 @@ def own_signals():
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def own_priority(monkeypatch):
+    """The command lowers its process's priority, and limits its allocator. The tests after these keep both."""
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setattr(worker, "share_allocator", lambda: None)
+
+
 @pytest.fixture
 def command(monkeypatch, settings, tmp_path):
     """The worker as a command of this process, with given duties only."""
