@@ -36,8 +36,8 @@ def own_signals():
 
 
 @pytest.fixture(autouse=True)
-def own_priority(monkeypatch):
-    """The command lowers its process's priority, and limits its allocator. The tests after these keep both."""
+def unchanged_process(monkeypatch):
+    """The command lowers the priority of its process and sets up its allocator. Here that process runs other tests, too."""
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setattr(worker, "share_allocator", lambda: None)
 
