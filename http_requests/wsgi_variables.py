@@ -6,6 +6,8 @@ RECEIVED_CALL = "marketdata.received_call"
 ROUTE = "marketdata.route"
 # The Admission; absent until the request is charged.
 ADMISSION = "marketdata.admission"
+# The ChargedCall; as the Admission.
+CHARGED_CALL = "marketdata.charged_call"
 # The VerifiedSignature; present if the signature was verified before the body was read.
 VERIFIED_SIGNATURE = "marketdata.verified_signature"
 # Present if the body was not read to its end.

@@ -10,7 +10,7 @@ from rest_framework.exceptions import PermissionDenied
 from http_requests.received import ReceivedCall
 from live.accounts import ACCOUNT_FEEDS
 from live.exceptions import UnknownAccount
-from ratelimit.access.table import READ, Access, access_of, denial_of
+from ratelimit.access.table import Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.credentials.signed_requests import VerifiedSignature
@@ -70,9 +70,13 @@ def check_account(caller: Caller, account: str) -> None:
 
 def charge(caller: Caller, tokens: int) -> None:
     """Raise `LimitReached` if the caller has too few tokens."""
+    _check(admit(caller, _access(), cost=tokens))
+
+
+def _access() -> Access:
     access = access_of(URL_NAME, "GET")
     assert access is not None  # noqa: S101 a caller without access was refused
-    _check(admit(caller, access, cost=tokens))
+    return access
 
 
 def _check(admission: Admission) -> None:
@@ -82,7 +86,7 @@ def _check(admission: Admission) -> None:
 
 def most_channels_at_once(caller: Caller) -> int:
     """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
-    return burst_of(max(1, rate_of(caller, READ)))
+    return burst_of(max(1, rate_of(caller, _access())))
 
 
 def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Identity | Exception]:

@@ -22,7 +22,7 @@ from store.datasets import DATASETS
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
 _STREAM = Access("market:read", cost="stream")
-_INGEST = Access("market:write", kind=WRITE, body_bytes=settings.MAX_BODY_BYTES)
+_INGEST = Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)
 
 _MARKET_DATA: Table = {
     ("ohlc", "GET"): _PAGE,
@@ -34,7 +34,8 @@ _MARKET_DATA: Table = {
     ("universes", "GET"): _READ,
     ("logs", "GET"): Access("market:copy", sensitivity="internal"),
     ("log-copy", "GET"): Access("market:copy", sensitivity="internal", cost="stream"),
-    (GAPS, "GET"): _STREAM,
+    # All symbols at once: a large key would keep a processor busy with it.
+    (GAPS, "GET"): replace(_STREAM, bucket=GAPS, rate=20),
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),

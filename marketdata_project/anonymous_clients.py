@@ -65,7 +65,7 @@ class AnonymousClientMiddleware:
 
 def charge(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:
     """Charge the caller, or the address if there is none; return the 429 if the limit refuses, else None."""
-    admission = request.META[ADMISSION] = admit_call(call_in(request.META), caller, _PAGES)
+    admission = admit_call(request.META, caller, _PAGES)
     return None if admission.admitted else problem_of(LimitReached(admission)).answer(request)
 
 

@@ -17,6 +17,7 @@ from rest_framework.viewsets import GenericViewSet
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import choice, single_parameters
 from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from http_requests.work import WorkKind, count_work
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
@@ -251,6 +252,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
             self.dataset, query.ignore_unknown, query.given, canonical, allows_nonpositive_price
         )
         read = READERS.get(media_type, READERS[JSON])
+        count_work(WorkKind.BYTES, len(body))
         with lines_named(body) if media_type == CSV else nullcontext():
             ingested = rows_ingest(
                 dataset=self.dataset,

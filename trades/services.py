@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 from django.conf import settings
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
+from http_requests.work import WorkKind, count_work
 from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from store import exceptions as storage
 from store.currencies import CURRENCIES
@@ -16,6 +18,7 @@ from store.declarations import Dataset
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
 from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Correction, Dedupe, Fill, Receipt
+from store.timestamps import DAY_NS
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
@@ -66,6 +69,8 @@ def rows_ingest(
     conditions = conditions_of(dataset=dataset, symbol=batch.symbol, given=conditions)
     rows = translated_rows(dataset, batch.rows, conditions)
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
+    count_work(WorkKind.ROWS, rows.num_rows)
+    count_work(WorkKind.DATES, len(np.unique(rows.column(0).to_numpy() // DAY_NS)))
     append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
     try:
         with request_keys_refused():
@@ -164,6 +169,7 @@ def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | No
     caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for corrections that
     match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s.
     """
+    count_work(WorkKind.ROWS, len(batch.corrections))
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:
         with request_keys_refused():

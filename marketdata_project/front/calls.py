@@ -7,7 +7,7 @@ from typing import Any
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
-from http_requests.wsgi_variables import ADMISSION, VERIFIED_SIGNATURE
+from http_requests.wsgi_variables import VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
 from marketdata_project.front.prepared import is_secure
@@ -44,8 +44,7 @@ def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str
     access, denial = _access_and_denial(call, caller)
     if access is None or denial is not None:
         return False
-    admission = environ[ADMISSION] = admit_call(call, caller, access)
-    return admission.admitted
+    return admit_call(environ, caller, access).admitted
 
 
 def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:

@@ -11,14 +11,14 @@ from typing import Any
 
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
-from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, ROUTE
+from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, CHARGED_CALL, ROUTE
 from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.prepared import LONGEST_KEY, PreparedCall, key_of, prepared_call
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
-from ratelimit.limits.admission import Admission, admission_headers
-from ratelimit.limits.services import admit
+from ratelimit.limits.admission import COST_HEADER, admission_headers
+from ratelimit.limits.services import ChargedCall, admit, settle_call
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer
 
 Environ = dict[str, Any]
@@ -53,7 +53,7 @@ class FrontDoor:
             return None
         if found is None:
             return None
-        caller, admission, answer = found
+        caller, answer = found
         correlation_id = accepted_id(call.headers.get("x-correlation-id"))
         call_record(
             spool=self._spool,
@@ -66,7 +66,8 @@ class FrontDoor:
         )
         headers = {
             **prepared.headers_of(answer, call),
-            **admission_headers(admission),
+            **admission_headers(environ[ADMISSION]),
+            COST_HEADER: str(environ[CHARGED_CALL].cost),
             **correlation_headers(correlation_id),
         }
         return FinishedAnswer(answer.status, headers, answer.body)
@@ -74,10 +75,10 @@ class FrontDoor:
 
 def _answered(
     call: ReceivedCall, prepared: PreparedCall, environ: Environ, now: datetime
-) -> tuple[Caller, Admission, FinishedAnswer] | None:
+) -> tuple[Caller, FinishedAnswer] | None:
     """Charge the caller and make the answer; None if the caller is unknown or refused.
 
-    Leaves the admission in the environ, so that Django does not charge the call again. Raises the errors of the
+    Leaves the admission and the charge in the environ, so that Django does not charge the call again. Raises the errors of the
     view.
     """
     identity = identify(call, now=now)
@@ -85,9 +86,11 @@ def _answered(
         return None
     # First of all: to pin an answer of many logs takes much longer than to refuse the call.
     admission = environ[ADMISSION] = admit(identity.caller, prepared.access, cost=prepared.cost)
+    environ[CHARGED_CALL] = ChargedCall(identity.caller, prepared.access, prepared.cost)
     if not admission.admitted:
         return None
     now_ns = time.time_ns()
     pinned = prepared.answer.newest(now_ns)
     answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
-    return identity.caller, admission, answer
+    settle_call(environ, answer.tokens)
+    return identity.caller, answer

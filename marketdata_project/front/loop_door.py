@@ -158,6 +158,9 @@ class LoopDoor:
             # The front may have prepared the call again, and hold its newest answer there.
             self._calls.pop(call.key, None)
             return None
+        if answer.tokens > prepared.cost:
+            # The front charges what the work costs beyond the first charge.
+            return None
 
         def ready(admission: Admission) -> ReadyAnswer:
             return self._recorded(call, caller, answer, admission, now=now, began_ns=began_ns)

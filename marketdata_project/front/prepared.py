@@ -24,6 +24,7 @@ from http_requests.received import ReceivedCall
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import route_of
 from ratelimit.access.table import Access, access_of
+from ratelimit.limits.admission import COST_HEADER
 from ratelimit.limits.costs import cost_of
 from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.held_answer import HeldAnswer
@@ -55,7 +56,10 @@ class CallKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A call without its caller. headers: those that depend on neither the caller nor the answer. cost: in tokens."""
+    """A call without its caller. headers: those that depend on neither the caller nor the answer.
+
+    cost: before the work, in tokens. `X-Cost` in the headers is this cost.
+    """
 
     route: str
     access: Access
@@ -102,12 +106,17 @@ def prepared_call(key: CallKey) -> PreparedCall | None:
         return None
     if answer_format is None or pin is None:
         return None
+    cost = cost_of(access.cost, key.query, answer_format)
     return PreparedCall(
         route=route_of(endpoint),
         access=access,
-        cost=cost_of(access.cost, key.query, answer_format),
+        cost=cost,
         answer=HeldAnswer(pin, Representation(answer_format, accepted_encoding(key.accept_encoding))),
-        headers={"Allow": _allowed(endpoint.func), **_security_headers(is_secure=secure)},
+        headers={
+            "Allow": _allowed(endpoint.func),
+            COST_HEADER: str(cost),
+            **_security_headers(is_secure=secure),
+        },
     )
 
 

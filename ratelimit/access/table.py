@@ -30,7 +30,8 @@ class Access:
     """One row of the access table.
 
     scope: one of SCOPES, ANYBODY or ANY_CALLER. or_scope: a scope that suffices instead, or "". sensitivity: one of SENSITIVITIES. account: the URL keyword whose
-    value is the account that owns the object. group, kind: the bucket that is charged. cost: the name of a rule in
+    value is the account that owns the object. group, kind: the bucket that is charged. bucket, rate: the endpoint's own
+    bucket instead, and its tokens per second if the caller's are more; "" and None for none. cost: the name of a rule in
     `limits.costs`. audit_class: one of AUDIT_CLASSES, or "". body_bytes: the largest accepted body, in bytes.
     """
 
@@ -43,6 +44,8 @@ class Access:
     audit_class: str = ""
     body_bytes: int = SMALL_BODY_BYTES
     or_scope: str = ""
+    bucket: str = ""
+    rate: int | None = None
 
     @property
     def scope_text(self) -> str:

@@ -1,5 +1,5 @@
 -- Charges requests to a bucket each, one after another; or one request to a bucket and to quotas: to all of them, or
--- to none.
+-- to none. A debt is for work that is done: its bucket gives the tokens even if it has too few.
 --
 -- KEYS           the buckets: "<microseconds> <parts>", the instant at which the bucket is full again; then, if there
 --                is only one bucket, the quotas: "<begins> <ends> <unspent> <reserved>": the period (two instants in
@@ -7,7 +7,8 @@
 -- ARGV[1]        "", or an instant in microseconds that replaces the server's clock. Then keys do not expire, because
 --                expiry uses the server's clock
 -- ARGV[2]        how many buckets there are
--- ARGV[3 ..]     of each bucket: the rate (tokens per second), the burst (tokens), and the tokens to take
+-- ARGV[3 ..]     of each bucket: the rate (tokens per second), the burst (tokens), the tokens to take, and 1 for a debt
+--                or 0
 -- then           if there are quotas: the tokens to take from each; the limit of each; and, if there are new
 --                reservations, one for each quota, or "": "<begins> <ends> <tokens> <reserved>". Reservations are
 --                stored whatever the outcome
@@ -20,6 +21,7 @@
 -- pair (microseconds, parts). Every number below is an integer, so the arithmetic is exact.
 
 local SECOND_US = 1000000
+local DEBT_BURSTS = 1  -- as in token_bucket.py
 local INSTANT_DIGITS = 16  -- of microseconds since the epoch, until the year 2286
 
 local KEYS, ARGV, call, redis_pcall, tonumber = KEYS, ARGV, redis.call, redis.pcall, tonumber
@@ -54,9 +56,9 @@ local function set(key, value, until_us)
 end
 
 -- The stored instant, and whether it was corrected. A bucket that is missing or malformed is full. If the instant is
--- later than that of an empty bucket (the clock was set back), the bucket is empty. This correction is written even if
--- the request is refused, so that the bucket fills up from now on.
-local function stored(key, rate, latest_us, latest_part)
+-- later than that of the deepest debt (the clock was set back), the bucket has that debt. This correction is written
+-- even if the request is refused, so that the bucket fills up from now on.
+local function stored(key, rate, deepest_us, deepest_part)
   local value = redis_pcall('GET', key)
   if type(value) == 'string' then
     local us, part = match(value, '^(%d+) (%d+)$')
@@ -64,8 +66,8 @@ local function stored(key, rate, latest_us, latest_part)
     us, part = tonumber(us), tonumber(part)
     if is_instant and us >= now then
       part = math.min(part, rate - 1)  -- the rate may have been lowered since
-      if is_later(us, part, latest_us, latest_part) then
-        return latest_us, latest_part, true
+      if is_later(us, part, deepest_us, deepest_part) then
+        return deepest_us, deepest_part, true
       end
       return us, part, false
     end
@@ -101,9 +103,9 @@ local function charge_quotas(outcome)
     return balance
   end
 
-  local balances, tokens, quotas, counts = {}, tonumber(ARGV[6]), #KEYS - 1, {}
+  local balances, tokens, quotas, counts = {}, tonumber(ARGV[7]), #KEYS - 1, {}
   for i = 1, quotas do
-    local limit, reservation = tonumber(ARGV[6 + i]), ARGV[6 + quotas + i]
+    local limit, reservation = tonumber(ARGV[7 + i]), ARGV[7 + quotas + i]
     local balance = balance_in(KEYS[1 + i])
     if reservation and reservation ~= '' then
       balance = with_reservation(balance, reservation)
@@ -135,11 +137,19 @@ end
 
 local answer, counts = { now }, {}
 for i = 1, buckets do
-  local rate, burst, cost = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
-  local latest_us, latest_part = plus(now, 0, burst * SECOND_US, rate)
-  local us, part, is_clamped = stored(KEYS[i], rate, latest_us, latest_part)
+  local rate, burst, cost = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
+  local empty_us, empty_part = plus(now, 0, burst * SECOND_US, rate)
+  local deepest_us, deepest_part = plus(empty_us, empty_part, DEBT_BURSTS * burst * SECOND_US, rate)
+  local us, part, is_clamped = stored(KEYS[i], rate, deepest_us, deepest_part)
   local end_us, end_part = plus(us, part, cost * SECOND_US, rate)
-  local outcome = is_later(end_us, end_part, latest_us, latest_part) and 0 or 1
+  local outcome = 1
+  if ARGV[4 * i + 2] == '1' then
+    if is_later(end_us, end_part, deepest_us, deepest_part) then
+      end_us, end_part = deepest_us, deepest_part
+    end
+  elseif is_later(end_us, end_part, empty_us, empty_part) then
+    outcome = 0
+  end
   if #KEYS > buckets then
     outcome, counts = charge_quotas(outcome)
   end

@@ -8,13 +8,10 @@ request would be admitted. The draft's optional unit and partition key are left 
 and the partition would repeat the credential.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from django.http import HttpRequest, HttpResponseBase
-
-from http_requests.wsgi_variables import ADMISSION
 from ratelimit.limits.quotas import (
     QuotaBalance,
     QuotaCharge,
@@ -25,6 +22,7 @@ from ratelimit.limits.quotas import (
 )
 from ratelimit.limits.token_bucket import SECOND_US, BucketState
 
+COST_HEADER = "X-Cost"
 RATE_LIMITED = "rate_limited"
 QUOTA_EXCEEDED = "quota_exceeded"
 _NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit")
@@ -130,21 +128,6 @@ def _values(admission: Admission) -> tuple[int, int, int, str, str]:
         if quota.remaining < least_remaining:
             tightest, least_remaining = quota, quota.remaining
     return tightest.limit, least_remaining, tightest.reset, policies, limits
-
-
-class RateLimitHeadersMiddleware:
-    """Middleware that adds the headers to every response to a request that was charged or refused."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        admission: Admission | None = request.META.get(ADMISSION)
-        if admission is not None:
-            for name, value in admission_headers(admission).items():
-                response.headers[name] = value
-        return response
 
 
 def _limit(name: str, remaining: int, until_us: int) -> str:

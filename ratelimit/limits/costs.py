@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
+from http_requests.work import WorkKind
+
 ROWS_PER_TOKEN = 1_000
 # A page has at most 10,000 rows.
 MAX_PAGE_TOKENS = 10
@@ -20,21 +22,22 @@ _MAX_DIGITS = 9
 class CostRule:
     """A rule for the cost of a request.
 
-    `tokens(query, format)` returns the cost; `query` is the query string as sent, `format` the answer's format or "".
+    `tokens(query, format, body_bytes)` returns the cost; `query` is the query string as sent, `format` the answer's
+    format or "", `body_bytes` the length of the body, or 0 if it is unknown.
     is_metered: whether the tokens count towards quotas, too.
     """
 
     name: str
     description: str
-    tokens: Callable[[str, str], int]
+    tokens: Callable[[str, str, int], int]
     is_metered: bool = True
 
 
-def _one(_query: str, _format: str) -> int:
+def _one(_query: str, _format: str, _body_bytes: int) -> int:
     return 1
 
 
-def _page(query: str, _format: str) -> int:
+def _page(query: str, _format: str, _body_bytes: int) -> int:
     """Return 1 token per 1,000 rows of `limit` or `last`, rounded up; the most with a universe or `policy`.
 
     Nothing is prepared for bars of another policy, so that all rows of the range are read.
@@ -58,11 +61,11 @@ def _rows(text: str) -> int:
     return int(text) if len(text) <= _MAX_DIGITS else ROWS_PER_TOKEN * MAX_PAGE_TOKENS
 
 
-def _stream(_query: str, _format: str) -> int:
+def _stream(_query: str, _format: str, _body_bytes: int) -> int:
     return STREAM_TOKENS
 
 
-def _period(query: str, _format: str) -> int:
+def _period(query: str, _format: str, _body_bytes: int) -> int:
     """Return 1 token for each started 30 `days`, at most as many as for a stream, which `from` and `to` cost."""
     parameters = parse_qsl(query, keep_blank_values=True)
     if any(name in ("from", "to") for name, _ in parameters):
@@ -71,12 +74,16 @@ def _period(query: str, _format: str) -> int:
     return min(max(1, -(-days // _DAYS_PER_TOKEN)), STREAM_TOKENS)
 
 
-def _page_or_export(query: str, answer_format: str) -> int:
-    return STREAM_TOKENS if answer_format == EXPORT_FORMAT else _page(query, answer_format)
+def _batch(_query: str, _format: str, body_bytes: int) -> int:
+    return max(1, -(-body_bytes // WorkKind.BYTES.per_token))
+
+
+def _page_or_export(query: str, answer_format: str, body_bytes: int) -> int:
+    return STREAM_TOKENS if answer_format == EXPORT_FORMAT else _page(query, answer_format, body_bytes)
 
 
 ONE, PAGE, STREAM, EXPORT, UNMETERED = "one", "page", "stream", "export", "unmetered"
-PERIOD = "period"
+PERIOD, BATCH = "period", "batch"
 
 COST_RULES = MappingProxyType(
     {
@@ -89,22 +96,23 @@ COST_RULES = MappingProxyType(
                 "A universe (`symbols=@…`) costs 10, and so does `policy=`.",
                 _page,
             ),
-            CostRule(STREAM, "10 tokens, whatever its length.", _stream),
+            CostRule(STREAM, "10 tokens, which pay 10,000 rows.", _stream),
             CostRule(EXPORT, "Like `page`; in NDJSON, which returns all rows, 10 tokens.", _page_or_export),
             CostRule(
                 PERIOD,
                 "1 token per 30 `days`, rounded up; at most 10, which a period by `from` or `to` costs.",
                 _period,
             ),
+            CostRule(BATCH, "1 token per MiB of the body, rounded up.", _batch),
             CostRule(UNMETERED, "1 token of its bucket, and none of a quota.", _one, is_metered=False),
         )
     }
 )
 
 
-def cost_of(rule: str, query: str = "", answer_format: str = "") -> int:
+def cost_of(rule: str, query: str = "", answer_format: str = "", body_bytes: int = 0) -> int:
     """Return a request's cost in tokens by the named rule. `admit` charges at most the bucket's size.
 
-    query: the query string. answer_format: the name of the answer's format.
+    query: the query string. answer_format: the name of the answer's format. body_bytes: the length of the body.
     """
-    return COST_RULES[rule].tokens(query, answer_format)
+    return COST_RULES[rule].tokens(query, answer_format, body_bytes)

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import cache, partial
 
@@ -71,6 +72,24 @@ class Limiter:
             counted_in = "process"
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
+
+    def owe(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
+        """Charge work that is done. The bucket owes the tokens that it lacks; a quota gives what it has left.
+
+        Always admitted. Raises DatabaseError.
+        """
+        charge = charge._replace(is_debt=True)
+        try:
+            answer = self._take_shared(charge, quotas)
+            for tokens in (_least_left(quotas, answer), 0):
+                # Between two calls another may take what was left.
+                if answer.is_short:
+                    quotas = [replace(quota, tokens=tokens) for quota in quotas]
+                    answer = self._take_shared(charge, quotas)
+        except RedisError:
+            now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
+            return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
+        return _admission(answer, TokenOrder(charge, quotas))
 
     def admit_reserved(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission | None:
         """Charge tokens that this process has reserved; None if it has too few. Does not use Redis."""
@@ -172,6 +191,12 @@ def _admission(answer: SharedAnswer, order: TokenOrder) -> Admission:
     if not order.quotas:
         return Admission(answer.bucket)
     return admission_of(answer.bucket, order.quotas, answer.balances, is_short=answer.is_short)
+
+
+def _least_left(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> int:
+    """Return how many tokens the quota with the fewest has left; 0 without a quota, or if a balance is unknown."""
+    pairs = zip(quotas, answer.balances, strict=False)
+    return min((balance.remaining(quota.limit) if balance else 0 for quota, balance in pairs), default=0)
 
 
 def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> bool:

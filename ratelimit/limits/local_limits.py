@@ -60,9 +60,11 @@ class LocalLimits:
     def _take(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> BucketState:
         share = _share(charge.bucket, self._workers)
         key = (charge.identity, charge.name, charge.bucket.rate)
-        cost = min(charge.cost, share.burst)
+        cost = charge.cost if charge.is_debt else min(charge.cost, share.burst)
         with self._bucket_lock:
-            taken = take(share, full_at=self._full_at.get(key), now_us=now_us, cost=cost)
+            taken = take(
+                share, full_at=self._full_at.get(key), now_us=now_us, cost=cost, is_debt=charge.is_debt
+            )
             self._full_at[key] = taken.full_at
         return bucket_state(
             share, taken, name=charge.name, now_us=now_us, epoch_now_us=epoch_now_us, cost=cost

@@ -1,12 +1,17 @@
 """Charges each request or message to its caller's limits, or to its address's limits if it has no caller."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from http_requests import addresses
-from http_requests.received import SAFE_METHODS, ReceivedCall
+from http_requests.received import SAFE_METHODS, call_in
+from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
@@ -20,11 +25,13 @@ DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"
 LOGIN_BUCKET = "login"
 
+logger = logging.getLogger(__name__)
+
 
 def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     """Charge `cost` tokens for one request, or for one message on an open connection.
 
-    Charges the caller's bucket for `access.group` and `access.kind`, and the caller's quotas, in one call to Redis:
+    Charges the caller's bucket for the row of the access table, and the caller's quotas, in one call to Redis:
     all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if tokens of a
     quota cannot be reserved.
     """
@@ -44,16 +51,55 @@ def admit_soon(
     return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)
 
 
+def owe(caller: Caller, access: Access, *, tokens: int) -> Admission:
+    """Charge tokens for work that is done to what `admit` charges. The bucket may owe them; always admitted."""
+    charge, quotas = _charges(caller, access, tokens)
+    quotas = tuple(replace(quota, tokens=tokens) for quota in quotas if quota.tokens)
+    return process_limiter().owe(charge._replace(cost=tokens), quotas)
+
+
+class ChargedCall(NamedTuple):
+    """Whom a call was charged to, by which row of the access table, and its cost in tokens. caller: None: its address."""
+
+    caller: Caller | None
+    access: Access
+    cost: int
+
+
 def admit_call(
-    call: ReceivedCall, caller: Caller | None, access: Access, *, answer_format: str = ""
+    environ: MutableMapping[str, Any], caller: Caller | None, access: Access, *, answer_format: str = ""
 ) -> Admission:
     """Charge a call by the cost rule of `access`; without a caller, charge one token to its address.
 
-    answer_format: the name of the answer's format, which may change the cost. Raises DatabaseError like `admit`.
+    Leaves the admission and the ChargedCall in the environ. answer_format: the name of the answer's format, which may
+    change the cost. Raises DatabaseError like `admit`.
     """
+    call, cost = call_in(environ), 1
     if caller is None:
-        return admit_address(call.address)
-    return admit(caller, access, cost=cost_of(access.cost, call.query, answer_format))
+        admission = admit_address(call.address)
+    else:
+        length = call.headers.get("content-length", "")
+        body_bytes = min(int(length), access.body_bytes) if length.isdecimal() else 0
+        cost = cost_of(access.cost, call.query, answer_format, body_bytes)
+        admission = admit(caller, access, cost=cost)
+    environ[ADMISSION], environ[CHARGED_CALL] = admission, ChargedCall(caller, access, cost)
+    return admission
+
+
+def settle_call(environ: MutableMapping[str, Any], tokens: int) -> None:
+    """Charge what a call's work costs beyond what was charged before. tokens: the price of the work so far.
+
+    Updates the environ. Does nothing for a call that was not admitted.
+    """
+    charged: ChargedCall | None = environ.get(CHARGED_CALL)
+    if charged is None or charged.caller is None or tokens <= charged.cost or not environ[ADMISSION].admitted:
+        return
+    try:
+        environ[ADMISSION] = owe(charged.caller, charged.access, tokens=tokens - charged.cost)
+    except DatabaseError as error:  # the work is done and must be answered
+        logger.warning("the work of a call of %s was not charged: %s", charged.caller.identity, error)
+        return
+    environ[CHARGED_CALL] = charged._replace(cost=tokens)
 
 
 def admit_address(address: str) -> Admission:
@@ -68,22 +114,32 @@ def admit_login(identity: str, rate: int) -> Admission:
     return process_limiter().admit(Charge(identity, LOGIN_BUCKET, _bucket(rate)))
 
 
-def bucket_state_of(caller: Caller, *, group: str, kind: str) -> BucketState:
-    """Return the state of a caller's bucket. Nothing is charged."""
-    return process_limiter().admit(_charge(caller.family, group, kind, rate_of(caller, kind), 0)).bucket
+def bucket_state_of(caller: Caller, access: Access) -> BucketState:
+    """Return the state of the bucket that is charged for calls of a row of the access table. Nothing is charged."""
+    return (
+        process_limiter()
+        .admit(_charge(caller.family, bucket_name(access), rate_of(caller, access), 0))
+        .bucket
+    )
 
 
 @lru_cache(maxsize=256)
-def bucket_name(group: str, kind: str) -> str:
-    """Return a bucket's name in headers: its kind, or for reads and writes of other groups both (`access-read`)."""
-    if kind in {TRADING, CLOSING} or group == DATA_GROUP:
-        return kind
-    return f"{group}-{kind}"
+def bucket_name(access: Access) -> str:
+    """Return a bucket's name in headers.
+
+    The endpoint's own; else the kind, or for reads and writes of other groups than `data` both (`access-read`).
+    """
+    if access.bucket:
+        return access.bucket
+    if access.kind in {TRADING, CLOSING} or access.group == DATA_GROUP:
+        return access.kind
+    return f"{access.group}-{access.kind}"
 
 
-def rate_of(caller: Caller, kind: str) -> int:
-    """Return the rate of a caller's buckets of a kind, in tokens per second."""
-    return caller.trading_rate if kind == TRADING else caller.rate
+def rate_of(caller: Caller, access: Access) -> int:
+    """Return the rate of a caller's bucket for calls of a row of the access table, in tokens per second."""
+    rate = caller.trading_rate if access.kind == TRADING else caller.rate
+    return rate if access.rate is None else min(rate, access.rate)
 
 
 def kind_of(method: str | None) -> str:
@@ -92,8 +148,7 @@ def kind_of(method: str | None) -> str:
 
 
 def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[QuotaCharge, ...]]:
-    kind = access.kind
-    charge = _charge(caller.family, access.group, kind, rate_of(caller, kind), cost)
+    charge = _charge(caller.family, bucket_name(access), rate_of(caller, access), cost)
     if caller.daily_quota is None and caller.monthly_quota is None:
         return charge, ()
     metered = charge.cost if COST_RULES[access.cost].is_metered else 0
@@ -102,10 +157,10 @@ def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[Q
 
 # Cached because a caller repeats its requests.
 @lru_cache(maxsize=4096)
-def _charge(family: str, group: str, kind: str, rate: int, cost: int) -> Charge:
+def _charge(family: str, name: str, rate: int, cost: int) -> Charge:
     """Make a charge of `cost` tokens, at most the bucket's size, to a family's bucket."""
     bucket = _bucket(rate)
-    return Charge(family, bucket_name(group, kind), bucket, min(cost, bucket.burst))
+    return Charge(family, name, bucket, min(cost, bucket.burst))
 
 
 @lru_cache(maxsize=1024)

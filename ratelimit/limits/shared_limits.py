@@ -126,9 +126,9 @@ def _parameters(
     """Return the script's KEYS and ARGV. Only a single charge may have quotas."""
     keys: list[str] = []
     arguments: list[str | int] = ["" if now_us is None else now_us, len(charges)]
-    for identity, name, (rate, burst, _), cost in charges:
+    for identity, name, (rate, burst, _), cost, is_debt in charges:
         keys.append(f"ratelimit:{name}:{identity}")
-        arguments += rate, burst, cost
+        arguments += rate, burst, cost, int(is_debt)
     if quotas:
         keys += [quota_key(charges[0].identity, quota.unit) for quota in quotas]
         arguments += (quotas[0].tokens, *(quota.limit for quota in quotas), *map(_argument, reservations))
@@ -136,7 +136,7 @@ def _parameters(
 
 
 def _state(charge: Charge, now_us: int, outcome: int, full_us: int, full_part: int) -> BucketState:
-    _, name, bucket, cost = charge
+    _, name, bucket, cost, _ = charge
     used = (full_us - now_us) * bucket.rate + full_part
     return charged_state(bucket, used, admitted=outcome != 0, name=name, now_us=now_us, cost=cost)
 

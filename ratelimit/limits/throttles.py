@@ -6,7 +6,6 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from http_requests.received import call_in
 from http_requests.wsgi_variables import ADMISSION
 from ratelimit.access.permissions import access_of_request
 from ratelimit.access.table import ANY_CALLER, Access
@@ -25,7 +24,7 @@ class TokenBucketThrottle(BaseThrottle):
         """Return True or raise LimitReached."""
         meta = request.META
         if ADMISSION not in meta:
-            meta[ADMISSION] = _admission(request, view)
+            _admit(request, view)
         admission: Admission = meta[ADMISSION]
         if not admission.admitted:
             raise LimitReached(admission)
@@ -40,10 +39,10 @@ class LimitReached(Throttled):
         self.wait = admission.retry_after
 
 
-def _admission(request: Request, view: "APIView") -> Admission:
+def _admit(request: Request, view: "APIView") -> None:
     """Charge a request by its row in the access table; without a row, charge one token to its method's bucket."""
     caller = request.user if isinstance(request.user, Caller) else None
     access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
     # DRF has already negotiated the format when it authenticates the request.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
-    return admit_call(call_in(request.META), caller, access, answer_format=answer_format)
+    admit_call(request.META, caller, access, answer_format=answer_format)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 SECOND_US = 1_000_000
 BURST_SECONDS = 2
+# A debt brings a bucket at most this many bursts below empty.
+DEBT_BURSTS = 1
 
 
 class Bucket(NamedTuple):
@@ -27,12 +29,16 @@ class Bucket(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """A charge of `cost` tokens to a caller's bucket `name`. The bucket's period is one second."""
+    """A charge of `cost` tokens to a caller's bucket `name`. The bucket's period is one second.
+
+    is_debt: whether the work is done, so that the tokens are taken even if the bucket has too few.
+    """
 
     identity: str
     name: str
     bucket: Bucket
     cost: int = 1
+    is_debt: bool = False
 
 
 class Taken(NamedTuple):
@@ -65,18 +71,20 @@ def burst_of(rate: int) -> int:
     return BURST_SECONDS * rate
 
 
-def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1) -> Taken:
-    """Take `cost` tokens at `now_us`.
+def take(bucket: Bucket, *, full_at: int | None, now_us: int, cost: int = 1, is_debt: bool = False) -> Taken:
+    """Take `cost` tokens at `now_us`; of a debt, as many as the bucket can owe.
 
     `full_at` is the stored state, an instant in parts. None, or an instant before now, means a full bucket. If the
-    clock was set back, the instant may be later than that of an empty bucket; it then means an empty bucket. A cost
-    above the burst is never admitted.
+    clock was set back, the instant may be later than that of the deepest debt; it then means that debt. A cost above
+    the burst is never admitted.
     """
     start = now_us * bucket.rate
-    latest = start + bucket.capacity
-    full_before = start if full_at is None else min(max(start, full_at), latest)
+    deepest = start + (1 + DEBT_BURSTS) * bucket.capacity
+    full_before = start if full_at is None else min(max(start, full_at), deepest)
     full_after = full_before + cost * bucket.period_us
-    return Taken(True, full_after) if full_after <= latest else Taken(False, full_before)
+    if is_debt:
+        return Taken(True, min(full_after, deepest))
+    return Taken(True, full_after) if full_after <= start + bucket.capacity else Taken(False, full_before)
 
 
 def bucket_state(

@@ -11,16 +11,16 @@ from rest_framework.viewsets import ViewSet
 
 from http_requests.parameters import single_parameters
 from http_requests.wsgi_variables import ADMISSION
-from ratelimit.access.table import KINDS, access_table
+from ratelimit.access.table import ANY_CALLER, KINDS, Access, access_table
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.quotas import QuotaState, quota_reserved
-from ratelimit.limits.services import DATA_GROUP, bucket_name, bucket_state_of, rate_of
+from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
 
 # The buckets that every caller sees, even if the access table has no endpoint that is charged to them.
-_BUCKETS_OF_ALL = [(DATA_GROUP, kind) for kind in KINDS]
+_BUCKETS_OF_ALL = [Access(ANY_CALLER, kind=kind) for kind in KINDS]
 
 
 def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
@@ -41,15 +41,15 @@ def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
 
 
 def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, Any]]:
-    declared = sorted({(row.group, row.kind) for row in access_table().values()})
+    declared = sorted(access_table().values(), key=bucket_name)
     documents: dict[str, dict[str, Any]] = {}
-    for group, kind in [*_BUCKETS_OF_ALL, *declared]:
-        name = bucket_name(group, kind)
+    for access in [*_BUCKETS_OF_ALL, *declared]:
+        name = bucket_name(access)
         if name not in documents:
-            state = charged if name == charged.name else bucket_state_of(caller, group=group, kind=kind)
+            state = charged if name == charged.name else bucket_state_of(caller, access)
             documents[name] = {
                 "name": name,
-                "rate": rate_of(caller, kind),
+                "rate": rate_of(caller, access),
                 "limit": state.limit,
                 "remaining": state.remaining,
                 "reset": _time(state.reset),

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MAGIC = b"MDE4"
+_MAGIC = b"MDE5"
 _FRAME = struct.Struct("<4sI")  # magic, checksum of the key and of all bytes after the frame
 _HEAD = struct.Struct("<dI")  # computed_at, length of the description in bytes
 _BODY_MIN = _FRAME.size + _HEAD.size
@@ -31,7 +31,7 @@ _LEAST_PACKED = 1024
 _CODEC = "lz4_raw"
 
 # The last item is the body's length if it is packed; 0 if it is not.
-_Description = tuple[str, str, tuple[tuple[str, str], ...], int]
+_Description = tuple[str, str, tuple[tuple[str, str], ...], int, int]
 _describe = msgspec.msgpack.Encoder().encode
 _description = msgspec.msgpack.Decoder(_Description).decode
 
@@ -40,7 +40,8 @@ _description = msgspec.msgpack.Decoder(_Description).decode
 class Entry:
     """A rendered answer.
 
-    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the answer.
+    etag: strong and quoted. computed_at: seconds since the epoch. headers: further headers of the answer. tokens: the
+    price of its work.
     """
 
     body: bytes
@@ -48,11 +49,12 @@ class Entry:
     etag: str
     computed_at: float
     headers: tuple[tuple[str, str], ...] = ()
+    tokens: int = 0
 
     def to_bytes(self, key: str) -> bytes:
         """Return the bytes to store under `key`."""
         body, length = self._packed()
-        description = _describe((self.content_type, self.etag, self.headers, length))
+        description = _describe((self.content_type, self.etag, self.headers, self.tokens, length))
         payload = (_HEAD.pack(self.computed_at, len(description)), description, body)
         return b"".join((_FRAME.pack(_MAGIC, _checksum(key, *payload)), *payload))
 
@@ -67,7 +69,9 @@ class Entry:
         computed_at, length = _HEAD.unpack_from(stored, _FRAME.size)
         body_start = _BODY_MIN + length
         try:
-            content_type, etag, headers, unpacked = _description(memoryview(stored)[_BODY_MIN:body_start])
+            content_type, etag, headers, tokens, unpacked = _description(
+                memoryview(stored)[_BODY_MIN:body_start]
+            )
             body = stored[body_start:]
             if unpacked:
                 body = pa.Codec(_CODEC).decompress(body, unpacked, asbytes=True)
@@ -79,6 +83,7 @@ class Entry:
             etag=etag,
             computed_at=computed_at,
             headers=headers,
+            tokens=tokens,
         )
 
     def _packed(self) -> tuple[bytes, int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from http_requests.conditional import NOT_STORED, REVALIDATED, is_current
+from http_requests.work import counted_work
 from stats.caching.response_cache import Outcome
 from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
@@ -17,11 +18,12 @@ NEXT, PREVIOUS = "next", "prev"
 
 @dataclass(frozen=True, slots=True)
 class FinishedAnswer:
-    """An answer that is ready to send. headers: all except Content-Length."""
+    """An answer that is ready to send. headers: all except Content-Length. tokens: the price of its work."""
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    tokens: int = 0
 
 
 # An answer whose `as_of` is older than this cannot change, because no new commit has a time so far in the past.
@@ -50,13 +52,14 @@ def answer_in_memory(pinned: PinnedAnswer, entry: Entry | None, *, now_ns: int) 
 def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:
     """Compute an answer that is not cacheable. It is not compressed."""
     format_name = pinned.representation.format
-    rendered = pinned.content.rendered(format_name)
+    with counted_work() as work:
+        rendered = pinned.content.rendered(format_name)
     headers = {
         "Content-Type": FORMATS[format_name].content_type,
         **NOT_STORED,
         **dict(rendered.headers),
     }
-    return FinishedAnswer(HTTPStatus.OK, headers, rendered.body)
+    return FinishedAnswer(HTTPStatus.OK, headers, rendered.body, work.tokens)
 
 
 def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
@@ -73,7 +76,7 @@ def _finished(entry: Entry, outcome: Outcome, pinned: PinnedAnswer, now_ns: int)
         **_validity(pinned, now_ns),
         **dict(entry.headers),
     }
-    return FinishedAnswer(HTTPStatus.OK, headers, entry.body)
+    return FinishedAnswer(HTTPStatus.OK, headers, entry.body, entry.tokens)
 
 
 def _validity(pinned: PinnedAnswer, now_ns: int) -> dict[str, str]:

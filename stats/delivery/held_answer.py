@@ -103,7 +103,7 @@ class HeldAnswer:
             sent = self._sent = _Sent(pinned, computed_at, second, headers)
         if entry is None:
             return FinishedAnswer(HTTPStatus.NOT_MODIFIED, sent.headers)
-        return FinishedAnswer(HTTPStatus.OK, sent.headers, entry.body)
+        return FinishedAnswer(HTTPStatus.OK, sent.headers, entry.body, entry.tokens)
 
     def if_newest(self, now_ns: int, *, poll: object | None = None) -> PinnedAnswer | None:
         """Return the held answer; None if it may have changed. Costs a stat call for each log and one more.

@@ -8,6 +8,7 @@ from functools import cached_property
 from http_requests.after_answer import after_answer
 from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
+from http_requests.work import counted_work
 from needs import Need
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
@@ -137,7 +138,8 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
         plain = PinnedAnswer(pinned.content, Representation(representation.format))
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, representation.encoding, pinned.etag)
-    rendered = pinned.content.rendered(representation.format)
+    with counted_work() as work:
+        rendered = pinned.content.rendered(representation.format)
     after_answer(lambda: ANSWER_COMPUTED.get()(pinned.content))
     return Entry(
         body=rendered.body,
@@ -145,6 +147,7 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
         etag=pinned.etag,
         computed_at=now_ns / SECOND_NS,
         headers=rendered.headers,
+        tokens=work.tokens,
     )
 
 

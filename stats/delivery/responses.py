@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from http_requests.compression import accepted_encoding
+from http_requests.work import current_work
 from stats.delivery.finished_answers import NEXT, PREVIOUS, finished_answer
 from stats.delivery.held_answer import Pin
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation
@@ -55,6 +56,7 @@ def content_response(request: Request, content: PinnedContent, *, now_ns: int) -
         if_none_match=request.META.get("HTTP_IF_NONE_MATCH"),
         now_ns=now_ns,
     )
+    current_work().count_tokens(finished.tokens)
     headers = with_link(finished.headers, path=request.path, query=page_query(request))
     response = HttpResponse(finished.body, status=finished.status, headers=headers)
     if finished.status == HTTPStatus.NOT_MODIFIED:
@@ -79,6 +81,7 @@ def _browsable_response(request: Request, content: PinnedContent, now_ns: int) -
     """Return the response of the browsable API, without an ETag."""
     answer = PinnedAnswer(content, Representation("json"))
     finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
+    current_work().count_tokens(finished.tokens)
     headers = with_link(finished.headers, path=request.path, query=page_query(request))
     del headers["Content-Type"]
     headers.pop("ETag", None)

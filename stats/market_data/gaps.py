@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import orjson
 
+from http_requests.work import WorkKind, count_work
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable, WrongClass
@@ -172,6 +173,7 @@ class GapsReport(PinnedContent):
     def _report(self, page: PinnedPage) -> dict[str, Any]:
         absences = absences_of(page)
         found = absences.gaps(self.query.reasons, is_bounded=True)
+        count_work(WorkKind.ROWS, len(found))
         return {
             "symbol": page.symbols[0],
             "resolution": self.query.resolution.value,

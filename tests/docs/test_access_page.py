@@ -57,7 +57,7 @@ def rows() -> list[str]:
                 f"`{method} {template(route)}`",
                 f"`{access.scope_text}`" if access.scope in SCOPES else access.scope,
                 access.sensitivity,
-                f"{access.group}, {access.kind}",
+                f"{access.bucket}, {access.rate}/s" if access.bucket else f"{access.group}, {access.kind}",
                 access.cost,
                 access.audit_class,
                 "32 MiB"

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.conf import settings
 
+from http_requests.work import WorkKind
 from ratelimit.entitlements import TIERS
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.token_bucket import burst_of
@@ -34,6 +35,13 @@ def test_the_tables_list_the_tiers(name: str):
 
 def quota(tokens: int | None) -> str:
     return "no quota" if tokens is None else str(tokens)
+
+
+def test_the_page_has_the_prices_of_work():
+    table = PAGE.partition("One token pays")[2].partition("The work of a call")[0]
+    prices = re.findall(r"\| ([\d,]+)( MiB)? \|$", table, re.MULTILINE)
+    amounts = [int(amount.replace(",", "")) * (2**20 if unit else 1) for amount, unit in prices]
+    assert amounts == [kind.per_token for kind in (WorkKind.ROWS, *WorkKind)]
 
 
 def test_the_page_lists_the_rules_of_cost():

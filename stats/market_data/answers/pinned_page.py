@@ -10,6 +10,7 @@ import orjson
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.nearest_name import nearest_or_all
+from http_requests.work import WorkKind, count_work
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
@@ -204,7 +205,9 @@ class PinnedPage(PinnedContent):
         query, cursor = self.query, self.cursor
         edge = None if cursor is None else PageEdge(cursor.earlier, cursor.position)
         from_end = query.is_descending or (query.last is not None and not query.several)
-        return read_page(self.source, edge, query.limit, from_end=from_end)
+        page = read_page(self.source, edge, query.limit, from_end=from_end)
+        count_work(WorkKind.ROWS, len(page.rows))
+        return page
 
     def document(self) -> Document:
         """Return the page as a document. Raises `InvalidParameter` for unknown columns."""

@@ -67,8 +67,12 @@ def test_a_page_costs_one_for_each_started_thousand_of_rows(asked, tokens):
 
 def test_other_rules_do_not_look_at_the_query():
     assert {name: cost_of(name, "limit=10000") for name in COST_RULES} == {
-        "one": 1, "page": 10, "stream": 10, "export": 10, "period": 1, "unmetered": 1,
+        "one": 1, "page": 10, "stream": 10, "export": 10, "period": 1, "batch": 1, "unmetered": 1,
     }  # fmt: skip
+
+
+def test_a_batch_costs_one_for_each_started_mib():
+    assert [cost_of("batch", body_bytes=size) for size in (0, 1, 2**20, 2**20 + 1, 2**25)] == [1, 1, 1, 2, 32]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_every_endpoints_cost_is_a_rule():
     ],
 )
 def test_buckets_are_named_by_group_and_kind(group, kind, name):
-    assert bucket_name(group, kind) == name
+    assert bucket_name(Access("market:read", group=group, kind=kind)) == name
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,22 @@ def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_r
     trading = Access("trading:write", group="orders", kind=TRADING)
     assert [admit(caller, trading, cost=1).code for _ in range(3)] == ["", "", "rate_limited"]
     assert admit(caller, ACCESS_PAGE, cost=500).bucket.remaining == 0
-    assert bucket_state_of(caller, group="data", kind=WRITE).remaining == 20
+    assert bucket_state_of(caller, Access("market:write", kind=WRITE)).remaining == 20
+
+
+def test_an_endpoint_may_have_a_bucket_of_its_own_with_at_most_the_callers_rate(
+    project_redis, standing_clock
+):
+    large, small = (
+        Caller(f"key:{rate}", "desk", "default", rate, frozenset(), trading_rate=1) for rate in (1000, 2)
+    )
+    own = Access("market:read", bucket="gaps", rate=5)
+    states = [admit(caller, own, cost=1).bucket for caller in (large, small)]
+    assert [(state.name, state.limit, state.remaining) for state in states] == [
+        ("gaps", 10, 9),
+        ("gaps", 4, 3),
+    ]
+    assert bucket_state_of(large, Access("market:read")).remaining == 2000
 
 
 def test_closing_has_the_callers_rate_and_works_when_trading_and_the_quota_are_used_up(
@@ -155,5 +174,5 @@ def test_closing_has_the_callers_rate_and_works_when_trading_and_the_quota_are_u
 def test_reading_a_bucket_charges_nothing(project_redis, db, django_assert_num_queries):
     caller = Caller("key:1", "desk", "default", 10, frozenset(), daily_quota=5)
     with django_assert_num_queries(0):
-        states = {bucket_state_of(caller, group="data", kind=READ).remaining for _ in range(50)}
+        states = {bucket_state_of(caller, ACCESS_PAGE).remaining for _ in range(50)}
     assert states == {20}

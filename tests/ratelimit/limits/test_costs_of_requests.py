@@ -1,5 +1,7 @@
 """What requests are charged for their rows, through Django and through the front door."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -97,3 +99,67 @@ def test_the_front_door_charges_the_same(api, asked):
     RESPONSE_CACHE.local.clear()
     assert finished is not None
     assert f'"day";r={QUOTA - 10};' in finished.headers["RateLimit"]
+
+
+def minutes(count: int) -> list[str]:
+    first = datetime(2025, 1, 2, tzinfo=UTC)
+    return [f"{first + timedelta(minutes=number):%Y-%m-%dT%H:%M:%SZ}" for number in range(count)]
+
+
+def cost_and_charge(response) -> tuple[int, int]:
+    """What an answer says that it cost, and what it cost of a quota."""
+    return int(response["X-Cost"]), QUOTA - int(
+        response["RateLimit"].partition('"day";r=')[2].partition(";")[0]
+    )
+
+
+def test_rows_that_nobody_asked_the_number_of_are_charged_after_the_work(api):
+    assert (
+        api.ingest(*(trade(symbol=SYMBOL, timestamp=minute) for minute in minutes(2_500))).status_code == 200
+    )
+    path = f"/v1/stats/ohlc?symbol={SYMBOL}"
+    for _ in ("computed", "cached"):
+        assert cost_and_charge(Api(new_key()).get(path)) == (3, 3)
+    finished = FrontDoor()(environ_of("GET", "", {"X-API-Key": new_key()}))
+    assert finished is not None
+    assert finished.headers["X-Cost"] == "3"
+    assert f'"day";r={QUOTA - 3};' in finished.headers["RateLimit"]
+
+
+def test_a_stream_is_charged_at_its_end(api):
+    assert api.ingest(*(trade(timestamp=minute) for minute in minutes(12_000))).status_code == 200
+    key = new_key()
+    response = Api(key).get("/api/v1/market-data/equities/AAPL/trades/stream.ndjson")
+    assert cost_and_charge(response) == (10, 10)
+    assert len(b"".join(response.streaming_content).splitlines()) == 12_000
+    response.close()
+    assert cost_and_charge(Api(key).get(BARS + "&limit=1")) == (1, 13)
+
+
+def test_rows_and_dates_that_are_stored_are_charged(api):
+    days = [f"2025-{month:02}-{day:02}T15:00:00Z" for month in range(1, 13) for day in range(1, 29)]
+    response = Api(new_key()).ingest(*(trade(timestamp=day) for day in days))
+    # 336 rows and 336 dates.
+    assert cost_and_charge(response) == (34, 34)
+    assert cost_and_charge(Api(new_key()).ingest(trade(timestamp=days[0]))) == (1, 1)
+
+
+def test_work_beyond_the_bucket_is_a_debt_of_at_most_a_burst(api, standing_clock):
+    days = [f"2025-{month:02}-{day:02}T15:00:00Z" for month in range(1, 13) for day in range(1, 29)]
+    slow = key_create(
+        name="slow", tier="default", rate=5, scopes=("all",), sensitivity="internal",
+        now=timezone.now(), actor="command:test",
+    ).key  # fmt: skip
+    response = Api(slow).ingest(*(trade(timestamp=day) for day in days))
+    assert (response.status_code, response["X-Cost"], response["X-RateLimit-Remaining"]) == (200, "34", "0")
+    refused = Api(slow).ingest(trade(timestamp=days[0]))
+    # The bucket owes its 10 tokens, and is filled at 5 a second.
+    assert (refused.status_code, refused["Retry-After"]) == (429, "3")
+    assert "X-Cost" not in refused.headers
+
+
+def test_a_call_that_is_refused_for_its_body_pays_for_the_bytes(api):
+    body = b"{" + b" " * 2_500_000 + b"}"
+    response = Api(new_key()).call("POST", "/api/v1/trades/ingest", body)
+    assert response.status_code == 422
+    assert cost_and_charge(response) == (3, 3)

@@ -245,3 +245,11 @@ def test_decisions_are_counted_by_where_the_bucket_was(redis_server, monkeypatch
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)
     admitted = ask(limiter, 1, kind="counted", identity="key:other").admitted
     assert decided()["admitted" if admitted else "refused", "process"] == 1
+
+
+def test_a_debt_holds_while_redis_is_away(no_redis):
+    limiter, clock = made_limiter(workers=1)
+    limiter.owe(charge_of(10)._replace(cost=30))
+    assert ask(limiter).retry_after_us == 1_100_000
+    clock.forward(1.1)
+    assert [ask(limiter).admitted for _ in range(2)] == [True, False]

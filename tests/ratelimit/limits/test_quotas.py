@@ -475,3 +475,21 @@ def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):
     assert {row.period: row.booked for row in QuotaUse.objects.all()}[
         period_at(DAY, int(time.time()) * SECOND_US).name
     ] == 150
+
+
+@pytest.mark.parametrize(
+    ("day", "month", "owed", "left"),
+    [(100, None, 30, {"day": 69}), (20, None, 30, {"day": 0}), (100, 25, 30, {"day": 75, "month": 0})],
+)
+def test_a_debt_takes_what_a_quota_has_left_and_is_always_admitted(made_world, day, month, owed, left):
+    world = made_world()
+    world.ask(day=day, month=month, bucket=Bucket(10, 20))
+    limits = [(unit, limit) for unit, limit in ((DAY, day), (MONTH, month)) if limit is not None]
+    quotas = [QuotaCharge(unit, limit, owed) for unit, limit in limits]
+    admission = world.limiters[0].owe(Charge("key:1", "read", Bucket(10, 20), owed), quotas)
+    assert admission.admitted
+    # One token of the bucket is in use before.
+    assert (admission.bucket.remaining, admission.bucket.until_full_us) == (0, 3_100_000)
+    assert {quota.name: quota.remaining for quota in admission.quotas} == left
+    refused = world.ask(bucket=Bucket(10, 20))
+    assert (refused.admitted, refused.retry_after_us) == (False, 1_200_000)

@@ -79,10 +79,32 @@ def test_after_retry_after_the_tokens_are_there_and_not_a_microsecond_before(buc
 
 @settings(deadline=None)
 @given(bucket=buckets(), back=st.integers(1, 10**12))
-def test_a_clock_that_was_set_back_empties_the_bucket_for_one_refill(bucket, back):
+def test_a_clock_that_was_set_back_leaves_at_most_the_deepest_debt(bucket, back):
     full_at = take(bucket, full_at=None, now_us=EPOCH, cost=bucket.burst).full_at
     denied = take(bucket, full_at=full_at, now_us=EPOCH - back)
-    assert denied == (False, (EPOCH - back) * bucket.rate + bucket.capacity)
+    start = (EPOCH - back) * bucket.rate
+    assert denied == (False, min(full_at, start + 2 * bucket.capacity))
+
+
+@settings(deadline=None)
+@given(bucket=buckets(), used=st.integers(0, 3), debts=st.lists(st.integers(1, 100), min_size=1, max_size=5))
+def test_a_debt_is_taken_to_one_burst_below_empty_and_then_waited_for(bucket, used, debts):
+    used = min(used, bucket.burst)
+    full_at = take(bucket, full_at=None, now_us=EPOCH, cost=used).full_at
+    for debt in debts:
+        taken = take(bucket, full_at=full_at, now_us=EPOCH, cost=debt, is_debt=True)
+        full_at = taken.full_at
+        assert taken.admitted
+    owed = min(used + sum(debts), 2 * bucket.burst)
+    assert full_at == EPOCH * bucket.rate + owed * bucket.period_us
+    told = bucket_state(bucket, taken, name="read", now_us=EPOCH, epoch_now_us=EPOCH)
+    assert told.remaining == max(0, bucket.burst - owed)
+    refused = take(bucket, full_at=full_at, now_us=EPOCH)
+    if owed >= bucket.burst:
+        told = bucket_state(bucket, refused, name="read", now_us=EPOCH, epoch_now_us=EPOCH)
+        assert not refused.admitted
+        assert take(bucket, full_at=full_at, now_us=EPOCH + told.retry_after_us).admitted
+        assert not take(bucket, full_at=full_at, now_us=EPOCH + told.retry_after_us - 1).admitted
 
 
 def test_a_cost_above_the_burst_is_never_admitted():
@@ -107,17 +129,20 @@ def test_the_state_of_a_bucket_with_a_third_of_a_token_in_use():
 @settings(
     max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(bucket=buckets(), moves=st.lists(st.tuples(steps, st.integers(0, 4)), min_size=1, max_size=40))
+@given(
+    bucket=buckets(),
+    moves=st.lists(st.tuples(steps, st.integers(0, 4), st.booleans()), min_size=1, max_size=40),
+)
 def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, moves):
     get_redis_connection("default").flushall()
     now_us, full_at = EPOCH, None
-    for step, cost in moves:
+    for step, cost, is_debt in moves:
         now_us += step
-        taken = take(bucket, full_at=full_at, now_us=now_us, cost=cost)
-        is_clamped = full_at is not None and full_at > now_us * bucket.rate + bucket.capacity
+        taken = take(bucket, full_at=full_at, now_us=now_us, cost=cost, is_debt=is_debt)
+        is_clamped = full_at is not None and full_at > now_us * bucket.rate + 2 * bucket.capacity
         if (taken.admitted and cost) or is_clamped:
             full_at = taken.full_at
-        answer = take_shared(Charge("key:1", "read", bucket, cost), now_us=now_us)
+        answer = take_shared(Charge("key:1", "read", bucket, cost, is_debt), now_us=now_us)
         assert answer.bucket == bucket_state(
             bucket, taken, name="read", now_us=now_us, epoch_now_us=now_us, cost=cost
         )
@@ -145,12 +170,12 @@ def test_garbage_under_a_key_is_a_full_bucket_and_never_unlimited(redis_server, 
     assert admitted == [True, True, False]
 
 
-def test_a_state_after_a_clock_that_was_set_back_is_an_empty_bucket_that_fills_up(redis_server):
+def test_a_state_after_a_clock_that_was_set_back_is_the_deepest_debt_and_fills_up(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=1, burst=2))
     get_redis_connection("default").set("ratelimit:read:key:1", b"9" * 16 + b" 7")
     refused = take_shared(charge, now_us=EPOCH).bucket
-    assert (refused.admitted, refused.remaining, refused.retry_after_us) == (False, 0, SECOND_US)
-    assert take_shared(charge, now_us=EPOCH + SECOND_US).bucket.admitted
+    assert (refused.admitted, refused.remaining, refused.retry_after_us) == (False, 0, 3 * SECOND_US)
+    assert take_shared(charge, now_us=EPOCH + 3 * SECOND_US).bucket.admitted
 
 
 def test_a_lowered_rate_reads_the_state_of_the_higher_one(redis_server):

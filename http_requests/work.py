@@ -1,0 +1,73 @@
+"""The work of a call: counted where it is done, in amounts of a few kinds, each with a price in tokens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import Enum
+
+_MICROTOKENS = 1_000_000
+
+
+class WorkKind(Enum):
+    """A kind of work. The value is how much of it one token pays: about 5 ms of a processor.
+
+    ROWS: answered or stored. DATES: event dates of which rows are stored. OPTIONS: priced. BYTES: of a body, decoded.
+    """
+
+    ROWS = 1_000
+    DATES = 10
+    OPTIONS = 100
+    BYTES = 2**20
+
+    @property
+    def per_token(self) -> int:
+        """How much of it one token pays."""
+        return self.value
+
+
+class Work:
+    """A sum of work."""
+
+    __slots__ = ("_microtokens",)
+
+    def __init__(self) -> None:
+        self._microtokens = 0
+
+    @property
+    def tokens(self) -> int:
+        """The price in tokens, rounded up."""
+        return -(-self._microtokens // _MICROTOKENS)
+
+    def count(self, kind: WorkKind, amount: int) -> None:
+        """Add an amount of work."""
+        self._microtokens += -(-amount * _MICROTOKENS // kind.per_token)
+
+    def count_tokens(self, tokens: int) -> None:
+        """Add work whose price is known."""
+        self._microtokens += tokens * _MICROTOKENS
+
+
+_current: ContextVar[Work | None] = ContextVar("work", default=None)
+
+
+def count_work(kind: WorkKind, amount: int) -> None:
+    """Add an amount to the work of the current call. Without one, as in a command, nothing is counted."""
+    work = _current.get()
+    if work is not None:
+        work.count(kind, amount)
+
+
+def current_work() -> Work:
+    """Return the current call's work, for what goes on after the call's thread; without a call, a sum of its own."""
+    return _current.get() or Work()
+
+
+@contextmanager
+def counted_work() -> Iterator[Work]:
+    """Count what is done in this block, in this thread, and in nothing around it."""
+    work = Work()
+    token = _current.set(work)
+    try:
+        yield work
+    finally:
+        _current.reset(token)
