@@ -28,6 +28,7 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
+from trades.decoder import decoded
 from trades.exceptions import BatchRefused
 from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
 from trades.formats.csv_lines import lines_named
@@ -256,7 +257,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
         with lines_named(body) if media_type == CSV else nullcontext():
             ingested = rows_ingest(
                 dataset=self.dataset,
-                batch=_without_rows(query, self.dataset) if is_declaration else read(body, options),
+                batch=_without_rows(query, self.dataset) if is_declaration else decoded(read, body, options),
                 caller=key_scope(request),
                 dedupe=query.dedupe,
                 request_key=request_key,

@@ -17,8 +17,9 @@ from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
 from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
 from store.instruments import REFUSE
-from store.protocol import Amendment, Append, Correction, Dedupe, Fill, Receipt
+from store.protocol import Amendment, Append, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
+from trades.batches.correction_batch import CorrectionBatch
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
@@ -27,14 +28,6 @@ from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
 
 _WORDS_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectionBatch:
-    """Checked corrections of one symbol, in the body's order."""
-
-    symbol: str
-    corrections: tuple[Correction, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,15 @@ from store.declarations import Column
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
 from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
-from trades.formats.arrow_values import typed_values
+from trades.formats.arrow_values import TextBudget, typed_values
 from trades.formats.columns import check_not_repeated, read_columns
 
 COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000
 _ERROR_CHARS_LIMIT = 200
+# A dictionary's text may stand in every row. All rows together have at most so many times the body's length, and so
+# much more: each byte is copied about three times.
+_TEXTS_FACTOR, _TEXTS_BYTES = 2, 4 * 2**20
 _FILE_MAGIC = b"ARROW1"
 _MESSAGE_HEADER = 2  # Message: version, header_type, header, …
 _BATCH_COMPRESSION = 3  # RecordBatch: length, nodes, buffers, compression
@@ -65,19 +68,21 @@ class ArrowColumns:
 
     names: list[str]
     table: pa.Table
+    texts: TextBudget
 
     def __len__(self) -> int:
         return self.table.num_rows  # type: ignore[no-any-return]
 
     def typed(self, column: Column) -> TypedColumn:
-        return typed_values(column, _in_one_piece(self.table.column(column.name)))
+        return typed_values(column, _in_one_piece(self.table.column(column.name)), self.texts)
 
 
 def read_arrow_body(body: bytes, options: BatchOptions) -> RowBatch:
     """Return the batch of a stream. Raises `MalformedDocument`, `BatchRefused`."""
     try:
         names, batches = _read(body, options)
-        source = ArrowColumns(names, pa.Table.from_batches(batches) if batches else pa.table({}))
+        table = pa.Table.from_batches(batches) if batches else pa.table({})
+        source = ArrowColumns(names, table, TextBudget(_TEXTS_FACTOR * len(body) + _TEXTS_BYTES))
         return read_columns(source, options)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).encode("ascii", "replace").decode()

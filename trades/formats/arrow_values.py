@@ -1,6 +1,7 @@
 """Casts Arrow columns to the types of a dataset's columns, without overflow or loss."""
 
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from http_requests.exceptions import FieldError
+from http_requests.exceptions import FieldError, MalformedDocument
 from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
@@ -36,9 +37,29 @@ class _OfAnotherType(TypeError):
     """The Arrow type cannot be cast to the column's type."""
 
 
-def typed_values(column: Column, values: pa.Array) -> TypedColumn:
-    """Cast a column to the type of its kind; nulls stay nulls. Raises `BatchRefused` for another type."""
-    plain = _decoded(values)
+class TextBudget:
+    """How many bytes of texts a body may still give to its rows, where several rows share the bytes of one text."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+
+    def take(self, size: int) -> None:
+        """Take so many bytes. Raises `MalformedDocument` if fewer are left."""
+        self._left -= size
+        if self._left < 0:
+            raise MalformedDocument(
+                "document_too_large",
+                f"the texts of all rows take more than {self._most:,} bytes; split the batch",
+            )
+
+
+def typed_values(column: Column, values: pa.Array, texts: TextBudget | None = None) -> TypedColumn:
+    """Cast a column to the type of its kind; nulls stay nulls.
+
+    texts: None for a source that is trusted. Raises `BatchRefused` for another type, `MalformedDocument` for texts beyond
+    the budget.
+    """
+    plain = _decoded(values, texts or TextBudget(sys.maxsize))
     if types.is_null(plain.type):
         return TypedColumn(pa.nulls(len(plain), ARROW_TYPES[column.kind]))
     try:
@@ -48,18 +69,29 @@ def typed_values(column: Column, values: pa.Array) -> TypedColumn:
         raise refusal_of([FieldError(column.name, "invalid_type", message)]) from None
 
 
-def _decoded(values: pa.Array) -> pa.Array:
+def _decoded(values: pa.Array, texts: TextBudget) -> pa.Array:
     """Return the values, decoded if dictionary-encoded. Too long texts of a dictionary become an invalid text."""
     if not types.is_dictionary(values.type):
+        words = values.flatten() if types.is_list(values.type) or types.is_large_list(values.type) else values
+        if types.is_string_view(words.type):
+            texts.take(_view_bytes(words))
         return values
     dictionary = values.dictionary
     if _is_text(dictionary.type):
         dictionary = dictionary.cast(pa.large_string())
         is_long = pc.greater(pc.binary_length(dictionary), _LONGEST_TEXT)
         dictionary = pc.if_else(is_long, _TOO_LONG, dictionary)
+        texts.take(pc.sum(pc.binary_length(dictionary).take(values.indices)).as_py() or 0)
     elif not types.is_primitive(dictionary.type):
         return pa.array([None] * len(values), pa.binary())  # binary fits no column
     return dictionary.take(values.indices)
+
+
+def _view_bytes(texts: pa.Array) -> int:
+    """Return the bytes of all texts of a string view, whose elements begin with their lengths in four bytes."""
+    elements = np.frombuffer(texts.buffers()[1], np.int32).reshape(-1, 4)
+    lengths = elements[texts.offset : texts.offset + len(texts), 0]
+    return int(lengths[texts.is_valid().to_numpy(zero_copy_only=False)].sum(dtype=np.int64))
 
 
 def _times(column: Column, values: pa.Array) -> TypedColumn:

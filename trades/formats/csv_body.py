@@ -14,17 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from http_requests.exceptions import MalformedDocument
+from http_requests.exceptions import ERRORS_LIMIT, MalformedDocument
 from store.declarations import ARROW_TYPES, Column, ColumnKind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import parse_time_column
-from trades.batches.row_batch import BatchOptions, RowBatch
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
 from trades.batches.validation import TypedColumn, column_rule, fault_masks, number_column
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
 from trades.formats.csv_lines import Bytes, line_numbers
 
 COLUMNS_LIMIT = 1_000
+LINES_LIMIT = 10 * ROWS_LIMIT
 _HEADER_BYTES_LIMIT = 64 * 2**10
 _ERROR_CHARS_LIMIT = 200
 _PIECE_BYTES = 2**20
@@ -68,6 +69,8 @@ def read_csv_body(body: bytes, options: BatchOptions) -> RowBatch:
 
 def read_csv_texts(body: bytes) -> pa.Table:
     """Return all cells of a CSV body as texts, null where empty. Raises `MalformedDocument`."""
+    if body.count(b"\n") > LINES_LIMIT:
+        raise _malformed(f"the body has more than {LINES_LIMIT:,} lines")
     names, start = _header(body)
     _check_quotes(body)
     return _cells(names, body, start)
@@ -226,6 +229,8 @@ def _faults(column: Column, cells: pa.Array, indexes: Iterable[int]) -> FaultMas
         value = None if cell is None else rule.convert(cell_value(cell))
         if isinstance(value, Fault):
             faults[index] = value
+            if len(faults) == ERRORS_LIMIT:  # an answer has no more
+                break
     return fault_masks(len(cells), faults)
 
 

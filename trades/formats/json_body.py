@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -35,6 +36,8 @@ _ROW_END = b"},"
 # A body is decoded in pieces of this size. The rows of a larger one are many more objects than fit into the
 # processor's cache; and as a process grows older, they lie farther apart and take up to twice as long.
 _PIECE_BYTES = 128 * 2**10
+# The same for lines.
+_LINES = 1_000
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -53,8 +56,8 @@ def read_ndjson_body(body: bytes, options: BatchOptions) -> RowBatch:
     """
     if body.count(b"\n") > _LINES_LIMIT:
         raise MalformedDocument("malformed_ndjson", f"the body has more than {_LINES_LIMIT:,} lines")
-    lines = [line for line in body.split(b"\n") if line and not line.isspace()]
-    check_size(len(lines), options.dataset.name)
+    check_size(sum(not line.isspace() for line in BytesIO(body)), options.dataset.name)
+    lines = [line for line in BytesIO(body) if not line.isspace()]
     try:
         return _decode_lines(body, lines, options)
     except TypedDecodeFailed:
@@ -185,14 +188,24 @@ def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], An
 
 
 def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) -> RowBatch:
-    rows, is_strict = _first_decoded(options, lambda decoders: list(map(decoders[1].decode, lines)))
-    values, has_surplus = _values(body, rows, options, other_keys=0)
-    if has_surplus or not is_strict:
-        _documents(body, lines)
-    batch = typed_batch(options, [typed_rows(options, values, len(rows))])
+    pieces = []
+    for start in range(0, len(lines), _LINES):
+        some = lines[start : start + _LINES]
+        rows, is_doubtful = _decode_some(some, options)
+        if is_doubtful and _joined(some) is None:
+            _documents(body, lines)
+        pieces.append(rows)
+    batch = typed_batch(options, pieces)
     if holds_largest_number(options.dataset, batch.rows):
         check_not_rounded(options.dataset, _documents(body, lines))
     return batch
+
+
+def _decode_some(lines: Sequence[bytes], options: BatchOptions) -> tuple[TypedRows, bool]:
+    """Return the rows of some lines, and whether one may repeat a key or has unknown fields."""
+    rows, is_strict = _first_decoded(options, lambda decoders: list(map(decoders[1].decode, lines)))
+    values, has_surplus = _values(b"".join(lines), rows, options, other_keys=0)
+    return typed_rows(options, values, len(rows)), has_surplus or not is_strict
 
 
 def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:

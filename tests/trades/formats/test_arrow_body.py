@@ -246,3 +246,32 @@ def test_the_date_of_open_interest_may_be_an_arrow_date():
     )  # fmt: skip
     batch = read_arrow_body(stream_of(sent), BatchOptions(DATASETS["open_interest"]))
     assert batch.rows["date"].to_pylist() == [parse_timestamp("2025-01-01")]
+
+
+@pytest.mark.parametrize("shared", ["dictionary", "string view", "list of string views"])
+def test_a_text_that_stands_in_many_rows_counts_in_each(shared):
+    rows, text = 20_000, ";".join(["w" * 60] * 30)
+    if shared == "dictionary":
+        words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int8)), pa.array([text]))
+    else:
+        buffer = text.encode()
+        element = np.array([len(buffer), int.from_bytes(buffer[:4], "little"), 0, 0], np.int32)
+        views = [None, pa.py_buffer(np.tile(element, rows).tobytes()), pa.py_buffer(buffer)]
+        words = pa.Array.from_buffers(pa.string_view(), rows, views)
+        if shared == "list of string views":
+            words = pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype=np.int32)), words)
+    table = pa.table(
+        {
+            "timestamp": pa.array(np.full(rows, 1_735_830_000 * 10**9)),
+            "symbol": pa.array(["A"] * rows),
+            "price": pa.array(np.ones(rows)),
+            "volume": pa.array(np.ones(rows)),
+            "conditions": words,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(MalformedDocument, match="the texts of all rows") as refused:
+        read_arrow_body(sink.getvalue().to_pybytes(), BatchOptions())
+    assert refused.value.code == "document_too_large"
