@@ -21,7 +21,7 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.protocol import Action, Correction, Fill, Window
 from store.timestamps import format_timestamp, parse_timestamp
-from trades.batches.correction_batch import CorrectionBatch
+from trades.correction_batch import CorrectionBatch
 from trades.exceptions import BatchRefused
 from trades.services import fill_store, trades_correct
 from trades.stores import market_store

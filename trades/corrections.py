@@ -7,17 +7,17 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONBytesParser, take_body
+from http_requests.parsers import JSONBytesParser, body_decoded, take_body
 from http_requests.work import WorkKind, count_work
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
-from trades.batches.correction_batch import (
+from trades.batches.row_batch import BatchOptions
+from trades.batches.serializers import IngestAnswerSerializer
+from trades.correction_batch import (
     SEED_CORRECTIONS,
     CorrectionBatchSerializer,
     read_corrections,
 )
-from trades.batches.row_batch import BatchOptions
-from trades.batches.serializers import IngestAnswerSerializer
 from trades.decoder import decoded
 from trades.instruments.services import allows_nonpositive_price, symbol_canonical
 from trades.services import trades_correct
@@ -86,6 +86,7 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
             TRADES, canonical=symbol_canonical, allows_nonpositive_price=allows_nonpositive_price
         )
         batch = decoded(read_corrections, body, options)
+        body_decoded(request)
         corrected = trades_correct(batch=batch, caller=key_scope(request), request_key=request_key)
         headers = {"X-Commit": f"trades={corrected.receipt.commit.token}"}
         if corrected.receipt.replayed:

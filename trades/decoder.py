@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 from django.conf import settings
@@ -59,7 +59,7 @@ def decoded(read: Read[Decoded], body: bytes, options: BatchOptions) -> Decoded:
             raise DecoderEnded("the process that decoded a body has ended") from error
 
 
-def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOptions) -> Any:
+def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOptions) -> Decoded:
     """Send a body to a child, answer its questions, and return its result."""
     child.send((read, options.dataset.name, options.ignore_unknown, dict(options.given)))
     child.send_bytes(body)
@@ -71,7 +71,7 @@ def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOp
         elif kind == "raised":
             raise _error(*value)
         else:
-            return value
+            return cast("Decoded", value)
 
 
 class _Server:
@@ -157,7 +157,7 @@ def serve(control: socket.socket) -> None:
 def _warm_up() -> None:
     """Load all that reading needs, so that it does not count as a body's memory."""
     reads = [*import_module("trades.formats").READERS.values()]
-    reads.append(import_module("trades.batches.correction_batch").read_corrections)
+    reads.append(import_module("trades.correction_batch").read_corrections)
     for read in reads:
         for body in (
             b'{"trades":[{"timestamp":1}]}',

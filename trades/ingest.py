@@ -16,7 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import choice, single_parameters
-from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from http_requests.parsers import JSONBytesParser, body_decoded, bytes_parser, media_type_of, take_body
 from http_requests.work import WorkKind, count_work
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
@@ -252,12 +252,16 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
         options = BatchOptions(
             self.dataset, query.ignore_unknown, query.given, canonical, allows_nonpositive_price
         )
-        read = READERS.get(media_type, READERS[JSON])
         count_work(WorkKind.BYTES, len(body))
         with lines_named(body) if media_type == CSV else nullcontext():
+            if is_declaration:
+                batch = _without_rows(query, self.dataset)
+            else:
+                batch = decoded(READERS.get(media_type, READERS[JSON]), body, options)
+                body_decoded(request)
             ingested = rows_ingest(
                 dataset=self.dataset,
-                batch=_without_rows(query, self.dataset) if is_declaration else decoded(read, body, options),
+                batch=batch,
                 caller=key_scope(request),
                 dedupe=query.dedupe,
                 request_key=request_key,

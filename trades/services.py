@@ -19,11 +19,11 @@ from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdCon
 from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
-from trades.batches.correction_batch import CorrectionBatch
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
+from trades.correction_batch import CorrectionBatch
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
 

@@ -185,13 +185,14 @@ class Front:
         environ = _client_environ(scope)
         call = call_in(environ)
         lane = self._lanes[self._lane_of(call.path, call.method)]
-        started, reserved = perf_counter_ns(), None
+        started, reserved, decoding = perf_counter_ns(), None, None
         with correlated(environ[_CORRELATION_ID]):
             try:
                 if has_body(scope["headers"]):
                     allowance = await self._bodies.allowance(call, environ, lane)
                     reserved = allowance.reserved
                     await self._bodies.add_body(environ, receive, allowance)
+                    decoding = await self._bodies.decoding_place(environ, allowance)
                 began_ns = perf_counter_ns()
                 answer = await lane.run(self._call, environ)
                 route = environ.get(ROUTE, UNROUTED)
@@ -206,6 +207,8 @@ class Front:
                 await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
                 return
             finally:
+                if decoding is not None:
+                    decoding.release()
                 if reserved is not None:
                     reserved.release()
                     # Django's and DRF's requests are reference cycles, which would keep the body in memory until

@@ -10,6 +10,7 @@ BodyError
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -17,10 +18,17 @@ from django.conf import settings
 
 from http_requests.addresses import identity_of
 from http_requests.received import ReceivedCall
-from http_requests.wsgi_variables import BODY_TOO_LARGE, BODY_UNREAD
+from http_requests.wsgi_variables import BODY_DECODED, BODY_TOO_LARGE, BODY_UNREAD
 from marketdata_project.front.environ import Receive
 from marketdata_project.front.lanes import Lane
-from marketdata_project.front.limits import MOST_BODY_BYTES, MOST_SMALL_BODY_BYTES, BodyBudget, ReservedBytes
+from marketdata_project.front.limits import (
+    MOST_BODY_BYTES,
+    MOST_SMALL_BODY_BYTES,
+    BodyBudget,
+    DecodingMemory,
+    DecodingPlace,
+    ReservedBytes,
+)
 from ratelimit.access.table import SMALL_BODY_BYTES
 
 # A body is refused if none of its bytes arrives for PROGRESS_SECONDS.
@@ -55,12 +63,14 @@ class ClientGone(BodyError):
 class BodyAllowance(NamedTuple):
     """How much of a body may be read: at most `limit` bytes, which `reserved` counts.
 
-    is_refused: whether the limit is low only because the caller may not send a large body.
+    is_refused: whether the limit is low only because the caller may not send a large body. sender: who may send a large
+    body; None for a small one.
     """
 
     limit: int
     reserved: ReservedBytes
     is_refused: bool = False
+    sender: str | None = None
 
 
 class BodyReader:
@@ -72,16 +82,18 @@ class BodyReader:
         body_limit: Callable[[str, str], int],
         body_sender: Callable[[dict[str, Any]], str | None],
         budget: BodyBudget | None = None,
+        decoding: DecodingMemory | None = None,
     ) -> None:
         """`body_limit` returns the size limit of a body in bytes, by path and method. The event loop calls it.
 
         `body_sender` is called in a thread; it returns the identity of a caller who may send a large body, or None.
-        `budget` bounds all large bodies together.
+        `budget` bounds all large bodies together, `decoding` those that are being decoded.
         """
         self._body_limit = body_limit
         self._body_sender = body_sender
         self._large_bodies = budget or BodyBudget(MOST_BODY_BYTES)
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
+        self._decoding = decoding or DecodingMemory()
 
     async def allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> BodyAllowance:
         """Return how much of a call's body may be read. The caller releases the reserved bytes.
@@ -99,7 +111,7 @@ class BodyReader:
         sender = await lane.run(self._body_sender, environ)
         if sender is None:
             return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
-        return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)))
+        return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)), sender=sender)
 
     @staticmethod
     async def add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
@@ -118,6 +130,21 @@ class BodyReader:
             body = BytesIO()
         environ["wsgi.input"] = body
         environ["CONTENT_LENGTH"] = str(body.getbuffer().nbytes)
+
+    async def decoding_place(self, environ: dict[str, Any], allowance: BodyAllowance) -> DecodingPlace | None:
+        """Wait for the memory in which a large body is decoded; None for a small one. The caller releases it.
+
+        The view may free it once it has decoded the body. Raises `BodyBudgetExhausted`.
+        """
+        length = int(environ["CONTENT_LENGTH"])
+        if allowance.sender is None or length <= SMALL_BODY_BYTES:
+            return None
+        try:
+            place = await self._decoding.place(length, allowance.sender)
+        except TimeoutError:
+            raise BodyBudgetExhausted from None
+        environ[BODY_DECODED] = partial(asyncio.get_running_loop().call_soon_threadsafe, place.release)
+        return place
 
 
 def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -1,16 +1,24 @@
-"""Limits of one process: open connections per client address, and bytes of bodies in memory."""
+"""Limits of one process: open connections per client address, bytes of bodies in memory, and memory for decoding."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from http_requests import addresses
 from http_requests.addresses import Network
+from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
 
 MOST_PER_ADDRESS = 1000
 # The most bytes in memory of bodies that may be over SMALL_BODY_BYTES. The caller is authenticated before they are read.
 MOST_BODY_BYTES = 384 * 2**20
 # The most bytes in memory of other bodies. They are read before the caller is authenticated.
 MOST_SMALL_BODY_BYTES = 32 * 2**20
+# The most memory of bodies over SMALL_BODY_BYTES that are being decoded, by what each may take.
+MOST_DECODING_BYTES = 384 * 2**20
+# The most bodies over LARGE_BYTES that are being decoded: each in a process of its own.
+MOST_DECODERS = 2
+DECODING_WAIT_SECONDS = 10.0
 
 
 class ConnectionSlots:
@@ -98,6 +106,75 @@ class ReservedBytes:
         if self._count:
             self._budget.give_back(self._count, self._holders)
             self._count = 0
+
+
+class DecodingMemory:
+    """The memory in which bodies are decoded: at most `most` bytes, one body of a caller at a time, few large ones.
+
+    A body that does not fit waits. Those that wait are admitted in their order, except that one that fits passes
+    others that do not. Not thread safe: for an event loop's thread.
+    """
+
+    def __init__(
+        self, most: int = MOST_DECODING_BYTES, *, wait_seconds: float = DECODING_WAIT_SECONDS
+    ) -> None:
+        self._most = most
+        self._wait_seconds = wait_seconds
+        self._admitted: list[DecodingPlace] = []
+        self._waiting: list[DecodingPlace] = []
+
+    async def place(self, length: int, caller: str) -> "DecodingPlace":
+        """Return a place for a body of so many bytes. Raises TimeoutError if there is none in time."""
+        size = min(MEMORY_FACTOR * length + MEMORY_BYTES, self._most)
+        admitted = asyncio.get_running_loop().create_future()
+        place = DecodingPlace(self, size, caller, length > LARGE_BYTES, admitted)
+        self._waiting.append(place)
+        self._admit()
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await admitted
+        except BaseException:
+            place.release()
+            raise
+        return place
+
+    def release(self, place: "DecodingPlace") -> None:
+        """Free a place, or give up waiting for it."""
+        for places in (self._admitted, self._waiting):
+            if place in places:
+                places.remove(place)
+        self._admit()
+
+    def _admit(self) -> None:
+        for place in list(self._waiting):
+            if self._fits(place):
+                self._waiting.remove(place)
+                self._admitted.append(place)
+                if not place.admitted.done():
+                    place.admitted.set_result(None)
+
+    def _fits(self, place: "DecodingPlace") -> bool:
+        large = sum(each.is_large for each in self._admitted)
+        return (
+            sum(each.size for each in self._admitted) + place.size <= self._most
+            and all(each.caller != place.caller for each in self._admitted)
+            and not (place.is_large and large >= MOST_DECODERS)
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DecodingPlace:
+    """A body's place in the memory for decoding. admitted: done once it has the memory."""
+
+    memory: DecodingMemory
+    size: int
+    caller: str
+    is_large: bool
+    admitted: asyncio.Future[None]
+
+    def release(self) -> None:
+        """Free it. A second call does nothing."""
+        self.memory.release(self)
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,7 @@ from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
+from trades.decoder import decoder_start
 from trades.formats.json_body import decode_json
 from trades.stores import market_store
 
@@ -69,6 +70,7 @@ def _load_libraries() -> None:
     try:
         calendars_load(instruments=market_store().declared_instruments(), now_ns=time.time_ns())
         quantlib()
+        decoder_start()
     except Exception:
         logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
     # Exempts the new objects from collection, as `tune_garbage_collector` does after start-up.

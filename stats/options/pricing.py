@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from http_requests.work import WorkKind, count_work
 from stats.options.american import AndersenLake
 from stats.options.escrowed import EscrowedOptions
 from stats.options.european import BlackScholes, highest_prices, lowest_prices
@@ -45,7 +44,6 @@ def valuation(inputs: Inputs, american: Mask, quote_codes: Codes) -> Valuation:
     for European ones.
     quote_codes: the reason codes of `mid_prices`. Raises nothing; a row that cannot be valued gets a reason.
     """
-    count_work(WorkKind.OPTIONS, len(inputs))
     codes = _reasons(inputs, american, quote_codes)
     scaled = _scaled(inputs)
     solutions = np.full((5, len(inputs)), np.nan)

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 
+from http_requests.work import WorkKind, count_work
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_in_memory
@@ -137,6 +138,7 @@ class OptionRows:
     def _implied(self, instants: Integers, bid: Floats, ask: Floats) -> dict[str, object]:
         price, quote_codes = mid_prices(bid, ask)
         inputs, spot, rates = self.market.inputs(self.contract, instants, price)
+        count_work(WorkKind.OPTIONS, len(instants))
         values = valuation(inputs, np.full(len(instants), self.contract.american), quote_codes)
         spot_time = pa.array(spot.time_ns, mask=~np.isfinite(spot.price))
         columns = {**greek_columns(values), **input_columns(inputs, values), **rate_columns(rates)}

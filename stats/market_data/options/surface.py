@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from http_requests.work import WorkKind, count_work
 from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import OptionMarket, quotes_at
@@ -97,6 +98,7 @@ class SurfaceSource:
         years = years_until(terms["last_trade_ns"], instants)
         rates = self.market.rates.at(just_before.repeat(count), years)
         inputs = self._inputs(float(spot.price[0]), rates, terms["last_trade_ns"])
+        count_work(WorkKind.OPTIONS, len(bid))
         surface = volatility_surface(OptionChain(**terms, bid=bid, ask=ask), inputs)
         spot_time_ns = np.where(np.isfinite(spot.price), spot.time_ns, NEVER_NS).repeat(count)
         values = {

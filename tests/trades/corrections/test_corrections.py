@@ -11,8 +11,8 @@ from store.datasets import TRADES
 from store.exceptions import CorrectionAmbiguous
 from store.protocol import ALL_TIME
 from tests.api_client import CORRECTIONS, Api, answer, make_key, problem, trade
-from trades.batches.correction_batch import CORRECTIONS_LIMIT, SEED_CORRECTIONS
 from trades.batches.sample_rows import SEED_TRADES
+from trades.correction_batch import CORRECTIONS_LIMIT, SEED_CORRECTIONS
 from trades.stores import market_store
 
 TIME = trade()["timestamp"]

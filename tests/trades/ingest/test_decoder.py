@@ -12,8 +12,8 @@ from store.datasets import TRADES
 from store.exceptions import StorageError
 from tests.api_client import trade
 from trades import decoder
-from trades.batches.correction_batch import read_corrections
 from trades.batches.row_batch import BatchOptions
+from trades.correction_batch import read_corrections
 from trades.decoder import LARGE_BYTES, DecoderEnded, decoded
 from trades.exceptions import BatchRefused
 from trades.formats import READERS
@@ -85,7 +85,7 @@ def test_corrections_are_decoded_apart_too():
 
 
 def test_a_child_that_is_killed_is_an_error_and_the_next_body_is_decoded():
-    pids = []
+    pids: list[int] = []
 
     def canonical(symbol: str) -> str:
         if not pids:
