@@ -1,4 +1,4 @@
-"""Credentials and their grants; used nonces and reserved quotas, which must not be lost with Redis."""
+"""Credentials and their grants; known addresses, used nonces and reserved quotas, which must not be lost with Redis."""
 
 from datetime import datetime
 from typing import Any
@@ -113,6 +113,25 @@ class AccessProfile(Entitlement):
 
     def __str__(self) -> str:
         return f"access of {self.user}"
+
+
+class KnownAddress(models.Model):
+    """An address (of IPv6 a /64) from which a person has logged in with the password.
+
+    `last_login_at` is to within a day.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_addresses"
+    )
+    address = models.CharField(max_length=64)
+    last_login_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "address"], name="known_address_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.address}"
 
 
 class UsedNonce(models.Model):

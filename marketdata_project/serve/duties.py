@@ -20,6 +20,7 @@ from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
 from outbox.services import events_delete_old, events_deliver
 from ratelimit.credentials.people.browser_login import sessions_delete_expired
+from ratelimit.credentials.people.known_addresses import known_addresses_delete_old
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
@@ -68,6 +69,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(events_delete_old, period=HOUR),
     Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),
+    Duty(known_addresses_delete_old, period=HOUR),
 )
 
 

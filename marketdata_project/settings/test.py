@@ -22,6 +22,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_H
 # All tests call from one address, so its limit must be high.
 ADDRESS_RATE = 1_000_000
 LOGIN_RATE = 1_000_000
+LOGIN_FREE_FAILURES = 1_000_000
 
 # Each test client makes new middlewares. With this, WhiteNoise finds static files on request, without listing them all.
 WHITENOISE_AUTOREFRESH = True

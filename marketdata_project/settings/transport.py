@@ -37,12 +37,11 @@ REFRESH_COOKIE_NAME = "refresh"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"
-AUTHENTICATION_BACKENDS = [
-    "ratelimit.credentials.people.logins.LoginLimit",
-    "django.contrib.auth.backends.ModelBackend",
-]
-# Login attempts per second from one address. For one user name the limit, over all addresses, is five times as high.
+AUTHENTICATION_BACKENDS = ["ratelimit.credentials.people.logins.PasswordLogin"]
+# Attempts to log in per second from one address.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
+# Failed attempts, from one address or with one name, after which the next ones wait.
+LOGIN_FREE_FAILURES = integer("LOGIN_FREE_FAILURES", 5)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},

@@ -31,6 +31,7 @@ ENVIRONMENT = {
     # All tests call from one address, and many of them with credentials that are none.
     "ADDRESS_RATE": str(UNLIMITED),
     "LOGIN_RATE": str(UNLIMITED),
+    "LOGIN_FREE_FAILURES": str(UNLIMITED),
     # Modules are compiled once, and not in each process.
     "PYTHONDONTWRITEBYTECODE": "",
 }

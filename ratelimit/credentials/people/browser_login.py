@@ -23,7 +23,6 @@ from ratelimit.exceptions import InvalidToken
 _HEADER, _COOKIE = "X-Refresh", "cookie"
 # Where the refresh token is used, and the browser sends it.
 _PATH = "/api/v1/auth"
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
 # Names in Django's session: the id and the secret of a logged-in key, and the id of this login's token session.
 _KEY, _TOKENS = "api_key", "token_session"
 
@@ -39,7 +38,7 @@ def browser_login(request: HttpRequest, response: HttpResponseBase, pair: TokenP
     # The session before, of whoever it is, ends with its tokens.
     logout(request)
     if holder.user is not None:
-        login(request, holder.user, backend=_BACKEND)
+        login(request, holder.user)
     else:
         request.session.cycle_key()
         request.session[_KEY] = [int(holder.subject.partition(":")[2]), holder.secrets[0]]

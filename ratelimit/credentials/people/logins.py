@@ -1,22 +1,30 @@
-"""Limits login attempts, and audits logins in the admin and the browsable API.
+"""Logins by password: checks them, limits the attempts, and audits those in the admin and the browsable API.
 
-The limit protects the processor: checking a password takes a third of a second. Logins by `POST /auth/token` are
-audited like any other API request.
+Two limits: a rate, which protects the processor, because checking a password takes a third of a second; and backoffs,
+which keep passwords from being guessed (`ratelimit.limits.login_backoff`). Logins by `POST /auth/token` are audited
+like any other API request.
 """
 
 import hashlib
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.http import HttpRequest
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.exceptions import Throttled
 
 from http_requests import addresses
+from ratelimit.credentials.people.known_addresses import address_is_known, address_note
 from ratelimit.events import key_event
+from ratelimit.limits.admission import RATE_LIMITED
+from ratelimit.limits.login_backoff import Attempt, process_login_backoff
 from ratelimit.limits.services import admit_login
-from ratelimit.limits.throttles import LimitReached
+from ratelimit.limits.token_bucket import SECOND_US
 
 # URL namespaces of the sites with a login form for browser sessions: the admin and the browsable API.
 _LOGIN_SITES = frozenset({"admin", "rest_framework"})
@@ -58,30 +66,67 @@ user_logged_in.connect(_logged_in, dispatch_uid="ratelimit.credentials.people.lo
 user_login_failed.connect(_login_failed, dispatch_uid="ratelimit.credentials.people.logins")
 
 
-# The login rate of one name (over all addresses), as a multiple of the rate of one address. It is high enough that a
-# stranger does not easily lock the owner out.
-_NAME_RATE_FACTOR = 5
+class LoginLimited(Throttled):
+    """An attempt to log in that was not made, status 429. Retry after `wait` seconds."""
+
+    def __init__(self, wait_us: int) -> None:
+        seconds = -(-wait_us // SECOND_US)
+        super().__init__(detail=f"too many attempts to log in; retry in {seconds} s", code=RATE_LIMITED)
+        self.wait = seconds
 
 
-class LoginLimit:
-    """An authentication backend that limits login attempts by address and by name, and authenticates nobody.
+class PasswordLogin(ModelBackend):
+    """The authentication backend: checks passwords, and limits the attempts of addresses and of names.
 
-    It is the first of AUTHENTICATION_BACKENDS, so it covers every form and endpoint that takes a password.
+    Every form and endpoint that takes a password uses it. Unknown names are treated like all others.
     """
 
-    def authenticate(self, request: HttpRequest | None, username: str | None = None, **_: Any) -> None:
-        """Return None, so that the next backend checks the password. Raises LimitReached."""
-        if request is None:
-            return
-        address = addresses.identity_of(request.META.get("REMOTE_ADDR", ""))
-        _charge(f"login-address:{address}", settings.LOGIN_RATE)
-        if username:
-            # Hashed, because somebody may have typed a password into the name field.
-            name = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-            _charge(f"login-name:{name}", settings.LOGIN_RATE * _NAME_RATE_FACTOR)
+    @sensitive_variables("password")
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **others: Any,
+    ) -> User | None:
+        """Return the person, or None if the name or the password is wrong.
+
+        Without a request nothing is limited. Raises LoginLimited, DatabaseError.
+        """
+        if request is None or username is None:
+            return super().authenticate(request, username, password, **others)
+        now, address = timezone.now(), addresses.identity_of(request.META.get("REMOTE_ADDR", ""))
+        # Hashed, because somebody may have typed a password into the name field.
+        name = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        attempt = Attempt(name, address, is_known=address_is_known(username, address, now=now))
+        _take(attempt)
+        user = super().authenticate(request, username, password, **others)
+        if user is not None:
+            process_login_backoff().succeeded(attempt)
+            address_note(user, address, now=now)
+        return user
+
+    async def aauthenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **others: Any,
+    ) -> User | None:
+        """Do the same in a thread: ModelBackend's own method would evade the limits."""
+        return await sync_to_async(self.authenticate)(request, username, password, **others)
 
 
-def _charge(identity: str, rate: int) -> None:
-    admission = admit_login(identity, rate)
-    if not admission.admitted:
-        raise LimitReached(admission)
+def _take(attempt: Attempt) -> None:
+    """Admit an attempt. Raises LoginLimited."""
+    # A known address has a bucket for each name, which attempts with other names cannot empty.
+    identity = (
+        f"login-known:{attempt.name}:{attempt.address}"
+        if attempt.is_known
+        else f"login-address:{attempt.address}"
+    )
+    rate = admit_login(identity, settings.LOGIN_RATE)
+    wait_us = process_login_backoff().take(attempt, is_counted=rate.admitted)
+    wait_us = max(wait_us, rate.retry_after_us)
+    if wait_us:
+        raise LoginLimited(wait_us)

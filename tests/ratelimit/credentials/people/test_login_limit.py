@@ -1,12 +1,18 @@
 """Passwords are guessed slowly, at every door that takes one."""
 
+import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
+from ratelimit.limits import login_backoff
 from ratelimit.limits.limiter import process_limiter
+from ratelimit.limits.login_backoff import process_login_backoff
+from ratelimit.limits.token_bucket import SECOND_US
+from ratelimit.models import KnownAddress
 
 NAME, PASSWORD = "lovelace", "the analytical engine 1843"
 DOORS = {
@@ -18,12 +24,27 @@ DOORS = {
 
 @pytest.fixture
 def doors(settings, db, project_redis, standing_clock):
-    """Two attempts from an address and ten of a name, and no more in time."""
+    """Two attempts from an address, and no more in time."""
     settings.LOGIN_RATE = 1
     User.objects.create_user(NAME, password=PASSWORD, is_staff=True, is_superuser=True)
     process_limiter.cache_clear()
     yield
     process_limiter.cache_clear()
+
+
+@pytest.fixture
+def backoff(doors, settings, monkeypatch) -> dict[str, int]:
+    """Three failures, and then waits. The clock stands until a test sets it."""
+    settings.LOGIN_RATE, settings.LOGIN_FREE_FAILURES = 1_000_000, 2
+    process_login_backoff.cache_clear()
+    clock = {"now_us": time.time_ns() // 1000}
+    take_shared = login_backoff.take_shared
+
+    def at_the_clock(attempt: login_backoff.Attempt, **how: bool) -> int:
+        return take_shared(attempt, **how, now_us=clock["now_us"])
+
+    monkeypatch.setattr(login_backoff, "take_shared", at_the_clock)
+    return clock
 
 
 def attempt(door: str, *, name: str = NAME, password: str = "wrong", address: str = "192.0.2.1"):
@@ -67,13 +88,71 @@ def test_all_doors_are_one(doors):
     assert [is_refused(attempt(door)) for door in DOORS] == [False, False, True]
 
 
-def test_a_name_is_tried_so_often_from_everywhere(doors):
-    tries = [is_refused(attempt("token", address=f"192.0.2.{number}")) for number in range(1, 60)]
-    assert tries == [False] * 10 + [True] * 49
-    assert not is_refused(attempt("token", address="192.0.2.99", name="babbage"))
-
-
 @pytest.mark.parametrize("door", DOORS)
 def test_the_right_password_is_taken(doors, door):
     assert attempt(door, password=PASSWORD).status_code in {200, 302}
     assert "sessionid" in Client().post("/admin/login/", {"username": NAME, "password": PASSWORD}).cookies
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", [NAME, "nobody of this name"])
+def test_failures_with_a_name_make_everybody_elsewhere_wait(backoff, door, name):
+    tries = [is_refused(attempt(door, name=name, address=f"192.0.2.{number}")) for number in range(1, 6)]
+    assert tries == [False] * 3 + [True] * 2
+    assert is_refused(attempt(door, name=name, address="192.0.2.99", password=PASSWORD))
+    assert not is_refused(attempt(door, name="babbage", address="192.0.2.99"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_failures_from_an_address_make_it_wait(backoff, door):
+    assert [is_refused(attempt(door, name=f"n{number}")) for number in range(4)] == [False] * 3 + [True]
+    assert not is_refused(attempt(door, name="n0", address="192.0.2.2"))
+
+
+def test_after_retry_after_the_attempt_is_made(backoff):
+    for seconds in (1, 2, 4, 8):
+        while not is_refused(refused := attempt("token")):
+            pass
+        assert int(refused["Retry-After"]) == seconds
+        assert refused.json()["message"] == f"too many attempts to log in; retry in {seconds} s"
+        backoff["now_us"] += seconds * SECOND_US
+        assert attempt("token").json()["code"] == "invalid_login"
+
+
+def test_strangers_elsewhere_do_not_keep_the_owner_out_at_home(backoff):
+    home = "2001:db8:0:1::7"
+    assert attempt("token", password=PASSWORD, address=home).status_code == 200
+    for number in range(20):
+        attempt("token", address=f"192.0.2.{number}")
+        attempt("token", name=f"n{number}", address=home)
+    assert is_refused(attempt("token", password=PASSWORD, address="192.0.2.99"))
+    assert is_refused(attempt("token", name="babbage", address=home))
+    for number in range(10):
+        address = f"2001:db8:0:1::{number}"
+        assert attempt("token", password=PASSWORD, address=address).status_code == 200
+
+
+def test_at_a_known_address_failures_wait_too_and_other_names_have_no_part_in_it(backoff, settings):
+    settings.LOGIN_RATE = 1
+    User.objects.create_user("babbage", password=PASSWORD)
+    for name in (NAME, "babbage"):
+        assert attempt("token", name=name, password=PASSWORD).status_code in {200, 401}
+    assert [is_refused(attempt("token")) for _ in range(5)] == [False] * 2 + [True] * 3
+    assert not is_refused(attempt("token", name="babbage", password=PASSWORD))
+
+
+def test_a_person_without_grants_is_no_exception(backoff):
+    User.objects.create_user("babbage", password=PASSWORD)
+    tries = [attempt("token", name="babbage", password=PASSWORD).json()["code"] for _ in range(5)]
+    assert tries == ["invalid_login"] * 5
+    User.objects.filter(username="babbage").update(is_active=False)
+    tries = [is_refused(attempt("token", name="babbage", password=PASSWORD)) for _ in range(4)]
+    assert tries == [False] * 3 + [True]
+
+
+def test_without_redis_each_process_makes_them_wait(backoff, project_redis):
+    project_redis.kill()
+    tries = [is_refused(attempt("token", address=f"192.0.2.{number}")) for number in range(1, 6)]
+    assert tries == [False] * 3 + [True] * 2
+    KnownAddress.objects.create(user=User.objects.get(), address="192.0.2.77", last_login_at=timezone.now())
+    assert attempt("token", password=PASSWORD, address="192.0.2.77").status_code == 200
