@@ -95,7 +95,7 @@ class ChainEnds(models.Model):
 class SpoolFile(models.Model):
     """Progress in one spool file: all lines before `offset` are in the database or counted as unreadable.
 
-    The row is deleted with the file, unless lines were unreadable.
+    The row is deleted with the file. If lines were unreadable, the file is moved and the row stays.
     """
 
     name = models.CharField(max_length=255, unique=True)

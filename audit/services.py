@@ -16,6 +16,7 @@ from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import SUFFIX, Spool, process_spool
+from audit.spooling.unsealed import UnsealedLines, files_left_aside, lines_record
 from http_requests.received import ReceivedCall
 from metrics.declarations import AUDIT_COLLECTED
 
@@ -146,6 +147,7 @@ def events_lock() -> None:
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
     """Move spooled records into the database, oldest file first; return the number of moved records.
 
+    Only lines with a valid seal are moved. A file with others is left aside (`files_unsealed`) when it is finished.
     Stops after about `limit` records (two or three seconds). Returns 0 if another collector is running. A file that
     cannot be read is logged and skipped. Raises django.db.Error, without losing a record.
     """
@@ -168,6 +170,19 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
 def audit_lag(*, now: datetime) -> SpoolLag:
     """Return the amount and age of spooled records that are not in the database yet. Raises django.db.Error."""
     return spool_lag(_spool_folder(), now=now)
+
+
+def files_unsealed() -> list[Path]:
+    """Return the files with lines that the collector left out, because they have no valid seal or are no records."""
+    return files_left_aside(_spool_folder())
+
+
+def unsealed_record(path: Path, *, actor: str, now: datetime) -> UnsealedLines:
+    """Record the lines without a valid seal in one of `files_unsealed`, each as an event `audit.line_unsealed`.
+
+    Raises OSError, BlockingIOError if the file is in use, django.db.Error.
+    """
+    return lines_record(path, spool=_spool_folder(), actor=actor, declared=RECORDED_NAMES.get(), now=now)
 
 
 def _spool_folder() -> Path:

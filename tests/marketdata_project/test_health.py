@@ -27,6 +27,7 @@ class Redis:
 @pytest.fixture
 def installation(settings, tmp_path, monkeypatch, db):
     settings.RUN_DIR = tmp_path / "run"
+    settings.AUDIT_DIR = tmp_path / "audit"
     settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {"path": tmp_path}}}
     Heartbeat(settings.RUN_DIR).beat()
     monkeypatch.setattr(monitoring, "get_redis_connection", lambda _alias: Redis())
@@ -70,6 +71,13 @@ def test_readyz_is_degraded_while_the_worker_is_silent(rf, installation, shift):
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
     path.unlink()
     expected["reasons"] = ["worker: it is not running"]
+    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
+
+
+def test_readyz_is_degraded_while_unsealed_lines_wait(rf, installation):
+    (installation / "audit" / "unsealed").mkdir(parents=True)
+    (installation / "audit" / "unsealed" / "1-1.sealed.jsonl").touch()
+    expected = {"status": "degraded", "reasons": ["audit: spool files with unsealed lines: 1"]}
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
 
 

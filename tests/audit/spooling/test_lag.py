@@ -48,6 +48,13 @@ def test_a_record_that_is_being_written_has_no_age_yet(spool):
 
 
 @pytest.mark.django_db
+def test_a_line_without_a_valid_seal_says_nothing_of_the_age(spool):
+    spool.folder.mkdir()
+    (spool.folder / "1-1.sealed.jsonl").write_bytes(spooled(1))
+    assert left(spool) == SpoolLag(len(spooled(1)), 0.0)
+
+
+@pytest.mark.django_db
 def test_what_is_no_file_is_passed_over(spool):
     spool.folder.mkdir()
     (spool.folder / "1-1.sealed.jsonl").mkdir()
