@@ -72,13 +72,11 @@ def _tree() -> Iterator[tuple[str, Access]]:
 
 _TREE: Table = {(name, "GET"): access for name, access in _tree()}
 
-_KEYS_READ = Access("keys:manage", sensitivity="confidential", group="access")
-_KEYS_WRITE = Access(
-    "keys:manage", sensitivity="confidential", group="access", kind=WRITE, audit_class="keys"
-)
+_KEYS_READ = Access("keys:manage", or_scope="keys:admin", sensitivity="confidential", group="access")
+_KEYS_WRITE = replace(_KEYS_READ, kind=WRITE, audit_class="keys")
 
 _KEYS: Table = {
-    ("keys", "GET"): Access("keys:manage", sensitivity="confidential", group="access", cost="page"),
+    ("keys", "GET"): replace(_KEYS_READ, cost="page"),
     ("keys", "POST"): _KEYS_WRITE,
     ("key", "GET"): _KEYS_READ,
     ("key", "DELETE"): _KEYS_WRITE,
@@ -211,7 +209,7 @@ RECORDED_NAMES = frozenset(
     event exchange exercise expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds
     horizon hours hysteresis id interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure
     max_risk_level max_symbol_exposure method minimum_trade model monthly_quota multiplier name networks offset
-    orders_per_minute overlap_seconds parameters partial participation path policy prefix preview preview_id preview_tolerance price price_tolerance quantity
+    orders_per_minute overlap_seconds owner parameters partial participation path policy prefix preview preview_id preview_tolerance price price_tolerance quantity
     quiet rate reason reduce_only release_halt requires_signature resolution right risk_level roll roll_before rule scopes
     search seen sensitivity session settle settlement side signed_only since sort stale_after_seconds start state status
     status_class stop_loss stop_price strategy strike successors symbol symbol_as_of symbols take_profit tick_size tier time

@@ -55,6 +55,12 @@ class ApiKey(Entitlement):
     prefix = models.CharField(max_length=8, db_index=True)
     digest = models.CharField(max_length=64, unique=True)
     created_at = models.DateTimeField()
+    owner = models.CharField(
+        max_length=100,
+        default="",
+        blank=True,
+        help_text="`Caller.family` of the caller who created the key or the first key of its chain; empty: an operator.",
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a minute.")
     signed_only = models.BooleanField(
         default=False, help_text="Whether only signed requests are accepted, never the bare key."

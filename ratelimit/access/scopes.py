@@ -14,6 +14,7 @@ SCOPES = (
     "trading:write",
     "risk:write",
     "keys:manage",
+    "keys:admin",
     "audit:read",
 )
 ALL_SCOPES = "all"
@@ -63,7 +64,9 @@ ROLES = {
             "sees its accounts' trading and sets its limits",
         ),
         AccessRole("auditor", ("audit:read",), "confidential", "reads audit records"),
-        AccessRole("keymaster", ("keys:manage",), "confidential", "lists, rotates and revokes keys"),
+        AccessRole(
+            "keymaster", ("keys:manage", "keys:admin"), "confidential", "lists, rotates and revokes keys"
+        ),
         AccessRole("everything", SCOPES, "confidential", "does everything"),
     )
 }

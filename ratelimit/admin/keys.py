@@ -75,11 +75,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     # As many columns as fit beside the filters in 1,200 px. A key's own page has the rest.
     list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
     list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
-    search_fields = ("name", "prefix")
+    search_fields = ("name", "prefix", "owner")
     date_hierarchy = "created_at"
     readonly_fields = (
         "name",
         "prefix",
+        "owner",
         *_GRANTED,
         "created_at",
         "revoked_at",
@@ -132,7 +133,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Create a key. Existing keys are never changed here."""
         if not change:
-            created = key_create(**form.cleaned_data, now=timezone.now(), **_services_arguments(request))
+            by = _services_arguments(request)
+            created = key_create(**form.cleaned_data, owner=by["actor"], now=timezone.now(), **by)
             obj.pk, obj.name, obj.prefix = created.id, created.stored.name, created.prefix
             self._show(request, created)
 

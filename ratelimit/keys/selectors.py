@@ -112,12 +112,23 @@ def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:
 
 
 def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
-    """Return the keys that the caller may see (those whose accounts are all its own), oldest first."""
+    """Return the keys that the caller may see, oldest first: those whose accounts are all its own.
+
+    Without the scope `keys:admin`, only those that it owns, and its own key with the other keys of its chain of
+    rotations.
+    """
+    keys = key_list() if "keys:admin" in caller.scopes else key_list().filter(_is_own(caller))
     if ALL_ACCOUNTS in caller.accounts:
-        return key_list()
+        return keys
     # Lists are compared in Python, because databases differ in how they query JSON. There are few distinct lists.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
-    return key_list().filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
+    return keys.filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
+
+
+def _is_own(caller: Caller) -> Q:
+    kind, _, first = caller.family.partition(":")
+    is_owned = Q(owner=caller.family)
+    return is_owned | Q(pk=first) | Q(family=first) if kind == "key" else is_owned
 
 
 def in_state(keys: QuerySet[ApiKey], state: str) -> QuerySet[ApiKey]:
@@ -138,8 +149,8 @@ def id_of(reference: str) -> int | None:
 
 def key_visible(caller: Caller, reference: str) -> ApiKey:
     """Return the key with that id. Raises UnknownKey, also if the caller may not see the key."""
-    key = ApiKey.objects.filter(Q(pk=id_of(reference))).first()
-    if key is None or not all(map(caller.owns, key.accounts)):
+    key = keys_visible(caller).filter(Q(pk=id_of(reference))).first()
+    if key is None:
         raise UnknownKey(f"there is no key with the id {reference[:64]!r}")
     return key
 
@@ -188,6 +199,7 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
         "id": key.pk,
         "prefix": key.prefix,
         "name": key.name,
+        "owner": key.owner or None,
         "state": key.state_at(now),
         **granted_document(key, stored_caller(key)),
         "signed_only": key.signed_only,

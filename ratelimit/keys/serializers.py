@@ -29,6 +29,7 @@ KEY: dict[str, Any] = {
     "id": 12,
     "prefix": "Qm3xT9aL",
     "name": "feed",
+    "owner": "key:3",
     "state": "active",
     "tier": "premium",
     "rate": 100,
@@ -160,6 +161,11 @@ class KeySerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
     name = serializers.CharField()
+    owner = serializers.CharField(
+        allow_null=True,
+        help_text="Who created the key: `key:3` (the first key of its chain of rotations), `user:7` or `client:2`; "
+        "null: an operator.",
+    )
     state = serializers.ChoiceField(list(STATES))
     tier = serializers.ChoiceField(list(TIERS))
     rate = serializers.IntegerField(help_text="Requests per second.")

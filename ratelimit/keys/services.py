@@ -29,7 +29,7 @@ MAX_OVERLAP = timedelta(days=30)
 DEFAULT_OVERLAP = timedelta(days=1)
 
 # Fields that a successor copies from its predecessor.
-_INHERITED = ("name", *GRANTS, "signed_only", "certificate", "before_expiry")
+_INHERITED = ("name", "owner", *GRANTS, "signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ def key_create(
     *,
     now: datetime,
     actor: str,
+    owner: str = "",
     within: Caller | None = None,
     correlation_id: str = "",
     record: EventRecorder | None = None,
@@ -65,7 +66,7 @@ def key_create(
 ) -> CreatedKey:
     """Create and store a key.
 
-    Defaults: expires with its creator; `signed_only` if its creator is. Raises InvalidKeyRequest, UnknownTier,
+    owner: `Caller.family` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its creator is. Raises InvalidKeyRequest, UnknownTier,
     UnknownScope, GrantExceeded.
     """
     if within is not None:
@@ -74,7 +75,7 @@ def key_create(
     columns = columns_of(terms, now=now)
     check_may_renew(within, columns["before_expiry"])
     with transaction.atomic():
-        created = _store(ApiKey(**columns), now=now, within=within)
+        created = _store(ApiKey(**columns, owner=owner), now=now, within=within)
         key_event(
             at=now,
             actor=actor,
@@ -97,7 +98,7 @@ def key_rotate(
     correlation_id: str = "",
     record: EventRecorder | None = None,
 ) -> CreatedKey:
-    """Create a successor with the same grants and the same lifetime.
+    """Create a successor with the same owner, grants and lifetime.
 
     The old key stays valid for `overlap`, at most until its own expiry; with overlap 0 it is revoked. The successor
     expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, only one

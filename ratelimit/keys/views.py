@@ -78,6 +78,7 @@ class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
         lookup_expr="istartswith", max_length=100, help_text="The beginning of the key's name."
     )
     prefix = django_filters.CharFilter(max_length=8, help_text="The key's prefix: `md_<prefix>_…`.")
+    owner = django_filters.CharFilter(max_length=100, help_text="The key's owner, such as `key:3`.")
 
     class Meta:
         model = ApiKey
@@ -94,13 +95,14 @@ class KeysQuerySerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(list(STATES), required=False)
     name = serializers.CharField(required=False, help_text="The beginning of the key's name.")
     prefix = serializers.CharField(required=False, help_text="The key's prefix.")
+    owner = serializers.CharField(required=False, help_text="The key's owner.")
     limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
     cursor = serializers.CharField(required=False)
     sort = serializers.ChoiceField(list(SORTS), required=False)
 
 
 class KeysViewSet(GenericViewSet[ApiKey]):
-    """The keys that the caller may see: those whose accounts are all the caller's own."""
+    """The keys that the caller may see (`keys_visible`)."""
 
     queryset = ApiKey.objects.all()
     filter_backends = [StrictFilterBackend]
@@ -120,7 +122,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         examples=[OpenApiExample("A key", value=KEY, response_only=True, status_codes=["200"])],
     )
     def list(self, request: Request) -> Response:
-        """Keys, without their secrets."""
+        """The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
         single_parameters(request.GET, (*KeyFilter.base_filters, *PAGE_PARAMETERS, "format"))
         visible = keys_visible(_caller(request)).prefetch_related("successors")
         pagination, now = KeyPagination(), timezone.now()
@@ -145,10 +147,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         single_parameters(request.GET, ("format",))
         serializer = NewKeySerializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
-        terms, by = serializer.validated_data, _by(request)
+        terms, by, owner = serializer.validated_data, _by(request), _caller(request).family
 
         def create(now: datetime, record: EventRecorder) -> Document:
-            return key_create(**terms, **by, now=now, record=record).document(now=now)
+            return key_create(**terms, **by, owner=owner, now=now, record=record).document(now=now)
 
         return self._create_once(request, create)
 
@@ -159,7 +161,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         examples=[OpenApiExample("A key", value=KEY)],
     )
     def retrieve(self, request: Request, key: str) -> Response:
-        """A key, without its secrets."""
+        """A key that the caller owns, or its own; with `keys:admin` any. Without its secrets."""
         single_parameters(request.GET, ("format",))
         stored = key_visible(_caller(request), key)
         return Response(key_document(stored, now=timezone.now()), headers=_NOT_STORED)

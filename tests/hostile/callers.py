@@ -7,7 +7,7 @@ from itertools import count
 from django.urls import resolve
 
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES
-from ratelimit.access.table import ANY_CALLER, ANYBODY, access_of
+from ratelimit.access.table import ANY_CALLER, ANYBODY, Access, access_of
 from tests.hostile import stock
 from tests.hostile.operations import Operation
 from tests.system.installation import UNLIMITED, Installation
@@ -50,23 +50,25 @@ def stock_database(installation: Installation) -> None:
     installation.insert("trading_orderrow", [stock.ORDER_ROW])
     installation.insert("trading_targetmodel", [stock.MODEL_ROW])
     firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
-    installation.new_keys({"id": first + number} for first, several in firsts for number in range(several))
+    installation.new_keys(
+        {"id": first + number, "owner": owner} for first, several in firsts for number in range(several)
+    )
 
 
 def is_open(operation: Operation, grant: str) -> bool:
     """Whether the table of access lets a key with that grant call it."""
-    scope = _scope_of(operation)
-    return scope in (ANYBODY, ANY_CALLER) or grant in (ALL_SCOPES, scope)
+    access = _access_of(operation)
+    return access.scope in (ANYBODY, ANY_CALLER) or grant in (ALL_SCOPES, access.scope, access.or_scope)
 
 
 def one_that_may(operation: Operation, rng: random.Random) -> str:
     return rng.choice([grant for grant in GRANTS if is_open(operation, grant)])
 
 
-def _scope_of(operation: Operation) -> str:
+def _access_of(operation: Operation) -> Access:
     path = operation.path
     for parameter in operation.of_place("path"):
         path = path.replace(f"{{{parameter.name}}}", "1")
     access = access_of(resolve(path).url_name, operation.method)
     assert access is not None, operation
-    return access.scope
+    return access

@@ -96,6 +96,7 @@ def test_the_admin_creates_a_key_and_shows_it_once(staff, events):
     assert "mds_" in shown
     assert f"md_{made.prefix}_" not in page(staff.get(CHANGES))
     user = User.objects.get()
+    assert made.owner == f"user:{user.pk}"
     assert [(told["event"], told["actor"]) for told in events] == [("key.created", f"user:{user.pk}")]
 
 
@@ -174,7 +175,7 @@ def clerk(staff):
 
 
 def granted(**grants) -> AccessProfile:
-    terms = {"scopes": ["market:read", "keys:manage"], "sensitivity": "confidential", **grants}
+    terms = {"scopes": ["market:read", "keys:manage", "keys:admin"], "sensitivity": "confidential", **grants}
     return AccessProfile.objects.create(user=User.objects.get(username="clerk"), **terms)
 
 
@@ -207,6 +208,17 @@ def test_keys_of_other_accounts_are_not_listed(clerk, key):
     assert key.prefix not in page(clerk.get(CHANGES))
     ApiKey.objects.update(accounts=["A"])
     assert key.prefix in page(clerk.get(CHANGES))
+
+
+def test_without_keys_admin_staff_see_and_change_only_the_keys_that_they_made(clerk, key):
+    granted(scopes=["market:read", "keys:manage"])
+    clerk.post(
+        f"{CHANGES}add/",
+        {"name": "made", "tier": "default", "scopes": ["market:read"], "before_expiry": "warn"},
+    )
+    assert re.findall(r">(feed|made)</td>", page(clerk.get(CHANGES))) == ["made"]
+    assert "you may not see any of the selected keys" in act(clerk, "rotate", key)
+    assert "They are shown only now." in act(clerk, "rotate", ApiKey.objects.get(name="made"))
 
 
 @pytest.mark.parametrize("action", ["rotate", "revoke", "revoke_with_successors"])

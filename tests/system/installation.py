@@ -152,6 +152,7 @@ def key_row(
     new, now = generate(), datetime.now(UTC)
     return new.key, {
         "name": "system test",
+        "owner": "",
         "prefix": new.prefix,
         "digest": new.digest,
         "tier": tier,

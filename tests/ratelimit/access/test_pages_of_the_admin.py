@@ -16,7 +16,7 @@ from tests.ratelimit.credentials.logins import PASSWORD, person
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 KEYS, RECORDS = "/admin/ratelimit/apikey/", "/admin/audit/auditrecord/"
 GRANTED: dict[str, Any] = {
-    "scopes": ["keys:manage", "audit:read"],
+    "scopes": ["keys:admin", "audit:read"],
     "sensitivity": "confidential",
     "accounts": ["*"],
 }

@@ -23,11 +23,11 @@ def keys_of(response) -> list[str]:
 
 
 def manager(**grants) -> Api:
-    """A key that manages keys of the account A, of the tier premium."""
+    """A key that manages the keys of the account A, whoever made them, of the tier premium."""
     terms = {
         "name": "manager",
         "tier": "premium",
-        "scopes": ["market:read", "keys:manage"],
+        "scopes": ["market:read", "keys:manage", "keys:admin"],
         "accounts": ["A"],
         **grants,
     }
