@@ -80,7 +80,7 @@ _KEYS: Table = {
     ("keys", "POST"): _KEYS_WRITE,
     ("key", "GET"): _KEYS_READ,
     ("key", "DELETE"): _KEYS_WRITE,
-    ("key-rotate", "POST"): _KEYS_WRITE,
+    ("key-rotate", "POST"): replace(_KEYS_WRITE, own_key="key"),
 }
 
 _JOBS: Table = {

@@ -214,7 +214,8 @@ ERROR_CODES = (
         "being stored. Start again without a cursor.",
     ),
     *_codes(409, NextStep.CORRECT, GivenBy.KEY_CHANGES,
-        not_rotatable="The key was rotated or revoked before, or has expired. Rotate its successor, or make a new key.",
+        not_rotatable="The key was rotated or revoked before, or has expired: rotate its successor, or make a new key. Or "
+        "its chain of rotations grew by 100 keys within a day: wait.",
     ),
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
         already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "

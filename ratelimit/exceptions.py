@@ -174,7 +174,10 @@ class AmbiguousKey(KeyAdministrationError):
 
 
 class NotRotatable(KeyAdministrationError):
-    """The key was already rotated or revoked, or has expired; rotate its successor, or create a new key."""
+    """The key was already rotated or revoked, has expired, or its chain of rotations grew too much within a day.
+
+    Rotate its successor, create a new key, or wait.
+    """
 
     code = "not_rotatable"
 

@@ -52,8 +52,7 @@ def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | Non
     if endpoint is None:
         return None, None
     access = access_of(endpoint.url_name, call.method)
-    account = None if access is None or access.account is None else endpoint.kwargs.get(access.account)
-    return access, denial_of(caller, access, account=account)
+    return access, denial_of(caller, access, arguments=endpoint.kwargs)
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:

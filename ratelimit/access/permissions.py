@@ -36,8 +36,7 @@ class HasAccess(BasePermission):
         """
         access, user = access_of_request(request, view), request.user
         caller = user if isinstance(user, Caller) else None
-        account = None if access is None or access.account is None else view.kwargs.get(access.account)
-        denial = denial_of(caller, access, account=account)
+        denial = denial_of(caller, access, arguments=view.kwargs)
         if denial is not None:
             if caller is not None and access is not None and not _is_charged(request):
                 view.check_throttles(request)

@@ -29,15 +29,18 @@ AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 class Access:
     """One row of the access table.
 
-    scope: one of SCOPES, ANYBODY or ANY_CALLER. or_scope: a scope that suffices instead, or "". sensitivity: one of SENSITIVITIES. account: the URL keyword whose
-    value is the account that owns the object. group, kind: the bucket that is charged. bucket, rate: the endpoint's own
-    bucket instead, and its tokens per second if the caller's are more; "" and None for none. cost: the name of a rule in
-    `limits.costs`. audit_class: one of AUDIT_CLASSES, or "". body_bytes: the largest accepted body, in bytes.
+    scope: one of SCOPES, ANYBODY or ANY_CALLER. or_scope: a scope that suffices instead, or "". sensitivity: one of
+    SENSITIVITIES. account: the URL keyword whose value is the account that owns the object. own_key: the URL keyword
+    whose value is the id of an API key; that key itself needs neither scope nor sensitivity. group, kind: the bucket
+    that is charged. bucket, rate: the endpoint's own bucket instead, and its tokens per second if the caller's are more;
+    "" and None for none. cost: the name of a rule in `limits.costs`. audit_class: one of AUDIT_CLASSES, or "".
+    body_bytes: the largest accepted body, in bytes.
     """
 
     scope: str
     sensitivity: str = "public"
     account: str | None = None
+    own_key: str | None = None
     group: str = "data"
     kind: str = READ
     cost: str = "one"
@@ -59,6 +62,10 @@ class Access:
 
 
 Table = Mapping[tuple[str, str], Access]
+
+# The credentials that are an API key itself. A token or a client certificate of the key is not: neither shows the
+# key's secret, and either may end before the key.
+_KEY_ITSELF = ("api_key", "signature")
 
 _OPEN = Access(ANYBODY)
 _OPEN_TO_CALLERS = Access(ANY_CALLER)
@@ -117,10 +124,12 @@ NOBODY = Denial("not_authenticated", "a credential is needed")
 NOT_THERE = Denial("not_found", "there is nothing here")
 
 
-def denial_of(caller: Caller | None, access: Access | None, *, account: str | None = None) -> Denial | None:
+def denial_of(
+    caller: Caller | None, access: Access | None, *, arguments: Mapping[str, str] | None = None
+) -> Denial | None:
     """Return why a caller may not use an endpoint; None if it may.
 
-    account: the account in the URL, if `access.account` names a keyword for it.
+    arguments: the URL's keyword arguments, in which `access.account` and `access.own_key` are looked up.
     """
     if access is None:
         return UNDECLARED
@@ -128,10 +137,18 @@ def denial_of(caller: Caller | None, access: Access | None, *, account: str | No
         return None
     if caller is None:
         return NOBODY
+    of_url = arguments or {}
+    if access.own_key is not None and _is_key_itself(caller, of_url.get(access.own_key)):
+        return None
     denial = _grant_denial(caller, access)
-    if denial is None and access.account is not None and (account is None or not caller.owns(account)):
-        return NOT_THERE
+    if denial is None and access.account is not None:
+        account = of_url.get(access.account)
+        return None if account is not None and caller.owns(account) else NOT_THERE
     return denial
+
+
+def _is_key_itself(caller: Caller, key_id: str | None) -> bool:
+    return caller.credential in _KEY_ITSELF and caller.identity == f"key:{key_id}"
 
 
 def _grant_denial(caller: Caller, access: Access) -> Denial | None:

@@ -27,6 +27,9 @@ from ratelimit.models import ApiKey
 
 MAX_OVERLAP = timedelta(days=30)
 DEFAULT_OVERLAP = timedelta(days=1)
+# Callers add at most this many keys to a chain of rotations in a day. Keys are kept for good, and whoever revokes a
+# chain waits for all of it.
+MOST_ROTATIONS_A_DAY = 100
 
 # Fields that a successor copies from its predecessor.
 _INHERITED = ("name", "owner", *GRANTS, "signed_only", "certificate", "before_expiry")
@@ -110,6 +113,8 @@ def key_rotate(
         old = ApiKey.objects.select_for_update().get(pk=key.pk)
         _check_rotatable(old, now=now)
         check_within(within, old)
+        if within is not None:
+            _check_chain(old, now=now)
         before = key_document(old, now=now)
         successor = _successor(old, now=now, within=within)
         _end(old, overlap=overlap, now=now)
@@ -196,6 +201,14 @@ def _check_rotatable(key: ApiKey, *, now: datetime) -> None:
     successor = key.successors.first()
     if successor is not None:
         raise NotRotatable(f"the key {key.pk} was rotated before; its successor is the key {successor.pk}")
+
+
+def _check_chain(key: ApiKey, *, now: datetime) -> None:
+    family = ApiKey.objects.filter(family=key.family or key.pk)
+    if family.filter(created_at__gt=now - timedelta(days=1)).count() >= MOST_ROTATIONS_A_DAY:
+        raise NotRotatable(
+            f"the key {key.pk} and its predecessors were rotated {MOST_ROTATIONS_A_DAY} times within a day; wait"
+        )
 
 
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:

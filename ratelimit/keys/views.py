@@ -200,7 +200,10 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         ],
     )
     def rotate(self, request: Request, key: str) -> Response:
-        """Create a successor with the same grants. The old key stays valid for the overlap, by default a day."""
+        """Create a successor with the same grants. The old key stays valid for the overlap, by default a day.
+
+        A key may rotate itself without scope and clearance. `GET /limits` has its id.
+        """
         single_parameters(request.GET, ("format",))
         serializer = RotationSerializer(data=request_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
@@ -231,7 +234,7 @@ class KeysViewSet(GenericViewSet[ApiKey]):
 def _caller(request: Request) -> Caller:
     """Return the caller, whom the permission class has checked."""
     caller = request.user
-    assert isinstance(caller, Caller)  # noqa: S101 nobody else has the scope
+    assert isinstance(caller, Caller)  # noqa: S101 the rows of the endpoints admit nobody else
     return caller
 
 

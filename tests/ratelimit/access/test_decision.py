@@ -102,9 +102,33 @@ def test_an_unknown_word_clears_for_nothing():
     ],
 )
 def test_another_account_is_not_there(accounts, account, expected):
-    assert denial_of(caller(accounts=frozenset(accounts)), OF_ACCOUNT, account=account) is expected
+    arguments = {} if account is None else {"account_id": account}
+    assert denial_of(caller(accounts=frozenset(accounts)), OF_ACCOUNT, arguments=arguments) is expected
 
 
 def test_a_caller_without_the_scope_learns_nothing_of_accounts():
     stranger = caller(scopes=frozenset(), accounts=frozenset({"A1"}))
-    assert denial_of(stranger, OF_ACCOUNT, account="A1") == denial_of(stranger, OF_ACCOUNT, account="A2")
+    denials = [denial_of(stranger, OF_ACCOUNT, arguments={"account_id": account}) for account in ("A1", "A2")]
+    assert denials[0] == denials[1]
+
+
+@pytest.mark.parametrize(
+    ("credential", "key_id", "is_denied"),
+    [
+        ("api_key", "1", False),
+        ("signature", "1", False),
+        ("jwt", "1", True),
+        ("session", "1", True),
+        ("certificate", "1", True),
+        ("api_key", "2", True),
+        ("api_key", "01", True),
+        ("api_key", None, True),
+    ],
+)
+def test_a_key_itself_needs_no_scope_and_no_clearance(credential, key_id, is_denied):
+    access = Access("keys:manage", sensitivity="confidential", own_key="key")
+    itself = caller(scopes=frozenset(), sensitivity="public", credential=credential)
+    denial = denial_of(itself, access, arguments={} if key_id is None else {"key": key_id})
+    assert (denial is not None) is is_denied
+    if denial is not None:
+        assert denial.code == "missing_scope"

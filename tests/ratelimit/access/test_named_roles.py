@@ -23,9 +23,7 @@ def endpoints_of(name: str) -> set[tuple[str, str]]:
         sensitivity=role.sensitivity,
         accounts=frozenset({"*"}),
     )
-    return {
-        endpoint for endpoint, access in ACCESS.items() if denial_of(caller, access, account="A1") is None
-    }
+    return {endpoint for endpoint, access in ACCESS.items() if denial_of(caller, access) is None}
 
 
 def test_each_role_has_known_scopes_and_a_known_sensitivity():

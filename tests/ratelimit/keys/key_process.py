@@ -78,13 +78,14 @@ def revoke(*, key_id: int) -> Any:
     return {"at": time.time()}
 
 
-def rotate(*, key_id: int, overlap: float, at: float = 0.0) -> Any:
-    """When a key's end was stored, and when that end is; or why it was not rotated."""
+def rotate(*, key_id: int, overlap: float, at: float = 0.0, by: str | None = None) -> Any:
+    """When a key's end was stored, and when that end is; or why it was not rotated. `by` is the key that asks."""
     key = key_named(str(key_id))
+    within = None if by is None else caller_by(by, now=now())
     time.sleep(max(0.0, at - time.time()))
     began = now()
     try:
-        key_rotate(key=key, overlap=timedelta(seconds=overlap), now=began, actor="test")
+        key_rotate(key=key, overlap=timedelta(seconds=overlap), now=began, actor="test", within=within)
     except KeyAdministrationError as error:
         return {"refused": error.code}
     return {"at": time.time(), "end": began.timestamp() + overlap}

@@ -111,12 +111,15 @@ def test_a_key_holds_until_the_end_of_its_overlap(processes):
     assert told["last"][json.dumps(BOTH)] <= changed["end"] <= told["first"][json.dumps("expired_api_key")]
 
 
-def test_of_rotations_at_once_one_makes_the_successor(processes):
-    for _ in range(10):
+@pytest.mark.parametrize("by_itself", [False, True])
+@pytest.mark.parametrize("overlap", [60, 0])
+def test_of_rotations_at_once_one_makes_the_successor(processes, by_itself, overlap):
+    for _ in range(5):
         made = processes[0].call("create")
+        by = {"by": made["key"]} if by_itself else {}
         at = time.time() + 0.05
         for process in processes:
-            process.ask("rotate", key_id=made["id"], overlap=60, at=at)
+            process.ask("rotate", key_id=made["id"], overlap=overlap, at=at, **by)
         told = [process.answer() for process in processes]
         assert sorted("at" in answer for answer in told) == [False, False, True]
         assert [answer["refused"] for answer in told if "at" not in answer] == ["not_rotatable"] * 2
