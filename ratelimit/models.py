@@ -97,7 +97,13 @@ class ApiKey(Entitlement):
 
 
 class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # without types
-    """A program that gets tokens by OAuth2's client-credentials grant."""
+    """A program that gets tokens by OAuth2's client-credentials grant.
+
+    The secret before the last rotation, `old_secret` (a hash), is accepted until `old_secret_expires_at`.
+    """
+
+    old_secret = models.CharField(max_length=255, default="", blank=True, editable=False)
+    old_secret_expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(AbstractApplication.Meta):  # type: ignore[misc]  # without types
         verbose_name = "OAuth2 client"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -14,10 +14,11 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people.grants import profile_document
-from ratelimit.credentials.programs.clients import client_revoke
+from ratelimit.credentials.programs.clients import client_revoke, client_rotate
 from ratelimit.entitlements import GRANTS, TIERS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError
+from ratelimit.keys.services import DEFAULT_OVERLAP
 from ratelimit.keys.terms import columns_of
 from ratelimit.models import AccessProfile, OAuthClient
 
@@ -134,21 +135,36 @@ class AccessProfileAdmin(ChangedBySuperusers):
 
 @admin.register(OAuthClient)
 class OAuthClientAdmin(ChangedBySuperusers):
-    """OAuth2 clients: shown and revoked here, created by `manage.py oauthclient create`, which shows the secret once."""
+    """OAuth2 clients: shown, rotated and revoked here, created by `manage.py oauthclient create`."""
 
     list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
     list_filter = ("tier", "sensitivity")
     search_fields = ("name", "client_id")
     date_hierarchy = "created"
-    fields = ("name", "client_id", *_GRANTED, "created")
+    fields = ("name", "client_id", *_GRANTED, "created", "old_secret_expires_at")
     readonly_fields = fields
-    actions = ("revoke",)
+    actions = ("rotate", "revoke")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: OAuthClient | None = None) -> bool:
         return False
+
+    @admin.action(
+        description="Rotate the secrets of the selected clients, with a day's overlap", permissions=["change"]
+    )
+    def rotate(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:
+        for client in queryset:
+            try:
+                created = client_rotate(
+                    client=client, overlap=DEFAULT_OVERLAP, now=timezone.now(), **actor_of(request)
+                )
+            except KeyAdministrationError as error:
+                self.message_user(request, f"Client {client}: {error}", messages.ERROR)
+            else:
+                shown = f"{client.client_id}, secret {created.secret}. It is shown only now."
+                self.message_user(request, f"Client {client}: {shown}", messages.WARNING)
 
     @admin.action(description="Revoke the selected clients", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:

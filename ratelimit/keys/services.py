@@ -107,8 +107,7 @@ def key_rotate(
     expires no later than `within`, and takes over a client certificate at once. If calls are concurrent, only one
     succeeds. Raises NotRotatable, InvalidKeyRequest, GrantExceeded.
     """
-    if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise InvalidKeyRequest(f"the overlap must be 0 to {MAX_OVERLAP.days} days", "overlap_seconds")
+    check_overlap(overlap)
     with transaction.atomic():
         old = ApiKey.objects.select_for_update().get(pk=key.pk)
         _check_rotatable(old, now=now)
@@ -131,6 +130,12 @@ def key_rotate(
         )
     _forget(old.pk)
     return created
+
+
+def check_overlap(overlap: timedelta) -> None:
+    """Raise InvalidKeyRequest unless the overlap of a rotation is 0 to MAX_OVERLAP."""
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise InvalidKeyRequest(f"the overlap must be 0 to {MAX_OVERLAP.days} days", "overlap_seconds")
 
 
 def key_revoke(

@@ -85,6 +85,15 @@ def add_grant_options(create: ArgumentParser) -> None:
         create.add_argument(option, **settings)
 
 
+def add_overlap_option(rotate: ArgumentParser, *, old: str) -> None:
+    """Add `--overlap`, a duration. `old` is what stays valid for it."""
+    rotate.add_argument(
+        "--overlap",
+        default="1d",
+        help=f"how long {old} stays valid: 3600, 12h, 1d; 0 ends it at once",
+    )
+
+
 def terms_in(options: dict[str, Any]) -> dict[str, Any]:
     """Return the attributes of a new credential, as KeyTerms, from the options. Raises CommandError."""
     role = ROLES.get(options["role"])

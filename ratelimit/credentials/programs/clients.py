@@ -1,8 +1,8 @@
-"""OAuth2 clients: create, find, revoke."""
+"""OAuth2 clients: create, find, rotate the secret, revoke."""
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Unpack
 
 from django.db import transaction
@@ -12,8 +12,9 @@ from oauth2_provider.models import AccessToken
 from ratelimit.credentials.bearer import OAUTH2, client_identity, token_cache
 from ratelimit.entitlements import caller_from, granted_document
 from ratelimit.events import key_event
-from ratelimit.exceptions import UnknownClient
+from ratelimit.exceptions import NotRotatable, UnknownClient
 from ratelimit.keys.selectors import id_of
+from ratelimit.keys.services import check_overlap
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import OAuthClient
 from store.instant_text import format_instant
@@ -25,7 +26,7 @@ _KEY_COLUMNS = ("signed_only", "certificate", "before_expiry")
 
 @dataclass(frozen=True, slots=True)
 class CreatedClient:
-    """A new client. The secret is shown once, now."""
+    """A client with its new secret, which is shown once, now."""
 
     stored: OAuthClient
     secret: str = field(repr=False)
@@ -40,7 +41,7 @@ def client_create(
 ) -> CreatedClient:
     """Create and store a client. Raises InvalidKeyRequest, UnknownTier, UnknownScope."""
     columns = columns_of(terms, now=now)
-    secret = SECRET_PREFIX + secrets.token_hex(32)
+    secret = _new_secret()
     with transaction.atomic():
         # The library stores a hash of the secret.
         client = OAuthClient.objects.create(
@@ -58,6 +59,54 @@ def client_create(
             correlation_id=correlation_id,
         )
     return CreatedClient(stored=client, secret=secret)
+
+
+def client_rotate(
+    *, client: OAuthClient, overlap: timedelta, now: datetime, actor: str, correlation_id: str = ""
+) -> CreatedClient:
+    """Give the client a new secret. The old one is accepted for `overlap`; its grants and expiry stay.
+
+    With overlap 0 every older secret is refused, and the client's tokens are revoked, everywhere within a second.
+    Raises InvalidKeyRequest; NotRotatable if the client is not valid, or if an overlap would end the secret before the
+    last rotation earlier than promised.
+    """
+    check_overlap(overlap)
+    secret = _new_secret()
+    with transaction.atomic():
+        stored: OAuthClient = OAuthClient.objects.select_for_update().get(pk=client.pk)
+        _check_rotatable(stored, overlap=overlap, now=now)
+        before = client_document(stored, now=now)
+        if overlap:
+            stored.old_secret, stored.old_secret_expires_at = stored.client_secret, now + overlap
+        else:
+            stored.old_secret, stored.old_secret_expires_at = "", None
+            AccessToken.objects.filter(application=stored).delete()
+        # The library stores a hash of the secret.
+        stored.client_secret = secret
+        stored.save(update_fields=["client_secret", "old_secret", "old_secret_expires_at"])
+        key_event(
+            at=now,
+            actor=actor,
+            event="client.rotated",
+            subject=client_identity(stored),
+            detail={"change": (before, client_document(stored, now=now))},
+            correlation_id=correlation_id,
+        )
+    token_cache.forget(client_identity(stored))
+    return CreatedClient(stored=stored, secret=secret)
+
+
+def _check_rotatable(client: OAuthClient, *, overlap: timedelta, now: datetime) -> None:
+    state = client.state_at(now)
+    if state != "active":
+        word = "was revoked" if state == "revoked" else "has expired"
+        raise NotRotatable(f"the client {client.pk} {word}; create a new one")
+    end = client.old_secret_expires_at
+    if overlap and end is not None and now < end:
+        raise NotRotatable(
+            f"the secret before the last rotation of the client {client.pk} is valid until {format_instant(end)}; wait, "
+            "or rotate with overlap 0, which ends all older secrets at once"
+        )
 
 
 def client_revoke(*, client: OAuthClient, now: datetime, actor: str, correlation_id: str = "") -> OAuthClient:
@@ -105,5 +154,10 @@ def client_document(client: OAuthClient, *, now: datetime) -> dict[str, Any]:
         **granted_document(client, caller),
         "created_at": format_instant(client.created),
         "expires_at": format_instant(client.expires_at),
+        "old_secret_expires_at": format_instant(client.old_secret_expires_at),
         "revoked_at": format_instant(client.revoked_at),
     }
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + secrets.token_hex(32)

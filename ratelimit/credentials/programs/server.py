@@ -21,7 +21,10 @@ TOKEN_PREFIX = "md_oauthtok_"  # noqa: S105 what all tokens begin with
 
 
 class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
-    """The library's validator, changed so that it takes as long for an unknown client as for a wrong secret."""
+    """The library's validator, which also accepts a client's old secret until its overlap ends.
+
+    It takes as long for an unknown client as for a wrong secret.
+    """
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         # The library would try header and body in turn, and the second attempt discards the client found by the first.
@@ -29,8 +32,19 @@ class ClientValidator(OAuth2Validator):  # type: ignore[misc]  # without types
         authenticate = self._authenticate_basic_auth if by_header else self._authenticate_request_body
         is_authenticated = bool(authenticate(request))
         if request.client is None:
-            check_password("a guess", _secret_of_nobody())
+            self._check_secret("a guess", _secret_of_nobody())
         return is_authenticated
+
+    def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
+        """Return whether a secret is the client's, or its old one. The library names the client by its secret's hash."""
+        if super()._check_secret(provided_secret, stored_secret):
+            return True
+        rotated = OAuthClient.objects.filter(
+            client_secret=stored_secret, old_secret_expires_at__gt=timezone.now()
+        )
+        old_secret = rotated.values_list("old_secret", flat=True).first()
+        is_same = check_password(provided_secret, old_secret or _secret_of_nobody())
+        return bool(old_secret) and is_same
 
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         """Store a token, and delete the client's expired ones."""
@@ -66,7 +80,7 @@ def new_token(request: Any, refresh_token: bool = False) -> str:
 
 @cache
 def _secret_of_nobody() -> str:
-    return make_password("the secret of nobody", hasher=oauth2_settings.CLIENT_SECRET_HASHER)
+    return make_password(secrets.token_hex(32), hasher=oauth2_settings.CLIENT_SECRET_HASHER)
 
 
 class SecretHasher(PBKDF2PasswordHasher):

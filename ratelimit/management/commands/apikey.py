@@ -18,6 +18,7 @@ from ratelimit.keys.terms import BEFORE_EXPIRY
 from ratelimit.management.credential_command import (
     CredentialCommand,
     add_grant_options,
+    add_overlap_option,
     parse_duration,
     parse_option,
     terms_in,
@@ -38,11 +39,7 @@ class Command(CredentialCommand):
         verbs.add_parser("list", help="show all keys, without their secrets")
         rotate = verbs.add_parser("rotate", help="create a key's successor and show it, once")
         rotate.add_argument("reference", metavar="PREFIX_OR_ID")
-        rotate.add_argument(
-            "--overlap",
-            default="1d",
-            help="how long the old key stays valid: 3600, 12h, 1d; 0 revokes it at once",
-        )
+        add_overlap_option(rotate, old="the old key")
         revoke = verbs.add_parser("revoke", help="revoke a key, everywhere within a second")
         revoke.add_argument("reference", metavar="PREFIX_OR_ID")
         revoke.add_argument(

@@ -1,9 +1,11 @@
 """The admin: what people may is given by superusers, clients are withdrawn, and no token is anywhere to be seen."""
 
 import json
+import re
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
@@ -104,6 +106,20 @@ def test_clients_are_shown_and_revoked_but_not_created_or_edited(root):
     answer = root.post(CLIENTS, {"action": "revoke", "_selected_action": [stored.pk]}, follow=True)
     assert "effective everywhere within a second" in answer.content.decode()
     assert OAuthClient.objects.get().revoked_at is not None
+
+
+def test_the_secret_of_a_client_is_rotated_and_shown_once(root):
+    created = client_create(now=timezone.now(), actor="command:test", name="desk", scopes=["market:read"])
+    sent = {"action": "rotate", "_selected_action": [created.stored.pk]}
+    shown = root.post(CLIENTS, sent, follow=True).content.decode()
+    [secret] = re.findall(r"md_oauth2cl_\w+", shown)
+    stored = OAuthClient.objects.get()
+    assert check_password(secret, stored.client_secret)
+    assert check_password(created.secret, stored.old_secret)
+    page = root.get(f"{CLIENTS}{stored.pk}/change/").content.decode() + root.get(CLIENTS).content.decode()
+    assert secret not in page
+    assert stored.old_secret not in page
+    assert "is valid until" in root.post(CLIENTS, sent, follow=True).content.decode()
 
 
 @pytest.mark.parametrize("app", ["oauth2_provider", "token_blacklist"])

@@ -8,6 +8,7 @@ a difference that is the code's is in the middle one of several readings, too.
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from statistics import median
 
 import pytest
@@ -17,6 +18,7 @@ from django.utils import timezone
 from oauthlib.common import Request
 
 from ratelimit.credentials.identify import identify
+from ratelimit.credentials.programs.clients import client_rotate
 from ratelimit.credentials.programs.server import ClientValidator
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import generate
@@ -108,8 +110,12 @@ def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
     assert difference < OF_HASHES, f"the medians differ by {difference:.1%}"
 
 
-def test_a_wrong_secret_of_a_client_takes_as_long_as_an_unknown_client():
-    client_id = client_of().stored.client_id
+@pytest.mark.parametrize("has_old_secret", [False, True])
+def test_a_wrong_secret_of_a_client_takes_as_long_as_an_unknown_client(has_old_secret):
+    client = client_of().stored
+    if has_old_secret:
+        client_rotate(client=client, overlap=timedelta(hours=1), now=timezone.now(), actor="test")
+    client_id = client.client_id
 
     def authenticate(client_id: str) -> None:
         authorization = basic(client_id, "wrong")["Authorization"]

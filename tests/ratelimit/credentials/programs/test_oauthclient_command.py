@@ -51,6 +51,7 @@ def test_create_for_a_person_says_that_the_secret_is_shown_once():
         ["revoke", "unknown"],
         ["revoke", "7"],
         ["revoke", "9" * 30],
+        ["rotate", "unknown"],
         [],
     ],
 )
@@ -90,6 +91,26 @@ def test_revoke_withdraws_by_either_name_and_the_list_says_so(field):
     assert "is revoked" in run("revoke", str(told[field]))
     assert json.loads(run("revoke", str(told[field]), "--json"))["state"] == "revoked"
     assert "revoked" in run("list")
+
+
+@pytest.mark.parametrize("field", ["id", "client_id"])
+def test_rotate_shows_a_new_secret_and_the_end_of_the_old_one(field):
+    told = made()
+    rotated = json.loads(run("rotate", str(told[field]), "--overlap", "2h", "--json"))
+    for secret in (told["client_secret"], rotated["client_secret"]):
+        assert post("token", GRANT, basic(told["client_id"], secret)).status_code == 200
+    with pytest.raises(CommandError, match=f"valid until {rotated['old_secret_expires_at']}"):
+        run("rotate", str(told[field]))
+    assert "The old secret is valid no longer" in run("rotate", str(told[field]), "--overlap", "0")
+    assert rotated["client_secret"] not in run("list", "--json")
+
+
+def test_an_overlap_is_a_duration_of_at_most_30_days():
+    told = made()
+    for overlap in ("soon", "31d"):
+        with pytest.raises(CommandError):
+            run("rotate", told["client_id"], "--overlap", overlap)
+    assert OAuthClient.objects.get().old_secret == ""
 
 
 def test_the_list_tells_the_state_of_each():
