@@ -113,7 +113,7 @@ def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | N
         if request.key_hash is not None and is_asked_for:
             if record.digest != digest_of(request):
                 raise RequestKeyReused
-            return replace(record.receipt, replayed=True)
+            return replace(record.receipt, replayed=True, stored_bytes=0)
     return None
 
 

@@ -49,6 +49,9 @@ from store.rows.stored_rows import stored_in_order, versions_until, visible, wit
 from store.timestamps import DAY_NS
 from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
 
+# A row and a commit count as so many bytes, about as in files.
+_ROW_BYTES, _COMMIT_BYTES = 80, 512
+
 
 class MemoryCatalogue:
     """The instruments and symbols of a store in memory."""
@@ -298,7 +301,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         superseded = new.superseded if new is not None else ()
         count = len(new.cancelled) if new is not None and superseded else None
         stored = received - len(duplicates)
-        receipt = Receipt(received, stored, duplicate_rows, chained, superseded=count)
+        size = _COMMIT_BYTES + _ROW_BYTES * (stored + (count or 0))
+        receipt = Receipt(received, stored, duplicate_rows, chained, superseded=count, stored_bytes=size)
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
         facts = (request.caller, request.key_hash, digest, receipt, *said)

@@ -86,8 +86,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         declared_ns = before.complete_until_ns if self.complete_until is None else self.complete_until
         return before.joined(newest_ns, declared_ns)
 
-    def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
-        """Return the receipt that the caller got."""
+    def receipt(self, commit_hash: str, *, replayed: bool = False, stored_bytes: int = 0) -> Receipt:
+        """Return the receipt that the caller got. stored_bytes: see `Receipt`."""
         lines = sum(part.rows for part in self.parts)
         cancels = sum(part.rows for part in self.parts if part.kind == PartKind.CORRECTIONS)
         return Receipt(
@@ -97,6 +97,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             commit=CommitId(self.commit, commit_hash),
             replayed=replayed,
             superseded=cancels if self.superseded else None,
+            stored_bytes=stored_bytes,
         )
 
 

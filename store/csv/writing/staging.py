@@ -15,7 +15,10 @@ from store.csv.log.commit_index import superseded_records
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
 from store.csv.writing.known_date import IdentityIndex
-from store.protocol import DUPLICATE_ROWS_KEPT, Superseded, Window
+from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded, Window
+
+# About the length of a commit's record without its parts, and of a part in it.
+_RECORD_BYTES, _PART_BYTES = 320, 130
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class StagedCommits:
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
         self._headers: dict[str, Header] = {}
+        self._new_files: dict[str, int] = {}
         self._rows = history.rows
         self._completeness = history.completeness()
 
@@ -84,6 +88,12 @@ class StagedCommits:
         self.commits.append(commit)
         self.digests.add(request.digest)
         return commit
+
+    def stored_bytes(self, commit: Commit) -> int:
+        """Return about how many bytes a staged commit adds to the store; see `Receipt`."""
+        new_files = sum(part.offset == self._new_files.get(part.file) for part in commit.parts)
+        lines = sum(part.length + len(part.checksums) + _PART_BYTES for part in commit.parts)
+        return _RECORD_BYTES + lines + new_files * NEW_FILE_BYTES
 
     def fill_commits(self, window: Window) -> list[int]:
         """Return the stored and staged commits that are fills with windows that overlap a window."""
@@ -134,7 +144,7 @@ class StagedCommits:
         if start == 0:
             self._headers[file] = chunk.header
             self.writes[file] = [header_line(chunk.header)]
-            start = len(self.writes[file][0])
+            start = self._new_files[file] = len(self.writes[file][0])
         text, checksums = chunk.lines_in(self._headers[file])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)

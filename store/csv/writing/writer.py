@@ -151,7 +151,8 @@ class Writer:
             reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
         commit = stage.add(request, new.chunks, new.duplicates, new.superseded, self._clock())
-        return lambda history: commit.receipt(history.head(commit.commit).hash)
+        stored_bytes = stage.stored_bytes(commit)
+        return lambda history: commit.receipt(history.head(commit.commit).hash, stored_bytes=stored_bytes)
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):
