@@ -1,20 +1,15 @@
 """The time of each key's last use, collected in memory and written to the database by a thread every 30 seconds."""
 
-import atexit
-import logging
 import threading
 from datetime import datetime
 
-from django.db import Error, close_old_connections
+from django.db import Error
 from django.db.models import Q
 
 from ratelimit.models import ApiKey
+from ratelimit.periodic_writer import PeriodicWriter
 
 FLUSH_SECONDS = 30.0
-# How long an ending process waits for the last write. Uses that are not written by then may be lost.
-PATIENCE_SECONDS = 1.0
-
-logger = logging.getLogger(__name__)
 
 
 class LastUsed:
@@ -45,43 +40,9 @@ class LastUsed:
             return len(key_ids)
 
 
-class LastUsedWriter:
-    """A thread that writes uses every `seconds`, and once more when it is stopped."""
-
-    def __init__(self, uses: LastUsed, *, seconds: float = FLUSH_SECONDS) -> None:
-        self._uses = uses
-        self._seconds = seconds
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="last-used", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, *, patience: float = PATIENCE_SECONDS) -> None:
-        """Make the thread write the remaining uses and end. Waits at most `patience` seconds."""
-        self._ending.set()
-        self._thread.join(patience)
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._seconds):
-            self._write()
-        self._write()
-
-    def _write(self) -> None:
-        try:
-            self._uses.flush()
-        except Error:
-            logger.exception("The last use of keys could not be written; the next round tries again")
-        finally:
-            close_old_connections()
-
-
 last_used = LastUsed()
 
 
-def start_last_used_writer() -> LastUsedWriter:
+def start_last_used_writer() -> PeriodicWriter:
     """Start this process's writer and return it. It stops when the process exits."""
-    writer = LastUsedWriter(last_used)
-    writer.start()
-    atexit.register(writer.stop)
-    return writer
+    return PeriodicWriter("The last use of keys", last_used.flush, seconds=FLUSH_SECONDS).start()

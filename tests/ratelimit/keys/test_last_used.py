@@ -10,11 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import settings
 from django.db import DatabaseError
-from django.utils import timezone
 
 from ratelimit.exceptions import RevokedApiKey
-from ratelimit.keys import last_used as module
-from ratelimit.keys.last_used import LastUsed, LastUsedWriter
+from ratelimit.keys.last_used import LastUsed
 from ratelimit.keys.services import key_create, key_revoke
 from ratelimit.models import ApiKey
 from tests.migrated_database import place_database
@@ -87,36 +85,6 @@ def test_a_key_that_admits_is_used_and_a_revoked_one_is_not(monkeypatch):
         caller_by(gone.key, now=NOW + SECOND)
     uses.flush()
     assert (used_at(good.stored), used_at(gone.stored)) == (NOW + SECOND, None)
-
-
-def test_the_thread_writes_now_and_then_and_once_more_at_the_end(monkeypatch):
-    written = []
-    uses = LastUsed()
-    monkeypatch.setattr(uses, "flush", lambda: written.append(timezone.now()))
-    monkeypatch.setattr(module, "close_old_connections", lambda: None)
-    writer = LastUsedWriter(uses, seconds=0.001)
-    writer.start()
-    while len(written) < 2:
-        pass
-    before = len(written)
-    writer.stop(patience=10)
-    assert not writer._thread.is_alive()
-    assert len(written) > before
-
-
-def test_a_database_that_is_away_ends_neither_the_thread_nor_the_process(monkeypatch, caplog):
-    uses = LastUsed()
-
-    def away() -> int:
-        raise DatabaseError("away")
-
-    monkeypatch.setattr(uses, "flush", away)
-    monkeypatch.setattr(module, "close_old_connections", lambda: None)
-    writer = LastUsedWriter(uses, seconds=3600)
-    writer.start()
-    writer.stop(patience=10)
-    assert not writer._thread.is_alive()
-    assert "could not be written" in caplog.text
 
 
 PROGRAM = """
