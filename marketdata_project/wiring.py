@@ -5,6 +5,7 @@ Each value is imported at its first use, so commands that use none of them do no
 # ruff: noqa: PLC0415
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -17,6 +18,7 @@ from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.instruments import Instrument
 from store.protocol import Window
+from trades.allowances import ALLOWANCE_OF, StorageAllowance
 from trades.instruments.serializers import HOURS_REFUSAL
 from trading.core.events import StrategyChoice
 from trading.engine.followers import FOLLOWERS, EngineFollower
@@ -31,6 +33,7 @@ def wire() -> None:
     PROBLEM_ANSWER.provide(lambda: _problem_answer)
     PERSON_MAY.provide(_person_may)
     HOURS_REFUSAL.provide(_hours_refusal)
+    ALLOWANCE_OF.provide(_allowance_of)
     JOB_KINDS.provide(_job_kinds)
     PROBLEM_BODY.provide(lambda: _problem_body)
     RECEIVERS.provide(_receivers)
@@ -74,6 +77,12 @@ def _hours_refusal() -> Callable[[Instrument], tuple[str, str] | None]:
     from stats.sessions.services import hours_refusal
 
     return hours_refusal
+
+
+def _allowance_of() -> Callable[[Any], StorageAllowance]:
+    from ratelimit.limits.storage_quotas import CallerAllowance
+
+    return CallerAllowance.of
 
 
 def _job_kinds() -> Mapping[str, JobKind]:

@@ -16,6 +16,8 @@ RateLimitError
 │   ├── ExpiredApiKey
 │   └── RevokedApiKey
 ├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
+├── SymbolQuotaExceeded        the caller may create no more symbols; it must ask for a larger quota
+├── StorageQuotaExceeded       the caller may store no more; it must ask for a larger quota
 └── KeyAdministrationError     the operator must correct the request
     ├── InvalidKeyRequest
     ├── UnknownTier
@@ -135,6 +137,18 @@ class NetworkNotAllowed(RateLimitError):
     """The credential is not valid from this IP address; call from one of its networks."""
 
     code = "network_not_allowed"
+
+
+class SymbolQuotaExceeded(RateLimitError):
+    """The caller has created as many symbols as it may; it can write to existing ones, or ask for a larger quota."""
+
+    code = "symbol_quota_exceeded"
+
+
+class StorageQuotaExceeded(RateLimitError):
+    """The caller has stored as many bytes as it may; ask for a larger quota. To retry later does not help."""
+
+    code = "storage_quota_exceeded"
 
 
 class KeyAdministrationError(RateLimitError):

@@ -11,6 +11,7 @@ from http_requests.parsers import JSONBytesParser, body_decoded, take_body
 from http_requests.work import WorkKind, count_work
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
+from trades.allowances import ALLOWANCE_OF
 from trades.batches.row_batch import BatchOptions
 from trades.batches.serializers import IngestAnswerSerializer
 from trades.correction_batch import (
@@ -87,7 +88,12 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
         )
         batch = decoded(read_corrections, body, options)
         body_decoded(request)
-        corrected = trades_correct(batch=batch, caller=key_scope(request), request_key=request_key)
+        corrected = trades_correct(
+            batch=batch,
+            caller=key_scope(request),
+            request_key=request_key,
+            allowance=ALLOWANCE_OF.get()(request.user),
+        )
         headers = {"X-Commit": f"trades={corrected.receipt.commit.token}"}
         if corrected.receipt.replayed:
             headers.update(REPLAYED)

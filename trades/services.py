@@ -19,6 +19,7 @@ from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdCon
 from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
+from trades.allowances import StorageAllowance, write_allowed
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
@@ -48,13 +49,14 @@ def rows_ingest(
     request_key: str | None = None,
     complete_until_ns: int | None = None,
     conditions: ConditionMap | None = None,
+    allowance: StorageAllowance | None = None,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
-    map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused` if a stored
-    row has the same id and other values, if the dataset is not for the symbol, or if the instrument refuses an unknown
-    condition; `IdempotencyError`s; the store's `StorageError`s.
+    map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see `write_allowed`.
+    Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, or if
+    the instrument refuses an unknown condition; `IdempotencyError`s; the store's `StorageError`s; the allowance's.
     """
     refusal = symbol_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
@@ -67,7 +69,7 @@ def rows_ingest(
     append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
     try:
         with request_keys_refused():
-            receipt = write_measured(dataset, lambda: market_store().append(append))
+            receipt = write_allowed(append, lambda: market_store().append(append), allowance)
             return Ingested(batch.symbol, receipt, unknown)
     except IdConflict as error:
         code, message, column = dataset.conflict
@@ -156,17 +158,25 @@ def symbol_refusal(*, dataset: Dataset, symbol: str) -> BatchRefused | None:
     )
 
 
-def trades_correct(*, batch: CorrectionBatch, caller: str, request_key: str | None = None) -> Ingested:
+def trades_correct(
+    *,
+    batch: CorrectionBatch,
+    caller: str,
+    request_key: str | None = None,
+    allowance: StorageAllowance | None = None,
+) -> Ingested:
     """Apply checked corrections durably, all of them or none.
 
-    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for corrections that
-    match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s.
+    caller: the sender's stable name, the scope of `request_key`. allowance: see `write_allowed`. Raises `BatchRefused`
+    for corrections that match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s;
+    the allowance's.
     """
     count_work(WorkKind.ROWS, len(batch.corrections))
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
     try:
         with request_keys_refused():
-            return Ingested(batch.symbol, write_measured(TRADES, lambda: market_store().correct(amendment)))
+            receipt = write_allowed(amendment, lambda: market_store().correct(amendment), allowance)
+            return Ingested(batch.symbol, receipt)
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [
             FieldError(f"corrections[{index}]{_target_field(batch, index)}", error.code, str(error))

@@ -251,16 +251,19 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve(server: WebServer, listener: socket.socket) -> None:
-    """Serve until the server ends. Meanwhile, threads write the keys' last use, the refusals, and the metrics."""
+    """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
     from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
+    from ratelimit.limits.storage_quotas import start_storage_writer  # noqa: PLC0415 as above
 
-    last_used, refusals = start_last_used_writer(), anonymous_refusals()
+    writers = start_last_used_writer(), start_storage_writer()
+    refusals = anonymous_refusals()
     publisher = start_publishing_metrics(f"web-{settings.WORKER_NUMBER + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[listener])
     refusals.close()
-    last_used.stop()
+    for writer in writers:
+        writer.stop()
     publisher.stop()
 
 

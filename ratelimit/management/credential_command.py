@@ -52,6 +52,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--trading-rate": {"type": int, "help": "trading calls per second instead of TRADING_RATE"},
     "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
     "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
+    "--symbol-quota": {"metavar": "N|none", "help": "symbols to create, ever, instead of the tier's"},
+    "--storage-quota": {"metavar": "N|none", "help": "bytes to store, ever, instead of the tier's"},
     "--account": {
         "action": "append",
         "dest": "accounts",
@@ -106,6 +108,8 @@ def terms_in(options: dict[str, Any]) -> dict[str, Any]:
         "trading_rate": options["trading_rate"],
         "daily_quota": _quota(options["daily_quota"]),
         "monthly_quota": _quota(options["monthly_quota"]),
+        "symbol_quota": _quota(options["symbol_quota"]),
+        "storage_quota": _quota(options["storage_quota"]),
         "accounts": _accounts(options["accounts"], scopes),
         "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
         "networks": options["networks"] or (),
@@ -133,7 +137,7 @@ def _quota(text: str | None) -> int | None:
     if text == "none":
         return NO_QUOTA
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise CommandError(f"a quota is a whole number of tokens, or none, not {text!r}")
+        raise CommandError(f"a quota is a whole number, or none, not {text!r}")
     return int(text)
 
 

@@ -106,11 +106,16 @@ def instrument_get(*, symbol: str, as_of_ns: int | None = None) -> Instrument:
 
     Raises `UnknownSymbol` if it had neither data nor a declaration then; other `StorageError`s.
     """
-    store = market_store()
-    symbol = store.canonical(symbol)
-    if not store.declared_instruments(symbol=symbol, as_of_ns=as_of_ns) and not _has_data(symbol, as_of_ns):
+    symbol = market_store().canonical(symbol)
+    if not is_known(symbol, as_of_ns):
         raise UnknownSymbol(symbol)
-    return store.instrument(symbol, as_of_ns=as_of_ns)
+    return market_store().instrument(symbol, as_of_ns=as_of_ns)
+
+
+def is_known(symbol: str, as_of_ns: int | None = None) -> bool:
+    """Return whether a symbol has, or had by then, data or a declaration. Raises `StorageError`s."""
+    declared = market_store().declared_instruments(symbol=symbol, as_of_ns=as_of_ns)
+    return bool(declared) or _has_data(symbol, as_of_ns)
 
 
 def _has_data(symbol: str, as_of_ns: int | None) -> bool:

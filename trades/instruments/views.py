@@ -16,7 +16,9 @@ from http_requests.parsers import JSONDocumentParser, request_document
 from http_requests.tagged_answer import tagged_answer
 from listing.pages import PAGE_PARAMETERS
 from store.instruments import default_instrument
+from store.protocol import NEW_FILE_BYTES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
+from trades.allowances import ALLOWANCE_OF
 from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import (
@@ -31,6 +33,7 @@ from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
     instruments_set,
+    is_known,
     requested_symbol,
     symbol_canonical,
 )
@@ -132,6 +135,8 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         instrument = instrument_resolved(serializer.validated_data["instrument"])
+        allowance, is_new = ALLOWANCE_OF.get()(request.user), not is_known(instrument.symbol)
+        allowance.check(lambda: is_new)
 
         def write() -> tuple[Any, Any]:
             # Declarations are locked here: no other process can change the instrument before it is replaced.
@@ -139,7 +144,10 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
             (stored,) = instruments_set(instruments=[instrument])
             return before, instrument_document(stored)
 
-        return change_outside_and_record(self, Response(instrument_document(instrument)), write)
+        answer = change_outside_and_record(self, Response(instrument_document(instrument)), write)
+        # Every process reads all declarations and keeps them in memory, so one counts as much as a file.
+        allowance.count(symbols=int(is_new), stored_bytes=NEW_FILE_BYTES)
+        return answer
 
 
 def _symbol(text: str, on_ns: int | None = None) -> str:
