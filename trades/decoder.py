@@ -34,7 +34,7 @@ Decoded = TypeVar("Decoded")
 Read = Callable[[bytes, BatchOptions], Decoded]
 
 # Smaller bodies are decoded at once: for them a process costs more than it spares.
-LARGE_BYTES = 2**20
+LARGE_BYTES = 2**19
 # What decoding a body takes at most, itself included: so many times its length, and so much more.
 MEMORY_FACTOR, MEMORY_BYTES = 6, 16 * 2**20
 # Of a child: it never delays the web processes.
