@@ -66,7 +66,8 @@ def _tree() -> Iterator[tuple[str, Access]]:
             yield f"{path}-{report}-several", _PAGE
         yield f"{path}-{COVERAGE}", _READ
         if "ohlcv" in market_class.datasets:
-            yield f"{path}-{EXPLAIN}", _REVISIONS
+            # Reads all prints of the bar.
+            yield f"{path}-{EXPLAIN}", replace(_REVISIONS, is_heavy=True)
             yield f"{path}-{GAPS}", _READ
 
 

@@ -7,7 +7,11 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from http_requests.received import SAFE_METHODS
 from ratelimit.access.scopes import TRADING_SCOPES
 from ratelimit.access.table import CLOSING, READ, SMALL_BODY_BYTES, TRADING, WRITE, Access, access_of
+from ratelimit.limits.costs import cost_of
 
+# The lane of reads that compute for long: they wait for each other, and other reads do not wait for them.
+HEAVY = "heavy"
+HEAVY_TOKENS = 10
 # Characters of the longest path that is cached. All endpoints' paths are shorter. Any client may send longer paths,
 # which must not fill the cache.
 _LONGEST_CACHED = 256
@@ -24,15 +28,20 @@ def body_limit(path: str, method: str) -> int:
     return SMALL_BODY_BYTES if access is None else access.body_bytes
 
 
-def lane_of(path: str, method: str) -> str:
-    """Return which of the front's lanes answers a call: TRADING or CLOSING for calls of trading, else READ or WRITE.
+def lane_of(path: str, method: str, query: str) -> str:
+    """Return which of the front's lanes answers a call.
 
-    Called in the event loop. A path that is not cached is never one of trading, because to resolve it may take long.
+    TRADING or CLOSING for calls of trading; HEAVY for reads that are declared to be so, or whose work is known to cost
+    HEAVY_TOKENS; else READ or WRITE. Called in the event loop. A path that is not cached is never one of trading nor
+    heavy, because to resolve it may take long.
     """
     access = _access_at(path, method) if len(path) <= _LONGEST_CACHED else None
     if access is not None and access.scope in TRADING_SCOPES:
         return CLOSING if access.kind == CLOSING else TRADING
-    return READ if method in SAFE_METHODS else WRITE
+    if method not in SAFE_METHODS:
+        return WRITE
+    is_heavy = access is not None and (access.is_heavy or cost_of(access.cost, query) >= HEAVY_TOKENS)
+    return HEAVY if is_heavy else READ
 
 
 def _access_at(path: str, method: str) -> Access | None:

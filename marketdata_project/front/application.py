@@ -1,7 +1,7 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Reads, writes and calls of trading run in separate threads (lanes), so that writes that wait for the disk never delay
-reads, and neither delays an order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
+Reads, heavy reads, writes and calls of trading run in separate threads (lanes), so that writes that wait for the disk
+and reads that compute for long never delay other reads, and none of them an order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -21,7 +21,7 @@ from http_requests.received import call_in
 from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
-from marketdata_project.endpoints import endpoint_at
+from marketdata_project.endpoints import HEAVY, endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
@@ -52,13 +52,20 @@ from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
+HEAVY_THREADS = 2
 WRITE_THREADS = 16
 # A call of trading mostly waits: for its account's lock and for the database's commit. On SQLite, which has one writer
 # at a time, more threads would only wait there instead of here.
 TRADING_THREADS = 8
 # Few, because these calls are rare: they must not wait for previews and orders, nor for reads of an account.
 CLOSING_THREADS = 4
-_THREADS = {READ: READ_THREADS, WRITE: WRITE_THREADS, TRADING: TRADING_THREADS, CLOSING: CLOSING_THREADS}
+_THREADS = {
+    READ: READ_THREADS,
+    HEAVY: HEAVY_THREADS,
+    WRITE: WRITE_THREADS,
+    TRADING: TRADING_THREADS,
+    CLOSING: CLOSING_THREADS,
+}
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
@@ -128,7 +135,7 @@ class Front:
         respond: Callable[[dict[str, Any]], HttpResponseBase],
         *,
         bodies: BodyReader,
-        lane_of: Callable[[str, str], str],
+        lane_of: Callable[[str, str, str], str],
         ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
@@ -136,8 +143,7 @@ class Front:
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
-        `respond` is Django. `lane_of` returns a call's lane, one of `ratelimit.access.table.KINDS`, by path and
-        method. `ready` returns a finished answer without Django, or None. `on_refusal` is called for each request that
+        `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a finished answer without Django, or None. `on_refusal` is called for each request that
         the front itself refuses. `waiting` holds answers until an event. `live` serves the WebSockets, which are
         refused by default.
         """
@@ -184,7 +190,7 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = _client_environ(scope)
         call = call_in(environ)
-        lane = self._lanes[self._lane_of(call.path, call.method)]
+        lane = self._lanes[self._lane_of(call.path, call.method, call.query)]
         started, reserved, decoding = perf_counter_ns(), None, None
         with correlated(environ[_CORRELATION_ID]):
             try:

@@ -34,7 +34,8 @@ class Access:
     whose value is the id of an API key; that key itself needs neither scope nor sensitivity. group, kind: the bucket
     that is charged. bucket, rate: the endpoint's own bucket instead, and its tokens per second if the caller's are more;
     "" and None for none. cost: the name of a rule in `limits.costs`. audit_class: one of AUDIT_CLASSES, or "".
-    body_bytes: the largest accepted body, in bytes.
+    body_bytes: the largest accepted body, in bytes. is_heavy: whether its calls may compute for long, however little
+    they cost before.
     """
 
     scope: str
@@ -49,6 +50,7 @@ class Access:
     or_scope: str = ""
     bucket: str = ""
     rate: int | None = None
+    is_heavy: bool = False
 
     @property
     def scope_text(self) -> str:

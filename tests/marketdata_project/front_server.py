@@ -49,7 +49,7 @@ class FunctionDoor:
         return self._answer(*call, deliver)
 
 
-def lane_by_method(_path: str, method: str) -> str:
+def lane_by_method(_path: str, method: str, _query: str) -> str:
     return READ if method == "GET" else WRITE
 
 

@@ -158,7 +158,7 @@ def test_no_lane_holds_up_another(blocked, threads):
             assert release.wait(PATIENCE_SECONDS)
         return HttpResponse(b"ok")
 
-    with running(respond, lane_of=lambda path, _method: path[1:]) as port:
+    with running(respond, lane_of=lambda path, _method, _query: path[1:]) as port:
         connections = []
         try:
             for _ in range(threads + 4):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketdata_project.endpoints import lane_of
+from marketdata_project.endpoints import HEAVY, lane_of
 from ratelimit.access.table import ACCESS_TABLE, CLOSING, READ, TRADING, WRITE, Access, AccessTable
 from tests.ratelimit.access import accounts_site
 
@@ -20,7 +20,21 @@ from tests.ratelimit.access import accounts_site
     ],
 )
 def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane: str):
-    assert lane_of(path, method) == lane
+    assert lane_of(path, method, "") == lane
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "lane"),
+    [
+        ("trades", "limit=9000", READ),
+        ("trades", "limit=10000", HEAVY),
+        ("ohlcv", "policy=all", HEAVY),
+        ("trades/stream", "", HEAVY),
+        ("ohlcv/explain", "at=2025-01-02", HEAVY),
+    ],
+)
+def test_reads_whose_work_is_known_to_be_much_are_heavy(path: str, query: str, lane: str):
+    assert lane_of(f"/api/v1/market-data/equities/AAPL/{path}", "GET", query) == lane
 
 
 @pytest.mark.urls("tests.ratelimit.access.accounts_site")
@@ -39,4 +53,4 @@ def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane:
 def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str, path: str, lane: str):
     rows = {**accounts_site.TABLE, ("owned-account", "DELETE"): Access("trading:write", kind=CLOSING)}
     with ACCESS_TABLE.replaced(AccessTable(rows)):
-        assert lane_of(path, method) == lane
+        assert lane_of(path, method, "") == lane
