@@ -1,5 +1,6 @@
 """What the web processes of an installation use: processor time and memory, as the kernel counts them."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -27,6 +28,15 @@ class Gauge:
     def anonymous_mib(self) -> float:
         """What is resident and of no file: mapped files are the kernel's to let go."""
         return self._status("RssAnon")
+
+    def proportional_mib(self) -> float:
+        """What is resident, a page that several processes share counted once in all."""
+        kib = 0
+        for folder in self._folders:
+            with contextlib.suppress(OSError):  # a process that has ended
+                rollup = (folder / "smaps_rollup").read_text()
+                kib += int(rollup.partition("\nPss:")[2].split()[0])
+        return kib / 1024
 
     def peak_mib(self) -> float:
         """The most that was resident since `forget_peak`."""

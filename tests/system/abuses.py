@@ -4,11 +4,17 @@ Traffic goes to 127.0.0.1 only, from few threads, and ends by itself.
 """
 
 import contextlib
+import itertools
+import json
+import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import date, timedelta
+
+import pyarrow as pa
 
 BODY_BYTES = 32 * 2**20
 THREADS = 8
@@ -23,8 +29,55 @@ def nested_lists(start: bytes) -> bytes:
     return start + b"[]," * ((BODY_BYTES - len(start) - 4) // 3) + b"[]]}"
 
 
-def request(method: str, path: str, *, length: int | None = None, key: str = "") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+def large_batch() -> bytes:
+    """100,000 rows, and spaces up to the largest size."""
+    row = b'{"timestamp":"2025-01-02T15:04:05Z","symbol":"LARGE","price":1,"volume":1}'
+    body = b'{"trades":[' + b",".join([row] * 100_000) + b"]}"
+    return body + b" " * (BODY_BYTES - len(body))
+
+
+def shared_texts() -> bytes:
+    """A stream of Arrow of 2.5 MiB whose 100,000 rows share few long texts."""
+    rows = 100_000
+
+    def shared(text: str) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int8()), pa.array([text]))
+
+    table = pa.table(
+        {
+            "timestamp": pa.array(range(1_735_830_000 * 10**9, 1_735_830_000 * 10**9 + rows)),
+            "symbol": shared("SHARED"),
+            "price": pa.array([1.0] * rows),
+            "volume": pa.array([1.0] * rows),
+            "conditions": shared(";".join(["w" * 60] * 30)),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def dates_of_a_year(symbol: str) -> bytes:
+    days = (date(2024, 1, 1) + timedelta(days=number) for number in range(366))
+    rows = [{"timestamp": f"{day}T15:00:00Z", "symbol": symbol, "price": 1, "volume": 1} for day in days]
+    return json.dumps({"trades": rows}).encode()
+
+
+def one_row(symbol: str) -> bytes:
+    row = {"timestamp": "2025-01-02T15:00:00Z", "symbol": symbol, "price": 1, "volume": 1}
+    return json.dumps({"trades": [row]}).encode()
+
+
+def request(
+    method: str,
+    path: str,
+    *,
+    length: int | None = None,
+    key: str = "",
+    media_type: str = "application/json",
+) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {media_type}"]
     if length is not None:
         lines.append(f"Content-Length: {length}")
     if key:
@@ -58,13 +111,38 @@ class Abuse:
     def is_over(self) -> bool:
         return time.monotonic() > self._ends_at
 
-    def bodies(self, path: str, body: bytes, key: str) -> None:
+    def bodies(self, path: str, body: bytes, key: str, *, media_type: str = "application/json") -> None:
         """Whole bodies, again and again."""
-        head = request("POST", path, length=len(body), key=key)
+        head = request("POST", path, length=len(body), key=key, media_type=media_type)
 
         def act(connection: socket.socket) -> None:
             connection.sendall(head + body)
             connection.recv(65_536)
+
+        self.run(act, THREADS)
+
+    def new_symbols(self, body_of: Callable[[str], bytes], key: str) -> None:
+        """Batches, each of another symbol."""
+        number, name = itertools.count(), f"NEW{os.getpid()}"
+
+        def act(connection: socket.socket) -> None:
+            while not self.is_over:
+                body = body_of(f"{name}.{next(number)}")
+                connection.sendall(request("POST", INGEST, length=len(body), key=key) + body)
+                if not connection.recv(65_536):
+                    return
+
+        self.run(act, THREADS)
+
+    def reads(self, path: str, key: str) -> None:
+        """Reads, each of another window: `%d` in the path is a number."""
+        number = itertools.count()
+
+        def act(connection: socket.socket) -> None:
+            call = request("GET", path.replace("%d", str(next(number) % 1000)), key=key)
+            connection.sendall(call.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            while connection.recv(65_536):
+                pass
 
         self.run(act, THREADS)
 
@@ -92,6 +170,8 @@ class Abuse:
         self.run(act, THREADS)
 
 
+LONG, WALKED = "LONG", "WALKED"
+_TREE = "/api/v1/market-data/equities"
 ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "lists to a login": lambda abuse, _key: abuse.bodies(
         "/api/v1/auth/refresh", nested_lists(b'{"refresh":['), ""
@@ -100,6 +180,30 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "bodies of strangers that never end": lambda abuse, _key: abuse.unfinished(INGEST, ""),
     "bodies of a caller that never end": lambda abuse, key: abuse.unfinished(INGEST, key),
     "a flood of refusals": lambda abuse, _key: abuse.refusals(),
+    "large batches": lambda abuse, key: abuse.bodies(INGEST, large_batch(), key),
+    "shared texts of Arrow": lambda abuse, key: abuse.bodies(
+        INGEST, shared_texts(), key, media_type="application/vnd.apache.arrow.stream"
+    ),
+    "dates of a year": lambda abuse, key: abuse.new_symbols(dates_of_a_year, key),
+    "new symbols": lambda abuse, key: abuse.new_symbols(one_row, key),
+    "revisions": lambda abuse, key: abuse.reads(
+        f"{_TREE}/{WALKED}/revisions?start=2025-01-02T00:00:00.%dZ&end=2025-01-03&limit=1", key
+    ),
+    "all bars": lambda abuse, key: abuse.reads(
+        f"/v1/stats/ohlc?symbol={LONG}&start=2025-01-01T00:00:00.%dZ", key
+    ),
+    "bars of another policy": lambda abuse, key: abuse.reads(
+        f"{_TREE}/{LONG}/ohlcv?start=2025-01-02T00:00:00.%dZ&end=2025-02-01&resolution=1m&policy=all", key
+    ),
+    "explanations": lambda abuse, key: abuse.reads(
+        f"{_TREE}/{LONG}/ohlcv/explain?at=2025-01-02T00:00:00.%dZ&resolution=1d", key
+    ),
+    "gaps": lambda abuse, key: abuse.reads(
+        f"/api/v1/gaps?symbols={LONG}&start=2025-01-02T00:00:00.%dZ&end=2025-02-01&resolution=1m", key
+    ),
+    "streams": lambda abuse, key: abuse.reads(
+        f"{_TREE}/{LONG}/trades/stream.ndjson?start=2025-01-01T00:00:00.%dZ", key
+    ),
 }
 
 

@@ -1,11 +1,15 @@
 """A good caller beside each known abuse: none of its calls fails, none takes long, and memory stays where it was."""
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.conf import settings
 
@@ -14,66 +18,123 @@ from tests.hostile.gauge import Gauge
 from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PROGRAM_SECONDS, allowed
-from tests.system.abuses import ABUSES
+from tests.system import good_caller
+from tests.system.abuses import ABUSES, LONG, WALKED
 from tests.system.batches import Batch
-from tests.system.clients import Client, connected
+from tests.system.clients import connected, trades_body
 from tests.system.installation import Installation
 
 pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
-SECONDS = 20.0 if SOAK else 4.0
-WORST_SECONDS = 0.5
-MOST_MIB = 300.0
-# A tenth of what the tier `premium` admits.
-PAUSE_SECONDS = 0.1
-SYMBOL = "NEIGHBOUR"
+SECONDS = 10.0 if SOAK else 3.0
+ALL_SECONDS = 60.0 if SOAK else 5.0
+COMMITS = 6_000 if SOAK else 300
+# The 99th percentile beside an abuse: five times that without one, or this.
+FACTOR, SLOW_MILLISECONDS = 5.0, 100.0
+MOST_MIB, MOST_MIB_IN_ALL = 300.0, 1_500.0
 
 
-@pytest.fixture
-def good(installation: Installation) -> Iterator[Client]:
-    with connected(installation.port, installation.new_key(tier="premium")) as client:
-        assert client.ingest(Batch(1, SYMBOL, 300, has_ids=True).body).status == 200
-        yield client
+@dataclass(frozen=True)
+class Measured:
+    """What a good caller met: milliseconds of its calls, by kind; refusals; MiB of the installation before and at most."""
+
+    milliseconds: dict[str, list[float]]
+    refused: int
+    before_mib: float
+    peak_mib: float
+
+    def percentile(self, kind: str, percent: float) -> float:
+        return float(np.percentile(self.milliseconds[kind], percent))
+
+    def __str__(self) -> str:
+        times = "  ".join(
+            f"{kind} " + " / ".join(f"{self.percentile(kind, percent):.1f}" for percent in (50, 99, 100))
+            for kind in self.milliseconds
+        )
+        return f"{times} ms, {self.refused} refused, {self.before_mib:.0f} to {self.peak_mib:.0f} MiB"
+
+
+@pytest.fixture(scope="module")
+def stocked(shared: Installation) -> Installation:
+    """The installation with what the good caller and the abuses read."""
+    with connected(shared.port, shared.new_key(tier="internal")) as client:
+        bodies = [*good_caller.minutes(), *(long_body(start) for start in range(0, 49_500, 9_900))]
+        bodies += [Batch(number, WALKED, 1, has_ids=True).body for number in range(COMMITS)]
+        for body in bodies:
+            assert client.ingest(body).status == 200
+    assert eventually(Gauge(shared.webs()).have_loaded_libraries)
+    return shared
+
+
+def long_body(start: int) -> bytes:
+    times = (good_caller.FIRST + timedelta(minutes=minute) for minute in range(start, start + 9_900))
+    return trades_body(LONG, [{"timestamp": good_caller.text(at), "price": 100, "volume": 1} for at in times])
+
+
+@pytest.fixture(scope="module")
+def quiet(stocked: Installation) -> Measured:
+    return measured(stocked, [], SECONDS)
 
 
 @pytest.mark.parametrize("abuse", ABUSES)
-def test_a_good_caller_beside_an_abuse(abuse: str, installation: Installation, good: Client, told: Told):
-    pids = list(installation.served.members())
-    gauge, key = Gauge(installation.webs()), installation.new_key(tier="default")
-    assert eventually(gauge.have_loaded_libraries)
-    gauge = Gauge(pids)
-    before = gauge.resident_mib()
-    taken: list[float] = []
-    peak = before
-    with abusing(abuse, installation.port, key) as process:
-        while process.poll() is None:
-            number = 2 + len(taken)
-            body = Batch(number, SYMBOL, 1, has_ids=True).body
-            taken.append(seconds_of(lambda body=body: good.ingest(body)))
-            taken.append(seconds_of(lambda: good.bars(SYMBOL, "1h")))
-            peak = max(peak, gauge.resident_mib())
-            time.sleep(PAUSE_SECONDS)
-    told(f"18 {abuse}", f"worst of {len(taken)} {max(taken) * 1000:.0f} ms, peak {peak - before:+.0f} MiB")
-    assert len(taken) > SECONDS
-    assert max(taken) < allowed(WORST_SECONDS)
-    assert peak - before < MOST_MIB
-    assert list(installation.served.members()) == pids
+def test_a_good_caller_beside_an_abuse(abuse: str, stocked: Installation, quiet: Measured, told: Told):
+    told("18 quiet", str(quiet))
+    found = measured(stocked, [abuse], SECONDS)
+    told(f"18 {abuse}", str(found))
+    check(found, quiet)
+    assert found.peak_mib - found.before_mib < MOST_MIB
 
 
-def seconds_of(call) -> float:
-    """How long a call took, which has to be answered well."""
-    began = time.perf_counter()
-    reply = call()
-    assert reply.status == 200, reply.body
-    return time.perf_counter() - began
+def test_a_good_caller_beside_all_abuses_at_once(stocked: Installation, quiet: Measured, told: Told):
+    found = measured(stocked, list(ABUSES), ALL_SECONDS)
+    told("18 all at once", str(found))
+    assert found.refused == 0
+    assert found.peak_mib < MOST_MIB_IN_ALL
+
+
+def check(found: Measured, quiet: Measured) -> None:
+    assert found.refused == 0
+    for kind in found.milliseconds:
+        most = max(FACTOR * quiet.percentile(kind, 99), SLOW_MILLISECONDS)
+        assert found.percentile(kind, 99) < allowed(most), kind
+
+
+def measured(installation: Installation, abuses: list[str], seconds: float) -> Measured:
+    """Let the good caller work beside abuses. Afterwards all processes are still the same."""
+    members = lasting(installation)
+    before = peak = Gauge(list(installation.served.members())).proportional_mib()
+    good = installation.new_key(tier="internal")
+    with contextlib.ExitStack() as stack:
+        for abuse in abuses:
+            key = installation.new_key(tier="default")
+            stack.enter_context(
+                started("tests.system.abuses", abuse, str(installation.port), str(seconds), key)
+            )
+        if abuses:
+            time.sleep(0.5)  # until they have made their bodies
+        caller = stack.enter_context(
+            started("tests.system.good_caller", str(installation.port), str(seconds), good)
+        )
+        while caller.poll() is None:
+            peak = max(peak, Gauge(list(installation.served.members())).proportional_mib())
+            time.sleep(0.1)
+        assert caller.stdout is not None
+        document = json.loads(caller.stdout.read())
+    assert lasting(installation) == members
+    return Measured(document["milliseconds"], document["refused"], before, peak)
+
+
+def lasting(installation: Installation) -> list[int]:
+    """The processes that do not end by themselves, as decoders of one body do."""
+    return [pid for pid, command in installation.served.members().items() if "decoder" not in command]
 
 
 @contextlib.contextmanager
-def abusing(name: str, port: int, key: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "tests.system.abuses", name, str(port), str(SECONDS), key]
-    process = subprocess.Popen(command, cwd=settings.BASE_DIR)
+def started(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE)
     try:
         yield process
     finally:
         process.kill()
-        process.wait(PROGRAM_SECONDS)
+        process.communicate(timeout=PROGRAM_SECONDS)
