@@ -4,14 +4,11 @@ import json
 import math
 import re
 from collections import Counter
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn
 
 import numpy as np
 
 from http_requests.exceptions import MalformedDocument
-
-Steps: TypeAlias = np.ndarray[Any, np.dtype[np.int8]]
-Depths: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 # The deepest accepted nesting, in levels.
 DEPTH_LIMIT = 500
@@ -19,17 +16,13 @@ DEPTH_LIMIT = 500
 # two lists or objects and about 15 values per row.
 CONTAINERS_LIMIT = 250_000
 VALUES_LIMIT = 2_000_000
-# The most keys of one object. Each takes some 25 times as much memory as in the body.
-KEYS_LIMIT = 1_000
 _PIECE_BYTES = 2**18
 # An integer with this many digits or more is read as infinity.
 _TOO_MANY_DIGITS = 300
-_QUOTE, _COMMA, _COLON = b'",:'
+_QUOTE, _COMMA = b'",'
 # The change of depth for each byte value: +1 for an opening bracket, -1 for a closing one, 0 for all others.
 _STEPS = np.zeros(256, dtype=np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
-_IS_TOKEN = _STEPS != 0
-_IS_TOKEN[_COLON] = True
 # Translates every digit to 0, so that a search for _LONG_RUN finds any run of _TOO_MANY_DIGITS digits.
 _AS_ZEROS = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_RUN = b"0" * _TOO_MANY_DIGITS
@@ -72,53 +65,29 @@ def _violation(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeE
 
 
 def _check_size(body: bytes) -> None:
-    """Refuse more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, VALUES_LIMIT commas, or KEYS_LIMIT keys."""
+    """Refuse more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, or VALUES_LIMIT commas."""
     # Mask escapes, so that every remaining quotation mark begins or ends a string.
     plain = body.replace(rb"\\", b"..").replace(rb"\"", b"..") if b"\\" in body else body
     is_text, depth, containers, commas = np.False_, 0, 0, 0
-    keys = np.zeros(DEPTH_LIMIT + 1, np.int64)
     for start in range(0, len(plain), _PIECE_BYTES):
         piece = np.frombuffer(plain[start : start + _PIECE_BYTES], dtype=np.uint8)
         in_text = np.bitwise_xor.accumulate(piece == _QUOTE) ^ is_text
         is_text = in_text[-1]
         outside = piece[~in_text]
         commas += int(np.count_nonzero(outside == _COMMA))
-        steps = _STEPS[outside[_IS_TOKEN[outside]]]
+        steps = _STEPS[outside]
+        steps = steps[steps != 0]
         containers += int(np.count_nonzero(steps > 0))
         depths = depth + np.cumsum(steps, dtype=np.int64)
         if len(depths):
             _refuse_depth(int(depths.max()))
             depth = int(depths[-1])
-            _refuse_keys(steps, depths, keys)
         _refuse_counts(containers, commas)
 
 
 def _refuse_depth(depth: int) -> None:
     if depth > DEPTH_LIMIT:
         raise MalformedDocument("nesting_too_deep", f"the body is nested deeper than {DEPTH_LIMIT} levels")
-
-
-def _refuse_keys(steps: Steps, depths: Depths, keys: Depths) -> None:
-    """Refuse an object of too many keys.
-
-    steps: of brackets, and 0 for each colon. depths: after each. keys: by depth, the number of keys of the object that is
-    open there; updated.
-    """
-    tokens = np.flatnonzero((steps >= 0) & (depths >= 0))
-    # At one depth an object's colons follow its bracket.
-    tokens = tokens[np.argsort(depths[tokens].astype(np.int16), kind="stable")]
-    if not len(tokens):
-        return
-    at, is_open = depths[tokens], steps[tokens] > 0
-    is_first = np.append(True, at[1:] != at[:-1])
-    starts = np.flatnonzero(is_open | is_first)
-    counts = np.add.reduceat(~is_open, starts, dtype=np.int64)
-    goes_on = ~is_open[starts]
-    counts[goes_on] += keys[at[starts[goes_on]]]
-    if counts.max() > KEYS_LIMIT:
-        raise MalformedDocument("document_too_large", f"an object has more than {KEYS_LIMIT:,} keys")
-    # Of equal depths the last count remains.
-    keys[at[starts]] = counts
 
 
 def _refuse_counts(containers: int, commas: int) -> None:

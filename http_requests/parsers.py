@@ -11,7 +11,6 @@ from rest_framework.request import Request
 
 from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
-from http_requests.wsgi_variables import BODY_DECODED
 
 _PLAIN = {"", "identity"}
 _UTF_8 = {"utf-8", "utf8"}
@@ -66,13 +65,6 @@ def take_body(request: Request) -> bytes:
     body = request.data
     vars(request).update(_data=b"", _full_data=b"")
     return body if isinstance(body, bytes) else b""
-
-
-def body_decoded(request: Request) -> None:
-    """Free the memory that the front reserved for decoding the body."""
-    free = request.META.get(BODY_DECODED)
-    if free is not None:
-        free()
 
 
 def bytes_parser(media_type: str) -> type[BytesParser]:

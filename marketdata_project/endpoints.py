@@ -9,6 +9,8 @@ from ratelimit.access.scopes import TRADING_SCOPES
 from ratelimit.access.table import CLOSING, READ, SMALL_BODY_BYTES, TRADING, WRITE, Access, access_of
 from ratelimit.limits.costs import cost_of
 
+# Characters of the longest query that the event loop parses.
+_LONGEST_PARSED = 2_048
 # The lane of reads that compute for long: they wait for each other, and other reads do not wait for them.
 HEAVY = "heavy"
 HEAVY_TOKENS = 10
@@ -32,7 +34,7 @@ def lane_of(path: str, method: str, query: str) -> str:
     """Return which of the front's lanes answers a call.
 
     TRADING or CLOSING for calls of trading; HEAVY for reads that are declared to be so, or whose work is known to cost
-    HEAVY_TOKENS; else READ or WRITE. Called in the event loop. A path that is not cached is never one of trading nor
+    HEAVY_TOKENS, or whose query is too long to tell; else READ or WRITE. Called in the event loop. A path that is not cached is never one of trading nor
     heavy, because to resolve it may take long.
     """
     access = _access_at(path, method) if len(path) <= _LONGEST_CACHED else None
@@ -40,8 +42,11 @@ def lane_of(path: str, method: str, query: str) -> str:
         return CLOSING if access.kind == CLOSING else TRADING
     if method not in SAFE_METHODS:
         return WRITE
-    is_heavy = access is not None and (access.is_heavy or cost_of(access.cost, query) >= HEAVY_TOKENS)
-    return HEAVY if is_heavy else READ
+    if access is None:
+        return READ
+    if len(query) > _LONGEST_PARSED:
+        return HEAVY
+    return HEAVY if access.is_heavy or cost_of(access.cost, query) >= HEAVY_TOKENS else READ
 
 
 def _access_at(path: str, method: str) -> Access | None:

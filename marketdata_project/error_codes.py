@@ -80,7 +80,7 @@ ERROR_CODES = (
         malformed_arrow="The body is not an Arrow IPC stream, is damaged, or has compressed buffers.",
         duplicate_key="An object of the body has a key twice, or the body has a column twice. Send it once.",
         nesting_too_deep="The body is nested deeper than 500 levels.",
-        document_too_large="The body has more than 250,000 lists and objects, 2,000,000 values or 1,000 keys in one object, or takes more memory to be read than 6 times its length and 16 MiB. Split the batch.",
+        document_too_large="The body has more than 250,000 lists and objects, or 2,000,000 values, or takes more memory to be read than 6 times its length and 16 MiB. Split the batch.",
         invalid_idempotency_key="Idempotency-Key is not 1-255 visible ASCII characters, quoted or bare.",
     ),
     *_codes(400, NextStep.CORRECT, GivenBy.EVERY,
@@ -336,7 +336,7 @@ ERROR_CODES = (
         worker_lost="A job was given up, because its worker ended in the midst of it again and again.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
-        server_busy="Too many bytes are being received at once; the body was not read. Retry.",
+        server_busy="Too many bytes are being received or decoded at once, or the process that decoded the body was ended; nothing was stored. Retry.",
         store_unavailable="The store cannot be used now; nothing was stored. Retry.",
         server_unavailable="The proxy got no answer from the server. Retry after `Retry-After`; repeat a write "
         "with its Idempotency-Key.",

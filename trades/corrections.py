@@ -7,8 +7,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONBytesParser, body_decoded, take_body
+from http_requests.parsers import JSONBytesParser, take_body
 from http_requests.work import WorkKind, count_work
+from http_requests.wsgi_variables import BODY_DECODED
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from trades.allowances import ALLOWANCE_OF
@@ -86,8 +87,7 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
         options = BatchOptions(
             TRADES, canonical=symbol_canonical, allows_nonpositive_price=allows_nonpositive_price
         )
-        batch = decoded(read_corrections, body, options)
-        body_decoded(request)
+        batch = decoded(read_corrections, body, options, request.META.get(BODY_DECODED, bool))
         corrected = trades_correct(
             batch=batch,
             caller=key_scope(request),

@@ -29,6 +29,7 @@ from django.conf import settings
 from http_requests.exceptions import MalformedDocument, RequestError
 from store.datasets import DATASETS
 from trades.batches.row_batch import BatchOptions
+from trades.exceptions import DecoderEnded
 
 Decoded = TypeVar("Decoded")
 Read = Callable[[bytes, BatchOptions], Decoded]
@@ -37,26 +38,30 @@ Read = Callable[[bytes, BatchOptions], Decoded]
 LARGE_BYTES = 2**19
 # What decoding a body takes at most, itself included: so many times its length, and so much more.
 MEMORY_FACTOR, MEMORY_BYTES = 6, 16 * 2**20
-# Of a child: it never delays the web processes.
+# Of a child: it never delays the web processes, and the kernel ends it after so much processor time.
 _NICENESS = 10
+_MOST_SECONDS = 30
 
 
-class DecoderEnded(RuntimeError):
-    """The process that decoded the body was killed. Nothing was stored."""
-
-
-def decoded(read: Read[Decoded], body: bytes, options: BatchOptions) -> Decoded:
+def decoded(
+    read: Read[Decoded], body: bytes, options: BatchOptions, free_memory: Callable[[], object] = bool
+) -> Decoded:
     """Return `read(body, options)`, a large body's from a process of its own. Raises its errors; `DecoderEnded`.
 
-    read: a function of a module. What it returns, and its `RequestError`s, are pickled.
+    read: a function of a module. What it returns, and its `RequestError`s, are pickled. free_memory: called once the body
+    is decoded.
     """
-    if len(body) <= LARGE_BYTES:
-        return read(body, options)
-    with _server.child() as child:
-        try:
+    result = read(body, options) if len(body) <= LARGE_BYTES else _decoded_apart(read, body, options)
+    free_memory()
+    return result
+
+
+def _decoded_apart(read: Read[Decoded], body: bytes, options: BatchOptions) -> Decoded:
+    try:
+        with _server.child() as child:
             return _asked(child, read, body, options)
-        except (EOFError, OSError) as error:
-            raise DecoderEnded("the process that decoded a body has ended") from error
+    except (EOFError, OSError) as error:
+        raise DecoderEnded from error
 
 
 def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOptions) -> Decoded:
@@ -70,7 +75,7 @@ def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOp
             child.send(questions[kind](value))
         elif kind == "raised":
             raise _error(*value)
-        else:
+        else:  # "done"
             return cast("Decoded", value)
 
 
@@ -148,6 +153,7 @@ def serve(control: socket.socket) -> None:
         if os.fork() == 0:
             control.close()
             os.nice(_NICENESS)
+            resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
             with suppress(EOFError, OSError):  # the other end has gone
                 _decode(Connection(descriptors[0]))
             os._exit(0)

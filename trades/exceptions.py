@@ -2,8 +2,9 @@
 
 RequestError
 ├── InvalidValue          a well-formed parameter names something that does not exist; correct it
-└── BatchRefused          a value of a well-formed batch is wrong; correct it
-    └── ConditionsRefused conditions have no known meaning, and the instrument refuses them
+├── BatchRefused          a value of a well-formed batch is wrong; correct it
+│   └── ConditionsRefused conditions have no known meaning, and the instrument refuses them
+└── DecoderEnded          the process that decoded the body was ended; send it again
 ImportsError
 ├── ImportRefused         the arguments, or the file as a whole, are wrong; correct them
 ├── BadRow                a row of the file is wrong; correct it, or skip bad rows
@@ -34,6 +35,13 @@ class BatchRefused(RequestError):
 
 class ConditionsRefused(BatchRefused):
     """Conditions have no known meaning, and the instrument refuses such rows."""
+
+
+class DecoderEnded(RequestError):
+    """The process that decoded the body was ended, or took too long. Nothing was stored. Send it again."""
+
+    def __init__(self) -> None:
+        super().__init__("server_busy", "the process that decoded the body was ended; nothing was stored")
 
 
 class ImportsError(Exception):

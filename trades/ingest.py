@@ -16,8 +16,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.parameters import choice, single_parameters
-from http_requests.parsers import JSONBytesParser, body_decoded, bytes_parser, media_type_of, take_body
+from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
 from http_requests.work import WorkKind, count_work
+from http_requests.wsgi_variables import BODY_DECODED
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
@@ -258,8 +259,12 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
             if is_declaration:
                 batch = _without_rows(query, self.dataset)
             else:
-                batch = decoded(READERS.get(media_type, READERS[JSON]), body, options)
-                body_decoded(request)
+                batch = decoded(
+                    READERS.get(media_type, READERS[JSON]),
+                    body,
+                    options,
+                    request.META.get(BODY_DECODED, bool),
+                )
             ingested = rows_ingest(
                 dataset=self.dataset,
                 batch=batch,

@@ -19,7 +19,7 @@ from ratelimit.limits.services import admit_call
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:
-    """Authenticate, authorize and charge the caller by the headers; return its identity, or None if one of them fails.
+    """Authenticate, authorize and charge the caller by the headers; return its family, or None if one of them fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
     Django neither charges nor verifies again. Raises DatabaseError.
@@ -37,7 +37,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None
-    return identity.caller.identity if is_admitted else None
+    return identity.caller.family if is_admitted else None
 
 
 def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:

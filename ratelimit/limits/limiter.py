@@ -64,12 +64,7 @@ class Limiter:
         try:
             admission = self._admit_shared(charge, quotas)
         except RedisError as error:
-            if not self._is_local:
-                self._is_local = True
-                logger.warning("Redis is away, limits are kept by each process alone: %s", error)
-            now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
-            admission = self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
-            counted_in = "process"
+            admission, counted_in = self._admit_local(charge, quotas, error), "process"
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
@@ -86,10 +81,17 @@ class Limiter:
                 if answer.is_short:
                     quotas = [replace(quota, tokens=tokens) for quota in quotas]
                     answer = self._take_shared(charge, quotas)
-        except RedisError:
-            now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
-            return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
+        except RedisError as error:
+            return self._admit_local(charge, quotas, error)
         return _admission(answer, TokenOrder(charge, quotas))
+
+    def _admit_local(self, charge: Charge, quotas: Sequence[QuotaCharge], error: RedisError) -> Admission:
+        """Charge this process's own limits. error: why Redis was not asked. Raises DatabaseError."""
+        if not self._is_local:
+            self._is_local = True
+            logger.warning("Redis is away, limits are kept by each process alone: %s", error)
+        now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
+        return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
 
     def admit_reserved(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission | None:
         """Charge tokens that this process has reserved; None if it has too few. Does not use Redis."""

@@ -53,7 +53,7 @@ class LocalLimits:
             return Admission(bucket)
         keys = [(charge.identity, period_at(quota.unit, epoch_now_us).name) for quota in quotas]
         with self._quota_lock:
-            is_paid = bucket.admitted and self._pay(keys, quotas, epoch_now_us)
+            is_paid = bucket.admitted and self._pay(keys, quotas, epoch_now_us, is_debt=charge.is_debt)
             balances = [self._balances.get(key) for key in keys]
         return admission_of(bucket, quotas, balances, is_short=bucket.admitted and not is_paid)
 
@@ -70,14 +70,26 @@ class LocalLimits:
             share, taken, name=charge.name, now_us=now_us, epoch_now_us=epoch_now_us, cost=cost
         )
 
-    def _pay(self, keys: Sequence[tuple[str, str]], quotas: Sequence[QuotaCharge], now_us: int) -> bool:
-        """Charge all quotas, or none if one has too few tokens. Returns whether they were charged."""
+    def _pay(
+        self, keys: Sequence[tuple[str, str]], quotas: Sequence[QuotaCharge], now_us: int, *, is_debt: bool
+    ) -> bool:
+        """Charge all quotas, or none if one has too few tokens; of a debt, what all of them have.
+
+        Returns whether they were charged.
+        """
         balances = [self._balance_for(key, quota, now_us) for key, quota in zip(keys, quotas, strict=True)]
-        if any(map(is_short_of, quotas, balances)):
+        tokens = quotas[0].tokens
+        if is_debt:
+            usable = [
+                0 if balance is None else balance.usable(quota.limit)
+                for quota, balance in zip(quotas, balances, strict=True)
+            ]
+            tokens = min(tokens, *usable)
+        elif any(map(is_short_of, quotas, balances)):
             return False
-        for key, quota, balance in zip(keys, quotas, balances, strict=True):
+        for key, balance in zip(keys, balances, strict=True):
             if balance is not None:
-                self._balances[key] = QuotaBalance(balance.unspent - quota.tokens, balance.reserved)
+                self._balances[key] = QuotaBalance(balance.unspent - tokens, balance.reserved)
         return True
 
     def _balance_for(self, key: tuple[str, str], quota: QuotaCharge, now_us: int) -> QuotaBalance | None:

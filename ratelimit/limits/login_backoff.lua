@@ -87,7 +87,7 @@ elseif name_wait > 0 and place then
   name_wait = wait_for(place)
 elseif name_wait > reach then
   name_wait = name_wait - reach
-elseif name_wait > 0 and wait == 0 then
+elseif name_wait > 0 and wait == 0 and is_counted then
   -- A place counts as a failure when it is given, so that all places are as far apart as the attempts would be.
   set(KEYS[3], string.format('%.0f', name.till), name.till + reach)
   count(name, name.till)

@@ -82,6 +82,7 @@ def admit_call(
         body_bytes = min(int(length), access.body_bytes) if length.isdecimal() else 0
         cost = cost_of(access.cost, call.query, answer_format, body_bytes)
         admission = admit(caller, access, cost=cost)
+        cost = min(cost, admission.bucket.limit)
     environ[ADMISSION], environ[CHARGED_CALL] = admission, ChargedCall(caller, access, cost)
     return admission
 

@@ -54,10 +54,14 @@ class StorageCounter:
         now = self._clock()
         with self._mutex:
             count = self._counts.get(identity)
-            if count is None:
-                count = self._counts[identity] = _Count(_read(identity), now)
-            elif now - count.read_at >= REFRESH_SECONDS and not count.is_being_written:
-                count.read, count.read_at = _read(identity), now
+            if count is not None and now - count.read_at < REFRESH_SECONDS:
+                return _sum(count.read, count.unwritten)
+        read = _read(identity)
+        with self._mutex:
+            count = self._counts.setdefault(identity, _Count(read, now))
+            # What is being written may be in `read` or not.
+            if not count.is_being_written:
+                count.read, count.read_at = read, now
             return _sum(count.read, count.unwritten)
 
     def add(self, identity: str, stored: StorageAmount) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.checks import registry
 
-from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, KEYS_LIMIT, VALUES_LIMIT
+from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from live.client import MOST_CHANNELS
 from live.connection import MOST_UNSENT_BYTES
 from marketdata_project.error_codes import ERROR_CODES
@@ -54,7 +54,7 @@ def test_the_limits_are_the_programs_own():
         f"{settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,}; none",
         f"{body.PROGRESS_SECONDS:.0f} s",
         f"{settings.MAX_BODY_BYTES // 2**20} MiB; {SMALL_BODY_BYTES // 1024} KiB",
-        f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}; {KEYS_LIMIT:,}",
+        f"{DEPTH_LIMIT}; {CONTAINERS_LIMIT:,}; {VALUES_LIMIT:,}",
         f"{LINES_LIMIT:,}",
         f"{MEMORY_FACTOR} times its length and {MEMORY_BYTES // 2**20} MiB (on Linux)",
         f"{limits.MOST_DECODING_BYTES // 2**20} MiB together, one body of a caller; two of more than {LARGE_BYTES // 1024} KiB",

@@ -1,5 +1,7 @@
 """What strangers and small keys do to a service, as a program of its own: `python -m tests.system.abuses NAME PORT SECONDS KEY`.
 
+It writes a line when it begins, and at its end one with how often it got each status.
+
 Traffic goes to 127.0.0.1 only, from few threads, and ends by itself.
 """
 
@@ -11,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 
@@ -90,9 +93,13 @@ class Abuse:
 
     def __init__(self, port: int, seconds: float) -> None:
         self._port = port
-        self._ends_at = time.monotonic() + seconds
+        self._seconds, self._ends_at = seconds, 0.0
+        self.statuses: Counter[str] = Counter()
 
     def run(self, act: Callable[[socket.socket], None], threads: int) -> None:
+        sys.stdout.write("begins\n")
+        sys.stdout.flush()
+        self._ends_at = time.monotonic() + self._seconds
         running = [threading.Thread(target=self._repeat, args=(act,)) for _ in range(threads)]
         for thread in running:
             thread.start()
@@ -107,6 +114,13 @@ class Abuse:
             ):
                 act(connection)
 
+    def read(self, connection: socket.socket) -> bool:
+        """Note the status of an answer; return whether there was one."""
+        answer = connection.recv(65_536)
+        status = answer.split(b" ", 2)[1].decode() if answer.startswith(b"HTTP/1.1 ") else "none"
+        self.statuses[status] += 1
+        return bool(answer)
+
     @property
     def is_over(self) -> bool:
         return time.monotonic() > self._ends_at
@@ -117,7 +131,7 @@ class Abuse:
 
         def act(connection: socket.socket) -> None:
             connection.sendall(head + body)
-            connection.recv(65_536)
+            self.read(connection)
 
         self.run(act, THREADS)
 
@@ -129,7 +143,7 @@ class Abuse:
             while not self.is_over:
                 body = body_of(f"{name}.{next(number)}")
                 connection.sendall(request("POST", INGEST, length=len(body), key=key) + body)
-                if not connection.recv(65_536):
+                if not self.read(connection):
                     return
 
         self.run(act, THREADS)
@@ -141,6 +155,7 @@ class Abuse:
         def act(connection: socket.socket) -> None:
             call = request("GET", path.replace("%d", str(next(number) % 1000)), key=key)
             connection.sendall(call.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            self.read(connection)
             while connection.recv(65_536):
                 pass
 
@@ -152,7 +167,7 @@ class Abuse:
 
         def act(connection: socket.socket) -> None:
             connection.sendall(head + body)
-            while not self.is_over and connection.recv(65_536):
+            while not self.is_over and self.read(connection):
                 pass
 
         self.run(act, STALLED)
@@ -164,7 +179,7 @@ class Abuse:
         def act(connection: socket.socket) -> None:
             while not self.is_over:
                 connection.sendall(call)
-                if not connection.recv(65_536):
+                if not self.read(connection):
                     return
 
         self.run(act, THREADS)
@@ -208,7 +223,9 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
 
 
 def main(name: str, port: str, seconds: str, key: str) -> None:
-    ABUSES[name](Abuse(int(port), float(seconds)), key)
+    abuse = Abuse(int(port), float(seconds))
+    ABUSES[name](abuse, key)
+    sys.stdout.write(json.dumps(abuse.statuses) + "\n")
 
 
 if __name__ == "__main__":

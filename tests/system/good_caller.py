@@ -1,8 +1,8 @@
 """A caller who does nothing wrong, as a program of its own: `python -m tests.system.good_caller PORT SECONDS KEY`.
 
 Reads bars that are held, stores rows, and reads windows that nobody read before, each on a connection of its own, at a
-tenth of what the tier `internal` admits in all. Prints, as JSON, the milliseconds of each kind of call and how many
-answers were no 200.
+tenth of what the tier `internal` admits in all. Prints, as JSON, the milliseconds of each kind of call and the
+answers that were no 200.
 """
 
 import json
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from tests.marketdata_project.front_server import Reply
-from tests.system.clients import Client, trades_body
+from tests.system.clients import CUT, Client, trades_body
 
 SYMBOL, DAYS = "GOOD", 20
 FIRST = datetime(2025, 1, 2, tzinfo=UTC)
@@ -46,7 +46,7 @@ class GoodCaller:
         self._port, self._key = port, key
         self._ends_at = time.monotonic() + seconds
         self.milliseconds: dict[str, list[float]] = {}
-        self.refused = 0
+        self.refused: list[str] = []
 
     def run(self) -> None:
         kinds = {"held": self._held, "stored": self._stored, "computed": self._computed}
@@ -63,8 +63,14 @@ class GoodCaller:
         while due < self._ends_at:
             time.sleep(max(0.0, due - time.monotonic()))
             began = time.perf_counter()
-            self.refused += call(client).status != 200
+            try:
+                status = call(client).status
+            except CUT as error:
+                client.close()
+                status = type(error).__name__
             taken.append((time.perf_counter() - began) * 1000)
+            if status != 200:
+                self.refused.append(f"{kind} {status}")
             # Who had to wait does not make up for it.
             due = max(due + self._pause, time.monotonic())
         client.close()

@@ -84,6 +84,8 @@ def read_arrow_body(body: bytes, options: BatchOptions) -> RowBatch:
         table = pa.Table.from_batches(batches) if batches else pa.table({})
         source = ArrowColumns(names, table, TextBudget(_TEXTS_FACTOR * len(body) + _TEXTS_BYTES))
         return read_columns(source, options)
+    except MemoryError:  # which Arrow's own is, too
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = str(error).encode("ascii", "replace").decode()
         raise _malformed(f"the body is not an Arrow stream: {text[:_ERROR_CHARS_LIMIT]}") from error

@@ -77,6 +77,8 @@ def _decoded(values: pa.Array, texts: TextBudget) -> pa.Array:
             texts.take(_view_bytes(words))
         return values
     dictionary = values.dictionary
+    if types.is_string_view(dictionary.type):
+        texts.take(_view_bytes(dictionary))
     if _is_text(dictionary.type):
         dictionary = dictionary.cast(pa.large_string())
         is_long = pc.greater(pc.binary_length(dictionary), _LONGEST_TEXT)

@@ -477,16 +477,21 @@ def test_threads_of_one_process_give_exactly_the_quota_too(redis_server):
     ] == 150
 
 
+@pytest.mark.parametrize("is_away", [False, True])
 @pytest.mark.parametrize(
-    ("day", "month", "owed", "left"),
-    [(100, None, 30, {"day": 69}), (20, None, 30, {"day": 0}), (100, 25, 30, {"day": 75, "month": 0})],
+    ("limits", "left"),
+    [
+        ({DAY: 100}, {"day": 69}),
+        ({DAY: 20}, {"day": 0}),
+        ({DAY: 100, MONTH: 25}, {"day": 75, "month": 0}),
+    ],
 )
-def test_a_debt_takes_what_a_quota_has_left_and_is_always_admitted(made_world, day, month, owed, left):
+def test_a_debt_takes_what_a_quota_has_left_and_is_always_admitted(made_world, limits, left, is_away):
     world = made_world()
-    world.ask(day=day, month=month, bucket=Bucket(10, 20))
-    limits = [(unit, limit) for unit, limit in ((DAY, day), (MONTH, month)) if limit is not None]
-    quotas = [QuotaCharge(unit, limit, owed) for unit, limit in limits]
-    admission = world.limiters[0].owe(Charge("key:1", "read", Bucket(10, 20), owed), quotas)
+    world.is_away = is_away
+    world.ask(day=limits.get(DAY), month=limits.get(MONTH), bucket=Bucket(10, 20))
+    quotas = [QuotaCharge(unit, limit, 30) for unit, limit in limits.items()]
+    admission = world.limiters[0].owe(Charge("key:1", "read", Bucket(10, 20), 30), quotas)
     assert admission.admitted
     # One token of the bucket is in use before.
     assert (admission.bucket.remaining, admission.bucket.until_full_us) == (0, 3_100_000)

@@ -14,8 +14,8 @@ from tests.api_client import trade
 from trades import decoder
 from trades.batches.row_batch import BatchOptions
 from trades.correction_batch import read_corrections
-from trades.decoder import LARGE_BYTES, DecoderEnded, decoded
-from trades.exceptions import BatchRefused
+from trades.decoder import LARGE_BYTES, decoded
+from trades.exceptions import BatchRefused, DecoderEnded
 from trades.formats import READERS
 
 ROWS = 30_000
