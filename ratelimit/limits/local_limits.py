@@ -7,6 +7,7 @@ bucket in Redis afterwards. `docs/limits.md` states the worst case.
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from cachetools import LRUCache
@@ -55,7 +56,9 @@ class LocalLimits:
         with self._quota_lock:
             is_paid = bucket.admitted and self._pay(keys, quotas, epoch_now_us, is_debt=charge.is_debt)
             balances = [self._balances.get(key) for key in keys]
-        return admission_of(bucket, quotas, balances, is_short=bucket.admitted and not is_paid)
+        return admission_of(
+            bucket, quotas, balances, is_short=not charge.is_debt and bucket.admitted and not is_paid
+        )
 
     def _take(self, charge: Charge, *, now_us: int, epoch_now_us: int) -> BucketState:
         share = _share(charge.bucket, self._workers)
@@ -78,18 +81,20 @@ class LocalLimits:
         Returns whether they were charged.
         """
         balances = [self._balance_for(key, quota, now_us) for key, quota in zip(keys, quotas, strict=True)]
-        tokens = quotas[0].tokens
-        if is_debt:
-            usable = [
-                0 if balance is None else balance.usable(quota.limit)
+        if is_debt and any(map(exceeds_quota, quotas, balances)):
+            left = min(
+                quota.limit if balance is None else balance.remaining(quota.limit)
                 for quota, balance in zip(quotas, balances, strict=True)
+            )
+            quotas = [replace(quota, tokens=left) for quota in quotas]
+            balances = [
+                self._balance_for(key, quota, now_us) for key, quota in zip(keys, quotas, strict=True)
             ]
-            tokens = min(tokens, *usable)
-        elif any(map(is_short_of, quotas, balances)):
+        if any(map(is_short_of, quotas, balances)):
             return False
-        for key, balance in zip(keys, balances, strict=True):
+        for key, quota, balance in zip(keys, quotas, balances, strict=True):
             if balance is not None:
-                self._balances[key] = QuotaBalance(balance.unspent - tokens, balance.reserved)
+                self._balances[key] = QuotaBalance(balance.unspent - quota.tokens, balance.reserved)
         return True
 
     def _balance_for(self, key: tuple[str, str], quota: QuotaCharge, now_us: int) -> QuotaBalance | None:

@@ -64,12 +64,12 @@ class GoodCaller:
             time.sleep(max(0.0, due - time.monotonic()))
             began = time.perf_counter()
             try:
-                status = call(client).status
+                status = str(call(client).status)
             except CUT as error:
                 client.close()
                 status = type(error).__name__
             taken.append((time.perf_counter() - began) * 1000)
-            if status != 200:
+            if status != "200":
                 self.refused.append(f"{kind} {status}")
             # Who had to wait does not make up for it.
             due = max(due + self._pause, time.monotonic())
