@@ -28,7 +28,11 @@ def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
     if not len(prints):
         return concatenated([])
     time = prints.time // interval_ns * interval_ns
-    starts = np.concatenate([[0], np.flatnonzero(time[1:] != time[:-1]) + 1])
+    return aggregate_slices(prints, time, np.flatnonzero(np.diff(time, prepend=time[0] - 1)))
+
+
+def aggregate_slices(prints: Prints, time: Integers, starts: Integers) -> Aggregates:
+    """Aggregate slices of prints, each of which is ordered and not empty. time: of each print's slice."""
     edges = _edges(prints.sets_open_close, starts)
     first, last = edges.first, edges.last
     prices, size = prints.price, prints.volume

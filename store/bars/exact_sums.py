@@ -11,7 +11,7 @@ are then combined by error-free additions (Knuth's two-sum).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,43 +31,51 @@ class ExactSums:
     middle: Floats
     low: Floats
 
+    @property
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        """The three columns."""
+        return self.total, self.middle, self.low
+
     def __getitem__(self, part: slice | Integers | Mask) -> "ExactSums":
         return ExactSums(self.total[part], self.middle[part], self.low[part])
 
 
 def exact_sums(values: Floats, starts: Integers) -> ExactSums:
     """Return the sum of each slice of `values`. A slice ends where the next one starts; none is empty."""
-    return _renormalised(_grid_sums([values], starts))
+    return combined(_grid_sums([values], starts))
 
 
 def merged_sums(sums: ExactSums, starts: Integers) -> ExactSums:
     """Return the sums of slices of exact sums."""
-    parts = [part for part in (sums.total, sums.middle, sums.low) if part.any()]
-    return _renormalised(_grid_sums(parts or [sums.total], starts))
+    return combined(_grid_sums(sums.parts, starts))
 
 
-def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
-    """Return one array per grid, the coarsest first: the sum of each slice's parts on that grid.
+def grid_parts(parts: Sequence[Floats], count: int) -> Iterator[Floats]:
+    """Yield arrays, each on a grid of its own, the coarsest first, whose sum is the sum of the parts.
 
-    The exact sum of a slice is the total of its sums on all grids.
+    Any `count` values of one array can be added without rounding, in any order; `combined` adds the arrays.
 
-    If a number is infinite or above 2^900 (the API stores neither), the sums are ordinary rounded sums.
+    If a number is infinite or above 2^900 (the API stores neither), there is one array, whose sums are rounded.
     """
-    if not len(starts):
-        return [np.empty(0)]
-    longest = int(np.max(np.diff(starts, append=len(parts[0])))) * len(parts)
-    carry_digits = max(2, (longest - 1).bit_length())
-    sums = []
-    remainders = list(parts)
+    remainders = [part for part in parts if part.any()] or list(parts[:1])
+    carry_digits = max(2, (count * len(remainders) - 1).bit_length())
     while remainders:
         exponent = max(_exponent(part) for part in remainders)
         if exponent > _LARGEST_EXPONENT:
-            return [np.add.reduceat(sum(parts[1:], parts[0]), starts)]
+            yield sum(remainders[1:], remainders[0])
+            return
         step = math.ldexp(1.0, max(exponent + carry_digits - _DIGITS, _SMALLEST_EXPONENT))
         cut = [_on_grid(part, step) for part in remainders]
-        sums.append(np.add.reduceat(sum(cut[1:], cut[0]), starts))
+        yield sum(cut[1:], cut[0])
         remainders = [remainder for remainder in map(np.subtract, remainders, cut) if remainder.any()]
-    return sums
+
+
+def _grid_sums(parts: Sequence[Floats], starts: Integers) -> list[Floats]:
+    """Return one array per grid: the sum of each slice's parts on that grid."""
+    if not len(starts):
+        return [np.empty(0)]
+    longest = int(np.max(np.diff(starts, append=len(parts[0]))))
+    return [np.add.reduceat(part, starts) for part in grid_parts(parts, longest)]
 
 
 def _exponent(part: Floats) -> int:
@@ -82,7 +90,7 @@ def _on_grid(part: Floats, step: float) -> Floats:
     return (part + shift) - shift
 
 
-def _renormalised(components: list[Floats]) -> ExactSums:
+def combined(components: list[Floats]) -> ExactSums:
     """Return the sums of equally long components as three doubles; smaller bits are dropped."""
     nothing = np.zeros(len(components[0]))
     if len(components) == 1:

@@ -39,6 +39,10 @@ class Prints:
     def __len__(self) -> int:
         return len(self.time)
 
+    def taken(self, order: Integers) -> Prints:
+        """Return the prints with some indices, in their order."""
+        return Prints(*(getattr(self, name)[order] for name in self.__slots__))
+
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:
     """Return the prints of ordered stored rows as of a commit; None means the newest.

@@ -32,7 +32,7 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.protocol import CommitId, Completeness, Fill, Window
 from store.queries import QueryableStore
-from store.rows.revisions import Revision, RevisionQuery
+from store.rows.revisions import RevisionQuery, Revisions
 from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
 from store.walk import CommitPiece, LogPosition
 
@@ -140,11 +140,12 @@ class StoreReads(QueryableStore):
         return self._answer(dataset, symbol, commit, lambda log, snapshot: log.finder.bound(window, snapshot))
 
     def extent(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
+        self, dataset: Dataset, symbol: str, window: Window, *, after: int = 0, commit: int | None = None
     ) -> tuple[int, int] | None:
         if window.start_ns >= window.end_ns:
             return None
-        dates = self._history(dataset, symbol).dates(window, commit)
+        dates, newest = self._history(dataset, symbol).newest_by_date(window, commit)
+        dates = dates[newest > after]
         return (int(dates[0]), int(dates[-1])) if len(dates) else None
 
     def bars(
@@ -210,10 +211,15 @@ class StoreReads(QueryableStore):
         dates_of: DatesOf = utc_dates,
         after: int,
         commit: int | None = None,
-    ) -> list[Revision]:
+    ) -> Revisions:
         dates = credit_dates(policy, interval_ns, dates_of)
         query = RevisionQuery(window, interval_ns, policy, after, commit, dates)
         return self._answer(TRADES, symbol, commit, lambda log, snapshot: log.bars.revisions(query, snapshot))
+
+    def change_bound(
+        self, symbol: str, window: Window, interval_ns: int, *, after: int, commit: int | None = None
+    ) -> int:
+        return self._history(TRADES, symbol).change_bound(window, interval_ns, after, commit)
 
     def version(
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None

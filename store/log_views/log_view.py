@@ -122,11 +122,11 @@ class LogView:
             return 0
         return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
 
-    def extent(self, window: Window) -> tuple[int, int] | None:
+    def extent(self, window: Window, *, after: int = 0) -> tuple[int, int] | None:
         """See `QueryableStore.extent`; None if nothing is read."""
         if self.is_empty:
             return None
-        return self.store.extent(self.dataset, self.symbol, window, commit=self.commit.number)
+        return self.store.extent(self.dataset, self.symbol, window, after=after, commit=self.commit.number)
 
     def completeness(self) -> Completeness:
         """Return how far the log is known to be complete."""

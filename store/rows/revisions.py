@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from store import lazy_pyarrow as pa
-from store.arrays import Mask
+from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import Aggregates, concatenated
-from store.bars.aggregation import aggregate_prints
-from store.bars.bars import Bars, bars_of
+from store.bars.bar_history import bar_history
+from store.bars.bars import Bars, joined_bars
 from store.bars.credit import DatesOf
-from store.bars.prints import STANDS, prints_of
-from store.protocol import ALL_TIME, Window
+from store.bars.prints import STANDS
+from store.bars.versions import AggregateVersions
+from store.protocol import Window
 
 
 @dataclass(frozen=True, slots=True)
-class BarValues:
-    """The values of one bar; see `Bars`."""
+class Revisions:
+    """Equally long columns, by time of the bar, then by commit: changes of bars that earlier commits had made visible.
 
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    trade_count: int
-    notional: float
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """A change of a bar by a commit, after an earlier commit had made the bar visible.
-
-    Late trades count as changes, too. time_ns: start of the bar's interval. committed_at: nanoseconds UTC.
-    before, after: the bar before and after the commit; None if there is no bar, for example because all its
-    trades are cancelled.
+    Late trades count as changes, too. committed_at: nanoseconds UTC. before, after: the bars before and after the
+    commit. If there is none, for example because all its trades are cancelled, its prices are NaN.
     """
 
-    time_ns: int
-    commit: int
-    committed_at: int
-    before: BarValues | None
-    after: BarValues | None
+    commit: Integers
+    committed_at: Integers
+    before: Bars
+    after: Bars
 
+    def __len__(self) -> int:
+        return len(self.commit)
 
-_VALUES = BarValues.__slots__
+    @property
+    def time_ns(self) -> Integers:
+        """The starts of the bars' intervals."""
+        return self.after.time_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,121 +53,62 @@ class RevisionQuery:
     commit: int | None = None
     dates_of: DatesOf | None = None
 
-    @property
-    def newest(self) -> int:
-        """The last commit to consider."""
-        return STANDS - 1 if self.commit is None else self.commit
-
 
 def revisions_of(
-    rows: pa.Table, revised: RevisionQuery, committed_at: Callable[[int], int], first_behind: int | None
-) -> list[Revision]:
-    """Return the revisions by commit, then time.
+    versions: AggregateVersions,
+    query: RevisionQuery,
+    first_behind: int | None,
+    committed_at: Callable[[Integers], Integers],
+) -> Revisions:
+    """Return the revisions that a query selects.
 
-    rows: the stored rows, by (time, sequence, arrival), on which the window's bars depend at any of the
-    commits. committed_at: returns a commit's time. first_behind: the first commit with a row at or after the
-    window's end; None if there is none.
+    versions: those on which the window's bars depend at any of the commits. first_behind: the first commit with a row
+    at or after the window's end; None if there is none. committed_at: returns the times of commits.
     """
-    first_seen, known_times = _first_seen(rows, revised), _KnownTimes(rows, revised.window, first_behind)
-    revisions: list[Revision] = []
-    start_ns, end_ns = revised.window.start_ns, revised.window.end_ns
-    bars_by_commit = _bars_by_commit(rows, revised)
-    _, bars = next(bars_by_commit)
-    before = bars.between(start_ns, end_ns)
-    for commit, bars in bars_by_commit:
-        after = bars.between(start_ns, end_ns)
-        known_ns = known_times.newest_before(commit)
-        revised_times = [
-            time_ns
-            for time_ns in _changed(before, after)
-            if first_seen[time_ns] < commit or time_ns + revised.interval_ns <= known_ns
-        ]
-        if revised_times:
-            made_ns, sides = (
-                committed_at(commit),
-                (values_at(bars, revised_times) for bars in (before, after)),
-            )
-            revisions += [
-                Revision(time_ns, commit, made_ns, *values)
-                for time_ns, *values in zip(revised_times, *sides, strict=True)
-            ]
-        before = after
-    return revisions
-
-
-def values_at(bars: Bars, times: list[int]) -> list[BarValues | None]:
-    """Return the bar that begins at each instant, or None."""
-    indices = np.searchsorted(bars.time_ns, times)
-    there = np.append(bars.time_ns, ALL_TIME.end_ns)[indices] == times
-    columns = (getattr(bars, name)[indices[there]].tolist() for name in _VALUES)
-    values = iter([BarValues(*row) for row in zip(*columns, strict=True)])
-    return [next(values) if is_there else None for is_there in there.tolist()]
-
-
-def _bars_by_commit(rows: pa.Table, revised: RevisionQuery) -> Iterator[tuple[int, Bars]]:
-    """Yield the bars as of `revised.after`, then as of each later commit that touches the rows.
-
-    Each time only touched intervals are recomputed.
-    """
-    commit, until = (rows.column(name).to_numpy() for name in ("commit", "until"))
-    bucket = rows.column("timestamp").to_numpy() // revised.interval_ns * revised.interval_ns
-    touching = np.unique(np.concatenate([commit, until]))
-    aggregates = _aggregates(rows, revised, revised.after)
-    yield revised.after, bars_of(aggregates, revised.dates_of)
-    for number in touching[(touching > revised.after) & (touching <= revised.newest)].tolist():
-        touched = np.unique(bucket[(commit == number) | (until == number)])
-        recomputed = _aggregates(rows.filter(pa.array(np.isin(bucket, touched))), revised, number)
-        aggregates = _with(aggregates, recomputed)
-        yield number, bars_of(aggregates, revised.dates_of)
-
-
-def _aggregates(rows: pa.Table, revised: RevisionQuery, commit: int) -> Aggregates:
-    return aggregate_prints(prints_of(rows, revised.policy, commit=commit), revised.interval_ns)
-
-
-def _with(aggregates: Aggregates, recomputed: Aggregates) -> Aggregates:
-    """Return the aggregates with some intervals replaced or added."""
-    both = concatenated([aggregates[~np.isin(aggregates.time, recomputed.time)], recomputed])
-    return both[np.argsort(both.time)]
-
-
-class _KnownTimes:
-    """The newest event time that was stored before each commit. Missing bars up to that time count as visible."""
-
-    def __init__(self, rows: pa.Table, window: Window, first_behind: int | None) -> None:
-        commit, time = (rows.column(name).to_numpy() for name in ("commit", "timestamp"))
-        if first_behind is not None:
-            commit, time = np.append(commit, first_behind), np.append(time, window.end_ns)
-        order = np.argsort(commit, kind="stable")
-        self._commits, self._newest = commit[order], np.maximum.accumulate(time[order])
-
-    def newest_before(self, commit: int) -> int:
-        """Return the newest event time of earlier commits. Times after the window count as its end."""
-        count = int(np.searchsorted(self._commits, commit))
-        return int(self._newest[count - 1]) if count else ALL_TIME.start_ns
-
-
-def _first_seen(rows: pa.Table, revised: RevisionQuery) -> dict[int, int]:
-    """Return, for each interval, the first commit with a print that sets open and close."""
-    index = rows.schema.get_field_index("until")
-    all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
-    sets_price = prints_of(all_stand, revised.policy).sets_open_close
-    time = rows.column("timestamp").to_numpy()[sets_price] // revised.interval_ns * revised.interval_ns
-    seen: dict[int, int] = {}
-    commits = rows.column("commit").to_numpy()[sets_price]
-    for start, commit in zip(time.tolist(), commits.tolist(), strict=True):
-        seen[start] = min(commit, seen.get(start, commit))
-    return seen
-
-
-def _changed(before: Bars, after: Bars) -> list[int]:
-    """Return the times, ascending, of bars that differ or are on one side only."""
-    common, of_before, of_after = np.intersect1d(
-        before.time_ns, after.time_ns, assume_unique=True, return_indices=True
+    versions = versions.as_of(STANDS - 1 if query.commit is None else query.commit)
+    if not len(versions):
+        nothing = np.empty(0, np.int64)
+        return Revisions(nothing, nothing, joined_bars([]), joined_bars([]))
+    history = bar_history(versions, query.interval_ns, query.dates_of)
+    commit, bars = history.commit, history.bars
+    is_same_bar = np.append(False, bars.time_ns[1:] == bars.time_ns[:-1])
+    is_passed = history.is_passed if first_behind is None else history.is_passed | (first_behind < commit)
+    is_revision = _is_changed(bars, is_same_bar) & (is_passed | _is_seen(bars, is_same_bar))
+    is_inside = (bars.time_ns >= query.window.start_ns) & (bars.time_ns < query.window.end_ns)
+    found = np.flatnonzero(is_revision & is_inside & (commit > query.after))
+    return Revisions(
+        commit[found], committed_at(commit[found]), _before(bars, is_same_bar, found), bars[found]
     )
-    differs: Mask = np.zeros(len(common), dtype=bool)
-    for name in _VALUES:
-        differs |= getattr(before, name)[of_before] != getattr(after, name)[of_after]
-    alone = np.setxor1d(before.time_ns, after.time_ns, assume_unique=True)
-    changed: list[int] = np.sort(np.concatenate([common[differs], alone])).tolist()
-    return changed
+
+
+def _exists(bars: Bars) -> Mask:
+    return ~np.isnan(bars.open)
+
+
+def _is_changed(bars: Bars, is_same_bar: Mask) -> Mask:
+    """Return whether each bar differs from the one before it, which may be the same bar at an earlier commit."""
+    exists = _exists(bars)
+    existed = np.append(False, exists[:-1]) & is_same_bar
+    columns = [getattr(bars, name) for name in _VALUES]
+    differs = np.logical_or.reduce([values[1:] != values[:-1] for values in columns])
+    is_changed: Mask = (exists != existed) | (exists & np.append(False, differs))
+    return is_changed
+
+
+_VALUES = tuple(name for name in Bars.__slots__ if name != "time_ns")
+
+
+def _is_seen(bars: Bars, is_same_bar: Mask) -> Mask:
+    """Return whether each bar existed at an earlier commit."""
+    exists = _exists(bars)
+    count: Integers = np.cumsum(exists) - exists
+    starts = np.flatnonzero(~is_same_bar)
+    return count > np.repeat(count[starts], np.diff(starts, append=len(exists)))
+
+
+def _before(bars: Bars, is_same_bar: Mask, index: Integers) -> Bars:
+    """Return the bars with some indices as they were before; NaN and 0 where there was none."""
+    earlier = np.where(is_same_bar[index], index - 1, -1)
+    nothing = {"trade_count": 0}
+    columns = (np.append(getattr(bars, name), nothing.get(name, np.nan))[earlier] for name in _VALUES)
+    return Bars(bars.time_ns[index], *columns)

@@ -19,7 +19,6 @@ from store.exceptions import StorageError
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
 from store.queries import QueryableStore
-from store.rows.revisions import Revision
 from tests.chance import SOAK
 from tests.store.builders import (
     DAY,
@@ -36,6 +35,7 @@ from tests.store.builders import (
     stored,
     trade,
 )
+from tests.store.revision_walk import listed, revisions_by_walk
 
 pytestmark = pytest.mark.system
 
@@ -187,19 +187,35 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
             for at in ats
         ],
         "long dates": [
-            (
-                columns(store.bars(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates)),
-                store.revisions(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates, after=0),
-            )
+            columns(store.bars(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates))
             for window in (windows[0], Window(NOON, NOON + MINUTE))
         ],
         "revisions": [
-            changed(store.revisions(symbol, window, interval_ns, policy=policy, after=after, commit=at))
-            for window, interval_ns in barred
-            for policy in BAR_POLICIES.values()
-            for after, at in ((0, None), (1, head // 2))
+            listed(store.revisions(symbol, window, interval_ns, **asked))
+            for window, interval_ns, asked in revised(head)
         ],
     }
+
+
+def revised(head: int) -> list[tuple[Window, int, dict[str, Any]]]:
+    """What is asked of revisions: window, interval, and the rest by name."""
+    minute, day = Window(NOON, NOON + MINUTE), Window(NOON - DAY // 2, NOON + DAY // 2)
+    barred = [(ALL_TIME, MINUTE), (Window(NOON, NOON + DAY), MINUTE), (ALL_TIME, DAY), (day, DAY)]
+    commits = ({"after": 0}, {"after": 1, "commit": head // 2})
+    asked = [
+        (window, interval_ns, {"policy": policy, **each})
+        for window, interval_ns in barred
+        for policy in BAR_POLICIES.values()
+        for each in commits
+    ]
+    long = {"policy": US_EQUITIES, "dates_of": long_dates, "after": 0}
+    return [*asked, (ALL_TIME, MINUTE, long), (minute, MINUTE, long)]
+
+
+def check_revisions(store: QueryableStore, symbol: str) -> None:
+    for window, interval_ns, asked in revised(store.head(TRADES, symbol).number):
+        found = listed(store.revisions(symbol, window, interval_ns, **asked))
+        assert found == revisions_by_walk(store, symbol, window, interval_ns, **asked)
 
 
 def long_dates(time_ns: Integers) -> Integers:
@@ -209,12 +225,6 @@ def long_dates(time_ns: Integers) -> Integers:
 
 def columns(bars: Bars) -> list[list[float]]:
     return [getattr(bars, name).tolist() for name in Bars.__slots__]
-
-
-def changed(revisions: list[Revision]) -> list[Revision]:
-    """Revisions that a store may list: none is of nothing."""
-    assert all(revision.before != revision.after for revision in revisions)
-    return revisions
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -230,6 +240,8 @@ def test_memory_and_csv_stores_agree(plan: list[Step]):
             if step.reopened:
                 objects[step.through] = CsvStore(folder, clock=clock)
             assert outcome(objects[step.through], step.batch) == outcome(memory, step.batch)
+        for symbol in memory.symbols(TRADES):
+            check_revisions(memory, symbol)
         for store in (*objects, CsvStore(folder)):
             assert store.symbols(TRADES) == memory.symbols(TRADES)
             for symbol in SYMBOLS:

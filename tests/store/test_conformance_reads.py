@@ -113,6 +113,12 @@ def test_the_extent_of_a_window_is_its_first_and_last_date_with_commits(store):
     )
     assert (extent(1, 2 * DAY), extent(1, 2 * DAY + 1), extent(DAY, 5 * DAY)) == ((0, 0), (0, 2), (2, 2))
     assert (extent(6 * DAY, 9 * DAY), extent(DAY, DAY), extent(2 * DAY, DAY)) == ((), (), ())
+    assert [store.extent(TRADES, SYMBOL, ALL_TIME, after=after) for after in (1, 2, 3)] == [
+        (first, first + 5),
+        (first + 5, first + 5),
+        None,
+    ]
+    assert store.extent(TRADES, SYMBOL, ALL_TIME, after=1, commit=2) == (first, first)
 
 
 def test_rows_that_were_stored_before_do_not_touch_the_version_of_their_date(store):

@@ -9,7 +9,6 @@ from store.bars.bars import Bars
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
-from store.rows.revisions import BarValues, Revision
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -22,6 +21,7 @@ from tests.store.builders import (
     correct,
     trade,
 )
+from tests.store.revision_walk import BarValues, Revision, listed
 
 HOUR = Window(NOON, NOON + 60 * MINUTE)
 ODD: dict[str, Any] = {"conditions": "odd_lot"}
@@ -39,7 +39,7 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
 
 
 def revised(store: QueryableStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
-    return store.revisions(SYMBOL, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked})
+    return listed(store.revisions(SYMBOL, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_cancelled_rows_make_gaps_visible_but_rows_of_the_same_commit_do_not(sto
     store.correct(amendment(cancel(20 * MINUTE, trade_id="a")))
     store.append(batch(trade(10 * MINUTE, 7.0), trade(19 * MINUTE, 7.0), trade(20 * MINUTE, 7.0)))
     found = [((each.time_ns - NOON) // MINUTE, each.commit, each.before) for each in revised(store)]
-    assert found == [(20, 3, bar(6.0)), (10, 4, None), (19, 4, None), (20, 4, None)]
+    assert found == [(10, 4, None), (19, 4, None), (20, 3, bar(6.0)), (20, 4, None)]
 
 
 def test_correction_that_makes_a_bar_in_a_visible_gap_is_a_revision(store):
@@ -253,6 +253,30 @@ def test_credited_volume_revises_a_bar_of_the_same_date(credited):
     ]
     far = revised(credited, Window(NOON + 70 * MINUTE, NOON + 71 * MINUTE), policy=US_EQUITIES)
     assert [(each.commit, each.after and each.after.volume) for each in far] == [(2, 101.0)]
+
+
+def test_a_late_price_takes_the_credited_volume_of_all_later_intervals(store):
+    store.append(batch(trade(0, 5.0), *(trade(minute * MINUTE, 9.0, 2.0, **ODD) for minute in (2, 30, 400))))
+    store.append(batch(trade(3 * MINUTE, 6.0)))
+    store.append(batch(trade(500 * MINUTE, 6.0, **ODD), trade(31 * MINUTE, 6.0)))
+    expected = [
+        (0, 2, 7.0, 3.0),
+        (3, 2, None, 5.0),
+        (3, 3, 5.0, 3.0),
+        (31, 3, None, 4.0),
+    ]
+    for minutes, count in ((1, 1), (60, 4)):
+        found = revised(store, Window(NOON, NOON + minutes * MINUTE), policy=US_EQUITIES)
+        assert [
+            (
+                (each.time_ns - NOON) // MINUTE,
+                each.commit,
+                each.before and each.before.volume,
+                each.after.volume,
+            )
+            for each in found
+            if each.after
+        ] == expected[:count]
 
 
 def test_a_symbol_that_was_never_stored_has_no_revisions(store):

@@ -1,31 +1,33 @@
 """The dataset `/revisions`: the changes of bars, with their commit and the values before and after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
+import pyarrow as pa
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.bar_grid import BarGrid
-from stats.market_data.intervals.windows import bar_range, bar_window, plain_grid_of
+from stats.market_data.intervals.windows import NOTHING, bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
-from stats.market_data.rows import Rows, WindowedSource
+from stats.market_data.rows import Rows, WindowedSource, joined
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
+from store.bars.credit import credit_dates, credit_start_ns
 from store.datasets import TRADES
-from store.log_views.log_view import LogView
+from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
-from store.rows.revisions import BarValues, Revision
+from store.timestamps import DAY_NS
 
 _PRICES = ("open", "high", "low", "close")
-_NO_BAR = BarValues(np.nan, np.nan, np.nan, np.nan, volume=np.nan, trade_count=0, notional=np.nan)
+# How many rows are read at first for each wanted revision; then four times as many, and so on.
+_ROWS_FOR_ONE = 16
 
 
 def revision_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
@@ -63,13 +65,14 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (whole_log,))
     # Which print ends the credit depends on the commit, so the rest of the trading date counts.
-    end_ns = credited_until_ns(grid, instrument.policy, window)
-    log = symbol_query.read_point.limited_to(whole_log, Window(window.start_ns, end_ns))
+    needed = Window(window.start_ns, credited_until_ns(grid, instrument.policy, window))
+    log = symbol_query.read_point.limited_to(whole_log, needed)
     after = _commit_before(log, query.after_ns)
-    reader = _RevisionReader(log, window, grid, instrument.policy, after, instrument.has_integer_volume)
+    has_integer_volume = instrument.has_integer_volume
+    reader = _RevisionReader(log, window, needed, grid, instrument.policy, after, has_integer_volume)
     next_change_ns = grid.constant_window(symbol_query.now_ns).end_ns if query.end_ns is None else None
     return Plan(
-        source=WindowedSource(reader),
+        source=WindowedSource(replace(reader, window=reader.changed_part())),
         range=query_range,
         reason=reason_for_none(symbol_query) if whole_log.is_empty else "no_revisions",
         logs=(log,),
@@ -95,12 +98,13 @@ REVISIONS = MarketDataset(
 class _RevisionReader:
     """Reads revisions of bars, ordered by the bar's time, then by commit.
 
-    after: a commit number; only revisions by later commits are read. has_integer_volume: whether volumes are
-    integers.
+    needed: the window of the rows on which the bars depend. after: a commit number; only revisions by later commits are
+    read. has_integer_volume: whether volumes are integers.
     """
 
     log: LogView
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
+    needed: Annotated[Window, Irrelevant("the window, grid and policy say it")]
     grid: BarGrid
     policy: BarPolicy
     after: int
@@ -110,31 +114,33 @@ class _RevisionReader:
     def columns(self) -> tuple[OutColumn, ...]:
         return revision_columns(has_integer_volume=self.has_integer_volume)
 
+    def changed_part(self) -> Window:
+        """Return the part of the window that may have revisions: from the first to the last date with later commits.
+
+        Their volume may be credited to bars before these dates that belong to the same trading date.
+        """
+        dates = self.log.extent(self.needed, after=self.after)
+        if dates is None:
+            return NOTHING
+        length_ns = self.grid.resolution.length_ns
+        credited_dates = credit_dates(self.policy, length_ns, self.grid.dates_for_credit)
+        start_ns = credit_start_ns(dates[0] * DAY_NS, credited_dates)
+        return Window(max(self.window.start_ns, start_ns), min(self.window.end_ns, (dates[1] + 1) * DAY_NS))
+
     def floor(self, time_ns: int) -> int:
         return self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        return self.grid.part(window, count, from_end=from_end)
+        row_count = min(_ROWS_FOR_ONE * count, ROWS_AT_ONCE)
+        rows = self.log.take_window(window, row_count, from_end=from_end)
+        if from_end:
+            return Window(max(window.start_ns, self.floor(rows.start_ns)), window.end_ns)
+        return Window(window.start_ns, min(window.end_ns, self.grid.interval(rows.end_ns - 1).end_ns))
 
     def rows(self, window: Window) -> Rows:
-        revisions = sorted(self._revisions(window), key=lambda each: (each.time_ns, each.commit))
-        time_ns = np.array([each.time_ns for each in revisions], np.int64)
-        values = {
-            "timestamp": time_ns,
-            "commit": [each.commit for each in revisions],
-            "committed_at": [each.committed_at for each in revisions],
-            **self._values("before", time_ns, [each.before for each in revisions]),
-            **self._values("after", time_ns, [each.after for each in revisions]),
-        }
-        return Rows.of(Table.of(self.columns, values), time_ns)
-
-    def total_estimate(self) -> int:
-        return len(self._revisions(self.window))
-
-    def _revisions(self, window: Window) -> list[Revision]:
         if self.log.is_empty or window.start_ns >= window.end_ns:
-            return []
-        return self.log.store.revisions(
+            return joined(self.columns, [])
+        revisions = self.log.store.revisions(
             self.log.symbol,
             window,
             self.grid.resolution.length_ns,
@@ -143,18 +149,33 @@ class _RevisionReader:
             after=self.after,
             commit=self.log.commit.number,
         )
+        values = {
+            "timestamp": revisions.time_ns,
+            "commit": revisions.commit,
+            "committed_at": revisions.committed_at,
+            **self._values("before", revisions.before),
+            **self._values("after", revisions.after),
+        }
+        return Rows.of(Table.of(self.columns, values), revisions.time_ns)
 
-    def _values(self, side: str, time_ns: Integers, bars: list[BarValues | None]) -> dict[str, Any]:
-        values = [_NO_BAR if bar is None else bar for bar in bars]
-        columns = {
-            name: np.array([getattr(each, name) for each in values])
-            for name in (*_PRICES, "volume", "trade_count", "notional")
-        }
-        return {
-            **{f"{side}_{name}": columns[name] for name in (*_PRICES, "volume")},
-            f"{side}_vwap": vwap_of(Bars(time_ns, **columns), every_print=self.policy.counts_every_print),
-            f"{side}_trade_count": [None if bar is None else bar.trade_count for bar in bars],
-        }
+    def total_estimate(self) -> int:
+        """See `WindowReader.total_estimate`. A commit that changes an interval may also change the bar before it."""
+        if self.log.is_empty or self.window.start_ns >= self.window.end_ns:
+            return 0
+        changes = self.log.store.change_bound(
+            self.log.symbol,
+            self.needed,
+            self.grid.resolution.length_ns,
+            after=self.after,
+            commit=self.log.commit.number,
+        )
+        return changes if self.policy.counts_every_print else 2 * changes
+
+    def _values(self, side: str, bars: Bars) -> dict[str, Any]:
+        columns = {name: getattr(bars, name) for name in (*_PRICES, "volume")}
+        columns["vwap"] = vwap_of(bars, every_print=self.policy.counts_every_print)
+        columns["trade_count"] = pa.array(bars.trade_count, mask=np.isnan(bars.open))
+        return {f"{side}_{name}": values for name, values in columns.items()}
 
 
 def _commit_before(log: LogView, instant_ns: int | None) -> int:

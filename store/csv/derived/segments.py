@@ -17,13 +17,21 @@ from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars
+from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache
 from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file, sessions_file
 from store.csv.derived.rollups import RollupLevel, map_rollups
-from store.csv.derived.segment_rows import MappedTimes, SegmentRows, map_rows
+from store.csv.derived.segment_rows import (
+    PRINT_COLUMNS,
+    MappedTimes,
+    SegmentRows,
+    map_rows,
+    plain_rows,
+)
 from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
+from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
 from store.timestamps import MINUTE_NS
@@ -109,6 +117,11 @@ class MappedSegment:
             levels = self._rollups[policy_key] = {} if checksum is None else map_rollups(path, checksum)
             self._mappings.add(self)
         return levels.get(level_ns)
+
+    def versions(self, policy: BarPolicy, interval_ns: int, window: Window) -> AggregateVersions:
+        """Return the versions of a window's aggregates, of intervals of `interval_ns`."""
+        rows = self.rows_in(window, PRINT_COLUMNS)
+        return versions_of(plain_rows(TRADES, rows, PRINT_COLUMNS), policy, interval_ns)
 
     def sessions(self, policy_key: str) -> SegmentSessions | None:
         """Return the daily session bars; None if the segment has none for the policy."""

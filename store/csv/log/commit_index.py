@@ -6,7 +6,7 @@ so a commit that is found by a hash is read from the log and compared.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,12 @@ class CommitIndex:
         """Return the time of a commit, in nanoseconds UTC."""
         return int(self.columns["commits"].part(number - 1, number)["committed_at"][0])
 
+    def committed_times(self, numbers: Integers) -> Integers:
+        """Return the times of commits, in nanoseconds UTC."""
+        first, last = int(numbers.min(initial=self.number + 1)), int(numbers.max(initial=0))
+        times: Integers = self.columns["commits"].part(first - 1, last)["committed_at"][numbers - first]
+        return times
+
     def completeness(self, number: int) -> Completeness:
         """Return the log's completeness after a commit."""
         if not number:
@@ -202,16 +208,22 @@ class CommitIndex:
 
         They are ordered by event date, then by commit.
         """
+        return [
+            part for records in self.part_records(window, after, commit) for part in self._stored(records)
+        ]
+
+    def part_records(self, window: Window, after: int, commit: int) -> Iterator[Records]:
+        """Yield the entries of `parts` of the same parts as `parts_in`, in the same order."""
         first, last = dates_of(window)
         start, stop = self.dates.searchsorted(first), self.dates.searchsorted(last, "right")
         indices = start + np.flatnonzero(self.newest[start:stop] > after)
         starts, stops = self._parts_until(indices, after), self._parts_until(indices, commit)
         gaps = np.flatnonzero(starts[1:] != stops[:-1]) + 1
-        parts: list[StoredPart] = []
-        if len(indices):
-            for begin, end in zip(starts[np.append(0, gaps)], stops[np.append(gaps - 1, -1)], strict=True):
-                parts += self._stored(self.columns["parts"].part(int(begin), int(end)), window)
-        return parts
+        if not len(indices):
+            return
+        for begin, end in zip(starts[np.append(0, gaps)], stops[np.append(gaps - 1, -1)], strict=True):
+            records = self.columns["parts"].part(int(begin), int(end))
+            yield records[(records["first_ns"] < window.end_ns) & (records["last_ns"] >= window.start_ns)]
 
     def _parts_until(self, indices: Integers, commit: int) -> Integers:
         """Return, for each date, the index after its last part from a commit up to `commit`.
@@ -232,9 +244,7 @@ class CommitIndex:
             high = np.where(is_open & is_later, middle, high)
         return low
 
-    def _stored(self, records: Records, window: Window) -> list[StoredPart]:
-        in_window = (records["first_ns"] < window.end_ns) & (records["last_ns"] >= window.start_ns)
-        records = records[in_window]
+    def _stored(self, records: Records) -> list[StoredPart]:
         if not len(records):
             return []
         text_start = int(records["text_offset"].min())

@@ -184,6 +184,10 @@ class CommitTail:
         """Return the time of a commit, in nanoseconds UTC."""
         return self._committed_at[number - self._first]
 
+    def committed_times(self, numbers: Integers) -> Integers:
+        """Return the times of commits, in nanoseconds UTC."""
+        return np.array(self._committed_at, np.int64)[numbers - self._first]
+
     def completeness(self, number: int) -> Completeness:
         """Return the log's completeness after a commit that is not older than the newest one of the index."""
         index = number - self._first

@@ -94,6 +94,18 @@ class CommitHistory:
             lambda view: (view.base if number < view.base.number else view.tail).completeness(number)
         )
 
+    def committed_times(self, numbers: Integers) -> Integers:
+        """Return the times of commits, in nanoseconds UTC."""
+
+        def read(view: _IndexedLog) -> Integers:
+            times: Integers = np.empty(len(numbers), np.int64)
+            is_indexed = numbers <= view.base.number
+            times[is_indexed] = view.base.committed_times(numbers[is_indexed])
+            times[~is_indexed] = view.tail.committed_times(numbers[~is_indexed])
+            return times
+
+        return self._with_repair(read)
+
     def commit_as_of(self, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant."""
 
@@ -206,12 +218,26 @@ class CommitHistory:
         """Return the parts of one event date, as `parts_in` does."""
         return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
+    def change_bound(self, window: Window, interval_ns: int, after: int, commit: int | None) -> int:
+        """Return an upper bound of the pairs of an interval and a commit in `(after, commit]` that touches it.
+
+        Each part counts as touching all intervals from its first to its last time, but no more than it has rows.
+        """
+        bound, number = 0, self._number(commit)
+        for parts in self._with_repair(lambda view: _extents_in(view, window, after, number)):
+            first_ns = np.maximum(parts["first_ns"], window.start_ns)
+            last_ns = np.minimum(parts["last_ns"], window.end_ns - 1)
+            intervals = last_ns // interval_ns - first_ns // interval_ns + 1
+            bound += int(np.minimum(intervals, parts["rows"]).sum())
+        return bound
+
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
         """Return the first commit, not after `commit`, with an event time at or after an instant; else None."""
         low, number = 1, self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
-        commits = [stored.commit for stored in self.parts_in(Window(instant_ns, midnight), number)]
-        high = min(commits, default=number + 1)
+        of_date = Window(instant_ns, midnight)
+        extents = self._with_repair(lambda view: _extents_in(view, of_date, 0, number))
+        high = min((int(parts["commit"].min(initial=number + 1)) for parts in extents), default=number + 1)
         later = Window(midnight, ALL_TIME.end_ns)
         while low < high:
             middle = (low + high) // 2
@@ -335,6 +361,18 @@ def _newest_by_date(view: _IndexedLog, window: Window, number: int) -> tuple[Int
         newest[late] = earlier
         dates, newest = dates[newest > 0], newest[newest > 0]
     return dates, newest
+
+
+_EXTENT = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("rows", "<i8"), ("commit", "<i8")])
+
+
+def _extents_in(view: _IndexedLog, window: Window, after: int, number: int) -> list[Records]:
+    """Return records with the fields of `_EXTENT` of the parts of commits in `(after, number]` with times in the window."""
+    newer = [
+        (stored.part.first_ns, stored.part.last_ns, stored.part.rows, stored.commit)
+        for stored in view.tail.parts_in(window, after, number)
+    ]
+    return [*view.base.part_records(window, after, number), np.array(newer, _EXTENT)]
 
 
 def _parts_in(view: _IndexedLog, window: Window, after: int, number: int) -> list[StoredPart]:

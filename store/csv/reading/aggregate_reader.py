@@ -12,12 +12,14 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import prints_of
+from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.csv.derived.segment_rows import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
 from store.csv.derived.tail import TailBlock
 from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.window_list import Layers, WindowList
 from store.datasets import TRADES
+from store.protocol import Window
 
 
 class AggregateReader:
@@ -49,6 +51,27 @@ class AggregateReader:
             rows = self._reader.stored(date_windows.hull, snapshot, PRINT_COLUMNS)
             aggregates = _aggregated(rows, finest, policy, snapshot.commit)
             yield aggregates[date_windows.indices(aggregates.time)]
+
+    def versions(
+        self, window: Window, interval_ns: int, policy: BarPolicy, snapshot: LogSnapshot
+    ) -> AggregateVersions:
+        """Return the versions that together count every print in a window once.
+
+        They are of the window's intervals or of shorter ones that divide these. Those of later commits may be included,
+        with later ends.
+        """
+        windows = WindowList.of(window)
+        corrected = self._corrected({interval_ns: windows}, windows, snapshot)
+        parts = [mapped.versions(policy, interval_ns, window) for mapped in snapshot.segments.within(window)]
+        if snapshot.has_tail:
+            blocks = self._reader.blocks(windows, snapshot)
+            parts += [versions_of(block.rows_in(window), policy, interval_ns) for block in blocks]
+        parts = [part[~corrected.contains(part.aggregates.time)] for part in parts]
+        for date_windows in corrected.by_date():
+            rows = self._reader.stored(date_windows.hull, snapshot, PRINT_COLUMNS)
+            versions = versions_of(rows, policy, interval_ns)
+            parts.append(versions[date_windows.contains(versions.aggregates.time)])
+        return joined_versions(parts)
 
     def _corrected(self, layers: Layers, windows: WindowList, snapshot: LogSnapshot) -> WindowList:
         """Return the intervals, of their layer's length, for which there are corrections that are in no segment."""

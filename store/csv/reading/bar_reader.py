@@ -8,22 +8,25 @@ from itertools import pairwise
 
 import numpy as np
 
-from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.bars import Bars, bars_of, joined_bars
 from store.bars.credit import credit_end_ns
-from store.bars.prints import prints_of, standing
+from store.bars.prints import STANDS
 from store.bars.session_bars import session_bars_of
 from store.bars.spans import span_bars_of
+from store.bars.versions import AggregateVersions, joined_versions
 from store.csv.derived.segment_rows import PRINT_COLUMNS
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.finished_bars import finished_bars, finished_span_bars
 from store.csv.reading.log_reader import LogReader, LogSnapshot
 from store.csv.reading.window_list import BarQuery, SpanQuery, WindowList, layers_of
 from store.protocol import Window
-from store.rows.revisions import Revision, RevisionQuery, revisions_of
+from store.rows.revisions import RevisionQuery, Revisions, revisions_of
 from store.timestamps import DAY_NS
+
+# How many intervals after a window are first searched for a price, before which volume is credited to the window.
+_INTERVALS_BEHIND = 4
 
 
 class BarReader:
@@ -91,34 +94,35 @@ class BarReader:
         order = np.argsort(bars.time_ns)
         return bars[order[~np.isnan(bars.open[order])]]
 
-    def revisions(self, revised: RevisionQuery, snapshot: LogSnapshot) -> list[Revision]:
+    def revisions(self, query: RevisionQuery, snapshot: LogSnapshot) -> Revisions:
         """Return the changes that commits made to visible bars."""
-        revised = replace(revised, commit=snapshot.commit)
-        rows = self._reader.stored(self._revision_window(revised, snapshot), snapshot)
-        history, end_ns = snapshot.history, revised.window.end_ns
-        return revisions_of(
-            rows, revised, history.committed_at_of, history.first_from(end_ns, snapshot.commit)
-        )
+        query, history = replace(query, commit=snapshot.commit), snapshot.history
+        versions = joined_versions(list(self._versions(query, snapshot)))
+        first_behind = history.first_from(query.window.end_ns, snapshot.commit)
+        return revisions_of(versions, query, first_behind, history.committed_times)
 
-    def _revision_window(self, revised: RevisionQuery, snapshot: LogSnapshot) -> Window:
-        """Return a window that has all rows on which the bars depend, at each commit of the query.
+    def _versions(self, query: RevisionQuery, snapshot: LogSnapshot) -> Iterator[AggregateVersions]:
+        """Yield the versions on which the window's bars depend, at each commit of the query.
 
-        It ends after a later interval with a price that was valid at all these commits, or with the trading
-        date.
+        Volume after the window is credited to its last bar until a price comes between. Once there is such a price,
+        and it stands, what later commits store after it no longer counts.
         """
-        window, interval = revised.window, revised.interval_ns
-        behind = Window(window.end_ns, credit_end_ns(window.end_ns, interval, revised.dates_of))
-        if behind.start_ns == behind.end_ns:
-            return window
-        for date in snapshot.history.dates(behind).tolist():
-            span = Window(max(behind.start_ns, date * DAY_NS), min((date + 1) * DAY_NS, behind.end_ns))
-            rows = self._reader.stored(span, snapshot, PRINT_COLUMNS)
-            stood = rows.filter(pa.array(standing(rows, snapshot.commit)))
-            prints = prints_of(stood, revised.policy, commit=revised.after)
-            times = prints.time[prints.sets_open_close]
-            if len(times):
-                return Window(window.start_ns, int(times[0]) // interval * interval + interval)
-        return Window(window.start_ns, behind.end_ns)
+        window, interval, policy = query.window, query.interval_ns, query.policy
+        yield self._aggregates.versions(window, interval, policy, snapshot)
+        start_ns, length_ns = window.end_ns, _INTERVALS_BEHIND * interval
+        end_ns = credit_end_ns(start_ns, interval, query.dates_of)
+        price_from = snapshot.commit + 1
+        while start_ns < end_ns:
+            following = snapshot.history.first_from(start_ns, snapshot.commit)
+            if following is None or price_from <= max(following, query.after):
+                return
+            behind = Window(start_ns, min(start_ns + length_ns, end_ns))
+            versions = self._aggregates.versions(behind, interval, policy, snapshot)
+            yield versions
+            standing = versions.as_of(snapshot.commit)
+            is_lasting = (standing.until == STANDS) & (standing.aggregates.price_count > 0)
+            price_from = int(standing.aggregates.newest[is_lasting].min(initial=price_from))
+            start_ns, length_ns = behind.end_ns, 4 * length_ns
 
     def _first_priced(self, window: Window, query: BarQuery, snapshot: LogSnapshot) -> int | None:
         """Return the start of the first interval in the window that has a price, or None."""

@@ -79,7 +79,7 @@ def test_a_correction_may_take_a_price_below_zero(store):
     store.correct(amendment(correct(1, price=6.0, volume=1.0, new={"price": 0.0})))
     assert found(store, MINUTE) == [(NOON, -5.5, 0.0, -5.5, 0.0, 3.0, 2, -11.0)]
     changed = store.revisions(SYMBOL, ALL_TIME, MINUTE, policy=US_EQUITIES, after=1)
-    assert [(each.before.low, each.after.low) for each in changed] == [(5.0, -5.5), (-5.5, -5.5)]
+    assert (changed.before.low.tolist(), changed.after.low.tolist()) == ([5.0, -5.5], [-5.5, -5.5])
 
 
 def test_session_bar_of_negative_prices(store):

@@ -14,6 +14,8 @@ import orjson
 import pytest
 
 from store.instruments import Instrument
+from store.protocol import Window
+from store.rows.revisions import Revisions
 from tests.api_client import Api, answer, problem, trade
 from tests.stats.market_data.builders import ingest
 from tests.stats.market_data.oracle import bar
@@ -264,6 +266,65 @@ def test_after_an_instant_only_what_later_commits_changed(told, after, commits):
     found = revisions(told.api, resolution="1m", after=told.committed_at(after))
     assert found == told.expected("1m", after=after)
     assert [row["commit"] for row in found] == commits
+
+
+def test_after_an_instant_of_many_dates_only_those_that_were_changed_later(ledger):
+    day = 86_400
+    for date in range(4):
+        ledger.ingest((date * day, 190.0, 100), (date * day + 90, 191.0, 50))
+    ledger.correct((day, 190.0, 100), price=189.0)
+    ledger.ingest((2 * day + 10, 195.0, 10))
+    for after, count in ((0, 2), (4, 2), (5, 1), (6, 0)):
+        found = get(
+            ledger.api,
+            resolution="1m",
+            start="2025-01-02",
+            end="2025-01-07",
+            after=ledger.committed_at(after),
+        )
+        assert found["revisions"] == ledger.expected("1m", after=after)
+        assert (len(found["revisions"]), found["total_estimate"]) == (count, count)
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_a_page_reads_no_further_than_its_revisions(ledger, monkeypatch, sort):
+    for date in range(3):
+        ledger.ingest(*((date * 86_400 + 60 * minute, 190.0, 100) for minute in range(20)))
+        ledger.ingest(*((date * 86_400 + 60 * minute + 1, 191.0, 100) for minute in range(20)))
+    read: list[Window] = []
+    store = type(market_store())
+    of_window = store.revisions
+
+    def recorded(self: Any, symbol: str, window: Window, *args: Any, **kwargs: Any) -> Revisions:
+        read.append(window)
+        return of_window(self, symbol, window, *args, **kwargs)
+
+    monkeypatch.setattr(store, "revisions", recorded)
+    page = get(ledger.api, resolution="1m", end="2025-01-07", limit=1, sort=sort)
+    assert page["revisions"] == [ledger.expected("1m")[0 if sort == "asc" else -1]]
+    assert page["total_estimate"] == 120
+    edges = [each.end_ns if sort == "asc" else each.start_ns for each in read]
+    first = OPENING if sort == "asc" else OPENING + np.timedelta64(2 * 86_400 + 19 * 60, "s")
+    far = np.array(edges, "datetime64[ns]") - first
+    assert (abs(far) < np.timedelta64(20, "m")).all()
+    assert edges
+
+
+@pytest.mark.parametrize(
+    ("priced", "credited"),
+    [("2025-01-02T23:00:00Z", "2025-01-03T02:00:00Z"), ("2025-01-04T12:00:00Z", "2025-01-06T12:00:00Z")],
+    ids=["after midnight", "after a weekend, which belongs to the next trading date"],
+)
+def test_volume_that_is_credited_to_a_bar_of_an_earlier_date_is_a_revision(ledger, priced, credited):
+    market_store().set_instrument(Instrument("AAPL", bar_policy="us_equities", exchange="XNYS"))
+    ledger._tick()
+    ledger.api.ingest(trade(timestamp=priced, price=190, volume=100))
+    ledger.clock.move_to("2025-02-01T13:00:00Z", tick=False)
+    sweep = trade(timestamp=credited, price=999, volume=40, conditions=["intermarket_sweep"])
+    assert ledger.api.ingest(sweep).status_code == 200
+    for after in ({}, {"after": "2025-02-01T12:30:00Z"}):
+        (row,) = revisions(ledger.api, resolution="1m", start="2025-01-01", end="2025-01-10", **after)
+        assert (row["timestamp"], row["before_volume"], row["after_volume"]) == (priced, 100, 140)
 
 
 @pytest.mark.parametrize("by", [2, 3])

@@ -105,6 +105,18 @@ class PlainHistory:
         ]
         return sorted(found, key=lambda stored: (stored.part.day, stored.commit))
 
+    def first_from(self, instant_ns: int, commit: int | None) -> int | None:
+        found = (each.commit for each in self.stored(0, commit) if each.part.last_ns >= instant_ns)
+        return min(found, default=None)
+
+    def change_bound(self, window: Window, interval_ns: int, after: int, commit: int | None) -> int:
+        bound = 0
+        for stored in self.parts_in(window, commit, after=after):
+            times = max(stored.part.first_ns, window.start_ns), min(stored.part.last_ns, window.end_ns - 1)
+            first, last = (each // interval_ns for each in times)
+            bound += min(stored.part.rows, last - first + 1)
+        return bound
+
     def newest_by_date(self, window: Window, commit: int | None = None) -> dict[int, int]:
         first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
         return {s.part.day: s.commit for s in self.stored(0, commit) if first <= s.part.day <= last}

@@ -1,5 +1,6 @@
 """A history with an index and later commits agrees with the reference implementation."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,11 +44,18 @@ def assert_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter,
         assert history.head(commit) == plain.head(commit)
         assert not commit or history.committed_at_of(commit) == plain.committed_at_of(commit)
         assert history.completeness(commit) == plain.completeness(commit)
+    numbers = np.array(sorted(ats - {0}), np.int64)
+    assert history.committed_times(numbers).tolist() == [
+        plain.committed_at_of(each) for each in numbers.tolist()
+    ]
     for known in (None, *ats):
         for window in windows(writer, asked):
             assert_windows_equal(history, plain, window, known)
             after = writer.random.choice([0, head, writer.random.randint(0, head)])
             assert history.parts_in(window, known, after=after) == plain.parts_in(window, known, after=after)
+            assert history.first_from(window.start_ns, known) == plain.first_from(window.start_ns, known)
+            bounded = (window, writer.random.choice([DAY_NS, DAY_NS // 1440]), after, known)
+            assert history.change_bound(*bounded) == plain.change_bound(*bounded)
     assert_lookups_equal(history, plain, writer)
 
 

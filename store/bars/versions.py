@@ -1,0 +1,66 @@
+"""Versions of aggregates: what each commit added to an interval, and until which commit it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers, Mask
+from store.bar_policies import BarPolicy
+from store.bars.aggregates import Aggregates, concatenated
+from store.bars.aggregation import aggregate_slices
+from store.bars.prints import STANDS, prints_of
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateVersions:
+    """Aggregates of prints that stand from one commit until another. An interval may have several, in any order.
+
+    aggregates: their `newest` is the commit that stored the prints. until: the commit that cancelled or replaced them;
+    `STANDS` if none did. The bar of an interval as of commit N is made of those with `newest <= N < until`.
+    """
+
+    aggregates: Aggregates
+    until: Integers
+
+    def __len__(self) -> int:
+        return len(self.until)
+
+    def __getitem__(self, part: slice | Integers | Mask) -> AggregateVersions:
+        return AggregateVersions(self.aggregates[part], self.until[part])
+
+    def as_of(self, commit: int) -> AggregateVersions:
+        """Return them as a commit left them: without later ones and without later ends."""
+        found = (
+            self
+            if self.aggregates.newest.max(initial=0) <= commit
+            else self[self.aggregates.newest <= commit]
+        )
+        return replace(found, until=np.where(found.until > commit, STANDS, found.until))
+
+
+def joined_versions(parts: Sequence[AggregateVersions]) -> AggregateVersions:
+    """Return the versions of the parts one after the other."""
+    until = np.concatenate([np.empty(0, np.int64), *(part.until for part in parts)])
+    return AggregateVersions(concatenated([part.aggregates for part in parts]), until)
+
+
+def versions_of(rows: pa.Table, policy: BarPolicy, interval_ns: int) -> AggregateVersions:
+    """Return the versions of the aggregates of stored rows, by time. rows: ordered, with every version of each row."""
+    if not len(rows):
+        return joined_versions([])
+    index, until = rows.schema.get_field_index("until"), rows.column("until").to_numpy()
+    all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
+    prints = prints_of(all_stand, policy)
+    time, commit = prints.time // interval_ns * interval_ns, prints.newest
+    keys = [time, commit] if until.min() == STANDS else [time, commit, until]
+    if ((time[1:] == time[:-1]) & ((commit[1:] < commit[:-1]) | (until[1:] < until[:-1]))).any():
+        order = np.lexsort(keys[::-1])
+        prints, keys, until = prints.taken(order), [key[order] for key in keys], until[order]
+    is_new = np.ones(len(time), np.bool_)
+    is_new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    starts = np.flatnonzero(is_new)
+    return AggregateVersions(aggregate_slices(prints, keys[0], starts), until[starts].astype(np.int64))
