@@ -1,10 +1,13 @@
-"""The rollups of a segment under one bar policy: aggregates by level (interval length).
+"""The rollups of a segment under one bar policy: aggregates by level (interval length), and their versions by minute.
 
-A level with few rows per interval is left out, because it would be larger than the rows. If a column is constant
-in all levels, only its value is stored.
+A level with few rows per interval is left out, because it would be larger than the rows; so are the versions. If a
+column is constant in all of them, only its value is stored.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from store import lazy_pyarrow as pa
+from store.bar_policies import BarPolicy
 from store.bars.aggregates import COLUMNS, Aggregates, merge
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, priced_bars, read_only
-from store.bars.prints import Prints
+from store.bars.prints import Prints, prints_of
+from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.segment_files import map_file, write_file
 from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
 from store.protocol import Window
@@ -27,9 +33,20 @@ HOUR_NS = 60 * MINUTE_NS
 LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
 # A level is stored if its intervals have at least this many rows on average.
 _WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
-_KIND = "rollups 1"
+# The versions are of minutes, and stored if there are at least this many rows for each.
+VERSIONS_NS = MINUTE_NS
+_VERSIONS_WORTH = 8
+_VERSIONS = "versions"
+_UNTIL = f"until {_VERSIONS}"
+_KIND = "rollups 2"
 
-Rollups = Mapping[int, Aggregates]
+
+@dataclass(frozen=True, slots=True)
+class Rollups:
+    """Aggregates by level, in nanoseconds, and the versions of those of minutes; None if these are not stored."""
+
+    levels: Mapping[int, Aggregates]
+    versions: AggregateVersions | None
 
 
 def level_for(interval_ns: int) -> int | None:
@@ -37,51 +54,60 @@ def level_for(interval_ns: int) -> int | None:
     return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
 
 
-def rollups_of(prints: Prints) -> dict[int, Aggregates]:
+def rollups_of(rows: pa.Table, policy: BarPolicy) -> Rollups:
+    """Return the rollups of stored rows, which are in order."""
+    versions = versions_of(rows, policy, VERSIONS_NS)
+    is_worth = len(versions) * _VERSIONS_WORTH <= len(rows)
+    return Rollups(levels_of(prints_of(rows, policy)), versions if is_worth else None)
+
+
+def levels_of(prints: Prints) -> dict[int, Aggregates]:
     """Return the levels that are worth storing, by length in nanoseconds."""
-    rollups: dict[int, Aggregates] = {}
+    levels: dict[int, Aggregates] = {}
     finest = aggregate_prints(prints, SECOND_NS)
     for level in LEVELS_NS:
         finest = merge([finest], level) if level > SECOND_NS else finest
         if len(finest) * _WORTH[level] <= len(prints):
-            rollups[level] = finest
-    return rollups
+            levels[level] = finest
+    return levels
 
 
 def write_rollups(path: Path, rollups: Rollups) -> int:
-    """Write the levels to a file and return its checksum."""
+    """Write rollups to a file and return its checksum."""
+    tables = {str(level_ns): level for level_ns, level in rollups.levels.items()}
+    if rollups.versions is not None:
+        tables[_VERSIONS] = rollups.versions.aggregates
     names = [name for name in COLUMNS if name != "time"]
-    constants = {name: value for name in names if (value := _constant(rollups, name)) is not None}
+    constants = {name: value for name in names if (value := _constant(tables, name)) is not None}
 
     def write(writer: ColumnWriter) -> None:
-        for level_ns, level in rollups.items():
-            for name, dtype in COLUMNS.items():
-                if name not in constants:
-                    searched = WHOLE if name == "time" else None
-                    column = getattr(level, name)
-                    writer.write(f"{name} {level_ns}", np.dtype(dtype), [column], searched=searched)
+        for key, table in tables.items():
+            for name in (name for name in COLUMNS if name not in constants):
+                searched = WHOLE if name == "time" else None
+                writer.write(f"{name} {key}", _dtype_of(name), [getattr(table, name)], searched=searched)
+        if rollups.versions is not None:
+            writer.write(_UNTIL, _dtype_of(_UNTIL), [rollups.versions.until])
 
-    return write_file(path, _KIND, {"levels": list(rollups), "constants": constants}, write)
+    return write_file(path, _KIND, {"levels": list(rollups.levels), "constants": constants}, write)
 
 
-def map_rollups(path: Path, checksum: int) -> "dict[int, RollupLevel]":
-    """Return the levels of a file by length in nanoseconds.
-
-    Raises `ColumnsDamaged`, and `OSError` as `map_file` does.
-    """
+def map_rollups(path: Path, checksum: int) -> MappedRollups:
+    """Return the rollups of a file. Raises `ColumnsDamaged`, and `OSError` as `map_file` does."""
     file = map_file(path, _KIND, checksum, _dtype_of)
-    return {level_ns: RollupLevel(file, level_ns) for level_ns in file.facts["levels"]}
+    levels = {level_ns: RollupLevel(file, str(level_ns)) for level_ns in file.facts["levels"]}
+    return MappedRollups(levels, RollupLevel(file, _VERSIONS) if _UNTIL in file.names else None)
 
 
 class RollupLevel:
-    """The aggregates of one level. Bytes are verified before they are returned.
+    """The aggregates of one level, or their versions. Bytes are verified before they are returned.
 
     Methods raise `ColumnsDamaged`.
     """
 
-    def __init__(self, file: ColumnFile, level_ns: int) -> None:
+    def __init__(self, file: ColumnFile, key: str) -> None:
+        """Create it. key: identifies the columns in the file."""
         self._file = file
-        self._level_ns = level_ns
+        self._key = key
         self._constants: Mapping[str, Any] = file.facts["constants"]
         # The window of the last finished bars, and these bars.
         self._finished: tuple[Window, Bars] | None = None
@@ -90,6 +116,11 @@ class RollupLevel:
         """Return the aggregates of the intervals that start in a window."""
         start, stop = self._indices(window)
         return Aggregates(*(self._column(name, start, stop) for name in COLUMNS))
+
+    def versions(self, window: Window) -> AggregateVersions:
+        """Return the versions of the aggregates of the intervals that start in a window."""
+        until = self._file[_UNTIL].part(*self._indices(window))
+        return AggregateVersions(self.within(window), until.astype(np.int64))
 
     def finished_bars(self, window: Window) -> Bars | None:
         """Return the bars of an aligned window and the next one after it, and perhaps others.
@@ -116,25 +147,36 @@ class RollupLevel:
 
     @property
     def _time(self) -> MappedColumn:
-        return self._file[f"time {self._level_ns}"]
+        return self._file[f"time {self._key}"]
 
     def _column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         if name in self._constants:
             return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
-        return self._file[f"{name} {self._level_ns}"].part(start, stop)
+        return self._file[f"{name} {self._key}"].part(start, stop)
 
 
 _BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume", "trade_count", "notional")
 
 
+@dataclass(frozen=True, slots=True)
+class MappedRollups:
+    """The levels of a file by length in nanoseconds, and the versions; None if they are not stored."""
+
+    levels: Mapping[int, RollupLevel]
+    versions: RollupLevel | None
+
+
+NO_ROLLUPS = MappedRollups({}, None)
+
+
 @cache
 def _dtype_of(part: str) -> np.dtype[Any]:
-    return np.dtype(COLUMNS[part.split(maxsplit=1)[0]])
+    return np.dtype("<i4" if part == _UNTIL else COLUMNS[part.split(maxsplit=1)[0]])
 
 
-def _constant(rollups: Rollups, name: str) -> int | float | None:
-    """Return a column's value if it is finite and, bit by bit, the same in all levels; else None."""
-    column = np.concatenate([getattr(level, name) for level in rollups.values()])
+def _constant(tables: Mapping[str, Aggregates], name: str) -> int | float | None:
+    """Return a column's value if it is finite and, bit by bit, the same in all tables; else None."""
+    column = np.concatenate([getattr(table, name) for table in tables.values()])
     bits = column.view(np.int64)
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
         return None

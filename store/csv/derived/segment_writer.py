@@ -11,7 +11,7 @@ import msgspec
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.prints import STANDS, prints_of
+from store.bars.prints import STANDS
 from store.csv.derived.manifest import Segment, rollups_file, rows_file, sessions_file
 from store.csv.derived.rollups import rollups_of, write_rollups
 from store.csv.derived.segment_rows import map_rows, plain_rows, write_rows
@@ -81,9 +81,7 @@ class SegmentWriter:
 
     def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
         return {
-            policy.key: write_rollups(
-                self._folder / rollups_file(name, policy.key), rollups_of(prints_of(rows, policy))
-            )
+            policy.key: write_rollups(self._folder / rollups_file(name, policy.key), rollups_of(rows, policy))
             for policy in policies
         }
 

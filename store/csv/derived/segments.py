@@ -6,7 +6,7 @@ import itertools
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,8 @@ from store.bars.bars import Bars
 from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache
 from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file, sessions_file
-from store.csv.derived.rollups import RollupLevel, map_rollups
-from store.csv.derived.segment_rows import (
-    PRINT_COLUMNS,
-    MappedTimes,
-    SegmentRows,
-    map_rows,
-    plain_rows,
-)
+from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, RollupLevel, map_rollups
+from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, map_rows, plain_rows
 from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
@@ -65,7 +59,7 @@ class MappedSegment:
     def release(self) -> None:
         """Release the mappings. Concurrent readers keep theirs."""
         self._rows: SegmentRows | None = None
-        self._rollups: dict[str, Mapping[int, RollupLevel]] = {}
+        self._rollups: dict[str, MappedRollups] = {}
         self._sessions: dict[str, SegmentSessions] = {}
 
     @property
@@ -109,17 +103,25 @@ class MappedSegment:
         return None if level is None else level.within(window)
 
     def _level(self, policy_key: str, level_ns: int) -> RollupLevel | None:
+        return self._rollups_of(policy_key).levels.get(level_ns)
+
+    def _rollups_of(self, policy_key: str) -> MappedRollups:
         self.used = next(_uses)
-        levels = self._rollups.get(policy_key)
-        if levels is None:
+        rollups = self._rollups.get(policy_key)
+        if rollups is None:
             checksum = self.segment.rollups.get(policy_key)
             path = self._folder / rollups_file(self.segment.name, policy_key)
-            levels = self._rollups[policy_key] = {} if checksum is None else map_rollups(path, checksum)
+            rollups = self._rollups[policy_key] = (
+                NO_ROLLUPS if checksum is None else map_rollups(path, checksum)
+            )
             self._mappings.add(self)
-        return levels.get(level_ns)
+        return rollups
 
     def versions(self, policy: BarPolicy, interval_ns: int, window: Window) -> AggregateVersions:
-        """Return the versions of a window's aggregates, of intervals of `interval_ns`."""
+        """Return the versions of a window's aggregates, of intervals that divide `interval_ns`."""
+        stored = None if interval_ns % VERSIONS_NS else self._rollups_of(policy.key).versions
+        if stored is not None:
+            return stored.versions(window)
         rows = self.rows_in(window, PRINT_COLUMNS)
         return versions_of(plain_rows(TRADES, rows, PRINT_COLUMNS), policy, interval_ns)
 

@@ -1,5 +1,6 @@
-"""Rollups are read as written, bit by bit, and stored only if smaller than the rows."""
+"""Rollups and versions are read as written, bit by bit, and stored only if smaller than the rows."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.aggregates import COLUMNS, Aggregates
 from store.bars.aggregation import aggregate_prints
-from store.bars.prints import Prints, prints_of
+from store.bars.prints import STANDS, prints_of
+from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.rollups import (
     LEVELS_NS,
     Rollups,
@@ -52,44 +54,56 @@ def aggregates(draw: st.DrawFn) -> Aggregates:
     return Aggregates(*columns)
 
 
-def bits(rollups: Rollups) -> dict[int, list[bytes]]:
+def bits(levels: Mapping[int, Aggregates]) -> dict[int, list[bytes]]:
     return {
         level: [np.ascontiguousarray(getattr(found, name)).tobytes() for name in COLUMNS]
-        for level, found in rollups.items()
+        for level, found in levels.items()
     }
 
 
 @settings(deadline=None, max_examples=examples(60))
-@given(levels=st.lists(aggregates(), min_size=1, max_size=3))
+@given(st.lists(aggregates(), min_size=1, max_size=3), st.none() | aggregates(), st.integers(1, STANDS))
 def test_what_is_written_is_read_to_the_last_bit(
-    tmp_path_factory: pytest.TempPathFactory, levels: list[Aggregates]
+    tmp_path_factory: pytest.TempPathFactory,
+    levels: list[Aggregates],
+    of_minutes: Aggregates | None,
+    end: int,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "one.columns"
-    rollups = dict(zip(LEVELS_NS, levels, strict=False))
-    found = {
-        level_ns: level.within(ALL_TIME)
-        for level_ns, level in map_rollups(path, write_rollups(path, rollups)).items()
-    }
-    assert bits(found) == bits(rollups)
+    rollups = Rollups(
+        dict(zip(LEVELS_NS, levels, strict=False)),
+        None if of_minutes is None else AggregateVersions(of_minutes, np.full(len(of_minutes), end)),
+    )
+    mapped = map_rollups(path, write_rollups(path, rollups))
+    found = {level_ns: level.within(ALL_TIME) for level_ns, level in mapped.levels.items()}
+    assert bits(found) == bits(rollups.levels)
+    assert (mapped.versions is None) == (of_minutes is None)
+    if mapped.versions and of_minutes:
+        versions = mapped.versions.versions(ALL_TIME)
+        assert bits({0: versions.aggregates}) == bits({0: of_minutes})
+        assert set(versions.until.tolist()) == {end}
+        found[0] = versions.aggregates
     for level in found.values():
         dtypes = {getattr(level, each.name).dtype for each in fields(level)}
         assert dtypes <= {np.dtype(np.int64), np.dtype(np.float64)}
 
 
 def test_a_constant_column_takes_no_space(tmp_path: Path) -> None:
-    many = aggregate_prints(prints(4096, SECOND), SECOND)
+    many = aggregate_prints(prints_of(equal_rows(4096, SECOND), EVERY_PRINT), SECOND)
     path = tmp_path / "rollups.columns"
-    write_rollups(path, {SECOND: many})
+    write_rollups(path, Rollups({SECOND: many}, None))
     assert path.stat().st_size < 10 * many.time.nbytes
 
 
-def prints(count: int, apart_ns: int) -> Prints:
-    rows = [trade(number * apart_ns, 2.0) for number in range(count)]
-    return prints_of(stored(rows), EVERY_PRINT)
+def equal_rows(count: int, apart_ns: int, commits: int = 1) -> pa.Table:
+    return stored([trade(number * apart_ns, 2.0) for number in range(count)], commits)
 
 
-def stored(rows: list[Row]) -> pa.Table:
-    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), [ArrivalRun(0, 1, len(rows))])
+def stored(rows: list[Row], commits: int = 1) -> pa.Table:
+    """Rows of as many commits, each of which stored equally many of them."""
+    share = len(rows) // commits
+    runs = [ArrivalRun(number * share, number + 1, share) for number in range(commits)]
+    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), runs)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +121,25 @@ def stored(rows: list[Row]) -> pa.Table:
 def test_levels_are_left_out_where_their_intervals_hold_hardly_more_than_a_row(
     apart_ns: int, levels: list[int]
 ) -> None:
-    assert [*rollups_of(prints(480, apart_ns))] == levels
+    assert [*rollups_of(equal_rows(480, apart_ns), EVERY_PRINT).levels] == levels
+
+
+@pytest.mark.parametrize(
+    ("apart_ns", "commits", "is_stored"),
+    [
+        (MINUTE // 8, 1, True),
+        (MINUTE // 7, 1, False),
+        (MINUTE // 80, 48, True),
+        (MINUTE // 80, 96, False),
+    ],
+)
+def test_versions_are_left_out_where_there_is_one_for_a_few_rows(
+    apart_ns: int, commits: int, is_stored: bool
+) -> None:
+    rows = equal_rows(480, apart_ns, commits)
+    versions = rollups_of(rows, EVERY_PRINT).versions
+    assert (versions is not None) == is_stored
+    assert versions is None or len(versions) == len(versions_of(rows, EVERY_PRINT, MINUTE))
 
 
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES])
@@ -115,9 +147,9 @@ def test_each_level_is_what_the_prints_make(policy: BarPolicy) -> None:
     words = [None, "odd_lot", "closing_print", "suspicious"]
     rows = [trade(n * SECOND // 9, 1.0 + n % 7, 0.1 * n, conditions=words[n % 4]) for n in range(2000)]
     of_policy = prints_of(stored(rows), policy)
-    rollups = rollups_of(of_policy)
-    assert [*rollups] == [*LEVELS_NS]
-    assert bits(rollups) == bits({level: aggregate_prints(of_policy, level) for level in LEVELS_NS})
+    levels = rollups_of(stored(rows), policy).levels
+    assert [*levels] == [*LEVELS_NS]
+    assert bits(levels) == bits({level: aggregate_prints(of_policy, level) for level in LEVELS_NS})
 
 
 @pytest.mark.parametrize(
