@@ -1,24 +1,33 @@
 """Pages that are not held: their processor time against that of held ones, and page 1,000 of a walk against page 1.
 
-The one-minute bars are of 30 days with 20 trades a minute, the trades of an hour with 20,000 trades a minute. All of
-them are in derived files.
+The one-minute bars are of 30 days with 20 trades a minute, the trades of an hour with 20,000 trades a minute. The
+revisions are of another symbol, whose minutes have two commits each. All of them are in derived files.
 """
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import orjson
 
 from benchmarks.clients import Connection, header
-from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, stored
+from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, Unsynced, stored
 from benchmarks.load import MISSING, load
 from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
 from benchmarks.servers import Server, our_server
+from store.csv import CsvStore
+from store.datasets import TRADES
+from store.protocol import Append, Dedupe
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 
-_ROOT = f"/api/v1/market-data/equities/{SYMBOL}"
+
+def _root(symbol: str) -> str:
+    return f"/api/v1/market-data/equities/{symbol}"
+
+
+_ROOT = _root(SYMBOL)
 _SPARSE_MINUTES, _SPARSE = 30 * 1440, Stream(a_minute=20, with_ids=True)
 _DENSE_MINUTES, _QUICK_MINUTES = 61, 6
 _DENSE = Stream(a_minute=20_000, start_ns=FIRST_DAY_NS + 60 * DAY_NS, with_ids=True)
@@ -28,6 +37,10 @@ NOT_HELD = {
     "`/stats/ohlc`": f"/api/v1/stats/ohlc?symbol={SYMBOL}&interval=1min",
     "a page of the tree": f"{_ROOT}/ohlcv.json?resolution=1m&limit={_BARS}",
 }
+_REVISED = "REVISED"
+_COMMITS, _QUICK_COMMITS, _COMMIT_ROWS = 6_400, 400, _SPARSE.a_minute // 2
+_REVISION_PAGES = (("1m", 1), ("1m", 1_000), ("1d", 1))
+_REVISION_ROUNDS = 21
 _WALKS_EACH = 9
 _PAGES, _QUICK_PAGES = 1_000, 50
 
@@ -66,9 +79,11 @@ def measure_market_data(sizes: Sizes) -> Iterator[Row]:
     """Yield the ratios, for one client and one web process."""
     quick = sizes.trades < _PAGES**2
     pages, minutes = (_QUICK_PAGES, _QUICK_MINUTES) if quick else (_PAGES, _DENSE_MINUTES)
+    commits = _QUICK_COMMITS if quick else _COMMITS
     with our_server() as server:
         stored(server.folder, _SPARSE, _SPARSE_MINUTES * _SPARSE.a_minute)
         stored(server.folder, _DENSE, minutes * _DENSE.a_minute)
+        _store_revised(server.folder, commits)
         yield from _measure_misses(server, sizes)
         with Connection(server) as connection:
             for walk in _WALKS:
@@ -76,6 +91,7 @@ def measure_market_data(sizes: Sizes) -> Iterator[Row]:
                 yield from _measure_walk(
                     walk, [_walked(server, connection, first, pages) for first in firsts]
                 )
+            yield from _measure_revisions(server, connection, commits)
 
 
 def bar_window(number: int) -> str:
@@ -118,6 +134,37 @@ def _measure_walk(walk: _Walk, walks: list[list[float]]) -> Iterator[Row]:
         unit="ms",
         goal=Goal(0.8, 1.2),
     )
+
+
+def _store_revised(folder: Path, commits: int) -> None:
+    """Store a log of small commits, two of each minute."""
+    store = CsvStore(folder, disk=Unsynced())
+    for batch in _SPARSE.batches(commits * _COMMIT_ROWS):
+        for first in range(0, batch.num_rows, _COMMIT_ROWS):
+            rows = batch.slice(first, _COMMIT_ROWS)
+            store.append(Append(TRADES, _REVISED, rows, "bench", Dedupe.NONE))
+    store.derive(TRADES, _REVISED)
+
+
+def _measure_revisions(server: Server, connection: Connection, commits: int) -> Iterator[Row]:
+    """Yield the time of pages of revisions against that of minute bars of the same window. Each has another limit."""
+    window = _range(FIRST_DAY_NS, FIRST_DAY_NS + commits // 2 * MINUTE_NS)
+
+    def median_ms(dataset: str, resolution: str, limit: int) -> float:
+        target = f"{_root(_REVISED)}/{dataset}.json?resolution={resolution}&{window}&limit="
+        requests = [server.request("GET", f"{target}{limit + more}") for more in range(_REVISION_ROUNDS)]
+        return 1e3 * median(_timed(connection, request)[0] for request in requests)
+
+    bars_ms = median_ms("ohlcv", "1m", _BARS)
+    for resolution, limit in _REVISION_PAGES:
+        what = f"a page of {limit:,} {'revision' if limit == 1 else 'revisions'} of {resolution}"
+        yield Ratio(
+            f"{what} out of {commits:,} commits, not held, against {_BARS:,} minute bars of the window",
+            here=median_ms("revisions", resolution, limit),
+            beside=bars_ms,
+            unit="ms",
+            goal=Goal(most=3),
+        )
 
 
 def _timed(connection: Connection, request: bytes) -> tuple[float, bytes]:
