@@ -1,9 +1,15 @@
-"""The work of a call: counted where it is done, in amounts of a few kinds, each with a price in tokens."""
+"""The work of a call: counted where it is done, in amounts of a few kinds, each with a price in tokens.
 
+What no kind counts is paid by processor time, so that no call is much cheaper than what it took.
+"""
+
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
+
+from django.conf import settings
 
 _MICROTOKENS = 1_000_000
 
@@ -26,17 +32,33 @@ class WorkKind(Enum):
 
 
 class Work:
-    """A sum of work."""
+    """A sum of work, and the processor time that it took."""
 
-    __slots__ = ("_microtokens",)
+    __slots__ = ("_microtokens", "_processor_ns")
 
     def __init__(self) -> None:
         self._microtokens = 0
+        self._processor_ns = 0
 
     @property
     def tokens(self) -> int:
-        """The price in tokens, rounded up."""
+        """The price of the counted work in tokens, rounded up."""
         return -(-self._microtokens // _MICROTOKENS)
+
+    @property
+    def tokens_with_time(self) -> int:
+        """The same, or the price of the processor time, rounded down, if that is more."""
+        ns_per_token = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
+        return max(self.tokens, self._processor_ns // ns_per_token) if ns_per_token else self.tokens
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the processor time of this thread in the block."""
+        began = time.thread_time_ns()
+        try:
+            yield
+        finally:
+            self._processor_ns += time.thread_time_ns() - began
 
     def count(self, kind: WorkKind, amount: int) -> None:
         """Add an amount of work."""

@@ -21,6 +21,8 @@ from store.datasets import DATASETS
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
+# Opens many logs, or walks the commits of one.
+_HEAVY_PAGE = replace(_PAGE, is_heavy=True)
 _STREAM = Access("market:read", cost="stream")
 _INGEST = Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)
 
@@ -35,7 +37,7 @@ _MARKET_DATA: Table = {
     ("logs", "GET"): Access("market:copy", sensitivity="internal"),
     ("log-copy", "GET"): Access("market:copy", sensitivity="internal", cost="stream"),
     # All symbols at once: a large key would keep a processor busy with it.
-    (GAPS, "GET"): replace(_STREAM, bucket=GAPS, rate=20),
+    (GAPS, "GET"): replace(_STREAM, bucket=GAPS, rate=20, is_heavy=True),
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
@@ -47,7 +49,7 @@ _MARKET_DATA: Table = {
 _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
 
 # The market-data tree (`/market-data`): one row for each path of an instrument class.
-_REVISIONS = Access("market:read", sensitivity="internal", cost="page")
+_REVISIONS = Access("market:read", sensitivity="internal", cost="page", is_heavy=True)
 
 
 def _tree() -> Iterator[tuple[str, Access]]:
@@ -59,16 +61,16 @@ def _tree() -> Iterator[tuple[str, Access]]:
         if dataset in market_class.streamed:
             yield f"{name}-stream", _STREAM
         if dataset in KINDS:
-            yield f"{name}-commits", _PAGE
+            yield f"{name}-commits", _HEAVY_PAGE
     for path, market_class in MARKET_CLASSES.items():
         for report in reports_of(market_class):
             yield f"{path}-{report}", _READ
-            yield f"{path}-{report}-several", _PAGE
+            yield f"{path}-{report}-several", _HEAVY_PAGE
         yield f"{path}-{COVERAGE}", _READ
         if "ohlcv" in market_class.datasets:
             # Reads all prints of the bar.
-            yield f"{path}-{EXPLAIN}", replace(_REVISIONS, is_heavy=True)
-            yield f"{path}-{GAPS}", _READ
+            yield f"{path}-{EXPLAIN}", _REVISIONS
+            yield f"{path}-{GAPS}", replace(_READ, is_heavy=True)
 
 
 _TREE: Table = {(name, "GET"): access for name, access in _tree()}

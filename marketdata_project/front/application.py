@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from http_requests.received import call_in
+from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
@@ -190,7 +190,7 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = _client_environ(scope)
         call = call_in(environ)
-        lane = self._lanes[self._lane_of(call.path, call.method, call.query)]
+        lane, turn = self._lanes[self._lane_of(call.path, call.method, call.query)], _turn_of(call)
         started, reserved, decoding = perf_counter_ns(), None, None
         with correlated(environ[_CORRELATION_ID]):
             try:
@@ -200,7 +200,7 @@ class Front:
                     await self._bodies.add_body(environ, receive, allowance)
                     decoding = await self._bodies.decoding_place(environ, allowance)
                 began_ns = perf_counter_ns()
-                answer = await lane.run(self._call, environ)
+                answer = await lane.run_for(turn, self._call, environ)
                 route = environ.get(ROUTE, UNROUTED)
                 count_answer(route, scope["method"], answer.status, began_ns=began_ns)
             except ClientGone:
@@ -250,6 +250,15 @@ def _client_environ(scope: Scope) -> dict[str, Any]:
     # All later code reads the accepted id from the header's variable.
     environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
     return environ
+
+
+def _turn_of(call: ReceivedCall) -> str:
+    """Return in whose turn a call is answered: its credential's, or its address's. Nothing of it is verified yet.
+
+    Whoever invents credentials has many turns, but is refused in each, soon.
+    """
+    headers = call.headers
+    return headers.get("x-api-key") or headers.get("authorization") or call.address
 
 
 def _refusal_of(error: Exception) -> Refusal:

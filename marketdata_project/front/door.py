@@ -11,6 +11,7 @@ from typing import Any
 
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
+from http_requests.work import Work
 from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, CHARGED_CALL, ROUTE
 from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.prepared import LONGEST_KEY, PreparedCall, key_of, prepared_call
@@ -89,8 +90,12 @@ def _answered(
     environ[CHARGED_CALL] = ChargedCall(identity.caller, prepared.access, prepared.cost)
     if not admission.admitted:
         return None
-    now_ns = time.time_ns()
-    pinned = prepared.answer.newest(now_ns)
-    answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
-    settle_call(environ, answer.tokens)
+    now_ns, work = time.time_ns(), Work()
+    try:
+        with work.timed():
+            pinned = prepared.answer.newest(now_ns)
+            answer = finished_answer(pinned, if_none_match=call.headers.get("if-none-match"), now_ns=now_ns)
+        work.count_tokens(answer.tokens)
+    finally:
+        settle_call(environ, work)
     return identity.caller, answer

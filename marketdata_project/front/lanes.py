@@ -1,14 +1,15 @@
 """Lanes: small thread pools for blocking work of an event loop.
 
 A task costs about half as much as with `loop.run_in_executor`: it needs one queue, one future and one wake-up.
+Callers take turns, so that one who has many tasks waiting does not delay another.
 """
 
 import asyncio
 import logging
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast
 
 from http_requests.after_answer import postponed_work
@@ -20,16 +21,57 @@ logger = logging.getLogger(__name__)
 
 
 class _Task(NamedTuple):
+    caller: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
 
-class Lane:
-    """A pool of up to `threads` daemon threads, which do tasks first in, first out.
+class _Turns:
+    """The tasks that wait, by caller. Callers take turns; each has at most `most` tasks running. Thread safe."""
 
-    After every task its thread does the work that the task postponed (see `after_answer`), and calls `after`. A new
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: dict[str, deque[_Task]] = {}
+        self._running: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def put(self, task: _Task) -> None:
+        with self._changed:
+            self._waiting.setdefault(task.caller, deque()).append(task)
+            self._changed.notify()
+
+    def take(self) -> _Task:
+        """Wait for a task and return it. Call `finish` after it."""
+        with self._changed:
+            while (caller := self._next()) is None:
+                self._changed.wait()
+            tasks = self._waiting.pop(caller)
+            task = tasks.popleft()
+            if tasks:
+                self._waiting[caller] = tasks
+            self._running[caller] += 1
+            return task
+
+    def finish(self, task: _Task) -> None:
+        with self._changed:
+            self._running[task.caller] -= 1
+            if not self._running[task.caller]:
+                del self._running[task.caller]
+            self._changed.notify()
+
+    def _next(self) -> str | None:
+        """Return the caller whose turn it is: of those who may run a task, the one who has waited longest."""
+        may_run = (each for each in self._waiting if not each or self._running[each] < self._most)
+        return next(may_run, None)
+
+
+class Lane:
+    """A pool of up to `threads` daemon threads, which do the tasks of each caller first in, first out.
+
+    Of several threads one caller never has all, so that another never waits behind tasks of one caller only. After
+    every task its thread does the work that the task postponed (see `after_answer`), and calls `after`. A new
     thread starts only if a task finds all threads busy, because each thread holds memory.
     """
 
@@ -37,7 +79,7 @@ class Lane:
         self._name = name
         self._threads = threads
         self._after = after
-        self._tasks: SimpleQueue[_Task] = SimpleQueue()
+        self._turns = _Turns(max(1, threads - 1))
         self._running: list[threading.Thread] = []
         self._open = 0
         self._finished = 0
@@ -60,13 +102,19 @@ class Lane:
         return sum(time.clock_gettime(clock_of(thread.ident)) for thread in self._running if thread.ident)
 
     def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
-        """Run `function(*arguments)` in a thread. Call `run` in the event loop that awaits the future."""
+        """Run `function(*arguments)` in a thread, for nobody's turn. Otherwise like `run_for`."""
+        return self.run_for("", function, *arguments)
+
+    def run_for(
+        self, caller: str, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> asyncio.Future[Result]:
+        """Run `function(*arguments)` in a thread, in a caller's turn. Call it in the event loop that awaits the future."""
         self._open += 1
         if len(self._running) < min(self._open, self._threads):
             self._start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._tasks.put(_Task(function, arguments, future, loop))
+        self._turns.put(_Task(caller, function, arguments, future, loop))
         return cast("asyncio.Future[Result]", future)
 
     def _start(self) -> None:
@@ -77,7 +125,9 @@ class Lane:
 
     def _work(self) -> None:
         while True:
-            self._do(self._tasks.get())
+            task = self._turns.take()
+            self._do(task)
+            self._turns.finish(task)
 
     def _do(self, task: _Task) -> None:
         failure: BaseException | None = None

@@ -55,5 +55,7 @@ AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)
 SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)
 # Requests per second of anonymous clients, by address.
 ADDRESS_RATE = integer("ADDRESS_RATE", 10)
+# Milliseconds of a processor that one token of a call pays; 0 if calls do not pay for their time.
+PROCESSOR_MS_PER_TOKEN = integer("PROCESSOR_MS_PER_TOKEN", 10)
 # The number of this web process, from 0; the supervisor sets it.
 WORKER_NUMBER = integer("WORKER_NUMBER", 0)

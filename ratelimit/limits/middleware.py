@@ -6,7 +6,7 @@ from functools import partial
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from http_requests.work import Work, counted_work
+from http_requests.work import counted_work
 from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ratelimit.limits.admission import COST_HEADER, admission_headers
 from ratelimit.limits.services import settle_call
@@ -19,9 +19,9 @@ class RateLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        with counted_work() as work:
+        with counted_work() as work, work.timed():
             response = self.get_response(request)
-        settle = partial(_settle, request, work)
+        settle = partial(settle_call, request.META, work)
         settle()
         if response.streaming:
             response._resource_closers.append(settle)  # type: ignore[attr-defined]  # noqa: SLF001 as Django's own responses do
@@ -32,7 +32,3 @@ class RateLimitMiddleware:
             if admission.admitted:
                 response.headers[COST_HEADER] = str(request.META[CHARGED_CALL].cost)
         return response
-
-
-def _settle(request: HttpRequest, work: Work) -> None:
-    settle_call(request.META, work.tokens)

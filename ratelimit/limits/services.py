@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from http_requests import addresses
 from http_requests.received import SAFE_METHODS, call_in
+from http_requests.work import Work
 from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
@@ -87,13 +88,17 @@ def admit_call(
     return admission
 
 
-def settle_call(environ: MutableMapping[str, Any], tokens: int) -> None:
-    """Charge what a call's work costs beyond what was charged before. tokens: the price of the work so far.
+def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
+    """Charge what a call's work so far costs beyond what was charged before.
 
-    Updates the environ. Does nothing for a call that was not admitted.
+    Calls of trading never pay for their time: an order must not wait because the one before was slow. Updates the
+    environ. Does nothing for a call that was not admitted.
     """
     charged: ChargedCall | None = environ.get(CHARGED_CALL)
-    if charged is None or charged.caller is None or tokens <= charged.cost or not environ[ADMISSION].admitted:
+    if charged is None or charged.caller is None or not environ[ADMISSION].admitted:
+        return
+    tokens = work.tokens if charged.access.kind in {TRADING, CLOSING} else work.tokens_with_time
+    if tokens <= charged.cost:
         return
     try:
         environ[ADMISSION] = owe(charged.caller, charged.access, tokens=tokens - charged.cost)

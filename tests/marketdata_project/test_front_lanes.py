@@ -65,3 +65,37 @@ def test_a_lane_has_no_more_threads_than_jobs_at_a_time():
         return [await use(together) for together in (1, 1, 3, 1, 9)]
 
     assert asyncio.run(in_turn()) == [1, 1, 3, 3, 4]
+
+
+def test_callers_take_turns():
+    lane, gate, done = Lane("turns", threads=1, after=lambda: None), threading.Event(), []
+
+    async def use() -> None:
+        jobs = [lane.run(gate.wait, 10.0)]
+        jobs += [lane.run_for("greedy", done.append, f"greedy {n}") for n in range(4)]
+        jobs += [lane.run_for("modest", done.append, f"modest {n}") for n in range(2)]
+        gate.set()
+        await asyncio.gather(*jobs)
+
+    asyncio.run(use())
+    assert done == ["greedy 0", "modest 0", "greedy 1", "modest 1", "greedy 2", "greedy 3"]
+
+
+def test_one_caller_never_has_all_threads():
+    lane, gate = Lane("shared", threads=3, after=lambda: None), threading.Event()
+    running: list[int] = []
+
+    def job(number: int) -> None:
+        running.append(number)
+        gate.wait(10.0)
+
+    async def use() -> None:
+        jobs = [lane.run_for("greedy", job, n) for n in range(5)]
+        assert await lane.run_for("modest", int, "7") == 7
+        assert await lane.run(int, "8") == 8
+        assert running == [0, 1]
+        gate.set()
+        await asyncio.gather(*jobs)
+
+    asyncio.run(use())
+    assert sorted(running) == [0, 1, 2, 3, 4]

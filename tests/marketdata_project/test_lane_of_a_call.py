@@ -1,5 +1,7 @@
 """Which of the front's lanes answers a call."""
 
+from posixpath import normpath
+
 import pytest
 
 from marketdata_project.endpoints import HEAVY, lane_of
@@ -31,10 +33,15 @@ def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane:
         ("ohlcv", "policy=all", HEAVY),
         ("trades/stream", "", HEAVY),
         ("ohlcv/explain", "at=2025-01-02", HEAVY),
+        ("gaps", "", HEAVY),
+        ("trades/commits", "", HEAVY),
+        ("revisions", "limit=1", HEAVY),
+        ("../snapshot", "symbols=AAPL,MSFT", HEAVY),
+        ("snapshot", "", READ),
     ],
 )
 def test_reads_whose_work_is_known_to_be_much_are_heavy(path: str, query: str, lane: str):
-    assert lane_of(f"/api/v1/market-data/equities/AAPL/{path}", "GET", query) == lane
+    assert lane_of(normpath(f"/api/v1/market-data/equities/AAPL/{path}"), "GET", query) == lane
 
 
 @pytest.mark.urls("tests.ratelimit.access.accounts_site")

@@ -163,3 +163,13 @@ def test_a_call_that_is_refused_for_its_body_pays_for_the_bytes(api):
     response = Api(new_key()).call("POST", "/api/v1/trades/ingest", body)
     assert response.status_code == 422
     assert cost_and_charge(response) == (3, 3)
+
+
+@pytest.mark.parametrize("path", [BARS, f"{NEWEST}&last=10"])
+def test_a_call_pays_for_its_time_if_that_is_more(api, settings, monkeypatch, path):
+    api.ingest(trade())
+    settings.PROCESSOR_MS_PER_TOKEN = 10
+    spent_ns = iter(range(0, 10**12, 57_000_000))
+    monkeypatch.setattr("http_requests.work.time.thread_time_ns", lambda: next(spent_ns))
+    status, tokens = charged(path)
+    assert (status, tokens) == (200, 5)
