@@ -34,8 +34,8 @@ def lane_of(path: str, method: str, query: str) -> str:
     """Return which of the front's lanes answers a call.
 
     TRADING or CLOSING for calls of trading; HEAVY for reads that are declared to be so, or whose work is known to cost
-    HEAVY_TOKENS, or whose query is too long to tell; else READ or WRITE. Called in the event loop. A path that is not cached is never one of trading nor
-    heavy, because to resolve it may take long.
+    HEAVY_TOKENS, or whose query is too long to tell; else READ or WRITE. Called in the event loop. A path that is not
+    cached is never one of trading nor heavy, because to resolve it may take long.
     """
     access = _access_at(path, method) if len(path) <= _LONGEST_CACHED else None
     if access is not None and access.scope in TRADING_SCOPES:

@@ -1,7 +1,8 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
 Reads, heavy reads, writes and calls of trading run in separate threads (lanes), so that writes that wait for the disk
-and reads that compute for long never delay other reads, and none of them an order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
+and reads that compute for long never delay other reads, and none of them an order. A body is read in the event loop:
+a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -143,9 +144,9 @@ class Front:
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
-        `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a finished answer without Django, or None. `on_refusal` is called for each request that
-        the front itself refuses. `waiting` holds answers until an event. `live` serves the WebSockets, which are
-        refused by default.
+        `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a
+        finished answer without Django, or None. `on_refusal` is called for each request that the front itself refuses.
+        `waiting` holds answers until an event. `live` serves the WebSockets, which are refused by default.
         """
         self._respond = respond
         self._bodies = bodies

@@ -79,8 +79,8 @@ def _answered(
 ) -> tuple[Caller, FinishedAnswer] | None:
     """Charge the caller and make the answer; None if the caller is unknown or refused.
 
-    Leaves the admission and the charge in the environ, so that Django does not charge the call again. Raises the errors of the
-    view.
+    Leaves the admission and the charge in the environ, so that Django does not charge the call again. Raises the errors
+    of the view; the work until then is paid, too.
     """
     identity = identify(call, now=now)
     if identity is None or denial_of(identity.caller, prepared.access) is not None:

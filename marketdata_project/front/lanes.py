@@ -108,7 +108,7 @@ class Lane:
     def run_for(
         self, caller: str, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> asyncio.Future[Result]:
-        """Run `function(*arguments)` in a thread, in a caller's turn. Call it in the event loop that awaits the future."""
+        """Run `function(*arguments)` in a thread, in a caller's turn. Call it in the loop that awaits the future."""
         self._open += 1
         if len(self._running) < min(self._open, self._threads):
             self._start()

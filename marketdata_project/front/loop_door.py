@@ -1,7 +1,7 @@
 """Answers in the event loop: calls whose caller and answer this process has at hand.
 
-Nothing here waits for Redis, the database or a thread. If the process has no tokens of the caller at hand, the answer follows when Redis has charged it. A
-call for which anything must be read or computed elsewhere is left to the front.
+Nothing here waits for Redis, the database or a thread. If the process has no tokens of the caller at hand, the answer
+follows when Redis has charged it. A call for which anything must be read or computed elsewhere is left to the front.
 """
 
 import asyncio

@@ -29,13 +29,18 @@ AUDIT_CLASSES = ("trading", "risk", "config", "keys")
 class Access:
     """One row of the access table.
 
-    scope: one of SCOPES, ANYBODY or ANY_CALLER. or_scope: a scope that suffices instead, or "". sensitivity: one of
-    SENSITIVITIES. account: the URL keyword whose value is the account that owns the object. own_key: the URL keyword
-    whose value is the id of an API key; that key itself needs neither scope nor sensitivity. group, kind: the bucket
-    that is charged. bucket, rate: the endpoint's own bucket instead, and its tokens per second if the caller's are more;
-    "" and None for none. cost: the name of a rule in `limits.costs`. audit_class: one of AUDIT_CLASSES, or "".
-    body_bytes: the largest accepted body, in bytes. is_heavy: whether its calls may compute for long, however little
-    they cost before.
+    scope: one of SCOPES, ANYBODY or ANY_CALLER.
+    or_scope: a scope that suffices instead, or "".
+    sensitivity: one of SENSITIVITIES.
+    account: the URL keyword whose value is the account that owns the object.
+    own_key: the URL keyword whose value is the id of an API key, which itself needs neither scope nor sensitivity.
+    group, kind: the bucket that is charged.
+    bucket: the endpoint's own bucket, which is charged instead, or "".
+    rate: the most tokens per second of the endpoint's own bucket; None for the caller's rate.
+    cost: the name of a rule in `limits.costs`.
+    audit_class: one of AUDIT_CLASSES, or "".
+    body_bytes: the largest accepted body, in bytes.
+    is_heavy: whether its calls may compute for long, however little they cost before.
     """
 
     scope: str
@@ -51,6 +56,10 @@ class Access:
     bucket: str = ""
     rate: int | None = None
     is_heavy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not self.bucket:
+            raise ValueError("a rate needs a bucket of its own: others are charged at the caller's rate")
 
     @property
     def scope_text(self) -> str:

@@ -32,8 +32,8 @@ _MARKET_DATA = "market:"
 class KeyTerms(TypedDict, total=False):
     """The attributes of a new key. An omitted attribute, and None, mean the default.
 
-    Rates are per second and replace the tier's. Quotas are in tokens, symbols and bytes; 0 is unlimited. The scope `all` is every
-    scope, the account `*` every account. `certificate` is the SHA-256 of a client certificate (DER), in
+    Rates are per second and replace the tier's. Quotas are in tokens, symbols and bytes; 0 is unlimited. The scope
+    `all` is every scope, the account `*` every account. `certificate` is the SHA-256 of a client certificate (DER), in
     hexadecimal.
     """
 

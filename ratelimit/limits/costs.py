@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from http_requests.work import WorkKind
 
-ROWS_PER_TOKEN = 1_000
+ROWS_PER_TOKEN = WorkKind.ROWS.per_token
 # A page has at most 10,000 rows.
 MAX_PAGE_TOKENS = 10
 STREAM_TOKENS = 10

@@ -52,8 +52,8 @@ class Gap:
 class GapsQuery:
     """A query for gaps.
 
-    market_class: the class in the URL; None for symbols of any class. hours: None for each instrument's usual ones. start, end: None for the first row, and for now.
-    rule: None for each instrument's. with_quiet: whether runs that were judged to be no gaps are listed, too.
+    market_class: the class in the URL; None for symbols of any class. hours: None for each instrument's usual ones.
+    start, end: None for the first row, and for now. rule: None for each instrument's. with_quiet: whether runs that were judged to be no gaps are listed, too.
     symbol_as_of_ns, universe: as in `MarketDataQuery`.
     """
 
