@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any, cast
 
 import orjson
@@ -225,7 +226,7 @@ def _check_reception(request: HttpRequest) -> None:
 def _of_drf(error: Exception) -> Problem:
     assert isinstance(error, drf.APIException)  # noqa: S101 _FOREIGN passes nothing else
     if isinstance(error, drf.ValidationError):
-        errors = list(field_errors(error.detail))
+        errors = list(islice(field_errors(error.detail), requests.ERRORS_LIMIT))
         path = errors[0].path or "the body"
         return Problem("validation_failed", f"{path}: {errors[0].message}", errors)
     if isinstance(error, drf.Throttled):

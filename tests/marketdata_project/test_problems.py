@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.utils.module_loading import import_string
+from rest_framework import exceptions as drf
 
 from backfills import exceptions as backfills
 from http_requests import exceptions as requests
@@ -238,3 +239,8 @@ def test_an_options_request_says_what_there_is(api):
     response = api.call("OPTIONS", OHLC)
     assert response.status_code == 200
     assert orjson.loads(response.content)["name"]
+
+
+def test_a_problem_lists_at_most_a_hundred_errors():
+    wrong = drf.ValidationError({"weights": {number: ["must be an object"] for number in range(150)}})
+    assert len(problem_of(wrong).errors) == requests.ERRORS_LIMIT
