@@ -1,4 +1,4 @@
-"""Charges requests that DRF's throttles do not see: public pages, 401s and unknown paths.
+"""Charges requests that DRF's throttles do not see: public pages, the admin, 401s and unknown paths.
 
 The charge counts against the caller's rate limit, or, without a caller, against the client's address.
 """
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from http_requests.received import call_in
 from http_requests.wsgi_variables import ADMISSION
-from marketdata_project.access_table import PUBLIC_VIEWS
+from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
@@ -24,14 +24,14 @@ from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 
 # Views that are not charged, because load balancers, the supervisor and Prometheus request them.
-_FREE_VIEWS = frozenset({"healthz", "readyz", "metrics"})
+_CHARGED_VIEWS = PUBLIC_VIEWS - {"healthz", "readyz", "metrics"}
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
 class AnonymousClientMiddleware:
-    """A middleware that charges public pages before the view, and answers 401, 404, 406 and 413 after the view.
+    """A middleware that charges public pages and the admin before the view, and answers 401, 404, 406 and 413 after it.
 
-    A 401 is charged to the address, any other answer to the caller, or to the address if there is no caller. If the
+    The admin and the login page are free for staff who are logged in. A 401 is charged to the address, any other answer to the caller, or to the address if there is no caller. If the
     limit refuses the charge, the answer becomes 429. A caller who is charged after the view becomes the request's
     user, so that the audit record names it.
     """
@@ -56,11 +56,16 @@ class AnonymousClientMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Charge a public page; return the 429 if the limit refuses, else None."""
+        """Charge a page; return the 429 if the limit refuses, else None."""
         match = request.resolver_match
-        if match is None or match.url_name not in PUBLIC_VIEWS - _FREE_VIEWS or ADMISSION in request.META:
+        if match is None or ADMISSION in request.META:
             return None
-        return charge(request, _known_caller(request))
+        if not DJANGO_SITES.isdisjoint(match.namespaces):
+            user = getattr(request, "user", None)
+            is_free = user is not None and user.is_active and user.is_staff
+        else:
+            is_free = match.url_name not in _CHARGED_VIEWS
+        return None if is_free else charge(request, _known_caller(request))
 
 
 def charge(request: HttpRequest, caller: Caller | None) -> HttpResponse | None:

@@ -29,9 +29,13 @@ from metrics.declarations import (
 from metrics.exposition import exposition
 from metrics.metric_types import Metric
 from metrics.process_files import totals
+from ratelimit.fresh_cache import FreshCache
 
 # Bytes. With less free space a batch of some thousand rows cannot be stored.
 _FREE_BYTES = 2**20
+
+# The last status and body of `/readyz`. Anybody may ask, as often as they like.
+readiness: FreshCache[bool, tuple[int, dict[str, Any]]] = FreshCache()
 
 
 @require_safe
@@ -42,19 +46,22 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons."""
+    """Answer 200 `ready`, 200 `degraded` with reasons, or 503 `unavailable` with reasons, at most a second old."""
+    status, document = readiness.get_or_load(True, lambda _: _readiness()) or _readiness()
+    return JsonResponse(document, status=status)
+
+
+def _readiness() -> tuple[int, dict[str, Any]]:
     failures = [*_database_problems(), *_store_problems()]
     if failures:
-        return JsonResponse({"status": "unavailable", "reasons": failures}, status=503)
+        return 503, {"status": "unavailable", "reasons": failures}
     limitations = [
         *_space_problems(),
         *_redis_problems(),
         *_worker_problems(now=time.time()),
         *_audit_problems(),
     ]
-    if limitations:
-        return JsonResponse({"status": "degraded", "reasons": limitations})
-    return JsonResponse({"status": "ready"})
+    return 200, {"status": "degraded", "reasons": limitations} if limitations else {"status": "ready"}
 
 
 def _database_problems() -> list[str]:

@@ -76,9 +76,33 @@ def test_a_format_that_there_is_not_is_charged_although_nobody_was_asked_for(api
 
 
 @pytest.mark.usefixtures("_few")
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/admin/login/", "/admin/nothing"])
-def test_signs_of_life_and_the_admin_are_free(path):
-    answers = [Client().get(path) for _ in range(5)]
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_signs_of_life_are_free(path):
+    check_is_free(Client(), path)
+
+
+ADMIN = ["/admin/", "/admin/login/", "/admin/nothing", "/login/login/"]
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize("path", ADMIN)
+def test_the_admin_and_its_login_page_are_charged_to_the_address_of_a_stranger(path):
+    answers = [Client().get(path, headers={"Accept": "text/html"}) for _ in range(5)]
+    assert {answer.status_code for answer in answers[:2]} <= {200, 302}
+    assert (answers[-1].status_code, answers[-1]["Retry-After"]) == (429, "1")
+    assert "retry in 1 s" in answers[-1].content.decode()
+
+
+@pytest.mark.usefixtures("_few")
+@pytest.mark.parametrize("path", ADMIN)
+def test_the_admin_is_free_for_staff_who_are_logged_in(path):
+    client = Client()
+    client.force_login(User.objects.create_user("lovelace", is_staff=True))
+    check_is_free(client, path)
+
+
+def check_is_free(client: Client, path: str) -> None:
+    answers = [client.get(path) for _ in range(5)]
     assert len({answer.status_code for answer in answers}) == 1
     assert answers[-1].status_code != 429
     assert "X-RateLimit-Limit" not in answers[-1]

@@ -1,5 +1,6 @@
 """`/healthz` and `/readyz`."""
 
+import itertools
 import os
 from http import HTTPStatus
 
@@ -11,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from marketdata_project import monitoring
 from marketdata_project.monitoring import healthz, readyz
 from marketdata_project.serve.status import Heartbeat
+from ratelimit.fresh_cache import FreshCache
 
 
 class Redis:
@@ -25,12 +27,19 @@ class Redis:
 
 
 @pytest.fixture
-def installation(settings, tmp_path, monkeypatch, db):
+def seconds():
+    """The clock of what is kept: each look at it is a second after the one before."""
+    return itertools.count()
+
+
+@pytest.fixture
+def installation(settings, tmp_path, monkeypatch, db, seconds):
     settings.RUN_DIR = tmp_path / "run"
     settings.AUDIT_DIR = tmp_path / "audit"
     settings.MARKET_STORES = {"default": {"BACKEND": "", "OPTIONS": {"path": tmp_path}}}
     Heartbeat(settings.RUN_DIR).beat()
     monkeypatch.setattr(monitoring, "get_redis_connection", lambda _alias: Redis())
+    monkeypatch.setattr(monitoring, "readiness", FreshCache(clock=lambda: next(seconds)))
     return tmp_path
 
 
@@ -60,6 +69,15 @@ def test_readyz_is_degraded_while_redis_is_away(rf, monkeypatch):
     )
     expected = {"status": "degraded", "reasons": ["redis: TimeoutError"]}
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
+
+
+def test_readyz_looks_once_for_all_who_ask_within_a_second(rf, installation, settings, monkeypatch):
+    monkeypatch.setattr(monitoring, "readiness", FreshCache(clock=lambda: 0.0))
+    assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
+    settings.MARKET_STORES["default"]["OPTIONS"]["path"] = installation / "gone"
+    assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK
+    monkeypatch.setattr(monitoring, "readiness", FreshCache())
+    assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @pytest.mark.parametrize("shift", [-3600, 3600], ids=["silent", "clock set back"])
