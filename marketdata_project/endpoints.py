@@ -14,6 +14,10 @@ _LONGEST_PARSED = 2_048
 # The lane of reads that compute for long: they wait for each other, and other reads do not wait for them.
 HEAVY = "heavy"
 HEAVY_TOKENS = 10
+# The lane of logins, which wait for turns to check a password.
+LOGIN = "login"
+# The url names of all endpoints that check passwords; Django's sites both have a `login`.
+_LOGINS = frozenset({"auth-token", "login"})
 # Characters of the longest path that is cached. All endpoints' paths are shorter. Any client may send longer paths,
 # which must not fill the cache.
 _LONGEST_CACHED = 256
@@ -33,15 +37,16 @@ def body_limit(path: str, method: str) -> int:
 def lane_of(path: str, method: str, query: str) -> str:
     """Return which of the front's lanes answers a call.
 
-    TRADING or CLOSING for calls of trading; HEAVY for reads that are declared to be so, or whose work is known to cost
-    HEAVY_TOKENS, or whose query is too long to tell; else READ or WRITE. Called in the event loop. A path that is not
-    cached is never one of trading nor heavy, because to resolve it may take long.
+    TRADING or CLOSING for calls of trading; LOGIN for logins; HEAVY for reads that are declared to be so, or whose work
+    is known to cost HEAVY_TOKENS, or whose query is too long to tell; else READ or WRITE. Called in the event loop. A
+    path that is not cached is only READ or WRITE, because to resolve it may take long.
     """
-    access = _access_at(path, method) if len(path) <= _LONGEST_CACHED else None
+    endpoint = endpoint_at(path) if len(path) <= _LONGEST_CACHED else None
+    access = None if endpoint is None else access_of(endpoint.url_name, method)
     if access is not None and access.scope in TRADING_SCOPES:
         return CLOSING if access.kind == CLOSING else TRADING
     if method not in SAFE_METHODS:
-        return WRITE
+        return LOGIN if endpoint is not None and endpoint.url_name in _LOGINS else WRITE
     if access is None:
         return READ
     if len(query) > _LONGEST_PARSED:

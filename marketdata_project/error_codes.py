@@ -336,7 +336,7 @@ ERROR_CODES = (
         worker_lost="A job was given up, because its worker ended in the midst of it again and again.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.EVERY, 1,
-        server_busy="Too many bytes are being received or decoded at once, or the process that decoded the body was ended; nothing was stored. Retry.",
+        server_busy="Too many bytes are being received or decoded at once, too many passwords are being checked, or the process that decoded the body was ended; nothing was stored. Retry.",
         store_unavailable="The store cannot be used now; nothing was stored. Retry.",
         server_unavailable="The proxy got no answer from the server. Retry after `Retry-After`; repeat a write "
         "with its Idempotency-Key.",

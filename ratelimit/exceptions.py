@@ -15,6 +15,7 @@ RateLimitError
 │   ├── InvalidApiKey
 │   ├── ExpiredApiKey
 │   └── RevokedApiKey
+├── PasswordChecksBusy         the caller can log in after `Retry-After`
 ├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
 ├── SymbolQuotaExceeded        the caller may create no more symbols; it must ask for a larger quota
 ├── StorageQuotaExceeded       the caller may store no more; it must ask for a larger quota
@@ -131,6 +132,15 @@ class InvalidCertificate(CredentialError):
     """No key has this client certificate, or the proxy did not verify it; register it with a key, or use another."""
 
     code = "invalid_certificate"
+
+
+class PasswordChecksBusy(RateLimitError):
+    """Too many passwords wait to be checked; log in after `Retry-After`."""
+
+    code = "server_busy"
+
+    def __init__(self) -> None:
+        super().__init__("too many logins at once; retry in 1 s")
 
 
 class NetworkNotAllowed(RateLimitError):

@@ -1,8 +1,8 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Reads, heavy reads, writes and calls of trading run in separate threads (lanes), so that writes that wait for the disk
-and reads that compute for long never delay other reads, and none of them an order. A body is read in the event loop:
-a slow client occupies a coroutine, not a thread.
+Reads, heavy reads, writes, logins and calls of trading run in separate threads (lanes), so that writes that wait for
+the disk, reads that compute for long and logins that wait for their turn never delay other reads, and none of them an
+order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -22,7 +22,7 @@ from http_requests.received import ReceivedCall, call_in
 from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
 from marketdata_project.correlation import accepted_id, correlated
-from marketdata_project.endpoints import HEAVY, endpoint_at
+from marketdata_project.endpoints import HEAVY, LOGIN, endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
@@ -60,12 +60,15 @@ WRITE_THREADS = 16
 TRADING_THREADS = 8
 # Few, because these calls are rare: they must not wait for previews and orders, nor for reads of an account.
 CLOSING_THREADS = 4
+# As many as can wait for a turn to check a password, the one that has it, and one that refuses the next.
+LOGIN_THREADS = 10
 _THREADS = {
     READ: READ_THREADS,
     HEAVY: HEAVY_THREADS,
     WRITE: WRITE_THREADS,
     TRADING: TRADING_THREADS,
     CLOSING: CLOSING_THREADS,
+    LOGIN: LOGIN_THREADS,
 }
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 

@@ -4,8 +4,8 @@ An attempt counts as failed when it is admitted, and a login takes that back, so
 Each attempt waits for two backoffs: its address's, and its name's over all addresses. An attempt at a known address of
 the name waits only for a third one, of this name at this address: what others fail elsewhere does not matter there.
 
-While a name waits, the addresses that try it queue: each is given a place, the instant from which on it may try once.
-Otherwise whoever asks most often would get every attempt.
+While a name waits because of failures at several addresses, those with more failures wait longer. Otherwise whoever asks
+most often would get every attempt, and the owner at an unknown address none.
 """
 
 import time
@@ -24,8 +24,8 @@ from ratelimit.limits.token_bucket import SECOND_US
 from redis_calls.script import Script, redis_call
 
 HOUR_US = 3_600 * SECOND_US
-# How far ahead places in the queue of a name are given, and how long each is kept.
-REACH_US = HOUR_US // 4
+# How much longer an address waits for a name, for each of its own failures.
+YIELD_US = 2 * SECOND_US
 MAX_LOCAL = 10_000
 _METRIC = "login-backoff"
 
@@ -60,15 +60,14 @@ class Attempt(NamedTuple):
 
     @property
     def keys(self) -> list[str]:
-        """The keys in Redis: those of the backoffs, and of the place in the name's queue."""
-        place = [] if self.is_known else [_key("place", self.name, self.address)]
-        return [key for _, key in self.backoffs] + place
+        """The keys of the backoffs in Redis."""
+        return [key for _, key in self.backoffs]
 
 
 class LoginBackoff:
     """The backoffs as one of `workers` processes sees them. Thread-safe. `clock` is monotonic, in nanoseconds.
 
-    While Redis is away each process counts alone. Its waits are `workers` times as long, and it gives no places.
+    While Redis is away each process counts alone. Its waits are `workers` times as long.
     """
 
     def __init__(
@@ -83,14 +82,14 @@ class LoginBackoff:
     def take(self, attempt: Attempt, *, is_counted: bool = True) -> int:
         """Admit an attempt and count it as failed, or return the wait in microseconds, at least 1.
 
-        is_counted: False if another limit refuses the attempt. Then 0 says that this one would admit it.
+        is_counted: False only asks: 0 says that the attempt would be admitted.
         """
         kept_by = "redis"
         try:
             wait_us = take_shared(attempt, is_counted=is_counted)
         except RedisError:
             wait_us, kept_by = self._take_local(attempt, is_counted=is_counted), "process"
-        if is_counted:
+        if is_counted or wait_us:
             LIMIT_DECISIONS.add(_METRIC, "refused" if wait_us else "admitted", kept_by)
         return wait_us
 
@@ -108,13 +107,21 @@ class LoginBackoff:
     def _take_local(self, attempt: Attempt, *, is_counted: bool) -> int:
         now_us = self._clock() // 1000
         with self._lock:
-            states = [self._local.get(key, (0, now_us)) for _, key in attempt.backoffs]
-            wait_us = max(0, *(until_us - now_us for _, until_us in states))
+            states = [self._state(backoff, key, now_us) for backoff, key in attempt.backoffs]
+            wait_us = max(until_us - now_us for _, until_us in states)
+            if not attempt.is_known:
+                (failures, _), (of_name, until_us) = states
+                wait_us = max(wait_us, until_us + _yield_us(failures, of_name) * self._workers - now_us)
+            wait_us = max(0, wait_us)
             if wait_us == 0 and is_counted:
-                for (backoff, key), (failures, until_us) in zip(attempt.backoffs, states, strict=True):
-                    count = 1 if now_us >= until_us + backoff.forgotten_us else failures + 1
-                    self._local[key] = count, now_us + _wait_us(backoff, count) * self._workers
+                for (backoff, key), (failures, _) in zip(attempt.backoffs, states, strict=True):
+                    until_us = now_us + _wait_us(backoff, failures + 1) * self._workers
+                    self._local[key] = failures + 1, until_us
         return wait_us
+
+    def _state(self, backoff: Backoff, key: str, now_us: int) -> tuple[int, int]:
+        failures, until_us = self._local.get(key, (0, now_us))
+        return (0, now_us) if now_us >= until_us + backoff.forgotten_us else (failures, until_us)
 
 
 def take_shared(attempt: Attempt, *, is_counted: bool = True, now_us: int | None = None) -> int:
@@ -126,7 +133,7 @@ def take_shared(attempt: Attempt, *, is_counted: bool = True, now_us: int | None
         "" if now_us is None else now_us,
         int(is_counted),
         settings.LOGIN_FREE_FAILURES,
-        REACH_US,
+        YIELD_US,
     ]
     for backoff, _ in attempt.backoffs:
         arguments += backoff.longest_us, backoff.forgotten_us
@@ -150,6 +157,11 @@ def _wait_us(backoff: Backoff, failures: int) -> int:
     if doublings < 0:
         return 0
     return min(backoff.longest_us, SECOND_US << min(doublings, 32))
+
+
+def _yield_us(failures: int, of_name: int) -> int:
+    """Return how much longer than the name an address waits that has made so many failures; the script computes the same."""
+    return min(YIELD_US * failures, _wait_us(NAME, of_name)) if of_name > failures else 0
 
 
 def _key(*parts: str) -> str:

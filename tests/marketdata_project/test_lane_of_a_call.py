@@ -4,7 +4,7 @@ from posixpath import normpath
 
 import pytest
 
-from marketdata_project.endpoints import HEAVY, lane_of
+from marketdata_project.endpoints import HEAVY, LOGIN, lane_of
 from ratelimit.access.table import ACCESS_TABLE, CLOSING, READ, TRADING, WRITE, Access, AccessTable
 from tests.ratelimit.access import accounts_site
 
@@ -17,11 +17,16 @@ from tests.ratelimit.access import accounts_site
         ("OPTIONS", "/api/v1/trades/ingest", READ),
         ("POST", "/api/v1/trades/ingest", WRITE),
         ("POST", "/api/v1/keys", WRITE),
+        ("POST", "/api/v1/auth/token", LOGIN),
+        ("POST", "/admin/login/", LOGIN),
+        ("POST", "/login/login/", LOGIN),
+        ("GET", "/admin/login/", READ),
+        ("POST", "/api/v1/auth/refresh", WRITE),
         ("GET", "/nowhere", READ),
         ("POST", "/nowhere", WRITE),
     ],
 )
-def test_calls_are_reads_or_writes_by_their_method(method: str, path: str, lane: str):
+def test_calls_are_reads_or_writes_by_their_method_or_logins(method: str, path: str, lane: str):
     assert lane_of(path, method, "") == lane
 
 

@@ -94,6 +94,7 @@ class Abuse:
     def __init__(self, port: int, seconds: float) -> None:
         self._port = port
         self._seconds, self._ends_at = seconds, 0.0
+        self._addresses = itertools.cycle(["127.0.0.1"])
         self.statuses: Counter[str] = Counter()
 
     def run(self, act: Callable[[socket.socket], None], threads: int) -> None:
@@ -110,7 +111,9 @@ class Abuse:
         while not self.is_over:
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self._port), timeout=_SECONDS) as connection,
+                socket.create_connection(
+                    ("127.0.0.1", self._port), timeout=_SECONDS, source_address=(next(self._addresses), 0)
+                ) as connection,
             ):
                 act(connection)
 
@@ -172,9 +175,23 @@ class Abuse:
 
         self.run(act, STALLED)
 
-    def refusals(self) -> None:
-        """Requests without a credential, each answered 401 or 429, on connections that stay."""
-        call = request("GET", "/api/v1/stats/ohlc?symbol=AAPL")
+    def passwords(self) -> None:
+        """Attempts to log in, each with another name and from the next of many addresses."""
+        self._addresses = itertools.cycle(
+            [f"127.0.{net}.{host}" for net in range(4) for host in range(2, 250)]
+        )
+        number = itertools.count()
+
+        def act(connection: socket.socket) -> None:
+            body = json.dumps({"username": f"name{next(number)}", "password": "a guess"}).encode()
+            connection.sendall(request("POST", "/api/v1/auth/token", length=len(body)) + body)
+            self.read(connection)
+
+        self.run(act, STALLED)
+
+    def refusals(self, path: str) -> None:
+        """Requests without a credential, most of them refused, on connections that stay."""
+        call = request("GET", path)
 
         def act(connection: socket.socket) -> None:
             while not self.is_over:
@@ -194,7 +211,9 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "lists to ingest": lambda abuse, key: abuse.bodies(INGEST, nested_lists(b'{"trades":['), key),
     "bodies of strangers that never end": lambda abuse, _key: abuse.unfinished(INGEST, ""),
     "bodies of a caller that never end": lambda abuse, key: abuse.unfinished(INGEST, key),
-    "a flood of refusals": lambda abuse, _key: abuse.refusals(),
+    "a flood of refusals": lambda abuse, _key: abuse.refusals("/api/v1/stats/ohlc?symbol=AAPL"),
+    "the admin's login page": lambda abuse, _key: abuse.refusals("/admin/login/"),
+    "passwords from many addresses": lambda abuse, _key: abuse.passwords(),
     "large batches": lambda abuse, key: abuse.bodies(INGEST, large_batch(), key),
     "shared texts of Arrow": lambda abuse, key: abuse.bodies(
         INGEST, shared_texts(), key, media_type="application/vnd.apache.arrow.stream"

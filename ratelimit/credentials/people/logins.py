@@ -1,7 +1,7 @@
 """Logins by password: checks them, limits the attempts, and audits those in the admin and the browsable API.
 
-Two limits: a rate, which protects the processor, because checking a password takes a third of a second; and backoffs,
-which keep passwords from being guessed (`ratelimit.limits.login_backoff`). Logins by `POST /auth/token` are audited
+A rate and turns (`password_turns`) protect the processor, because checking a password takes a third of a second;
+backoffs keep passwords from being guessed (`ratelimit.limits.login_backoff`). Logins by `POST /auth/token` are audited
 like any other API request.
 """
 
@@ -20,6 +20,7 @@ from rest_framework.exceptions import Throttled
 
 from http_requests import addresses
 from ratelimit.credentials.people.known_addresses import address_is_known, address_note
+from ratelimit.credentials.people.password_turns import password_turns
 from ratelimit.events import key_event
 from ratelimit.limits.admission import RATE_LIMITED
 from ratelimit.limits.login_backoff import Attempt, process_login_backoff
@@ -91,7 +92,7 @@ class PasswordLogin(ModelBackend):
     ) -> User | None:
         """Return the person, or None if the name or the password is wrong.
 
-        Without a request nothing is limited. Raises LoginLimited, DatabaseError.
+        Without a request nothing is limited. Raises LoginLimited, PasswordChecksBusy, DatabaseError.
         """
         if request is None or username is None:
             return super().authenticate(request, username, password, **others)
@@ -99,8 +100,11 @@ class PasswordLogin(ModelBackend):
         # Hashed, because somebody may have typed a password into the name field.
         name = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         attempt = Attempt(name, address, is_known=address_is_known(username, address, now=now))
-        _take(attempt)
-        user = super().authenticate(request, username, password, **others)
+        _check_wait(attempt)
+        with password_turns().turn(is_known=attempt.is_known):
+            # Counted only now: an attempt that gets no turn is not a failure.
+            _refuse(process_login_backoff().take(attempt))
+            user = super().authenticate(request, username, password, **others)
         if user is not None:
             process_login_backoff().succeeded(attempt)
             address_note(user, address, now=now)
@@ -117,8 +121,8 @@ class PasswordLogin(ModelBackend):
         return await sync_to_async(self.authenticate)(request, username, password, **others)
 
 
-def _take(attempt: Attempt) -> None:
-    """Admit an attempt. Raises LoginLimited."""
+def _check_wait(attempt: Attempt) -> None:
+    """Charge the rate of an attempt. Raises LoginLimited if it exceeds it, or has to wait for a backoff."""
     # A known address has a bucket for each name, which attempts with other names cannot empty.
     identity = (
         f"login-known:{attempt.name}:{attempt.address}"
@@ -126,7 +130,10 @@ def _take(attempt: Attempt) -> None:
         else f"login-address:{attempt.address}"
     )
     rate = admit_login(identity, settings.LOGIN_RATE)
-    wait_us = process_login_backoff().take(attempt, is_counted=rate.admitted)
-    wait_us = max(wait_us, rate.retry_after_us)
+    _refuse(max(rate.retry_after_us, process_login_backoff().take(attempt, is_counted=False)))
+
+
+def _refuse(wait_us: int) -> None:
+    """Raise LoginLimited if there is a wait."""
     if wait_us:
         raise LoginLimited(wait_us)

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from ratelimit.credentials.people import password_turns
 from ratelimit.limits import login_backoff
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.login_backoff import process_login_backoff
@@ -139,6 +140,16 @@ def test_at_a_known_address_failures_wait_too_and_other_names_have_no_part_in_it
         assert attempt("token", name=name, password=PASSWORD).status_code in {200, 401}
     assert [is_refused(attempt("token")) for _ in range(5)] == [False] * 2 + [True] * 3
     assert not is_refused(attempt("token", name="babbage", password=PASSWORD))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_attempt_that_gets_no_turn_is_503_and_no_failure(backoff, door, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(password_turns, "MOST_WAITING", 0)
+        for _ in range(5):
+            busy = attempt(door, password=PASSWORD)
+            assert (busy.status_code, busy.json()["code"], busy["Retry-After"]) == (503, "server_busy", "1")
+    assert attempt(door, password=PASSWORD).status_code in {200, 302}
 
 
 def test_a_person_without_grants_is_no_exception(backoff):
