@@ -43,7 +43,10 @@ _MARKET_DATA: Table = {
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
     ("trades-corrections", "POST"): _INGEST,
     ("cache-stats", "GET"): Access("market:read", sensitivity="internal"),
-    ("cache-invalidate", "POST"): Access("market:write", sensitivity="internal", kind=WRITE),
+    # Redis looks at all of its keys: once a second, whatever the client's rate.
+    ("cache-invalidate", "POST"): Access(
+        "market:write", sensitivity="internal", kind=WRITE, cost="stream", bucket="cache", rate=10
+    ),
 }
 
 _INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}

@@ -8,6 +8,7 @@ from django.utils import timezone
 from msgspec import structs
 
 from audit.services import event_record, events_lock
+from http_requests.work import current_work
 from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown, UnknownSymbol
@@ -17,6 +18,8 @@ from trades.exceptions import InvalidValue
 from trades.instruments.serializers import instrument_document
 from trades.stores import market_store
 
+# Each process then computes the answers anew that it held.
+DECLARATION_TOKENS = 10
 AUDIT_CLASS, EVENT = "config", "instrument.told"
 _UNCONFIRMED = (
     "the change is made, and its audit record is not confirmed: the outcome is unknown; read the audit log to learn"
@@ -70,14 +73,22 @@ def instruments_declare(*, instruments: Sequence[Instrument], actor: str) -> lis
 
 
 def instruments_set(*, instruments: Sequence[Instrument]) -> list[Instrument]:
-    """Store instruments without an audit record: all or none. Symbols must be distinct.
+    """Store instruments without an audit record: all or none, those that are declared so already left out.
 
-    Every process sees the change with its next answer. Returns the instruments as stored; aliases of
-    underlyings are replaced by symbols. Raises `AliasTaken` and other `StorageError`s.
+    Symbols must be distinct. Every process sees the change with its next answer. Returns the instruments as stored;
+    aliases of underlyings are replaced by symbols. Raises `AliasTaken` and other `StorageError`s.
     """
     resolved = [instrument_resolved(each) for each in instruments]
-    market_store().set_instruments(resolved)
+    changed = [each for each in resolved if not is_declared(each)]
+    if changed:
+        market_store().set_instruments(changed)
+        current_work().count_tokens(DECLARATION_TOKENS * len(changed))
     return resolved
+
+
+def is_declared(instrument: Instrument) -> bool:
+    """Return whether the last declaration of the symbol is equal to this instrument. Raises `StorageError`s."""
+    return market_store().declared_instruments(symbol=instrument.symbol) == [instrument]
 
 
 def instrument_resolved(instrument: Instrument) -> Instrument:

@@ -33,6 +33,7 @@ from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
     instruments_set,
+    is_declared,
     is_known,
     requested_symbol,
     symbol_canonical,
@@ -125,7 +126,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         examples=[_FUTURE],
     )
     def update(self, request: Request, symbol: str) -> Response:
-        """Replace an instrument's declaration; a missing field becomes undeclared.
+        """Replace an instrument's declaration; a missing field becomes undeclared. An equal one changes nothing.
 
         The change takes effect at once in every process: derived data are rebuilt, stored rows stay. `as_of`
         still reads earlier declarations.
@@ -136,6 +137,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
         serializer.is_valid(raise_exception=True)
         instrument = instrument_resolved(serializer.validated_data["instrument"])
         allowance, is_new = ALLOWANCE_OF.get()(request.user), not is_known(instrument.symbol)
+        is_stored = is_declared(instrument)
         allowance.check(lambda: is_new)
 
         def write() -> tuple[Any, Any]:
@@ -146,7 +148,7 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
 
         answer = change_outside_and_record(self, Response(instrument_document(instrument)), write)
         # Every process reads all declarations and keeps them in memory, so one counts as much as a file.
-        allowance.count(symbols=int(is_new), stored_bytes=NEW_FILE_BYTES)
+        allowance.count(symbols=int(is_new), stored_bytes=0 if is_stored else NEW_FILE_BYTES)
         return answer
 
 

@@ -390,3 +390,17 @@ def test_conditions_are_those_of_the_bar_policies(api: Api):
     assert words["extended_hours"] == {"open_close": "always", "high_low": "always", "volume": "yes"}
     assert words["suspicious"] == dict.fromkeys(("open_close", "high_low", "volume"), "never")
     assert us_equities["daily"]["opening"] == "opening_print"
+
+
+def test_an_equal_declaration_stores_nothing_and_costs_one_token(api: Api):
+    costs = [put(api, "ESH26", document)["X-Cost"] for document in ({"name": "E-mini"}, {"name": "E-mini"})]
+    assert costs == ["10", "1"]
+    assert len(market_store().declarations("ESH26")) == 1
+    stamp = market_store().catalogue_stamp()
+    assert put(api, "ESH26", {"name": "E-mini"}).status_code == 200
+    assert market_store().catalogue_stamp() == stamp
+
+
+def test_a_declaration_of_the_defaults_is_stored(api: Api):
+    assert put(api, "NEW", {}).status_code == 200
+    assert len(market_store().declarations("NEW")) == 1
