@@ -220,6 +220,7 @@ ERROR_CODES = (
     *_codes(409, NextStep.CORRECT, GivenBy.KEY_CHANGES,
         not_rotatable="The key was rotated or revoked before, or has expired: rotate its successor, or make a new key. Or "
         "its chain of rotations grew by 100 keys within a day: wait.",
+        too_many_keys="The caller has created 100 keys that are active. Revoke those that are not needed.",
     ),
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.KEY_CHANGES,
         already_made="The first request with this Idempotency-Key made the API key, and its answer can no longer be "

@@ -27,6 +27,7 @@ RateLimitError
     ├── UnknownClient
     ├── AmbiguousKey
     ├── NotRotatable
+    ├── TooManyKeys
     └── GrantExceeded
 
 Errors in a request's syntax are in `http_requests.exceptions`.
@@ -204,6 +205,12 @@ class NotRotatable(KeyAdministrationError):
     """
 
     code = "not_rotatable"
+
+
+class TooManyKeys(KeyAdministrationError):
+    """The caller has as many active keys as it may; revoke those that are not needed."""
+
+    code = "too_many_keys"
 
 
 class GrantExceeded(KeyAdministrationError):

@@ -93,6 +93,11 @@ class ApiKey(Entitlement):
         help_text="What the worker does before the key expires.",
     )
     warned_at = models.DateTimeField(null=True, blank=True)
+    lifetime = models.DurationField(
+        null=True,
+        blank=True,
+        help_text="How long a successor lives; empty: as long as this key, from its creation to its expiry.",
+    )
 
     class Meta:
         ordering = ("id",)

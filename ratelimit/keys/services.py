@@ -17,11 +17,11 @@ from audit.services import EventRecorder
 from ratelimit.callers import Caller
 from ratelimit.entitlements import GRANTS
 from ratelimit.events import key_event
-from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
+from ratelimit.exceptions import InvalidKeyRequest, NotRotatable, TooManyKeys
 from ratelimit.keys import api_keys
 from ratelimit.keys.api_keys import signing_secret
 from ratelimit.keys.grants import check_may_renew, check_may_revoke, check_within, expiry_within
-from ratelimit.keys.selectors import key_cache, key_document
+from ratelimit.keys.selectors import in_state, key_cache, key_document
 from ratelimit.keys.terms import KeyTerms, columns_of
 from ratelimit.models import ApiKey
 
@@ -30,6 +30,8 @@ DEFAULT_OVERLAP = timedelta(days=1)
 # Callers add at most this many keys to a chain of rotations in a day. Keys are kept for good, and whoever revokes a
 # chain waits for all of it.
 MOST_ROTATIONS_A_DAY = 100
+# Active keys that a caller may have created: each has buckets and quotas of its own.
+MOST_KEYS_OF_OWNER = 100
 
 # Fields that a successor copies from its predecessor.
 _INHERITED = ("name", "owner", *GRANTS, "signed_only", "certificate", "before_expiry")
@@ -69,8 +71,8 @@ def key_create(
 ) -> CreatedKey:
     """Create and store a key.
 
-    owner: `Caller.family` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its creator is. Raises InvalidKeyRequest, UnknownTier,
-    UnknownScope, GrantExceeded.
+    owner: `Caller.family` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
+    creator is. Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded, TooManyKeys.
     """
     if within is not None:
         terms.setdefault("signed_only", within.signed_only)
@@ -78,6 +80,8 @@ def key_create(
     columns = columns_of(terms, now=now)
     check_may_renew(within, columns["before_expiry"])
     with transaction.atomic():
+        if owner:
+            _check_count(owner)
         created = _store(ApiKey(**columns, owner=owner), now=now, within=within)
         key_event(
             at=now,
@@ -216,12 +220,22 @@ def _check_chain(key: ApiKey, *, now: datetime) -> None:
         )
 
 
+def _check_count(owner: str) -> None:
+    """Raise TooManyKeys if a caller has as many active keys as it may. A chain of rotations counts once."""
+    created = ApiKey.objects.filter(owner=owner, successors=None)
+    if in_state(created, "active").count() >= MOST_KEYS_OF_OWNER:
+        raise TooManyKeys(
+            f"you have created {MOST_KEYS_OF_OWNER} keys that are active; revoke those that are not needed"
+        )
+
+
 def _successor(key: ApiKey, *, now: datetime, within: Caller | None) -> ApiKey:
-    """Return the successor, without storing it. Its lifetime is as long as the key's was when the key was created."""
+    """Return the successor, without storing it. It lives as long as the chain's first key, at most as `within`."""
     inherited = {name: getattr(key, name) for name in _INHERITED}
-    expires_at = None if key.expires_at is None else now + (key.expires_at - key.created_at)
+    lifetime = None if key.expires_at is None else key.lifetime or key.expires_at - key.created_at
+    expires_at = expiry_within(within, None if lifetime is None else now + lifetime)
     family = key.pk if key.family is None else key.family
-    return ApiKey(**inherited, expires_at=expiry_within(within, expires_at), replaces=key, family=family)
+    return ApiKey(**inherited, expires_at=expires_at, lifetime=lifetime, replaces=key, family=family)
 
 
 def _end(key: ApiKey, *, overlap: timedelta, now: datetime) -> None:

@@ -95,3 +95,15 @@ def test_people_and_programs_own_the_keys_that_they_make():
     assert owners[0] == f"user:{user.pk}"
     assert owners[1].startswith("client:")
     assert keys_of(Api(None).get(KEYS, **program)) == ["feed"]
+
+
+def test_a_caller_creates_so_many_keys_and_a_chain_counts_once(monkeypatch):
+    monkeypatch.setattr("ratelimit.keys.services.MOST_KEYS_OF_OWNER", 2)
+    manager, another = (Api(make_key(scopes=MANAGES, accounts=["A"])) for _ in range(2))
+    body = {**NEW, "accounts": ["A"]}
+    made = [answer(post(manager, body=body))["id"] for _ in range(2)]
+    post(manager, f"{KEYS}/{made[0]}/rotate", {})
+    assert problem(post(manager, body=body)) == (409, "too_many_keys")
+    assert post(another, body=body).status_code == 201
+    manager.call("DELETE", f"{KEYS}/{made[1]}")
+    assert post(manager, body=body).status_code == 201

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from audit.models import AuditRecord
+from ratelimit.keys.services import key_rotate
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
@@ -40,6 +42,17 @@ def test_the_successor_has_the_same_grants_owner_and_end():
     assert [Api(each).get("/api/v1/limits").status_code for each in (key, made["key"])] == [200, 200]
     record = AuditRecord.objects.get(event="key.rotated")
     assert (record.caller, record.subject) == (f"key:{row.pk}", f"key:{row.pk}")
+
+
+def test_the_chain_keeps_the_length_of_life_of_its_first_key():
+    """What others make of a successor lives as long as the key did at first."""
+    key, row = reader(expires_at=timezone.now() + timedelta(days=90))
+    ApiKey.objects.filter(pk=row.pk).update(created_at=row.created_at - timedelta(days=10))
+    made = ApiKey.objects.get(pk=answer(rotated(key, row))["id"])
+    assert made.expires_at == row.expires_at
+    now = timezone.now()
+    again = key_rotate(key=made, overlap=timedelta(0), now=now, actor="worker").stored
+    assert abs(again.expires_at - now - timedelta(days=100)) < timedelta(minutes=1)
 
 
 def test_only_the_newest_key_of_a_chain_rotates_itself():
