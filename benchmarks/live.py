@@ -126,7 +126,12 @@ class _Run:
 
 def measure_live(sizes: Sizes) -> Iterator[Row]:
     """Yield delays and messages a second per core, against the bare server."""
-    with on_cores(CORES), our_server(workers=2, pinned=False) as server, live_peer() as (peer, port):
+    settings = {"MAX_LIVE_CONNECTIONS_PER_CALLER": str(CLIENTS)}
+    with (
+        on_cores(CORES),
+        our_server(workers=2, pinned=False, settings=settings) as server,
+        live_peer() as (peer, port),
+    ):
         feeds = [Feed(server, server.port), Feed(peer, port)]
         for feed in feeds:
             _warm_up(feed)
@@ -140,7 +145,11 @@ def measure_live(sizes: Sizes) -> Iterator[Row]:
 
 def measure_quiet(sizes: Sizes) -> Iterator[Row]:
     """Yield the memory of connections to which nothing is sent, and the rate of held answers beside them."""
-    settings = {"MAX_CONNECTIONS_PER_ADDRESS": str(2 * CLIENTS)}  # one web process has all of them, and wrk's
+    # One web process has all of them, and wrk's.
+    settings = {
+        "MAX_CONNECTIONS_PER_ADDRESS": str(2 * CLIENTS),
+        "MAX_LIVE_CONNECTIONS_PER_CALLER": str(CLIENTS),
+    }
     with our_server(settings=settings) as server, live_peer() as (peer, port):
         feed, bare = Feed(server, server.port), Feed(peer, port)
         here, beside = _memory_each(feed), _memory_each(bare)

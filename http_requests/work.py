@@ -85,9 +85,9 @@ def current_work() -> Work:
 
 
 @contextmanager
-def counted_work() -> Iterator[Work]:
-    """Count what is done in this block, in this thread, and in nothing around it."""
-    work = Work()
+def counted_work(work: Work | None = None) -> Iterator[Work]:
+    """Count what is done in this block, in this thread, and in nothing around it. work: what to add it to."""
+    work = work or Work()
     token = _current.set(work)
     try:
         yield work

@@ -2,25 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
+from django.conf import settings
 from rest_framework.exceptions import PermissionDenied
 
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
-from live.callers import check_caller, identified, renewed_identities
-from live.channels import ALL_KINDS, channels_of_all
+from live.callers import ConnectionLimits, identified, renewed_identities
+from live.channels import ALL_KINDS, AllSymbols, new_channels
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.commits import NewCommits
-from live.connection import PING_SECONDS, Connection
+from live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
+from ratelimit.limits.open_calls import OpenCalls, Turns
 from redis_calls.connection import is_available
 from store.declarations import Dataset
 from store.exceptions import StorageError
@@ -43,9 +46,19 @@ _LOOK_SECONDS = 1.0
 class LiveFeed:
     """The application. One for each process."""
 
-    def __init__(self, lanes: Lanes, is_served: Callable[[Environ], bool] = lambda _: True) -> None:
-        """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required."""
-        self._lanes, self._is_served = lanes, is_served
+    def __init__(
+        self,
+        lanes: Lanes,
+        is_served: Callable[[Environ], bool] = lambda _: True,
+        *,
+        turns: Turns | None = None,
+    ) -> None:
+        """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
+
+        `turns` are those of the reads of old messages.
+        """
+        self._lanes, self._is_served, self._turns = lanes, is_served, turns or Turns()
+        self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._clients: set[Client] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -67,6 +80,13 @@ class LiveFeed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        limits = ConnectionLimits(self._open_calls, self._turns, self._lanes)
+        try:
+            await self._serve(scope, receive, send, limits)
+        finally:
+            limits.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, limits: ConnectionLimits) -> None:
         await receive()
         environ: Environ = scope["extensions"][ENVIRON]
         identity = None
@@ -74,7 +94,7 @@ class LiveFeed:
             format_name = self._format_of(environ)
             identity = await self._lanes.ask(identified, call_in(environ))
             if identity is not None:
-                await self._lanes.ask(check_caller, identity)
+                await limits.open(identity)
         except Exception as error:  # noqa: BLE001 answered as a problem
             await _refuse(error, environ, identity, send)
             return
@@ -83,7 +103,7 @@ class LiveFeed:
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
         connection = Connection(scope["extensions"][SOCKET], self._hub, self._lanes.replay, format_name)
-        client = Client(environ, connection, identity, self._lanes.ask)
+        client = Client(environ, connection, identity, self._lanes.ask, limits)
         if self._is_closed:
             connection.end(RESTARTING)
         self._hub.start()
@@ -168,7 +188,7 @@ class LiveFeed:
         logs = {
             log
             for each in due
-            for subscription in each.connection.subscriptions.values()
+            for subscription in _of_ping(each.connection)
             if (log := subscription.live.channel.log) is not None
         }
         states = await self._lanes.ask(_states_of, list(logs)) if logs else {}
@@ -179,12 +199,14 @@ class LiveFeed:
 
     async def _add_new_symbols(self, clients: list[Client]) -> None:
         """Subscribe the clients of wildcards to symbols that have got their first row."""
-        wildcards = [(client, each) for client in clients for each in client.connection.wildcards.values()]
-        for kind in {wildcard.channels for _, wildcard in wildcards}:
-            channels = await self._lanes.ask(channels_of_all, kind)
-            for client, wildcard in wildcards:
-                if wildcard.channels == kind:
-                    await client.subscribe_new(wildcard, channels, {}, from_beginning=True)
+        wildcards: dict[AllSymbols, list[tuple[Client, Wildcard]]] = {}
+        for client in clients:
+            for each in client.connection.wildcards.values():
+                wildcards.setdefault(each.channels, []).append((client, each))
+        for kind, found in wildcards.items():
+            channels = await self._lanes.ask(new_channels, kind, [each.known for _, each in found])
+            for client, wildcard in found if channels else ():
+                client.add_new(wildcard, channels)
 
 
 def _count_from_zero() -> None:
@@ -212,13 +234,18 @@ def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dic
     return states
 
 
+def _of_ping(connection: Connection) -> Iterable[Subscription]:
+    """Return the subscriptions whose logs a ping has."""
+    return islice(connection.subscriptions.values(), MOST_CHANNELS)
+
+
 def _ping(connection: Connection, states: Mapping[tuple[Dataset, str], Mapping[str, str]]) -> dict[str, Any]:
     logs: dict[str, Mapping[str, str]] = {}
-    for name, subscription in connection.subscriptions.items():
+    for subscription in _of_ping(connection):
         log = subscription.live.channel.log
         state = None if log is None else states.get(log)
-        if state is not None and len(logs) < MOST_CHANNELS:
-            logs[name] = state
+        if state is not None:
+            logs[subscription.live.channel.name] = state
     degraded = [] if is_available() else ["redis"]
     return {"op": "ping", "sent_at": _now_text(), "logs": logs, "degraded": degraded}
 

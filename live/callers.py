@@ -1,28 +1,35 @@
 """Who may use the live feed, and what its requests cost. Everything here may block: call it in a thread."""
 
 import logging
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
 from http_requests.received import ReceivedCall
+from http_requests.work import Work, counted_work
 from live.accounts import ACCOUNT_FEEDS
-from live.exceptions import UnknownAccount
+from live.exceptions import TooManyConnections, UnknownAccount
+from live.hub import Arguments, Lanes, Result
 from ratelimit.access.table import Access, access_of, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.services import admit, admit_address, rate_of
+from ratelimit.limits.open_calls import OpenCalls, Turns
+from ratelimit.limits.services import admit, admit_address, owe, rate_of
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import burst_of
 
 logger = logging.getLogger(__name__)
 
 URL_NAME = "live-stream"
+# A token pays about 5 ms of a processor.
+_SECONDS_PER_TOKEN = 0.005
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
@@ -70,10 +77,67 @@ def check_account(caller: Caller, account: str) -> None:
 
 def charge(caller: Caller, tokens: int) -> None:
     """Raise `LimitReached` if the caller has too few tokens."""
-    _check(admit(caller, _access(), cost=tokens))
+    _check(admit(caller, feed_access(), cost=tokens))
 
 
-def _access() -> Access:
+class ConnectionLimits:
+    """The limits of a connection: how many its caller has, and what its reads of old messages cost.
+
+    These cost their rows, or their processor time if that is more, and the connection's own token pays the first one.
+    """
+
+    def __init__(self, open_calls: OpenCalls, turns: Turns, lanes: Lanes) -> None:
+        self._open_calls, self._turns, self._lanes = open_calls, turns, lanes
+        self._end: Callable[[], None] | None = None
+        self._work, self._seconds, self._paid = Work(), 0.0, 1
+        self._admission: Admission | None = None
+
+    async def open(self, identity: Identity) -> None:
+        """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
+        self._end = self._open_calls.opened(identity.caller.family)
+        if self._end is None:
+            raise TooManyConnections
+        await self._lanes.ask(check_caller, identity)
+
+    def close(self) -> None:
+        """Count the connection no longer."""
+        if self._end is not None:
+            self._end()
+
+    async def read_old(
+        self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
+        async with self._turns.turn(caller, feed_access()) as turn:
+            try:
+                return await self._lanes.replay(self._charged, caller, function, *arguments)
+            finally:
+                turn.charged(self._admission)
+
+    def _charged(
+        self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        began, self._admission = time.thread_time(), None
+        try:
+            with counted_work(self._work):
+                return function(*arguments)
+        finally:
+            self._seconds += time.thread_time() - began
+            self._settle(caller)
+
+    def _settle(self, caller: Caller) -> None:
+        tokens = max(self._work.tokens, math.ceil(self._seconds / _SECONDS_PER_TOKEN))
+        if tokens <= self._paid:
+            return
+        try:
+            self._admission = owe(caller, feed_access(), tokens=tokens - self._paid)
+        except DatabaseError as error:  # the messages are read and must be sent
+            logger.warning("a replay of %s was not charged: %s", caller.identity, error)
+        self._paid = tokens
+
+
+def feed_access() -> Access:
+    """Return the row of the access table."""
     access = access_of(URL_NAME, "GET")
     assert access is not None  # noqa: S101 a caller without access was refused
     return access
@@ -86,7 +150,7 @@ def _check(admission: Admission) -> None:
 
 def most_channels_at_once(caller: Caller) -> int:
     """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
-    return burst_of(max(1, rate_of(caller, _access())))
+    return burst_of(max(1, rate_of(caller, feed_access())))
 
 
 def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Identity | Exception]:

@@ -1,6 +1,7 @@
 """Channels: what a client can subscribe to. A channel's name is canonical, so that one feed serves all spellings."""
 
 import re
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode
@@ -126,10 +127,16 @@ def account_channel(kind: str, account: str) -> AccountChannel:
     return AccountChannel(f"{kind}:{account}", kind, account)
 
 
-def channels_of_all(wildcard: AllSymbols) -> list[Channel]:
-    """Return the channels of all symbols that have rows now."""
-    symbols = market_store().symbols(wildcard.dataset)
-    return [row_channel(wildcard.kind, symbol) for symbol in symbols]
+def symbols_of_all(wildcard: AllSymbols) -> list[str]:
+    """Return all symbols that have rows now."""
+    return list(market_store().symbols(wildcard.dataset))
+
+
+def new_channels(wildcard: AllSymbols, known: Sequence[Set[str]]) -> list[Channel]:
+    """Return the channels of all symbols that have rows now, except those that are in all of the sets of names."""
+    symbols = {f"{wildcard.kind}:{symbol}": symbol for symbol in symbols_of_all(wildcard)}
+    unknown = {name for names in known for name in symbols.keys() - names}
+    return [row_channel(wildcard.kind, symbols[name]) for name in sorted(unknown)]
 
 
 def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:

@@ -1,6 +1,8 @@
 """A client of the live feed: who it is, and what its messages ask."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +16,9 @@ from http_requests.exceptions import RequestError
 from http_requests.json_document import read_json
 from http_requests.received import ReceivedCall, call_in
 from live.callers import (
+    ConnectionLimits,
     charge,
     check_account,
-    check_caller,
     identified,
     may_follow,
     most_channels_at_once,
@@ -26,13 +28,15 @@ from live.channels import (
     AccountChannel,
     AllSymbols,
     AnyChannel,
-    channels_of_all,
+    Channel,
     parse_channel,
+    row_channel,
+    symbols_of_all,
 )
-from live.connection import Connection, Wildcard
-from live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED
-from live.exceptions import LiveError, TooManyChannels, UnknownOperation
-from live.hub import RunInThread
+from live.connection import AT_ONCE, Connection, Wildcard
+from live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED, TOO_MANY_CONNECTIONS
+from live.exceptions import LiveError, TooManyChannels, TooManyConnections, UnknownOperation
+from live.hub import Arguments, Result, RunInThread
 from live.tokens import Token, parse_event_number, parse_tokens
 from ratelimit.access.table import is_cleared
 from ratelimit.callers import Caller
@@ -43,12 +47,16 @@ from ratelimit.limits.throttles import LimitReached
 from stats.exceptions import StatsError
 from store.exceptions import StorageError
 
+logger = logging.getLogger(__name__)
+
 Environ = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MOST_CHANNELS = 1_000
 CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 MOST_BAR_CHANNELS = 100
+# Of a wildcard, to which one token subscribes.
+CHANNELS_PER_TOKEN = 1_000
 ALL_SYMBOLS_SENSITIVITY = "confidential"
 _CREDENTIALS = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
 _LARGEST_ID, _LONGEST_ID = 2**53, 64
@@ -72,15 +80,28 @@ class Client:
     """
 
     def __init__(
-        self, environ: Environ, connection: Connection, identity: Identity | None, ask: RunInThread
+        self,
+        environ: Environ,
+        connection: Connection,
+        identity: Identity | None,
+        ask: RunInThread,
+        limits: ConnectionLimits,
     ) -> None:
         """ask: runs a function in a thread."""
         self.environ, self.connection, self.identity = environ, connection, identity
         self.call = call_in(environ)
         self.credential = _credential_of(self.call)
-        self._ask = ask
+        self._ask, self._limits = ask, limits
+        connection.read_old = self._read_old
+        # Tasks that subscribe to new channels of wildcards.
+        self._adding: set[asyncio.Task[None]] = set()
         # Whether the client was ever subscribed to a channel of an account.
         self._has_accounts = False
+
+    async def _read_old(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """See `ReadOld`."""
+        assert self.identity is not None  # noqa: S101 who has subscribed is authenticated
+        return await self._limits.read_old(self.identity.caller, function, *arguments)
 
     async def serve(self, receive: Receive) -> None:
         connection = self.connection
@@ -102,8 +123,9 @@ class Client:
             known = {} if request.get("id") is None else {"id": request["id"]}
             try:
                 await self._answer(request, known)
-            except (CredentialError, NetworkNotAllowed, NotAuthenticated):
-                connection.end(NOT_AUTHENTICATED)
+            except (CredentialError, NetworkNotAllowed, NotAuthenticated, TooManyConnections) as error:
+                is_full = isinstance(error, TooManyConnections)
+                connection.end(TOO_MANY_CONNECTIONS if is_full else NOT_AUTHENTICATED)
             except _REFUSALS as error:
                 if self.identity is None:
                     connection.end(NOT_AUTHENTICATED)
@@ -142,7 +164,7 @@ class Client:
         call = self.call._replace(headers=headers)
         identity = await self._ask(identified, call)
         assert identity is not None  # noqa: S101 the call has a credential
-        await self._ask(check_caller, identity)
+        await self._limits.open(identity)
         self.identity = identity
         self.call, self.credential = call, _credential_of(call)
         record(self.environ, self.identity, 101)
@@ -169,12 +191,10 @@ class Client:
         begun, begin = await connection.subscribe(named.values(), tokens, is_latest=is_latest)
         connection.send({"op": "subscribed", "channels": begun, **known})
         begin()
-        for each in wildcards:
-            wildcard = connection.wildcards[each.name] = Wildcard(
-                each, is_latest, {*connection.subscriptions}
-            )
-            channels = await self._ask(channels_of_all, each)
-            await self.subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
+        for each, channels in wildcards:
+            wildcard = Wildcard(each, is_latest, {*connection.subscriptions})
+            connection.wildcards[each.name] = wildcard
+            await self._subscribe_new(wildcard, channels, tokens, from_beginning=bool(given))
 
     def _check_room(self, channels: Iterable[AnyChannel]) -> None:
         """Raise `TooManyChannels` unless the connection has room for channels, apart from those of its wildcards."""
@@ -204,7 +224,18 @@ class Client:
         accounts = {each.account for each in channels if isinstance(each, AccountChannel)}
         return all(may_follow(caller, account) for account in accounts)
 
-    async def subscribe_new(
+    def add_new(self, wildcard: Wildcard, channels: Iterable[AnyChannel]) -> None:
+        """Begin to subscribe to the channels that a wildcard does not know yet, from their first rows."""
+        adding = asyncio.create_task(self._subscribe_new(wildcard, channels, {}, from_beginning=True))
+        self._adding.add(adding)
+        adding.add_done_callback(self._added)
+
+    def _added(self, adding: asyncio.Task[None]) -> None:
+        self._adding.discard(adding)
+        if not adding.cancelled() and (error := adding.exception()) is not None:
+            logger.error("new channels of the live feed cannot be added", exc_info=error)
+
+    async def _subscribe_new(
         self,
         wildcard: Wildcard,
         channels: Iterable[AnyChannel],
@@ -216,11 +247,15 @@ class Client:
 
         from_beginning: whether those without a token begin at their first row. A channel that cannot be read is told.
         """
-        connection = self.connection
-        for channel in channels:
-            if connection.ended is not None or channel.name in wildcard.known:
-                continue
-            wildcard.known.add(channel.name)
+        connection, name = self.connection, wildcard.channels.name
+        new = [each for each in channels if each.name not in wildcard.known]
+        # All at once: the next look for new symbols must not begin with those that still wait here.
+        wildcard.known.update(each.name for each in new)
+        for number, channel in enumerate(new, 1):
+            if connection.ended is not None or connection.wildcards.get(name) is not wildcard:
+                return
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
             given = tokens.get(channel.name, _BEGINNING if from_beginning else None)
             try:
                 begun, begin = await connection.subscribe(
@@ -234,14 +269,21 @@ class Client:
 
     async def _unsubscribe(self, names: list[str]) -> list[str]:
         """End subscriptions, and return their names. A wildcard's are those that it began."""
-        left = []
+        left: list[str] = []
         for name in names:
             wildcard = self.connection.wildcards.pop(name, None)
             if wildcard is not None:
-                left += [name, *filter(self.connection.unsubscribe, sorted(wildcard.known))]
+                left += [name, *await self._left(sorted(wildcard.known))]
             else:
                 channels = await self._ask(parse_channel, name)
                 left += [each.name for each in channels if self.connection.unsubscribe(each.name)]
+        return left
+
+    async def _left(self, names: Sequence[str]) -> list[str]:
+        left: list[str] = []
+        for start in range(0, len(names), AT_ONCE):
+            left += filter(self.connection.unsubscribe, names[start : start + AT_ONCE])
+            await asyncio.sleep(0)
         return left
 
 
@@ -251,8 +293,11 @@ def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
 
 def _channels(
     texts: list[str], given: Mapping[str, str], caller: Caller
-) -> tuple[dict[str, AnyChannel], list[AllSymbols], dict[str, dict[str, Token]]]:
-    """Return the channels by name, the wildcards, and the tokens by the channels' names."""
+) -> tuple[dict[str, AnyChannel], list[tuple[AllSymbols, list[Channel]]], dict[str, dict[str, Token]]]:
+    """Return the channels by name, the wildcards with theirs, and the tokens by the channels' names.
+
+    Charges for the channels of wildcards. A token of each was charged with the message.
+    """
     named: dict[str, AnyChannel] = {}
     wildcards: list[AllSymbols] = []
     for text in texts:
@@ -269,7 +314,13 @@ def _channels(
                 raise UnknownOperation(f"from names {each.name}, which channels does not")
             is_of_account = isinstance(each, AccountChannel)
             tokens[each.name] = parse_event_number(token) if is_of_account else parse_tokens(token)
-    return named, wildcards, tokens
+    return named, [(each, _matched(each, caller)) for each in wildcards], tokens
+
+
+def _matched(wildcard: AllSymbols, caller: Caller) -> list[Channel]:
+    symbols = symbols_of_all(wildcard)
+    charge(caller, max(0, -(-len(symbols) // CHANNELS_PER_TOKEN) - 1))
+    return [row_channel(wildcard.kind, symbol) for symbol in symbols]
 
 
 def _check_access(caller: Caller, channel: AnyChannel | AllSymbols) -> None:

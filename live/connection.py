@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -16,7 +17,7 @@ from live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from live.exceptions import AccountRestored, LiveError
 from live.followers import Replay
 from live.frames import Message, frame_of, merged, resync_message
-from live.hub import Hub, LiveChannel, RunInThread
+from live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
 from live.sockets import Socket
 from live.tokens import Token
 from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
@@ -33,9 +34,19 @@ _MANY_UNSENT_BYTES = 64 * 2**10
 # A client that takes nothing of what is unsent for so long is cut off.
 STALLED_SECONDS = 8.0
 IDLE_SECONDS = 30.0
+# So many subscriptions are begun or ended in one turn of the event loop.
+AT_ONCE = 100
 PING_SECONDS = 15.0
 _RETRY_SECONDS = (0.5, 3.0)
 _RESTORED = (Resync, AccountRestored)
+
+
+class ReadOld(Protocol):
+    """Runs a function that reads old messages in a thread, when it is the caller's turn."""
+
+    def __call__(
+        self, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Awaitable[Result]: ...
 
 
 class Subscription:
@@ -43,6 +54,8 @@ class Subscription:
 
     is_latest: whether any message may be replaced by a newer one.
     """
+
+    __slots__ = ("_connection", "is_latest", "live", "replay", "seq")
 
     def __init__(self, connection: "Connection", live: LiveChannel, *, is_latest: bool) -> None:
         self._connection = connection
@@ -78,6 +91,8 @@ class Connection:
 
     def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, format_name: str) -> None:
         self._socket, self._hub, self._run_replay = socket, hub, replay
+        # How old messages are read. Who charges the caller for it replaces this.
+        self.read_old: ReadOld = replay
         self._format = format_name
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, Wildcard] = {}
@@ -216,10 +231,16 @@ class Connection:
             document = {"op": "closing", "code": end.code, "message": end.message}
             self.send({**document, "retry_after": retry_after, "from": tokens})
             self._socket.close(end.close_code, end.code)
-        for name in tuple(self.subscriptions):
-            self.unsubscribe(name)
+        self._unsubscribe_all()
         if self._flushing is not None:
             self._flushing.cancel()
+
+    def _unsubscribe_all(self) -> None:
+        """End all subscriptions, so many at a time."""
+        for name in tuple(islice(self.subscriptions, AT_ONCE)):
+            self.unsubscribe(name)
+        if self.subscriptions:
+            asyncio.get_running_loop().call_soon(self._unsubscribe_all)
 
     def check_liveness(self, now: float) -> None:
         """End the connection if the client is silent or takes nothing. now: by the event loop's clock, in seconds."""
@@ -246,8 +267,8 @@ class Connection:
         """Return the channel's replay from tokens; or, if the log was restored, a message that says so."""
         try:
             if isinstance(channel, AccountChannel):
-                return await self._run_replay(EventFeed.resumed, channel, tokens), None
-            return await self._run_replay(Replay, channel, tokens), None
+                return await self.read_old(EventFeed.resumed, channel, tokens), None
+            return await self.read_old(Replay, channel, tokens), None
         except _RESTORED:
             return None, resync_message(channel.name, live.seq)
 
@@ -288,7 +309,7 @@ class Connection:
     async def _send_some(self, subscription: Subscription, replay: Replay | EventFeed) -> bool:
         """Send the next old messages. Return whether there were any."""
         live = subscription.live
-        messages = await self._run_replay(replay.next, live.commits)
+        messages = await self.read_old(replay.next, live.commits)
         LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
         for message in messages:
             if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:

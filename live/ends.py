@@ -20,6 +20,12 @@ IDLE = End(4408, "idle", "nothing came from the client for 30 seconds", 408)
 SLOW_CONSUMER = End(
     4413, "slow_consumer", "the client took less than it was sent; resume from these tokens", 413
 )
+TOO_MANY_CONNECTIONS = End(
+    4429, "too_many_live_connections", "you have as many connections open as you may", 429
+)
 SERVER_ERROR = End(4500, "server_error", "the server failed; connect again", 500)
 LEFT = End(1000, "left", "the client left", 200)
-ENDS = (RESTARTING, MALFORMED_MESSAGE, NOT_AUTHENTICATED, FORBIDDEN, IDLE, SLOW_CONSUMER, SERVER_ERROR, LEFT)
+ENDS = (
+    RESTARTING, MALFORMED_MESSAGE, NOT_AUTHENTICATED, FORBIDDEN, IDLE, SLOW_CONSUMER, TOO_MANY_CONNECTIONS, SERVER_ERROR,
+    LEFT,
+)  # fmt: skip

@@ -6,6 +6,7 @@ LiveError               the client must correct its message
 ├── UnknownAccount      the caller has no account with this id
 ├── InvalidResumeToken  the text is no resume token, or one of another log
 ├── TooManyChannels     the connection has all the channels that it may have
+├── TooManyConnections  the caller has all the connections that it may have
 └── UpgradeRequired     a plain request came where a WebSocket is opened
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
@@ -57,6 +58,15 @@ class TooManyChannels(LiveError):
     """The connection has all the channels that it may have. Unsubscribe some, or open another connection."""
 
     code = "too_many_channels"
+
+
+class TooManyConnections(LiveError):
+    """The caller has all the connections that it may have. Close one, or subscribe over the open ones."""
+
+    code = "too_many_live_connections"
+
+    def __init__(self) -> None:
+        super().__init__("you have as many connections of the live feed open as you may")
 
 
 class UpgradeRequired(LiveError):

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 import pyarrow as pa
 
+from http_requests.work import WorkKind, count_work
 from live.channels import Channel
 from live.sockets import binary_frame, text_frame
 from live.tokens import seq_of
@@ -105,12 +106,14 @@ class RowFeed:
                 if not piece.length:
                     yield self._message(None, b"", {})
             elif isinstance(piece, CommittedRows):
+                count_work(WorkKind.ROWS, piece.rows.num_rows)
                 table = _table_of(dataset, pa.table(piece.rows), has_integer_volume)
                 for start in range(0, len(table), FRAME_ROWS):
                     part = table.slice(start, start + FRAME_ROWS)
                     rows = row_objects(part, TimeForm.RFC3339, ",")[:-1]
                     yield self._message(piece.ordinal + start + len(part) - 1, rows, {})
             else:
+                count_work(WorkKind.ROWS, len(piece.corrections))
                 yield from self._corrections(dataset, piece, has_integer_volume)
 
     def settled(self, *, now_ns: int) -> Iterator[Message]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from live.account_follower import AccountFollower
@@ -18,6 +18,7 @@ from trades.stores import market_store
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ POLL_SECONDS = 0.25
 _POLL_PAUSES = 10
 # The frames of a large commit are sent in portions, with pauses in which a client can take them.
 _PORTION_BYTES, _PORTION_SECONDS = 256 * 2**10, 0.01
+# So many symbols are looked at, or channels removed, in one turn of the event loop.
+_AT_ONCE = 100
 # After a read that took more processor time than this, its symbol waits so many times as long, for the others' sake.
 _DEAR_SECONDS, _DEAR_PAUSES = 0.01, 2
 
@@ -167,6 +170,11 @@ class _Followed:
         """The datasets of its channels' logs."""
         return {dataset for each in self.channels.values() for dataset in each.channel.datasets}
 
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether it must be looked at, although nothing was committed."""
+        due_ns = self.follower.due_ns
+        return self.is_rung or (due_ns is not None and due_ns <= now_ns)
+
 
 class Hub:
     """The channels of this process. Bars and accounts have threads of their own, so that they do not delay rows."""
@@ -177,7 +185,9 @@ class Hub:
         self._followed: dict[_Key, _Followed] = {}
         self._bell = Bell(self.ring)
         self._tasks: list[asyncio.Task[None]] = []
-        self._removing: set[asyncio.Task[None]] = set()
+        # Channels that nobody uses, and the task that removes them.
+        self._unused: list[LiveChannel] = []
+        self._removing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to hear the bell and to look at the logs; does nothing if it has begun."""
@@ -237,9 +247,9 @@ class Hub:
         live.users -= 1
         LIVE_SUBSCRIPTIONS.add(-1, live.channel.kind)
         if not live.users:
-            task = asyncio.create_task(self._remove(live))
-            self._removing.add(task)
-            task.add_done_callback(self._removing.discard)
+            self._unused.append(live)
+            if self._removing is None or self._removing.done():
+                self._removing = asyncio.create_task(self._remove_unused())
 
     async def wait(self, event: NewCommits) -> None:
         """Return when a channel has more than the event's commits. Raises the errors of `open`.
@@ -263,6 +273,14 @@ class Hub:
     def _leave_opened(self, opening: asyncio.Task[LiveChannel]) -> None:
         if opening.exception() is None:
             self.leave(opening.result())
+
+    async def _remove_unused(self) -> None:
+        while self._unused:
+            some = self._unused[:_AT_ONCE]
+            del self._unused[:_AT_ONCE]
+            for live in some:
+                await self._remove(live)
+            await asyncio.sleep(0)
 
     async def _remove(self, live: LiveChannel) -> None:
         followed = self._followed.get(_key_of(live.channel))
@@ -303,38 +321,19 @@ class Hub:
         while True:
             await asyncio.sleep(max(POLL_SECONDS, cost * _POLL_PAUSES))
             symbols: dict[Dataset, list[str]] = {}
-            for (symbol, _), followed in self._followed.items():
+            async for (symbol, _), followed in _some_at_a_time(self._followed.items()):
                 for dataset in followed.datasets:
                     symbols.setdefault(dataset, []).append(symbol)
             try:
                 heads = await self._follow_rows(_heads, symbols)
-                for name in self._changed(heads, is_declared=heads.catalogue != catalogue) | self._due():
-                    self.ring(name)
+                is_declared, now_ns = heads.catalogue != catalogue, time.time_ns()
+                async for (name, _), followed in _some_at_a_time(self._followed.items()):
+                    if is_declared or heads.has_changed(name, followed) or followed.is_due(now_ns):
+                        self.ring(name)
             except Exception:  # whatever it is, look again
                 logger.exception("the live feed cannot look at the logs")
                 continue
             catalogue, cost = heads.catalogue, heads.cost
-
-    def _changed(self, heads: "_Heads", *, is_declared: bool) -> set[str]:
-        """Return the symbols with a log that has another head than when it was last read. is_declared: all that is followed."""
-        if is_declared:
-            return {name for name, _ in self._followed}
-        return {
-            name
-            for (name, _), followed in self._followed.items()
-            for dataset in followed.datasets
-            if (stamp := heads.stamps.get((dataset, name))) is not None
-            and followed.follower.heads.get(dataset) != stamp
-        }
-
-    def _due(self) -> set[str]:
-        now_ns = time.time_ns()
-        return {
-            name
-            for (name, _), followed in self._followed.items()
-            if followed.is_rung
-            or (followed.follower.due_ns is not None and followed.follower.due_ns <= now_ns)
-        }
 
 
 class _Heads(NamedTuple):
@@ -343,6 +342,13 @@ class _Heads(NamedTuple):
     stamps: dict[tuple[Dataset, str], Hashable]
     catalogue: Hashable
     cost: float
+
+    def has_changed(self, symbol: str, followed: _Followed) -> bool:
+        """Return whether one of its logs has another head than when it was last read."""
+        stamps = ((dataset, self.stamps.get((dataset, symbol))) for dataset in followed.datasets)
+        return any(
+            stamp is not None and followed.follower.heads.get(dataset) != stamp for dataset, stamp in stamps
+        )
 
 
 def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
@@ -353,6 +359,14 @@ def _heads(symbols: Mapping[Dataset, list[str]]) -> _Heads:
         for symbol, stamp in store.heads(dataset, names).items()
     }
     return _Heads(stamps, store.catalogue_stamp(), time.thread_time() - began)
+
+
+async def _some_at_a_time(items: Iterable[Item]) -> AsyncIterator[Item]:
+    """Yield the items of a snapshot, and let the event loop do other things between some of them."""
+    for number, item in enumerate(list(items), 1):
+        yield item
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 async def _deliver(found: Advance, followed: _Followed) -> None:

@@ -327,6 +327,13 @@ ERROR_CODES = (
         too_many_connections="Too many connections are open from this address. Close some, or send more requests over "
         "the open ones.",
     ),
+    *_codes(429, NextStep.RETRY, GivenBy.CALLERS, 1,
+        too_many_streams="The caller has 4 streams open. Read one to its end, or close one.",
+    ),
+    *_codes(429, NextStep.RETRY, GivenBy.LIVE_FEED, 1,
+        too_many_live_connections="The caller has as many connections of the live feed open as it may. Close one, or "
+        "subscribe over the open ones.",
+    ),
     *_codes(431, NextStep.CORRECT, GivenBy.EVERY,
         headers_too_large="The request's headers have more than 64 KiB.",
         header_too_long="A header has more than 16 KiB, its name included.",

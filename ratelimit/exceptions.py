@@ -17,6 +17,7 @@ RateLimitError
 │   └── RevokedApiKey
 ├── PasswordChecksBusy         the caller can log in after `Retry-After`
 ├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
+├── TooManyStreams             the caller must end one of its streams
 ├── SymbolQuotaExceeded        the caller may create no more symbols; it must ask for a larger quota
 ├── StorageQuotaExceeded       the caller may store no more; it must ask for a larger quota
 └── KeyAdministrationError     the operator must correct the request
@@ -148,6 +149,12 @@ class NetworkNotAllowed(RateLimitError):
     """The credential is not valid from this IP address; call from one of its networks."""
 
     code = "network_not_allowed"
+
+
+class TooManyStreams(RateLimitError):
+    """The caller has as many streams open as it may. Read one to its end, or close one."""
+
+    code = "too_many_streams"
 
 
 class SymbolQuotaExceeded(RateLimitError):

@@ -50,6 +50,7 @@ from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
+from ratelimit.limits.open_calls import Turns
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
@@ -144,12 +145,14 @@ class Front:
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
         live: SocketServer | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a
         finished answer without Django, or None. `on_refusal` is called for each request that the front itself refuses.
         `waiting` holds answers until an event. `live` serves the WebSockets, which are refused by default.
+        `turns` are those of the pieces of streams.
         """
         self._respond = respond
         self._bodies = bodies
@@ -161,7 +164,7 @@ class Front:
             for name, threads in _THREADS.items()
         }
         self._lane_of = lane_of
-        self._sender = AnswerSender()
+        self._sender = AnswerSender(turns or Turns())
         self.waiting = waiting or AnswerWaiting(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0

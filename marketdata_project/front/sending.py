@@ -7,12 +7,14 @@ from typing import Any
 
 from django.db import close_old_connections
 
-from http_requests.wsgi_variables import BODY_UNREAD
+from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD, CHARGED_CALL
 from marketdata_project.deprecations import deprecation_of
 from marketdata_project.front.answers import WITHOUT_BODY, Answer, Refusal, Stream
 from marketdata_project.front.body import discard_rest
 from marketdata_project.front.environ import Message, Receive, Send
 from marketdata_project.front.lanes import Lane
+from ratelimit.limits.open_calls import Turns
+from ratelimit.limits.services import ChargedCall
 
 STREAM_THREADS = 8
 # A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
@@ -22,13 +24,14 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class AnswerSender:
-    """A sender of answers. Streams are made in threads of their own.
+    """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `Turns`).
 
     Each piece of a stream may be made by another of these threads, so a stream must not keep a database cursor
     open between pieces.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
         self._lanes = [
             Lane(f"stream-{number}", threads=1, after=close_old_connections)
             for number in range(STREAM_THREADS)
@@ -39,7 +42,7 @@ class AnswerSender:
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.stream is not None:
             is_bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in WITHOUT_BODY
-            await self._send_stream(answer.stream, start, receive, send, is_bare=is_bare)
+            await self._send_stream(answer.stream, None if is_bare else environ, start, receive, send)
         elif BODY_UNREAD in environ:
             answer.headers.append((b"connection", b"close"))
             await send(start)
@@ -51,13 +54,14 @@ class AnswerSender:
             await send({"type": "http.response.body", "body": answer.body})
 
     async def _send_stream(
-        self, stream: Stream, start: Message, receive: Receive, send: Send, *, is_bare: bool
+        self, stream: Stream, environ: dict[str, Any] | None, start: Message, receive: Receive, send: Send
     ) -> None:
+        """Send a stream; without an environ, which charges for the pieces, only its headers."""
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             await send(start)
-            if not is_bare:
-                await self._send_pieces(stream, gone, send)
+            if environ is not None:
+                await self._send_pieces(stream, environ, gone, send)
             if not gone.done():
                 await send(_END)
         finally:
@@ -65,15 +69,33 @@ class AnswerSender:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._lane.run(stream.close))
 
-    async def _send_pieces(self, stream: Stream, gone: asyncio.Future[None], send: Send) -> None:
+    async def _send_pieces(
+        self, stream: Stream, environ: dict[str, Any], gone: asyncio.Future[None], send: Send
+    ) -> None:
         """Make and send the pieces, each in parts. A piece is made after the client has taken the piece before."""
-        while (piece := await self._lane.run(stream.next_piece)) is not None:
+        while (piece := await self._next_piece(stream, environ, gone)) is not None:
             for offset in range(0, len(piece), PART_BYTES):
                 if gone.done():
                     return
                 part = piece[offset : offset + PART_BYTES]
                 async with asyncio.timeout(STALLED_SECONDS):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+
+    async def _next_piece(
+        self, stream: Stream, environ: dict[str, Any], gone: asyncio.Future[None]
+    ) -> bytes | memoryview | None:
+        """Make the next piece when it is the caller's turn; None after the last one, or if the client has gone."""
+        call: ChargedCall | None = environ.get(CHARGED_CALL)
+        if call is None or call.caller is None:
+            return await self._lane.run(stream.next_piece)
+        async with self._turns.turn(call.caller, call.access) as turn:
+            if gone.done():
+                return None
+            before = environ[ADMISSION]
+            piece = await self._lane.run(stream.next_piece)
+            after = environ[ADMISSION]
+            turn.charged(None if after is before else after)
+        return piece
 
     @property
     def _lane(self) -> Lane:

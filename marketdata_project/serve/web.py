@@ -206,11 +206,15 @@ def _front(handler: DjangoHandler) -> Front:
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
     from mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
+    from ratelimit.limits.open_calls import Turns  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
     ]
-    live = LiveFeed(Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ))
+    turns = Turns()
+    live = LiveFeed(
+        Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ), turns=turns
+    )
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
     changes = LogsChanges(waiting_lane.run)
@@ -224,6 +228,7 @@ def _front(handler: DjangoHandler) -> Front:
             waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
         ),
         live=live,
+        turns=turns,
     )
 
 

@@ -65,6 +65,11 @@ class BucketState(NamedTuple):
         """The epoch second, rounded up, at which the bucket will be full."""
         return -(-(self.now_us + self.until_full_us) // SECOND_US)
 
+    @property
+    def debt_us(self) -> int:
+        """Microseconds until the bucket owes nothing, if nobody takes tokens."""
+        return max(0, self.until_full_us - self.refill_us)
+
 
 def burst_of(rate: int) -> int:
     """Return the size in tokens of a bucket with that rate per second."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -45,17 +45,19 @@ def accounts(api) -> Iterator[MemoryAccounts]:
 
 
 class Talk:
-    """A connection of a feed that is spoken to in the process."""
+    """A connection of a feed that is spoken to in the process. status: of the answer, if it was refused."""
 
     def __init__(self) -> None:
         self.socket = HeldSocket()
+        self.status = 0
         self._sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._sent.put_nowait({"type": "websocket.connect"})
 
-    async def serve(self, feed: LiveFeed, key: str) -> None:
-        environ = RequestFactory().get("/ws/v1/stream", headers={"X-API-Key": key}).environ
+    async def serve(self, feed: LiveFeed, key: str | None) -> None:
+        headers = {} if key is None else {"X-API-Key": key}
+        environ = RequestFactory().get("/ws/v1/stream", headers=headers).environ
         extensions = {ENVIRON: {**environ, CORRELATION_ID: "a"}, SOCKET: self.socket}
-        await feed({"extensions": extensions}, self._sent.get, self._ignore)
+        await feed({"extensions": extensions}, self._sent.get, self._take)
 
     async def ask(self, **message: Any) -> dict[str, Any]:
         """Send a message, and return its answer."""
@@ -68,8 +70,8 @@ class Talk:
     def leave(self) -> None:
         self._sent.put_nowait({"type": "websocket.disconnect"})
 
-    async def _ignore(self, _message: object) -> None:
-        pass
+    async def _take(self, message: MutableMapping[str, Any]) -> None:
+        self.status = message.get("status", self.status)
 
 
 @asynccontextmanager

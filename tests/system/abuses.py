@@ -5,11 +5,13 @@ It writes a line when it begins, and at its end one with how often it got each s
 Traffic goes to 127.0.0.1 only, from few threads, and ends by itself.
 """
 
+import base64
 import contextlib
 import itertools
 import json
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -70,6 +72,21 @@ def dates_of_a_year(symbol: str) -> bytes:
 def one_row(symbol: str) -> bytes:
     row = {"timestamp": "2025-01-02T15:00:00Z", "symbol": symbol, "price": 1, "volume": 1}
     return json.dumps({"trades": [row]}).encode()
+
+
+def text_frame(**message: object) -> bytes:
+    """A client's frame of a WebSocket (RFC 6455, 5.2), masked with zeros."""
+    text = json.dumps(message).encode()
+    length = (
+        struct.pack("!B", 0x80 | len(text)) if len(text) < 126 else struct.pack("!BH", 0x80 | 126, len(text))
+    )
+    return b"\x81" + length + bytes(4) + text
+
+
+def handshake(key: str) -> bytes:
+    lines = ["GET /ws/v1/stream HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket"]
+    lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"]
+    return "\r\n".join([*lines, f"X-API-Key: {key}", "", ""]).encode()
 
 
 def request(
@@ -189,6 +206,33 @@ class Abuse:
 
         self.run(act, STALLED)
 
+    def half_read(self, path: str, key: str) -> None:
+        """Streams of which only the beginning is read, and whose connections stay."""
+        call = request("GET", path, key=key)
+
+        def act(connection: socket.socket) -> None:
+            connection.sendall(call)
+            self.read(connection)
+            time.sleep(1)
+
+        self.run(act, STALLED)
+
+    def sockets(self, key: str, again: Callable[[], list[bytes]]) -> None:
+        """Connections of the live feed on which messages are sent again and again; what comes is read."""
+
+        def act(connection: socket.socket) -> None:
+            connection.sendall(handshake(key))
+            if not self.read(connection):
+                return
+            connection.settimeout(0.05)
+            while not self.is_over:
+                connection.sendall(b"".join(again()))
+                with contextlib.suppress(TimeoutError):
+                    while connection.recv(1 << 20):
+                        pass
+
+        self.run(act, STALLED)
+
     def refusals(self, path: str) -> None:
         """Requests without a credential, most of them refused, on connections that stay."""
         call = request("GET", path)
@@ -200,6 +244,15 @@ class Abuse:
                     return
 
         self.run(act, THREADS)
+
+
+def resubscriptions(channels: list[str]) -> list[bytes]:
+    """Messages that subscribe to channels, single ones from the beginning, and leave them."""
+    tokens = {each: "0" for each in channels if not each.endswith("*")}
+    return [
+        text_frame(op="subscribe", channels=channels, **{"from": tokens}),
+        text_frame(op="unsubscribe", channels=channels),
+    ]
 
 
 LONG, WALKED = "LONG", "WALKED"
@@ -234,6 +287,13 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     ),
     "gaps": lambda abuse, key: abuse.reads(
         f"/api/v1/gaps?symbols={LONG}&start=2025-01-02T00:00:00.%dZ&end=2025-02-01&resolution=1m", key
+    ),
+    "replays": lambda abuse, key: abuse.sockets(
+        key, lambda: resubscriptions([f"trades:{LONG}", f"bars.1m:{LONG}"])
+    ),
+    "channels of all symbols": lambda abuse, key: abuse.sockets(key, lambda: resubscriptions(["trades:*"])),
+    "streams that are half read": lambda abuse, key: abuse.half_read(
+        f"{_TREE}/{LONG}/trades/stream.ndjson?start=2025-01-01", key
     ),
     "streams": lambda abuse, key: abuse.reads(
         f"{_TREE}/{LONG}/trades/stream.ndjson?start=2025-01-01T00:00:00.%dZ", key

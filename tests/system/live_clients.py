@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import threading
 import time
@@ -150,8 +151,9 @@ class LiveClient:
 class LiveCrowd:
     """Clients in an event loop of a thread of their own. Use it as a context manager."""
 
-    def __init__(self, port: int, key: str) -> None:
-        self._url, self._headers = f"ws://127.0.0.1:{port}{PATH}", headers_of(key)
+    def __init__(self, port: int, *keys: str) -> None:
+        """keys: whose connections they are, in turns."""
+        self._url, self._keys = f"ws://127.0.0.1:{port}{PATH}", itertools.cycle(keys)
         self._datas: dict[bytes, bytes] = {}
         self.clients: list[LiveClient] = []
         self.is_stopping = False
@@ -218,7 +220,7 @@ class LiveCrowd:
     def connection(self) -> connect:
         return connect(
             self._url,
-            additional_headers=self._headers,
+            additional_headers=headers_of(next(self._keys)),
             compression=None,
             proxy=None,
             max_size=None,

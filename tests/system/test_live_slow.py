@@ -170,7 +170,8 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
 ) -> None:
     store, grown, ratios = installation.store, [], []
     cuts: list[Cut] = []
-    with LiveCrowd(installation.port, key) as crowd:
+    keys = [installation.new_key(tier="internal", rate=UNLIMITED) for _ in range(-(-OTHERS // 10))]
+    with LiveCrowd(installation.port, *keys) as crowd:
         for _ in range(OTHERS):
             crowd.add(CHANNEL)
         assert crowd.are_subscribed()
@@ -214,11 +215,12 @@ def test_a_stop_is_told_to_every_client_and_waits_for_none_that_does_not_read(
     tmp_path: Path, told: Told
 ) -> None:
     with installed(tmp_path, **WEB_ONLY) as installation:
+        keys = [installation.new_key(tier="internal", rate=UNLIMITED) for _ in range(-(-OTHERS // 10))]
         key = installation.new_key(tier="internal", rate=UNLIMITED)
         load = Load(installation, key)
         load.send_all(1)
         with (
-            LiveCrowd(installation.port, key) as crowd,
+            LiveCrowd(installation.port, *keys) as crowd,
             talking(installation.port, key, max_queue=1) as stalled,
         ):
             clients = [crowd.add(CHANNEL) for _ in range(OTHERS)]

@@ -31,7 +31,7 @@ SECONDS = 10.0 if SOAK else 3.0
 ALL_SECONDS = 60.0 if SOAK else 5.0
 COMMITS = 6_000 if SOAK else 300
 # What abuses are answered: none of them fails for another reason.
-EXPECTED = {"200", "400", "401", "408", "413", "422", "429", "503", "none"}
+EXPECTED = {"101", "200", "400", "401", "408", "413", "422", "429", "503", "none"}
 # The 99th percentile beside an abuse: five times that without one, or this.
 FACTOR, SLOW_MILLISECONDS = 5.0, 100.0
 MOST_MIB, MOST_MIB_IN_ALL = 300.0, 1_500.0

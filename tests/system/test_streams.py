@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from marketdata_project.front.sending import STREAM_THREADS
+from ratelimit.limits.middleware import MOST_STREAMS
 from store.csv.store import CsvStore
 from store.datasets import QUOTES, TRADES
 from store.protocol import Window
@@ -223,11 +224,13 @@ def test_clients_that_go_away_leave_nothing_behind(installation: Installation, k
 def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
     installation: Installation, key: str, webs: Webs
 ):
+    keys = [installation.new_key(rate=UNLIMITED) for _ in range(MANY // MOST_STREAMS)]
     memory, before = webs.gauge.anonymous_mib(), webs.written()
     with ExitStack() as stack:
         waiting = [
-            stack.enter_context(asked(installation.port, key, path("trades", RANGE), buffer=4096))
-            for _ in range(MANY)
+            stack.enter_context(asked(installation.port, each, path("trades", RANGE), buffer=4096))
+            for each in keys
+            for _ in range(MOST_STREAMS)
         ]
         for connection in waiting:
             read_until(connection, b"}\n")

@@ -8,7 +8,7 @@ from django.utils import timezone
 from marketdata_project.front.door import FrontDoor
 from ratelimit.keys.services import key_create
 from stats.caching.response_cache import RESPONSE_CACHE
-from tests.api_client import Api, trade
+from tests.api_client import Api, problem, trade
 from tests.system.front_door import SYMBOL, environ_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
@@ -126,14 +126,48 @@ def test_rows_that_nobody_asked_the_number_of_are_charged_after_the_work(api):
     assert f'"day";r={QUOTA - 3};' in finished.headers["RateLimit"]
 
 
-def test_a_stream_is_charged_at_its_end(api):
+def test_a_stream_is_charged_piece_by_piece(api):
     assert api.ingest(*(trade(timestamp=minute) for minute in minutes(12_000))).status_code == 200
     key = new_key()
     response = Api(key).get("/api/v1/market-data/equities/AAPL/trades/stream.ndjson")
     assert cost_and_charge(response) == (10, 10)
-    assert len(b"".join(response.streaming_content).splitlines()) == 12_000
-    response.close()
-    assert cost_and_charge(Api(key).get(BARS + "&limit=1")) == (1, 13)
+    pieces = response.streaming_content
+    rows = 0
+    while rows <= 10_000:
+        rows += bytes(next(pieces)).count(b"\n")
+    assert cost_and_charge(Api(key).get(BARS + "&limit=1")) == (1, 11 + -(-(rows - 10_000) // 1_000))
+    assert rows + b"".join(pieces).count(b"\n") == 12_000
+    assert cost_and_charge(Api(key).get(BARS + "&limit=1")) == (1, 14)
+
+
+def test_the_records_of_an_export_are_charged(api, monkeypatch):
+    monkeypatch.setattr("audit.reading.export.PIECE_RECORDS", 2)
+    monkeypatch.setattr("http_requests.work.WorkKind.per_token", property(lambda _kind: 1))
+    assert api.ingest(*(trade(timestamp=minute) for minute in minutes(2))).status_code == 200
+    key = new_key()
+    for _ in range(12):
+        Api(new_key()).get(BARS)
+    response = Api(key).get("/api/v1/audit?format=ndjson")
+    records = sum(piece.count(b"\n") for piece in response.streaming_content)
+    assert records > 10
+    assert cost_and_charge(Api(key).get(KEYS))[1] >= records
+
+
+def test_a_caller_has_four_streams_at_once(api):
+    assert api.ingest(trade()).status_code == 200
+    caller, other = Api(new_key()), Api(new_key())
+    stream = "/api/v1/market-data/equities/AAPL/trades/stream.ndjson"
+    opened = [caller.get(stream) for _ in range(4)]
+    assert [each.status_code for each in opened] == [200] * 4
+    refused = caller.get(stream)
+    assert (problem(refused), refused["Retry-After"]) == ((429, "too_many_streams"), "1")
+    assert caller.get(BARS).status_code == 200
+    # The last piece was read, and a second close is none of another stream's.
+    b"".join(opened[0].streaming_content)
+    opened[0].close()
+    assert caller.get(stream).status_code == 200
+    assert problem(caller.get(stream)) == (429, "too_many_streams")
+    assert other.get(stream).status_code == 200
 
 
 def test_rows_and_dates_that_are_stored_are_charged(api):

@@ -99,6 +99,10 @@ def test_a_debt_is_taken_to_one_burst_below_empty_and_then_waited_for(bucket, us
     assert full_at == EPOCH * bucket.rate + owed * bucket.period_us
     told = bucket_state(bucket, taken, name="read", now_us=EPOCH, epoch_now_us=EPOCH)
     assert told.remaining == max(0, bucket.burst - owed)
+    # To the microsecond.
+    assert take(bucket, full_at=full_at, now_us=EPOCH + told.debt_us + 1, cost=0).admitted
+    if told.debt_us:
+        assert not take(bucket, full_at=full_at, now_us=EPOCH + told.debt_us - 2, cost=0).admitted
     refused = take(bucket, full_at=full_at, now_us=EPOCH)
     if owed >= bucket.burst:
         told = bucket_state(bucket, refused, name="read", now_us=EPOCH, epoch_now_us=EPOCH)
