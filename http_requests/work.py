@@ -17,10 +17,14 @@ _MICROTOKENS = 1_000_000
 class WorkKind(Enum):
     """A kind of work. The value is how much of it one token pays: about 5 ms of a processor.
 
-    ROWS: answered or stored. DATES: event dates of which rows are stored. OPTIONS: priced. BYTES: of a body, decoded.
+    ROWS: answered, or of a batch that was read, stored or not. CORRECTIONS: read. SEARCHED: stored rows that are read to
+    find those that corrections name. DATES: event dates of which rows are stored or corrected. OPTIONS: priced.
+    BYTES: of a body, decoded.
     """
 
     ROWS = 1_000
+    CORRECTIONS = 200
+    SEARCHED = 30_000
     DATES = 10
     OPTIONS = 100
     BYTES = 2**20
@@ -34,16 +38,16 @@ class WorkKind(Enum):
 class Work:
     """A sum of work, and the processor time that it took."""
 
-    __slots__ = ("_microtokens", "_processor_ns")
+    __slots__ = ("microtokens", "_processor_ns")
 
     def __init__(self) -> None:
-        self._microtokens = 0
+        self.microtokens = 0
         self._processor_ns = 0
 
     @property
     def tokens(self) -> int:
         """The price of the counted work in tokens, rounded up."""
-        return -(-self._microtokens // _MICROTOKENS)
+        return -(-self.microtokens // _MICROTOKENS)
 
     @property
     def tokens_with_time(self) -> int:
@@ -62,11 +66,15 @@ class Work:
 
     def count(self, kind: WorkKind, amount: int) -> None:
         """Add an amount of work."""
-        self._microtokens += -(-amount * _MICROTOKENS // kind.per_token)
+        self.microtokens += -(-amount * _MICROTOKENS // kind.per_token)
+
+    def add(self, work: "Work") -> None:
+        """Add what was counted elsewhere."""
+        self.microtokens += work.microtokens
 
     def count_tokens(self, tokens: int) -> None:
         """Add work whose price is known."""
-        self._microtokens += tokens * _MICROTOKENS
+        self.microtokens += tokens * _MICROTOKENS
 
 
 _current: ContextVar[Work | None] = ContextVar("work", default=None)

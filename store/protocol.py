@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
@@ -258,6 +258,17 @@ class Receipt:
     def duplicates(self) -> int:
         """The number of rows of the batch that were stored before."""
         return self.received - self.stored
+
+
+class PreparedCorrections(NamedTuple):
+    """Corrections that are ready to be stored.
+
+    searched_rows: how many stored rows and corrections were read to find those to which they may refer. store: stores
+    them; see `MarketStore.correct`.
+    """
+
+    searched_rows: int
+    store: Callable[[], Receipt]
 
 
 class MarketStore(Protocol):

@@ -19,7 +19,7 @@ from store.bars.spans import Spans, span_bars_of
 from store.bars.versions import versions_of
 from store.datasets import TRADES
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, Append, MarketStore, Receipt, Window
+from store.protocol import ALL_TIME, Amendment, Append, MarketStore, PreparedCorrections, Receipt, Window
 from store.rows.revisions import RevisionQuery, Revisions, revisions_of
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import DAY_NS
@@ -38,6 +38,10 @@ class QueryableStore(MarketStore):
         Another thread may call that function.
         """
         return partial(self.append, batch)
+
+    def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
+        """Do the part of `correct` that needs no lock. Raises `UnknownSymbol`, `DataDamaged`."""
+        return PreparedCorrections(0, partial(self.correct, amendment))
 
     def take_window(
         self,

@@ -64,7 +64,6 @@ def rows_ingest(
     conditions = conditions_of(dataset=dataset, symbol=batch.symbol, given=conditions)
     rows = translated_rows(dataset, batch.rows, conditions)
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
-    count_work(WorkKind.ROWS, rows.num_rows)
     count_work(WorkKind.DATES, len(np.unique(rows.column(0).to_numpy() // DAY_NS)))
     append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
     try:
@@ -171,11 +170,17 @@ def trades_correct(
     for corrections that match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s;
     the allowance's.
     """
-    count_work(WorkKind.ROWS, len(batch.corrections))
+    count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
     amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
+
+    def correct() -> Receipt:
+        prepared = market_store().prepare_correct(amendment)
+        count_work(WorkKind.SEARCHED, prepared.searched_rows)
+        return prepared.store()
+
     try:
         with request_keys_refused():
-            receipt = write_allowed(amendment, lambda: market_store().correct(amendment), allowance)
+            receipt = write_allowed(amendment, correct, allowance)
             return Ingested(batch.symbol, receipt)
     except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
         fields = [

@@ -27,6 +27,7 @@ from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.store_reads import LOGS_BYTES, OpenLog, StoreReads
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
+from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.hash_file import remove_hash_files
 from store.csv.writing.known_rows import LIMIT_BYTES, KnownRows
 from store.csv.writing.writer import Writer
@@ -34,7 +35,7 @@ from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import DerivedStatistics, LogStatistics
-from store.protocol import NO_COMMIT, Amendment, Append, Receipt
+from store.protocol import NO_COMMIT, Amendment, Append, PreparedCorrections, Receipt
 from store.timestamps import format_timestamp
 from store.walk import CommitHook, call_hooks
 
@@ -94,9 +95,23 @@ class CsvStore(CsvCatalogue, StoreReads):
         return store
 
     def correct(self, amendment: Amendment) -> Receipt:
-        self._history(amendment.dataset, amendment.symbol)
-        log = self._log(amendment.dataset, amendment.symbol)
-        return call_hooks(self.committed, amendment, log.writer.commit(PreparedAmendment.of(amendment)))
+        return self.prepare_correct(amendment).store()
+
+    def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
+        """See `QueryableStore.prepare_correct`."""
+        history = self._history(amendment.dataset, amendment.symbol)
+        candidates = CandidateRows(
+            amendment.dataset, self._folder(amendment.dataset, amendment.symbol), amendment.corrections
+        )
+        with unavailable_on_error:
+            candidates.read(history)
+        prepared = PreparedAmendment.of(amendment, candidates)
+
+        def store() -> Receipt:
+            log = self._log(amendment.dataset, amendment.symbol)
+            return call_hooks(self.committed, amendment, log.writer.commit(prepared))
+
+        return PreparedCorrections(candidates.searched_rows, store)
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""

@@ -357,3 +357,12 @@ def test_hundreds_of_corrections_of_a_large_day(store):
     assert prices(store) == [
         0.5 if number % 3 == 1 else 1.0 + number for number in range(COUNT) if number % 3
     ]
+
+
+def test_rows_that_are_stored_after_the_search_are_found(store):
+    store.append(batch(trade(1, 1.0, trade_id="a")))
+    prepared = store.prepare_correct(amendment(cancel(1, trade_id="b"), cancel(1, trade_id="a")))
+    store.append(batch(trade(1, 2.0, trade_id="b")))
+    store.correct(amendment(cancel(1, trade_id="a")))
+    assert prepared.store().duplicate_rows == (1,)
+    assert prices(store) == []

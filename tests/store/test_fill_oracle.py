@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch, PreparedRequest
+from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.group_commit import PendingCommit
 from store.datasets import TRADES
 from store.exceptions import IdConflict
@@ -283,7 +284,10 @@ class GroupPlayed(Played):
         self.waiting.append((PreparedBatch.of(batch(*rows, fill=fill)), expected))
 
     def change(self, correction: Correction) -> None:
-        self.waiting.append((PreparedAmendment.of(amendment(correction)), (1, None)))
+        assert isinstance(self.store, CsvStore)
+        folder, change = self.store._folder(TRADES, SYMBOL), amendment(correction)
+        candidates = CandidateRows(TRADES, folder, change.corrections)
+        self.waiting.append((PreparedAmendment.of(change, candidates), (1, None)))
 
     def write(self) -> None:
         assert isinstance(self.store, CsvStore)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from store import lazy_pyarrow as pa
+from store.arrays import Integers
 from store.csv.files.codec import Header, decode_rows, open_file, read_header
 from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
 from store.declarations import Column, ColumnKind, Dataset
@@ -20,7 +21,7 @@ from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
 from store.protocol import Action
 from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, stored_rows
-from store.timestamps import format_timestamp
+from store.timestamps import fixed_width_text, format_timestamp
 
 
 def corrections_of(dataset: Dataset) -> Dataset:
@@ -90,6 +91,61 @@ def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
 
     Each file's own header names its columns. Raises `DataDamaged` with the file and the first damaged block.
     """
+    by_header = _texts_by_header(dataset, folder, parts)
+    if not by_header:
+        return dataset.schema.empty_table()
+    return pa.concat_tables(_decoded(dataset, folder, *each) for each in by_header)
+
+
+def read_parts_at(
+    dataset: Dataset, folder: Path, parts: Sequence[StoredPart], instants: Integers
+) -> tuple[pa.Table, Integers]:
+    """Return the rows of `read_parts` at these event times (ns), and their indices. All blocks are verified.
+
+    Only their lines are decoded: that takes a fifth of the time of all rows.
+    """
+    tables, indices, count = [dataset.schema.empty_table()], [np.zeros(0, np.int64)], 0
+    for header, texts in _texts_by_header(dataset, folder, parts):
+        text = b"".join(texts)
+        lines = _lines_at(text, instants)
+        if lines is None:
+            table = _decoded(dataset, folder, header, [text])
+            found, total = np.flatnonzero(np.isin(table.column(0).to_numpy(), instants)), table.num_rows
+            tables.append(table.take(pa.array(found)))
+        else:
+            text, found, total = lines
+            tables += [_decoded(dataset, folder, header, [text])] if text else []
+        indices.append(found + count)
+        count += total
+    return pa.concat_tables(tables), np.concatenate(indices)
+
+
+def _lines_at(text: bytes, instants: Integers) -> tuple[bytes, Integers, int] | None:
+    """Return the lines that begin with one of these instants, their indices, and the number of all lines.
+
+    None if a line may not begin with a time as `fixed_width_text` writes it.
+    """
+    wanted = [instant.encode() for instant in fixed_width_text(instants, ",").to_pylist()]
+    width = len(wanted[0])
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    starts = np.append(0, ends)[:-1]
+    if b'"' in text or not len(ends) or starts[-1] + width > len(text):
+        return None
+    cells = np.ndarray((len(text) - width + 1,), f"V{width}", text, strides=(1,))[starts]
+    if not (cells.view(np.uint8).reshape(-1, width)[:, -2:] == np.frombuffer(b"Z,", np.uint8)).all():
+        return None
+    kind = pa.binary(width)
+    begins = pa.Array.from_buffers(kind, len(cells), [None, pa.py_buffer(cells)])
+    is_wanted = pc.is_in(begins, pa.array(wanted, kind)).to_numpy(zero_copy_only=False)
+    found = np.flatnonzero(is_wanted)
+    places = zip(starts[found].tolist(), ends[found].tolist(), strict=True)
+    return b"".join([text[start:end] for start, end in places]), found, len(ends)
+
+
+def _texts_by_header(
+    dataset: Dataset, folder: Path, parts: Sequence[StoredPart]
+) -> list[tuple[Header, list[bytes]]]:
+    """Return the verified texts of the parts, in order. Neighbours with the same header are together."""
     by_header: list[tuple[Header, list[bytes]]] = []
     for file, file_parts in groupby(parts, key=lambda stored: stored.part.file):
         header, texts = _verified_texts(dataset, folder / file, list(file_parts))
@@ -97,9 +153,7 @@ def read_parts(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> p
             by_header[-1][1].extend(texts)
         else:
             by_header.append((header, texts))
-    if not by_header:
-        return dataset.schema.empty_table()
-    return pa.concat_tables(_decoded(dataset, folder, *each) for each in by_header)
+    return by_header
 
 
 def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterator[pa.Table]:

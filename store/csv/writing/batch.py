@@ -17,6 +17,7 @@ from store.arrays import Integers, Mask
 from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
 from store.csv.files.part_reader import corrections_of, known_values
+from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
 from store.protocol import Amendment, Append, Dedupe, Fill
@@ -200,12 +201,13 @@ class CorrectionChunk(Chunk):
 
 @dataclass(frozen=True)
 class PreparedAmendment(_RequestFacts):
-    """A batch of corrections."""
+    """A batch of corrections, and the rows to which they may refer."""
 
     amendment: Amendment
+    candidates: CandidateRows
 
     @classmethod
-    def of(cls, amendment: Amendment) -> PreparedAmendment:
+    def of(cls, amendment: Amendment, candidates: CandidateRows) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
         values = [
             [
@@ -221,7 +223,9 @@ class PreparedAmendment(_RequestFacts):
         ]
         text = json.dumps(["corrections", values], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(amendment.caller, amendment.key_hash, len(values), digest, None, None, amendment)
+        return cls(
+            amendment.caller, amendment.key_hash, len(values), digest, None, None, amendment, candidates
+        )
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections as one chunk per event date, in order within a date."""

@@ -156,7 +156,7 @@ class Writer:
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):
-            return NewLines(*new_changes(request, stage, self._folder))
+            return NewLines(*new_changes(request, stage))
         return new_rows(request, stage, self._folder, self._known_rows)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
