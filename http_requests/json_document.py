@@ -9,6 +9,7 @@ from typing import NoReturn
 import numpy as np
 
 from http_requests.exceptions import MalformedDocument
+from http_requests.work import WorkKind, count_work
 
 # The deepest accepted nesting, in levels.
 DEPTH_LIMIT = 500
@@ -32,14 +33,14 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def read_json(body: bytes) -> object:
     """Parse one JSON document (RFC 8259, UTF-8). Numbers beyond a float's range become infinite.
 
-    Raises MalformedDocument for invalid JSON, a byte order mark, NaN, Infinity, half of a surrogate pair, or a key that
+    Its lists and objects count as rows of work. Raises MalformedDocument for invalid JSON, a byte order mark, NaN, Infinity, half of a surrogate pair, or a key that
     is repeated in one object; and, before parsing, for a document over one of the limits above.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
             "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
         )
-    _check_size(body)
+    count_work(WorkKind.ROWS, _containers(body))
     try:
         document: object = json.loads(
             body.decode(),
@@ -64,8 +65,11 @@ def _violation(error: UnicodeDecodeError | UnicodeEncodeError | json.JSONDecodeE
     return f"JSON: {error.msg} at line {error.lineno}, column {error.colno}"
 
 
-def _check_size(body: bytes) -> None:
-    """Refuse more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, or VALUES_LIMIT commas."""
+def _containers(body: bytes) -> int:
+    """Return the number of lists and objects.
+
+    Refuses more than DEPTH_LIMIT levels, CONTAINERS_LIMIT lists and objects, or VALUES_LIMIT commas.
+    """
     # Mask escapes, so that every remaining quotation mark begins or ends a string.
     plain = body.replace(rb"\\", b"..").replace(rb"\"", b"..") if b"\\" in body else body
     is_text, depth, containers, commas = np.False_, 0, 0, 0
@@ -83,6 +87,7 @@ def _check_size(body: bytes) -> None:
             _refuse_depth(int(depths.max()))
             depth = int(depths[-1])
         _refuse_counts(containers, commas)
+    return containers
 
 
 def _refuse_depth(depth: int) -> None:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from http_requests.exceptions import ERRORS_LIMIT
 from http_requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
 from http_requests.json_document import read_json
+from http_requests.work import WorkKind, count_work
 from store.datasets import TRADES
 from store.protocol import Action, Correction
 from trades.batches.refusals import refusal_of
@@ -19,6 +20,7 @@ from trades.batches.serializers import ColumnField, SymbolField
 from trades.exceptions import BatchRefused
 
 CORRECTIONS_LIMIT = 10_000
+_CORRECTION_BYTES = 1_000
 SEED_CORRECTIONS = [
     {"action": "cancel", "timestamp": "2025-01-02T14:30:12.500Z", "price": 190.02, "volume": 250},
     {
@@ -45,6 +47,11 @@ class CorrectionBatch:
     symbol: str
     corrections: tuple[Correction, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes of memory they take."""
+        return _CORRECTION_BYTES * len(self.corrections)
+
 
 class CorrectionListSerializer(IndexedListSerializer):
     """A list of corrections."""
@@ -53,6 +60,7 @@ class CorrectionListSerializer(IndexedListSerializer):
         if not isinstance(data, list):
             raise serializers.ValidationError("must be a list of corrections", code="invalid_type")
         _check_size(len(data))
+        count_work(WorkKind.CORRECTIONS, len(data))
         return super().to_internal_value(data)
 
 

@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -21,19 +22,31 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import pyarrow as pa
 from django.conf import settings
 
 from http_requests.exceptions import MalformedDocument, RequestError
+from http_requests.work import counted_work, current_work
 from store.datasets import DATASETS
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import DecoderEnded
 
-Decoded = TypeVar("Decoded")
+
+class HasBytes(Protocol):
+    """A decoded body."""
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes of memory it takes."""
+
+
+Decoded = TypeVar("Decoded", bound=HasBytes)
 Read = Callable[[bytes, BatchOptions], Decoded]
 
+# What a batch takes until it is stored, at most: so many times its own bytes.
+_STORING_FACTOR = 2
 # Smaller bodies are decoded at once: for them a process costs more than it spares.
 LARGE_BYTES = 2**19
 # What decoding a body takes at most, itself included: so many times its length, and so much more.
@@ -41,18 +54,21 @@ MEMORY_FACTOR, MEMORY_BYTES = 6, 16 * 2**20
 # Of a child: it never delays the web processes, and the kernel ends it after so much processor time.
 _NICENESS = 10
 _MOST_SECONDS = 30
+# A child is ended after so long, and this process waits no longer for one.
+LIFE_SECONDS = 60
 
 
 def decoded(
-    read: Read[Decoded], body: bytes, options: BatchOptions, free_memory: Callable[[], object] = bool
+    read: Read[Decoded], body: bytes, options: BatchOptions, keep_memory: Callable[[int], object] = bool
 ) -> Decoded:
     """Return `read(body, options)`, a large body's from a process of its own. Raises its errors; `DecoderEnded`.
 
-    read: a function of a module. What it returns, and its `RequestError`s, are pickled. free_memory: called once the body
-    is decoded.
+    read: a function of a module. What it returns, and its `RequestError`s, are pickled. Its work is counted here, also
+    that of a refused body. keep_memory: called once the body
+    is decoded, with the bytes of memory that storing the batch takes.
     """
     result = read(body, options) if len(body) <= LARGE_BYTES else _decoded_apart(read, body, options)
-    free_memory()
+    keep_memory(_STORING_FACTOR * result.nbytes)
     return result
 
 
@@ -73,6 +89,8 @@ def _asked(child: Connection, read: Read[Decoded], body: bytes, options: BatchOp
         kind, value = child.recv()
         if kind in questions:
             child.send(questions[kind](value))
+        elif kind == "work":
+            current_work().add(value)
         elif kind == "raised":
             raise _error(*value)
         else:  # "done"
@@ -90,6 +108,8 @@ class _Server:
     def child(self) -> Connection:
         """Return a connection to a new child."""
         ours, theirs = socket.socketpair()
+        for timeout in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, timeout, struct.pack("ll", LIFE_SECONDS, 0))
         with theirs, self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
@@ -153,6 +173,7 @@ def serve(control: socket.socket) -> None:
         if os.fork() == 0:
             control.close()
             os.nice(_NICENESS)
+            signal.alarm(LIFE_SECONDS)
             resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
             with suppress(EOFError, OSError):  # the other end has gone
                 _decode(Connection(descriptors[0]))
@@ -183,16 +204,18 @@ def _decode(parent: Connection) -> None:
         lambda symbol: _ask(parent, "nonpositive", symbol),
     )
     body = parent.recv_bytes()
-    try:
-        with _memory_limited((MEMORY_FACTOR - 1) * len(body) + MEMORY_BYTES):
-            result = read(body, options)
-        parent.send(("done", result))
-    except MemoryError:
-        parent.send(("raised", _pickled(_too_large(body))))
-    except Exception as error:  # noqa: BLE001 raised in the other process
-        if not isinstance(error, RequestError):
-            error.add_note(traceback.format_exc())
-        parent.send(("raised", _pickled(error)))
+    with counted_work() as work:
+        try:
+            with _memory_limited((MEMORY_FACTOR - 1) * len(body) + MEMORY_BYTES):
+                answer: tuple[str, Any] = "done", read(body, options)
+        except MemoryError:
+            answer = "raised", _pickled(_too_large(body))
+        except Exception as error:  # noqa: BLE001 raised in the other process
+            if not isinstance(error, RequestError):
+                error.add_note(traceback.format_exc())
+            answer = "raised", _pickled(error)
+    parent.send(("work", work))
+    parent.send(answer)
 
 
 def _pickled(error: Exception) -> tuple[type[Exception], str, dict[str, Any]]:

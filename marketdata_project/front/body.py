@@ -10,7 +10,6 @@ BodyError
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -134,7 +133,7 @@ class BodyReader:
     async def decoding_place(self, environ: dict[str, Any], allowance: BodyAllowance) -> DecodingPlace | None:
         """Wait for the memory in which a large body is decoded; None for a small one. The caller releases it.
 
-        The view may free it once it has decoded the body. Raises `BodyBudgetExhausted`.
+        The view shrinks it once it has decoded the body. Raises `BodyBudgetExhausted`.
         """
         length = int(environ["CONTENT_LENGTH"])
         if allowance.sender is None or length <= SMALL_BODY_BYTES:
@@ -143,7 +142,8 @@ class BodyReader:
             place = await self._decoding.place(length, allowance.sender)
         except TimeoutError:
             raise BodyBudgetExhausted from None
-        environ[BODY_DECODED] = partial(asyncio.get_running_loop().call_soon_threadsafe, place.release)
+        loop = asyncio.get_running_loop()
+        environ[BODY_DECODED] = lambda size: loop.call_soon_threadsafe(place.shrink, size)
         return place
 
 

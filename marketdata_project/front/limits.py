@@ -138,6 +138,12 @@ class DecodingMemory:
             raise
         return place
 
+    def shrink(self, place: "DecodingPlace", size: int) -> None:
+        """Keep only so many bytes of a place, for a body that is decoded. Another body of its caller may be decoded."""
+        place.size = min(place.size, size)
+        place.caller, place.is_large = None, False
+        self._admit()
+
     def release(self, place: "DecodingPlace") -> None:
         """Free a place, or give up waiting for it."""
         for places in (self._admitted, self._waiting):
@@ -162,15 +168,19 @@ class DecodingMemory:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class DecodingPlace:
-    """A body's place in the memory for decoding. admitted: done once it has the memory."""
+    """A body's place in the memory for decoding. caller: None once it is decoded. admitted: done once it has the memory."""
 
     memory: DecodingMemory
     size: int
-    caller: str
+    caller: str | None
     is_large: bool
     admitted: asyncio.Future[None]
+
+    def shrink(self, size: int) -> None:
+        """Keep only so many bytes of it, once the body is decoded."""
+        self.memory.shrink(self, size)
 
     def release(self) -> None:
         """Free it. A second call does nothing."""

@@ -109,3 +109,15 @@ def test_a_place_that_comes_while_the_wait_is_cancelled_is_free_again():
         assert await memory.place(SMALL, "key:3")
 
     run(scenario)
+
+
+def test_a_decoded_body_keeps_what_its_batch_takes():
+    async def scenario() -> None:
+        memory = DecodingMemory(SMALL_SIZE)
+        first, second = asked(memory, SMALL, "key:1"), asked(memory, SMALL, "key:1")
+        (await first).shrink(1)
+        assert await settled(second) == [False]
+        (await first).release()
+        assert await settled(second) == [True]
+
+    run(scenario)

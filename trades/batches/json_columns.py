@@ -1,6 +1,6 @@
 """Converts rows of untyped JSON values to columns and collects their errors. Slower than the typed decoder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -34,6 +34,8 @@ from trades.batches.validation import (
 from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, AllowsNonpositive, Fault
 
 _ROWS_AT_ONCE = 2_000
+# Arrow reports a wrong text only after it has parsed all others.
+_TIMES_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def _read_piece(
     indexes = [index for index, row in enumerate(rows) if isinstance(row, dict)]
     objects = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
     columns = {
-        column.name: json_column(column, _values(options, column, objects), epoch=epoch)
+        column.name: json_column(column, _values(options, column, objects), len(objects), epoch=epoch)
         for column in options.columns
     }
     unknown = list(islice(_unknown(options, objects), ERRORS_LIMIT))
@@ -87,10 +89,13 @@ def _read_piece(
     return values, sorted(errors, key=lambda error: error.row)
 
 
-def json_column(column: Column, values: Sequence[object], *, epoch: bool = False) -> TypedColumn:
-    """Convert the values of a column; UNSET stands for a missing value."""
+def json_column(column: Column, values: Iterable[object], count: int, *, epoch: bool = False) -> TypedColumn:
+    """Convert a column of `count` values; UNSET stands for a missing value.
+
+    Stops at `ERRORS_LIMIT` wrong values; those after it become null.
+    """
     if column.kind is ColumnKind.TIME:
-        return _times(column, values, epoch=epoch)
+        return _times(column, list(values), epoch=epoch)
     rule, faults = column_rule(column), {}
     stored: list[Any] = []
     for index, value in enumerate(values):
@@ -100,27 +105,35 @@ def json_column(column: Column, values: Sequence[object], *, epoch: bool = False
         if isinstance(converted, Fault):
             faults[index], converted = converted, None
         stored.append(converted)
+        if len(faults) == ERRORS_LIMIT:
+            break
+    stored += [None] * (count - len(stored))
     if column.form is ColumnForm.WORDS:
         stored = [text or None for text in stored]
     return TypedColumn(pa.array(stored, ARROW_TYPES[column.kind]), fault_masks(len(stored), faults))
 
 
 def parse_time_column(column: Column, texts: pa.Array) -> TypedColumn:
-    """Convert a column of texts to instants; nulls stay nulls. Reports at most `ERRORS_LIMIT` wrong texts."""
+    """Convert a column of texts to instants; nulls stay nulls. Stops at `ERRORS_LIMIT` wrong texts."""
     present = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
     instants = np.zeros(len(texts), dtype=np.int64)
     present_texts = texts.drop_null() if texts.null_count else texts
     faults: dict[int, Fault] = {}
-    try:
-        instants[present] = parse_timestamps(present_texts)
-    except InvalidTimestamp:
-        cut_texts = pc.utf8_slice_codeunits(present_texts, 0, LONGEST_TEXT + 1)
-        wrong = invalid_timestamps(cut_texts, limit=ERRORS_LIMIT)
-        checked = wrong[-1] + 1 if len(wrong) == ERRORS_LIMIT else len(cut_texts)
-        right = np.delete(np.arange(checked), wrong)
-        instants[present[right]] = parse_timestamps(cut_texts.take(pa.array(right)))
-        convert = column_rule(column).convert
-        faults = {int(present[index]): convert(cut_texts[index].as_py()) for index in wrong}
+    for start in range(0, len(present), _TIMES_AT_ONCE):
+        rows = present[start : start + _TIMES_AT_ONCE]
+        piece = present_texts[start : start + _TIMES_AT_ONCE]
+        try:
+            instants[rows] = parse_timestamps(piece)
+        except InvalidTimestamp:
+            cut_texts = pc.utf8_slice_codeunits(piece, 0, LONGEST_TEXT + 1)
+            wrong = invalid_timestamps(cut_texts, limit=ERRORS_LIMIT - len(faults))
+            convert = column_rule(column).convert
+            faults |= {int(rows[index]): convert(cut_texts[index].as_py()) for index in wrong}
+            checked = wrong[-1] + 1 if len(faults) == ERRORS_LIMIT else len(cut_texts)
+            right = np.delete(np.arange(checked), wrong)
+            instants[rows[right]] = parse_timestamps(cut_texts.take(pa.array(right)))
+            if len(faults) == ERRORS_LIMIT:
+                break
     return TypedColumn(pa.array(instants, mask=null_mask(texts)), fault_masks(len(texts), faults))
 
 
@@ -146,6 +159,8 @@ def _times(column: Column, values: Sequence[object], *, epoch: bool) -> TypedCol
             counted[index] = value
         elif absent is UNSET:
             faults[index] = column_rule(column).invalid_type
+        if len(faults) == ERRORS_LIMIT:
+            break
     # Texts are cut: a longer one is wrong anyway, and slow to parse.
     texts = pa.array([v[: LONGEST_TEXT + 1] if isinstance(v, str) else None for v in values], pa.string())
     typed = parse_time_column(column, texts)

@@ -31,6 +31,11 @@ class RowBatch:
     symbol: str
     rows: pa.RecordBatch
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the rows in memory."""
+        return self.rows.nbytes  # type: ignore[no-any-return]
+
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
+from http_requests.work import WorkKind, count_work
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
 from store.symbols import is_symbol
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
@@ -100,7 +101,9 @@ def typed_batch(options: BatchOptions, pieces: Sequence[TypedRows]) -> RowBatch:
     Raises `TypedDecodeFailed` for a wrong value, `BatchRefused` for valid rows that do not form a batch.
     """
     dataset = options.dataset
-    check_size(sum(piece.count for piece in pieces), dataset.name)
+    count = sum(piece.count for piece in pieces)
+    check_size(count, dataset.name)
+    count_work(WorkKind.ROWS, count)
     symbols = frozenset[str]().union(*(piece.symbols for piece in pieces))
     if not all(map(is_symbol, symbols)):
         raise TypedDecodeFailed("a text is not a symbol")

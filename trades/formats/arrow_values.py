@@ -3,13 +3,14 @@
 import math
 import sys
 from collections.abc import Callable
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from http_requests.exceptions import FieldError, MalformedDocument
+from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
@@ -154,7 +155,7 @@ def _integers(column: Column, values: pa.Array) -> TypedColumn:
         raise _OfAnotherType
     faults = {
         int(index): column_rule(column).convert(_integer(wide[int(index)].as_py()))
-        for index in np.flatnonzero(pc.invert(fits).fill_null(False))
+        for index in np.flatnonzero(pc.invert(fits).fill_null(False))[:ERRORS_LIMIT]
     }
     return TypedColumn(pc.if_else(fits, wide, None).cast(pa.int64()), fault_masks(len(values), faults))
 
@@ -204,7 +205,8 @@ def _joined(column: Column, lists: pa.Array) -> TypedColumn:
     if all_words.null_count or pc.any(pc.match_substring(all_words, WORD_SEPARATOR)).as_py():
         rule = column_rule(column)
         converted = (None if words is None else rule.convert(words) for words in lists.to_pylist())
-        faults = {index: value for index, value in enumerate(converted) if isinstance(value, Fault)}
+        wrong = ((index, value) for index, value in enumerate(converted) if isinstance(value, Fault))
+        faults = dict(islice(wrong, ERRORS_LIMIT))
     texts = pc.binary_join(lists, WORD_SEPARATOR)
     # An empty list is null; a list of one empty word joins to the same text, and is refused.
     is_empty = pc.equal(pc.list_value_length(lists), 0)

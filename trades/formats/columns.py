@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
+from http_requests.work import WorkKind, count_work
 from store.declarations import ARROW_TYPES, Column
 from trades.batches.refusals import refusal_of, rows_refusal
 from trades.batches.row_batch import BatchOptions, RowBatch, assemble_batch, check_size
@@ -31,6 +32,7 @@ def read_columns(source: ColumnSource, options: BatchOptions) -> RowBatch:
     """Return the batch of these columns. Raises `BatchRefused`."""
     check_names(source.names, options)
     check_size(len(source), options.dataset.name)
+    count_work(WorkKind.ROWS, len(source))
     typed = {column.name: _typed(source, options, column) for column in options.columns}
     symbols = typed["symbol"].values.unique().to_pylist()
     columns, broken = validate_columns(

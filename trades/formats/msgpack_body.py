@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
+from http_requests.work import WorkKind, count_work
 from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column
 from trades.batches.refusals import document_refusal
@@ -39,6 +40,8 @@ from trades.formats.columns import check_names, read_columns
 KEYS_LIMIT = 1_000
 _LAST_SMALL_MAP = 0x8F
 _DECODED_BYTES_LIMIT = 16 * 2**10
+# A byte becomes an object of at most 64 bytes.
+_DECODED_COLUMN_LIMIT = 128 * 2**10
 _map_of_raw = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _MALFORMED = "malformed_msgpack"
 _raw_list = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -139,6 +142,7 @@ def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
         if holds_largest_number(options.dataset, batch.rows):
             check_not_rounded(options.dataset, _document_rows(fields[name]))
     except TypedDecodeFailed:
+        count_work(WorkKind.ROWS, count)
         raise _refusal(options, _document_rows(fields[name])) from None
     return batch
 
@@ -215,8 +219,11 @@ class PackedColumns:
         except (msgspec.ValidationError, TypedDecodeFailed):
             pass
         # Convert value by value, to find the wrong values, and integers that were rounded to 2^53.
-        values = [bounded_value(raw) for raw in _raw_list.decode(packed)]
-        return json_column(column, values, epoch=True)
+        if len(memoryview(packed)) <= _DECODED_COLUMN_LIMIT:
+            values = msgspec.msgpack.decode(packed)
+        else:
+            values = map(bounded_value, _raw_list.decode(packed))
+        return json_column(column, values, self.count, epoch=True)
 
 
 def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:

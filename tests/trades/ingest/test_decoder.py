@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from http_requests.work import counted_work
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from tests.api_client import trade
@@ -121,3 +122,23 @@ def test_several_threads_have_their_bodies_decoded_at_once():
     for thread in threads:
         thread.join()
     assert sorted(symbols) == ["S0", "S1", "S2", "S3"]
+
+
+def test_the_work_of_a_refused_body_is_counted():
+    body = body_of("application/json", price="x")
+    with counted_work() as work, pytest.raises(BatchRefused):
+        decoded(READERS["application/json"], body, BatchOptions(TRADES))
+    assert work.tokens == -(-body.count(b"{") // 1_000)
+
+
+def test_a_decoder_that_does_not_answer_is_not_waited_for(monkeypatch):
+    decoder.decoder_start()
+    server = decoder._server._process
+    assert server is not None
+    monkeypatch.setattr(decoder, "LIFE_SECONDS", 1)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DecoderEnded):
+            decoded(READERS["application/json"], body_of("application/json"), BatchOptions(TRADES))
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
