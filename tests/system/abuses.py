@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 
+import msgspec
 import pyarrow as pa
 
 BODY_BYTES = 32 * 2**20
@@ -67,6 +68,21 @@ def dates_of_a_year(symbol: str) -> bytes:
     days = (date(2024, 1, 1) + timedelta(days=number) for number in range(366))
     rows = [{"timestamp": f"{day}T15:00:00Z", "symbol": symbol, "price": 1, "volume": 1} for day in days]
     return json.dumps({"trades": rows}).encode()
+
+
+def wrong_columns() -> bytes:
+    """Columns of MessagePack of which every value is wrong."""
+    columns: dict[str, list[object]] = {"timestamp": ["x"] * 90_000}
+    columns |= {name: [True] * 90_000 for name in ("symbol", "price", "volume")}
+    return bytes(msgspec.msgpack.encode(columns))
+
+
+def cancels(symbol: str) -> bytes:
+    """Two cancels, at the ends of what is stored, of trades that do not exist, for each of 30 dates."""
+    days = (date(2025, 1, 1) + timedelta(days=number) for number in range(30))
+    times = (f"{day}T{clock}:00Z" for day in days for clock in ("00:00", "23:59"))
+    corrections = [{"action": "cancel", "timestamp": instant, "trade_id": "none"} for instant in times]
+    return json.dumps({"symbol": symbol, "corrections": corrections}).encode()
 
 
 def one_row(symbol: str) -> bytes:
@@ -270,6 +286,12 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "large batches": lambda abuse, key: abuse.bodies(INGEST, large_batch(), key),
     "shared texts of Arrow": lambda abuse, key: abuse.bodies(
         INGEST, shared_texts(), key, media_type="application/vnd.apache.arrow.stream"
+    ),
+    "wrong columns": lambda abuse, key: abuse.bodies(
+        INGEST, wrong_columns(), key, media_type="application/msgpack"
+    ),
+    "cancels over many dates": lambda abuse, key: abuse.bodies(
+        "/api/v1/trades/corrections", cancels(LONG), key
     ),
     "dates of a year": lambda abuse, key: abuse.new_symbols(dates_of_a_year, key),
     "new symbols": lambda abuse, key: abuse.new_symbols(one_row, key),

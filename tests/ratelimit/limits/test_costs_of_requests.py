@@ -178,6 +178,22 @@ def test_rows_and_dates_that_are_stored_are_charged(api):
     assert cost_and_charge(Api(new_key()).ingest(trade(timestamp=days[0]))) == (1, 1)
 
 
+def test_a_refused_batch_is_charged_by_its_rows(api):
+    for body, tokens in ((b'{"trades":[%b{}]}' % (b"{}," * 2_500), 3), (b'{"trades":[{}]}', 1)):
+        response = Api(new_key()).call("POST", "/api/v1/trades/ingest", body)
+        assert response.status_code == 422
+        assert cost_and_charge(response) == (tokens, tokens)
+
+
+def test_dates_of_corrections_are_charged(api):
+    days = [f"2025-{month:02}-{day:02}T15:00:00Z" for month in (1, 2) for day in range(1, 26)]
+    assert api.ingest(*(trade(timestamp=day, trade_id="1") for day in days)).status_code == 200
+    response = Api(new_key()).correct(
+        *({"action": "cancel", "timestamp": day, "trade_id": "1"} for day in days)
+    )
+    assert cost_and_charge(response) == (6, 6)
+
+
 def test_work_beyond_the_bucket_is_a_debt_of_at_most_a_burst(api, standing_clock):
     days = [f"2025-{month:02}-{day:02}T15:00:00Z" for month in range(1, 13) for day in range(1, 29)]
     slow = key_create(
