@@ -1,6 +1,6 @@
 """The work of a call: counted where it is done, in amounts of a few kinds, each with a price in tokens.
 
-What no kind counts is paid by processor time, so that no call is much cheaper than what it took.
+Of what no kind counts, there is the processor time.
 """
 
 import time
@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-
-from django.conf import settings
 
 _MICROTOKENS = 1_000_000
 
@@ -38,22 +36,16 @@ class WorkKind(Enum):
 class Work:
     """A sum of work, and the processor time that it took."""
 
-    __slots__ = ("microtokens", "_processor_ns")
+    __slots__ = ("microtokens", "processor_ns")
 
     def __init__(self) -> None:
         self.microtokens = 0
-        self._processor_ns = 0
+        self.processor_ns = 0
 
     @property
     def tokens(self) -> int:
         """The price of the counted work in tokens, rounded up."""
         return -(-self.microtokens // _MICROTOKENS)
-
-    @property
-    def tokens_with_time(self) -> int:
-        """The same, or the price of the processor time, rounded down, if that is more."""
-        ns_per_token = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
-        return max(self.tokens, self._processor_ns // ns_per_token) if ns_per_token else self.tokens
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -62,7 +54,7 @@ class Work:
         try:
             yield
         finally:
-            self._processor_ns += time.thread_time_ns() - began
+            self.processor_ns += time.thread_time_ns() - began
 
     def count(self, kind: WorkKind, amount: int) -> None:
         """Add an amount of work."""

@@ -89,7 +89,7 @@ def admit_call(
 
 
 def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
-    """Charge what a call's work so far costs beyond what was charged before.
+    """Charge what a call's work so far costs beyond what was charged before: its price, or that of its time.
 
     Calls of trading never pay for their time: an order must not wait because the one before was slow. Updates the
     environ. Does nothing for a call that was not admitted.
@@ -97,7 +97,9 @@ def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
     charged: ChargedCall | None = environ.get(CHARGED_CALL)
     if charged is None or charged.caller is None or not environ[ADMISSION].admitted:
         return
-    tokens = work.tokens if charged.access.kind in {TRADING, CLOSING} else work.tokens_with_time
+    tokens = work.tokens
+    if settings.PROCESSOR_MS_PER_TOKEN and charged.access.kind not in {TRADING, CLOSING}:
+        tokens = max(tokens, work.processor_ns // (settings.PROCESSOR_MS_PER_TOKEN * 1_000_000))
     if tokens <= charged.cost:
         return
     try:

@@ -68,14 +68,15 @@ def test_a_lane_has_no_more_threads_than_jobs_at_a_time():
 
 
 def test_callers_take_turns():
-    lane, gate, done = Lane("turns", threads=1, after=lambda: None), threading.Event(), []
+    lane, gate = Lane("turns", threads=1, after=lambda: None), threading.Event()
+    done: list[str] = []
 
     async def use() -> None:
-        jobs = [lane.run(gate.wait, 10.0)]
-        jobs += [lane.run_for("greedy", done.append, f"greedy {n}") for n in range(4)]
+        first = lane.run(gate.wait, 10.0)
+        jobs = [lane.run_for("greedy", done.append, f"greedy {n}") for n in range(4)]
         jobs += [lane.run_for("modest", done.append, f"modest {n}") for n in range(2)]
         gate.set()
-        await asyncio.gather(*jobs)
+        await asyncio.gather(first, *jobs)
 
     asyncio.run(use())
     assert done == ["greedy 0", "modest 0", "greedy 1", "modest 1", "greedy 2", "greedy 3"]

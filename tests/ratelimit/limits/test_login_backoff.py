@@ -283,7 +283,8 @@ def test_the_owner_at_an_unknown_address_is_admitted_in_a_minute(made_world):
     """The strangers have failed before. The owner comes every ten minutes, and asks again a second after it may."""
     world = made_world()
     strangers = [Stranger(world, f"192.0.2.{number}") for number in range(16)]
-    began, next_at, waited = 0, 900, []
+    began, next_at = 0, 900
+    waited: list[int] = []
     for tenth in range(10 * SECONDS):
         world.now_us = START_US + tenth * SECOND_US // 10
         strangers[tenth % 16].tries()
