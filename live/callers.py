@@ -1,8 +1,6 @@
 """Who may use the live feed, and what its requests cost. Everything here may block: call it in a thread."""
 
 import logging
-import math
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -21,15 +19,13 @@ from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.open_calls import OpenCalls, Turns
-from ratelimit.limits.services import admit, admit_address, owe, rate_of
+from ratelimit.limits.services import admit, admit_address, owe, price_of, rate_of
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import burst_of
 
 logger = logging.getLogger(__name__)
 
 URL_NAME = "live-stream"
-# A token pays about 5 ms of a processor.
-_SECONDS_PER_TOKEN = 0.005
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
@@ -89,7 +85,7 @@ class ConnectionLimits:
     def __init__(self, open_calls: OpenCalls, turns: Turns, lanes: Lanes) -> None:
         self._open_calls, self._turns, self._lanes = open_calls, turns, lanes
         self._end: Callable[[], None] | None = None
-        self._work, self._seconds, self._paid = Work(), 0.0, 1
+        self._work, self._paid = Work(), 1
         self._admission: Admission | None = None
 
     async def open(self, identity: Identity) -> None:
@@ -117,16 +113,15 @@ class ConnectionLimits:
     def _charged(
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        began, self._admission = time.thread_time(), None
+        self._admission = None
         try:
-            with counted_work(self._work):
+            with counted_work(self._work), self._work.timed():
                 return function(*arguments)
         finally:
-            self._seconds += time.thread_time() - began
             self._settle(caller)
 
     def _settle(self, caller: Caller) -> None:
-        tokens = max(self._work.tokens, math.ceil(self._seconds / _SECONDS_PER_TOKEN))
+        tokens = price_of(self._work, feed_access())
         if tokens <= self._paid:
             return
         try:

@@ -88,18 +88,25 @@ def admit_call(
     return admission
 
 
-def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
-    """Charge what a call's work so far costs beyond what was charged before: its price, or that of its time.
+def price_of(work: Work, access: Access) -> int:
+    """Return what work costs in tokens: the price of what was counted, or of the processor time, whichever is more.
 
-    Calls of trading never pay for their time: an order must not wait because the one before was slow. Updates the
-    environ. Does nothing for a call that was not admitted.
+    Calls of trading never pay for their time: an order must not wait because the one before was slow.
+    """
+    if not settings.PROCESSOR_MS_PER_TOKEN or access.kind in {TRADING, CLOSING}:
+        return work.tokens
+    return max(work.tokens, work.processor_ns // (settings.PROCESSOR_MS_PER_TOKEN * 1_000_000))
+
+
+def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
+    """Charge what a call's work so far costs beyond what was charged before. Updates the environ.
+
+    Does nothing for a call that was not admitted.
     """
     charged: ChargedCall | None = environ.get(CHARGED_CALL)
     if charged is None or charged.caller is None or not environ[ADMISSION].admitted:
         return
-    tokens = work.tokens
-    if settings.PROCESSOR_MS_PER_TOKEN and charged.access.kind not in {TRADING, CLOSING}:
-        tokens = max(tokens, work.processor_ns // (settings.PROCESSOR_MS_PER_TOKEN * 1_000_000))
+    tokens = price_of(work, charged.access)
     if tokens <= charged.cost:
         return
     try:
