@@ -33,14 +33,15 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def read_json(body: bytes) -> object:
     """Parse one JSON document (RFC 8259, UTF-8). Numbers beyond a float's range become infinite.
 
-    Its lists and objects count as rows of work. Raises MalformedDocument for invalid JSON, a byte order mark, NaN, Infinity, half of a surrogate pair, or a key that
-    is repeated in one object; and, before parsing, for a document over one of the limits above.
+    Each full thousand of its lists and objects counts as rows of work. Raises MalformedDocument for invalid JSON, a byte
+    order mark, NaN, Infinity, half of a surrogate pair, or a key that is repeated in one object; and, before parsing,
+    for a document over one of the limits above.
     """
     if body.startswith(b"\xef\xbb\xbf"):
         raise MalformedDocument(
             "malformed_json", "the body begins with a byte order mark; send UTF-8 without one"
         )
-    count_work(WorkKind.ROWS, _containers(body))
+    count_work(WorkKind.ROWS, _containers(body) // 1_000 * 1_000)
     try:
         document: object = json.loads(
             body.decode(),

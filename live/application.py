@@ -23,7 +23,7 @@ from live.hub import Hub, Lanes
 from live.sockets import ENVIRON, SOCKET
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
-from ratelimit.limits.open_calls import OpenCalls, Turns
+from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from redis_calls.connection import is_available
 from store.declarations import Dataset
 from store.exceptions import StorageError
@@ -51,13 +51,13 @@ class LiveFeed:
         lanes: Lanes,
         is_served: Callable[[Environ], bool] = lambda _: True,
         *,
-        turns: Turns | None = None,
+        turns: PieceTurns | None = None,
     ) -> None:
         """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
 
         `turns` are those of the reads of old messages.
         """
-        self._lanes, self._is_served, self._turns = lanes, is_served, turns or Turns()
+        self._lanes, self._is_served, self._turns = lanes, is_served, turns or PieceTurns()
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._clients: set[Client] = set()

@@ -18,10 +18,10 @@ from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
-from ratelimit.limits.open_calls import OpenCalls, Turns
-from ratelimit.limits.services import admit, admit_address, owe, price_of, rate_of
+from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.services import admit, admit_address, bucket_name, charge_debt, price_of, rate_of
 from ratelimit.limits.throttles import LimitReached
-from ratelimit.limits.token_bucket import burst_of
+from ratelimit.limits.token_bucket import BucketState, burst_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,11 @@ class ConnectionLimits:
     These cost their rows, or their processor time if that is more, and the connection's own token pays the first one.
     """
 
-    def __init__(self, open_calls: OpenCalls, turns: Turns, lanes: Lanes) -> None:
+    def __init__(self, open_calls: OpenCalls, turns: PieceTurns, lanes: Lanes) -> None:
         self._open_calls, self._turns, self._lanes = open_calls, turns, lanes
         self._end: Callable[[], None] | None = None
         self._work, self._paid = Work(), 1
-        self._admission: Admission | None = None
+        self._bucket: BucketState | None = None
 
     async def open(self, identity: Identity) -> None:
         """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
@@ -104,16 +104,16 @@ class ConnectionLimits:
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
-        async with self._turns.turn(caller, feed_access()) as turn:
+        async with self._turns.turn(caller.family, bucket_name(feed_access())) as turn:
             try:
                 return await self._lanes.replay(self._charged, caller, function, *arguments)
             finally:
-                turn.charged(self._admission)
+                turn.charged(self._bucket)
 
     def _charged(
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        self._admission = None
+        self._bucket = None
         try:
             with counted_work(self._work), self._work.timed():
                 return function(*arguments)
@@ -125,7 +125,7 @@ class ConnectionLimits:
         if tokens <= self._paid:
             return
         try:
-            self._admission = owe(caller, feed_access(), tokens=tokens - self._paid)
+            self._bucket = charge_debt(caller, feed_access(), tokens=tokens - self._paid).bucket
         except DatabaseError as error:  # the messages are read and must be sent
             logger.warning("a replay of %s was not charged: %s", caller.identity, error)
         self._paid = tokens

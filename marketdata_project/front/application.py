@@ -50,7 +50,7 @@ from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
 from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
-from ratelimit.limits.open_calls import Turns
+from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer
 
 READ_THREADS = 3
@@ -145,7 +145,7 @@ class Front:
         on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         waiting: AnswerWaiting | None = None,
         live: SocketServer | None = None,
-        turns: Turns | None = None,
+        turns: PieceTurns | None = None,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
@@ -164,7 +164,7 @@ class Front:
             for name, threads in _THREADS.items()
         }
         self._lane_of = lane_of
-        self._sender = AnswerSender(turns or Turns())
+        self._sender = AnswerSender(turns or PieceTurns())
         self.waiting = waiting or AnswerWaiting(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0

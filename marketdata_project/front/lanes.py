@@ -28,7 +28,7 @@ class _Task(NamedTuple):
     loop: asyncio.AbstractEventLoop
 
 
-class _Turns:
+class _WaitingTasks:
     """The tasks that wait, by caller. Callers take turns; each has at most `most` tasks running. Thread safe."""
 
     def __init__(self, most: int) -> None:
@@ -79,7 +79,7 @@ class Lane:
         self._name = name
         self._threads = threads
         self._after = after
-        self._turns = _Turns(max(1, threads - 1))
+        self._waiting = _WaitingTasks(max(1, threads - 1))
         self._running: list[threading.Thread] = []
         self._open = 0
         self._finished = 0
@@ -114,7 +114,7 @@ class Lane:
             self._start()
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._turns.put(_Task(caller, function, arguments, future, loop))
+        self._waiting.put(_Task(caller, function, arguments, future, loop))
         return cast("asyncio.Future[Result]", future)
 
     def _start(self) -> None:
@@ -125,9 +125,9 @@ class Lane:
 
     def _work(self) -> None:
         while True:
-            task = self._turns.take()
+            task = self._waiting.take()
             self._do(task)
-            self._turns.finish(task)
+            self._waiting.finish(task)
 
     def _do(self, task: _Task) -> None:
         failure: BaseException | None = None

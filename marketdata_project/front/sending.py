@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import close_old_connections
 
@@ -13,8 +13,11 @@ from marketdata_project.front.answers import WITHOUT_BODY, Answer, Refusal, Stre
 from marketdata_project.front.body import discard_rest
 from marketdata_project.front.environ import Message, Receive, Send
 from marketdata_project.front.lanes import Lane
-from ratelimit.limits.open_calls import Turns
-from ratelimit.limits.services import ChargedCall
+from ratelimit.limits.open_calls import PieceTurns
+
+if TYPE_CHECKING:  # a web process imports this module before the apps
+    from ratelimit.limits.admission import Admission
+    from ratelimit.limits.services import ChargedCall
 
 STREAM_THREADS = 8
 # A stream ends if its client does not take PART_BYTES within STALLED_SECONDS.
@@ -24,13 +27,13 @@ _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class AnswerSender:
-    """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `Turns`).
+    """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `PieceTurns`).
 
     Each piece of a stream may be made by another of these threads, so a stream must not keep a database cursor
     open between pieces.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: PieceTurns) -> None:
         self._turns = turns
         self._lanes = [
             Lane(f"stream-{number}", threads=1, after=close_old_connections)
@@ -88,13 +91,13 @@ class AnswerSender:
         call: ChargedCall | None = environ.get(CHARGED_CALL)
         if call is None or call.caller is None:
             return await self._lane.run(stream.next_piece)
-        async with self._turns.turn(call.caller, call.access) as turn:
+        before: Admission = environ[ADMISSION]
+        async with self._turns.turn(call.caller.family, before.bucket.name) as turn:
             if gone.done():
                 return None
-            before = environ[ADMISSION]
             piece = await self._lane.run(stream.next_piece)
-            after = environ[ADMISSION]
-            turn.charged(None if after is before else after)
+            after: Admission = environ[ADMISSION]
+            turn.charged(None if after is before else after.bucket)
         return piece
 
     @property

@@ -206,12 +206,12 @@ def _front(handler: DjangoHandler) -> Front:
     from marketdata_project.front.door import FrontDoor  # noqa: PLC0415
     from marketdata_project.front.prepared import is_secure  # noqa: PLC0415
     from mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
-    from ratelimit.limits.open_calls import Turns  # noqa: PLC0415
+    from ratelimit.limits.open_calls import PieceTurns  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
     ]
-    turns = Turns()
+    turns = PieceTurns()
     live = LiveFeed(
         Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ), turns=turns
     )

@@ -68,7 +68,7 @@ class Limiter:
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
-    def owe(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
+    def charge_debt(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge work that is done. The bucket owes the tokens that it lacks; a quota gives what it has left.
 
         Always admitted. Raises DatabaseError.

@@ -5,10 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from ratelimit.access.table import Access
-from ratelimit.callers import Caller
-from ratelimit.limits.admission import Admission
-from ratelimit.limits.services import bucket_name
+from ratelimit.limits.token_bucket import BucketState
 
 
 class OpenCalls:
@@ -41,7 +38,7 @@ class OpenCalls:
         return end
 
 
-class Turn:
+class PieceTurn:
     """A caller's turn to do a piece of work. It lasts until what was charged for the piece is paid."""
 
     def __init__(self) -> None:
@@ -49,25 +46,25 @@ class Turn:
         self.users = 0
         self.debt_seconds = 0.0
 
-    def charged(self, admission: Admission | None) -> None:
+    def charged(self, bucket: BucketState | None) -> None:
         """Note the bucket after a charge for the piece; None: nothing was charged."""
-        self.debt_seconds = 0.0 if admission is None else admission.bucket.debt_us / 1e6
+        self.debt_seconds = 0.0 if bucket is None else bucket.debt_us / 1e6
 
 
-class Turns:
+class PieceTurns:
     """Lets a family do one piece of work of a bucket at a time, and none while the bucket owes tokens.
 
     The pieces are parts of open calls, which are charged when they are done. For an event loop's thread.
     """
 
     def __init__(self) -> None:
-        self._turns: dict[tuple[str, str], Turn] = {}
+        self._turns: dict[tuple[str, str], PieceTurn] = {}
 
     @asynccontextmanager
-    async def turn(self, caller: Caller, access: Access) -> AsyncIterator[Turn]:
-        """Wait for the turn of a caller's piece of work; tell the turn what was charged for it."""
-        key = caller.family, bucket_name(access)
-        turn = self._turns.setdefault(key, Turn())
+    async def turn(self, family: str, bucket: str) -> AsyncIterator[PieceTurn]:
+        """Wait for the turn of a family's piece of work; tell the turn what was charged for it. bucket: its name."""
+        key = family, bucket
+        turn = self._turns.setdefault(key, PieceTurn())
         turn.users += 1
         try:
             await turn.lock.acquire()
@@ -80,11 +77,11 @@ class Turns:
         finally:
             asyncio.get_running_loop().call_later(turn.debt_seconds, self._end, key, turn)
 
-    def _end(self, key: tuple[str, str], turn: Turn) -> None:
+    def _end(self, key: tuple[str, str], turn: PieceTurn) -> None:
         turn.lock.release()
         self._left(key, turn)
 
-    def _left(self, key: tuple[str, str], turn: Turn) -> None:
+    def _left(self, key: tuple[str, str], turn: PieceTurn) -> None:
         turn.users -= 1
         if not turn.users:
             del self._turns[key]

@@ -52,11 +52,11 @@ def admit_soon(
     return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)
 
 
-def owe(caller: Caller, access: Access, *, tokens: int) -> Admission:
+def charge_debt(caller: Caller, access: Access, *, tokens: int) -> Admission:
     """Charge tokens for work that is done to what `admit` charges. The bucket may owe them; always admitted."""
     charge, quotas = _charges(caller, access, tokens)
     quotas = tuple(replace(quota, tokens=tokens) for quota in quotas if quota.tokens)
-    return process_limiter().owe(charge._replace(cost=tokens), quotas)
+    return process_limiter().charge_debt(charge._replace(cost=tokens), quotas)
 
 
 class ChargedCall(NamedTuple):
@@ -110,7 +110,7 @@ def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
     if tokens <= charged.cost:
         return
     try:
-        environ[ADMISSION] = owe(charged.caller, charged.access, tokens=tokens - charged.cost)
+        environ[ADMISSION] = charge_debt(charged.caller, charged.access, tokens=tokens - charged.cost)
     except DatabaseError as error:  # the work is done and must be answered
         logger.warning("the work of a call of %s was not charged: %s", charged.caller.identity, error)
         return

@@ -11,10 +11,18 @@ from marketdata_project.front.answers import Answer, Stream
 from marketdata_project.front.sending import AnswerSender
 from ratelimit.access.table import Access
 from ratelimit.callers import Caller
+from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import ChargedCall
+from ratelimit.limits.token_bucket import Bucket, BucketState, bucket_state, take
 
 CALL = ChargedCall(Caller("key:1", "desk", "default", 10, frozenset()), Access("market:read"), 10)
 PIECES = [b"one", b"two", b"three"]
+
+
+def admission(tokens: int) -> Admission:
+    bucket = Bucket(rate=10, burst=20)
+    taken = take(bucket, full_at=None, now_us=0, cost=tokens)
+    return Admission(bucket_state(bucket, taken, name="read", now_us=0, epoch_now_us=0))
 
 
 class NotedTurns:
@@ -26,15 +34,16 @@ class NotedTurns:
         self._left = closing
 
     @asynccontextmanager
-    async def turn(self, _caller: Caller, _access: Access) -> Any:
+    async def turn(self, family: str, bucket: str) -> Any:
+        assert (family, bucket) == ("key:1", "read")
         self._left -= 1
         if not self._left:
             self.gone.set()
             await asyncio.sleep(0.01)
         yield self
 
-    def charged(self, admission: Any) -> None:
-        self.charges.append(admission)
+    def charged(self, bucket: BucketState | None) -> None:
+        self.charges.append(bucket)
 
 
 async def sent(turns: NotedTurns, environ: dict[str, Any], method: str = "GET") -> tuple[bytes, int]:
@@ -44,7 +53,7 @@ async def sent(turns: NotedTurns, environ: dict[str, Any], method: str = "GET") 
     def pieces() -> Any:
         for number, piece in enumerate(PIECES):
             if number:
-                environ[ADMISSION] = f"after {number}"
+                environ[ADMISSION] = admission(number)
             yield piece
 
     def close() -> None:
@@ -69,8 +78,8 @@ async def sent(turns: NotedTurns, environ: dict[str, Any], method: str = "GET") 
 def test_each_piece_has_a_turn_which_is_told_what_was_charged(method: str, body: bytes):
     async def scene() -> None:
         turns = NotedTurns()
-        assert await sent(turns, {CHARGED_CALL: CALL, ADMISSION: "first"}, method) == (body, 1)
-        assert turns.charges == ([None, "after 1", "after 2", None] if body else [])
+        assert await sent(turns, {CHARGED_CALL: CALL, ADMISSION: admission(0)}, method) == (body, 1)
+        assert turns.charges == ([None, admission(1).bucket, admission(2).bucket, None] if body else [])
 
     asyncio.run(scene())
 
@@ -78,7 +87,7 @@ def test_each_piece_has_a_turn_which_is_told_what_was_charged(method: str, body:
 def test_nothing_is_made_for_a_client_that_went_while_it_waited():
     async def scene() -> None:
         turns = NotedTurns(closing=2)
-        assert await sent(turns, {CHARGED_CALL: CALL, ADMISSION: "first"}) == (b"one", 1)
+        assert await sent(turns, {CHARGED_CALL: CALL, ADMISSION: admission(0)}) == (b"one", 1)
         assert turns.charges == [None]
 
     asyncio.run(scene())

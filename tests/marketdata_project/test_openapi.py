@@ -290,7 +290,9 @@ def test_an_operation_is_refused_only_with_what_can_be_wrong_there():
     assert refusals("post /api/v1/auth/token", "403") == {"https_required"}
     assert refusals("post /api/v1/auth/token", "401") == {"invalid_login", "invalid_token"}
     assert "invalid_login" not in refusals("post /api/v1/trades/ingest", "401")
-    assert refusals("post /api/v1/keys", "409") == {"in_progress", "not_rotatable", "already_made"}
+    assert refusals("post /api/v1/keys", "409") == {
+        "in_progress", "not_rotatable", "already_made", "too_many_keys",
+    }  # fmt: skip
     assert "x-required-scope" not in operations()["post /api/v1/auth/token"]
 
 

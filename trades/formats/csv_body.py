@@ -28,7 +28,7 @@ COLUMNS_LIMIT = 1_000
 LINES_LIMIT = 10 * ROWS_LIMIT
 _HEADER_BYTES_LIMIT = 64 * 2**10
 _ERROR_CHARS_LIMIT = 200
-_PIECE_BYTES = 2**16
+_PIECE_BYTES = 64 * 2**10
 _QUOTE, _LF, _CR = b'"\n\r'
 _FILLED = re.compile(rb"[^\r\n]")
 _BESIDE_A_QUOTE = np.zeros(256, dtype=bool)

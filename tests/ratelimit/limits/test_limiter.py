@@ -249,7 +249,7 @@ def test_decisions_are_counted_by_where_the_bucket_was(redis_server, monkeypatch
 
 def test_a_debt_holds_while_redis_is_away(no_redis):
     limiter, clock = made_limiter(workers=1)
-    limiter.owe(charge_of(10)._replace(cost=30))
+    limiter.charge_debt(charge_of(10)._replace(cost=30))
     assert ask(limiter).retry_after_us == 1_100_000
     clock.forward(1.1)
     assert [ask(limiter).admitted for _ in range(2)] == [True, False]

@@ -6,23 +6,15 @@ from typing import Any
 
 import pytest
 
-from ratelimit.access.table import Access
-from ratelimit.callers import Caller
-from ratelimit.limits.admission import Admission
-from ratelimit.limits.open_calls import OpenCalls, Turns
-from ratelimit.limits.token_bucket import Bucket, Taken, bucket_state
+from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.token_bucket import Bucket, BucketState, Taken, bucket_state
 
-ACCESS = Access("market:read")
 BUCKET = Bucket(rate=10, burst=20)
 
 
-def caller(name: str) -> Caller:
-    return Caller(name, name, "default", 10, frozenset())
-
-
-def owing(tokens: int) -> Admission:
+def owing(tokens: int) -> BucketState:
     taken = Taken(True, (BUCKET.burst + tokens) * BUCKET.period_us)
-    return Admission(bucket_state(BUCKET, taken, name="read", now_us=0, epoch_now_us=0))
+    return bucket_state(BUCKET, taken, name="read", now_us=0, epoch_now_us=0)
 
 
 def run(scene: Callable[[list[Any]], Awaitable[None]]) -> None:
@@ -57,11 +49,11 @@ def test_a_family_has_so_many_open_calls():
 @pytest.mark.parametrize("debt", [0, 5])
 def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: int):
     async def scene(later: list[Any]) -> None:
-        turns, at_work, most, made = Turns(), 0, 0, 0
+        turns, at_work, most, made = PieceTurns(), 0, 0, 0
 
         async def piece() -> None:
             nonlocal at_work, most, made
-            async with turns.turn(caller("key:1"), ACCESS) as turn:
+            async with turns.turn("key:1", "read") as turn:
                 at_work += 1
                 most = max(most, at_work)
                 await asyncio.sleep(0)
@@ -87,16 +79,16 @@ def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: 
 
 def test_nobody_waits_for_another_family_and_who_leaves_holds_up_nobody():
     async def scene(later: list[Any]) -> None:
-        turns = Turns()
-        async with turns.turn(caller("key:1"), ACCESS) as turn:
-            waiting = asyncio.create_task(turns.turn(caller("key:1"), ACCESS).__aenter__())
-            async with turns.turn(caller("key:2"), ACCESS):
+        turns = PieceTurns()
+        async with turns.turn("key:1", "read") as turn:
+            waiting = asyncio.create_task(turns.turn("key:1", "read").__aenter__())
+            async with turns.turn("key:2", "read"):
                 pass
             await soon()
             assert waiting.cancel()
             await soon()
             turn.charged(None)
-        async with turns.turn(caller("key:1"), ACCESS):
+        async with turns.turn("key:1", "read"):
             pass
         await soon()
         assert (later, turns._turns) == ([], {})

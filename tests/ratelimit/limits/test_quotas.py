@@ -491,7 +491,7 @@ def test_a_debt_takes_what_a_quota_has_left_and_is_always_admitted(made_world, l
     world.is_away = is_away
     world.ask(day=limits.get(DAY), month=limits.get(MONTH), bucket=Bucket(10, 20))
     quotas = [QuotaCharge(unit, limit, 30) for unit, limit in limits.items()]
-    admission = world.limiters[0].owe(Charge("key:1", "read", Bucket(10, 20), 30), quotas)
+    admission = world.limiters[0].charge_debt(Charge("key:1", "read", Bucket(10, 20), 30), quotas)
     assert admission.admitted
     # One token of the bucket is in use before.
     assert (admission.bucket.remaining, admission.bucket.until_full_us) == (0, 3_100_000)
