@@ -58,7 +58,7 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
     Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
     """
     try:
-        parsed = _cast(texts, "UTC")
+        parsed = _cast(_texts(texts), "UTC")
     except (pa.ArrowInvalid, UnicodeEncodeError):
         parsed = _parse_mixed(texts)
     if parsed.size and (parsed.min() < EARLIEST_NS or parsed.max() > LATEST_NS):
@@ -221,17 +221,23 @@ def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
     return invalid
 
 
-def _cast(texts: Sequence[str] | pa.Array, zone: str | None) -> Instants:
-    instants = pa.array(texts, pa.string()).cast(pa.timestamp("ns", zone))
+def _texts(texts: Sequence[str]) -> pa.Array:
+    """Return texts as a column. Raises `InvalidTimestamp` if one is too long: Arrow's errors have it several times."""
+    column = pa.array(texts, pa.string())
+    if len(column) and (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_TEXT:
+        raise InvalidTimestamp(NO_TIMESTAMP)
+    return column
+
+
+def _cast(texts: pa.Array, zone: str | None) -> Instants:
+    instants = texts.cast(pa.timestamp("ns", zone))
     return instants.view(pa.int64()).to_numpy()  # type: ignore[no-any-return]
 
 
 def _parse_mixed(texts: Sequence[str]) -> Instants:
     """Parse texts with and without offsets; RFC 3339 also allows lower-case `t` and `z`."""
     try:
-        plain = pa.array(texts, pa.string())
-        if pc.max(pc.binary_length(plain)).as_py() > LONGEST_TEXT:
-            raise InvalidTimestamp(NO_TIMESTAMP)
+        plain = _texts(texts)
         upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
         parsed = np.empty(len(texts), dtype=np.int64)
