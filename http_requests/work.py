@@ -63,6 +63,7 @@ class Work:
     def add(self, work: "Work") -> None:
         """Add what was counted elsewhere."""
         self.microtokens += work.microtokens
+        self.processor_ns += work.processor_ns
 
     def count_tokens(self, tokens: int) -> None:
         """Add work whose price is known."""

@@ -1,5 +1,6 @@
 """Who may use the live feed, and what its requests cost. Everything here may block: call it in a thread."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -105,9 +106,12 @@ class ConnectionLimits:
     ) -> Result:
         """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
         async with self._turns.turn(caller.family, bucket_name(feed_access())) as turn:
+            reading = self._lanes.replay(self._charged, caller, function, *arguments)
             try:
-                return await self._lanes.replay(self._charged, caller, function, *arguments)
+                return await asyncio.shield(reading)
             finally:
+                # Whoever cancels this does not end the thread's work: the turn lasts as long.
+                await asyncio.wait([reading])
                 turn.charged(self._bucket)
 
     def _charged(
@@ -128,6 +132,7 @@ class ConnectionLimits:
             self._bucket = charge_debt(caller, feed_access(), tokens=tokens - self._paid).bucket
         except DatabaseError as error:  # the messages are read and must be sent
             logger.warning("a replay of %s was not charged: %s", caller.identity, error)
+            return
         self._paid = tokens
 
 

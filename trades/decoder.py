@@ -64,8 +64,8 @@ def decoded(
     """Return `read(body, options)`, a large body's from a process of its own. Raises its errors; `DecoderEnded`.
 
     read: a function of a module. What it returns, and its `RequestError`s, are pickled. Its work is counted here, also
-    that of a refused body. keep_memory: called once the body
-    is decoded, with the bytes of memory that storing the batch takes.
+    that of a refused body. keep_memory: called once the body is decoded, with the bytes of memory that storing the
+    batch takes.
     """
     result = read(body, options) if len(body) <= LARGE_BYTES else _decoded_apart(read, body, options)
     keep_memory(_STORING_FACTOR * result.nbytes)
@@ -204,7 +204,7 @@ def _decode(parent: Connection) -> None:
         lambda symbol: _ask(parent, "nonpositive", symbol),
     )
     body = parent.recv_bytes()
-    with counted_work() as work:
+    with counted_work() as work, work.timed():
         try:
             with _memory_limited((MEMORY_FACTOR - 1) * len(body) + MEMORY_BYTES):
                 answer: tuple[str, Any] = "done", read(body, options)

@@ -15,7 +15,7 @@ from audit.chain.links import ChainKey, Head
 from audit.chain.verify import ChainFinding, FindingKind, Verification
 from audit.models import AuditRecord
 from audit.records.columns import AuditColumns
-from http_requests.work import Work, WorkKind, current_work
+from http_requests.work import WorkKind, count_work
 
 PIECE_RECORDS = 500
 _NO_DETAIL = b"null"
@@ -54,16 +54,11 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
 
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
-    """Return the records as NDJSON in the chain's order, PIECE_RECORDS lines at a time. Keeps no query open."""
-    # The pieces are made by other threads.
-    return _pieces(records, current_work())
-
-
-def _pieces(records: QuerySet[AuditRecord], work: Work) -> Iterator[bytes]:
+    """Yield the records as NDJSON in the chain's order, PIECE_RECORDS lines at a time. Keeps no query open."""
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
-        work.count(WorkKind.ROWS, len(rows))
+        count_work(WorkKind.ROWS, len(rows))
         yield b"".join(_ENCODER.encode(record.document()) + b"\n" for record in exported_records(rows))
 
 

@@ -202,7 +202,7 @@ class Front:
         with correlated(environ[_CORRELATION_ID]):
             try:
                 if has_body(scope["headers"]):
-                    allowance = await self._bodies.allowance(call, environ, lane)
+                    allowance = await self._bodies.allowance(call, environ, lane, turn)
                     reserved = allowance.reserved
                     await self._bodies.add_body(environ, receive, allowance)
                     decoding = await self._bodies.decoding_place(environ, allowance)
@@ -260,12 +260,13 @@ def _client_environ(scope: Scope) -> dict[str, Any]:
 
 
 def _turn_of(call: ReceivedCall) -> str:
-    """Return in whose turn a call is answered: its credential's, or its address's. Nothing of it is verified yet.
+    """Return in whose turn a call is answered: that of its key or token, else that of its address.
 
-    Whoever invents credentials has many turns, but is refused in each, soon.
+    Nothing is verified yet. Whoever invents keys has many turns, each of which is a refusal; who has several tokens has
+    several, and one rate.
     """
-    headers = call.headers
-    return headers.get("x-api-key") or headers.get("authorization") or call.address
+    credential = call.headers.get("x-api-key") or call.headers.get("authorization") or ""
+    return credential.split()[-1] if credential.strip() else call.address
 
 
 def _refusal_of(error: Exception) -> Refusal:

@@ -94,11 +94,13 @@ class BodyReader:
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
         self._decoding = decoding or DecodingMemory()
 
-    async def allowance(self, call: ReceivedCall, environ: dict[str, Any], lane: Lane) -> BodyAllowance:
+    async def allowance(
+        self, call: ReceivedCall, environ: dict[str, Any], lane: Lane, turn: str = ""
+    ) -> BodyAllowance:
         """Return how much of a call's body may be read. The caller releases the reserved bytes.
 
         A small body counts for the address. Before a larger body is read, a thread of `lane` authenticates and
-        authorises the caller by the headers.
+        authorises the caller by the headers, in its turn.
         """
         limit = self._body_limit(call.path, call.method)
         address = identity_of(call.address)
@@ -107,7 +109,7 @@ class BodyReader:
         if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
             # The body is small, or is refused at once because of its declared length.
             return BodyAllowance(limit, small)
-        sender = await lane.run(self._body_sender, environ)
+        sender = await lane.run_for(turn, self._body_sender, environ)
         if sender is None:
             return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
         return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)), sender=sender)

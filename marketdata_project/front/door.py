@@ -87,7 +87,8 @@ def _answered(
         return None
     # First of all: to pin an answer of many logs takes much longer than to refuse the call.
     admission = environ[ADMISSION] = admit(identity.caller, prepared.access, cost=prepared.cost)
-    environ[CHARGED_CALL] = ChargedCall(identity.caller, prepared.access, prepared.cost)
+    cost = min(prepared.cost, admission.bucket.limit)
+    environ[CHARGED_CALL] = ChargedCall(identity.caller, prepared.access, cost)
     if not admission.admitted:
         return None
     now_ns, work = time.time_ns(), Work()

@@ -30,7 +30,8 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import Admission, admission_lines
 from ratelimit.limits.limiter import Charging
-from ratelimit.limits.services import admit_soon
+from ratelimit.limits.services import admit_soon, rate_of
+from ratelimit.limits.token_bucket import burst_of
 from redis_calls.loop_connection import LoopConnection
 from stats.delivery.finished_answers import FinishedAnswer
 
@@ -158,7 +159,7 @@ class LoopDoor:
             # The front may have prepared the call again, and hold its newest answer there.
             self._calls.pop(call.key, None)
             return None
-        if answer.tokens > prepared.cost:
+        if answer.tokens > prepared.cost or prepared.cost > burst_of(rate_of(caller, prepared.access)):
             # The front charges what the work costs beyond the first charge.
             return None
 

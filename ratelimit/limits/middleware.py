@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from audit.needs import PROBLEM_ANSWER
-from http_requests.work import counted_work
+from http_requests.work import Work, counted_work
 from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ratelimit.exceptions import TooManyStreams
 from ratelimit.limits.admission import COST_HEADER, admission_headers
@@ -32,7 +32,7 @@ class RateLimitMiddleware:
         settle = partial(settle_call, request.META, work)
         settle()
         if response.streaming:
-            response = self._streamed(request, response, settle)
+            response = self._streamed(request, response, work, settle)
         admission = request.META.get(ADMISSION)
         if admission is not None:
             for name, value in admission_headers(admission).items():
@@ -41,7 +41,9 @@ class RateLimitMiddleware:
                 response.headers[COST_HEADER] = str(request.META[CHARGED_CALL].cost)
         return response
 
-    def _streamed(self, request: HttpRequest, response: Any, settle: Callable[[], None]) -> HttpResponseBase:
+    def _streamed(
+        self, request: HttpRequest, response: Any, work: Work, settle: Callable[[], None]
+    ) -> HttpResponseBase:
         """Return a caller's stream so that it is settled piece by piece; a problem if too many of its streams are open."""
         charged = request.META.get(CHARGED_CALL)
         if charged is None or charged.caller is None:
@@ -50,13 +52,18 @@ class RateLimitMiddleware:
         if end is None:
             response.close()
             return PROBLEM_ANSWER.get()(TooManyStreams(f"you have {MOST_STREAMS} streams open"))
-        response.streaming_content = _settled(response.streaming_content, settle)
+        response.streaming_content = _settled(response.streaming_content, work, settle)
         response._resource_closers.extend((settle, end))  # noqa: SLF001 as Django's own responses do
         return response  # type: ignore[no-any-return]
 
 
-def _settled(pieces: Iterable[Any], settle: Callable[[], None]) -> Iterator[Any]:
-    """Yield pieces, each after it was charged."""
-    for piece in pieces:
+def _settled(pieces: Iterable[Any], work: Work, settle: Callable[[], None]) -> Iterator[Any]:
+    """Yield pieces, each after its work was counted and charged."""
+    making = iter(pieces)
+    while True:
+        with counted_work(work), work.timed():
+            piece = next(making, None)
         settle()
+        if piece is None:
+            return
         yield piece

@@ -66,3 +66,17 @@ def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str,
     rows = {**accounts_site.TABLE, ("owned-account", "DELETE"): Access("trading:write", kind=CLOSING)}
     with ACCESS_TABLE.replaced(AccessTable(rows)):
         assert lane_of(path, method, "") == lane
+
+
+@pytest.mark.parametrize(
+    ("headers", "turn"),
+    [
+        ({"x-api-key": "K"}, "K"),
+        ({"authorization": "Api-Key K"}, "K"),
+        ({"authorization": "API-KEY   K "}, "K"),
+        ({"authorization": " "}, "192.0.2.1"),
+        ({}, "192.0.2.1"),
+    ],
+)
+def test_a_call_is_answered_in_the_turn_of_its_key_however_it_is_sent(headers: dict[str, str], turn: str):
+    assert _turn_of(ReceivedCall("GET", "http", "h", "/", "/", "", "192.0.2.1", headers)) == turn

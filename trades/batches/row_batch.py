@@ -69,7 +69,9 @@ class BatchOptions:
     def allows_nonpositive(self, spellings: Iterable[Any]) -> bool:
         """Return whether prices may be zero or less: all spellings must mean one symbol that allows it."""
         texts = {text for text in chain(spellings, [self.given.get("symbol")]) if isinstance(text, str)}
-        symbols = {self.canonical(parse_symbol(text)) for text in texts if is_symbol(text)}
+        symbols = _canonical(
+            (parse_symbol(text) for text in texts if is_symbol(text)), self.canonical, most=2
+        )
         return len(symbols) == 1 and self.allows_nonpositive_price(symbols.pop())
 
 
@@ -99,11 +101,22 @@ def check_size(rows: int, name: str = "trades") -> None:
 
 def check_symbols(spellings: Iterable[str], canonical: Callable[[str], str] = str) -> str:
     """Return the one symbol that all spellings mean. Raises `InvalidSymbol`; `BatchRefused` for several."""
-    symbols = sorted({canonical(parse_symbol(spelling)) for spelling in spellings})
+    names = sorted({parse_symbol(spelling) for spelling in spellings})
+    symbols = sorted(_canonical(names, canonical, most=6))
     if len(symbols) > 1:
         named = ", ".join(symbols[:5]) + (", …" if len(symbols) > 5 else "")
         raise BatchRefused("mixed_symbols", f"a batch has one symbol; this one has {named}")
     return symbols[0]
+
+
+def _canonical(names: Iterable[str], canonical: Callable[[str], str], *, most: int) -> set[str]:
+    """Return the symbols that names mean; not more than `most`, because to look a name up takes long."""
+    symbols: set[str] = set()
+    for name in names:
+        symbols.add(canonical(name))
+        if len(symbols) == most:
+            break
+    return symbols
 
 
 def check_dates(times: Integers) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from http_requests.compression import Encoding, compressed_pieces
 from http_requests.conditional import NOT_STORED
 from http_requests.exceptions import InvalidParameter
-from http_requests.work import WorkKind, current_work
+from http_requests.work import WorkKind, count_work
 from stats.cursors import RowPosition
 from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
 from stats.market_data.rows import Rows
@@ -37,8 +37,6 @@ class RowStream:
         self._page = page
         self._format = FORMATS[format_name]
         self._encoding = encoding
-        # The pieces after the first are made by other threads.
-        self._work = current_work()
         self._pieces = compressed_pieces(self._body(self._encoder()), encoding)
         self._first = next(self._pieces)
 
@@ -91,7 +89,7 @@ class RowStream:
         for number, count in enumerate(_sizes()):
             rows, position = self._part(position, count)
             total += len(rows)
-            self._work.count(WorkKind.ROWS, len(rows))
+            count_work(WorkKind.ROWS, len(rows))
             pieces: Sequence[bytes | memoryview] = self._encoded(encoder, rows)
             del rows
             if number == 0:

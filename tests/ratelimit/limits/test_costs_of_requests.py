@@ -223,3 +223,14 @@ def test_a_call_pays_for_its_time_if_that_is_more(api, settings, monkeypatch, pa
     monkeypatch.setattr("http_requests.work.time.thread_time_ns", lambda: next(spent_ns))
     status, tokens = charged(path)
     assert (status, tokens) == (200, 5)
+
+
+def test_the_front_door_does_not_say_more_than_a_full_bucket_paid(api):
+    assert api.ingest(trade(symbol=SYMBOL)).status_code == 200
+    slow = key_create(
+        name="slow", tier="default", rate=1, scopes=("all",), sensitivity="internal",
+        now=timezone.now(), actor="command:test",
+    ).key  # fmt: skip
+    finished = FrontDoor()(environ_of("GET", "&limit=5000", {"X-API-Key": slow}))
+    assert finished is not None
+    assert finished.headers["X-Cost"] == "2"
