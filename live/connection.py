@@ -93,6 +93,8 @@ class Connection:
         self._socket, self._hub, self._run_replay = socket, hub, replay
         # How old messages are read. Who charges the caller for it replaces this.
         self.read_old: ReadOld = replay
+        # Whether a frame could not be written any more.
+        self._is_gone = False
         self._format = format_name
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, Wildcard] = {}
@@ -173,7 +175,7 @@ class Connection:
         except BaseException:
             self._leave(opened)
             raise
-        if self.ended is not None:
+        if self.ended is not None or self._is_gone:
             self._leave(opened)
             opened = []
         return self._begun(opened)
@@ -293,7 +295,7 @@ class Connection:
     async def _send_old(self, subscription: Subscription, replay: Replay | EventFeed) -> None:
         """Send old messages as the client takes them, until the replay has come to where the channel is."""
         live = subscription.live
-        while True:
+        while not self._is_gone:
             if await self._send_some(subscription, replay):
                 continue
             if live.error is not None:
@@ -324,6 +326,9 @@ class Connection:
     def _write(self, frame: bytes) -> None:
         if self._socket.write(frame):
             self._written += len(frame)
+        else:
+            # The client may have gone while one of its messages is still being answered.
+            self._is_gone = True
 
     def _keep(self, subscription: Subscription, message: Message) -> None:
         """Keep a message that newer ones may replace, until the client has taken others."""

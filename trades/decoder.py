@@ -225,7 +225,9 @@ def _pickled(error: Exception) -> tuple[type[Exception], str, dict[str, Any]]:
 def _too_large(body: bytes) -> MalformedDocument:
     mib = (MEMORY_FACTOR * len(body) + MEMORY_BYTES) >> 20
     return MalformedDocument(
-        "document_too_large", f"the body takes more than {mib} MiB of memory to be read; split the batch"
+        "document_too_large",
+        f"reading the body takes more than {mib} MiB of memory, as many small values do, or many rows of which one is"
+        " wrong; send fewer rows at a time",
     )
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast
 
 from http_requests.after_answer import postponed_work
@@ -35,36 +36,48 @@ class _WaitingTasks:
         self._most = most
         self._waiting: dict[str, deque[_Task]] = {}
         self._running: Counter[str] = Counter()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # An item for each task. A thread that takes one finds no task if all that wait are of callers who may not run
+        # more; then a thread that has finished one puts the item back.
+        self._items: SimpleQueue[None] = SimpleQueue()
+        self._taken_for_nothing = 0
 
     def put(self, task: _Task) -> None:
-        with self._changed:
+        with self._lock:
             self._waiting.setdefault(task.caller, deque()).append(task)
-            self._changed.notify()
+        self._items.put(None)
 
     def take(self) -> _Task:
         """Wait for a task and return it. Call `finish` after it."""
-        with self._changed:
-            while (caller := self._next()) is None:
-                self._changed.wait()
-            tasks = self._waiting.pop(caller)
-            task = tasks.popleft()
-            if tasks:
-                self._waiting[caller] = tasks
-            self._running[caller] += 1
-            return task
+        while True:
+            self._items.get()
+            with self._lock:
+                caller = self._next()
+                if caller is None:
+                    self._taken_for_nothing += 1
+                    continue
+                tasks = self._waiting.pop(caller)
+                task = tasks.popleft()
+                if tasks:
+                    self._waiting[caller] = tasks
+                self._running[caller] += 1
+                return task
 
     def finish(self, task: _Task) -> None:
-        with self._changed:
+        with self._lock:
             self._running[task.caller] -= 1
             if not self._running[task.caller]:
                 del self._running[task.caller]
-            self._changed.notify()
+            if self._taken_for_nothing:
+                self._taken_for_nothing -= 1
+                self._items.put(None)
 
     def _next(self) -> str | None:
-        """Return the caller whose turn it is: of those who may run a task, the one who has waited longest."""
-        may_run = (each for each in self._waiting if not each or self._running[each] < self._most)
-        return next(may_run, None)
+        """Return the caller whose turn it is, of those who may run a task."""
+        for caller in self._waiting:
+            if not caller or self._running.get(caller, 0) < self._most:
+                return caller
+        return None
 
 
 class Lane:
