@@ -1,5 +1,7 @@
 """The service with one more page, which fails: what a client then sees must say nothing of why."""
 
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import NoReturn
 from unittest.mock import patch
 
@@ -14,12 +16,18 @@ from marketdata_project.urls import (  # noqa: F401 Django looks for them beside
     handler500,
 )
 from marketdata_project.urls import urlpatterns as served
+from ratelimit.access.table import ACCESS_TABLE, AccessTable
 
 PATH = "/fails-on-purpose"
 SECRET = "swordfish of the hostile tests"
 if __name__ == settings.ROOT_URLCONF:
     # No worker runs jobs of the service, so all that were ever asked for wait. Tests that import this keep the bound.
     patch("jobs.views.require_room").start()
+    # The tests make keys, and ask every endpoint, as fast as they can.
+    patch("ratelimit.keys.services.MOST_KEYS_OF_OWNER", 10**6).start()
+    rows = {name: replace(row, rate=None) for name, row in ACCESS_TABLE.get().rows.items()}
+    without_rates = ExitStack()
+    without_rates.enter_context(ACCESS_TABLE.replaced(AccessTable(rows)))
 
 
 def fail(_request: HttpRequest) -> NoReturn:

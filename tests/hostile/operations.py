@@ -4,7 +4,6 @@ import copy
 import json
 import random
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -98,12 +97,6 @@ class Call:
         if body is not None:
             headers.setdefault("Content-Type", self.media_type)
         return wire.ask(self.method or self.operation.method, self.target, headers, body)
-
-    def sent_patiently(self, wire: Wire) -> Reply:
-        """The answer when the caller has tokens for it: an endpoint may have a rate of its own, whatever the key's."""
-        while (reply := self.sent(wire)).status == 429:
-            time.sleep(float(reply.headers["retry-after"]))
-        return reply
 
     def put(self, place: Place, value: Any) -> None:
         """Set a value in the document; a field that was not there is added."""

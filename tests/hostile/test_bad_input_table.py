@@ -113,10 +113,10 @@ def test_a_parameter_given_twice_or_empty_is_400(wire: Wire, operations: list[Op
                 given = "ndjson" if operation.path.endswith("/stream") else "json"
             call.query = [*call.with_query(parameter.name, given).query, (parameter.name, given)]
             expected = "unknown_parameter" if is_of_others else "repeated_parameter"
-            assert refusal(checked(call.sent_patiently(wire), call)) == (400, expected), call
+            assert refusal(checked(call.sent(wire), call)) == (400, expected), call
             call = valid_call(operation, rng).with_query(parameter.name, "")
             expected = "unknown_parameter" if is_of_others else "empty_parameter"
-            assert refusal(checked(call.sent_patiently(wire), call)) == (400, expected), call
+            assert refusal(checked(call.sent(wire), call)) == (400, expected), call
 
 
 def test_a_parameter_that_is_not_known_is_400_and_the_nearest_is_named(
