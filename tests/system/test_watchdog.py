@@ -135,11 +135,12 @@ def test_connections_that_a_stopped_process_did_not_take_are_its_successors(alon
 def test_a_process_whose_read_threads_all_wait_is_replaced_and_what_it_wrote_meanwhile_is_there(alone):
     (victim,) = alone.webs()
     ended: list[Client] = []
+    # One caller never has all threads.
+    keys = alone.new_keys([{"rate": UNLIMITED}] * READ_THREADS)
 
     def read(client: Client, _stopping: threading.Event) -> None:
         with pytest.raises(CUT):
-            # One caller never has all threads.
-            client.get(PATH, {"Authorization": f"Api-Key {id(client)}"})
+            client.get(PATH, {"X-API-Key": keys.pop()})
         ended.append(client)
 
     batch = Batch(1, "WRITTEN", size=100, has_ids=True)
