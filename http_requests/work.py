@@ -1,6 +1,6 @@
 """The work of a call: counted where it is done, in amounts of a few kinds, each with a price in tokens.
 
-Of what no kind counts, there is the processor time.
+The processor time of a call is measured, too: it pays for work of other kinds.
 """
 
 import time
@@ -81,7 +81,7 @@ def count_work(kind: WorkKind, amount: int) -> None:
 
 
 def current_work() -> Work:
-    """Return the current call's work, for what goes on after the call's thread; without a call, a sum of its own."""
+    """Return the current call's work; without a call, as in a command, a sum that nobody reads."""
     return _current.get() or Work()
 
 

@@ -10,7 +10,8 @@ ADMISSION = "marketdata.admission"
 CHARGED_CALL = "marketdata.charged_call"
 # The VerifiedSignature; present if the signature was verified before the body was read.
 VERIFIED_SIGNATURE = "marketdata.verified_signature"
-# A function that any thread calls once a large body is decoded: then the memory that was reserved for it is free.
+# A function that any thread calls once a large body is decoded. Its argument is the bytes of memory that are still
+# needed, until the answer; the rest of what was reserved is free.
 BODY_DECODED = "marketdata.body_decoded"
 # Present if the body was not read to its end.
 BODY_UNREAD = "marketdata.body_unread"

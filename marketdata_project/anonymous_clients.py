@@ -23,7 +23,7 @@ from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
 
-# Views that are not charged, because load balancers, the supervisor and Prometheus request them.
+# Load balancers, the supervisor and Prometheus request the others.
 _CHARGED_VIEWS = PUBLIC_VIEWS - {"healthz", "readyz", "metrics"}
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 

@@ -72,7 +72,10 @@ def _load_libraries() -> None:
         quantlib()
         decoder_start()
     except Exception:
-        logger.exception("Calendars or QuantLib could not be loaded; requests that need them will try again")
+        logger.exception(
+            "Calendars, QuantLib or the process that decodes bodies could not be loaded; requests that need them will "
+            "try again"
+        )
     # Exempts the new objects from collection, as `tune_garbage_collector` does after start-up.
     gc.freeze()
     gc.enable()

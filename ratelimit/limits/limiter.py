@@ -76,11 +76,12 @@ class Limiter:
         charge = charge._replace(is_debt=True)
         try:
             answer = self._take_shared(charge, quotas)
+            # Takes what the quotas have left; nothing if another call takes that first.
             for tokens in (_least_left(quotas, answer), 0):
-                # Between two calls another may take what was left.
-                if answer.is_short:
-                    quotas = [replace(quota, tokens=tokens) for quota in quotas]
-                    answer = self._take_shared(charge, quotas)
+                if not answer.is_short:
+                    break
+                quotas = [replace(quota, tokens=tokens) for quota in quotas]
+                answer = self._take_shared(charge, quotas)
         except RedisError as error:
             return self._admit_local(charge, quotas, error)
         return _admission(answer, TokenOrder(charge, quotas))

@@ -8,7 +8,7 @@ from threading import Condition
 from ratelimit.exceptions import PasswordChecksBusy
 
 LONGEST_WAIT_SECONDS = 2.0
-# So many checks take less than the longest wait.
+# Of each kind. So many checks take less than the longest wait, unless attempts at known addresses come first.
 MOST_WAITING = 4
 
 
