@@ -1,4 +1,4 @@
-"""Who may use the live feed, and what its requests cost. Everything here may block: call it in a thread."""
+"""Who may use the live feed, and what its requests cost. What is no coroutine may block: call it in a thread."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
-from ratelimit.limits.services import admit, admit_address, bucket_name, charge_debt, price_of, rate_of
+from ratelimit.limits.services import admit, admit_address, bucket_name, charge_rest, rate_of
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import BucketState, burst_of
 
@@ -117,23 +117,12 @@ class ConnectionLimits:
     def _charged(
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
-        self._bucket = None
         try:
             with counted_work(self._work), self._work.timed():
                 return function(*arguments)
         finally:
-            self._settle(caller)
-
-    def _settle(self, caller: Caller) -> None:
-        tokens = price_of(self._work, feed_access())
-        if tokens <= self._paid:
-            return
-        try:
-            self._bucket = charge_debt(caller, feed_access(), tokens=tokens - self._paid).bucket
-        except DatabaseError as error:  # the messages are read and must be sent
-            logger.warning("a replay of %s was not charged: %s", caller.identity, error)
-            return
-        self._paid = tokens
+            self._paid, admission = charge_rest(caller, feed_access(), self._work, paid=self._paid)
+            self._bucket = None if admission is None else admission.bucket
 
 
 def feed_access() -> Access:

@@ -87,7 +87,7 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
         options = BatchOptions(
             TRADES, canonical=symbol_canonical, allows_nonpositive_price=allows_nonpositive_price
         )
-        batch = decoded(read_corrections, body, options, request.META.get(BODY_DECODED, bool))
+        batch = decoded(read_corrections, body, options, request.META.get(BODY_DECODED))
         corrected = trades_correct(
             batch=batch,
             caller=key_scope(request),

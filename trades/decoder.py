@@ -1,8 +1,8 @@
 """Decodes large bodies in processes of their own.
 
 A large body would hold this process's interpreter lock for up to a second. So a server process forks a child for each,
-which reads the body in bounded memory, sends the result and ends. The server is started for the first body, has no
-threads, and ends with this process. Run as `python -m trades.decoder <descriptor>`.
+which reads the body in bounded memory, sends the result and ends. The server is started by `decoder_start`, else for the
+first body; it has no threads, and ends with this process. Run as `python -m trades.decoder <descriptor>`.
 """
 
 import atexit
@@ -59,16 +59,20 @@ LIFE_SECONDS = 60
 
 
 def decoded(
-    read: Read[Decoded], body: bytes, options: BatchOptions, keep_memory: Callable[[int], object] = bool
+    read: Read[Decoded],
+    body: bytes,
+    options: BatchOptions,
+    keep_memory: Callable[[int], object] | None = None,
 ) -> Decoded:
     """Return `read(body, options)`, a large body's from a process of its own. Raises its errors; `DecoderEnded`.
 
     read: a function of a module. What it returns, and its `RequestError`s, are pickled. Its work is counted here, also
     that of a refused body. keep_memory: called once the body is decoded, with the bytes of memory that storing the
-    batch takes.
+    batch takes; None if no memory was reserved.
     """
     result = read(body, options) if len(body) <= LARGE_BYTES else _decoded_apart(read, body, options)
-    keep_memory(_STORING_FACTOR * result.nbytes)
+    if keep_memory is not None:
+        keep_memory(_STORING_FACTOR * result.nbytes)
     return result
 
 

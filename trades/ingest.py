@@ -263,7 +263,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
                     READERS.get(media_type, READERS[JSON]),
                     body,
                     options,
-                    request.META.get(BODY_DECODED, bool),
+                    request.META.get(BODY_DECODED),
                 )
             ingested = rows_ingest(
                 dataset=self.dataset,

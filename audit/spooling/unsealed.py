@@ -1,7 +1,6 @@
 """Spool files with lines that the collector leaves out, and the reading of such lines by an operator's command.
 
-A line without a valid seal may have been written by anybody, so it becomes no record of a call, but an event that
-contains it.
+Anybody may have written a line without a valid seal. So the command records an event that contains the line, not a call.
 """
 
 import os

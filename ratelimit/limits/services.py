@@ -88,14 +88,22 @@ def admit_call(
     return admission
 
 
-def price_of(work: Work, access: Access) -> int:
-    """Return what work costs in tokens: the price of what was counted, or of the processor time, whichever is more.
+def charge_rest(caller: Caller, access: Access, work: Work, *, paid: int) -> tuple[int, Admission | None]:
+    """Charge what work costs beyond `paid` tokens, as a debt. Return what is paid now, and the admission.
 
-    Calls of trading never pay for their time: an order must not wait because the one before was slow.
+    The admission is None if nothing was charged. Calls of trading never pay for their time: an order must not wait
+    because the one before was slow.
     """
-    if not settings.PROCESSOR_MS_PER_TOKEN or access.kind in {TRADING, CLOSING}:
-        return work.tokens
-    return max(work.tokens, work.processor_ns // (settings.PROCESSOR_MS_PER_TOKEN * 1_000_000))
+    tokens = work.tokens
+    if settings.PROCESSOR_MS_PER_TOKEN and access.kind not in {TRADING, CLOSING}:
+        tokens = max(tokens, work.processor_ns // (settings.PROCESSOR_MS_PER_TOKEN * 1_000_000))
+    if tokens <= paid:
+        return paid, None
+    try:
+        return tokens, charge_debt(caller, access, tokens=tokens - paid)
+    except DatabaseError as error:  # the work is done and must be answered
+        logger.warning("the work of a call of %s was not charged: %s", caller.identity, error)
+        return paid, None
 
 
 def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
@@ -106,15 +114,9 @@ def settle_call(environ: MutableMapping[str, Any], work: Work) -> None:
     charged: ChargedCall | None = environ.get(CHARGED_CALL)
     if charged is None or charged.caller is None or not environ[ADMISSION].admitted:
         return
-    tokens = price_of(work, charged.access)
-    if tokens <= charged.cost:
-        return
-    try:
-        environ[ADMISSION] = charge_debt(charged.caller, charged.access, tokens=tokens - charged.cost)
-    except DatabaseError as error:  # the work is done and must be answered
-        logger.warning("the work of a call of %s was not charged: %s", charged.caller.identity, error)
-        return
-    environ[CHARGED_CALL] = charged._replace(cost=tokens)
+    cost, admission = charge_rest(charged.caller, charged.access, work, paid=charged.cost)
+    if admission is not None:
+        environ[ADMISSION], environ[CHARGED_CALL] = admission, charged._replace(cost=cost)
 
 
 def admit_address(address: str) -> Admission:

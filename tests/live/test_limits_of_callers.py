@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from http_requests.work import WorkKind, count_work
-from live import callers, client
+from live import client
 from live.application import LiveFeed
 from live.callers import ConnectionLimits
 from live.channels import new_channels, parse_channel, row_channel
@@ -20,6 +20,7 @@ from live.followers import Replay
 from live.hub import Lanes
 from live.tokens import parse_tokens
 from ratelimit.callers import Caller
+from ratelimit.limits import services
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from store.declarations import Dataset
 from store.memory import MemoryStore
@@ -52,7 +53,7 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         debts.append(tokens)
         return SimpleNamespace(bucket=None)
 
-    monkeypatch.setattr(callers, "charge_debt", charge_debt)
+    monkeypatch.setattr(services, "charge_debt", charge_debt)
     return debts
 
 
