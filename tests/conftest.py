@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import client as django_client
 from hypothesis import settings as hypothesis_settings
 
 from audit.chain.tables import triggers_drop
@@ -47,6 +48,18 @@ _HERE = Path(__file__).parent
 _WHOLLY_SYSTEM = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
 # Thousands of tests are made before the first runs, and all live to the end.
 gc.disable()
+# The streamed answers of the test that runs. See `pytest_runtest_teardown`.
+_streams: list[Any] = []
+_stream_of_client = django_client.closing_iterator_wrapper
+
+
+def _kept_stream(iterable: Iterable[Any], close: Callable[[], Any]) -> Iterator[Any]:
+    stream = _stream_of_client(iterable, close)
+    _streams.append(stream)
+    return stream
+
+
+django_client.closing_iterator_wrapper = _kept_stream
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -75,6 +88,17 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector the thousands of collected tests, which live to the end."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Close the streamed answers that the test left unread, before its fixtures end.
+
+    To close one sets a context variable. If the garbage collector does that while a variable is being set, Python 3.11
+    crashes (python/cpython#148891).
+    """
+    while _streams:
+        _streams.pop().close()
 
 
 @pytest.fixture(scope="session")
