@@ -13,7 +13,7 @@ from store.arrays import Integers
 from trades.exceptions import BatchRefused
 
 _ROW = re.compile(r"\w+\[(\d+)\]")
-_PIECE_BYTES = 2**20
+_PIECE_BYTES = 2**18
 _FEED, _RETURN, _QUOTE = b'\n\r"'
 
 Bytes: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
