@@ -61,9 +61,12 @@ def _access_at(path: str, method: str) -> Access | None:
 
 def _match(path: str) -> ResolverMatch | None:
     try:
-        return resolve(path)
+        match = resolve(path)
     except Resolver404:
         return None
+    # All patterns that were tried before: most of a match's memory, and only Django's page for developers shows them.
+    match.tried = None
+    return match
 
 
 _cached_match = lru_cache(maxsize=4096)(_match)

@@ -65,18 +65,17 @@ def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocume
         encoded = compressed(plain.body, encoding)
         return SchemaDocument(encoded.body, f'{plain.etag[:-1]}-{encoding}"', encoded.encoding)
     # Without indentation, which would double its size.
-    body = orjson.dumps(_schema()) if name == "json" else _yaml()
+    body = _json() if name == "json" else _yaml()
     return SchemaDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', None)
 
 
-def _yaml() -> bytes:
-    renderer: Any = OpenApiYamlRenderer()
-    body: bytes = renderer.render(_schema(), renderer.media_type, {})
-    return body
-
-
-@cache
-def _schema() -> dict[str, Any]:
+def _json() -> bytes:
     generator: type[Any] = SchemaGenerator
-    schema: dict[str, Any] = generator().get_schema(request=None, public=True)
-    return schema
+    return orjson.dumps(generator().get_schema(request=None, public=True))
+
+
+def _yaml() -> bytes:
+    # Made from the other text, because the document itself takes 23 MB and is not kept.
+    renderer: Any = OpenApiYamlRenderer()
+    body: bytes = renderer.render(orjson.loads(schema_document("json").body), renderer.media_type, {})
+    return body

@@ -30,6 +30,7 @@ from django.conf import settings
 from http_requests.exceptions import MalformedDocument, RequestError
 from http_requests.work import counted_work, current_work
 from store.datasets import DATASETS
+from store.lazy_imports import imported
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import DecoderEnded
 
@@ -166,6 +167,7 @@ def _error(kind: type[Exception], message: str, state: dict[str, Any]) -> Except
 def serve(control: socket.socket) -> None:
     """Fork a child for each connection that arrives, until the socket's other end is closed."""
     pa.set_cpu_count(1)  # each thread's stack would count as memory
+    imported("pyarrow")  # without pandas, which would take a third of this process's memory
     _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that have ended are forgotten at once
     gc.collect()

@@ -6,11 +6,13 @@ from datetime import datetime
 import pyarrow as pa
 
 # The numbers of `mallopt`'s options, from glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # glibc maps each block of at least this size by itself, and unmaps it when it is freed.
 OWN_BLOCK_BYTES = 4 * 2**20
 # glibc returns the end of a heap to the system when so much of it is free. `memory_release` returns the rest.
 FREE_END_BYTES = 4 * 2**20
+# By default glibc gives almost each thread a heap, and each heap has free pages of its own.
+HEAPS = 2
 RELEASE_SECONDS = 10
 
 _libc = ctypes.CDLL(None)
@@ -29,6 +31,7 @@ def share_allocator() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, OWN_BLOCK_BYTES)
         mallopt(_M_TRIM_THRESHOLD, FREE_END_BYTES)
+        mallopt(_M_ARENA_MAX, HEAPS)
 
 
 def memory_release(*, now: datetime | None = None) -> None:

@@ -268,6 +268,8 @@ def _python_programs(plan: ServePlan) -> list[Program]:
 
 def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
     arguments = [sys.executable, "-m", "django", command, "--parent", str(os.getpid()), *options]
+    # This process made the checks. They import all views, which a command does not need: 25 MB, and a second.
+    arguments.append("--skip-checks")
     return Program(name, lambda: arguments, plan.environment, end_with_parent())
 
 
