@@ -27,7 +27,16 @@ from tests.trading.desks import TradingDesk
 from tests.trading.replays import NAMED, kills, run_on
 from trades.stores import market_store
 from trading.core.account import STOPPED
-from trading.core.events import OrderAccepted, OrderRejected, Print, StrategyChoice, decoded, encoded
+from trading.core.events import (
+    STRATEGY_ALERT,
+    Alert,
+    OrderAccepted,
+    OrderRejected,
+    Print,
+    StrategyChoice,
+    decoded,
+    encoded,
+)
 from trading.core.terms import Side
 from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
@@ -257,6 +266,32 @@ def test_one_that_fails_ends_and_its_account_is_stopped(
     alert = EventRow.objects.get(name="alert")
     assert "the strategy faulty failed: ZeroDivisionError: no volume" in alert.body
     desk.check()
+
+
+def test_the_engine_sees_an_assignment_also_if_it_records_something_at_once(
+    market: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recording reads the account, so that it is no longer one that others changed."""
+    monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
+    monkeypatch.setattr(Seeing, "seen", [])
+    desk = TradingDesk(config=GENEROUS)
+    rows = {symbol: trades_of(random.Random(1), 20) for symbol in SYMBOLS}
+
+    def assign(choice: StrategyChoice | None) -> None:
+        desk.run()
+        strategy_assign(account=desk.account, strategy=choice, by="test")
+        alert = Alert(kind=STRATEGY_ALERT, message="in between")
+        desk.engine._desk.act([("ACC", lambda _, record: record(alert))], at_ns=START_NS)
+
+    assign(StrategyChoice(name=Seeing.name, parameters={}, symbols=SYMBOLS))
+    store_trades({symbol: some[:100] for symbol, some in rows.items()})
+    desk.run()
+    seen = len(Seeing.seen)
+    assert seen > 0
+    assign(None)
+    store_trades({symbol: some[100:] for symbol, some in rows.items()})
+    desk.run()
+    assert len(Seeing.seen) == seen
 
 
 def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
