@@ -19,8 +19,9 @@ LIVE_SECONDS = 60
 LIVE_SYMBOLS = ("LIVEA", "LIVEB")
 # What is shown later than this is history.
 _HISTORY_NS = 10 * SECOND_NS
-# Bars are shown at whole seconds. A print must not be on its way then, so none is posted in the last part of a second.
-_QUIET_NS = SECOND_NS // 2
+# Bars are shown at whole seconds, and a cancel that follows takes effect soon after. A print must not be on its way then, so
+# all are posted in this part of a second.
+_POSTS_FROM_NS, _POSTS_TO_NS = SECOND_NS // 5, SECOND_NS // 2
 # A bar is due two seconds or more after its prints.
 _TIMELY_NS = 3 * SECOND_NS // 2
 
@@ -77,8 +78,8 @@ def post_sample(port: int, key: str, session: TradingSession, posted: Posted) ->
     with connected(port, key) as client:
         while rows and not posted.ending.is_set():
             now_ns = time.time_ns()
-            if now_ns % SECOND_NS > _QUIET_NS:
-                time.sleep((SECOND_NS - now_ns % SECOND_NS) / SECOND_NS)
+            if not _POSTS_FROM_NS <= now_ns % SECOND_NS < _POSTS_TO_NS:
+                time.sleep((_POSTS_FROM_NS - now_ns) % SECOND_NS / SECOND_NS)
                 continue
             due = [row for row in rows if begin_ns + row[0] <= now_ns]
             rows = rows[len(due) :]

@@ -223,7 +223,8 @@ def live_run(folder: Path) -> LiveRun:
             place,
             begin_ns,
             killed_ns,
-            min(end_ns, posted.timely_ns, watch.timely_ns),
+            # A backtest may end with the last second in which something was stored.
+            min(end_ns // SECOND_NS * SECOND_NS, posted.timely_ns, watch.timely_ns),
             end_ns,
             longest_ns < _CALM_NS and lag_ns < 2 * SECOND_NS,
             measured,
