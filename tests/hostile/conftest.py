@@ -47,7 +47,13 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     """
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "x.csv").write_text(SECRET)
-    with installed(folder, WORKERS="1", DJANGO_SETTINGS_MODULE=failing_settings.__name__) as installation:
+    with installed(
+        folder,
+        WORKERS="1",
+        STORE_MEMORY_MIB="16",
+        ANSWERS_MEMORY_MIB="4",
+        DJANGO_SETTINGS_MODULE=failing_settings.__name__,
+    ) as installation:
         before = outside(folder)
         (web,) = installation.webs()
         assert eventually(Gauge([web]).have_loaded_libraries)

@@ -17,6 +17,7 @@ from store.timestamps import LATEST_NS
 from tests.store.builders import NOON, Clock, batch, trade
 from tests.store.replay_history import LOGS, Replayed, replay_of, times_of, write_history
 
+pytestmark = pytest.mark.system
 # Rows in memory, the fewest of a chunk, rows looked at.
 SIZES = ((1, 1, 1), (9, 3, 10), (1 << 17, 1 << 10, 1 << 18))
 

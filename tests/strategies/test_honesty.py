@@ -16,6 +16,8 @@ from tests.strategies.late_rows import MINUTES, LatePrint, X, market
 from tests.strategies.leaks import LEAKS, Beating, Keeping, Leak
 from tests.strategies.past import START_NS, inputs_of
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

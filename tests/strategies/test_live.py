@@ -43,7 +43,7 @@ from trading.engine.engine import Engine
 from trading.models import EngineLease, EventRow
 from trading.services.assigning import strategy_assign
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 SYMBOLS = ("A-USD", "B-USD")
 MINUTES = 600 if SOAK else 60
 # Which commits are there when an order comes depends on when they come.

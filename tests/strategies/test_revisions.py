@@ -33,6 +33,7 @@ from trading.engine.engine import Engine
 from trading.models import EngineLease
 from trading.services.assigning import strategy_assign
 
+pytestmark = pytest.mark.system
 SYMBOLS = ("A-USD", "B-USD")
 MINUTES = 300 if SOAK else 40
 SETTLE_NS = 2 * SECOND_NS

@@ -23,7 +23,10 @@ from tests.store_settings import IS_OF_FILES, stores_at
 from tests.strategies.past import START_NS, batch_of, random_market
 from trading.market.market import Market
 
-pytestmark = pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
+]
 COMMAND = ("backtest", "crossover", "A-USD", "B-USD", "--set", "fast=3", "slow=8", "--json")
 SYMBOL = "A-USD"
 

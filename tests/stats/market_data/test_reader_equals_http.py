@@ -44,6 +44,7 @@ from tests.store_settings import IS_OF_FILES
 
 pytestmark = [
     pytest.mark.django_db,
+    pytest.mark.system,
     pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files"),
 ]
 TREE = "/api/v1/market-data"

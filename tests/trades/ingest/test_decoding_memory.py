@@ -19,7 +19,10 @@ from trades.formats import JSON, READERS
 
 # The kernel counts a thread's pages in steps of 64.
 COUNTED_BYTES = 2 * 64 * 4096
-pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells peaks")
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells peaks"),
+]
 
 
 def test_no_body_that_a_web_process_decodes_takes_more():
