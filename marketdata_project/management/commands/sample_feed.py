@@ -17,8 +17,6 @@ _NICENESS = 10
 
 class Command(BaseCommand):
     help = "Post trades and quotes of the sample to the running server, until SIGTERM."
-    # The server has checked them, and they would import every view.
-    requires_system_checks: tuple[str, ...] = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", required=True, help="the server, such as http://127.0.0.1:8000")
