@@ -67,7 +67,8 @@ def test_mutants_of_valid_requests_with_keys_of_every_scope_never_fail_the_serve
         f"{number} requests with keys of {len(asked)} grants, {reached / tried:.1%} of {tried} that may be made "
         f"reached validation, {len(codes)} codes, {codes['']} accepted",
     )
-    grown = {name: mib - before[name] for name, mib in resident_mib(installation).items()}
+    after = resident_mib(installation)
+    grown = {name: after[name] - mib for name, mib in before.items()}
     told("8 mutants, memory", f"the process that grew most: {max(grown.values()):+.1f} MiB")
     assert len(asked) == len(GRANTS)
     assert reached >= 0.8 * tried, codes

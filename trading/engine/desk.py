@@ -53,20 +53,20 @@ class Desk:
     keep_places: Callable[[], object] = lambda: None
     _transaction: ExitStack | None = None
     _begun_at: float | None = None
-    # Whether `act` read an account that others had changed since `refresh`.
-    _has_met_others: bool = False
+    # Whether `act` read what others changed since the last `refresh`.
+    _has_read_changes: bool = False
 
     def refresh(self) -> bool:
-        """Read the accounts that other processes changed. Return whether there are any, or `act` read some."""
+        """Read the accounts that other processes changed. Return whether it or `act` read any."""
         numbers = dict(Account.objects.exclude(name__in=self.failed).values_list("name", "number"))
         changed = [
             name
             for name, number in numbers.items()
             if name not in self.states or self.states[name].number != number
         ]
-        if not changed and not self._has_met_others:
+        if not changed and not self._has_read_changes:
             return False
-        self._has_met_others = False
+        self._has_read_changes = False
         for account in Account.objects.filter(name__in=changed):
             with suppress(msgspec.MsgspecError), self._blaming(account.name):
                 self.states[account.name] = state_of(account)
@@ -107,7 +107,7 @@ class Desk:
                 raise EngineReplaced
             for name, act in wanted:
                 with open_journal(name) as journal, self._blaming(name):
-                    self._has_met_others |= journal.state.number != self.states[name].number
+                    self._has_read_changes |= journal.state.number != self.states[name].number
                     act(journal.state, partial(self._record, journal, at_ns))
                 self.states[name] = journal.state
                 _audit(name, journal.recorded)
