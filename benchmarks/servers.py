@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.processes import CORES, SERVER_CORE, descendants, line_with, run_python, running
 
 KEYS = 128
-WEB = "marketdata_project.serve.web"
+WEB = "web"
 # Variables that are removed from the environment, because they may name or change an installation that others use.
 _OF_OTHERS = frozenset({"REDIS_URL", "DATABASE_URL", "WORKERS"})
 _NEW_KEYS = """
@@ -64,12 +64,14 @@ class Server:
         return [self.request("GET", target, **headers) for _ in self.keys]
 
     def processes(self) -> dict[int, str]:
-        """Return the ids of its processes, each with the last module or program in its command line."""
+        """Return the ids of its processes, each with its title (web, worker), or the last module or program in its command line."""
         return {pid: _program(pid) for pid in descendants(self.roots)}
 
 
 def _program(pid: int) -> str:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+    if words[0].startswith("marketdata "):
+        return words[0].split()[1]
     if "-m" in words:
         return words[words.index("-m") + 1]
     return "serve" if "serve" in words else Path(words[0].split()[0]).name

@@ -76,7 +76,7 @@ def measure_trading(sizes: Sizes) -> Iterator[Row]:
 
 def _idle_note(server: Server) -> Note:
     """Return what the engine uses while nothing happens."""
-    (engine,) = [pid for pid in descendants(server.roots) if "trading_engine" in _command(pid)]
+    (engine,) = [pid for pid in descendants(server.roots) if "marketdata engine" in _command(pid)]
     before = processor_seconds([engine])
     time.sleep(_IDLE_SECONDS)
     used = (processor_seconds([engine]) - before) / _IDLE_SECONDS

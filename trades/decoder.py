@@ -1,8 +1,9 @@
 """Decodes large bodies in processes of their own.
 
 A large body would hold this process's interpreter lock for up to a second. So a server process forks a child for each,
-which reads the body in bounded memory, sends the result and ends. The server is started by `decoder_start`, else for the
-first body; it has no threads, and ends with this process. Run as `python -m trades.decoder <descriptor>`.
+which reads the body in bounded memory, sends the result and ends. The server has no threads, and ends with this process.
+It is forked from this process by `decoder_fork`, else started by `decoder_start` or for the first body, as
+`python -m trades.decoder <descriptor>`.
 """
 
 import atexit
@@ -19,6 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +29,7 @@ from typing import Any, Protocol, TypeVar, cast
 import pyarrow as pa
 from django.conf import settings
 
+from command_line.forks import CAN_FORK, ForkedProcess
 from http_requests.exceptions import MalformedDocument, RequestError
 from http_requests.work import counted_work, current_work
 from store.datasets import DATASETS
@@ -108,7 +111,7 @@ class _Server:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def child(self) -> Connection:
         """Return a connection to a new child."""
@@ -136,6 +139,14 @@ class _Server:
             if self._process is None:
                 self._start()
 
+    def fork(self) -> None:
+        """Start the server as a fork of this process, if that is possible. For a process that has one thread."""
+        if CAN_FORK:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                serve_it = partial(serve, theirs)
+                self._process = ForkedProcess(serve_it, title="marketdata decoder", keep=[theirs.fileno()])
+
     def _start(self) -> None:
         if self._control is not None:
             self._control.close()
@@ -153,6 +164,7 @@ class _Server:
 
 _server = _Server()
 decoder_start = _server.start
+decoder_fork = _server.fork
 atexit.register(_server.end)
 
 

@@ -1,4 +1,8 @@
-"""A child process of the supervisor. It is restarted after a delay if it ends, and ends with its parent."""
+"""A child process of the supervisor. It is restarted after a delay if it ends, and ends with its parent.
+
+A Python child is forked from the supervisor, which has loaded all modules: so they are loaded once, and their memory is
+shared. Where a fork is not safe (macOS) it is a program of its own.
+"""
 
 import ctypes
 import os
@@ -7,10 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from typing import Protocol, TypeVar, cast
 
+from command_line.forks import CAN_FORK, ForkedProcess
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.watchdog import Watchdog
 
@@ -33,6 +41,44 @@ def end_with_parent() -> Callable[[], None]:
             os._exit(1)
 
     return bind
+
+
+Result = TypeVar("Result")
+
+
+def apart(function: Callable[[], Result]) -> Callable[[], Result]:
+    """Call `function` in a fork, and return a function that waits for what it returns or raises.
+
+    So this process has no database connection and no thread of its when it forks the next ones.
+    """
+    if not CAN_FORK:
+        result = function()
+        return lambda: result
+    receiver, sender = Pipe(duplex=False)
+    bind_to_parent = end_with_parent()
+
+    def run() -> None:
+        bind_to_parent()
+        try:
+            sender.send((function(), None))
+        except Exception as error:  # noqa: BLE001 raised in the other process
+            error.add_note(traceback.format_exc())
+            sender.send((None, error))
+
+    process = ForkedProcess(run, title="marketdata preparation", keep=[sender.fileno()])
+    sender.close()
+
+    def wait() -> Result:
+        try:
+            result, error = receiver.recv()
+        except EOFError:  # it was killed
+            raise SystemExit(process.wait() and 1) from None
+        process.wait()
+        if error is not None:
+            raise error
+        return cast("Result", result)
+
+    return wait
 
 
 def parent_is(pid: int | None) -> bool:
@@ -61,6 +107,7 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
+    `command` is its command line. `main` does the same in a fork of the supervisor; None for what is not Python.
     `before` is called in the supervisor before each start. `bind_to_parent` is called in the new process; it makes the
     process end with its parent. `own_group` gives the process its own process group. `watchdog` receives the
     process's proofs of life. The process keeps to `core`, unless that is None or exists no longer.
@@ -71,10 +118,25 @@ class Program:
     environment: Mapping[str, str]
     bind_to_parent: Callable[[], None]
     descriptors: tuple[int, ...] = ()
+    main: Callable[[], object] | None = None
     own_group: bool = False
     before: Callable[[], None] | None = None
     watchdog: Watchdog | None = None
     core: int | None = None
+
+
+class Process(Protocol):
+    """A `subprocess.Popen` or a `ForkedProcess`."""
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative after a signal; None while it runs."""
+
+    def wait(self) -> int | None:
+        """Wait for its end."""
 
 
 @dataclass(slots=True)
@@ -82,7 +144,7 @@ class Child:
     """A program's process. While there is none, `due_at` is the monotonic time at which to start it, in seconds."""
 
     program: Program
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     due_at: float = 0.0
     _started_at: float = 0.0
     _failures: int = field(default=0)
@@ -98,7 +160,13 @@ class Child:
         self._started_at = time.monotonic()
         if program.before is not None:
             program.before()
-        self.process = subprocess.Popen(  # noqa: S603 our own command lines, no shell
+        self.process = (
+            self._executed() if program.main is None or not CAN_FORK else self._forked(program.main)
+        )
+
+    def _executed(self) -> Process:
+        program = self.program
+        return subprocess.Popen(  # noqa: S603 our own command lines, no shell
             program.command(),
             env=program.environment,
             stdin=subprocess.DEVNULL,
@@ -106,6 +174,14 @@ class Child:
             process_group=0 if program.own_group else None,
             preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
         )
+
+    def _forked(self, main: Callable[[], object]) -> Process:
+        def run() -> None:
+            self._begin()
+            os.environ.update(self.program.environment)
+            main()
+
+        return ForkedProcess(run, title=f"marketdata {self.program.name}", keep=self.program.descriptors)
 
     def _begin(self) -> None:
         """Prepare the new process, in which this runs."""

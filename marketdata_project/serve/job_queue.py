@@ -13,6 +13,9 @@ from threading import Thread
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+# Read when Celery is imported. Otherwise it would replace the process's title.
+os.environ["NOSETPS"] = "1"
+
 from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down

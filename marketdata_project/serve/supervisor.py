@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from select import select
@@ -16,6 +17,9 @@ from subprocess import SubprocessError
 from types import FrameType, TracebackType
 from typing import Self
 
+from django.core.management import execute_from_command_line
+
+from marketdata_project.serve import web
 from marketdata_project.serve.child import Child, Program, end_with_parent
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.installation import InstallationError, address_of, url_of
@@ -267,25 +271,31 @@ def _python_programs(plan: ServePlan) -> list[Program]:
 
 
 def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
-    arguments = [sys.executable, "-m", "django", command, "--parent", str(os.getpid()), *options]
-    # This process made the checks. They import all views, which a command does not need: 25 MB, and a second.
-    arguments.append("--skip-checks")
-    return Program(name, lambda: arguments, plan.environment, end_with_parent())
+    # The supervisor made the checks. They import all views, which a command does not need: 25 MB, and a second.
+    arguments = [command, "--parent", str(os.getpid()), *options, "--skip-checks"]
+    return Program(
+        name=name,
+        command=lambda: [sys.executable, "-m", "django", *arguments],
+        environment=plan.environment,
+        bind_to_parent=end_with_parent(),
+        main=partial(execute_from_command_line, ["manage.py", *arguments]),
+    )
 
 
 def _web_program(plan: ServePlan, number: int) -> Program:
     fd = plan.listener.fileno()
     watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
-    command = [sys.executable, "-m", "marketdata_project.serve.web"]
-    command += ["--fd", str(fd), "--turns", str(plan.turns), "--parent", str(os.getpid())]
+    arguments = ["--number", str(number), "--fd", str(fd), "--turns", str(plan.turns)]
+    arguments += ["--parent", str(os.getpid())]
     if watchdog is not None:
-        command += ["--pulse", str(watchdog.sender)]
+        arguments += ["--pulse", str(watchdog.sender)]
     return Program(
         name=f"web {number + 1}",
-        command=lambda: command,
-        environment={**plan.environment, "WORKER_NUMBER": str(number)},
+        command=lambda: [sys.executable, "-m", web.__name__, *arguments],
+        environment=plan.environment,
         bind_to_parent=end_with_parent(),
         descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
+        main=partial(web.main, arguments),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
         core=plan.cores[number % len(plan.cores)] if plan.cores else None,

@@ -1,11 +1,9 @@
-"""Warms up a web process before it serves: loads modules, tunes the garbage collector.
-
-Afterwards a thread loads large libraries that few requests need.
-"""
+"""Warms up the supervisor before it forks, and a web process before it serves: loads modules, tunes the garbage collector."""
 
 import gc
 import logging
 import time
+from importlib import import_module
 from io import BytesIO
 from threading import Thread
 from typing import Any
@@ -19,6 +17,7 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front.application import DjangoHandler
+from marketdata_project.serve.memory import share_allocator
 from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
@@ -33,7 +32,31 @@ _THRESHOLDS = (2_000, 50, 500)
 # A full collection is due after so many of those passes: 10 million new objects, or 180,000 requests through Django.
 DUE_PASSES = 100
 
+# What the supervisor's children import.
+_CHILDREN = (
+    *(
+        f"marketdata_project.management.commands.{name}"
+        for name in ("worker", "trading_engine", "sample_feed")
+    ),
+    "marketdata_project.serve.job_queue",
+    "marketdata_project.serve.web",
+    "trading.engine.engine",
+    "pandas_market_calendars",
+    "QuantLib",
+)
+
 logger = logging.getLogger(__name__)
+
+
+def load_before_forks() -> None:
+    """Load what the children need, and keep it where they share it: the collector writes to nothing that exists now."""
+    gc.disable()
+    share_allocator()
+    _ = get_resolver().url_patterns
+    for module in _CHILDREN:
+        import_module(module)
+    gc.freeze()
+    gc.enable()
 
 
 def load_everything(handler: DjangoHandler) -> None:

@@ -1,6 +1,6 @@
 """A web process: runs the front (`marketdata_project.front`) and Django on a socket that the supervisor opened.
 
-Run as `python -m marketdata_project.serve.web --fd 5 --turns 6 --parent 4711`.
+Where it is not forked: `python -m marketdata_project.serve.web --number 0 --fd 5 --turns 6 --parent 4711`.
 """
 
 import argparse
@@ -40,6 +40,7 @@ from marketdata_project.serve.warm import (
     tune_garbage_collector,
 )
 from marketdata_project.serve.watchdog import Pulse
+from trades.decoder import decoder_fork
 
 SOCKET_PATH = b"/ws/v1/stream"
 LIVE_THREADS = 2
@@ -134,7 +135,6 @@ class WebServer(uvicorn.Server):
 
 def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     """Return the server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
-    django.setup(set_prefix=False)
     log_uncaught()
     handler = DjangoHandler()
     share_allocator()
@@ -235,13 +235,17 @@ def _front(handler: DjangoHandler) -> Front:
 def main(arguments: list[str]) -> None:
     """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
     parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
+    parser.add_argument("--number", type=int, required=True, help="0 for the first web process")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
     parser.add_argument("--turns", type=int, required=True, help="the descriptor of the memory for turns")
     parser.add_argument("--parent", type=int, help="end when this process has ended")
     parser.add_argument("--pulse", type=int, help="the descriptor of the watchdog's pipe")
     options = parser.parse_args(arguments)
     hide_new_files()
-    turns = Turns(options.turns, own=settings.WORKER_NUMBER)
+    django.setup(set_prefix=False)
+    # Now the process has one thread.
+    decoder_fork()
+    turns = Turns(options.turns, own=options.number)
     server = web_server(turns=turns, pulse=options.pulse)
     server.parent = options.parent
 
@@ -251,11 +255,11 @@ def main(arguments: list[str]) -> None:
     # For signals before uvicorn installs its own handlers, and for the signal that uvicorn raises again at its end.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    _serve(server, socket.socket(fileno=options.fd))
+    _serve(server, socket.socket(fileno=options.fd), number=options.number)
     _end_now()
 
 
-def _serve(server: WebServer, listener: socket.socket) -> None:
+def _serve(server: WebServer, listener: socket.socket, *, number: int) -> None:
     """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
     from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
@@ -263,7 +267,7 @@ def _serve(server: WebServer, listener: socket.socket) -> None:
 
     writers = start_last_used_writer(), start_storage_writer()
     refusals = anonymous_refusals()
-    publisher = start_publishing_metrics(f"web-{settings.WORKER_NUMBER + 1}")
+    publisher = start_publishing_metrics(f"web-{number + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[listener])
     refusals.close()

@@ -57,5 +57,3 @@ SIGNATURE_WINDOW_SECONDS = integer("SIGNATURE_WINDOW_SECONDS", 30)
 ADDRESS_RATE = integer("ADDRESS_RATE", 10)
 # Milliseconds of a processor that one token of a call pays; 0 if calls do not pay for their time.
 PROCESSOR_MS_PER_TOKEN = integer("PROCESSOR_MS_PER_TOKEN", 10)
-# The number of this web process, from 0; the supervisor sets it.
-WORKER_NUMBER = integer("WORKER_NUMBER", 0)

@@ -38,7 +38,7 @@ TRADED = re.compile(r"DEMOA: [1-9]\d* closed trades? on [1-9]\d* bars")
 @contextmanager
 def jobs_wait(site: Installation) -> Iterator[None]:
     """Jobs stay in the queue."""
-    worker = site.served.member("job_worker")
+    worker = site.served.member("marketdata jobs")
     os.kill(worker, signal.SIGSTOP)
     try:
         yield

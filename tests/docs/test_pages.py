@@ -17,7 +17,10 @@ OF_DJANGO = {"management", "migrations", "settings"}
 # What the README says of the same batch once more.
 AGAIN = '"stored":0,"duplicates":3,"duplicate_rows":[0,1,2]'
 # Set by programs, not by people.
-INTERNAL = {"DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_XDIST_WORKER", "TEST_DATA_OF"}
+INTERNAL = {
+    *("DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_XDIST_WORKER", "TEST_DATA_OF"),
+    *("NOSETPS", "SPT_NOENV"),  # set for setproctitle and Celery, and read by them only
+}
 
 
 def sources(*folders: str) -> list[Path]:

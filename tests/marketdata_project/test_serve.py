@@ -43,7 +43,7 @@ def served(tmp_path_factory):
 
 
 def lasting(served: Served) -> list[str]:
-    """The processes but for those that decode bodies, which a web process starts once it has loaded everything."""
+    """The processes but for those that decode bodies for a web process."""
     return [command for command in served.members().values() if "decoder" not in command]
 
 
@@ -66,16 +66,17 @@ def test_an_empty_folder_becomes_a_ready_installation(served):
 def test_processes_are_one_supervisor_two_webs_two_workers_and_redis(served):
     assert eventually(lambda: len(lasting(served)) == 7)
     commands = list(served.members().values())
-    assert sum("serve.web" in command for command in commands) == 2
-    assert sum("django worker" in command for command in commands) == 1
-    assert sum("django job_worker" in command for command in commands) == 1
+    assert sum("marketdata web" in command for command in commands) == 2
+    assert sum("marketdata worker" in command for command in commands) == 1
+    assert sum("marketdata jobs" in command for command in commands) == 1
     assert sum("redis-server" in command for command in commands) == 1
 
 
 def test_web_processes_keep_to_their_cores_and_others_go_anywhere(served):
     assert eventually(lambda: len(lasting(served)) == 7)
-    cores = {pid: os.sched_getaffinity(pid) for pid in served.members()}
-    webs = [pid for pid, command in served.members().items() if "serve.web" in command]
+    members = {pid: command for pid, command in served.members().items() if "decoder" not in command}
+    cores = {pid: os.sched_getaffinity(pid) for pid in members}
+    webs = [pid for pid, command in members.items() if "marketdata web" in command]
     assert sorted(map(list, (cores.pop(pid) for pid in webs))) == [[FIRST], [LAST]]
     assert all(each == os.sched_getaffinity(0) for each in cores.values())
 
@@ -85,7 +86,7 @@ def test_redis_listens_on_a_private_socket_only(served):
     assert stat.S_IMODE(socket_path.stat().st_mode) == 0o700
     assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
     assert listening_sockets(served.member("redis-server")) == []
-    assert len(listening_sockets(served.member("serve.web"))) == 1
+    assert len(listening_sockets(served.member("marketdata web"))) == 1
 
 
 def listening_sockets(pid: int) -> list[str]:
@@ -95,7 +96,7 @@ def listening_sockets(pid: int) -> list[str]:
     return [row[1] for row in rows if row[3] == "0A" and row[9] in sockets_of(pid)]
 
 
-@pytest.mark.parametrize("part", ["serve.web", "django worker", "redis-server"])
+@pytest.mark.parametrize("part", ["marketdata web", "marketdata worker", "redis-server"])
 def test_a_killed_process_is_replaced(served, part):
     assert eventually(lambda: any(part in command for command in served.members().values()))
     before = {pid for pid, command in served.members().items() if part in command}
@@ -204,7 +205,7 @@ def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_
 def test_a_request_that_never_ends_does_not_keep_the_server(tmp_path):
     with migrated(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"POST")
-        stopped_worker = served.member("django worker")
+        stopped_worker = served.member("marketdata worker")
         os.kill(stopped_worker, signal.SIGSTOP)
         began = time.monotonic()
         os.kill(served.process.pid, signal.SIGTERM)
@@ -262,7 +263,7 @@ class Kept:
 
     def __init__(self, served: Served) -> None:
         self._served, self._port = served, served.port
-        self._webs = {pid for pid, command in served.members().items() if "serve.web" in command}
+        self._webs = {pid for pid, command in served.members().items() if "marketdata web" in command}
         self.open: list[tuple[socket.socket, int]] = []
 
     def add(self) -> int:
@@ -270,7 +271,7 @@ class Kept:
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_SECONDS)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
         assert read_reply(connection).status == 200
-        self._webs |= {pid for pid, command in self._served.members().items() if "serve.web" in command}
+        self._webs |= {pid for pid, command in self._served.members().items() if "marketdata web" in command}
         process = process_at_the_other_end(connection.getsockname()[1], self._port, list(self._webs))
         assert process is not None
         self.open.append((connection, process))
@@ -313,7 +314,7 @@ def test_long_lived_connections_are_spread_evenly_also_once_a_process_was_replac
 
 def test_requests_go_on_while_a_web_process_is_away(served):
     assert eventually(lambda: len(lasting(served)) == 7)
-    victim = served.member("serve.web")
+    victim = served.member("marketdata web")
     os.kill(victim, signal.SIGKILL)
     assert eventually(lambda: victim not in served.members())
     assert {served.get("/healthz")[0] for _ in range(20)} == {200}

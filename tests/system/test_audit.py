@@ -120,7 +120,7 @@ class Caller:
 
 def kill_all_but_redis(installation: Installation) -> None:
     for pid, command in installation.served.members().items():
-        if "serve.web" in command or "django worker" in command:
+        if "marketdata web" in command or "marketdata worker" in command:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -137,7 +137,7 @@ def a_stop_gives_running_jobs_back(installation: Installation) -> None:
 
 def fault(installation: Installation, chance: random.Random) -> None:
     """Kill a process that jobs need, or empty Redis."""
-    victim = chance.choice(["job_worker", "django worker", "redis-server", "flush"])
+    victim = chance.choice(["marketdata jobs", "marketdata worker", "redis-server", "flush"])
     with contextlib.suppress(ProcessLookupError, StopIteration, RedisError, OSError):
         if victim == "flush":
             installation.redis.flushall()
@@ -149,7 +149,7 @@ def fault(installation: Installation, chance: random.Random) -> None:
 def test_a_worker_that_sleeps_past_its_lease_stores_nothing_twice(installation: Installation) -> None:
     submit(installation, "appending", appending(["SLEEP"], rows=30, pause=0.2))
     assert eventually(lambda: "running" in states(installation))
-    sleeper = installation.served.member("job_worker")
+    sleeper = installation.served.member("marketdata jobs")
     os.kill(sleeper, signal.SIGSTOP)
     with other_worker(installation):
         assert all_succeed(installation)

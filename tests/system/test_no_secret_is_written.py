@@ -218,12 +218,14 @@ def assert_nothing_is_found(site: Site) -> None:
 def test_a_secret_would_be_found(site: Site):
     """The search itself can find something: what is no secret is where secrets are looked for."""
     seen = Site(
-        site.installation, {"user": USER, "path": leaking_views.PATH, "module": "serve.web"}, site.refusals
+        site.installation,
+        {"user": USER, "path": leaking_views.PATH, "title": "marketdata web"},
+        site.refusals,
     )
     places = " ".join(seen.found())
     assert "user in marketdata.sqlite3" in places
     assert "path in the output" in places
-    assert "module in the command line" in places
+    assert "title in the command line" in places
 
 
 def test_all_that_lies_in_the_data_folder_is_its_owners_alone(site: Site):

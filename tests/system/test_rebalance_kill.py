@@ -144,7 +144,7 @@ def test_a_model_is_rebalanced_once(installation: Installation, seed: int, told:
     bought = Rebalance(installation, trader)
     for _ in range(chance.randint(1, len(SYMBOLS) - 2)):
         bought.fill_next(markets)
-    found = [bought.kill(markets, "job_worker")]
+    found = [bought.kill(markets, "marketdata jobs")]
     with printing(markets):
         first = bought.result()
     check(first, dict.fromkeys(SYMBOLS, 0.0495))
@@ -156,7 +156,7 @@ def test_a_model_is_rebalanced_once(installation: Installation, seed: int, told:
     # Of the five symbols that are sold at least two stay, so that the cash for all purchases is not there yet.
     for _ in range(chance.randint(1, 2)):
         changed.fill_next(markets)
-    found.append(changed.kill(markets, "job_worker", "trading_engine"))
+    found.append(changed.kill(markets, "marketdata jobs", "marketdata engine"))
     assert found[-1].placed < changed.sides.total(), found
     with printing(markets):
         second = changed.result()

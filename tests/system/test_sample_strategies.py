@@ -205,7 +205,7 @@ def live_run(folder: Path) -> LiveRun:
             try:
                 watch.until(lambda: posting.done() or least_signals(place) >= SIGNALS_BEFORE_KILL)
                 lag_ns = watch.lag_ns
-                os.kill(installation.served.member("trading_engine --parent"), signal.SIGKILL)
+                os.kill(installation.served.member("marketdata engine"), signal.SIGKILL)
                 killed_ns, seen = time.time_ns(), least_signals(place)
                 assert watch.until(lambda: killed_ns < started_ns(place) < engine_ns(place))
                 outage_ns = time.time_ns() - killed_ns

@@ -44,7 +44,7 @@ def test_a_slow_duty_delays_neither_audit_nor_heartbeat(slowed: Installation) ->
             assert arrives(slowed, name)
     # Only where the duty still waits for it at the other end can it be opened without waiting.
     pipe = os.open(slowed.served.data_dir / PIPE, os.O_WRONLY | os.O_NONBLOCK)
-    worker = slowed.served.member("django worker")
+    worker = slowed.served.member("marketdata worker")
     os.kill(worker, signal.SIGTERM)
     slowed.served.says(rf"worker \(process {worker}\) ended with exit code 0")
     os.close(pipe)

@@ -83,7 +83,7 @@ def test_the_prints_decide_whatever_is_killed(installation: Installation, seed: 
                 trader.submit(random_order(market, chance, f"{turn}-{number}"))
             print_some(market, chance)
             if turn < KILLS:
-                os.kill(installation.served.member("trading_engine"), signal.SIGKILL)
+                os.kill(installation.served.member("marketdata engine"), signal.SIGKILL)
             print_some(market, chance)
     expected = expected_fills(installation, market)
     assert eventually(lambda: len(fills(installation)) >= len(expected))

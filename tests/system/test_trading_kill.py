@@ -33,7 +33,8 @@ pytestmark = pytest.mark.seconds
 
 EXECUTES = 1_000 if SOAK else 60
 ACCOUNTS = [f"A{number}" for number in range(4)]
-VICTIMS = ["serve.web", "trading_engine", "redis-server", "job_worker", "everything", "serve.web"]
+WEB, ENGINE, JOBS = "marketdata web", "marketdata engine", "marketdata jobs"
+VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything", WEB]
 ROUNDS = 8 if SOAK else 1
 
 

@@ -74,7 +74,7 @@ def redis_killed(installation: Installation) -> Iterator[None]:
 @contextlib.contextmanager
 def engine_frozen(installation: Installation) -> Iterator[None]:
     """The engine stands still until after its lease. Then it goes on, and has the lease again."""
-    engine = installation.served.member("trading_engine")
+    engine = installation.served.member("marketdata engine")
     os.kill(engine, signal.SIGSTOP)
     try:
         assert eventually(lambda: not is_engine_alive(installation))

@@ -3,8 +3,9 @@
 import signal
 import socket
 from decimal import Decimal
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.management import call_command
@@ -12,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
+from marketdata_project.serve.child import apart
 from marketdata_project.serve.cores import worker_cores
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.feed_key import KEY_NAME, feed_prepare
@@ -30,6 +32,7 @@ from marketdata_project.serve.installation import (
 from marketdata_project.serve.migrations import pending_migrations
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
 from marketdata_project.serve.turns import shared_memory
+from marketdata_project.serve.warm import load_before_forks
 from metrics.process_files import remove_files
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
@@ -48,6 +51,13 @@ _FEED = f"Sample: a feed goes on with {', '.join(EQUITIES)} in their hours and w
 _ACCOUNT, _DEPOSIT = "DEMO", 100_000
 
 
+class Prepared(NamedTuple):
+    """Whether the sample is loaded, and a link that logs in, if there is one."""
+
+    has_sample: bool
+    login_link: str | None
+
+
 class Command(BaseCommand):
     help = (
         "Run every process in the foreground: Redis (unless REDIS_URL is set), web, worker. Ctrl-C ends all."
@@ -57,34 +67,32 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, _exit)
         hide_new_files()
+        # The checks may have opened one. A fork must have none of another process.
+        connections.close_all()
         try:
             make_private_folder(settings.RUN_DIR)
             hide_existing_files(settings.DATA_DIR)
             with sole_user(settings.RUN_DIR):
+                allow_many_files()
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
-                    has_sample = self._prepare()
+                    prepared = apart(partial(self._prepare, url_of(listener)))
+                    load_before_forks()
                     with shared_memory(settings.WORKERS) as turns:
-                        self._run(
-                            listener, turns.fileno(), redis, feeds_sample=has_sample and settings.SAMPLE_FEED
-                        )
+                        self._run(listener, turns.fileno(), redis, prepared())
         except InstallationError as error:
             raise CommandError(str(error)) from error
 
-    def _prepare(self) -> bool:
-        """Remove the last run's counters, migrate the database, make the first key, load the sample.
-
-        Returns whether the sample is loaded.
-        """
-        allow_many_files()
+    def _prepare(self, base: str) -> Prepared:
+        """Remove the last run's counters, migrate the database, make the first key, load the sample."""
         _remove_counters()
         self._migrate()
         self._first_key()
         has_sample = settings.LOAD_SAMPLE and self._load_sample()
         if has_sample:
             self._sample_account()
-        connections.close_all()
-        return has_sample
+        link = login_link_create(base=base, now=timezone.now()) if settings.LOGIN_LINK else None
+        return Prepared(has_sample=has_sample, login_link=link)
 
     def _migrate(self) -> None:
         count = pending_migrations()
@@ -130,7 +138,7 @@ class Command(BaseCommand):
         self._say(f"Account: {_ACCOUNT}, {_DEPOSIT:,} USD of play money; it is stopped until you start it")
 
     def _run(
-        self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, *, feeds_sample: bool
+        self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, prepared: Prepared
     ) -> None:
         _, port = address_of(listener)
         environment = child_environment(
@@ -150,13 +158,13 @@ class Command(BaseCommand):
             trades=settings.TRADING_ENGINE,
             runs_jobs=settings.JOB_THREADS > 0,
             submits_jobs=bool(settings.JOB_SCHEDULES),
-            feeds_sample=feeds_sample,
+            feeds_sample=prepared.has_sample and settings.SAMPLE_FEED,
         )
         base = url_of(listener)
         processes = [f"{settings.WORKERS} web processes", "a worker"]
         processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
         self._say(f"Starting {', '.join(processes)} on {base}")
-        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base)))
+        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base, prepared.login_link)))
         self._say("Stopped")
 
     def _say(self, line: str) -> None:
@@ -185,10 +193,8 @@ def _embedded_redis() -> EmbeddedRedis | None:
     return redis
 
 
-def _welcome(base: str) -> str:
-    opening = f"{base}/"
-    if settings.LOGIN_LINK:
-        opening = f"{login_link_create(base=base, now=timezone.now())} (logs in, once, from this machine)"
+def _welcome(base: str, login_link: str | None) -> str:
+    opening = f"{login_link} (logs in, once, from this machine)" if login_link else f"{base}/"
     return "\n".join(
         [
             f"Ready on {base}",

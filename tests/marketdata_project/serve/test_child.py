@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from django.conf import settings
+
 from marketdata_project.serve.child import Child, Program, end_with_parent, parent_is, restart_delay
 from marketdata_project.serve.supervisor import SignalInbox
 from tests.marketdata_project.front_server import eventually
@@ -71,3 +73,24 @@ def test_signals_are_received_in_an_inbox_and_afterwards_as_before():
         os.kill(os.getpid(), signal.SIGUSR1)
         assert eventually(lambda: inbox.wait(0.1) & {signal.SIGTERM, signal.SIGUSR1})
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+APART = """
+import os, sys
+from marketdata_project.serve.child import apart
+def own(): return os.getpid()
+def fail(): raise LookupError("not there")
+print(apart(own)() != os.getpid())
+try:
+    apart(fail)()
+except LookupError as error:
+    print(error, "in fail" in error.__notes__[0])
+apart(lambda: os._exit(4))()
+"""
+
+
+def test_what_is_done_apart_is_returned_and_raised_here():
+    done = subprocess.run(
+        [sys.executable, "-c", APART], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.splitlines(), done.returncode) == (["True", "not there True"], 1), done.stderr
