@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, cast
 
 import orjson
+import pytest
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +21,10 @@ UNLIMITED = 1_000_000
 # More members that refusals of trading may have.
 OF_TRADING = {"checks", "order_id", "preview"}
 DECLARED = {(error.status, error.code) for error in ERROR_CODES}
+
+
+# Tests that ask for the OpenAPI document share a process of pytest-xdist, which makes it once.
+OF_SCHEMA = pytest.mark.xdist_group("schema")
 
 
 def trade(**changes: Any) -> dict[str, Any]:

@@ -9,17 +9,18 @@ from typing import Any
 SOAK = bool(os.environ.get("SOAK"))
 # Usual runs try the same each time, so that whoever changes something knows its effect; SOAK tries others.
 _USUAL = 77
+# The processes of one run have one seed: those of xdist inherit the variable.
+os.environ["SEED"] = os.environ.get("SEED") or str(time.time_ns() % 2**32 if SOAK else _USUAL)
 
 
 def chosen_seed() -> int:
-    """SEED; without it the usual one, or another one in each run with SOAK=1."""
-    usual = time.time_ns() % 2**32 if SOAK else _USUAL
-    return int(os.environ.get("SEED") or usual)
+    """SEED; without it the usual one, or another one in each run with SOAK=1. It is shown at the end of a run."""
+    return int(os.environ["SEED"])
 
 
 def examples(count: int) -> int:
-    """How many examples are tried: `count` with SOAK=1, otherwise a fifth of them, but not under 10."""
-    return count if SOAK else max(count // 5, min(count, 10))
+    """How many examples are tried: `count` with SOAK=1, otherwise a tenth of them, but not under 10."""
+    return count if SOAK else max(count // 10, min(count, 10))
 
 
 def cases_of(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import client as django_client
+from hypothesis import core as hypothesis_core
 from hypothesis import settings as hypothesis_settings
 
 from audit.chain.tables import triggers_drop
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.shared_limits import take_shared
 from tests.api_client import Api, usual_key
-from tests.chance import SOAK
+from tests.chance import SOAK, chosen_seed
 from tests.faults import table
 from tests.hostile import figures
 from tests.installation import caches_clear
@@ -36,16 +37,16 @@ IN_MEMORY, ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
 if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
-# Machines are shared: how long one example takes says nothing about the code. Examples are the same each
-# time, others and more of them with SOAK=1.
-hypothesis_settings.register_profile(
-    "patient", deadline=None, max_examples=100 if SOAK else 30, derandomize=not SOAK
-)
-hypothesis_settings.load_profile("patient")
+# Machines are shared: how long one example takes says nothing about the code.
+hypothesis_settings.register_profile("ci", deadline=None, max_examples=10)
+hypothesis_settings.register_profile("soak", deadline=None, max_examples=100)
+hypothesis_settings.load_profile("soak" if SOAK else "ci")
+hypothesis_core.global_force_seed = chosen_seed()
 
 SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "smoke", "system"}
 _HERE = Path(__file__).parent
 _WHOLLY_SYSTEM = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
+_WHOLLY_SOAK = re.compile(r"^pytestmark = .*\bpytest\.mark\.soak\b", re.MULTILINE)
 # Thousands of tests are made before the first runs, and all live to the end.
 gc.disable()
 # The streamed answers of the test that runs. See `pytest_runtest_teardown`.
@@ -63,10 +64,14 @@ django_client.closing_iterator_wrapper = _kept_stream
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Pass over what the chosen half of the suite has nothing of: to make its tests costs half a minute."""
-    if collection_path.suffix != ".py" or config.option.markexpr not in {"system", "not system"}:
+    """Pass over modules without a test that would run: to make their tests costs half a minute."""
+    if collection_path.suffix != ".py":
         return None
     text = collection_path.read_text()
+    if not SOAK and _WHOLLY_SOAK.search(text):
+        return True
+    if config.option.markexpr not in {"system", "not system"}:
+        return None
     if config.option.markexpr == "not system":
         return True if _is_in_system_folder(collection_path) or _WHOLLY_SYSTEM.search(text) else None
     return None if _is_in_system_folder(collection_path) or "mark.system" in text else True
@@ -77,11 +82,14 @@ def _is_in_system_folder(path: Path) -> bool:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of whole folders; modules elsewhere mark themselves."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of whole folders; modules elsewhere mark themselves. Leave out the soak's unless SOAK=1."""
     for item in items:
         if _is_in_system_folder(item.path):
             item.add_marker("system")
+    if not SOAK:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
 
 
 def pytest_collection_finish() -> None:
@@ -177,6 +185,7 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What suites with figures of their own have to report at the end of a run."""
+    """The seed, and what suites with figures of their own have to report, at the end of a run."""
+    terminalreporter.write_line(f"SEED={chosen_seed()}")
     table.report(terminalreporter)
     figures.report(terminalreporter)

@@ -5,11 +5,15 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import pytest
 from django.conf import settings
 
 PACKAGES: tuple[str, ...] = tuple(
     tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
 )
+
+# Tests that read all modules of the program share a process of pytest-xdist, which parses them once.
+OF_PROGRAM = pytest.mark.xdist_group("program")
 
 
 @cache

@@ -3,12 +3,13 @@
 import ast
 from collections import Counter
 
-from tests.program import program_nodes
+from tests.program import OF_PROGRAM, program_nodes
 
 # Django finds these by their names, one in each module or model.
 OF_DJANGO = {"Meta", "Command"}
 
 
+@OF_PROGRAM
 def test_no_two_classes_have_the_same_name():
     counts = Counter(
         node.name.lstrip("_")

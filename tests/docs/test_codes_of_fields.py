@@ -17,9 +17,10 @@ from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.symbols import InvalidSymbol
 from store.timestamps import InvalidTimestamp
-from tests.program import PACKAGES, program_nodes
+from tests.program import OF_PROGRAM, PACKAGES, program_nodes
 from trades.batches.serializers import batch_serializer
 
+pytestmark = OF_PROGRAM
 PAGE = Path(settings.BASE_DIR, "docs", "errors.md")
 # Where a call that says what is wrong has its code.
 PLACES = {"ValidationError": None, "ErrorDetail": 1, "FieldError": 1}

@@ -1,15 +1,14 @@
 """The fault suite's table: how often each fault was tried, and what became of what had been acknowledged."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import pytest
 
+from tests.chance import SOAK
 from tests.run_report import properties_of
 
-SOAK = bool(os.environ.get("SOAK"))
 TRIES_IN_A_SOAK = 100
 HEADINGS = ("fault", "times tried", "acknowledged", "lost", "torn")
 _PROPERTY = "fault"

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile import stock
 from tests.hostile.operations import Operation, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked
 
 pytestmark = pytest.mark.xdist_group("hostile")

@@ -6,9 +6,9 @@ import string
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.operations import Call, Operation, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, code
 
 pytestmark = pytest.mark.xdist_group("hostile")

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import JSON, Operation, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, code
 from tests.marketdata_project.front_server import Reply, read_reply
 from tests.patience import PATIENCE_SECONDS

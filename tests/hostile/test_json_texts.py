@@ -5,16 +5,16 @@ import random
 import orjson
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.json_texts import OPEN, RIGHT, WRONG
 from tests.hostile.operations import JSON, Call, Operation, body_bytes, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, code
 
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]
 
 # One in so many of the texts is tried at each place.
-STEP = 1 if SOAK else 12
+STEP = 1 if SOAK else 60
 MALFORMED = {"malformed_json", "nesting_too_deep", "duplicate_key"}
 MALFORMED_LINE = {"malformed_ndjson", "nesting_too_deep", "duplicate_key"}
 NDJSON = "application/x-ndjson"

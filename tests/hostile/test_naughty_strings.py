@@ -7,9 +7,9 @@ from collections import defaultdict
 import pytest
 from django.conf import settings
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.operations import Call, Operation, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, reached_validation
 
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile import stock
 from tests.hostile.figures import Told
 from tests.hostile.operations import Operation
-from tests.hostile.scale import SOAK
 from tests.hostile.schema_run import Found, configuration, run
 from tests.system.installation import UNLIMITED, Installation
 

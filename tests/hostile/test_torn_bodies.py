@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.mutants import ARROW, encoded
 from tests.hostile.operations import Operation, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.wire import Wire, checked, code
 
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]

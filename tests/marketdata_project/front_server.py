@@ -1,5 +1,6 @@
 """A front on a free port, in a thread of the test process, and raw HTTP to speak to it."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -53,6 +54,18 @@ def lane_by_method(_path: str, method: str, _query: str) -> str:
     return READ if method == "GET" else WRITE
 
 
+class QuickServer(uvicorn.Server):
+    """A server that ends as soon as it is told to, and not at the next tenth of a second."""
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            for _ in range(20):
+                if not self.should_exit:
+                    await asyncio.sleep(0.005)
+
+
 @contextlib.contextmanager
 def running(
     respond,
@@ -93,7 +106,7 @@ def running(
         proxy_headers=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    server = uvicorn.Server(config)
+    server = QuickServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

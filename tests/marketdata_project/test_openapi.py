@@ -16,9 +16,10 @@ from marketdata_project.access_table import ACCESS
 from marketdata_project.openapi import add_access
 from ratelimit.access.scopes import SCOPES
 from ratelimit.access.table import Access
-from tests.api_client import problem, trade
+from tests.api_client import OF_SCHEMA, problem, trade
 from trades.batches.sample_rows import SEED_TRADES
 
+pytestmark = OF_SCHEMA
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

@@ -19,9 +19,9 @@ from django.urls import resolve
 from marketdata_project.access_table import ACCESS
 from ratelimit.access.table import ANYBODY, CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.costs import COST_RULES
-from tests.api_client import Api
-from tests.hostile.scale import SOAK
-from tests.program import program_nodes
+from tests.api_client import OF_SCHEMA, Api
+from tests.chance import SOAK
+from tests.program import OF_PROGRAM, program_nodes
 
 # The supervisor asks its own web processes whether they are ready. Whatever asks another host is in `outbound`.
 # Both call the own server only.
@@ -43,15 +43,14 @@ ELSEWHERE = [
 # API6: flows that are worth an attack
 
 
-@pytest.mark.parametrize("endpoint", ACCESS, ids=" ".join)
-def test_no_flow_that_changes_something_is_without_limits(endpoint: tuple[str, str]):
-    access = ACCESS[endpoint]
-    if endpoint[1] in {"GET", "HEAD", "OPTIONS"}:
-        assert access.kind == READ
-        return
-    assert access.kind in {WRITE, TRADING, CLOSING}
-    # A caller whose quota is used up may still cancel, close and stop.
-    assert COST_RULES[access.cost].is_metered == (access.kind != CLOSING)
+def test_no_flow_that_changes_something_is_without_limits():
+    for (view, method), access in ACCESS.items():
+        if method in {"GET", "HEAD", "OPTIONS"}:
+            assert access.kind == READ, (view, method)
+            continue
+        assert access.kind in {WRITE, TRADING, CLOSING}, (view, method)
+        # A caller whose quota is used up may still cancel, close and stop.
+        assert COST_RULES[access.cost].is_metered == (access.kind != CLOSING), (view, method)
 
 
 def test_flows_of_keys_accounts_and_configuration_leave_a_record_before_their_answer():
@@ -82,6 +81,7 @@ def modules_imported_by(nodes: list[ast.AST]) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@OF_PROGRAM
 def test_only_one_room_has_a_client_of_other_hosts():
     """`outbound` checks every address and bounds every answer; nothing goes by it."""
     found = {
@@ -135,6 +135,7 @@ def operations() -> list[tuple[str, str, list[str]]]:
     ]
 
 
+@OF_SCHEMA
 def test_an_address_in_a_request_is_never_asked(api: Api):
     with connections_watched() as asked:
         for place, (method, path, parameters) in enumerate(operations()):

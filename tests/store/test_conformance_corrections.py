@@ -342,7 +342,7 @@ def test_identifying_columns_cannot_be_corrected(new: dict[str, Any]):
         amendment(correct(1, trade_id="a", new=new))
 
 
-COUNT = 3_000 if SOAK else 900
+COUNT = 3_000 if SOAK else 300
 
 
 def test_hundreds_of_corrections_of_a_large_day(store):

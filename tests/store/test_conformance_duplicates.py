@@ -7,6 +7,7 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import IdConflict
 from store.protocol import Dedupe
+from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Row, batch, stored, trade
 
 
@@ -131,7 +132,7 @@ def test_at_most_a_hundred_duplicate_rows_are_listed(store):
     assert (kept.duplicates, kept.duplicate_rows) == (151, tuple(range(100)))
 
 
-@pytest.mark.parametrize("size", [600, 3000])
+@pytest.mark.parametrize("size", [600, 3000] if SOAK else [1500])
 def test_large_batches_in_pieces_are_recognised(store, size):
     rows = [trade(number % 97, float(1 + number % 89), trade_id=None) for number in range(size)]
     for start in range(0, size, 700):

@@ -123,6 +123,11 @@ class Installation:
                 [prefix],
             ).fetchall()
 
+    def kill(self, pid: int) -> None:
+        """SIGKILL to a process, and wait until it has gone: whoever looks at the processes next does not meet it."""
+        os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: pid not in self.served.members())
+
     def kill_everything(self, pids: list[int]) -> None:
         """SIGKILL to the supervisor and these processes, without a look around in between."""
         for pid in [self.served.process.pid, *pids]:

@@ -6,9 +6,9 @@ from functools import partial
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
-from tests.hostile.scale import SOAK
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import WORKERS, Installation
 from tests.system.limits import PATH

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from ratelimit.limits.token_bucket import burst_of
+from tests.chance import SOAK
 from tests.hostile.figures import Told
-from tests.hostile.scale import SOAK
 from tests.system.installation import WORKERS, Installation
 from tests.system.limits import PATH
 from tests.system.redis_faults import frozen_redis, kill_redis

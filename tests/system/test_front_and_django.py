@@ -19,13 +19,12 @@ import pytest
 
 from ratelimit.access.scopes import ALL_SCOPES
 from tests.api_client import body_of, trade
-from tests.chance import chosen_seed
+from tests.chance import SOAK, chosen_seed
 from tests.encodings import decoded
 from tests.hostile import callers, failing_settings, stock
 from tests.hostile.bombs import LONG_HEADERS, LONG_TARGETS
 from tests.hostile.mutants import mutate
 from tests.hostile.operations import Operation, operations_of, served_document, valid_call
-from tests.hostile.scale import SOAK
 from tests.hostile.test_http import FILES, KEYS
 from tests.hostile.test_naughty_strings import HEADERS as NAUGHTY_HEADERS
 from tests.hostile.test_naughty_strings import OWN
@@ -39,7 +38,7 @@ from tests.system.installation import ENVIRONMENT, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("front and django")
 
-MUTANTS, ROLE_CALLS = (10_000, 20_000) if SOAK else (400, 500)
+MUTANTS, ROLE_CALLS = (10_000, 20_000) if SOAK else (200, 200)
 SETTINGS = failing_settings.__name__
 JSON = {"Content-Type": "application/json"}
 

@@ -8,8 +8,8 @@ from itertools import count, cycle
 import orjson
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.clients import OHLC, Client, clients_of_every_web

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -199,7 +198,7 @@ def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Inst
     """Bars are answered by Django, and at the door once they are held."""
     expected = settled(installation) + count_of_calls(installation)
     assert eventually(lambda: answered(exported(scraped(installation)), "ohlc") == expected)
-    os.kill(installation.webs()[0], signal.SIGKILL)
+    installation.kill(installation.webs()[0])
     assert installation.is_complete()
     assert answered(exported(scraped(installation)), "ohlc") == expected
     expected += count_of_calls(installation)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from django.conf import settings
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PROGRAM_SECONDS, allowed
 from tests.system import good_caller
@@ -79,7 +79,11 @@ def quiet(stocked: Installation) -> Measured:
     return measured(stocked, [], SECONDS)
 
 
-@pytest.mark.parametrize("abuse", ABUSES)
+# Of each kind one: bodies, floods of small calls, reads that compute, the live feed.
+IN_EVERY_RUN = ("lists to ingest", "a flood of refusals", "all bars", "replays")
+
+
+@pytest.mark.parametrize("abuse", ABUSES if SOAK else IN_EVERY_RUN)
 def test_a_good_caller_beside_an_abuse(abuse: str, stocked: Installation, quiet: Measured, told: Told):
     told("18 quiet", str(quiet))
     found = measured(stocked, [abuse], SECONDS)
@@ -88,6 +92,7 @@ def test_a_good_caller_beside_an_abuse(abuse: str, stocked: Installation, quiet:
     assert found.peak_mib - found.before_mib < MOST_MIB
 
 
+@pytest.mark.soak
 def test_a_good_caller_beside_all_abuses_at_once(stocked: Installation, quiet: Measured, told: Told):
     found = measured(stocked, list(ABUSES), ALL_SECONDS)
     told("18 all at once", str(found))

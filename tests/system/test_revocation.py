@@ -13,8 +13,8 @@ from typing import IO
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import SETTINGS
 from tests.patience import PATIENCE_SECONDS

@@ -25,7 +25,7 @@ def commits(served: Served) -> tuple[int, int]:
 
 
 def feed_of(served: Served) -> list[int]:
-    return [pid for pid, command in served.members().items() if "sample_feed" in command]
+    return [pid for pid, command in served.members().items() if "sample feed" in command]
 
 
 def is_stored(served: Served, count: int) -> bool:

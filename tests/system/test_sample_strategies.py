@@ -145,6 +145,7 @@ class LiveRun(NamedTuple):
 
 
 @pytest.mark.seconds
+@pytest.mark.soak
 def test_a_live_engine_that_is_killed_and_a_backtest_are_alike(tmp_path: Path, told: Told):
     has_compared = False
     for number in range(1, TRIES + 1):

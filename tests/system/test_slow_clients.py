@@ -12,8 +12,8 @@ from select import select
 
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told, teller
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply
 from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.batches import Batch

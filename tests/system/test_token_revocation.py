@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 
+from tests.chance import SOAK
 from tests.hostile.figures import Told
-from tests.hostile.scale import SOAK
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected

@@ -5,6 +5,9 @@ import pytest
 from django.test import Client
 
 from ratelimit.access.scopes import SCOPES
+from tests.api_client import OF_SCHEMA
+
+pytestmark = OF_SCHEMA
 
 
 @pytest.fixture(scope="module")

@@ -52,16 +52,20 @@ def test_a_packed_body_that_cannot_be_unpacked_is_a_miss():
     assert Entry.from_bytes(_FRAME.pack(_MAGIC, _checksum("key", payload)) + payload, "key") is None
 
 
-@pytest.mark.parametrize("length", range(len(STORED)))
-def test_a_cut_entry_is_a_miss(length: int):
-    assert Entry.from_bytes(STORED[:length], "key") is None
+def test_a_cut_entry_is_a_miss():
+    found = [length for length in range(len(STORED)) if Entry.from_bytes(STORED[:length], "key") is not None]
+    assert found == []
 
 
-@pytest.mark.parametrize("position", range(len(STORED)))
-def test_an_entry_with_a_flipped_bit_is_a_miss(position: int):
+def test_an_entry_with_a_flipped_bit_is_a_miss():
+    found = [place for place in range(len(STORED)) if Entry.from_bytes(flipped(place), "key") is not None]
+    assert found == []
+
+
+def flipped(position: int) -> bytes:
     damaged = bytearray(STORED)
     damaged[position] ^= 1 << position % 8
-    assert Entry.from_bytes(bytes(damaged), "key") is None
+    return bytes(damaged)
 
 
 def test_a_description_of_another_shape_is_a_miss():

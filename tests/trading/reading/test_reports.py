@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api_client import Api
+from tests.chance import SOAK
 from tests.trading.desks import at_ns, coin
 from tests.trading.reading.histories import DAY, History
 from tests.trading.recorded import RecordedAccount, engine_lives
@@ -15,7 +16,7 @@ from trading.models import TradeRow
 from trading.reading.performance import Period, account_report
 from trading.reading.report_documents import report_document
 
-SEEDS = range(6)
+SEEDS = range(6 if SOAK else 2)
 
 
 def near(value: Any) -> Any:

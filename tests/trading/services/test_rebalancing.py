@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from jobs.exceptions import WorkerEnding
+from tests.chance import SOAK
 from tests.trading.calls import CallDesk, amount
 from tests.trading.desks import FREE, coin, prints
 from trading.core.account import RUNNING, AccountState, Halt
@@ -146,7 +147,7 @@ def open_orders(desk: ModelDesk) -> list[Any]:
     return list(state.orders.values())
 
 
-@pytest.mark.parametrize("killed_after", range(6))
+@pytest.mark.parametrize("killed_after", range(6) if SOAK else (2, 5))
 def test_an_attempt_that_was_killed_is_gone_on_with(desk: ModelDesk, killed_after: int) -> None:
     desk.work(desk.begin())
     desk.weigh({"BB": "0.1", "DD": "0.9"})

@@ -7,7 +7,7 @@ import pytest
 
 from store.datasets import DATASETS, INTEREST_RATES
 from store.instruments import FUTURE, Instrument
-from tests.api_client import Api, answer, problem, trade
+from tests.api_client import OF_SCHEMA, Api, answer, problem, trade
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 
@@ -126,6 +126,7 @@ def test_what_cannot_be_answered_is_refused(api: Api, path, params, refusal):
 
 
 @pytest.mark.parametrize("market_class", ["equities", "futures", "options", "crypto", "fx"])
+@OF_SCHEMA
 def test_each_class_has_it_and_its_example(api: Api, market_class):
     schema = answer(api.get("/api/v1/schema?format=json"))
     operation = schema["paths"][f"/api/v1/market-data/{market_class}/{{symbol}}/coverage"]["get"]

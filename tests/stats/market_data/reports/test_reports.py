@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from store.instruments import CRYPTO, FUTURE, Instrument
-from tests.api_client import Api, answer, problem, trade
+from tests.api_client import OF_SCHEMA, Api, answer, problem, trade
 from tests.stats.market_data.builders import complete_until_now
 from trades.stores import market_store
 
@@ -261,6 +261,7 @@ def test_a_cancelled_trade_is_not_the_latest(api: Api):
     assert get(api, "equities/AAPL/latest")["trade"]["price"] == 1
 
 
+@OF_SCHEMA
 def test_the_schema_has_the_columns_of_the_answers_and_no_others(traded: Api):
     paths = answer(traded.get("/api/v1/schema?format=json"))["paths"]
     operation = paths[f"{TREE}/equities/{{symbol}}/snapshot"]["get"]
