@@ -176,9 +176,12 @@ class Child:
         )
 
     def _forked(self, main: Callable[[], object]) -> Process:
+        # What the fork itself sets in its environment stays.
+        changes = dict(self.program.environment.items() - os.environ.items())
+
         def run() -> None:
             self._begin()
-            os.environ.update(self.program.environment)
+            os.environ.update(changes)
             main()
 
         return ForkedProcess(run, title=f"marketdata {self.program.name}", keep=self.program.descriptors)

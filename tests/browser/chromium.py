@@ -21,11 +21,8 @@ PATIENCE_MS = PATIENCE_SECONDS * 1000
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 375, "height": 740}, "is_mobile": True, "has_touch": True}
 DARK = {**DESKTOP, "color_scheme": "dark"}
-_IN_EVERY_RUN = [("phone", PHONE), ("dark", DARK)]
-# Both sizes and both palettes are in the first two.
-WINDOWS = pytest.mark.parametrize(
-    ("name", "options"), [*_IN_EVERY_RUN, ("desktop", DESKTOP)] if SOAK else _IN_EVERY_RUN
-)
+_ALL = [("phone", PHONE), ("dark", DARK), ("desktop", DESKTOP)]
+WINDOWS = pytest.mark.parametrize(("name", "options"), _ALL if SOAK else _ALL[:1])
 _SERIOUS = ("serious", "critical")
 # Without a network Chromium's own services would only log errors.
 _FLAGS = [

@@ -14,7 +14,7 @@ from tests.hostile.wire import Wire, checked, code
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]
 
 # One in so many of the texts is tried at each place.
-STEP = 1 if SOAK else 60
+STEP = 1 if SOAK else 240
 MALFORMED = {"malformed_json", "nesting_too_deep", "duplicate_key"}
 MALFORMED_LINE = {"malformed_ndjson", "nesting_too_deep", "duplicate_key"}
 NDJSON = "application/x-ndjson"

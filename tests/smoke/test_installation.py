@@ -41,6 +41,7 @@ def test_the_calls_of_the_readme_answer_as_printed(installation: Installation):
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
+@pytest.mark.soak
 def test_kill_9_loses_and_doubles_nothing(installation: Installation):
     key, numbers, ledger = installation.new_key(rate=UNLIMITED), count(1), Ledger()
     with connected(installation.port, key) as client:

@@ -8,4 +8,10 @@ import os
 from marketdata_project.settings.development import *  # noqa: F403 a settings module extends its base
 from marketdata_project.settings.development import DATA_DIR
 
-os.environ["FAKETIME_TIMESTAMP_FILE"] = str(DATA_DIR.parent / f"clock-{os.getpid()}")
+
+def _take_own_clock() -> None:
+    os.environ["FAKETIME_TIMESTAMP_FILE"] = str(DATA_DIR.parent / f"clock-{os.getpid()}")
+
+
+_take_own_clock()
+os.register_at_fork(after_in_child=_take_own_clock)

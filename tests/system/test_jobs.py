@@ -29,8 +29,8 @@ from tests.system.installation import Installation, installed
 from tests.system.kills import restarted
 
 JOBS = 50 if SOAK else 8
-BACKFILLS = 200 if SOAK else 20
-FAULTS = 40 if SOAK else 6
+BACKFILLS = 200 if SOAK else 8
+FAULTS = 40 if SOAK else 3
 SETTINGS = "tests.system.more_jobs_settings"
 SECONDS = 60
 # A symbol has a trade on the first and the third date. The archive has those of the second, too.

@@ -25,7 +25,7 @@ from tests.system.ledger import SYMBOLS, Ledger, Sender
 logger = logging.getLogger(__name__)
 
 FIRST_ANSWER_SECONDS = 5.0
-CYCLES = 100 if os.environ.get("SOAK") else 5
+CYCLES = 100 if os.environ.get("SOAK") else 2
 
 
 def check_files(installation: Installation, ledger: Ledger) -> None:

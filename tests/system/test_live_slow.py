@@ -202,6 +202,7 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
     assert min(ratios) <= allowed(LATER)
 
 
+@pytest.mark.soak
 def test_a_client_that_takes_nothing_is_cut_off_although_nothing_more_is_sent(
     installation: Installation, key: str, load: Load, told: Told
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_client_that_takes_nothing_is_cut_off_although_nothing_more_is_sent(
     assert cut.seconds <= allowed(CUT_SECONDS)
 
 
+@pytest.mark.soak
 def test_a_stop_is_told_to_every_client_and_waits_for_none_that_does_not_read(
     tmp_path: Path, told: Told
 ) -> None:

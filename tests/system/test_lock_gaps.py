@@ -16,6 +16,7 @@ from marketdata_project.serve.warm import tune_garbage_collector
 from marketdata_project.serve.web import SWITCH_SECONDS
 from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, trade
+from tests.chance import SOAK
 from tests.installation import shared_installation
 from tests.patience import allowed
 from tests.system.abuses import large_batch
@@ -138,7 +139,7 @@ def gap_beside(call: Callable[[], Any]) -> float:
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("path", list(READS)[:: 1 if SOAK else 4])
 def test_a_read_holds_nobody_up(api: Api, path: str, encoding: str):
     def read() -> None:
         response = api.get(path, accept_encoding=encoding)
@@ -148,7 +149,7 @@ def test_a_read_holds_nobody_up(api: Api, path: str, encoding: str):
     assert gap_beside(read) < allowed(MOST_SECONDS)
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", list(BODIES)[:: 1 if SOAK else 4])
 def test_a_body_holds_nobody_up(api: Api, name: str):
     media_type, query, body = BODIES[name]
 

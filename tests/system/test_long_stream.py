@@ -142,6 +142,7 @@ def webs(installation: Installation, stored: Summary) -> Webs:
     return webs
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("format_name", READERS)
 def test_a_long_stream_is_all_rows_and_leaves_the_server_as_large_as_it_was(
     installation: Installation, webs: Webs, stored: Summary, told: Told, format_name: str

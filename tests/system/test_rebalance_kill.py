@@ -130,6 +130,7 @@ def set_model(trader: Trader, weights: dict[str, float]) -> None:
     assert reply.status == 200, reply.body
 
 
+@pytest.mark.soak
 def test_a_model_is_rebalanced_once(installation: Installation, seed: int, told: Told) -> None:
     chance, began = random.Random(seed), time.monotonic()
     markets = {symbol: Market(installation, symbol) for symbol in SYMBOLS}

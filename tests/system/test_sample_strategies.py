@@ -52,6 +52,7 @@ _CALM_NS = SECOND_NS // 4
 SPEED = 10_000
 
 
+@pytest.mark.soak
 def test_an_engine_on_the_data_clock_and_a_backtest_are_alike(tmp_path: Path, told: Told):
     place, days = Place(tmp_path), sample_days()
     begin_ns = min(int(day.time_ns[0]) for day in days) // DAY_NS * DAY_NS

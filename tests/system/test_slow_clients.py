@@ -88,6 +88,7 @@ def latency_ms(call: Callable[[], Reply]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+@pytest.mark.soak
 def test_hundreds_of_slow_headers_and_bodies_cost_the_others_nothing(
     installation: Installation, healthy: Client, told: Told
 ):

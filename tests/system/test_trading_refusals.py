@@ -126,6 +126,7 @@ def test_executes_at_once_make_one_order(
     assert len(orders_of(installation, account)) == 1
 
 
+@pytest.mark.soak
 def test_a_stop_gets_through_a_flood(
     installation: Installation, market: Market, open_trader, told: Told
 ) -> None:

@@ -65,6 +65,7 @@ def keys() -> tuple[str, str]:
     return f"md_{prefix}_{'A' * 43}", generate().key
 
 
+@pytest.mark.soak
 def test_in_process_a_wrong_secret_takes_as_long_as_an_unknown_prefix(keys):
     wrong, unknown = keys
 
@@ -100,6 +101,7 @@ def slow_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 
 
+@pytest.mark.soak
 def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
     person(scopes=["market:read"])
 

@@ -14,7 +14,7 @@ import django
 django.setup(set_prefix=False)
 
 from idempotency.answers import KeyedCall, answer_once  # noqa: E402
-from ratelimit.exceptions import KeyAdministrationError, RateLimitError  # noqa: E402
+from ratelimit.exceptions import KeyAdministrationError, RateLimitError, RevokedApiKey  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
@@ -81,7 +81,10 @@ def revoke(*, key_id: int) -> Any:
 def rotate(*, key_id: int, overlap: float, at: float = 0.0, by: str | None = None) -> Any:
     """When a key's end was stored, and when that end is; or why it was not rotated. `by` is the key that asks."""
     key = key_named(str(key_id))
-    within = None if by is None else caller_by(by, now=now())
+    try:
+        within = None if by is None else caller_by(by, now=now())
+    except RevokedApiKey:  # another process was faster
+        return {"refused": "not_rotatable"}
     time.sleep(max(0.0, at - time.time()))
     began = now()
     try:

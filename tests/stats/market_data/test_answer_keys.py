@@ -122,7 +122,7 @@ def changes_of(serializer: type[serializers.Serializer[Any]]) -> list[dict[str, 
 
 def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, PinnedContent]]:
     """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
-    for said, pin in pins(chance, of_bars=ALL if SOAK else 8):
+    for said, pin in pins(chance, of_bars=ALL if SOAK else 3):
         if about not in said:
             continue
         with suppress(StatsError, StorageError, RequestError):
