@@ -14,7 +14,7 @@ from tests.system.installation import UNLIMITED, Installation
 pytestmark = pytest.mark.xdist_group("hostile")
 
 # Cases of each operation that keep to the schema, and that do not.
-POSITIVE, NEGATIVE = (22, 8) if SOAK else (4, 2)
+POSITIVE, NEGATIVE = (22, 8) if SOAK else (8, 3)
 CASES = 2_000
 # How many operations are tried in a short run, and in how many of them every constraint is broken once.
 SOME, FEW = 14, 3

@@ -31,7 +31,7 @@ from tests.system.installation import WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.system
 
-KILLS = 100 if SOAK else 2
+KILLS = 100 if SOAK else 3
 NAMES = ("AAPL", "MSFT")
 RANGE = "start=2025-01-02T12:00:00Z&end=2025-01-04T00:00:00Z"
 READS = [
