@@ -41,7 +41,7 @@ if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM_BYTES:
 hypothesis_settings.register_profile("ci", deadline=None, max_examples=10)
 hypothesis_settings.register_profile("soak", deadline=None, max_examples=100)
 hypothesis_settings.load_profile("soak" if SOAK else "ci")
-hypothesis_core.global_force_seed = chosen_seed()
+vars(hypothesis_core)["global_force_seed"] = chosen_seed()
 
 SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "smoke", "system"}
 _HERE = Path(__file__).parent

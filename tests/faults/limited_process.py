@@ -16,8 +16,8 @@ from typing import Any
 
 from store.csv import CsvStore
 from store.exceptions import StorageError
+from tests.chance import SOAK
 from tests.faults.batches import all_rows, batch_of, rows_sent
-from tests.faults.table import SOAK
 from tests.store.builders import DAY, SYMBOL, batch, stored, trade
 
 PRIOR = batch(*(trade(number, trade_id=f"old{number}") for number in range(20)))

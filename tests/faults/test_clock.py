@@ -8,8 +8,9 @@ import orjson
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.timestamps import parse_timestamp
+from tests.chance import SOAK
 from tests.faults.batches import all_rows, batch_of, findings, rows_sent
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, Clock, stored
 
 BATCHES = range(1, 21)

@@ -18,11 +18,12 @@ from store.exceptions import UnknownSymbol
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Window
 from store.queries import QueryableStore
+from tests.chance import SOAK
 from tests.faults import derived
 from tests.faults.batches import batch_of, rows_sent
 from tests.faults.power import UnsyncedDisk
 from tests.faults.processes import children
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, stored
 
 BATCHES = 100 if SOAK else 12

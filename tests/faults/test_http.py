@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chance import SOAK
 from tests.faults import failing_settings
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.marketdata_project.front_server import Reply
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, connected

@@ -9,9 +9,10 @@ import pytest
 
 from store.csv import CsvStore
 from store.exceptions import OutcomeUnknown, StoreFull, StoreUnavailable
+from tests.chance import SOAK
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.failing_disk import RecordSyncFails
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.store.csv.disks import FailingDisk
 
 BATCHES = range(1, 6)

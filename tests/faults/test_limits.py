@@ -14,11 +14,12 @@ import pytest
 
 from store.csv import CsvStore
 from store.exceptions import StoreFull, StoreUnavailable
+from tests.chance import SOAK
 from tests.faults import handles_process, limited_process
 from tests.faults.batches import all_rows, batch_of, findings, rows_of, rows_sent
 from tests.faults.handles_process import Subject
 from tests.faults.processes import children
-from tests.faults.table import SOAK, Tallies, Tally
+from tests.faults.table import Tallies, Tally
 
 PRIOR_ROWS, ALL_ROWS = 20, 100
 TRIES = 100 if SOAK else 12

@@ -10,7 +10,8 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.protocol import Dedupe
-from tests.faults.table import SOAK, Tallies
+from tests.chance import SOAK
+from tests.faults.table import Tallies
 from tests.store.builders import SYMBOL, batch, stored, trade
 
 NAMES = [

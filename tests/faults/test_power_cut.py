@@ -10,9 +10,10 @@ import pytest
 
 from store.csv import CsvStore
 from store.exceptions import DataDamaged, OutcomeUnknown
+from tests.chance import SOAK
 from tests.faults.batches import Findings, all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.power import RECORDS, Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
-from tests.faults.table import SOAK, Tallies, Tally
+from tests.faults.table import Tallies, Tally
 from tests.store.builders import SYMBOL
 
 BATCHES = range(1, 8)

@@ -13,10 +13,11 @@ import pytest
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StoreBusy
+from tests.chance import SOAK
 from tests.faults import processes
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.processes import Child, children, is_stopped
-from tests.faults.table import SOAK, Tallies, Tally
+from tests.faults.table import Tallies, Tally
 from tests.marketdata_project.front_server import eventually
 from tests.store.builders import SYMBOL, stored
 

@@ -18,7 +18,8 @@ from store.memory import MemoryStore
 from store.protocol import Window
 from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
-from tests.faults.table import SOAK, Tallies
+from tests.chance import SOAK
+from tests.faults.table import Tallies
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 TRIES = 100 if SOAK else 25

@@ -9,9 +9,10 @@ import pytest
 from store.csv import CsvStore
 from store.exceptions import DataDamaged
 from store.protocol import Window
+from tests.chance import SOAK
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_of, rows_sent
 from tests.faults.power import UnsyncedDisk
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.store.builders import SYMBOL, stored
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"

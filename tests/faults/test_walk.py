@@ -17,12 +17,13 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.walk import CommitRecord
+from tests.chance import SOAK
 from tests.faults import following
 from tests.faults.batches import batch_of
 from tests.faults.following import RESYNC, amendment_of, gaps
 from tests.faults.power import RECORDS, Luck, PowerCutDisk, restored
 from tests.faults.processes import THREADS, Child, children
-from tests.faults.table import SOAK, Tallies
+from tests.faults.table import Tallies
 from tests.faults.test_limits import folder, small_disk  # noqa: F401 fixtures
 from tests.faults.test_processes import WRITERS, lived
 from tests.store.builders import SYMBOL

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.table import SOAK, Tally
+from tests.chance import SOAK
+from tests.faults.table import Tally
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import is_kept
 from tests.system.batches import Batch, stored_counts
