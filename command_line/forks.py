@@ -1,67 +1,88 @@
-"""Forks: processes that begin as a copy of this one, share its memory, and so have loaded all that it has loaded."""
+"""Forks: processes that begin as a copy of this one, so they have loaded all that it has loaded, in the same memory."""
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
-from itertools import pairwise
-from multiprocessing.context import ForkProcess
-from typing import cast
+from pathlib import Path
 
 from setproctitle import setproctitle
 
 # Otherwise a title would overwrite what /proc/PID/environ shows.
 os.environ.setdefault("SPT_NOENV", "1")
-# On macOS system libraries may crash in a fork.
+# On macOS system libraries may crash in a fork that lives on.
 CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-class ForkedProcess(ForkProcess):
-    """A fork of this process that calls `main`. For a process with one thread, which uses no database and no socket.
+class ForkedProcess:
+    """A fork of this process that calls `main`, and ends when that returns, without waiting for threads or `atexit`.
 
-    It has the title `title` in the output of `ps`. It begins as a program would: signals have their default actions, the
-    standard input is empty, and no file is open but the standard output and error and `keep`. Its exit code is 1 after an
-    exception, which `sys.excepthook` gets. The methods are those of `subprocess.Popen`.
+    This process must have one thread, and no open connection to a database: raises `RuntimeError` if it has more threads.
+
+    The fork has the title `title` in the output of `ps`. It begins as a program does: signals have their default actions,
+    the standard input is empty, and no file is open but the standard output and error and `keep`. Its exit code is 1 after
+    an exception, which `sys.excepthook` gets. The methods are those of `subprocess.Popen`.
     """
 
     def __init__(self, main: Callable[[], object], *, title: str, keep: Iterable[int] = ()) -> None:
-        super().__init__(name=title)
-        self._main, self._keep = main, sorted({0, 1, 2, *keep})
-        # Otherwise a signal to the fork could call a handler of this process.
+        if threading.active_count() > 1:
+            raise RuntimeError("a process with more than one thread must not fork")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # So that no signal reaches the fork while it still has this process's handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            self.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def run(self) -> None:
-        """Call `main`, in the fork."""
-        signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 a descriptor, which stays open
-        for kept, following in pairwise([*self._keep, os.sysconf("SC_OPEN_MAX")]):
-            os.closerange(kept + 1, following)
-        setproctitle(self.name)
-        try:
-            self._main()
-        except Exception as error:  # noqa: BLE001 as the interpreter would report it
-            sys.excepthook(type(error), error, error.__traceback__)
-            raise SystemExit(1) from None
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return cast("int", self.ident)
+        self.pid = os.fork()
+        if self.pid == 0:
+            exit_code = 1
+            try:
+                exit_code = _run(main, title, {0, 1, 2, *keep})
+            finally:  # The fork never returns from here: all above this call is the business of the process that forked.
+                os._exit(exit_code)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._exit_code: int | None = None
 
     def poll(self) -> int | None:
         """Return the exit code, negative after a signal; None while the process runs."""
-        return self.exitcode
+        return self._ended(os.WNOHANG)
 
     def wait(self) -> int | None:
         """Wait for the end of the process; return the exit code."""
-        self.join()
-        return self.exitcode
+        return self._ended(0)
+
+    def _ended(self, options: int) -> int | None:
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._exit_code
+
+
+def _run(main: Callable[[], object], title: str, keep: set[int]) -> int:
+    """Call `main` in the fork, and return its exit code."""
+    try:
+        _begin(title, keep)
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:  # noqa: BLE001 as the interpreter would report it
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return 0
+
+
+def _begin(title: str, keep: set[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 a descriptor, which stays open
+    for descriptor in {int(each.name) for each in Path("/proc/self/fd").iterdir()} - keep:
+        try:
+            os.close(descriptor)
+        except OSError:  # the folder itself, while it was listed
+            continue
+    setproctitle(title)

@@ -14,7 +14,7 @@ os.environ["SEED"] = os.environ.get("SEED") or str(time.time_ns() % 2**32 if SOA
 
 
 def chosen_seed() -> int:
-    """SEED; without it the usual one, or another one in each run with SOAK=1. It is shown at the end of a run."""
+    """SEED. By default the same in each run, another one in each with SOAK=1. It is shown at the end of a run."""
     return int(os.environ["SEED"])
 
 

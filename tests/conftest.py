@@ -88,8 +88,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _is_in_system_folder(item.path):
             item.add_marker("system")
     if not SOAK:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("soak")])
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        of_soak = {item: None for item in items if item.get_closest_marker("soak")}
+        config.hook.pytest_deselected(items=[*of_soak])
+        items[:] = [item for item in items if item not in of_soak]
 
 
 def pytest_collection_finish() -> None:

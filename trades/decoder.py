@@ -2,8 +2,8 @@
 
 A large body would hold this process's interpreter lock for up to a second. So a server process forks a child for each,
 which reads the body in bounded memory, sends the result and ends. The server has no threads, and ends with this process.
-It is forked from this process by `decoder_fork`, else started by `decoder_start` or for the first body, as
-`python -m trades.decoder <descriptor>`.
+`decoder_fork` forks it at the start. Later, and on macOS, it is the program `python -m trades.decoder <descriptor>`, started by
+`decoder_start` or for the first body.
 """
 
 import atexit
@@ -140,7 +140,7 @@ class _Server:
                 self._start()
 
     def fork(self) -> None:
-        """Start the server as a fork of this process, if that is possible. For a process that has one thread."""
+        """Start the server as a fork of this process, which must have one thread. On macOS do nothing."""
         if CAN_FORK:
             self._control, theirs = socket.socketpair()
             with theirs:
@@ -179,9 +179,10 @@ def _error(kind: type[Exception], message: str, state: dict[str, Any]) -> Except
 def serve(control: socket.socket) -> None:
     """Fork a child for each connection that arrives, until the socket's other end is closed."""
     pa.set_cpu_count(1)  # each thread's stack would count as memory
-    imported("pyarrow")  # without pandas, which would take a third of this process's memory
+    imported("pyarrow")  # a program does without pandas, which would take a third of its memory
     _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that have ended are forgotten at once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # bodies that are being read at Ctrl-C are still answered
     gc.collect()
     gc.freeze()
     while True:

@@ -1,7 +1,7 @@
 """A child process of the supervisor. It is restarted after a delay if it ends, and ends with its parent.
 
-A Python child is forked from the supervisor, which has loaded all modules: so they are loaded once, and their memory is
-shared. Where a fork is not safe (macOS) it is a program of its own.
+A Python child is forked from the supervisor, which has loaded all modules: they are loaded once, and what no process
+changes is in the memory once. Where a fork is not safe (macOS) the child is a program of its own.
 """
 
 import ctypes
@@ -12,14 +12,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import Pipe
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar
+
+from django.db import connections
 
 from command_line.forks import CAN_FORK, ForkedProcess
 from marketdata_project.log_masking import log_uncaught
+from marketdata_project.serve.installation import InstallationError
 from marketdata_project.serve.watchdog import Watchdog
 
 _PR_SET_PDEATHSIG = 1
@@ -46,14 +49,16 @@ def end_with_parent() -> Callable[[], None]:
 Result = TypeVar("Result")
 
 
-def apart(function: Callable[[], Result]) -> Callable[[], Result]:
-    """Call `function` in a fork, and return a function that waits for what it returns or raises.
+def in_fork(function: Callable[[], Result], *, name: str) -> Result:
+    """Call `function` in a fork; return its result or raise its error. Its threads and database connections end with it.
 
-    So this process has no database connection and no thread of its when it forks the next ones.
+    Where a fork is not safe it is called in this process. Raises `InstallationError` if the fork was killed.
     """
     if not CAN_FORK:
-        result = function()
-        return lambda: result
+        try:
+            return function()
+        finally:
+            connections.close_all()
     receiver, sender = Pipe(duplex=False)
     bind_to_parent = end_with_parent()
 
@@ -65,20 +70,21 @@ def apart(function: Callable[[], Result]) -> Callable[[], Result]:
             error.add_note(traceback.format_exc())
             sender.send((None, error))
 
-    process = ForkedProcess(run, title="marketdata preparation", keep=[sender.fileno()])
+    process = ForkedProcess(run, title=f"marketdata {name}", keep=[sender.fileno()])
     sender.close()
-
-    def wait() -> Result:
-        try:
-            result, error = receiver.recv()
-        except EOFError:  # it was killed
-            raise SystemExit(process.wait() and 1) from None
-        process.wait()
-        if error is not None:
-            raise error
-        return cast("Result", result)
-
-    return wait
+    outcome: tuple[Result, Exception | None] | None = None
+    try:
+        with suppress(EOFError):  # it was killed
+            outcome = receiver.recv()
+    finally:
+        os.kill(process.pid, signal.SIGTERM)  # after a stop signal it still runs
+        exit_code = process.wait()
+    if outcome is None:
+        raise InstallationError(f"The {name} ended with exit code {exit_code}")
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result
 
 
 def parent_is(pid: int | None) -> bool:
@@ -107,7 +113,7 @@ _STEADY_SECONDS = 10.0
 class Program:
     """A program that the supervisor runs.
 
-    `command` is its command line. `main` does the same in a fork of the supervisor; None for what is not Python.
+    `command` is its command line. Where forks are safe, `main` is called in a fork instead, unless it is None.
     `before` is called in the supervisor before each start. `bind_to_parent` is called in the new process; it makes the
     process end with its parent. `own_group` gives the process its own process group. `watchdog` receives the
     process's proofs of life. The process keeps to `core`, unless that is None or exists no longer.
@@ -115,7 +121,6 @@ class Program:
 
     name: str
     command: Callable[[], list[str]]
-    environment: Mapping[str, str]
     bind_to_parent: Callable[[], None]
     descriptors: tuple[int, ...] = ()
     main: Callable[[], object] | None = None
@@ -125,29 +130,15 @@ class Program:
     core: int | None = None
 
 
-class Process(Protocol):
-    """A `subprocess.Popen` or a `ForkedProcess`."""
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-
-    def poll(self) -> int | None:
-        """Return the exit code, negative after a signal; None while it runs."""
-
-    def wait(self) -> int | None:
-        """Wait for its end."""
-
-
 @dataclass(slots=True)
 class Child:
     """A program's process. While there is none, `due_at` is the monotonic time at which to start it, in seconds."""
 
     program: Program
-    process: Process | None = None
+    process: subprocess.Popen[bytes] | ForkedProcess | None = None
     due_at: float = 0.0
     _started_at: float = 0.0
-    _failures: int = field(default=0)
+    _failures: int = 0
 
     @property
     def running(self) -> bool:
@@ -160,28 +151,20 @@ class Child:
         self._started_at = time.monotonic()
         if program.before is not None:
             program.before()
-        self.process = (
-            self._executed() if program.main is None or not CAN_FORK else self._forked(program.main)
-        )
+        if CAN_FORK and program.main is not None:
+            self.process = self._forked(program.main)
+        else:
+            self.process = subprocess.Popen(  # noqa: S603 our own command lines, no shell
+                program.command(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=program.descriptors,
+                process_group=0 if program.own_group else None,
+                preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
+            )
 
-    def _executed(self) -> Process:
-        program = self.program
-        return subprocess.Popen(  # noqa: S603 our own command lines, no shell
-            program.command(),
-            env=program.environment,
-            stdin=subprocess.DEVNULL,
-            pass_fds=program.descriptors,
-            process_group=0 if program.own_group else None,
-            preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
-        )
-
-    def _forked(self, main: Callable[[], object]) -> Process:
-        # What the fork itself sets in its environment stays.
-        changes = dict(self.program.environment.items() - os.environ.items())
-
+    def _forked(self, main: Callable[[], object]) -> ForkedProcess:
         def run() -> None:
             self._begin()
-            os.environ.update(changes)
             main()
 
         return ForkedProcess(run, title=f"marketdata {self.program.name}", keep=self.program.descriptors)

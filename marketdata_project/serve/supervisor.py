@@ -95,7 +95,6 @@ class ServePlan:
     workers: int
     cores: Sequence[int]
     redis: EmbeddedRedis | None
-    environment: dict[str, str]
     watchdog_seconds: float
     trades: bool
     runs_jobs: bool
@@ -103,17 +102,18 @@ class ServePlan:
     feeds_sample: bool
 
 
-def child_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> dict[str, str]:
-    """Return the environment of child processes: this process's own with absolute paths and the actual port."""
+def set_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> None:
+    """Set what the environment of child processes needs, in this process's own: absolute paths and the actual port."""
     path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": settings_module,
-        "DATA_DIR": str(data_dir),
-        "PORT": str(port),
-        "PYTHONPATH": path,
-        "PYTHONUNBUFFERED": "1",
-    }
+    os.environ.update(
+        {
+            "DJANGO_SETTINGS_MODULE": settings_module,
+            "DATA_DIR": str(data_dir),
+            "PORT": str(port),
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 class Supervisor:
@@ -246,7 +246,6 @@ def _redis_programs(plan: ServePlan) -> list[Program]:
         Program(
             name="redis",
             command=plan.redis.command,
-            environment=plan.environment,
             bind_to_parent=end_with_parent(),
             own_group=True,
             before=plan.redis.prepare,
@@ -271,12 +270,11 @@ def _python_programs(plan: ServePlan) -> list[Program]:
 
 
 def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
-    # The supervisor made the checks. They import all views, which a command does not need: 25 MB, and a second.
+    # The supervisor made the checks.
     arguments = [command, "--parent", str(os.getpid()), *options, "--skip-checks"]
     return Program(
         name=name,
         command=lambda: [sys.executable, "-m", "django", *arguments],
-        environment=plan.environment,
         bind_to_parent=end_with_parent(),
         main=partial(execute_from_command_line, ["manage.py", *arguments]),
     )
@@ -292,7 +290,6 @@ def _web_program(plan: ServePlan, number: int) -> Program:
     return Program(
         name=f"web {number + 1}",
         command=lambda: [sys.executable, "-m", web.__name__, *arguments],
-        environment=plan.environment,
         bind_to_parent=end_with_parent(),
         descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
         main=partial(web.main, arguments),

@@ -32,7 +32,7 @@ _THRESHOLDS = (2_000, 50, 500)
 # A full collection is due after so many of those passes: 10 million new objects, or 180,000 requests through Django.
 DUE_PASSES = 100
 
-# What the supervisor's children import.
+# What takes long to import, of what the supervisor's children need.
 _CHILDREN = (
     *(
         f"marketdata_project.management.commands.{name}"
@@ -49,7 +49,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_before_forks() -> None:
-    """Load what the children need, and keep it where they share it: the collector writes to nothing that exists now."""
+    """Import what the children need.
+
+    No collection of theirs looks at these objects (`gc.freeze`): it would write to them, and so copy their memory.
+    """
     gc.disable()
     share_allocator()
     _ = get_resolver().url_patterns
@@ -78,7 +81,7 @@ def load_everything(handler: DjangoHandler) -> None:
 
 
 def load_libraries() -> Thread:
-    """Load trading calendars and QuantLib in a thread. That takes a second, and only some requests need them.
+    """Load in a thread what only some requests need: trading calendars, and what a fork has already, QuantLib and a decoder.
 
     A request that needs them earlier waits. Loading never holds the interpreter lock much longer than 0.1 s.
     """

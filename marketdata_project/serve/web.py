@@ -243,7 +243,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     hide_new_files()
     django.setup(set_prefix=False)
-    # Now the process has one thread.
+    # Before this process starts threads.
     decoder_fork()
     turns = Turns(options.turns, own=options.number)
     server = web_server(turns=turns, pulse=options.pulse)

@@ -28,10 +28,9 @@ def main():
     own = Path("/proc/self")
     print(json.dumps({
         "title": own.joinpath("cmdline").read_bytes().rstrip(b"\\0").decode(),
-        "keeps its environment": b"PATH=" in own.joinpath("environ").read_bytes(),
         "open": sorted(int(each) for each in os.listdir("/proc/self/fd") if Path("/proc/self/fd", each).exists()),
         "input": sys.stdin.read(),
-        "signals": [str(signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)],
+        "handled": [each for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD) if signal.getsignal(each) != signal.SIG_DFL],
         "blocked": [each.name for each in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
     }))
 print(sender)
@@ -52,9 +51,8 @@ def test_it_begins_as_a_program_would():
     assert found.pop("open") == [0, 1, 2, int(kept)]
     assert found == {
         "title": "marketdata test",
-        "keeps its environment": True,
         "input": "",
-        "signals": ["0"] * 3,
+        "handled": [],
         "blocked": [],
     }
     assert ended == "0 0 True"
@@ -66,8 +64,13 @@ def test_it_begins_as_a_program_would():
         ("lambda: sys.exit(3)", 3, ""),
         ("lambda: 1 / 0", 1, "told of: division by zero"),
         ("lambda: os.kill(os.getpid(), signal.SIGTERM)", -15, ""),
+        (
+            "lambda: (ForkedProcess(lambda: (os.close(1), os.close(2), time.sleep(10)), title='sleeps'), 1 / 0)",
+            1,
+            "told of: division by zero",
+        ),
     ],
-    ids=["exit", "error", "signal"],
+    ids=["exit", "error", "signal", "error beside a fork of its own"],
 )
 def test_it_ends_as_a_program_would(main: str, code: int, said: str):
     done = outcome_of(
@@ -89,3 +92,13 @@ def test_a_signal_to_it_is_not_its_parents():
         "try:\n    print(os.read(inbox[0], 10))\nexcept BlockingIOError:\n    print('nothing')"
     )
     assert done.stdout.splitlines() == ["-15", "nothing"]
+
+
+def test_a_process_with_threads_does_not_fork():
+    done = outcome_of(
+        "import threading\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "try:\n    ForkedProcess(lambda: None, title='marketdata test')\n"
+        "except RuntimeError as error:\n    print(error)"
+    )
+    assert done.stdout == "a process with more than one thread must not fork\n"

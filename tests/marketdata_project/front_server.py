@@ -61,7 +61,7 @@ class QuickServer(uvicorn.Server):
         ticks = 0
         while not await self.on_tick(ticks):
             ticks += 1
-            for _ in range(20):
+            for _ in range(20):  # uvicorn's tick is a tenth of a second
                 if not self.should_exit:
                     await asyncio.sleep(0.005)
 

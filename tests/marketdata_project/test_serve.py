@@ -284,13 +284,16 @@ class Kept:
         return process
 
     def become_even(self) -> bool:
-        """Open twenty more; and more as long as a process that stood still for a moment has fewer than the other."""
+        """Open twenty connections, and more until the processes' numbers differ by at most one."""
         for _ in range(20):
             self.add()
 
         def is_even() -> bool:
             few, many = sorted(Counter(process for _, process in self.open if is_alive(process)).values())
-            return many - few <= 1 or not self.add()
+            if many - few <= 1:
+                return True
+            self.add()
+            return False
 
         return eventually(is_even, seconds=PATIENCE_SECONDS / 10)
 

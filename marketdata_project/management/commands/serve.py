@@ -13,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
-from marketdata_project.serve.child import apart
+from command_line.forks import CAN_FORK
+from marketdata_project.serve.child import in_fork
 from marketdata_project.serve.cores import worker_cores
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
 from marketdata_project.serve.feed_key import KEY_NAME, feed_prepare
@@ -30,7 +31,7 @@ from marketdata_project.serve.installation import (
     url_of,
 )
 from marketdata_project.serve.migrations import pending_migrations
-from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, child_environment
+from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_environment
 from marketdata_project.serve.turns import shared_memory
 from marketdata_project.serve.warm import load_before_forks
 from metrics.process_files import remove_files
@@ -67,7 +68,7 @@ class Command(BaseCommand):
         for number in STOP_SIGNALS:
             signal.signal(number, _exit)
         hide_new_files()
-        # The checks may have opened one. A fork must have none of another process.
+        # The system checks may have connected. Forks must not share a database connection.
         connections.close_all()
         try:
             make_private_folder(settings.RUN_DIR)
@@ -76,10 +77,11 @@ class Command(BaseCommand):
                 allow_many_files()
                 redis = _embedded_redis()
                 with open_listener(host=settings.HOST, port=settings.PORT) as listener:
-                    prepared = apart(partial(self._prepare, url_of(listener)))
-                    load_before_forks()
+                    if CAN_FORK:
+                        load_before_forks()
+                    prepared = in_fork(partial(self._prepare, url_of(listener)), name="preparation")
                     with shared_memory(settings.WORKERS) as turns:
-                        self._run(listener, turns.fileno(), redis, prepared())
+                        self._run(listener, turns.fileno(), redis, prepared)
         except InstallationError as error:
             raise CommandError(str(error)) from error
 
@@ -141,7 +143,7 @@ class Command(BaseCommand):
         self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, prepared: Prepared
     ) -> None:
         _, port = address_of(listener)
-        environment = child_environment(
+        set_environment(
             settings_module=settings.SETTINGS_MODULE,
             base_dir=settings.BASE_DIR,
             data_dir=settings.DATA_DIR,
@@ -153,7 +155,6 @@ class Command(BaseCommand):
             workers=settings.WORKERS,
             cores=worker_cores(settings.WORKER_CORES, workers=settings.WORKERS),
             redis=redis,
-            environment=environment,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
             trades=settings.TRADING_ENGINE,
             runs_jobs=settings.JOB_THREADS > 0,

@@ -21,7 +21,7 @@ def test_restart_delays_grow_to_a_bound():
 
 
 def program(*command: str, **options) -> Program:
-    return Program("a child", lambda: list(command), dict(os.environ), end_with_parent(), **options)
+    return Program("a child", lambda: list(command), end_with_parent(), **options)
 
 
 def test_a_child_tells_how_it_ended_once():
@@ -75,22 +75,35 @@ def test_signals_are_received_in_an_inbox_and_afterwards_as_before():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-APART = """
-import os, sys
-from marketdata_project.serve.child import apart
-def own(): return os.getpid()
+IN_FORK = """
+import os, signal, sys
+from django.conf import settings
+settings.configure()
+from marketdata_project.serve.child import in_fork
+from marketdata_project.serve.installation import InstallationError
 def fail(): raise LookupError("not there")
-print(apart(own)() != os.getpid())
+def stop(*_): raise SystemExit("stopped")
+def be_stopped():
+    os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+print(in_fork(os.getpid, name="preparation") != os.getpid())
 try:
-    apart(fail)()
+    in_fork(fail, name="preparation")
 except LookupError as error:
     print(error, "in fail" in error.__notes__[0])
-apart(lambda: os._exit(4))()
+try:
+    in_fork(lambda: os._exit(4), name="preparation")
+except InstallationError as error:
+    print(error)
+signal.signal(signal.SIGTERM, stop)
+in_fork(be_stopped, name="preparation")
 """
 
 
-def test_what_is_done_apart_is_returned_and_raised_here():
+def test_a_call_in_a_fork_returns_and_raises_here_and_ends_with_this_process():
+    command = [sys.executable, "-c", IN_FORK]
     done = subprocess.run(
-        [sys.executable, "-c", APART], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+        command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False, timeout=20
     )
-    assert (done.stdout.splitlines(), done.returncode) == (["True", "not there True"], 1), done.stderr
+    said = ["True", "not there True", "The preparation ended with exit code 4"]
+    assert (done.stdout.splitlines(), done.stderr, done.returncode) == (said, "stopped\n", 1)
