@@ -55,7 +55,7 @@ OF_THE_FRONT = {
 # What differs from one answer to the next anyway, or is of the connection.
 VARYING = frozenset(
     {
-        "date", "expires", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "x-degraded",
+        "date", "expires", "x-correlation-id", "age", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit",
         "connection", "upgrade", "content-length", "transfer-encoding", "etag", "keep-alive", "x-cache", "x-account-event",
     }
 )  # fmt: skip
@@ -373,7 +373,9 @@ def test_the_front_and_django_alone_answer_and_record_the_same(
             # The front removes white space around a value (RFC 9112, 5.1); Django alone does not.
             asked.headers["X-Correlation-ID"] = correlation_id.strip()
             replies = asked.of(front), asked.of(alone)
-            if not is_of_the_front(asked, replies[0]):
+            # Without Redis each process counts alone.
+            is_degraded = any("x-degraded" in reply.headers for reply in replies)
+            if not is_degraded and not is_of_the_front(asked, replies[0]):
                 answered.append((asked, *replies))
         for wire in (front, alone):
             assert wire.ask("GET", "/api/v1/clock", by_key).status == 200

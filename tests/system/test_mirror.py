@@ -187,7 +187,7 @@ def test_kills_a_restore_and_the_same_tags(origin: Installation, tmp_path: Path,
 
     # The origin is restored, and goes on with other commits.
     kept = logs_in(folder)
-    shutil.rmtree(data_dir / "trades")
+    (data_dir / "trades").rename(tmp_path / "lost")
     shutil.copytree(tmp_path / "older", data_dir / "trades", ignore=shutil.ignore_patterns(".derived"))
     for number in range(1_000, 1_010):
         write_some(origin.store, number, chance)
