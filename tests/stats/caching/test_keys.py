@@ -1,4 +1,5 @@
 import fnmatch
+import math
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -48,6 +49,16 @@ class Named:
 def test_tuples_of_texts_have_parts_of_their_own():
     named = [Named(names) for names in ((), ("",), ("", ""), (",",), ("%",), ("a", "b"), ("a,b",))]
     assert all(key_parts(one) != key_parts(other) for one, other in combinations(named, 2))
+
+
+@dataclass(frozen=True)
+class Numbered:
+    number: float
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_next_to_each_other_have_parts_of_their_own(number: float):
+    assert key_parts(Numbered(number)) != key_parts(Numbered(math.nextafter(number, math.inf)))
 
 
 def test_key_without_parameters_and_commits_keeps_its_fields():
