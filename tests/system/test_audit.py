@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -64,6 +65,15 @@ def test_calls_of_all_sorts_leave_one_record_each(installation):
     records = installation.audited("sorts-")
     assert Counter((row["method"], row["path"], row["status"]) for row in records) == expected
     assert len({row["correlation_id"] for row in records}) == total
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit_auditrecord SET path = '/x'", "DELETE FROM audit_auditrecord"]
+)
+def test_the_database_of_an_installation_changes_no_record(installation, statement):
+    assert eventually(lambda: len(installation.audited("")) > 0)
+    with installation._database() as database, pytest.raises(sqlite3.IntegrityError, match="never changed"):
+        database.execute(statement)
 
 
 def test_a_flood_of_refusals_leaves_few_records_and_none_is_forgotten(tmp_path):
