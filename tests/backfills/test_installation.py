@@ -93,7 +93,7 @@ def test_no_rows_are_an_answer_too():
     assert (fetched.rows.num_rows, fetched.answered) == (0, (WINDOW,))
 
 
-@pytest.mark.parametrize("end", [1, 7, 100, len(WHOLE) // 2, len(WHOLE) - 9, len(WHOLE) - 8, len(WHOLE) - 1])
+@pytest.mark.parametrize("end", [1, len(WHOLE) // 2, len(WHOLE) - 8, len(WHOLE) - 1])
 def test_a_stream_that_ends_early_gives_no_rows(end: int):
     """Also if HTTP calls it whole, as an intermediary might."""
     with source_served(in_turn([says(WHOLE[:end], X_Commit=COMMIT), cuts(WHOLE[:end])])) as server:
@@ -102,7 +102,7 @@ def test_a_stream_that_ends_early_gives_no_rows(end: int):
                 installation(server.url).fetch(request_for())
 
 
-@pytest.mark.parametrize("bit", [3, len(WHOLE) // 3, len(WHOLE) // 2, len(WHOLE) * 9 // 10])
+@pytest.mark.parametrize("bit", [3, len(WHOLE) // 2])
 def test_a_changed_byte_gives_no_rows(bit: int):
     body = bytearray(WHOLE)
     body[bit] ^= 4

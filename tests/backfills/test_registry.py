@@ -64,7 +64,6 @@ def test_the_order_goes_by_the_exchange(settings):
         {**INSTALLATION, "OPTIONS": {"url": "http://127.0.0.1:1", "offer": {"symbol": ["A"]}}},
         {**INSTALLATION, "OPTIONS": {"url": "http://127.0.0.1:1", "offer": {"symbols": "AAPL"}}},
         {**INSTALLATION, "OPTIONS": {"url": "http://127.0.0.1:1", "offer": {"datasets": ["trade"]}}},
-        {**INSTALLATION, "OPTIONS": {"url": "http://127.0.0.1:1", "limits": {"total": "600"}}},
         {**INSTALLATION, "OPTIONS": {"url": "ftp://127.0.0.1:1"}},
         {**INSTALLATION, "OPTIONS": {"url": "http://127.0.0.1:1", "key": SECRET + "\n"}},
         {**FOLDER, "OPTIONS": {"path": "/archive", "pattern": "../{date}"}},

@@ -30,6 +30,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield installation
 
 
+@pytest.fixture(scope="session")
+def superuser(site: Installation) -> tuple[str, str]:
+    """Name and password of somebody who may everything in the admin."""
+    name, password = "lovelace", "the analytical engine 1843"
+    site.served.add_superuser(name, password)
+    return name, password
+
+
 @pytest.fixture(scope="module")
 def trader(site: Installation) -> Iterator[httpx.Client]:
     """A client that may do everything, at any rate."""

@@ -110,6 +110,7 @@ def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
 
     with opened(login=True) as watched:
         page = watched.page
+        page.clock.install()
         watched.goto("/#symbol=DEMOA")
         with jobs_wait(site):
             newest = start(page)
@@ -119,7 +120,8 @@ def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
             refused.append("from now on")
             expect(page.locator("#running")).to_contain_text("cannot be watched: There is no such job.")
             asked.clear()
-            page.wait_for_timeout(1500)
+            page.clock.run_for(10_000)
+            page.wait_for_timeout(200)
         assert asked == []
 
 

@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chromium import DESKTOP, WINDOWS, Watched
 from tests.browser.conftest import Opened
-from tests.system.installation import Installation
 
 pytestmark = pytest.mark.system
 
@@ -17,7 +16,6 @@ OF_SWAGGER_UI = (
     "select-name",  # choices of parameters, examples and media types have no label
     "scrollable-region-focusable",  # on a phone its examples scroll by touch only
 )
-USER, PASSWORD = "babbage", "the difference engine 1822"
 OPERATION = "#operations-equities-equities_ohlcv"
 
 
@@ -89,27 +87,6 @@ def test_swagger_shows_tags_in_order_and_samples_in_three_languages(opened: Open
         assert watched.axe(without=OF_SWAGGER_UI) == []
 
 
-def test_swagger_uses_the_document_that_its_page_began_to_load(opened: Opened):
-    with opened() as watched:
-        asked: list[str] = []
-        watched.page.on("request", lambda request: asked.append(request.url))
-        watched.goto("/api/v1/docs")
-        watched.page.locator("#operations-tag-equities").wait_for()
-        assert sum("/schema" in url for url in asked) == 1
-        assert asked.index(f"{watched.base}/api/v1/schema?format=json") < 3
-
-
-def test_a_sample_is_copied(opened: Opened):
-    with opened(**DESKTOP, permissions=["clipboard-read", "clipboard-write"]) as watched:
-        watched.goto("/api/v1/docs")
-        open_operation(watched.page)
-        watched.page.locator(f"{OPERATION} .samples").get_by_role("button", name="Copy").click()
-        expect(watched.page.locator(f"{OPERATION} .samples").get_by_role("status")).to_have_text("Copied")
-        copied = watched.page.evaluate("navigator.clipboard.readText()")
-        assert copied.startswith("KEY=md_…\ncurl -s ")
-        assert watched.faults == []
-
-
 RESOLVED = """async () => {
   const document = ui.getSystem().specSelectors.specJson().toJS();
   const [first, second] = Object.keys(document.paths);
@@ -120,29 +97,32 @@ RESOLVED = """async () => {
 }"""
 
 
-def test_swagger_opens_without_resolving_the_whole_document(opened: Opened):
+def test_swagger_loads_the_document_once_resolves_a_part_of_it_and_copies_a_sample(opened: Opened):
     """The page takes a second or two; with the whole document resolved it took ten."""
-    with opened() as watched:
+    with opened(**DESKTOP, permissions=["clipboard-read", "clipboard-write"]) as watched:
+        page, asked = watched.page, list[str]()
+        page.on("request", lambda request: asked.append(request.url))
         watched.goto("/api/v1/docs")
-        open_operation(watched.page)
-        resolved = watched.page.evaluate(RESOLVED)
+        open_operation(page)
+        assert sum("/schema" in url for url in asked) == 1
+        assert asked.index(f"{watched.base}/api/v1/schema?format=json") < 3
+        resolved = page.evaluate(RESOLVED)
         assert "get" in resolved["first"]
         assert resolved["others"] == 0
-
-
-@pytest.fixture(scope="module")
-def _superuser(site: Installation) -> None:
-    site.served.add_superuser(USER, PASSWORD)
+        samples = page.locator(f"{OPERATION} .samples")
+        samples.get_by_role("button", name="Copy").click()
+        expect(samples.get_by_role("status")).to_have_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()").startswith("KEY=md_…\ncurl -s ")
+        assert watched.faults == []
 
 
 @WINDOWS
-@pytest.mark.usefixtures("_superuser")
-def test_the_admin_has_our_name_and_order(opened: Opened, name: str, options):
+def test_the_admin_has_our_name_and_order(opened: Opened, superuser: tuple[str, str], name: str, options):
     with opened(**options) as watched:
         page = watched.page
         watched.goto("/admin/login/?next=/admin/")
-        page.get_by_label("Username").fill(USER)
-        page.get_by_label("Password").fill(PASSWORD)
+        for label, text in zip(("Username", "Password"), superuser, strict=True):
+            page.get_by_label(label).fill(text)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Records, keys, jobs, instruments").wait_for()
         captions = page.locator("#content-main caption").all_inner_texts()

@@ -21,6 +21,11 @@ def test_the_printed_link_logs_in_once(opened: Opened, site: Installation):
         assert watched.axe() == []
 
 
+def test_a_setting_turns_the_samples_feed_off(site: Installation):
+    assert not [command for command in site.served.members().values() if "sample feed" in command]
+    assert "Sample: a feed" not in site.served.output.read_text()
+
+
 def test_a_login_by_key_opens_the_pages_of_the_api(opened: Opened):
     with opened(login=True) as watched:
         watched.goto("/api/v1/clock")

@@ -169,22 +169,22 @@ def test_a_late_answer_is_not_shown_for_another_account(
     number = answer["status"]
     asked, other = Desk(trader, f"ASKED-{number}"), Desk(trader, f"OTHER-{number}")
     asked.start()
-    with traded(opened, site, asked, other) as watched:
+    orders, stops = list[Route](), list[Route]()
+    routes = {"**/trade/execute": keep_in(orders), "**/trading/stop?*": keep_in(stops)}
+    with traded(opened, site, asked, other, routes=routes) as watched:
         page = watched.page
-        orders, stops = list[Route](), list[Route]()
-        page.route("**/trade/execute", keep_in(orders))
-        page.route("**/trading/stop?*", keep_in(stops))
         preview(page, "1")
         page.get_by_role("button", name="Execute").click()
         expect(page.locator("#execute")).to_be_disabled()
         page.get_by_role("button", name="Stop and close all").click()
         confirm(page, "Stop and close all")
         choose(page, other)
-        for routes in (orders, stops):
-            with page.expect_response(routes[0].request.url):
-                routes[0].fulfill(**answer)
+        for kept in (orders, stops):
+            with page.expect_response(kept[0].request.url):
+                kept[0].fulfill(**answer)
         # After a fault of the server the page asks again, but not for an account that was left.
-        page.wait_for_timeout(1500)
+        page.clock.run_for(10_000)
+        page.wait_for_timeout(200)
         for place in ("notice", "refusal"):
             expect(page.locator(f"#trading-{place}")).to_be_empty()
         expect(page.locator("#ticket-refusal")).to_be_empty()

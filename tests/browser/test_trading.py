@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import Route, WebSocketRoute, expect
 
 from tests.browser.chromium import PHONE, WINDOWS
@@ -286,34 +285,30 @@ def test_a_login_without_an_account_is_told_how_to_make_one(
         assert_is_sound(watched)
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "said"),
-    [
-        ("AWAY", {"engine": "away", "uptime_seconds": None}, "The engine is away"),
-        ("DEGRADED", {"status": "degraded", "connected": False}, "Degraded: a symbol"),
-        (
-            "QUEUED",
-            {
-                "status": "stopping",
-                "queued": [{"symbol": "AAPL", "strategy": None, "opens_at": "2030-01-02T14:30:00Z"}],
-            },
-            "AAPL is closed once its market opens, 2030-01-02 14:30:00 UTC.",
-        ),
-    ],
-)
-def test_states_are_said_in_words(
-    opened: Opened, trader: httpx.Client, name: str, status: dict[str, Any], said: str
-):
-    desk = Desk(trader, name)
+STATES: dict[str, dict[str, Any]] = {
+    "The engine is away": {"engine": "away", "uptime_seconds": None},
+    "Degraded: a symbol": {"status": "degraded", "connected": False},
+    "AAPL is closed once its market opens, 2030-01-02 14:30:00 UTC.": {
+        "status": "stopping",
+        "queued": [{"symbol": "AAPL", "strategy": None, "opens_at": "2030-01-02T14:30:00Z"}],
+    },
+}
 
-    shown = {**desk.get("/status"), **status}
-    newest = {"X-Account-Event": "1000000"}
+
+def test_states_are_said_in_words(opened: Opened, trader: httpx.Client):
+    desk, changes = Desk(trader, "STATES"), dict[str, Any]()
+    usual, newest = desk.get("/status"), {"X-Account-Event": "1000000"}
     with opened(login=True) as watched:
-        watched.page.route("**/api/v1/status?*", lambda route: route.fulfill(json=shown, headers=newest))
-        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
-        expect(watched.page.get_by_label("Account", exact=True)).to_have_value(desk.name)
-        expect(watched.page.locator("#trading-state")).to_contain_text(said)
-        assert watched.axe() == []
+        page = watched.page
+        page.route("**/api/v1/status?*", lambda route: route.fulfill(json=usual | changes, headers=newest))
+        for said, state in STATES.items():
+            changes.clear()
+            changes.update(state)
+            page.goto("about:blank")
+            watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
+            expect(page.get_by_label("Account", exact=True)).to_have_value(desk.name)
+            expect(page.locator("#trading-state")).to_contain_text(said)
+            assert watched.axe() == []
 
 
 def test_a_cut_connection_is_said_and_what_was_missed_is_shown(opened: Opened, trader: httpx.Client):

@@ -5,6 +5,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 
 import orjson
 import pyarrow as pa
@@ -110,6 +111,7 @@ LARGE: dict[str, Body] = {
 }  # fmt: skip
 
 
+@cache
 def gzip_bomb(mib: int = 1024) -> bytes:
     """So many MiB of white space as gzip, a thousandth of it: one block, repeated."""
     maker = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -115,7 +115,7 @@ def test_ibm_and_IBM_are_one_symbol(wire: Wire):  # noqa: N802 the case is what 
 
 
 def test_an_alias_is_as_harmless_as_a_symbol(wire: Wire):
-    for name in NO_SYMBOLS:
+    for name in NO_SYMBOLS[:: 1 if SOAK else 4]:
         body = orjson.dumps({"symbol": "ALIASED", "aliases": [name]})
         reply = checked(wire.ask("PUT", "/api/v1/instruments/ALIASED", {"Content-Type": JSON}, body), name)
         assert reply.status == 422, (name, reply)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.conf import settings
 
+from tests.chance import SOAK
 from tests.hostile.bombs import (
     DEPTHS,
     HEADER,
@@ -36,6 +37,9 @@ PROCESSOR_MS, MEMORY_MIB = 200.0, 100.0
 ATTEMPTS = 5
 SLACK = 64 * 1024
 LIMIT = settings.MAX_BODY_BYTES
+# More than is reserved for reading it. msgspec may crash where it gets no more memory: only the body's own process ends.
+CRASHES = {"a million conditions": (503,)}
+PASSED_OVER = ", passed over"
 
 
 class Range:
@@ -52,7 +56,7 @@ class Range:
         for _ in range(ATTEMPTS):
             self._gauge.forget_peak()
             memory, spent = self._gauge.resident_mib(), self._gauge.processor_seconds()
-            reply = checked(go_off(), name)
+            reply = checked(go_off(), name, known_failures=CRASHES.get(name.removesuffix(PASSED_OVER), ()))
             spent = (self._gauge.processor_seconds() - spent) * 1000
             # By what the machine does at the moment, looked at only where that decides.
             spent /= slowness() if spent >= PROCESSOR_MS else 1
@@ -82,7 +86,7 @@ def bombs(wire: Wire, gauge: Gauge, told: Told) -> Range:
     return Range(wire, gauge, told)
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", DEPTHS if SOAK else (100, 1_000, 100_000))
 def test_nesting(bombs: Range, depth: int):
     for name, bomb in nested(depth).items():
         reply = bombs.body(f"nested {depth:6} deep: {name}", bomb)
@@ -91,26 +95,21 @@ def test_nesting(bombs: Range, depth: int):
             assert reply.json()["code"] == "nesting_too_deep"
 
 
-# More than is reserved for reading it. msgspec may crash where it gets no more memory: only the body's own process ends.
-CRASHES = {"a million conditions": (503,)}
-
-
 @pytest.mark.parametrize("name", LARGE)
 def test_large_values(bombs: Range, name: str):
     assert bombs.body(name, LARGE[name]).status in {400, 422, *CRASHES.get(name, ())}
 
 
-@pytest.mark.parametrize("name", [name for name in LARGE if LARGE[name][0] in {JSON, NDJSON}])
+@pytest.mark.parametrize(
+    "name", [name for name in LARGE if LARGE[name][0] in {JSON, NDJSON}][:: 1 if SOAK else 3]
+)
 def test_large_values_where_unknown_fields_are_passed_over(bombs: Range, name: str):
-    reply = bombs.body(f"{name}, passed over", LARGE[name], query="?unknown=ignore")
+    reply = bombs.body(f"{name}{PASSED_OVER}", LARGE[name], query="?unknown=ignore")
     assert reply.status in {200, 400, 422, *CRASHES.get(name, ())}
 
 
-@pytest.mark.parametrize(
-    "encoding",
-    ["gzip", "x-gzip", "GZIP", "deflate", "br", "zstd", "compress", "gzip, gzip", "identity, gzip", "*"],
-)
-@pytest.mark.parametrize("media_type", [JSON, CSV])
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "gzip, gzip", "identity, gzip", "*"])
+@pytest.mark.parametrize("media_type", [JSON, CSV] if SOAK else [JSON])
 def test_compressed_bodies_are_415_and_never_inflated(bombs: Range, encoding: str, media_type: str):
     reply = bombs.body(
         f"1 GiB as {encoding} of {media_type}", (media_type, gzip_bomb), Content_Encoding=encoding
@@ -124,13 +123,13 @@ def test_compressed_bodies_that_do_not_say_so_are_400(bombs: Range, media_type: 
     assert reply.status == 400
 
 
-@pytest.mark.parametrize("media_type", [JSON, NDJSON, CSV, MSGPACK, ARROW])
+@pytest.mark.parametrize("media_type", [JSON, NDJSON, CSV, MSGPACK, ARROW] if SOAK else [JSON, ARROW])
 def test_a_body_over_the_limit_is_413(bombs: Range, media_type: str):
     reply = bombs.body(f"limit + 1 of {media_type}", (media_type, lambda: b" " * (LIMIT + 1)))
     assert (reply.status, reply.json()["code"]) == (413, "body_too_large")
 
 
-@pytest.mark.parametrize("declared", [LIMIT + 1, 2**31, 2**32 + 10, 2**63 - 1, 10**18])
+@pytest.mark.parametrize("declared", [LIMIT + 1, 2**32 + 10, 2**63 - 1])
 def test_a_body_that_says_it_is_over_the_limit_is_413_before_it_is_read(bombs: Range, declared: int):
     def go_off() -> Reply:
         head = bombs.wire.request(

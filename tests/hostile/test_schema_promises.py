@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("hostile")
 POSITIVE, NEGATIVE = (22, 8) if SOAK else (8, 3)
 CASES = 2_000
 # How many operations are tried in a short run, and in how many of them every constraint is broken once.
-SOME, FEW = 14, 3
+SOME, FEW = 8, 2
 
 
 def chosen(operations: list[Operation], rng: random.Random, count: int) -> list[Operation]:

@@ -86,7 +86,6 @@ def test_the_last_days_end_before_the_date_that_is_due(use_kinds) -> None:
     [
         ({"kind": "dance"}, "no kind 'dance'"),
         ({"crontab": "61 2 * * *"}, "crontab is five fields"),
-        ({"crontab": "nightly"}, "crontab is five fields"),
         ({"crontab": 5}, "crontab is five fields"),
         ({"parameters": {"upto": "x"}}, "upto"),
         ({"parameters": {"last_days": 0}}, "last_days is a whole number"),

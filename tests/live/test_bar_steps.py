@@ -11,10 +11,9 @@ import time_machine
 
 from live.bar_feed import BarFeed, BarPosition, bar_query, merged_steps
 from stats.exceptions import NoExchange, WrongClass
-from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
-from store.protocol import NO_COMMIT, Action, Amendment, Correction
+from store.protocol import NO_COMMIT
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, chosen_seed
 from tests.live.channels import (
@@ -126,18 +125,6 @@ def test_another_declaration_starts_anew(scene: Scene):
     assert step is not None
     assert step.is_resync
     assert client.feed.settle(now_ns=scene.market.now_ns) is None
-
-
-def test_a_bar_whose_trades_are_all_cancelled_is_removed(scene: Scene):
-    scene.at("20:10:30")
-    scene.trade("20:09:30", "20:10:20")
-    first, _ = sorted(scene.client.bars)
-    row = scene.market.sent[0]
-    cancel = Correction(Action.CANCEL, row["timestamp"], trade_id=row["trade_id"])
-    market_store().correct(Amendment(TRADES, ACME, (cancel,), "test"))
-    scene.client.follow(scene.market.now_ns)
-    step = scene.client.steps[-1]
-    assert (step.removed, len(step.rows), step.is_lossless) == ((first,), 0, True)
 
 
 def test_updates_of_open_bars_are_joined_and_a_final_bar_is_not(scene: Scene):

@@ -11,12 +11,11 @@ from live.channels import row_channel
 from live.followers import Replay, SymbolFollower
 from live.frames import Message
 from live.log_tail import LogTail
-from live.tokens import Token, parse_tokens
+from live.tokens import parse_tokens
 from store.datasets import TRADES, TRADING_STATUS
 from store.exceptions import DataDamaged, StoreBusy
 from store.protocol import Append, CommitId
 from store.queries import QueryableStore
-from store.walk import Resync
 from tests.chance import chosen_seed
 from tests.store.builders import SYMBOL, amendment, batch, cancel, correct, trade
 from trades.stores import market_store
@@ -125,12 +124,6 @@ def test_a_client_may_begin_inside_of_a_commit(store: QueryableStore):
     (frame,) = replayed(f"{head.token}.1", head)
     assert (frame["prev"], frame["seq"], len(frame["data"])) == (f"{head.token}.1", f"{head.token}.4", 3)
     assert list(replayed(head.token, head)) == list(replayed(f"{head.token}.4", head)) == []
-
-
-def test_a_token_of_another_log_is_answered_resync(store: QueryableStore):
-    store.append(batch(trade(1)))
-    with pytest.raises(Resync):
-        Replay(row_channel("trades", SYMBOL), {"": Token(1, "ffffff")})
 
 
 def test_a_log_that_is_busy_costs_no_message_of_another(store: QueryableStore, monkeypatch):

@@ -3,10 +3,10 @@
 import pytest
 
 from live.exceptions import InvalidResumeToken
-from live.tokens import Token, parse_tokens, position_of, record_of, seq_of
+from live.tokens import Token, parse_tokens, position_of
 from store.datasets import TRADES
 from store.memory import MemoryStore
-from store.walk import ALL_ROWS, BEGINNING, LogPosition, Resync
+from store.walk import Resync
 from tests.store.builders import SYMBOL, batch, trade
 
 
@@ -43,24 +43,8 @@ def test_what_is_no_token_is_refused(text: str):
         parse_tokens(text)
 
 
-def test_a_token_is_the_position_after_its_row(log: MemoryStore):
-    commit = log.head(TRADES, SYMBOL, commit=2)
-    assert position_of(log, TRADES, SYMBOL, Token(0, "")) == BEGINNING
-    assert position_of(log, TRADES, SYMBOL, Token(2, commit.hash[:6])) == LogPosition(commit, ALL_ROWS)
-    assert position_of(log, TRADES, SYMBOL, Token(2, commit.hash[:6], 0)) == LogPosition(commit, 1)
-
-
-@pytest.mark.parametrize("token", [Token(2, "ffffff"), Token(9, "ffffff"), Token(9, "ffffff", 3)])
+@pytest.mark.parametrize("token", [Token(2, "ffffff"), Token(9, "ffffff", 3)])
 def test_a_token_of_another_log_is_answered_resync(log: MemoryStore, token: Token):
     with pytest.raises(Resync) as error:
         position_of(log, TRADES, SYMBOL, token)
     assert error.value.head == log.head(TRADES, SYMBOL)
-
-
-def test_the_seq_of_a_commit_names_its_last_row(log: MemoryStore):
-    first, last = log.head(TRADES, SYMBOL, commit=1), log.head(TRADES, SYMBOL)
-    record = record_of(log, TRADES, SYMBOL, first)
-    assert seq_of(record) == f"{first.token}.2"
-    assert seq_of(record, 1) == f"{first.token}.1"
-    assert seq_of(record_of(log, TRADES, SYMBOL, last)) == last.token
-    assert seq_of(None) == "0-000000"

@@ -237,12 +237,6 @@ def test_a_readers_own_timeout_is_not_redis_being_away(client, server):
     client.connection_pool.release(connection)
 
 
-def test_nothing_is_retried(client):
-    connection = client.connection_pool.get_connection()
-    assert connection.retry.get_retries() == 0
-    client.connection_pool.release(connection)
-
-
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

@@ -60,17 +60,6 @@ def test_the_first_command_opens_the_connection_and_later_ones_are_answered_in_o
     run(test)
 
 
-def test_commands_of_one_turn_of_the_loop_are_sent_together(project_redis):
-    async def test(connection: LoopConnection) -> None:
-        await answer_to(connection, "PING")
-        before = reads()
-        assert all(connection.ask(lambda _: None, "PING") for _ in range(50))
-        await answer_to(connection, "PING")
-        assert reads() - before <= 2  # and the one that asks
-
-    run(test)
-
-
 def test_what_is_asked_at_the_end_of_a_turn_is_sent_with_the_commands_of_the_turn(project_redis):
     async def test(connection: LoopConnection) -> None:
         await answer_to(connection, "PING")

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.bar_policies import (
-    BAR_POLICIES,
     EVERY_PRINT,
     US_EQUITIES,
     BarPolicy,
@@ -36,18 +35,9 @@ def role(words: str, policy: BarPolicy = US_EQUITIES) -> tuple[bool, bool, bool]
     [
         ("", EVERYWHERE),
         ("regular", EVERYWHERE),
-        ("intermarket_sweep", VOLUME_ONLY),
-        ("opening_print", EVERYWHERE),
         ("closing_print", PRICE_ONLY),
-        ("derivatively_priced", VOLUME_ONLY),
         ("extended_hours", EVERYWHERE),
-        ("out_of_sequence", EVERYWHERE),
-        ("stock_option", VOLUME_ONLY),
-        ("average_price", VOLUME_ONLY),
-        ("cross", PRICE_ONLY),
         ("official_close", NOWHERE),
-        ("official_open", PRICE_ONLY),
-        ("trade_through_exempt", EVERYWHERE),
         ("odd_lot", VOLUME_ONLY),
         ("suspicious", NOWHERE),
         ("never_heard_of", EVERYWHERE),
@@ -75,10 +65,6 @@ def test_order_and_repetition_of_words_do_not_matter(words, random):
 
 def test_every_print_counts_whatever_its_words_are():
     assert {role(word, EVERY_PRINT) for word in ["", "suspicious", "average_price"]} == {EVERYWHERE}
-
-
-def test_policies_are_found_by_name():
-    assert BAR_POLICIES == {"all": EVERY_PRINT, "us_equities": US_EQUITIES}
 
 
 def test_the_fingerprint_follows_the_data_and_not_the_order_of_declaration():

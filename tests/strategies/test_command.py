@@ -19,7 +19,6 @@ from tests.strategies.late_rows import LatePrint, X, market
 from tests.strategies.past import random_market
 from trading.core.events import encoded
 from trading.market.market import Market
-from trading.models import InstrumentTerms
 
 pytestmark = [
     pytest.mark.django_db,
@@ -187,14 +186,3 @@ def test_events_are_written_while_it_runs(path: Path, tmp_path: Path, monkeypatc
 def test_events_that_cannot_be_written_are_refused(past: None, options: list[str], words: str):
     with pytest.raises(CommandError, match=words):
         printed(*COMMAND, *options)
-
-
-def test_the_rule_of_fills_can_be_chosen(past: None):
-    document = orjson.loads(printed(*COMMAND, "--json", "--limit", "fill=touch"))
-    assert document["inputs"]["config"]["fill"] == "touch"
-
-
-def test_terms_that_are_declared_count(past: None):
-    InstrumentTerms.objects.create(symbol="A-USD", lot="0.5")
-    document = orjson.loads(printed(*COMMAND, "--json"))
-    assert all(row["quantity"] % 0.5 == 0 for row in document["signals"]["rows"])

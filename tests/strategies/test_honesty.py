@@ -52,10 +52,6 @@ class Opening(Beating):
         return float(read.close[0]) > 100.5
 
 
-def test_there_are_twenty_of_each():
-    assert len(LEAKS) == len(HONEST) == 20
-
-
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_leak_is_found_at_its_decision(run, leak: str):
     found = run(LEAKS[leak])

@@ -1,6 +1,10 @@
-"""An app with a kind of jobs that appends numbered rows to a log of the store, slowly, and can be resumed."""
+"""An app with a kind of jobs that appends numbered rows to a log of the store, slowly, and can be resumed.
+
+A killed worker's jobs are taken over after some seconds, with SOAK=1 after as many as everybody's.
+"""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +13,9 @@ from rest_framework import serializers
 
 from http_requests.field_errors import KnownFieldsSerializer
 from jobs.kinds import JobKind, Run
+from tests.chance import SOAK
 
+LEASE = timedelta(seconds=8)
 FIRST_NS = 1_735_828_200 * 10**9  # 2025-01-02T14:30:00Z
 
 
@@ -18,9 +24,13 @@ class MoreJobs(AppConfig):
     label = "more_jobs"
 
     def ready(self) -> None:
-        from marketdata_project import job_kinds  # noqa: PLC0415 its models need the apps
+        from jobs import claims, run  # noqa: PLC0415 their models need the apps
+        from marketdata_project import job_kinds  # noqa: PLC0415 as above
 
         job_kinds.KINDS = (*job_kinds.KINDS, APPENDING)
+        if not SOAK:
+            assert claims.LEASE > LEASE
+            claims.LEASE, run._RENEWAL = LEASE, LEASE / 4
 
 
 class AppendingSerializer(KnownFieldsSerializer):

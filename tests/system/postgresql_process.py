@@ -18,6 +18,7 @@ import django
 django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
 from django.db import DatabaseError, connection, connections, transaction  # noqa: E402
 from django.test import Client  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: E402
@@ -37,6 +38,11 @@ from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
 
 THREADS = 5
 settings.ALLOWED_HOSTS = ["*"]
+
+
+def migrate() -> Any:
+    """Make the tables."""
+    call_command("migrate", interactive=False, verbosity=0)
 
 
 def at_once(work: Callable[[], Any], at: float) -> list[Any]:
@@ -201,6 +207,7 @@ def _waits_somebody() -> bool:
 COMMANDS = {
     command.__name__: command
     for command in (
+        migrate,
         use_nonce,
         reserve,
         create,

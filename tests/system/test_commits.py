@@ -1,7 +1,6 @@
 """Callers wait for commits over two web processes: soon told, whoever writes, and without a thread of the server."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,18 +10,14 @@ import pytest
 from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import Client, connected
-from tests.system.installation import UNLIMITED, WEB_ONLY, WORKERS, Installation, installed
+from tests.system.installation import UNLIMITED, WORKERS, Installation
+
+pytestmark = pytest.mark.xdist_group("installation")
 
 WAITING = 100
 SYMBOL = "WAITED"
 COMMITS = f"/api/v1/market-data/equities/{SYMBOL}/trades/commits"
 HELD = {"Prefer": "wait=30"}
-
-
-@pytest.fixture
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("commits"), data_dir=None, **WEB_ONLY) as running:
-        yield running
 
 
 def test_waiting_callers_are_told_within_a_second_and_hold_no_thread(installation: Installation) -> None:

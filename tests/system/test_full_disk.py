@@ -179,6 +179,7 @@ def check_no_process_was_lost(installation: Installation, *, since: int = 0) -> 
     assert set(ended) <= {"was ended by signal 9"}
 
 
+@pytest.mark.soak
 def test_a_full_file_system(small_disk, tmp_path, tallied):
     with installed(tmp_path, data_dir=small_disk / "data", **WEB_ONLY) as installation:
         check_a_full_disk(installation, full_disk, tallied(FAULT))

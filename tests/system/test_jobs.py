@@ -145,7 +145,7 @@ def fault(installation: Installation, chance: random.Random) -> None:
             os.kill(installation.served.member(victim), signal.SIGKILL)
 
 
-@pytest.mark.skipif(not SOAK, reason="a lease is waited out: make soak")
+@pytest.mark.soak
 def test_a_worker_that_sleeps_past_its_lease_stores_nothing_twice(installation: Installation) -> None:
     submit(installation, "appending", appending(["SLEEP"], rows=30, pause=0.2))
     assert eventually(lambda: "running" in states(installation))

@@ -1,7 +1,6 @@
 """kill -9 of every process at random moments: what was acknowledged is there, whole, once; nothing is there in part."""
 
 import logging
-import os
 import random
 from collections import Counter
 from itertools import count
@@ -9,6 +8,7 @@ from itertools import count
 import orjson
 import pandas as pd
 
+from tests.chance import SOAK
 from tests.patience import is_kept
 from tests.system.batches import Batch
 from tests.system.clients import connected
@@ -25,7 +25,7 @@ from tests.system.ledger import SYMBOLS, Ledger, Sender
 logger = logging.getLogger(__name__)
 
 FIRST_ANSWER_SECONDS = 5.0
-CYCLES = 100 if os.environ.get("SOAK") else 2
+CYCLES = 100 if SOAK else 1
 
 
 def check_files(installation: Installation, ledger: Ledger) -> None:

@@ -158,7 +158,13 @@ def opened(stack: ExitStack, installation: Installation, credential: dict[str, s
 
 @pytest.mark.seconds
 @pytest.mark.parametrize(
-    "credential", [a_revoked_key, an_expired_key, a_token_of_a_program, a_token_of_a_person]
+    "credential",
+    [
+        a_revoked_key,
+        an_expired_key,
+        pytest.param(a_token_of_a_program, marks=pytest.mark.soak),
+        a_token_of_a_person,
+    ],
 )
 def test_a_connection_ends_within_a_second_of_its_credential(
     installation: Installation, told: Told, credential: Credential

@@ -22,7 +22,8 @@ from tests.patience import allowed
 from tests.system.abuses import large_batch
 from trades.decoder import LARGE_BYTES
 
-pytestmark = [pytest.mark.seconds, pytest.mark.django_db]
+# Its rows are stored once, and so in one process.
+pytestmark = [pytest.mark.seconds, pytest.mark.django_db, pytest.mark.xdist_group("lock_gaps")]
 
 MOST_SECONDS = 0.05
 

@@ -54,8 +54,6 @@ def pair(tmp_path_factory) -> Iterator[Pair]:
             "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development",
             "AUDIT_KEY": "of this test",
         }
-        migrate = [sys.executable, "manage.py", "migrate", "-v0"]
-        subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "tests.system.postgresql_process"],
@@ -68,10 +66,12 @@ def pair(tmp_path_factory) -> Iterator[Pair]:
             for _ in range(2)
         ]
         try:
+            pair = Pair(processes)
+            assert pair.ask("migrate") is None
             # Django is loaded, and each is connected.
             for process in processes:
                 assert Pair([process]).ask("run", statement="SELECT 1") is None
-            yield Pair(processes)
+            yield pair
         finally:
             for process in processes:
                 process.kill()

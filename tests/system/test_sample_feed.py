@@ -1,4 +1,4 @@
-"""`make run` keeps the sample alive, unless a setting turns that off."""
+"""`make run` keeps the sample alive. That a setting turns it off is seen in `tests/browser/test_login.py`."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.chance import SOAK
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
+from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS, is_kept
 from trades.sample import COIN
 
@@ -33,7 +34,8 @@ def is_stored(served: Served, count: int) -> bool:
     return eventually(lambda: min(commits(served)) >= count, seconds=PROGRAM_SECONDS)
 
 
-def test_commits_arrive_also_after_its_end_and_a_setting_turns_it_off(tmp_path: Path):
+def test_commits_arrive_also_after_its_end(tmp_path: Path):
+    place_database(tmp_path / "data")
     with serving(tmp_path, LOAD_SAMPLE="1") as served:
         served.says("Sample: a feed goes on with .* SAMPLE_FEED=0 turns it off")
         assert served.port
@@ -48,10 +50,3 @@ def test_commits_arrive_also_after_its_end_and_a_setting_turns_it_off(tmp_path: 
         assert is_stored(served, max(seen) + 2), served.output.read_text()
         refused = set(re.findall(r"The sample feed's POST: (\d+)", served.output.read_text()))
         assert refused <= SLOW_STATUSES, served.output.read_text()
-        served.process.send_signal(signal.SIGTERM)
-        assert served.ended()
-    with serving(tmp_path, LOAD_SAMPLE="1", SAMPLE_FEED="0") as again:
-        assert again.port
-        assert feed_of(again) == []
-        assert "Sample: a feed" not in again.output.read_text()
-        assert again.says("the newest begins with md_")

@@ -203,6 +203,7 @@ def test_the_worker_removes_nonces_that_nobody_needs(installation):
     assert rows[1][1] in left()
 
 
+@pytest.mark.soak
 def test_after_a_restart_a_signature_is_still_used(installation, key):
     body = Batch(1, "RESTARTED", 3, has_ids=True).body
     headers = ingest_headers(installation, key, body)

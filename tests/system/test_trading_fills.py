@@ -24,7 +24,7 @@ from tests.system.traders import Market, Trader, accounts_open, database, is_eng
 
 pytestmark = pytest.mark.seconds
 
-KILLS = 20 if SOAK else 2
+KILLS = 20 if SOAK else 1
 ORDERS_EACH = 8
 PRINTS_EACH = 40
 ACCOUNT = "FILLED"

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.seconds
 EXECUTES = 1_000 if SOAK else 60
 ACCOUNTS = [f"A{number}" for number in range(4)]
 WEB, ENGINE, JOBS = "marketdata web", "marketdata engine", "marketdata jobs"
-VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything", WEB]
+VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything"]
 ROUNDS = 8 if SOAK else 1
 
 

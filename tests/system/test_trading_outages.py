@@ -35,7 +35,7 @@ from tests.system.traders import (
     verify,
 )
 
-pytestmark = pytest.mark.seconds
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("outages")]
 
 Answers = dict[str, str]
 ALL_WELL = {
@@ -132,14 +132,17 @@ def no_engine(installation: Installation) -> Iterator[None]:
 
 Fault = Callable[[Installation], contextlib.AbstractContextManager[None]]
 FAULTS: dict[str, tuple[Fault, Answers]] = {
-    "nothing": (nothing, ALL_WELL),
     "Redis killed": (redis_killed, ALL_WELL),
     "Redis frozen": (redis_frozen, ALL_WELL),
     "engine frozen": (engine_frozen, NO_ENGINE),
     "audit not writable": (audit_unwritable, NO_AUDIT),
     "database locked": (database_locked, NO_WRITES),
-    **({"killed, started with TRADING_ENGINE=0": (no_engine, NO_ENGINE)} if SOAK else {}),
 }
+if SOAK:
+    FAULTS |= {
+        "nothing": (nothing, ALL_WELL),
+        "killed, started with TRADING_ENGINE=0": (no_engine, NO_ENGINE),
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,14 @@
-"""Who may not trade, and what may not be traded twice: each is refused, and told why. Also a stop that gets through a flood."""
+"""A preview that many execute at once makes one order. Also a stop that gets through a flood.
+
+Who may not trade is refused in `tests/trading/api`.
+"""
 
 import contextlib
 import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
@@ -20,6 +23,7 @@ from tests.system.traders import Market, Trader, accounts_open, orders_of, trade
 
 pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
+ONCE, ONCE_KEYED, FLOODED = ACCOUNTS = ["ONCE", "ONCEKEYED", "FLOODED"]
 AT_ONCE = 16
 FLOOD_SECONDS = 10.0 if SOAK else 3.0
 FLOODERS = 8
@@ -27,85 +31,26 @@ POSITIONS = 4
 RESTING = 10
 
 
-@pytest.fixture
-def market(installation: Installation) -> Market:
-    market = Market(installation, "REFUSED")
+@pytest.fixture(scope="module")
+def market(shared: Installation) -> Market:
+    """A market, and an account of each test."""
+    market = Market(shared, "REFUSED")
     market.print((100, 10))
+    accounts_open(shared, market, ACCOUNTS)
     return market
-
-
-@pytest.fixture
-def open_trader(installation: Installation, market: Market) -> Iterator[Callable[[str], Trader]]:
-    """Opens an account of this name, and returns its client."""
-    with contextlib.ExitStack() as stack:
-
-        def opened(name: str) -> Trader:
-            accounts_open(installation, market, [name])
-            return stack.enter_context(contextlib.closing(Trader(installation, name)))
-
-        yield opened
-
-
-def refusal(reply: Reply) -> str:
-    return f"{reply.status} {reply.json()['code']}"
 
 
 def executing(trader: Trader, preview: str, **headers: str) -> Reply:
     return trader.call("POST", "/trade/execute", {"preview_id": preview}, **headers)
 
 
-def test_who_may_not_is_told_why(installation: Installation, market: Market, open_trader, told: Told) -> None:
-    mine = open_trader("MINE")
-    order = market.order(client_order_id="first")
-    stranger = Trader(installation, "MINE", trader_key(installation, "OTHERS"))
-    other = Trader(installation, "MINE", trader_key(installation, "MINE"))
-    leaving = Trader(installation, "MINE", trader_key(installation, "MINE"))
-    with contextlib.closing(stranger), contextlib.closing(other), contextlib.closing(leaving):
-        preview = mine.preview(order)
-        found = {
-            "a stranger's order": refusal(stranger.call("POST", "/orders?account=MINE", order)),
-            "a stranger's look": refusal(stranger.call("GET", "/portfolio?account=MINE")),
-            "a stranger's stop": refusal(stranger.call("POST", "/trading/stop?account=MINE")),
-            "a stranger executes a preview": refusal(executing(stranger, preview)),
-            "another key of the account executes it": refusal(executing(other, preview)),
-        }
-        assert orders_of(installation, "MINE") == {}
-        assert executing(mine, preview).status == HTTPStatus.CREATED
-        found["a preview that is executed again"] = refusal(executing(mine, preview))
-        assert leaving.call("GET", "/portfolio?account=MINE").status == HTTPStatus.OK
-        revoke(installation, leaving)
-        # At once: the caches of the web processes still have the key.
-        late = market.order(client_order_id="late")
-        found["a revoked key's order"] = refusal(leaving.call("POST", "/orders?account=MINE", late))
-    for who, answer in found.items():
-        told(f"trading 4 {who}", answer)
-    assert found == {
-        "a stranger's order": "404 unknown_account",
-        "a stranger's look": "404 unknown_account",
-        "a stranger's stop": "404 unknown_account",
-        "a stranger executes a preview": "404 unknown_preview",
-        "another key of the account executes it": "404 unknown_preview",
-        "a preview that is executed again": "409 preview_used",
-        "a revoked key's order": "401 revoked_api_key",
-    }
-    assert list(orders_of(installation, "MINE").values()) == ["first"]
-
-
-def revoke(installation: Installation, trader: Trader) -> None:
-    with installation._database() as database:
-        database.execute(
-            "UPDATE ratelimit_apikey SET revoked_at = '2025-01-01 00:00:00' WHERE id = ?", [trader.key_id]
-        )
-        database.commit()
-
-
-@pytest.mark.parametrize("is_keyed", [False, True], ids=["bare", "Idempotency-Key"])
+@pytest.mark.parametrize("account", [ONCE, ONCE_KEYED])
 def test_executes_at_once_make_one_order(
-    installation: Installation, market: Market, open_trader, told: Told, is_keyed: bool
+    installation: Installation, market: Market, told: Told, account: str
 ) -> None:
-    account = f"ONCE{is_keyed}"
-    trader = open_trader(account)
-    preview = trader.preview(market.order(client_order_id="once"))
+    is_keyed = account == ONCE_KEYED
+    with contextlib.closing(Trader(installation, account)) as trader:
+        preview = trader.preview(market.order(client_order_id="once"))
     together = threading.Barrier(AT_ONCE)
 
     def execute(_: int) -> Reply:
@@ -126,11 +71,16 @@ def test_executes_at_once_make_one_order(
     assert len(orders_of(installation, account)) == 1
 
 
+@pytest.fixture
+def trader(installation: Installation, market: Market) -> Iterator[Trader]:
+    with contextlib.closing(Trader(installation, FLOODED)) as trader:
+        yield trader
+
+
 @pytest.mark.soak
 def test_a_stop_gets_through_a_flood(
-    installation: Installation, market: Market, open_trader, told: Told
+    installation: Installation, market: Market, trader: Trader, told: Told
 ) -> None:
-    trader = open_trader("FLOODED")
     markets = [market, *(Market(installation, f"FLOOD{number}") for number in range(1, POSITIONS))]
     for number, each in enumerate(markets):
         each.print((100, 10))

@@ -84,6 +84,7 @@ def assert_is_replaced(installation: Installation, process: int, *, before: int 
     assert installation.is_ready()
 
 
+@pytest.mark.soak
 def test_a_stopped_process_is_replaced_and_no_acknowledged_batch_is_lost(tmp_path, seed):
     writers = Writers(random.Random(seed))
     with installed(tmp_path, **WEB_ONLY, WATCHDOG_SECONDS=WATCHDOG_SECONDS) as installation:

@@ -9,7 +9,6 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEff
 from store.bars.aggregates import Aggregates, merge
 from store.bars.aggregation import aggregate_prints, bars_of_prints
 from store.bars.bars import Bars, bars_of
-from store.bars.credit import utc_dates
 from store.bars.prints import STANDS, prints_of
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
@@ -96,24 +95,6 @@ def test_interval_with_only_cancelled_rows_stays_with_counts_of_zero():
     assert bars_of(aggregates).time_ns.tolist() == [NOON + MINUTE]
 
 
-def test_volume_without_a_price_is_credited_once_after_merging():
-    rows = [
-        a_print(second * SECOND, conditions="average_price" if second else None)
-        for second in range(0, 90, 10)
-    ]
-    rows.append(a_print(89 * SECOND, price=2.0))
-    seconds = aggregated(in_order(rows), US_EQUITIES, SECOND)
-    bars = bars_of(merge([seconds], MINUTE), utc_dates)
-    assert bars.volume.tolist() == [6.0, 4.0]
-    assert bars_of(seconds, utc_dates).volume.tolist() == [9.0, 1.0]
-
-
-def test_volume_before_the_first_bar_is_dropped():
-    rows = in_order([a_print(conditions="average_price"), a_print(MINUTE, volume=5.0)])
-    assert bars_of(aggregated(rows, US_EQUITIES, MINUTE), utc_dates).volume.tolist() == [5.0]
-    assert not len(bars_of(aggregated(rows[:1], US_EQUITIES, MINUTE)))
-
-
 def test_a_bar_without_prints_for_high_and_low_spans_open_and_close():
     rows = in_order([a_print(price=3.0, conditions="cross"), a_print(SECOND, price=2.0, conditions="cross")])
     bars = bars_of(aggregated(rows, LOPSIDED, MINUTE))
@@ -129,14 +110,6 @@ def test_merged_prints_of_one_instant_are_ordered_by_sequence_then_arrival(order
     assert (merged.open.tolist(), merged.close.tolist()) == ([2.0], [1.0])
     equal = [part for part in parts if part.first_sequence[0] == 7]
     assert (merge(equal, MINUTE).open.tolist(), merge(equal, MINUTE).close.tolist()) == ([0.0], [3.0])
-
-
-def test_bars_without_gaps_share_the_aggregates_columns():
-    aggregates = aggregated(in_order([a_print(each * MINUTE) for each in range(5)]), EVERY_PRINT, MINUTE)
-    bars = bars_of(aggregates)
-    assert bars.open is aggregates.open
-    assert bars.volume is aggregates.volume
-    assert merge([aggregates], MINUTE) is aggregates
 
 
 def test_merge_of_nothing_is_empty():

@@ -1,12 +1,10 @@
 """Bars of real days against the vendor's own: by condition, by quote carried in, with sizes of zero."""
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
-from store.bars.aggregates import merge
 from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.credit import utc_dates
@@ -62,18 +60,6 @@ def test_bars_by_condition_equal_the_vendors(
 ):
     vendor = equity_bars(VENDOR_BARS[interval], MIDNIGHT)
     assert equal_and_extra(made(ibm, policy, interval), vendor) == (equal, extra)
-
-
-def test_merged_seconds_equal_minutes(ibm: pa.Table):
-    prints = prints_of(ibm, US_EQUITIES)
-    minutes = merge([aggregate_prints(prints, SECOND)], MINUTE)
-    at_once = aggregate_prints(prints, MINUTE)
-    for name in at_once.__slots__:
-        np.testing.assert_array_equal(getattr(minutes, name), getattr(at_once, name), err_msg=name)
-    assert equal_and_extra(bars_of(minutes, utc_dates), equity_bars(VENDOR_BARS[MINUTE], MIDNIGHT)) == (
-        451,
-        0,
-    )
 
 
 def test_daily_session_bar_equals_the_vendors(ibm: pa.Table):

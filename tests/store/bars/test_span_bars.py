@@ -9,11 +9,10 @@ from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import STANDS, prints_of
 from store.bars.spans import Spans, span_bars_of
-from store.csv.reading.window_list import WindowList, layers_of
 from tests.chance import examples
 from tests.store.bars.slow_spans import Span, columns, drawn_spans, slow_span_bars
 from tests.store.bars.test_policy_bars import LOPSIDED, tuples
-from tests.store.builders import DAY, MINUTE, NOON, SECOND
+from tests.store.builders import MINUTE, NOON, SECOND
 from tests.store.printed_days import DATES, DateOf, in_order, printed, several_days, table
 
 POLICIES = [EVERY_PRINT, US_EQUITIES, LOPSIDED]
@@ -73,33 +72,3 @@ BAD = {
 def test_invalid_spans_raise(given_columns: tuple[list[int], ...]):
     with pytest.raises(ValueError):
         Spans(*(np.array(column, np.int64) for column in given_columns))
-
-
-@settings(max_examples=examples(100), deadline=None)
-@given(
-    spans=drawn_spans(
-        st.one_of(
-            st.integers(-3, 60).map(lambda half: NOON + half * 30 * MINUTE),
-            st.integers(-50, 50).map(lambda minute: NOON + minute * MINUTE),
-            st.integers(-3, 3).map(lambda day: NOON // DAY * DAY + day * DAY),
-            st.integers(-(10**12), 10**12).map(lambda at: NOON + at),
-        )
-    )
-)
-def test_layers_cover_each_span_once_with_aligned_intervals(
-    spans: list[Span],
-):
-    of_spans = columns(spans)
-    layers = layers_of(WindowList(of_spans.start_ns, of_spans.end_ns))
-    for level, pieces in layers.items():
-        assert not (pieces.start_ns % level).any()
-        assert not (pieces.end_ns % level).any()
-    total = sum(int((pieces.end_ns - pieces.start_ns).sum()) for pieces in layers.values())
-    assert total == sum(end - start for start, end, _ in spans)
-    edges = np.array(sorted({edge for start, end, _ in spans for edge in (start, end)}), np.int64)
-    for level, pieces in layers.items():
-        inside = edges[pieces.contains(edges)]
-        assert not (inside % level).any(), "an interval is cut by a span's edge"
-    for instant in np.concatenate([edges, edges - 1]):
-        held = sum(bool(pieces.contains(np.array([instant]))[0]) for pieces in layers.values())
-        assert held == any(start <= instant < end for start, end, _ in spans)

@@ -57,7 +57,7 @@ def test_a_torn_line_is_ignored_and_cut_off_by_the_next_declaration(
     assert written.count(b"\n") == 2
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"[]", b'{"bar_policy":"all"}', b'{"symbol":"\xff"}', b""])
+@pytest.mark.parametrize("line", [b"garbage", b'{"bar_policy":"all"}', b'{"symbol":"\xff"}', b""])
 def test_a_damaged_line_is_reported_with_its_number(store: CsvStore, file: Path, line: bytes) -> None:
     store.set_instrument(US)
     file.write_bytes(file.read_bytes() + line + b"\n")
@@ -148,7 +148,7 @@ def test_a_declaration_that_the_disk_refuses_can_be_repeated(tmp_path: Path, fai
     assert store.instrument(SYMBOL) == CsvStore(tmp_path).instrument(SYMBOL) == US
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("before", "failing"),
     [([], 1), ([], 2), ([], 3), ([US], 1), ([US], 2)],

@@ -9,10 +9,7 @@ import pytest
 from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
 from store.csv.files import file_names
-from store.csv.files.commit_records import StoredPart
-from store.csv.files.part_reader import read_known
 from store.csv.verify import CsvLogCheck
-from store.csv.writing import later_columns
 from store.datasets import TRADES
 from store.declarations import Column, ColumnKind, Dataset, Partition
 from store.exceptions import DataDamaged, IdConflict
@@ -95,7 +92,7 @@ def test_batches_of_one_group_are_placed_by_the_headers_of_those_before(tmp_path
     assert [row["buyer_is_maker"] for row in stored(CsvStore(tmp_path))] == [None, True, None, False, None]
 
 
-@pytest.mark.parametrize("limit", [1, 200, file_names.FILE_LIMIT_BYTES])
+@pytest.mark.parametrize("limit", [200, file_names.FILE_LIMIT_BYTES])
 def test_full_files_and_files_of_other_headers_are_passed_over(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
     rows = [flagged([None, True][at % 3 == 1], at) for at in range(20)]
@@ -129,27 +126,6 @@ def test_corrections_that_set_the_column_begin_another_file_of_corrections(tmp_p
     expected = [trade(1, 6.0, trade_id="a"), flagged(True, 2, trade_id="b")]
     assert stored(store) == stored(CsvStore(tmp_path)) == expected
     assert findings(tmp_path) == []
-
-
-def test_stored_rows_are_read_only_where_a_batch_and_a_candidate_give_the_column(tmp_path, monkeypatch):
-    reads: list[int] = []
-
-    def counted(dataset: Dataset, folder: Path, parts: list[StoredPart]) -> pa.Table:
-        reads.append(len(parts))
-        return read_known(dataset, folder, parts)
-
-    monkeypatch.setattr(later_columns, "read_known", counted)
-    store = CsvStore(tmp_path)
-    store.append(batch(trade(1, trade_id="a"), trade(1)))
-    store.append(
-        batch(flagged(True, 1, trade_id="a"), flagged(True, 1))
-    )  # no stored row of these times has the column
-    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))  # no stored rows of these times
-    store.append(batch(trade(5, trade_id="b"), trade(5)))  # the batch does not have the column
-    store.append(batch(flagged(True, 1, trade_id="a")))  # other rows of the date have the column
-    assert reads == []
-    store.append(batch(flagged(True, 5, trade_id="b"), flagged(True, 5)))
-    assert reads == [1]
 
 
 class TestUnknownColumns:
@@ -208,20 +184,14 @@ class TestUnknownColumns:
         assert "not as written" in found[0].message
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        (b"timestamp,symbol,prize", "is not a header of trades"),
-        (b"timestamp;symbol,price", "is not a header of trades"),
-    ],
-)
-def test_a_damaged_header_refuses_its_rows_and_new_ones_go_to_another_file(tmp_path, wrong, reason):
+@pytest.mark.parametrize("wrong", [b"timestamp,symbol,prize", b"timestamp;symbol,price"])
+def test_a_damaged_header_refuses_its_rows_and_new_ones_go_to_another_file(tmp_path, wrong):
     store = CsvStore(tmp_path)
     store.append(batch(trade(1), trade(DAY)))
     file = folder_of(tmp_path) / f"{DATE}.csv"
     text = file.read_bytes()
     file.write_bytes(wrong + text[len(wrong) :])
-    with pytest.raises(DataDamaged, match=reason):
+    with pytest.raises(DataDamaged, match="is not a header of trades"):
         stored(CsvStore(tmp_path))
     assert [found.is_harmless for found in findings(tmp_path)] == [False]
     assert CsvStore(tmp_path).append(batch(trade(5))).stored == 1

@@ -6,7 +6,7 @@ import pytest
 
 from store.csv import CsvStore
 from store.datasets import TRADES
-from tests.store.builders import SYMBOL, batch, stored, trade
+from tests.store.builders import batch, stored, trade
 
 pytestmark = pytest.mark.system
 
@@ -21,15 +21,6 @@ def test_logs_with_many_commits_are_closed_and_opened_again(tmp_path: Path) -> N
     for symbol in range(30):
         assert len(stored(store, symbol=f"S{symbol}")) == 40
         assert store.head(TRADES, f"S{symbol}").number == 40
-
-
-def test_one_log_stays_open_whatever_its_size(tmp_path: Path) -> None:
-    store = CsvStore(tmp_path, memory_mib=1)
-    for number in range(600):
-        store.append(batch(trade(number)))
-    log = store._known_log(TRADES, SYMBOL)
-    assert log.nbytes > 2**19
-    assert store._known_log(TRADES, SYMBOL) is log
 
 
 def test_a_store_needs_some_memory(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.csv import CsvStore, catalogue
+from store.csv import CsvStore
 from store.csv.catalogue import SymbolFolders
 from store.datasets import TRADES
 from tests.store.builders import batch, trade
@@ -65,13 +65,3 @@ def test_a_change_within_the_same_clock_tick_is_seen(folder: Path, other: CsvSto
     other.append(batch(trade(), symbol="B"))
     os.utime(folder, ns=(now, now))
     assert folders.symbols() == ("A", "B")
-
-
-def test_a_folder_that_has_settled_is_not_listed_again(folder: Path, other: CsvStore, monkeypatch):
-    other.append(batch(trade()))
-    settle(folder)
-    folders = SymbolFolders(folder)
-    assert folders.symbols() == ("AAPL",)
-    monkeypatch.setattr(os, "listdir", None)
-    monkeypatch.setattr(catalogue, "has_commits", None)
-    assert folders.symbols() == ("AAPL",)

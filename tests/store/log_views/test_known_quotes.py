@@ -1,7 +1,6 @@
 """Quote bars as they were known when they ended, in every store."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT
@@ -40,24 +39,13 @@ def test_a_quote_that_got_another_exchange_later_was_not_its_quote_then(moved: L
     assert (later.ask_close.tolist(), np.isnan(later.bid_open).tolist()) == ([2.0], [True])
 
 
-def test_the_quotes_before_a_window_are_read_once_for_all_exchanges(
-    store: QueryableStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
-):
+def test_each_exchange_opens_at_its_own_quote_before_the_window(store: QueryableStore, clock: Clock):
     clock.now = NOON + MINUTE
     names = [None, *(f"X{number}" for number in range(9))]
     earlier = [quote(-DAY + at, bid=1.0 + at, ask=20.0, exchange=name) for at, name in enumerate(names[:-1])]
     view = quote_log(store, *earlier, *(quote(SECOND, bid=30.0, exchange=name) for name in names))
     log = KnownLog(view, plain_grid(MINUTE, utc_dates), EVERY_PRINT, MINUTE)
-    reads: list[Window] = []
-    read = LogView.versions
-
-    def counted(view: LogView, window: Window) -> pa.Table:
-        reads.append(window)
-        return read(view, window)
-
-    monkeypatch.setattr(LogView, "versions", counted)
     found = dict(known_quote_bars_by_exchange(log, WINDOW))
-    assert len(reads) == 2
     assert list(found) == names
     opens = [found[name].bid_open.tolist() for name in names]
     assert opens == [*([1.0 + at] for at in range(9)), [30.0]]

@@ -28,7 +28,7 @@ EXCHANGES = (None, "N", "Q")
 GRID = plain_grid(MINUTE, utc_dates)
 
 
-@pytest.fixture(params=[None, 1, 7], ids=["all rows at once", "one at a time", "seven at a time"])
+@pytest.fixture(params=[None, 1], ids=["all rows at once", "one at a time"])
 def few(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows are read at a time."""
     if request.param is not None:

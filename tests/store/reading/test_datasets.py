@@ -63,7 +63,7 @@ def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
     assert reader.version("AAPL", dataset=name).startswith("1-")
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_symbol_without_rows_of_a_dataset_is_unknown_there(reader: Reader, name: str):
-    with pytest.raises(UnknownSymbol, match="MSFT"):
-        getattr(reader, METHODS[name])("MSFT")
+def test_a_symbol_without_rows_of_a_dataset_is_unknown_there(reader: Reader):
+    for method in METHODS.values():
+        with pytest.raises(UnknownSymbol, match="MSFT"):
+            getattr(reader, method)("MSFT")

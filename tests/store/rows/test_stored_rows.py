@@ -3,13 +3,10 @@
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.bars.prints import STANDS
 from store.datasets import TRADES
-from store.protocol import Window
 from store.rows.stored_rows import (
     ACTION,
     ARRIVAL,
@@ -17,10 +14,9 @@ from store.rows.stored_rows import (
     ArrivalRun,
     apply_corrections,
     stored_rows,
-    stored_schema,
     visible,
 )
-from tests.store.builders import NOON, Row, record_batch, trade
+from tests.store.builders import Row, record_batch, trade
 
 Change = dict[str, Any]
 
@@ -40,31 +36,10 @@ def corrections(*changes: Change) -> pa.Table:
     )
 
 
-def base(*counts: int) -> pa.Table:
-    """Trades in commits 1, 2, … of so many rows each; the price tells the arrival."""
-    rows = [trade(arrival % 3, float(arrival + 1)) for arrival in range(sum(counts))]
-    runs = [ArrivalRun(sum(counts[:n]), n + 1, count) for n, count in enumerate(counts)]
-    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), runs)
-
-
-def prices(rows: pa.Table, commit: int | None = None) -> list[float]:
-    found: list[float] = visible(rows, commit).column("price").to_pylist()
-    return found
-
-
-def test_stored_rows_have_arrival_commit_and_until():
-    rows = base(2, 0, 3)
-    assert rows.schema.equals(stored_schema(TRADES))
-    assert rows.column("arrival").to_pylist() == [0, 1, 2, 3, 4]
-    assert rows.column("commit").to_pylist() == [1, 1, 3, 3, 3]
-    assert set(rows.column("until").to_pylist()) == {STANDS}
-
-
-def test_runs_keep_their_arrival_numbers():
-    table = pa.Table.from_batches([record_batch(trade(1), trade(2), trade(3))])
-    rows = stored_rows(table, [ArrivalRun(70, 4, 1), ArrivalRun(900, 9, 2)])
-    assert rows.column("arrival").to_pylist() == [70, 900, 901]
-    assert rows.column("commit").to_pylist() == [4, 9, 9]
+def base(count: int) -> pa.Table:
+    """Trades of one commit; the price tells the arrival."""
+    rows = [trade(arrival % 3, float(arrival + 1)) for arrival in range(count)]
+    return stored_rows(pa.Table.from_batches([record_batch(*rows)]), [ArrivalRun(0, 1, count)])
 
 
 def test_no_rows():
@@ -73,34 +48,12 @@ def test_no_rows():
     assert visible(rows).schema.equals(TRADES.schema)
 
 
-def test_a_cancelled_row_stands_until_its_cancel():
-    rows = apply_corrections(base(3), corrections(change(1, 2)))
-    assert prices(rows, 1) == [1.0, 2.0, 3.0]
-    assert prices(rows, 2) == prices(rows) == [1.0, 3.0]
-
-
-def test_corrected_row_keeps_its_position():
-    rows = apply_corrections(base(7), corrections(change(0, 2, "correct", price=50.0)))
-    assert prices(rows, 1) == [1.0, 4.0, 7.0, 2.0, 5.0, 3.0, 6.0]
-    assert prices(rows) == [50.0, 4.0, 7.0, 2.0, 5.0, 3.0, 6.0]
-    assert rows.schema.equals(stored_schema(TRADES))
-
-
 def test_row_corrected_twice_in_one_commit_has_one_new_version():
     twice = [change(0, 2, "correct", price=50.0), change(0, 2, "correct", price=60.0), change(0, 3)]
     rows = apply_corrections(base(1), corrections(*twice))
-    assert [prices(rows, at) for at in range(4)] == [[], [1.0], [60.0], []]
+    prices = [visible(rows, at).column("price").to_pylist() for at in range(4)]
+    assert prices == [[], [1.0], [60.0], []]
     assert rows.num_rows == 2
-
-
-def test_correction_of_an_absent_row_is_ignored():
-    rows = base(2)
-    assert apply_corrections(rows, corrections(change(5, 2, "correct", price=1.5))).equals(rows)
-    assert apply_corrections(rows, corrections()).equals(rows)
-
-
-def test_a_window_includes_its_start_and_not_its_end():
-    assert visible(base(3), window=Window(NOON + 1, NOON + 2)).to_pylist() == [trade(1, 2.0)]
 
 
 def walked(rows: list[Row], changes: list[Change], at: int) -> list[Row]:
@@ -146,9 +99,3 @@ def test_corrections_equal_applying_them_one_by_one(changes: list[Change], cut: 
         expected = walked(originals, changes, at)
         for table in (whole, repeated, in_two):
             assert visible(table, at).to_pylist() == expected
-
-
-@pytest.mark.parametrize("commit", [0, 1, 2, 3])
-def test_visible_rows_have_the_datasets_schema(commit: int):
-    rows = apply_corrections(base(1, 1), corrections(change(0, 3)))
-    assert visible(rows, commit).schema.equals(TRADES.schema)

@@ -224,7 +224,6 @@ def test_a_page_by_offset_goes_on_by_cursor(api: Api, account: RecordedAccount):
     [
         ("trades", "from=yesterday", (400, "invalid_timestamp")),
         ("trades", "to=1800-01-01", (400, "timestamp_out_of_range")),
-        ("trades", "from=2025-01-03&to=2025-01-02", (400, "invalid_range")),
         ("trades", "from=2025-01-02&to=2025-01-02", (400, "invalid_range")),
         ("trades", "direction=long", (400, "invalid_parameter")),
         ("trades", "offset=-1", (400, "invalid_parameter")),
@@ -234,11 +233,8 @@ def test_a_page_by_offset_goes_on_by_cursor(api: Api, account: RecordedAccount):
         ("trades", "cursor=x", (400, "invalid_cursor")),
         ("orders", "status=open&status=filled", (400, "repeated_parameter")),
         ("orders", "status=done", (400, "invalid_parameter")),
-        ("orders", "offset=1", (400, "unknown_parameter")),
         ("orders", "symbol=A%20%20B", (422, "invalid_symbol")),
         ("orders", "sort=up", (400, "invalid_parameter")),
-        ("signals", "direction=buy", (400, "invalid_parameter")),
-        ("transactions", "side=buy", (400, "unknown_parameter")),
     ],
 )
 def test_a_wrong_parameter_is_refused(

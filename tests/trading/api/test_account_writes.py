@@ -290,7 +290,6 @@ class TestLimits:
             ({"collar": ...}, "collar", "required"),
             ({"risk_level": 2}, "risk_level", "unfit"),
             ({"caution": 7}, "caution", "unfit"),
-            ({"danger": 10}, "danger", "unfit"),
             ({"collar": 0}, "collar", "out_of_range"),
             ({"latency_ms": 0.5}, "latency_ms", "invalid_type"),
             ({"fill": "never"}, "fill", "invalid_choice"),

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from tests.chance import SOAK
-from tests.trading.core.folded import REF, SECOND_NS, Folded, order_terms, these
+from tests.trading.core.folded import REF, Folded, order_terms, these
 from trading.core.account import AccountState, apply, decoded_state, encoded_state
 from trading.core.events import (
     CancelRequested,
@@ -227,15 +227,6 @@ def test_state_stays_small() -> None:
         _day(folded)
     assert (folded.state.orders, folded.state.covered, folded.state.applied) == ({}, {}, {})
     assert len(encoded_state(folded.state)) < len(before) + 100
-
-
-def test_instants_of_accepted_orders_are_kept_for_a_minute() -> None:
-    folded = Folded()
-    for _ in range(100):
-        folded.accept(order_terms(1))
-        folded.accept(order_terms(-1, reduce_only=True))
-    (*_, last) = instants = folded.state.accepted_ns
-    assert all(last - each < 60 * SECOND_NS for each in instants)
 
 
 def test_events_that_change_nothing_of_trading_keep_its_number() -> None:

@@ -106,8 +106,7 @@ def test_fee(per_unit: Decimal, points: Decimal, minimum: Decimal, units: Decima
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("1E+2", "100"), ("12.500", "12.5"), ("100", "100"), ("0.000000", "0"), ("-0.000000", "0"), ("0E+3", "0"),
-        ("-0.10", "-0.1"), ("1E-9", "0.000000001"),
+        ("1E+2", "100"), ("-12.500", "-12.5"), ("-0.000000", "0"), ("0E+3", "0"), ("1E-9", "0.000000001"),
     ],
 )  # fmt: skip
 def test_plain(value: str, text: str) -> None:
@@ -115,7 +114,7 @@ def test_plain(value: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "text"), [(0.1, "0.1"), (1 / 3, "0.3333333333333333"), (1e22, "1E+22"), (100, "100.0"), (-37.63, "-37.63")]
+    ("stored", "text"), [(-37.63, "-37.63"), (1 / 3, "0.3333333333333333"), (1e22, "1E+22")]
 )  # fmt: skip
 def test_price_is_the_shortest_text_of_the_stored_one(stored: float, text: str) -> None:
     assert str(price_of(stored)) == text

@@ -35,10 +35,6 @@ def test_zone_after_a_mark(zone: str, drawdown: str, after: str) -> None:
     assert zone_after(Zone(zone), Decimal(drawdown), _CONFIG) is Zone(after)
 
 
-def test_factors() -> None:
-    assert [str(zone.factor) for zone in Zone] == ["1", "0.5", "0.25", "0"]
-
-
 def _marked(folded: Folded, *equities: Decimal) -> None:
     for equity in equities:
         folded.take(Marked(equity=equity, marks=(), zone=Zone.NORMAL, day="2025-06-05"))
@@ -76,8 +72,8 @@ def test_transfers_move_no_percentage(
         assert _losses(folded.state) == losses
 
 
-@pytest.mark.parametrize("drawdown", ["3", "2.999999", "6", "10", "9.999999"])
-@pytest.mark.parametrize("amount", ["0.000001", "123.456789", "-96.999999", "-90", "987654321.123457"])
+@pytest.mark.parametrize("drawdown", ["3", "9.999999"])
+@pytest.mark.parametrize("amount", ["0.000001", "-96.999999", "987654321.123457"])
 def test_transfer_at_the_edge_of_a_zone(drawdown: str, amount: str) -> None:
     folded = Folded()
     _transferred(folded, Decimal(100))

@@ -64,8 +64,3 @@ def test_state_is_read_as_it_was_written(state: AccountState) -> None:
     data = encoded_state(state)
     assert decoded_state(data) == state
     assert encoded_state(decoded_state(data)) == data
-
-
-def test_names_of_events_are_their_own() -> None:
-    names = [kind.__struct_config__.tag for kind in get_args(Event)]
-    assert len(set(names)) == len(names)

@@ -24,7 +24,7 @@ from trading.core.rebalance import (
     plan_for_weights,
 )
 from trading.core.terms import Fee, Side, Terms
-from trading.core.valuation import UnknownMark, equity_of
+from trading.core.valuation import UnknownMark
 
 MODEL = "core"
 PLAIN = Terms(instrument_class="equity", currency="USD", tick=Decimal("0.01"), lot=Decimal(1))
@@ -309,10 +309,3 @@ def test_what_was_reached_is_left_alone(asked: dict[str, Any]) -> None:
     again = planned(**{**asked, "held": moved, "cash": cash})
     fitting = {each.symbol for each in plan.trades if not each.reason}
     assert [each.symbol for each in again.trades if each.side and each.symbol in fitting] == []
-
-
-def test_equity_is_that_of_the_checks() -> None:
-    plan = planned({"A": 1}, {"A": 10}, held={("A", ""): 3}, cash=70)
-    state = AccountState(id="ACC", cash=dec(70))
-    state.positions["A"] = Position(symbol="A", strategy="", terms=PLAIN, quantity=dec(3))
-    assert plan.equity == equity_of(state, {"A": quoted(10).reference})

@@ -280,11 +280,3 @@ def test_each_day_of_a_short_is_charged_once_also_days_without_rows(desk: Tradin
     charged = EventRow.objects.filter(number__gt=before, name="borrow_charged").order_by("number")
     events = [decoded(row.body) for row in charged]
     assert [event.date for event in events] == [f"2025-06-0{day}" for day in (5, 6, 7, 8, 9)]  # type: ignore[union-attr]  # its name says so
-
-
-def test_without_a_price_no_day_is_charged_or_begun(desk: TradingDesk):
-    buy(desk, 1)
-    recorded: list[Any] = []
-    desk.engine._floor._marks = mock.Mock(marks=mock.Mock(return_value={}))
-    desk.engine._floor._new_day(at_ns(3 * 86_400), desk.state, recorded.append)
-    assert (recorded, desk.state.day) == ([], "2025-06-05")

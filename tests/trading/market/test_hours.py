@@ -7,40 +7,34 @@ import pytest
 
 from store.instruments import CRYPTO, FX, Instrument
 from store.timestamps import DAY_NS, SECOND_NS
-from tests.stats.sessions.published import WEEKS, Published, Week, ns
+from tests.stats.sessions.published import WEEKS, Week, ns
 from trading.market.hours import is_in_session, next_open_ns, session_end_ns
 
 WEDNESDAY = ns("2024-03-13T15:00")
 
 
-NEIGHBOURS = [
-    pytest.param(week, *dates, id=f"{week}, {dates[0].date}")
-    for week in WEEKS
-    for dates in pairwise(week.dates)
-]
-
-
-@pytest.mark.parametrize(("week", "date", "following"), NEIGHBOURS)
-def test_a_day_order_ends_with_its_session(week: Week, date: Published, following: Published):
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_a_day_order_ends_with_its_session(week: Week):
     instrument = Instrument("SYMBOL", exchange=week.exchange)
-    closes, next_closes = ns(date.closes), ns(following.closes)
-    for text in (date.start, date.pre, date.opens):
-        assert session_end_ns(instrument, ns(text)) == closes
-    assert session_end_ns(instrument, closes - 1) == closes
-    for text in (date.closes, date.post, date.end, following.opens):
-        assert session_end_ns(instrument, ns(text)) == next_closes
+    for date, following in pairwise(week.dates):
+        closes, next_closes = ns(date.closes), ns(following.closes)
+        for instant in (*map(ns, (date.start, date.pre, date.opens)), closes - 1):
+            assert session_end_ns(instrument, instant) == closes, date
+        for text in (date.closes, date.post, date.end, following.opens):
+            assert session_end_ns(instrument, ns(text)) == next_closes, date
 
 
-@pytest.mark.parametrize(("week", "date", "following"), NEIGHBOURS)
-def test_a_closed_market_opens_with_its_next_session(week: Week, date: Published, following: Published):
+@pytest.mark.parametrize("week", WEEKS, ids=str)
+def test_a_closed_market_opens_with_its_next_session(week: Week):
     instrument = Instrument("SYMBOL", exchange=week.exchange)
-    opens, closes = ns(date.opens), ns(date.closes)
-    assert next_open_ns(instrument, ns(date.start)) == opens
-    assert next_open_ns(instrument, opens + SECOND_NS) == opens + SECOND_NS
-    for text in (date.closes, date.end):
-        assert next_open_ns(instrument, ns(text)) == ns(following.opens)
-    instants = np.array([opens - 1, opens, closes - 1, closes])
-    assert is_in_session(instrument, instants).tolist() == [False, True, True, False]
+    for date, following in pairwise(week.dates):
+        opens, closes = ns(date.opens), ns(date.closes)
+        assert next_open_ns(instrument, ns(date.start)) == opens, date
+        assert next_open_ns(instrument, opens + SECOND_NS) == opens + SECOND_NS, date
+        for text in (date.closes, date.end):
+            assert next_open_ns(instrument, ns(text)) == ns(following.opens), date
+        instants = np.array([opens - 1, opens, closes - 1, closes])
+        assert is_in_session(instrument, instants).tolist() == [False, True, True, False], date
 
 
 @pytest.mark.parametrize(

@@ -56,14 +56,11 @@ def test_a_print_has_the_shortest_texts_of_its_numbers():
     [
         (None, True),
         ("regular", True),
-        ("seller", False),
         ("intermarket_sweep", False),
         ("trade_through_exempt", True),
         ("odd_lot", False),
         ("regular;out_of_sequence", False),
         ("opening_print", False),
-        ("closing_print", False),
-        ("cross", False),
         ("suspicious", False),
     ],
 )

@@ -11,12 +11,11 @@ from jobs.exceptions import WorkerEnding
 from tests.chance import SOAK
 from tests.trading.calls import CallDesk, amount
 from tests.trading.desks import FREE, coin, prints
-from trading.core.account import RUNNING, AccountState, Halt
+from trading.core.account import AccountState
 from trading.core.events import HaltLatched
 from trading.core.orders import OrderState
 from trading.core.rebalance import RebalanceOptions
 from trading.core.terms import AccountKind, Side
-from trading.exceptions import NoModel, TradingHalted, TradingStopped
 from trading.journal import open_journal
 from trading.models import OrderRow
 from trading.reading.rebalances import result_document
@@ -28,7 +27,6 @@ from trading.services.rebalancing import (
     StartedRebalance,
     model_assigned,
     rebalance_begin,
-    require_trading,
 )
 from trading.services.target_models import model_set
 
@@ -281,16 +279,3 @@ def test_positions_of_others_are_not_touched(desk: ModelDesk) -> None:
     desk.work(desk.begin())
     assert desk.weights() == near({"AA": 0.4, "BB": 0.2, "CC": 0.2, "DD": 0.2})
     assert desk.state.position("DD") is not None
-
-
-def test_only_a_running_account_with_a_model_is_rebalanced(desk: ModelDesk) -> None:
-    preferences_change(account=desk.account, changes={"model": None})
-    with pytest.raises(NoModel):
-        model_assigned(desk.account)
-    require_trading(desk.state)
-    with pytest.raises(TradingStopped):
-        require_trading(AccountState(id="ACC"))
-    halted = AccountState(id="ACC", status=RUNNING)
-    halted.halts = [Halt(reason="the log was restored", at_ns=1)]
-    with pytest.raises(TradingHalted):
-        require_trading(halted)

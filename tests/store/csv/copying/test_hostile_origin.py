@@ -114,10 +114,8 @@ def replaced_header(forged: Forged) -> Forged:
 FILES = [
     "../../../evil.csv",
     "/tmp/evil.csv",
-    "..",
     "",
     "commits.jsonl",
-    "2025-01-02.csv/../x.csv",
     "../MSFT/2025-01-02.csv",
     "2025-01-03.csv",
     "2025-01-02.corrections.csv",

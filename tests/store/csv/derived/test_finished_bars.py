@@ -8,11 +8,7 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
-from store.bars.credit import utc_dates
-from store.bars.prints import prints_of
 from store.csv import CsvStore
-from store.csv.derived import computed_bars
-from store.csv.reading import bar_reader
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.memory import MemoryStore
@@ -89,24 +85,6 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
         assert bars.volume.tolist() == [1.0, 6.0]
 
 
-def test_each_row_is_computed_once_and_only_for_windows_that_were_read(tmp_path, monkeypatch):
-    store, _ = stores_with(tmp_path, SPARSE)
-    counts: list[int] = []
-
-    def counted(rows, policy, *, commit=None):
-        counts.append(len(rows))
-        return prints_of(rows, policy, commit=commit)
-
-    monkeypatch.setattr(computed_bars, "prints_of", counted)
-    store.bars(SYMBOL, Window(NOON, NOON + 30 * MINUTE), MINUTE)
-    assert 0 < sum(counts) < 30
-    for _ in range(2):
-        for minute in range(0, MINUTES, 30):
-            store.bars(SYMBOL, Window(NOON + minute * MINUTE, NOON + (minute + 30) * MINUTE), MINUTE)
-    assert sum(counts) == len(SPARSE)
-    assert len(counts) < 40
-
-
 def test_shared_bars_are_read_only(stores):
     store, _ = stores
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
@@ -129,33 +107,6 @@ def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: in
         assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
 
 
-def test_a_window_over_segments_that_end_with_an_interval_takes_their_bars_as_they_are(tmp_path, monkeypatch):
-    store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
-    for each in (store, memory):
-        each.append(batch(*(trade(at=NOON + place * 15 * SECOND, price=1.0 + place) for place in range(40))))
-    store.derive(TRADES, SYMBOL)
-    monkeypatch.delattr(bar_reader, "merge")
-    window = Window(NOON + 2 * MINUTE, NOON + 9 * MINUTE)
-    assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
-
-
-@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
-def test_bars_as_of_the_last_commit_on_their_dates_are_taken_as_they_are_from_a_segment_of_later_ones(
-    tmp_path, monkeypatch, policy: BarPolicy
-):
-    store, memory = CsvStore(tmp_path), MemoryStore()
-    for day in range(3):
-        for each in (store, memory):
-            each.append(batch(*(trade(at=NOON + day * DAY + n * 15 * SECOND, volume=1.0) for n in range(40))))
-    store.set_instrument(Instrument(SYMBOL, policy.name))
-    store.derive(TRADES, SYMBOL)
-    monkeypatch.delattr(bar_reader, "merge")
-    window = Window(NOON + DAY, NOON + DAY + 5 * MINUTE)
-    read = [each.bars(SYMBOL, window, MINUTE, policy=policy, commit=2) for each in (store, memory)]
-    assert_same(*read)
-    assert len(read[0]) == 5
-
-
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
 def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, policy: BarPolicy):
     store, memory = CsvStore(tmp_path), MemoryStore()
@@ -169,21 +120,6 @@ def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, pol
         read = [each.bars(SYMBOL, window, MINUTE, policy=policy, commit=at) for each in (store, memory)]
         assert_same(*read)
         assert read[0].high.tolist() == [float(at)] * 4
-
-
-@pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
-def test_spans_of_whole_intervals_take_finished_bars_beside_later_commits_on_other_dates(
-    tmp_path, monkeypatch, policy: BarPolicy
-):
-    stores = stores_with(tmp_path, DENSE, policy)
-    for each in stores:
-        each.append(batch(trade(at=NOON + 9 * DAY)))
-    monkeypatch.delattr(bar_reader, "span_bars_of")
-    starts = [NOON + minute * MINUTE for minute in (*range(5, 90), *range(200, 700, 3), *range(900, 1000))]
-    spans = columns([(start, start + MINUTE, start) for start in starts])
-    read = [each.span_bars(SYMBOL, spans, policy=policy, dates_of=utc_dates) for each in stores]
-    assert_same(*read)
-    assert len(read[0])
 
 
 def test_a_late_trade_is_in_spans_that_were_finished(stores):

@@ -12,17 +12,13 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from store.bar_policies import EVERY_PRINT, US_EQUITIES
-from store.csv import CsvStore
-from store.csv.derived.fold import Fold
 from store.csv.derived.manifest import Segment, read_manifest
 from store.csv.derived.segment_writer import SegmentWriter
 from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
-from store.instruments import Instrument
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, NOON, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
+from tests.store.builders import DAY, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -49,17 +45,12 @@ def test_segments_are_disjoint_ordered_and_within_their_limit(log: DerivedLog) -
     assert log.is_like_memory()
 
 
-def test_a_segment_ends_with_a_date_where_that_fills_half_of_it(log: DerivedLog) -> None:
-    log.add_and_derive(*rows_of_day(0, 30), *rows_of_day(1, 30), *rows_of_day(2, 10), *rows_of_day(3, 120))
-    assert [segment.rows for segment in log.segments] == [30, 40, 50, 50, 20]
-
-
 def test_rows_of_one_time_are_never_split(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0, 30), *[trade(DAY, 1.0 + n) for n in range(130)], trade(DAY + 1))
     assert [segment.rows for segment in log.segments] == [30, 130, 1]
 
 
-@pytest.mark.parametrize("segment_rows", [1, 2, 3])
+@pytest.mark.parametrize("segment_rows", [1, 3])
 def test_segments_may_be_as_small_as_a_row(tmp_path: Path, segment_rows: int) -> None:
     log = DerivedLog(tmp_path, segment_rows=segment_rows)
     log.add_and_derive(*rows_of_day(0, 7), trade(0), *rows_of_day(1, 2))
@@ -79,12 +70,6 @@ def test_late_rows_and_corrections_rewrite_only_the_segments_that_they_touch(log
     assert [old == new for old, new in zip(before, log.names, strict=True)] == [True, False, True, False]
     assert log.is_like_memory()
     assert log.is_like_memory(commit=1)
-
-
-def test_a_row_between_two_segments_goes_to_the_one_before(log: DerivedLog) -> None:
-    log.add_and_derive(*rows_of_day(0), *rows_of_day(2))
-    log.add_and_derive(trade(DAY))
-    assert [segment.rows for segment in log.segments] == [41, 40]
 
 
 def test_small_commits_are_written_again_only_a_few_times(
@@ -143,15 +128,6 @@ def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.derive()
     assert {path.name for path in log.files.iterdir()}.isdisjoint(left)
     assert log.is_like_memory()
-
-
-def test_rollups_of_a_policy_that_is_not_in_use_any_more_are_deleted(log: DerivedLog) -> None:
-    log.add_and_derive(*rows_of_day(0))
-    log.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
-    log.derive()
-    (name,) = log.names
-    rollups = [path.name for path in log.files.glob("*.rollups.columns")]
-    assert rollups == [f"{name}.{US_EQUITIES.key}.rollups.columns"]
 
 
 def test_a_failed_fold_leaves_the_old_files_only(log: DerivedLog) -> None:
@@ -245,15 +221,3 @@ def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: D
         known.commits.history(), None, lambda snapshot: snapshot.segments.head.number
     )
     assert number == 2
-
-
-def test_a_segment_has_rollups_for_every_policy_in_use(tmp_path: Path) -> None:
-    store = CsvStore(tmp_path)
-    store.append(batch(trade()))
-    folder = tmp_path / "trades" / SYMBOL
-    history = store._known_log(TRADES, SYMBOL).commits.history
-    derived = Fold(TRADES, folder, (EVERY_PRINT, US_EQUITIES)).run(history)
-    assert derived is not None
-    (segment,) = read_manifest(folder / ".derived").segments  # type: ignore[union-attr]
-    assert {*segment.rollups} == {EVERY_PRINT.key, US_EQUITIES.key}
-    assert (segment.first_ns, segment.newest) == (NOON, 1)

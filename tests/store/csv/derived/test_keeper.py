@@ -7,14 +7,14 @@ import pytest
 
 from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
-from store.csv.derived.keeper import DerivedKeeper, WatchedLog
+from store.csv.derived.keeper import DerivedKeeper
 from store.csv.derived.manifest import read_manifest
 from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instruments import Instrument
 from store.maintained import DerivedBacklog
-from tests.store.builders import NOON, SYMBOL, batch, trade
+from tests.store.builders import SYMBOL, batch, trade
 
 REST, RETRY = 2.0, 64.0
 
@@ -193,16 +193,3 @@ def test_other_folders_are_ignored(kept: Kept, caplog: pytest.LogCaptureFixture)
 
 def test_a_missing_store_has_no_logs_to_keep(tmp_path: Path) -> None:
     assert CsvStore(tmp_path / "later").keeper().round(seconds=1.0) == 0
-
-
-def test_the_states_of_a_log_change_with_its_files(tmp_path: Path) -> None:
-    store = CsvStore(tmp_path)
-    store.append(batch(trade(NOON)))
-
-    log = WatchedLog("trades", SYMBOL, str(tmp_path / "trades" / SYMBOL), "")
-    fresh = log.commits(), log.manifest()
-    store.derive(TRADES, SYMBOL)
-    derived = log.commits(), log.manifest()
-    store.append(batch(trade(1)))
-    assert (derived[0], derived[1] != fresh[1]) == (fresh[0], True)
-    assert (log.commits() != derived[0], log.manifest()) == (True, derived[1])

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from store.csv import CsvStore
-from store.csv.reading import log_reader
 from store.datasets import TRADES
 from store.protocol import Append, Dedupe, Window
 from tests.chance import SOAK
@@ -69,16 +68,6 @@ def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(fo
             writer.derive(TRADES, SYMBOL)
     assert {page.num_rows >= PAGE for page in walked[:-1]} == {True}
     assert pa.concat_tables(reversed(walked) if from_end else walked).equals(snapshot)
-
-
-def test_rows_are_found_without_decoding_any(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    store = CsvStore(folder)
-    store.derive(TRADES, SYMBOL)
-    monkeypatch.delattr(log_reader, "plain_rows")
-    monkeypatch.delattr(log_reader, "read_rows")
-    window = store.take_window(TRADES, SYMBOL, HOUR, PAGE, commit=10)
-    assert window.end_ns < NOON + MINUTE
-    assert store.row_bound(TRADES, SYMBOL, HOUR) >= ROWS
 
 
 def test_a_row_bound_of_many_rows_is_not_counted(tmp_path: Path):

@@ -10,8 +10,8 @@ from store.bar_policies import EVERY_PRINT
 from store.csv.derived.computed_bars import ComputedBars, ComputedBarsCache
 from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
-from store.protocol import ALL_TIME, Window
-from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, batch, stored, trade
+from store.protocol import ALL_TIME
+from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
@@ -54,27 +54,6 @@ def test_entries_without_bars_are_bounded_too() -> None:
     for number in range(100):
         cache.lru[Path(str(number)), "", 0] = ComputedBars(EVERY_PRINT, MINUTE)
     assert len(cache.lru) < 10
-
-
-def test_least_recently_used_segments_are_released_first(log: DerivedLog) -> None:
-    log.store = log.opened()
-    log.store._mappings = SegmentMappings(8)
-    reader = log.store._known_log(TRADES, SYMBOL).reader
-    log.store.bars(SYMBOL, Window(NOON, NOON + DAY // 2), DAY // 24)
-    mapped = reader._opened.segments.mapped[:9]
-    for each in (*mapped[1:8], mapped[0], mapped[8]):
-        assert len(each.rows)
-    assert [each._rows is None for each in mapped] == [False, True, True, True, *[False] * 5]
-
-
-def test_segments_that_a_fold_left_alone_stay_mapped(log: DerivedLog) -> None:
-    stored(log.store)
-    reader = log.store._known_log(TRADES, SYMBOL).reader
-    before = [id(each) for each in reader._opened.segments.mapped]
-    log.add_and_derive(trade(30 * DAY))
-    stored(log.store)
-    after = [id(each) for each in reader._opened.segments.mapped]
-    assert len({*before} & {*after}) >= 38
 
 
 def mappings_under(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """Stored rows are read as written: any window, any columns, with nulls and repeated texts."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -84,14 +83,3 @@ def test_times_are_searched_as_numpy_searches(
     assert [int(found.searchsorted(each)) for each in wanted] == times.searchsorted(wanted).tolist()
     assert found[:].tolist() == times.tolist()
     assert found[len(times) - 1] == times[-1]
-
-
-def test_texts_that_occur_repeatedly_are_stored_once(tmp_path: Path) -> None:
-    def size(texts: list[str]) -> int:
-        table = pa.table({"timestamp": range(len(texts)), "conditions": texts})
-        path = tmp_path / "texts.rows.columns"
-        write_rows(path, table)
-        return path.stat().st_size
-
-    texts = [f"{number:>40}" for number in range(1000)]
-    assert size([texts[0]] * 1000) < size(texts) - 30_000

@@ -65,14 +65,6 @@ def test_every_commit_is_read_once_and_blocks_are_few(tail: Tail) -> None:
     assert tail.read == [*range(1, 41)]
 
 
-def test_blocks_are_in_order_of_time(tail: Tail) -> None:
-    for at in (5, 3, 4, 1, 2):
-        tail.append(at)
-        (block, *_) = tail.blocks()
-        times = block.rows.column("timestamp").to_pylist()
-        assert times == sorted(times)
-
-
 def test_a_view_that_is_older_sees_at_least_its_own_rows(tail: Tail) -> None:
     tail.append(1)
     parts, history = tail.history.parts_in(ALL_TIME), tail.history

@@ -19,7 +19,6 @@ from store.csv.files.commit_records import (
 )
 from store.exceptions import DataDamaged
 from store.protocol import NO_COMMIT, CommitId, hash_of_key
-from store.timestamps import DAY_NS
 
 parts = st.builds(
     Part,
@@ -109,9 +108,3 @@ def test_bytes_that_are_missing_are_damage(text, data):
     length = data.draw(st.integers(0, len(text) - 1))
     damaged = first_damaged_block(text[:length], part_of(text, 0))
     assert damaged == length // BLOCK_BYTES * BLOCK_BYTES
-
-
-def test_a_part_knows_its_end_and_its_date():
-    assert part_of(b"x" * 10, 7).end == 17
-    assert Part("f", 0, 1, 1, -1, -1, "").day == -1
-    assert Part("f", 0, 1, 1, DAY_NS, DAY_NS, "").day == 1

@@ -117,7 +117,7 @@ def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
     assert read == sorted(rows, key=lambda row: row["timestamp"])
 
 
-@pytest.mark.parametrize("limit", [1, 200, 1000])
+@pytest.mark.parametrize("limit", [1, 1000])
 def test_rows_of_a_date_in_several_files_are_read_as_one(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
     store = CsvStore(tmp_path)

@@ -4,7 +4,6 @@ import multiprocessing
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,19 +13,18 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.files import column_file
-from store.csv.files.commit_records import CommitLine, read_lines
 from store.csv.files.disk import Disk
 from store.csv.log import history, index_files
 from store.csv.log.commit_index import CommitIndex
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import DERIVED_FOLDER, INDEX_FILE, IndexFiles, derived_lock
+from store.csv.log.index_files import IndexFiles, derived_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
-from store.protocol import ALL_TIME, CommitId, hash_of_key
+from store.protocol import ALL_TIME, hash_of_key
 from tests.chance import examples
 from tests.patience import PROGRAM_SECONDS
-from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
+from tests.store.builders import SYMBOL, batch, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
 from tests.store.csv.log.test_history import assert_equal
 
@@ -64,23 +62,6 @@ def indexed_batch(writer: LogWriter) -> str:
     """Return the digest of a batch whose commit is only in the index, so its record is read from the log."""
     later = {commit.digest for commit in writer.history.commits[150:]}
     return next(commit.digest for commit in writer.history.commits[:150] if commit.digest not in later)
-
-
-def test_an_index_is_mapped_and_only_later_records_are_read(writer: LogWriter, monkeypatch):
-    ranges: list[tuple[int, int]] = []
-
-    def read(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
-        ranges.append((start, end))
-        return read_lines(path, start, end, previous)
-
-    monkeypatch.setattr(index_files, "read_lines", read)
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    history = log_of(writer).history()
-    assert base_of(history).number == 150
-    start, end = base_of(history).line_end(149), base_of(history).end
-    assert ranges == [(start, end), (end, writer.path.stat().st_size)]
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert_equal(history, writer.history, writer)
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -207,18 +188,6 @@ def test_a_restored_log_does_not_use_the_index_of_the_lost_log(writer: LogWriter
     open_before.write_index()
     assert base_of(log_of(writer).history()).number == 300
     assert_equal(log_of(writer).history(), restored.history, restored)
-
-
-@pytest.mark.parametrize(("dates", "is_indexed"), [(2, False), (800, True)])
-def test_a_log_of_few_but_long_records_is_indexed_with_its_derived_files(
-    tmp_path: Path, dates: int, is_indexed: bool
-):
-    store = CsvStore(tmp_path)
-    store.append(batch(*(trade(NOON + date * DAY) for date in range(dates))))
-    store.derive(TRADES, SYMBOL)
-    (log,) = tmp_path.glob("trades/*/commits.jsonl")
-    assert (log.stat().st_size > 65_536) is is_indexed
-    assert (log.parent / DERIVED_FOLDER / INDEX_FILE).exists() is is_indexed
 
 
 def test_a_long_log_without_an_index_gets_one(tmp_path: Path, monkeypatch):

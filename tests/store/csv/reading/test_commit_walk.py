@@ -24,7 +24,6 @@ from tests.store.walking import flat, walk
 
 pytestmark = pytest.mark.system
 
-LOG = f"trades/{SYMBOL}/commits.jsonl"
 FILE = f"trades/{SYMBOL}/2025-01-02.csv"
 
 

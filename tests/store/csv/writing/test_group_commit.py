@@ -59,20 +59,6 @@ def prepared(number: int, request_key: str | None = None) -> PreparedBatch:
     return PreparedBatch.of(batch(trade(number), request_key=request_key))
 
 
-def test_batches_that_wait_for_a_write_are_written_together():
-    held = HeldWrites()
-    with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(held.groups.commit, prepared(0))
-        wait_until(lambda: len(held.sizes) == 1)
-        others = [pool.submit(held.groups.commit, prepared(number)) for number in range(1, 8)]
-        wait_until(lambda: held.waiting() == 7)
-        held.may_go.release(2)
-        assert first.result(PATIENCE_SECONDS).commit.number == 1
-        assert {other.result(PATIENCE_SECONDS).commit.number for other in others} == {2}
-    assert held.sizes == [1, 7]
-    assert len(set(held.threads)) == 2
-
-
 def test_a_group_has_a_limit_and_the_rest_is_led_by_one_of_its_own():
     held, count = HeldWrites(), GROUP_LIMIT + 10
     with ThreadPoolExecutor(count + 1) as pool:

@@ -22,7 +22,6 @@ from tests.store.csv.writing.late_rows_process import POOL, append_until_killed,
 pytestmark = pytest.mark.system
 
 SEEDS = 60 if SOAK else 4
-NAMES = TRADES.schema.names
 
 
 def opened(folder: Path, limit_bytes: int = 2**20) -> CsvStore:

@@ -62,17 +62,3 @@ def test_whole_columns_and_single_rows_agree(stored: list[Row], rows: list[Row])
         assert refused.value.rows == [place + 100 for place in expected]
     else:
         assert np.flatnonzero(stored_rows(batch, candidates, places)).tolist() == expected
-
-
-@given(parts=st.lists(_rows, max_size=5), repeat=st.sampled_from([1, 600]))
-def test_stored_rows_are_found_in_runs_and_among_the_recent(parts: list[list[Row]], repeat: int):
-    index = IdentityIndex()
-    added: list[Row] = []
-    for part in parts:
-        if part:
-            index.add(in_store(part * repeat, len(added)))
-            added += part * repeat
-    found = index.stored(np.array([1, 10]))
-    expected = sorted((*row[:3], arrival) for arrival, row in enumerate(added) if row[0] in {1, 10})
-    columns = (found.identity, found.check, found.value, found.arrival)
-    assert sorted(zip(*(column.tolist() for column in columns), strict=True)) == expected
