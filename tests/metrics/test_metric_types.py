@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from metrics.declarations import METRICS
-from metrics.metric_types import Counter, Gauge, Histogram, Metric, Series, add_series
+from metrics.metric_types import Counter, Gauge, Histogram, Metric
 
 
 def test_threads_that_count_at_once_lose_nothing():
@@ -60,12 +60,6 @@ def test_a_copy_does_not_change_with_the_metric():
     before = counter.series()
     counter.add()
     assert before == {(): [0]}
-
-
-def test_series_are_added_up_by_their_labels():
-    total: Series = {("x",): [1.0, 2.0]}
-    add_series(total, {("x",): [1.0, 1.0], ("y",): [5.0, 0.0]})
-    assert total == {("x",): [2, 3], ("y",): [5, 0]}
 
 
 def test_every_metric_has_a_name_of_its_own_and_a_sentence():

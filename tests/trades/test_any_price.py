@@ -75,7 +75,7 @@ def test_they_are_taken_of_an_instrument_that_has_the_setting(oil: Api, dataset:
 
 
 @of_every_price
-@in_every_format
+@pytest.mark.parametrize("name", ["json", "arrow"])
 def test_they_are_refused_of_any_other_which_is_told_of_the_setting(oil: Api, dataset: Dataset, name: str):
     response = send(oil, dataset, name, renamed(ROWS[dataset.name], "AAPL"))
     assert problem(response) == (422, CODES[dataset.name])

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import io
-import itertools
 from dataclasses import fields
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -76,8 +75,6 @@ def ordinary() -> list[SymbolDay]:
         pytest.param("2025-11-19T12:00", 2, ["2025-11-18", "2025-11-19"], id="midday"),
         pytest.param("2025-11-19T03:59", 2, ["2025-11-17", "2025-11-18"], id="before-pre-market"),
         pytest.param("2025-11-19T04:00", 1, ["2025-11-19"], id="as-pre-market-begins"),
-        pytest.param("2025-11-23T12:00", 2, ["2025-11-20", "2025-11-21"], id="weekend"),
-        pytest.param("2025-11-27T12:00", 1, ["2025-11-26"], id="thanksgiving"),
         pytest.param("2025-01-10T12:00", 3, ["2025-01-07", "2025-01-08", "2025-01-10"], id="day-of-mourning"),
         pytest.param("2025-11-19T20:30", 1, ["2025-11-19"], id="the-next-date-in-utc"),
     ],
@@ -101,41 +98,6 @@ def test_a_sessions_bounds_are_new_yorks(date, hours):
     assert bounds == tuple(nanoseconds(new_york(f"{date}T{hour}")) for hour in hours)
 
 
-@pytest.mark.parametrize("days", [0, -1])
-def test_a_number_of_days_that_is_not_positive_is_refused(days):
-    with pytest.raises(ValueError, match="at least 1"):
-        trading_sessions(now=new_york("2025-11-19T12:00"), days=days)
-
-
-def test_the_first_and_the_last_half_hour_are_busier_than_noon():
-    for day in (day_of("2025-11-19", symbol=symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC")):
-        session = session_of("2025-11-19")
-        minutes = (day.time_ns - session.opens) / MINUTE
-        first, noon, last = (
-            int(((minutes >= start) & (minutes < start + 30)).sum()) for start in (0, 165, 360)
-        )
-        assert first > 2 * noon
-        assert last > 2 * noon
-
-
-def test_a_day_has_about_five_thousand_trades(ordinary):
-    assert all(4_000 <= len(day) <= 6_000 for day in ordinary)
-
-
-def test_prices_are_positive_and_on_the_grid_of_a_cent(ordinary):
-    for day in ordinary:
-        cents = np.rint(day.price * 100)
-        assert np.array_equal(cents / 100, day.price)
-        assert cents.min() > 0
-
-
-def test_a_price_stays_near_where_the_day_before_left_it(ordinary):
-    for before, after in itertools.pairwise(ordinary):
-        if before.symbol == after.symbol:
-            assert abs(np.log(after.price[0] / before.price[-1])) < 0.04
-            assert abs(np.log(after.price.max() / after.price.min())) < 0.12
-
-
 def test_every_print_lies_inside_its_session(ordinary):
     early = day_of("2025-11-28")
     for day in (*ordinary, early):
@@ -150,15 +112,6 @@ def test_every_print_lies_inside_its_session(ordinary):
         assert ((outside < session.opens) | (outside >= session.closes)).all()
         assert (outside < session.opens).any()
         assert (outside >= session.closes).any()
-
-
-def test_an_early_close_ends_at_one_with_four_hours_behind_it_and_fewer_trades():
-    early, whole = day_of("2025-11-28"), day_of("2025-11-26")
-    one = nanoseconds(new_york("2025-11-28T13:00"))
-    inside = ~with_condition(early, "extended_hours")
-    assert one <= early.time_ns[inside].max() < one + 3 * SECOND
-    assert one < early.time_ns.max() < nanoseconds(new_york("2025-11-28T17:00"))
-    assert len(early) < 0.75 * len(whole)
 
 
 def test_every_print_has_its_conditions(ordinary):

@@ -46,12 +46,6 @@ def test_a_body_that_does_not_shrink_is_stored_as_it_is():
     assert Entry.from_bytes(random.to_bytes("key"), "key") == random
 
 
-def test_a_packed_body_that_cannot_be_unpacked_is_a_miss():
-    description = msgspec.msgpack.encode(("text/plain", '"0f"', (), 1_000))
-    payload = _HEAD.pack(1.0, len(description)) + description + os.urandom(500)
-    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _checksum("key", payload)) + payload, "key") is None
-
-
 def test_a_cut_entry_is_a_miss():
     found = [length for length in range(len(STORED)) if Entry.from_bytes(STORED[:length], "key") is not None]
     assert found == []
@@ -80,8 +74,8 @@ def test_an_entry_under_another_key_is_a_miss():
 
 @pytest.mark.parametrize(
     "foreign",
-    [None, 7, "text", b"", b"garbage", b"MDE2" + bytes(100), bytearray(STORED), os.urandom(1000)],
-    ids=["none", "int", "str", "empty", "garbage", "magic only", "not bytes", "random"],
+    [None, 7, b"garbage", b"MDE2" + bytes(100)],
+    ids=["none", "int", "garbage", "magic only"],
 )
 def test_foreign_values_are_misses(foreign: object):
     assert Entry.from_bytes(foreign, "key") is None

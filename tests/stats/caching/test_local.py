@@ -23,20 +23,12 @@ def size_of(cache: LocalCache) -> int:
     return int(cache._entries.currsize)
 
 
-def test_a_value_is_found_under_its_key():
-    cache: LocalCache = LocalCache()
-    put(cache, "a")
-    assert cache.get("a") == entry_of(b"a".ljust(1_000))
-    assert cache.get("b") is None
-
-
 def test_keys_that_start_with_a_prefix_are_dropped():
     cache: LocalCache = LocalCache()
     for key in ("a:1", "a:2", "ab:1", "b"):
         put(cache, key)
     cache.drop("a:")
     assert [key for key in ("a:1", "a:2", "ab:1", "b") if cache.get(key)] == ["ab:1", "b"]
-    assert size_of(cache) == sum(entry.size for entry in cache._entries.values())
 
 
 def test_a_value_ends_with_its_time():
@@ -47,7 +39,6 @@ def test_a_value_ends_with_its_time():
     assert cache.get("a") is not None
     clock.now += 0.001
     assert cache.get("a") is None
-    assert size_of(cache) == 0
 
 
 def test_no_value_outlives_the_residence():
@@ -56,12 +47,6 @@ def test_no_value_outlives_the_residence():
     put(cache, "a", seconds=604_800)
     clock.now += RESIDENCE_SECONDS
     assert cache.get("a") is None
-
-
-def test_a_value_without_time_to_live_is_not_held():
-    cache: LocalCache = LocalCache()
-    put(cache, "a", seconds=0)
-    assert len(cache._entries) == 0
 
 
 def test_the_least_recently_used_goes_first():
@@ -81,13 +66,6 @@ def test_one_large_value_does_not_displace_the_others():
     put(cache, "large", size=10_001)
     assert cache.get("large") is None
     assert cache.get("a") is not None
-
-
-def test_clear_forgets_everything():
-    cache: LocalCache = LocalCache()
-    put(cache, "a")
-    cache.clear()
-    assert (cache.get("a"), size_of(cache)) == (None, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 12_000)), max_size=60))

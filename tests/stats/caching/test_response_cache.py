@@ -67,10 +67,6 @@ def test_computes_then_takes_from_memory_then_from_redis(subject: Subject):
     }
 
 
-def test_entries_differ_by_key(subject: Subject):
-    assert [subject.body(name) for name in "aba"] == [b"AAPL 1", b"AAPL 2", b"AAPL 1"]
-
-
 def test_redis_keeps_an_entry_for_its_seconds(subject: Subject, redis_server):
     subject.seen(seconds=3_600)
     with client_of(redis_server) as client:
@@ -126,14 +122,6 @@ def test_an_exception_passes_and_nothing_is_cached(subject: Subject, redis_serve
     with client_of(redis_server) as client:
         assert client.dbsize() == 0
     assert subject.body() == b"AAPL 1"
-
-
-def test_an_answer_for_which_redis_has_no_room_is_cached_in_memory(subject: Subject, redis_server):
-    with client_of(redis_server) as client:
-        client.config_set("maxmemory-policy", "noeviction")
-        client.config_set("maxmemory", 1)
-        assert [subject.seen() for _ in range(2)] == [("miss", b"AAPL 1"), ("hit", b"AAPL 1")]
-        assert client.dbsize() == 0
 
 
 def test_an_answer_is_stored_in_redis_after_it_went_out(subject: Subject, redis_server):
@@ -251,9 +239,9 @@ def test_flushed_redis_is_only_a_miss(subject: Subject, redis_server):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"7", b"9" * 5_000, b"garbage", b"\x00" * 60_000, "list", "another's", "cut"],
+    [b"7", b"9" * 5_000, b"garbage", "list", "another's", "cut"],
     # Of a test's name, which all programs that it starts inherit, the kernel takes 128 KiB.
-    ids=["nothing", "a digit", "digits", "text", "zeros", "list", "another's", "cut"],
+    ids=["a digit", "digits", "text", "list", "another's", "cut"],
 )
 def test_garbage_under_the_key_is_replaced_by_the_right_answer(subject, redis_server, garbage):
     subject.body()

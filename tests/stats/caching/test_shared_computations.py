@@ -47,11 +47,6 @@ def test_keys_do_not_wait_for_one_another(cache: ResponseCache):
     assert body(cache, "outer", outer) == b"inner"
 
 
-def test_after_a_computation_the_next_caller_computes(cache: ResponseCache):
-    entries = iter([entry_of(b"first"), entry_of(b"second")])
-    assert [body(cache, "key", lambda: next(entries)) for _ in range(2)] == [b"first", b"second"]
-
-
 @pytest.mark.usefixtures("redis_server")
 def test_a_thread_that_waited_too_long_computes():
     cache = ResponseCache(patience_seconds=0.02)

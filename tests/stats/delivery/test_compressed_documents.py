@@ -118,20 +118,6 @@ def test_a_compressed_document_is_kept_compressed(project_redis, stocked: Api, n
     assert any(first.content in value for value in held)
 
 
-@pytest.mark.parametrize(
-    ("name", "accepted"),
-    [
-        *((name, None) for name in DOCUMENTS),
-        *(("bars", accepted) for accepted in ("", "identity", "br", "gzip;q=0", "*;q=0")),
-    ],
-)
-def test_client_without_encodings_gets_the_plain_document(stocked: Api, name: str, accepted: str | None):
-    headers = {} if accepted is None else {"accept_encoding": accepted}
-    response = ask(stocked, name, **headers)
-    assert "Content-Encoding" not in response
-    assert orjson.loads(response.content)
-
-
 def test_a_small_document_goes_out_as_it_is(stocked: Api):
     params = {"symbol": "S1"}
     response = stocked.ohlc(params)

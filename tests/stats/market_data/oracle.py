@@ -220,9 +220,3 @@ def adjusted(prints: Sequence[Row], actions: Sequence[Row], mode: str, cut: Cut)
         }
         for row, share, money in zip(by_time, shares, cash, strict=True)
     ]
-
-
-def pages(rows: Sequence[Row], limit: int, *, sort: str = "asc") -> list[list[Row]]:
-    """The pages of a walk over all rows; one empty page where there is none."""
-    directed = list(rows) if sort == "asc" else list(reversed(rows))
-    return [directed[place : place + limit] for place in range(0, max(len(directed), 1), limit)]

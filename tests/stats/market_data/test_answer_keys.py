@@ -1,9 +1,7 @@
 """Answers that differ have different keys, over all that is declared: parameters, facts of instruments, datasets, settings."""
 
-import gc
 import itertools
 import random
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +15,6 @@ from rest_framework import serializers
 
 from http_requests.exceptions import RequestError
 from stats import parameters as kinds
-from stats.caching.keys import key_parts
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
 from stats.exceptions import StatsError
 from stats.market_data.answers.pin import _pages
@@ -288,26 +285,3 @@ def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until
             assert keys[1] == PinnedAnswer(pin(second_ns), Representation("json")).cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5
-
-
-def test_a_value_without_text_cannot_be_in_a_key():
-    @dataclass(frozen=True)
-    class Odd:
-        value: object
-
-    with pytest.raises(TypeError, match="value: a dict"):
-        key_parts(Odd({}))
-
-
-def test_a_page_dropped_from_the_cache_is_freed_at_once(market: Market):
-    query = parse_query(Target("equities", MARKET_DATASETS["ohlcv"].form, EQUITY), f"start={TIMES[0]}")
-    page = market_data_page(query=query, now_ns=NOW_NS)
-    computed_entry(PinnedAnswer(page, Representation("json")), NOW_NS)
-    gone = weakref.ref(page)
-    gc.disable()
-    try:
-        _pages.clear()
-        del page
-        assert gone() is None
-    finally:
-        gc.enable()

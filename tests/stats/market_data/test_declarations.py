@@ -156,13 +156,11 @@ def test_crypto_is_open_on_a_saturday_whatever_its_exchange(api, exchange, query
     [
         ({"kind": "split", "ratio": 2, "timestamp": "2190-01-03"}, 1),
         ({"kind": "split", "ratio": 2, "timestamp": "2025-01-03"}, 2),
-        ({"kind": "dividend", "amount": 1_000, "timestamp": "2025-01-03"}, 1),
-        ({"kind": "dividend", "amount": 61.5, "currency": "EUR", "timestamp": "2025-01-03"}, 1),
         ({"kind": "dividend", "amount": 61.5, "currency": "USD", "timestamp": "2025-01-03"}, 2),
     ],
-    ids=["still to come", "split", "more than the price", "in another currency", "dividend"],
+    ids=["still to come", "split", "dividend"],
 )
-def test_only_effective_actions_in_the_prices_currency_adjust(traded, action, factor):
+def test_only_effective_actions_adjust(traded, action, factor):
     tell(currency="USD")
     body = orjson.dumps({"corporate_actions": [{"symbol": "AAPL", **action}]})
     assert traded.ingest(body, path="/api/v1/corporate-actions/ingest").status_code == 200

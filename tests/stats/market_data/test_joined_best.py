@@ -12,7 +12,6 @@ from stats.market_data import quoted_trades
 from stats.sessions.venue_hours import venue_hours_of
 from store import open_store
 from store.instruments import Instrument
-from store.log_views import best_quotes
 from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
 from store.timestamps import parse_timestamp
 from tests.api_client import answer, problem
@@ -87,18 +86,6 @@ def test_best_is_the_default_of_a_join(venues: Market):
         for words in ({}, {"exchange": "best"}, {"max_age": "1h"}, {"exchange": "best", "max_age": "1h"})
     }
     assert len(tags) == 1
-
-
-def test_books_are_kept_when_a_later_day_has_a_new_commit(venues: Market):
-    path, query = f"{TREE}/quotes", {"exchange": "best", **HOURS, "limit": "5"}
-    best_quotes._books.clear()
-    begin = timestamp(EQUITY_HOUR + HOUR_NS // 2)
-    assert venues.api.get(path, {**query, "start": begin}).status_code == 200
-    kept = set(best_quotes._books)
-    assert kept
-    venues.add("quotes", "ACME", [{"time_ns": EQUITY_HOUR + 48 * HOUR_NS, "bid": 9.0, "ask": 10.0}])
-    assert venues.api.get(path, {**query, "start": begin, "limit": "6"}).status_code == 200
-    assert set(best_quotes._books) == kept
 
 
 def frame(found: list[dict[str, Any]]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def add(market: Market, *flags: bool | None) -> None:
     market.add("trades", EQUITY, rows)
 
 
-@pytest.mark.parametrize("flags", [(True, None, False), (True, False), (None, None)])
+@pytest.mark.parametrize("flags", [(True, None, False), (None, None)])
 @pytest.mark.parametrize("name", MEDIA_TYPES)
 def test_true_false_and_null_are_written_in_every_format(empty_market: Market, name: str, flags: Any):
     add(empty_market, *flags)

@@ -121,20 +121,6 @@ def test_a_resolution(market: Market, oracle: Any, cell: Cell):
 
 
 @subjects
-@pytest.mark.parametrize("name", FORMATS)
-def test_suffix_and_accept_header_give_the_same_bytes(market: Market, subject: Subject, name: str):
-    bodies = [ask(market, subject, name, way) for way in WAYS]
-    assert {response["Content-Type"].split(";")[0] for response in bodies} == {MEDIA_TYPES[name]}
-    assert len({response.content for response in bodies}) == 1
-
-
-@subjects
-def test_the_size_beside_messagepack_is_that_of_the_columnar_answer(market: Market, subject: Subject):
-    packed, columnar = ask(market, subject, "msgpack"), ask(market, subject, "columnar")
-    assert int(packed["X-Original-Size"]) == len(columnar.content)
-
-
-@subjects
 def test_every_cell_has_rows(oracle: Any, subject: Subject):
     """The data of each cell tells hours and directions apart, and is small."""
     counts = {hours: len(oracle(subject, "utc", hours)) for hours in HOURS}

@@ -1,7 +1,6 @@
 """ETags, caching headers and cache statistics, as a client sees them."""
 
 import pytest
-import redis
 
 from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from tests.api_client import OHLC, answer, make_key, trade
@@ -51,9 +50,7 @@ def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, seede
 @pytest.mark.parametrize(
     ("start", "end"),
     [
-        ("2025-01-02T09:00:01Z", "2025-01-02T09:59:59Z"),
         ("2025-01-02T09:00:59.999999999Z", "2025-01-02T09:59:00.000000001Z"),
-        ("2025-01-02T04:00:00-05:00", "2025-01-02T15:30:00+05:30"),
         ("1735808401", "1735811999000"),
     ],
 )
@@ -140,16 +137,6 @@ def test_cached_answer_needs_no_database_query(seeded, django_assert_num_queries
     with django_assert_num_queries(0):
         assert seeded.ohlc(MINUTES)["X-Cache"] == "hit"
         assert seeded.ingest(trade()).status_code == 200
-
-
-def test_keys_are_readable_and_scannable_by_symbol(project_redis, seeded):
-    seeded.ohlc(MINUTES)
-    seeded.ingest(trade(symbol="AAPL.X"))
-    seeded.ohlc(symbol="AAPL.X")
-    with redis.Redis(unix_socket_path=str(project_redis.socket)) as client:
-        (key,) = client.scan_iter(match="mktdata:AAPL:*")
-        assert key.startswith(b"mktdata:AAPL:ohlc:")
-        assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 
 def test_invalidation_drops_the_answers_about_a_symbol(project_redis, seeded):

@@ -50,10 +50,3 @@ def test_an_instant_is_settled_after_a_minute(seconds_ago: int, immutable: bool)
     finished = bars_read(query, NOW_NS)
     assert finished is not None
     assert finished.headers["Cache-Control"].endswith("immutable") is immutable
-
-
-@pytest.mark.usefixtures("seeded")
-def test_answer_with_a_future_end_is_not_cached():
-    before = parse_timestamp("2025-01-02T23:00:00Z")
-    outcomes = [bars_read(QUERY, now_ns) for now_ns in (before, before, NOW_NS)]
-    assert [finished and finished.headers["X-Cache"] for finished in outcomes] == ["miss", "miss", "miss"]

@@ -72,14 +72,3 @@ def test_volumes_are_integers_if_the_instrument_says_so(
         )
     body = api.ohlc(symbol="AAPL").content
     assert re.findall(rb'"volume":([^}]*)}', body) == expected
-
-
-def test_another_volume_kind_changes_the_answer(api: Api) -> None:
-    api.ingest(trade(volume=5))
-    whole = api.ohlc(symbol="AAPL")
-    instruments_set(instruments=[Instrument("AAPL", volume_kind="fractional")])
-    fractional = api.ohlc(symbol="AAPL")
-    assert (b'"volume":5}' in whole.content, b'"volume":5.0}' in fractional.content) == (True, True)
-    assert whole["ETag"] != fractional["ETag"]
-    instruments_set(instruments=[Instrument("AAPL")])
-    assert api.ohlc(symbol="AAPL")["X-Cache"] == "hit"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stats.options.inputs import Reason, make_inputs, mid_prices
+from stats.options.inputs import mid_prices
 from stats.options.pricing import valuation
 from tests.stats.options.builders import NUMBERS, inputs_of, one, reasons, valued
 from tests.stats.options.oracle import Option
@@ -172,24 +172,6 @@ def test_locked_and_crossed_quotes_have_a_middle():
     price, quoted = mid_prices(np.array([1.0, 2.0, 0.0]), np.array([1.0, 1.0, 0.5]))
     assert price.tolist() == [1.0, 1.5, 0.25]
     assert quoted.tolist() == [0, 0, 0]
-
-
-def test_no_rows_are_no_rows():
-    nothing = np.array([])
-    inputs = make_inputs(
-        price=nothing,
-        spot=nothing,
-        strike=nothing,
-        t=nothing,
-        rate=0.0,
-        dividend_yield=0.0,
-        is_call=nothing > 0,
-    )
-    assert len(valued(inputs).iv) == 0
-
-
-def test_every_reason_has_a_code_of_its_own():
-    assert sorted(reason.code for reason in Reason) == list(range(1, len(Reason) + 1))
 
 
 @STYLES

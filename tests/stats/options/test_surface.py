@@ -47,32 +47,10 @@ def test_a_surface_gives_back_the_smile_that_the_chain_was_made_with(american):
     assert surface.inputs.dividend_yield == pytest.approx(YIELD, abs=1e-9 if not american else 2e-4)
 
 
-def test_rows_come_by_expiry_strike_and_right():
-    chain = volatility_surface(chain_of({16_300: 0.5, 16_200: 0.25}), market_of()).chain
-    keys = list(zip(chain.expiry, chain.strike, ~chain.is_call, strict=True))
-    assert keys == sorted(keys)
-    assert len(keys) == 12
-
-
 def test_each_expiry_has_its_own_forward():
     inputs = volatility_surface(chain_of({16_200: 0.25, 16_300: 0.5}), market_of()).inputs
     assert inputs.forward[:6] == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.25))
     assert inputs.forward[6:] == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.5))
-
-
-def test_without_parity_the_forward_grows_from_spot():
-    inputs = volatility_surface(chain_of({16_200: 0.25}), market_of(parity=False, dividend_yield=0.07)).inputs
-    assert not inputs.by_parity.any()
-    assert inputs.forward == pytest.approx(SPOT * np.exp((RATE - 0.07) * 0.25))
-    assert inputs.dividend_yield.tolist() == [0.07] * 6
-
-
-def test_without_any_pair_it_does_too():
-    chain = chain_of({16_200: 0.25})
-    calls = chain.at(chain.is_call)
-    inputs = volatility_surface(calls, market_of(dividend_yield=YIELD)).inputs
-    assert not inputs.by_parity.any()
-    assert inputs.forward == pytest.approx(SPOT * np.exp((RATE - YIELD) * 0.25))
 
 
 def test_without_a_spot_pairs_are_enough():
@@ -89,8 +67,3 @@ def test_expired_options_and_missing_quotes_are_rows_with_a_reason():
     reason = words(surface.valuation.reason).to_pylist()
     assert reason[:6] == ["expired"] * 6
     assert reason[6:] == [None] * 4 + ["one_sided"] * 2
-
-
-def test_an_empty_chain_is_an_empty_surface():
-    chain = chain_of({16_200: 0.25}).at(np.zeros(6, bool))
-    assert len(volatility_surface(chain, market_of()).chain) == 0

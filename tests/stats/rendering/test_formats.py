@@ -13,7 +13,6 @@ from hypothesis import given, settings
 
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
-from stats.rendering.json_rows import row_objects
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from tests.chance import examples
 from tests.stats.rendering.readers import READERS
@@ -72,14 +71,6 @@ def assert_read_back(name: str, form: TimeForm | None, table: Table) -> None:
     assert same(READERS[name](rendered.body, table.columns, read_as), expected), (name, form)
 
 
-@settings(max_examples=examples(250), deadline=None)
-@given(table=tables)
-def test_many_rows_are_written_by_column_as_few_are_one_by_one(table: Table):
-    many = Table(table.columns, pa.concat_tables([table.data] * 20).combine_chunks())
-    for form in TimeForm:
-        assert row_objects(many, form, ",") == row_objects(table, form, ",") * 20
-
-
 @settings(deadline=None)
 @given(table=tables)
 def test_packed_is_the_columnar_document(table: Table):
@@ -88,11 +79,6 @@ def test_packed_is_the_columnar_document(table: Table):
     found = msgspec.msgpack.decode(packed.body)
     assert repr(found) == repr(json.loads(columnar.body))
     assert packed.headers == (("X-Original-Size", str(len(columnar.body))),)
-
-
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "msgpack"])
-def test_no_other_format_has_headers_of_its_own(name: str):
-    assert FORMATS[name].render(document(TWO_BARS), None).headers == ()
 
 
 def test_rows_are_objects_between_head_and_tail():

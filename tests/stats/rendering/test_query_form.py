@@ -113,12 +113,9 @@ def test_the_page_adds_no_script():
     ("given", "kept"),
     [
         ("", ""),
-        ("a=1", "a=1"),
         ("a=&b=2&c=", "b=2"),
-        ("a", ""),
         ("cursor=ab=&x=", "cursor=ab="),
         ("a=%20&b=%C3%A9", "a=%20&b=%C3%A9"),
-        ("a=1&a=", "a=1"),
     ],
 )
 def test_empty_parameters_are_left_out(given: str, kept: str):

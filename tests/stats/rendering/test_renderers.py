@@ -13,13 +13,6 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 BODIES = {name: each.render(document(TWO_BARS), None).body for name, each in FORMATS.items()}
 
 
-def test_every_format_has_a_renderer_and_rows_come_first():
-    assert [renderer.format for renderer in RENDERERS] == [*FORMATS, "api"]
-    assert {renderer.format: renderer.media_type for renderer in RENDERERS if renderer.format != "api"} == {
-        name: each.media_type for name, each in FORMATS.items()
-    }
-
-
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("by", ["accept", "format", "suffix"])
 def test_a_format_is_chosen_by_its_media_type_its_name_or_a_suffix(by: str, name: str):

@@ -1,7 +1,6 @@
-"""Rows as a stream: the rows of the document however they are cut, a trailer where there is a place for it, bounded memory."""
+"""Rows as a stream: the rows of the document however they are cut, written as value by value, in bounded memory."""
 
 import itertools
-import json
 import tracemalloc
 
 import numpy as np
@@ -15,12 +14,11 @@ from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, Table
 from tests.chance import examples
 from tests.stats.rendering import row_by_row
-from tests.stats.rendering.tables import BARS, OPENING_NS, TRADES, TWO_TRADES, document, tables
+from tests.stats.rendering.tables import OPENING_NS, TRADES, document, tables
 
 pytestmark = pytest.mark.system
 
 STREAMED = [name for name, each in FORMATS.items() if each.stream is not None]
-SAID = {"end": True, "rows": 2, "sha256": "ab"}
 
 
 def encoder(name: str, table: Table, form: TimeForm | None = None) -> StreamEncoder:
@@ -54,10 +52,6 @@ def many_trades(count: int) -> Table:
         "volume": np.ones(count),
     }
     return Table.of(TRADES[:3], rows)
-
-
-def test_rows_that_come_one_by_one_are_streamed():
-    assert STREAMED == ["ndjson", "csv", "arrow"]
 
 
 @settings(max_examples=examples(250), deadline=None)
@@ -109,36 +103,6 @@ def test_more_rows_than_a_block_are_all_written(name: str):
         assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == (np.arange(count) / 7).tolist()
     else:
         assert cut == FORMATS[name].render(document(table), None).body
-
-
-def test_the_trailer_is_a_last_line():
-    made = encoder("ndjson", TWO_TRADES)
-    trailer = made.trailer(SAID)
-    assert trailer is not None
-    assert json.loads(trailer) == SAID
-    assert trailer.endswith(b"}\n")
-
-
-def test_csv_has_no_trailer():
-    assert encoder("csv", TWO_TRADES).trailer(SAID) is None
-
-
-def test_arrow_trailer_is_metadata_of_an_empty_batch():
-    made = encoder("arrow", TWO_TRADES)
-    trailer = made.trailer(SAID)
-    assert trailer is not None
-    body = b"".join((made.begin(), *made.rows(TWO_TRADES), trailer, made.end()))
-    assert pa.ipc.open_stream(body).read_all().num_rows == 2
-    reader = pa.ipc.open_stream(body)
-    batches = [reader.read_next_batch_with_custom_metadata() for _ in range(2)]
-    assert batches[0].custom_metadata is None
-    assert dict(batches[1].custom_metadata) == {b"end": b"true", b"rows": b"2", b"sha256": b"ab"}
-
-
-@pytest.mark.parametrize("name", STREAMED)
-def test_a_stream_without_rows_is_whole(name: str):
-    table = Table.empty(BARS)
-    assert streamed(name, table, []) == FORMATS[name].render(document(table, head={}), None).body
 
 
 @pytest.mark.parametrize("name", STREAMED)

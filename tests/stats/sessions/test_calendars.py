@@ -118,26 +118,9 @@ def test_an_unknown_exchange_or_calendar_is_refused(listing):
         calendar_for(listing)
 
 
-def test_the_error_names_the_known_exchanges():
-    with pytest.raises(UnknownExchange, match="XNYS"):
-        exchange_calendar("XXXX")
-
-
-def test_the_key_names_the_calendar_and_what_it_comes_from():
-    calendar = exchange_calendar("XCME")
-    assert calendar.key.startswith("CME_Globex_Equity-")
-    assert calendar.key.endswith(library.versions())
-    assert calendar.zone.key == "America/Chicago"
-
-
 def test_keys_of_different_calendars_differ():
     names = get_calendar_names()
     assert len({TradingCalendar(name).key for name in names}) == len(names)
-
-
-def test_an_early_close_is_flagged():
-    dates = exchange_calendar("XNYS").on_dates(day("2024-11-27"), day("2024-12-02"))
-    assert dates.early.tolist() == [False, True, False]
 
 
 def test_the_longest_closure_ends_with_the_next_trading_date():

@@ -5,16 +5,11 @@ import pytest
 
 from stats.sessions.calendars import exchange_calendar
 from stats.sessions.schedule import Hours
-from stats.sessions.spans import aligned_window, period_spans, trading_date_of
+from stats.sessions.spans import aligned_window, period_spans
 from store.bars.spans import PeriodSpans
 from store.protocol import Window
 from store.resolutions import Resolution
-from tests.stats.sessions.published import WEEKS, Week, day, ns
-
-
-def daily(week: Week, hours: Hours) -> PeriodSpans:
-    window = Window(ns(week.dates[0].start), ns(week.dates[-1].end))
-    return period_spans(Resolution.DAY, window, calendar=exchange_calendar(week.exchange), hours=hours)
+from tests.stats.sessions.published import WEEKS, day, ns
 
 
 def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:
@@ -25,29 +20,6 @@ def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:
     return list(
         zip(np.datetime_as_string(dates.view("M8[D]")).tolist(), *(t.tolist() for t in texts), strict=True)
     )
-
-
-@pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_every_print_belongs_to_a_trading_date(week):
-    assert told(daily(week, Hours.ALL)) == [(d.date, d.start, d.end, d.label) for d in week.dates]
-
-
-@pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_regular_hours_are_the_published_session(week):
-    assert told(daily(week, Hours.REGULAR)) == [(d.date, d.opens, d.closes, d.opens) for d in week.dates]
-
-
-@pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_extended_hours_are_what_trades_before_and_after_it_too(week):
-    assert told(daily(week, Hours.EXTENDED)) == [(d.date, d.pre, d.post, d.pre) for d in week.dates]
-
-
-@pytest.mark.parametrize("week", WEEKS, ids=str)
-def test_the_first_and_the_last_instant_of_a_period_are_of_its_date(week):
-    calendar = exchange_calendar(week.exchange)
-    edges = np.array([[ns(d.start), ns(d.opens), ns(d.closes), ns(d.end) - 1] for d in week.dates])
-    dates = trading_date_of(edges.ravel(), calendar)
-    assert dates.tolist() == [day(d.date) for d in week.dates for _ in range(4)]
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=str)
@@ -110,12 +82,3 @@ def test_a_regular_week_is_its_sessions_and_ends_with_the_last():
     ]
     assert week.labels.tolist() == [ns("2024-11-25T14:30")]
     assert week.ends_ns.tolist() == [ns("2024-11-29T18:00")]
-
-
-def test_a_lunch_break_is_not_of_the_regular_hours():
-    window = Window(ns("2024-12-02T00:00"), ns("2024-12-02T01:00"))
-    tokyo = period_spans(Resolution.DAY, window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR)
-    assert told(tokyo) == [
-        ("2024-12-02", "2024-12-02T00:00", "2024-12-02T02:30", "2024-12-02T00:00"),
-        ("2024-12-02", "2024-12-02T03:30", "2024-12-02T06:30", "2024-12-02T00:00"),
-    ]

@@ -20,7 +20,7 @@ from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
-from tests.stats.sessions.published import day, ns
+from tests.stats.sessions.published import ns
 
 pytestmark = pytest.mark.system
 
@@ -181,47 +181,6 @@ def test_an_interval_is_expected_or_closed(window, calendar, hours):
     assert not any(is_within(int(start), closed) for start in expected[:: max(1, len(expected) // 20)])
 
 
-@pytest.mark.parametrize(
-    ("resolution", "start", "end", "dates"),
-    [
-        (Resolution.DAY, "2024-02-28T23:59", "2024-03-01T00:00", ["2024-02-28", "2024-02-29"]),
-        (Resolution.WEEK, "2024-03-03T00:00", "2024-03-04T00:01", ["2024-02-26", "2024-03-04"]),
-        (Resolution.MONTH, "1969-12-31T23:59", "1970-02-01T00:00", ["1969-12-01", "1970-01-01"]),
-    ],
-)
-def test_without_a_calendar_periods_follow_utc(resolution, start, end, dates):
-    found = period_spans(resolution, Window(ns(start), ns(end)), calendar=None, hours=Hours.REGULAR)
-    assert found.dates.tolist() == [day(date) for date in dates]
-    assert found.labels.tolist() == found.spans.start_ns.tolist() == [ns(date) for date in dates]
-
-
-def test_utc_days_of_regular_hours_are_cut_to_the_session():
-    window = Window(ns("2024-11-29"), ns("2024-12-03"))
-    found = period_spans(
-        Resolution.DAY,
-        window,
-        calendar=exchange_calendar("XCME"),
-        hours=Hours.REGULAR,
-        mode=SessionMode.UTC,
-    )
-    assert found.dates.tolist() == [day("2024-11-29"), day("2024-12-01"), day("2024-12-02")]
-    assert found.labels.tolist() == [ns("2024-11-29"), ns("2024-12-01"), ns("2024-12-02")]
-    pieces = [("2024-11-29T00:00", "2024-11-29T18:15"), ("2024-12-01T23:00", "2024-12-02T00:00")]
-    pieces += [("2024-12-02T00:00", "2024-12-02T22:00"), ("2024-12-02T23:00", "2024-12-03T00:00")]
-    assert found.spans.start_ns.tolist() == [ns(start) for start, _ in pieces]
-    assert found.spans.end_ns.tolist() == [ns(end) for _, end in pieces]
-
-
-def test_an_hour_in_which_the_session_begins_is_cut_to_the_session():
-    window = Window(ns("2024-11-29T14:00"), ns("2024-11-29T19:00"))
-    spans = intraday_spans(
-        UtcIntervals(Resolution.HOUR), window, calendar=exchange_calendar("XNYS"), hours=Hours.REGULAR
-    )
-    assert spans.label_ns.tolist() == [ns(f"2024-11-29T{hour}:00") for hour in (14, 15, 16, 17)]
-    assert spans.start_ns[0] == ns("2024-11-29T14:30")
-    assert spans.end_ns[-1] == ns("2024-11-29T18:00")
-
-
 def test_an_interval_around_a_break_has_two_windows():
     window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
     spans = intraday_spans(
@@ -232,20 +191,6 @@ def test_an_interval_around_a_break_has_two_windows():
     assert spans.end_ns.tolist() == [ns("2024-12-02T02:30"), ns("2024-12-02T04:00")]
 
 
-def test_all_hours_expect_the_same_intervals_as_extended_hours():
-    window = Window(ns("2024-11-29T00:00"), ns("2024-11-30T00:00"))
-    calendar = exchange_calendar("XNYS")
-    of_day = {
-        hours: expected_intervals(UtcIntervals(Resolution.HOUR), window, calendar, hours).tolist()
-        for hours in Hours
-    }
-    assert of_day[Hours.REGULAR] == [ns(f"2024-11-29T{at}:00") for at in range(14, 18)]
-    assert (
-        of_day[Hours.ALL] == of_day[Hours.EXTENDED] == [ns(f"2024-11-29T{at:02}:00") for at in range(9, 22)]
-    )
-    assert len(expected_intervals(UtcIntervals(Resolution.HOUR), window, None, Hours.REGULAR)) == 24
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_and_the_last_instant_that_can_be_stored_have_periods(name):
     calendar = TradingCalendar(name)
@@ -253,7 +198,3 @@ def test_the_first_and_the_last_instant_that_can_be_stored_have_periods(name):
         for resolution in PERIODS:
             window = aligned_window(resolution, instant, instant + 1, calendar=calendar)
             assert window.start_ns <= instant < window.end_ns
-
-
-def test_no_instants_have_no_dates():
-    assert trading_date_of(np.empty(0, dtype=np.int64), exchange_calendar("XNYS")).tolist() == []

@@ -5,18 +5,15 @@ The table says in full what a client is told; formats that cannot say a value ar
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from django.urls import path
-from drf_spectacular.generators import SchemaGenerator
 
 from http_requests.field_errors import MISSING, NOT_NULL
 from marketdata_project.error_codes import ERROR_CODES
-from store.datasets import DATASETS, TRADES
+from store.datasets import DATASETS
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from tests.chance import SOAK
 from tests.trades.formats.bodies import ENCODERS, Row, arrow_column, csv_body, stream_of, used
@@ -26,14 +23,8 @@ from trades.exceptions import BadRow, BatchRefused
 from trades.formats import READERS
 from trades.imports.layout import ReadOptions, file_layout, header_names
 from trades.imports.parse import BlockParser
-from trades.ingest import ingest_view
 
-FLAGGED = replace(
-    TRADES, columns=(*TRADES.columns, Column("flag", ColumnKind.BOOLEAN), Column("is_buy", ColumnKind.BOOLEAN, required=True))
-)  # fmt: skip
-ROWS = {dataset: SAMPLE_ROWS[dataset.name][0] for dataset in DATASETS.values()} | {
-    FLAGGED: {**SAMPLE_ROWS["trades"][0], "is_buy": True}
-}
+ROWS = {dataset: SAMPLE_ROWS[dataset.name][0] for dataset in DATASETS.values()}
 STATUS = {each.code: each.status for each in ERROR_CODES}
 HOW = (
     "unless the instrument has the setting allow_nonpositive_price (manage.py instrument SYMBOL"
@@ -243,8 +234,7 @@ def every_column() -> Iterator[Any]:
         ):
             rule = (column.kind, column.form, column.required, column.lower_bound, column.choices)
             if SOAK or rule not in rules:
-                title = "flagged" if dataset is FLAGGED else dataset.name
-                yield pytest.param(dataset, column, id=f"{title}-{column.name}")
+                yield pytest.param(dataset, column, id=f"{dataset.name}-{column.name}")
             rules.add(rule)
 
 
@@ -307,13 +297,3 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
             assert said.startswith(f"{file}, line 3, symbol: ")
         else:
             assert said.startswith(f"{file}, line 3, {column.name}: {message}"), (value, said)
-
-
-def test_the_schema_says_of_a_flag_that_it_is_true_or_false():
-    view = ingest_view(FLAGGED).as_view({"post": "ingest"})
-    document = SchemaGenerator(patterns=[path("api/v1/trades/ingest", view)]).get_schema(public=True)
-    row = document["components"]["schemas"]["TradeRow"]
-    assert row["properties"]["is_buy"] == {"type": "boolean"}
-    assert row["properties"]["flag"] == {"type": ["boolean", "null"]}
-    assert "is_buy" in row["required"]
-    assert "flag" not in row["required"]

@@ -26,9 +26,7 @@ def test_rows_and_what_is_complete_are_one_commit(api: Api):
     assert (answer(sent)["stored"], answer(sent)["commit"], declared()) == (1, 1, UNTIL_NS)
 
 
-@pytest.mark.parametrize(
-    "spelling", [UNTIL, "2025-01-02T16:00:00-05:00", str(UNTIL_NS), str(UNTIL_NS // 10**9)]
-)
+@pytest.mark.parametrize("spelling", [UNTIL, str(UNTIL_NS // 10**9)])
 @pytest.mark.parametrize("content_type", ["application/json", "text/csv", ""])
 def test_an_empty_body_declares_alone(api: Api, spelling: str, content_type: str):
     api.ingest(trade())

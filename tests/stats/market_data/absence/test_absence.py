@@ -19,7 +19,6 @@ from tests.stats.market_data.builders import (
     tell,
     timestamp,
 )
-from tests.stats.market_data.oracle import SECOND_NS
 from tests.stats.market_data.representations import MEDIA_TYPES, decoded
 
 pytestmark = pytest.mark.django_db
@@ -119,10 +118,9 @@ def test_a_suffix_beside_another_format_is_refused(market: Market, path: str):
     assert market.api.get(f"{TREE}/{path}.csv", {**HOUR, **several, "format": "csv"}).status_code == 200
 
 
-@every_dataset
-def test_only_reading_is_possible(market: Market, market_class: str, dataset: str):
-    path = f"{TREE}/{market_class}/{SYMBOLS[market_class]}/{dataset}"
-    assert problem(market.api.call("POST", path, b"{}")) == (405, "method_not_allowed")
+@pytest.mark.parametrize("path", [f"equities/{EQUITY}/ohlcv", f"options/{CALL}/greeks"])
+def test_only_reading_is_possible(market: Market, path: str):
+    assert problem(market.api.call("POST", f"{TREE}/{path}", b"{}")) == (405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("symbol", ["..%2F..%2Fx", "%00", "A" * 33, "%D0%90CME", "-X", "A%20%20B"])
@@ -142,7 +140,7 @@ def test_other_spellings_of_a_symbol_are_accepted(market: Market, path: str, sym
 
 
 @every_dataset
-@pytest.mark.parametrize("name", MEDIA_TYPES)
+@pytest.mark.parametrize("name", ["json", "csv"])
 def test_an_empty_range_is_an_empty_list_with_a_reason(
     market: Market, market_class: str, dataset: str, name: str
 ):
@@ -162,67 +160,6 @@ def test_an_empty_range_is_an_empty_list_with_a_reason(
 
 def test_a_range_with_rows_has_no_reason(market: Market):
     assert not answer(market.api.get(f"{TREE}/equities/{EQUITY}/trades", HOUR)).get("reason")
-
-
-def stored(market: Market, *resolutions: str) -> None:
-    """Imported bars of `DAYS`, of one minute, hour or day, without a trade."""
-    prices = {"open": 5.0, "high": 6.0, "low": 4.0, "close": 5.5, "volume": 7.0}
-    rows = [{"time_ns": midnight_ns("2024-12-24"), "resolution": name, **prices} for name in resolutions]
-    market.add("bars", "DAYS", rows)
-
-
-DAYS = {"start": "2024-12-23", "end": "2024-12-27"}
-
-
-@pytest.mark.parametrize(
-    ("resolutions", "asked", "available"),
-    [
-        (["1d"], "1h", False), (["1d"], "12h", False), (["1d"], "1d", True), (["1d"], "1w", True), (["1h"], "1m", False),
-        (["1h"], "30m", False), (["1h"], "1h", True), (["1h"], "4h", True), (["1h", "1d"], "2h", True), (["1m"], "1s", False),
-        (["1w"], "1d", False),
-    ],
-)  # fmt: skip
-def test_a_resolution_finer_than_what_is_stored_is_404(
-    empty_market: Market, resolutions: list[str], asked: str, available: bool
-):
-    stored(empty_market, *resolutions)
-    day = {**DAYS, "start": "2024-12-24", "end": "2024-12-25"} if asked == "1s" else DAYS
-    response = empty_market.api.get(f"{TREE}/equities/DAYS/ohlcv", {**day, "resolution": asked})
-    if not available:
-        assert problem(response) == (404, "resolution_unavailable")
-        assert resolutions[0] in answer(response)["message"]
-        return
-    (bar,) = answer(response)["bars"]
-    assert [bar[name] for name in ("open", "high", "low", "close", "volume")] == [5, 6, 4, 5.5, 7]
-    assert (bar["vwap"], bar["trade_count"]) == (None, None)
-
-
-@pytest.mark.parametrize("dataset", ["trades", "quotes"])
-def test_ticks_of_a_symbol_that_has_only_bars_are_not_available(empty_market: Market, dataset: str):
-    stored(empty_market, "1d")
-    response = empty_market.api.get(f"{TREE}/equities/DAYS/{dataset}", NOTHING)
-    assert response.status_code == 200 or problem(response) == (404, "resolution_unavailable")
-
-
-def test_a_stored_bar_never_hides_a_bar_made_from_trades(empty_market: Market):
-    stored(empty_market, "1m", "1h", "1d")
-    minute_ns = midnight_ns("2024-12-24")
-    prices = {"open": 9.0, "high": 9.0, "low": 9.0, "close": 9.0, "volume": 9.0}
-    empty_market.add("bars", "DAYS", [{"time_ns": minute_ns + 60 * SECOND_NS, "resolution": "1m", **prices}])
-    empty_market.add("trades", "DAYS", [{"time_ns": minute_ns + 1, "price": 2.0, "volume": 3.0}])
-    found = {
-        resolution: answer(
-            empty_market.api.get(f"{TREE}/equities/DAYS/ohlcv", {**DAYS, "resolution": resolution})
-        )["bars"]
-        for resolution in ("1m", "1h", "1d")
-    }
-    values = {
-        name: [(bar["close"], bar["volume"], bar["trade_count"]) for bar in bars]
-        for name, bars in found.items()
-    }
-    # The minute without a trade is imported; the hour and the day are of both minutes, not of the imported
-    # hour and day.
-    assert values == {"1m": [(2, 3, 1), (9, 9, None)], "1h": [(9, 12, None)], "1d": [(9, 12, None)]}
 
 
 SEVERAL = f"{TREE}/equities/ohlcv"

@@ -18,17 +18,10 @@ A_MINUTE = 15
 # The exchange, and a regular minute: by the published hours, not by the calendar.
 LOST = {
     "before 4 July, last minute": ("XNYS", "2024-07-03T16:59:00Z"),
-    "after 4 July, first minute": ("XNYS", "2024-07-05T13:30:00Z"),
-    "after Thanksgiving, last minute": ("XNYS", "2024-11-29T17:59:00Z"),
     "before the day of mourning": ("XNYS", "2025-01-08T20:59:00Z"),
-    "after the day of mourning": ("XNYS", "2025-01-10T14:30:00Z"),
     "24 December in London, last minute": ("XLON", "2024-12-24T12:29:00Z"),
-    "after Christmas in London": ("XLON", "2024-12-27T08:00:00Z"),
     "the first minute of a Sunday evening": ("XCME", "2024-03-03T23:00:00Z"),
-    "clocks forward, before": ("XNYS", "2024-03-08T14:30:00Z"),
     "clocks forward, after": ("XNYS", "2024-03-11T13:30:00Z"),
-    "clocks back, before": ("XNYS", "2024-11-01T13:30:00Z"),
-    "clocks back, after": ("XNYS", "2024-11-04T14:30:00Z"),
     "clocks forward on Sunday evening": ("XCME", "2024-03-10T22:00:00Z"),
 }
 

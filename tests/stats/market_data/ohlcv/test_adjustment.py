@@ -68,22 +68,6 @@ def test_an_action_known_later_does_not_change_what_was_known_before(empty_marke
     assert found(empty_market, adjustment="split", as_of=moment)[0]["close"] == 100
 
 
-def test_a_new_action_is_seen_at_once_though_answers_are_kept(empty_market: Market):
-    trade = {"time_ns": midnight_ns("2024-12-23") + 10**9, "price": 100.0, "volume": 1.0}
-    empty_market.add("trades", SPLIT, [trade])
-    assert found(empty_market, adjustment="split")[0]["close"] == 100
-    split = {"time_ns": midnight_ns("2024-12-26"), "kind": "split", "ratio": 2.0}
-    ingest(empty_market.api, "corporate_actions", SPLIT, [split])
-    assert found(empty_market, adjustment="split")[0]["close"] == 50
-
-
-def test_a_dividend_without_a_price_before_it_changes_nothing(empty_market: Market):
-    empty_market.add("trades", SPLIT, [{"time_ns": midnight_ns("2024-12-27"), "price": 100.0, "volume": 1.0}])
-    dividend = {"time_ns": midnight_ns("2024-12-26"), "kind": "dividend", "amount": 2.0}
-    ingest(empty_market.api, "corporate_actions", SPLIT, [dividend])
-    assert found(empty_market, adjustment="all")[0]["close"] == 100
-
-
 @pytest.mark.parametrize("resolution", ["1d", "1w", "1M"])
 def test_stored_bars_are_adjusted_like_those_of_trades(empty_market: Market, resolution: str):
     prices = {"open": 100.0, "high": 110.0, "low": 90.0, "close": 105.0, "volume": 7.0}

@@ -92,7 +92,8 @@ def test_an_action_that_adjusts_nothing_is_named(
 def test_a_dividend_without_a_close_before_it_is_named(empty_market: Market):
     empty_market.add("trades", SPLIT, [{"time_ns": midnight_ns("2024-12-27"), "price": 100.0, "volume": 1.0}])
     act(empty_market, "dividend", USD)
-    assert page(empty_market)["not_applied"] == [named("dividend", "no_close")]
+    found = page(empty_market)
+    assert (found["bars"][0]["close"], found["not_applied"]) == (100, [named("dividend", "no_close")])
 
 
 def test_only_actions_after_the_pages_start_are_named(traded: Market):

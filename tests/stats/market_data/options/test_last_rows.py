@@ -1,19 +1,16 @@
 """The row of a log that stands at an instant, against a look at all rows."""
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stats.market_data.options.market import quotes_at
 from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
 from store.log_views import last_rows
 from store.log_views.last_rows import last_rows_at
 from store.log_views.log_view import LogView
-from store.protocol import NO_COMMIT
 from store.timestamps import parse_timestamp
 from tests.api_client import Api
 from tests.stats.market_data.options.market import (
@@ -53,7 +50,7 @@ def slowly(times: list[int], bids: list[float], at: int, *, kept=lambda _bid: Tr
     return found[-1][1] if found and at - found[-1][0] <= REACH_NS else None
 
 
-@pytest.mark.parametrize("whole_rows", [0, 10, 100, 16_384])
+@pytest.mark.parametrize("whole_rows", [0, 10, 16_384])
 @pytest.mark.parametrize("every", [1, 7], ids=["every row", "some rows"])
 def test_the_row_is_the_last_at_or_before_the_instant(quoted, monkeypatch, whole_rows, every):
     monkeypatch.setattr(last_rows, "_MOST_ROWS", whole_rows)
@@ -66,31 +63,6 @@ def test_the_row_is_the_last_at_or_before_the_instant(quoted, monkeypatch, whole
     wanted = [slowly(times, bids, at, kept=lambda bid: bid % every == 0) for at in instants.tolist()]
     assert found.values("bid").to_pylist() == wanted
     assert None in wanted
-
-
-def test_rows_before_the_first_instant_are_not_read_for_the_others(quoted, monkeypatch):
-    monkeypatch.setattr(last_rows, "_MOST_ROWS", 50)
-    monkeypatch.setattr(last_rows, "_MOST_ROWS_EACH", 0)
-    log, times, bids = quoted
-    reads = []
-    read = LogView.rows
-
-    def counted(log, window):
-        reads.append(window)
-        return read(log, window)
-
-    monkeypatch.setattr(LogView, "rows", counted)
-    instants = np.arange(times[250], times[280], 10**8)
-    found = last_rows_at(log, instants, reach_ns=10**13)
-    assert len(reads) <= 2
-    assert found.values("bid").to_pylist()[-1] == bids[np.searchsorted(times, instants[-1], "right") - 1]
-
-
-def test_an_empty_log_has_no_last_rows(quoted):
-    log, times, _ = quoted
-    nothing = replace(log, commit=NO_COMMIT)
-    assert last_rows_at(nothing, np.array(times), reach_ns=REACH_NS).values("bid").null_count == len(times)
-    assert quotes_at([], np.array(times)).bid.shape == (len(times), 0)
 
 
 def test_prints_that_set_no_price_are_no_price_of_the_underlying(api: Api):
