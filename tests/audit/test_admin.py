@@ -54,22 +54,15 @@ def listed(client, **query):
     ("query", "expected"),
     [
         pytest.param({}, [4, 3, 2, 1, 0], id="all-newest-first"),
-        pytest.param({"status_class": "2xx"}, [1, 0], id="2xx"),
         pytest.param({"status_class": "4xx"}, [3, 2], id="4xx"),
-        pytest.param({"status_class": "5xx"}, [4], id="5xx"),
         pytest.param({"status_class": "junk"}, [], id="no-such-class"),
         pytest.param({"since": "2025-01-02T03:01Z", "until": "2025-01-02T03:03Z"}, [2, 1], id="times"),
-        pytest.param({"path": "/v1/tr"}, [1], id="path"),
         pytest.param({"correlation_id": "call-3", "at__year": "2025"}, [3], id="correlation-id-and-date"),
         pytest.param({"status_class": ""}, [4, 3, 2, 1, 0], id="empty-class"),
-        pytest.param({"method": "POST"}, [1], id="method"),
         pytest.param({"caller": "key:2"}, [3, 1], id="caller"),
         pytest.param({"caller": "-"}, [2], id="nobody"),
-        pytest.param({"caller": "key:2", "status_class": "4xx"}, [3], id="combined"),
         pytest.param({"at__year": "2024"}, [4], id="date"),
         pytest.param({"q": "ingest"}, [1], id="search-path"),
-        pytest.param({"q": "call-3"}, [3], id="search-correlation-id"),
-        pytest.param({"q": "key:2"}, [3, 1], id="search-caller"),
     ],
 )
 def test_list_is_filtered(client, records, query, expected):

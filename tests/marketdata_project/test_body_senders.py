@@ -169,4 +169,5 @@ def test_a_body_that_comes_byte_by_byte_ends_too(monkeypatch):
             for _ in range(200):
                 connection.sendall(b"a")
                 time.sleep(0.05)
-        assert read_reply(connection).status == 408
+        reply = read_reply(connection)
+    assert (reply.status, reply.headers["connection"]) == (408, "close")

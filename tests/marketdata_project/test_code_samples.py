@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from marketdata_project.code_samples import ORIGIN, curl, javascript, python, sample_call
-from marketdata_project.openapi_tags import TAGS, tags_fitting
+from marketdata_project.openapi_tags import TAGS
 from tests.marketdata_project.test_openapi import operations, schema
 
 
@@ -25,11 +25,6 @@ def test_the_operations_stand_in_the_order_of_their_tags():
     places = [order.index(operation["tags"][0]) for operation in operations().values()]
     assert places == sorted(places)
     assert next(iter(schema()["paths"])) == "/api/v1/market-data/equities/{symbol}/ohlcv"
-
-
-def test_exactly_one_tag_fits_each_path():
-    fitting = {path: [tag.name for tag in tags_fitting(path)] for path in schema()["paths"]}
-    assert {path: names for path, names in fitting.items() if len(names) != 1} == {}
 
 
 def test_every_operation_has_a_sample_in_each_language():

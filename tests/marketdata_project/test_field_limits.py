@@ -41,4 +41,4 @@ def test_a_form_of_an_endpoint_is_bounded_too(api: Api):
     response = api.call(
         "POST", "/api/v1/oauth/token", text.encode(), content_type="application/x-www-form-urlencoded"
     )
-    assert 400 <= response.status_code < 500
+    assert problem(response) == TOO_MANY

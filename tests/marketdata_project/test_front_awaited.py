@@ -67,32 +67,6 @@ def bodies(port: int, sent: bytes, count: int) -> list[str]:
     return answers
 
 
-def test_an_awaited_answer_is_sent_when_it_is_delivered_and_the_connection_goes_on():
-    with running(application, door=Door()) as port, connected(port) as connection:
-        for path in ("/soon/1", "/soon/2", "/application", "/at-once", "/soon/3"):
-            connection.sendall(request(path))
-            expected = "application" if path == "/application" else "door"
-            assert read_reply(connection).body.decode() == f"{expected} {path}"
-
-
-def test_where_no_answer_is_delivered_the_application_answers():
-    with running(application, door=Door()) as port:
-        assert bodies(port, request("/refused") + request("/soon"), 2) == [
-            "application /refused",
-            # Requests that arrive together are left to the application.
-            "application /soon",
-        ]
-
-
-@pytest.mark.parametrize("first", ["/soon/1", "/refused/1", "/at-once/1"])
-@pytest.mark.parametrize("others", [["/2", "/soon/3"], ["/at-once/2"], ["/soon/2", "/refused/3", "/4"]])
-def test_requests_sent_together_are_answered_in_order(first, others):
-    paths = [first, *others]
-    with running(application, door=Door()) as port:
-        answered = bodies(port, b"".join(map(request, paths)), len(paths))
-    assert [text.split()[1] for text in answered] == paths
-
-
 def test_a_request_that_arrives_while_another_one_is_awaited_is_answered_after_it():
     door = Door(seconds=0.2)
     with running(application, door=door) as port, connected(port) as connection:
@@ -124,18 +98,6 @@ def test_a_malformed_request_behind_an_awaited_one_ends_the_connection_without_h
                 pass
         assert eventually(lambda: door.delivered == 1)
         assert bodies(port, request("/soon"), 1) == ["door /soon"]
-
-
-def test_requests_with_another_framing_or_method_are_not_the_doors():
-    door = Door()
-    with running(application, door=door) as port:
-        for sent in (
-            b"POST /soon HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-            b"GET /soon HTTP/1.0\r\nHost: x\r\n\r\n",
-            request("/soon", "Connection: close"),
-        ):
-            assert bodies(port, sent, 1) == ["application /soon"]
-    assert door.asked == []
 
 
 def test_a_server_that_ends_answers_what_is_awaited_and_closes():

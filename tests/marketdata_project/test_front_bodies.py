@@ -114,14 +114,6 @@ def test_stalled_bodies_hold_up_nobody():
                 connection.__exit__(None, None, None)
 
 
-def test_a_body_that_is_too_slow_is_a_408_problem(monkeypatch):
-    monkeypatch.setattr(body, "GRACE_SECONDS", 0.2)
-    with running(echo) as port:
-        reply = ask(port, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nabc")
-    assert (reply.status, reply.json()["code"]) == (408, "request_timeout")
-    assert reply.headers["connection"] == "close"
-
-
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [

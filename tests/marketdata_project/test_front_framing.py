@@ -116,7 +116,7 @@ def test_a_request_has_exactly_one_host_which_only_http_1_0_may_leave_out(
         assert reply.json()["code"] == "malformed_request"
 
 
-@pytest.mark.parametrize("around", [b"%s", b" %s ", b"\t%s\t", b" \t %s\t \t"], ids=repr)
+@pytest.mark.parametrize("around", [b"%s", b" \t %s\t \t"], ids=repr)
 def test_white_space_around_a_headers_value_is_none_of_it(port, around):
     request = b"GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key:" + around % b"a b" + b"\r\n\r\n"
     assert ask(port, request).json()["HTTP_X_API_KEY"] == "a b"
@@ -230,7 +230,7 @@ def test_other_forms_of_a_target_are_malformed(port, request_head):
     assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
 
 
-@pytest.mark.parametrize("method", ["FOO", "PROPFIND", "CONNECT", "M-SEARCH", "TRACE"])
+@pytest.mark.parametrize("method", ["FOO", "CONNECT", "M-SEARCH"])
 def test_an_unknown_method_is_the_applications(port, method):
     request = f"{method} /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab".encode()
     with connected(port) as connection:

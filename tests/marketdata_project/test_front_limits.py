@@ -33,7 +33,6 @@ TAKEN = {
 }
 REFUSED = {
     "101 headers": (GET + lines(100), 431, "too_many_headers"),
-    "5,000 headers": (GET + lines(5000), 431, "too_many_headers"),
     "a header longer than that": (GET + b"X-A: " + b"a" * (MOST - 2) + b"\r\n", 431, "header_too_long"),
     "a name longer than that": (GET + b"X" * MOST + b": a\r\n", 431, "header_too_long"),
     "a target longer than that": (b"GET /?" + b"a" * MOST + b" HTTP/1.1\r\nHost: h\r\n", 414, "target_too_long"),
@@ -73,11 +72,8 @@ FIRST = b"X-Correlation-ID: find-me-again\r\n"
 @pytest.mark.parametrize(
     "request_lines",
     [
-        *(
-            GET + FIRST + lines_.removeprefix(GET)
-            for lines_, _, _ in REFUSED.values()
-            if lines_.startswith(GET)
-        ),
+        GET + FIRST + lines(100),
+        GET + FIRST + b"X-A: " + b"a" * MOST + b"\r\n",
         b"GET /?" + b"a" * MOST + b" HTTP/1.1\r\nHost: h\r\n" + FIRST,
         b"GET / HTTP/1.1\r\n" + FIRST,
     ],

@@ -26,7 +26,7 @@ from stats.delivery.held_answer import HeldAnswer
 from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
-from tests.system.front_door import FORCES_DJANGO, LEFT, SYMBOL, TAKEN, environ_of, visible
+from tests.system.front_door import LEFT, SYMBOL, TAKEN, environ_of, visible
 
 BY_NAME = {"X-Correlation-ID": "loop-door"}
 
@@ -115,12 +115,6 @@ def test_what_the_front_door_leaves_the_loop_leaves_too(key, method, query, head
         assert in_loop(query, {"X-API-Key": key, **headers}) is None
 
 
-@pytest.mark.parametrize("headers", FORCES_DJANGO.values(), ids=FORCES_DJANGO)
-def test_what_needs_django_is_left(key, headers):
-    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
-    assert in_loop("", {"X-API-Key": key, **headers}) is None
-
-
 def test_only_what_is_in_memory_is_answered(key, api):
     headers = {"X-API-Key": key}
     assert in_loop("", headers) is None
@@ -204,19 +198,6 @@ def test_a_remembered_call_is_answered_only_as_long_as_its_key_is_valid(key, api
     assert asyncio.run(answer(door, call)) is None
 
 
-def test_calls_that_do_not_come_again_are_not_remembered(key):
-    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
-    door, data, call = door_and_call(key, x_correlation_id="once")
-    assert call is not None
-    assert door.recalled("127.0.0.1", data) is None
-
-
-def test_a_call_without_a_known_key_is_not_remembered(key):
-    door, data, call = door_and_call("md_" + "x" * 8 + "_" + "y" * 43)
-    assert call is None
-    assert door.recalled("127.0.0.1", data) is None
-
-
 def test_the_memory_of_calls_is_bounded(key, monkeypatch):
     monkeypatch.setattr(loop_door, "MAX_REMEMBERED", 3)
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
@@ -229,17 +210,6 @@ def test_the_memory_of_calls_is_bounded(key, monkeypatch):
     assert all(door.recalled("127.0.0.1", str(number).encode()) for number in range(3))
     assert door.read("127.0.0.1", b"x" * 2_000, target, headers) is not None
     assert door.recalled("127.0.0.1", b"x" * 2_000) is None
-
-
-def test_a_call_without_an_answer_at_hand_is_read_anew(key):
-    async def answer(door: LoopDoor, call: Any) -> object:
-        return door.answer(call, lambda _answer: None)
-
-    assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
-    door, data, call = door_and_call(key)
-    RESPONSE_CACHE.local.clear()
-    assert asyncio.run(answer(door, call)) is None
-    assert door.recalled("127.0.0.1", data) is None
 
 
 @pytest.fixture

@@ -101,9 +101,3 @@ def test_links_of_error_codes_lead_to_sections(html):
         for section in sections:
             anchor = section.url.partition("#")[2]
             assert not anchor or anchor in pages[section.guide]
-
-
-def test_a_guide_is_parsed_once(monkeypatch):
-    search(["bars"])
-    monkeypatch.setattr("marketdata_project.guide_text._parsed", pytest.fail)
-    assert search(["the", "a", "of"])

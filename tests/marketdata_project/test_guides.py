@@ -7,7 +7,6 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from marketdata_project.guide_text import guide_names
 from tests.html_page import Page
 
 NAMES = [path.stem for path in (settings.BASE_DIR / "docs").glob("*.md")]
@@ -70,13 +69,3 @@ def test_a_client_that_has_the_page_gets_304(client, db):
     assert first.headers["Cache-Control"] == "no-cache"
     again = client.get("/docs/guide/limits", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
-
-
-def test_a_page_is_rendered_once(client, db, monkeypatch):
-    first = client.get("/docs/guide/limits").content
-    monkeypatch.setattr("marketdata_project.guides.render_to_string", pytest.fail)
-    assert client.get("/docs/guide/limits").content == first
-
-
-def test_the_names_are_those_of_the_files():
-    assert list(guide_names()) == sorted(NAMES)

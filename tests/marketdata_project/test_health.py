@@ -57,11 +57,6 @@ def test_readyz_is_ready(rf):
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, {"status": "ready"})
 
 
-@pytest.mark.parametrize("view", [healthz, readyz])
-def test_only_reading_is_allowed(rf, view):
-    assert view(rf.post("/")).status_code == HTTPStatus.METHOD_NOT_ALLOWED
-
-
 @pytest.mark.usefixtures("installation")
 def test_readyz_is_degraded_while_redis_is_away(rf, monkeypatch):
     monkeypatch.setattr(

@@ -18,7 +18,6 @@ from tests.ratelimit.access import accounts_site
         ("HEAD", "/v1/stats/ohlc", READ),
         ("OPTIONS", "/api/v1/trades/ingest", READ),
         ("POST", "/api/v1/trades/ingest", WRITE),
-        ("POST", "/api/v1/keys", WRITE),
         ("POST", "/api/v1/auth/token", LOGIN),
         ("POST", "/admin/login/", LOGIN),
         ("POST", "/login/login/", LOGIN),

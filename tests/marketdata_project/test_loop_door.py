@@ -19,7 +19,7 @@ from tests.system.batches import Batch
 from tests.system.clients import OHLC
 from tests.system.front_door import SYMBOL, environ_of, visible
 
-EXACT, INTERNAL = 10, 1000
+RATE = 10
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def remaining(answer: ReadyAnswer | None) -> int:
 
 
 def test_an_answer_that_waited_for_redis_is_the_front_doors(stored):
-    key = make_key(rate=EXACT)
+    key = make_key(rate=RATE)
     expected = prepared(key)
 
     async def test(client: Client) -> None:
@@ -109,7 +109,7 @@ def test_an_answer_that_waited_for_redis_is_the_front_doors(stored):
 
 
 def test_calls_of_one_turn_are_charged_one_by_one_and_refusals_are_left_to_the_front(stored):
-    key = make_key(rate=EXACT)
+    key = make_key(rate=RATE)
     prepared(key)
 
     async def test(client: Client) -> None:
@@ -117,32 +117,5 @@ def test_calls_of_one_turn_are_charged_one_by_one_and_refusals_are_left_to_the_f
         assert len(given) < 60
         # Tokens flow in while the first calls are made, none from one call in Redis to the next.
         assert given[:10] == list(range(given[0], given[0] - 10, -1))
-
-    run(key, test)
-
-
-def test_a_busy_internal_key_is_answered_at_once_from_what_was_taken_ahead(stored, monkeypatch):
-    key = make_key(rate=INTERNAL)
-    prepared(key)
-    limiter = process_limiter()
-    monkeypatch.setattr(limiter, "_clock", lambda: 10**18)
-
-    async def test(client: Client) -> None:
-        for _ in range(4):
-            await client.answers(1)
-        at_once = [client.ask(lambda _: None) for _ in range(40)]
-        assert sum(isinstance(answer, ReadyAnswer) for answer in at_once) > 0
-        assert isinstance(at_once[-1], Awaited)
-
-    run(key, test)
-
-
-def test_a_call_whose_answer_is_not_in_memory_is_left_to_the_front_uncharged(stored):
-    key = make_key(rate=INTERNAL)
-    prepared(key)
-    RESPONSE_CACHE.local.clear()
-
-    async def test(client: Client) -> None:
-        assert await client.answers(1) == [None]
 
     run(key, test)

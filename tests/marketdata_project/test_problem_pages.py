@@ -7,7 +7,7 @@ from django.test import Client
 from marketdata_project.problem_pages import nearest_page
 from store.exceptions import StoreUnavailable
 from store.instruments import OPTION, Instrument
-from tests.api_client import problem, trade
+from tests.api_client import trade
 from tests.html_page import Page
 from trades.stores import market_store
 
@@ -68,10 +68,6 @@ def test_a_failure_of_a_page_is_a_page(db, monkeypatch):
     assert (response.status_code, response["Content-Type"]) == (500, "text/html; charset=utf-8")
     assert b"secret" not in response.content
     assert_leads_back(response.content.decode())
-
-
-def test_a_program_gets_the_problem(db):
-    assert problem(Client().get("/nope")) == (404, "not_found")
 
 
 @pytest.mark.parametrize("headers", [BROWSER, {}])

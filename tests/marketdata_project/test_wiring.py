@@ -37,11 +37,3 @@ def test_each_need_is_provided_and_has_its_own_name(module, name):
     assert isinstance(need, Need)
     assert need.get() is not None
     assert need._name == f"{module}.{name}"
-
-
-def test_only_stores_and_the_frameworks_own_are_named_by_settings():
-    """Django's and DRF's own paths are checked by them; a store's backend is, as Django's STORAGES, data."""
-    used = {
-        str(path.relative_to(settings.BASE_DIR)) for path, text in program_texts() if "import_string" in text
-    }
-    assert used == {"backfills/sources/registry.py", "marketdata_project/checks.py", "trades/stores.py"}

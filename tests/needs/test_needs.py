@@ -37,25 +37,6 @@ def test_it_is_provided_once():
     assert need.get() == 1
 
 
-@pytest.mark.parametrize("is_used_before", [False, True])
-def test_another_value_holds_meanwhile(is_used_before):
-    need: Need[int] = Need("a need")
-    need.provide(lambda: 1)
-    if is_used_before:
-        need.get()
-    with need.replaced(2):
-        assert need.get() == 2
-    assert need.get() == 1
-
-
-def test_a_need_without_a_value_is_without_it_again():
-    need: Need[int] = Need("a need")
-    with need.replaced(2):
-        pass
-    with pytest.raises(NotProvided):
-        need.get()
-
-
 def test_a_room_that_is_used_without_wiring_fails_clearly():
     code = "from ratelimit.access.table import access_of; access_of('ohlc', 'GET')"
     done = subprocess.run(

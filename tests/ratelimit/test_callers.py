@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from ratelimit.callers import ALL_ACCOUNTS, Caller
+from ratelimit.callers import Caller
 
 
 def caller(**values) -> Caller:
@@ -18,17 +18,6 @@ def caller(**values) -> Caller:
             **values,
         }
     )
-
-
-def test_it_is_shown_by_its_name_and_taken_for_a_user_by_frameworks():
-    assert (str(caller()), caller().is_authenticated, caller().is_anonymous) == ("desk", True, False)
-
-
-@pytest.mark.parametrize(
-    ("accounts", "owns"), [((), False), (("A1",), True), (("A2",), False), ((ALL_ACCOUNTS,), True)]
-)
-def test_a_caller_owns_its_granted_accounts(accounts, owns):
-    assert caller(accounts=frozenset(accounts)).owns("A1") is owns
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from audit.spooling.lines import SEAL_BYTES, decode_line
-from audit.spooling.spool import Spool, process_spool
+from audit.spooling.spool import Spool
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,14 +78,6 @@ def test_file_is_private_named_by_start_and_process_and_locked(tmp_path):
     assert not is_locked(path)
 
 
-def test_record_is_in_the_file_when_append_returns(tmp_path):
-    spool = Spool(tmp_path, KEY)
-    for number in range(5):
-        spool.append(b"%d}\n" % number)
-        assert lines_in(tmp_path)[-1] == b"%d}\n" % number
-    spool.close()
-
-
 def test_fifty_threads_leave_only_whole_lines(tmp_path):
     spool = Spool(tmp_path, KEY, rotate_bytes=20_000)
     expected = {
@@ -135,11 +127,6 @@ def test_a_file_that_somebody_took_away_is_noticed_within_a_second(tmp_path, cap
     spool.close()
     assert lines_in(tmp_path) == [b"b}\n"]
     assert f"{gone} is gone" in caplog.text
-
-
-def test_one_spool_per_folder_and_process(tmp_path):
-    assert process_spool(tmp_path, KEY) is process_spool(tmp_path, KEY)
-    assert process_spool(tmp_path, KEY) is not process_spool(tmp_path / "other", KEY)
 
 
 def test_killed_writer_loses_nothing_that_it_reported(tmp_path):

@@ -11,7 +11,7 @@ from audit.models import AuditRecord, SpoolFile
 from audit.records.call import LINE_BYTES, record_of_call
 from audit.services import spool_collect
 from audit.spooling.lines import FileSeal, decode_line, encode_line, lost_line
-from audit.spooling.spool import Spool, process_spool
+from audit.spooling.spool import Spool
 from tests.audit.builders import AT, sealed, spooled
 
 NAME = "1-1.sealed.jsonl"
@@ -118,9 +118,6 @@ def test_what_is_written_into_a_file_in_use_does_no_harm_to_what_follows(folder)
 
 @pytest.mark.django_db
 def test_how_many_were_lost_is_told_although_nobody_but_the_service_may_say_so(folder):
-    spool = process_spool(folder, b"k" * 32)
-    assert process_spool(folder, b"k" * 32) is spool
-    assert process_spool(folder, b"l" * 32) is not spool
     assert collected(folder, sealed(NAME, lost_line(4, AT))) == ([], ["audit.records_lost"])
 
 

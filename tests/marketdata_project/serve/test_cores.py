@@ -21,7 +21,7 @@ def test_cores_of_a_machine_with_three(monkeypatch, setting, workers, expected):
     assert list(cores.worker_cores(setting, workers=workers)) == expected
 
 
-@pytest.mark.parametrize("setting", ["auto", "none", "0,1"])
+@pytest.mark.parametrize("setting", ["auto", "0,1"])
 def test_nobody_keeps_to_a_core_where_the_system_cannot(monkeypatch, setting):
     monkeypatch.delattr("os.sched_getaffinity")
     assert list(cores.worker_cores(setting, workers=2)) == []

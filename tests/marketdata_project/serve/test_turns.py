@@ -31,16 +31,6 @@ def three(memory: IO[bytes]) -> list[Turns]:
     return turns
 
 
-def test_a_turn_is_everyones_with_the_fewest_connections(three: list[Turns]):
-    assert [each.is_mine() for each in three] == [True, True, True]
-    three[0].connections += 1
-    assert [each.is_mine() for each in three] == [False, True, True]
-    three[1].connections += 2
-    assert [each.is_mine() for each in three] == [False, False, True]
-    three[2].connections += 1
-    assert [each.is_mine() for each in three] == [True, False, True]
-
-
 @pytest.mark.parametrize("silence", ["left", "never began", "stopped long ago"])
 def test_nobody_waits_for_a_process_that_takes_no_part(
     memory: IO[bytes], three: list[Turns], monkeypatch: pytest.MonkeyPatch, silence: str

@@ -2,13 +2,8 @@
 
 import pytest
 
-from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.access.table import (
-    ANY_CALLER,
-    ANYBODY,
-    NOBODY,
     NOT_THERE,
-    UNDECLARED,
     Access,
     denial_of,
     is_cleared,
@@ -32,30 +27,6 @@ def caller(**changes) -> Caller:
     return Caller(**{**values, **changes})
 
 
-@pytest.mark.parametrize("who", [None, caller()], ids=["nobody", "a caller"])
-def test_an_endpoint_without_a_row_is_denied_to_everybody(who):
-    assert denial_of(who, None) is UNDECLARED
-    assert UNDECLARED.code == "forbidden"
-
-
-def test_an_anonymous_client_may_use_open_endpoints_only():
-    assert denial_of(None, Access(ANYBODY)) is None
-    assert denial_of(None, READ) is denial_of(None, Access(ANY_CALLER)) is NOBODY
-    assert NOBODY.code == "not_authenticated"
-
-
-def test_a_caller_without_scopes_may_use_endpoints_for_any_caller():
-    bare = caller(scopes=frozenset(), sensitivity="public", accounts=frozenset())
-    assert denial_of(bare, Access(ANY_CALLER)) is denial_of(bare, Access(ANYBODY)) is None
-
-
-def test_the_missing_scope_is_named():
-    denial = denial_of(caller(scopes=frozenset({"market:write"})), READ)
-    assert denial is not None
-    assert denial.code == "missing_scope"
-    assert denial.message == "the caller lacks the scope market:read"
-
-
 @pytest.mark.parametrize(
     ("scope", "is_denied"), [("trading:write", False), ("risk:write", False), ("trading:read", True)]
 )
@@ -72,17 +43,6 @@ def test_the_sensitivity_is_named():
     assert denial is not None
     assert denial.code == "insufficient_sensitivity"
     assert denial.message == "the caller may read data up to public, this is internal"
-
-
-def test_a_higher_clearance_includes_the_lower_ones():
-    cleared = {
-        own: [needed for needed in SENSITIVITIES if is_cleared(own, for_=needed)] for own in SENSITIVITIES
-    }
-    assert cleared == {
-        "public": ["public"],
-        "internal": ["public", "internal"],
-        "confidential": ["public", "internal", "confidential"],
-    }
 
 
 def test_an_unknown_word_clears_for_nothing():
@@ -104,12 +64,6 @@ def test_an_unknown_word_clears_for_nothing():
 def test_another_account_is_not_there(accounts, account, expected):
     arguments = {} if account is None else {"account_id": account}
     assert denial_of(caller(accounts=frozenset(accounts)), OF_ACCOUNT, arguments=arguments) is expected
-
-
-def test_a_caller_without_the_scope_learns_nothing_of_accounts():
-    stranger = caller(scopes=frozenset(), accounts=frozenset({"A1"}))
-    denials = [denial_of(stranger, OF_ACCOUNT, arguments={"account_id": account}) for account in ("A1", "A2")]
-    assert denials[0] == denials[1]
 
 
 @pytest.mark.parametrize(

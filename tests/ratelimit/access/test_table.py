@@ -15,8 +15,6 @@ from ratelimit.access.table import (
     AUDIT_CLASSES,
     KINDS,
     READ,
-    access_of,
-    access_of_call,
 )
 from tests.ratelimit.access.urlconf import endpoints, routes
 
@@ -74,15 +72,3 @@ def test_every_row_has_known_values():
         assert (access.kind == READ) == (endpoint[1] == "GET"), endpoint
         assert access.audit_class in {"", *AUDIT_CLASSES}, endpoint
         assert not (access.scope == ANYBODY and access.account), endpoint
-
-
-def test_head_follows_get():
-    assert access_of("ohlc", "HEAD") is access_of("ohlc", "GET") is not None
-
-
-def test_an_undeclared_endpoint_has_no_row():
-    assert access_of("ohlc", "DELETE") is None
-    assert access_of("nothing", "GET") is None
-    assert access_of(None, "GET") is None
-    assert access_of_call("nothing", "OPTIONS") is None
-    assert access_of_call(None, "OPTIONS") is None

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from http_requests.received import ReceivedCall
-from ratelimit.credentials.certificates import MAX_HEADER_LENGTH, caller_of_certificate, fingerprint_of
+from ratelimit.credentials.certificates import MAX_HEADER_LENGTH, caller_of_certificate
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
 from ratelimit.keys.selectors import key_cache
@@ -92,14 +92,3 @@ def test_a_key_that_holds_no_more_is_refused(stored, issued):
     key_cache.clear()
     key_revoke(key=stored, now=NOW, actor="test")
     assert refusal(call_with(escaped(issued))) == "revoked_api_key"
-
-
-def test_certificates_are_read_once_and_not_all_are_kept(issued):
-    fingerprint_of.cache_clear()
-    assert {fingerprint_of(escaped(issued)) for _ in range(3)} == {issued.fingerprint}
-    seen = fingerprint_of.cache_info()
-    assert (seen.hits, seen.misses, seen.currsize) == (2, 1, 1)
-    assert seen.maxsize is not None
-    with pytest.raises(CredentialError):
-        fingerprint_of("nonsense")
-    assert fingerprint_of.cache_info().currsize == 1

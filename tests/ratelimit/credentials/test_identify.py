@@ -11,7 +11,7 @@ from django.utils import timezone
 from http_requests.received import ReceivedCall
 from ratelimit.access.scopes import SCOPES
 from ratelimit.callers import Caller
-from ratelimit.credentials.identify import API_KEY, BEARER, authorization_of, caller_stored, identify
+from ratelimit.credentials.identify import caller_stored, identify
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.credentials.programs.clients import client_create
 from ratelimit.exceptions import (
@@ -26,7 +26,7 @@ from ratelimit.exceptions import (
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.last_used import last_used
 from ratelimit.keys.selectors import key_cache
-from ratelimit.models import AccessProfile, ApiKey, OAuthClient
+from ratelimit.models import ApiKey, OAuthClient
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.received_calls import received
@@ -69,21 +69,13 @@ def test_the_same_key_in_both_headers_is_one_credential():
     "header",
     [
         "",
-        " ",
         "Api-Key",
-        "Api-Key ",
-        "Bearer",
         "Basic dXNlcjpwYXNz",
-        "Digest username=ada",
-        "Token abc",
         "md_abcdefgh_secret",
         "Bearer a b",
         "Bearer\ta",
         "Bearer a\nX-API-Key: b",
-        "Api-Key a\0b c",
         "B\u0435arer abc",
-        "\u00e9 abc",
-        ": abc",
         "Bearer: abc",
     ],
 )
@@ -149,18 +141,6 @@ def test_a_key_that_is_refused_bare_was_not_used(monkeypatch):
     with pytest.raises(SignatureRequired):
         found(x_api_key=key)
     assert keys == [stored.pk]
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("Api-Key abc", (API_KEY, "abc")),
-        ("BEARER a.b.c", (BEARER, "a.b.c")),
-        ("bearer  x==", (BEARER, "x==")),
-    ],
-)
-def test_schemes_are_of_any_case(header, expected):
-    assert authorization_of(header) == expected
 
 
 @pytest.mark.parametrize("key", ["", "md_x", generate().key], ids=["empty", "short", "unknown"])
@@ -292,7 +272,6 @@ def test_a_profile_has_limits_and_accounts_of_its_own():
     assert (caller.tier, caller.rate, caller.daily_quota, caller.credential) == ("default", 3, None, "jwt")
     assert caller.owns("a1")
     assert not caller.owns("a2")
-    assert str(AccessProfile.objects.get()) == "access of ada"
 
 
 def test_an_anonymous_session_has_no_caller():

@@ -4,13 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratelimit import exceptions
 from ratelimit.access.scopes import SCOPES, expand_scopes
 from ratelimit.entitlements import TIERS, tier_named
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     InvalidApiKey,
-    RateLimitError,
     UnknownScope,
     UnknownTier,
 )
@@ -31,26 +29,6 @@ def test_a_generated_key_is_well_formed_and_carries_its_prefix_and_digest():
 
 def test_generated_keys_differ():
     assert len({generate().key for _ in range(100)}) == 100
-
-
-@pytest.mark.parametrize(
-    ("authorization", "x_api_key"),
-    [
-        (f"Api-Key {KEY}", None),
-        (f"api-key   {KEY} ", None),
-        (None, KEY),
-        (f"Api-Key {KEY}", KEY),
-        ("Basic dXNlcjpwYXNz", KEY),
-    ],
-    ids=["authorization", "case and blanks", "x-api-key", "both the same", "beside another scheme"],
-)
-def test_a_key_is_found_in_either_header(authorization, x_api_key):
-    assert key_in_headers(authorization=authorization, x_api_key=x_api_key) == KEY
-
-
-@pytest.mark.parametrize("authorization", [None, "Bearer abc", "", "Api-Keys x"])
-def test_other_schemes_present_no_key(authorization):
-    assert key_in_headers(authorization=authorization, x_api_key=None) is None
 
 
 @pytest.mark.parametrize(
@@ -83,9 +61,7 @@ def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
     ("authorization", "x_api_key"),
     [
         (f"Api-Key {KEY}", OTHER),
-        (f"Api-Key {KEY}", "é"),
         (f"Api-Key {KEY}", ""),
-        (f"Api-Key {KEY}", f"{KEY},{KEY}"),
         (None, f"{KEY},{OTHER}"),
         (None, f"{KEY}, {KEY}"),
         (None, ","),
@@ -136,28 +112,3 @@ def test_scopes_are_expanded(names, expected):
 def test_an_unknown_scope_is_refused_with_the_known_ones():
     with pytest.raises(UnknownScope, match=r"'market:\*'.*market:read"):
         expand_scopes(["market:read", "market:*"])
-
-
-def test_every_error_is_drawn_in_the_tree():
-    tree, found = exceptions.__doc__, [RateLimitError]
-    for error in found:
-        found.extend(error.__subclasses__())
-        assert getattr(error, "code", "none").isidentifier()
-        assert error.__name__ in tree
-        assert error.__name__.endswith("Error") == bool(error.__subclasses__())
-    assert len(found) >= 11
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda: key_in_headers(authorization=f"Api-Key {KEY}", x_api_key=OTHER),
-        lambda: key_in_headers(authorization=None, x_api_key="x"),
-        lambda: tier_named("gold"),
-        lambda: expand_scopes(["gold"]),
-    ],
-    ids=["two keys", "malformed", "tier", "scope"],
-)
-def test_a_message_is_a_clause_that_may_stand_behind_a_colon(wrong):
-    with pytest.raises(RateLimitError, match=r"^(Authorization|[a-z]).*[^.]$"):
-        wrong()

@@ -82,7 +82,7 @@ def test_terms_are_stored_normalized(field, asked, stored):
 @pytest.mark.parametrize(
     ("field", "asked", "error"),
     [
-        ("name", "", InvalidKeyRequest),
+        ("name", " ", InvalidKeyRequest),
         ("name", "x" * 101, InvalidKeyRequest),
         ("name", "a\x00b", InvalidKeyRequest),
         ("name", f"md_abcdefgh_{'x' * 43}", InvalidKeyRequest),

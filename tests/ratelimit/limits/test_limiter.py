@@ -192,13 +192,6 @@ def test_a_frozen_redis_costs_one_timeout_and_stays_limited(redis_server, monkey
     assert len(waited) == 1
 
 
-def test_the_process_has_one_limiter_for_its_workers(settings):
-    settings.WORKERS = 3
-    process_limiter.cache_clear()
-    assert process_limiter() is process_limiter()
-    process_limiter.cache_clear()
-
-
 def test_each_thread_keeps_one_connection_and_ends_it_with_itself(redis_server):
     def ask_thrice() -> None:
         for _ in range(3):

@@ -135,12 +135,6 @@ def test_an_expired_key_gets_no_tokens():
     assert problem(login_by(key)) == (401, "expired_api_key")
 
 
-def test_a_key_and_a_name_together_are_refused():
-    person(scopes=["market:read"])
-    response = post("/auth/token", {"key": make_key(), "username": "ada", "password": "x"})
-    assert response.status_code == 422
-
-
 def test_a_persons_id_is_not_a_keys():
     """The token of the person 1 must not be taken for one of the key 1."""
     user, key = person(scopes=["audit:read"]), make_key(scopes=("market:read",))

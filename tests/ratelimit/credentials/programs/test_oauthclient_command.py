@@ -1,7 +1,6 @@
 """`manage.py oauthclient`, by which operators make, list and withdraw clients."""
 
 import json
-import os
 from datetime import timedelta
 from io import StringIO
 
@@ -76,13 +75,6 @@ def test_a_client_has_the_grants_of_the_options():
     }
     client = made(*options.split())
     assert {name: client[name] for name in expected} == expected
-
-
-def test_a_user_without_a_name_is_recorded_by_number(monkeypatch):
-    names: dict[str, str] = {}
-    monkeypatch.setattr("getpass.getuser", lambda: names["nobody"])
-    made()
-    assert AuditRecord.objects.get().caller == f"command:{os.getuid()}"
 
 
 @pytest.mark.parametrize("field", ["id", "client_id"])

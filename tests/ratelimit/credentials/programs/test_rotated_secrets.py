@@ -7,7 +7,7 @@ import time_machine
 from django.utils import timezone
 
 from ratelimit.credentials.programs.clients import CreatedClient, client_rotate
-from ratelimit.exceptions import InvalidKeyRequest, NotRotatable
+from ratelimit.exceptions import NotRotatable
 from ratelimit.models import OAuthClient
 from tests.api_client import problem
 from tests.ratelimit.credentials.logins import called
@@ -97,12 +97,6 @@ def test_a_client_that_is_not_valid_is_not_rotated(change):
     OAuthClient.objects.update(**change)
     with pytest.raises(NotRotatable, match="create a new one"):
         rotated(client)
-
-
-@pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=30, seconds=1)])
-def test_an_overlap_has_bounds(overlap):
-    with pytest.raises(InvalidKeyRequest, match="0 to 30 days"):
-        rotated(client_of(), overlap=overlap)
 
 
 def test_grants_and_expiry_stay_and_the_event_has_no_secret(events):
