@@ -74,6 +74,7 @@ def _run(main: Callable[[], object], title: str, keep: set[int]) -> int:
 
 
 def _begin(title: str, keep: set[int]) -> None:
+    setproctitle(title)
     signal.set_wakeup_fd(-1)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -85,4 +86,3 @@ def _begin(title: str, keep: set[int]) -> None:
             os.close(descriptor)
         except OSError:  # the folder itself, while it was listed
             continue
-    setproctitle(title)

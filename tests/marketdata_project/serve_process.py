@@ -58,6 +58,11 @@ class Served:
         """Return a process whose command line contains `part`."""
         return next(pid for pid, command in self.members().items() if part in command)
 
+    def webs(self) -> list[int]:
+        """Return the web processes. A decoder has the title of its web process for a moment, but not its parent."""
+        found = [pid for pid, command in self.members().items() if "marketdata web" in command]
+        return [pid for pid in found if parent_of(pid) == self.process.pid]
+
     def manage(self, *arguments: str, **environment: str) -> str:
         """What a command says, run beside it as an operator runs it.
 
@@ -96,6 +101,13 @@ class Served:
 
 def pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def command_in(pid: int, data_dir: Path) -> str:

@@ -76,7 +76,7 @@ def test_web_processes_keep_to_their_cores_and_others_go_anywhere(served):
     assert eventually(lambda: len(lasting(served)) == 7)
     members = {pid: command for pid, command in served.members().items() if "decoder" not in command}
     cores = {pid: os.sched_getaffinity(pid) for pid in members}
-    webs = [pid for pid, command in members.items() if "marketdata web" in command]
+    webs = served.webs()
     assert sorted(map(list, (cores.pop(pid) for pid in webs))) == [[FIRST], [LAST]]
     assert all(each == os.sched_getaffinity(0) for each in cores.values())
 
@@ -263,7 +263,7 @@ class Kept:
 
     def __init__(self, served: Served) -> None:
         self._served, self._port = served, served.port
-        self._webs = {pid for pid, command in served.members().items() if "marketdata web" in command}
+        self._webs = {*served.webs()}
         self.open: list[tuple[socket.socket, int]] = []
 
     def add(self) -> int:
@@ -271,7 +271,7 @@ class Kept:
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_SECONDS)
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
         assert read_reply(connection).status == 200
-        self._webs |= {pid for pid, command in self._served.members().items() if "marketdata web" in command}
+        self._webs |= {*self._served.webs()}
         process = process_at_the_other_end(connection.getsockname()[1], self._port, list(self._webs))
         assert process is not None
         self.open.append((connection, process))

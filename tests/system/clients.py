@@ -118,7 +118,7 @@ def connected(port: int, key: str | None) -> Iterator[Client]:
 @contextmanager
 def clients_of_every_web(served: Served, key: str | None, *, each: int) -> Iterator[list[Client]]:
     """`each` clients of every web process, in turns: the first of each, the second of each …"""
-    webs = [pid for pid, command in served.members().items() if "marketdata web" in command]
+    webs = served.webs()
     reached: dict[int, list[Client]] = {pid: [] for pid in webs}
     too_many: list[Client] = []
     port = served.port

@@ -94,7 +94,7 @@ class Installation:
         return webs <= self._answering
 
     def webs(self) -> list[int]:
-        return [pid for pid, command in self.served.members().items() if "marketdata web" in command]
+        return self.served.webs()
 
     def new_key(self, **columns: Any) -> str:
         """A further key, put into the database as `manage.py apikey create` would; `columns` are those of `key_row`."""
