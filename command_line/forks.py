@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 from setproctitle import setproctitle
 
@@ -33,14 +34,12 @@ class ForkedProcess:
         sys.stderr.flush()
         # So that no signal reaches the fork while it still has this process's handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self.pid = os.fork()
-        if self.pid == 0:
-            exit_code = 1
-            try:
-                exit_code = _run(main, title, {0, 1, 2, *keep})
-            finally:  # The fork never returns from here: all above this call is the business of the process that forked.
-                os._exit(exit_code)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _live(main, title, {0, 1, 2, *keep})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._exit_code: int | None = None
 
     def poll(self) -> int | None:
@@ -56,6 +55,15 @@ class ForkedProcess:
             pid, status = os.waitpid(self.pid, options)
             self._exit_code = os.waitstatus_to_exitcode(status) if pid else None
         return self._exit_code
+
+
+def _live(main: Callable[[], object], title: str, keep: set[int]) -> NoReturn:
+    """Be the fork. It never returns: all above this call is the business of the process that forked."""
+    exit_code = 1
+    try:
+        exit_code = _run(main, title, keep)
+    finally:
+        os._exit(exit_code)
 
 
 def _run(main: Callable[[], object], title: str, keep: set[int]) -> int:
