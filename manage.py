@@ -2,14 +2,16 @@
 """Django's command line for this project."""
 
 import os
+import signal
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from command_line import quiet_without_a_reader
+from command_line import open_standard_streams, quiet_without_a_reader
 
 if __name__ == "__main__":
+    open_standard_streams()
     # What a command makes is nobody else's to read: the database, the secret key, market data.
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.development")
@@ -18,3 +20,5 @@ if __name__ == "__main__":
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

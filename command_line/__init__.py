@@ -1,4 +1,4 @@
-"""Helpers for the commands of all apps: the actor for the audit log, and a quiet exit if standard output is closed."""
+"""Helpers for the commands of all apps: the actor for the audit log, the standard streams, and a quiet exit without a reader."""
 
 import getpass
 import os
@@ -18,6 +18,17 @@ def command_actor() -> str:
         return f"command:{getpass.getuser()}"
     except (KeyError, OSError):  # containers often run as a user id that has no name
         return f"command:{os.getuid()}"
+
+
+def open_standard_streams() -> None:
+    """Open /dev/null as each standard stream that this program began without, as after `2>&-`.
+
+    Otherwise the next file or socket that is opened would get the stream's descriptor, and all that is printed.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", closefd=False))  # noqa: SIM115 stays open
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Forks: processes that begin as a copy of this one, so they have loaded all that it has loaded, in the same memory."""
 
+import io
 import os
 import signal
 import sys
@@ -8,10 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from setproctitle import setproctitle
+from setproctitle import getproctitle, setproctitle
 
 # Otherwise a title would overwrite what /proc/PID/environ shows.
 os.environ.setdefault("SPT_NOENV", "1")
+# Titles are written where the command line stands. That is found from the environment as this process began with it.
+getproctitle()
 # On macOS system libraries may crash in a fork that lives on.
 CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -89,6 +92,9 @@ def _begin(title: str, keep: set[int]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 a descriptor, which stays open
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     for descriptor in {int(each.name) for each in Path("/proc/self/fd").iterdir()} - keep:
         try:
             os.close(descriptor)

@@ -156,8 +156,6 @@ class _Server:
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=settings.BASE_DIR,
-                # Arrow's own pools take memory in large pieces.
-                env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},
                 stdin=subprocess.DEVNULL,
             )
 
@@ -182,7 +180,8 @@ def serve(control: socket.socket) -> None:
     imported("pyarrow")  # a program does without pandas, which would take a third of its memory
     _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that have ended are forgotten at once
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # bodies that are being read at Ctrl-C are still answered
+    for number in (signal.SIGINT, signal.SIGTERM):  # bodies that are being read at a stop are still answered
+        signal.signal(number, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
     while True:

@@ -115,8 +115,8 @@ class Program:
 
     `command` is its command line. Where forks are safe, `main` is called in a fork instead, unless it is None.
     `before` is called in the supervisor before each start. `bind_to_parent` is called in the new process; it makes the
-    process end with its parent. `own_group` gives the process its own process group. `watchdog` receives the
-    process's proofs of life. The process keeps to `core`, unless that is None or exists no longer.
+    process end with its parent. `watchdog` receives the process's proofs of life. The process keeps to `core`, unless
+    that is None or exists no longer.
     """
 
     name: str
@@ -124,7 +124,6 @@ class Program:
     bind_to_parent: Callable[[], None]
     descriptors: tuple[int, ...] = ()
     main: Callable[[], object] | None = None
-    own_group: bool = False
     before: Callable[[], None] | None = None
     watchdog: Watchdog | None = None
     core: int | None = None
@@ -158,7 +157,6 @@ class Child:
                 program.command(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=program.descriptors,
-                process_group=0 if program.own_group else None,
                 preexec_fn=self._begin,  # noqa: PLW1509 the supervisor has one thread
             )
 
@@ -171,9 +169,8 @@ class Child:
 
     def _begin(self) -> None:
         """Prepare the new process, in which this runs."""
-        # Ignore Ctrl-C, which reaches the child, too: the supervisor stops the child. Otherwise a Python that is still
-        # starting would print a traceback.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C, or a terminal that is closed, reaches the supervisor alone, which ends its children in their order.
+        os.setpgid(0, 0)
         if self.program.core is not None:
             with suppress(OSError):
                 os.sched_setaffinity(0, {self.program.core})

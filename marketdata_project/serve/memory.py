@@ -3,8 +3,6 @@
 import ctypes
 from datetime import datetime
 
-import pyarrow as pa
-
 # The numbers of `mallopt`'s options, from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # glibc maps each block of at least this size by itself, and unmaps it when it is freed.
@@ -19,14 +17,12 @@ _libc = ctypes.CDLL(None)
 
 
 def share_allocator() -> None:
-    """Make Arrow use the C library's allocator, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
+    """Make glibc share few heaps, and return freed blocks over OWN_BLOCK_BYTES at once.
 
-    Arrow's own allocator keeps 20 MiB for each thread that ever made rows. By default glibc raises its threshold each
-    time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
+    By default glibc raises its threshold each time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
     of unused heap. But a threshold that is set also keeps the limit of a heap's free end at 128 KiB. With that, each
     body of 870 KB was written to pages that the system had to fill with zeros, 550 of them, which took 1.2 ms.
     """
-    pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, OWN_BLOCK_BYTES)

@@ -232,22 +232,20 @@ class Supervisor:
     def _kill(self, children: Iterable[Child]) -> None:
         for child in children:
             if child.process is not None and child.reap() is None:
-                self._say(f"{child.program.name} did not end in time and was killed")
                 child.send(signal.SIGKILL)
                 child.process.wait()
                 child.reap()
+                self._say(f"{child.program.name} did not end in time and was killed")
 
 
 def _redis_programs(plan: ServePlan) -> list[Program]:
     if plan.redis is None:
         return []
-    # Redis gets its own process group. Otherwise Ctrl-C would end it before the processes that use it.
     return [
         Program(
             name="redis",
             command=plan.redis.command,
             bind_to_parent=end_with_parent(),
-            own_group=True,
             before=plan.redis.prepare,
         )
     ]

@@ -23,6 +23,10 @@ from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
+# Arrow reads it at its first allocation. By default it reserves a GiB, which hides what it takes from a limit of memory, and
+# keeps 20 MiB for each thread that ever made rows.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
 HOST = env.str("HOST", "127.0.0.1")
 PORT = integer("PORT", 8000)
 WORKERS = integer("WORKERS", os.cpu_count() or 1)

@@ -18,6 +18,7 @@ from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 SETTINGS = "marketdata_project.settings.development"
+SMALL = {"WORKERS": "1", "LOAD_SAMPLE": "0"}
 
 
 @dataclass
@@ -144,8 +145,7 @@ def start(data_dir: Path, output: Path, **environment: str) -> Served:
                 "DJANGO_SETTINGS_MODULE": SETTINGS,
                 "DATA_DIR": str(data_dir),
                 "PORT": "0",
-                "WORKERS": "1",
-                "LOAD_SAMPLE": "0",
+                **SMALL,
                 **environment,
             },
             stdin=subprocess.DEVNULL,

@@ -5,6 +5,8 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.marketdata_project.front_server import connected, eventually, read_reply
-from tests.marketdata_project.serve_process import Served, serving, sockets_of, start
+from tests.marketdata_project.serve_process import MANAGE, SETTINGS, SMALL, Served, serving, sockets_of, start
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept
 from tests.system.clients import is_alive, process_at_the_other_end
@@ -192,7 +194,7 @@ def is_refused(port: int) -> bool:
 def test_a_request_under_way_is_answered_before_the_end_and_new_connections_are_refused(tmp_path):
     with migrated(tmp_path) as served, connected(served.port) as connection:
         begin(connection, b"GET")
-        os.kill(served.process.pid, signal.SIGTERM)
+        os.killpg(served.process.pid, signal.SIGHUP)  # as at the end of a terminal
         assert eventually(lambda: is_refused(served.port))
         assert served.process.poll() is None
         connection.sendall(b"ab")
@@ -230,6 +232,38 @@ def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
         assert "Database: up to date" in output
         assert "the newest begins with md_" in output
         assert "shown once" not in output
+
+
+def test_it_starts_and_goes_on_without_streams_and_signals_of_children(tmp_path):
+    data_dir = tmp_path / "data"
+    place_database(data_dir)
+    # First what it sets for its children: it must find its own command line all the same.
+    first = {"PORT": "0", "DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": SETTINGS, **SMALL}
+
+    def begin_poor() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        os.close(0)
+        os.close(2)
+
+    process = subprocess.Popen(
+        [sys.executable, str(MANAGE), "serve"],
+        env=first | {name: value for name, value in os.environ.items() if name not in first},
+        stdout=subprocess.PIPE,
+        preexec_fn=begin_poor,  # noqa: PLW1509 three calls of the system
+    )
+    served = Served(process, data_dir, tmp_path / "nothing.txt")
+    try:
+        assert process.stdout is not None
+        with process.stdout as said:
+            assert any(line.startswith(b"  Stop ") for line in said)
+        (web,) = served.webs()
+        os.kill(web, signal.SIGKILL)
+        assert eventually(lambda: served.webs() not in ([], [web]))
+        os.kill(process.pid, signal.SIGTERM)
+        assert served.ended()
+        assert process.returncode == 0
+    finally:
+        served.kill()
 
 
 def test_a_deep_data_folder_works_and_leaves_no_socket_folder(tmp_path):

@@ -1,5 +1,6 @@
 """`manage.py serve`: runs the whole installation in the foreground."""
 
+import os
 import signal
 import socket
 from decimal import Decimal
@@ -67,6 +68,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, _exit)
+        # Whoever started this may have ignored it: then the system would forget how children ended.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         hide_new_files()
         # The system checks may have connected. Forks must not share a database connection.
         connections.close_all()
@@ -169,8 +172,11 @@ class Command(BaseCommand):
         self._say("Stopped")
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        try:
+            self.stdout.write(line)
+            self.stdout.flush()
+        except BrokenPipeError:  # its reader has ended; the installation goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

@@ -36,11 +36,8 @@ class Command(BaseCommand):
             stopping.set()
 
         signal.signal(signal.SIGTERM, stop)
-        # With a supervisor SIGINT is ignored, because at Ctrl-C the supervisor sends SIGTERM: handling a second signal
-        # while the first is handled would deadlock.
-        if options["parent"] is None:
-            signal.signal(signal.SIGINT, stop)
-        else:
+        signal.signal(signal.SIGINT, stop)
+        if options["parent"] is not None:
             log_uncaught()
         os.nice(_NICENESS)
         share_allocator()
