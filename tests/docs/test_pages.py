@@ -19,7 +19,7 @@ AGAIN = '"stored":0,"duplicates":3,"duplicate_rows":[0,1,2]'
 # Set by programs, not by people.
 INTERNAL = {
     *("DJANGO_SETTINGS_MODULE", "PYTHONPATH", "PYTEST_XDIST_WORKER", "TEST_DATA_OF"),
-    *("NOSETPS", "SPT_NOENV"),  # set for setproctitle and Celery, and read by them only
+    *("NOSETPS", "SPT_NOENV", "ARROW_DEFAULT_MEMORY_POOL"),  # set for libraries, and read by them only
 }
 
 
