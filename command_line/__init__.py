@@ -1,4 +1,4 @@
-"""Helpers for the commands of all apps: the actor for the audit log, the standard streams, and a quiet exit without a reader."""
+"""Helpers for the commands of all apps: the actor for the audit log, and what to do without standard streams or their reader."""
 
 import getpass
 import os
@@ -28,7 +28,16 @@ def open_standard_streams() -> None:
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            os.set_inheritable(descriptor, True)  # dup2 does not, if the number is the same
             setattr(sys, name, open(descriptor, "w" if descriptor else "r", closefd=False))  # noqa: SIM115 stays open
+
+
+def discard_output() -> None:
+    """Send the standard output to /dev/null, once nobody reads it.
+
+    Otherwise the interpreter would flush its buffer to it at exit, and fail again.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -40,19 +49,15 @@ def quiet_without_a_reader() -> Iterator[None]:
     """
     try:
         yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        # Otherwise the interpreter would flush its buffer to the closed pipe at exit, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(_SIGPIPE_STATUS)
 
 
 def _reader_is_gone() -> bool:
-    if sys.stdout is None:
-        return False
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)  # 0, because poll reports errors without being asked
     return bool(output.poll(0))

@@ -13,7 +13,7 @@ from setproctitle import getproctitle, setproctitle
 
 # Otherwise a title would overwrite what /proc/PID/environ shows.
 os.environ.setdefault("SPT_NOENV", "1")
-# Titles are written where the command line stands. That is found from the environment as this process began with it.
+# The first call finds the memory of the command line, by the environment, before any variable in it is replaced.
 getproctitle()
 # On macOS system libraries may crash in a fork that lives on.
 CAN_FORK = sys.platform == "linux"
@@ -25,9 +25,9 @@ class ForkedProcess:
 
     This process must have one thread, and no open connection to a database: raises `RuntimeError` if it has more threads.
 
-    The fork has the title `title` in the output of `ps`. It begins as a program does: signals have their default actions,
-    the standard input is empty, and no file is open but the standard output and error and `keep`. Its exit code is 1 after
-    an exception, which `sys.excepthook` gets. The methods are those of `subprocess.Popen`.
+    The fork has the title `title` in the output of `ps`. It begins as a program does. Signals have their default actions.
+    The standard input is empty. The other open files are the standard output, the standard error and `keep`. Its exit
+    code is 1 after an exception, which `sys.excepthook` gets. The methods are those of `subprocess.Popen`.
     """
 
     def __init__(self, main: Callable[[], object], *, title: str, keep: Iterable[int] = ()) -> None:

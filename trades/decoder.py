@@ -2,8 +2,8 @@
 
 A large body would hold this process's interpreter lock for up to a second. So a server process forks a child for each,
 which reads the body in bounded memory, sends the result and ends. The server has no threads, and ends with this process.
-`decoder_fork` forks it at the start. Later, and on macOS, it is the program `python -m trades.decoder <descriptor>`, started by
-`decoder_start` or for the first body.
+`decoder_fork` forks it at the start. On macOS, and where it has ended, it is the program `python -m trades.decoder <descriptor>`
+instead. `decoder_start`, or the next large body, starts that.
 """
 
 import atexit

@@ -16,12 +16,12 @@ RELEASE_SECONDS = 10
 _libc = ctypes.CDLL(None)
 
 
-def share_allocator() -> None:
-    """Make glibc share few heaps, and return freed blocks over OWN_BLOCK_BYTES at once.
+def tune_malloc() -> None:
+    """Make all threads share HEAPS heaps of glibc, and glibc return freed blocks over OWN_BLOCK_BYTES at once.
 
-    By default glibc raises its threshold each time that a larger block is freed, up to 32 MiB. With that, eight bodies of 32 MiB, received at once, left 1.3 GiB
-    of unused heap. But a threshold that is set also keeps the limit of a heap's free end at 128 KiB. With that, each
-    body of 870 KB was written to pages that the system had to fill with zeros, 550 of them, which took 1.2 ms.
+    By default glibc raises its threshold each time that a larger block is freed, up to 32 MiB. With that, eight bodies of
+    32 MiB, received at once, left 1.3 GiB of unused heap. But a threshold that is set also keeps the limit of a heap's
+    free end at 128 KiB. With that, the system filled 550 pages with zeros for each body of 870 KB, in 1.2 ms.
     """
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:

@@ -82,8 +82,8 @@ Say = Callable[[str], None]
 class ServePlan:
     """The processes to run: `workers` web processes on `listener`, a worker, and `redis` unless it is None.
 
-    With `trades` also the trading engine, with `runs_jobs` a process that runs jobs, with `submits_jobs` one that submits the scheduled ones, with
-    `feeds_sample` one that posts the sample's rows.
+    `trades` adds the trading engine, `runs_jobs` a process that runs jobs, `submits_jobs` one that submits the scheduled
+    jobs, `feeds_sample` one that posts the sample's rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
     `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for

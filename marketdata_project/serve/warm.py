@@ -17,7 +17,7 @@ from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from marketdata_project.front.application import DjangoHandler
-from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.memory import tune_malloc
 from stats.options.european import quantlib
 from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
@@ -54,7 +54,7 @@ def load_before_forks() -> None:
     No collection of theirs looks at these objects (`gc.freeze`): it would write to them, and so copy their memory.
     """
     gc.disable()
-    share_allocator()
+    tune_malloc()
     _ = get_resolver().url_patterns
     for module in _CHILDREN:
         import_module(module)

@@ -29,7 +29,7 @@ from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import hide_new_files
-from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, share_allocator
+from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, tune_malloc
 from marketdata_project.serve.status import start_publishing_metrics
 from marketdata_project.serve.turns import Acceptor, Turns
 from marketdata_project.serve.warm import (
@@ -137,7 +137,7 @@ def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     """Return the server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
     log_uncaught()
     handler = DjangoHandler()
-    share_allocator()
+    tune_malloc()
     drop_request_signals()
     load_everything(handler)
     front = _front(handler)

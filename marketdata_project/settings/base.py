@@ -23,8 +23,8 @@ from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
-# Arrow reads it at its first allocation. By default it reserves a GiB, which hides what it takes from a limit of memory, and
-# keeps 20 MiB for each thread that ever made rows.
+# Arrow reads this at its first allocation. Its own allocator reserves a GiB at once, so that a limit of memory does not count
+# what Arrow uses of it, and keeps 20 MiB for each thread that ever made rows.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 HOST = env.str("HOST", "127.0.0.1")

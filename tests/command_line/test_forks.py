@@ -1,6 +1,7 @@
 """A fork begins as a program would, and ends as one. Forked from a process of its own, because this one has threads."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -40,8 +41,11 @@ print(process.wait(), process.poll(), process.pid > 0)
 
 
 def outcome_of(program: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-u", "-c", BEGINNING + program]
-    return subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", BEGINNING + program]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.run(
+        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
+    )
 
 
 def test_it_begins_as_a_program_would():
@@ -102,3 +106,11 @@ def test_a_process_with_threads_does_not_fork():
         "except RuntimeError as error:\n    print(error)"
     )
     assert done.stdout == "a process with more than one thread must not fork\n"
+
+
+def test_what_it_prints_is_written_at_once():
+    program = """
+process = ForkedProcess(lambda: (print("written"), os.kill(os.getpid(), signal.SIGKILL)), title="marketdata test")
+print(process.wait())
+"""
+    assert outcome_of(program).stdout.splitlines() == ["written", "-9"]

@@ -1,4 +1,4 @@
-"""Commands whose output nobody reads to its end leave no traceback."""
+"""Commands that are interrupted, or whose output nobody reads to its end, leave no traceback."""
 
 import os
 import subprocess
@@ -43,6 +43,19 @@ def test_a_command_ends_quietly_once_nobody_reads_it(
 ) -> None:
     ended = run("manage.py", *command, data_dir=tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert ended == (141, "")
+
+
+def test_a_command_ends_quietly_at_ctrl_c(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", "raise KeyboardInterrupt"],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_another_broken_pipe_is_told(tmp_path: Path) -> None:

@@ -234,29 +234,35 @@ def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
         assert "shown once" not in output
 
 
-def test_it_starts_and_goes_on_without_streams_and_signals_of_children(tmp_path):
+@pytest.mark.parametrize("open_output", [os.pipe, os.openpty], ids=["pipe", "terminal"])
+def test_it_needs_no_standard_stream_no_reader_of_its_output_and_no_signals_of_children(
+    tmp_path, open_output
+):
     data_dir = tmp_path / "data"
     place_database(data_dir)
-    # First what it sets for its children: it must find its own command line all the same.
+    # First in the environment, because serve replaces them: titles are written to memory that is found by the first.
     first = {"PORT": "0", "DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": SETTINGS, **SMALL}
 
-    def begin_poor() -> None:
+    def take_away() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         os.close(0)
         os.close(2)
 
+    reader, writer = open_output()
     process = subprocess.Popen(
         [sys.executable, str(MANAGE), "serve"],
         env=first | {name: value for name, value in os.environ.items() if name not in first},
-        stdout=subprocess.PIPE,
-        preexec_fn=begin_poor,  # noqa: PLW1509 three calls of the system
+        stdout=writer,
+        preexec_fn=take_away,  # noqa: PLW1509 three calls of the system
     )
+    os.close(writer)
     served = Served(process, data_dir, tmp_path / "nothing.txt")
     try:
-        assert process.stdout is not None
-        with process.stdout as said:
+        with os.fdopen(reader, "rb") as said:
             assert any(line.startswith(b"  Stop ") for line in said)
         (web,) = served.webs()
+        errors = {str(Path(f"/proc/{pid}/fd/2").readlink()) for pid in served.members()}
+        assert errors == {os.devnull}
         os.kill(web, signal.SIGKILL)
         assert eventually(lambda: served.webs() not in ([], [web]))
         os.kill(process.pid, signal.SIGTERM)

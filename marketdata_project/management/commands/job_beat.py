@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from marketdata_project.serve.child import end_when_parent_has_ended
-from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.memory import tune_malloc
 
 _NICENESS = 10
 
@@ -25,5 +25,5 @@ class Command(BaseCommand):
         if options["parent"] is not None:
             end_when_parent_has_ended(options["parent"])
         os.nice(_NICENESS)
-        share_allocator()
+        tune_malloc()
         run_beat()

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from marketdata_project.serve.child import end_when_parent_has_ended
-from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.memory import tune_malloc
 
 # As for the other background process: with normal priority jobs would delay requests at full load.
 _NICENESS = 10
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         if options["parent"] is not None:
             end_when_parent_has_ended(options["parent"])
         os.nice(_NICENESS)
-        share_allocator()
+        tune_malloc()
         publisher = start_publishing_metrics("jobs")
         try:
             run_worker(threads=options["threads"])

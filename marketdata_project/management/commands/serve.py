@@ -1,6 +1,5 @@
 """`manage.py serve`: runs the whole installation in the foreground."""
 
-import os
 import signal
 import socket
 from decimal import Decimal
@@ -14,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
+from command_line import discard_output
 from command_line.forks import CAN_FORK
 from marketdata_project.serve.child import in_fork
 from marketdata_project.serve.cores import worker_cores
@@ -68,7 +68,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, _exit)
-        # Whoever started this may have ignored it: then the system would forget how children ended.
+        # The program that started this one may have ignored it. Then the system would keep no exit codes of children.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         hide_new_files()
         # The system checks may have connected. Forks must not share a database connection.
@@ -175,8 +175,8 @@ class Command(BaseCommand):
         try:
             self.stdout.write(line)
             self.stdout.flush()
-        except BrokenPipeError:  # its reader has ended; the installation goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+        except OSError:  # its reader has ended, or its terminal was closed; the installation goes on
+            discard_output()
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from marketdata_project.serve.child import end_when_parent_has_ended
-from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.memory import tune_malloc
 from marketdata_project.serve.migrations import pending_migrations
 from store.timestamps import InvalidTimestamp, parse_timestamp
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             _check_migrated()
         else:
             end_when_parent_has_ended(options["parent"])
-        share_allocator()
+        tune_malloc()
         ending = Event()
         signal.signal(signal.SIGTERM, lambda *_: ending.set())
         publisher = start_publishing_metrics("engine")

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
-from marketdata_project.serve.memory import share_allocator
+from marketdata_project.serve.memory import tune_malloc
 from marketdata_project.serve.status import Heartbeat, start_publishing_metrics
 
 PERIOD_SECONDS = 1.0
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if options["parent"] is not None:
             log_uncaught()
         os.nice(_NICENESS)
-        share_allocator()
+        tune_malloc()
         heartbeat = Heartbeat(settings.RUN_DIR)
         publisher = start_publishing_metrics("worker")
         threads = DutyThreads([*DUTIES, *store_duties()])

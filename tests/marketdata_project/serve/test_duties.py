@@ -39,7 +39,7 @@ def own_signals():
 def unchanged_process(monkeypatch):
     """The command lowers the priority of its process and sets up its allocator. Here that process runs other tests, too."""
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    monkeypatch.setattr(worker, "share_allocator", lambda: None)
+    monkeypatch.setattr(worker, "tune_malloc", lambda: None)
 
 
 @pytest.fixture
