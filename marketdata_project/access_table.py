@@ -202,8 +202,8 @@ PUBLIC_VIEWS = frozenset(
     }
 )
 
-# URL namespaces of Django's own sites: the admin, which requires a staff session, and the login page.
-DJANGO_SITES = frozenset({"admin", "rest_framework"})
+# URL namespaces of pages with a session: the admin, which requires a staff session, and the login page.
+DJANGO_SITES = frozenset({"admin", "login"})
 
 # The query parameters of all endpoints, and the body fields of those with an audit class. The audit log records
 # their values and masks all others. A test compares the list with the OpenAPI document.

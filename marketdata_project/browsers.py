@@ -50,7 +50,7 @@ class MessageMiddleware(_ForBrowsers, messages.MessageMiddleware):
 def _has_session(request: HttpRequest) -> bool:
     path = request.path_info
     return path.startswith(
-        ("/admin", "/login", "/api/v1/auth/")
+        ("/admin", "/login", "/logout", "/api/v1/auth/")
     ) or settings.SESSION_COOKIE_NAME in request.META.get("HTTP_COOKIE", "")
 
 

@@ -1,21 +1,17 @@
-"""Web pages: the dashboard, the list of endpoints, the error codes, and the link that logs in."""
+"""Web pages: the dashboard, the list of endpoints, and the error codes."""
 
 from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_safe
 
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode
 from marketdata_project.guide_search import sections_of_code
 from marketdata_project.guide_text import GuideSection
-from ratelimit.credentials.people.browser_login import browser_login
-from ratelimit.credentials.people.login_link import login_link_use
-from ratelimit.credentials.people.sessions import person_holder, session_of
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import PageLink
@@ -98,18 +94,3 @@ def errors(request: HttpRequest) -> HttpResponse:
 def _explained() -> tuple[tuple[ErrorCode, tuple[GuideSection, ...]], ...]:
     """Return each error code with the sections of guides that explain it."""
     return tuple((error, sections_of_code(error)) for error in ERROR_CODES)
-
-
-@require_GET
-def login_link(request: HttpRequest) -> HttpResponse:
-    """Log a browser of this machine in by the link that `serve` printed, and go to `/`.
-
-    HEAD is refused, so that a program that looks at the link does not use it.
-    """
-    now = timezone.now()
-    user = login_link_use(request, request.GET.get("token", ""), now=now)
-    if user is None or not user.is_active:
-        return render(request, "login_link.html", status=403)
-    response = HttpResponseRedirect("/")
-    browser_login(request, response, session_of(person_holder(user, now=now), now=now))
-    return response

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView as PageLogoutView
 from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
@@ -13,7 +15,8 @@ from live.channels import KINDS
 from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.monitoring import healthz, metrics, readyz
-from marketdata_project.pages import dashboard, endpoint_list, errors, login_link
+from marketdata_project.login_pages import login_link, login_page
+from marketdata_project.pages import dashboard, endpoint_list, errors
 from marketdata_project.schema_view import SchemaView
 from mirrors.views import LogCopyViewSet, LogsViewSet
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
@@ -331,6 +334,11 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *documentation,
 ]
 
+login = [
+    re_path(r"^login/?\Z", login_page, name="login"),
+    re_path(r"^logout/?\Z", PageLogoutView.as_view(), name="logout"),
+]
+
 urlpatterns = [
     path("", dashboard, name="dashboard"),
     path("endpoints", endpoint_list, name="endpoints"),
@@ -342,9 +350,10 @@ urlpatterns = [
     path("v1/", include((also_below_v1, "v1"))),
     path("api/", include((also_unversioned, "unversioned"))),
     path("", include((documentation, "root"))),
+    path("admin/login/", RedirectView.as_view(pattern_name="login:login", query_string=True)),
     path("admin/", admin.site.urls),
     path("login/link", login_link, name="login-link"),
-    path("login/", include("rest_framework.urls")),
+    path("", include((login, "login"))),
 ]
 
 handler400 = "marketdata_project.problems.bad_request"

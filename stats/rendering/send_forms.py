@@ -20,6 +20,7 @@ class SendForm:
     """A form. content: its body at first, of the first of `bodies`; None if the call has no body.
 
     bodies: a valid body for each media type of text; those of the form's choices. programs: the other media types.
+    question: what is asked before a call that takes something away; "" for others.
     """
 
     method: str
@@ -27,6 +28,7 @@ class SendForm:
     content: str | None
     bodies: Mapping[str, str]
     programs: tuple[str, ...] = ()
+    question: str = ""
 
 
 def send_forms(view: Any, request: Request, answer: Any = None) -> list[SendForm]:
@@ -55,7 +57,9 @@ def _is_allowed(view: Any) -> bool:
 
 
 def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
-    if method == "DELETE" or not _takes_body(view):
+    if method == "DELETE":
+        return _question(view, label)
+    if not _takes_body(view):
         return SendForm(method, label, None, {})
     example = _with_values(_example(view), present)
     content = "" if example is None else orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
@@ -67,6 +71,15 @@ def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
     bodies = {name: bodies.get(name, "") for name in media_types if name in _TEXT_TYPES}
     programs = tuple(name for name in media_types if name not in bodies)
     return SendForm(method, label, content, bodies, programs)
+
+
+def _question(view: Any, label: str) -> SendForm:
+    """Return a form that asks before it sends, in the words of the call's documentation."""
+    schema = _schema(view)
+    if schema is None:
+        return SendForm("DELETE", label, None, {}, question=f"{label}?")
+    text = schema.get_description().partition("\n\n")[0]
+    return SendForm("DELETE", schema.get_summary(), None, {}, question=text)
 
 
 def _schema(view: Any) -> Any:

@@ -121,7 +121,7 @@ def test_the_admin_has_our_name_and_order(opened: Opened, superuser: tuple[str, 
     with opened(**options) as watched:
         page = watched.page
         watched.goto("/admin/login/?next=/admin/")
-        for label, text in zip(("Username", "Password"), superuser, strict=True):
+        for label, text in zip(("Name", "Password"), superuser, strict=True):
             page.get_by_label(label).fill(text)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Records, keys, jobs, instruments").wait_for()

@@ -136,7 +136,7 @@ def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
         assert watched.page.locator("tbody tr").count() == 3
 
 
-@pytest.mark.parametrize("path", ["/endpoints", "/docs/errors", "/docs/guide/limits", "/login/login/"])
+@pytest.mark.parametrize("path", ["/endpoints", "/docs/errors", "/docs/guide/limits", "/login"])
 @WINDOWS
 def test_other_pages_have_the_same_header_and_fit(
     opened: Opened, path: str, name: str, options: dict[str, Any]

@@ -73,7 +73,7 @@ def test_an_operation_of_the_documentation_opens_and_runs(opened: Opened):
 
 def test_who_logs_out_by_the_button_is_logged_out(opened: Opened, base: str, superuser: tuple[str, str]):
     with opened() as watched:
-        log_in(watched.page, "/login/login/?next=/api/v1/instruments", superuser)
+        log_in(watched.page, "/login?next=/api/v1/instruments", superuser)
         assert watched.page.url == f"{base}/api/v1/instruments"
         with watched.page.expect_navigation():
             watched.page.get_by_role("button", name="Log out").click()

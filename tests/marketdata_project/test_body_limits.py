@@ -23,7 +23,7 @@ SMALL = [
     ("PUT", "/api/v1/instruments/AAPL"),
     ("POST", "/api/v1/cache/invalidate"),
     ("GET", "/api/v1/stats/ohlc"),
-    ("POST", "/login/login/"),
+    ("POST", "/login"),
     ("POST", "/nowhere"),
     ("DELETE", INGEST),
 ]

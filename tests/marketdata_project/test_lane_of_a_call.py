@@ -20,7 +20,7 @@ from tests.ratelimit.access import accounts_site
         ("POST", "/api/v1/trades/ingest", WRITE),
         ("POST", "/api/v1/auth/token", LOGIN),
         ("POST", "/admin/login/", LOGIN),
-        ("POST", "/login/login/", LOGIN),
+        ("POST", "/login", LOGIN),
         ("GET", "/admin/login/", READ),
         ("POST", "/api/v1/auth/refresh", WRITE),
         ("GET", "/nowhere", READ),

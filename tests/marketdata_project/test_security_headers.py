@@ -37,8 +37,7 @@ PAGES = [
     "/api/v1/docs/errors",
     "/docs/guide",
     "/docs/guide/limits",
-    "/login/login/",
-    "/admin/login/",
+    "/login",
 ]
 OTHERS = [
     "/healthz",
@@ -120,7 +119,7 @@ def test_the_script_of_the_documentation_is_one_of_ours(client):
 def test_cookies_are_for_the_server_alone(db, client):
     User.objects.create_user("lovelace", password="the analytical engine 1843", is_staff=True)
     sent = {"username": "lovelace", "password": "the analytical engine 1843", "next": "/"}
-    response = client.post("/admin/login/", sent)
+    response = client.post("/login", sent)
     assert response.status_code == 302
     assert {"sessionid", "csrftoken"} <= set(response.cookies)
     for cookie in response.cookies.values():
@@ -130,9 +129,8 @@ def test_cookies_are_for_the_server_alone(db, client):
     assert session.get_expire_at_browser_close()
 
 
-@pytest.mark.parametrize("path", ["/admin/login/", "/login/login/"])
-def test_a_form_without_its_token_is_a_problem(db, path):
-    response = Client(enforce_csrf_checks=True).post(path, {"username": "a", "password": "b"})
+def test_a_form_without_its_token_is_a_problem(db):
+    response = Client(enforce_csrf_checks=True).post("/login", {"username": "a", "password": "b"})
     assert problem(response) == (403, "forbidden")
 
 
@@ -152,7 +150,7 @@ def in_production(settings, monkeypatch):
 def test_cookies_in_production_are_of_this_very_host_over_tls(db, in_production, client):
     User.objects.create_user("lovelace", password="the analytical engine 1843", is_staff=True)
     sent = {"username": "lovelace", "password": "the analytical engine 1843"}
-    response = client.post("/admin/login/?next=/admin/", sent, secure=True)
+    response = client.post("/login?next=/admin/", sent, secure=True)
     assert set(response.cookies) == {"__Host-sessionid", "__Host-csrftoken"}
     for cookie in response.cookies.values():
         assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")

@@ -281,7 +281,7 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
     "bodies of strangers that never end": lambda abuse, _key: abuse.unfinished(INGEST, ""),
     "bodies of a caller that never end": lambda abuse, key: abuse.unfinished(INGEST, key),
     "a flood of refusals": lambda abuse, _key: abuse.refusals("/api/v1/stats/ohlc?symbol=AAPL"),
-    "the admin's login page": lambda abuse, _key: abuse.refusals("/admin/login/"),
+    "the login page": lambda abuse, _key: abuse.refusals("/login"),
     "passwords from many addresses": lambda abuse, _key: abuse.passwords(),
     "large batches": lambda abuse, key: abuse.bodies(INGEST, large_batch(), key),
     "shared texts of Arrow": lambda abuse, key: abuse.bodies(

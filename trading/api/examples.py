@@ -68,6 +68,7 @@ PORTFOLIO: Document = {
     "total_pnl": 0.5,
     "total_pnl_money": 99.0,
     "without_r": 0,
+    "high_water": 101613.03,
     "drawdown_pct": 1.49,
     "dd_zone": "NORMAL",
     "risk_level": 0.3,
@@ -132,7 +133,7 @@ PERFORMANCE: Document = {
         "longest_seconds": 257329.0,
     },
     "exposure": {"mean_pct": 19.2, "largest_pct": 48.1, "time_in_market": 0.31},
-    "drawdown_curve": [{"at": "2025-01-02T15:00:00Z", "equity": 100099.0, "drawdown_pct": 1.49}],
+    "drawdown_curve": [{"at": "2025-01-02T15:00:00Z", "equity": 100099.0, "high_water": 101613.03, "drawdown_pct": 1.49}],
 }
 PERFORMANCE_BY_STRATEGY: Document = {
     **PERFORMANCE,

@@ -175,6 +175,7 @@ class PortfolioSerializer(Serializer[Any]):
     total_pnl = FloatField(help_text="In R: the sum of the positions' `pnl_r`.")
     total_pnl_money = _money("The sum of their `pnl_base`.")
     without_r = IntegerField(help_text="Positions that `total_pnl` leaves out.")
+    high_water = _money("The largest equity so far, that of now included.")
     drawdown_pct = _percent("below the high-water mark; at least 0.")
     dd_zone = ChoiceField(_words(Zone))
     risk_level = _percent("of the equity that a trade may lose.")
@@ -254,6 +255,7 @@ class CurvePointSerializer(Serializer[Any]):
 
     at = DateTimeField()
     equity = FloatField()
+    high_water = FloatField()
     drawdown_pct = FloatField()
 
 

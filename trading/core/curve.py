@@ -22,12 +22,13 @@ _MOST_POINTS, _MOST_PIECES = 1_000, 500
 class EquityPoint(NamedTuple):
     """What an account was worth after an event.
 
-    drawdown: per cent below the high-water mark. growth: equity over `start_equity`, which transfers scale; None if
+    high_water: the largest equity so far; transfers scale it. drawdown: per cent below it. growth: equity over `start_equity`, which transfers scale; None if
     there was nothing to grow. exposure: the value of the positions, in the account's currency.
     """
 
     at_ns: int
     equity: Decimal
+    high_water: Decimal
     drawdown: Decimal
     growth: Decimal | None
     exposure: Decimal
@@ -38,7 +39,7 @@ def equity_point(
 ) -> EquityPoint:
     """Return a point. The arguments are those of `AccountState`."""
     growth = scaled(equity, ONE, start_equity) if start_equity > 0 else None
-    return EquityPoint(at_ns, equity, loss_percent(high_water, equity), growth, exposure)
+    return EquityPoint(at_ns, equity, high_water, loss_percent(high_water, equity), growth, exposure)
 
 
 def point_of(state: AccountState, at_ns: int) -> EquityPoint:

@@ -35,6 +35,7 @@ def report_document(report: PerformanceReport) -> Document:
             {
                 "at": format_timestamp(point.at_ns),
                 "equity": number(point.equity),
+                "high_water": number(point.high_water),
                 "drawdown_pct": number(point.drawdown),
             }
             for point in curve.thinned.points

@@ -37,11 +37,6 @@ export class Api {
     this.onWait = onWait;
   }
 
-  /** Log in with `{key}` or `{username, password}`. Neither is kept. */
-  async login(credential) {
-    this.#keep(await this.#auth("token", credential));
-  }
-
   /** Continue the login of the cookie. Returns whether there was one. */
   async restore() {
     try {

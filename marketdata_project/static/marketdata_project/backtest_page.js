@@ -40,7 +40,7 @@ function drawCurve(element, points, colourName, isArea) {
   const chart = curveChart(element, (made) => {
     const series = isArea ? made.addAreaSeries({priceLineVisible: false}) : made.addLineSeries({lineWidth: 2, priceLineVisible: false});
     series.setData(points);
-    return ({[colourName]: own}) => series.applyOptions(isArea ? {lineColor: own, topColor: "transparent", bottomColor: `${own}66`} : {color: own});
+    return ({[colourName]: own}) => series.applyOptions(isArea ? {lineColor: own, topColor: `${own}66`, bottomColor: `${own}66`, invertFilledArea: true} : {color: own});
   });
   chart.timeScale().fitContent();
 }

@@ -1,4 +1,4 @@
-// The dashboard: log in, choose a symbol, and wire the panels.
+// The dashboard: choose a symbol, and wire the panels.
 
 import {Api} from "./api.js";
 import {AsOf} from "./asof.js";
@@ -6,8 +6,7 @@ import {ChartPanel, describe} from "./chart_panel.js";
 import {byId} from "./dom.js";
 import {explain} from "./explain.js";
 import {Feed} from "./feed.js";
-import {askForLogin} from "./login.js";
-import {complain, settleAll, settled, wasAway} from "./messages.js";
+import {complain, settled, wasAway} from "./messages.js";
 import {keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
 import {makeSymbols} from "./symbols.js";
@@ -18,7 +17,7 @@ const LOG_OUT = "You are still logged in";
 const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy"];
 
 const api = new Api({
-  onEnd: () => ended("Your login has ended. Log in again."),
+  onEnd: logIn,
   onWait: (seconds) => (seconds ? complain("Limit", {code: "rate_limited", message: `Waiting ${seconds} s for the rate limit.`})
     : settled("Limit")),
 });
@@ -92,8 +91,7 @@ function build() {
       complain(LOG_OUT, error, {isRead: false});
       return;
     }
-    settled(LOG_OUT);
-    ended("You are logged out.");
+    logIn();
   });
   window.addEventListener("hashchange", () => {
     readState();
@@ -144,7 +142,7 @@ async function show(known = null) {
 async function begin() {
   byId("app").hidden = false;
   byId("logout").hidden = false;
-  if (!panel) build();
+  build();
   readState();
   feed.start();
   status.start();
@@ -154,20 +152,14 @@ async function begin() {
   await Promise.all([show(), trading.start()]);
 }
 
-async function ended(reason) {
-  feed.stop();
-  status.stop();
-  trading.stop();
-  settleAll();
-  byId("connection").textContent = "";
-  byId("logout").hidden = true;
-  await askForLogin(api, reason);
-  await begin();
+/** Leave for the login page, which leads back here. */
+function logIn() {
+  location.assign(`/login?${new URLSearchParams({next: `${location.pathname}${location.hash}`})}`);
 }
 
 async function open() {
   try {
-    if (!(await api.restore())) await askForLogin(api);
+    if (!(await api.restore())) return logIn();
     settled("Login");
     await begin();
   } catch (error) {

@@ -1,5 +1,7 @@
 // The forms of data pages. Empty inputs of a query are not sent; a body is sent with the chosen content type, and the
-// answer takes the page's place. Listeners are on the document, because the content of the page changes.
+// answer takes the page's place. A call that takes something away is asked for first. Listeners are on the document, because the content of the page changes.
+
+import {ask} from "./ask.js";
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -48,6 +50,8 @@ function keyOf(form, body = "") {
 }
 
 async function send(form) {
+  const {dataset: {question}, ariaLabel: title} = form;
+  if (question && !(await ask({title: `${title}?`, text: question, yes: title, no: "Keep"}))) return;
   const button = form.querySelector("button");
   button.disabled = true;
   const headers = { Accept: "text/html", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };

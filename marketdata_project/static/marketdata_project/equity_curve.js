@@ -24,18 +24,18 @@ export class EquityCurve {
     this.#deepest = deepest;
     // Before the first deposit there is nothing to be seen.
     const begun = Math.max(0, curve.findIndex(({equity}) => equity !== 0));
-    this.#points = pointsOf(curve.slice(begun), ({at, equity, drawdown_pct: down}) => ({at, equity, high: highWater(equity, down)}));
+    this.#points = pointsOf(curve.slice(begun), ({at, equity, high_water: high}) => ({at, equity, high}));
     this.#draw();
   }
 
   /** The equity of now. The newest mark's time is the engine's, whose clock need not be this one. */
-  move({equity, drawdown_pct: down, positions}) {
+  move({equity, high_water: high, drawdown_pct: down, positions}) {
     if (!this.#chart || equity === null) return;
     const last = this.#points.at(-1);
     const at = positions.map(({marked_at: marked}) => marked).filter(Boolean).sort().at(-1) ?? last?.at;
     if (!at) return;
     const time = Math.max(seconds(at), last?.time ?? 0);
-    const point = {time, at, equity, high: highWater(equity, down)};
+    const point = {time, at, equity, high};
     if (last?.time === time) this.#points.pop();
     this.#points.push(point);
     this.#deepest = Math.max(this.#deepest, down);
@@ -98,6 +98,3 @@ export class EquityCurve {
       : "No equity was recorded yet.";
   }
 }
-
-// A drawdown is in per cent of the high-water mark.
-const highWater = (equity, down) => (down < 100 ? Number((equity / (1 - down / 100)).toPrecision(10)) : equity);

@@ -20,7 +20,6 @@ export class Feed {
   #wait = 0;
   #timer = null;
   #watch = null;
-  #stopped = true;
   #fresh = false;
 
   /** onState: `live`, `connecting`, or `lost` with the seconds until the next try. onPing: the server's ping. */
@@ -29,19 +28,7 @@ export class Feed {
   }
 
   start() {
-    if (!this.#stopped) return;
-    this.#stopped = false;
     this.#connect();
-  }
-
-  stop() {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#watch);
-    this.#socket?.close();
-    this.#channels.clear();
-    this.#names.clear();
-    this.#asked.clear();
   }
 
   /** @param {string} channel @param {Subscription} subscription from: the token to continue from. */
@@ -65,7 +52,6 @@ export class Feed {
     } catch {
       return this.#later();
     }
-    if (this.#stopped) return;
     this.#fresh = false;
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/v1/stream`);
     this.#socket = socket;
@@ -79,7 +65,7 @@ export class Feed {
   }
 
   #closed(socket, code) {
-    if (socket !== this.#socket || this.#stopped) return;
+    if (socket !== this.#socket) return;
     clearTimeout(this.#watch);
     this.#names.clear();
     this.#asked.clear();
@@ -88,7 +74,6 @@ export class Feed {
   }
 
   #later() {
-    if (this.#stopped) return;
     const grown = Math.min(LONGEST_WAIT, 0.5 * 2 ** this.#tries++);
     const seconds = Math.max(this.#wait, grown * (0.75 + Math.random() / 2));
     this.#wait = 0;

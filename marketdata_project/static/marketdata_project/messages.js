@@ -36,11 +36,6 @@ export function settled(topic) {
 /** Whether something was not read because the server was away; of one topic if it is given. */
 export const wasAway = (topic) => (topic ? away.has(topic) : away.size > 0);
 
-/** Take all messages away. */
-export function settleAll() {
-  for (const topic of [...shown.keys()]) settled(topic);
-}
-
 /** Write sentences into a place, only if they are others: what stays is not spoken again. */
 export function say(id, sentences) {
   const place = byId(id);

@@ -9,7 +9,6 @@ const EVERY_MS = 10_000;
 const TRADES_WINDOW_MS = 60_000;
 
 export class Status {
-  #timer = null;
   #before = null;
   #refused = new Set();
   // When the trades of the last minute were, and from when on all of them are known.
@@ -24,14 +23,8 @@ export class Status {
   }
 
   start() {
-    this.stop();
-    this.#timer = setInterval(() => document.hidden || this.refresh(), EVERY_MS);
+    setInterval(() => document.hidden || this.refresh(), EVERY_MS);
     return this.refresh();
-  }
-
-  stop() {
-    clearInterval(this.#timer);
-    this.#refused.clear();
   }
 
   async refresh() {

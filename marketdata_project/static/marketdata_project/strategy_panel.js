@@ -71,18 +71,6 @@ export class StrategyPanel {
     await this.#read();
   }
 
-  stop() {
-    clearTimeout(this.#timer);
-    this.#aborter?.abort();
-    this.#aborter = null;
-    this.#watched = [];
-    this.table.show([]);
-    this.account(null);
-    byId("strategies").hidden = true;
-    for (const id of ["strategy-refusal", "strategy-notice"]) byId(id).replaceChildren();
-    settled(TOPIC);
-  }
-
   /** The symbol of the chart. */
   symbol(symbol) {
     if (!this.#isChosen) this.#form.elements.symbols.value = symbol;

@@ -48,18 +48,8 @@ export class TradingPanel {
 
   /** Somebody has logged in. */
   async start() {
-    this.stop();
     this.#timer = setInterval(() => document.hidden || this.#tick(), EVERY_MS);
     await this.#tick();
-  }
-
-  stop() {
-    clearInterval(this.#timer);
-    this.#leave();
-    this.#account = null;
-    this.strategies.stop();
-    byId("trading").hidden = true;
-    settled(TOPIC);
   }
 
   /** The chart shows another symbol. */

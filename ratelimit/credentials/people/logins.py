@@ -27,8 +27,8 @@ from ratelimit.limits.login_backoff import Attempt, process_login_backoff
 from ratelimit.limits.services import admit_login
 from ratelimit.limits.token_bucket import SECOND_US
 
-# URL namespaces of the sites with a login form for browser sessions: the admin and the browsable API.
-_LOGIN_SITES = frozenset({"admin", "rest_framework"})
+# URL namespaces of the pages with browser sessions: the admin and the login page.
+_LOGIN_SITES = frozenset({"admin", "login"})
 # The URL name of the link that `serve` prints.
 _LOGIN_LINK = "login-link"
 # The most characters of a name that the audit log shows.

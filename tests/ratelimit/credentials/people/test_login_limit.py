@@ -17,8 +17,7 @@ from ratelimit.models import KnownAddress
 
 NAME, PASSWORD = "lovelace", "the analytical engine 1843"
 DOORS = {
-    "admin": ("/admin/login/", None),
-    "browsable API": ("/login/login/", None),
+    "page": ("/login", None),
     "token": ("/api/v1/auth/token", "application/json"),
 }
 
@@ -86,13 +85,13 @@ def test_the_many_addresses_of_one_client_are_one(doors, near, elsewhere):
 
 
 def test_all_doors_are_one(doors):
-    assert [is_refused(attempt(door)) for door in DOORS] == [False, False, True]
+    assert [is_refused(attempt(door)) for door in [*DOORS, "page"]] == [False, False, True]
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_the_right_password_is_taken(doors, door):
     assert attempt(door, password=PASSWORD).status_code in {200, 302}
-    assert "sessionid" in Client().post("/admin/login/", {"username": NAME, "password": PASSWORD}).cookies
+    assert "sessionid" in Client().post("/login", {"username": NAME, "password": PASSWORD}).cookies
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -117,11 +117,11 @@ def test_a_groups_permissions_are_recorded(root: Client) -> None:
     assert detail["change"] == [{"path": "permissions", "before": [], "after": ["auth.change_user"]}]
 
 
-def test_logins_to_the_admin_are_recorded_good_and_bad() -> None:
+def test_logins_by_the_page_are_recorded_good_and_bad() -> None:
     user = person("clerk", flags={"is_staff": True})
     page = Client(REMOTE_ADDR="192.0.2.7")
-    page.post("/admin/login/", {"username": "clerk", "password": "wrong"})
-    page.post("/admin/login/", {"username": "clerk", "password": PASSWORD})
+    page.post("/login", {"username": "clerk", "password": "wrong"})
+    page.post("/login", {"username": "clerk", "password": PASSWORD})
     told = {"name": "clerk", "address": "192.0.2.7"}
     assert events() == [
         ("", "login.failed", "", told),
