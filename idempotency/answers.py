@@ -6,8 +6,8 @@ Answers may contain a new key's secrets, so they are stored encrypted, with a ke
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -60,23 +60,35 @@ def parse_key(header: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyedCall:
-    """A call with an Idempotency-Key; `body` is the parsed document."""
+    """A call with an Idempotency-Key.
+
+    body: the parsed document. query: the values of each query parameter; `format`, which changes only how the answer
+    is written, is left out.
+    """
 
     scope: str
     path: str
     key: str
     body: Any
+    query: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the body, in hex. The order of an object's names does not matter."""
-        return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        """The SHA-256 of the body and the query, in hex. The order of names does not matter.
+
+        Without a query it is of the body alone, as in answers that earlier versions stored.
+        """
+        content = [self.body, self.query] if self.query else self.body
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def keyed_call(request: Request, body: Any) -> KeyedCall | None:
     """Return the request as a KeyedCall; None without an Idempotency-Key. Raises InvalidParameter."""
     key = idempotency_key(request)
-    return None if key is None else KeyedCall(key_scope(request), request.path.rstrip("/"), key, body)
+    if key is None:
+        return None
+    query = {name: values for name, values in request.GET.lists() if name != "format"}
+    return KeyedCall(key_scope(request), request.path.rstrip("/"), key, body, query)
 
 
 def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:

@@ -1,7 +1,7 @@
 """Errors of requests with an Idempotency-Key.
 
 IdempotencyError
-├── IdempotencyKeyReused   the key was used for another body; use a new key
+├── IdempotencyKeyReused   the key was used for another body or query; use a new key
 ├── RequestStillRunning    the first request with the key is still running; retry in a moment
 └── AlreadyMade            the request was carried out, but its answer cannot be decrypted; look up the result
 
@@ -22,10 +22,10 @@ class IdempotencyError(Exception):
 
 
 class IdempotencyKeyReused(IdempotencyError):
-    """The key was used for another body. Use a new key."""
+    """The key was used for another body or query. Use a new key."""
 
     code = "idempotency_key_reused"
-    message = "this Idempotency-Key was used for another request body; use a new one"
+    message = "this Idempotency-Key was used for another body or query; use a new one"
 
 
 class RequestStillRunning(IdempotencyError):

@@ -294,7 +294,7 @@ ERROR_CODES = (
         "that the stored bar lacks.",
         alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
         "same time. Choose another alias or other dates.",
-        idempotency_key_reused="The Idempotency-Key was used for another body. Choose a new key.",
+        idempotency_key_reused="The Idempotency-Key was used for another body or query. Choose a new key.",
         source_not_offered="A job failed: no source is configured to give these rows.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.TRADING_CHANGES,

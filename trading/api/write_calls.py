@@ -115,9 +115,15 @@ class TradingWrites(APIView):
         return self.change(made, status=status)
 
     def keyed_call(self, deed: str) -> KeyedCall | None:
-        """Return the call with its Idempotency-Key; None without one. The paths of an endpoint do not matter."""
+        """Return the call with its Idempotency-Key; None without one.
+
+        Whether the path or the query names the account does not matter: the deed does.
+        """
         call = keyed_call(self.request, self.request.data)
-        return None if call is None else replace(call, path=deed)
+        if call is None:
+            return None
+        query = {name: values for name, values in call.query.items() if name != "account"}
+        return replace(call, path=deed, query=query)
 
 
 def _answer(done: Done, status: int) -> Response:

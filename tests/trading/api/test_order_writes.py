@@ -7,11 +7,12 @@ import pytest
 from audit.models import AuditRecord
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, problem
-from tests.trading.calls import COIN, ORDER, CallDesk, post, trader
+from tests.trading.calls import COIN, ORDER, CallDesk, amount, post, trader
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.models import OrderRow
-from trading.services.accounts import account_create
+from trading.models import Account, OrderRow
+from trading.services.accounts import account_create, account_transfer
+from trading.services.control import trading_start
 
 ONCE = {"Idempotency_Key": "k-1"}
 
@@ -80,6 +81,16 @@ class TestOnce:
         account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
         assert post(api, "/orders?account=ACC", ORDER, **ONCE).status_code == 201
         assert problem(post(api, "/orders?account=OTHER", ORDER, **ONCE)) == (409, "trading_stopped")
+
+    def test_each_account_gets_its_order(self, desk, api):
+        account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
+        account_transfer(name="OTHER", transfer="t-1", amount=amount("1000"))
+        trading_start(account=Account.objects.get(name="OTHER"), by="test")
+        first, second = (
+            answer(post(api, f"/orders?account={name}", ORDER, **ONCE)) for name in ("ACC", "OTHER")
+        )
+        assert (first["account"], second["account"]) == ("ACC", "OTHER")
+        assert first["id"] != second["id"]
 
     def test_a_key_is_of_one_body(self, desk, me):
         post(me, "/orders", ORDER, **ONCE)

@@ -1,0 +1,56 @@
+"""Which calls with the same Idempotency-Key are the same call."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.test import RequestFactory
+from rest_framework.request import Request
+
+from idempotency.answers import KeyedCall, answer_once, keyed_call
+from idempotency.exceptions import IdempotencyKeyReused
+from tests.api_client import make_key
+from tests.ratelimit.keys.key_callers import caller_by
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+BODY = {"side": "buy"}
+
+
+@pytest.fixture
+def call_of():
+    caller = caller_by(make_key(), now=datetime.now(UTC))
+
+    def call(path: str) -> KeyedCall:
+        request = Request(RequestFactory().post(path, headers={"Idempotency-Key": "k-1"}))
+        request.user = caller  # type: ignore[assignment]  # as the authentication classes set it
+        found = keyed_call(request, BODY)
+        assert found is not None
+        return found
+
+    return call
+
+
+def made(call: KeyedCall, word: str) -> tuple[dict[str, str], bool]:
+    return answer_once(call, lambda: {"made": word}, now=NOW)
+
+
+@pytest.mark.django_db
+class TestTheQueryBelongsToTheCall:
+    def test_another_query_is_refused(self, call_of):
+        assert made(call_of("/orders?account=A"), "first") == ({"made": "first"}, False)
+        for path in (
+            "/orders?account=B",
+            "/orders",
+            "/orders?account=A&dry=1",
+            "/orders?account=A&account=B",
+        ):
+            with pytest.raises(IdempotencyKeyReused):
+                made(call_of(path), "second")
+
+    def test_neither_order_nor_format_matters(self, call_of):
+        made(call_of("/orders?account=A&dry=1"), "first")
+        again = made(call_of("/orders?dry=1&format=json&account=A"), "second")
+        assert again == ({"made": "first"}, True)
+
+    def test_without_a_query_stored_fingerprints_stay(self, call_of):
+        digest = "02a4c4ea1ba9bcacc294a495f31a2b2b"
+        assert call_of("/orders").fingerprint.startswith(digest)
