@@ -34,7 +34,10 @@ class LoginForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         entered = self.cleaned_data
-        has_key, has_password = bool(entered.get("key")), bool(entered.get("username") and entered.get("password"))
+        has_key, has_password = (
+            bool(entered.get("key")),
+            bool(entered.get("username") and entered.get("password")),
+        )
         if not self.errors and has_key == has_password:
             raise forms.ValidationError("Enter a key, or a name and a password.")
         return entered
@@ -64,9 +67,7 @@ def _session(entered: dict[str, Any], request: HttpRequest) -> TokenPair:
     now = timezone.now()
     if entered["key"]:
         return key_session_begin(key=entered["key"], address=request.META.get("REMOTE_ADDR", ""), now=now)
-    return session_begin(
-        username=entered["username"], password=entered["password"], request=request, now=now
-    )
+    return session_begin(username=entered["username"], password=entered["password"], request=request, now=now)
 
 
 def _next(request: HttpRequest) -> str:

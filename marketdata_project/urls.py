@@ -14,8 +14,8 @@ from jobs.views import JobsViewSet
 from live.channels import KINDS
 from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
-from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.login_pages import login_link, login_page
+from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import dashboard, endpoint_list, errors
 from marketdata_project.schema_view import SchemaView
 from mirrors.views import LogCopyViewSet, LogsViewSet

@@ -133,7 +133,9 @@ PERFORMANCE: Document = {
         "longest_seconds": 257329.0,
     },
     "exposure": {"mean_pct": 19.2, "largest_pct": 48.1, "time_in_market": 0.31},
-    "drawdown_curve": [{"at": "2025-01-02T15:00:00Z", "equity": 100099.0, "high_water": 101613.03, "drawdown_pct": 1.49}],
+    "drawdown_curve": [
+        {"at": "2025-01-02T15:00:00Z", "equity": 100099.0, "high_water": 101613.03, "drawdown_pct": 1.49}
+    ],
 }
 PERFORMANCE_BY_STRATEGY: Document = {
     **PERFORMANCE,

@@ -157,7 +157,8 @@ def test_time_never_runs_backwards():
 @pytest.mark.parametrize("length", [1, 999, 1_000, 1_001, 1_004, 12_345])
 def test_a_long_curve_keeps_its_ends_and_its_deepest_point(length: int):
     points = [
-        EquityPoint(index, ZERO, ZERO, Decimal(index * 7919 % 5000), Decimal(1), ZERO) for index in range(length)
+        EquityPoint(index, ZERO, ZERO, Decimal(index * 7919 % 5000), Decimal(1), ZERO)
+        for index in range(length)
     ]
     curve = ThinnedCurve()
     for each in points:
