@@ -44,8 +44,7 @@ from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.keys.api_keys import SCHEME
 from ratelimit.limits.throttles import LimitReached
-from stats.exceptions import StatsError
-from store.exceptions import StorageError
+from stats.exceptions import READ_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ _MEMBERS = {
     "ping": set[str](),
     "pong": {"sent_at"},
 }
-_REFUSALS = (LiveError, RequestError, StatsError, StorageError, LimitReached, PermissionDenied)
+_REFUSALS = (LiveError, RequestError, *READ_ERRORS, LimitReached, PermissionDenied)
 
 
 class Client:
@@ -261,7 +260,7 @@ class Client:
                 begun, begin = await connection.subscribe(
                     [channel], {} if given is None else {channel.name: given}, is_latest=wildcard.is_latest
                 )
-            except (StorageError, StatsError) as error:
+            except READ_ERRORS as error:
                 connection.send({"op": "error", **_error_of(error), "ch": channel.name})
                 continue
             connection.send({"op": "subscribed", "channels": begun})

@@ -21,8 +21,7 @@ from live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
 from live.sockets import Socket
 from live.tokens import Token
 from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
-from stats.exceptions import StatsError
-from store.exceptions import StorageError
+from stats.exceptions import READ_ERRORS
 from store.walk import Resync
 
 logger = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ class Connection:
 
     def fail(self, subscription: Subscription, error: Exception) -> None:
         """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
-        if not isinstance(error, LiveError | StorageError | StatsError):
+        if not isinstance(error, (LiveError, *READ_ERRORS)):
             self.end(SERVER_ERROR)
             return
         name = subscription.live.channel.name
@@ -284,7 +283,7 @@ class Connection:
             # The log was restored while it was read; the client continues at its head.
             self._send(subscription, resync_message(live.channel.name, live.seq))
         except Exception as error:
-            if not isinstance(error, LiveError | StorageError | StatsError):
+            if not isinstance(error, (LiveError, *READ_ERRORS)):
                 logger.exception("old messages of the live feed cannot be sent")
             subscription.replay = None
             self.fail(subscription, error)

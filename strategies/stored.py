@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
+from store.log_views.instrument_grid import regular_days
 from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_as_of
 from store.protocol import CLOCKS_APART_NS, NO_COMMIT, Window
 from store.reading import Reader

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours, Schedule, SessionMode
+from calendars.schedule import Hours, Schedule, SessionMode
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import UtcIntervals

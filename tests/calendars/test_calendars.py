@@ -12,14 +12,15 @@ import pytest
 from django.conf import settings
 from pandas_market_calendars import get_calendar_names
 
-from stats.exceptions import UnknownExchange
-from stats.sessions import library
-from stats.sessions.calendars import TradingCalendar, calendar_for, exchange_calendar, named_calendar
-from stats.sessions.exchanges import EXCHANGES, FOREX
-from stats.sessions.schedule import Hours, Schedule
+from calendars import library
+from calendars.exceptions import UnknownExchange
+from calendars.exchanges import EXCHANGES, FOREX
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar
+from store.instrument_calendars import calendar_for
 from store.instruments import EQUITY, Instrument
+from tests.calendars.published import day, ns
 from tests.chance import SOAK
-from tests.stats.sessions.published import day, ns
 
 pytestmark = pytest.mark.system
 
@@ -165,10 +166,12 @@ def test_a_process_starts_and_keys_are_made_without_the_library():
 import django, sys
 django.setup()
 import marketdata_project.urls
-from stats.sessions import calendars, services, spans, views
+from calendars import trading_calendar
+from stats.sessions import services, views
+from store.log_views import bar_grid
 
-assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
-assert calendars.named_calendar("CME Globex Equity").key
+assert trading_calendar.exchange_calendar("XNYS").key.startswith("NYSE-")
+assert trading_calendar.named_calendar("CME Globex Equity").key
 print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))
 """
     ended = subprocess.run(
