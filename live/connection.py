@@ -18,6 +18,7 @@ from live.exceptions import AccountRestored, LiveError
 from live.followers import Replay
 from live.frames import Message, frame_of, merged, resync_message
 from live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
+from live.loop_time import LoopTime
 from live.sockets import Socket
 from live.tokens import Token
 from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
@@ -115,6 +116,11 @@ class Connection:
     def latency_us(self) -> int:
         """How long the connection has been open, in microseconds."""
         return (perf_counter_ns() - self._began_ns) // 1000
+
+    @property
+    def loop_time(self) -> LoopTime:
+        """See `Socket`."""
+        return self._socket.loop_time
 
     async def drained(self) -> None:
         """Wait until the client has taken most of what it was sent."""
