@@ -95,6 +95,22 @@ def named_calendar(name: str) -> TradingCalendar:
     return TradingCalendar(name)
 
 
+def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
+    """Return each instant's trading date, days since 1970; its UTC date without a calendar."""
+    return instants // _DAY_NS if calendar is None else calendar.trading_date_of(instants)
+
+
+def date_of_row(instants: Integers, calendar: TradingCalendar | None) -> Integers:
+    """Return the trading date, days since 1970, that each row of a whole date means, such as a daily bar or a split.
+
+    Midnight UTC means that UTC date; any other instant, such as a session's open, means its trading date.
+    """
+    dates = instants // _DAY_NS
+    is_instant = instants % _DAY_NS != 0
+    dates[is_instant] = trading_date_of(instants[is_instant], calendar)
+    return dates
+
+
 def _decade(day: int) -> int:
     year = int(np.datetime64(day, "D").astype("datetime64[Y]").astype(np.int64)) + 1970
     return min(max(year // 10, library.FIRST_DECADE), library.LAST_DECADE)

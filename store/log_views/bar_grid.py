@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calendars.schedule import Anchor, Hours, SessionMode
-from calendars.trading_calendar import TradingCalendar
+from calendars.trading_calendar import TradingCalendar, trading_date_of
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import OUTSIDE, UtcIntervals
@@ -15,7 +15,6 @@ from store.log_views.session_spans import (
     intraday_spans,
     period_spans,
     session_grid,
-    trading_date_of,
 )
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -57,11 +57,6 @@ def session_grid(resolution: Resolution, window: Window, calendar: TradingCalend
     )
 
 
-def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
-    """Return each instant's trading date, days since 1970; its UTC date without a calendar."""
-    return instants // DAY_NS if calendar is None else calendar.trading_date_of(instants)
-
-
 def aligned_window(
     resolution: Resolution, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
 ) -> Window:

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from calendars.schedule import Anchor, Hours
+from calendars.trading_calendar import trading_date_of
 from needs import Need
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
@@ -23,7 +24,6 @@ from store.datasets import BARS
 from store.instruments import EVIDENCE
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
-from store.log_views.session_spans import trading_date_of
 from store.log_views.stored_bars import stored_bar_dates, stored_resolutions
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

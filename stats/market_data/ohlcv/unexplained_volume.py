@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calendars.schedule import Anchor, Hours
+from calendars.trading_calendar import trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
-from store.log_views.session_spans import trading_date_of
 from store.log_views.stored_bars import resolutions_in, stored_bar_dates, stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calendars.schedule import Hours, SessionMode
-from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar
+from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar, trading_date_of
 from store.bars.spans import Spans
 from store.log_views.grids import UtcIntervals
 from store.log_views.session_spans import (
@@ -15,7 +15,6 @@ from store.log_views.session_spans import (
     intraday_spans,
     open_windows,
     period_spans,
-    trading_date_of,
 )
 from store.protocol import Window
 from store.resolutions import Resolution
