@@ -214,18 +214,16 @@ def test_anything_else_is_answered_as_plain_http(port: int, feed: EchoFeed, sent
     assert feed.sockets == []
 
 
-def test_a_request_behind_another_opens_no_socket_and_one_after_it_does(port: int):
+@pytest.mark.parametrize("is_pipelined", [True, False], ids=["pipelined", "in turn"])
+def test_a_request_behind_another_opens_its_socket_after_the_other_is_answered(port: int, is_pipelined: bool):
     get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-    with connected(port) as connection:
-        connection.sendall(get + HANDSHAKE)
-        # Both may come in one segment, so one file reads them.
-        with connection.makefile("rb") as answers:
-            for _ in range(2):
-                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
-                answers.read(int(parse_headers(answers)["Content-Length"]))
-        connection.sendall(get)
-        assert read_reply(connection).status == 200
-        opened(connection)
+    with connected(port) as connection, connection.makefile("rb") as answers:
+        connection.sendall(get + HANDSHAKE if is_pipelined else get)
+        assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+        answers.read(int(parse_headers(answers)["Content-Length"]))
+        if not is_pipelined:
+            connection.sendall(HANDSHAKE)
+        assert answers.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
 INVALID = {
