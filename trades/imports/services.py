@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import SourceFile, blocks_unordered
 from trades.imports.formats import bare_name, opened_file
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
 from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
@@ -74,10 +76,24 @@ def file_import(
             done = replace(saved, stored=0)
             return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
         symbol = _symbol_of(path, layout, options)
-        parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
+        parser = file_parser(source, layout, options, symbol=symbol, skip_bad=skip_bad)
         done = saved or ImportProgress()
         done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
         return ImportResult(path, done, examples, layout.unread_columns)
+
+
+def file_parser(
+    file: SourceFile, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
+) -> BlockParser:
+    """Return the parser of a file, which reads the file once more if it has local times that occurred twice."""
+
+    @cache
+    def hours() -> RepeatedHours:
+        told = replace(options, ambiguous="earliest")
+        parser = BlockParser(file.path, layout, told, symbol=symbol, skip_bad=True)
+        return repeated_hours(blocks_unordered(file, parser, file.start), options)
+
+    return BlockParser(file.path, layout, options, symbol=symbol, skip_bad=skip_bad, repeated_hours=hours)
 
 
 def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:

@@ -118,9 +118,9 @@ def _add_times(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ambiguous",
-        default="raise",
+        default="infer",
         choices=AMBIGUOUS,
-        help="how to read a local time that occurred twice, when summer time ended (default: refuse it)",
+        help="how to read a local time that occurred twice, if the rows' order does not tell it (default: refuse it)",
     )
     parser.add_argument(
         "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"
