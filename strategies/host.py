@@ -15,7 +15,7 @@ import msgspec
 
 from strategies.revisions import BarRevision
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
-from trading.core.acceptance import accept, accept_closing, judge, reject
+from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
 from trading.core.account import AccountState
 from trading.core.acts import Act
 from trading.core.amounts import ZERO, lots_below, to_step
@@ -30,7 +30,7 @@ from trading.core.valuation import UnknownMark, equity_of
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.engine.marks import MarkBook
 from trading.exceptions import NoRate, NoReferencePrice
-from trading.market.views import market_view, position_closing_view
+from trading.market.views import market_view
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
@@ -50,7 +50,8 @@ class StrategyHost:
 
     wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
     ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
-    watches_revisions: whether it wants to know of these.
+    watches_revisions: whether it wants to know of these. decides_by: the bar that it is shown; None if it decides
+    by something else.
     """
 
     account: str
@@ -60,6 +61,7 @@ class StrategyHost:
     strategy_class: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
     now_ns: int = 0
+    decides_by: Bar | None = None
     is_history: bool = False
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
@@ -116,19 +118,20 @@ class StrategyHost:
         if self.is_history or asked <= 0:
             return
         lots = lots_below(quantity, own.lot)
+        prices = {name: to_step(terms[name], own.tick) for name in _PRICES if terms.get(name) is not None}
         order = OrderTerms(
             symbol=symbol,
             side=side,
             # Less than a lot is refused by the checks, so that it is told.
             quantity=lots or asked,
             strategy=self.strategy.name,
-            **terms,
+            **(terms | prices),
         )
-        self._want(partial(self._place, order))
+        self._want(partial(self._place, order, self.decides_by))
 
     def close(self, symbol: str) -> None:
         if not self.is_history:
-            self._want(partial(self._close, symbol))
+            self._want(partial(self._close, symbol, self.decides_by))
 
     def cancel(self, symbol: str) -> None:
         if not self.is_history:
@@ -139,7 +142,7 @@ class StrategyHost:
 
     def show(self, now_ns: int, bar: Bar) -> None:
         """Show a bar at an instant. What the strategy wants then is in `wanted`."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, bar
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
 
@@ -152,7 +155,7 @@ class StrategyHost:
 
     def revise(self, now_ns: int, revision: BarRevision) -> None:
         """Show at an instant what a bar is, unless that is what was shown last."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, None
         shown, after = self._shown[revision.symbol], revision.bar
         place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
         is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
@@ -190,7 +193,7 @@ class StrategyHost:
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
         """Tell of fills and timers, and return what the strategy wants."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, None
         fills, self._fills = self._fills, []
         for fill in fills:
             self.strategy.on_fill(fill)
@@ -201,7 +204,7 @@ class StrategyHost:
     def taken(self, row: MarketRow) -> Sequence[AccountAct]:
         """Show a row that the accounts have had, and return what the strategy wants."""
         if row.ref.symbol in self.symbols:
-            self.now_ns = row.known_ns
+            self.now_ns, self.decides_by = row.known_ns, None
             if isinstance(row, Print):
                 self.strategy.on_trade(row)
             elif isinstance(row, Quote):
@@ -236,41 +239,34 @@ class StrategyHost:
             found = self._terms[symbol] = self.marks.market.terms(symbol)
         return found
 
-    def _place(self, order: OrderTerms, state: AccountState, record: Record) -> None:
-        now_ns = self.now_ns
+    def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
+        market, now_ns = self.marks.market, self.now_ns
+        decided_ns = now_ns if bar is None else bar.end_ns
         try:
-            view = market_view(self.marks.market, self.marks, state, order, now_ns=now_ns)
+            view = market_view(market, self.marks, state, order, now_ns=now_ns, decided_ns=decided_ns)
         except (NoReferencePrice, NoRate) as error:
             terms = self._terms_of(order.symbol)
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return
-        order = _on_tick(order, view.terms)
-        found = judge(state, order, view, now_ns=now_ns)
+        # The price of the bar that decided is not old, however long ago the market closed.
+        fresh_from_ns = now_ns if bar is None else bar.start_ns
+        found = judge(state, order, view, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
         if found.is_passed:
             accept(state, record, found, view, now_ns=now_ns, by=self.by)
         else:
             reject(state, record, order, view.terms, now_ns=now_ns, by=self.by, found=found)
 
-    def _close(self, symbol: str, state: AccountState, record: Record) -> None:
+    def _close(self, symbol: str, bar: Bar | None, state: AccountState, record: Record) -> None:
         position = state.position(symbol, self.strategy.name)
         orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
         is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
         if position is not None and not is_closing:
-            now_ns = self.now_ns
-            view = position_closing_view(
-                self.marks.market, self.marks, position, state.currency, now_ns=now_ns
-            )
-            accept_closing(state, record, position, view, now_ns=now_ns, by=self.by)
+            market = self.marks.market
+            mark = self.marks.mark(position, state.currency, now_ns=self.now_ns)
+            bars_from_ns = market.bars_from_ns(symbol, self.now_ns if bar is None else bar.end_ns)
+            view = closing_view(position, mark, market.heads(symbol, state.currency), bars_from_ns)
+            accept_closing(state, record, position, view, now_ns=self.now_ns, by=self.by)
 
     def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
         orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
         request_cancels(orders, record, reason="strategy", by=self.by)
-
-
-def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:
-    """Return the order with its prices on the next tick."""
-    prices = {name: getattr(order, name) for name in _PRICES}
-    return msgspec.structs.replace(
-        order,
-        **{name: to_step(price, terms.tick_at(price)) for name, price in prices.items() if price is not None},
-    )

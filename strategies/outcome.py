@@ -12,8 +12,7 @@ from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
 from trading.core.account import AccountState
-from trading.core.amounts import plain
-from trading.core.events import OrderAccepted, OrderRejected, encoded
+from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
 from trading.core.report import PerformanceReport
 from trading.documents import (
@@ -36,7 +35,6 @@ _BARS = {
 _ASSUMPTIONS = (
     "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
     "Orders of the backtest move no price, and nobody reacts to them.",
-    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others as many decimals as the prices known at the order.",
     "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
     "Instruments, calendars and fees are those declared today.",
     "A position that is open at the end is valued at its mark.",
@@ -56,8 +54,9 @@ class BacktestOutcome:
         self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
-        self.accepted, self.refused = 0, Counter[str]()
-        self._ticks: dict[str, set[Decimal]] = {}
+        self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
+        # The orders of signals that nothing has filled so far.
+        self._unfilled: set[str] = set()
         self._state: AccountState | None = None
 
     def take(self, recorded: RecordedEvent) -> None:
@@ -66,41 +65,56 @@ class BacktestOutcome:
         self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
-        if isinstance(event, OrderAccepted | OrderRejected):
-            tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
-            self._ticks.setdefault(event.order.symbol, set()).add(tick)
         if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
-            self.accepted += isinstance(event, OrderAccepted)
-            if isinstance(event, OrderRejected):
+            if isinstance(event, OrderAccepted):
+                self.accepted += 1
+                self._unfilled.add(event.order_id)
+            else:
                 self.refused[next((each.name for each in event.checks if not each.is_passed), "price")] += 1
             if len(self.signals) < self._most_rows:
                 self.signals.append(_signal(event))
+        elif isinstance(event, Executed) and event.order_id in self._unfilled:
+            self.filled += 1
+            self._unfilled.remove(event.order_id)
+        elif isinstance(event, OrderEnded) and event.order_id in self._unfilled:
+            self.ended[event.reason] += 1
+            self._unfilled.remove(event.order_id)
+
+    @property
+    def unfilled(self) -> Counter[str]:
+        """How many orders of signals ended without a fill, by the reason; `working` for those that have not ended."""
+        return self.ended + Counter(working=len(self._unfilled))  # adding leaves out what is 0
+
+    @property
+    def notice(self) -> str | None:
+        """What the figures do not tell: that there were signals, and nothing was traded. None if something was."""
+        signals = self.accepted + self.refused.total()
+        if self.filled or not signals:
+            return None
+        said = [f"{count:,} refused by {check}" for check, count in sorted(self.refused.items())]
+        said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
+        return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
 
     @property
     def document(self) -> dict[str, Any]:
         """What the run says, once it has ended."""
         return {
+            "notice": self.notice,
             "inputs": inputs_document(self.inputs),
             "terms": _terms_document(self.inputs),
-            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
+            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS],
             "performance": report_document(self.report),
             "signals": {
                 "accepted": self.accepted,
                 "refused": self.refused.total(),
                 "refused_by": dict(self.refused),
+                "unfilled": self.unfilled.total(),
+                "unfilled_by": dict(self.unfilled),
                 "rows": self.signals,
             },
             "trades": self.trades,
             "positions": [] if self._state is None else [*map(_position, self._state.positions.values())],
         }
-
-    @property
-    def _tick_lines(self) -> list[str]:
-        """The ticks with which orders came, a line for each symbol."""
-        return [
-            f"The tick of {symbol} was {' to '.join(dict.fromkeys((plain(min(ticks)), plain(max(ticks)))))}."
-            for symbol, ticks in sorted(self._ticks.items())
-        ]
 
 
 def outcome_of(

@@ -75,7 +75,7 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
     at_most = (
         worst
         if order.side is Side.BUY
-        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms))
+        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms.tick))
     )
     is_market = not order.type.has_limit
     fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))
@@ -95,7 +95,7 @@ def worst_price(state: AccountState, order: OrderTerms, terms: Terms, reference:
     """Return the worst price at which an order may fill: its limit, or the collar around `_expected_price`."""
     if order.limit_price is not None:
         return order.limit_price
-    return collar_at(state.config, order.side, _expected_price(order, reference), terms)
+    return collar_at(state.config, order.side, _expected_price(order, reference), terms.tick)
 
 
 def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
@@ -108,10 +108,9 @@ def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
     return max(order.stop_price * order.side.sign, reference.price * order.side.sign) * order.side.sign
 
 
-def collar_at(config: RiskConfig, side: Side, price: Decimal, terms: Terms) -> Decimal:
+def collar_at(config: RiskConfig, side: Side, price: Decimal, tick: Decimal) -> Decimal:
     """Return the collar of a market order, from the price at which it came."""
-    collar = price + side.sign * abs(price) * config.collar / HUNDRED
-    return to_step(collar, terms.tick_at(collar))
+    return to_step(price + side.sign * abs(price) * config.collar / HUNDRED, tick)
 
 
 def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
@@ -121,12 +120,19 @@ def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
     return limit >= reference.price if order.side is Side.BUY else limit <= reference.price
 
 
-def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> RiskVerdict:
-    """Check an order. marks: of all symbols that are held."""
+def verdict(
+    state: AccountState,
+    proposal: Proposal,
+    marks: Marks,
+    *,
+    now_ns: int,
+    fresh_from_ns: int | None = None,
+) -> RiskVerdict:
+    """Check an order. marks: of all symbols that are held. fresh_from_ns: a price from then on is not old; None for now."""
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
-    checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns)]
+    checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns, fresh_from_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
@@ -167,24 +173,15 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
         if price is not None:
             yield Check(
                 name="tick",
-                is_passed=is_multiple(price, terms.tick_at(price)),
+                is_passed=is_multiple(price, terms.tick),
                 value=price,
-                limit=terms.tick_at(price),
+                limit=terms.tick,
                 message=f"{name} is a multiple of the tick",
             )
 
 
 def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     order, price = proposal.order, proposal.reference.price
-    cost = money(order.quantity, proposal.worth)
-    yield Check(
-        name="cost",
-        is_passed=cost > 0 or not price,
-        value=cost,
-        limit=ZERO,
-        unit=state.currency,
-        message="the cost, rounded to six decimals, must be above zero",
-    )
     if order.limit_price is not None and not order.type.has_stop:
         beyond = percent((order.limit_price - price) * order.side.sign, abs(price)) if price else None
         yield Check(
@@ -225,7 +222,9 @@ def _reduces(state: AccountState, proposal: Proposal) -> Check:
     )
 
 
-def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Check]:
+def _states(
+    state: AccountState, proposal: Proposal, now_ns: int, fresh_from_ns: int | None
+) -> Iterator[Check]:
     yield Check(
         name="trading",
         is_passed=state.status == RUNNING,
@@ -241,7 +240,8 @@ def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Ch
         unit="orders a minute",
         message="not too many orders within a minute",
     )
-    age = Decimal(max(now_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
+    old_from_ns = now_ns if fresh_from_ns is None else fresh_from_ns
+    age = Decimal(max(old_from_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
     yield Check(
         name="price_age",
         is_passed=age <= state.config.stale_after_seconds,

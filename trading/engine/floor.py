@@ -17,6 +17,7 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
+from trading.market.hours import session_end_ns
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
@@ -92,8 +93,6 @@ class Floor:
         self._actions = actions.KnownActions()
         self.due_ns = 0
         self._passed_version = -1
-        # By account: its number when time was passed for it, and when time has something to do for it next.
-        self._passed: dict[str, tuple[int, int]] = {}
         # When the next follower wants to act.
         self._wanted_ns = self._next_ns()
 
@@ -135,7 +134,7 @@ class Floor:
             return question(row, self._desk.filled_by(row.before.ref))
         if isinstance(row, CorporateAction):
             self._actions.add(row)
-            self.look_again()
+            self._passed_version = -1
             return []
         names = self._desk.of_symbol(row.ref.symbol)
         acts: list[AccountAct] = []
@@ -152,9 +151,17 @@ class Floor:
         currency = orders[0].instrument.currency
         rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
         if rate is not None and isinstance(row, Print):
-            match_print(state, row, rate, record)
+            match_print(state, row, rate, record, lambda: self._session_end_ns(row))
         elif rate is not None and isinstance(row, BarPrint):
-            match_bar(state, row, rate, record)
+            match_bar(state, row, rate, record, lambda: self._session_end_ns(row))
+
+    def _session_end_ns(self, row: Print | BarPrint) -> int | None:
+        """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""
+        begin_ns = row.ref.timestamp_ns
+        end_ns = session_end_ns(self._marks.market.instrument(row.ref.symbol), begin_ns)
+        if end_ns is None or isinstance(row, Print):
+            return end_ns
+        return end_ns + (begin_ns - end_ns) % (row.end_ns - begin_ns)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
         marks = self._marks.marks(state, now_ns=now_ns)
@@ -164,33 +171,16 @@ class Floor:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
-        states, passed = self._desk.states, self._passed
-        names = [
-            name
-            for name, state in states.items()
-            if name not in passed or passed[name][0] != state.number or passed[name][1] <= now_ns
-        ]
-        acts = [(name, act) for name in names for act in self._due(now_ns)]
+        acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
         for _ in range(_MOST_TURNS):
             if not self._desk.act(acts, at_ns=now_ns):
                 break
-        of_all = [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
-        for name in names:
-            passed[name] = states[name].number, _first(*of_all, *self._dues_of(states[name]))
-        self.due_ns = _first(*of_all, *(due_ns for _, due_ns in passed.values()))
+        states, market = self._desk.states.values(), self._marks.market
+        dues = [due.next_due_ns(state) for state in states]
+        dues += [settling.next_settlement_ns(market, state) for state in states]
+        dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
+        self.due_ns = min(each for each in dues if each is not None)
         self._passed_version = self._desk.version
-
-    def _dues_of(self, state: AccountState) -> tuple[int | None, int | None]:
-        return due.next_due_ns(state), settling.next_settlement_ns(self._marks.market, state)
-
-    def look_again(self) -> None:
-        """Look in each account whether something is due, also in those that did not change."""
-        self._passed.clear()
-        self._passed_version = -1
-
-    def forget_actions(self, symbol: str) -> None:
-        """Forget the corporate actions of a symbol whose log is no longer followed."""
-        self._actions.forget(symbol)
 
     def _due(self, now_ns: int) -> list[Act]:
         return [
@@ -212,10 +202,6 @@ class Floor:
         for passed in _days_from(state.day, day):
             due.charge_borrowing(state, marks, passed, record)
         due.revalue(state, marks, now_ns, day, record)
-
-
-def _first(*instants: int | None) -> int:
-    return min(each for each in instants if each is not None)
 
 
 @lru_cache(maxsize=16)
