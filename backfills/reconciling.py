@@ -23,7 +23,7 @@ from store.protocol import Action, Correction, Fill, Window
 from store.timestamps import format_timestamp, parse_timestamp
 from trades.correction_batch import CorrectionBatch
 from trades.exceptions import BatchRefused
-from trades.services import fill_store, trades_correct
+from trades.services import fill_store, rows_correct
 from trades.stores import market_store
 
 KIND = "reconciliation"
@@ -229,7 +229,7 @@ class _DifferenceStore:
             key = self._key("correct", repr(corrections).encode())
             batch = CorrectionBatch(self._symbol, tuple(corrections))
             try:
-                trades_correct(batch=batch, caller=KIND, request_key=key)
+                rows_correct(dataset=self._task.dataset, batch=batch, caller=KIND, request_key=key)
                 break
             except BatchRefused as error:
                 if not error.rows:
@@ -292,4 +292,4 @@ def _correction(
     (row,) = (
         rows.select(["timestamp", "trade_id", "exchange", "price", "volume"]).slice(number, 1).to_pylist()
     )
-    return Correction(action, row.pop("timestamp"), **row, new=new or {})
+    return Correction(action, row.pop("timestamp"), row, new or {})

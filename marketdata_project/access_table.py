@@ -17,7 +17,7 @@ from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import branches
-from store.datasets import DATASETS
+from store.datasets import CORRECTED, DATASETS
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
@@ -41,7 +41,6 @@ _MARKET_DATA: Table = {
     ("instruments", "GET"): _PAGE,
     ("instrument", "GET"): _READ,
     ("instrument", "PUT"): Access("market:write", kind=WRITE, audit_class="config"),
-    ("trades-corrections", "POST"): _INGEST,
     ("cache-stats", "GET"): Access("market:read", sensitivity="internal"),
     # Redis looks at all of its keys: once a second, whatever the client's rate.
     ("cache-invalidate", "POST"): Access(
@@ -49,7 +48,11 @@ _MARKET_DATA: Table = {
     ),
 }
 
-_INGESTS: Table = {(f"{name.replace('_', '-')}-ingest", "POST"): _INGEST for name in DATASETS}
+_INGESTS: Table = {
+    (f"{dataset.name.replace('_', '-')}-{end}", "POST"): _INGEST
+    for end, datasets in (("ingest", DATASETS.values()), ("corrections", CORRECTED))
+    for dataset in datasets
+}
 
 # The market-data tree (`/market-data`): one row for each path of an instrument class.
 _REVISIONS = Access("market:read", sensitivity="internal", cost="page", is_heavy=True)

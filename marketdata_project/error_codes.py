@@ -287,11 +287,11 @@ ERROR_CODES = (
         "a dividend an amount, without a ratio; a spin-off an amount; a rename has none of them.",
         unknown_field="The dataset has no field of this name; `unknown=ignore` ignores such fields.",
         trade_id_conflict="A stored trade of the same date and exchange has this trade_id and other values.",
-        correction_target_not_found="A correction matches no stored trade; `errors` names the corrections.",
-        correction_ambiguous="A correction matches several trades that differ. Add `trade_id`, `exchange`, `price` or "
-        "`volume`.",
+        correction_target_not_found="A correction matches no stored row; `errors` names the corrections.",
+        correction_ambiguous="A correction matches several rows that differ. Add more of the row's values, such as "
+        "`trade_id` or `amount`.",
         row_conflict="A row contradicts a stored one, such as another close of the same bar, or says more, such as a vwap "
-        "that the stored bar lacks.",
+        "that the stored bar lacks. Correct the stored row.",
         alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
         "same time. Choose another alias or other dates.",
         idempotency_key_reused="The Idempotency-Key was used for another body or query. Choose a new key.",

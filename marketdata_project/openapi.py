@@ -10,6 +10,7 @@ from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
+from store.datasets import CORRECTED
 
 _OAUTH2 = "OAuth2"
 
@@ -115,7 +116,7 @@ _OF_METHOD = {
 }
 _OF_OPERATION = {
     "ohlc": {404, 409, 422},
-    "trades_correct": {404},
+    **{f"{dataset.name}_correct": {404} for dataset in CORRECTED},
     "instruments": {422},
     "instrument": {404, 422},
     "calendar": {422},

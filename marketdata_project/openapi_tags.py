@@ -25,7 +25,7 @@ TAGS = (
     Tag("rates", "Interest rates of currencies.", _MARKET.format("rates")),
     Tag("universes", "The members of indices and lists, at any instant.", _MARKET.format("universes")),
     Tag("bars", "Bars of trades in the short form, with one parameter for the interval.", r"stats/"),
-    Tag("ingest", "Store rows: trades, quotes, bars and the other datasets; correct trades.", r"[a-z-]+/(?:ingest|corrections)$"),
+    Tag("ingest", "Store rows: trades, quotes, bars and the other datasets; correct them.", r"[a-z-]+/(?:ingest|corrections)$"),
     Tag("instruments", "What symbols stand for, condition codes, trading dates and hours.", r"(?:instruments|conditions|calendar|clock)(?:/|$)"),
     Tag("live", "The commits of a symbol as they are stored, logs for mirrors, and the state of the live feed.", r"(?:stream/|market-data/logs(?:/|$)|market-data/.*/commits$)"),
     Tag("jobs", "Long work: its progress, and how to cancel it.", r"jobs(?:/|$)"),

@@ -1,5 +1,6 @@
 """Web pages: the dashboard, the list of endpoints, and the error codes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +17,8 @@ from stats.market_data.navigation import links_beside, links_of_several, surface
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import PageLink
 from store.bar_policies import BAR_POLICIES
-from store.datasets import DATASETS
+from store.datasets import CORRECTED, DATASETS
+from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.instruments import Instrument
 from trades.instruments.catalogue import catalogue_first
@@ -51,7 +53,8 @@ def endpoint_list(request: HttpRequest) -> HttpResponse:
         "base": request.build_absolute_uri("/").rstrip("/"),
         "is_staff": is_staff,
         "branches": _branches() if is_staff else [],
-        "ingests": _ingests() if is_staff else [],
+        "ingests": _links(DATASETS.values(), "ingest") if is_staff else [],
+        "corrections": _links(CORRECTED, "corrections") if is_staff else [],
     }
     return render(request, "endpoints.html", context)
 
@@ -78,10 +81,10 @@ def _branch(market_class: MarketClass, instruments: list[Instrument]) -> Branch:
     return Branch(market_class.path, market_class.instrument_class, first_symbol, links, several)
 
 
-def _ingests() -> list[PageLink]:
-    """Return links to the ingest endpoints, by dataset."""
-    names = [name.replace("_", "-") for name in DATASETS]
-    return [PageLink(reverse(f"{name}-ingest"), name) for name in names]
+def _links(datasets: Iterable[Dataset], end: str) -> list[PageLink]:
+    """Return links to the datasets' endpoints whose paths end so."""
+    names = [dataset.name.replace("_", "-") for dataset in datasets]
+    return [PageLink(reverse(f"{name}-{end}"), name) for name in names]
 
 
 @require_safe

@@ -40,12 +40,12 @@ from stats.market_data.views import (
 )
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
-from store.datasets import DATASETS, TRADES
+from store.datasets import CORRECTED, DATASETS, TRADES
 from store.declarations import Dataset
 from strategies.api import BacktestsViewSet
 from strategies.catalogue_api import StrategiesViewSet
 from trades.condition_views import ConditionsViewSet
-from trades.corrections import CorrectionsViewSet
+from trades.corrections import corrections_view
 from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_writes import AccountWritesViewSet
@@ -80,11 +80,15 @@ def _ingest(dataset: Dataset) -> URLPattern:
     )
 
 
+def _corrections(dataset: Dataset) -> URLPattern:
+    name = dataset.name.replace("_", "-")
+    view = corrections_view(dataset).as_view({"post": "correct"})
+    return re_path(rf"^{name}/corrections/?\Z", view, name=f"{name}-corrections")
+
+
 also_below_v1 = [
     _ingest(TRADES),
-    re_path(
-        r"^trades/corrections/?\Z", CorrectionsViewSet.as_view({"post": "correct"}), name="trades-corrections"
-    ),
+    _corrections(TRADES),
     re_path(r"^stats/ohlc/?\Z", OhlcViewSet.as_view({"get": "list"}), name="ohlc"),
 ]
 
@@ -323,6 +327,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^gaps/?\Z", SeveralGapsViewSet.as_view({"get": "retrieve"}), name="gaps"),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
+    *(_corrections(dataset) for dataset in CORRECTED if dataset is not TRADES),
     *instruments,
     *live,
     *cache_and_sessions,
@@ -336,7 +341,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
 
 login = [
     re_path(r"^login/?\Z", login_page, name="login"),
-    re_path(r"^logout/?\Z", PageLogoutView.as_view(next_page="login:login"), name="logout"),
+    re_path(r"^logout/?\Z", PageLogoutView.as_view(), name="logout"),
 ]
 
 urlpatterns = [

@@ -6,17 +6,15 @@ StatsError
 ├── WrongClass            the symbol has another class: use the path in the message
 ├── ResolutionUnavailable only coarser bars are stored: ask for a coarser resolution
 ├── NoContract            the option's underlying, expiry, strike or right is unknown: declare it
-└── ResyncRequired        the cursor is no longer valid: start again at the first page
+├── NoExchange            the instrument has no exchange: declare it, or ask for UTC days and all hours
+├── ResyncRequired        the cursor is no longer valid: start again at the first page
+└── UnknownExchange       no trading hours are known for the exchange or calendar
 
-Sessions that are not known raise `calendars.exceptions.CalendarError`s. Invalid query parameters raise
-`http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
+Invalid query parameters raise `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
 Cursors of other installations or other queries raise `listing.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar
-
-from calendars.exceptions import CalendarError
-from store.exceptions import StorageError
 
 
 class StatsError(Exception):
@@ -52,6 +50,15 @@ class ResolutionUnavailable(StatsError):
     code = "resolution_unavailable"
 
 
+class NoExchange(StatsError):
+    """The query needs trading sessions, but the instrument has no exchange.
+
+    Declare its exchange, or ask with session=utc and hours=all.
+    """
+
+    code = "no_exchange"
+
+
 class NoContract(StatsError):
     """The option's underlying, expiry, strike or right is unknown.
 
@@ -67,5 +74,7 @@ class ResyncRequired(StatsError):
     code = "resync"
 
 
-# What a query raises that cannot be answered.
-READ_ERRORS = (CalendarError, StatsError, StorageError)
+class UnknownExchange(StatsError):
+    """No trading hours are known for the exchange or calendar. Use a name from the message."""
+
+    code = "unknown_exchange"

@@ -69,6 +69,8 @@ TRADES = Dataset(
     ),
     id_columns=("exchange", "trade_id"),
     arrival_columns=("received_at",),
+    named_by=("trade_id", "exchange", "price", "volume"),
+    corrected=("price", "volume", "conditions", "sequence"),
     conflict=(
         "trade_id_conflict",
         "a row's id is taken by a stored row, or an earlier row of this batch, with other values",
@@ -133,6 +135,8 @@ BARS = Dataset(
         Column("trade_count", INTEGER, help="The number of trades; null if unknown.", later=True),
     ),
     id_columns=("resolution", "timestamp"),
+    named_by=("resolution",),
+    corrected=("open", "high", "low", "close", "volume", "vwap", "trade_count"),
     partition=Partition.YEAR,
     rules=(
         RowRule(
@@ -181,6 +185,8 @@ OPEN_INTEREST = Dataset(
         ),
     ),
     id_columns=("date", "status", "timestamp"),
+    named_by=("date", "status"),
+    corrected=("open_interest",),
     partition=Partition.YEAR,
     conflict=(
         "row_conflict",
@@ -217,6 +223,8 @@ CORPORATE_ACTIONS = Dataset(
     ),
     # An action that is sent again is not stored again: a split stored twice would adjust prices twice.
     id_columns=("kind", "amount", "currency", "timestamp"),
+    named_by=("kind", "ratio", "amount", "currency"),
+    corrected=("ratio", "amount", "currency"),
     partition=Partition.YEAR,
     rules=(
         RowRule(
@@ -285,6 +293,8 @@ INTEREST_RATES = Dataset(
         ),
     ),
     id_columns=("tenor", "timestamp"),
+    named_by=("tenor",),
+    corrected=("rate",),
     partition=Partition.YEAR,
     rules=(
         RowRule(
@@ -344,6 +354,8 @@ TRADING_STATUS = Dataset(
         Column("reason", TEXT, help="Why, in the exchange's word, such as T1 or LUDP."),
     ),
     id_columns=("status", "timestamp"),
+    named_by=("status",),
+    corrected=("reason",),
     partition=Partition.YEAR,
     conflict=(
         "row_conflict",
@@ -369,3 +381,5 @@ DATASETS: dict[str, Dataset] = {
         TRADING_STATUS,
     )
 }
+# Those whose stored rows clients may cancel and correct.
+CORRECTED = tuple(dataset for dataset in DATASETS.values() if dataset.corrected)

@@ -91,7 +91,8 @@ class Dataset:
     reports of one id may differ in them. row_name: the singular name of a row. conflict: the error if an id is
     stored with other values: code, message, and the column at fault or "". query_column: a column whose value
     may be given once in the query, for all rows. instrument_class: the only class of instruments that may have
-    such rows; None means any.
+    such rows; None means any. named_by: the columns by which a correction names a row, beside its event time.
+    corrected: the columns that clients may correct; none if rows are not corrected.
     """
 
     name: str
@@ -104,6 +105,8 @@ class Dataset:
     conflict: tuple[str, str, str] = ("row_conflict", "a row with this id is stored with other values", "")
     query_column: str | None = None
     instrument_class: str | None = None
+    named_by: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -6,6 +6,7 @@ StorageError
 │   ├── IdConflict                an id is already taken by other values
 │   ├── CorrectionTargetMissing   no stored row matches a correction
 │   ├── CorrectionAmbiguous       several different rows match a correction
+│   ├── CorrectedRowInvalid       a row would break a rule of its dataset after a correction
 │   ├── RequestKeyReused          the idempotency key was used for another batch
 │   └── AliasTaken                an alias belongs to another instrument
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
@@ -82,6 +83,18 @@ class CorrectionAmbiguous(NotStored):
     def __init__(self, rows: list[int]) -> None:
         super().__init__("several different stored rows match the correction: name more of the row's values")
         self.rows = rows
+
+
+class CorrectedRowInvalid(NotStored):
+    """A row would break a rule of its dataset after a correction. The caller must correct the correction.
+
+    rows: the corrections' indices in the batch. code: the rule's.
+    """
+
+    def __init__(self, rows: list[int], code: str, message: str) -> None:
+        super().__init__(f"after the correction: {message}")
+        self.rows = rows
+        self.code = code  # type: ignore[misc]  # of each rule
 
 
 class RequestKeyReused(NotStored):

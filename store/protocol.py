@@ -187,16 +187,13 @@ class Action(StrEnum):
 class Correction:
     """A cancel or a correction of the row that now has this event time and all given values.
 
-    trade_id, or price and volume, identify the row; all other given values must match, too. new: the new
-    values by column; event time, trade_id and exchange cannot be changed.
+    named: values of the dataset's `named_by` columns. new: the new values by column; event time and ids cannot be
+    changed.
     """
 
     action: Action
     timestamp_ns: int
-    trade_id: str | None = None
-    exchange: str | None = None
-    price: float | None = None
-    volume: float | None = None
+    named: Mapping[str, object] = field(default_factory=dict)
     new: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -220,9 +217,14 @@ class Amendment:
         return None if self.request_key is None else hash_of_key(self.request_key)
 
     def __post_init__(self) -> None:
-        fixed = {self.dataset.columns[0].name, *self.dataset.id_columns}
-        changeable = {column.name for column in self.dataset.columns} - fixed
+        dataset = self.dataset
+        fixed = {dataset.columns[0].name, *dataset.id_columns}.difference(dataset.corrected)
+        changeable = {column.name for column in dataset.columns} - fixed
         for correction in self.corrections:
+            if not set(dataset.named_by).issuperset(correction.named):
+                raise ValueError(
+                    f"a row is named by {sorted(dataset.named_by)}, not {sorted(correction.named)}"
+                )
             if bool(correction.new) is (correction.action is Action.CANCEL):
                 raise ValueError("a correct needs new values, and a cancel must have none")
             if not changeable.issuperset(correction.new):

@@ -1,7 +1,8 @@
-"""Reads batches of cancels and corrections of trades."""
+"""Reads batches of cancels and corrections. The fields are made from the dataset's declaration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -13,10 +14,12 @@ from http_requests.field_errors import IndexedListSerializer, KnownFieldsSeriali
 from http_requests.json_document import read_json
 from http_requests.work import WorkKind, count_work
 from store.datasets import TRADES
+from store.declarations import ColumnForm, Dataset
 from store.protocol import Action, Correction
 from trades.batches.refusals import refusal_of
 from trades.batches.row_batch import BatchOptions, check_dates
-from trades.batches.serializers import ColumnField, SymbolField
+from trades.batches.sample_rows import SAMPLE_ROWS
+from trades.batches.serializers import ColumnField, SymbolField, title_of
 from trades.exceptions import BatchRefused
 
 CORRECTIONS_LIMIT = 10_000
@@ -31,13 +34,6 @@ SEED_CORRECTIONS = [
         "new_price": 190.01,
     },
 ]
-
-_NEW_FIELDS = {
-    "price": "new_price",
-    "volume": "new_volume",
-    "conditions": "new_conditions",
-    "sequence": "new_sequence",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,63 +60,112 @@ class CorrectionListSerializer(IndexedListSerializer):
         return super().to_internal_value(data)
 
 
-def _field(column: str, help_text: str, *, required: bool = False, **changes: Any) -> ColumnField:
-    """Return a field for values of a trade's column."""
-    return ColumnField(replace(TRADES.column(column), required=required, help=help_text, **changes))
-
-
 _ACTIONS = [action.value for action in Action]
 
 
 class CorrectionSerializer(KnownFieldsSerializer):
-    """Cancels or corrects one stored trade, identified by `trade_id` or by `price` and `volume`."""
+    """Cancels or corrects one stored row."""
+
+    dataset: Dataset
 
     action = serializers.ChoiceField(
         choices=list(_ACTIONS),
         error_messages={"invalid_choice": f"must be one of {', '.join(_ACTIONS)}"},
-        help_text="`cancel` removes the trade, `correct` changes its values.",
+        help_text="`cancel` removes the row, `correct` changes its values.",
     )
-    timestamp = _field("timestamp", "The event time of the trade, to the nanosecond.", required=True)
-    trade_id = _field("trade_id", "The trade's id.")
-    exchange = _field("exchange", "The trade's exchange.")
-    price = _field("price", "The trade's current price.", lower_bound=None)
-    volume = _field("volume", "The trade's current volume.", lower_bound=None)
-    new_price = _field("price", "The corrected price.")
-    new_volume = _field("volume", "The corrected volume.")
-    new_conditions = _field("conditions", "The corrected sale conditions; `[]` for none.")
-    new_sequence = _field("sequence", "The corrected order among trades of the same time.")
 
     class Meta:
         list_serializer_class = CorrectionListSerializer
 
     default_error_messages = {
         "target_required": "names no trade: give trade_id, or price and volume",
-        "new_value_required": "a correct has at least one of new_price, new_volume, new_conditions, new_sequence",
+        "new_value_required": "a correct has at least one of {fields}",
         "new_value_forbidden": "a cancel has no new values",
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         values = {name: value for name, value in attrs.items() if value is not None}
-        if "trade_id" not in values and not {"price", "volume"} <= set(values):
+        if self.dataset.id_columns[-1] not in values and not needed_names(self.dataset).issubset(values):
             self.fail("target_required")
-        new_fields = [name for name in _NEW_FIELDS.values() if name in values]
+        new_fields = [name for name in new_columns(self.dataset) if name in values]
         if values["action"] == Action.CANCEL and new_fields:
             message = self.error_messages["new_value_forbidden"]
             raise serializers.ValidationError(dict.fromkeys(new_fields, message), code="new_value_forbidden")
         if values["action"] == Action.CORRECT and not new_fields:
-            self.fail("new_value_required")
+            self.fail("new_value_required", fields=", ".join(new_columns(self.dataset)))
         return values
 
 
 class CorrectionBatchSerializer(KnownFieldsSerializer):
     """A batch of corrections of one symbol, applied whole or not at all."""
 
+    dataset: Dataset
+
     symbol = SymbolField(help_text="The instrument.")
-    corrections = CorrectionSerializer(many=True, help_text=f"1 to {CORRECTIONS_LIMIT:,} corrections.")
 
     def get_initial(self) -> Any:
         """Return the initial content of the browsable form."""
-        return {"symbol": "AAPL", "corrections": SEED_CORRECTIONS}
+        return sample_corrections(self.dataset)
+
+
+def needed_names(dataset: Dataset) -> set[str]:
+    """Return the columns by which a correction names a row without an id of its own."""
+    return {name for name in dataset.named_by if dataset.column(name).required}
+
+
+def new_columns(dataset: Dataset) -> dict[str, str]:
+    """Return the columns that may be corrected, by the field with the new value."""
+    return {f"new_{name}": name for name in dataset.corrected}
+
+
+@cache
+def correction_batch_serializer(dataset: Dataset) -> type[CorrectionBatchSerializer]:
+    """Return the serializer of a batch of corrections of a dataset."""
+    row, needed = dataset.row_name.replace("_", " "), needed_names(dataset)
+    # A row whose id is optional is named by it, or by the columns that are needed.
+    is_required = dataset.has_complete_ids
+
+    def field(column: str, help_text: str, **changes: Any) -> ColumnField:
+        return ColumnField(replace(dataset.column(column), help=help_text, **changes))
+
+    names = {"timestamp": field("timestamp", f"The `timestamp` of the {row}, to the nanosecond.")} | {
+        name: field(
+            name,
+            f"The current `{name}` of the {row}.",
+            lower_bound=None,
+            later=False,
+            required=is_required and name in needed,
+        )
+        for name in dataset.named_by
+    }
+    new = {
+        new_name: field(
+            name,
+            f"The corrected `{name}`" + ("; `[]` for none." if _is_words(dataset, name) else "."),
+            required=False,
+        )
+        for new_name, name in new_columns(dataset).items()
+    }
+    title = "" if dataset is TRADES else title_of(dataset)
+    # `action` is declared above; the fields of a class come in the order of its attributes.
+    doc = {"__doc__": f"Cancels or corrects one stored {row}.", "dataset": dataset}
+    one = type(f"{title}CorrectionSerializer", (CorrectionSerializer,), doc | names | new)
+    doc["__doc__"] = (
+        f"A batch of corrections of {dataset.name.replace('_', ' ')} of one symbol, applied whole or not at all."
+    )
+    many = {"corrections": one(many=True, help_text=f"1 to {CORRECTIONS_LIMIT:,} corrections.")}
+    return type(f"{title}CorrectionBatchSerializer", (CorrectionBatchSerializer,), doc | many)
+
+
+def sample_corrections(dataset: Dataset) -> dict[str, Any]:
+    """Return a batch for the schema's example and the browsable form."""
+    (row, *_) = SAMPLE_ROWS[dataset.name]
+    names = ("timestamp", *(name for name in dataset.named_by if name in needed_names(dataset)))
+    cancel = {"action": Action.CANCEL.value} | {name: row[name] for name in names}
+    return {
+        "symbol": row["symbol"],
+        "corrections": SEED_CORRECTIONS if dataset is TRADES else [cancel],
+    }
 
 
 def read_corrections(body: bytes, options: BatchOptions) -> CorrectionBatch:
@@ -131,13 +176,13 @@ def read_corrections(body: bytes, options: BatchOptions) -> CorrectionBatch:
     def allows_nonpositive() -> bool:
         return options.allows_nonpositive([symbol])
 
-    serializer = CorrectionBatchSerializer(
+    serializer = correction_batch_serializer(options.dataset)(
         data=document, context={"allows_nonpositive_price": allows_nonpositive}
     )
     if not serializer.is_valid():
         raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
     values = serializer.validated_data
-    corrections = tuple(map(_correction, values["corrections"]))
+    corrections = tuple(_correction(options.dataset, each) for each in values["corrections"])
     check_dates(np.array([correction.timestamp_ns for correction in corrections]))
     return CorrectionBatch(options.canonical(values["symbol"]), corrections)
 
@@ -151,18 +196,19 @@ def _check_size(count: int) -> None:
         )
 
 
-def _correction(values: Mapping[str, Any]) -> Correction:
+def _correction(dataset: Dataset, values: Mapping[str, Any]) -> Correction:
     return Correction(
         action=Action(values["action"]),
         timestamp_ns=values["timestamp"],
-        trade_id=values.get("trade_id"),
-        exchange=values.get("exchange"),
-        price=values.get("price"),
-        volume=values.get("volume"),
+        named={name: values[name] for name in dataset.named_by if name in values},
         new={
-            # An empty list of conditions is stored as null.
-            column: (values[name] or None) if column == "conditions" else values[name]
-            for column, name in _NEW_FIELDS.items()
-            if name in values
+            # An empty list of words is stored as null.
+            name: (values[new_name] or None) if _is_words(dataset, name) else values[new_name]
+            for new_name, name in new_columns(dataset).items()
+            if new_name in values
         },
     )
+
+
+def _is_words(dataset: Dataset, column: str) -> bool:
+    return dataset.column(column).form is ColumnForm.WORDS

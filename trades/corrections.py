@@ -1,4 +1,7 @@
-"""The endpoint of corrections and cancels of stored trades."""
+"""The endpoints of corrections and cancels of stored rows: one per dataset whose rows can be corrected."""
+
+from functools import partial
+from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -12,17 +15,14 @@ from http_requests.work import WorkKind, count_work
 from http_requests.wsgi_variables import BODY_DECODED
 from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
+from store.declarations import Dataset
 from trades.allowances import ALLOWANCE_OF
 from trades.batches.row_batch import BatchOptions
-from trades.batches.serializers import IngestAnswerSerializer
-from trades.correction_batch import (
-    SEED_CORRECTIONS,
-    CorrectionBatchSerializer,
-    read_corrections,
-)
+from trades.batches.serializers import IngestAnswerSerializer, title_of
+from trades.correction_batch import correction_batch_serializer, read_corrections, sample_corrections
 from trades.decoder import decoded
-from trades.instruments.services import allows_nonpositive_price, symbol_canonical
-from trades.services import trades_correct
+from trades.instruments.services import allows_nonpositive_price, log_name
+from trades.services import rows_correct
 
 
 class CorrectionAnswerSerializer(IngestAnswerSerializer):
@@ -44,57 +44,82 @@ _PARAMETERS = [
         description="1-255 visible ASCII characters. The same key and corrections give the first answer again.",
     ),
 ]
-_BODY = OpenApiExample(
-    "A cancel and a correction of AAPL",
-    value={"symbol": "AAPL", "corrections": SEED_CORRECTIONS},
-    request_only=True,
+_IF_TRADES = (
+    " A correction names a trade by its event time and `trade_id`, or by its event time, `price` and `volume`.",
+    " **If trades may be equal, send an `Idempotency-Key` to repeat a request safely.**",
 )
-_ANSWER = OpenApiExample(
-    "Both applied",
-    value={"symbol": "AAPL", "received": 2, "stored": 2, "duplicates": 0, "duplicate_rows": [], "commit": 2},
-    response_only=True,
-    status_codes=["200"],
-)
+
+
+def _schema(dataset: Dataset) -> dict[str, Any]:
+    """Return the arguments of `extend_schema` for a dataset's endpoint."""
+    what, row = (name.replace("_", " ") for name in (dataset.name, dataset.row_name))
+    named, note = _IF_TRADES if dataset is TRADES else ("", "")
+    body = sample_corrections(dataset)
+    count = len(body["corrections"])
+    answer = {"symbol": body["symbol"], "received": count, "stored": count, "duplicates": 0}
+    return {
+        "operation_id": f"{dataset.name}_correct",
+        "summary": f"Cancel or correct stored {what}",
+        "description": f"Cancel or correct stored {what} of one symbol durably, all of them or none.\n\n"
+        f"All given fields must match the {row} as it is after the earlier corrections of the batch.{named} If several"
+        f" equal {what} match, the last one is corrected; if they differ, the answer is 422 `correction_ambiguous`. A"
+        " correction that is applied already is a duplicate. Answers change at once; those with an earlier `as_of` do"
+        f" not. What is cancelled stays cancelled if it is sent again.{note}",
+        "parameters": _PARAMETERS,
+        "responses": {200: CorrectionAnswerSerializer},
+        "examples": [
+            OpenApiExample(f"Corrections of {body['symbol']}", value=body, request_only=True),
+            OpenApiExample(
+                "Applied",
+                value={**answer, "duplicate_rows": [], "commit": 2},
+                response_only=True,
+                status_codes=["200"],
+            ),
+        ],
+    }
 
 
 class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
-    """Cancels and corrections of stored trades."""
+    """Takes cancels and corrections of a dataset's stored rows."""
 
-    serializer_class = CorrectionBatchSerializer
+    dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser]
 
-    @extend_schema(
-        operation_id="trades_correct",
-        summary="Cancel or correct stored trades",
-        parameters=_PARAMETERS,
-        responses={200: CorrectionAnswerSerializer},
-        examples=[_BODY, _ANSWER],
-    )
-    def correct(self, request: Request) -> Response:
-        """Cancel or correct stored trades of one symbol durably, all of them or none.
-
-        A correction names a trade by its event time and `trade_id`, or by its event time, `price` and
-        `volume`. All given fields must match the trade as it is after the earlier corrections of the batch. If
-        several equal trades match, the last one is corrected; if they differ, the answer is 422
-        `correction_ambiguous`. A correction that is applied already is a duplicate. Bars change at once; bars
-        with an earlier `as_of` do not. A cancelled trade that is sent again stays cancelled. **If trades may be
-        equal, send an `Idempotency-Key` to repeat a request safely.**
-        """
+    def apply(self, request: Request) -> Response:
+        """Read the body, apply its corrections, answer with the result."""
         single_parameters(request.GET, ("format",))
         request_key = idempotency_key(request)
         body = take_body(request)
         count_work(WorkKind.BYTES, len(body))
         options = BatchOptions(
-            TRADES, canonical=symbol_canonical, allows_nonpositive_price=allows_nonpositive_price
+            self.dataset,
+            canonical=partial(log_name, self.dataset),
+            allows_nonpositive_price=allows_nonpositive_price,
         )
         batch = decoded(read_corrections, body, options, request.META.get(BODY_DECODED))
-        corrected = trades_correct(
+        corrected = rows_correct(
+            dataset=self.dataset,
             batch=batch,
             caller=key_scope(request),
             request_key=request_key,
             allowance=ALLOWANCE_OF.get()(request.user),
         )
-        headers = {"X-Commit": f"trades={corrected.receipt.commit.token}"}
+        headers = {"X-Commit": f"{self.dataset.name}={corrected.receipt.commit.token}"}
         if corrected.receipt.replayed:
             headers.update(REPLAYED)
         return Response(CorrectionAnswerSerializer(corrected).data, headers=headers)
+
+
+def corrections_view(dataset: Dataset) -> type[CorrectionsViewSet]:
+    """Return the viewset of a dataset."""
+
+    def correct(self: CorrectionsViewSet, request: Request) -> Response:
+        return self.apply(request)
+
+    attributes = {
+        "__doc__": f"Cancels and corrections of stored {dataset.name.replace('_', ' ')}.",
+        "dataset": dataset,
+        "serializer_class": correction_batch_serializer(dataset),
+        "correct": extend_schema(**_schema(dataset))(correct),
+    }
+    return type(f"{title_of(dataset)}CorrectionsViewSet", (CorrectionsViewSet,), attributes)

@@ -15,7 +15,14 @@ from store import exceptions as storage
 from store.currencies import CURRENCIES
 from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
-from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing, IdConflict, RequestKeyReused
+from store.exceptions import (
+    CorrectedRowInvalid,
+    CorrectionAmbiguous,
+    CorrectionTargetMissing,
+    IdConflict,
+    NotStored,
+    RequestKeyReused,
+)
 from store.instruments import REFUSE
 from store.protocol import Amendment, Append, Dedupe, Fill, Receipt
 from store.timestamps import DAY_NS
@@ -157,8 +164,9 @@ def symbol_refusal(*, dataset: Dataset, symbol: str) -> BatchRefused | None:
     )
 
 
-def trades_correct(
+def rows_correct(
     *,
+    dataset: Dataset,
     batch: CorrectionBatch,
     caller: str,
     request_key: str | None = None,
@@ -167,11 +175,11 @@ def trades_correct(
     """Apply checked corrections durably, all of them or none.
 
     caller: the sender's stable name, the scope of `request_key`. allowance: see `write_allowed`. Raises `BatchRefused`
-    for corrections that match no trade, or several different ones; `IdempotencyError`s; the store's `StorageError`s;
+    for corrections that match no row, match several different ones, or break a rule; `IdempotencyError`s; the store's `StorageError`s;
     the allowance's.
     """
     count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
-    amendment = Amendment(TRADES, batch.symbol, batch.corrections, caller, request_key)
+    amendment = Amendment(dataset, batch.symbol, batch.corrections, caller, request_key)
 
     def correct() -> Receipt:
         prepared = market_store().prepare_correct(amendment)
@@ -182,9 +190,11 @@ def trades_correct(
         with request_keys_refused():
             receipt = write_allowed(amendment, correct, allowance)
             return Ingested(batch.symbol, receipt)
-    except (CorrectionTargetMissing, CorrectionAmbiguous) as error:
+    except (CorrectionTargetMissing, CorrectionAmbiguous, CorrectedRowInvalid) as error:
         fields = [
-            FieldError(f"corrections[{index}]{_target_field(batch, index)}", error.code, str(error))
+            FieldError(
+                f"corrections[{index}]{_field_at_fault(dataset, batch, index, error)}", error.code, str(error)
+            )
             for index in error.rows[:ERRORS_LIMIT]
         ]
         refused = BatchRefused(error.code, str(error), fields)
@@ -192,6 +202,9 @@ def trades_correct(
         raise refused from error
 
 
-def _target_field(batch: CorrectionBatch, index: int) -> str:
-    """Return the path of the field that names the trade: its id, or else its event time."""
-    return ".timestamp" if batch.corrections[index].trade_id is None else ".trade_id"
+def _field_at_fault(dataset: Dataset, batch: CorrectionBatch, index: int, error: NotStored) -> str:
+    """Return the path of the field that names the row: its id, or else its event time; "" for a broken rule."""
+    if isinstance(error, CorrectedRowInvalid):
+        return ""
+    row_id = dataset.id_columns[-1]
+    return ".timestamp" if batch.corrections[index].named.get(row_id) is None else f".{row_id}"

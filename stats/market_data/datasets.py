@@ -8,9 +8,11 @@ from stats.market_data.plan import MarketDataset
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
 from stats.market_data.ticks import (
+    CORPORATE_ACTION_ROWS,
     INTEREST_RATE_ROWS,
     OPEN_INTEREST_REPORTS,
     STATUS_CHANGES,
+    STORED_BARS,
     UNIVERSE_CHANGE_ROWS,
 )
 from stats.market_data.universes import MEMBER_ROWS
@@ -30,5 +32,7 @@ MARKET_DATASETS: dict[str, MarketDataset] = {
         UNIVERSE_CHANGE_ROWS,
         MEMBER_ROWS,
         STATUS_CHANGES,
+        CORPORATE_ACTION_ROWS,
+        STORED_BARS,
     )
 }

@@ -84,7 +84,11 @@ _EXAMPLES_BY_NAME: dict[str, Any] = {
     "dividends": 0.25,
     "t": 0.0411,
 }
-_EXAMPLES_OF_DATASET = {"trading-status": {"status": "halted", "reason": "LUDP"}}
+_EXAMPLES_OF_DATASET: dict[str, dict[str, Any]] = {
+    "trading-status": {"status": "halted", "reason": "LUDP"},
+    "corporate-actions": {"kind": "dividend", "ratio": None, "amount": 0.25, "currency": "USD"},
+    "stored-bars": {"resolution": "1d"},
+}
 
 
 def _example_row(columns: Iterable[OutColumn]) -> dict[str, Any]:

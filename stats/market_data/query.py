@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from rest_framework import serializers
 
-from calendars.schedule import Anchor, Hours, SessionMode
 from http_requests.exceptions import InvalidParameter
 from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
@@ -22,6 +21,7 @@ from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS
@@ -53,7 +53,7 @@ class MarketClass:
 
 
 _BARS_AND_TICKS = ("ohlcv", "quotes", "trades")
-_COMMON = (*_BARS_AND_TICKS, "revisions", "trading-status")
+_COMMON = (*_BARS_AND_TICKS, "revisions", "trading-status", "corporate-actions", "stored-bars")
 
 MARKET_CLASSES = {
     market_class.path: market_class
@@ -92,7 +92,8 @@ class DatasetForm:
     name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
     those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
     takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts.
-    of_instants: whether a row belongs to an instant at every resolution, not to an interval. at_one_instant: whether a
+    of_instants: whether a row belongs to an instant at every resolution, not to an interval. has_future: whether a
+    query without an end has rows that are dated after now. at_one_instant: whether a
     query has the instant `at` instead of a range. stream_resolution: the default resolution of streams; None if it is
     `resolution`.
     """
@@ -105,6 +106,7 @@ class DatasetForm:
     takes_underlyings: bool = False
     of_roots: bool = False
     of_instants: bool = False
+    has_future: bool = False
     at_one_instant: bool = False
     stream_resolution: Resolution | None = None
 

@@ -6,18 +6,26 @@ from typing import Annotated, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
+from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.datasets import INTEREST_RATES, OPEN_INTEREST, TRADING_STATUS, UNIVERSE_CHANGES
+from stats.sessions.schedule import Hours
+from store.datasets import (
+    BARS,
+    CORPORATE_ACTIONS,
+    INTEREST_RATES,
+    OPEN_INTEREST,
+    TRADING_STATUS,
+    UNIVERSE_CHANGES,
+)
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
-from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -97,7 +105,8 @@ class TickReader:
     """Reads the rows of a log.
 
     window: the part of the range that may have rows. has_integer_volume: whether volumes are integers.
-    hours_grid: a grid whose hours are the query's; None for all hours. added: computed columns.
+    hours_grid: a grid whose hours are the query's; None for all hours. added: computed columns. only: a column, and
+    the value that it has in the rows; None for all rows.
     """
 
     log: LogView
@@ -105,6 +114,7 @@ class TickReader:
     has_integer_volume: bool
     hours_grid: BarGrid | None
     added: tuple[AddedColumns, ...]
+    only: tuple[str, str] | None = None
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -121,6 +131,9 @@ class TickReader:
 
     def rows(self, window: Window) -> Rows:
         rows = self.log.rows(window, coded_texts=True)
+        if self.only is not None:
+            name, value = self.only
+            rows = rows.filter(pc.equal(rows.column(name), value))
         time_ns = rows.column(0).to_numpy()
         if self.hours_grid is not None:
             inside = self.hours_grid.within_hours(time_ns)
@@ -149,7 +162,9 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
     next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
-    reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added)
+    # Bars of several resolutions are stored in one log.
+    only = ("resolution", symbol_query.query.resolution.value) if log.dataset is BARS else None
+    reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added, only)
     return Plan(
         source=WindowedSource(reader),
         range=Range(query_range.start_ns, end_ns),
@@ -232,4 +247,30 @@ STATUS_CHANGES = MarketDataset(
     ),
     plan=tick_plan,
     logs_of=lambda _query: (TRADING_STATUS,),
+)
+CORPORATE_ACTION_ROWS = MarketDataset(
+    form=DatasetForm(
+        name="corporate-actions",
+        rows_name="corporate_actions",
+        own=("knowledge",),
+        resolution=Resolution.MONTH,
+        columns=out_columns(CORPORATE_ACTIONS, has_integer_volume=False),
+        of_instants=True,
+        has_future=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (CORPORATE_ACTIONS,),
+)
+# Without the bars that are made of trades.
+STORED_BARS = MarketDataset(
+    form=DatasetForm(
+        name="stored-bars",
+        rows_name="stored_bars",
+        own=("knowledge", "resolution"),
+        resolution=Resolution.DAY,
+        columns=out_columns(BARS, has_integer_volume=False),
+        of_instants=True,
+    ),
+    plan=tick_plan,
+    logs_of=lambda _query: (BARS,),
 )

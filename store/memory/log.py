@@ -102,7 +102,10 @@ def digest_of(request: Append | Amendment) -> str:
     values: Sequence[object] = (
         [*first_form(request.dataset, request.rows.to_pylist()), request.complete_until_ns, request.fill]
         if isinstance(request, Append)
-        else [replace(each, new=dict(sorted(each.new.items()))) for each in request.corrections]
+        else [
+            replace(each, named=dict(sorted(each.named.items())), new=dict(sorted(each.new.items())))
+            for each in request.corrections
+        ]
     )
     return hashlib.sha256(repr(values).encode()).hexdigest()
 

@@ -266,7 +266,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         if replayed is not None:
             return replayed
         applied_corrections = sorted(
-            changes(corrections, row_histories(log)), key=lambda correction: date_of(correction.row)
+            changes(amendment, row_histories(log)), key=lambda correction: date_of(correction.row)
         )
         applied = {correction.index for correction in applied_corrections}
         duplicates = [index for index in range(len(corrections)) if index not in applied]

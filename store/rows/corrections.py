@@ -1,11 +1,16 @@
 """Finds the stored row to which a correction refers, and applies the correction to it."""
 
+import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from store.exceptions import CorrectionAmbiguous, CorrectionTargetMissing
-from store.protocol import Action, Correction
+import numpy as np
+
+from store.declarations import Column, ColumnKind, Dataset
+from store.exceptions import CorrectedRowInvalid, CorrectionAmbiguous, CorrectionTargetMissing
+from store.protocol import Action, Amendment, Correction
 
 Row = dict[str, object]
 
@@ -43,18 +48,18 @@ class AppliedCorrection:
     row: Row
 
 
-def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) -> list[AppliedCorrection]:
+def changes(amendment: Amendment, histories: Iterable[RowHistory]) -> list[AppliedCorrection]:
     """Return the changes that a batch makes, in order. Corrections that were applied before are left out.
 
     histories: all rows at the corrections' event times, in order of arrival; they are updated. If several
-    equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing` or
-    `CorrectionAmbiguous` with all corrections at fault.
+    equal rows match, the one that arrived last is changed. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous`
+    or `CorrectedRowInvalid` with all corrections at fault.
     """
     by_row = _RowHistories(histories)
     applied: list[AppliedCorrection] = []
     missing: list[int] = []
     ambiguous: list[int] = []
-    for index, correction in enumerate(corrections):
+    for index, correction in enumerate(amendment.corrections):
         candidates = by_row.candidates(correction)
         standing = [
             history for history in candidates if history.stands and _matches(history.states[-1], correction)
@@ -71,46 +76,61 @@ def changes(corrections: Sequence[Correction], histories: Iterable[RowHistory]) 
         raise CorrectionTargetMissing(missing)
     if ambiguous:
         raise CorrectionAmbiguous(ambiguous)
+    _check_rules(amendment.dataset, [each for each in applied if each.action is Action.CORRECT])
     return applied
 
 
+def _check_rules(dataset: Dataset, corrects: Sequence[AppliedCorrection]) -> None:
+    """Raise `CorrectedRowInvalid` if a corrected row breaks a rule of its dataset."""
+    for rule in dataset.rules if corrects else ():
+        columns = [_values(dataset.column(name), corrects) for name in rule.columns]
+        broken = np.flatnonzero(rule.is_broken(*columns)).tolist()
+        if broken:
+            raise CorrectedRowInvalid([corrects[each].index for each in broken], rule.code, rule.message)
+
+
+def _values(column: Column, corrects: Sequence[AppliedCorrection]) -> Any:
+    """Return a column's new values as a rule takes them."""
+    values: list[Any] = [each.row[column.name] for each in corrects]
+    if column.kind is ColumnKind.NUMBER:
+        return np.array([math.nan if value is None else value for value in values])
+    return np.array(values, None if column.kind is ColumnKind.TIME else object)
+
+
 class _RowHistories:
-    """Looks up row histories by event time and id, or by event time and the price and volume of any state."""
+    """Looks up row histories by event time and by the values of any state. It has an index for each set of names."""
 
     def __init__(self, histories: Iterable[RowHistory]) -> None:
-        self._by_id: dict[Hashable, list[RowHistory]] = defaultdict(list)
-        self._by_values: dict[Hashable, dict[int, RowHistory]] = defaultdict(dict)
-        for history in histories:
-            first = history.states[0]
-            self._by_id[first["timestamp"], first.get("trade_id")].append(history)
-            for state in history.states:
-                self._index(history, state)
+        self._histories = list(histories)
+        self._indexes: dict[tuple[str, ...], dict[Hashable, dict[int, RowHistory]]] = {}
 
     def candidates(self, correction: Correction) -> list[RowHistory]:
-        """Return the rows to which a correction may refer, in order of arrival."""
-        if correction.trade_id is not None:
-            return self._by_id.get((correction.timestamp_ns, correction.trade_id), [])
-        key = (correction.timestamp_ns, correction.price, correction.volume)
-        return [history for _, history in sorted(self._by_values.get(key, {}).items())]
+        """Return the rows that have or had the values that a correction names, in order of arrival."""
+        named = _identifying_values(correction)
+        names = ("timestamp", *named)
+        if names not in self._indexes:
+            self._indexes[names] = defaultdict(dict)
+            for history in self._histories:
+                for state in history.states:
+                    self._index(names, history, state)
+        found = self._indexes[names].get((correction.timestamp_ns, *named.values()), {})
+        return [history for _, history in sorted(found.items())]
 
     def apply(self, history: RowHistory, action: Action, row: Row) -> None:
         history.apply(action, row)
-        self._index(history, row)
+        for names in self._indexes:
+            self._index(names, history, row)
 
-    def _index(self, history: RowHistory, state: Row) -> None:
-        key = (state["timestamp"], state.get("price"), state.get("volume"))
-        self._by_values[key][history.arrival] = history
+    def _index(self, names: tuple[str, ...], history: RowHistory, state: Row) -> None:
+        self._indexes[names][tuple(map(state.get, names))][history.arrival] = history
 
 
 def _matches(state: Row, correction: Correction) -> bool:
-    return all(state.get(name) == value for name, value in _identifying_values(correction))
+    return all(state.get(name) == value for name, value in _identifying_values(correction).items())
 
 
-def _identifying_values(correction: Correction) -> Iterator[tuple[str, object]]:
-    for name in ("trade_id", "exchange", "price", "volume"):
-        value = getattr(correction, name)
-        if value is not None:
-            yield name, value
+def _identifying_values(correction: Correction) -> Row:
+    return {name: value for name, value in sorted(correction.named.items()) if value is not None}
 
 
 def _corrected(history: RowHistory, correction: Correction) -> Row | None:

@@ -21,7 +21,7 @@ from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from tests.api_client import Api, answer, make_key, problem
 from tests.backfills.answers import QUICK, START_NS, source_served, streams, trades
 from tests.outbound.hostile_server import says
-from trades.services import fill_store, trades_correct
+from trades.services import fill_store, rows_correct
 from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
@@ -260,9 +260,9 @@ def test_storing_goes_on_after_a_part_was_stored(api: Api, differing, monkeypatc
         calls.append(arguments["request_key"])
         if len(calls) == 2:
             raise WorkerEnding
-        return trades_correct(**arguments)
+        return rows_correct(**arguments)
 
-    monkeypatch.setattr(reconciling, "trades_correct", interrupted)
+    monkeypatch.setattr(reconciling, "rows_correct", interrupted)
     job = submitted(api, store=True)
     run_job(job.uuid)
     ran(job)

@@ -171,7 +171,7 @@ class RandomMarket:
             action = Action.CORRECT if new else Action.CANCEL
             corrections.append(
                 Correction(
-                    action, row["timestamp"], trade_id=row["trade_id"], exchange=row["exchange"], new=new
+                    action, row["timestamp"], {name: row[name] for name in ("trade_id", "exchange")}, new=new
                 )
             )
             if not new:

@@ -60,7 +60,10 @@ def written(prints: pa.RecordBatch) -> Iterator[int]:
             new: list[dict[str, object]] = [{}, {"price": 180.0}, {"volume": 1.0}, {"conditions": "odd_lot"}]
             corrections = [
                 Correction(
-                    Action.CORRECT if values else Action.CANCEL, row["timestamp"], row["trade_id"], new=values
+                    Action.CORRECT if values else Action.CANCEL,
+                    row["timestamp"],
+                    {"trade_id": row["trade_id"]},
+                    new=values,
                 )
                 for row, values in zip(rows, new, strict=True)
             ]

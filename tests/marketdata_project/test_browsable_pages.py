@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.services import job_submit
 from ratelimit.models import ApiKey
-from store.datasets import DATASETS
+from store.datasets import CORRECTED, DATASETS
 from store.exceptions import StoreUnavailable
 from store.instruments import CRYPTO, FUTURE, FX, Instrument
 from tests.api_client import Api, trade
@@ -238,7 +238,7 @@ def test_home_leads_to_lists_of_symbols_surfaces_and_all_forms(browser, api):
         f"{tree}/options/AAPL/implied-volatility",
         "/api/v1/instruments?class=equity",
         "/api/v1/cache/invalidate",
-        "/api/v1/trades/corrections",
+        *(f"/api/v1/{dataset.name.replace('_', '-')}/corrections" for dataset in CORRECTED),
         *(f"/api/v1/{dataset.replace('_', '-')}/ingest" for dataset in DATASETS),
     }
     assert wanted <= targets

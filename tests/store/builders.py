@@ -87,12 +87,12 @@ def bars_of_rows(
 
 def cancel(at: int | str = NOON, **named: Any) -> Correction:
     """A cancel of the row that is named by an event time and `trade_id`, `exchange`, `price`, `volume`."""
-    return Correction(Action.CANCEL, instant(at), **named)
+    return Correction(Action.CANCEL, instant(at), named)
 
 
 def correct(at: int | str = NOON, *, new: Row, **named: Any) -> Correction:
     """A correction of the row that is named, as for `cancel`, to new values by column."""
-    return Correction(Action.CORRECT, instant(at), **named, new=new)
+    return Correction(Action.CORRECT, instant(at), named, new)
 
 
 def amendment(

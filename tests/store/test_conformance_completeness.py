@@ -37,7 +37,7 @@ def test_a_row_of_the_future_does_not_make_the_log_complete_until_then(store, cl
 
 def test_a_cancelled_row_still_shows_how_far_the_feed_was(store):
     store.append(batch(trade(5), trade(9, 2.0)))
-    cancel = Correction(Action.CANCEL, NOON + 9, price=2.0, volume=1.0)
+    cancel = Correction(Action.CANCEL, NOON + 9, {"price": 2.0, "volume": 1.0})
     store.correct(Amendment(TRADES, SYMBOL, (cancel,), "key:1"))
     assert completeness(store) == (NOON + 9, NOTHING)
 

@@ -113,4 +113,4 @@ def _told(each: LatePrint | Amended) -> _Row:
 def _correction(each: Amended) -> Correction:
     at_ns = START_NS + each.minute * MINUTE_NS + each.second * SECOND_NS
     action = Action.CORRECT if each.new else Action.CANCEL
-    return Correction(action, at_ns, trade_id=f"{each.minute}-{each.second}", new=each.new)
+    return Correction(action, at_ns, {"trade_id": f"{each.minute}-{each.second}"}, each.new)

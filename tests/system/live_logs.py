@@ -153,4 +153,4 @@ def _correction(value: Mapping[str, Any]) -> Correction:
     before, after = value["before"], value["after"]
     named = {name: before[name] for name in ("trade_id", "exchange", "price", "volume")}
     new = {} if after is None else {name: after[name] for name in after if after[name] != before[name]}
-    return Correction(Action(value["action"]), before["timestamp"], **named, new=new)
+    return Correction(Action(value["action"]), before["timestamp"], named, new)

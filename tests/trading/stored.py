@@ -9,7 +9,7 @@ from store.declarations import Dataset
 from store.protocol import Action, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
-from tests.calendars.published import ns
+from tests.stats.sessions.published import ns
 from tests.store.builders import Row
 from trading.core.events import RowRef
 
@@ -42,7 +42,7 @@ def append(
 def correct(store: QueryableStore, row: Row, *, symbol: str = SYMBOL, **new: Any) -> Receipt:
     """Correct a trade, or cancel it without new values."""
     action = Action.CORRECT if new else Action.CANCEL
-    correction = Correction(action, row["timestamp"], price=row["price"], volume=row["volume"], new=new)
+    correction = Correction(action, row["timestamp"], {name: row[name] for name in ("price", "volume")}, new)
     return store.correct(Amendment(TRADES, symbol, (correction,), "key:1"))
 
 

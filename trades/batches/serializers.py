@@ -114,7 +114,7 @@ def row_serializer(dataset: Dataset) -> type[RowSerializer]:
     first, *others = dataset.columns
     symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
     fields = {first.name: ColumnField(first), "symbol": symbol} | {c.name: ColumnField(c) for c in others}
-    title = _title(dataset) + "Row"  # without "Row" it is the name of the response's serializer
+    title = title_of(dataset) + "Row"  # without "Row" it is the name of the response's serializer
     doc = f"One {dataset.row_name.replace('_', ' ')}."
     return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
 
@@ -126,7 +126,7 @@ def batch_serializer(dataset: Dataset) -> type[BatchSerializer]:
     rows = row_serializer(dataset)(many=True, help_text=f"1 to {ROWS_LIMIT:,} {what} of one symbol.")
     doc = f"A batch of {what} of one symbol, stored whole or not at all."
     return type(
-        f"{_title(dataset)}BatchSerializer",
+        f"{title_of(dataset)}BatchSerializer",
         (BatchSerializer,),
         {"__doc__": doc, "dataset": dataset, dataset.name: rows},
     )
@@ -173,5 +173,6 @@ def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[serializers.
     return by_row
 
 
-def _title(dataset: Dataset) -> str:
+def title_of(dataset: Dataset) -> str:
+    """Return the beginning of the names of a dataset's schemas, such as `OpenInterestReport`."""
     return dataset.row_name.title().replace("_", "")

@@ -7,7 +7,7 @@ from trading.core import positions
 from trading.core.account import AccountState, action_key
 from trading.core.events import ACTION_ALERT, Alert, DividendPaid, SplitApplied
 from trading.core.matching import Record
-from trading.core.rows import CorporateAction
+from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine.marks import MarkBook
 
 _SPLIT, _DIVIDENDS = "split", ("dividend", "special_dividend")
@@ -19,12 +19,12 @@ class KnownActions:
 
     _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
 
-    def add(self, action: CorporateAction) -> None:
-        """Add an action."""
-        known = self._by_symbol.setdefault(action.ref.symbol, [])
-        if action not in known:
-            known.append(action)
-            known.sort(key=lambda each: each.ref.timestamp_ns)
+    def take(self, row: CorporateAction | RowCorrection) -> None:
+        """Add an action, or change or remove one that was corrected or cancelled."""
+        ref, action = (row.before.ref, row.after) if isinstance(row, RowCorrection) else (row.ref, row)
+        known = [each for each in self._by_symbol.get(ref.symbol, []) if each.ref != ref]
+        known += [action] if isinstance(action, CorporateAction) else []
+        self._by_symbol[ref.symbol] = sorted(known, key=lambda each: each.ref.timestamp_ns)
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
@@ -39,6 +39,16 @@ class KnownActions:
                     break
                 if action_key(action.ref) not in state.applied.get(symbol, ()) and _concerns(state, action):
                     _apply(state, action, marks, now_ns, record)
+
+
+def question_applied(row: RowCorrection, state: AccountState, record: Record) -> None:
+    """Alert if an account has had an action that is changed later: nothing is unmade, and a person is told."""
+    ref = row.before.ref
+    if action_key(ref) in state.applied.get(ref.symbol, ()):
+        message = (
+            f"a corporate action that took effect was changed later ({row.action}): look whether to adjust"
+        )
+        record(Alert(kind=ACTION_ALERT, message=message, symbol=ref.symbol))
 
 
 def _concerns(state: AccountState, action: CorporateAction) -> bool:

@@ -191,7 +191,7 @@ class Engine:
             key = row.dataset, row.symbol
             if key not in self._logs and key not in self._broken:
                 try:
-                    self._logs[key] = _log_of(row, self._clock)
+                    self._logs[key] = self._log_of(row)
                 except LogError as error:
                     self._failed(error)
         for (dataset, symbol), log in self._logs.items():
@@ -201,6 +201,29 @@ class Engine:
             log.is_wanted = is_wanted
         # A log that could not be opened is tried again.
         self._followed_version = -1 if self._broken else self._desk.version
+
+    def _log_of(self, row: LogProgress) -> FollowedLog:
+        """Return the log of a row.
+
+        Corporate actions are few, and are read from the beginning, because they take effect later. What was taken
+        before is known at once: none may take effect that was cancelled since.
+        """
+        store, dataset = market_store(), DATASETS[row.dataset]
+        commit = CommitId(row.commit, row.hash)
+        if dataset is CORPORATE_ACTIONS:
+            begin = ReadPosition(BEGINNING, ALL_TIME.start_ns)
+            log = FollowedLog(store, self._clock, dataset, row.symbol, begin)
+            for arrival in log.arrivals():
+                if arrival.place.position.commit.number > row.commit:
+                    break
+                log.place = arrival.place
+                if arrival.row is not None:
+                    self._floor.know(arrival.row)
+            return log
+        if row.newest_ns is None:
+            return FollowedLog.after(store, self._clock, dataset, row.symbol, commit.token)
+        place = ReadPosition(LogPosition(commit, row.ordinal), row.newest_ns)
+        return FollowedLog(store, self._clock, dataset, row.symbol, place)
 
     def _arrivals(self) -> Iterator[Arrival]:
         """Yield what is new in the logs that can be read."""
@@ -249,18 +272,3 @@ class Engine:
 
 def _halt_for_log(symbol: str, state: AccountState, record: Record) -> None:
     due.halt(state, "log_restored", record, symbol)
-
-
-def _log_of(row: LogProgress, clock: EngineClock) -> FollowedLog:
-    """Return the log of a row.
-
-    Corporate actions are few, and are read from the beginning, because they take effect later.
-    """
-    store, dataset = market_store(), DATASETS[row.dataset]
-    commit = CommitId(row.commit, row.hash)
-    if dataset is CORPORATE_ACTIONS:
-        return FollowedLog(store, clock, dataset, row.symbol, ReadPosition(BEGINNING, ALL_TIME.start_ns))
-    if row.newest_ns is None:
-        return FollowedLog.after(store, clock, dataset, row.symbol, commit.token)
-    place = ReadPosition(LogPosition(commit, row.ordinal), row.newest_ns)
-    return FollowedLog(store, clock, dataset, row.symbol, place)

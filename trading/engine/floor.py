@@ -17,7 +17,6 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
-from trading.market.hours import session_end_ns
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
@@ -103,6 +102,13 @@ class Floor:
             self._desk.act(follower.taken(row), at_ns=self._clock.now_ns)
         self._wanted_ns = self._next_ns()
 
+    def know(self, row: MarketRow) -> None:
+        """Take a corporate action or its correction, of which nothing follows yet; other rows are passed over."""
+        of_row = row.before if isinstance(row, RowCorrection) else row
+        if isinstance(of_row, CorporateAction) and isinstance(row, CorporateAction | RowCorrection):
+            self._actions.take(row)
+            self._passed_version = -1
+
     def pass_time(self, now_ns: int) -> None:
         """Let followers do what they want to do before an instant, and do what is due up to it, for each account."""
         if self._followers:
@@ -130,11 +136,14 @@ class Floor:
 
     def _acts_of(self, row: MarketRow) -> list[AccountAct]:
         if isinstance(row, RowCorrection):
+            if isinstance(row.before, CorporateAction):
+                self.know(row)
+                act = partial(actions.question_applied, row)
+                return [(name, act) for name in self._desk.of_symbol(row.before.ref.symbol)]
             self._marks.take(row)
             return question(row, self._desk.filled_by(row.before.ref))
         if isinstance(row, CorporateAction):
-            self._actions.add(row)
-            self._passed_version = -1
+            self.know(row)
             return []
         names = self._desk.of_symbol(row.ref.symbol)
         acts: list[AccountAct] = []
@@ -151,17 +160,9 @@ class Floor:
         currency = orders[0].instrument.currency
         rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
         if rate is not None and isinstance(row, Print):
-            match_print(state, row, rate, record, lambda: self._session_end_ns(row))
+            match_print(state, row, rate, record)
         elif rate is not None and isinstance(row, BarPrint):
-            match_bar(state, row, rate, record, lambda: self._session_end_ns(row))
-
-    def _session_end_ns(self, row: Print | BarPrint) -> int | None:
-        """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""
-        begin_ns = row.ref.timestamp_ns
-        end_ns = session_end_ns(self._marks.market.instrument(row.ref.symbol), begin_ns)
-        if end_ns is None or isinstance(row, Print):
-            return end_ns
-        return end_ns + (begin_ns - end_ns) % (row.end_ns - begin_ns)
+            match_bar(state, row, rate, record)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
         marks = self._marks.marks(state, now_ns=now_ns)

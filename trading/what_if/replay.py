@@ -10,7 +10,6 @@ from store.walk import BEGINNING, LogPosition
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.configuration import RiskConfig
 from trading.core.events import FOLLOWING
-from trading.core.rows import CorporateAction
 from trading.engine.clock import EngineClock
 from trading.engine.floor import Floor, RecordedEvent
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
@@ -61,8 +60,10 @@ def run(floor: Floor, logs: TakenLogs, *, until_ns: int, after_ns: int = ALL_TIM
         if is_new:
             floor.pass_time(arrival.known_ns)
         logs.move(arrival)
-        if row is not None and (is_new or isinstance(row, CorporateAction)):
+        if row is not None and is_new:
             floor.take(row)
+        elif row is not None:
+            floor.know(row)
         if is_new:
             floor.pass_time(arrival.known_ns)
     floor.followers_act(until_ns + 1)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
+from stats.market_data.intervals.regular_days import instrument_grid
 from stats.market_data.plan import Range, SymbolQuery
-from store.instrument_calendars import calendar_if_known, never_closes
+from stats.sessions.calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
-from store.log_views.bar_grid import BarGrid, utc_grid
-from store.log_views.instrument_grid import instrument_grid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -81,14 +81,15 @@ def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wi
 
 
 def tick_range(symbol_query: SymbolQuery) -> Range:
-    """Return the range of a query for stored rows. Without an end it ends with the current second.
+    """Return the range of a query for stored rows.
 
-    Raises `RangeTooLarge`.
+    Without an end it ends with the current second, or never if the dataset has rows of the future. Raises `RangeTooLarge`.
     """
     query = symbol_query.query
     symbol_query.check_range()
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
-    return Range(query.start_ns, now_ns if query.end_ns is None else query.end_ns)
+    end_ns = ALL_TIME.end_ns if query.form.has_future else now_ns
+    return Range(query.start_ns, end_ns if query.end_ns is None else query.end_ns)
 
 
 def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:

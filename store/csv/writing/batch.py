@@ -209,16 +209,9 @@ class PreparedAmendment(_RequestFacts):
     @classmethod
     def of(cls, amendment: Amendment, candidates: CandidateRows) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
+        names = amendment.dataset.named_by
         values = [
-            [
-                each.action,
-                each.timestamp_ns,
-                each.trade_id,
-                each.exchange,
-                each.price,
-                each.volume,
-                dict(each.new),
-            ]
+            [each.action, each.timestamp_ns, *map(each.named.get, names), dict(each.new)]
             for each in amendment.corrections
         ]
         text = json.dumps(["corrections", values], sort_keys=True)

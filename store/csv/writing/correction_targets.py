@@ -25,7 +25,7 @@ def new_changes(
     candidates = request.candidates
     candidates.read(stage.history)
     histories = [history for day in candidates.instants for history in _row_histories(candidates, stage, day)]
-    applied = changes(request.amendment.corrections, histories)
+    applied = changes(request.amendment, histories)
     applied_indices = {change.index for change in applied}
     return request.chunks(applied), tuple(
         index for index in range(request.received) if index not in applied_indices

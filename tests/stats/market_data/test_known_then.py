@@ -11,12 +11,12 @@ import pytest
 import time_machine
 from django.conf import settings
 
-from calendars.schedule import Anchor, Hours, SessionMode
+from stats.market_data.intervals.regular_days import instrument_grid, regular_days
+from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store import open_store
 from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.log_views.instrument_grid import instrument_grid, regular_days
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp
@@ -72,7 +72,7 @@ def correction(chance: random.Random, symbol: str, at_ns: int, sent_ns: int) -> 
     new = chance.choice([{"price": 50.0}, {"volume": 7.0}, {}])
     wait = chance.choice([SECOND, 2 * SECOND, MINUTE, 30 * MINUTE, 3 * 24 * 60 * MINUTE])
     action = Action.CORRECT if new else Action.CANCEL
-    amended = Correction(action, at_ns, trade_id=f"t{at_ns}", new=new)
+    amended = Correction(action, at_ns, {"trade_id": f"t{at_ns}"}, new)
     return Sent(sent_ns + wait, Amendment(TRADES, symbol, (amended,), "key:1"))
 
 

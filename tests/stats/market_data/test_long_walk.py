@@ -75,7 +75,7 @@ class Writer:
     def _cancel(self, row: int) -> None:
         (gone,) = self._old.slice(row, 1).to_pylist()
         named = {name: gone[name] for name in ("trade_id", "exchange")}
-        cancel = Correction(Action.CANCEL, gone["timestamp"], **named)
+        cancel = Correction(Action.CANCEL, gone["timestamp"], named)
         self._store.correct(Amendment(TRADES, SYMBOL, (cancel,), "test"))
 
 

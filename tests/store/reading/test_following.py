@@ -75,7 +75,7 @@ def test_a_late_trade_is_not_the_latest(tmp_path: Path):
 
 
 def cancel(folder: Path, at: int, trade_id: str) -> None:
-    correction = Correction(Action.CANCEL, NOON + at, trade_id=trade_id)
+    correction = Correction(Action.CANCEL, NOON + at, {"trade_id": trade_id})
     CsvStore(folder).correct(Amendment(TRADES, "AAPL", (correction,), "key:1"))
 
 

@@ -13,12 +13,13 @@ from audit.models import AuditRecord
 from store.datasets import CORPORATE_ACTIONS, QUOTES
 from store.exceptions import DataDamaged, StorageError, StoreUnavailable
 from store.instruments import Instrument
+from store.protocol import Action, Amendment, Correction
 from tests.trading.desks import FREE, TradingDesk, at_ns, coin, prints, stored
 from trades.stores import market_store
 from trading.core.events import decoded
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
-from trading.engine.clock import WallClock
+from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
 from trading.engine.marks import MarkBook
 from trading.exceptions import BustRefused, InvalidTransfer
@@ -105,6 +106,47 @@ def test_an_action_that_arrives_in_quiet_takes_effect_before_the_next_print(
     desk.run()
     assert events_after(before) == expected
     assert desk.state.halt is None
+
+
+def change_split(action: Action, **new: float) -> None:
+    correction = Correction(action, at_ns(10), {"kind": "split"}, new)
+    market_store().correct(Amendment(CORPORATE_ACTIONS, "COIN", (correction,), "test"))
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize(("new", "expected"), [({}, 500), ({"ratio": 4.0}, 2_000)], ids=["cancel", "correct"])
+def test_a_split_that_is_changed_before_it_takes_effect_is_applied_as_changed(
+    desk: TradingDesk, new: dict[str, float], expected: int, is_restarted: bool
+):
+    buy(desk, 500)
+    stored(CORPORATE_ACTIONS, "COIN", [{"timestamp": at_ns(10), "kind": "split", "ratio": 2.0}])
+    desk.run()
+    change_split(Action.CORRECT if new else Action.CANCEL, **new)
+    desk.run()
+    prints("COIN", (20, 100.0 * 500 / expected, MANY))
+    run(desk)
+    if is_restarted:
+        lease_end(desk.engine._holder)
+        desk.engine = Engine(DataClock())
+        prints("COIN", (30, 100.0 * 500 / expected, MANY))
+        run(desk)
+    assert [each.quantity for each in desk.state.positions.values()] == [expected]
+
+
+def test_a_split_that_is_changed_after_it_took_effect_stays_and_raises_one_alert(desk: TradingDesk):
+    buy(desk, 500)
+    stored(CORPORATE_ACTIONS, "COIN", [{"timestamp": at_ns(10), "kind": "split", "ratio": 2.0}])
+    prints("COIN", (20, 50.0, MANY))
+    run(desk)
+    before = desk.state.number
+    change_split(Action.CANCEL)
+    run(desk)
+    lease_end(desk.engine._holder)
+    desk.engine = Engine(DataClock())
+    prints("COIN", (30, 50.0, MANY))
+    run(desk)
+    assert [each.quantity for each in desk.state.positions.values()] == [1_000]
+    assert events_after(before).count("alert") == 1
 
 
 def test_a_split_that_leaves_nothing_closes_the_position(desk: TradingDesk):

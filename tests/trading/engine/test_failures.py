@@ -219,7 +219,7 @@ def filled(desk: TradingDesk) -> Iterator[TradingDesk]:
 
 
 def cancel_print() -> None:
-    cancel = Correction(Action.CANCEL, at_ns(1), trade_id="named")
+    cancel = Correction(Action.CANCEL, at_ns(1), {"trade_id": "named"})
     market_store().correct(Amendment(TRADES, "COIN", (cancel,), "test"))
 
 

@@ -69,7 +69,7 @@ def deliver(chance: random.Random, rows: list[dict[str, Any]], bars: list[dict[s
             Correction(
                 Action.CANCEL if price is None else Action.CORRECT,
                 row["timestamp"],
-                trade_id=row["trade_id"],
+                {"trade_id": row["trade_id"]},
                 new={} if price is None else {"price": price},
             )
             for row in chance.sample(rows, 4 if len(rows) > 4 else 0)

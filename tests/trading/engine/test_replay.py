@@ -63,7 +63,7 @@ def market(chance: random.Random, phase: int) -> None:
             ]
             stored(QUOTES, symbol, quotes)
         target = chance.choice(rows)
-        cancel = Correction(Action.CANCEL, target["timestamp"], trade_id=target["trade_id"])
+        cancel = Correction(Action.CANCEL, target["timestamp"], {"trade_id": target["trade_id"]})
         market_store().correct(Amendment(TRADES, symbol, (cancel,), "test"))
 
 

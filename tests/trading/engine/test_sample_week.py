@@ -112,7 +112,7 @@ def deliver(delivery: Delivery) -> None:
     if bars:
         stored(BARS, BARRED, bars)
     corrections = tuple(
-        Correction(Action.CANCEL if price is None else Action.CORRECT, row["timestamp"], trade_id=row["trade_id"],
+        Correction(Action.CANCEL if price is None else Action.CORRECT, row["timestamp"], {"trade_id": row["trade_id"]},
                    new={} if price is None else {"price": price})
         for row, price in changed
     )  # fmt: skip
@@ -178,7 +178,7 @@ def commit_more(count: int) -> None:
         }
         stored(TRADES, symbol, [row])
         if number % 100 == 0:
-            change = Correction(Action.CANCEL, row["timestamp"], trade_id=row["trade_id"])
+            change = Correction(Action.CANCEL, row["timestamp"], {"trade_id": row["trade_id"]})
             market_store().correct(Amendment(TRADES, symbol, (change,), "test"))
 
 
@@ -187,7 +187,7 @@ def cancel_print(document: dict[str, Any]) -> None:
     print_ = document["execution"]["print"]
     price, volume = float(print_["price"]), float(print_["volume"])
     ref = print_["ref"]
-    change = Correction(Action.CANCEL, ref["timestamp_ns"], price=price, volume=volume)
+    change = Correction(Action.CANCEL, ref["timestamp_ns"], {"price": price, "volume": volume})
     market_store().correct(Amendment(TRADES, ref["symbol"], (change,), "test"))
 
 

@@ -400,8 +400,7 @@ def test_a_contract_with_nothing_but_a_declaration_decides_nothing(xz: Api):
 
 
 def test_a_cancelled_stored_day_decides_nothing(xz: Api):
-    """The API cancels no bars, but the store can."""
-    cancel = Correction(Action.CANCEL, utc_ns(2025, 1, 3), volume=50)
+    cancel = Correction(Action.CANCEL, utc_ns(2025, 1, 3), {"resolution": "1d"})
     with time_machine.travel("2025-01-04T12:00:00Z", tick=False):
         market_store().correct(Amendment(BARS, "XZM25", (cancel,), "key:1"))
     assert days_final(xz, "2025-01-05T12:00:00Z") == {

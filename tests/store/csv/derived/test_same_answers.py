@@ -114,12 +114,12 @@ class House:
         )
 
     def _correction(self, row: Row) -> Correction:
-        named = {"exchange": row["exchange"], "price": row["price"], "volume": row["volume"]}
+        named = {name: row[name] for name in TRADES.named_by}
         action = self.random.choice(list(Action))
         new = (
             {"price": 77.0, "volume": 7.0, "conditions": "closing_print"} if action is Action.CORRECT else {}
         )
-        return Correction(action, row["timestamp"], trade_id=row["trade_id"], new=new, **named)
+        return Correction(action, row["timestamp"], named, new)
 
 
 def outcome(store: Store, amendment: Amendment) -> object:

@@ -42,9 +42,9 @@ def main(folder: Path) -> None:
     append(store, "AAPL", *with_ids, trade(DAY_NS, 110.0, trade_id="a", exchange="N"), key="feed-1")
     append(store, "AAPL", trade(10, 50.0, conditions="odd_lot"), trade(11, 51.0), trade(11, 51.0))
     corrections = (
-        Correction(Action.CANCEL, NOON + 1, trade_id="b"),
-        Correction(Action.CORRECT, NOON + 2, trade_id="c", new={"price": 202.0}),
-        Correction(Action.CORRECT, NOON + 10, price=50.0, volume=1.0, new={"volume": 5.0}),
+        Correction(Action.CANCEL, NOON + 1, {"trade_id": "b"}),
+        Correction(Action.CORRECT, NOON + 2, {"trade_id": "c"}, {"price": 202.0}),
+        Correction(Action.CORRECT, NOON + 10, {"price": 50.0, "volume": 1.0}, {"volume": 5.0}),
     )
     store.correct(Amendment(TRADES, "AAPL", corrections, "key:1", request_key="fix-1"))
     store.derive(TRADES, "AAPL")

@@ -1,0 +1,156 @@
+"""Corrections and cancels of stored bars, corporate actions and the other datasets whose rows have ids."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from store.datasets import CORRECTED, TRADES
+from store.declarations import Dataset
+from store.timestamps import format_timestamp
+from tests.api_client import Api, answer, problem, trade
+from trades.batches.sample_rows import SAMPLE_ROWS
+from trades.correction_batch import sample_corrections
+
+OTHERS = pytest.mark.parametrize(
+    "dataset", [each for each in CORRECTED if each is not TRADES], ids=lambda dataset: dataset.name
+)
+BAR = {"timestamp": "2026-11-25T18:00:00Z", "symbol": "RUN1", "resolution": "1h", "open": 1, "high": 2,
+       "low": 1, "close": 2, "volume": 5}  # fmt: skip
+SPLIT = {"timestamp": "2024-12-20", "symbol": "SPL2", "kind": "split", "ratio": 5}
+DIVIDEND = {"timestamp": "2024-12-20", "symbol": "SPL2", "kind": "dividend", "amount": 1, "currency": "USD"}
+
+
+def url(dataset: Dataset | str, end: str) -> str:
+    name = dataset if isinstance(dataset, str) else dataset.name
+    return f"/api/v1/{name.replace('_', '-')}/{end}"
+
+
+def ingest(api: Api, dataset: str, *rows: Any) -> Any:
+    response = api.ingest(orjson.dumps({dataset: rows}), path=url(dataset, "ingest"))
+    assert response.status_code == 200, response.content
+    return answer(response)
+
+
+def correct(api: Api, dataset: str, symbol: str, *corrections: Any) -> Any:
+    return api.correct(*corrections, symbol=symbol, path=url(dataset, "corrections"))
+
+
+def read(api: Api, symbol: str, dataset: str, **query: Any) -> list[dict[str, Any]]:
+    start = {"start": "2026-11-01" if symbol == "RUN1" else "2024-12-01"}
+    response = api.get(f"/api/v1/market-data/equities/{symbol}/{dataset}", start | query)
+    assert response.status_code == 200, response.content
+    found: list[dict[str, Any]] = answer(response)[
+        "bars" if dataset == "ohlcv" else dataset.replace("-", "_")
+    ]
+    return found
+
+
+@OTHERS
+def test_the_example_cancels_the_sample(api, dataset: Dataset):
+    rows = SAMPLE_ROWS[dataset.name]
+    ingest(api, dataset.name, *rows)
+    response = api.call("POST", url(dataset, "corrections"), orjson.dumps(sample_corrections(dataset)))
+    assert answer(response) == {
+        "symbol": rows[0]["symbol"], "received": 1, "stored": 1, "duplicates": 0, "duplicate_rows": [], "commit": 2,
+    }  # fmt: skip
+    assert response["X-Commit"].startswith(f"{dataset.name}=2-")
+    assert ingest(api, dataset.name, rows[0])["duplicates"] == 1
+
+
+def test_a_bar_is_corrected_in_its_own_resolution_and_as_of_shows_what_it_was(api):
+    ingest(api, "bars", BAR, BAR | {"resolution": "1m", "close": 1.5})
+    before = format_timestamp(time.time_ns())
+    change = {"action": "correct", "timestamp": BAR["timestamp"], "resolution": "1h"}
+    correct(
+        api, "bars", "RUN1", change | {"new_high": 3, "new_close": 3, "new_volume": 9, "new_trade_count": 4}
+    )
+    assert read(api, "RUN1", "stored-bars", resolution="1h") == [
+        {"timestamp": BAR["timestamp"], "resolution": "1h", "open": 1.0, "high": 3.0, "low": 1.0, "close": 3.0,
+         "volume": 9, "vwap": None, "trade_count": 4}
+    ]  # fmt: skip
+    assert [row["close"] for row in read(api, "RUN1", "stored-bars", resolution="1m")] == [1.5]
+    assert [row["close"] for row in read(api, "RUN1", "stored-bars", resolution="1h", as_of=before)] == [2.0]
+    (bar,) = read(api, "RUN1", "ohlcv", resolution="1h")
+    assert (bar["high"], bar["close"], bar["volume"]) == (3.0, 3.0, 9)
+    (bar,) = read(api, "RUN1", "ohlcv", resolution="1h", as_of=before)
+    assert (bar["high"], bar["close"], bar["volume"]) == (2.0, 2.0, 5)
+
+
+def test_a_correction_may_not_break_a_rule_of_its_dataset(api):
+    ingest(api, "bars", BAR)
+    change = {"action": "correct", "timestamp": BAR["timestamp"], "resolution": "1h", "new_close": 2.5}
+    response = correct(api, "bars", "RUN1", change)
+    assert problem(response) == (422, "inconsistent_bar")
+    assert [error["path"] for error in answer(response)["errors"]] == ["corrections[0]"]
+    assert correct(api, "bars", "RUN1", change | {"new_high": 2.5}).status_code == 200
+    ingest(api, "corporate_actions", DIVIDEND)
+    change = {"action": "correct", "timestamp": DIVIDEND["timestamp"], "kind": "dividend", "new_ratio": 2}
+    assert problem(correct(api, "corporate_actions", "SPL2", change)) == (422, "inconsistent_action")
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "code"),
+    [
+        ({"resolution": ...}, "corrections[0].resolution", "required"),
+        ({"resolution": "7m"}, "corrections[0].resolution", "invalid_choice"),
+        ({"new_close": ...}, "corrections[0]", "new_value_required"),
+        ({"new_close": 0}, "corrections[0].new_close", "nonpositive_price"),
+        ({"new_resolution": "1m"}, "corrections[0].new_resolution", "unknown_field"),
+        ({"price": 2}, "corrections[0].price", "unknown_field"),
+        ({"timestamp": "2026-11-25T19:00:00Z"}, "corrections[0].timestamp", "correction_target_not_found"),
+    ],
+    ids=str,
+)
+def test_what_is_no_correction_of_a_bar_is_named(api, changes, path, code):
+    ingest(api, "bars", BAR)
+    given = {"action": "correct", "timestamp": BAR["timestamp"], "resolution": "1h", "new_close": 1} | changes
+    response = correct(api, "bars", "RUN1", {name: each for name, each in given.items() if each is not ...})
+    assert response.status_code == 422
+    (error,) = answer(response)["errors"]
+    assert (error["path"], error["code"]) == (path, code)
+
+
+def test_a_split_is_read_corrected_and_cancelled_and_adjusted_bars_follow(api):
+    for at, price in (("2024-12-18T20:00:00Z", 250), ("2024-12-20T20:00:00Z", 50)):
+        api.ingest(trade(symbol="SPL2", timestamp=at, price=price))
+    ingest(api, "corporate_actions", SPLIT)
+
+    def closes() -> list[float]:
+        bars = read(api, "SPL2", "ohlcv", resolution="1d", adjustment="split")
+        return [bar["close"] for bar in bars]
+
+    assert closes() == [50.0, 50.0]
+    assert read(api, "SPL2", "corporate-actions") == [
+        {"timestamp": "2024-12-20T00:00:00Z", "kind": "split", "ratio": 5.0, "amount": None, "currency": None}
+    ]
+    named = {"timestamp": SPLIT["timestamp"], "kind": "split"}
+    assert (
+        correct(api, "corporate_actions", "SPL2", {"action": "correct", **named, "new_ratio": 2}).status_code
+        == 200
+    )
+    assert closes() == [125.0, 50.0]
+    assert correct(api, "corporate_actions", "SPL2", {"action": "cancel", **named}).status_code == 200
+    assert closes() == [250.0, 50.0]
+    assert read(api, "SPL2", "corporate-actions") == []
+
+
+def test_of_two_dividends_of_one_date_the_amount_tells_which_is_corrected(api):
+    ingest(api, "corporate_actions", DIVIDEND, DIVIDEND | {"amount": 2})
+    change = {"action": "correct", "timestamp": DIVIDEND["timestamp"], "kind": "dividend", "new_amount": 3}
+    assert problem(correct(api, "corporate_actions", "SPL2", change)) == (422, "correction_ambiguous")
+    assert correct(api, "corporate_actions", "SPL2", change | {"amount": 2}).status_code == 200
+    assert [row["amount"] for row in read(api, "SPL2", "corporate-actions")] == [1.0, 3.0]
+
+
+def test_an_action_of_a_future_date_is_read_and_a_range_leaves_it_out(api):
+    ingest(api, "corporate_actions", SPLIT, SPLIT | {"timestamp": "2099-01-04", "ratio": 3})
+    assert [row["ratio"] for row in read(api, "SPL2", "corporate-actions")] == [5.0, 3.0]
+    assert [row["ratio"] for row in read(api, "SPL2", "corporate-actions", end="2025-01-01")] == [5.0]
+    page = answer(
+        api.get("/api/v1/market-data/equities/SPL2/corporate-actions", {"start": "2024-12-01", "limit": 1})
+    )
+    assert [row["ratio"] for row in page["corporate_actions"]] == [5.0]
+    (last,) = read(api, "SPL2", "corporate-actions", cursor=page["next_cursor"], limit=1)
+    assert last["ratio"] == 3.0
