@@ -25,9 +25,9 @@ from backfills.sources.order import FirstFetched, SourceStatement, fetch_first
 from backfills.sources.protocol import Fetched, Source, SourceRequest
 from backfills.sources.registry import sources_in_order
 from backfills.surroundings import surroundings_of
+from calendars.schedule import Hours
 from jobs.kinds import Document, Run
 from stats.market_data.gaps import Gap, gaps_of
-from stats.sessions.schedule import Hours
 from store.datasets import TRADES
 from store.protocol import Fill, Window
 from store.resolutions import Resolution

@@ -4,8 +4,8 @@ import logging
 import time
 from dataclasses import asdict
 
+from calendars.exceptions import UnknownExchange
 from jobs.kinds import Document, Run
-from stats.exceptions import UnknownExchange
 from stats.market_data.silence import exchange_silence
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.stores import market_store

@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from backfills.models import STATES
+from calendars.schedule import Hours
 from http_requests.field_errors import KnownFieldsSerializer
-from stats.sessions.schedule import Hours
 from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import DAY_NS, InvalidTimestamp, format_timestamp, parse_timestamp

@@ -16,10 +16,9 @@ from backfills.records import KIND, not_deferred, pending_windows
 from jobs.models import AWAITED, Job
 from jobs.services import job_submit
 from stats.delivery.pinned_answer import PinnedContent
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.gaps import GapsReport, gaps_of
-from store.exceptions import StorageError
 from store.instant_text import format_instant
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -63,7 +62,7 @@ def answer_computed(content: PinnedContent) -> None:
     try:
         for symbol, window, resolution in _ranges(content):
             _queue_gaps(symbol, window, resolution)
-    except (StatsError, StorageError, Error) as error:
+    except (*READ_ERRORS, Error) as error:
         logger.warning("gaps of %s cannot be looked for: %s", content.name, error)
 
 

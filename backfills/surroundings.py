@@ -6,10 +6,10 @@ from contextlib import suppress
 import pyarrow as pa
 
 from backfills.checks import Surroundings
-from stats.sessions.calendars import calendar_if_known
-from stats.sessions.schedule import Hours
+from calendars.schedule import Hours
 from store.datasets import CORPORATE_ACTIONS, TRADES, TRADING_STATUS
 from store.exceptions import UnknownSymbol
+from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.log_views.log_view import first_row, last_row, view_as_of
 from store.protocol import Window

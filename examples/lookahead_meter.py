@@ -21,9 +21,9 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
 
-from stats.market_data.intervals.regular_days import regular_days  # noqa: E402
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
+from store.log_views.instrument_grid import regular_days  # noqa: E402
 from store.reading import Reader  # noqa: E402
 from store.reading.scan import Slice  # noqa: E402
 

@@ -25,7 +25,12 @@ class Text(_OneType, serializers.CharField):
 
 
 class Integer(_OneType, serializers.IntegerField):
+    """An integer, never without bounds: no database column and no JSON encoder takes every one."""
+
     json_type, type_name = int, "a whole number"
+
+    def __init__(self, *, min_value: int, max_value: int, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
 
 
 class Word(_OneType, serializers.ChoiceField):

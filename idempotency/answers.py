@@ -4,6 +4,7 @@ Answers may contain a new key's secrets, so they are stored encrypted, with a ke
 """
 
 import hashlib
+import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -79,7 +80,9 @@ class KeyedCall:
         Without a query it is of the body alone, as in answers that earlier versions stored.
         """
         content = [self.body, self.query] if self.query else self.body
-        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        # `orjson` refuses integers of 2^64 and more.
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def keyed_call(request: Request, body: Any) -> KeyedCall | None:

@@ -17,9 +17,8 @@ from live.exceptions import AccountRestored, UnknownAccount
 from live.followers import Advance, Reached
 from live.frames import Message, resync_message, rows_payload
 from live.tokens import Token
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from store.declarations import Dataset
-from store.exceptions import StorageError
 from store.timestamps import SECOND_NS, format_timestamp
 
 logger = logging.getLogger(__name__)
@@ -189,7 +188,7 @@ class AccountFollower:
             except DatabaseError:
                 raise
             except Exception as error:
-                if not isinstance(error, StorageError | StatsError):
+                if not isinstance(error, READ_ERRORS):
                     logger.exception("the live feed cannot go on for %s", name)
                 found.failed[name] = error
 

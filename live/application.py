@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework.exceptions import PermissionDenied
 
+from http_requests.addresses import identity_of
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
 from live.callers import ConnectionLimits, identified, renewed_identities
@@ -20,7 +21,8 @@ from live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
-from live.sockets import ENVIRON, SOCKET
+from live.loop_time import LoopTimes
+from live.sockets import ENVIRON, SOCKET, Socket
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
@@ -60,6 +62,7 @@ class LiveFeed:
         self._lanes, self._is_served, self._turns = lanes, is_served, turns or PieceTurns()
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
+        self._loop_times = LoopTimes()
         self._clients: set[Client] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -100,9 +103,12 @@ class LiveFeed:
             return
         if identity is not None:
             record(environ, identity, 101)
+        socket: Socket = scope["extensions"][SOCKET]
+        holder = identity_of(call_in(environ).address) if identity is None else identity.caller.family
+        socket.loop_time = self._loop_times.of(holder)
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
-        connection = Connection(scope["extensions"][SOCKET], self._hub, self._lanes.replay, format_name)
+        connection = Connection(socket, self._hub, self._lanes.replay, format_name)
         client = Client(environ, connection, identity, self._lanes.ask, limits)
         if self._is_closed:
             connection.end(RESTARTING)

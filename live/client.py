@@ -44,8 +44,7 @@ from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.keys.api_keys import SCHEME
 from ratelimit.limits.throttles import LimitReached
-from stats.exceptions import StatsError
-from store.exceptions import StorageError
+from stats.exceptions import READ_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ _MEMBERS = {
     "ping": set[str](),
     "pong": {"sent_at"},
 }
-_REFUSALS = (LiveError, RequestError, StatsError, StorageError, LimitReached, PermissionDenied)
+_REFUSALS = (LiveError, RequestError, *READ_ERRORS, LimitReached, PermissionDenied)
 
 
 class Client:
@@ -104,31 +103,37 @@ class Client:
         return await self._limits.read_old(self.identity.caller, function, *arguments)
 
     async def serve(self, receive: Receive) -> None:
-        connection = self.connection
         while True:
             # Who does not take answers asks no more.
-            await connection.drained()
+            await self.connection.drained()
             message = await receive()
             if message["type"] != "websocket.receive":
                 return
-            if connection.ended is not None:
-                continue
-            text = message.get("text")
-            body: bytes = message.get("bytes") or b"" if text is None else text.encode()
-            try:
+            if self.connection.ended is None:
+                text = message.get("text")
+                await self._take(message.get("bytes") or b"" if text is None else text.encode())
+            # Others' turns, also after messages that are free.
+            await asyncio.sleep(self.connection.loop_time.wait_seconds)
+
+    async def _take(self, body: bytes) -> None:
+        """Answer a message, or end the connection."""
+        connection = self.connection
+        try:
+            with connection.loop_time.timed():
                 request = _request(body)
-            except (LiveError, RequestError):
-                connection.end(MALFORMED_MESSAGE)
-                continue
-            known = {} if request.get("id") is None else {"id": request["id"]}
-            try:
-                await self._answer(request, known)
-            except (CredentialError, NetworkNotAllowed, NotAuthenticated, TooManyConnections) as error:
-                is_full = isinstance(error, TooManyConnections)
-                connection.end(TOO_MANY_CONNECTIONS if is_full else NOT_AUTHENTICATED)
-            except _REFUSALS as error:
-                if self.identity is None:
-                    connection.end(NOT_AUTHENTICATED)
+        except (LiveError, RequestError):
+            connection.end(MALFORMED_MESSAGE)
+            return
+        known = {} if request.get("id") is None else {"id": request["id"]}
+        try:
+            await self._answer(request, known)
+        except (CredentialError, NetworkNotAllowed, NotAuthenticated, TooManyConnections) as error:
+            is_full = isinstance(error, TooManyConnections)
+            connection.end(TOO_MANY_CONNECTIONS if is_full else NOT_AUTHENTICATED)
+        except _REFUSALS as error:
+            if self.identity is None:
+                connection.end(NOT_AUTHENTICATED)
+            with connection.loop_time.timed():
                 connection.send({"op": "error", **_error_of(error), **known})
 
     async def _answer(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -261,23 +266,25 @@ class Client:
                 begun, begin = await connection.subscribe(
                     [channel], {} if given is None else {channel.name: given}, is_latest=wildcard.is_latest
                 )
-            except (StorageError, StatsError) as error:
+            except READ_ERRORS as error:
                 connection.send({"op": "error", **_error_of(error), "ch": channel.name})
                 continue
             connection.send({"op": "subscribed", "channels": begun})
             begin()
 
     async def _unsubscribe(self, names: list[str]) -> list[str]:
-        """End subscriptions, and return their names. A wildcard's are those that it began."""
+        """End subscriptions, and return their names. A wildcard's are those that it began.
+
+        Raises the errors of `parse_channel`, before anything is ended.
+        """
+        single = [name for name in names if name not in self.connection.wildcards]
+        found = await self._ask(_named, single) if single else []
         left: list[str] = []
         for name in names:
             wildcard = self.connection.wildcards.pop(name, None)
             if wildcard is not None:
                 left += [name, *await self._left(sorted(wildcard.known))]
-            else:
-                channels = await self._ask(parse_channel, name)
-                left += [each.name for each in channels if self.connection.unsubscribe(each.name)]
-        return left
+        return left + await self._left(found)
 
     async def _left(self, names: Sequence[str]) -> list[str]:
         left: list[str] = []
@@ -285,6 +292,11 @@ class Client:
             left += filter(self.connection.unsubscribe, names[start : start + AT_ONCE])
             await asyncio.sleep(0)
         return left
+
+
+def _named(texts: Sequence[str]) -> list[str]:
+    """Return the names of the channels of several texts."""
+    return [channel.name for text in texts for channel in parse_channel(text)]
 
 
 def _credential_of(call: ReceivedCall) -> tuple[str | None, ...]:
@@ -346,7 +358,7 @@ def _request(body: bytes) -> dict[str, Any]:
 
 
 def _is_id(known: object) -> bool:
-    if isinstance(known, int):
+    if isinstance(known, int) and not isinstance(known, bool):
         return abs(known) <= _LARGEST_ID
     return known is None or (isinstance(known, str) and len(known) <= _LONGEST_ID)
 

@@ -14,7 +14,7 @@ from live.channels import Channel
 from live.frames import Message, RowFeed, resync_message
 from live.log_tail import LogTail
 from live.tokens import Token, head_of, position_of, record_of, token_of
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from stats.market_data.query import MarketDataQuery
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
@@ -147,7 +147,7 @@ class Advance:
         try:
             self.messages.extend(made())
         except Exception as error:
-            if not isinstance(error, StorageError | StatsError):
+            if not isinstance(error, READ_ERRORS):
                 logger.exception("the live feed cannot go on for %s", channel.name)
             self.failed[channel.name] = error
 

@@ -74,10 +74,12 @@ class PagePolicyMiddleware(CSPMiddleware):
 def is_own_origin(environ: Mapping[str, Any]) -> bool:
     """Return whether a request to open a WebSocket comes from a page of this host or of CORS_ALLOWED_ORIGINS, or from no page.
 
-    Browsers send client certificates with WebSockets of any page, and do not apply CORS to them.
+    Browsers send client certificates with WebSockets of any page, and do not apply CORS to them. Over TLS a page that came
+    without it is of another origin: whoever can change it on its way could read the feed.
     """
     origin: str | None = environ.get("HTTP_ORIGIN")
     if origin is None or origin in settings.CORS_ALLOWED_ORIGINS:
         return True
-    host: str | None = environ.get("HTTP_HOST")
-    return urlsplit(origin).netloc == host
+    page = urlsplit(origin)
+    is_mixed = environ["wsgi.url_scheme"] == "https" and page.scheme != "https"
+    return page.netloc == environ.get("HTTP_HOST") and not is_mixed

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from ratelimit.credentials.people.browser_login import browser_login
 from ratelimit.credentials.people.login_link import login_link_use
+from ratelimit.credentials.people.logins import record_key_login
 from ratelimit.credentials.people.sessions import (
     TokenPair,
     key_session_begin,
@@ -54,7 +55,8 @@ def login_page(request: HttpRequest) -> HttpResponse:
         try:
             pair = _session(form.cleaned_data, request)
         except (CredentialError, NetworkNotAllowed) as error:
-            form.add_error(None, f"{str(error).capitalize()}.")
+            text = str(error)
+            form.add_error(None, f"{text[0].upper()}{text[1:]}.")
         else:
             response = HttpResponseRedirect(_next(request) or resolve_url(settings.LOGIN_REDIRECT_URL))
             browser_login(request, response, pair)
@@ -65,9 +67,16 @@ def login_page(request: HttpRequest) -> HttpResponse:
 def _session(entered: dict[str, Any], request: HttpRequest) -> TokenPair:
     """Raises CredentialError, NetworkNotAllowed, LimitReached, LoginLimited, PasswordChecksBusy, DatabaseError."""
     now = timezone.now()
-    if entered["key"]:
-        return key_session_begin(key=entered["key"], address=request.META.get("REMOTE_ADDR", ""), now=now)
-    return session_begin(username=entered["username"], password=entered["password"], request=request, now=now)
+    if not entered["key"]:
+        name, password = entered["username"], entered["password"]
+        return session_begin(username=name, password=password, request=request, now=now)
+    try:
+        pair = key_session_begin(key=entered["key"], address=request.META.get("REMOTE_ADDR", ""), now=now)
+    except (CredentialError, NetworkNotAllowed):
+        record_key_login(request, "")
+        raise
+    record_key_login(request, pair.holder.subject)
+    return pair
 
 
 def _next(request: HttpRequest) -> str:

@@ -28,6 +28,7 @@ from rest_framework.views import set_rollback
 from audit import exceptions as audit
 from audit.records.masking import masked_path
 from backfills import exceptions as backfills
+from calendars import exceptions as calendars
 from http_requests import exceptions as requests
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import field_errors
@@ -53,6 +54,7 @@ OWN_ERRORS = (
     requests.RequestError,
     storage.StorageError,
     stats.StatsError,
+    calendars.CalendarError,
     audit.AuditError,
     keys.RateLimitError,
     idempotency.IdempotencyError,

@@ -341,7 +341,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
 
 login = [
     re_path(r"^login/?\Z", login_page, name="login"),
-    re_path(r"^logout/?\Z", PageLogoutView.as_view(), name="logout"),
+    re_path(r"^logout/?\Z", PageLogoutView.as_view(next_page="login:login"), name="logout"),
 ]
 
 urlpatterns = [

@@ -22,6 +22,11 @@ REQUEST_SECONDS = Histogram(
     bounds=_ANSWER_SECONDS,
 )
 REQUESTS_IN_FLIGHT = Gauge("marketdata_http_requests_in_flight", "Requests that are being answered.")
+ANSWERS_CUT = Counter(
+    "marketdata_answers_cut",
+    "Connections that ended before their answer, by reason: reset (by the client), or stalled (the client stopped reading).",
+    ("reason",),
+)
 FRONT_REFUSALS = Counter(
     "marketdata_front_refusals",
     "Requests and connections refused before Django, by error code.",

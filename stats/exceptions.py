@@ -6,15 +6,17 @@ StatsError
 ├── WrongClass            the symbol has another class: use the path in the message
 ├── ResolutionUnavailable only coarser bars are stored: ask for a coarser resolution
 ├── NoContract            the option's underlying, expiry, strike or right is unknown: declare it
-├── NoExchange            the instrument has no exchange: declare it, or ask for UTC days and all hours
-├── ResyncRequired        the cursor is no longer valid: start again at the first page
-└── UnknownExchange       no trading hours are known for the exchange or calendar
+└── ResyncRequired        the cursor is no longer valid: start again at the first page
 
-Invalid query parameters raise `http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
+Sessions that are not known raise `calendars.exceptions.CalendarError`s. Invalid query parameters raise
+`http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
 Cursors of other installations or other queries raise `listing.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar
+
+from calendars.exceptions import CalendarError
+from store.exceptions import StorageError
 
 
 class StatsError(Exception):
@@ -50,15 +52,6 @@ class ResolutionUnavailable(StatsError):
     code = "resolution_unavailable"
 
 
-class NoExchange(StatsError):
-    """The query needs trading sessions, but the instrument has no exchange.
-
-    Declare its exchange, or ask with session=utc and hours=all.
-    """
-
-    code = "no_exchange"
-
-
 class NoContract(StatsError):
     """The option's underlying, expiry, strike or right is unknown.
 
@@ -74,7 +67,5 @@ class ResyncRequired(StatsError):
     code = "resync"
 
 
-class UnknownExchange(StatsError):
-    """No trading hours are known for the exchange or calendar. Use a name from the message."""
-
-    code = "unknown_exchange"
+# What a query raises that cannot be answered.
+READ_ERRORS = (CalendarError, StatsError, StorageError)

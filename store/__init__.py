@@ -23,10 +23,10 @@ def open_store(
     """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
     Other processes may write to the store meanwhile. sessions: a function from an instrument to the grid of
-    its sessions, such as `stats.market_data.intervals.regular_days.regular_days`. It is needed only for days of
+    its sessions, such as `store.log_views.instrument_grid.regular_days`. It is needed only for days of
     instruments with an exchange, for weeks, months, hours, anchors and adjusted bars, and for stored daily bars that do
     not begin at midnight UTC. venue_hours: a function from an instrument to the hours of its venues, such as
-    `stats.sessions.venue_hours.venue_hours_of`. It is needed only for best bids and offers. Raises `NoSuchStore` unless
+    `store.log_views.venue_hours.venue_hours_of`. It is needed only for best bids and offers. Raises `NoSuchStore` unless
     the path is a folder.
     """
     # Only programs that open a store import the reader's modules.

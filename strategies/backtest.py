@@ -75,6 +75,7 @@ class TapeMarket(Market):
     tape: Tape = field(kw_only=True)
     _terms: dict[str, Terms] = field(default_factory=dict)
     _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _has_bars_only: dict[str, bool] = field(default_factory=dict)
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         return self.tape.newest(symbol, now_ns)
@@ -86,6 +87,11 @@ class TapeMarket(Market):
         if symbol not in self._terms:
             self._terms[symbol] = Market.terms(self, symbol)
         return self._terms[symbol]
+
+    def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:
+        if symbol not in self._has_bars_only:
+            self._has_bars_only[symbol] = Market.bars_from_ns(self, symbol, decided_ns) is not None
+        return decided_ns if self._has_bars_only[symbol] else None
 
     def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
         key = symbol, account_currency

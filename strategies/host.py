@@ -50,7 +50,8 @@ class StrategyHost:
 
     wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
     ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
-    watches_revisions: whether it wants to know of these.
+    watches_revisions: whether it wants to know of these. decides_by: the bar that it is shown; None if it decides
+    by something else.
     """
 
     account: str
@@ -60,6 +61,7 @@ class StrategyHost:
     strategy_class: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
     now_ns: int = 0
+    decides_by: Bar | None = None
     is_history: bool = False
     strategy: Strategy = field(init=False)
     watches_rows: bool = field(init=False)
@@ -125,11 +127,11 @@ class StrategyHost:
             strategy=self.strategy.name,
             **(terms | prices),
         )
-        self._want(partial(self._place, order))
+        self._want(partial(self._place, order, self.decides_by))
 
     def close(self, symbol: str) -> None:
         if not self.is_history:
-            self._want(partial(self._close, symbol))
+            self._want(partial(self._close, symbol, self.decides_by))
 
     def cancel(self, symbol: str) -> None:
         if not self.is_history:
@@ -140,7 +142,7 @@ class StrategyHost:
 
     def show(self, now_ns: int, bar: Bar) -> None:
         """Show a bar at an instant. What the strategy wants then is in `wanted`."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, bar
         self._shown[bar.symbol].append(bar)
         self.strategy.on_bar(bar)
 
@@ -153,7 +155,7 @@ class StrategyHost:
 
     def revise(self, now_ns: int, revision: BarRevision) -> None:
         """Show at an instant what a bar is, unless that is what was shown last."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, None
         shown, after = self._shown[revision.symbol], revision.bar
         place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
         is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
@@ -191,7 +193,7 @@ class StrategyHost:
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
         """Tell of fills and timers, and return what the strategy wants."""
-        self.now_ns = now_ns
+        self.now_ns, self.decides_by = now_ns, None
         fills, self._fills = self._fills, []
         for fill in fills:
             self.strategy.on_fill(fill)
@@ -202,7 +204,7 @@ class StrategyHost:
     def taken(self, row: MarketRow) -> Sequence[AccountAct]:
         """Show a row that the accounts have had, and return what the strategy wants."""
         if row.ref.symbol in self.symbols:
-            self.now_ns = row.known_ns
+            self.now_ns, self.decides_by = row.known_ns, None
             if isinstance(row, Print):
                 self.strategy.on_trade(row)
             elif isinstance(row, Quote):
@@ -237,28 +239,32 @@ class StrategyHost:
             found = self._terms[symbol] = self.marks.market.terms(symbol)
         return found
 
-    def _place(self, order: OrderTerms, state: AccountState, record: Record) -> None:
-        now_ns = self.now_ns
+    def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
+        market, now_ns = self.marks.market, self.now_ns
+        decided_ns = now_ns if bar is None else bar.end_ns
         try:
-            view = market_view(self.marks.market, self.marks, state, order, now_ns=now_ns)
+            view = market_view(market, self.marks, state, order, now_ns=now_ns, decided_ns=decided_ns)
         except (NoReferencePrice, NoRate) as error:
             terms = self._terms_of(order.symbol)
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return
-        found = judge(state, order, view, now_ns=now_ns)
+        # The price of the bar that decided is not old, however long ago the market closed.
+        fresh_from_ns = now_ns if bar is None else bar.start_ns
+        found = judge(state, order, view, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
         if found.is_passed:
             accept(state, record, found, view, now_ns=now_ns, by=self.by)
         else:
             reject(state, record, order, view.terms, now_ns=now_ns, by=self.by, found=found)
 
-    def _close(self, symbol: str, state: AccountState, record: Record) -> None:
+    def _close(self, symbol: str, bar: Bar | None, state: AccountState, record: Record) -> None:
         position = state.position(symbol, self.strategy.name)
         orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
         is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
         if position is not None and not is_closing:
             market = self.marks.market
             mark = self.marks.mark(position, state.currency, now_ns=self.now_ns)
-            view = closing_view(position, mark, market.heads(symbol, state.currency))
+            bars_from_ns = market.bars_from_ns(symbol, self.now_ns if bar is None else bar.end_ns)
+            view = closing_view(position, mark, market.heads(symbol, state.currency), bars_from_ns)
             accept_closing(state, record, position, view, now_ns=self.now_ns, by=self.by)
 
     def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:

@@ -16,7 +16,7 @@ from store.timestamps import DAY_NS, EARLIEST_NS, SECOND_NS
 from strategies.catalogue import parameters_of, strategy_named
 from strategies.host import HostCheckpoint, StrategyHost
 from strategies.models import StrategyCheckpoint
-from strategies.past_bars import PastBars
+from strategies.past_bars import PastBars, interval_start_ns
 from strategies.revisions import Lateness, LateRows, lateness_of
 from strategies.stored import first_day_ns, stored_rows
 from strategies.strategy import Bar
@@ -167,7 +167,7 @@ class LiveStrategy:
             bar_ns = self._read[0][0]
         else:
             bar_ns = min(
-                (self.shown_ns - settle_ns) // interval_ns * interval_ns + interval_ns + settle_ns
+                interval_start_ns(self.shown_ns - settle_ns, interval_ns) + interval_ns + settle_ns
                 for settle_ns in self._settle_ns.values()
             )
         own_ns = self.host.next_ns()
@@ -226,9 +226,9 @@ class LiveStrategy:
     def _past(self, after_ns: int, until_ns: int, known_at_ns: int | None = None) -> PastBars | None:
         """Return the bars of a window that has all those that are due in (after_ns, until_ns]; None if it has none."""
         interval_ns, settles_ns = self._parameters.interval_ns, self._settle_ns.values()
-        start_ns = (after_ns - max(settles_ns)) // interval_ns * interval_ns - interval_ns
+        start_ns = interval_start_ns(after_ns - max(settles_ns), interval_ns) - interval_ns
         start_ns = max(start_ns, EARLIEST_NS)
-        end_ns = (until_ns - min(settles_ns)) // interval_ns * interval_ns
+        end_ns = interval_start_ns(until_ns - min(settles_ns), interval_ns)
         if end_ns <= start_ns:
             return None
         return PastBars(

@@ -12,7 +12,7 @@ from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
 from trading.core.account import AccountState
-from trading.core.events import OrderAccepted, OrderRejected, encoded
+from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
 from trading.core.report import PerformanceReport
 from trading.documents import (
@@ -54,7 +54,9 @@ class BacktestOutcome:
         self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
-        self.accepted, self.refused = 0, Counter[str]()
+        self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
+        # The orders of signals that nothing has filled so far.
+        self._unfilled: set[str] = set()
         self._state: AccountState | None = None
 
     def take(self, recorded: RecordedEvent) -> None:
@@ -64,16 +66,40 @@ class BacktestOutcome:
         if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
-            self.accepted += isinstance(event, OrderAccepted)
-            if isinstance(event, OrderRejected):
+            if isinstance(event, OrderAccepted):
+                self.accepted += 1
+                self._unfilled.add(event.order_id)
+            else:
                 self.refused[next((each.name for each in event.checks if not each.is_passed), "price")] += 1
             if len(self.signals) < self._most_rows:
                 self.signals.append(_signal(event))
+        elif isinstance(event, Executed) and event.order_id in self._unfilled:
+            self.filled += 1
+            self._unfilled.remove(event.order_id)
+        elif isinstance(event, OrderEnded) and event.order_id in self._unfilled:
+            self.ended[event.reason] += 1
+            self._unfilled.remove(event.order_id)
+
+    @property
+    def unfilled(self) -> Counter[str]:
+        """How many orders of signals ended without a fill, by the reason; `working` for those that have not ended."""
+        return self.ended + Counter(working=len(self._unfilled))  # adding leaves out what is 0
+
+    @property
+    def notice(self) -> str | None:
+        """What the figures do not tell: that there were signals, and nothing was traded. None if something was."""
+        signals = self.accepted + self.refused.total()
+        if self.filled or not signals:
+            return None
+        said = [f"{count:,} refused by {check}" for check, count in sorted(self.refused.items())]
+        said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
+        return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
 
     @property
     def document(self) -> dict[str, Any]:
         """What the run says, once it has ended."""
         return {
+            "notice": self.notice,
             "inputs": inputs_document(self.inputs),
             "terms": _terms_document(self.inputs),
             "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS],
@@ -82,6 +108,8 @@ class BacktestOutcome:
                 "accepted": self.accepted,
                 "refused": self.refused.total(),
                 "refused_by": dict(self.refused),
+                "unfilled": self.unfilled.total(),
+                "unfilled_by": dict(self.unfilled),
                 "rows": self.signals,
             },
             "trades": self.trades,

@@ -64,6 +64,7 @@ def _shown(job: Document) -> Document:
     figures = {name: value for name, value in result["performance"].items() if name != "drawdown_curve"}
     return {
         "state": job["state"],
+        **({"notice": result["notice"]} if result.get("notice") else {}),
         "figures": _readable(figures),
         "honesty": _readable(result.get("honesty")),
         "signals": _readable({name: value for name, value in signals.items() if name != "rows"}),

@@ -6,6 +6,7 @@ from functools import partial
 from heapq import merge
 from itertools import chain, repeat
 from operator import itemgetter
+from typing import TypeVar
 
 from live.tokens import head_of
 from store.arrays import Integers
@@ -14,13 +15,22 @@ from store.datasets import BARS, TRADES
 from store.protocol import NO_COMMIT
 from store.reading import Reader
 from store.timestamps import DAY_NS
-from strategies.strategy import Bar
+from strategies.strategy import WEEK, WEEK_NS, Bar
 
 # So many intervals of all symbols are read at once.
 _BARS_AT_ONCE = 1 << 15
 _COLUMNS = ("open", "high", "low", "close", "volume")
+# 1970 began on a Thursday.
+_MONDAY_NS = 4 * DAY_NS
+Instants = TypeVar("Instants", int, Integers)
 # As `Bar._make`, without a call of Python for each bar.
 _made = partial(tuple.__new__, Bar)
+
+
+def interval_start_ns(at_ns: Instants, interval_ns: int) -> Instants:
+    """Return the start of the interval, or of each interval, that an instant is in. A week begins on Monday."""
+    first_ns = _MONDAY_NS if interval_ns == WEEK_NS else 0
+    return at_ns - (at_ns - first_ns) % interval_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class PastBars:
     def last(self, symbol: str, count: int, until_ns: int) -> list[tuple[int, Bar]]:
         """Return the last bars of a symbol that are shown up to an instant, oldest first; at most so many."""
         found: list[tuple[int, Bar]] = []
-        end_ns = (until_ns - self.settle_ns[symbol]) // self.interval_ns * self.interval_ns
+        end_ns = interval_start_ns(until_ns - self.settle_ns[symbol], self.interval_ns)
         length_ns = count * self.interval_ns
         while len(found) < count and end_ns > self.start_ns:
             start_ns = max(end_ns - length_ns, self.start_ns)
@@ -69,9 +79,9 @@ class PastBars:
 
     def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
         """Yield the bars of a symbol, in blocks that are read at once."""
-        step_ns = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024) * self.interval_ns
-        step_ns = min(step_ns, self.at_once_ns)
-        for start_ns in range(self.start_ns, self.end_ns, step_ns):
+        count = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024)
+        step_ns = max(min(count, self.at_once_ns // self.interval_ns), 1) * self.interval_ns
+        for start_ns in range(interval_start_ns(self.start_ns, self.interval_ns), self.end_ns, step_ns):
             yield self._block(symbol, start_ns, min(start_ns + step_ns, self.end_ns))
 
     def _block(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[tuple[int, Bar]]:
@@ -79,7 +89,7 @@ class PastBars:
             symbol,
             start_ns,
             end_ns,
-            self.interval_ns,
+            WEEK if self.interval_ns == WEEK_NS else self.interval_ns,
             session="utc",
             knowledge=self.knowledge,
             as_of=self.as_of_ns,

@@ -81,7 +81,9 @@ def _quiet_for_orders(orders: list[Order]) -> Band:
     low, high = -inf, inf
     for order in orders:
         price = order.terms.stop_price if order.is_stop_waiting else order.terms.limit_price
-        if price is None or (order.is_taking and not order.is_stop_waiting):
+        # The next row ends an immediate order, and begins the session of an undated one.
+        is_next = order.is_undated or order.terms.time_in_force.is_immediate
+        if price is None or is_next or (order.is_taking and not order.is_stop_waiting):
             return EVERY_ROW
         # A buy stop waits above the market, a buy limit below it.
         if (order.terms.side.sign > 0) is order.is_stop_waiting:

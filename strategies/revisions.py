@@ -13,7 +13,7 @@ from store.datasets import BARS, DATASETS, TRADES
 from store.reading import Reader
 from store.reading.replay_part import LogRows
 from store.rows.knowledge import event_ends_ns
-from strategies.past_bars import PastBars
+from strategies.past_bars import PastBars, interval_start_ns
 from strategies.strategy import Bar
 from trading.core.events import BarPrint, Print
 from trading.core.rows import MarketRow, RowCorrection
@@ -38,7 +38,7 @@ class BarRevision(NamedTuple):
 def lateness_of(bars: PastBars, known_before_ns: int) -> Iterator[Lateness]:
     """Yield when bars may have changed after they were due, by instant and symbol, each once."""
     interval_ns = bars.interval_ns
-    start_ns = bars.start_ns - bars.start_ns % interval_ns
+    start_ns = interval_start_ns(bars.start_ns, interval_ns)
     symbols = bars.symbols
     if not symbols:
         return
@@ -57,7 +57,7 @@ def lateness_of(bars: PastBars, known_before_ns: int) -> Iterator[Lateness]:
             dataset, symbol = part.logs[log]
             at = np.flatnonzero(part.log == log)
             times, known_ns = _within_ns(dataset, part.of(log))[part.row[at]], part.known_ns[at]
-            starts = times - times % interval_ns
+            starts = interval_start_ns(times, interval_ns)
             is_late = (known_ns > starts + (interval_ns + bars.settle_ns[symbol])) & (starts >= start_ns)
             pairs = zip(known_ns[is_late].tolist(), starts[is_late].tolist(), strict=True)
             found.update(Lateness(known, symbol, start) for known, start in pairs)
@@ -111,7 +111,7 @@ class LateRows:
         stored = row.before if isinstance(row, RowCorrection) else row
         if isinstance(stored, Print | BarPrint):
             time_ns = stored.end_ns - 1 if isinstance(stored, BarPrint) else stored.ref.timestamp_ns
-            late = Lateness(at_ns, stored.ref.symbol, time_ns - time_ns % self.interval_ns)
+            late = Lateness(at_ns, stored.ref.symbol, interval_start_ns(time_ns, self.interval_ns))
             self.add([late], after_ns=after_ns, until_ns=until_ns)
 
     def revisions(self, reader: Reader, until_ns: int) -> Iterator[tuple[int, BarRevision]]:

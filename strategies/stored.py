@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
+from store.log_views.instrument_grid import regular_days
 from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_as_of
 from store.protocol import CLOCKS_APART_NS, NO_COMMIT, Window
 from store.reading import Reader
 from store.rows.knowledge import event_ends_ns
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp
+from strategies.past_bars import interval_start_ns
 from trading.exceptions import NotTradable
 from trading.market.market import LogKey, Market
 
@@ -54,7 +55,7 @@ def stored_period(market: Market, symbols: Sequence[str], interval_ns: int, as_o
     lasts = [(symbol, _last_ns(view)) for symbol in symbols for view in _views(market, symbol, as_of_ns)]
     stored = [(symbol, last_ns) for symbol, last_ns in lasts if last_ns is not None]
     shown_ns = max(
-        (last_ns // interval_ns + 1) * interval_ns + market.instrument(symbol).settle_ns
+        interval_start_ns(last_ns, interval_ns) + interval_ns + market.instrument(symbol).settle_ns
         for symbol, last_ns in stored
     )
     newest_ns = max(last_ns for _, last_ns in stored)

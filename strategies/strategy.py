@@ -15,7 +15,8 @@ from trading.core.terms import Side
 
 # Of a number among the parameters: what is computed of it stays within what amounts can have.
 _LARGEST = 10**12
-_TIMES_BACK, _INTERVALS_BACK, _WEEK_NS = 5, 10_000, 7 * DAY_NS
+_TIMES_BACK, _INTERVALS_BACK = 5, 10_000
+WEEK, WEEK_NS = "1w", 7 * DAY_NS
 
 
 class Bar(NamedTuple):
@@ -46,7 +47,7 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """What a strategy can be told. Declare the bounds of each field with `msgspec.Meta`.
 
     Decimals and floats are finite, and at most 10¹² in size.
-    interval: of its bars, such as `1min`: it divides a day, and is a second or longer.
+    interval: of its bars, such as `1min`: it divides a day, and is a second or longer; or `1w`, from Monday to Sunday.
     """
 
     interval: str = "1min"
@@ -61,13 +62,13 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 raise ValueError(f"`{name}` must be from -10^12 to 10^12")
         if self.interval_ns < SECOND_NS:
             raise ValueError(f"the interval {self.interval} is shorter than a second")
-        if DAY_NS % self.interval_ns:
-            raise ValueError(f"the interval {self.interval} does not divide a day")
+        if DAY_NS % self.interval_ns and self.interval != WEEK:
+            raise ValueError(f"the interval {self.interval} does not divide a day, and is not {WEEK}")
 
     @property
     def interval_ns(self) -> int:
         """The length of a bar, nanoseconds."""
-        return interval_ns(self.interval)
+        return WEEK_NS if self.interval == WEEK else interval_ns(self.interval)
 
     @property
     def bars_before(self) -> int:
@@ -80,7 +81,7 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         if not self.bars_before:
             return 0
         intervals = self.bars_before * _TIMES_BACK
-        with_a_week = intervals + _WEEK_NS // self.interval_ns
+        with_a_week = intervals + WEEK_NS // self.interval_ns
         return min(with_a_week, max(intervals, _INTERVALS_BACK)) * self.interval_ns
 
 

@@ -43,12 +43,12 @@ from marketdata_project.front.body import (
     ClientGone,
     has_body,
 )
-from marketdata_project.front.environ import Receive, Scope, Send, environ_for
+from marketdata_project.front.environ import ABORT, Receive, Scope, Send, environ_for
 from marketdata_project.front.lanes import Lane
-from marketdata_project.front.sending import AnswerSender, send_refusal
+from marketdata_project.front.sending import AnswerSender, ClientStalled, send_refusal
 from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
-from metrics.declarations import REQUESTS_IN_FLIGHT, UNROUTED
+from metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer
@@ -238,7 +238,11 @@ class Front:
                 answer = await self.waiting.held(environ[ANSWER_WAIT], answer, scope, receive)
             except ClientGone:
                 return
-        await self._sender.send(answer, environ, receive, send)
+        try:
+            await self._sender.send(answer, environ, receive, send)
+        except ClientStalled:
+            ANSWERS_CUT.add("stalled")
+            scope[ABORT]()
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Answer a request; called in a thread."""

@@ -41,6 +41,24 @@ def is_whole_get(data: bytes) -> bool:
     )
 
 
+def section_end(data: bytes, start: int, tail: bytes) -> int:
+    """Return the end of the first empty line after `start`, else the end of `data`. tail: the last bytes before `data`.
+
+    Every head, and every body in chunks, ends with an empty line (RFC 9112, 2.1 and 7.1).
+    """
+    if start == 0:
+        found = (tail + data[:3]).find(_HEAD_END)
+        if found >= 0:
+            return found + len(_HEAD_END) - len(tail)
+    found = data.find(_HEAD_END, start)
+    return len(data) if found < 0 else found + len(_HEAD_END)
+
+
+def body_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """Return the Content-Length that the parser has accepted; 0 without one."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)
+
+
 def with_known_method(data: bytes) -> tuple[bytes, str | None]:
     """Return the beginning of a request, with PATCH instead of a method that the parser may not know, and that method.
 

@@ -14,6 +14,8 @@ MOST_PER_ADDRESS = 1000
 MOST_BODY_BYTES = 384 * 2**20
 # The most bytes in memory of other bodies. They are read before the caller is authenticated.
 MOST_SMALL_BODY_BYTES = 32 * 2**20
+# The most bytes in memory of requests that wait, unparsed, behind others of their connections.
+MOST_HELD_BYTES = 64 * 2**20
 # The most memory of bodies over SMALL_BODY_BYTES that are being decoded, by what each may take.
 MOST_DECODING_BYTES = 384 * 2**20
 # The most bodies over LARGE_BYTES that are being decoded: each in a process of its own.

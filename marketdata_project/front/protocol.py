@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from marketdata_project.correlation import HEADER
@@ -18,21 +19,23 @@ from marketdata_project.front.answers import (
     Refusal,
     count_refusal,
 )
-from marketdata_project.front.environ import ON_EOF
+from marketdata_project.front.environ import ABORT, ON_EOF
 from marketdata_project.front.framing import (
     HEADER_BYTES,
     asks_for_socket,
+    body_length,
     head_bytes,
     head_refusal,
     is_whole_get,
     origin_form,
+    section_end,
     with_known_method,
     without_chunks,
 )
-from marketdata_project.front.limits import ConnectionSlots
+from marketdata_project.front.limits import MOST_HELD_BYTES, BodyBudget, ConnectionSlots, ReservedBytes
 from marketdata_project.front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
 from marketdata_project.front.sockets import GuardedSocketProtocol, handshake_in
-from metrics.declarations import CONNECTIONS
+from metrics.declarations import ANSWERS_CUT, CONNECTIONS
 
 Call = TypeVar("Call")
 
@@ -43,15 +46,29 @@ CHECK_SECONDS = 5.0
 _CORRELATION_ID = HEADER.lower().encode()
 
 
+class _Flow(FlowControl):
+    """uvicorn's flow control. While `is_held`, nothing makes it read on."""
+
+    is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """A protocol that closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
+    Requests are parsed one at a time. What arrives behind a request that is being answered is held unparsed, and
+    nothing more is read until it is parsed. `held_bytes` limits what the connections of the process hold together.
     `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
     HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.
     Each connection has one timer, which checks every CHECK_SECONDS. A timer per request would be too expensive.
     """
 
     slots = ConnectionSlots()
+    held_bytes = BodyBudget(MOST_HELD_BYTES)
+    flow: _Flow
     door: Door[Any] | None = None
     # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
     socket_path: bytes | None = None
@@ -69,11 +86,19 @@ class GuardedProtocol(HttpToolsProtocol):
     _unfinished_bytes = 0
     _unknown_method: str | None = None
     _is_websocket = False
-    _running: RequestResponseCycle | None = None
+    # What arrived, of which the first `_offset` bytes are parsed; and the last bytes of what arrived before.
+    _arrived = b""
+    _offset = 0
+    _tail = b""
+    # How many bytes of the body are still to come; 0 if its length is not known.
+    _body_left = 0
+    _held: ReservedBytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Begin to wait for headers; refuse the connection if its address has no free slot."""
         super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._held = ReservedBytes(self.held_bytes, (self._address,))
         CONNECTIONS.add(1)
         self._headers_since = self.loop.time()
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
@@ -84,7 +109,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timer and release the slot."""
         self._check.cancel()
+        if exc is not None and self._is_answering():
+            ANSWERS_CUT.add("reset")
         self._awaited = None
+        self._drop_arrived()
         CONNECTIONS.add(-1)
         if self._has_slot:
             self._has_slot = False
@@ -125,6 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise HttpParserError(refusal.message)
         self.url = origin_form(self.url, self.headers)
         self._is_in_body = self._has_progress = True
+        self._body_left = body_length(self.headers)
         super().on_headers_complete()
         if self._unknown_method is not None:
             # The application begins in a later turn of the loop.
@@ -151,30 +180,24 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_progress = True
 
     def data_received(self, data: bytes) -> None:
-        """Have the door answer a request that came whole; parse all other data.
+        """Parse what arrived, up to the end of a request; the rest when that is answered."""
+        self._arrived, self._offset = self._arrived[self._offset :] + data, 0
+        self._parse_on()
 
-        A request whose bytes the door remembers is not parsed again. What arrives behind one whose answer is awaited
-        is read after it.
-        """
-        if self._awaited is not None:
-            self.flow.pause_reading()
-            self._awaited.behind += data
+    def on_response_complete(self) -> None:
+        """Go on with the requests that arrived meanwhile."""
+        if not self._arrived:
+            super().on_response_complete()
             return
-        door = None if self._is_in_request or not self._is_free() else self.door
-        if door is not None and (call := door.recalled(self._address, data)) is not None:
-            if self._ask_door(door, call, data):
-                self._unset_keepalive_if_required()
-                self._unfinished_bytes = 0
-                return
-            door = None
-        self._parse(data, door)
+        self.server_state.total_requests += 1
+        self.loop.call_soon(self._parse_on)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio does
         """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
         if self._is_in_request or not self._is_answering():
             return False
-        if self._running is not None and ON_EOF in self._running.scope:
-            self._running.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
+        if self._awaited is None and ON_EOF in self.cycle.scope:
+            self.cycle.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
         self.shutdown()
         return True
 
@@ -186,11 +209,73 @@ class GuardedProtocol(HttpToolsProtocol):
             self._awaited.is_last = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
+        cycle.scope[ABORT] = self._abort  # type: ignore[literal-required]  # not ASGI's
         # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
         if cycle.scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
+
+    def _abort(self) -> None:
+        # uvicorn logs an error if the application ends an answer that a connected client lacks.
+        self.cycle.disconnected = True
+        self.transport.abort()
+
+    def _parse_on(self) -> None:
+        """Parse what arrived, up to the end of a request, unless one is being answered. Hold the rest."""
+        if self.transport.is_closing():
+            self._drop_arrived()
+            return
+        while self._offset < len(self._arrived) and (self._is_in_request or not self._is_answering()):
+            start, self._offset = self._offset, self._section_end()
+            self._take(self._arrived[start : self._offset])
+            if not self._is_in_request:
+                # Other connections have their turn.
+                break
+        if self._offset < len(self._arrived):
+            self._hold_rest()
+        elif self._arrived:
+            self._tail = (self._tail + self._arrived[-3:])[-3:]
+            self._drop_arrived()
+            self.flow.resume_reading()
+
+    def _section_end(self) -> int:
+        """Return where what arrived may be split next: no request ends before."""
+        if not self._body_left:
+            return section_end(self._arrived, self._offset, self._tail if self._is_in_request else b"")
+        end = min(self._offset + self._body_left, len(self._arrived))
+        self._body_left -= end - self._offset
+        return end
+
+    def _hold_rest(self) -> None:
+        """Read nothing more until the rest is parsed; if too much is held, end the connection after the answer."""
+        if not self.flow.is_held:
+            if not self._held.take(len(self._arrived)):
+                self._drop_arrived()
+                self.shutdown()
+                return
+            self.flow.is_held = True
+            self.flow.pause_reading()
+        if not self._is_answering():
+            self.loop.call_soon(self._parse_on)
+
+    def _drop_arrived(self) -> None:
+        self._arrived, self._offset = b"", 0
+        self._held.release()
+        self.flow.is_held = False
+
+    def _take(self, data: bytes) -> None:
+        """Have the door answer a whole request; parse all other data. No request ends before the last byte.
+
+        A request whose bytes the door remembers is not parsed again.
+        """
+        door = None if self._is_in_request or not self._is_free() else self.door
+        if door is not None and (call := door.recalled(self._address, data)) is not None:
+            if self._ask_door(door, call, data):
+                self._unset_keepalive_if_required()
+                self._unfinished_bytes = 0
+                return
+            door = None
+        self._parse(data, door)
 
     def _parse(self, data: bytes, door: Door[Any] | None) -> None:
         """Parse the data; ask the door, if there is one, for the answer to a whole GET.
@@ -228,7 +313,7 @@ class GuardedProtocol(HttpToolsProtocol):
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             if self._opens_socket():
-                self._open_socket(bytes(memoryview(data)[upgrade.args[0] :]))
+                self._open_socket(self._arrived[self._offset :])
                 return b""
             headers = [header for header in self.headers if header[0] != b"upgrade"]
             upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
@@ -256,6 +341,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(NOT_A_HANDSHAKE)
             return
         self._check.cancel()
+        self._drop_arrived()
         self.connections.discard(self)
         client_socket = GuardedSocketProtocol(
             self.config, self.server_state, self.app_state, on_lost=self.connection_lost
@@ -265,7 +351,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _is_free(self) -> bool:
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
-        return not (self._is_answering() or self.pipeline or self.flow.write_paused)
+        return not (self._is_answering() or self.flow.write_paused)
 
     def _ask_when_parsed(self, door: Door[Call], data: bytes) -> bool:
         """Ask the door about the request that was parsed from `data`. Return whether it has answered, or will."""
@@ -304,11 +390,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self._parse(awaited.data, None)
         elif not self.transport.is_closing():
             self._send_ready(answer)
-        if awaited.behind:
-            self.flow.resume_reading()
-            self.data_received(awaited.behind)
         if awaited.is_last:
             self.shutdown()
+        self._parse_on()
 
     def _send_ready(self, answer: ReadyAnswer) -> None:
         added = self.server_state.default_headers
@@ -344,17 +428,18 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._awaited is not None or (self.cycle is not None and not self.cycle.response_complete)
 
     def _refuse(self, refusal: Refusal | None) -> None:
-        """Send the refusal and close the connection. While an earlier request is being answered, only close it."""
+        """Send the refusal, unless the answer to the request has begun, and close the connection."""
         if self.transport.is_closing():
             return
-        if refusal is not None and (not self._is_answering() or self._awaits_own_body()):
+        is_answering = self._is_answering()
+        if refusal is not None and (not is_answering or self._awaits_own_body()):
             self.transport.write(refusal.http_bytes(client_id=self._client_id()))
             count_refusal(refusal)
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        if is_answering and self._awaited is None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
     def _awaits_own_body(self) -> bool:
-        """Return whether the request to answer next is the request whose body is still arriving."""
-        return self._is_in_body and self._running is self.cycle and not self.cycle.response_started
+        """Return whether the body of the request that is being answered is still arriving."""
+        return self._is_in_body and not self.cycle.response_started

@@ -22,13 +22,9 @@ AWAITED = Awaited()
 
 @dataclass(slots=True)
 class AwaitedRequest:
-    """A whole request whose answer is delivered later.
-
-    behind: what arrived meanwhile. is_last: whether the connection ends after the answer.
-    """
+    """A whole request whose answer is delivered later. is_last: whether the connection ends after the answer."""
 
     data: bytes
-    behind: bytes = b""
     is_last: bool = False
 
 

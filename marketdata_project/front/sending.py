@@ -26,6 +26,10 @@ STALLED_SECONDS = 30.0
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
+class ClientStalled(Exception):
+    """The client stopped reading a stream. End its connection."""
+
+
 class AnswerSender:
     """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `PieceTurns`).
 
@@ -41,7 +45,10 @@ class AnswerSender:
         ]
 
     async def send(self, answer: Answer, environ: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Send the answer to the request in `environ`. Discards the rest of a body that was not read."""
+        """Send the answer to the request in `environ`. Discards the rest of a body that was not read.
+
+        Raises ClientStalled.
+        """
         start: Message = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         if answer.stream is not None:
             is_bare = environ["REQUEST_METHOD"] == "HEAD" or answer.status in WITHOUT_BODY
@@ -81,8 +88,11 @@ class AnswerSender:
                 if gone.done():
                     return
                 part = piece[offset : offset + PART_BYTES]
-                async with asyncio.timeout(STALLED_SECONDS):
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                try:
+                    async with asyncio.timeout(STALLED_SECONDS):
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                except TimeoutError:
+                    raise ClientStalled from None
 
     async def _next_piece(
         self, stream: Stream, environ: dict[str, Any], gone: asyncio.Future[None]

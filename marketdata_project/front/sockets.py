@@ -15,6 +15,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from live.loop_time import LoopTime
 from live.sockets import SOCKET
 
 # A connection that is being closed is aborted after so many seconds.
@@ -23,8 +24,8 @@ MESSAGE_BYTES = 64 * 1024
 MOST_FRAGMENTS = 256
 # Above the first number of unsent bytes `drained` waits, until they are fewer than the second.
 _MANY_UNSENT, _FEW_UNSENT = 64 * 1024, 16 * 1024
-# The most bytes that are parsed in one turn of the loop: 680 of the smallest messages.
-_PIECE_BYTES = 4 * 1024
+# The most bytes that are parsed in one turn of the loop: 85 of the smallest frames, which take 2 ms.
+_PIECE_BYTES = 512
 _PING = bytes((0x89, 0))
 
 
@@ -40,7 +41,8 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that is a `live.sockets.Socket`, in the extensions of its ASGI scope.
 
     Its client cannot fill the memory, because nothing is read while a message waits for the application, and only the
-    newest pongs wait for a client that does not read. Nor can it fill the log, or prevent the connection's end.
+    newest pong waits for a client that does not read. Nor can it fill the log, or prevent the connection's end. The
+    time that its frames take is charged to `loop_time`, and nothing more is read before it is paid.
     Nothing is compressed, and nothing is pinged but by `ping`.
     """
 
@@ -61,8 +63,9 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.ping_interval = None
         self.heard_at = self.loop.time()
         self._on_lost = on_lost
-        self._unread = b""
-        self._late_pongs = b""
+        self.loop_time = LoopTime()
+        self._unread = bytearray()
+        self._late_pong = b""
         self._abort: asyncio.TimerHandle | None = None
 
     def open(self, transport: asyncio.Transport, request: Request, early: bytes) -> None:
@@ -70,7 +73,7 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self.connection_made(transport)
         transport.set_write_buffer_limits(high=_MANY_UNSENT, low=_FEW_UNSENT)
         transport.pause_reading()
-        self._unread = early
+        self._unread += early
         self.handle_connect(request)
         extensions: dict[str, Any] = self.scope["extensions"]
         extensions[SOCKET] = self
@@ -165,19 +168,14 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
         self._on_lost(exc)
 
     def resume_writing(self) -> None:
-        """Send the pongs that waited."""
+        """Send the pong that waited."""
         super().resume_writing()
-        late, self._late_pongs = self._late_pongs, b""
+        late, self._late_pong = self._late_pong, b""
         if late:
             self.write(late)
 
     def handle_ping(self) -> None:
-        """Answer pings; if much is unsent, later and only the newest (RFC 6455, 5.5.3)."""
-        pongs = b"".join(self.conn.data_to_send())
-        if self.writable.is_set():
-            self.write(pongs)
-        else:
-            self._late_pongs = pongs or self._late_pongs
+        """Leave the pong to `_send_pong`."""
 
     def handle_cont(self, event: Frame) -> None:
         """Add a fragment to its message. The number is limited, because fragments may be empty."""
@@ -215,21 +213,37 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
             self._go_on()
 
     def _read_on(self) -> None:
-        """Parse a piece of what was received. A segment may have 40,000 frames, which take 0.1 s."""
-        piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
+        """Parse a piece of what was received. A segment may have 40,000 frames, which take 1 s."""
+        piece = bytes(self._unread[:_PIECE_BYTES])
+        del self._unread[:_PIECE_BYTES]
         if self.conn.parser_exc is None and not self.transport.is_closing():
-            super().data_received(piece)
+            with self.loop_time.timed():
+                super().data_received(piece)
+                self._send_pong()
         self._abort_if_closing()
         if not self.read_paused:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Parse the next piece in a later turn of the loop; receive more when everything is parsed."""
-        if self._unread:
+        """Parse the next piece, or receive more if all is parsed, when the last one is paid; not in this turn of the loop."""
+        wait = self.loop_time.wait_seconds
+        if wait or self._unread:
             self.transport.pause_reading()
-            self.loop.call_soon(self._read_on)
-        elif not self.transport.is_closing():
+            self.loop.call_later(wait, self._read_on if self._unread else self._receive)
+        else:
+            self._receive()
+
+    def _receive(self) -> None:
+        if not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def _send_pong(self) -> None:
+        """Answer the newest ping of a piece (RFC 6455, 5.5.3); later, if much is unsent. Its close frame was sent before."""
+        pongs = self.conn.data_to_send()
+        if pongs and self.writable.is_set():
+            self.write(pongs[-1])
+        elif pongs:
+            self._late_pong = pongs[-1]
 
     def _abort_if_closing(self) -> None:
         """Begin to count the seconds of a connection that is closing, if that was not done before."""

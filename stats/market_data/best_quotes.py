@@ -5,17 +5,17 @@ from typing import Annotated
 
 import pyarrow as pa
 
+from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range
 from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.schedule import Hours
-from stats.sessions.venue_hours import CalendarVenueHours, venue_hours_of
+from store.log_views.bar_grid import BarGrid
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS, best_quote_rows, window_of_changes
 from store.log_views.log_view import LogView
+from store.log_views.venue_hours import CalendarVenueHours, venue_hours_of
 from store.protocol import ALL_TIME, Window
 from store.timestamps import SECOND_NS
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import orjson
 
+from calendars.schedule import Hours
 from http_requests.work import WorkKind, count_work
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
@@ -23,8 +24,7 @@ from stats.market_data.query_parameters import gaps_serializer
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import Bound, SymbolList, query_values
 from stats.rendering.format import Rendered
-from stats.sessions.calendars import calendar_if_known
-from stats.sessions.schedule import Hours
+from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from rest_framework import serializers
 
+from calendars.schedule import Anchor, Hours, SessionMode
 from http_requests.exceptions import InvalidParameter
 from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
@@ -21,7 +22,6 @@ from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
-from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from calendars.schedule import Anchor, Hours, SessionMode
 from stats.parameters import (
     BoundField,
     CursorField,
@@ -18,7 +19,6 @@ from stats.parameters import (
     SymbolsField,
     WordField,
 )
-from stats.sessions.schedule import Anchor, Hours, SessionMode
 from store.bar_policies import BAR_POLICIES
 from store.instruments import GAP_RULES
 from store.log_views.best_quotes import BEST

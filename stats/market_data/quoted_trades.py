@@ -12,7 +12,6 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.query_parameters import BEST_PARAMETERS
 from stats.market_data.ticks import out_column, out_columns, tick_plan
 from stats.rendering.table import OutColumn
-from stats.sessions.venue_hours import venue_hours_of
 from store.arrays import Integers
 from store.datasets import QUOTES, TRADES
 from store.log_views.asof_join import AsOfJoin
@@ -20,6 +19,7 @@ from store.log_views.best_quote_view import BestQuoteView
 from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import RowView
 from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades
+from store.log_views.venue_hours import venue_hours_of
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.best_quotes import best_columns, best_quotes_plan
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.terms import bars_by_terms
@@ -29,6 +28,7 @@ from store.bar_policies import EVERY_PRINT
 from store.bars.quote_bars import QuoteBars
 from store.datasets import QUOTES
 from store.instruments import Instrument
+from store.log_views.bar_grid import BarGrid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import known_quote_bars_by_exchange
 from store.log_views.log_view import LogView

@@ -6,11 +6,12 @@ from functools import partial
 
 import numpy as np
 
+from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.market_data.gaps import GapsQuery, absences_of, bars_page
 from stats.market_data.ohlcv.gap_evidence import LEAST_EXPECTED, GapEvidence
 from stats.market_data.query import class_of
 from stats.parameters import Bound
-from stats.sessions.calendars import TradingCalendar, calendar_if_known, exchange_calendar
+from store.instrument_calendars import calendar_if_known
 from store.protocol import Window
 from store.resolutions import Resolution
 from trades.stores import market_store

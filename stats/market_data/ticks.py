@@ -8,15 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
 from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
 from stats.market_data.query import DatasetForm
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.schedule import Hours
 from store.datasets import (
     BARS,
     CORPORATE_ACTIONS,
@@ -26,6 +25,7 @@ from store.datasets import (
     UNIVERSE_CHANGES,
 )
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

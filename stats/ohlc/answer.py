@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
+from calendars.schedule import Hours, SessionMode
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
@@ -17,7 +18,6 @@ from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
-from stats.sessions.schedule import Hours, SessionMode
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.resolutions import Resolution

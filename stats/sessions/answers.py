@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 
+from calendars.schedule import Schedule
+from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import RangeTooLarge
 from stats.rendering.format import Rendered
-from stats.sessions.calendars import TradingCalendar, exchange_calendar
-from stats.sessions.schedule import Schedule
 from stats.sessions.services import market_clock
 from store.arrays import Integers
 from store.timestamps import DAY_NS

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from calendars.exchanges import EXCHANGES
 from stats.parameters import QueryTimeField
-from stats.sessions.exchanges import EXCHANGES
 from stats.sessions.services import Phase
 
 

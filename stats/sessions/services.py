@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from stats.exceptions import UnknownExchange
-from stats.sessions import library
-from stats.sessions.calendars import calendar_for, calendar_if_known, exchange_calendar
-from stats.sessions.schedule import Hours, Schedule
+from calendars import library
+from calendars.exceptions import UnknownExchange
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import exchange_calendar
 from store.arrays import Integers
+from store.instrument_calendars import calendar_for, calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, format_timestamp
 

@@ -83,7 +83,7 @@ class NoSessions(InvalidArgument):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} depend on the exchange's sessions: open the store with open_store(path, sessions=regular_days), where"
-            " regular_days comes from stats.market_data.intervals.regular_days"
+            " regular_days comes from store.log_views.instrument_grid"
         )
 
 
@@ -93,5 +93,5 @@ class NoVenueHours(InvalidArgument):
     def __init__(self) -> None:
         super().__init__(
             "the best bid and offer depends on the venues' hours: open the store with open_store(path,"
-            " venue_hours=venue_hours_of), where venue_hours_of comes from stats.sessions.venue_hours"
+            " venue_hours=venue_hours_of), where venue_hours_of comes from store.log_views.venue_hours"
         )

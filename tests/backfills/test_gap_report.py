@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from backfills import gap_report
+from calendars.exceptions import UnknownExchange
 from jobs.models import Job
 from jobs.run import run_job
 from jobs.services import job_submit
-from stats.exceptions import UnknownExchange
 from stats.market_data.silence import Silence
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, parse_timestamp

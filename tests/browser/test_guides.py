@@ -120,7 +120,7 @@ def test_swagger_loads_the_document_once_resolves_a_part_of_it_and_copies_a_samp
 def test_the_admin_has_our_name_and_order(opened: Opened, superuser: tuple[str, str], name: str, options):
     with opened(**options) as watched:
         page = watched.page
-        watched.goto("/admin/login/?next=/admin/")
+        watched.goto("/login?next=/admin/")
         for label, text in zip(("Name", "Password"), superuser, strict=True):
             page.get_by_label(label).fill(text)
         page.get_by_role("button", name="Log in").click()

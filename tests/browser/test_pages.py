@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from tests.browser.chromium import PHONE, WINDOWS, Watched
 from tests.browser.conftest import Opened
@@ -102,6 +102,25 @@ def test_a_body_that_is_sent_again_after_a_lost_answer_is_stored_once(opened: Op
             stored.append(answer.text().count("12.5"))
         assert stored == [1, 2]
         assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_call_that_takes_something_away_is_asked_for_first(opened: Opened):
+    with opened(login=True) as watched:
+        page, sent = watched.page, []
+        page.route("**/api/v1/orders*", lambda route: (sent.append(route.request.method), route.continue_()))
+        watched.goto("/api/v1/orders?account=nobody")
+        button = page.get_by_role("button", name="Cancel")
+        button.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("protective")
+        watched.shoot("delete_asks_desktop")
+        dialog.get_by_role("button", name="Keep").click()
+        expect(dialog).to_be_hidden()
+        assert "DELETE" not in sent
+        button.click()
+        with page.expect_response(lambda response: response.request.method == "DELETE"):
+            dialog.get_by_role("button", name="Cancel").click()
+        assert sent.count("DELETE") == 1
 
 
 def test_a_refused_body_is_explained_above_the_form_and_kept(opened: Opened):

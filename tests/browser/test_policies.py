@@ -34,7 +34,7 @@ def staff(base: str, browser: Browser, superuser: tuple[str, str]) -> Iterator[B
     """A browser that has logged in, by the form."""
     context = browser.new_context(base_url=base)
     page = context.new_page()
-    log_in(page, "/admin/login/?next=/endpoints", superuser)
+    log_in(page, "/login?next=/endpoints", superuser)
     assert page.url == f"{base}/endpoints"
     yield context
     context.close()

@@ -49,6 +49,8 @@ class Operation:
     """A valid JSON document; None for an operation without a body."""
     fields: tuple[Place, ...] = field(default=(), repr=False)
     """Where the document has, or may have, values that are no objects; of each list the first place."""
+    numbers: tuple[Place, ...] = field(default=(), repr=False)
+    """Those of `fields` that may be integers or numbers."""
     needs_body: bool = field(default=True, repr=False)
 
     def of_place(self, place: str) -> list[Parameter]:
@@ -193,6 +195,7 @@ def _operation(
     body = definition.get("requestBody", {})
     content = body.get("content", {})
     name, own = definition["operationId"], content.get(JSON, content.get(FORM, {}))
+    fields = dict(_fields(own["schema"], schemas)) if own else {}
     examples = own.get("examples", {})
     return Operation(
         name=name,
@@ -204,22 +207,33 @@ def _operation(
         ),
         media_types=tuple(content),
         example=next((example["value"] for example in examples.values()), stock.EXAMPLES.get(name)),
-        fields=tuple(_fields(own["schema"], schemas)) if own else (),
+        fields=tuple(fields),
+        numbers=tuple(place for place, schema in fields.items() if may_be_number(schema)),
         needs_body=body.get("required", False),
     )
 
 
-def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Place]:
-    """The places of all values that a schema declares."""
+def may_be_number(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema, or one of its alternatives, is of an integer or a number, or of anything."""
+    types = schema.get("type", ())
+    alternatives = [each for name in ("anyOf", "oneOf", "allOf") for each in schema.get(name, ())]
+    is_number = bool({"integer", "number"} & set([types] if isinstance(types, str) else types))
+    return is_number or any(map(may_be_number, alternatives)) or not schema
+
+
+def _fields(
+    schema: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """The places of all values that a schema declares, and their schemas."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
     if "properties" in schema:
         for name, inner in schema["properties"].items():
-            yield from ((name, *rest) for rest in _fields(inner, schemas))
+            yield from (((name, *rest), found) for rest, found in _fields(inner, schemas))
     else:
-        yield ()
+        yield (), schema
         if "items" in schema:
-            yield from ((0, *rest) for rest in _fields(schema["items"], schemas))
+            yield from (((0, *rest), found) for rest, found in _fields(schema["items"], schemas))
 
 
 def _is_given(operation: Operation, parameter: Parameter, rng: random.Random) -> bool:

@@ -19,10 +19,10 @@ BODY = {"side": "buy"}
 def call_of():
     caller = caller_by(make_key(), now=datetime.now(UTC))
 
-    def call(path: str) -> KeyedCall:
+    def call(path: str, body: object = BODY) -> KeyedCall:
         request = Request(RequestFactory().post(path, headers={"Idempotency-Key": "k-1"}))
         request.user = caller  # type: ignore[assignment]  # as the authentication classes set it
-        found = keyed_call(request, BODY)
+        found = keyed_call(request, body)
         assert found is not None
         return found
 
@@ -54,3 +54,10 @@ class TestTheQueryBelongsToTheCall:
     def test_without_a_query_stored_fingerprints_stay(self, call_of):
         digest = "02a4c4ea1ba9bcacc294a495f31a2b2b"
         assert call_of("/orders").fingerprint.startswith(digest)
+
+    @pytest.mark.parametrize("number", [2**53, 2**63, 2**64, -1, 10**30])
+    def test_any_integer_of_a_body_has_a_fingerprint(self, call_of, number):
+        assert made(call_of("/orders", {"event": number}), "first") == ({"made": "first"}, False)
+        assert made(call_of("/orders", {"event": number}), "second") == ({"made": "first"}, True)
+        with pytest.raises(IdempotencyKeyReused):
+            made(call_of("/orders", {"event": number + 1}), "third")

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import time_machine
 
+from calendars.exceptions import NoExchange
 from live.bar_feed import BarFeed, BarPosition, bar_query, merged_steps
-from stats.exceptions import NoExchange, WrongClass
+from stats.exceptions import WrongClass
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.protocol import NO_COMMIT

@@ -27,7 +27,7 @@ from store.memory import MemoryStore
 from store.queries import QueryableStore
 from tests.api_client import make_key
 from tests.live.sockets import HeldSocket
-from tests.live.test_account_access import Talk, in_database
+from tests.live.test_account_access import Talk, in_database, talking
 from tests.live.test_connection import eventually, in_thread, run, running_hub
 from tests.patience import allowed
 from tests.store.builders import batch, trade
@@ -164,6 +164,24 @@ def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
             await eventually(lambda: not hub._followed)
             ticking.cancel()
             assert gaps.longest < allowed(MOST_SECONDS)
+
+    run(scene)
+
+
+@pytest.mark.system
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("wrong", ["trades:NOTSTORED", "trades", "bars.1m:AAPL?hours=never"])
+def test_an_unsubscribe_that_names_something_wrong_ends_nothing(api, store: QueryableStore, wrong: str):
+    store.append(batch(trade(0)))
+
+    async def scene() -> None:
+        async with talking() as talk:
+            await talk.ask(op="subscribe", channels=["trades:AAPL", "quotes:AAPL", "trades:*"])
+            await eventually(lambda: len(talk.socket.messages) == 2)
+            for names in (["trades:AAPL", "trades:*", wrong], [wrong, "quotes:AAPL"]):
+                assert (await talk.ask(op="unsubscribe", channels=names))["op"] == "error"
+            answer = await talk.ask(op="unsubscribe", channels=["trades:*", "trades:AAPL", "quotes:AAPL"])
+            assert sorted(answer["channels"]) == ["quotes:AAPL", "trades:*", "trades:AAPL"]
 
     run(scene)
 

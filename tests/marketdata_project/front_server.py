@@ -75,6 +75,7 @@ def running(
     budget: BodyBudget | None = None,
     door=None,
     slots: ConnectionSlots | None = None,
+    held_bytes: BodyBudget | None = None,
     drain_seconds: int = 1,
     lane_of=lane_by_method,
     **options,
@@ -90,6 +91,7 @@ def running(
 
     Protocol.door = None if door is None else FunctionDoor(door)
     Protocol.slots = slots or Protocol.slots
+    Protocol.held_bytes = held_bytes or Protocol.held_bytes
     bodies = BodyReader(
         body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
     )

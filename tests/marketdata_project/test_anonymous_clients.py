@@ -83,7 +83,7 @@ def test_signs_of_life_are_free(path):
     check_is_free(Client(), path)
 
 
-ADMIN = ["/admin/", "/admin/login/", "/admin/nothing", "/login"]
+ADMIN = ["/admin/", "/admin/nothing", "/login"]
 
 
 @pytest.mark.usefixtures("_few")

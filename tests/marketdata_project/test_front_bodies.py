@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front import body, protocol, sending
 from marketdata_project.front.limits import BodyBudget, ReservedBytes
+from metrics.declarations import ANSWERS_CUT
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
@@ -214,7 +215,12 @@ def stands_still(progress: list[int]) -> bool:
     return len(progress) == before
 
 
-def test_a_client_that_takes_nothing_of_a_stream_is_given_up(monkeypatch):
+def stalled() -> float:
+    return ANSWERS_CUT.series().get(("stalled",), [0.0])[0]
+
+
+def test_a_client_that_takes_nothing_of_a_stream_is_given_up_counted_and_not_logged(monkeypatch, caplog):
+    before = stalled()
     monkeypatch.setattr(sending, "STALLED_SECONDS", 0.3)
     closed = threading.Event()
 
@@ -228,9 +234,27 @@ def test_a_client_that_takes_nothing_of_a_stream_is_given_up(monkeypatch):
     with running(lambda _environ: StreamingHttpResponse(pieces())) as port, connected(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         assert closed.wait(PATIENCE_SECONDS)
-        connection.shutdown(socket.SHUT_WR)
+        assert eventually(lambda: stalled() == before + 1)
+        raw = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(2**20):
+                raw += piece
+    assert not raw.endswith(b"\r\n0\r\n\r\n")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_stream_that_fails_with_a_timeout_of_its_own_is_logged(caplog):
+    def pieces():
+        yield b"one"
+        raise TimeoutError("the store's")
+
+    before = stalled()
+    with running(lambda _environ: StreamingHttpResponse(pieces())) as port, connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         raw = b"".join(iter(lambda: connection.recv(2**20), b""))
     assert not raw.endswith(b"\r\n0\r\n\r\n")
+    assert stalled() == before
+    assert "the store's" in caplog.text
 
 
 def test_a_client_that_is_slow_gets_all_of_a_stream(monkeypatch):

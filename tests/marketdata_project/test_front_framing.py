@@ -67,21 +67,6 @@ def test_a_body_that_is_broken_on_its_way_is_a_400_problem(port, body):
     assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
 
 
-def test_what_follows_a_request_never_takes_the_place_of_its_answer(caplog):
-    """The request may have been carried out: its client must not read a refusal of what came behind it."""
-    going_on = threading.Event()
-
-    def respond(environ):
-        assert going_on.wait(PATIENCE_SECONDS)
-        return HttpResponse(b"ok")
-
-    with running(respond) as port, connected(port) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + b"\x00\r\n\r\n")
-        assert connection.recv(100) == b""
-        going_on.set()
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
 def test_thousands_of_requests_at_once_are_no_large_header():
     request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     with running(lambda _environ: HttpResponse(b"ok")) as port, connected(port) as connection:

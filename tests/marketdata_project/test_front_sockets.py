@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from http import HTTPStatus
 from http.client import parse_headers
+from time import monotonic, thread_time
 from typing import TypeVar
 
 import pytest
@@ -17,6 +18,7 @@ import uvicorn
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
+from live.loop_time import SHARE
 from live.sockets import ENVIRON, SOCKET, Socket, text_frame
 from marketdata_project.front import sockets
 from marketdata_project.front.application import Front
@@ -212,18 +214,16 @@ def test_anything_else_is_answered_as_plain_http(port: int, feed: EchoFeed, sent
     assert feed.sockets == []
 
 
-def test_a_request_behind_another_opens_no_socket_and_one_after_it_does(port: int):
+@pytest.mark.parametrize("is_pipelined", [True, False], ids=["pipelined", "in turn"])
+def test_a_request_behind_another_opens_its_socket_after_the_other_is_answered(port: int, is_pipelined: bool):
     get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-    with connected(port) as connection:
-        connection.sendall(get + HANDSHAKE)
-        # Both may come in one segment, so one file reads them.
-        with connection.makefile("rb") as answers:
-            for _ in range(2):
-                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
-                answers.read(int(parse_headers(answers)["Content-Length"]))
-        connection.sendall(get)
-        assert read_reply(connection).status == 200
-        opened(connection)
+    with connected(port) as connection, connection.makefile("rb") as answers:
+        connection.sendall(get + HANDSHAKE if is_pipelined else get)
+        assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+        answers.read(int(parse_headers(answers)["Content-Length"]))
+        if not is_pipelined:
+            connection.sendall(HANDSHAKE)
+        assert answers.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
 INVALID = {
@@ -340,6 +340,37 @@ def test_pings_of_a_client_that_reads_nothing_do_not_fill_the_memory(port: int, 
             connection.sendall(pings)
             sent += len(pings)
         assert feed.run(lambda: feed.sockets[0].unsent_bytes) < 2**20
+
+
+@pytest.mark.parametrize(("opcode", "payload"), [(Opcode.PING, b""), (Opcode.PONG, b"p" * 125)])
+def test_frames_without_end_take_a_small_share_of_the_loop(
+    port: int, feed: EchoFeed, opcode: Opcode, payload: bytes
+):
+    seconds, frames = 1.5, frame(opcode, payload) * 1000
+    with connected(port) as connection:
+        opened(connection)
+        connection.settimeout(0.02)
+        assert eventually(lambda: feed.sockets)
+        before, ends_at, unsent = feed.run(thread_time), monotonic() + seconds, b""
+        while monotonic() < ends_at:
+            unsent = unsent or frames
+            with contextlib.suppress(TimeoutError):
+                unsent = unsent[connection.send(unsent) :]
+            with contextlib.suppress(TimeoutError):
+                connection.recv(65536)
+        # Without a budget the loop does nothing else.
+        assert feed.run(thread_time) - before < 3 * SHARE * seconds
+
+
+def test_only_the_newest_ping_of_a_segment_is_answered(port: int):
+    pings = [frame(Opcode.PING, str(number).encode()) for number in range(50)]
+    with connected(port) as connection:
+        opened(connection)
+        connection.sendall(b"".join(pings))
+        connection.sendall(frame(Opcode.CLOSE, b"\x03\xe8"))
+        *pongs, _ = read_frames(connection)
+    assert pongs[-1] == (Opcode.PONG, b"49")
+    assert len(pongs) < 50
 
 
 def test_many_messages_at_once_do_not_fill_the_memory_and_arrive_in_order():

@@ -121,9 +121,10 @@ def test_cookies_are_for_the_server_alone(db, client):
     sent = {"username": "lovelace", "password": "the analytical engine 1843", "next": "/"}
     response = client.post("/login", sent)
     assert response.status_code == 302
-    assert {"sessionid", "csrftoken"} <= set(response.cookies)
+    paths = {name: cookie["path"] for name, cookie in response.cookies.items()}
+    assert paths == {"sessionid": "/", "csrftoken": "/", "refresh": "/api/v1/auth"}
     for cookie in response.cookies.values():
-        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+        assert (cookie["httponly"], cookie["samesite"]) == (True, "Strict")
     assert response.cookies["sessionid"]["max-age"] == ""
     session = client.session
     assert session.get_expire_at_browser_close()
@@ -140,7 +141,7 @@ def in_production(settings, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", secrets.token_urlsafe(64))
     production = import_module("marketdata_project.settings.production")
     for name in vars(production):
-        if name.startswith(("SECURE_", "SESSION_", "CSRF_")):
+        if name.startswith(("SECURE_", "SESSION_", "CSRF_", "REFRESH_COOKIE_")):
             setattr(settings, name, getattr(production, name))
     settings.ALLOWED_HOSTS = ["testserver"]
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -151,9 +152,10 @@ def test_cookies_in_production_are_of_this_very_host_over_tls(db, in_production,
     User.objects.create_user("lovelace", password="the analytical engine 1843", is_staff=True)
     sent = {"username": "lovelace", "password": "the analytical engine 1843"}
     response = client.post("/login?next=/admin/", sent, secure=True)
-    assert set(response.cookies) == {"__Host-sessionid", "__Host-csrftoken"}
-    for cookie in response.cookies.values():
-        assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")
+    assert set(response.cookies) == {"__Host-sessionid", "__Host-csrftoken", "__Secure-refresh"}
+    for name, cookie in response.cookies.items():
+        path = "/" if name.startswith("__Host-") else "/api/v1/auth"
+        assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, path, "")
     assert client.get("/admin/", secure=True).status_code == 200
 
 

@@ -91,18 +91,23 @@ def one_row(symbol: str) -> bytes:
 
 
 def text_frame(**message: object) -> bytes:
+    """A client's message on a WebSocket."""
+    return frame(0x1, json.dumps(message).encode())
+
+
+def frame(opcode: int, payload: bytes = b"") -> bytes:
     """A client's frame of a WebSocket (RFC 6455, 5.2), masked with zeros."""
-    text = json.dumps(message).encode()
-    length = (
-        struct.pack("!B", 0x80 | len(text)) if len(text) < 126 else struct.pack("!BH", 0x80 | 126, len(text))
-    )
-    return b"\x81" + length + bytes(4) + text
+    size = len(payload)
+    length = struct.pack("!B", 0x80 | size) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
 
 
 def handshake(key: str) -> bytes:
     lines = ["GET /ws/v1/stream HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket"]
     lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}"]
-    return "\r\n".join([*lines, f"X-API-Key: {key}", "", ""]).encode()
+    if key:
+        lines.append(f"X-API-Key: {key}")
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def request(
@@ -249,6 +254,25 @@ class Abuse:
 
         self.run(act, STALLED)
 
+    def frames(self, key: str, frames: bytes) -> None:
+        """Frames on connections of the live feed, as many as the server takes; what comes is thrown away."""
+
+        def act(connection: socket.socket) -> None:
+            connection.sendall(handshake(key))
+            if not self.read(connection):
+                return
+            connection.settimeout(0.05)
+            unsent = b""
+            while not self.is_over:
+                unsent = unsent or frames
+                with contextlib.suppress(TimeoutError):
+                    unsent = unsent[connection.send(unsent) :]
+                with contextlib.suppress(BlockingIOError):
+                    if not connection.recv(1 << 20, socket.MSG_DONTWAIT):
+                        return
+
+        self.run(act, THREADS)
+
     def refusals(self, path: str) -> None:
         """Requests without a credential, most of them refused, on connections that stay."""
         call = request("GET", path)
@@ -314,6 +338,10 @@ ABUSES: dict[str, Callable[[Abuse, str], None]] = {
         key, lambda: resubscriptions([f"trades:{LONG}", f"bars.1m:{LONG}"])
     ),
     "channels of all symbols": lambda abuse, key: abuse.sockets(key, lambda: resubscriptions(["trades:*"])),
+    "credentials again and again": lambda abuse, key: abuse.frames(key, 200 * text_frame(op="auth", key=key)),
+    "long pongs": lambda abuse, key: abuse.frames(key, 8 * text_frame(op="pong", sent_at="a" * 65_000)),
+    "pings of strangers": lambda abuse, _key: abuse.frames("", 10_000 * frame(0x9)),
+    "pongs of strangers": lambda abuse, _key: abuse.frames("", 10_000 * frame(0xA)),
     "streams that are half read": lambda abuse, key: abuse.half_read(
         f"{_TREE}/{LONG}/trades/stream.ndjson?start=2025-01-01", key
     ),

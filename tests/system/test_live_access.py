@@ -249,7 +249,15 @@ def test_a_refused_connection_leaves_one_record(installation: Installation) -> N
 
 
 @pytest.mark.parametrize(
-    "message", ["[]", "{", '{"op":"sell"}', '{"op":["ping"]}', '{"op":"ping","id":18446744073709551616}']
+    "message",
+    [
+        "[]",
+        "{",
+        '{"op":"sell"}',
+        '{"op":["ping"]}',
+        '{"op":"ping","id":18446744073709551616}',
+        '{"op":"ping","id":true}',
+    ],
 )
 def test_a_message_that_is_none_ends_the_connection(installation: Installation, message: str) -> None:
     with talking(installation.port, installation.new_key(rate=UNLIMITED)) as talk:

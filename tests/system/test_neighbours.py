@@ -80,7 +80,14 @@ def quiet(stocked: Installation) -> Measured:
 
 
 # Of each kind one: bodies, floods of small calls, reads that compute, the live feed.
-IN_EVERY_RUN = ("lists to ingest", "a flood of refusals", "all bars", "replays")
+IN_EVERY_RUN = (
+    "lists to ingest",
+    "a flood of refusals",
+    "all bars",
+    "replays",
+    "credentials again and again",
+    "pings of strangers",
+)
 
 
 @pytest.mark.parametrize("abuse", ABUSES if SOAK else IN_EVERY_RUN)

@@ -9,7 +9,7 @@ from store.declarations import Dataset
 from store.protocol import Action, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
-from tests.stats.sessions.published import ns
+from tests.calendars.published import ns
 from tests.store.builders import Row
 from trading.core.events import RowRef
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from http_requests.exceptions import MalformedDocument
 from http_requests.json_document import read_json
-from store.declarations import ColumnKind, Dataset
+from store.declarations import ColumnForm, ColumnKind, Dataset
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
 from trades.batches.typed_rows import (
@@ -129,7 +129,11 @@ def _values(
     """
     marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
     required = required_values(rows, options)
-    surplus = marks - 2 * (other_keys + (len(required) + _required_texts(options)) * len(rows))
+    texts = len(_text_names(options.dataset).intersection(required)) * len(rows)
+    for name in _id_names(options.dataset).intersection(required):
+        required[name] = ids = list(required[name])
+        texts += sum(isinstance(value, str) for value in ids)
+    surplus = marks - 2 * (other_keys + len(required) * len(rows) + texts)
     if not surplus and b"\\" not in body:
         return required, False
     optional = row_values(rows, [name for name in options.names if name not in required])
@@ -137,16 +141,20 @@ def _values(
     return required | optional, bool(surplus) or b"\\" in body
 
 
-def _required_texts(options: BatchOptions) -> int:
-    """Return the number of required fields whose JSON values are texts."""
-    return len(_text_names(options.dataset).intersection(options.required))
+@cache
+def _text_names(dataset: Dataset) -> frozenset[str]:
+    """Return the required fields whose JSON values are texts."""
+    kinds = {ColumnKind.TIME, ColumnKind.TEXT}
+    columns = (column for column in columns_of(dataset) if column.required and column.kind in kinds)
+    return frozenset(column.name for column in columns) - _id_names(dataset)
 
 
 @cache
-def _text_names(dataset: Dataset) -> frozenset[str]:
-    """Return the fields whose JSON values are texts."""
-    kinds = {ColumnKind.TIME, ColumnKind.TEXT}
-    return frozenset(column.name for column in columns_of(dataset) if column.kind in kinds)
+def _id_names(dataset: Dataset) -> frozenset[str]:
+    """Return the required fields whose JSON values are texts or integers."""
+    return frozenset(
+        column.name for column in columns_of(dataset) if column.required and column.form is ColumnForm.ID
+    )
 
 
 def _keys_and_texts(values: Sequence[Any]) -> int:

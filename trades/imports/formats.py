@@ -11,7 +11,7 @@ from trades.imports.blocks import SourceFile
 from trades.imports.csv_file import CsvFile
 from trades.imports.layout import SYMBOL, ReadOptions, Scale
 from trades.imports.record_files import AlpacaJsonFile, DbnFile, ParquetFile
-from trades.imports.vendors import VENDOR_LAYOUTS
+from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
 
 _CSV = (".csv", ".csv.gz")
@@ -63,6 +63,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
         "given": layout.given_for(file.path.absolute()) | terms.get("given", {}),
         "scale": _scale(file, layout),
         "conditions": terms.get("conditions") or layout.conditions,
+        "symbol_rule": SYMBOL_RULES.get(file_format),
         "vendor": layout.name,
         "derived": layout.derived,
         "kept": layout.kept,

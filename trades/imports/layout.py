@@ -14,6 +14,7 @@ from store.arrays import Floats, Integers
 from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
+from trades.imports.symbols import SymbolRule, symbol_columns
 from trades.imports.vendors.layout import Derived
 
 SYMBOL = "symbol"
@@ -56,8 +57,8 @@ class ReadOptions:
     columns: dataset column to file column; an empty file column means that the column is not read. scale:
     factors by dataset column. date: the local date, if times count milliseconds since midnight. given: values
     of columns that the file lacks, for all rows. symbols: the symbols whose rows are read; empty reads all.
-    conditions: the map of the file's condition codes. vendor: the name of the vendor's layout, or empty. derived,
-    kept, nulls, prefix: see `VendorLayout`.
+    conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. vendor: the name of
+    the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -70,6 +71,7 @@ class ReadOptions:
     given: Mapping[str, str] = field(default_factory=dict)
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
+    symbol_rule: SymbolRule | None = None
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
@@ -94,6 +96,7 @@ class ReadOptions:
             sorted(self.symbols),
             self.nulls,
             self.prefix,
+            *([self.symbol_rule.name] if self.symbol_rule else []),
         )
         tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
@@ -170,8 +173,18 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     if missing:
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}")
     symbol = sources.pop(SYMBOL, None)
+    if SYMBOL not in options.columns and symbol is None:
+        symbol = _named_symbol([name for name in names if name not in sources.values()])
     used = {*sources.values(), symbol, *(source for each in options.computed for source in each.sources)}
     return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used))
+
+
+def _named_symbol(names: Sequence[str]) -> str | None:
+    """Return the column that is a symbol by its name, if any. Raises `ImportRefused` for several."""
+    found = symbol_columns(names)
+    if len(found) > 1:
+        raise ImportRefused(f"the symbol may be in {' or '.join(found)}: give --columns symbol={found[0]}")
+    return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)

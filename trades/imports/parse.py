@@ -1,7 +1,7 @@
 """Parses blocks of lines to checked rows in the dataset's schema."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from store.arrays import Mask
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import InvalidSymbol
 from trades.batches.validation import (
     TypedColumn,
     Violation,
@@ -44,6 +44,7 @@ from trades.imports.layout import (
     read_lines,
     without_unclosed_quotes,
 )
+from trades.imports.symbols import file_symbol
 from trades.imports.times import TimeStyle, cast_instants, parse_instants, time_style
 from trades.instruments.services import allows_nonpositive_price, log_name
 
@@ -63,7 +64,10 @@ class ParsedBlock:
 
 
 class BlockParser:
-    """Parses the blocks of one file. The first cell of a time column decides the column's style."""
+    """Parses the blocks of one file. The first cell of a time column decides the column's style.
+
+    translated: symbols by the vendor's spellings that were translated by its rule.
+    """
 
     def __init__(
         self, path: Path, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
@@ -71,6 +75,7 @@ class BlockParser:
         self.dataset = options.dataset
         self.conditions = options.conditions
         self.skips_bad = skip_bad
+        self.translated: dict[str, str] = {}
         self._path = path
         self._layout = layout
         self._options = options
@@ -304,6 +309,8 @@ class BlockParser:
         spellings = [*encoded.dictionary.to_pylist(), ""]
         parsed = [self._parsed_symbol(spelling) for spelling in spellings]
         codes = encoded.indices.fill_null(len(spellings) - 1).to_numpy()
+        if self._options.symbol_rule is not None:
+            self._note_translated(spellings[code] for code in np.unique(codes))
         refused = np.array([symbol is None for symbol in parsed])[codes]
         new_rows = np.flatnonzero(refused & ~wrong)[: self._limit]
         bad += [
@@ -321,20 +328,34 @@ class BlockParser:
         return symbol if self._options.symbol in (None, symbol) else None
 
     def _spelled(self, spelling: str) -> str | None:
-        """Return the canonical symbol, without the vendor's prefix; None if it is invalid."""
+        """Return the canonical symbol; None if it is invalid."""
         if spelling not in self._spellings:
             try:
-                bare = re.sub(self._options.prefix, "", spelling) if self._options.prefix else spelling
-                self._spellings[spelling] = log_name(self._options.dataset, parse_symbol(bare))
+                self._spellings[spelling] = log_name(self._options.dataset, self._file_symbol(spelling))
             except InvalidSymbol:
                 self._spellings[spelling] = None
         return self._spellings[spelling]
 
+    def _file_symbol(self, spelling: str) -> str:
+        """Return the symbol without the vendor's prefix, by the vendor's rule. Raises `InvalidSymbol`."""
+        bare = re.sub(self._options.prefix, "", spelling) if self._options.prefix else spelling
+        return file_symbol(bare, self._options.symbol_rule)
+
+    def _note_translated(self, spellings: Iterable[str]) -> None:
+        for spelling in spellings:
+            symbol = self._parsed_symbol(spelling)
+            if symbol is not None and spelling not in (spelling.upper(), spelling.lower()):
+                self.translated[spelling] = symbol
+
     def _symbol_message(self, spelling: str) -> str:
         try:
-            return f"{parse_symbol(spelling)} is not the symbol {self._options.symbol} that was given"
+            symbol = self._file_symbol(spelling)
         except InvalidSymbol as error:
-            return f"{error}: {spelling!r:.60}"
+            return f"{spelling!r:.60}: {error}"
+        return (
+            f"{symbol} is not the symbol {self._options.symbol} that was given; --columns symbol= leaves the"
+            " column out"
+        )
 
     def _bad(self, line: int, field: str | None, message: str) -> BadRow:
         source = self._layout.sources.get(field or "", self._layout.symbol if field == SYMBOL else field)

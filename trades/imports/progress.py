@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ class ImportProgress:
     partitions of a sorted file, None for a file in order. rows, stored, bad: the numbers of the file's rows so
     far, of those newly stored, and of the bad ones. commit: symbol, number and hash of the newest commit that
     the import made or found. unknown_conditions: the numbers of rows with each condition of unknown meaning.
+    symbols: rows, first and last time of each of the first symbols; symbol_count: the number of all. translated: the
+    first symbols by the vendor's spelling that its rule translated; translated_count: the number of all.
     """
 
     position: FilePosition | None = None
@@ -32,6 +34,10 @@ class ImportProgress:
     commit: tuple[str, int, str] | None = None
     is_finished: bool = False
     unknown_conditions: Mapping[str, int] = field(default_factory=dict)
+    symbols: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    symbol_count: int = 0
+    translated: Mapping[str, str] = field(default_factory=dict)
+    translated_count: int = 0
 
     @classmethod
     def of(cls, content: Any) -> "ImportProgress":

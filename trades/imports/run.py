@@ -26,6 +26,7 @@ from trades.stores import market_store
 
 DATES_AT_ONCE = 64
 EXAMPLES_LIMIT = 20
+SYMBOLS_LIMIT = 20
 _CALLER_LENGTH = 200
 _LINE = "line"
 _Item = TypeVar("_Item")
@@ -144,6 +145,7 @@ class FileImport:
                 self._store_by_spool()
         except NotInOrder:
             self._store_by_spool()
+        self._note_translated()
         self._done = replace(self._done, is_finished=True)
         self._note.save(self._done)
         return self._done, tuple(self._examples)
@@ -171,7 +173,7 @@ class FileImport:
     def _filled_spool(self, schema: pa.Schema) -> SortSpool:
         """Read the whole file into a new spool."""
         self._examples.clear()
-        self._done = replace(self._done, position=None, partitions=None, rows=0, bad=0, unknown_conditions={})
+        self._done = ImportProgress(stored=self._done.stored, commit=self._done.commit)
         spool = SortSpool.create_empty(self._note.spool, schema)
         with _read_ahead(blocks_unordered(self._file, self._parser, self._file.start)) as blocks:
             for block in blocks:
@@ -180,6 +182,7 @@ class FileImport:
                 spool.add(pa.record_batch(columns, schema=schema), block.symbols)
                 self._report(ImportStage.SORTING, block.read, self._file.size)
         spool.finish()
+        self._note_translated()
         self._done = replace(self._done, partitions=0)
         self._note.save(self._done)
         return spool
@@ -244,6 +247,7 @@ class FileImport:
             self._append_without(append, error.rows, CONDITIONS, error)
             return
         self._count_unknown(unknown)
+        self._count_symbol(append)
         newest = (append.symbol, receipt.commit.number, receipt.commit.hash)
         self._done = replace(self._done, stored=self._done.stored + receipt.stored, commit=newest)
 
@@ -269,6 +273,26 @@ class FileImport:
             before = self._done.unknown_conditions
             total = {word: before.get(word, 0) + unknown.get(word, 0) for word in sorted({*before, *unknown})}
             self._done = replace(self._done, unknown_conditions=total)
+
+    def _count_symbol(self, append: PreparedAppend) -> None:
+        """Count the rows of a symbol. All rows of one symbol are stored before those of the next."""
+        done, times = self._done, append.rows.column(0)
+        first, last = times[0].as_py(), times[-1].as_py()
+        if append.symbol in done.symbols:
+            rows, first, _ = done.symbols[append.symbol]
+            counted = [rows + len(times), first, last]
+            self._done = replace(done, symbols={**done.symbols, append.symbol: counted})
+        elif not done.symbol_count or done.commit is None or done.commit[0] != append.symbol:
+            self._done = replace(done, symbol_count=done.symbol_count + 1)
+            if done.symbol_count < SYMBOLS_LIMIT:
+                counted = [len(times), first, last]
+                self._done = replace(self._done, symbols={**done.symbols, append.symbol: counted})
+
+    def _note_translated(self) -> None:
+        translated = self._parser.translated
+        if translated:
+            first = dict(sorted(translated.items())[:SYMBOLS_LIMIT])
+            self._done = replace(self._done, translated=first, translated_count=len(translated))
 
     def _count(self, rows: int, bad: tuple[BadRow, ...]) -> None:
         self._done = replace(self._done, rows=self._done.rows + rows, bad=self._done.bad + len(bad))

@@ -1,11 +1,11 @@
 """`file_import`: imports one file into the store."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from store.exceptions import StorageError
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import InvalidSymbol
 from trades.exceptions import BadRow, ImportRefused
 from trades.imports.blocks import SourceFile
 from trades.imports.formats import bare_name, opened_file
@@ -13,29 +13,33 @@ from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.run import FileImport, StageStatus
+from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
 from trades.stores import market_store
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """The result of an import. duplicates: rows that had been stored before. examples: the first bad rows.
-
-    unknown_conditions: the number of rows with each condition of unknown meaning.
-    """
+    """The result of an import. examples: the first bad rows."""
 
     path: Path
-    rows: int
-    stored: int
-    bad: int
+    counts: ImportProgress
     examples: tuple[BadRow, ...] = ()
     unread_columns: tuple[str, ...] = ()
     was_finished: bool = False
-    unknown_conditions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return self.counts.rows
+
+    @property
+    def stored(self) -> int:
+        return self.counts.stored
 
     @property
     def duplicates(self) -> int:
-        return self.rows - self.stored - self.bad
+        """The rows that had been stored before."""
+        return self.rows - self.stored - self.counts.bad
 
 
 def file_import(
@@ -67,32 +71,13 @@ def file_import(
             raise ImportRefused(f"{path}: {error}") from error
         saved = None if restart else _current_progress(note.load(), options)
         if saved is not None and saved.is_finished:
-            return _result(path, layout, replace(saved, stored=0), was_finished=True)
+            done = replace(saved, stored=0)
+            return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
         symbol = _symbol_of(path, layout, options)
         parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
         done = saved or ImportProgress()
         done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
-        return _result(path, layout, done, examples)
-
-
-def _result(
-    path: Path,
-    layout: FileLayout,
-    done: ImportProgress,
-    examples: tuple[BadRow, ...] = (),
-    *,
-    was_finished: bool = False,
-) -> ImportResult:
-    return ImportResult(
-        path,
-        done.rows,
-        done.stored,
-        done.bad,
-        examples,
-        layout.unread_columns,
-        was_finished=was_finished,
-        unknown_conditions=done.unknown_conditions,
-    )
+        return ImportResult(path, done, examples, layout.unread_columns)
 
 
 def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:
@@ -115,8 +100,9 @@ def _symbol_of(path: Path, layout: FileLayout, options: ReadOptions) -> str | No
     if options.vendor:
         raise ImportRefused(f"{path}: no column has the symbol: give --symbol")
     try:
-        return log_name(options.dataset, parse_symbol(bare_name(path)))
+        return log_name(options.dataset, symbol_of_name(bare_name(path)))
     except InvalidSymbol as error:
         raise ImportRefused(
-            f"{path}: no column has the symbol, and the file's name is not one: give --symbol"
+            f"{path}: no column has the symbol, and the file's name is not one ({error}): give --symbol, or"
+            " --columns symbol=…"
         ) from error

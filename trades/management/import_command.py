@@ -16,13 +16,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from store.datasets import DATASETS
 from store.exceptions import StorageError
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import InvalidSymbol
+from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.formats import FORMATS, opened_file, read_options
 from trades.imports.layout import AMBIGUOUS, Scale
+from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
 from trades.imports.services import ImportResult, file_import
+from trades.imports.symbols import file_symbol
+from trades.imports.vendors import SYMBOL_RULES
 
 NOTES = "imports"
 
@@ -77,20 +81,35 @@ class ImportCommand(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
 
-    def _report(self, done: ImportResult) -> None:
-        parts = [f"{done.rows:,} rows", f"{done.stored:,} stored", f"{done.duplicates:,} already there"]
-        if done.bad:
-            parts.append(f"{done.bad:,} bad")
-        if done.was_finished:
+    def _report(self, result: ImportResult) -> None:
+        counts = result.counts
+        parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{result.duplicates:,} already there"]
+        if counts.bad:
+            parts.append(f"{counts.bad:,} bad")
+        if result.was_finished:
             parts.append("imported before (--restart reads it again)")
-        if done.unknown_conditions:
-            counts = (f"{word} {count:,}" for word, count in done.unknown_conditions.items())
-            parts.append(f"unknown conditions: {', '.join(counts)}")
-        if done.unread_columns:
-            parts.append(f"columns not read: {', '.join(done.unread_columns)}")
-        self.stdout.write(f"{done.path}: {'; '.join(parts)}")
-        for row in done.examples:
+        if counts.unknown_conditions:
+            words = (f"{word} {count:,}" for word, count in counts.unknown_conditions.items())
+            parts.append(f"unknown conditions: {', '.join(words)}")
+        if result.unread_columns:
+            parts.append(f"columns not read: {', '.join(result.unread_columns)}")
+        self.stdout.write(f"{result.path}: {'; '.join(parts)}")
+        for line in _symbol_lines(counts):
+            self.stdout.write(f"  {line}")
+        for row in result.examples:
             self.stderr.write(f"  {row}")
+
+
+def _symbol_lines(counts: ImportProgress) -> Iterator[str]:
+    """Yield a line for each of the first symbols, and one for those that a vendor's rule translated."""
+    for symbol, (rows, first, last) in counts.symbols.items():
+        yield f"{symbol}: {rows:,} rows, {format_timestamp(first)} to {format_timestamp(last)}"
+    if more := counts.symbol_count - len(counts.symbols):
+        yield f"and {more:,} more symbols"
+    if counts.translated:
+        spellings = ", ".join(f"{spelling} is {symbol}" for spelling, symbol in counts.translated.items())
+        more = counts.translated_count - len(counts.translated)
+        yield f"symbols by the vendor's rule: {spellings}" + (f", and {more:,} more" if more else "")
 
 
 def _add_times(parser: ArgumentParser) -> None:
@@ -147,8 +166,9 @@ def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def _terms(options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `ReadOptions` but for the dataset. Raises `ImportRefused`."""
     try:
-        symbol = parse_symbol(options["symbol"]) if options["symbol"] else None
-        symbols = frozenset(map(parse_symbol, filter(None, (options["symbols"] or "").split(","))))
+        rule = SYMBOL_RULES.get(options["format"])
+        symbol = file_symbol(options["symbol"], rule) if options["symbol"] else None
+        symbols = frozenset(file_symbol(each, rule) for each in (options["symbols"] or "").split(",") if each)
         date = np.datetime64(options["date"], "D") if options["date"] else None
     except (InvalidSymbol, ValueError) as error:
         raise ImportRefused(str(error)) from error

@@ -20,6 +20,7 @@ from http_requests.json_fields import Amount, Integer
 from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 from trades.batches.serializers import SymbolField
 from trades.batches.validation import SYMBOL, column_rule
+from trades.batches.value_rules import LARGEST_NUMBER
 from trades.exceptions import BatchRefused
 from trades.formats import CSV
 from trades.formats.csv_body import cell_value, read_csv_texts
@@ -153,6 +154,7 @@ class AdjustmentInput(KnownFieldsSerializer):
     event = Integer(
         required=False,
         min_value=0,
+        max_value=LARGEST_NUMBER,
         help_text="The `event` of the comparison. If positions or cash changed since, nothing is booked.",
     )
     reason = reason_field()

@@ -27,7 +27,8 @@ class MarketView:
     """What the market says for a decision about one order.
 
     marks: of the symbols that the account holds. heads: see `OrderAccepted.commits`. expires_ns: when the order ends;
-    None for gtc.
+    None for gtc, and if it is matched with bars. bars_from_ns: bars that begin from then on fill it; None if it is
+    matched with prints, which fill it after the latency.
     """
 
     terms: Terms
@@ -35,6 +36,7 @@ class MarketView:
     marks: Mapping[str, Reference]
     heads: Mapping[str, str]
     expires_ns: int | None
+    bars_from_ns: int | None = None
 
 
 def end_of(
@@ -48,14 +50,16 @@ def end_of(
     return None
 
 
-def closing_view(position: Position, mark: Reference | None, heads: Mapping[str, str]) -> MarketView:
+def closing_view(
+    position: Position, mark: Reference | None, heads: Mapping[str, str], bars_from_ns: int | None
+) -> MarketView:
     """Return what is needed to close a position. An order that only reduces is judged without marks.
 
     Without a mark of its own, because it has no price or no rate, the position is closed all the same.
     """
     price = position.average_price or ZERO
     reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))
-    return MarketView(position.terms, reference, marks={}, heads=heads, expires_ns=None)
+    return MarketView(position.terms, reference, {}, heads, None, bars_from_ns)
 
 
 def closing_order(position: Position) -> OrderTerms:
@@ -94,10 +98,12 @@ def closing_terms(state: AccountState, order: OrderTerms) -> OrderTerms:
     return msgspec.structs.replace(order, reduce_only=True)
 
 
-def judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:
-    """Check an order in the account's state."""
+def judge(
+    state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int, fresh_from_ns: int | None = None
+) -> RiskVerdict:
+    """Check an order in the account's state. fresh_from_ns: see `verdict`."""
     proposal = propose(state, closing_terms(state, order), view.terms, view.reference)
-    return verdict(state, proposal, view.marks, now_ns=now_ns)
+    return verdict(state, proposal, view.marks, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
 
 
 def accept(
@@ -112,13 +118,15 @@ def accept(
 ) -> str:
     """Record an order that passed its checks, and the legs of its bracket. Return its id."""
     order_id = next_order_id(state)
-    proposal = found.proposal
+    proposal, matches_after_ns = found.proposal, view.bars_from_ns
+    if matches_after_ns is None:
+        matches_after_ns = now_ns + latency_ns(state.config)
     event = OrderAccepted(
         order_id=order_id,
         order=proposal.order,
         terms=proposal.terms,
         submitted_ns=now_ns,
-        matches_after_ns=now_ns + latency_ns(state.config),
+        matches_after_ns=matches_after_ns,
         reference=proposal.reference,
         checks=found.checks,
         risk_version=state.risk_version,

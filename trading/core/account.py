@@ -312,6 +312,8 @@ def _rejected(state: AccountState, event: events.OrderRejected, at_ns: int) -> E
 def _working(state: AccountState, event: events.OrderWorking, at_ns: int) -> Effects:
     order = state.orders[event.order_id]
     order.move(OrderState.WORKING, at_ns)
+    if event.expires_ns is not None:
+        order.expires_ns = event.expires_ns
     return Effects(orders=[order])
 
 
@@ -342,7 +344,7 @@ def _ended(state: AccountState, event: events.OrderEnded, at_ns: int) -> Effects
 @_on(events.OrderTriggered)
 def _triggered(state: AccountState, event: events.OrderTriggered, at_ns: int) -> Effects:
     order = state.orders[event.order_id]
-    order.is_triggered, order.is_taking = True, order.is_market
+    order.is_triggered = order.is_taking = True
     order.matches_after_ns = event.matches_after_ns
     return Effects(orders=[order])
 
@@ -364,7 +366,7 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     order.filled += event.quantity
     order.filled_value += money(event.quantity, event.price, order.instrument.multiplier)
     order.fees += event.fee
-    _cover(state, order, event.quantity, at_ns)
+    _cover(state, order, event, at_ns)
     if order.remaining:
         if order.state is not OrderState.PENDING_CANCEL:
             order.move(OrderState.PARTIALLY_FILLED, at_ns)
@@ -375,15 +377,20 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
     return effects
 
 
-def _cover(state: AccountState, order: Order, filled: Decimal, at_ns: int) -> None:
-    """Count a fill of a bracket: the parent's covers its legs, and a leg's reduces both legs at once."""
+def _cover(state: AccountState, order: Order, fill: events.Executed, at_ns: int) -> None:
+    """Count a fill of a bracket: the parent's covers its legs, and a leg's reduces both legs at once.
+
+    Legs are matched after the latency, but in the same bar: its prices after the entry are the position's.
+    """
     if order.parent_id is not None:
-        state.covered[order.parent_id] -= filled
+        state.covered[order.parent_id] -= fill.quantity
     elif order.terms.has_legs:
         if order.id not in state.covered:
+            is_bar = isinstance(fill.print, events.BarPrint)
+            from_ns = fill.print.ref.timestamp_ns if is_bar else at_ns + latency_ns(state.config)
             for leg in state.legs_of(order.id):
-                leg.matches_after_ns = at_ns + latency_ns(state.config)
-        state.covered[order.id] = state.covered.get(order.id, ZERO) + filled
+                leg.matches_after_ns = from_ns
+        state.covered[order.id] = state.covered.get(order.id, ZERO) + fill.quantity
 
 
 def _remove(state: AccountState, order: Order) -> list[Order]:

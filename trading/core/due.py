@@ -48,7 +48,7 @@ def next_due_ns(state: AccountState) -> int | None:
 
 def _end_ns(state: AccountState, order: Order) -> int | None:
     """Return when an order ends by itself; None for never."""
-    if order.state is OrderState.ACCEPTED or not order.remaining:
+    if not order.remaining or (order.state is OrderState.ACCEPTED and not order.is_undated):
         return 0
     cancelled_ns = cancelled_from_ns(order, state.config)
     if cancelled_ns is not None:

@@ -189,9 +189,10 @@ class OrderRejected(_TradingEvent, frozen=True, tag="order_rejected"):
 
 
 class OrderWorking(_TradingEvent, frozen=True, tag="order_working"):
-    """The engine matches the order from now on."""
+    """The engine matches the order from now on. expires_ns: of a day order whose session is that of its first bar."""
 
     order_id: str
+    expires_ns: int | None = None
 
 
 class OrderRested(_TradingEvent, frozen=True, tag="order_rested"):

@@ -43,17 +43,21 @@ class _Match:
     capacity: Decimal = ZERO
     is_ambiguous: bool = False
 
-    def begin(self, orders: list[Order]) -> None:
-        """Take the orders to work, and compute the capacity."""
+    def begin(self, orders: list[Order], session_end_ns: Callable[[], int | None]) -> None:
+        """Take the orders to work, and compute the capacity. session_end_ns: see `match_bar`."""
         for order in orders:
             if order.state is OrderState.ACCEPTED:
-                self.record(OrderWorking(order_id=order.id))
+                expires_ns = session_end_ns() if order.is_undated else None
+                self.record(OrderWorking(order_id=order.id, expires_ns=expires_ns))
         volume = self.print.volume * self.state.config.participation / HUNDRED
         self.capacity = lots_below(volume, orders[0].instrument.lot)
 
     def trigger(self, order: Order, price: Decimal) -> None:
-        """Turn a stop into a market order, or a stop-limit into a limit order."""
-        matches_after_ns = self.print.known_ns + latency_ns(self.state.config)
+        """Turn a stop into a market order, or a stop-limit into a limit order that is marketable."""
+        if isinstance(self.print, BarPrint):
+            matches_after_ns = self.print.end_ns
+        else:
+            matches_after_ns = self.print.known_ns + latency_ns(self.state.config)
         event = OrderTriggered(
             order_id=order.id, print=self.print, price=price, matches_after_ns=matches_after_ns
         )
@@ -97,13 +101,19 @@ def execution_id_of(order_id: str, ref: RowRef) -> str:
     return str(uuid5(UUID(order_id), f"{ref.dataset} {ref.symbol} {ref.commit} {ref.ordinal}"))
 
 
-def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) -> None:
-    """Match a print with the account's orders of its symbol."""
+def match_print(
+    state: AccountState,
+    print_: Print,
+    rate: Rate,
+    record: Record,
+    session_end_ns: Callable[[], int | None] = lambda: None,
+) -> None:
+    """Match a print with the account's orders of its symbol. session_end_ns: see `match_bar`."""
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
     if not print_.is_eligible or not orders:
         return
     match = _Match(state, print_, rate, record)
-    match.begin(orders)
+    match.begin(orders, session_end_ns)
     for order in orders:
         if order.is_stop_waiting and state.fillable(order) and _is_reached(order, print_.price):
             match.trigger(order, print_.price)
@@ -112,9 +122,16 @@ def match_print(state: AccountState, print_: Print, rate: Rate, record: Record) 
         if _is_in_time(state, order, print_) and not order.is_stop_waiting:
             price = _price(order, print_.price, state.config)
             match.fill(order, price, print_.price)
-            if price is None and order.is_taking and order.terms.type.has_limit and not order.state.is_final:
-                record(OrderRested(order_id=order.id))
+            _rest(order, print_.price, record)
     end_unneeded(state, print_.ref.symbol, record)
+
+
+def _rest(order: Order, price: Decimal, record: Record) -> None:
+    """Let a limit rest that was marketable, once the market is beyond it."""
+    if not order.is_taking or order.state.is_final or order.terms.limit_price is None:
+        return
+    if (price - order.terms.limit_price) * order.terms.side.sign > 0:
+        record(OrderRested(order_id=order.id))
 
 
 def _is_in_time(state: AccountState, order: Order, print_: Print) -> bool:
@@ -184,30 +201,64 @@ def end_unneeded(state: AccountState, symbol: str, record: Record) -> None:
             record(OrderEnded(order_id=order.id, state=OrderState.CANCELLED, reason=reason))
 
 
-def match_bar(state: AccountState, bar: BarPrint, rate: Rate, record: Record) -> None:
+def match_bar(
+    state: AccountState,
+    bar: BarPrint,
+    rate: Rate,
+    record: Record,
+    session_end_ns: Callable[[], int | None] = lambda: None,
+) -> None:
     """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.
 
-    A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. A
-    stop-limit order that it triggers fills by a later bar.
+    A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
+    of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.
+    session_end_ns: returns when day orders end whose first bar this is.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not bar.is_eligible or not orders:
         return
-    prices = {order.id: _bar_price(order, bar, state.config) for order in orders}
-    inside = [each for each in orders if state.fillable(each) and prices[each.id] not in {None, bar.open}]
-    match = _Match(state, bar, rate, record, is_ambiguous=len(inside) > 1)
-    match.begin(orders)
-    for order in sorted(
-        orders, key=lambda each: (prices[each.id] != bar.open, not each.is_stop_waiting, each.first_event)
-    ):
+    waiting = {order.id for order in orders if order.parent_id is not None and not state.fillable(order)}
+    prices, inside = _bar_prices(state, orders, waiting, bar)
+    match = _Match(state, bar, rate, record)
+    match.begin(orders, session_end_ns)
+
+    def place(order: Order) -> tuple[bool, bool, bool, int]:
+        return order.id in inside, order.id in waiting, not order.is_stop_waiting, order.first_event
+
+    for order in sorted(orders, key=place):
         # A fill may have ended the order, or begun the legs of a bracket.
         if _is_before(state, order, bar):
+            match.is_ambiguous = order.id in inside and len(inside) > 1
             _match_in_bar(match, order, prices[order.id], bar)
             end_unneeded(state, bar.ref.symbol, record)
 
 
+def _bar_prices(
+    state: AccountState, orders: list[Order], waiting: set[str], bar: BarPrint
+) -> tuple[dict[str, Decimal | None], set[str]]:
+    """Return the price at which a bar reaches each order, before slippage, and which may fill after its open.
+
+    The price is None if the bar does not reach the order. waiting: legs whose parents have not filled. If a parent
+    fills after the open, the worse is assumed of its legs: the stop was reached after it, the target before.
+    """
+    prices: dict[str, Decimal | None] = {}
+    inside = set[str]()
+    for order in orders:
+        price, may_fill = _bar_price(order, bar, state.config), state.fillable(order) > 0
+        if order.id in waiting:
+            entry = prices.get(order.parent_id or "")
+            may_fill = entry is not None
+            if may_fill and entry != bar.open:
+                price = order.terms.stop_price if price is not None and order.is_stop_waiting else None
+                inside.add(order.id)
+        prices[order.id] = price
+        if may_fill and price != bar.open:
+            inside.add(order.id)
+    return prices, {order_id for order_id in inside if prices[order_id] is not None}
+
+
 def _match_in_bar(match: _Match, order: Order, market: Decimal | None, bar: BarPrint) -> None:
-    """Trigger and fill an order. market: see `_bar_price`."""
+    """Trigger and fill an order. market: the price at which the bar reaches it, before slippage; None if it does not."""
     if order.is_stop_waiting:
         if market is None or not match.state.fillable(order):
             return
@@ -216,6 +267,7 @@ def _match_in_bar(match: _Match, order: Order, market: Decimal | None, bar: BarP
             return
     price = market if market is None or not order.is_taking else _taking_price(order, market)
     match.fill(order, price, bar.open if market is None else market)
+    _rest(order, bar.open, match.record)
 
 
 def _is_before(state: AccountState, order: Order, bar: BarPrint) -> bool:

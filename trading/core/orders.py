@@ -160,6 +160,12 @@ class Order(msgspec.Struct, kw_only=True):
         return self.states[OrderState.PENDING_NEW]
 
     @property
+    def is_undated(self) -> bool:
+        """Whether it is a day order that waits for its first bar, whose session is its own."""
+        is_day = self.terms.time_in_force is TimeInForce.DAY
+        return is_day and self.expires_ns is None and self.state is OrderState.ACCEPTED
+
+    @property
     def may_be_cancelled(self) -> bool:
         """Whether a cancel may be asked for, and was not."""
         return OrderState.PENDING_CANCEL in MOVES[self.state]

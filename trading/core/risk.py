@@ -120,12 +120,19 @@ def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
     return limit >= reference.price if order.side is Side.BUY else limit <= reference.price
 
 
-def verdict(state: AccountState, proposal: Proposal, marks: Marks, *, now_ns: int) -> RiskVerdict:
-    """Check an order. marks: of all symbols that are held."""
+def verdict(
+    state: AccountState,
+    proposal: Proposal,
+    marks: Marks,
+    *,
+    now_ns: int,
+    fresh_from_ns: int | None = None,
+) -> RiskVerdict:
+    """Check an order. marks: of all symbols that are held. fresh_from_ns: a price from then on is not old; None for now."""
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
-    checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns)]
+    checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns, fresh_from_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
@@ -215,7 +222,9 @@ def _reduces(state: AccountState, proposal: Proposal) -> Check:
     )
 
 
-def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Check]:
+def _states(
+    state: AccountState, proposal: Proposal, now_ns: int, fresh_from_ns: int | None
+) -> Iterator[Check]:
     yield Check(
         name="trading",
         is_passed=state.status == RUNNING,
@@ -231,7 +240,8 @@ def _states(state: AccountState, proposal: Proposal, now_ns: int) -> Iterator[Ch
         unit="orders a minute",
         message="not too many orders within a minute",
     )
-    age = Decimal(max(now_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
+    old_from_ns = now_ns if fresh_from_ns is None else fresh_from_ns
+    age = Decimal(max(old_from_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
     yield Check(
         name="price_age",
         is_passed=age <= state.config.stale_after_seconds,

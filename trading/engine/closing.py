@@ -25,7 +25,9 @@ def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Re
 
 def _close(position: Position, book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
     mark = book.mark(position, state.currency, now_ns=now_ns)
-    view = closing_view(position, mark, book.market.heads(position.symbol, state.currency))
+    symbol = position.symbol
+    bars_from_ns = book.market.bars_from_ns(symbol, now_ns)
+    view = closing_view(position, mark, book.market.heads(symbol, state.currency), bars_from_ns)
     accept_closing(state, record, position, view, now_ns=now_ns, by=STOP)
     opens_ns = next_open_ns(book.market.instrument(position.symbol), now_ns)
     if opens_ns != now_ns:

@@ -17,6 +17,7 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
+from trading.market.hours import session_end_ns
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
@@ -160,9 +161,17 @@ class Floor:
         currency = orders[0].instrument.currency
         rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
         if rate is not None and isinstance(row, Print):
-            match_print(state, row, rate, record)
+            match_print(state, row, rate, record, lambda: self._session_end_ns(row))
         elif rate is not None and isinstance(row, BarPrint):
-            match_bar(state, row, rate, record)
+            match_bar(state, row, rate, record, lambda: self._session_end_ns(row))
+
+    def _session_end_ns(self, row: Print | BarPrint) -> int | None:
+        """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""
+        begin_ns = row.ref.timestamp_ns
+        end_ns = session_end_ns(self._marks.market.instrument(row.ref.symbol), begin_ns)
+        if end_ns is None or isinstance(row, Print):
+            return end_ns
+        return end_ns + (begin_ns - end_ns) % (row.end_ns - begin_ns)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
         marks = self._marks.marks(state, now_ns=now_ns)

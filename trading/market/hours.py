@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from stats.sessions.schedule import Hours, Schedule
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
+from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import DAY_NS
 

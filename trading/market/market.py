@@ -159,6 +159,15 @@ class Market:
             for separator in ("-", "")
         ]
 
+    def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:
+        """Return from which instant on bars that begin fill an order that was decided then: from this instant.
+
+        The latency does not count: a bar does not tell what was traded in the moments after its open. None if orders
+        of the symbol are filled by prints: it has trades, or no bars yet.
+        """
+        has_trades = self.head(TRADES, symbol) != NO_COMMIT
+        return None if has_trades or self.head(BARS, symbol) == NO_COMMIT else decided_ns
+
     def logs_of_orders(self, symbol: str, account_currency: str) -> list[LogKey]:
         """Return the logs that the engine follows for orders and positions in a symbol.
 

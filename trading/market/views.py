@@ -22,21 +22,32 @@ class PriceSource(Protocol):
 
 
 def market_view(
-    market: Market, prices: PriceSource, state: AccountState, order: OrderTerms, *, now_ns: int
+    market: Market,
+    prices: PriceSource,
+    state: AccountState,
+    order: OrderTerms,
+    *,
+    now_ns: int,
+    decided_ns: int | None = None,
 ) -> MarketView:
     """Return what is needed to judge an order.
 
-    Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
+    decided_ns: the end of the bar that decided it; None for now. An order that bars fill has no end yet: a day order
+    ends with the session of the first bar that may fill it, an immediate one with that bar. Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
     """
+    bars_from_ns = market.bars_from_ns(order.symbol, now_ns if decided_ns is None else decided_ns)
     return MarketView(
         terms=market.terms(order.symbol),
         reference=prices.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
         marks=prices.marks(state, now_ns=now_ns),
         heads=market.heads(order.symbol, state.currency),
-        expires_ns=end_of(
+        expires_ns=None
+        if bars_from_ns is not None
+        else end_of(
             order,
             state.config,
             now_ns=now_ns,
             session_end_ns=lambda: session_end_ns(market.instrument(order.symbol), now_ns),
         ),
+        bars_from_ns=bars_from_ns,
     )

@@ -156,7 +156,8 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
             )
             if is_closing and order.may_be_cancelled:
                 return Submitted(order, journal.state.number, is_repeated=True)
-        view = closing_view(position, mark, market().heads(symbol, before.currency))
+        bars_from_ns = market().bars_from_ns(symbol, now_ns)
+        view = closing_view(position, mark, market().heads(symbol, before.currency), bars_from_ns)
         order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
 

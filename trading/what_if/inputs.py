@@ -173,9 +173,14 @@ class RecordedInputs:
         if replaces is not None and (old is None or old.state is OrderState.PENDING_CANCEL):
             self._refuse(number, event, "the order that it replaces is not open")
             return
-        expires_ns = end_of(event.order, state.config, now_ns=now_ns, session_end_ns=lambda: event.expires_ns)
+        bars_from_ns = self.market.bars_from_ns(event.order.symbol, event.matches_after_ns)
+        expires_ns = event.expires_ns
+        if bars_from_ns is None:
+            expires_ns = end_of(
+                event.order, state.config, now_ns=now_ns, session_end_ns=lambda: event.expires_ns
+            )
         marks = self.market.marks(state, now_ns=now_ns)
-        view = MarketView(event.terms, event.reference, marks, event.commits, expires_ns)
+        view = MarketView(event.terms, event.reference, marks, event.commits, expires_ns, bars_from_ns)
         found = judge(state, event.order, view, now_ns=now_ns)
         if not found.is_passed and all(check.is_passed for check in event.checks):
             self._refuse(number, event, found.failed[0].message, tuple(found.failed))

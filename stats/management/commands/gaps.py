@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from calendars.schedule import Hours
 from command_line import quiet_without_a_reader
 from http_requests.exceptions import RequestError
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
     Gap,
     gap_document,
@@ -24,8 +25,6 @@ from stats.market_data.gaps import (
     parse_gaps_query,
 )
 from stats.market_data.silence import Silence, exchange_silence
-from stats.sessions.schedule import Hours
-from store.exceptions import StorageError
 from store.instruments import GAP_RULES
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
@@ -60,7 +59,7 @@ class Command(BaseCommand):
                 self._print_gaps(symbols, options)
             else:
                 self._print_silence(options)
-        except (RequestError, StatsError, StorageError) as error:
+        except (RequestError, *READ_ERRORS) as error:
             raise CommandError(str(error)) from error
 
     def _print_gaps(self, symbols: list[str], options: dict[str, Any]) -> None:

@@ -5,11 +5,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from http_requests.exceptions import RequestError
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.services import warm
 from stats.rendering.formats import FORMATS
-from store.exceptions import StorageError
 from store.symbols import InvalidSymbol, parse_symbol
 
 
@@ -45,7 +44,7 @@ class Command(BaseCommand):
                 now_ns=time.time_ns(),
             ):
                 self.stdout.write(f"{warmed.symbol} {dataset}?{warmed.query_string}: {warmed.outcome}")
-        except (InvalidSymbol, RequestError, StatsError, StorageError) as error:
+        except (InvalidSymbol, RequestError, *READ_ERRORS) as error:
             raise CommandError(str(error)) from error
         if RESPONSE_CACHE.shared.is_away:
             raise CommandError(

@@ -8,6 +8,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from calendars.schedule import Hours, SessionMode
+from calendars.trading_calendar import TradingCalendar
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
 from stats.market_data.futures.finality import ContinuousFinality, continuous_finality
@@ -20,7 +22,6 @@ from stats.market_data.futures.rolls import (
     RollRule,
     fronts_of,
 )
-from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
 from stats.market_data.intervals.finality import has_final
 from stats.market_data.intervals.windows import (
     NOTHING,
@@ -37,10 +38,10 @@ from stats.market_data.query import DatasetForm, RollQuery
 from stats.market_data.query_parameters import ROLL_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from stats.sessions.schedule import Hours, SessionMode
 from store.arrays import Floats, Integers
 from store.datasets import CORPORATE_ACTIONS
+from store.instrument_calendars import calendar_if_known
+from store.log_views.bar_grid import BarGrid, utc_grid
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import stored_bars_window
 from store.protocol import ALL_TIME, Window

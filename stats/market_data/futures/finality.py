@@ -7,7 +7,6 @@ import numpy as np
 
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts
 from stats.market_data.futures.rolls import Figure, RollRule
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import (
     FinalBars,
     Finality,
@@ -15,6 +14,7 @@ from stats.market_data.intervals.finality import (
     finality_of,
 )
 from stats.market_data.plan import Range, SymbolQuery
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, last_row
 from store.log_views.stored_bars import resolutions_in, stored_bar_dates
 from store.protocol import ALL_TIME, Window

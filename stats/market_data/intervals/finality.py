@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import TradingCalendar
 from stats.market_data.intervals.windows import over_until_ns_of
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import MarketDataQuery
-from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from stats.sessions.schedule import Hours, Schedule
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.instrument_calendars import calendar_if_known
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import last_price_ns
 from store.timestamps import DAY_NS, SECOND_NS

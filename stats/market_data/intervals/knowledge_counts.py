@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from stats.market_data.intervals.bar_grid import BarGrid
 from store.bar_policies import BarPolicy
 from store.datasets import BARS
+from store.log_views.bar_grid import BarGrid
 from store.log_views.known_bars import KnownLog
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_bars_window

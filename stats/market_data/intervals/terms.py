@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from stats.exceptions import NoExchange, UnknownExchange
-from stats.market_data.intervals.bar_grid import BarGrid
+from calendars.exceptions import NoExchange, UnknownExchange
 from stats.market_data.intervals.windows import grid_of
 from stats.market_data.plan import SymbolQuery
 from stats.market_data.rows import Rows, WindowReader, joined
 from stats.rendering.table import OutColumn, Table
 from store.arrays import Integers, Mask
 from store.instruments import Instrument
+from store.log_views.bar_grid import BarGrid
 from store.protocol import Window
 
 # Returns the reader by other terms.

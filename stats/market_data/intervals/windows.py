@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.market_data.intervals.regular_days import instrument_grid
 from stats.market_data.plan import Range, SymbolQuery
-from stats.sessions.calendars import calendar_if_known, never_closes
+from store.instrument_calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
+from store.log_views.bar_grid import BarGrid, utc_grid
+from store.log_views.instrument_grid import instrument_grid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from calendars.trading_calendar import trading_date_of
 from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
     FoundGap,
@@ -32,9 +32,10 @@ from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.session_activity import blocks_of
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
-from stats.sessions.spans import SessionGrid, expected_intervals, trading_date_of
 from store.arrays import Integers, Mask
+from store.log_views.bar_grid import BarGrid
 from store.log_views.grids import UtcIntervals
+from store.log_views.session_spans import SessionGrid, expected_intervals
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import numpy as np
 
+from calendars.schedule import Anchor, Hours
+from calendars.trading_calendar import trading_date_of
 from needs import Need
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.found_gaps import FoundGap
@@ -19,10 +20,9 @@ from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from stats.market_data.plan import Range, SymbolQuery
 from stats.market_data.query import maximum_range_ns
-from stats.sessions.schedule import Anchor, Hours
-from stats.sessions.spans import trading_date_of
 from store.datasets import BARS
 from store.instruments import EVIDENCE
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
 from store.log_views.stored_bars import stored_bar_dates, stored_resolutions
 from store.protocol import ALL_TIME, Window

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from calendars.schedule import Hours
 from stats.market_data.intervals.finality import FinalBars, date_start_ns
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.rows import Rows
 from stats.rendering.table import Table
-from stats.sessions.schedule import Hours
-from stats.sessions.spans import open_windows
 from store.arrays import Integers, Mask
+from store.log_views.bar_grid import BarGrid
+from store.log_views.session_spans import open_windows
 from store.log_views.trade_bars import last_price_ns
 from store.protocol import Window
 from store.terms import Settle

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from stats.caching.keys import DIFFERS_BY_PAGE
-from stats.market_data.intervals.bar_grid import BarGrid
 from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules
 from store.log_views.adjusted_bars import adjusted_bars
+from store.log_views.bar_grid import BarGrid
 from store.log_views.grids import Grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView

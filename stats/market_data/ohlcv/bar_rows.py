@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
 from stats.market_data.ohlcv.bar_inputs import BarInputs
@@ -17,6 +16,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats
 from store.bars.bars import Bars
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays
+from store.log_views.bar_grid import BarGrid
 from store.log_views.stored_bars import stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window

@@ -4,8 +4,8 @@ import datetime as dt
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours, Schedule
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers
 from store.timestamps import DAY_NS, SECOND_NS
 

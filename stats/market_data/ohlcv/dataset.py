@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.terms import bars_by_terms
@@ -24,6 +23,7 @@ from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
 from store.instruments import Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
 from store.log_views.trade_bars import trade_bars

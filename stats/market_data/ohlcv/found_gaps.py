@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar
 from stats.market_data.ohlcv.gap_evidence import JudgedRuns
 from stats.market_data.ohlcv.session_activity import uncovered
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours
-from stats.sessions.spans import SessionGrid, open_windows
 from store.arrays import Integers, Mask
 from store.log_views.grids import UtcIntervals
+from store.log_views.session_spans import SessionGrid, open_windows
 from store.protocol import Window
 from store.timestamps import DAY_NS
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from calendars.trading_calendar import TradingCalendar
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.session_activity import (
     Activity,
@@ -20,9 +20,9 @@ from stats.market_data.ohlcv.session_activity import (
     half_hours_of,
     sessions_around,
 )
-from stats.sessions.calendars import TradingCalendar
 from store.arrays import Floats, Integers, Mask
 from store.bars.bars import Bars, joined_bars
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window

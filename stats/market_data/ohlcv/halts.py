@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours
-from stats.sessions.spans import open_windows
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
 from store.log_views.log_view import LogView
+from store.log_views.session_spans import open_windows
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 

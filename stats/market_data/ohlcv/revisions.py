@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import NOTHING, bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
@@ -19,6 +18,7 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
 from store.bars.credit import credit_dates, credit_start_ns
 from store.datasets import TRADES
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Floats, Integers, Mask
 from store.bars.bars import Bars
 from store.protocol import Window

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stats.market_data.intervals.bar_grid import BarGrid
-from stats.sessions.schedule import Anchor, Hours
-from stats.sessions.spans import trading_date_of
+from calendars.schedule import Anchor, Hours
+from calendars.trading_calendar import trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import resolutions_in, stored_bar_dates, stored_bars_window
 from store.log_views.trade_bars import BarMaker

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calendars.trading_calendar import TradingCalendar
 from stats.market_data.options.rate_curve import StoredRates
 from stats.market_data.plan import SymbolQuery
 from stats.options.dividends import EX_DATES_LIMIT, CashDividends
 from stats.options.expiry import years_until
-from stats.sessions.calendars import TradingCalendar, calendar_if_known
 from store.arrays import Floats, Integers, Mask
 from store.bars.adjustment import distinct_actions
 from store.datasets import CORPORATE_ACTIONS
+from store.instrument_calendars import calendar_if_known
 from store.instruments import FUTURE, Instrument
 from store.log_views.log_view import LogView, empty_view
 from store.protocol import ALL_TIME

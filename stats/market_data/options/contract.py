@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar
 from stats.options.expiry import Settlement, TradingDates, last_trade_ns
-from stats.sessions.calendars import TradingCalendar, calendar_if_known
-from stats.sessions.schedule import Hours
+from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import format_timestamp
 

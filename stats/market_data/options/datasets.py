@@ -12,7 +12,6 @@ from django.conf import settings
 
 from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge, RowKnowledge
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
@@ -40,6 +39,7 @@ from stats.options.rates import rates_of
 from store.bar_policies import EVERY_PRINT
 from store.datasets import OPTION_QUOTES
 from store.instruments import FUTURE, OPTION, Instrument
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

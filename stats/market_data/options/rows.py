@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 import pyarrow as pa
 
+from calendars.schedule import Hours
 from http_requests.work import WorkKind, count_work
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
-from stats.market_data.intervals.bar_grid import BarGrid
 from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
 from stats.market_data.options.market import OptionMarket
@@ -18,8 +18,8 @@ from stats.market_data.rows import Rows
 from stats.options.inputs import ForwardSource, Inputs, mid_prices, words
 from stats.options.pricing import Valuation, valuation
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from stats.sessions.schedule import Hours
 from store.arrays import Floats, Integers
+from store.log_views.bar_grid import BarGrid
 from store.log_views.grids import OUTSIDE
 from store.log_views.last_rows import NEVER_NS
 from store.log_views.log_view import LogView

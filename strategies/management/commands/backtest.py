@@ -187,12 +187,15 @@ def _value(text: str | None) -> float | int | str | None:
 
 def _table(document: Mapping[str, Any]) -> Iterator[str]:
     inputs, figures = document["inputs"], document["performance"]
-    yield f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['start']} to {inputs['end']}"
+    head = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['start']} to {inputs['end']}"
+    yield f"{head}. {document['notice']}" if document["notice"] else head
     given = ", ".join(f"{name}={value}" for name, value in inputs["parameters"].items() if value is not None)
     yield f"parameters: {given}; begins with {inputs['cash']:,.2f} {inputs['currency']}"
     signals = document["signals"]
     refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals["refused_by"].items()))
-    yield f"{'signals':<20} {signals['accepted'] + signals['refused']:>14,}   refused: {refused or 'none'}"
+    unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals["unfilled_by"].items()))
+    lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
+    yield f"{'signals':<20} {signals['accepted'] + signals['refused']:>14,}   {lost}"
     for name, title, form in _FIGURES:
         yield f"{title:<20} {_figure(figures[name], form):>14}"
     exposure = figures["exposure"]

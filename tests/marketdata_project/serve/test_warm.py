@@ -59,7 +59,7 @@ from marketdata_project.serve import warm
 warm.load_everything(DjangoHandler())
 print([name for name in {large} if name in sys.modules])
 warm.load_libraries().join()
-from stats.sessions import library
+from calendars import library
 print([name for name in {large} if name in sys.modules], library.decade.cache_info().currsize > 0)
 """
 

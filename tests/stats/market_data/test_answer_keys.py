@@ -13,10 +13,11 @@ import pytest
 from msgspec import structs
 from rest_framework import serializers
 
+from calendars import library
 from http_requests.exceptions import RequestError
 from stats import parameters as kinds
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
-from stats.exceptions import StatsError
+from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.gaps import gaps_pin, parse_gaps_query
@@ -28,10 +29,8 @@ from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import IntervalField, OhlcInterval, OhlcQuerySerializer
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
-from stats.sessions import library
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
 from store.datasets import DATASETS
-from store.exceptions import StorageError
 from store.instruments import Instrument
 from tests.api_client import Api
 from tests.chance import SOAK
@@ -100,7 +99,7 @@ class Seen:
             pinned = PinnedAnswer(content, Representation(name))
             try:
                 body = computed_entry(pinned, now_ns).body
-            except (StatsError, StorageError, RequestError) as error:
+            except (*READ_ERRORS, RequestError) as error:
                 body = repr(error).encode()
             before, by = self.bodies.setdefault(pinned.cache_key, (body, said))
             assert before == body, f"one key for two answers, of {by} and of {said}: {pinned.cache_key}"
@@ -122,7 +121,7 @@ def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterat
     for said, pin in pins(chance, of_bars=ALL if SOAK else 3):
         if about not in said:
             continue
-        with suppress(StatsError, StorageError, RequestError):
+        with suppress(*READ_ERRORS, RequestError):
             yield said, pin(now_ns)
 
 
@@ -273,7 +272,7 @@ def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until
     chance, compared = random.Random(until), 0
     step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
     for said, pin in pins(chance, of_bars=ALL):
-        with suppress(StatsError, StorageError, RequestError):
+        with suppress(*READ_ERRORS, RequestError):
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
             _pages.clear()

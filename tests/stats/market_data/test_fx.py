@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stats.sessions.exchanges import FOREX
+from calendars.exchanges import FOREX
 from store.currencies import currency_pair
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.builders import ingest, tell

@@ -9,9 +9,9 @@ import pytest
 from django.conf import settings
 
 from stats.market_data import quoted_trades
-from stats.sessions.venue_hours import venue_hours_of
 from store import open_store
 from store.instruments import Instrument
+from store.log_views.venue_hours import venue_hours_of
 from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
 from store.timestamps import parse_timestamp
 from tests.api_client import answer, problem

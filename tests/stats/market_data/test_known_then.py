@@ -11,12 +11,12 @@ import pytest
 import time_machine
 from django.conf import settings
 
-from stats.market_data.intervals.regular_days import instrument_grid, regular_days
-from stats.sessions.schedule import Anchor, Hours, SessionMode
+from calendars.schedule import Anchor, Hours, SessionMode
 from store import open_store
 from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
+from store.log_views.instrument_grid import instrument_grid, regular_days
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp

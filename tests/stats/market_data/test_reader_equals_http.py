@@ -8,9 +8,9 @@ import time_machine
 from django.conf import settings
 
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.intervals.regular_days import regular_days
-from stats.sessions.venue_hours import venue_hours_of
 from store import open_store
+from store.log_views.instrument_grid import regular_days
+from store.log_views.venue_hours import venue_hours_of
 from store.reading import Reader, quote_reader, scan
 from store.reading.exceptions import (
     InvalidArgument,

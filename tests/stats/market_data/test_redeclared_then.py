@@ -9,11 +9,11 @@ import pytest
 import time_machine
 from django.conf import settings
 
-from stats.market_data.intervals.regular_days import regular_days
-from stats.sessions.venue_hours import venue_hours_of
 from store import open_store
 from store.datasets import INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES, UNIVERSE_CHANGES
 from store.instruments import Instrument, default_instrument
+from store.log_views.instrument_grid import regular_days
+from store.log_views.venue_hours import venue_hours_of
 from store.reading.reader import Reader
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer

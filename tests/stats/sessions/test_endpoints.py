@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stats.sessions.exchanges import EXCHANGES
+from calendars.exchanges import EXCHANGES
 from tests.api_client import Api, answer, make_key, problem
 from tests.marketdata_project.test_openapi import errors_of_answer
 

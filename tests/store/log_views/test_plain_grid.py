@@ -5,9 +5,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from stats.market_data.intervals.bar_grid import BarGrid
-from stats.sessions.schedule import Hours, SessionMode
+from calendars.schedule import Hours, SessionMode
 from store.bars.spans import PeriodSpans, Spans
+from store.log_views.bar_grid import BarGrid
 from store.log_views.grids import plain_grid
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
 from store.instruments import Instrument
+from store.log_views.instrument_grid import regular_days
 from store.reading import Reader
 from store.reading.exceptions import InvalidArgument, UnknownPolicy
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, trade

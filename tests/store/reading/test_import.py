@@ -77,7 +77,7 @@ def test_a_frame_loads_pandas_and_still_not_django(sample_folder: Path, asked: s
 
 def test_session_bars_load_the_calendars_and_still_not_django(sample_folder: Path):
     asked = """
-from stats.market_data.intervals.regular_days import regular_days
+from store.log_views.instrument_grid import regular_days
 from store.instruments import Instrument
 
 regular_days(Instrument(symbol, exchange="XNYS")).date_start(0)

@@ -77,6 +77,9 @@ INTEGERS: list[Case] = [
     (2**53, ALL, "", ""),
     (-1, ALL, "out_of_range", COUNT),
     (2**53 + 1, ALL, "out_of_range", COUNT),
+    (2**63, TEXT, "out_of_range", COUNT),
+    (2**64 - 1, TEXT, "out_of_range", COUNT),
+    (2**64, (*JSON, "csv"), "out_of_range", COUNT),
     (10**30, (*JSON, "csv"), "out_of_range", COUNT),
     (1.5, ALL, "invalid_type", "must be an integer"),
     ("7", TYPED, "invalid_type", "must be an integer"),
@@ -114,6 +117,8 @@ NO_STRINGS: list[Case] = [
 IDS: list[Case] = [
     (7, ALL, "", ""),
     (2**53 + 1, TYPED, "out_of_range", COUNT),
+    (2**63, TYPED, "out_of_range", COUNT),
+    (2**64, JSON, "out_of_range", COUNT),
     (-1, TYPED, "out_of_range", COUNT),
     (1.5, TYPED, "invalid_type", "must be a string or an integer"),
     (True, TYPED, "invalid_type", "must be a string or an integer"),

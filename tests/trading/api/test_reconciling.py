@@ -247,6 +247,9 @@ class TestAdjust:
             assert problem(refused) == (409, "adjustment_refused")
         unborn = FEE | {"event": desk.account.number + 1}
         assert problem(post(officer, ADJUSTMENTS, unborn)) == (409, "adjustment_refused")
+        for event in (-1, 2**53 + 1, 2**63):
+            refused = post(officer, ADJUSTMENTS, FEE | {"event": event}, Idempotency_Key=f"k{event}")
+            assert problem(refused) == (422, "validation_failed")
         again = SHARES | {"event": answer(first)["event"]}
         assert post(officer, ADJUSTMENTS, again).status_code == 201
 

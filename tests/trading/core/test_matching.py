@@ -51,7 +51,16 @@ _PRICES: dict[str, tuple[dict[str, Any], list[object], object]] = {
     "its_collar_is_of_the_market": ({"signed": 10, "stop": 1}, [100, "105.01"], None),
     "sell_stop": ({"signed": -10, "stop": 95}, [95, 94], "93.90"),
     "sell_stop_not_reached": ({"signed": -10, "stop": 95}, ["95.01", "95.01"], None),
-    "stop_limit_waits_for_its_limit": ({"signed": 10, "stop": 105, "limit": 106}, [105, 106], None),
+    "stop_limit_waits_for_the_latency": ({"signed": 10, "stop": 105, "limit": 106}, [105], None),
+    "stop_limit_is_then_marketable": ({"signed": 10, "stop": 101, "limit": 105}, [101, "101.20"], "101.31"),
+    "stop_limit_at_its_limit": ({"signed": 10, "stop": 105, "limit": 106}, [105, 106], 106),
+    "stop_limit_beyond_its_limit": ({"signed": 10, "stop": 105, "limit": 106}, [105, "106.01"], None),
+    "stop_limit_rests_once_the_market_was_beyond": (
+        {"signed": 10, "stop": 105, "limit": 106},
+        [105, 107, 106],
+        None,
+    ),
+    "sell_stop_limit_is_then_marketable": ({"signed": -10, "stop": 95, "limit": 90}, [95, 94], "93.90"),
     "stop_limit": ({"signed": 10, "stop": 105, "limit": 106}, [105, "105.99"], 106),
     "stop_limit_untriggered": ({"signed": 10, "stop": 105, "limit": 106}, [104, 103], None),
 }
@@ -323,10 +332,24 @@ def test_stop_limit_fills_by_a_later_bar() -> None:
     assert fills(paper.bar(104, 107, 103, 104)) == [(10, 104)]
 
 
-def test_legs_of_a_bracket_wait_for_the_bar_after_their_parent() -> None:
+def test_legs_of_a_bracket_fill_by_the_bar_of_their_parent() -> None:
     paper = Paper()
     paper.accept(order_of(10, take_profit=105, stop_loss=95))
-    assert fills(paper.bar(100, 106, 94, 100)) == [(10, 100)]
-    assert not any(order.is_triggered for order in paper.state.orders.values())
+    assert fills(paper.bar(100, 104, 96, 100)) == [(10, 100)]
     assert fills(paper.bar(100, 106, 96, 100)) == [(10, 105)]
+    paper.accept(order_of(10, take_profit=105, stop_loss=95))
+    assert fills(paper.bar(100, 106, 94, 100)) == [(10, 100), (10, 95)]
     assert paper.state.orders == {}
+
+
+def test_what_a_bar_triggers_and_leaves_fills_at_the_next_open() -> None:
+    """A stop that finds less volume than it needs, and a stop-limit, miss no bar."""
+    paper = Paper(terms=SLIPPING)
+    paper.accept(order_of(150, stop=105))
+    paper.accept(order_of(10, stop=105, limit=110, strategy="other"))
+    assert fills(paper.bar(100, 106, 99, 104)) == [(100, dec("105.11"))]
+    next_ns = paper.now_ns
+    paper.now_ns -= SECOND_NS
+    found = paper.bar(104, 104, 103, 103)
+    assert fills(found) == [(50, dec("104.11")), (10, dec("104.11"))]
+    assert {each.print.ref.timestamp_ns for each in found} == {next_ns}

@@ -7,7 +7,7 @@ import pytest
 
 from store.instruments import CRYPTO, FX, Instrument
 from store.timestamps import DAY_NS, SECOND_NS
-from tests.stats.sessions.published import WEEKS, Week, ns
+from tests.calendars.published import WEEKS, Week, ns
 from trading.market.hours import is_in_session, next_open_ns, session_end_ns
 
 WEDNESDAY = ns("2024-03-13T15:00")

@@ -1,12 +1,14 @@
 """The layouts of vendors' files, as data."""
 
+from trades.imports.symbols import SymbolRule
 from trades.imports.vendors.alpaca import ALPACA_LAYOUTS
 from trades.imports.vendors.databento import DATABENTO_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
-from trades.imports.vendors.polygon import POLYGON_LAYOUTS
+from trades.imports.vendors.polygon import POLYGON_LAYOUTS, POLYGON_SYMBOLS
 
 VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
     "polygon": POLYGON_LAYOUTS,
     "databento": DATABENTO_LAYOUTS,
     "alpaca": ALPACA_LAYOUTS,
 }
+SYMBOL_RULES: dict[str, SymbolRule] = {"polygon": POLYGON_SYMBOLS}

@@ -1,10 +1,13 @@
 """Flat files of Polygon.io (Massive): CSV, one file per day with all symbols, times in nanoseconds."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from trades.conditions.polygon import POLYGON
+from trades.imports.symbols import SymbolRule
 from trades.imports.vendors.layout import Derived, VendorLayout
 from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
@@ -12,6 +15,14 @@ from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 _SOURCE = (
     "https://massive.com/docs/flat-files, https://polygon.io/flat-files/stocks-trades,"
     " https://polygon.io/blog/insights-from-trade-level-data, https://polygon.io/blog/change-stocks-quotes-round-lots-to-shares"
+)
+# Tickers of stocks have the suffixes of the quotation system (CQS): p preferred, r rights, w when issued. They become
+# those of the exchanges (CMS), after a dot: TpC is T.PRC, GLOrw is GLO.RTWI, XYZ.Aw is XYZ.AWI. Both are in
+# https://www.nasdaqtrader.com/Trader.aspx?id=CQSSymbolConvention.
+POLYGON_SYMBOLS = SymbolRule(
+    "polygon",
+    re.compile(r"([A-Z]+)((?:\.[A-Z]+)*(?:p[A-Z]?|r)?w?(?:\.[A-Z]+)*)"),
+    {"p": "PR", "r": "RT", "w": "WI", ".": ""},
 )
 # O: options, X: crypto, C: currencies, I: indices.
 _PREFIX = "^[OXCI]:"

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import groupby
 
 from store.timestamps import format_timestamp
-from tests.stats.sessions.published import Published, Week, day, ns
+from tests.calendars.published import Published, Week, day, ns
 
 Run = dict[str, str]
 

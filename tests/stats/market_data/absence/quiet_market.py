@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stats.sessions.calendars import exchange_calendar
-from stats.sessions.schedule import Schedule
+from calendars.schedule import Schedule
+from calendars.trading_calendar import exchange_calendar
 from store.arrays import Integers
 from store.datasets import TRADES
 from store.instruments import Instrument

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stats.market_data.intervals.bar_grid import BarGrid
+from store.log_views.bar_grid import BarGrid
 from tests.api_client import answer, problem
 from tests.stats.market_data.builders import (
     CALL,

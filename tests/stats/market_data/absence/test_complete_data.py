@@ -1,7 +1,7 @@
 """Complete data around holidays, early closes and changes of clocks: nothing is missing but the minutes left out.
 
-The hours are those that the exchanges published (sources: `stats/sessions/corrections.csv` and
-`tests/stats/sessions/published.py`), as UTC. There is a trade in each of their minutes, except in the last minute of
+The hours are those that the exchanges published (sources: `calendars/corrections.csv` and
+`tests/calendars/published.py`), as UTC. There is a trade in each of their minutes, except in the last minute of
 the second session and the first of the third.
 """
 
@@ -15,9 +15,9 @@ from store.arrays import Integers
 from store.instruments import FUTURE, Instrument
 from store.timestamps import MINUTE_NS, format_timestamp
 from tests.api_client import Api, body_of
+from tests.calendars.published import ns
 from tests.stats.market_data.absence.absent_week import Run
 from tests.stats.market_data.absence.test_typed_absence import absences
-from tests.stats.sessions.published import ns
 from trades.stores import market_store
 
 pytestmark = [

@@ -12,10 +12,10 @@ import pytest
 from store.instruments import CRYPTO, FUTURE, Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem, trade
+from tests.calendars.published import WEEKS, Week, day
 from tests.chance import SOAK
 from tests.installation import shared_installation
 from tests.stats.market_data.absence.absent_week import Run, Traded, runs
-from tests.stats.sessions.published import WEEKS, Week, day
 from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]

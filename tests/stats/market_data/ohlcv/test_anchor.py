@@ -11,9 +11,9 @@ import pytest
 
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
+from tests.calendars.published import WEEKS, Published, Week, ns
 from tests.installation import shared_installation
 from tests.stats.market_data.builders import ingest, tell
-from tests.stats.sessions.published import WEEKS, Published, Week, ns
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 MINUTE = 60 * 10**9

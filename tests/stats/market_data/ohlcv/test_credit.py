@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import settings
 
-from stats.market_data.intervals.regular_days import regular_days
 from store import open_store
 from store.datasets import TRADES
+from store.log_views.instrument_grid import regular_days
 from store.timestamps import parse_timestamp
 from tests.api_client import OHLC, Api, answer
 from tests.stats.market_data.builders import tell, timestamp

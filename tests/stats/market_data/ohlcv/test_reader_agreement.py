@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from stats.exceptions import NoExchange
-from stats.market_data.intervals.regular_days import regular_days
+from calendars.exceptions import NoExchange
 from store import open_store
 from store.exceptions import UnknownSymbol
+from store.log_views.instrument_grid import regular_days
 from store.reading import Reader
 from store.reading.exceptions import NoSessions
 from store.timestamps import parse_timestamp

@@ -1,6 +1,6 @@
 """Bars of trades that were ingested, per exchange session: weeks across a change of clocks, early closes and holidays.
 
-The sessions are those that the exchanges published (see `tests.stats.sessions.published`); what their bars
+The sessions are those that the exchanges published (see `tests.calendars.published`); what their bars
 are is computed here from the raw rows.
 """
 
@@ -17,9 +17,9 @@ import pytest
 from store.instruments import FUTURE, Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, trade
+from tests.calendars.published import WEEKS, Published, Week, day, ns
 from tests.installation import shared_installation
 from tests.stats.market_data.builders import complete_until_now
-from tests.stats.sessions.published import WEEKS, Published, Week, day, ns
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calendars.schedule import Hours
+from calendars.trading_calendar import exchange_calendar
 from stats.market_data.gaps import Gap, gaps_of
-from stats.sessions.calendars import exchange_calendar
-from stats.sessions.schedule import Hours
 from store.instruments import CRYPTO, FUTURE, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Hours, Schedule, SessionMode
+from calendars.schedule import Hours, Schedule, SessionMode
+from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import UtcIntervals
@@ -55,11 +55,6 @@ def session_grid(resolution: Resolution, window: Window, calendar: TradingCalend
     return SessionGrid(
         np.unique(np.concatenate([multiples, schedule.start_ns, schedule.close_ns, schedule.end_ns]))
     )
-
-
-def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
-    """Return each instant's trading date, days since 1970; its UTC date without a calendar."""
-    return instants // DAY_NS if calendar is None else calendar.trading_date_of(instants)
 
 
 def aligned_window(

@@ -1,4 +1,4 @@
-"""The trading calendars of instruments and exchanges."""
+"""The trading calendars of exchanges."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from stats.exceptions import UnknownExchange
-from stats.sessions import corrections, library
-from stats.sessions.exchanges import EXCHANGES, FOREX, calendar_name
-from stats.sessions.schedule import Hours, Schedule, joined
-from store.arrays import Integers
-from store.instruments import CRYPTO, FX, Instrument
-from store.timestamps import DAY_NS
+from calendars import corrections, library
+from calendars.exchanges import EXCHANGES, calendar_name
+from calendars.schedule import Integers, Schedule, joined
 
+_DAY_NS = 24 * 3600 * 10**9
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
 # to twelve days after it (because of closed days).
 _DAYS_BEFORE, _DAYS_AFTER = 2, 12
@@ -54,7 +51,7 @@ class TradingCalendar:
 
     def around(self, first_ns: int, last_ns: int) -> Schedule:
         """Return a schedule that includes the trading dates of all instants in `[first_ns, last_ns]`."""
-        first_day, last_day = first_ns // DAY_NS - _DAYS_BEFORE, last_ns // DAY_NS + _DAYS_AFTER
+        first_day, last_day = first_ns // _DAY_NS - _DAYS_BEFORE, last_ns // _DAY_NS + _DAYS_AFTER
         schedule = self.on_dates(first_day, last_day)
         reach = _DAYS_AFTER
         while (not len(schedule) or schedule.end_ns[-1] <= last_ns) and _decade(
@@ -85,39 +82,6 @@ class TradingCalendar:
         return int(schedule.start_ns[0])
 
 
-def calendar_for(instrument: Instrument) -> TradingCalendar | None:
-    """Return the instrument's own calendar if it has one, otherwise that of fx or of its exchange.
-
-    Return None if it has none, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
-    hours are known for its exchange or calendar.
-    """
-    if instrument.calendar is not None:
-        return named_calendar(instrument.calendar)
-    if instrument.instrument_class == FX:
-        return TradingCalendar(FOREX)
-    if instrument.exchange is None or instrument.instrument_class == CRYPTO:
-        return None
-    return exchange_calendar(instrument.exchange)
-
-
-def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
-    """Like `calendar_for`, but None if no trading hours are known for its exchange or calendar."""
-    try:
-        return calendar_for(instrument)
-    except UnknownExchange:
-        return None
-
-
-def never_closes(instrument: Instrument) -> bool:
-    """Return whether an instrument trades at all hours, with UTC days: crypto without its own calendar."""
-    return instrument.instrument_class == CRYPTO and instrument.calendar is None
-
-
-def daily_hours(instrument: Instrument) -> Hours:
-    """Return the hours of an instrument's daily bars by default."""
-    return Hours.REGULAR if instrument.has_regular_days else Hours.ALL
-
-
 def exchange_calendar(exchange: str) -> TradingCalendar:
     """Return the calendar of an exchange, by MIC. Raises `UnknownExchange`."""
     return TradingCalendar(calendar_name(exchange))
@@ -129,6 +93,22 @@ def named_calendar(name: str) -> TradingCalendar:
     if name not in EXCHANGES.values():
         library.require_hours(name)
     return TradingCalendar(name)
+
+
+def trading_date_of(instants: Integers, calendar: TradingCalendar | None) -> Integers:
+    """Return each instant's trading date, days since 1970; its UTC date without a calendar."""
+    return instants // _DAY_NS if calendar is None else calendar.trading_date_of(instants)
+
+
+def date_of_row(instants: Integers, calendar: TradingCalendar | None) -> Integers:
+    """Return the trading date, days since 1970, that each row of a whole date means, such as a daily bar or a split.
+
+    Midnight UTC means that UTC date; any other instant, such as a session's open, means its trading date.
+    """
+    dates = instants // _DAY_NS
+    is_instant = instants % _DAY_NS != 0
+    dates[is_instant] = trading_date_of(instants[is_instant], calendar)
+    return dates
 
 
 def _decade(day: int) -> int:

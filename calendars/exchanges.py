@@ -1,7 +1,6 @@
 """The exchanges by MIC (ISO 10383), and FOREX, each with the name of its calendar in pandas-market-calendars."""
 
-from http_requests.nearest_name import nearest_or_all
-from stats.exceptions import UnknownExchange
+from calendars.exceptions import UnknownExchange, nearest_name
 
 # The calendar of foreign exchange, which has no exchange: Sunday 17:00 to Friday 17:00 in New York.
 FOREX = "FOREX"
@@ -49,5 +48,5 @@ def calendar_name(exchange: str) -> str:
     try:
         return EXCHANGES[exchange]
     except KeyError:
-        hint = nearest_or_all(exchange, EXCHANGES)
+        hint = nearest_name(exchange, EXCHANGES) or f"; known are {', '.join(sorted(EXCHANGES))}"
         raise UnknownExchange(f"no calendar is known for the exchange {exchange[:32]!r}{hint}") from None

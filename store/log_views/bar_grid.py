@@ -4,19 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stats.sessions.calendars import TradingCalendar
-from stats.sessions.schedule import Anchor, Hours, SessionMode
-from stats.sessions.spans import (
+from calendars.schedule import Anchor, Hours, SessionMode
+from calendars.trading_calendar import TradingCalendar, trading_date_of
+from store.arrays import Integers, Mask
+from store.bars.spans import PeriodSpans, Spans
+from store.log_views.grids import OUTSIDE, UtcIntervals
+from store.log_views.session_spans import (
     SessionGrid,
     aligned_window,
     intraday_spans,
     period_spans,
     session_grid,
-    trading_date_of,
 )
-from store.arrays import Integers, Mask
-from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import OUTSIDE, UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS

@@ -11,11 +11,11 @@ import exchange_calendars
 import numpy as np
 import pytest
 
-from stats.sessions.calendars import exchange_calendar
-from stats.sessions.schedule import Hours
+from calendars.schedule import Hours
+from calendars.trading_calendar import exchange_calendar
 from store.arrays import Integers
 from store.timestamps import MINUTE_NS
-from tests.stats.sessions.published import day
+from tests.calendars.published import day
 
 # The library itself calls what pandas will remove.
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

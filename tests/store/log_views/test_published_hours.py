@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from stats.sessions.calendars import exchange_calendar
-from stats.sessions.schedule import Hours
-from stats.sessions.spans import aligned_window, period_spans
+from calendars.schedule import Hours
+from calendars.trading_calendar import exchange_calendar
 from store.bars.spans import PeriodSpans
+from store.log_views.session_spans import aligned_window, period_spans
 from store.protocol import Window
 from store.resolutions import Resolution
-from tests.stats.sessions.published import WEEKS, day, ns
+from tests.calendars.published import WEEKS, day, ns
 
 
 def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:

@@ -12,14 +12,15 @@ import pytest
 from django.conf import settings
 from pandas_market_calendars import get_calendar_names
 
-from stats.exceptions import UnknownExchange
-from stats.sessions import library
-from stats.sessions.calendars import TradingCalendar, calendar_for, exchange_calendar, named_calendar
-from stats.sessions.exchanges import EXCHANGES, FOREX
-from stats.sessions.schedule import Hours, Schedule
+from calendars import library
+from calendars.exceptions import UnknownExchange
+from calendars.exchanges import EXCHANGES, FOREX
+from calendars.schedule import Hours, Schedule
+from calendars.trading_calendar import TradingCalendar, date_of_row, exchange_calendar, named_calendar
+from store.instrument_calendars import calendar_for
 from store.instruments import EQUITY, Instrument
+from tests.calendars.published import day, ns
 from tests.chance import SOAK
-from tests.stats.sessions.published import day, ns
 
 pytestmark = pytest.mark.system
 
@@ -165,10 +166,12 @@ def test_a_process_starts_and_keys_are_made_without_the_library():
 import django, sys
 django.setup()
 import marketdata_project.urls
-from stats.sessions import calendars, services, spans, views
+from calendars import trading_calendar
+from stats.sessions import services, views
+from store.log_views import bar_grid
 
-assert calendars.exchange_calendar("XNYS").key.startswith("NYSE-")
-assert calendars.named_calendar("CME Globex Equity").key
+assert trading_calendar.exchange_calendar("XNYS").key.startswith("NYSE-")
+assert trading_calendar.named_calendar("CME Globex Equity").key
 print(sorted({"pandas", "pandas_market_calendars", "exchange_calendars"} & set(sys.modules)))
 """
     ended = subprocess.run(
@@ -196,3 +199,24 @@ def test_concurrent_threads_get_the_same_schedule():
     for one, other in zip(alone, together, strict=True):
         for column in fields(one):
             assert np.array_equal(getattr(one, column.name), getattr(other, column.name)), column.name
+
+
+@pytest.mark.parametrize(
+    ("exchange", "instants", "dates"),
+    [
+        # Midnight UTC lies in the evening before in New York, and in the day itself in Tokyo and Sydney.
+        (
+            "XNYS",
+            ["2024-03-08T00:00", "2024-03-08T05:00", "2024-03-08T14:30", "2024-03-08T21:00"],
+            ["2024-03-08"] * 4,
+        ),
+        ("XTKS", ["2024-03-08T00:00", "2024-03-07T15:00", "2024-03-08T06:00"], ["2024-03-08"] * 3),
+        ("XASX", ["2024-03-08T00:00", "2024-03-07T13:00", "2024-03-07T23:00"], ["2024-03-08"] * 3),
+        (None, ["2024-03-08T00:00", "2024-03-08T23:59"], ["2024-03-08"] * 2),
+    ],
+)
+def test_the_row_of_a_whole_date_means_that_date_whatever_instant_it_has(exchange, instants, dates):
+    calendar = None if exchange is None else exchange_calendar(exchange)
+    given = np.array([ns(instant) for instant in instants])
+    assert date_of_row(given, calendar).tolist() == [day(date) for date in dates]
+    assert given.tolist() == [ns(instant) for instant in instants]

@@ -1,10 +1,11 @@
 """Grids of an instrument's bars by its exchange's sessions, for queries and the in-process reader."""
 
-from stats.exceptions import NoExchange, UnknownExchange
-from stats.market_data.intervals.bar_grid import BarGrid, utc_grid
-from stats.sessions.calendars import TradingCalendar, calendar_for, daily_hours, never_closes
-from stats.sessions.schedule import Anchor, Hours, SessionMode
+from calendars.exceptions import NoExchange, UnknownExchange
+from calendars.schedule import Anchor, Hours, SessionMode
+from calendars.trading_calendar import TradingCalendar
+from store.instrument_calendars import calendar_for, daily_hours, never_closes
 from store.instruments import Instrument
+from store.log_views.bar_grid import BarGrid, utc_grid
 from store.resolutions import Resolution
 
 

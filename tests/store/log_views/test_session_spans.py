@@ -5,22 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stats.sessions.calendars import TradingCalendar, exchange_calendar, named_calendar
-from stats.sessions.schedule import Hours, SessionMode
-from stats.sessions.spans import (
+from calendars.schedule import Hours, SessionMode
+from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar, trading_date_of
+from store.bars.spans import Spans
+from store.log_views.grids import UtcIntervals
+from store.log_views.session_spans import (
     aligned_window,
     expected_intervals,
     intraday_spans,
     open_windows,
     period_spans,
-    trading_date_of,
 )
-from store.bars.spans import Spans
-from store.log_views.grids import UtcIntervals
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
-from tests.stats.sessions.published import ns
+from tests.calendars.published import ns
 
 pytestmark = pytest.mark.system
 

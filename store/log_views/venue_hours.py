@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stats.sessions import library
-from stats.sessions.calendars import TradingCalendar, calendar_if_known, exchange_calendar
-from stats.sessions.exchanges import EXCHANGES
-from stats.sessions.schedule import Hours
+from calendars import library
+from calendars.exchanges import EXCHANGES
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from store.arrays import Integers
+from store.instrument_calendars import calendar_if_known
 from store.instruments import EQUITY, OPTION, Instrument
 
 _NEVER_NS = np.iinfo(np.int64).max

@@ -18,14 +18,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from http_requests.nearest_name import nearest_name
-from stats.exceptions import UnknownExchange
-from stats.sessions import corrections
-from stats.sessions.exchanges import FOREX
-from stats.sessions.schedule import Schedule
-from store.arrays import Integers
-from store.timestamps import MINUTE_NS
+from calendars import corrections
+from calendars.exceptions import UnknownExchange, nearest_name
+from calendars.exchanges import FOREX
+from calendars.schedule import Integers, Schedule
 
+_MINUTE_NS = 60 * 10**9
 _SATURDAY = 5
 # The decades (year // 10) whose instants pandas can store in nanoseconds, with a year of margin on both sides.
 FIRST_DECADE, LAST_DECADE = 189, 220
@@ -177,7 +175,7 @@ def _schedule(frame: Any, zone: ZoneInfo, early: Any) -> Schedule:
         "post_ns": post,
     }
     dates = frame.index.to_numpy().astype("datetime64[D]").astype(np.int64)
-    whole_minutes = {name: column - column % MINUTE_NS for name, column in instants.items()}
+    whole_minutes = {name: column - column % _MINUTE_NS for name, column in instants.items()}
     return Schedule(date=dates, early=early, **whole_minutes)
 
 

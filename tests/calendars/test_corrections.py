@@ -9,10 +9,10 @@ import pandas as pd
 import pandas_market_calendars
 import pytest
 
-from stats.sessions import corrections, library
-from stats.sessions.calendars import TradingCalendar, exchange_calendar
+from calendars import corrections, library
+from calendars.trading_calendar import TradingCalendar, exchange_calendar
+from tests.calendars.published import day, ns
 from tests.chance import SOAK
-from tests.stats.sessions.published import day, ns
 
 # The library itself calls what pandas will remove.
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

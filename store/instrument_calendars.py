@@ -1,0 +1,40 @@
+"""The trading calendars of instruments, their trading dates, and the hours of their daily bars."""
+
+from calendars.exceptions import UnknownExchange
+from calendars.exchanges import FOREX
+from calendars.schedule import Hours
+from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar
+from store.instruments import CRYPTO, FX, Instrument
+
+
+def calendar_for(instrument: Instrument) -> TradingCalendar | None:
+    """Return the instrument's own calendar if it has one, otherwise that of fx or of its exchange.
+
+    Return None if it has none, and for crypto without its own calendar. Raises `UnknownExchange` if no trading
+    hours are known for its exchange or calendar.
+    """
+    if instrument.calendar is not None:
+        return named_calendar(instrument.calendar)
+    if instrument.instrument_class == FX:
+        return exchange_calendar(FOREX)
+    if instrument.exchange is None or instrument.instrument_class == CRYPTO:
+        return None
+    return exchange_calendar(instrument.exchange)
+
+
+def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
+    """Like `calendar_for`, but None if no trading hours are known for its exchange or calendar."""
+    try:
+        return calendar_for(instrument)
+    except UnknownExchange:
+        return None
+
+
+def never_closes(instrument: Instrument) -> bool:
+    """Return whether an instrument trades at all hours, with UTC days: crypto without its own calendar."""
+    return instrument.instrument_class == CRYPTO and instrument.calendar is None
+
+
+def daily_hours(instrument: Instrument) -> Hours:
+    """Return the hours of an instrument's daily bars by default."""
+    return Hours.REGULAR if instrument.has_regular_days else Hours.ALL

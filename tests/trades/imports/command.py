@@ -1,0 +1,27 @@
+"""Runs `manage.py import`, and reads what the store then has."""
+
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+
+from store.datasets import DATASETS
+from store.protocol import ALL_TIME
+from store.timestamps import format_timestamp
+from trades.stores import market_store
+
+
+def imported(*arguments: object, **options: Any) -> str:
+    """Run the command; return what it prints."""
+    said = StringIO()
+    call_command("import", *map(str, arguments), stdout=said, stderr=said, **options)
+    return said.getvalue()
+
+
+def stored(dataset: str, *names: str) -> dict[str, list[tuple[object, ...]]]:
+    """Return the stored rows of each symbol: the time as text, and the named columns."""
+    store, found = market_store(), {}
+    for symbol in store.symbols(DATASETS[dataset]):
+        rows = store.rows(DATASETS[dataset], symbol, ALL_TIME).to_pylist()
+        found[symbol] = [(format_timestamp(row["timestamp"]), *(row[name] for name in names)) for row in rows]
+    return found

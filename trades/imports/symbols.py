@@ -1,0 +1,99 @@
+"""The symbols of imported files: which column has them, how vendors write them, and which file names are symbols."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from store.symbols import InvalidSymbol, parse_option_symbol, parse_symbol
+
+# Names of columns, in small letters without other characters, by rank: those of a rank count if there is none before.
+_COLUMN_NAMES = (
+    {"symbol", "symbols", "ticker", "tickers", "tickersymbol", "sym"},
+    {
+        "instrument", "instrumentname", "instrumentsymbol", "security", "securitycode", "contract",
+        "contractsymbol", "contractcode", "optionsymbol", "stocksymbol", "localsymbol", "tradingsymbol",
+        "rawsymbol", "mnemonic", "asset", "pair", "tradingpair", "currencypair", "product", "productid",
+        "ric", "secid", "stockcode", "tscode", "windcode",
+    },
+    {"isin", "cusip", "figi", "sedol", "wkn", "instrumentid", "securityid", "contractid"},
+)  # fmt: skip
+_YEAR, _MONTH, _DAY = r"(?:19|20)[0-9]{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(
+    rf"(?<![0-9])(?:{_YEAR}(?:[-_. ]{_MONTH}(?:[-_. ]{_DAY})?|{_MONTH}{_DAY})"
+    rf"|[0-9]{{1,2}}[-_. ][0-9]{{1,2}}[-_. ]{_YEAR}|(?<=_){_YEAR}(?=_|\Z))(?![0-9])"
+)
+_NAMED_MONTH = r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z]*[-_. ]?(?:[0-9]{2}|[0-9]{4})?"
+_PERIOD = re.compile(rf"{_YEAR}{_MONTH}?|{_YEAR}Q[1-4]|{_NAMED_MONTH}")
+_RESOLUTION = re.compile(r"[0-9]+(?:S|M|H|D|W|MO)|[MH][0-9]{1,2}|D1|W1|MN1?|TICK|MIN|HOUR|DAY")
+# Words of file names that are part of no symbol.
+_WORD = re.compile(
+    r"[0-9]+(?:SEC|MIN|HOUR|DAY)S?|[0-9]*(?:SECOND|MINUTE)S?|HOURLY|DAILY|WEEKLY|MONTHLY|INTRADAY"
+    r"|TRADES|AGGTRADES|QUOTES|TICKS|BARS|CANDLES|KLINES|OHLCV?|AGGS"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRule:
+    """How a vendor writes symbols with small letters, which are parts of their names.
+
+    name: the vendor. pattern: the symbols that it explains, as root and suffix. suffixes: the text for each
+    part of a suffix; the symbol is the root, a dot and these.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    suffixes: Mapping[str, str]
+
+    def applied(self, text: str) -> str | None:
+        """Return the symbol of a vendor's spelling; None if the rule does not explain it."""
+        match = self.pattern.fullmatch(text)
+        if match is None:
+            return None
+        root, suffix = match.groups()
+        return f"{root}.{''.join(self.suffixes.get(letter, letter) for letter in suffix)}"
+
+
+def file_symbol(text: str, rule: SymbolRule | None) -> str:
+    """Return the canonical symbol of a text in a file.
+
+    Raises `InvalidSymbol`, also for a text with capital and small letters that the rule does not explain: TpC and TPC
+    are two companies' shares.
+    """
+    if text in (text.upper(), text.lower()):
+        return parse_symbol(text)
+    symbol = rule and rule.applied(text)
+    if not symbol:
+        raise InvalidSymbol(
+            f"capital and small letters may mean another symbol than {text.upper()}: --format polygon has a rule for"
+            " Polygon's; write others in capitals, or give --symbol and --columns symbol="
+        )
+    return parse_symbol(symbol)
+
+
+def symbol_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that are symbols by their names; several if they have one rank."""
+    for known in _COLUMN_NAMES:
+        found = [name for name in names if re.sub("[^a-z]", "", name.lower()) in known]
+        if found:
+            return found
+    return []
+
+
+def symbol_of_name(name: str) -> str:
+    """Return the symbol that a file's name is.
+
+    Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, or with words such as trades.
+    """
+    symbol = file_symbol(name, None)
+    if parse_option_symbol(symbol) is None and _describes(symbol):
+        raise InvalidSymbol("it tells a date, a resolution or what the file holds")
+    return symbol
+
+
+def _describes(name: str) -> bool:
+    if _DATE.search(name):
+        return True
+    parts = [part for part in re.split(r"[-_. ]+", name) if part]
+    has_period = any(_PERIOD.fullmatch(part) for part in parts)
+    has_resolution = any(_RESOLUTION.fullmatch(part) for part in parts)
+    return (has_period and has_resolution) or any(_WORD.fullmatch(part) for part in parts)
