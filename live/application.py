@@ -13,17 +13,19 @@ from rest_framework.exceptions import PermissionDenied
 from http_requests.addresses import identity_of
 from http_requests.exceptions import InvalidParameter
 from http_requests.received import call_in
-from live.callers import ConnectionLimits, identified, renewed_identities
+from live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from live.channels import ALL_KINDS, AllSymbols, new_channels
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
 from live.commits import NewCommits
 from live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
+from live.exceptions import BarsNotPaid
 from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.loop_time import LoopTimes
 from live.sockets import ENVIRON, SOCKET, Socket
 from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from redis_calls.connection import is_available
@@ -190,6 +192,7 @@ class LiveFeed:
             if client.identity is None and connection.latency_us > _FIRST_MESSAGE_SECONDS * 1e6:
                 connection.end(NOT_AUTHENTICATED)
         clients = [each for each in self._clients if each.connection.ended is None]
+        await self._charge_bars(clients)
         due = [each for each in clients if now - each.connection.pinged_at >= PING_SECONDS]
         logs = {
             log
@@ -202,6 +205,22 @@ class LiveFeed:
             if client.connection.ended is None:
                 client.connection.ping(_ping(client.connection, states), now)
         await self._add_new_symbols(clients)
+
+    async def _charge_bars(self, clients: list[Client]) -> None:
+        """Charge callers for the bars that were computed for them; end the subscriptions to bars of those that owe too much."""
+        token_ns = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
+        owing: list[Client] = []
+        charges: list[tuple[Caller, int]] = []
+        for client in clients if token_ns else ():
+            tokens, rest_ns = divmod(client.connection.computed_ns, token_ns)
+            if tokens and client.identity is not None:
+                client.connection.computed_ns = rest_ns
+                owing.append(client)
+                charges.append((client.identity.caller, tokens))
+        found = await self._lanes.ask(charge_bars, charges) if charges else []
+        for client, owes_too_much in zip(owing, found, strict=True):
+            if owes_too_much:
+                client.connection.leave_bars(BarsNotPaid())
 
     async def _add_new_symbols(self, clients: list[Client]) -> None:
         """Subscribe the clients of wildcards to symbols that have got their first row."""

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.answers.pinned_bars import BarPosition, bar_query, pinned_bars
+from stats.market_data.answers.pinned_bars import BarPosition, canonical_bar_query, pinned_bars
 from stats.market_data.ohlcv.bar_changes import PinnedBars, Touched, changed_bars
 from stats.market_data.query import MarketDataQuery
 from stats.rendering.table import Table
@@ -26,7 +26,7 @@ __all__ = [
     "BarPosition",
     "BarStep",
     "TouchedCommit",
-    "bar_query",
+    "canonical_bar_query",
     "merged_steps",
     "touched_commits",
 ]
@@ -166,7 +166,7 @@ class BarFeed:
     def at(cls, query: MarketDataQuery, position: BarPosition, *, now_ns: int) -> Self:
         """Return the feed that continues from what REST answers now. position: the newest commits.
 
-        query: of `bar_query`. Raises the errors of `pinned_bars`.
+        query: of `canonical_bar_query`. Raises the errors of `pinned_bars`.
         """
         instrument = market_store().instrument(query.symbols[0])
         bars = pinned_bars(query, position, instrument=instrument, now_ns=now_ns)

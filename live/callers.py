@@ -20,13 +20,22 @@ from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
-from ratelimit.limits.services import admit, admit_address, bucket_name, charge_rest, rate_of
+from ratelimit.limits.services import (
+    admit,
+    admit_address,
+    bucket_name,
+    charge_debt,
+    charge_rest,
+    rate_of,
+)
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import BucketState, burst_of
 
 logger = logging.getLogger(__name__)
 
 URL_NAME = "live-stream"
+# A caller whose bucket owes more for bars loses its channels of bars. A bucket can owe two seconds.
+_MOST_DEBT_US = 1_000_000
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
 
 
@@ -75,6 +84,19 @@ def check_account(caller: Caller, account: str) -> None:
 def charge(caller: Caller, tokens: int) -> None:
     """Raise `LimitReached` if the caller has too few tokens."""
     _check(admit(caller, feed_access(), cost=tokens))
+
+
+def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
+    """Charge callers for computing bars: tokens that are spent already. Return for each whether it owes too much."""
+    return [_owes_too_much(caller, tokens) for caller, tokens in charges]
+
+
+def _owes_too_much(caller: Caller, tokens: int) -> bool:
+    try:
+        return charge_debt(caller, feed_access(), tokens=tokens).bucket.debt_us > _MOST_DEBT_US
+    except DatabaseError as error:
+        logger.warning("bars that were computed for %s were not charged: %s", caller.identity, error)
+        return False
 
 
 class ConnectionLimits:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from live.accounts import ACCOUNT_KINDS, BELL_PREFIX
-from live.bar_feed import bar_query
+from live.bar_feed import canonical_bar_query
 from live.exceptions import UnknownAccount, UnknownChannel
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.terms import ACCOUNT_FORM
@@ -142,8 +142,8 @@ def new_channels(wildcard: AllSymbols, known: Sequence[Set[str]]) -> list[Channe
 def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:
     if resolution not in {each.value for each in Resolution if not each.is_tick}:
         raise _unknown(text)
-    bars = bar_query(symbol, resolution, query)
-    suffix = f"?{urlencode(sorted(parse_qsl(query)))}" if query else ""
+    bars, parameters = canonical_bar_query(symbol, resolution, query)
+    suffix = f"?{urlencode(parameters)}" if parameters else ""
     (canonical,) = bars.symbols
     return Channel(f"bars.{resolution}:{canonical}{suffix}", BARS_KIND, canonical, (TRADES, BARS), bars)
 

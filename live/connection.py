@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from live.account_follower import EventFeed
-from live.channels import AccountChannel, AllSymbols, AnyChannel
+from live.channels import BARS_KIND, AccountChannel, AllSymbols, AnyChannel
 from live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from live.exceptions import AccountRestored, LiveError
 from live.followers import Replay
@@ -72,6 +72,10 @@ class Subscription:
         """See `Subscriber`."""
         self._connection.fail(self, error)
 
+    def computed(self, processor_ns: int) -> None:
+        """See `Subscriber`."""
+        self._connection.computed_ns += processor_ns
+
 
 @dataclass(slots=True)
 class Wildcard:
@@ -99,6 +103,8 @@ class Connection:
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, Wildcard] = {}
         self.ended: End | None = None
+        # The processor time of computing bars for the client that was not charged yet.
+        self.computed_ns = 0
         self._began_ns = perf_counter_ns()
         # The newest updates of channels whose messages may be replaced, until the client has taken others.
         self._waiting: dict[Subscription, list[Message]] = {}
@@ -225,6 +231,12 @@ class Connection:
             subscription.replay.cancel()
         self._hub.leave(subscription.live)
         return True
+
+    def leave_bars(self, error: LiveError) -> None:
+        """End all subscriptions to bars, and tell the client why."""
+        for subscription in tuple(self.subscriptions.values()):
+            if subscription.live.channel.kind == BARS_KIND:
+                self.fail(subscription, error)
 
     def end(self, end: End) -> None:
         """Tell the client why and how to resume, and close the connection. Does nothing if it has ended."""

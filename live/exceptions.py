@@ -7,6 +7,7 @@ LiveError               the client must correct its message
 ├── InvalidResumeToken  the text is no resume token, or one of another log
 ├── TooManyChannels     the connection has all the channels that it may have
 ├── TooManyConnections  the caller has all the connections that it may have
+├── BarsNotPaid         the caller's bucket owes too much for bars that were computed for it
 └── UpgradeRequired     a plain request came where a WebSocket is opened
 
 Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
@@ -67,6 +68,17 @@ class TooManyConnections(LiveError):
 
     def __init__(self) -> None:
         super().__init__("you have as many connections of the live feed open as you may")
+
+
+class BarsNotPaid(LiveError):
+    """The caller's bucket owes too much for bars that were computed for it. Subscribe to fewer, from the token told."""
+
+    code = "rate_limited"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "your limit does not pay for computing these bars; subscribe to fewer channels of bars"
+        )
 
 
 class UpgradeRequired(LiveError):

@@ -132,24 +132,29 @@ class Advance:
     """What a look at the logs of a symbol has found.
 
     failed: the errors of channels that can be followed no longer, by name. is_stale: whether there is more to read.
-    cost: the processor time in seconds.
+    cost: the processor time in seconds. computed_ns: that of each channel of bars, in nanoseconds.
     """
 
     messages: list[Message] = field(default_factory=list)
     failed: dict[str, Exception] = field(default_factory=dict)
     is_stale: bool = False
     cost: float = 0.0
+    computed_ns: dict[str, int] = field(default_factory=dict)
 
     def add(self, channel: Channel, made: Callable[[], Iterator[Message]]) -> None:
         """Add a channel's messages, or its error."""
         if channel.name in self.failed:
             return
+        began_ns = time.thread_time_ns()
         try:
             self.messages.extend(made())
         except Exception as error:
             if not isinstance(error, READ_ERRORS):
                 logger.exception("the live feed cannot go on for %s", channel.name)
             self.failed[channel.name] = error
+        if channel.bars is not None:
+            spent_ns = time.thread_time_ns() - began_ns
+            self.computed_ns[channel.name] = self.computed_ns.get(channel.name, 0) + spent_ns
 
 
 class SymbolFollower:

@@ -68,6 +68,10 @@ class Subscriber(Protocol):
         """End the subscription: the channel cannot be read."""
         ...
 
+    def computed(self, processor_ns: int) -> None:
+        """Note the subscriber's share of the time that it took to compute the channel's bars."""
+        ...
+
 
 class Follower(Protocol):
     """A `SymbolFollower` or an `AccountFollower`; each has its own kind of channel. Everything but the attributes blocks."""
@@ -130,6 +134,11 @@ class LiveChannel:
         for subscriber in tuple(self.subscribers):
             subscriber.fail(error)
         self._wake()
+
+    def computed(self, processor_ns: int) -> None:
+        """Share the time that it took to compute the channel's bars among its subscribers."""
+        for subscriber in self.subscribers:
+            subscriber.computed(processor_ns // len(self.subscribers))
 
     def move_to(self, commits: Reached, settled_ns: int) -> None:
         """Note that the messages up to these commits were delivered."""
@@ -307,6 +316,8 @@ class Hub:
                     logger.exception("the live feed cannot go on for %s", followed.key[0])
                     found = Advance(failed=dict.fromkeys(followed.channels, error))
                 await _deliver(found, followed)
+                for name, live in followed.channels.items():
+                    live.computed(found.computed_ns.get(name, 0))
                 for name, failure in found.failed.items():
                     followed.channels.pop(name).fail(failure)
             followed.is_rung = followed.is_rung or found.is_stale

@@ -47,6 +47,8 @@ def accounts(api) -> Iterator[MemoryAccounts]:
 class Talk:
     """A connection of a feed that is spoken to in the process. status: of the answer, if it was refused."""
 
+    feed: LiveFeed
+
     def __init__(self) -> None:
         self.socket = HeldSocket()
         self.status = 0
@@ -80,6 +82,7 @@ async def talking(**terms: Any) -> AsyncIterator[Talk]:
     feed = LiveFeed(Lanes(*[in_database] * len(Lanes._fields)))
     key = await in_database(lambda: make_key(**terms))
     talk = Talk()
+    talk.feed = feed
     serving = asyncio.create_task(talk.serve(feed, key))
     try:
         yield talk

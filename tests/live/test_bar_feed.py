@@ -5,7 +5,8 @@ import random
 import pytest
 import time_machine
 
-from live.bar_feed import BarFeed, BarPosition, bar_query
+from live.bar_feed import BarFeed, BarPosition
+from stats.market_data.answers.pinned_bars import bar_query
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, cases_of, chosen_seed

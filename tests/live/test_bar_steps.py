@@ -10,8 +10,9 @@ import pytest
 import time_machine
 
 from calendars.exceptions import NoExchange
-from live.bar_feed import BarFeed, BarPosition, bar_query, merged_steps
+from live.bar_feed import BarFeed, BarPosition, merged_steps
 from stats.exceptions import WrongClass
+from stats.market_data.answers.pinned_bars import bar_query
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.protocol import NO_COMMIT

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import time_machine
 
-from live.bar_feed import BarFeed, BarPosition, bar_query
+from live.bar_feed import BarFeed, BarPosition
+from stats.market_data.answers.pinned_bars import bar_query
 from stats.market_data.query import MarketDataQuery
 from store.instruments import Instrument
 from store.timestamps import parse_timestamp

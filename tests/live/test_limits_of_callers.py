@@ -170,6 +170,35 @@ def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
 
 @pytest.mark.system
 @pytest.mark.django_db(transaction=True)
+def test_computing_bars_is_charged_to_those_who_follow_them(api, store: QueryableStore, settings):
+    """And a caller who owes too much for them keeps its other channels."""
+    settings.PROCESSOR_MS_PER_TOKEN = 10
+    store.append(batch(trade(0)))
+
+    async def scene() -> None:
+        async with talking(rate=20) as talk:
+            answer = await talk.ask(op="subscribe", channels=["trades:AAPL", "bars.1m:AAPL"])
+            assert answer["op"] == "subscribed", answer
+            (follower,) = talk.feed._clients
+            connection = follower.connection
+            store.append(batch(trade(1)))
+            await eventually(lambda: connection.computed_ns)
+            assert connection.computed_ns < 1e9
+            for _ in range(3):
+                # Of a rate that pays for 200 ms a second.
+                connection.computed_ns += 10**9
+                await talk.feed._charge_bars([follower])
+            assert "bars.1m:AAPL" not in connection.subscriptions
+            told = talk.socket.messages[-1]
+            assert (told["op"], told["code"], told["ch"]) == ("error", "rate_limited", "bars.1m:AAPL")
+            assert told["seq"].startswith("2-")
+            assert "trades:AAPL" in connection.subscriptions
+
+    run(scene)
+
+
+@pytest.mark.system
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("wrong", ["trades:NOTSTORED", "trades", "bars.1m:AAPL?hours=never"])
 def test_an_unsubscribe_that_names_something_wrong_ends_nothing(api, store: QueryableStore, wrong: str):
     store.append(batch(trade(0)))

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 import time_machine
 
-from live.bar_feed import BarFeed, BarPosition, bar_query
+from live.bar_feed import BarFeed, BarPosition
+from stats.market_data.answers.pinned_bars import bar_query
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Action, Amendment, Append, Correction, Dedupe

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import combinations
+from urllib.parse import urlencode
 
+from calendars.schedule import Hours
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.intervals.windows import extent_of
 from stats.market_data.ohlcv.bar_changes import PinnedBars
@@ -17,6 +20,8 @@ from stats.parameters import query_values
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
+from store.log_views.bar_grid import BarGrid
+from store.log_views.instrument_grid import instrument_grid
 from store.log_views.log_view import LogView, empty_view
 from store.protocol import NO_COMMIT, CommitId
 from store.resolutions import Resolution
@@ -33,6 +38,37 @@ class BarPosition:
 
     trades: CommitId = NO_COMMIT
     bars: CommitId = NO_COMMIT
+
+
+def canonical_bar_query(
+    symbol: str, resolution: str, query_string: str = ""
+) -> tuple[MarketDataQuery, dict[str, str]]:
+    """Return the query of `bar_query` with as few parameters as make the same bars, and these parameters.
+
+    They are those of the instrument as it is declared now. Raises also `NoExchange` and `UnknownExchange`.
+    """
+    query = bar_query(symbol, resolution, query_string)
+    instrument = market_store().instrument(query.symbols[0])
+    grid = _grid(instrument, query)
+    asked = {"anchor": grid.anchor.value, "hours": grid.hours.value, "session": grid.session.value}
+    for count in range(len(asked) + 1):
+        for names in combinations(asked, count):
+            parameters = {name: asked[name] for name in names}
+            shorter = bar_query(symbol, resolution, urlencode(parameters))
+            if _intervals(_grid(instrument, shorter)) == _intervals(grid):
+                return shorter, parameters
+    raise AssertionError("the grid's own parameters make the same grid")
+
+
+def _grid(instrument: Instrument, query: MarketDataQuery) -> BarGrid:
+    return instrument_grid(
+        instrument, query.resolution, session=query.session, hours=query.hours, anchor=query.anchor
+    )
+
+
+def _intervals(grid: BarGrid) -> tuple[bool, bool, Hours]:
+    """Return what decides which intervals a grid of an instrument has."""
+    return grid.period_calendar is not None, grid.anchor_calendar is not None, grid.hours
 
 
 def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDataQuery:
