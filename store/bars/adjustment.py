@@ -34,6 +34,7 @@ class WhyNotApplied(StrEnum):
     OTHER_CURRENCY = "other_currency"
     NO_CLOSE = "no_close"
     NOT_BELOW_CLOSE = "not_below_close"
+    WITHIN_BAR = "within_bar"
 
 
 class Factors(NamedTuple):
@@ -44,7 +45,7 @@ class Factors(NamedTuple):
 
 
 class NotApplied(NamedTuple):
-    """An action that was not applied. effect_ns: when it takes effect; timestamp_ns: its stored time."""
+    """An action that was not applied, or not to all of a bar. effect_ns: when it takes effect; timestamp_ns: its stored time."""
 
     effect_ns: int
     timestamp_ns: int
@@ -58,13 +59,25 @@ class Adjustment:
 
     time_ns: when the actions take effect, ascending. split, dividend: for the bars before each action, the product
     of its factor and all later factors; then 1 for the bars after the last action. Prices are multiplied by
-    `dividend` and divided by `split`; volumes are multiplied by `split`. not_applied: the actions without a factor.
+    `dividend` and divided by `split`; volumes are multiplied by `split`. applied_actions: the stored time and kind of
+    each. not_applied: the actions without a factor.
     """
 
     time_ns: Integers
     split: Floats
     dividend: Floats
+    applied_actions: tuple[tuple[int, str], ...] = ()
     not_applied: tuple[NotApplied, ...] = ()
+
+    def taking_effect(self, takes_effect: Callable[[int], int]) -> Adjustment:
+        """Return the adjustment by the same actions at other times. takes_effect: as of `adjustment_of`."""
+        times = [takes_effect(timestamp_ns) for timestamp_ns, _ in self.applied_actions]
+        return replace(self, time_ns=np.array(times, np.int64))
+
+    def within_bar(self, index: int) -> NotApplied:
+        """Return an applied action as one that takes effect within a bar. index: its position."""
+        timestamp_ns, kind = self.applied_actions[index]
+        return NotApplied(int(self.time_ns[index]), timestamp_ns, kind, WhyNotApplied.WITHIN_BAR)
 
     def applied(self, bars: Bars) -> Bars:
         """Return the bars, adjusted to the shares after the last action."""
@@ -138,6 +151,7 @@ def adjustment_of(
     actions that take effect at or after this time are ignored.
     """
     times: list[int] = []
+    applied: list[tuple[int, str]] = []
     found: list[Factors] = []
     not_applied: list[NotApplied] = []
     for action in distinct_actions(actions):
@@ -149,11 +163,13 @@ def adjustment_of(
             not_applied.append(NotApplied(effect_ns, action["timestamp"], action["kind"], factors))
         else:
             times.append(effect_ns)
+            applied.append((action["timestamp"], action["kind"]))
             found.append(factors)
     return Adjustment(
         np.array(times, np.int64),
         _products_from_right([each.split for each in found]),
         _products_from_right([each.dividend for each in found]),
+        tuple(applied),
         tuple(not_applied),
     )
 

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from store.bars.adjustment import Adjustment, AdjustmentRules, adjustment_of
+from store.arrays import Integers
+from store.bars.adjustment import Adjustment, AdjustmentRules, NotApplied, adjustment_of
 from store.bars.bars import Bars, joined_bars
 from store.log_views.grids import DayGrid, Grid
 from store.log_views.log_view import LogView
@@ -28,32 +29,55 @@ MakerOf: TypeAlias = Callable[[Grid], BarMaker]
 class AdjustedBars:
     """Makes the bars of `unadjusted`, adjusted to the shares after the last action.
 
-    A bar during which an action takes effect is merged from adjusted minute bars. If there are none, the whole bar
-    is adjusted as if it were before the action.
+    adjustment: by the instants at which actions take effect. A bar during which one does is merged from adjusted shorter
+    bars. If there are none, it is adjusted by its date: as if it were before the action, or after it if it is a day in
+    UTC of the action's date.
     """
 
     unadjusted: BarMaker
-    minutes: BarMaker
-    grid: Grid
+    maker_of: MakerOf
+    grid: DayGrid
     adjustment: Adjustment
 
     def bars(self, window: Window) -> Bars:
-        bars = self.adjustment.applied(self.unadjusted.bars(window))
+        bars = self._by_date.applied(self.unadjusted.bars(window))
         for interval in self._intervals_with_action(window):
             start, end = bars.time_ns.searchsorted((interval.start_ns, interval.end_ns)).tolist()
-            minutes = self.adjustment.applied(self.minutes.bars(interval))
-            if start < end and len(minutes):
-                label = np.full(len(minutes), bars.time_ns[start])
-                bars = joined_bars([bars[:start], merged_bars(minutes, label), bars[end:]])
+            parts = self._parts(interval) if start < end else bars[:0]
+            if len(parts):
+                label = np.full(len(parts), bars.time_ns[start])
+                bars = joined_bars([bars[:start], merged_bars(parts, label), bars[end:]])
         return bars
+
+    def not_applied(self, window: Window) -> list[NotApplied]:
+        """Return the actions without a factor, and those that take effect within a bar that has no shorter bars."""
+        return [
+            *self.adjustment.not_applied,
+            *_within_bars(self.adjustment, self.grid, window, self._is_whole),
+        ]
+
+    def _is_whole(self, interval: Window) -> bool:
+        by_date = self._by_date.time_ns
+        is_inside = ((by_date > interval.start_ns) & (by_date < interval.end_ns)).any()
+        return bool(is_inside and not len(self._parts(interval)) and len(self.unadjusted.bars(interval)))
+
+    @property
+    def _by_date(self) -> Adjustment:
+        """The adjustment of bars that cannot be divided. It differs only if days, weeks and months are cut in UTC."""
+        return self.adjustment.taking_effect(lambda time_ns: _takes_effect(self.grid, time_ns))
 
     def _intervals_with_action(self, window: Window) -> Iterator[Window]:
         """Yield the window's intervals of more than a minute in which an action takes effect after their start."""
-        time_ns = self.adjustment.time_ns
-        for effect_ns in time_ns[(time_ns >= window.start_ns) & (time_ns < window.end_ns)].tolist():
+        for effect_ns in _within(self.adjustment.time_ns, window).tolist():
             interval = self.grid.aligned(effect_ns, effect_ns + 1)
             if interval.start_ns < effect_ns and interval.end_ns - interval.start_ns > MINUTE_NS:
                 yield interval
+
+    def _parts(self, interval: Window) -> Bars:
+        """Return an interval's adjusted bars of the longest resolution of which none has both sides of an action."""
+        edges_ns = np.append(_within(self.adjustment.time_ns, interval), (interval.start_ns, interval.end_ns))
+        resolution = next((each for each in _PARTS if not (edges_ns % each.length_ns).any()), _PARTS[-1])
+        return self.adjustment.applied(self.maker_of(self.grid.with_resolution(resolution)).bars(interval))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +92,76 @@ class BarsOfDays:
     direct: BarMaker
     grid: DayGrid
 
-    @property
-    def adjustment(self) -> Adjustment:
-        return self.days.adjustment
-
     def bars(self, window: Window) -> Bars:
+        return with_missing_bars(self._merged(window), self._by_date.applied(self.direct.bars(window)))
+
+    def not_applied(self, window: Window) -> list[NotApplied]:
+        """Return those of the days, and the actions that take effect within a week or month that has no daily bars."""
+        return [
+            *self.days.not_applied(window),
+            *_within_bars(self._by_date, self.grid, window, self._is_whole),
+        ]
+
+    @property
+    def _by_date(self) -> Adjustment:
+        return self.days.adjustment.taking_effect(lambda time_ns: _takes_effect(self.grid, time_ns))
+
+    def _merged(self, window: Window) -> Bars:
         days = self.days.bars(window)
         _, dates = self.grid.days().ends_and_dates(days.time_ns, window)
-        merged = merged_days(replace(days, time_ns=dates * DAY_NS), self.grid, window)
-        return with_missing_bars(merged, self.adjustment.applied(self.direct.bars(window)))
+        return merged_days(replace(days, time_ns=dates * DAY_NS), self.grid, window)
+
+    def _is_whole(self, interval: Window) -> bool:
+        return not len(self._merged(interval)) and len(self.direct.bars(interval)) > 0
+
+
+# The lengths of shorter bars, of which a bar with an action is merged.
+_PARTS = [Resolution(name) for name in ("1h", "30m", "15m", "5m", "1m")]
+
+
+def _within(time_ns: Integers, window: Window) -> Integers:
+    return time_ns[(time_ns >= window.start_ns) & (time_ns < window.end_ns)]
+
+
+def _within_bars(
+    adjustment: Adjustment, grid: DayGrid, window: Window, is_whole: Callable[[Window], bool]
+) -> Iterator[NotApplied]:
+    """Yield a window's actions that take effect after the start of an interval whose bar is whole."""
+    for index, effect_ns in enumerate(adjustment.time_ns.tolist()):
+        interval = grid.aligned(effect_ns, effect_ns + 1)
+        if (
+            window.start_ns <= effect_ns < window.end_ns
+            and interval.start_ns < effect_ns
+            and is_whole(interval)
+        ):
+            yield adjustment.within_bar(index)
 
 
 def adjusted_bars(
     maker_of: MakerOf, grid: DayGrid, actions: LogView, rules: AdjustmentRules, until_ns: int
 ) -> AdjustedBars | BarsOfDays:
-    """Return a maker of a grid's bars, adjusted for the stored actions that take effect before `until_ns`."""
-    regular_grid = grid.regular_days()
-    regular_days = maker_of(regular_grid)
+    """Return a maker of a grid's bars, adjusted for the stored actions that take effect before `until_ns`.
+
+    Actions take effect with the exchange's trading dates, also if days are cut in UTC.
+    """
+    dates = grid.regular_days()
+    regular_days = maker_of(dates)
     adjustment = adjustment_of(
         actions.rows(ALL_TIME),
         rules=rules,
-        takes_effect=lambda time_ns: _takes_effect(grid, time_ns),
+        takes_effect=lambda time_ns: _takes_effect(dates, time_ns),
         until_ns=until_ns,
-        close_before=lambda time_ns: _official_close(regular_days, regular_grid, time_ns),
+        close_before=lambda time_ns: _official_close(regular_days, dates, time_ns),
     )
-    minutes, days = maker_of(grid.with_resolution(Resolution.MINUTE)), grid.days()
+    days = grid.days()
     if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
-        return AdjustedBars(maker_of(grid), minutes, grid, adjustment)
-    return BarsOfDays(AdjustedBars(maker_of(days), minutes, days, adjustment), maker_of(grid), grid)
+        return AdjustedBars(maker_of(grid), maker_of, grid, adjustment)
+    return BarsOfDays(AdjustedBars(maker_of(days), maker_of, days, adjustment), maker_of(grid), grid)
+
+
+def effects_until_ns(grid: DayGrid, now_ns: int) -> int:
+    """Return the end of today's trading date: actions count that take effect before it."""
+    return grid.regular_days().aligned(now_ns, now_ns + 1).end_ns
 
 
 def _official_close(days: BarMaker, grid: DayGrid, time_ns: int) -> float | None:

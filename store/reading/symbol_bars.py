@@ -9,7 +9,7 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules, NotApplied
 from store.instruments import Instrument
-from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars
+from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars, effects_until_ns
 from store.log_views.grids import DayGrid, Grid, plain_grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
@@ -80,10 +80,12 @@ class SymbolBars:
         grid = self._exchange_grid(interval)
         if grid is None or not self.choice.is_adjusted:
             return []
-        found = self._adjusted(grid).adjustment.not_applied
         bars = GridBars(self.logs, grid, self._unadjusted(grid), shown_until_ns(self.choice, grid))
         start_ns = bars.start_of(window)
-        return [] if start_ns is None else [each for each in found if each.effect_ns > start_ns]
+        if start_ns is None:
+            return []
+        found = self._adjusted(grid).not_applied(Window(start_ns, max(start_ns, window.end_ns)))
+        return [each for each in found if each.effect_ns > start_ns]
 
     def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
         """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
@@ -97,9 +99,8 @@ class SymbolBars:
     def _adjusted(self, grid: DayGrid) -> AdjustedBars | BarsOfDays:
         """Return the maker of adjusted bars. Actions count that take effect up to the end of today."""
         rules = AdjustmentRules(self.choice.adjustment == "all", self.instrument.currency)
-        now_ns = self.choice.now_ns
-        today = grid.days().aligned(now_ns, now_ns + 1)
-        return adjusted_bars(self._unadjusted, grid, self.actions, rules, today.end_ns)
+        until_ns = effects_until_ns(grid, self.choice.now_ns)
+        return adjusted_bars(self._unadjusted, grid, self.actions, rules, until_ns)
 
     @property
     def _policy(self) -> BarPolicy:

@@ -22,7 +22,7 @@ from stats.market_data.rows import WindowedSource
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
 from store.instruments import Instrument
-from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS
+from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
@@ -205,7 +205,7 @@ def _needed(
 def _adjusted(inputs: BarInputs, symbol_query: SymbolQuery, grid: BarGrid) -> BarInputs:
     """Return the inputs with the query's adjustment, for actions that take effect up to today."""
     rules = AdjustmentRules(symbol_query.query.adjustment == "all", symbol_query.instrument.currency)
-    return replace(inputs, rules=rules, actions_until_ns=grid.days().interval(symbol_query.now_ns).end_ns)
+    return replace(inputs, rules=rules, actions_until_ns=effects_until_ns(grid, symbol_query.now_ns))
 
 
 def _next_change_ns(

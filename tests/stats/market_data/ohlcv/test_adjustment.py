@@ -8,7 +8,7 @@ import pytest
 from tests.api_client import answer
 from tests.chance import cases_of
 from tests.stats.market_data.builders import ACTIONS, BEHIND, FIRST, SPLIT, Market, ingest, midnight_ns
-from tests.stats.market_data.oracle import PERIODS, Cut, Row, adjusted, bars, midnight
+from tests.stats.market_data.oracle import Cut, Row, adjusted, bars, midnight
 from tests.stats.market_data.published_hours import XNYS
 from tests.stats.market_data.representations import nested
 
@@ -25,9 +25,8 @@ def found(market: Market, **parameters: str) -> list[Row]:
 
 
 def wanted(market: Market, mode: str, cut: Cut) -> list[Row]:
-    # Actions are of trading dates; only where days are UTC's they take effect at UTC's midnight.
-    dates = replace(cut, by_date=cut.by_date or cut.resolution not in PERIODS)
-    prints = adjusted(market.rows["trades", SPLIT], ACTIONS, mode, dates)
+    # Actions are of trading dates, also where days are UTC's.
+    prints = adjusted(market.rows["trades", SPLIT], ACTIONS, mode, replace(cut, by_date=True))
     ends = {"1w": "2025-01-06", "1M": "2025-02-01"}.get(cut.resolution, BEHIND.isoformat())
     start_ns = midnight(FIRST) if cut.resolution != "1M" else midnight_ns("2024-12-01")
     return bars(prints, cut, start_ns, midnight_ns(ends))
