@@ -110,6 +110,12 @@ class AndersenLake:
             rho + (self.premium(x, a + _RATE_STEP, b, v) - premium) / _RATE_STEP,
         )
 
+    def slope_on_future(self, x: float, a: float, b: float, v: float) -> float:
+        """Return the derivative by a at a constant forward. The premium's is differenced as in `slopes`."""
+        premium = self.premium(x, a, b, v)
+        moved = premium if abs(premium) < _NEGLIGIBLE else self.premium(x, a + _RATE_STEP, b + _RATE_STEP, v)
+        return self.european.slope_on_future(x, a, b, v) + (moved - premium) / _RATE_STEP
+
 
 def _root(excess_at: Callable[[float], float], high: float, excess: float, slope: float) -> float:
     """Return the zero of an increasing function in `(0, high)`. Raises `RuntimeError` if there is none.

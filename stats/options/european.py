@@ -111,6 +111,10 @@ class BlackScholes:
         option = self._calculator(self._payoff, x * exp(a - b), v, exp(-a))
         return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)
 
+    def slope_on_future(self, x: float, a: float, b: float, v: float) -> float:
+        """Return the derivative by a at a constant forward: b moves with a, and only the discount changes (Black 1976)."""
+        return -self.value(x, a, b, v)
+
 
 _Method = Callable[[BlackScholes, float, float, float, float], float | Slopes]
 

@@ -68,7 +68,8 @@ class Inputs:
     price: the option's price, per unit of the underlying. spot, forward: prices of the underlying now and for
     delivery at expiry. t: years to the last-trade instant, at least 0. rate, dividend_yield: per year,
     continuously compounded; forward = net_spot · e^((rate - dividend_yield) t). by_parity: whether the forward
-    comes from put-call parity or, if false, from spot. dividends: cash dividends until the expiry.
+    comes from put-call parity or, if false, from spot. dividends: cash dividends until the expiry. on_future: whether the
+    underlying is a future, whose price does not depend on the rate.
     """
 
     price: Floats
@@ -81,6 +82,7 @@ class Inputs:
     is_call: Mask
     by_parity: Mask
     dividends: CashDividends
+    on_future: bool = False
 
     @property
     def net_spot(self) -> Floats:
@@ -102,6 +104,7 @@ def make_inputs(
     is_call: Mask,
     parity_forward: Floats | None = None,
     dividends: CashDividends | None = None,
+    on_future: bool = False,
 ) -> Inputs:
     """Make inputs. Each of forward, spot and dividend yield can be computed from the other two and the rate.
 
@@ -121,7 +124,7 @@ def make_inputs(
         implied_yields = rates - np.log(parity_forward / (spots - paid)) / t
         yields = np.where(by_parity & (spot > 0), implied_yields, yields)
         forward = np.where(by_parity, parity_forward, (spots - paid) * np.exp((rates - yields) * t))
-    return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity, dividends)
+    return Inputs(price, spots, forward, strike, t, rates, yields, is_call, by_parity, dividends, on_future)
 
 
 def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:

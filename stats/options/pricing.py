@@ -25,7 +25,7 @@ class Valuation:
 
     iv: per year; 0.2 is 20 %. delta, gamma: per 1 of the underlying's price. theta: per calendar day. vega:
     per percentage point of volatility. rho: per percentage point of the rate, at constant spot and dividend
-    yield.
+    yield; on a future at a constant price of the future (Black 1976).
     """
 
     iv: Floats
@@ -55,7 +55,7 @@ def valuation(inputs: Inputs, american: Mask, quote_codes: Codes) -> Valuation:
             has_model = (american == is_american) & (inputs.is_call == is_call)
             if len(rows := np.flatnonzero((codes == SOLVED) & ~escrowed & has_model)):
                 model = (AndersenLake if is_american else BlackScholes)(is_call=is_call)
-                solutions[:, rows] = _solved(model, scaled[:, rows])
+                solutions[:, rows] = _solved(model, scaled[:, rows], on_future=inputs.on_future)
     columns = _in_units(inputs, solutions)
     is_solved: Mask = np.asarray(np.isfinite(columns).all(axis=0))
     mark(codes, ~is_solved, Reason.NO_SOLUTION)
@@ -110,17 +110,21 @@ def _solved_escrowed(inputs: Inputs, rows: Integers, columns: Floats) -> Floats:
         return np.stack([v, *options.slopes(x, a, b, v)])
 
 
-def _solved(model: BlackScholes | AndersenLake, columns: Floats) -> Floats:
-    """Return a matrix of five rows: v and the four `Slopes`. A column without a solution is NaN."""
-    return np.array([_solution(model, *row) for row in columns.T.tolist()]).T
+def _solved(model: BlackScholes | AndersenLake, columns: Floats, *, on_future: bool) -> Floats:
+    """Return a matrix of five rows: v and the four `Slopes`. A column without a solution is NaN.
+
+    on_future: whether the last slope is at a constant forward.
+    """
+    return np.array([_solution(model, *row, on_future=on_future) for row in columns.T.tolist()]).T
 
 
 def _solution(
-    model: BlackScholes | AndersenLake, x: float, a: float, b: float, price: float
+    model: BlackScholes | AndersenLake, x: float, a: float, b: float, price: float, *, on_future: bool
 ) -> tuple[float, ...]:
     try:
         v = model.total_volatility(x, a, b, price)
-        return (v, *model.slopes(x, a, b, v))
+        delta, gamma, vega, rho = model.slopes(x, a, b, v)
+        return v, delta, gamma, vega, model.slope_on_future(x, a, b, v) if on_future else rho
     except RuntimeError:
         return (np.nan,) * 5
 

@@ -43,7 +43,7 @@ class MarketInputs:
 
     spot: NaN if unknown. rate, dividend_yield: per year, continuously compounded, for each option in the chain's
     order, or one for all. dividends: cash dividends until the expiries, in the chain's order; None for none. parity:
-    whether forwards may come from put-call parity; otherwise they come from spot.
+    whether forwards may come from put-call parity; otherwise they come from spot. on_future: see `Inputs`.
     """
 
     instant_ns: int
@@ -52,6 +52,7 @@ class MarketInputs:
     dividend_yield: Floats | float
     dividends: CashDividends | None = None
     parity: bool = True
+    on_future: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def volatility_surface(chain: OptionChain, market: MarketInputs) -> VolatilitySu
         is_call=chain.is_call,
         parity_forward=_forwards(chain, carry) if market.parity else None,
         dividends=carry.dividends,
+        on_future=market.on_future,
     )
     return VolatilitySurface(chain, inputs, valuation(inputs, chain.american, quote_codes))
 

@@ -247,7 +247,8 @@ def _market(
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
     dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
-    default_yield = None if underlying.instrument_class == FUTURE else rates.dividend_yield
+    on_future = underlying.instrument_class == FUTURE
+    default_yield = None if on_future else rates.dividend_yield
     quotes_window = Window(needed.start_ns - QUOTE_REACH_NS, needed.end_ns).within(ALL_TIME)
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
@@ -256,6 +257,7 @@ def _market(
         dividends=dividends,
         dividend_yield=overrides.get("dividend_yield", default_yield),
         parity="dividend_yield" not in overrides,
+        on_future=on_future,
         models=_pricing_version(),
     )
 

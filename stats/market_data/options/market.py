@@ -34,9 +34,8 @@ class OptionMarket:
     """The underlying's price, the chain's quotes, and rates per year.
 
     dividend_yield: of an underlying without stored dividends; None if it is the rate, so that a future's price is its
-    forward. parity: whether forwards are
-    implied from the chain's quotes by put-call parity. models: the version of the pricing library, part of cache
-    keys.
+    forward. parity: whether forwards are implied from the chain's quotes by put-call parity. on_future: whether the
+    underlying is a future. models: the version of the pricing library, part of cache keys.
     """
 
     underlying: UnderlyingPrice
@@ -45,6 +44,7 @@ class OptionMarket:
     dividends: StoredDividends
     dividend_yield: float | None
     parity: bool
+    on_future: bool
     models: str
 
     @property
@@ -75,6 +75,7 @@ class OptionMarket:
             is_call=np.full(count, contract.is_call),
             parity_forward=self._forwards(contract, instants, carry) if self.parity else None,
             dividends=dividends,
+            on_future=self.on_future,
         )
         return inputs, spot, rates
 

@@ -127,6 +127,7 @@ class SurfaceSource:
             market.yields(rates, just_before),
             market.dividends.between(just_before, last_trade_ns, market.rates),
             parity=market.parity,
+            on_future=market.on_future,
         )
 
     def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:

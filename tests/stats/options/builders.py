@@ -22,6 +22,7 @@ def inputs_of(
     dividend_yield: npt.ArrayLike = 0.0,
     is_call: npt.ArrayLike = True,
     parity_forward: npt.ArrayLike | None = None,
+    on_future: npt.ArrayLike = False,
 ) -> Inputs:
     """Inputs of options that differ in some columns; single values stand for all rows."""
     numbers = (
@@ -46,6 +47,7 @@ def inputs_of(
         dividend_yield=yield_,
         is_call=np.atleast_1d(calls.astype(bool)),
         parity_forward=None if parity_forward is None else forward,
+        on_future=bool(on_future),
     )
 
 

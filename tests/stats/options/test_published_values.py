@@ -135,3 +135,37 @@ def test_prices_are_near_those_of_a_cruder_approximation(is_call, spot, t, volat
 def test_a_lower_bound_from_the_literature_is_one():
     # Haug, p. 27: Bjerksund and Stensland's value is of one exercise strategy, so no more than the option's.
     assert 5.2704 < american_price(True, 42, 40, 0.75, 0.04, 0.08, 0.35) < 5.2704 + 0.05
+
+
+# Right, strike, whether American, and the rho of an option on a future at 5,000.
+ON_FUTURES = [
+    # Black 1976: -t V / 100, V = 134.84.
+    (True, 5_100, False, -0.3406),
+    (False, 5_100, False, -0.5901),
+    # QuantLib, rate and yield moved together.
+    (True, 4_500, True, -0.6909),
+]
+
+
+@pytest.mark.parametrize(("is_call", "strike", "american", "rho"), ON_FUTURES)
+def test_a_higher_rate_makes_an_option_on_a_future_cheaper(
+    is_call: bool, strike: float, american: bool, rho: float
+):
+    t, rate, volatility = 0.25263, 0.05, 0.18
+    contract = (is_call, 5_000, strike, t, rate, rate)
+    price = american_price(*contract, volatility) if american else Option(*contract).price(volatility)
+    found = one(
+        price=price, spot=5_000, strike=strike, t=t, rate=rate, dividend_yield=rate, is_call=is_call,
+        american=american, on_future=True,
+    )  # fmt: skip
+    assert found["iv"] == pytest.approx(volatility, rel=1e-6)
+    assert found["rho"] == pytest.approx(rho, abs=2e-4)
+    if american:
+        step = 1e-4
+        above, below = (
+            american_price(is_call, 5_000, strike, t, each, each, volatility)
+            for each in (rate + step, rate - step)
+        )
+        assert found["rho"] == pytest.approx((above - below) / (2 * step) / 100, rel=1e-3)
+    else:
+        assert found["rho"] == pytest.approx(-t * price / 100, rel=1e-9)

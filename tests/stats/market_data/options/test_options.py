@@ -22,6 +22,7 @@ from tests.stats.market_data.options.market import (
     YEAR_NS,
     YIELD,
     Contract,
+    chain_of,
     page_of,
     rows_of,
     seconds_after,
@@ -108,6 +109,10 @@ def test_the_price_of_a_future_is_its_own_forward(api: Api):
     store_chain(api, contracts=[CALL])
     (row,) = rows_of(api, CALL.symbol)
     assert row["forward"] == pytest.approx(SPOT)
+    # Of a share, a call's would be positive.
+    assert row["rho"] < 0
+    (of_chain,) = chain_of(api, end=seconds_after(OPENING, 60))
+    assert of_chain["rho"] == pytest.approx(row["rho"], rel=1e-3)
 
 
 ABSENT = {
