@@ -73,11 +73,12 @@ class Breakout(Strategy):
             entry = self.parameters.entry
             highs, lows = channel.highs[-entry:], channel.lows[-entry:]
             if bar.close > max(highs):
-                self._enter(bar, (sum(highs) - sum(lows)) / entry)
+                # Of decimals, so that the stop does not depend on the unit of the price.
+                self._enter(bar, (sum(map(price_of, highs)) - sum(map(price_of, lows))) / entry)
 
-    def _enter(self, bar: Bar, mean_range: float) -> None:
+    def _enter(self, bar: Bar, mean_range: Decimal) -> None:
         close = price_of(bar.close)
-        loss = self.parameters.ranges * price_of(mean_range)
+        loss = self.parameters.ranges * mean_range
         if loss <= 0 or loss >= close:
             return
         risk = min(self.parameters.risk, self.broker.risk_level)

@@ -9,6 +9,11 @@ from msgspec import Meta
 
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters, StrategyState
 
+# Of the first close. The sums of 10,000 closes stay integers of 64 bits if the price rises a thousand times.
+_DIGITS = 10
+# Up to here a product of floats is within half a unit.
+_EXACT_UNITS = 10.0**15
+
 
 class CrossoverParameters(StrategyParameters, frozen=True):
     """fast, slow: bars in the two means. quantity: in units; if it is missing, `part` of the equity is bought."""
@@ -31,9 +36,11 @@ class CrossoverParameters(StrategyParameters, frozen=True):
 
 
 class _Means(msgspec.Struct):
-    """closes: the last `slow` ones, in a ring; next: its oldest place. The sums are of whole ticks of 10⁻⁶, so exact.
+    """closes: the last `slow` ones, in a ring; next: its oldest place. The sums are of whole units, so exact.
 
-    was_above: whether the fast mean was above the slow one after the last close; None until there are `slow` closes.
+    digits: a unit is 10 to the power of minus so many. It follows from the first close, so that no decision depends on
+    the unit of a price. was_above: whether the fast mean was above the slow one after the last close; None until there
+    are `slow` closes.
     """
 
     closes: MutableSequence[int] = msgspec.field(default_factory=list)
@@ -41,10 +48,14 @@ class _Means(msgspec.Struct):
     fast: int = 0
     slow: int = 0
     was_above: bool | None = None
+    digits: int = 6
 
-    def add(self, close: int, fast: int, slow: int) -> bool | None:
+    def add(self, price: float, fast: int, slow: int) -> bool | None:
         """Add a close to the sums of the last `fast` and `slow` ones, and return what `was_above` is to be."""
         closes, index = self.closes, self.next
+        if price and not self.slow and not any(closes):
+            self.digits = _DIGITS - Decimal(repr(price)).adjusted()
+        close = _units(price, self.digits)
         if len(closes) < slow:
             self._add_first(close, fast)
             return self.fast * slow > self.slow * fast if len(closes) == slow else None
@@ -59,6 +70,12 @@ class _Means(msgspec.Struct):
         closes.append(close)
         self.slow += close
         self.fast += close - (closes[-1 - fast] if len(closes) > fast else 0)
+
+
+def _units(price: float, digits: int) -> int:
+    """Return a price in units, to the nearest."""
+    units = price * 10.0**digits
+    return round(units) if abs(units) < _EXACT_UNITS else int(Decimal(repr(price)).scaleb(digits))
 
 
 class CrossoverState(StrategyState):
@@ -82,7 +99,7 @@ class Crossover(Strategy):
         if means is None:
             means = self.state.means[bar.symbol] = _Means()
         own, was_above = self.parameters, means.was_above
-        is_above = means.add(round(bar.close * 1_000_000), own.fast, own.slow)
+        is_above = means.add(bar.close, own.fast, own.slow)
         if is_above is was_above:
             return
         means.was_above = is_above
