@@ -23,7 +23,6 @@ sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not 
 
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
-from store.log_views.instrument_grid import regular_days  # noqa: E402
 from store.reading import Reader  # noqa: E402
 from store.reading.scan import Slice  # noqa: E402
 
@@ -124,7 +123,7 @@ def main(arguments: list[str]) -> int:
     if options.bars < 1:
         parser.error("--bars is at least 1")
     try:
-        text, differs = report(open_store(options.data_dir, sessions=regular_days), options)
+        text, differs = report(open_store(options.data_dir), options)
     except (ValueError, StorageError) as error:
         parser.error(str(error))
     print(text)

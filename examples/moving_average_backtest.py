@@ -22,7 +22,6 @@ sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not 
 
 from store import open_store  # noqa: E402
 from store.exceptions import StorageError  # noqa: E402
-from store.log_views.instrument_grid import regular_days  # noqa: E402
 from store.reading import Reader  # noqa: E402
 from store.reading.scan import Slice  # noqa: E402
 
@@ -129,7 +128,7 @@ def main(arguments: list[str]) -> int:
         print(NO_DATA.format(folder=options.data_dir), file=sys.stderr)
         return 1
     try:
-        print(backtest(open_store(options.data_dir, sessions=regular_days), options))
+        print(backtest(open_store(options.data_dir), options))
     except (ValueError, StorageError) as error:
         parser.error(str(error))
     return 0

@@ -3,7 +3,8 @@
 from calendars.exceptions import UnknownExchange
 from calendars.exchanges import FOREX
 from calendars.schedule import Hours
-from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar
+from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar, trading_date_of
+from store.arrays import Integers
 from store.instruments import CRYPTO, FX, Instrument
 
 
@@ -28,6 +29,11 @@ def calendar_if_known(instrument: Instrument) -> TradingCalendar | None:
         return calendar_for(instrument)
     except UnknownExchange:
         return None
+
+
+def trading_dates(time_ns: Integers, instrument: Instrument) -> Integers:
+    """Return each instant's trading date, days since 1970; its UTC date if no trading hours are known."""
+    return trading_date_of(time_ns, calendar_if_known(instrument))
 
 
 def never_closes(instrument: Instrument) -> bool:

@@ -9,7 +9,6 @@ from django.conf import settings
 from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
-from store.log_views.instrument_grid import regular_days
 from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_as_of
 from store.protocol import CLOCKS_APART_NS, NO_COMMIT, Window
 from store.reading import Reader
@@ -25,7 +24,7 @@ Refusal = tuple[str, str]
 
 def stored_rows() -> Reader:
     """Return a reader of this installation's rows. Raises the errors of the store."""
-    return open_store(settings.DATA_DIR, sessions=regular_days)
+    return open_store(settings.DATA_DIR)
 
 
 def first_day_ns(market: Market, symbols: Sequence[str], as_of_ns: int | None = None) -> int | None:

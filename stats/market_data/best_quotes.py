@@ -15,7 +15,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.log_views.bar_grid import BarGrid
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS, best_quote_rows, window_of_changes
 from store.log_views.log_view import LogView
-from store.log_views.venue_hours import CalendarVenueHours, venue_hours_of
+from store.log_views.venue_hours import VenueHours, venue_hours_of
 from store.protocol import ALL_TIME, Window
 from store.timestamps import SECOND_NS
 
@@ -49,7 +49,7 @@ class BestQuoteReader:
     window: Annotated[Window, Irrelevant("the plan's range, and where the log has rows, say it")]
     has_integer_volume: bool
     max_age_ns: int
-    venue_hours: CalendarVenueHours
+    venue_hours: VenueHours
     hours_grid: BarGrid | None
 
     @property

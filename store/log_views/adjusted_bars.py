@@ -11,7 +11,8 @@ import numpy as np
 from store.arrays import Integers
 from store.bars.adjustment import Adjustment, AdjustmentRules, NotApplied, adjustment_of
 from store.bars.bars import Bars, joined_bars
-from store.log_views.grids import DayGrid, Grid
+from store.log_views.bar_grid import BarGrid
+from store.log_views.grids import Grid
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
@@ -36,7 +37,7 @@ class AdjustedBars:
 
     unadjusted: BarMaker
     maker_of: MakerOf
-    grid: DayGrid
+    grid: BarGrid
     adjustment: Adjustment
 
     def bars(self, window: Window) -> Bars:
@@ -90,7 +91,7 @@ class BarsOfDays:
 
     days: AdjustedBars
     direct: BarMaker
-    grid: DayGrid
+    grid: BarGrid
 
     def bars(self, window: Window) -> Bars:
         return with_missing_bars(self._merged(window), self._by_date.applied(self.direct.bars(window)))
@@ -124,7 +125,7 @@ def _within(time_ns: Integers, window: Window) -> Integers:
 
 
 def _within_bars(
-    adjustment: Adjustment, grid: DayGrid, window: Window, is_whole: Callable[[Window], bool]
+    adjustment: Adjustment, grid: BarGrid, window: Window, is_whole: Callable[[Window], bool]
 ) -> Iterator[NotApplied]:
     """Yield a window's actions that take effect after the start of an interval whose bar is whole."""
     for index, effect_ns in enumerate(adjustment.time_ns.tolist()):
@@ -138,7 +139,7 @@ def _within_bars(
 
 
 def adjusted_bars(
-    maker_of: MakerOf, grid: DayGrid, actions: LogView, rules: AdjustmentRules, until_ns: int
+    maker_of: MakerOf, grid: BarGrid, actions: LogView, rules: AdjustmentRules, until_ns: int
 ) -> AdjustedBars | BarsOfDays:
     """Return a maker of a grid's bars, adjusted for the stored actions that take effect before `until_ns`.
 
@@ -159,12 +160,12 @@ def adjusted_bars(
     return BarsOfDays(AdjustedBars(maker_of(days), maker_of, days, adjustment), maker_of(grid), grid)
 
 
-def effects_until_ns(grid: DayGrid, now_ns: int) -> int:
+def effects_until_ns(grid: BarGrid, now_ns: int) -> int:
     """Return the end of today's trading date: actions count that take effect before it."""
     return grid.regular_days().aligned(now_ns, now_ns + 1).end_ns
 
 
-def _official_close(days: BarMaker, grid: DayGrid, time_ns: int) -> float | None:
+def _official_close(days: BarMaker, grid: BarGrid, time_ns: int) -> float | None:
     """Return the last official close in the 14 days before an action takes effect; None if there is none.
 
     days: makes the bars of `grid`. grid: the exchange's regular days, whatever is asked for. time_ns:
@@ -179,7 +180,7 @@ def _official_close(days: BarMaker, grid: DayGrid, time_ns: int) -> float | None
     return float(closes[-1]) if len(closes) else None
 
 
-def _takes_effect(grid: DayGrid, time_ns: int) -> int:
+def _takes_effect(grid: BarGrid, time_ns: int) -> int:
     """Return when an action takes effect, given its stored time.
 
     Midnight UTC means the start of that trading date. At any other time the action takes effect at that instant.

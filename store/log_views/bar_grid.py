@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calendars.schedule import Anchor, Hours, SessionMode
-from calendars.trading_calendar import TradingCalendar, trading_date_of
+from calendars.trading_calendar import TradingCalendar, date_of_row, trading_date_of
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.log_views.grids import OUTSIDE, UtcIntervals
@@ -73,14 +73,17 @@ class BarGrid:
         return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
     def days(self) -> "BarGrid":
-        """See `DayGrid.days`. An intraday grid with a calendar gets trading dates; others keep their session mode."""
+        """Return the grid of days with the same exchange and hours.
+
+        An intraday grid with a calendar gets trading dates; others keep their session mode.
+        """
         is_dated = self.calendar is not None and not self.resolution.is_period
         return replace(
             self, resolution=Resolution.DAY, session=SessionMode.EXCHANGE if is_dated else self.session
         )
 
     def regular_days(self) -> "BarGrid":
-        """See `DayGrid.regular_days`."""
+        """Return the grid of the exchange's regular sessions, one per trading date; UTC days without an exchange."""
         if self.calendar is None:
             return utc_grid(Resolution.DAY)
         return BarGrid(Resolution.DAY, self.calendar, SessionMode.EXCHANGE, Hours.REGULAR)
@@ -120,9 +123,9 @@ class BarGrid:
         """See `Grid.trading_dates`."""
         return trading_date_of(time_ns, self.calendar)
 
-    def dates_for_credit(self, time_ns: Integers, /) -> Integers:
-        """See `Grid.dates_for_credit`."""
-        return self.trading_dates(time_ns)
+    def dates_of_rows(self, time_ns: Integers) -> Integers:
+        """See `Grid.dates_of_rows`."""
+        return date_of_row(time_ns, self.calendar)
 
     def constant_window(self, now_ns: int) -> Window:
         """Return the window around `now_ns` in which no interval begins and the same ones are over."""
@@ -136,7 +139,7 @@ class BarGrid:
         )
 
     def first_not_over_ns(self, now_ns: int) -> int:
-        """See `DayGrid.first_not_over_ns`."""
+        """Return the start of the first interval that is not over at an instant."""
         interval = self.interval(now_ns)
         is_over = self.constant_window(now_ns).start_ns > interval.start_ns
         return interval.end_ns if is_over else interval.start_ns

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
-from store.log_views.best_quotes import BEST_QUOTES, VenueHours, best_quote_rows
+from store.log_views.best_quotes import BEST_QUOTES, best_quote_rows
 from store.log_views.log_view import LogView
+from store.log_views.venue_hours import VenueHours
 from store.protocol import Window
 
 

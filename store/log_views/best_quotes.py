@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, Mask
+from store.arrays import Mask
 from store.bars.best_quotes import NO_VENUE, BestSide, VenueQuotes, best_quotes_of
 from store.declarations import WORD_SEPARATOR, Column, ColumnKind, Dataset
 from store.lazy_imports import compute as pc
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
+from store.log_views.venue_hours import VenueHours
 from store.protocol import ALL_TIME, Window
 from store.quote_conditions import INELIGIBLE
 from store.timestamps import DAY_NS, SECOND_NS
@@ -50,16 +51,6 @@ BEST_QUOTES = Dataset(
         ),
     ),
 )
-
-
-class VenueHours(Protocol):
-    """When each venue that quotes an instrument is open."""
-
-    def closes_ns(self, venues: Sequence[str | None], venue: Integers, time_ns: Integers) -> Integers:
-        """Return when each row's venue closes next, nanoseconds UTC; the row's time if it is closed then.
-
-        venues: the venues' names, None for rows without one. venue: each row's index in `venues`. time_ns: ascending.
-        """
 
 
 def window_of_changes(log: LogView, window: Window, max_age_ns: int) -> Window:

@@ -5,9 +5,11 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from calendars.trading_calendar import date_of_row
 from store.arrays import Integers
-from store.bars.credit import DatesOf, utc_dates
 from store.bars.spans import PeriodSpans, Spans
+from store.instrument_calendars import calendar_if_known, trading_dates
+from store.instruments import Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
@@ -67,11 +69,11 @@ class Grid(Protocol):
         The label is `OUTSIDE` for instants outside the window or outside the hours that count.
         """
 
-    def trading_dates(self, time_ns: Integers) -> Integers:
-        """Return each instant's trading date in days since 1970; without an exchange its UTC date."""
+    def dates_of_rows(self, time_ns: Integers) -> Integers:
+        """Return the dates, days since 1970, that stored bars of a day or longer mean; see `date_of_row`."""
 
-    def dates_for_credit(self, time_ns: Integers, /) -> Integers:
-        """Return the trading dates that credited volume must not cross."""
+    def trading_dates(self, time_ns: Integers) -> Integers:
+        """Return each instant's trading date, days since 1970. Credited volume stays within one."""
 
     def spans(self, window: Window) -> Spans:
         """Return the spans of a window's bars, for a grid that is not plain."""
@@ -81,28 +83,6 @@ class Grid(Protocol):
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
         """Return the end of each bar's interval, and its date in days since 1970."""
-
-
-class DayGrid(Grid, Protocol):
-    """A grid by an instrument's exchange: its trading dates if there is one, else UTC dates."""
-
-    @property
-    def resolution(self) -> Resolution: ...
-
-    def days(self) -> "DayGrid":
-        """Return the grid of days with the same exchange and hours."""
-
-    def regular_days(self) -> "DayGrid":
-        """Return the grid of the exchange's regular sessions, one per trading date; UTC days without an exchange."""
-
-    def first_not_over_ns(self, now_ns: int) -> int:
-        """Return the start of the first interval that is not over at an instant."""
-
-    def date_start(self, day_ns: int) -> int:
-        """Return the start of a trading date, given as its midnight UTC.
-
-        If the date is no trading date, return the start of the next one.
-        """
 
 
 # The resolutions of one fixed length.
@@ -159,13 +139,11 @@ class _Length:
 class PlainGrid:
     """Intervals of one length that start at its multiples since 1970 UTC; labels are their starts.
 
-    dates_of: returns the trading dates of stored daily bars that begin at given instants. dates_for_credit:
-    see `Grid`.
+    instrument: the one whose trading dates stored days and credited volume belong to.
     """
 
     resolution: BarLength
-    dates_of: DatesOf
-    dates_for_credit: DatesOf = utc_dates
+    instrument: Instrument
     is_plain: ClassVar[bool] = True
     is_of_multiples: ClassVar[bool] = True
     is_of_regular_sessions: ClassVar[bool] = False
@@ -181,8 +159,11 @@ class PlainGrid:
         labels = time_ns - time_ns % self.resolution.length_ns
         return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)
 
+    def dates_of_rows(self, time_ns: Integers) -> Integers:
+        return date_of_row(time_ns, calendar_if_known(self.instrument))
+
     def trading_dates(self, time_ns: Integers) -> Integers:
-        return self.dates_of(time_ns)
+        return trading_dates(time_ns, self.instrument)
 
     def spans(self, window: Window) -> Spans:
         return self.periods(window).spans
@@ -196,8 +177,6 @@ class PlainGrid:
         return labels + self.resolution.length_ns, labels // DAY_NS
 
 
-def plain_grid(interval_ns: int, dates_of: DatesOf, dates_for_credit: DatesOf = utc_dates) -> PlainGrid:
+def plain_grid(interval_ns: int, instrument: Instrument) -> PlainGrid:
     """Return the grid of equal intervals of this length in nanoseconds."""
-    return PlainGrid(
-        RESOLUTION_OF_LENGTH.get(interval_ns) or _Length(interval_ns), dates_of, dates_for_credit
-    )
+    return PlainGrid(RESOLUTION_OF_LENGTH.get(interval_ns) or _Length(interval_ns), instrument)

@@ -1,4 +1,4 @@
-"""Grids of an instrument's bars by its exchange's sessions, for queries and the in-process reader."""
+"""The grid of an instrument's bars by its exchange's sessions."""
 
 from calendars.exceptions import NoExchange, UnknownExchange
 from calendars.schedule import Anchor, Hours, SessionMode
@@ -9,32 +9,13 @@ from store.log_views.bar_grid import BarGrid, utc_grid
 from store.resolutions import Resolution
 
 
-def regular_days(
-    instrument: Instrument,
-    resolution: Resolution = Resolution.DAY,
-    *,
-    session: str | None = None,
-    hours: str | None = Hours.REGULAR,
-    anchor: str = Anchor.CLOCK,
-) -> BarGrid:
-    """Return a grid for `open_store(…, sessions=regular_days)`: by default of the regular sessions, by day.
-
-    The arguments are the parameters of HTTP; None is HTTP's default. Crypto has UTC days. Raises `NoExchange` and
-    `UnknownExchange` as `instrument_grid`.
-    """
-    mode = None if session is None else SessionMode(session)
-    return instrument_grid(
-        instrument, resolution, session=mode, hours=None if hours is None else Hours(hours), anchor=Anchor(anchor)
-    )  # fmt: skip
-
-
 def instrument_grid(
     instrument: Instrument,
     resolution: Resolution,
     *,
-    session: SessionMode | None,
-    hours: Hours | None,
-    anchor: Anchor,
+    session: SessionMode | None = None,
+    hours: Hours | None = None,
+    anchor: Anchor = Anchor.CLOCK,
 ) -> BarGrid:
     """Return the grid of an instrument's bars. session, hours: None for the instrument's default.
 

@@ -21,7 +21,7 @@ from store.datasets import BARS
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, Grid
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import resolutions_in, stored_bar_dates, with_stored_bars
+from store.log_views.stored_bars import resolutions_in, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -128,7 +128,7 @@ class KnownLog:
         """Return the ends of stored bars of one resolution."""
         if not resolution.is_period:
             return time_ns + resolution.length_ns
-        grid, days = self.grid.with_resolution(resolution), stored_bar_dates(time_ns.copy(), self.grid)
+        grid, days = self.grid.with_resolution(resolution), self.grid.dates_of_rows(time_ns)
         first, last = int(days.min()) * DAY_NS, (int(days.max()) + 1) * DAY_NS
         periods = grid.periods(grid.aligned(first - resolution.length_ns, last + resolution.length_ns))
         index = np.searchsorted(periods.dates, days, side="right") - 1
@@ -196,7 +196,7 @@ class _ThenBars:
         found = self.log.versions(Window(window.start_ns, min(reach_ns, ALL_TIME.end_ns)))
         prints = prints_of(found.known_rows(window.end_ns), policy)
         # Finer bars get credit from rows that the log's own bar knows; its own bars only from what follows in time.
-        dates = None if is_own else credit_dates(policy, grid.resolution.length_ns, grid.dates_for_credit)
+        dates = None if is_own else credit_dates(policy, grid.resolution.length_ns, grid.trading_dates)
         if grid.is_plain:
             bars = bars_of(aggregate_prints(prints, grid.resolution.length_ns), dates)
         else:
@@ -225,8 +225,8 @@ class _ThenBars:
         reach = grid.aligned(window.start_ns, log.credit_until_ns(window.end_ns))
         labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
         starts_ns = bars.time_ns.tolist()
-        dates, ends_ns = grid.dates_for_credit(all_prints.time), log.ends_of(bars.time_ns, window)
-        own_dates = grid.dates_for_credit(bars.time_ns)
+        dates, ends_ns = grid.trading_dates(all_prints.time), log.ends_of(bars.time_ns, window)
+        own_dates = grid.trading_dates(bars.time_ns)
         instants = log.instants_of(ends_ns).tolist()
         for index, (end_ns, instant_ns) in enumerate(zip(ends_ns.tolist(), instants, strict=True)):
             first, behind = all_prints.time.searchsorted((end_ns, instant_ns + 1)).tolist()

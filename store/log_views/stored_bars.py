@@ -263,7 +263,7 @@ class _WithStoredBars:
             labels = self.grid.labels_of(time_ns, window)
             last = self.grid.labels_of(time_ns + (resolution.length_ns - 1), window)
             return np.where(labels == last, labels, OUTSIDE)
-        days = stored_bar_dates(time_ns, self.grid)
+        days = self.grid.dates_of_rows(time_ns)
         return (
             self.grid.labels_of(days * DAY_NS, window) if self.grid.is_plain else self._of_dates(days, window)
         )
@@ -291,18 +291,6 @@ def stored_bars_window(window: Window, grid: Grid) -> Window:
     """
     before_ns = _ROWS_BEFORE_NS if grid.resolution.is_period else DAY_NS
     return Window(window.start_ns - before_ns, window.end_ns + DAY_NS).within(ALL_TIME)
-
-
-def stored_bar_dates(time_ns: Integers, grid: Grid) -> Integers:
-    """Return the dates, in days since 1970, of stored bars of a day or longer that begin at these times.
-
-    A bar at midnight UTC has that UTC date. A bar at any other time, such as a session's start, has the trading
-    date of that time.
-    """
-    is_instant = time_ns % DAY_NS != 0
-    days = time_ns // DAY_NS
-    days[is_instant] = grid.trading_dates(time_ns[is_instant])
-    return days
 
 
 def _larger_by_volume(bars: Bars) -> Integers:

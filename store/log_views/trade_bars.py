@@ -49,7 +49,7 @@ def credited_until_ns(grid: Grid, policy: BarPolicy, window: Window) -> int:
     if window.start_ns >= window.end_ns:
         return window.end_ns
     length = grid.resolution.length_ns
-    dates = credit_dates(policy, length, grid.dates_for_credit)
+    dates = credit_dates(policy, length, grid.trading_dates)
     return credit_end_ns(window.end_ns, length if grid.is_plain else 1, dates)
 
 
@@ -84,7 +84,7 @@ class _PlainBars:
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,
-            dates_of=self.grid.dates_for_credit,
+            dates_of=self.grid.trading_dates,
             commit=view.commit.number,
         )
 
@@ -97,7 +97,7 @@ class _PlainBars:
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,
-            dates_of=self.grid.dates_for_credit,
+            dates_of=self.grid.trading_dates,
             commit=view.commit.number,
         )
 
@@ -119,7 +119,7 @@ class _SpanBars:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
         view, length = self.view, self.grid.resolution.length_ns
-        dates_of = credit_dates(self.policy, length, self.grid.dates_for_credit)
+        dates_of = credit_dates(self.policy, length, self.grid.trading_dates)
         bars = view.store.span_bars(
             view.symbol, spans, policy=self.policy, dates_of=dates_of, commit=view.commit.number
         )

@@ -17,7 +17,7 @@ _NEVER_NS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
-class CalendarVenueHours:
+class VenueHours:
     """When each venue is open, with pre- and post-market.
 
     calendar: that of the instrument; None if it has none. by_venue: whether a venue with a known calendar keeps its
@@ -53,13 +53,13 @@ class CalendarVenueHours:
         return exchange_calendar(venue) if self.by_venue and venue in EXCHANGES else self.calendar
 
 
-def venue_hours_of(instrument: Instrument) -> CalendarVenueHours:
+def venue_hours_of(instrument: Instrument) -> VenueHours:
     """Return the hours of an instrument's venues.
 
     Only equities and options without a calendar of their own trade in the usual hours of each venue.
     """
     by_venue = instrument.instrument_class in {EQUITY, OPTION} and instrument.calendar is None
-    return CalendarVenueHours(calendar_if_known(instrument), by_venue)
+    return VenueHours(calendar_if_known(instrument), by_venue)
 
 
 def _closes_ns(calendar: TradingCalendar | None, time_ns: Integers) -> Integers:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
-from store.bars.credit import DatesOf, utc_dates
 from store.csv.files.disk import file_signature
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
+from store.instrument_calendars import trading_dates
 from store.log_views.log_view import empty_view
 from store.reading.arguments import (
     InstantArgument,
@@ -22,9 +23,9 @@ from store.reading.arguments import (
 )
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
 from store.reading.bar_logs import bar_logs
-from store.reading.exchange_grids import GridOf, dates_for_credit, is_long
+from store.reading.exchange_grids import is_long
 from store.reading.latest import LatestTrades, Trade
-from store.reading.quote_reader import QuoteReader, VenueHoursOf, bars_frame
+from store.reading.quote_reader import QuoteReader, bars_frame
 from store.reading.symbol_bars import SymbolBars
 from store.timestamps import DAY_NS
 
@@ -35,15 +36,9 @@ BarsOrFrame: TypeAlias = Bars | Any
 class SymbolBarReader(QuoteReader):
     """A reader of rows, joins, quotes and bars. The options of bars are those of `BarOptions`."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        sessions: GridOf | None = None,
-        venue_hours: VenueHoursOf | None = None,
-    ) -> None:
+    def __init__(self, path: Path | str) -> None:
         """See `open_store`."""
-        super().__init__(path, sessions=sessions, venue_hours=venue_hours)
+        super().__init__(path)
         self._latest = LatestTrades(self._store)
         self._bars_files: dict[str, str] = {}
 
@@ -66,7 +61,8 @@ class SymbolBarReader(QuoteReader):
         regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
         `session="utc"`, and of two days or more, days are UTC days. `1w` and `1M` are weeks and months of such days.
         With hours, anchor or adjustment, and of weeks and months, the interval must be a resolution of HTTP. Raises
-        `NoSessions` for these and for trading dates if the store was opened without `sessions`.
+        `NoExchange` if hours, anchor or trading dates are asked for and the instrument has none, and `UnknownExchange`
+        if no trading hours are known for its exchange.
         """
         name, choice = self._named(symbol), BarChoice(**options) if options else DEFAULTS
         bars = self._bars(name, start, end, interval, choice)
@@ -83,8 +79,8 @@ class SymbolBarReader(QuoteReader):
     ) -> BarsOrFrame:
         """Return daily bars of the exchange's regular sessions, as over HTTP with `hours=regular`.
 
-        They are `bars` of a day with these hours. A date without a session has no bar. Raises `NoSessions` if the
-        store was opened without `sessions`. For an instrument without an exchange it raises the error of `sessions`.
+        They are `bars` of a day with these hours. A date without a session has no bar. Raises `NoExchange`
+        for an instrument without an exchange.
         """
         return self.bars(symbol, start, end, "1d", frame=frame, hours="regular", **options)
 
@@ -137,11 +133,11 @@ class SymbolBarReader(QuoteReader):
         """Return bars of trades of one length in UTC; the same as those of `SymbolBars`, sooner."""
         self._derive_at_first_use(TRADES, symbol)
         window, as_of_ns = aligned_window(start, end, length), choice.as_of_ns
-        dates_of: DatesOf = utc_dates
-        policy = choice.given_policy or self._store.instrument(symbol, as_of_ns=as_of_ns).policy
-        if self._sessions is not None and not policy.counts_every_print:
-            instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
-            dates_of = dates_for_credit(instrument, self._sessions, policy)
+        instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
+        policy, dates_of = (
+            choice.given_policy or instrument.policy,
+            partial(trading_dates, instrument=instrument),
+        )
         commit = self._commit_as_of(TRADES, symbol, choice.as_of)
         return self._store.bars(symbol, window, length, policy=policy, dates_of=dates_of, commit=commit)
 
@@ -168,4 +164,4 @@ class SymbolBarReader(QuoteReader):
             else empty_view(self._store, CORPORATE_ACTIONS, symbol)
         )
         terms = self._terms(symbol, choice.as_of, choice.knowledge)
-        return SymbolBars(terms[-1].instrument, logs, actions, self._sessions, choice, terms)
+        return SymbolBars(terms[-1].instrument, logs, actions, choice, terms)

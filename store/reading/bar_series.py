@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from store.bars.bars import Bars, joined_bars
-from store.log_views.grids import DayGrid, Grid
+from store.log_views.bar_grid import BarGrid
+from store.log_views.grids import Grid
 from store.log_views.trade_bars import BarMaker
 from store.protocol import ALL_TIME, Window
 from store.reading.bar_logs import DATES_APART_NS, BarLogs, dates_with_rows
@@ -42,7 +43,7 @@ class GridBars:
     """
 
     logs: BarLogs
-    grid: DayGrid
+    grid: BarGrid
     maker: BarMaker
     until_ns: int
 

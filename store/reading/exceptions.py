@@ -11,12 +11,10 @@ InvalidArgument (a ValueError)
 │   ├── UnknownDataset   not a dataset
 │   └── UnknownColumn    not a column of the dataset
 ├── InvalidSession       not a word of session, hours or anchor
-├── InvalidUniverse      symbols are not a list of different symbols
-├── NoSessions           the store was opened without the sessions that are needed
-└── NoVenueHours         the store was opened without the hours of venues that are needed
+└── InvalidUniverse      symbols are not a list of different symbols
 
 An invalid symbol raises `store.symbols.InvalidSymbol`, also a ValueError. The store's own errors are in
-`store.exceptions`.
+`store.exceptions`, those of sessions in `calendars.exceptions`.
 """
 
 from collections.abc import Iterable
@@ -75,23 +73,3 @@ class InvalidSession(InvalidArgument):
 
 class InvalidUniverse(InvalidArgument):
     """The symbols are a single text, or contain one twice. Give a list of different symbols."""
-
-
-class NoSessions(InvalidArgument):
-    """The bars depend on an exchange's sessions. Open the store with `sessions=regular_days`."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what} depend on the exchange's sessions: open the store with open_store(path, sessions=regular_days), where"
-            " regular_days comes from store.log_views.instrument_grid"
-        )
-
-
-class NoVenueHours(InvalidArgument):
-    """The best bid and offer depends on the venues' hours. Open the store with `venue_hours=venue_hours_of`."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the best bid and offer depends on the venues' hours: open the store with open_store(path,"
-            " venue_hours=venue_hours_of), where venue_hours_of comes from store.log_views.venue_hours"
-        )

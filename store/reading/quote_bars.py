@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from store.bar_policies import EVERY_PRINT
-from store.bars.credit import utc_dates
 from store.bars.quote_bars import QuoteBars, joined_quote_bars
-from store.log_views.grids import DayGrid, Grid, plain_grid
+from store.log_views.bar_grid import BarGrid
+from store.log_views.grids import Grid, plain_grid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import windowed_known_quote_bars
 from store.log_views.log_view import LogView
@@ -18,7 +18,7 @@ from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, aligned_window, interval_ns
 from store.reading.bar_choice import BarChoice
 from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
-from store.reading.exchange_grids import GridOf, grid_by_terms, grid_window, shown_until_ns
+from store.reading.exchange_grids import grid_by_terms, grid_window, shown_until_ns
 from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
@@ -27,13 +27,11 @@ from store.timestamps import DAY_NS
 class SymbolQuoteBars:
     """The bars of one symbol's quotes.
 
-    log: the quotes as of the choice's `as_of`. terms: those that bars have by their end, oldest first. sessions: None
-    if they are not known. exchange: None means all quotes as one stream.
+    log: the quotes as of the choice's `as_of`. terms: those that bars have by their end, oldest first. exchange: None means all quotes as one stream.
     """
 
     log: LogView
     terms: tuple[TermsPeriod, ...]
-    sessions: GridOf | None
     choice: BarChoice
     exchange: str | None
 
@@ -56,17 +54,17 @@ class SymbolQuoteBars:
         interval: IntervalArgument,
     ) -> QuoteBars:
         last = self.terms[-1].instrument
-        grid = grid_by_terms(period.instrument, last, self.sessions, self.choice, interval)
+        grid = grid_by_terms(period.instrument, last, self.choice, interval)
         if grid is None:
             length = interval_ns(interval)
             window = aligned_window(start, end, length)
             window = Window(window.start_ns, min(window.end_ns, shown_until_ns(self.choice, length)))
-            return self._windowed(period, window, plain_grid(length, utc_dates))
+            return self._windowed(period, window, plain_grid(length, period.instrument))
         return self._on_grid(
             period, aligned_window(start, end, DAY_NS if grid.resolution.is_period else 1), grid
         )
 
-    def _on_grid(self, period: TermsPeriod, asked: Window, grid: DayGrid) -> QuoteBars:
+    def _on_grid(self, period: TermsPeriod, asked: Window, grid: BarGrid) -> QuoteBars:
         """Return the bars of an exchange's grid; the time of a day, week or month is midnight UTC of its first date."""
         rows_window = dates_with_rows([(self.log, DATES_APART_NS)], asked)
         window = grid_window(grid, rows_window, shown_until_ns(self.choice, grid))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, Unpack
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Unpack
 
 from store import lazy_pyarrow as pa
 from store.bars.quote_bars import QuoteBars
@@ -17,12 +16,12 @@ from store.log_views.best_quotes import (
     BEST_QUOTES,
     DEFAULT_MAX_AGE_NS,
     LONGEST_MAX_AGE_NS,
-    VenueHours,
     window_of_changes,
 )
 from store.log_views.last_rows import RowView
 from store.log_views.log_view import ROWS_AT_ONCE, rows_backwards
 from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades
+from store.log_views.venue_hours import venue_hours_of
 from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
@@ -33,15 +32,11 @@ from store.reading.arguments import (
 )
 from store.reading.bar_choice import BarChoice, QuoteBarOptions
 from store.reading.columns import Columns, select
-from store.reading.exceptions import InvalidArgument, InvalidInterval, NoVenueHours, UnknownName
-from store.reading.exchange_grids import GridOf
+from store.reading.exceptions import InvalidArgument, InvalidInterval, UnknownName
 from store.reading.joins import JoinReader, joined_rows
 from store.reading.quote_bars import SymbolQuoteBars
 from store.reading.rows import RowOptions, Rows
 from store.terms import Settle
-
-# Returns the hours of the venues that quote an instrument.
-VenueHoursOf: TypeAlias = Callable[[Instrument], VenueHours]
 
 
 class BestQuote(NamedTuple):
@@ -71,18 +66,6 @@ class NoQuote(LookupError):
 class QuoteReader(JoinReader):
     """A reader of rows, joins, quotes and quote bars."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        sessions: GridOf | None = None,
-        venue_hours: VenueHoursOf | None = None,
-    ) -> None:
-        """See `open_store`."""
-        super().__init__(path)
-        self._sessions = sessions
-        self._venue_hours = venue_hours
-
     def quotes(
         self,
         symbol: str,
@@ -97,8 +80,7 @@ class QuoteReader(JoinReader):
 
         With `exchange="best"` return the changes of the best bid and offer of all venues, as over HTTP: each with the
         venue of each side and `state`. Quotes take part for at most `max_age` (by default 1h), while their venue is
-        open, and if no condition of theirs excludes them. Raises `NoVenueHours` if the store was opened without
-        `venue_hours`.
+        open, and if no condition of theirs excludes them.
         """
         max_age_ns = _max_age_ns(exchange, max_age)
         if max_age_ns is None:
@@ -126,8 +108,7 @@ class QuoteReader(JoinReader):
         The rule is that of `asof_join`, over the rows of `quotes(exchange="best", max_age=)`. With `exchange="all"`
         every quote replaces the one before, whichever its venue. The spreads are in the currency of the price; see
         `store.log_views.spreads` for definitions and sources. horizon: the time from a trade to the midpoint of its
-        realised spread. A realised spread is NaN while a quote from before its horizon's end may still come. Raises
-        `NoVenueHours` if the store was opened without `venue_hours`, unless `exchange` is `all`.
+        realised spread. A realised spread is NaN while a quote from before its horizon's end may still come.
         """
         max_age_ns = _max_age_ns(exchange, max_age)
         dataset = QUOTED_TRADES if max_age_ns is None else BEST_QUOTED_TRADES
@@ -136,7 +117,7 @@ class QuoteReader(JoinReader):
         instrument = self._instrument(quotes.symbol, as_of)
         right: RowView = quotes
         if max_age_ns is not None:
-            right = BestQuoteView(quotes, max_age_ns, self._hours_of(instrument))
+            right = BestQuoteView(quotes, max_age_ns, venue_hours_of(instrument))
         rows = self._view(TRADES, symbol, as_of, knowledge).rows(exact_window(start, end))
         known_until_ns = quotes.complete_until(Settle.of(self._terms(quotes.symbol, as_of, knowledge)))
         quoted = QuotedTrades(self._join(right, lag, tolerance), interval_ns(horizon), known_until_ns)
@@ -166,7 +147,7 @@ class QuoteReader(JoinReader):
         choice, name = BarChoice(**options), self._named(symbol)
         terms = self._terms(name, choice.as_of, choice.knowledge)
         log = self._view(_quotes_of(terms[-1].instrument), name, choice.as_of)
-        bars = SymbolQuoteBars(log, terms, self._sessions, choice, exchange).bars(start, end, interval)
+        bars = SymbolQuoteBars(log, terms, choice, exchange).bars(start, end, interval)
         return bars_frame(bars) if frame else bars
 
     def best_quote(
@@ -209,16 +190,11 @@ class QuoteReader(JoinReader):
         self, symbol: str, max_age_ns: int, as_of: InstantArgument | None, knowledge: str
     ) -> BestQuoteView:
         instrument = self._instrument(self._named(symbol), as_of)
-        hours = self._hours_of(instrument)
+        hours = venue_hours_of(instrument)
         return BestQuoteView(self._view(_quotes_of(instrument), symbol, as_of, knowledge), max_age_ns, hours)
 
     def _instrument(self, symbol: str, as_of: InstantArgument | None) -> Instrument:
         return self._store.instrument(symbol, as_of_ns=None if as_of is None else instant_ns(as_of))
-
-    def _hours_of(self, instrument: Instrument) -> VenueHours:
-        if self._venue_hours is None:
-            raise NoVenueHours
-        return self._venue_hours(instrument)
 
 
 def _max_age_ns(exchange: str | None, max_age: IntervalArgument | None) -> int | None:

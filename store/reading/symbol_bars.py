@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules, NotApplied
 from store.instruments import Instrument
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars, effects_until_ns
-from store.log_views.grids import DayGrid, Grid, plain_grid
+from store.log_views.bar_grid import BarGrid
+from store.log_views.grids import Grid, plain_grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
@@ -21,11 +21,8 @@ from store.reading.bar_logs import BarLogs
 from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
 from store.reading.exceptions import InvalidInterval
 from store.reading.exchange_grids import (
-    GridOf,
-    dates_for_credit,
     grid_by_terms,
     is_long,
-    needed_sessions,
     shown_until_ns,
 )
 from store.terms import TermsPeriod
@@ -37,20 +34,19 @@ class SymbolBars:
     """The bars of one symbol.
 
     instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
-    adjusted. sessions: None if they are not known. terms: those that bars have by their end, oldest first. ends: only
+    adjusted. terms: those that bars have by their end, oldest first. ends: only
     bars that end in this window.
     """
 
     instrument: Instrument
     logs: BarLogs
     actions: LogView
-    sessions: GridOf | None
     choice: BarChoice
     terms: tuple[TermsPeriod, ...]
     ends: Window = ALL_TIME
 
     def series(self, interval: IntervalArgument) -> BarSeries:
-        """Return the bars of an interval. Raises `InvalidInterval`, `NoSessions` and the errors of `sessions`."""
+        """Return the bars of an interval. Raises `InvalidInterval`, `NoExchange` and `UnknownExchange`."""
         if self.choice.is_then and self.choice.adjustment != "raw" and is_long(interval):
             raise InvalidInterval(
                 "weeks and months as they were known are not adjusted for actions within them: give 1d"
@@ -71,8 +67,7 @@ class SymbolBars:
             maker = self._adjusted(grid) if choice.is_adjusted else self._unadjusted(grid)
             return GridBars(self.logs, grid, maker, shown_until_ns(choice, grid))
         length = interval_ns(interval)
-        dates = dates_for_credit(self.instrument, self.sessions, self._policy)
-        maker = self._unadjusted(plain_grid(length, self._dates_of_stored_days, dates))
+        maker = self._unadjusted(plain_grid(length, self.instrument))
         return LengthBars(self.logs, length, maker, shown_until_ns(choice, length), choice.is_then)
 
     def not_applied(self, window: Window, interval: IntervalArgument) -> list[NotApplied]:
@@ -87,16 +82,16 @@ class SymbolBars:
         found = self._adjusted(grid).not_applied(Window(start_ns, max(start_ns, window.end_ns)))
         return [each for each in found if each.effect_ns > start_ns]
 
-    def _exchange_grid(self, interval: IntervalArgument) -> DayGrid | None:
+    def _exchange_grid(self, interval: IntervalArgument) -> BarGrid | None:
         """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
-        return grid_by_terms(self.instrument, self.terms[-1].instrument, self.sessions, self.choice, interval)
+        return grid_by_terms(self.instrument, self.terms[-1].instrument, self.choice, interval)
 
     def _unadjusted(self, grid: Grid) -> BarMaker:
         settle_ns = self.instrument.settle_ns if self.choice.is_then else None
         maker = bars_of_logs(*self.logs, grid, self._policy, settle_ns, known_at_ns=self.choice.known_at_ns)
         return maker if self.ends == ALL_TIME else EndsWithin(maker, grid, self.ends)
 
-    def _adjusted(self, grid: DayGrid) -> AdjustedBars | BarsOfDays:
+    def _adjusted(self, grid: BarGrid) -> AdjustedBars | BarsOfDays:
         """Return the maker of adjusted bars. Actions count that take effect up to the end of today."""
         rules = AdjustmentRules(self.choice.adjustment == "all", self.instrument.currency)
         until_ns = effects_until_ns(grid, self.choice.now_ns)
@@ -105,12 +100,6 @@ class SymbolBars:
     @property
     def _policy(self) -> BarPolicy:
         return self.choice.given_policy or self.instrument.policy
-
-    def _dates_of_stored_days(self, time_ns: Integers) -> Integers:
-        if not len(time_ns) or not self.instrument.has_sessions:
-            return time_ns // DAY_NS
-        what = f"the dates of stored days of {self.instrument.symbol}, which begin at other times than midnight UTC,"
-        return needed_sessions(self.sessions, what)(self.instrument).trading_dates(time_ns)
 
 
 def last_close(series: BarSeries, window: Window, length_ns: int) -> float:

@@ -9,12 +9,12 @@ import pytest
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
 from store.datasets import BARS, TRADES
+from store.instruments import Instrument
 from store.log_views.grids import plain_grid
 from store.log_views.known_bars import KnownLog, bars_of_logs
 from store.log_views.log_view import empty_view, view_as_of
 from store.protocol import ALL_TIME
 from store.queries import QueryableStore
-from store.timestamps import DAY_NS
 from tests.chance import SOAK
 from tests.store.builders import (
     MINUTE,
@@ -42,7 +42,7 @@ def then(
     commit: int | None = None,
 ) -> Bars:
     trades = view_as_of(store, TRADES, SYMBOL, commit)
-    grid = plain_grid(length, lambda time_ns: time_ns // DAY_NS)
+    grid = plain_grid(length, Instrument("ACME"))
     stored = empty_view(store, BARS, SYMBOL)
     return bars_of_logs(trades, stored, grid, policy, SETTLE, known_at_ns=known_at_ns).bars(WINDOW)
 
@@ -124,7 +124,7 @@ def test_it_counts_which_time_told(store: QueryableStore, clock: Clock):
     send(store, clock, 2 * HOUR, trade(4))
     log = KnownLog(
         view_as_of(store, TRADES, SYMBOL, None),
-        plain_grid(MINUTE, lambda time_ns: time_ns // DAY_NS),
+        plain_grid(MINUTE, Instrument("ACME")),
         EVERY_PRINT,
         SETTLE,
     )

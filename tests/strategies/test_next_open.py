@@ -15,7 +15,6 @@ from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS
 from store.instruments import CRYPTO, EQUITY, Instrument
-from store.log_views.instrument_grid import regular_days
 from store.protocol import Append
 from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
@@ -90,7 +89,7 @@ def reader_of(path: Path, resolution: str, rows: list[Row], **instrument: Any) -
         for time_ns, *prices in rows
     ]
     store.append(Append(BARS, SYMBOL, batch_of(BARS, documents), "test"))
-    return open_store(path, sessions=regular_days)
+    return open_store(path)
 
 
 def run(

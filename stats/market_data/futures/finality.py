@@ -16,7 +16,7 @@ from stats.market_data.intervals.finality import (
 from stats.market_data.plan import Range, SymbolQuery
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, last_row
-from store.log_views.stored_bars import resolutions_in, stored_bar_dates
+from store.log_views.stored_bars import resolutions_in
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
@@ -139,6 +139,6 @@ def _stored_until(contract: FutureContract, days: BarGrid, now_ns: int) -> int:
     longest = resolutions_in(stored_bars.rows(Window(newest_ns, newest_ns + 1)))[-1]
     end_ns = newest_ns + longest.length_ns
     if longest.is_period:
-        date = int(stored_bar_dates(np.array([newest_ns]), days)[0])
+        date = int(days.dates_of_rows(np.array([newest_ns]))[0])
         end_ns = days.interval(days.date_start(date * DAY_NS)).end_ns
     return min(end_ns, days.constant_window(now_ns).start_ns)

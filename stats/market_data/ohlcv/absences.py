@@ -24,7 +24,7 @@ from store.datasets import BARS
 from store.instruments import EVIDENCE
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
-from store.log_views.stored_bars import stored_bar_dates, stored_resolutions
+from store.log_views.stored_bars import stored_resolutions
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, parse_timestamp
@@ -217,5 +217,5 @@ def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
         return None
     time_ns = first.column("timestamp")[0].as_py()
     if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
-        return days.date_start(int(stored_bar_dates(np.array([time_ns]), days)[0]) * DAY_NS)
+        return days.date_start(int(days.dates_of_rows(np.array([time_ns]))[0]) * DAY_NS)
     return days.interval(time_ns).start_ns

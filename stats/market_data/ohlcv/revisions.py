@@ -123,7 +123,7 @@ class _RevisionReader:
         if dates is None:
             return NOTHING
         length_ns = self.grid.resolution.length_ns
-        credited_dates = credit_dates(self.policy, length_ns, self.grid.dates_for_credit)
+        credited_dates = credit_dates(self.policy, length_ns, self.grid.trading_dates)
         start_ns = credit_start_ns(dates[0] * DAY_NS, credited_dates)
         return Window(max(self.window.start_ns, start_ns), min(self.window.end_ns, (dates[1] + 1) * DAY_NS))
 
@@ -145,7 +145,7 @@ class _RevisionReader:
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,
-            dates_of=self.grid.dates_for_credit,
+            dates_of=self.grid.trading_dates,
             after=self.after,
             commit=self.log.commit.number,
         )

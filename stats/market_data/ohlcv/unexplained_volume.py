@@ -11,7 +11,7 @@ from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
-from store.log_views.stored_bars import resolutions_in, stored_bar_dates, stored_bars_window
+from store.log_views.stored_bars import resolutions_in, stored_bars_window
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -52,7 +52,7 @@ class UnexplainedVolume:
             finer = self.maker_of(self._common(resolution)).bars(finer_window)
             time_ns, volume = (coarser.column(name).to_numpy() for name in ("timestamp", "volume"))
             if resolution is Resolution.DAY:
-                keys = stored_bar_dates(time_ns, self.day_grid)
+                keys = self.day_grid.dates_of_rows(time_ns)
                 finer_keys = trading_date_of(finer.time_ns, self.day_grid.period_calendar)
                 interval_keys = [dates]
             else:

@@ -11,8 +11,7 @@ from django.conf import settings
 from stats.market_data import quoted_trades
 from store import open_store
 from store.instruments import Instrument
-from store.log_views.venue_hours import venue_hours_of
-from store.reading.exceptions import InvalidInterval, NoVenueHours, UnknownName
+from store.reading.exceptions import InvalidInterval, UnknownName
 from store.timestamps import parse_timestamp
 from tests.api_client import answer, problem
 from tests.stats.market_data.builders import EQUITY_HOUR, HOUR_NS, Market, timestamp
@@ -142,7 +141,7 @@ def test_the_spreads_are_those_of_the_best(venues: Market):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_spreads_of_the_reader_are_those_of_http(venues: Market, options: dict[str, str]):
     declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"], venue_hours=venue_hours_of)
+    reader = open_store(declared["OPTIONS"]["path"])
     window = EQUITY_HOUR, EQUITY_HOUR + HOUR_NS
     table = reader.spreads("ACME", *window, **cast("Any", options)).table
     found = rows(venues, join="quotes", **options)
@@ -152,8 +151,6 @@ def test_the_spreads_of_the_reader_are_those_of_http(venues: Market, options: di
         assert cells == [row[name] for row in found], name
     times = table.column("quote_timestamp").to_pylist()
     assert times == [row["quote_timestamp"] and parse_timestamp(row["quote_timestamp"]) for row in found]
-    with pytest.raises(NoVenueHours):
-        open_store(declared["OPTIONS"]["path"]).spreads("ACME")
     with pytest.raises(InvalidInterval, match="give both or neither"):
         reader.spreads("ACME", exchange="all", max_age="1h")
     with pytest.raises(UnknownName, match="best"):

@@ -16,7 +16,7 @@ from store import open_store
 from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.log_views.instrument_grid import instrument_grid, regular_days
+from store.log_views.instrument_grid import instrument_grid
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp
@@ -250,7 +250,7 @@ def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str
 @pytest.mark.parametrize("resolution", ["1m", *LONG])
 def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
     declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days)
+    reader = open_store(declared["OPTIONS"]["path"])
     start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
     bars: Any = reader.bars(MOVED, start, end, resolution, knowledge="then", **words)
     rows = rows_of(live, MOVED, "ohlcv", resolution=resolution, knowledge="then", **words)
@@ -265,7 +265,7 @@ def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
 @pytest.mark.parametrize("resolution", ["1m", *LONG])
 def test_the_readers_quote_bars_have_the_same_terms(live: Api, resolution: str, words: Any):
     declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days)
+    reader = open_store(declared["OPTIONS"]["path"])
     start, end = (DENSE, "2025-01-11") if resolution in SHORT else (START, END)
     bars: Any = reader.quote_bars(MOVED, start, end, resolution, "XNYS", knowledge="then", **words)
     rows = rows_of(live, MOVED, "quotes", resolution=resolution, knowledge="then", **words)

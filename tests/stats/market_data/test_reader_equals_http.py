@@ -9,15 +9,11 @@ from django.conf import settings
 
 from stats.market_data.datasets import MARKET_DATASETS
 from store import open_store
-from store.log_views.instrument_grid import regular_days
-from store.log_views.venue_hours import venue_hours_of
 from store.reading import Reader, quote_reader, scan
 from store.reading.exceptions import (
     InvalidArgument,
     InvalidInterval,
     InvalidSession,
-    NoSessions,
-    NoVenueHours,
     UnknownName,
 )
 from store.reading.quote_reader import NoQuote
@@ -88,10 +84,9 @@ OTHERWISE = {
 NOT_IN_READER = {"coverage", "rule", "policy"}
 
 
-def reader(**options: Any) -> Reader:
+def reader() -> Reader:
     declared: Any = settings.MARKET_STORES["default"]
-    hooks = {"sessions": regular_days, "venue_hours": venue_hours_of}
-    return open_store(declared["OPTIONS"]["path"], **{**hooks, **options})
+    return open_store(declared["OPTIONS"]["path"])
 
 
 def asked(market: Market, symbol: str, dataset: str, **query: str) -> list[dict[str, Any]]:
@@ -383,10 +378,6 @@ def test_wrong_words_are_refused(market: Market):
     for exchange in ("best", "all"):
         with pytest.raises(InvalidArgument, match=exchange):
             reader().quote_bars(EQUITY, interval="1d", exchange=exchange)
-    with pytest.raises(NoVenueHours, match="venue_hours_of"):
-        reader(venue_hours=None).quotes(EQUITY, exchange="best")
-    with pytest.raises(NoSessions, match="regular_days"):
-        reader(sessions=None).bars(EQUITY, interval="1w")
 
 
 def test_weeks_without_an_exchange_are_of_utc_days(empty_market: Market):

@@ -12,8 +12,6 @@ from django.conf import settings
 from store import open_store
 from store.datasets import INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES, UNIVERSE_CHANGES
 from store.instruments import Instrument, default_instrument
-from store.log_views.instrument_grid import regular_days
-from store.log_views.venue_hours import venue_hours_of
 from store.reading.reader import Reader
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
@@ -113,7 +111,7 @@ def all_answers(api: Api) -> dict[str, Any]:
         found[f"{name} now"] = answer(api.get(path, query))
     declared: Any = settings.MARKET_STORES["default"]
     for name, read in READS.items():
-        reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days, venue_hours=venue_hours_of)
+        reader = open_store(declared["OPTIONS"]["path"])
         columns = read(reader)
         found[f"reader: {name}"] = {each: columns[each].tolist() for each in columns}
     return found

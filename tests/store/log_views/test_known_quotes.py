@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from store.bar_policies import EVERY_PRINT
-from store.bars.credit import utc_dates
 from store.datasets import QUOTES
+from store.instruments import Instrument
 from store.log_views.grids import plain_grid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import known_quote_bars_by_exchange, windowed_known_quote_bars
@@ -31,7 +31,7 @@ def moved(store: QueryableStore, clock: Clock) -> LogView:
 
 
 def test_a_quote_that_got_another_exchange_later_was_not_its_quote_then(moved: LogView):
-    log = KnownLog(moved, plain_grid(MINUTE, utc_dates), EVERY_PRINT, MINUTE)
+    log = KnownLog(moved, plain_grid(MINUTE, Instrument("ACME")), EVERY_PRINT, MINUTE)
     by_exchange = dict(known_quote_bars_by_exchange(log, WINDOW))
     assert by_exchange["N"].time_ns.tolist() == [NOON + MINUTE]
     assert by_exchange["Q"].bid_close.tolist() == [1.0]
@@ -44,7 +44,7 @@ def test_each_exchange_opens_at_its_own_quote_before_the_window(store: Queryable
     names = [None, *(f"X{number}" for number in range(9))]
     earlier = [quote(-DAY + at, bid=1.0 + at, ask=20.0, exchange=name) for at, name in enumerate(names[:-1])]
     view = quote_log(store, *earlier, *(quote(SECOND, bid=30.0, exchange=name) for name in names))
-    log = KnownLog(view, plain_grid(MINUTE, utc_dates), EVERY_PRINT, MINUTE)
+    log = KnownLog(view, plain_grid(MINUTE, Instrument("ACME")), EVERY_PRINT, MINUTE)
     found = dict(known_quote_bars_by_exchange(log, WINDOW))
     assert list(found) == names
     opens = [found[name].bid_open.tolist() for name in names]

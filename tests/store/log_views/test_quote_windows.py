@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store.bars.credit import utc_dates
 from store.bars.quote_bars import QuoteBars, quote_bars_of
+from store.instruments import Instrument
 from store.log_views import log_view, quote_windows
 from store.log_views.grids import plain_grid
 from store.log_views.log_view import LogView
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.system
 
 FIRST_MINUTE = Window(NOON, NOON + MINUTE)
 EXCHANGES = (None, "N", "Q")
-GRID = plain_grid(MINUTE, utc_dates)
+GRID = plain_grid(MINUTE, Instrument("ACME"))
 
 
 @pytest.fixture(params=[None, 1], ids=["all rows at once", "one at a time"])
@@ -120,7 +120,8 @@ def test_bars_of_part_windows_equal_bars_of_the_whole(store, few, seed: int):
         window = Window(start, start + 9 * interval)
         for name, whole in wholes.items():
             assert_same(
-                windowed_quote_bars(log, window, plain_grid(interval, utc_dates), name), cut(whole, window)
+                windowed_quote_bars(log, window, plain_grid(interval, Instrument("ACME")), name),
+                cut(whole, window),
             )
 
 

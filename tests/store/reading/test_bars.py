@@ -11,7 +11,6 @@ from store import open_store
 from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
 from store.instruments import Instrument
-from store.log_views.instrument_grid import regular_days
 from store.reading import Reader
 from store.reading.exceptions import InvalidArgument, UnknownPolicy
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, trade
@@ -98,7 +97,7 @@ def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):
         trade(DAY, 13.0, 2.0),
     )
     CsvStore(tmp_path).set_instrument(Instrument("AAPL", exchange="XNYS"))
-    reader = open_store(tmp_path, sessions=regular_days)
+    reader = open_store(tmp_path)
     bars = reader.session_bars("AAPL", policy="us_equities")
     assert bars.time_ns.tolist() == [NOON - NOON % DAY, NOON - NOON % DAY + DAY]
     assert [getattr(bars, name).tolist() for name in PRICES] == [

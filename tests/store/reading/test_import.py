@@ -11,6 +11,7 @@ from django.conf import settings
 
 from store.csv import CsvStore
 from store.datasets import TRADES
+from store.instruments import Instrument
 from tests.store.builders import MINUTE, SYMBOL, batch, trade
 
 pytestmark = pytest.mark.system
@@ -75,11 +76,21 @@ def test_a_frame_loads_pandas_and_still_not_django(sample_folder: Path, asked: s
     assert loaded(sample_folder, READ + asked) == ["pandas"]
 
 
-def test_session_bars_load_the_calendars_and_still_not_django(sample_folder: Path):
-    asked = """
-from store.log_views.instrument_grid import regular_days
-from store.instruments import Instrument
+@pytest.mark.parametrize("interval", ["1min", "1d", "1w"])
+def test_bars_of_a_coin_do_not_load_the_calendars(tmp_path: Path, interval: str):
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(n * MINUTE, volume=1.0) for n in range(8))))
+    store.set_instrument(Instrument(SYMBOL, instrument_class="crypto", exchange="BINA"))
+    assert loaded(tmp_path, f"assert len(reader.bars(symbol, interval='{interval}'))") == []
 
-regular_days(Instrument(symbol, exchange="XNYS")).date_start(0)
+
+def test_days_of_a_listed_stock_need_nothing_but_the_store(tmp_path: Path):
+    store = CsvStore(tmp_path)
+    store.append(batch(*(trade(n * 60 * MINUTE, price=n + 1.0, volume=1.0) for n in range(12))))
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    read = """
+days = reader.bars(symbol, interval="1d")  # an hour's trade each from 12:00 to 23:00 UTC; the session has six
+assert (days.open.tolist(), days.close.tolist(), days.trade_count.tolist()) == ([4.0], [9.0], [6]), days
+assert len(reader.bars(symbol, interval="1d", session="utc")) == 1
 """
-    assert loaded(sample_folder, READ + asked) == ["pandas", "pandas_market_calendars"]
+    assert loaded(tmp_path, read) == ["pandas", "pandas_market_calendars"]

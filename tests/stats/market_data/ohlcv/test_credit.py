@@ -16,7 +16,6 @@ from django.conf import settings
 
 from store import open_store
 from store.datasets import TRADES
-from store.log_views.instrument_grid import regular_days
 from store.timestamps import parse_timestamp
 from tests.api_client import OHLC, Api, answer
 from tests.stats.market_data.builders import tell, timestamp
@@ -178,7 +177,7 @@ def over_http(told: Told, path: str, window: tuple[int, int], **asked: Any) -> l
 def test_bars_over_http_and_in_process(told: Told, resolution: str) -> None:
     length = LENGTHS[resolution]
     declared: Any = settings.MARKET_STORES["default"]
-    reader = open_store(declared["OPTIONS"]["path"], sessions=regular_days)
+    reader = open_store(declared["OPTIONS"]["path"])
     for commit in (COMMITS, COMMITS // 2):
         as_of = market_store().committed_at(TRADES, "ACME", commit)
         for window in windows(told.week, length):
@@ -222,14 +221,15 @@ def test_revisions_are_the_changes_between_the_bars_of_two_commits(told: Told, r
         assert found == [row for row in expected if window[0] <= row[0] < window[1]]
 
 
-def test_a_reader_without_sessions_credits_within_utc_dates(api: Api) -> None:
-    tell(api, "ACME", **{"class": "equity", "bar_policy": "us_equities", "exchange": "XNYS"})
+@pytest.mark.parametrize(("exchange", "volume"), [("XNYS", 8.0), (None, 1.0)])
+def test_a_reader_credits_within_trading_dates_or_utc_dates(
+    api: Api, exchange: str | None, volume: float
+) -> None:
+    tell(api, "ACME", **{"class": "equity", "bar_policy": "us_equities", "exchange": exchange})
     afternoon, evening = (parse_timestamp(f"2025-01-0{at}:30:00Z") for at in ("2T20", "3T00"))
     rows = [(afternoon, 9.0, 1.0, True), (evening, 9.0, 7.0, False)]
     assert api.ingest(*map(as_sent, rows)).status_code == 200
     declared: Any = settings.MARKET_STORES["default"]
-    for sessions, volume in ((regular_days, 8.0), (None, 1.0)):
-        reader = open_store(declared["OPTIONS"]["path"], sessions=sessions)
-        assert reader.bars("ACME").volume.tolist() == [volume]
-        scanned = [view.volume.tolist() for _, view in reader.scan(["ACME"])]
-        assert scanned == [[volume]]
+    reader = open_store(declared["OPTIONS"]["path"])
+    assert reader.bars("ACME").volume.tolist() == [volume]
+    assert [view.volume.tolist() for _, view in reader.scan(["ACME"])] == [[volume]]

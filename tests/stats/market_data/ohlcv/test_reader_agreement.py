@@ -10,9 +10,7 @@ from django.conf import settings
 from calendars.exceptions import NoExchange
 from store import open_store
 from store.exceptions import UnknownSymbol
-from store.log_views.instrument_grid import regular_days
 from store.reading import Reader
-from store.reading.exceptions import NoSessions
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
@@ -33,9 +31,9 @@ CONDITIONS: tuple[list[str], ...] = (
 INTERVALS = ["1s", "1m", "2m", "5m", "15m", "1h", "12h", "1d"]
 
 
-def opened(**options: Any) -> Reader:
+def opened() -> Reader:
     declared: Any = settings.MARKET_STORES["default"]
-    return open_store(declared["OPTIONS"]["path"], **{"sessions": regular_days, **options})
+    return open_store(declared["OPTIONS"]["path"])
 
 
 def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: str) -> list[tuple[Any, ...]]:
@@ -151,13 +149,6 @@ def test_without_an_exchange_there_are_no_session_bars(api: Api):
         opened().session_bars("ACME")
 
 
-def test_a_reader_without_sessions_says_how_to_get_them(api: Api):
-    equity(api)
-    ingest(api, "trades", "ACME", prints())
-    with pytest.raises(NoSessions, match="sessions=regular_days"):
-        opened(sessions=None).session_bars("ACME")
-
-
 @pytest.fixture
 def mixed(api: Api) -> Api:
     """Trades of some days; stored minutes, hours and days that they overlap."""
@@ -189,18 +180,6 @@ def test_days_are_those_of_http_by_default(api: Api, kind: str, exchange: str | 
     scanned = [(at, view) for at, view in reader.scan(["ACME"], interval="1d") if at >= midnight_ns(FIRST)]
     assert [(at, *view.close) for at, view in scanned][: len(found)] == [(row[0], row[4]) for row in found]
     assert len(reader.bars("ACME", FIRST, BEHIND, "1d", session="utc")) == 7
-
-
-def test_days_need_sessions_or_utc(api: Api):
-    equity(api)
-    ingest(api, "trades", "ACME", prints())
-    reader = opened(sessions=None)
-    for read in (reader.bars, lambda name, **asked: list(reader.scan([name], **asked))):
-        with pytest.raises(NoSessions, match="session='utc'"):
-            read("ACME", interval="1d")
-        assert len(read("ACME", interval="1d", session="utc")) == 7
-        with pytest.raises(NoSessions):
-            read("ACME", interval="1d", session="exchange")
 
 
 def test_bars_of_stored_ones_alone(api: Api):
@@ -247,10 +226,7 @@ def test_stored_days_that_begin_with_a_session_are_of_its_date(api: Api):
     found = rows(opened().bars("ACME", interval="1d", session="utc"))
     assert found == over_http(api, resolution="1d", session="utc")
     assert found[0][0] == midnight_ns("2024-11-26")
-    # Its UTC date is the 25th: a reader that knows no sessions does not guess.
-    with pytest.raises(NoSessions, match="stored days of ACME"):
-        opened(sessions=None).bars("ACME", interval="1d", session="utc")
-    assert len(opened(sessions=None).bars("ACME", interval="1h")) == 0
+    assert len(opened().bars("ACME", interval="1h")) == 0
 
 
 def test_a_symbol_that_nothing_is_stored_of_is_unknown(api: Api):
