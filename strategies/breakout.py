@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from strategies.strategy import Bar, Strategy, StrategyParameters, StrategyState
-from trading.core.amounts import HUNDRED, price_of
+from trading.core.amounts import HUNDRED, ZERO, price_of
 
 
 class BreakoutParameters(StrategyParameters, frozen=True):
@@ -74,7 +74,7 @@ class Breakout(Strategy):
             highs, lows = channel.highs[-entry:], channel.lows[-entry:]
             if bar.close > max(highs):
                 # Of decimals, so that the stop does not depend on the unit of the price.
-                self._enter(bar, (sum(map(price_of, highs)) - sum(map(price_of, lows))) / entry)
+                self._enter(bar, (sum(map(price_of, highs), ZERO) - sum(map(price_of, lows), ZERO)) / entry)
 
     def _enter(self, bar: Bar, mean_range: Decimal) -> None:
         close = price_of(bar.close)

@@ -188,7 +188,10 @@ class NoReferencePrice(TradingError):
     code = "no_reference_price"
 
     def __init__(self, symbol: str) -> None:
-        super().__init__(f"{symbol} has no quote and no trade: ask again when there is a price")
+        super().__init__(
+            f"{symbol} has no quote and no trade yet that gives a price: a quote must be firm, a trade of regular "
+            "hours, in time, and neither of an odd lot nor of an auction. Ask again when there is one"
+        )
 
 
 class NoRate(TradingError):

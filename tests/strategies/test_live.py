@@ -11,9 +11,9 @@ import pytest
 
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import TRADES
+from store.datasets import BARS, TRADES
 from store.instruments import CRYPTO, Instrument
-from store.protocol import Append
+from store.protocol import Append, Fill, Window
 from store.timestamps import MINUTE_NS, SECOND_NS
 from strategies.backtest import Backtest
 from strategies.catalogue import SHIPPED
@@ -21,7 +21,7 @@ from strategies.models import StrategyCheckpoint
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyState
 from tests.chance import SOAK
 from tests.store_settings import stores_at
-from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
+from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, stored_bars
 from tests.trading import desks
 from tests.trading.desks import TradingDesk
 from tests.trading.replays import NAMED, kills, run_on
@@ -251,6 +251,25 @@ def test_it_decides_as_a_backtest(
     past = backtest_events(market, name, parameters, last_ns)
     assert named(live) == named(past)
     assert sum('"executed"' in body for _, body in live) > 5
+    desk.check()
+
+
+@pytest.mark.parametrize("kind", ["stored bars", "backfilled trades"])
+def test_it_fills_as_a_backtest(market: Path, kind: str) -> None:
+    """The engine on the data clock and the backtest have one rule for the rows that fill."""
+    name, parameters = "crossover", {"fast": 3, "slow": 8}
+    desk, chance = desk_with(name, parameters), random.Random(2)
+    window = Window(START_NS, START_NS + MINUTES * MINUTE_NS)
+    for symbol in SYMBOLS:
+        rows, dataset, fill = stored_bars(chance, MINUTES), BARS, None
+        if kind == "backfilled trades":
+            rows, dataset, fill = trades_of(chance, MINUTES), TRADES, Fill(window, "other")
+        market_store().append(Append(dataset, symbol, batch_of(dataset, rows), "test", fill=fill))
+    run_on(desk)
+    last_ns = window.end_ns - MINUTE_NS
+    live = [each for each in live_events() if each[0] < last_ns]
+    assert named(live) == named(backtest_events(market, name, parameters, last_ns))
+    assert sum('"executed"' in body for _, body in live) > 10
     desk.check()
 
 

@@ -26,7 +26,7 @@ from store.walk import (
     LogPosition,
     Resync,
 )
-from trading.core.events import RowRef
+from trading.core.events import WALL, RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
 from trading.engine.clock import EngineClock
 from trading.exceptions import LogRestored, LogUnreadable
@@ -185,7 +185,8 @@ class FollowedLog:
         rows = piece.rows.slice(start, len(known_ns))
         times = enumerate(rows.column(0).to_pylist(), piece.ordinal + start)
         refs = (self._ref(piece.commit, ordinal, time_ns) for ordinal, time_ns in times)
-        is_filled = self._record.fill is not None
+        # In a replay all rows are of the past.
+        is_filled = self._record.fill is not None and self._clock.name == WALL
         return market_values(
             FollowedRows(self.dataset, self._instrument(), rows, refs, known_ns, before_ns, is_filled)
         )

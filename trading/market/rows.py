@@ -33,7 +33,8 @@ _NOT_OF_THE_MOMENT = (
 class FollowedRows(NamedTuple):
     """Rows of a log. rows: in the dataset's schema. known_ns: when each was known.
 
-    before_ns: the largest event time in the log before each row. is_filled: whether a backfill stored them.
+    before_ns: the largest event time in the log before each row. is_filled: whether a backfill stored them, while the
+    wall clock goes on: they fill nothing.
     """
 
     dataset: Dataset

@@ -157,6 +157,12 @@ class TestOneLog:
         assert [row.is_eligible for row in rows_of(taken(resumed)) if isinstance(row, Print)] == eligible[1:]
         assert [row.action for row in found if isinstance(row, RowCorrection)] == ["cancel", "cancel"]
 
+    def test_rows_of_backfills_count_on_the_data_clock(self, store):
+        fill = Fill(Window(NOON, NOON + 10 * SECOND_NS), "other")
+        append(store, TRADES, trade(1, 101.0), trade(2, 102.0), fill=fill)
+        found = rows_of(taken(log_of(store, clock=DataClock())))
+        assert [row.is_eligible for row in found if isinstance(row, Print)] == [True, True]
+
     def test_a_commit_without_rows_moves_the_place(self, store):
         receipt = append(store, TRADES, trade())
         empty = Append(TRADES, SYMBOL, batch_of(TRADES), "key:1", complete_until_ns=NOON)
