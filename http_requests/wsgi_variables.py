@@ -8,6 +8,8 @@ ROUTE = "marketdata.route"
 ADMISSION = "marketdata.admission"
 # The ChargedCall; as the Admission.
 CHARGED_CALL = "marketdata.charged_call"
+# The identity of the caller (`key:12`); present if the credential was accepted before the body was read.
+CALLER = "marketdata.caller"
 # The VerifiedSignature; present if the signature was verified before the body was read.
 VERIFIED_SIGNATURE = "marketdata.verified_signature"
 # A function that any thread calls once a large body is decoded. Its argument is the bytes of memory that are still

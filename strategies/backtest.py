@@ -73,7 +73,7 @@ class TapeMarket(Market):
     """The market of a backtest: prices are of the rows that were passed, and no log grows."""
 
     tape: Tape = field(kw_only=True)
-    _terms: dict[str, Terms] = field(default_factory=dict)
+    _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
     _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     _has_bars_only: dict[str, bool] = field(default_factory=dict)
 
@@ -83,9 +83,12 @@ class TapeMarket(Market):
     def instrument(self, symbol: str) -> Instrument:
         return self.tape.instruments[symbol]
 
-    def terms(self, symbol: str) -> Terms:
+    def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
+        return self.tape.price_step(symbol, now_ns)
+
+    def own_terms(self, symbol: str) -> tuple[Terms, bool]:
         if symbol not in self._terms:
-            self._terms[symbol] = Market.terms(self, symbol)
+            self._terms[symbol] = Market.own_terms(self, symbol)
         return self._terms[symbol]
 
     def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from strategies.revisions import BarRevision
 from strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
-from trading.core.acceptance import accept, accept_closing, closing_view, judge, reject
+from trading.core.acceptance import accept, accept_closing, judge, reject
 from trading.core.account import AccountState
 from trading.core.acts import Act
 from trading.core.amounts import ZERO, lots_below, to_step
@@ -30,7 +30,7 @@ from trading.core.valuation import UnknownMark, equity_of
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.engine.marks import MarkBook
 from trading.exceptions import NoRate, NoReferencePrice
-from trading.market.views import market_view
+from trading.market.views import market_view, position_closing_view
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
@@ -118,14 +118,13 @@ class StrategyHost:
         if self.is_history or asked <= 0:
             return
         lots = lots_below(quantity, own.lot)
-        prices = {name: to_step(terms[name], own.tick) for name in _PRICES if terms.get(name) is not None}
         order = OrderTerms(
             symbol=symbol,
             side=side,
             # Less than a lot is refused by the checks, so that it is told.
             quantity=lots or asked,
             strategy=self.strategy.name,
-            **(terms | prices),
+            **terms,
         )
         self._want(partial(self._place, order, self.decides_by))
 
@@ -248,6 +247,7 @@ class StrategyHost:
             terms = self._terms_of(order.symbol)
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return
+        order = _on_tick(order, view.terms)
         # The price of the bar that decided is not old, however long ago the market closed.
         fresh_from_ns = now_ns if bar is None else bar.start_ns
         found = judge(state, order, view, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
@@ -261,12 +261,26 @@ class StrategyHost:
         orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
         is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
         if position is not None and not is_closing:
-            market = self.marks.market
-            mark = self.marks.mark(position, state.currency, now_ns=self.now_ns)
-            bars_from_ns = market.bars_from_ns(symbol, self.now_ns if bar is None else bar.end_ns)
-            view = closing_view(position, mark, market.heads(symbol, state.currency), bars_from_ns)
-            accept_closing(state, record, position, view, now_ns=self.now_ns, by=self.by)
+            now_ns = self.now_ns
+            view = position_closing_view(
+                self.marks.market,
+                self.marks,
+                position,
+                state.currency,
+                now_ns=now_ns,
+                decided_ns=None if bar is None else bar.end_ns,
+            )
+            accept_closing(state, record, position, view, now_ns=now_ns, by=self.by)
 
     def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
         orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
         request_cancels(orders, record, reason="strategy", by=self.by)
+
+
+def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:
+    """Return the order with its prices on the next tick."""
+    prices = {name: getattr(order, name) for name in _PRICES}
+    return msgspec.structs.replace(
+        order,
+        **{name: to_step(price, terms.tick_at(price)) for name, price in prices.items() if price is not None},
+    )

@@ -12,6 +12,7 @@ from store.timestamps import format_timestamp
 from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import parameters_of, strategy_named
 from trading.core.account import AccountState
+from trading.core.amounts import plain
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
 from trading.core.report import PerformanceReport
@@ -35,6 +36,7 @@ _BARS = {
 _ASSUMPTIONS = (
     "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
     "Orders of the backtest move no price, and nobody reacts to them.",
+    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others as many decimals as the prices known at the order.",
     "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
     "Instruments, calendars and fees are those declared today.",
     "A position that is open at the end is valued at its mark.",
@@ -57,6 +59,7 @@ class BacktestOutcome:
         self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
         # The orders of signals that nothing has filled so far.
         self._unfilled: set[str] = set()
+        self._ticks: dict[str, set[Decimal]] = {}
         self._state: AccountState | None = None
 
     def take(self, recorded: RecordedEvent) -> None:
@@ -65,6 +68,9 @@ class BacktestOutcome:
         self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
             self.trades += map(trade_document, recorded.effects.closed)
+        if isinstance(event, OrderAccepted | OrderRejected):
+            tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
+            self._ticks.setdefault(event.order.symbol, set()).add(tick)
         if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
             if isinstance(event, OrderAccepted):
                 self.accepted += 1
@@ -102,7 +108,7 @@ class BacktestOutcome:
             "notice": self.notice,
             "inputs": inputs_document(self.inputs),
             "terms": _terms_document(self.inputs),
-            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS],
+            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
             "performance": report_document(self.report),
             "signals": {
                 "accepted": self.accepted,
@@ -115,6 +121,14 @@ class BacktestOutcome:
             "trades": self.trades,
             "positions": [] if self._state is None else [*map(_position, self._state.positions.values())],
         }
+
+    @property
+    def _tick_lines(self) -> list[str]:
+        """The ticks with which orders came, a line for each symbol."""
+        return [
+            f"The tick of {symbol} was {' to '.join(dict.fromkeys((plain(min(ticks)), plain(max(ticks)))))}."
+            for symbol, ticks in sorted(self._ticks.items())
+        ]
 
 
 def outcome_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from math import inf, isnan
 
@@ -14,10 +15,10 @@ from store.reading.replay import MarketReplay
 from store.reading.replay_log import CANCEL, ROW
 from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
-from trading.core.amounts import price_of
+from trading.core.amounts import finest_step, price_of
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StoredRow
-from trading.market.newest_rows import RowPrice
+from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
 from trading.market.rows import LATE_NS, firm_quotes, ordinary_prints, quoted
 
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
@@ -90,6 +91,11 @@ class LogPart:
         if self.dataset == TRADES.name:
             return RowPrice(ref, price_of(self._rows.price[row]), ref.timestamp_ns)
         return RowPrice(ref, price_of(self._rows.close[row]), int(self._ends_ns[index]))
+
+    def prices(self, begin: int, end: int) -> list[float]:
+        """Return all prices of the rows [begin, end)."""
+        rows = self._row[begin:end]
+        return [price for name in PRICE_COLUMNS[self.dataset] for price in self._rows[name][rows].tolist()]
 
     def _ref(self, name: StoredName, row: int) -> RowRef:
         return RowRef(
@@ -237,6 +243,23 @@ class Tape:
         if found is None or found[0] != self._place:
             found = self._newest[symbol] = self._place, self._newest_of(symbol)
         return found[1]
+
+    def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
+        """Return the power of ten of which a symbol's newest prices are multiples at an instant; see `Market.price_step`."""
+        self._pass(min(now_ns + 1, self._matters_ns))
+        prices = self._last_prices(TRADES.name, symbol) or self._last_prices(BARS.name, symbol)
+        return finest_step(self._last_prices(QUOTES.name, symbol) + prices)
+
+    def _last_prices(self, dataset: str, symbol: str) -> list[float]:
+        """Return the prices of the last rows that were passed, of this part and the one before."""
+        prices, wanted = list[float](), ROWS_WITH_DIGITS
+        for logs, place in ((self._logs, self._place), (self._before, None)):
+            log = logs.get((dataset, symbol))
+            if log is not None:
+                end = len(log.at) if place is None else int(log.at.searchsorted(place))
+                prices += log.prices(max(end - wanted, 0), end)
+                wanted -= min(end, wanted)
+        return prices
 
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:

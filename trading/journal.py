@@ -1,14 +1,15 @@
 """Events are recorded in one transaction with the account's state and all rows that follow from them."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import msgspec
-from django.db import transaction
-from django.db.models import Model
+from cachetools import LRUCache
+from django.db import connection, transaction
+from django.db.models import Model, Q
 
 from live.bell import account_changed
 from store.walk import ALL_ROWS
@@ -42,8 +43,10 @@ from trading.models import (
     TransactionRow,
 )
 
-# States of accounts as processes read them last. A call that finds its account's number unchanged decodes nothing.
-_STATES = 1_000
+# The newest state of each account that a process read. A call that finds its account unchanged decodes nothing.
+STATES_BYTES = 32 * 2**20
+# Of a byte of a state's text: itself, and 4.4 bytes of objects.
+_BYTES_PER_BYTE = 5.4
 # So often a state is kept, for replays.
 SNAPSHOT_EVENTS = 1_000
 
@@ -177,6 +180,13 @@ def _symbol_in(entries: list[LedgerEntry]) -> str:
 
 def follow(heads: Mapping[str, str]) -> None:
     """Have the engine follow logs from these commits on, unless it follows them already."""
+    if heads and connection.features.has_select_for_update:
+        # The engine may be about to let one go: then it is followed anew.
+        followed = Q()
+        for log in heads:
+            dataset, _, symbol = log.partition(":")
+            followed |= Q(dataset=dataset, symbol=symbol)
+        len(LogProgress.objects.select_for_update().filter(followed).order_by("pk"))
     rows = []
     for log, token in heads.items():
         dataset, _, symbol = log.partition(":")
@@ -252,12 +262,22 @@ def open_journal(name: str) -> Iterator[Journal]:
 
 def state_of(account: Account) -> AccountState:
     """Return the state of an account. It is shared: do not change it."""
-    return _decoded(account.pk, account.number, account.state)
+    with _states_lock:
+        kept = _states.get(account.pk)
+    if kept is not None and kept[0] == account.state:
+        return kept[1]
+    state = decoded_state(account.state.encode())
+    with _states_lock:
+        _states[account.pk] = account.state, state
+    return state
 
 
-@lru_cache(maxsize=_STATES)
-def _decoded(_pk: int, _number: int, state: str) -> AccountState:
-    return decoded_state(state.encode())
+def _size_of(kept: tuple[str, AccountState]) -> int:
+    return min(int(_BYTES_PER_BYTE * len(kept[0])), STATES_BYTES)
+
+
+_states: LRUCache[int, tuple[str, AccountState]] = LRUCache(STATES_BYTES, getsizeof=_size_of)
+_states_lock = threading.Lock()
 
 
 def replayed(account: Account, number: int | None = None, *, uses_snapshots: bool = True) -> AccountState:

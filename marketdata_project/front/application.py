@@ -71,13 +71,18 @@ _THREADS = {
     CLOSING: CLOSING_THREADS,
     LOGIN: LOGIN_THREADS,
 }
+# The status in the record of a call whose client went before its body was complete. No client ever sees it.
+CLIENT_GONE = 499
 _CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
 
 
 class RefusedCall(NamedTuple):
-    """A request that the front itself refused. latency_us: microseconds until the refusal was sent."""
+    """A request that the front itself refused, or whose client went before its body was complete (CLIENT_GONE).
+
+    latency_us: microseconds until then.
+    """
 
     environ: dict[str, Any]
     status: int
@@ -150,7 +155,7 @@ class Front:
         """All functions except `lane_of` are called in a thread.
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a
-        finished answer without Django, or None. `on_refusal` is called for each request that the front itself refuses.
+        finished answer without Django, or None. `on_refusal` is called for each request that Django does not get.
         `waiting` holds answers until an event. `live` serves the WebSockets, which are refused by default.
         `turns` are those of the pieces of streams.
         """
@@ -210,14 +215,15 @@ class Front:
                 answer = await lane.run_for(turn, self._call, environ)
                 route = environ.get(ROUTE, UNROUTED)
                 count_answer(route, scope["method"], answer.status, began_ns=began_ns)
-            except ClientGone:
-                return
             except Exception as error:  # noqa: BLE001 unknown ones are logged by _refusal_of
-                refusal = _refusal_of(error)
-                count_refusal(refusal, method=environ["REQUEST_METHOD"])
-                await send_refusal(refusal, send, path=call.path, correlation_id=environ[_CORRELATION_ID])
+                status = CLIENT_GONE
+                if not isinstance(error, ClientGone):
+                    refusal = _refusal_of(error)
+                    status = refusal.status.value
+                    count_refusal(refusal, method=environ["REQUEST_METHOD"])
+                    await send_refusal(refusal, send, path=call.path, correlation_id=environ[_CORRELATION_ID])
                 latency_us = (perf_counter_ns() - started) // 1000
-                await lane.run(self._on_refusal, RefusedCall(environ, refusal.status.value, latency_us))
+                await lane.run(self._on_refusal, RefusedCall(environ, status, latency_us))
                 return
             finally:
                 if decoding is not None:

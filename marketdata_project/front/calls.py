@@ -7,7 +7,7 @@ from typing import Any
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
 from http_requests.received import ReceivedCall, call_in
-from http_requests.wsgi_variables import VERIFIED_SIGNATURE
+from http_requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
 from marketdata_project.front.prepared import is_secure
@@ -22,7 +22,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     """Authenticate, authorize and charge the caller by the headers; return its family, or None if one of them fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
-    Django neither charges nor verifies again. Raises DatabaseError.
+    Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
     """
     if is_secure(environ) is None:
         return None
@@ -34,6 +34,7 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
         if identity.signature is not None:
             # Use up the nonce before charging: otherwise replayed headers would spend the caller's tokens.
             environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
+        environ[CALLER] = identity.caller.identity
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None
@@ -56,7 +57,7 @@ def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | Non
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:
-    """Return a function that writes the audit record of a refused API call. The record names no caller."""
+    """Return a function that writes the audit record of a refused API call, with its caller if that is known."""
     spool = call_spool()
 
     def record(call: RefusedCall) -> None:
@@ -66,7 +67,7 @@ def refusal_recorder() -> Callable[[RefusedCall], None]:
                 spool=spool,
                 call=received,
                 at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
-                caller="",
+                caller=call.environ.get(CALLER, ""),
                 status=call.status,
                 latency_us=call.latency_us,
                 correlation_id=call.environ["HTTP_X_CORRELATION_ID"],

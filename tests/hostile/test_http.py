@@ -4,15 +4,17 @@ import html
 import random
 import re
 import socket
+from secrets import token_hex
 
 import pytest
 
 from tests.chance import SOAK
+from tests.hostile import callers
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import JSON, Operation, valid_call
 from tests.hostile.wire import Wire, checked, code
-from tests.marketdata_project.front_server import Reply, read_reply
+from tests.marketdata_project.front_server import Reply, eventually, read_reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 
@@ -184,6 +186,27 @@ def test_a_page_for_a_browser_holds_nothing_of_the_senders_own_making(
                 assert "49{%" not in shown
     told("10 pages for browsers", f"{pages} pages, no markup of the sender's")
     assert pages >= 10
+
+
+FRAMINGS = [b"Content-Length: 20000", b"Transfer-Encoding: chunked"]
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=["length", "chunked"])
+@pytest.mark.parametrize("grant", [callers.ALL_SCOPES, "audit:read"], ids=["may store", "may not store"])
+def test_a_call_whose_client_goes_before_its_body_is_recorded_with_its_caller(
+    installation: Installation, framing: bytes, grant: str
+):
+    """Whoever finds a key would learn from `100 Continue` whether it may store, and leave no trace."""
+    key, call_id = callers.key_with(installation, grant), f"torn-{token_hex(8)}"
+    head = f"Expect: 100-continue\r\nX-API-Key: {key}\r\nX-Correlation-ID: {call_id}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", installation.port), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(POST + framing + b"\r\n" + head + b"\r\n")
+        told_of = connection.recv(100).split()[1]
+    assert eventually(lambda: installation.audited(call_id))
+    (record,) = installation.audited(call_id)
+    assert record["caller"].startswith("key:")
+    assert (record["method"], record["path"]) == ("POST", INGEST)
+    assert record["status"] == (499 if told_of == b"100" else 403)
 
 
 def test_no_client_can_write_into_the_log(wire: Wire, installation: Installation):

@@ -18,7 +18,7 @@ from trades.imports.symbols import SymbolRule, symbol_columns
 from trades.imports.vendors.layout import Derived
 
 SYMBOL = "symbol"
-AMBIGUOUS = ("raise", "earliest", "latest")
+AMBIGUOUS = ("infer", "earliest", "latest")
 _LINE_END = ord("\n")
 
 LineNumbers = Integers
@@ -53,7 +53,8 @@ class ReadOptions:
     """The options for reading a file.
 
     symbol: the symbol of all rows; None takes it from a column or the file's name. zone: the time zone of times
-    without an offset. ambiguous: how to read a local time that occurred twice: "raise", "earliest", "latest".
+    without an offset. ambiguous: how to read a local time that occurred twice where the order of rows does not tell it:
+    "infer" refuses it, "earliest", "latest".
     columns: dataset column to file column; an empty file column means that the column is not read. scale:
     factors by dataset column. date: the local date, if times count milliseconds since midnight. given: values
     of columns that the file lacks, for all rows. symbols: the symbols whose rows are read; empty reads all.
@@ -64,7 +65,7 @@ class ReadOptions:
     dataset: Dataset
     symbol: str | None = None
     zone: str = "UTC"
-    ambiguous: str = "raise"
+    ambiguous: str = "infer"
     columns: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Scale] = field(default_factory=dict)
     date: np.datetime64 | None = None

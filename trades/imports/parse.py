@@ -1,7 +1,7 @@
 """Parses blocks of lines to checked rows in the dataset's schema."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from trades.imports.layout import (
     read_lines,
     without_unclosed_quotes,
 )
+from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
 from trades.imports.symbols import file_symbol
 from trades.imports.times import TimeStyle, cast_instants, parse_instants, time_style
 from trades.instruments.services import allows_nonpositive_price, log_name
@@ -66,11 +67,19 @@ class ParsedBlock:
 class BlockParser:
     """Parses the blocks of one file. The first cell of a time column decides the column's style.
 
-    translated: symbols by the vendor's spellings that were translated by its rule.
+    repeated_hours: finds the rows whose local times occurred twice; None reads these as `options` say, whatever the
+    order. translated: symbols by the vendor's spellings that were translated by its rule.
     """
 
     def __init__(
-        self, path: Path, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
+        self,
+        path: Path,
+        layout: FileLayout,
+        options: ReadOptions,
+        *,
+        symbol: str | None,
+        skip_bad: bool,
+        repeated_hours: Callable[[], RepeatedHours] | None = None,
     ) -> None:
         self.dataset = options.dataset
         self.conditions = options.conditions
@@ -80,6 +89,7 @@ class BlockParser:
         self._layout = layout
         self._options = options
         self._symbol = symbol
+        self._repeated_hours = repeated_hours
         self._limit = None if skip_bad else 1
         self._styles: dict[str, TimeStyle] = {}
         self._spellings: dict[str, str | None] = {}
@@ -109,17 +119,18 @@ class BlockParser:
 
     def parse_records(self, table: pa.Table, first_row: int) -> ParsedBlock:
         """Return the rows of a table with the file's columns. Raises the first `BadRow` unless bad rows are skipped."""
-        cells = {
-            column.name: typed_column(
-                table.column(self._layout.sources[column.name]),
-                column,
-                self._time_options(column),
-                self._path,
-            )
-            for column in self._columns
-        }
         rows = first_row + np.arange(table.num_rows)
+        cells = {column.name: self._typed_column(table, column, rows) for column in self._columns}
         return self._parsed(table, cells, rows, [], table.num_rows)
+
+    def _typed_column(self, table: pa.Table, column: Column, rows: LineNumbers) -> TypedColumn:
+        values = table.column(self._layout.sources[column.name])
+        try:
+            return typed_column(values, column, self._whole_column_options(column), self._path)
+        except ImportRefused:
+            if not pa.types.is_timestamp(values.type):
+                raise
+            return self._parse_times(one_array(values).cast(pa.string()), column, rows)
 
     def _parsed(
         self,
@@ -166,7 +177,7 @@ class BlockParser:
         """Return rows, symbols and a mask of the valid rows; adds the invalid rows to `bad`."""
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
         if cells is None:
-            cells = {column.name: self._parse_cells(table, column) for column in self._columns}
+            cells = {column.name: self._parse_cells(table, column, lines) for column in self._columns}
         for name, derived in self._options.derived.items():
             cells[name] = TypedColumn(computed_column(table, derived, self._path))
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
@@ -208,8 +219,15 @@ class BlockParser:
             return Fault(NO_TIME.code, "not a count of milliseconds since midnight, which --date asks for")
         if options.zone == "UTC":
             return Fault(NO_TIME.code, _NO_TIME)
-        local = f"a local time that never occurred in {options.zone}, or occurred twice (--ambiguous)"
-        return Fault(NO_TIME.code, f"{_NO_TIME}; or {local}")
+        return Fault(NO_TIME.code, f"{_NO_TIME}; or a local time that never occurred in {options.zone}")
+
+    def _occurred_twice(self, *, is_unordered: bool) -> Fault:
+        twice = f"this local time occurred twice in {self._options.zone}, and"
+        if is_unordered:
+            return Fault(
+                NO_TIME.code, f"{twice} the rows around it are not in order: sort them, or write offsets"
+            )
+        return Fault(NO_TIME.code, f"{twice} the order does not tell which is meant: give --ambiguous")
 
     def _read(self, text: bytes) -> tuple[LineTable, dict[str, TypedColumn] | None]:
         """Return the columns and their values; None for the values if cells must be parsed one by one."""
@@ -259,6 +277,11 @@ class BlockParser:
         """Return the options of a time column; dates are read in UTC, whatever the time zone."""
         return replace(self._options, zone="UTC") if column.form is ColumnForm.DATE else self._options
 
+    def _whole_column_options(self, column: Column) -> ReadOptions:
+        """Return the options of a time column that is read at once: it must have no time that occurred twice."""
+        options = self._time_options(column)
+        return options if self._repeated_hours is None else replace(options, ambiguous="infer")
+
     def _cast(self, table: pa.Table, column: Column) -> TypedColumn:
         """Convert a whole column at once. Raises `pa.ArrowInvalid` if any cell is wrong."""
         values = one_array(table.column(self._layout.sources[column.name]))
@@ -270,19 +293,43 @@ class BlockParser:
         if style is TimeStyle.TEXT:
             raise pa.ArrowInvalid("cells must be parsed one by one")
         is_event = column is self._columns[0]
-        return TypedColumn(cast_instants(values, style, self._time_options(column), is_event=is_event))
+        return TypedColumn(
+            cast_instants(values, style, self._whole_column_options(column), is_event=is_event)
+        )
 
-    def _parse_cells(self, table: pa.Table, column: Column) -> TypedColumn:
+    def _parse_cells(self, table: pa.Table, column: Column, lines: LineNumbers) -> TypedColumn:
         """Convert a column of texts cell by cell, with a fault for each wrong one."""
         cells = one_array(table.column(self._layout.sources[column.name]))
         if column.kind is ColumnKind.TEXT:
             return typed_cells(column, cells)
         if column.kind is not ColumnKind.TIME:
             return typed_cells(column, pc.utf8_trim_whitespace(cells))
-        values, indexes = parse_instants(
-            cells, self._time_options(column), is_event=column is self._columns[0], limit=self._limit
+        return self._parse_times(cells, column, lines)
+
+    def _parse_times(self, cells: pa.Array, column: Column, lines: LineNumbers) -> TypedColumn:
+        """Convert texts to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
+        options = self._time_options(column)
+        (values, wrong), (latest, _) = (
+            parse_instants(
+                cells,
+                replace(options, ambiguous=ambiguous),
+                is_event=column is self._columns[0],
+                limit=self._limit,
+            )
+            for ambiguous in ("earliest", "latest")
         )
-        return TypedColumn(values, fault_masks(len(cells), dict.fromkeys(indexes, self._no_time(column))))
+        faults = dict.fromkeys(wrong, self._no_time(column))
+        repeated = mask_of(pc.not_equal(values, latest))
+        if repeated.any():
+            told = UNTOLD if self._repeated_hours is None else self._repeated_hours().places_of(lines)
+            places = np.where(repeated, told, EARLIEST)
+            if options.ambiguous != "infer":
+                places[places == UNTOLD] = LATEST if options.ambiguous == "latest" else EARLIEST
+            values = pc.if_else(pa.array(places == LATEST), latest, values)
+            for place in (UNTOLD, UNORDERED):
+                fault = self._occurred_twice(is_unordered=place == UNORDERED)
+                faults |= dict.fromkeys(np.flatnonzero(places == place)[: self._limit].tolist(), fault)
+        return TypedColumn(values, fault_masks(len(cells), faults))
 
     def _scaled(self, typed: TypedColumn | None, column: Column, count: int) -> TypedColumn:
         """Return a column with its scale applied. A column that the file lacks has the given value, or nulls."""

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from store.datasets import BARS
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import SourceFile
+from trades.imports.blocks import SourceFile, blocks_unordered
+from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
 from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
@@ -50,13 +54,14 @@ def file_import(
     file: SourceFile | None = None,
     skip_bad: bool = False,
     restart: bool = False,
+    confirmed: bool = False,
     progress: Callable[[StageStatus], None] = lambda _: None,
 ) -> ImportResult:
     """Store those rows of a file that are not stored yet, in bounded memory.
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
-    progress. Raises `ImportsError`s, the store's
+    progress. confirmed: store bars whose distances speak against their resolution. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
@@ -74,10 +79,39 @@ def file_import(
             done = replace(saved, stored=0)
             return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
         symbol = _symbol_of(path, layout, options)
-        parser = BlockParser(path, layout, options, symbol=symbol, skip_bad=skip_bad)
+        parser = file_parser(source, layout, options, symbol=symbol, skip_bad=skip_bad)
+        if saved is None and options.dataset is BARS and not confirmed:
+            _check_distances(source, layout, options, symbol)
         done = saved or ImportProgress()
         done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
         return ImportResult(path, done, examples, layout.unread_columns)
+
+
+def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:
+    """Look at the first rows before any is stored. Raises `ImportRefused`."""
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
+    for block in blocks_unordered(file, parser, file.start):
+        if len(block.lines):
+            doubt = distance_doubt(block)
+            if doubt:
+                raise ImportRefused(
+                    f"{file.path}: {doubt}: correct --resolution, or give --yes if it is right"
+                )
+            return
+
+
+def file_parser(
+    file: SourceFile, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
+) -> BlockParser:
+    """Return the parser of a file, which reads the file once more if it has local times that occurred twice."""
+
+    @cache
+    def hours() -> RepeatedHours:
+        told = replace(options, ambiguous="earliest")
+        parser = BlockParser(file.path, layout, told, symbol=symbol, skip_bad=True)
+        return repeated_hours(blocks_unordered(file, parser, file.start), options)
+
+    return BlockParser(file.path, layout, options, symbol=symbol, skip_bad=skip_bad, repeated_hours=hours)
 
 
 def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:

@@ -123,7 +123,8 @@ def convert_by_bisection(
 def _from_local(values: pa.Array, options: ReadOptions) -> pa.Array:
     if options.zone == "UTC":
         return values.cast(pa.int64())
-    zoned = pc.assume_timezone(values, options.zone, ambiguous=options.ambiguous, nonexistent="raise")
+    ambiguous = "raise" if options.ambiguous == "infer" else options.ambiguous
+    zoned = pc.assume_timezone(values, options.zone, ambiguous=ambiguous, nonexistent="raise")
     return zoned.cast(pa.int64())
 
 

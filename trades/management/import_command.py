@@ -54,6 +54,11 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--restart", action="store_true", help="read files from the beginning, whatever was imported"
         )
+        parser.add_argument(
+            "--yes",
+            action="store_true",
+            help="import bars even if their distances speak against --resolution",
+        )
         _add_times(parser)
         _add_columns(parser)
 
@@ -73,6 +78,7 @@ class ImportCommand(BaseCommand):
                         notes=settings.DATA_DIR / NOTES,
                         skip_bad=options["skip_bad"],
                         restart=options["restart"],
+                        confirmed=options["yes"],
                         progress=task_for(f"{path.name} ({number} of {len(files)})"),
                     )
                     self._report(imported)
@@ -118,9 +124,9 @@ def _add_times(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ambiguous",
-        default="raise",
+        default="infer",
         choices=AMBIGUOUS,
-        help="how to read a local time that occurred twice, when summer time ended (default: refuse it)",
+        help="how to read a local time that occurred twice, if the rows' order does not tell it (default: refuse it)",
     )
     parser.add_argument(
         "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"

@@ -337,6 +337,7 @@ PREVIEW: Document = {
             }
         ],
     },
+    "tick": 0.01,
     "currency": "USD",
     "cost": 1895.0,
     "fee": 1.0,

@@ -574,6 +574,7 @@ class PreviewSerializer(Serializer[Any]):
     expires_at = DateTimeField()
     order = OrderTermsSerializer()
     reference = ReferenceSerializer()
+    tick = FloatField(help_text="The step of the order's prices.")
     currency = CharField()
     cost = _money("Its value at its limit or collar.")
     fee = FloatField()

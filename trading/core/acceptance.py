@@ -51,15 +51,19 @@ def end_of(
 
 
 def closing_view(
-    position: Position, mark: Reference | None, heads: Mapping[str, str], bars_from_ns: int | None
+    position: Position,
+    terms: Terms,
+    mark: Reference | None,
+    heads: Mapping[str, str],
+    bars_from_ns: int | None,
 ) -> MarketView:
     """Return what is needed to close a position. An order that only reduces is judged without marks.
 
-    Without a mark of its own, because it has no price or no rate, the position is closed all the same.
+    terms: the position's, with the tick of now. Without a mark of its own, because it has no price or no rate, the position is closed all the same.
     """
     price = position.average_price or ZERO
     reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))
-    return MarketView(position.terms, reference, {}, heads, None, bars_from_ns)
+    return MarketView(terms, reference, {}, heads, None, bars_from_ns)
 
 
 def closing_order(position: Position) -> OrderTerms:

@@ -516,7 +516,10 @@ def _split_order(order: Order, by: Decimal) -> None:
     terms = order.terms
 
     def price(value: Decimal | None, rounding: str = ROUND_HALF_EVEN) -> Decimal | None:
-        return None if value is None else to_step(scaled(value, ONE, by), order.instrument.tick, rounding)
+        if value is None:
+            return None
+        after = scaled(value, ONE, by)
+        return to_step(after, order.instrument.tick_at(after), rounding)
 
     # No worse a limit than the client's.
     not_worse = ROUND_FLOOR if terms.side is Side.BUY else ROUND_CEILING

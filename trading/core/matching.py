@@ -185,7 +185,7 @@ def _price(order: Order, price: Decimal, config: RiskConfig) -> Decimal | None:
 def _taking_price(order: Order, market: Decimal) -> Decimal | None:
     """Return the market's price with slippage, up to the order's limit or collar; None if the market is beyond that."""
     sign, limit = order.terms.side.sign, order.worst_price
-    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick)
+    slipped = order.instrument.slippage.price(order.terms.side, market, order.instrument.tick_at(market))
     if limit is None:
         return slipped
     return None if (market - limit) * sign > 0 else min(slipped * sign, limit * sign) * sign

@@ -75,7 +75,7 @@ def propose(state: AccountState, order: OrderTerms, terms: Terms, reference: Ref
     at_most = (
         worst
         if order.side is Side.BUY
-        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms.tick))
+        else max(worst, collar_at(state.config, Side.BUY, reference.price, terms))
     )
     is_market = not order.type.has_limit
     fee = terms.fee.of(order.quantity, money(order.quantity, at_most, terms.multiplier))
@@ -95,7 +95,7 @@ def worst_price(state: AccountState, order: OrderTerms, terms: Terms, reference:
     """Return the worst price at which an order may fill: its limit, or the collar around `_expected_price`."""
     if order.limit_price is not None:
         return order.limit_price
-    return collar_at(state.config, order.side, _expected_price(order, reference), terms.tick)
+    return collar_at(state.config, order.side, _expected_price(order, reference), terms)
 
 
 def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
@@ -108,9 +108,10 @@ def _expected_price(order: OrderTerms, reference: Reference) -> Decimal:
     return max(order.stop_price * order.side.sign, reference.price * order.side.sign) * order.side.sign
 
 
-def collar_at(config: RiskConfig, side: Side, price: Decimal, tick: Decimal) -> Decimal:
+def collar_at(config: RiskConfig, side: Side, price: Decimal, terms: Terms) -> Decimal:
     """Return the collar of a market order, from the price at which it came."""
-    return to_step(price + side.sign * abs(price) * config.collar / HUNDRED, tick)
+    collar = price + side.sign * abs(price) * config.collar / HUNDRED
+    return to_step(collar, terms.tick_at(collar))
 
 
 def _is_marketable(order: OrderTerms, reference: Reference) -> bool:
@@ -173,15 +174,24 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
         if price is not None:
             yield Check(
                 name="tick",
-                is_passed=is_multiple(price, terms.tick),
+                is_passed=is_multiple(price, terms.tick_at(price)),
                 value=price,
-                limit=terms.tick,
+                limit=terms.tick_at(price),
                 message=f"{name} is a multiple of the tick",
             )
 
 
 def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     order, price = proposal.order, proposal.reference.price
+    cost = money(order.quantity, proposal.worth)
+    yield Check(
+        name="cost",
+        is_passed=cost > 0 or not price,
+        value=cost,
+        limit=ZERO,
+        unit=state.currency,
+        message="the cost, rounded to six decimals, must be above zero",
+    )
     if order.limit_price is not None and not order.type.has_stop:
         beyond = percent((order.limit_price - price) * order.side.sign, abs(price)) if price else None
         yield Check(

@@ -60,7 +60,8 @@ class Slippage(msgspec.Struct, frozen=True, kw_only=True):
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms on which an instrument is traded.
 
-    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity. multiplier:
+    instrument_class: one of `TRADABLE`. currency: of its prices. tick, lot: steps of price and quantity.
+    tick_below_one: the step of prices below 1, if it is another (rule 612 of the SEC); see `tick_at`. multiplier:
     units of the underlying per contract. is_margined: gains and losses are settled daily, and the value is not paid
     (futures). initial_margin: the part of the value that must be paid in for a long; short_margin: for a short;
     maintenance_margin, short_maintenance: below which a person is warned. contract_margin: instead of these, money per
@@ -82,6 +83,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     borrow_rate: Decimal = ZERO
     fee: Fee = Fee()
     slippage: Slippage = Slippage()
+    tick_below_one: Decimal | None = None
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """Return the step of prices at a price."""
+        return self.tick if self.tick_below_one is None or abs(price) >= 1 else self.tick_below_one
 
 
 _CENT, _WHOLE, _TINY = Decimal("0.01"), Decimal(1), Decimal("0.00000001")
@@ -100,6 +106,7 @@ TRADABLE: dict[str, Terms] = {
         borrow_rate=Decimal("0.003"),
         fee=Fee(per_unit=Decimal("0.005"), minimum=Decimal(1)),
         slippage=Slippage(basis_points=Decimal(1)),
+        tick_below_one=Decimal("0.0001"),
     ),
     "fx": Terms(
         instrument_class="fx",

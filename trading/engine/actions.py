@@ -26,6 +26,10 @@ class KnownActions:
         known += [action] if isinstance(action, CorporateAction) else []
         self._by_symbol[ref.symbol] = sorted(known, key=lambda each: each.ref.timestamp_ns)
 
+    def forget(self, symbol: str) -> None:
+        """Forget the actions of a symbol."""
+        self._by_symbol.pop(symbol, None)
+
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
         instants = (each.ref.timestamp_ns for known in self._by_symbol.values() for each in known)

@@ -1,6 +1,6 @@
 """What a stop does until the account is flat: once an order has ended, its position is closed."""
 
-from trading.core.acceptance import accept_closing, closing_view
+from trading.core.acceptance import accept_closing
 from trading.core.account import STOPPING, AccountState
 from trading.core.due import STOP
 from trading.core.events import CLOSE_ALERT, Alert, CloseQueued, Stopped
@@ -8,6 +8,7 @@ from trading.core.matching import Record
 from trading.core.positions import Position
 from trading.engine.marks import MarkBook
 from trading.market.hours import next_open_ns
+from trading.market.views import position_closing_view
 
 
 def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
@@ -24,10 +25,7 @@ def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Re
 
 
 def _close(position: Position, book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
-    mark = book.mark(position, state.currency, now_ns=now_ns)
-    symbol = position.symbol
-    bars_from_ns = book.market.bars_from_ns(symbol, now_ns)
-    view = closing_view(position, mark, book.market.heads(symbol, state.currency), bars_from_ns)
+    view = position_closing_view(book.market, book, position, state.currency, now_ns=now_ns)
     accept_closing(state, record, position, view, now_ns=now_ns, by=STOP)
     opens_ns = next_open_ns(book.market.instrument(position.symbol), now_ns)
     if opens_ns != now_ns:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import Q
 
 from audit.chain.append import write_transaction
 from audit.services import event_record
@@ -51,6 +53,8 @@ class Desk:
     moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
     keep: Callable[[RecordedEvent], object] = lambda _: None
     keep_places: Callable[[], object] = lambda: None
+    _symbols_of: dict[str, set[str]] = field(default_factory=dict)
+    _accounts_of: dict[str, set[str]] = field(default_factory=dict)
     _transaction: ExitStack | None = None
     _begun_at: float | None = None
     # Whether `act` read what others changed since the last `refresh`.
@@ -69,13 +73,28 @@ class Desk:
         self._has_read_changes = False
         for account in Account.objects.filter(name__in=changed):
             with suppress(msgspec.MsgspecError), self._blaming(account.name):
-                self.states[account.name] = state_of(account)
+                self._set_state(account.name, state_of(account))
         self.version += 1
         return True
 
+    def _set_state(self, name: str, state: AccountState) -> None:
+        before, after = self._symbols_of.get(name, set()), state.symbols()
+        for symbol in before - after:
+            self._accounts_of[symbol].discard(name)
+            if not self._accounts_of[symbol]:
+                del self._accounts_of[symbol]
+        for symbol in after - before:
+            self._accounts_of.setdefault(symbol, set()).add(name)
+        self.states[name], self._symbols_of[name] = state, after
+
+    @property
+    def symbols(self) -> Collection[str]:
+        """The symbols that accounts hold or order."""
+        return self._accounts_of.keys()
+
     def of_symbol(self, symbol: str) -> list[str]:
         """Return the accounts that hold or order a symbol."""
-        return [name for name, state in self.states.items() if symbol in state.symbols()]
+        return sorted(self._accounts_of.get(symbol, ()))
 
     def filled_by(self, ref: RowRef) -> list[tuple[str, str]]:
         """Return the executions that a row filled: accounts, and ids."""
@@ -109,7 +128,7 @@ class Desk:
                 with open_journal(name) as journal, self._blaming(name):
                     self._has_read_changes |= journal.state.number != self.states[name].number
                     act(journal.state, partial(self._record, journal, at_ns))
-                self.states[name] = journal.state
+                self._set_state(name, journal.state)
                 _audit(name, journal.recorded)
             self.version += 1
         return True
@@ -170,6 +189,31 @@ class Desk:
                 logger.exception("the engine leaves the account %s alone for a while", name)
                 self.failed.add(name)
             raise
+
+    def let_go(self, logs: Collection[tuple[str, str]]) -> bool:
+        """Forget how far logs were worked through that no account needs any more, and return whether that was done.
+
+        Not if an account was changed meanwhile: it may have ordered one of their symbols.
+        """
+        wanted = Q()
+        for dataset, symbol in logs:
+            wanted |= Q(dataset=dataset, symbol=symbol)
+        with write_transaction():
+            rows = LogProgress.objects.filter(wanted)
+            if connection.features.has_select_for_update:
+                len(rows.select_for_update().order_by("pk"))
+            numbers = dict(Account.objects.values_list("name", "number"))
+            if numbers != {name: state.number for name, state in self.states.items()}:
+                return False
+            rows.delete()
+        for log in logs:
+            self.moved.pop(log, None)
+        return True
+
+    def executed_since(self, symbols: Collection[str], since_ns: int) -> set[str]:
+        """Return the symbols of which executions are younger than an instant."""
+        rows = ExecutionRow.objects.filter(symbol__in=symbols, at_ns__gte=since_ns)
+        return set(rows.values_list("symbol", flat=True).distinct())
 
     def places_save(self) -> None:
         """Store how far the logs were worked through, and renew the lease.

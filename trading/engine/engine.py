@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from django.db import close_old_connections
 
-from store.datasets import CORPORATE_ACTIONS, DATASETS
+from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, TRADES
 from store.protocol import ALL_TIME, CommitId
-from store.timestamps import format_timestamp
+from store.timestamps import DAY_NS, format_timestamp
 from store.walk import BEGINNING, LogPosition
 from trades.stores import market_store
 from trading.core import due
@@ -39,6 +39,9 @@ _PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
 _RETRY_SECONDS = 60.0
 # So often the lease is renewed, places from which nothing followed are stored, and the file STOP is looked for.
 _UPKEEP_SECONDS = 1.0
+# So long after its last execution the prints of a symbol are followed that no account needs: they may be corrected.
+_CORRECTED_NS = 3 * DAY_NS
+_OF_EXECUTIONS = {TRADES.name, BARS.name}
 _Key = tuple[str, str]
 
 
@@ -150,14 +153,40 @@ class Engine:
         self._upkeep_at = now + _UPKEEP_SECONDS
         if now >= self._retry_at:
             self._retry_at = now + _RETRY_SECONDS
-            self._desk.failed.clear()
+            if self._desk.failed:
+                self._desk.failed.clear()
+                self._floor.look_again()
         if self._desk.moved:
             self._desk.places_save()
         self._refresh()
         stopping.obey_file(self._desk.states)
         silent = stopping.silent_accounts(self._desk.states, self._now_ns)
         self._desk.act([(name, stopping.cancel_all) for name in silent], at_ns=self._now_ns)
+        self._let_go()
         return True
+
+    def _let_go(self) -> None:
+        """Stop following the logs of symbols that no account needs: each log costs each round."""
+        needed = self._needed()
+        idle = {key for key in self._logs if key[1] not in needed}
+        printed = {symbol for dataset, symbol in idle if dataset in _OF_EXECUTIONS}
+        if printed:
+            kept = self._desk.executed_since(printed, self._now_ns - _CORRECTED_NS)
+            idle = {key for key in idle if key[0] not in _OF_EXECUTIONS or key[1] not in kept}
+        if not idle or not self._desk.let_go(idle):
+            return
+        for dataset, symbol in idle:
+            del self._logs[dataset, symbol]
+            self._marks.forget([symbol])
+            if dataset == CORPORATE_ACTIONS.name:
+                self._floor.forget_actions(symbol)
+
+    def _needed(self) -> set[str]:
+        """Return the symbols that accounts hold or order, and those of their strategies."""
+        needed = set(self._desk.symbols)
+        for state in self._desk.states.values():
+            needed.update(() if state.assignment is None else state.assignment.strategy.symbols)
+        return needed
 
     def _lead(self) -> bool:
         """Take the lease, or renew it. Return whether this is the engine. A data clock goes on where that of the last one ended."""
@@ -183,10 +212,7 @@ class Engine:
         """Follow the logs that acceptances named; ask for the rows that an account or its strategy needs."""
         if self._desk.version == self._followed_version:
             return
-        states = self._desk.states.values()
-        needed = {symbol for state in states for symbol in state.symbols()}
-        for state in states:
-            needed.update(() if state.assignment is None else state.assignment.strategy.symbols)
+        needed = self._needed()
         for row in LogProgress.objects.all():
             key = row.dataset, row.symbol
             if key not in self._logs and key not in self._broken:

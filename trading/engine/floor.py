@@ -93,6 +93,8 @@ class Floor:
         self._actions = actions.KnownActions()
         self.due_ns = 0
         self._passed_version = -1
+        # By account: its number when time was passed for it, and when time has something to do for it next.
+        self._passed: dict[str, tuple[int, int]] = {}
         # When the next follower wants to act.
         self._wanted_ns = self._next_ns()
 
@@ -108,7 +110,7 @@ class Floor:
         of_row = row.before if isinstance(row, RowCorrection) else row
         if isinstance(of_row, CorporateAction) and isinstance(row, CorporateAction | RowCorrection):
             self._actions.take(row)
-            self._passed_version = -1
+            self.look_again()
 
     def pass_time(self, now_ns: int) -> None:
         """Let followers do what they want to do before an instant, and do what is due up to it, for each account."""
@@ -181,16 +183,33 @@ class Floor:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
-        acts = [(name, act) for name in self._desk.states for act in self._due(now_ns)]
+        states, passed = self._desk.states, self._passed
+        names = [
+            name
+            for name, state in states.items()
+            if name not in passed or passed[name][0] != state.number or passed[name][1] <= now_ns
+        ]
+        acts = [(name, act) for name in names for act in self._due(now_ns)]
         for _ in range(_MOST_TURNS):
             if not self._desk.act(acts, at_ns=now_ns):
                 break
-        states, market = self._desk.states.values(), self._marks.market
-        dues = [due.next_due_ns(state) for state in states]
-        dues += [settling.next_settlement_ns(market, state) for state in states]
-        dues += [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
-        self.due_ns = min(each for each in dues if each is not None)
+        of_all = [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
+        for name in names:
+            passed[name] = states[name].number, _first(*of_all, *self._dues_of(states[name]))
+        self.due_ns = _first(*of_all, *(due_ns for _, due_ns in passed.values()))
         self._passed_version = self._desk.version
+
+    def _dues_of(self, state: AccountState) -> tuple[int | None, int | None]:
+        return due.next_due_ns(state), settling.next_settlement_ns(self._marks.market, state)
+
+    def look_again(self) -> None:
+        """Look in each account whether something is due, also in those that did not change."""
+        self._passed.clear()
+        self._passed_version = -1
+
+    def forget_actions(self, symbol: str) -> None:
+        """Forget the corporate actions of a symbol whose log is no longer followed."""
+        self._actions.forget(symbol)
 
     def _due(self, now_ns: int) -> list[Act]:
         return [
@@ -212,6 +231,10 @@ class Floor:
         for passed in _days_from(state.day, day):
             due.charge_borrowing(state, marks, passed, record)
         due.revalue(state, marks, now_ns, day, record)
+
+
+def _first(*instants: int | None) -> int:
+    return min(each for each in instants if each is not None)
 
 
 @lru_cache(maxsize=16)

@@ -97,9 +97,9 @@ class MarkBook:
         prices = self._prices_of(symbol, now_ns)
         return reference_from(symbol, prices.quote, prices.last, side=side, rate=rate)
 
-    def mark(self, position: Position, currency: str, *, now_ns: int) -> Reference | None:
+    def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
         """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
-        rate = self.rate(position.terms.currency, currency, now_ns=now_ns)
+        rate = self.rate(position.terms.currency, account_currency, now_ns=now_ns)
         if rate is None:
             return None
         prices = self._prices_of(position.symbol, now_ns)

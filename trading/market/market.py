@@ -27,7 +27,7 @@ from trading.core.positions import Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.newest_rows import RowPrice, last_price, newest_quote
+from trading.market.newest_rows import RowPrice, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
@@ -71,11 +71,31 @@ class Market:
     def terms(self, symbol: str) -> Terms:
         """Return the terms on which an instrument is traded: those of its class, its own, and those declared.
 
-        Raises `NotTradable`.
+        The tick is the class's unless one is declared; see `order_terms`. Raises `NotTradable`.
         """
+        return self.own_terms(symbol)[0]
+
+    def order_terms(self, symbol: str, *, now_ns: int) -> Terms:
+        """Return the terms of an order that comes now.
+
+        Without a declared tick, prices of US equities have that of rule 612, and others as many digits as those known
+        now, at least the class's. Raises `NotTradable`.
+        """
+        terms, has_tick = self.own_terms(symbol)
+        if has_tick or terms.tick_below_one is not None:
+            return terms
+        step = self.price_step(symbol, now_ns)
+        return terms if step is None else msgspec.structs.replace(terms, tick=min(step, terms.tick))
+
+    def own_terms(self, symbol: str) -> tuple[Terms, bool]:
+        """Return the terms, and whether their tick is declared. Raises `NotTradable`."""
         instrument = self.instrument(symbol)
         of_class = _terms_of_class(instrument)
         own: dict[str, Any] = {"currency": _currency_of(instrument)}
+        declared = dict(self.declared(symbol))
+        has_tick = instrument.tick_size is not None or "tick" in declared
+        if has_tick or own["currency"] != of_class.currency:
+            own["tick_below_one"] = None
         if instrument.tick_size is not None:
             own["tick"] = price_of(instrument.tick_size)
         if instrument.has_integer_volume:
@@ -86,7 +106,7 @@ class Market:
                     f"{symbol} has no multiplier: declare it by PUT /api/v1/instruments/{symbol}"
                 )
             own["multiplier"] = price_of(instrument.multiplier)
-        return msgspec.structs.replace(of_class, **(own | dict(self.declared(symbol))))
+        return msgspec.structs.replace(of_class, **(own | declared)), has_tick
 
     def currency(self, symbol: str) -> str:
         """Return the currency of a symbol's price. Raises `NotTradable`."""
@@ -100,6 +120,16 @@ class Market:
             newest_quote(self.store, instrument, now_ns, quotes),
             last_price(self.store, instrument, now_ns, trades),
         )
+
+    def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
+        """Return the power of ten of which the newest quotes and trades, without trades bars, are multiples; None without any."""
+        instrument = self.instrument(symbol)
+        trades = BARS if self.head(TRADES, symbol) == NO_COMMIT else TRADES
+        steps = [
+            price_step(self.store, each, instrument, now_ns, self.place_of(each.name, symbol))
+            for each in (QUOTES, trades)
+        ]
+        return min((each for each in steps if each is not None), default=None)
 
     def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
         """Return what the market looks like, by the rows that are dated up to `now_ns`.

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from store.queries import QueryableStore
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
 from store.walk import ALL_ROWS, LogPosition
-from trading.core.amounts import price_of
+from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
 from trading.market.rows import firm_quotes, ordinary_prints, quoted
@@ -31,9 +31,18 @@ from trading.market.rows import firm_quotes, ordinary_prints, quoted
 _ROWS_SEARCHED = (8, 128, 2_048, 32_768, 65_536)
 MAX_LOGS = 2_048
 
+# So many of the newest rows tell the digits of a symbol's prices.
+ROWS_WITH_DIGITS = 100
+PRICE_COLUMNS = {
+    TRADES.name: ("price",),
+    QUOTES.name: ("bid", "ask"),
+    BARS.name: ("open", "high", "low", "close"),
+}
+
 _Found = tuple[Mapping[str, Any], RowRef] | None
-# By log: the commit and the declaration at which a row was found.
-_newest: LRUCache[Hashable, tuple[CommitId, Instrument, _Found]] = LRUCache(MAX_LOGS)
+_T = TypeVar("_T")
+# By log, and what is asked of it: the commit and the declaration at which it was found.
+_newest: LRUCache[Hashable, tuple[CommitId, Instrument, Any]] = LRUCache(MAX_LOGS)
 _lock = threading.Lock()
 
 
@@ -99,25 +108,74 @@ def _newest_row(
     is_wanted: Callable[[pa.Table], Mask],
     place: LogPosition | None,
 ) -> _Found:
-    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none.
+    """Return the last wanted row that is dated up to an instant, and where it is stored; None if there is none."""
+    search = partial(
+        _searched_row, store, dataset, instrument.symbol, now_ns, is_wanted=is_wanted, place=place
+    )
+    return _kept("row", store, dataset, instrument, now_ns=now_ns, search=search, place=place)
 
-    It is kept until the next commit, unless the log has later rows.
-    """
+
+def _kept(
+    what: str,
+    store: QueryableStore,
+    dataset: Dataset,
+    instrument: Instrument,
+    *,
+    now_ns: int,
+    search: Callable[[], _T],
+    place: LogPosition | None,
+) -> _T | None:
+    """Return what a search of a log finds, None without a log. It is kept until the next commit, unless the log has later rows."""
     symbol = instrument.symbol
     head = head_of(store, dataset, symbol)
     if NO_COMMIT in (head, place and place.commit):
         return None
     if place is not None or store.completeness(dataset, symbol).newest_ns > now_ns:
-        return _searched_row(store, dataset, symbol, now_ns, is_wanted=is_wanted, place=place)
-    key = (store, dataset.name, symbol)
+        return search()
+    key = (what, store, dataset.name, symbol)
     with _lock:
         kept = _newest.get(key)
     if kept is not None and kept[:2] == (head, instrument):
-        return kept[2]
-    found = _searched_row(store, dataset, symbol, now_ns, is_wanted=is_wanted)
+        found: _T = kept[2]
+        return found
+    found = search()
     with _lock:
         _newest[key] = head, instrument, found
     return found
+
+
+def price_step(
+    store: QueryableStore,
+    dataset: Dataset,
+    instrument: Instrument,
+    now_ns: int,
+    place: LogPosition | None = None,
+) -> Decimal | None:
+    """Return the power of ten of which the newest prices of a log are multiples; None without prices.
+
+    They are those of the last ROWS_WITH_DIGITS rows that are dated up to an instant, of stored bars that ended by
+    then. place: see `newest_quote`.
+    """
+    search = partial(_searched_step, store, dataset, instrument, now_ns, place)
+    if dataset is BARS:
+        # The newest bar may not have ended yet.
+        return None if head_of(store, dataset, instrument.symbol) == NO_COMMIT else search()
+    return _kept("step", store, dataset, instrument, now_ns=now_ns, search=search, place=place)
+
+
+def _searched_step(
+    store: QueryableStore, dataset: Dataset, instrument: Instrument, now_ns: int, place: LogPosition | None
+) -> Decimal | None:
+    symbol, window = instrument.symbol, Window(ALL_TIME.start_ns, now_ns + 1)
+    commit = None if place is None else place.commit.number
+    part = store.take_window(dataset, symbol, window, ROWS_WITH_DIGITS, from_end=True, commit=commit)
+    rows = store.versions(dataset, symbol, part, commit=commit)
+    is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
+    if dataset is BARS:
+        is_read &= event_ends_ns(BARS, rows) <= now_ns
+    newest = rows.take(np.flatnonzero(is_read)[-ROWS_WITH_DIGITS:])
+    columns = (newest.column(name).drop_null().to_pylist() for name in PRICE_COLUMNS[dataset.name])
+    return finest_step(price for column in columns for price in column)
 
 
 def _searched_row(

@@ -1,12 +1,17 @@
 """What the market says for a decision about an order."""
 
+from contextlib import suppress
 from typing import Protocol
 
-from trading.core.acceptance import MarketView, end_of
+import msgspec
+
+from trading.core.acceptance import MarketView, closing_view, end_of
 from trading.core.account import AccountState
 from trading.core.events import Reference
 from trading.core.orders import OrderTerms
+from trading.core.positions import Position
 from trading.core.terms import Side
+from trading.exceptions import NotTradable
 from trading.market.hours import session_end_ns
 from trading.market.market import Market
 
@@ -19,6 +24,9 @@ class PriceSource(Protocol):
 
     def marks(self, state: AccountState, *, now_ns: int) -> dict[str, Reference]:
         """See `Market.marks`."""
+
+    def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
+        """See `Market.mark`."""
 
 
 def market_view(
@@ -37,7 +45,7 @@ def market_view(
     """
     bars_from_ns = market.bars_from_ns(order.symbol, now_ns if decided_ns is None else decided_ns)
     return MarketView(
-        terms=market.terms(order.symbol),
+        terms=market.order_terms(order.symbol, now_ns=now_ns),
         reference=prices.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
         marks=prices.marks(state, now_ns=now_ns),
         heads=market.heads(order.symbol, state.currency),
@@ -51,3 +59,22 @@ def market_view(
         ),
         bars_from_ns=bars_from_ns,
     )
+
+
+def position_closing_view(
+    market: Market,
+    prices: PriceSource,
+    position: Position,
+    account_currency: str,
+    *,
+    now_ns: int,
+    decided_ns: int | None = None,
+) -> MarketView:
+    """Return what is needed to close a position: see `closing_view`. decided_ns: see `market_view`."""
+    terms = position.terms
+    with suppress(NotTradable):
+        now = market.order_terms(position.symbol, now_ns=now_ns)
+        terms = msgspec.structs.replace(terms, tick=now.tick, tick_below_one=now.tick_below_one)
+    mark = prices.mark(position, account_currency, now_ns=now_ns)
+    bars_from_ns = market.bars_from_ns(position.symbol, now_ns if decided_ns is None else decided_ns)
+    return closing_view(position, terms, mark, market.heads(position.symbol, account_currency), bars_from_ns)

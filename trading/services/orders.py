@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from trading.core.acceptance import accept, accept_closing, closing_order, closing_view
+from trading.core.acceptance import accept, accept_closing, closing_order
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
 from trading.core.events import CancelRequested
@@ -15,6 +15,7 @@ from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, 
 from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
+from trading.market.views import position_closing_view
 from trading.models import Account, OrderRow
 from trading.services.acceptance import order_judge, order_view, raise_if_refused
 
@@ -147,7 +148,8 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     now_ns = engine_status().now_ns
     before = state_of(account)
     position = _position_in(before, symbol, strategy)
-    mark = market().mark(position, before.currency, now_ns=now_ns)
+    here = market()
+    view = position_closing_view(here, here, position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
         for order in journal.state.orders_of(symbol):
@@ -156,8 +158,6 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
             )
             if is_closing and order.may_be_cancelled:
                 return Submitted(order, journal.state.number, is_repeated=True)
-        bars_from_ns = market().bars_from_ns(symbol, now_ns)
-        view = closing_view(position, mark, market().heads(symbol, before.currency), bars_from_ns)
         order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
 

@@ -115,6 +115,7 @@ def preview_document(previewed: Previewed) -> Document:
         "expires_at": format_timestamp(preview.expires_ns),
         "order": terms_document(proposal.order),
         "reference": reference_document(proposal.reference),
+        "tick": number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
         "currency": state_of(preview.account).currency,
         "cost": number(money(quantity, proposal.worth)),
         "fee": number(proposal.fee),

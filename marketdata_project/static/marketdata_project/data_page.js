@@ -51,7 +51,7 @@ function keyOf(form, body = "") {
 
 async function send(form) {
   const {dataset: {question}, ariaLabel: title} = form;
-  if (question && !(await ask({title: `${title}?`, text: question, yes: title, no: "Keep"}))) return;
+  if (question && !(await ask({title: `${title}?`, text: question, yes: title, no: "Keep", kind: "danger"}))) return;
   const button = form.querySelector("button");
   button.disabled = true;
   const headers = { Accept: "text/html", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };

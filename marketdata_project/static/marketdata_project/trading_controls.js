@@ -31,7 +31,7 @@ export class TradingControls {
   async close({symbol, strategy, direction, quantity}) {
     const {account} = this.shown();
     const text = `An order at the market closes ${direction} ${number(quantity)} ${symbol}${strategy ? ` of ${strategy}` : ""}.`;
-    if (!(await ask({title: `Close ${symbol}?`, text, yes: "Close the position"}))) return;
+    if (!(await ask({title: `Close ${symbol}?`, text, yes: "Close the position", kind: "danger"}))) return;
     const path = `/accounts/${encodeURIComponent(account)}/positions/${encodeURIComponent(symbol)}/close`;
     await this.#do(account, "POST", path, {body: strategy ? {strategy} : undefined}, `Closing ${symbol}.`);
   }
@@ -49,7 +49,7 @@ export class TradingControls {
       `All orders (${orders}) are cancelled, protective stops too, and all positions (${positions}) are closed at the market.`,
       "A position whose market is closed is closed once it opens. It cannot be taken back.",
     ];
-    const asked = await ask({title: `Stop trading on ${account}?`, text, fields: [{...REASON, required: false}], yes: "Stop and close all"});
+    const asked = await ask({title: `Stop trading on ${account}?`, text, fields: [{...REASON, required: false}], yes: "Stop and close all", kind: "danger"});
     if (!asked) return;
     await this.#do(account, "POST", "/trading/stop", {parameters: {account, reason: asked.reason}}, "The stop is on its way.");
   }
@@ -57,7 +57,7 @@ export class TradingControls {
   async #cancelAll() {
     const {account, orders} = this.shown();
     const text = `All ${orders} orders of ${account} are cancelled, protective stops too. Positions stay.`;
-    if (!(await ask({title: "Cancel all orders?", text, yes: "Cancel all orders", no: "Keep them"}))) return;
+    if (!(await ask({title: "Cancel all orders?", text, yes: "Cancel all orders", no: "Keep them", kind: "danger"}))) return;
     await this.#do(account, "DELETE", "/orders", {parameters: {account}}, "Asked for the cancel of all orders.");
   }
 

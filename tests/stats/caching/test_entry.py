@@ -1,12 +1,13 @@
 import os
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stats.caching.shared import _FRAME, _HEAD, _MAGIC, Entry, _checksum
+from stats.caching.shared import _FRAME, _HEAD, _MAGIC, Entry, _mac
 
 ENTRY = Entry(
     body=b'{"data":[]}',
@@ -64,12 +65,29 @@ def flipped(position: int) -> bytes:
 
 def test_a_description_of_another_shape_is_a_miss():
     payload = _HEAD.pack(1.0, 3) + msgspec.msgpack.encode([1, 2])
-    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _checksum("key", payload)) + payload, "key") is None
+    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _mac("key", payload)) + payload, "key") is None
 
 
 def test_an_entry_under_another_key_is_a_miss():
     assert Entry.from_bytes(STORED, "another") is None
     assert Entry.from_bytes(STORED + b"x", "key") is None
+
+
+@pytest.mark.parametrize("name", ["Set-Cookie", "Content-Type", "content-encoding", "X-Cache", "Location"])
+def test_an_entry_with_a_header_that_no_answer_has_is_a_miss(name: str):
+    assert Entry.from_bytes(replace(ENTRY, headers=((name, "x"),)).to_bytes("key"), "key") is None
+
+
+def test_an_entry_of_another_secret_is_a_miss(settings: Any):
+    settings.SECRET_KEY = "another"
+    assert Entry.from_bytes(STORED, "key") is None
+    assert Entry.from_bytes(ENTRY.to_bytes("key"), "key") == ENTRY
+
+
+def test_an_entry_whose_key_and_payload_are_split_elsewhere_is_a_miss():
+    """A MAC over the bare concatenation could not tell them apart."""
+    assert _mac("key", b"1", b"2") == _mac("key", b"12")
+    assert len({_mac("key1", b"2"), _mac("key", b"12"), _mac("key12"), _mac("", b"key12")}) == 4
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ def configure() -> None:
     cache: dict[str, Any] = base.CACHES["default"]
     cache["OPTIONS"] |= patience_of(PATIENCE_SECONDS)
     settings.configure(
-        CACHES=base.CACHES, RUN_DIR=Path(sys.argv[1]), ANSWERS_MEMORY_MIB=base.ANSWERS_MEMORY_MIB
+        CACHES=base.CACHES,
+        RUN_DIR=Path(sys.argv[1]),
+        ANSWERS_MEMORY_MIB=base.ANSWERS_MEMORY_MIB,
+        SECRET_KEY="for-tests-only",  # that of the tests
     )
     django.setup()
 

@@ -1,8 +1,12 @@
 """ETags, caching headers and cache statistics, as a client sees them."""
 
+from dataclasses import replace
+
 import pytest
+from django_redis import get_redis_connection
 
 from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
+from stats.caching.shared import Entry
 from tests.api_client import OHLC, answer, make_key, trade
 from trades.batches.sample_rows import SEED_TRADES
 
@@ -45,6 +49,31 @@ def test_answer_computed_by_one_process_is_a_hit_in_another(project_redis, seede
     clear_process_memory()
     second = seeded.ohlc(MINUTES)
     assert (first["X-Cache"], second["X-Cache"], second.content) == ("miss", "hit", first.content)
+
+
+def test_who_writes_to_redis_without_the_secret_forges_no_answer(project_redis, seeded, settings):
+    first = seeded.ohlc(MINUTES)
+    client = get_redis_connection("default")
+    (key,) = client.keys("mktdata:AAPL:*")
+    right, secret = client.get(key), settings.SECRET_KEY
+    entry = Entry.from_bytes(right, key.decode())
+    assert entry is not None
+    bar = b'{"data":[{"close":777}]}'
+    forgeries = [
+        replace(entry, body=bar),
+        replace(entry, content_type="text/html"),
+        replace(entry, headers=(("Set-Cookie", "a=b"),)),
+    ]
+    settings.SECRET_KEY = "an attacker's"
+    stored = [forged.to_bytes(key.decode()) for forged in forgeries]
+    settings.SECRET_KEY = secret
+    for forged in [*stored, right.replace(b"189.98", b"777.77"), right[:4] + bytes(16) + right[20:]]:
+        assert forged != right
+        client.set(key, forged)
+        clear_process_memory()
+        answered = seeded.ohlc(MINUTES)
+        assert (answered["X-Cache"], answered.content) == ("miss", first.content)
+        assert (answered["Content-Type"], "Set-Cookie" in answered) == (first["Content-Type"], False)
 
 
 @pytest.mark.parametrize(

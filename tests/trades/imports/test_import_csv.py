@@ -72,8 +72,8 @@ def test_styles_may_change_within_a_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("cell", "ambiguous", "expected"),
     [
-        ("2013-07-01 12:00:00", "raise", "2013-07-01T16:00:00Z"),
-        ("2013-01-01 12:00:00", "raise", "2013-01-01T17:00:00Z"),
+        ("2013-07-01 12:00:00", "infer", "2013-07-01T16:00:00Z"),
+        ("2013-01-01 12:00:00", "infer", "2013-01-01T17:00:00Z"),
         ("2013-11-03 01:30:00", "earliest", "2013-11-03T05:30:00Z"),
         ("2013-11-03 01:30:00", "latest", "2013-11-03T06:30:00Z"),
     ],
@@ -86,7 +86,7 @@ def test_a_time_without_offset_is_of_the_given_zone(tmp_path: Path, cell: str, a
 @pytest.mark.parametrize(
     ("cell", "options", "said"),
     [
-        ("2013-11-03 01:30:00", {"timezone": "America/New_York"}, r"twice \(--ambiguous\)"),
+        ("2013-11-03 01:30:00", {"timezone": "America/New_York"}, "twice .* give --ambiguous"),
         (
             "2013-10-07T14:30:00Z",
             {"date": "2013-10-07"},
