@@ -55,7 +55,7 @@ def test_datasets_of_one_symbol_are_logs_of_their_own(store):
         assert store.append(Append(DATASETS[name], "AAPL", batch.rows, "key:1")).commit.number == 1
 
 
-NEW = {
+NEW: dict[str, dict[str, object]] = {
     "bars": {"high": 200.0, "trade_count": 4},
     "open_interest": {"open_interest": 1.0},
     "corporate_actions": {"ratio": 2.0},

@@ -124,7 +124,7 @@ def test_a_call_without_a_body_is_a_button():
 def test_a_call_that_takes_something_away_asks_first_in_the_words_of_its_documentation():
     cancel, delete = forms(page({"post": "cancel", "delete": "change"}).content.decode())
     assert "data-question" not in cancel
-    assert delete["data-question"].endswith("?")
+    assert str(delete["data-question"]).endswith("?")
 
 
 def test_who_may_not_call_an_endpoint_gets_no_form():
