@@ -131,6 +131,11 @@ class Dataset:
         return bool(self.id_columns) and self.column(self.id_columns[-1]).required
 
     @property
+    def takes_replacements(self) -> bool:
+        """Whether a batch may replace stored rows: each has an identity, and can be corrected."""
+        return self.has_complete_ids and bool(self.corrected)
+
+    @property
     def series_columns(self) -> tuple[str, ...]:
         """The columns that tell apart series in one log, such as the resolution of bars; none if ids are optional."""
         return self.id_columns[:-1] if self.has_complete_ids else ()

@@ -143,7 +143,9 @@ class Append:
     `complete_until_ns` or a `fill`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
     None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
     times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
-    before makes a commit, also without new rows. fill: the rows are those that a secondary source has in the
+    before makes a commit, also without new rows. replaces: the rows stand afterwards, whatever is stored with their
+    identity: a row with other values is corrected to the batch's, one that was cancelled is stored anew. Of several
+    rows with one identity the last counts, and the others are duplicates. fill: the rows are those that a secondary source has in the
     fill's window; None for the feed's own rows. A fill always makes a commit: without new rows it is the
     evidence that the source has no others.
     """
@@ -156,8 +158,15 @@ class Append:
     request_key: str | None = None
     complete_until_ns: int | None = None
     fill: Fill | None = None
+    replaces: bool = False
 
     def __post_init__(self) -> None:
+        if self.replaces and (
+            self.fill or self.dedupe is not Dedupe.ROWS or not self.dataset.takes_replacements
+        ):
+            raise ValueError(
+                "rows replace others if all have ids, and are recognised by them; a fill corrects nothing"
+            )
         if self.fill is not None:
             self._check_fill(self.fill)
         elif not self.rows.num_rows and self.complete_until_ns is None:
@@ -244,7 +253,7 @@ class Receipt:
 
     duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
     that were applied before). superseded: how many rows of fills the batch cancelled; None if it met none.
-    stored_bytes: about how much its commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this
+    replaced: how many stored rows got the values of a row of the batch; see `Append`. stored_bytes: about how much its commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this
     call made no commit.
     """
 
@@ -255,11 +264,12 @@ class Receipt:
     replayed: bool = False
     superseded: int | None = None
     stored_bytes: int = field(default=0, compare=False)
+    replaced: int = 0
 
     @property
     def duplicates(self) -> int:
         """The number of rows of the batch that were stored before."""
-        return self.received - self.stored
+        return self.received - self.stored - self.replaced
 
 
 class PreparedCorrections(NamedTuple):

@@ -54,7 +54,7 @@ class CommitRecord:
     @property
     def length(self) -> int:
         """The number of the commit's rows and corrections. Rows come first."""
-        return self.receipt.stored + (self.receipt.superseded or 0)
+        return self.receipt.stored + self.receipt.replaced + (self.receipt.superseded or 0)
 
     @property
     def position(self) -> LogPosition:
@@ -139,7 +139,7 @@ def call_hooks(hooks: Iterable[CommitHook], request: Append | Amendment, receipt
     An exception in a hook is only logged: the commit is stored.
     """
     is_declared = isinstance(request, Append) and (request.complete_until_ns, request.fill) != (None, None)
-    is_stored = receipt.stored or receipt.superseded is not None
+    is_stored = receipt.stored or receipt.replaced or receipt.superseded is not None
     if not receipt.replayed and (is_stored or request.request_key is not None or is_declared):
         for hook in hooks:
             try:

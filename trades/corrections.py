@@ -33,7 +33,7 @@ class CorrectionAnswerSerializer(IngestAnswerSerializer):
     duplicates = serializers.IntegerField(
         source="receipt.duplicates", help_text="Corrections that had been applied before."
     )
-    unknown_conditions = None  # type: ignore[assignment]  # DRF's way to leave a field out
+    replaced = unknown_conditions = None  # type: ignore[assignment]  # DRF's way to leave a field out
 
 
 _PARAMETERS = [

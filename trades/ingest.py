@@ -39,6 +39,7 @@ from trades.services import rows_ingest
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
 UNKNOWN_CHOICES = ["refuse", "ignore"]
+CONFLICT_CHOICES = ["refuse", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class IngestQuery:
     """The query parameters of an ingest request.
 
     given: by column, the value of rows without one. conditions: the map of the rows' condition codes, or None.
-    complete_until_ns: nanoseconds UTC, or None.
+    complete_until_ns: nanoseconds UTC, or None. replaces: see `Append`.
     """
 
     dedupe: Dedupe
@@ -54,6 +55,7 @@ class IngestQuery:
     given: Mapping[str, str]
     conditions: ConditionMap | None
     complete_until_ns: int | None
+    replaces: bool
 
     @classmethod
     def parse(cls, query: QueryDict, dataset: Dataset, *, takes_symbol: bool) -> Self:
@@ -65,14 +67,21 @@ class IngestQuery:
             )
         of_rows = [name for name in ("symbol" if takes_symbol else None, dataset.query_column) if name]
         maps = condition_maps(dataset)
-        taken = ("conditions",) if maps else ()
+        taken: tuple[str, ...] = ("conditions",) if maps else ()
+        taken += ("on_conflict",) if dataset.takes_replacements else ()
         values = single_parameters(query, ("dedupe", "unknown", "format", "complete_until", *taken, *of_rows))
+        replaces = choice(values, "on_conflict", CONFLICT_CHOICES, "refuse") == "replace"
+        if replaces and values.get("dedupe", Dedupe.ROWS) != Dedupe.ROWS:
+            raise InvalidParameter(
+                "conflicting_parameters", "on_conflict=replace recognises rows: leave out dedupe"
+            )
         return cls(
             dedupe=Dedupe(choice(values, "dedupe", DEDUPE_CHOICES, Dedupe.ROWS)),
             ignore_unknown=choice(values, "unknown", UNKNOWN_CHOICES, "refuse") == "ignore",
             given={name: _given(values, dataset, name) for name in of_rows if name in values},
             conditions=maps[choice(values, "conditions", [*maps], "")] if "conditions" in values else None,
             complete_until_ns=_complete_until(values),
+            replaces=replaces,
         )
 
 
@@ -147,6 +156,13 @@ _PARAMETERS = [
         description="1-255 visible ASCII characters. The same key and batch give the first answer again.",
     ),
 ]
+_ON_CONFLICT = OpenApiParameter(
+    "on_conflict",
+    enum=CONFLICT_CHOICES,
+    default="refuse",
+    description="`replace` corrects a stored row with the same identity and other values, as a feed needs that sends"
+    " the open candle again. The answer counts `replaced`; `as_of` shows the earlier values.",
+)
 _COUNTS = ("no", "One", "Two", "Three")
 
 
@@ -157,7 +173,12 @@ def ingest_schema(dataset: Dataset) -> dict[str, Any]:
         "operation_id": f"{dataset.name}_ingest",
         "summary": f"Store a batch of {what}",
         "description": _description(dataset, what),
-        "parameters": [*_PARAMETERS, *_conditions(dataset), *_query_column(dataset)],
+        "parameters": [
+            *_PARAMETERS,
+            *_conditions(dataset),
+            *_query_column(dataset),
+            *([_ON_CONFLICT] if dataset.takes_replacements else []),
+        ],
         "request": {media_type: _body(dataset, media_type) for media_type in READERS},
         "responses": {200: IngestAnswerSerializer},
         "examples": _examples(dataset, what),
@@ -273,6 +294,7 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
                 request_key=request_key,
                 conditions=query.conditions,
                 complete_until_ns=query.complete_until_ns,
+                replaces=query.replaces,
                 allowance=ALLOWANCE_OF.get()(request.user),
             )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}

@@ -40,11 +40,15 @@ _WORDS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The result of a batch: its symbol, the store's receipt, and the number of rows with each unknown condition."""
+    """The result of a batch: its symbol, the store's receipt, and the number of rows with each unknown condition.
+
+    replaces: whether its rows could replace stored ones.
+    """
 
     symbol: str
     receipt: Receipt
     unknown_conditions: Mapping[str, int] = field(default_factory=dict)
+    replaces: bool = False
 
 
 def rows_ingest(
@@ -57,10 +61,11 @@ def rows_ingest(
     complete_until_ns: int | None = None,
     conditions: ConditionMap | None = None,
     allowance: StorageAllowance | None = None,
+    replaces: bool = False,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the sender's stable name, the scope of `request_key`. complete_until_ns: see `Append`. conditions: the
+    caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions: the
     map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see `write_allowed`.
     Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, or if
     the instrument refuses an unknown condition; `IdempotencyError`s; the store's `StorageError`s; the allowance's.
@@ -72,13 +77,17 @@ def rows_ingest(
     rows = translated_rows(dataset, batch.rows, conditions)
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
     count_work(WorkKind.DATES, len(np.unique(rows.column(0).to_numpy() // DAY_NS)))
-    append = Append(dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns)
+    append = Append(
+        dataset, batch.symbol, rows, caller, dedupe, request_key, complete_until_ns, replaces=replaces
+    )
     try:
         with request_keys_refused():
             receipt = write_allowed(append, lambda: market_store().append(append), allowance)
-            return Ingested(batch.symbol, receipt, unknown)
+            return Ingested(batch.symbol, receipt, unknown, replaces)
     except IdConflict as error:
         code, message, column = dataset.conflict
+        if dataset.takes_replacements:
+            message += ": correct the stored one, or send on_conflict=replace"
         paths = [f"{dataset.name}[{row}]" for row in error.rows[:ERRORS_LIMIT]]
         fields = [FieldError(f"{path}.{column}" if column else path, code, message) for path in paths]
         raise BatchRefused(code, message, fields) from error

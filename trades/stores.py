@@ -74,7 +74,7 @@ def write_measured(dataset: Dataset, write: Callable[[], Receipt]) -> Receipt:
         raise
     COMMIT_SECONDS.observe(time.perf_counter() - began, dataset.name)
     if not receipt.replayed:
-        ROWS.add(dataset.name, amount=receipt.stored)
+        ROWS.add(dataset.name, amount=receipt.stored + receipt.replaced)
     return receipt
 
 

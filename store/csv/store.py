@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from store.copies import LogState, LogStates, encode_states
 from store.csv.catalogue import CsvCatalogue
@@ -100,9 +101,9 @@ class CsvStore(CsvCatalogue, StoreReads):
     def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
         """See `QueryableStore.prepare_correct`."""
         history = self._history(amendment.dataset, amendment.symbol)
-        candidates = CandidateRows(
-            amendment.dataset, self._folder(amendment.dataset, amendment.symbol), amendment.corrections
-        )
+        times = np.array([each.timestamp_ns for each in amendment.corrections], np.int64)
+        folder = self._folder(amendment.dataset, amendment.symbol)
+        candidates = CandidateRows(amendment.dataset, folder, times)
         with unavailable_on_error:
             candidates.read(history)
         prepared = PreparedAmendment.of(amendment, candidates)

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.exceptions import IdConflict
-from store.memory.log import MemoryLog, date_of, duplicates_of, event_time, first_arrival, identified
-from store.protocol import Append, Dedupe, Superseded
-from store.rows.corrections import Row
+from store.memory.log import (
+    MemoryLog,
+    date_of,
+    duplicates_of,
+    event_time,
+    first_arrival,
+    identified,
+    row_histories,
+)
+from store.protocol import Action, Append, Dedupe, Superseded
+from store.rows.corrections import AppliedCorrection, Row, replacing_changes
 from store.rows.fills import FillMatches, ProvisionalRow, extents_of, match_fills
 
 
@@ -17,13 +25,14 @@ from store.rows.fills import FillMatches, ProvisionalRow, extents_of, match_fill
 class BatchLines:
     """A batch's new rows by event date, the indices of the others, and the rows of fills to cancel.
 
-    cancelled: arrival numbers. superseded: see `CommitRecord`.
+    cancelled: arrival numbers. superseded: see `CommitRecord`. replaced: arrival numbers with the rows' new values.
     """
 
     rows: list[Row]
     duplicates: list[int]
     cancelled: list[int]
     superseded: tuple[Superseded, ...]
+    replaced: tuple[tuple[int, Row], ...] = ()
 
 
 def new_lines(batch: Append, rows: list[Row], log: MemoryLog) -> BatchLines:
@@ -32,25 +41,54 @@ def new_lines(batch: Append, rows: list[Row], log: MemoryLog) -> BatchLines:
     if batch.fill is not None:
         return _new_lines(rows, _duplicates_of_fill(batch, rows, log, superseded))
     provisional = _provisional(batch.dataset, log) - superseded
-    duplicates = duplicates_of(batch, rows, log, superseded | provisional)
+    replaced: list[AppliedCorrection] = []
+    if batch.replaces:
+        replaced, duplicates = _replacements(batch, rows, log, superseded | provisional)
+    else:
+        duplicates = duplicates_of(batch, rows, log, superseded | provisional)
     if len(duplicates) == len(rows) and batch.dedupe is Dedupe.BATCH:
         return _new_lines(rows, duplicates)
     matches = FillMatches()
     if batch.dedupe is Dedupe.ROWS:
-        rest = [identified(batch.dataset, n, row) for n, row in enumerate(rows) if n not in duplicates]
+        known = {*duplicates, *(change.index for change in replaced)}
+        rest = [identified(batch.dataset, n, row) for n, row in enumerate(rows) if n not in known]
         matches = match_fills(rest, _by_identity(batch.dataset, log, provisional))
     extents = extents_of(batch.dataset, batch.rows) if rows else ()
     met = {arrival for arrival in provisional if _is_between(batch.dataset, log, arrival, extents)}
     met |= matches.replaced
-    new = _new_lines(rows, sorted([*duplicates, *matches.duplicates]))
+    others = sorted([*duplicates, *matches.duplicates])
+    new = _new_lines(rows, others, [change.index for change in replaced])
     standing = [v for v in log.versions if v.until == STANDS and v.arrival in met - matches.confirmed]
     standing.sort(key=lambda version: (date_of(version.values), version.arrival))
     cancelled = [version.arrival for version in standing]
-    return BatchLines(new.rows, new.duplicates, cancelled, extents if met else ())
+    changes = tuple(
+        (change.arrival, change.row) for change in sorted(replaced, key=lambda each: date_of(each.row))
+    )
+    return BatchLines(new.rows, new.duplicates, cancelled, extents if met else (), changes)
 
 
-def _new_lines(rows: list[Row], duplicates: list[int]) -> BatchLines:
-    new = (row for index, row in enumerate(rows) if index not in set(duplicates))
+def _replacements(
+    batch: Append, rows: list[Row], log: MemoryLog, ignored: Collection[int]
+) -> tuple[list[AppliedCorrection], list[int]]:
+    """Return the corrections that a batch makes, and the indices of its duplicates."""
+    identity = [identified(batch.dataset, 0, row).identity for row in rows]
+    last = {each: index for index, each in enumerate(identity)}
+    known: dict[int, Row] = {}
+    for index in last.values():
+        try:
+            is_known = bool(duplicates_of(batch, [rows[index]], log, ignored))
+        except IdConflict:
+            is_known = True
+        if is_known:
+            known[index] = rows[index]
+    applied, again = replacing_changes(batch.dataset, known.items(), row_histories(log))
+    new = {*last.values()}.difference(known).union(again)
+    changed = {change.index for change in applied}
+    return applied, [index for index in range(len(rows)) if index not in new | changed]
+
+
+def _new_lines(rows: list[Row], duplicates: list[int], replaced: Collection[int] = ()) -> BatchLines:
+    new = (row for index, row in enumerate(rows) if index not in {*duplicates, *replaced})
     return BatchLines(sorted(new, key=date_of), duplicates, [], ())
 
 
@@ -74,6 +112,7 @@ def _superseded(log: MemoryLog) -> set[int]:
         for commit in log.commits
         if commit.record.superseded
         for each in commit.corrections
+        if each.action is Action.CANCEL
     }
 
 

@@ -100,7 +100,10 @@ def date_of(row: Row) -> int:
 def digest_of(request: Append | Amendment) -> str:
     """Return a digest that identifies a batch."""
     values: Sequence[object] = (
-        [*first_form(request.dataset, request.rows.to_pylist()), request.complete_until_ns, request.fill]
+        [
+            *first_form(request.dataset, request.rows.to_pylist()),
+            *(request.complete_until_ns, request.fill, request.replaces),
+        ]
         if isinstance(request, Append)
         else [
             replace(each, named=dict(sorted(each.named.items())), new=dict(sorted(each.new.items())))

@@ -251,11 +251,13 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
         )
         is_fact = batch.request_key is not None or batch.fill is not None or advances
-        if not new.rows and not new.superseded and not is_fact:
+        if not new.rows and not new.replaced and not new.superseded and not is_fact:
             return Receipt(len(rows), 0, tuple(new.duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
         receipt = self._commit(log, batch, len(rows), new.duplicates, new)
         add_rows(log, new.rows)
         standing = {version.arrival: version.values for version in log.versions if version.until == STANDS}
+        for arrival, row in new.replaced:
+            apply_change(log, arrival, Action.CORRECT, row)
         for arrival in new.cancelled:
             apply_change(log, arrival, Action.CANCEL, standing[arrival])
         return receipt
@@ -300,9 +302,15 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
         superseded = new.superseded if new is not None else ()
         count = len(new.cancelled) if new is not None and superseded else None
-        stored = received - len(duplicates)
-        size = _COMMIT_BYTES + _ROW_BYTES * (stored + (count or 0))
-        receipt = Receipt(received, stored, duplicate_rows, chained, superseded=count, stored_bytes=size)
+        replaced = len(new.replaced) if new is not None else 0
+        stored = received - len(duplicates) - replaced
+        size = _COMMIT_BYTES + _ROW_BYTES * (stored + replaced + (count or 0))
+        receipt = Receipt(
+            *(received, stored, duplicate_rows, chained),
+            superseded=count,
+            stored_bytes=size,
+            replaced=replaced,
+        )
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
         facts = (request.caller, request.key_hash, digest, receipt, *said)

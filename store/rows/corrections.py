@@ -80,6 +80,34 @@ def changes(amendment: Amendment, histories: Iterable[RowHistory]) -> list[Appli
     return applied
 
 
+def replacing_changes(
+    dataset: Dataset, rows: Iterable[tuple[int, Row]], histories: Iterable[RowHistory]
+) -> tuple[list[AppliedCorrection], list[int]]:
+    """Return the corrections that give stored rows the values of a batch, and the indices of rows to be stored anew.
+
+    rows: indices and rows whose ids are stored, each id once. histories: all stored rows with these ids, in order of
+    arrival. A row whose stored one is cancelled is stored anew. A row that lacks later columns equals one that has them.
+    """
+    newest: dict[Hashable, RowHistory] = {}
+    for history in histories:
+        for state in history.states:
+            key = tuple(map(state.get, dataset.id_columns))
+            if history.stands or key not in newest or not newest[key].stands:
+                newest[key] = history
+    applied: list[AppliedCorrection] = []
+    again: list[int] = []
+    for index, row in rows:
+        history = newest[tuple(map(row.get, dataset.id_columns))]
+        said = {
+            name: value for name, value in row.items() if value is not None or name not in dataset.later_names
+        }
+        if not history.stands:
+            again.append(index)
+        elif any(history.states[-1][name] != value for name, value in said.items()):
+            applied.append(AppliedCorrection(index, history.arrival, Action.CORRECT, row))
+    return applied, again
+
+
 def _check_rules(dataset: Dataset, corrects: Sequence[AppliedCorrection]) -> None:
     """Raise `CorrectedRowInvalid` if a corrected row breaks a rule of its dataset."""
     for rule in dataset.rules if corrects else ():

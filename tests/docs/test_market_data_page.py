@@ -204,7 +204,10 @@ def test_it_lists_every_path():
             line for line in TEXT.splitlines() if line.startswith(f"| `{market_class.path}/{{symbol}}/")
         )
         named = set(re.findall(r"[a-z-]+", row.split(" | ")[0]))
-        assert set(market_class.datasets) - {"revisions", "trading-status"} <= named
+        assert (
+            set(market_class.datasets) - {"revisions", "trading-status", "corporate-actions", "stored-bars"}
+            <= named
+        )
     assert all(report in TEXT for report in (*REPORTS, "revisions", "coverage"))
 
 

@@ -1,12 +1,14 @@
 """Every dataset through every store: the same rows come back, and are recognised."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from store.datasets import CORRECTED, DATASETS
-from store.exceptions import CorrectedRowInvalid, IdConflict
-from store.protocol import ALL_TIME, Action, Amendment, Append, Correction
-from store.walk import BEGINNING, CommittedCorrections
+from store.exceptions import CorrectedRowInvalid, IdConflict, RequestKeyReused
+from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
+from store.walk import BEGINNING, CommitRecord, CommittedCorrections
 from tests.trades.formats.bodies import read
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -104,3 +106,102 @@ def test_a_correction_that_would_break_a_rule_is_refused_with_all_others(store):
         store.correct(Amendment(DATASETS["bars"], batch.symbol, tuple(corrections), "key:1"))
     assert (refused.value.rows, refused.value.code) == ([1], "inconsistent_bar")
     assert store.rows(DATASETS["bars"], batch.symbol, ALL_TIME).to_pylist() == [bar]
+
+
+BARS = DATASETS["bars"]
+BAR: dict[str, Any] = {"timestamp": 1_764_093_600 * 10**9, "resolution": "1h", "open": 1.0, "high": 2.0, "low": 1.0, "close": 2.0,
+       "volume": 5.0, "vwap": None, "trade_count": None}  # fmt: skip
+NEXT = BAR | {"timestamp": BAR["timestamp"] + 3_600 * 10**9}
+
+
+def bars_batch(*rows, **terms):
+    return Append(BARS, "RUN1", pa.RecordBatch.from_pylist(list(rows), schema=BARS.schema), "key:1", **terms)
+
+
+def bars(store, commit=None):
+    return store.rows(BARS, "RUN1", ALL_TIME, commit=commit).to_pylist()
+
+
+def counts(receipt):
+    return receipt.stored, receipt.duplicates, receipt.replaced, receipt.commit.number
+
+
+def test_a_running_bar_that_is_sent_again_replaces_the_stored_one(store):
+    grown = BAR | {"high": 3.0, "close": 3.0, "volume": 9.0, "vwap": 2.5}
+    store.append(bars_batch(BAR, BAR | {"resolution": "1m"}))
+    assert counts(store.append(bars_batch(grown, NEXT, replaces=True))) == (1, 0, 1, 2)
+    assert bars(store) == [grown, BAR | {"resolution": "1m"}, NEXT]
+    assert bars(store, commit=1) == [BAR, BAR | {"resolution": "1m"}]
+    assert counts(store.append(bars_batch(grown, NEXT, replaces=True))) == (0, 2, 0, 2)
+    # Without what the stored one has more it is the same; without replacing, the first form is still known.
+    assert counts(store.append(bars_batch(grown | {"vwap": None}, replaces=True))) == (0, 1, 0, 2)
+    assert counts(store.append(bars_batch(BAR))) == (0, 1, 0, 2)
+    with pytest.raises(IdConflict):
+        store.append(bars_batch(BAR | {"close": 1.5}))
+    records = [piece for piece in store.commits(BARS, "RUN1", BEGINNING) if isinstance(piece, CommitRecord)]
+    assert [(each.length, each.receipt.stored, each.receipt.replaced) for each in records] == [
+        (2, 2, 0),
+        (2, 1, 1),
+    ]
+
+
+def test_what_is_sent_last_stands_whatever_stood_before(store):
+    other = BAR | {"close": 1.5}
+    for sent, expected in (
+        (BAR, (1, 0, 0, 1)),
+        (other, (0, 0, 1, 2)),
+        (BAR, (0, 0, 1, 3)),
+        (BAR, (0, 1, 0, 3)),
+    ):
+        assert counts(store.append(bars_batch(sent, replaces=True))) == expected
+    assert [bars(store, commit=number) for number in (1, 2, 3)] == [[BAR], [other], [BAR]]
+
+
+def test_of_rows_with_one_identity_in_a_batch_the_last_stands(store):
+    forms = [BAR | {"close": close} for close in (1.0, 1.25, 1.5)]
+    receipt = store.append(bars_batch(*forms, NEXT, replaces=True))
+    assert (counts(receipt), receipt.duplicate_rows) == ((2, 2, 0, 1), (0, 1))
+    assert bars(store) == [forms[2], NEXT]
+    assert counts(store.append(bars_batch(NEXT, forms[2], forms[0], replaces=True))) == (0, 2, 1, 2)
+    assert bars(store) == [forms[0], NEXT]
+
+
+def test_a_cancelled_row_comes_back_only_by_a_replacing_batch(store):
+    store.append(bars_batch(BAR, NEXT))
+    cancel = Correction(Action.CANCEL, BAR["timestamp"], {"resolution": "1h"})
+    store.correct(Amendment(BARS, "RUN1", (cancel,), "key:1"))
+    assert counts(store.append(bars_batch(BAR))) == (0, 1, 0, 2)
+    assert counts(store.append(bars_batch(BAR, NEXT, replaces=True))) == (1, 1, 0, 3)
+    assert bars(store) == [BAR, NEXT]
+    assert bars(store, commit=2) == [NEXT]
+    assert counts(store.append(bars_batch(BAR | {"close": 1.0}, replaces=True))) == (0, 0, 1, 4)
+    assert [bar["close"] for bar in bars(store)] == [1.0, 2.0]
+
+
+def test_replacing_meets_rows_of_fills_as_any_batch(store):
+    first, last = BAR["timestamp"], NEXT["timestamp"]
+    later = BAR | {"timestamp": last + 3_600 * 10**9}
+    store.append(bars_batch(later))
+    store.append(bars_batch(BAR, NEXT, fill=Fill(Window(first, last + 1), "other")))
+    receipt = store.append(bars_batch(BAR | {"close": 1.0}, later | {"close": 1.5}, replaces=True))
+    assert (counts(receipt), receipt.superseded) == ((1, 0, 1, 3), 2)
+    assert bars(store) == [BAR | {"close": 1.0}, later | {"close": 1.5}]
+    assert bars(store, commit=2) == [BAR, NEXT, later]
+    assert counts(store.append(bars_batch(BAR | {"close": 1.25}, replaces=True))) == (0, 0, 1, 4)
+
+
+def test_a_replacing_batch_is_repeated_by_its_key(store):
+    store.append(bars_batch(BAR))
+    first = store.append(bars_batch(BAR | {"close": 1.0}, replaces=True, request_key="k"))
+    again = store.append(bars_batch(BAR | {"close": 1.0}, replaces=True, request_key="k"))
+    assert (again.replayed, again.replaced, first.replaced, again.commit) == (True, 1, 1, first.commit)
+    with pytest.raises(RequestKeyReused):
+        store.append(bars_batch(BAR | {"close": 1.0}, request_key="k"))
+
+
+def test_only_rows_with_identities_that_can_be_corrected_replace_others():
+    rows = pa.RecordBatch.from_pylist([], schema=DATASETS["trades"].schema)
+    with pytest.raises(ValueError, match="all have ids"):
+        Append(DATASETS["trades"], "AAPL", rows, "key:1", complete_until_ns=1, replaces=True)
+    with pytest.raises(ValueError, match="all have ids"):
+        bars_batch(BAR, dedupe=Dedupe.NONE, replaces=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -286,7 +287,9 @@ class GroupPlayed(Played):
     def change(self, correction: Correction) -> None:
         assert isinstance(self.store, CsvStore)
         folder, change = self.store._folder(TRADES, SYMBOL), amendment(correction)
-        candidates = CandidateRows(TRADES, folder, change.corrections)
+        candidates = CandidateRows(
+            TRADES, folder, np.array([each.timestamp_ns for each in change.corrections])
+        )
         self.waiting.append((PreparedAmendment.of(change, candidates), (1, None)))
 
     def write(self) -> None:

@@ -150,6 +150,11 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
         source="receipt.commit.number",
         help_text="The number of the log's newest commit, with these rows in it.",
     )
+    replaced = serializers.IntegerField(
+        source="receipt.replaced",
+        required=False,
+        help_text="Rows that replaced a stored one; left out without `on_conflict=replace`.",
+    )
     unknown_conditions = serializers.DictField(
         child=serializers.IntegerField(),
         required=False,
@@ -160,6 +165,8 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
         document = super().to_representation(instance)
         if not document.get("unknown_conditions"):
             document.pop("unknown_conditions", None)
+        if not instance.replaces:
+            document.pop("replaced", None)
         return document
 
 

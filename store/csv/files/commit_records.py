@@ -64,6 +64,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
     request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
     complete_until, fill: see `Append`. superseded: see `Superseded`; then the parts of corrections cancel rows of fills.
+    replaced: how many of the lines in parts of corrections replace rows; see `Append`.
     """
 
     commit: int
@@ -78,6 +79,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     complete_until: int | None = None
     fill: Fill | None = None
     superseded: tuple[Superseded, ...] = ()
+    replaced: int = 0
 
     def completeness_after(self, before: Completeness) -> Completeness:
         """Return the log's completeness after this commit."""
@@ -89,15 +91,17 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     def receipt(self, commit_hash: str, *, replayed: bool = False, stored_bytes: int = 0) -> Receipt:
         """Return the receipt that the caller got. stored_bytes: see `Receipt`."""
         lines = sum(part.rows for part in self.parts)
-        cancels = sum(part.rows for part in self.parts if part.kind == PartKind.CORRECTIONS)
+        corrections = sum(part.rows for part in self.parts if part.kind == PartKind.CORRECTIONS)
+        is_of_rows = bool(self.superseded or self.replaced)
         return Receipt(
             received=self.received,
-            stored=lines - cancels if self.superseded else lines,
+            stored=lines - corrections if is_of_rows else lines,
             duplicate_rows=self.duplicate_rows,
             commit=CommitId(self.commit, commit_hash),
             replayed=replayed,
-            superseded=cancels if self.superseded else None,
+            superseded=corrections - self.replaced if self.superseded else None,
             stored_bytes=stored_bytes,
+            replaced=self.replaced,
         )
 
 

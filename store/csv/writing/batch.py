@@ -145,6 +145,7 @@ class PreparedBatch(_RequestFacts):
 
     chunks: tuple[Chunk, ...]
     dedupe: Dedupe
+    replaces: bool
 
     @classmethod
     def of(cls, batch: Append) -> PreparedBatch:
@@ -160,8 +161,10 @@ class PreparedBatch(_RequestFacts):
             digest.update(f"complete until {batch.complete_until_ns}".encode())
         if batch.fill is not None:
             digest.update(f"fill {json.dumps(asdict(batch.fill))}".encode())
+        if batch.replaces:
+            digest.update(b"replaces")
         facts = (batch.caller, batch.key_hash, batch.rows.num_rows, digest.hexdigest())
-        return cls(*facts, batch.complete_until_ns, batch.fill, chunks, batch.dedupe)
+        return cls(*facts, batch.complete_until_ns, batch.fill, chunks, batch.dedupe, batch.replaces)
 
 
 def _chunks(batch: Append) -> list[Chunk]:
@@ -189,6 +192,19 @@ class CorrectionChunk(Chunk):
     ) -> CorrectionChunk:
         """Return a chunk. dataset: as of `corrections_of`."""
         return cls(dataset, symbol, day, rows, indices, cache(partial(hash_rows, dataset, rows)))
+
+    @classmethod
+    def of_changes(
+        cls, dataset: Dataset, symbol: str, day: int, applied: Sequence[AppliedCorrection]
+    ) -> CorrectionChunk:
+        """Return the chunk of applied corrections of rows of a dataset."""
+        own = corrections_of(dataset)
+        rows = [
+            {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
+            for change in applied
+        ]
+        batch = pa.RecordBatch.from_pylist(rows, schema=own.schema)
+        return cls.of(own, symbol, day, batch, np.array([change.index for change in applied]))
 
     def stored_hashes(self, first_arrival: int) -> StoredHashes:
         """Return the hashes of the new values of corrected rows with ids, with the rows' arrival numbers."""
@@ -222,21 +238,15 @@ class PreparedAmendment(_RequestFacts):
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections as one chunk per event date, in order within a date."""
-        dataset = corrections_of(self.amendment.dataset)
-        time = self.amendment.dataset.columns[0].name
+        dataset, symbol = self.amendment.dataset, self.amendment.symbol
+        time = dataset.columns[0].name
         by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)
         for change in applied:
             by_day[int(str(change.row[time])) // DAY_NS].append(change)
-        chunks = []
-        for day, day_changes in sorted(by_day.items()):
-            rows = [
-                {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
-                for change in day_changes
-            ]
-            batch = pa.RecordBatch.from_pylist(rows, schema=dataset.schema)
-            indices = np.array([change.index for change in day_changes])
-            chunks.append(CorrectionChunk.of(dataset, self.amendment.symbol, day, batch, indices))
-        return tuple(chunks)
+        return tuple(
+            CorrectionChunk.of_changes(dataset, symbol, day, day_changes)
+            for day, day_changes in sorted(by_day.items())
+        )
 
 
 PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment

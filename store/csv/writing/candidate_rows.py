@@ -1,4 +1,4 @@
-"""The stored rows and corrections at the event times of a batch of corrections: it may refer to these rows only."""
+"""The stored rows and corrections at some event times: a batch of corrections may refer to these rows only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.csv.files.commit_records import PartKind, StoredPart, loads_of
 from store.csv.files.part_reader import corrections_of, read_parts_at
 from store.csv.log.history import CommitHistory
 from store.declarations import Dataset
-from store.protocol import NO_COMMIT, Correction, Window
+from store.protocol import NO_COMMIT, Window
 from store.rows.stored_rows import ARRIVAL
 from store.timestamps import DAY_NS
 
@@ -26,10 +26,10 @@ class CandidateRows:
     were read to find them.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path, corrections: Sequence[Correction]) -> None:
+    def __init__(self, dataset: Dataset, folder: Path, times: Integers) -> None:
         self.dataset = dataset
         self._folder = folder
-        times = np.unique(np.array([each.timestamp_ns for each in corrections], np.int64))
+        times = np.unique(times)
         days = times // DAY_NS
         self.instants: dict[int, Integers] = {int(day): times[days == day] for day in np.unique(days)}
         self.searched_rows = 0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from store import lazy_pyarrow as pa
 from store.csv.files.commit_records import PartKind
 from store.csv.files.part_reader import rows_table
-from store.csv.writing.batch import CorrectionChunk, PreparedAmendment
+from store.csv.writing.batch import Chunk, CorrectionChunk, PreparedAmendment
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.staging import StagedCommits
 from store.lazy_imports import compute as pc
-from store.rows.corrections import RowHistory, changes
+from store.rows.corrections import AppliedCorrection, RowHistory, changes, replacing_changes
 from store.rows.stored_rows import ACTION, ARRIVAL
 
 
@@ -24,7 +25,7 @@ def new_changes(
     """
     candidates = request.candidates
     candidates.read(stage.history)
-    histories = [history for day in candidates.instants for history in _row_histories(candidates, stage, day)]
+    histories = [history for day in candidates.instants for history in row_histories(candidates, stage, day)]
     applied = changes(request.amendment, histories)
     applied_indices = {change.index for change in applied}
     return request.chunks(applied), tuple(
@@ -32,7 +33,21 @@ def new_changes(
     )
 
 
-def _row_histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> list[RowHistory]:
+def replacements(
+    chunk: Chunk, stage: StagedCommits, folder: Path
+) -> tuple[list[AppliedCorrection], list[int]]:
+    """Return the corrections of stored rows to the values of a chunk, and the indices of rows to be stored anew.
+
+    chunk: rows whose ids are stored. The others are equal to the rows that stand. Raises `DataDamaged`.
+    """
+    candidates = CandidateRows(chunk.dataset, folder, chunk.rows.column(0).to_numpy())
+    candidates.read(stage.history)
+    rows = zip(chunk.indices.tolist(), chunk.rows.to_pylist(), strict=True)
+    return replacing_changes(chunk.dataset, rows, row_histories(candidates, stage, chunk.day))
+
+
+def row_histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> list[RowHistory]:
+    """Return the rows of a date at the candidates' event times, in order of arrival. The candidates must be read."""
     names = candidates.dataset.schema.names
     histories: dict[int, RowHistory] = {}
     for table in (*candidates.rows(day), *_staged(candidates, stage, day, PartKind.ROWS)):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
-from store.csv.writing.batch import Chunk, PreparedBatch
+from store.csv.files.commit_records import PartKind
+from store.csv.writing.batch import Chunk, CorrectionChunk, PreparedBatch
+from store.csv.writing.correction_targets import replacements
 from store.csv.writing.filled_rows import FilledRows, FilledRowsReader, FillLedger
 from store.csv.writing.known_rows import KnownRows
 from store.csv.writing.later_columns import with_later_columns
 from store.csv.writing.matching import duplicates_among
-from store.csv.writing.row_hashes import StoredHashes
+from store.csv.writing.row_hashes import StoredHashes, repeated_ids
 from store.csv.writing.staging import StagedCommits
 from store.exceptions import IdConflict
-from store.protocol import Dedupe, Superseded
+from store.protocol import Dedupe, Superseded, Window
+from store.rows.corrections import AppliedCorrection
 from store.rows.fills import extents_of
+from store.timestamps import DAY_NS
 
 _NO_ARRIVALS: Integers = np.empty(0, np.int64)
 
@@ -28,12 +32,13 @@ _NO_ARRIVALS: Integers = np.empty(0, np.int64)
 class NewLines:
     """The lines that a request adds: its new rows or corrections by event date, then cancels of rows of fills.
 
-    duplicates: the indices of the batch's other rows. superseded: see `Commit`.
+    duplicates: the indices of the batch's other rows. superseded, replaced: see `Commit`.
     """
 
     chunks: tuple[Chunk, ...]
     duplicates: tuple[int, ...]
     superseded: tuple[Superseded, ...] = ()
+    replaced: int = 0
 
 
 def new_rows(batch: PreparedBatch, stage: StagedCommits, folder: Path, known_rows: KnownRows) -> NewLines:
@@ -45,14 +50,16 @@ def new_rows(batch: PreparedBatch, stage: StagedCommits, folder: Path, known_row
     known = _Known(stage, folder, known_rows)
     ledger = FillLedger.of(batch.chunks, stage)
     if ledger is None:
-        return _new_of(batch, known.stored)
+        return _new_of(batch, known, known.stored)
     meeting = _Meeting(batch, known, ledger)
-    new = _new_of(batch, meeting.stored)
+    new = _new_of(batch, known, meeting.stored)
     return new if batch.fill is not None else meeting.with_cancels(new)
 
 
-def _new_of(batch: PreparedBatch, stored: Callable[[Chunk], Mask]) -> NewLines:
+def _new_of(batch: PreparedBatch, known: _Known, stored: Callable[[Chunk], Mask]) -> NewLines:
     """Return the rows that are not duplicates. stored: returns a mask of a chunk's duplicates."""
+    if batch.replaces:
+        return _replacing(batch, known, stored)
     if batch.dedupe is not Dedupe.ROWS:
         return NewLines(batch.chunks, ())
     new: list[Chunk] = []
@@ -73,6 +80,31 @@ def _new_of(batch: PreparedBatch, stored: Callable[[Chunk], Mask]) -> NewLines:
     return NewLines(tuple(chunk for chunk in new if chunk.rows.num_rows), tuple(sorted(duplicates)))
 
 
+def _replacing(batch: PreparedBatch, known: _Known, stored: Callable[[Chunk], Mask]) -> NewLines:
+    """Return the rows that replace stored ones, or are new."""
+    rows: list[Chunk] = []
+    replaced: list[CorrectionChunk] = []
+    duplicates: list[int] = []
+    for chunk in batch.chunks:
+        last = chunk.without(repeated_ids(chunk.hashes))
+        try:
+            mask, has_others = stored(last), False
+        except IdConflict as error:
+            mask, has_others = _with_conflicts(last, error.rows, stored), True
+        applied: list[AppliedCorrection] = []
+        if mask.any() and (has_others or known.has_corrections(last.day)):
+            applied, again = replacements(last.without(~mask), known.stage, known.folder)
+            mask &= ~np.isin(last.indices, again)
+        if applied:
+            replaced.append(CorrectionChunk.of_changes(chunk.dataset, chunk.symbol, chunk.day, applied))
+        rows.append(last.without(mask))
+        added = [*rows[-1].indices.tolist(), *(change.index for change in applied)]
+        duplicates.extend(chunk.indices[~np.isin(chunk.indices, added)].tolist())
+    new = (chunk for chunk in rows if chunk.rows.num_rows)
+    count = sum(chunk.rows.num_rows for chunk in replaced)
+    return NewLines((*new, *replaced), tuple(sorted(duplicates)), replaced=count)
+
+
 def _with_conflicts(chunk: Chunk, conflicts: list[int], stored: Callable[[Chunk], Mask]) -> Mask:
     """Return the mask of a fill's duplicates: a fill does not correct, so rows whose id is taken are among them."""
     mask: Mask = np.isin(chunk.indices, conflicts)
@@ -89,6 +121,12 @@ class _Known:
     stage: StagedCommits
     folder: Path
     rows: KnownRows
+
+    def has_corrections(self, day: int) -> bool:
+        """Return whether rows of a date were corrected or cancelled: then what was stored first may not stand."""
+        stored = self.stage.history.parts_in(Window(day * DAY_NS, (day + 1) * DAY_NS))
+        parts = [*stored, *(part for part, _ in self.stage.staged(day))]
+        return any(each.part.kind == PartKind.CORRECTIONS for each in parts)
 
     def candidates(self, chunk: Chunk) -> StoredHashes:
         """Return the rows with the identity of one of the chunk's rows."""
@@ -157,4 +195,4 @@ class _Meeting:
             is_confirmed = np.isin(filled.arrival, list(self._confirmed))
             chunk = filled.cancels(self._symbol, day, met & ~is_confirmed)
             cancels += [] if chunk is None else [chunk]
-        return NewLines((*new.chunks, *cancels), new.duplicates, self._extents if has_met else ())
+        return replace(new, chunks=(*new.chunks, *cancels), superseded=self._extents if has_met else ())

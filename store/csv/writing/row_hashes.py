@@ -179,6 +179,15 @@ def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
     )
 
 
+def repeated_ids(rows: RowHashes) -> Mask:
+    """Return a mask of the rows with the id of a later row."""
+    ids = np.stack([rows.identity, rows.check])[:, ::-1]
+    _, last = np.unique(ids, axis=1, return_index=True)
+    mask: Mask = np.ones(len(rows), dtype=bool)
+    mask[len(rows) - 1 - last] = False
+    return mask
+
+
 def _by_id(dataset: Dataset, columns: Mapping[str, _ColumnWords | None], has_id: Mask) -> RowHashes:
     names = [name for name in columns if name not in dataset.arrival_columns]
     (value,) = _combined(columns, names, seeds=(5,), count=len(has_id))

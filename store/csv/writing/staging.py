@@ -64,10 +64,12 @@ class StagedCommits:
         duplicates: tuple[int, ...],
         superseded: tuple[Superseded, ...],
         now_ns: int,
+        *,
+        replaced: int,
     ) -> Commit:
         """Stage the new lines of a batch: make a commit with a number, a time and parts, and return it.
 
-        duplicates: indices of the batch's other rows.
+        duplicates: indices of the batch's other rows. replaced: see `Commit`.
         """
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
@@ -83,6 +85,7 @@ class StagedCommits:
             complete_until=request.complete_until_ns,
             fill=request.fill,
             superseded=superseded,
+            replaced=replaced,
         )
         self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)

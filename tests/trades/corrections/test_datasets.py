@@ -78,6 +78,38 @@ def test_a_bar_is_corrected_in_its_own_resolution_and_as_of_shows_what_it_was(ap
     assert (bar["high"], bar["close"], bar["volume"]) == (2.0, 2.0, 5)
 
 
+def test_a_feed_that_sends_the_open_candle_again_replaces_it(api):
+    grown = BAR | {"high": 3, "close": 3, "volume": 9}
+    following = BAR | {"timestamp": "2026-11-25T19:00:00Z"}
+    ingest(api, "bars", BAR)
+    before = format_timestamp(time.time_ns())
+    body, path = orjson.dumps({"bars": [grown, following]}), "/api/v1/bars/ingest"
+    response = api.ingest(body, path=path)
+    assert problem(response) == (422, "row_conflict")
+    assert "on_conflict=replace" in answer(response)["message"]
+    assert answer(api.ingest(body, path=path, query="on_conflict=replace")) == {
+        "symbol": "RUN1", "received": 2, "stored": 1, "duplicates": 0, "duplicate_rows": [], "commit": 2,
+        "replaced": 1,
+    }  # fmt: skip
+    assert [bar["close"] for bar in read(api, "RUN1", "ohlcv", resolution="1h")] == [3.0, 2.0]
+    assert [bar["close"] for bar in read(api, "RUN1", "ohlcv", resolution="1h", as_of=before)] == [2.0]
+    again = answer(api.ingest(body, path=path, query="on_conflict=replace"))
+    assert (again["stored"], again["duplicates"], again["replaced"]) == (0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/api/v1/bars/ingest", "on_conflict=replace&dedupe=none", "conflicting_parameters"),
+        ("/api/v1/bars/ingest", "on_conflict=overwrite", "invalid_parameter"),
+        ("/api/v1/trades/ingest", "on_conflict=replace", "unknown_parameter"),
+        ("/api/v1/universe-changes/ingest", "on_conflict=replace", "unknown_parameter"),
+    ],
+)
+def test_what_cannot_replace_rows_is_refused(api, path, query, code):
+    assert problem(api.ingest(b"{}", path=path, query=query)) == (400, code)
+
+
 def test_a_correction_may_not_break_a_rule_of_its_dataset(api):
     ingest(api, "bars", BAR)
     change = {"action": "correct", "timestamp": BAR["timestamp"], "resolution": "1h", "new_close": 2.5}
