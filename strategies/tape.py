@@ -18,6 +18,7 @@ from store.rows.knowledge import event_ends_ns
 from trading.core.amounts import finest_step, price_of
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StoredRow
+from trading.market.hours import ex_dates
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
 from trading.market.rows import LATE_NS, firm_quotes, ordinary_prints, quoted
 
@@ -126,8 +127,11 @@ class LogPart:
             end_ns = int(self._ends_ns[index])
             return BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=is_eligible, **amounts)
         ratio, amount = (_number(rows[name][row]) for name in ("ratio", "amount"))
+        date, effect_ns = ex_dates(self._instrument, rows.time_ns[[row]])
         return CorporateAction(
             ref=ref,
+            date=int(date[0]),
+            effective_ns=int(effect_ns[0]),
             kind=rows.kind[row],
             ratio=None if ratio is None else price_of(ratio),
             amount=None if amount is None else price_of(amount),

@@ -60,8 +60,9 @@ class TradingDesk:
         kind: AccountKind = AccountKind.MARGIN,
         deposit: int = 100_000,
         config: RiskConfig = FREE,
+        begin_ns: int = BEGIN_NS,
     ) -> None:
-        self.engine = Engine(DataClock(BEGIN_NS))
+        self.engine = Engine(DataClock(begin_ns))
         self.run()
         self.name = name
         account_create(name=name, kind=kind, currency="USD", by="test", config=config)

@@ -27,9 +27,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CorporateAction(msgspec.Struct, frozen=True, kw_only=True):
-    """A corporate action; it takes effect at `ref.timestamp_ns`. The fields are those of the dataset."""
+    """A corporate action. date: its trading date, days since 1970. The other fields are those of the dataset."""
 
     ref: RowRef
+    date: int
+    effective_ns: int
     kind: str
     ratio: Decimal | None
     amount: Decimal | None

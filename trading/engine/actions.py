@@ -1,16 +1,19 @@
 """Corporate actions, which take effect at their own instants: splits and dividends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trading.core import positions
 from trading.core.account import AccountState, action_key
+from trading.core.amounts import ONE, scaled
 from trading.core.events import ACTION_ALERT, Alert, DividendPaid, SplitApplied
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine.marks import MarkBook
+from trading.market.market import SPLIT, Split
 
-_SPLIT, _DIVIDENDS = "split", ("dividend", "special_dividend")
+_DIVIDENDS = ("dividend", "special_dividend")
 
 
 @dataclass(slots=True)
@@ -18,31 +21,83 @@ class KnownActions:
     """The corporate actions of the symbols that the engine follows."""
 
     _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
+    _splits: dict[str, list[Split]] = field(default_factory=dict)
 
     def take(self, row: CorporateAction | RowCorrection) -> None:
         """Add an action, or change or remove one that was corrected or cancelled."""
         ref, action = (row.before.ref, row.after) if isinstance(row, RowCorrection) else (row.ref, row)
         known = [each for each in self._by_symbol.get(ref.symbol, []) if each.ref != ref]
         known += [action] if isinstance(action, CorporateAction) else []
-        self._by_symbol[ref.symbol] = sorted(known, key=lambda each: each.ref.timestamp_ns)
+        # A dividend is per old share: it is paid before a split of its date.
+        known.sort(key=lambda each: (each.effective_ns, each.kind == SPLIT))
+        self._by_symbol[ref.symbol] = known
+        self._splits[ref.symbol] = [
+            (each.effective_ns, each.ratio) for each in known if each.kind == SPLIT and each.ratio
+        ]
 
     def forget(self, symbol: str) -> None:
         """Forget the actions of a symbol."""
         self._by_symbol.pop(symbol, None)
+        self._splits.pop(symbol, None)
+
+    def splits_of(self, symbol: str) -> Sequence[Split]:
+        """Return the splits of a symbol, in order."""
+        return self._splits.get(symbol, ())
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
-        instants = (each.ref.timestamp_ns for known in self._by_symbol.values() for each in known)
+        instants = (each.effective_ns for known in self._by_symbol.values() for each in known)
         return min((each for each in instants if each > after_ns), default=None)
 
     def take_effect(self, marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
         """Apply the actions up to an instant that an account's positions and orders have not had."""
         for symbol in state.symbols() & self._by_symbol.keys():
             for action in self._by_symbol[symbol]:
-                if action.ref.timestamp_ns > now_ns:
+                if action.effective_ns > now_ns:
                     break
-                if action_key(action.ref) not in state.applied.get(symbol, ()) and _concerns(state, action):
-                    _apply(state, action, marks, now_ns, record)
+                if not _has_had(state, action) and _concerns(state, action):
+                    self._apply(state, action, marks, now_ns, record)
+
+    def _apply(
+        self, state: AccountState, action: CorporateAction, marks: MarkBook, now_ns: int, record: Record
+    ) -> None:
+        symbol, effective_ns = action.ref.symbol, action.effective_ns
+        if action.kind == SPLIT and action.ratio is not None:
+            record(
+                SplitApplied(symbol=symbol, ratio=action.ratio, effective_ns=effective_ns, action=action.ref)
+            )
+            return
+        amount = self._amount_now(state, action) if action.kind in _DIVIDENDS else None
+        rate, currency = None, action.currency or _currency_in(state, symbol)
+        if amount is not None:
+            rate = marks.rate(currency, state.currency, now_ns=now_ns)
+        is_paid = amount is not None and rate is not None
+        record(
+            DividendPaid(
+                symbol=symbol,
+                amount=amount if is_paid and amount is not None else Decimal(0),
+                rate=rate[0] if rate is not None else Decimal(1),
+                effective_ns=effective_ns,
+                action=action.ref,
+                currency=currency,
+            )
+        )
+        if not is_paid:
+            message = f"a {action.kind} of {symbol} took effect: the account's positions are as before"
+            record(Alert(kind=ACTION_ALERT, message=message, symbol=symbol))
+
+    def _amount_now(self, state: AccountState, action: CorporateAction) -> Decimal | None:
+        """Return a dividend's amount per share as they are now: a split of its date may have come before it."""
+        amount = action.amount
+        for each in self._by_symbol[action.ref.symbol]:
+            is_split = each.kind == SPLIT and each.date == action.date
+            if amount is not None and is_split and each.ratio and _has_had(state, each):
+                amount = scaled(amount, ONE, each.ratio)
+        return amount
+
+
+def _has_had(state: AccountState, action: CorporateAction) -> bool:
+    return action_key(action.ref) in state.applied.get(action.ref.symbol, ())
 
 
 def question_applied(row: RowCorrection, state: AccountState, record: Record) -> None:
@@ -57,39 +112,12 @@ def question_applied(row: RowCorrection, state: AccountState, record: Record) ->
 
 def _concerns(state: AccountState, action: CorporateAction) -> bool:
     """Return whether the account held or ordered the symbol before the action."""
-    symbol, effective_ns = action.ref.symbol, action.ref.timestamp_ns
+    symbol, effective_ns = action.ref.symbol, action.effective_ns
     return any(
         positions.held_before(each, effective_ns)
         for each in state.positions.values()
         if each.symbol == symbol
     ) or any(order.submitted_ns < effective_ns for order in state.orders_of(symbol))
-
-
-def _apply(
-    state: AccountState, action: CorporateAction, marks: MarkBook, now_ns: int, record: Record
-) -> None:
-    symbol, effective_ns = action.ref.symbol, action.ref.timestamp_ns
-    if action.kind == _SPLIT and action.ratio is not None:
-        record(SplitApplied(symbol=symbol, ratio=action.ratio, effective_ns=effective_ns, action=action.ref))
-        return
-    amount = action.amount if action.kind in _DIVIDENDS else None
-    rate, currency = None, action.currency or _currency_in(state, symbol)
-    if amount is not None:
-        rate = marks.rate(currency, state.currency, now_ns=now_ns)
-    is_paid = amount is not None and rate is not None
-    record(
-        DividendPaid(
-            symbol=symbol,
-            amount=amount if is_paid and amount is not None else Decimal(0),
-            rate=rate[0] if rate is not None else Decimal(1),
-            effective_ns=effective_ns,
-            action=action.ref,
-            currency=currency,
-        )
-    )
-    if not is_paid:
-        message = f"a {action.kind} of {symbol} took effect: the account's positions are as before"
-        record(Alert(kind=ACTION_ALERT, message=message, symbol=symbol))
 
 
 def _currency_in(state: AccountState, symbol: str) -> str:

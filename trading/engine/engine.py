@@ -166,7 +166,12 @@ class Engine:
         return True
 
     def _let_go(self) -> None:
-        """Stop following the logs of symbols that no account needs: each log costs each round."""
+        """Stop following the logs of symbols that no account needs: each log costs each round.
+
+        Not on a data clock, which moves by their rows.
+        """
+        if isinstance(self._clock, DataClock):
+            return
         needed = self._needed()
         idle = {key for key in self._logs if key[1] not in needed}
         printed = {symbol for dataset, symbol in idle if dataset in _OF_EXECUTIONS}

@@ -91,6 +91,7 @@ class Floor:
         self._desk, self._clock, self._marks = desk, clock, marks
         self._followers = followers
         self._actions = actions.KnownActions()
+        marks.splits_of = self._actions.splits_of
         self.due_ns = 0
         self._passed_version = -1
         # By account: its number when time was passed for it, and when time has something to do for it next.

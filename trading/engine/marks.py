@@ -1,6 +1,6 @@
 """The newest prices of the symbols that the engine follows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from trading.core.positions import Position
 from trading.core.rows import MarketRow, Quote, RowCorrection
 from trading.core.terms import Side
 from trading.exceptions import NoRate, NoReferencePrice
-from trading.market.market import Market, reference_from
+from trading.market.market import Market, Split, per_unit_now, reference_from
 from trading.market.newest_rows import RowPrice
 
 _SECOND_NS = 1_000_000_000
@@ -46,10 +46,11 @@ class MarkBook:
     """Prices by symbol: those of the store when they are asked for first, then those of the rows that the engine takes.
 
     market: its `place_of` says how far the engine took a log; None for one that it does not follow. So an engine that
-    begins again goes on with the same marks.
+    begins again goes on with the same marks. splits_of: returns the splits of a symbol that are known.
     """
 
     market: Market
+    splits_of: Callable[[str], Sequence[Split]] = lambda _: ()
     _prices: dict[str, NewestPrices] = field(default_factory=dict)
     _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
 
@@ -94,19 +95,22 @@ class MarkBook:
         rate = self.rate(currency, account_currency, now_ns=now_ns)
         if rate is None:
             raise NoRate(currency, account_currency)
-        prices = self._prices_of(symbol, now_ns)
-        return reference_from(symbol, prices.quote, prices.last, side=side, rate=rate)
+        return reference_from(symbol, *self._newest(symbol, now_ns), side=side, rate=rate)
 
     def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
         """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
         rate = self.rate(position.terms.currency, account_currency, now_ns=now_ns)
         if rate is None:
             return None
-        prices = self._prices_of(position.symbol, now_ns)
+        prices = self._newest(position.symbol, now_ns)
         side = Side.SELL if position.quantity > 0 else Side.BUY
         with suppress(NoReferencePrice):
-            return reference_from(position.symbol, prices.quote, prices.last, side=side, rate=rate)
+            return reference_from(position.symbol, *prices, side=side, rate=rate)
         return None
+
+    def _newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        prices = self._prices_of(symbol, now_ns)
+        return per_unit_now(prices.quote, prices.last, self.splits_of(symbol), now_ns=now_ns)
 
     def _prices_of(self, symbol: str, now_ns: int) -> NewestPrices:
         prices = self._prices.get(symbol)

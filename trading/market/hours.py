@@ -3,7 +3,7 @@
 import numpy as np
 
 from calendars.schedule import Hours, Schedule
-from calendars.trading_calendar import TradingCalendar
+from calendars.trading_calendar import TradingCalendar, date_of_row
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
@@ -48,6 +48,19 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
     segments = _schedule(calendar, at_ns).segments(Hours.REGULAR)
     later = np.flatnonzero(segments.end_ns > at_ns)
     return max(at_ns, int(segments.start_ns[later[0]])) if len(later) else None
+
+
+def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Integers]:
+    """Return the trading dates of corporate actions, days since 1970, and when they take effect.
+
+    As in adjusted bars, midnight UTC means the start of that trading date, and any other instant itself.
+    """
+    calendar = calendar_if_known(instrument)
+    dates = date_of_row(instants, calendar)
+    if calendar is None:
+        return dates, instants
+    starts = [calendar.start_of_date(date) for date in dates.tolist()]
+    return dates, np.where(instants % DAY_NS == 0, np.array(starts, np.int64), instants)
 
 
 def _schedule(calendar: TradingCalendar, at_ns: int) -> Schedule:

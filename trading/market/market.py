@@ -3,33 +3,40 @@
 It knows no database and no setting; `trading.market.symbols` asks the installation's store.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from live.tokens import head_of
+from store.bars.prints import standing
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
-from store.protocol import NO_COMMIT, CommitId
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
+from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
-from trading.core.amounts import price_of
+from trading.core.amounts import ONE, price_of, scaled
 from trading.core.events import Reference
 from trading.core.matching import Rate
 from trading.core.positions import Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.hours import ex_dates
 from trading.market.newest_rows import RowPrice, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
+Split = tuple[int, Decimal]
+"""When a split takes effect, and new units per old unit."""
+SPLIT = "split"
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _ONE = Decimal(1)
@@ -141,7 +148,22 @@ class Market:
         """
         currency = self.currency(symbol)
         rate = self.rate(currency, account_currency, now_ns=now_ns)
-        return reference_from(symbol, *self.newest(symbol, now_ns), side=side, rate=rate)
+        prices = per_unit_now(*self.newest(symbol, now_ns), self.splits(symbol, now_ns), now_ns=now_ns)
+        return reference_from(symbol, *prices, side=side, rate=rate)
+
+    def splits(self, symbol: str, until_ns: int) -> list[Split]:
+        """Return the splits of a symbol that took effect up to an instant, in order."""
+        if self.head(CORPORATE_ACTIONS, symbol) == NO_COMMIT:
+            return []
+        rows = self.store.versions(CORPORATE_ACTIONS, symbol, Window(ALL_TIME.start_ns, until_ns + DAY_NS))
+        rows = rows.filter(pa.array(standing(rows, None)))
+        _, effects = ex_dates(self.instrument(symbol), rows.column("timestamp").to_numpy())
+        kinds, ratios = (rows.column(name).to_pylist() for name in ("kind", "ratio"))
+        return sorted(
+            (effect_ns, price_of(ratio))
+            for effect_ns, kind, ratio in zip(effects.tolist(), kinds, ratios, strict=True)
+            if kind == SPLIT and effect_ns <= until_ns
+        )
 
     def marks(self, state: AccountState, *, now_ns: int, known: Collection[str] = ()) -> dict[str, Reference]:
         """Return the marks of the symbols that an account holds, but for known ones.
@@ -252,6 +274,24 @@ def _terms_of_class(instrument: Instrument) -> Terms:
 
 def _currency_of(instrument: Instrument) -> str:
     return instrument.currency or _terms_of_class(instrument).currency
+
+
+def per_unit_now(
+    quote: Quote | None, last: RowPrice | None, splits: Sequence[Split], *, now_ns: int
+) -> tuple[Quote | None, RowPrice | None]:
+    """Return a quote and a price per unit of now: what is from before a split is divided by its ratio."""
+    for effect_ns, ratio in splits:
+        if effect_ns > now_ns:
+            break
+        if quote is not None and quote.ref.timestamp_ns < effect_ns:
+            sides = {
+                name: side and scaled(side, ONE, ratio)
+                for name, side in (("bid", quote.bid), ("ask", quote.ask))
+            }
+            quote = msgspec.structs.replace(quote, **sides)
+        if last is not None and last.at_ns < effect_ns:
+            last = last._replace(price=scaled(last.price, ONE, ratio))
+    return quote, last
 
 
 def reference_from(

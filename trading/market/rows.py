@@ -18,7 +18,7 @@ from store.timestamps import SECOND_NS
 from trading.core.amounts import price_of
 from trading.core.events import BarPrint, Print, RowRef
 from trading.core.rows import CorporateAction, Quote, StatusChange, StoredRow
-from trading.market.hours import is_in_session
+from trading.market.hours import ex_dates, is_in_session
 
 # FINRA rules 6282, 6380A and 6622: trades are reported within ten seconds.
 LATE_NS = 10 * SECOND_NS
@@ -123,11 +123,14 @@ def _bars(batch: FollowedRows) -> Iterator[StoredRow]:
 
 def _actions(batch: FollowedRows) -> Iterator[StoredRow]:
     columns = _columns(batch, "kind", "ratio", "amount", "currency")
-    for ref, known_ns, kind, ratio, amount, currency in zip(
-        batch.refs, batch.known_ns.tolist(), *columns, strict=True
+    ex = (each.tolist() for each in ex_dates(batch.instrument, batch.rows.column("timestamp").to_numpy()))
+    for ref, date, effect_ns, known_ns, kind, ratio, amount, currency in zip(
+        batch.refs, *ex, batch.known_ns.tolist(), *columns, strict=True
     ):
         yield CorporateAction(
             ref=ref,
+            date=date,
+            effective_ns=effect_ns,
             kind=kind,
             ratio=None if ratio is None else price_of(ratio),
             amount=None if amount is None else price_of(amount),

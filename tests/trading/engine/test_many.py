@@ -5,8 +5,12 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from django.db.models import F
+from msgspec.structs import replace
 
-from tests.trading.desks import TradingDesk, at_ns, coin, prints
+from store.datasets import TRADES
+from store.timestamps import DAY_NS
+from tests.trading.desks import FREE, TradingDesk, coin, prints, stored
 from tests.trading.stored import correct
 from trades.stores import market_store
 from trading import journal
@@ -14,14 +18,17 @@ from trading.core import due
 from trading.core.configuration import RiskConfig
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
+from trading.engine.clock import WallClock
+from trading.engine.engine import Engine
 from trading.journal import state_of
+from trading.lease import lease_end
 from trading.models import Account, EngineLease, ExecutionRow, LogProgress
 from trading.services.accounts import account_create
+from trading.services.control import risk_configure
 from trading.services.orders import orders_cancel
 
 pytestmark = pytest.mark.django_db
 RESTING = {"type": OrderType.LIMIT, "limit_price": "1", "time_in_force": TimeInForce.GTC}
-DAY = 86_400
 
 
 @pytest.fixture
@@ -42,53 +49,69 @@ def trade(desk: TradingDesk, seconds: float, side: Side) -> None:
     desk.run()
 
 
-def let_go(desk: TradingDesk) -> None:
-    """The engine looks at its logs once a second."""
-    desk.run()
-    desk.run()
-
-
 class TestLogsAreLetGo:
-    def test_of_a_symbol_that_was_ordered_once(self, desk):
-        desk.order("COIN", Side.BUY, 1, **RESTING)
-        let_go(desk)
+    """By an engine on the wall clock; a data clock moves by the rows of all logs."""
+
+    @pytest.fixture
+    def live(self, desk: TradingDesk) -> TradingDesk:
+        lease_end(desk.engine._holder)
+        desk.engine = Engine(WallClock())
+        risk_configure(account=desk.account, config=replace(FREE, latency_ms=0), version=None, by="test")
+        self.print(desk)
+        return desk
+
+    def print(self, desk: TradingDesk) -> int:
+        """The market trades, the engine looks at it and then, as each second, at its logs. Return when."""
+        now_ns = time.time_ns()
+        stored(TRADES, "COIN", [{"timestamp": now_ns, "price": 100.0, "volume": 50.0}])
+        for _ in range(2):
+            desk.run()
+        return now_ns
+
+    def trade(self, desk: TradingDesk, side: Side) -> int:
+        desk.order("COIN", side, 1, time_in_force=TimeInForce.GTC)
+        return self.print(desk)
+
+    def test_of_a_symbol_that_was_ordered_once(self, live):
+        live.order("COIN", Side.BUY, 1, **RESTING)
+        self.print(live)
         assert {"trades", "quotes", "corporate_actions"} <= logs("COIN")
-        orders_cancel(account=desk.account, by="test")
-        prints("COIN", (1, 100.0, 50))
-        let_go(desk)
-        assert not desk.state.orders
+        orders_cancel(account=live.account, by="test")
+        self.print(live)
+        assert not live.state.orders
+        self.print(live)
         assert not logs("COIN")
 
-    def test_not_of_one_that_is_held(self, desk):
-        trade(desk, 1, Side.BUY)
-        let_go(desk)
+    def test_not_of_one_that_is_held(self, live):
+        self.trade(live, Side.BUY)
+        self.print(live)
         assert {"trades", "quotes", "corporate_actions"} <= logs("COIN")
 
-    def test_prints_that_filled_may_be_corrected_for_three_days(self, desk):
-        trade(desk, 1, Side.BUY)
-        trade(desk, 2, Side.SELL)
-        let_go(desk)
-        assert logs("COIN") == {"trades"}
-        correct(market_store(), {"timestamp": at_ns(1), "price": 100.0, "volume": 50.0}, symbol="COIN")
-        desk.run()
+    def test_prints_that_filled_may_be_corrected_for_three_days(self, live):
+        bought_ns = self.trade(live, Side.BUY)
+        self.trade(live, Side.SELL)
+        self.print(live)
+        assert (live.state.positions, logs("COIN")) == ({}, {"trades"})
+        correct(market_store(), {"timestamp": bought_ns, "price": 100.0, "volume": 50.0}, symbol="COIN")
+        live.run()
         assert sorted(ExecutionRow.objects.values_list("state", flat=True)) == ["open", "questioned"]
-        prints("COIN", (3 * DAY + 3, 100.0, 50))
-        let_go(desk)
+        ExecutionRow.objects.update(at_ns=F("at_ns") - 3 * DAY_NS)
+        self.print(live)
         assert not logs("COIN")
 
-    def test_it_is_followed_again_when_it_is_ordered_again(self, desk):
-        desk.order("COIN", Side.BUY, 1, **RESTING)
-        orders_cancel(account=desk.account, by="test")
-        prints("COIN", (1, 100.0, 50))
-        let_go(desk)
+    def test_it_is_followed_again_when_it_is_ordered_again(self, live):
+        live.order("COIN", Side.BUY, 1, **RESTING)
+        orders_cancel(account=live.account, by="test")
+        for _ in range(2):
+            self.print(live)
         assert not logs("COIN")
-        trade(desk, 10, Side.BUY)
-        assert [position.symbol for position in desk.state.positions.values()] == ["COIN"]
-        desk.check()
+        self.trade(live, Side.BUY)
+        assert [position.symbol for position in live.state.positions.values()] == ["COIN"]
+        live.check()
 
-    def test_not_while_an_account_has_changed_that_the_engine_has_not_read(self, desk):
-        desk.order("COIN", Side.BUY, 1, **RESTING)
-        assert not desk.engine._desk.let_go([("trades", "COIN"), ("quotes", "COIN")])
+    def test_not_while_an_account_has_changed_that_the_engine_has_not_read(self, live):
+        live.order("COIN", Side.BUY, 1, **RESTING)
+        assert not live.engine._desk.let_go([("trades", "COIN"), ("quotes", "COIN")])
         assert {"trades", "quotes"} <= logs("COIN")
 
 

@@ -9,7 +9,8 @@ import pytest
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.timestamps import SECOND_NS
+from store.timestamps import DAY_NS, SECOND_NS
+from tests.calendars.published import ns
 from tests.store.builders import Row
 from tests.trading.stored import NOON, SYMBOL, batch_of, quote, trade
 from trading.core.events import BarPrint, Print, RowRef
@@ -132,6 +133,8 @@ def test_actions_and_changes_of_status():
     named = {"known_ns": NOON}
     assert first == CorporateAction(
         ref=ref_of(CORPORATE_ACTIONS, split),
+        date=NOON // DAY_NS,
+        effective_ns=NOON,
         kind="split",
         ratio=Decimal("4.0"),
         amount=None,
@@ -142,3 +145,9 @@ def test_actions_and_changes_of_status():
     halt = {"timestamp": NOON, "status": "halted", "reason": "T1"}
     expected = StatusChange(ref=ref_of(TRADING_STATUS, halt), status="halted", reason="T1", **named)
     assert values(TRADING_STATUS, halt) == [expected]
+
+
+def test_midnight_utc_means_the_start_of_a_trading_date():
+    midnight = ns("2024-03-13T00:00")
+    (dividend,) = values(CORPORATE_ACTIONS, {"timestamp": midnight, "kind": "dividend", "amount": 0.25})
+    assert (dividend.date, dividend.effective_ns) == (midnight // DAY_NS, ns("2024-03-13T04:00"))
