@@ -1,5 +1,6 @@
 """Arrow columns of a file: as texts, computed, and in the type of a dataset's column."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,30 @@ def computed_column(table: pa.Table, derived: Derived, path: Path) -> pa.Array:
         return derived.compute(*sources)
     except pa.ArrowInvalid as error:
         raise ImportRefused(f"{path}, {', '.join(derived.sources)}: {error}") from error
+
+
+def plain_numbers(cells: pa.Array, decimal: str) -> pa.Array:
+    """Return texts of numbers without spaces around them; with a decimal mark told, also without marks of thousands.
+
+    decimal: see `Dialect`. A text that does not fit is changed so that it is no number.
+    """
+    texts = pc.utf8_trim_whitespace(cells)
+    if not decimal:
+        return texts
+    thousands = "." if decimal == "," else ","
+    fits = rf"^[+-]?([0-9]{{1,3}}([{thousands}][0-9]{{3}})+|[0-9]*)([{decimal}][0-9]*)?([eE][+-]?[0-9]+)?$"
+    plain = pc.replace_substring(pc.replace_substring(texts, thousands, ""), decimal, ".")
+    return pc.if_else(
+        pc.match_substring_regex(texts, fits), plain, pc.binary_join_element_wise("?", texts, "")
+    )
+
+
+def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Table:
+    """Return the table with columns that are others' texts with a space between: a date and a time of day."""
+    for name, parts in joined.items():
+        texts = [one_array(table.column(part)).cast(pa.string()) for part in parts]
+        table = table.append_column(name, pc.binary_join_element_wise(*texts, " "))
+    return table
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

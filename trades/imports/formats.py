@@ -9,12 +9,14 @@ from store.declarations import Dataset
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SourceFile
 from trades.imports.csv_file import CsvFile
-from trades.imports.layout import SYMBOL, ReadOptions, Scale
+from trades.imports.layout import SYMBOL, Dialect, ReadOptions, Scale
 from trades.imports.record_files import AlpacaJsonFile, DbnFile, ParquetFile
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
 
 _CSV = (".csv", ".csv.gz")
+# Read if they are named, not if they are in a folder, where such files often are notes.
+TEXTS = (".txt", ".tsv", ".txt.gz", ".tsv.gz")
 FORMATS: dict[str, tuple[str, ...]] = {
     "csv": _CSV,
     "polygon": _CSV,
@@ -23,7 +25,6 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "parquet": (".parquet",),
 }
 _READERS: dict[str, Callable[[Path], SourceFile]] = {
-    "csv": CsvFile,
     "dbn": DbnFile,
     "json": AlpacaJsonFile,
     "parquet": ParquetFile,
@@ -31,11 +32,15 @@ _READERS: dict[str, Callable[[Path], SourceFile]] = {
 _FIXED_POINT = "0.000000001"
 
 
-def opened_file(path: Path) -> SourceFile:
+def opened_file(path: Path, dialect: Dialect = Dialect()) -> SourceFile:  # noqa: B008 it is immutable
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
+    if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
+        return CsvFile(path, dialect)
     container = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
     if container not in _READERS:
-        raise ImportRefused(f"{path}: a file is one of {', '.join(_READERS)}")
+        raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
+    if dialect != Dialect():
+        raise ImportRefused(f"{path}: --header, --skip-lines and --decimal are of files of text")
     return _READERS[container](path)
 
 
@@ -51,7 +56,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     """
     layouts = VENDOR_LAYOUTS.get(file_format)
     if layouts is None:
-        return ReadOptions(dataset or TRADES, **terms)
+        return ReadOptions(dataset or TRADES, dialect=_dialect(file), **terms)
     if terms.get("columns") or terms.get("scale"):
         raise ImportRefused(f"the layout of {file_format} is fixed: leave --columns and --scale out")
     layout = _layout_of(file, file_format, layouts, dataset)
@@ -64,6 +69,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
         "scale": _scale(file, layout),
         "conditions": terms.get("conditions") or layout.conditions,
         "symbol_rule": SYMBOL_RULES.get(file_format),
+        "dialect": _dialect(file),
         "vendor": layout.name,
         "derived": layout.derived,
         "kept": layout.kept,
@@ -71,6 +77,10 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
         "prefix": layout.prefix,
     }
     return ReadOptions(layout.dataset, **{**terms, **of_layout})
+
+
+def _dialect(file: SourceFile) -> Dialect:
+    return file.dialect if isinstance(file, CsvFile) else Dialect()
 
 
 def _layout_of(
@@ -92,7 +102,6 @@ def _scale(file: SourceFile, layout: VendorLayout) -> Mapping[str, Scale]:
     if not isinstance(file, CsvFile):
         return {}
     sources = {**layout.optional, **layout.columns}
-    cells = dict(zip(file.names, file.first_line.decode("utf-8", "replace").strip().split(","), strict=False))
-    written = [cells.get(sources[name], "") for name in layout.fixed_point]
+    written = [file.first_cell(sources[name]) for name in layout.fixed_point]
     is_fixed = any(text.lstrip("-").isdecimal() for text in written)
     return dict.fromkeys(layout.fixed_point, Scale.of(_FIXED_POINT)) if is_fixed else {}

@@ -14,6 +14,7 @@ from store.arrays import Floats, Integers
 from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
+from trades.imports.hints import header_hint, missing_hint
 from trades.imports.symbols import SymbolRule, symbol_columns
 from trades.imports.vendors.layout import Derived
 
@@ -48,6 +49,20 @@ class Scale:
         return scaled / self.denominator if self.denominator != 1 else scaled
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a text file is written. header: the names of its columns, if no line has them.
+
+    skip_lines: the number of lines before the line of names, or before the first row. decimal: the decimal mark, a comma
+    or a point; the other one then separates thousands. Empty: a point, and no separator.
+    """
+
+    delimiter: str = ","
+    decimal: str = ""
+    header: tuple[str, ...] = ()
+    skip_lines: int = 0
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """The options for reading a file.
@@ -56,10 +71,11 @@ class ReadOptions:
     without an offset. ambiguous: how to read a local time that occurred twice where the order of rows does not tell it:
     "infer" refuses it, "earliest", "latest".
     columns: dataset column to file column; an empty file column means that the column is not read. scale:
-    factors by dataset column. date: the local date, if times count milliseconds since midnight. given: values
+    factors by dataset column. date: the local date, if times count milliseconds since midnight. time_format: of event times, as `strptime` has it; empty for
+    ISO 8601 and epoch integers. given: values
     of columns that the file lacks, for all rows. symbols: the symbols whose rows are read; empty reads all.
-    conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. vendor: the name of
-    the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
+    conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. dialect: how a text
+    file is written. vendor: the name of the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -69,10 +85,12 @@ class ReadOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Scale] = field(default_factory=dict)
     date: np.datetime64 | None = None
+    time_format: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
     symbol_rule: SymbolRule | None = None
+    dialect: Dialect = Dialect()
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
@@ -97,13 +115,17 @@ class ReadOptions:
             sorted(self.symbols),
             self.nulls,
             self.prefix,
+            *([self.time_format] if self.time_format else []),
             *([self.symbol_rule.name] if self.symbol_rule else []),
+            *([self.dialect] if self.dialect != Dialect() else []),
         )
         tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
 
     def __post_init__(self) -> None:
         self._check_given()
+        if self.time_format and ("%z" in self.time_format.lower() or "%" not in self.time_format):
+            raise ImportRefused("--time-format is of local times, such as %m/%d/%Y %H:%M:%S")
         kinds = {column.name: column.kind for column in self.dataset.columns}
         for name in self.columns:
             if name not in kinds and name != SYMBOL:
@@ -133,23 +155,31 @@ class FileLayout:
     """The columns of a file.
 
     names: all columns, in order. sources: dataset column to file column, for the columns that the file has.
-    symbol: the file's symbol column, or None.
+    symbol: the file's symbol column, or None. joined: the columns of which a source such as `date+time` consists.
     """
 
     names: tuple[str, ...]
     sources: Mapping[str, str]
     symbol: str | None
     unread_columns: tuple[str, ...]
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def header_names(header: bytes) -> tuple[str, ...]:
+def found_delimiter(line: bytes) -> str:
+    """Return the delimiter by which a line has most cells; the comma for one cell. A comma may be a decimal mark."""
+    text = line.decode("latin-1").strip("\r\n")
+    counts = {each: len(next(csv.reader([text], delimiter=each), [])) for each in ";\t|,"}
+    return max(counts, key=counts.__getitem__) if max(counts.values()) > 1 else ","
+
+
+def header_names(header: bytes, delimiter: str = ",") -> tuple[str, ...]:
     """Return the names in the first line of a CSV file. Raises `ImportRefused`."""
     try:
         text = header.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
         raise ImportRefused("the first line is not UTF-8 text") from error
     try:
-        return tuple(name.strip() for name in next(csv.reader([text]), []))
+        return tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter), []))
     except csv.Error as error:
         raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
 
@@ -158,26 +188,38 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     """Return the layout of a file with these columns. Raises `ImportRefused` for a missing or repeated column."""
     text = ",".join(names)
     if len(set(names)) < len(names):
-        raise ImportRefused(f"a column is named twice: {text}")
+        raise ImportRefused(f"a column is named twice: {text}{header_hint(names, options.dataset)}")
     columns = options.dataset.columns
+    joined = _joined(names, options)
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
-        if source not in names and options.columns.get(name):
-            raise ImportRefused(f"there is no column {source!r}; the columns are {text}")
+        if source not in (*names, *joined) and options.columns.get(name):
+            hint = header_hint(names, options.dataset)
+            raise ImportRefused(f"there is no column {source!r}; the columns are {text}{hint}")
     sources = {
         name: source
         for name, source in all_sources.items()
-        if source in names and name not in options.derived
+        if source in (*names, *joined) and name not in options.derived
     }
     supplied = {*sources, *options.given, *options.derived}
     missing = [c.name for c in columns if c.required and c.name not in supplied]
     if missing:
-        raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}")
+        hint = missing_hint(names, missing, options.dataset)
+        raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}{hint}")
     symbol = sources.pop(SYMBOL, None)
     if SYMBOL not in options.columns and symbol is None:
         symbol = _named_symbol([name for name in names if name not in sources.values()])
     used = {*sources.values(), symbol, *(source for each in options.computed for source in each.sources)}
-    return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used))
+    used |= {"", *(part for parts in joined.values() for part in parts)}
+    return FileLayout(names, sources, symbol, tuple(name for name in names if name not in used), joined)
+
+
+def _joined(names: tuple[str, ...], options: ReadOptions) -> dict[str, tuple[str, ...]]:
+    """Return the columns of sources such as `date+time`, of times only."""
+    times = [column.name for column in options.dataset.columns if column.kind is ColumnKind.TIME]
+    sources = [source for name in times if (source := options.columns.get(name, "")) not in names]
+    parts = {source: tuple(source.split("+")) for source in sources if "+" in source}
+    return {source: each for source, each in parts.items() if {*each} <= {*names}}
 
 
 def _named_symbol(names: Sequence[str]) -> str | None:
@@ -192,7 +234,8 @@ def _named_symbol(names: Sequence[str]) -> str | None:
 class LineTable:
     """Columns by their names in the file.
 
-    torn: lines with too many or too few cells, as (index among the non-empty lines, number of cells).
+    torn: lines with too many or too few cells, as (index among the non-empty lines, number of cells). A line of spaces
+    has none.
     """
 
     cells: pa.Table
@@ -200,7 +243,11 @@ class LineTable:
 
 
 def read_lines(
-    text: bytes, names: Sequence[str], types: dict[str, pa.DataType], nulls: Sequence[str] = ()
+    text: bytes,
+    names: Sequence[str],
+    types: dict[str, pa.DataType],
+    nulls: Sequence[str] = (),
+    delimiter: str = ",",
 ) -> LineTable:
     """Return the columns in `types`; lines with a wrong number of cells are left out. nulls: texts for null.
 
@@ -209,7 +256,7 @@ def read_lines(
     torn: list[tuple[int, int]] = []
 
     def skip(row: pacsv.InvalidRow) -> str:
-        torn.append((row.number - 1, row.actual_columns))
+        torn.append((row.number - 1, row.actual_columns if row.text.strip() else 0))
         return "skip"
 
     if not text or text.isspace():
@@ -217,7 +264,7 @@ def read_lines(
     cells = pacsv.read_csv(
         pa.py_buffer(text),
         pacsv.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1),
-        pacsv.ParseOptions(invalid_row_handler=skip),
+        pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
         pacsv.ConvertOptions(
             column_types=types,
             include_columns=list(types),

@@ -1,7 +1,7 @@
 """Parses blocks of lines to checked rows in the dataset's schema."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,12 @@ from trades.imports.columns import (
     encoded_texts,
     mask_of,
     one_array,
+    plain_numbers,
     text_or_mark,
     typed_column,
+    with_joined,
 )
+from trades.imports.hints import cell_hint
 from trades.imports.layout import (
     SYMBOL,
     FileLayout,
@@ -114,17 +117,21 @@ class BlockParser:
             )
         for line, (_, count_in_line) in zip(numbers[1].tolist(), table.torn, strict=True):
             message = f"has {count_in_line} cells instead of {len(self._layout.names)}"
-            bad.append(self._bad(first_line + line, None, message))
+            if count_in_line:
+                bad.append(self._bad(first_line + line, None, message))
         return self._parsed(table.cells, cells, first_line + numbers[0], bad, count)
 
     def parse_records(self, table: pa.Table, first_row: int) -> ParsedBlock:
         """Return the rows of a table with the file's columns. Raises the first `BadRow` unless bad rows are skipped."""
+        table = with_joined(table, self._layout.joined)
         rows = first_row + np.arange(table.num_rows)
         cells = {column.name: self._typed_column(table, column, rows) for column in self._columns}
         return self._parsed(table, cells, rows, [], table.num_rows)
 
     def _typed_column(self, table: pa.Table, column: Column, rows: LineNumbers) -> TypedColumn:
         values = table.column(self._layout.sources[column.name])
+        if column.kind is ColumnKind.TIME and pa.types.is_string(values.type):
+            return self._parse_times(one_array(values), column, rows)
         try:
             return typed_column(values, column, self._whole_column_options(column), self._path)
         except ImportRefused:
@@ -200,11 +207,11 @@ class BlockParser:
         """Return the message for a row, with the cell's text if it could not be converted."""
         message = violation.fault.message
         source = self._layout.sources.get(violation.column or "")
-        faults = columns[violation.column].faults if violation.column is not None else ()
-        if source is None or all(fault is not violation.fault for fault, _ in faults):
+        typed = columns[violation.column] if violation.column is not None else None
+        if source is None or typed is None or all(fault is not violation.fault for fault, _ in typed.faults):
             return message
         cell = table.column(source)[row].as_py()
-        return f"{message}: {cell!r:.60}"
+        return f"{message}: {cell!r:.60}{cell_hint(typed.values, cell)}"
 
     def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
         """Return a mask of the rows whose prices may be zero or less."""
@@ -231,40 +238,54 @@ class BlockParser:
 
     def _read(self, text: bytes) -> tuple[LineTable, dict[str, TypedColumn] | None]:
         """Return the columns and their values; None for the values if cells must be parsed one by one."""
+        types = self._types(text)
+        if not self._layout.joined and not self._options.dialect.decimal:
+            try:
+                table = self._read_lines(text, types, self._options.nulls)
+                return table, {column.name: self._cast(table.cells, column) for column in self._columns}
+            except pa.ArrowInvalid:
+                pass
+        return self._read_as_text(text, list(types)), None
+
+    def _types(self, text: bytes) -> dict[str, pa.DataType]:
+        """Return the types with which the file's columns are read."""
         types: dict[str, pa.DataType] = {}
         for column in self._columns:
-            is_time = column.kind is ColumnKind.TIME
-            types[self._layout.sources[column.name]] = (
-                self._style(text, column).value if is_time else ARROW_TYPES[column.kind]
-            )
+            source = self._layout.sources[column.name]
+            if source in self._layout.joined:
+                types |= dict.fromkeys(self._layout.joined[source], pa.string())
+            elif column.kind is ColumnKind.TIME:
+                types[source] = self._style(text, column).value
+            else:
+                types[source] = ARROW_TYPES[column.kind]
         for derived in self._options.computed:
             for source in derived.sources:
                 if source in self._layout.names:
                     types.setdefault(source, pa.string())
         if self._layout.symbol is not None:
             types[self._layout.symbol] = _SYMBOLS
-        try:
-            table = read_lines(text, self._layout.names, types, self._options.nulls)
-            return table, {column.name: self._cast(table.cells, column) for column in self._columns}
-        except pa.ArrowInvalid:
-            return self._read_as_text(text, list(types)), None
+        return types
+
+    def _read_lines(self, text: bytes, types: dict[str, pa.DataType], nulls: Sequence[str] = ()) -> LineTable:
+        return read_lines(text, self._layout.names, types, nulls, self._options.dialect.delimiter)
 
     def _read_as_text(self, text: bytes, sources: list[str]) -> LineTable:
         try:
-            return read_lines(
-                text, self._layout.names, dict.fromkeys(sources, pa.string()), self._options.nulls
-            )
+            table = self._read_lines(text, dict.fromkeys(sources, pa.string()), self._options.nulls)
         except pa.ArrowInvalid:
-            table = read_lines(text, self._layout.names, dict.fromkeys(sources, pa.binary()))
+            table = self._read_lines(text, dict.fromkeys(sources, pa.binary()))
             columns = {name: text_or_mark(table.cells.column(name)) for name in sources}
-            return LineTable(pa.table(columns), table.torn)
+            table = LineTable(pa.table(columns), table.torn)
+        return LineTable(with_joined(table.cells, self._layout.joined), table.torn)
 
     def _style(self, text: bytes, column: Column) -> TimeStyle:
         """Return the style of a time column. If no earlier block has set it, the column's first cell in `text` does."""
+        if column is self._columns[0] and self._options.time_format:
+            return TimeStyle.TEXT
         if column.name not in self._styles:
             source = self._layout.sources[column.name]
             line = text.lstrip(b"\r\n").partition(b"\n")[0]
-            first = read_lines(line, self._layout.names, {source: pa.string()}).cells.column(source)
+            first = self._read_lines(line, {source: pa.string()}).cells.column(source)
             cell = (first[0].as_py() or "") if len(first) else ""
             if not cell:  # an optional time: the next block may have one
                 return TimeStyle.TEXT if column.required else TimeStyle.OFFSET
@@ -303,19 +324,15 @@ class BlockParser:
         if column.kind is ColumnKind.TEXT:
             return typed_cells(column, cells)
         if column.kind is not ColumnKind.TIME:
-            return typed_cells(column, pc.utf8_trim_whitespace(cells))
+            return typed_cells(column, plain_numbers(cells, self._options.dialect.decimal))
         return self._parse_times(cells, column, lines)
 
     def _parse_times(self, cells: pa.Array, column: Column, lines: LineNumbers) -> TypedColumn:
         """Convert texts to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
         options = self._time_options(column)
+        is_event = column is self._columns[0]
         (values, wrong), (latest, _) = (
-            parse_instants(
-                cells,
-                replace(options, ambiguous=ambiguous),
-                is_event=column is self._columns[0],
-                limit=self._limit,
-            )
+            parse_instants(cells, replace(options, ambiguous=ambiguous), is_event=is_event, limit=self._limit)
             for ambiguous in ("earliest", "latest")
         )
         faults = dict.fromkeys(wrong, self._no_time(column))

@@ -118,7 +118,7 @@ class DbnFile(RecordFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         with path.open("rb") as raw:
-            content = uncompressed(path, raw)
+            content = uncompressed(raw)
             head = content.read(_DBN_PRELUDE)
             if head[:3] != b"DBN" or len(head) < _DBN_PRELUDE:
                 raise ImportRefused(f"{path}: not a DBN file")
@@ -142,7 +142,7 @@ class DbnFile(RecordFile):
     def tables(self, offset: int) -> Iterator[tuple[pa.Table, int]]:
         size = self._dtype.itemsize
         with self.path.open("rb") as raw:
-            content: IO[bytes] = uncompressed(self.path, raw)
+            content: IO[bytes] = uncompressed(raw)
             skip(content, self._begin + offset * size)
             while text := content.read(ROWS_AT_ONCE * size):
                 if len(text) % size:
@@ -222,7 +222,7 @@ class AlpacaJsonFile(RecordFile):
         if self.size > JSON_BYTES_LIMIT:
             raise ImportRefused(f"{path}: an answer of the API has at most {JSON_BYTES_LIMIT:,} bytes")
         with path.open("rb") as raw:
-            content = uncompressed(path, raw).read()
+            content = uncompressed(raw).read()
         try:
             document = msgspec.json.decode(content, type=dict[str, Any])
             kind = next(name for name in _ALPACA_FIELDS if name in document)

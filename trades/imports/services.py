@@ -5,21 +5,29 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+
 from store.datasets import BARS
 from store.exceptions import StorageError
+from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from trades.exceptions import BadRow, ImportRefused
 from trades.imports.blocks import SourceFile, blocks_unordered
+from trades.imports.csv_file import CsvFile
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
+from trades.imports.hints import is_date, unread_clock
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
+from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
 from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
 from trades.stores import market_store
+
+_OF_DATES = {each.value for each in Resolution if each.is_period} | {"1mo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ def file_import(
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
-    progress. confirmed: store bars whose distances speak against their resolution. Raises `ImportsError`s, the store's
+    progress. confirmed: store bars whose distances speak against their resolution, and dates without their times of
+    day. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
@@ -69,7 +78,7 @@ def file_import(
     options = replace(options, symbols=frozenset(log_name(options.dataset, each) for each in options.symbols))
     note = ProgressNote(notes, path, f"{options.identity}{skip_bad}")
     with note.locked():
-        source = file or opened_file(path)
+        source = file or opened_file(path, options.dialect)
         try:
             layout = file_layout(source.names, options)
         except ImportRefused as error:
@@ -80,11 +89,32 @@ def file_import(
             return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
         symbol = _symbol_of(path, layout, options)
         parser = file_parser(source, layout, options, symbol=symbol, skip_bad=skip_bad)
-        if saved is None and options.dataset is BARS and not confirmed:
-            _check_distances(source, layout, options, symbol)
+        if saved is None and not confirmed:
+            _check_clock(source, layout, options)
+            if options.dataset is BARS:
+                _check_distances(source, layout, options, symbol)
         done = saved or ImportProgress()
         done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
         return ImportResult(path, done, examples, layout.unread_columns)
+
+
+def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> None:
+    """Raises `ImportRefused` if the file's times of day are in a column that would not be read."""
+    source = layout.sources.get("timestamp")
+    if source is None or source in layout.joined or options.given.get("resolution") in _OF_DATES:
+        return
+    clock = unread_clock(layout.unread_columns)
+    if clock is not None and _has_dates_only(file, source):
+        raise ImportRefused(
+            f"{file.path}: {source} has dates only: give --columns timestamp={source}+{clock}, or --yes to leave"
+            f" {clock} out"
+        )
+
+
+def _has_dates_only(file: SourceFile, source: str) -> bool:
+    if isinstance(file, RecordFile):
+        return bool(pa.types.is_date(file.schema.field(source).type))
+    return isinstance(file, CsvFile) and is_date(file.first_cell(source))
 
 
 def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:

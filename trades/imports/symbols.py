@@ -59,6 +59,7 @@ def file_symbol(text: str, rule: SymbolRule | None) -> str:
     Raises `InvalidSymbol`, also for a text with capital and small letters that the rule does not explain: TpC and TPC
     are two companies' shares.
     """
+    text = text.strip()
     if text in (text.upper(), text.lower()):
         return parse_symbol(text)
     symbol = rule and rule.applied(text)
@@ -84,10 +85,9 @@ def symbol_of_name(name: str) -> str:
 
     Raises `InvalidSymbol`, also for a name with a date, with a resolution and a month, or with words such as trades.
     """
-    symbol = file_symbol(name, None)
-    if parse_option_symbol(symbol) is None and _describes(symbol):
+    if parse_option_symbol(name.upper()) is None and _describes(name.upper()):
         raise InvalidSymbol("it tells a date, a resolution or what the file holds")
-    return symbol
+    return file_symbol(name, None)
 
 
 def _describes(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Converts a file's times to nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
 from collections.abc import Callable
+from datetime import datetime
 from enum import Enum
 
 import numpy as np
@@ -18,7 +19,17 @@ _EPOCHS = ((10**9, SECOND_NS), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
 _MILLISECONDS_A_DAY = 86_400_000
 _IS_EPOCH = r"^[0-9]{10}$|^[0-9]{13}$|^[0-9]{16}$|^[0-9]{19}$"
 _HAS_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_COMPACT_DATE = r"^([0-9]{4})([0-9]{2})([0-9]{2})([T ]|$)"
+# Texts that mean one instant, and how ISO 8601 writes them: 2024.01.02 09:31, 20240102093100, 20240102-09:31:00,
+# 20240102;093100, 20240102 0931, 20240102 093100123.
+_DIGITS = "[0-9]{2}"
+_REWRITTEN = (
+    (rf"^([0-9]{{8}})({_DIGITS}{_DIGITS}{_DIGITS})$", r"\1 \2"),
+    (rf"^([0-9]{{4}})[./]?({_DIGITS})[./]?({_DIGITS})([T ;-]|$)", r"\1-\2-\3\4"),
+    (rf"^([0-9]{{4}}-{_DIGITS}-{_DIGITS})[T ;-]+", r"\1 "),
+    (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})(Z|[+-].*)?$", r"\1:\2\3"),
+    (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS})([.].*|Z|[+-].*)?$", r"\1:\2:\3\4"),
+    (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS})([0-9]{{3}})$", r"\1:\2:\3.\4"),
+)
 
 
 class TimeStyle(Enum):
@@ -62,6 +73,8 @@ def parse_instants(
     cells: pa.Array, options: ReadOptions, *, is_event: bool, limit: int | None
 ) -> tuple[pa.Array, Indexes]:
     """Convert texts of mixed styles, wrong texts to null; return also the indexes of the first `limit` wrong texts."""
+    if is_event and options.time_format:
+        return _parse_by_format(cells, options, limit=limit)
     texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
     if is_event and options.date is not None:
         by_style = {TimeStyle.EPOCH: np.ones(len(cells), dtype=bool)}
@@ -83,10 +96,28 @@ def parse_instants(
     return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
 
+def _parse_by_format(cells: pa.Array, options: ReadOptions, *, limit: int | None) -> tuple[pa.Array, Indexes]:
+    """Convert texts by the options' format, cell by cell: Arrow takes 31 February for 2 March."""
+    texts = [(cell or "").strip() for cell in cells.to_pylist()]
+    found = [_local_time(text, options.time_format) for text in texts]
+    wrong = [index for index, text in enumerate(texts) if text and found[index] is None]
+    local = pa.array(found, pa.timestamp("us")).cast(TimeStyle.LOCAL.value)
+    values, refused = convert_by_bisection(local, lambda some: _from_local(some, options), limit=limit)
+    return values, sorted({*wrong, *refused})[:limit]
+
+
+def _local_time(text: str, time_format: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, time_format)  # noqa: DTZ007 a local time
+    except ValueError:
+        return None
+
+
 def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
-    """Return the texts with hyphens in their dates, and a mask per style."""
+    """Return the texts as ISO 8601 writes them, and a mask per style."""
     is_epoch = _mask(pc.match_substring_regex(texts, _IS_EPOCH))
-    texts = pc.replace_substring_regex(texts, _COMPACT_DATE, r"\1-\2-\3\4")
+    for pattern, rewritten in _REWRITTEN:
+        texts = pc.replace_substring_regex(texts, pattern, rewritten)
     has_offset = ~is_epoch & _mask(pc.match_substring_regex(texts, _HAS_OFFSET))
     return texts, {
         TimeStyle.EPOCH: is_epoch,

@@ -19,9 +19,9 @@ from store.exceptions import StorageError
 from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
-from trades.exceptions import ImportRefused, ImportsError
-from trades.imports.formats import FORMATS, opened_file, read_options
-from trades.imports.layout import AMBIGUOUS, Scale
+from trades.exceptions import BadRow, ImportRefused, ImportsError
+from trades.imports.formats import FORMATS, TEXTS, opened_file, read_options
+from trades.imports.layout import AMBIGUOUS, Dialect, Scale
 from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
 from trades.imports.services import ImportResult, file_import
@@ -68,9 +68,10 @@ class ImportCommand(BaseCommand):
             terms = _terms(options)
             dataset = DATASETS[options["dataset"]] if options["dataset"] else None
             files = files_of(patterns, options["format"])
+            dialect = _dialect(options)
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
-                    file = opened_file(path)
+                    file = opened_file(path, dialect)
                     imported = file_import(
                         path=path,
                         file=file,
@@ -82,6 +83,8 @@ class ImportCommand(BaseCommand):
                         progress=task_for(f"{path.name} ({number} of {len(files)})"),
                     )
                     self._report(imported)
+        except BadRow as error:
+            raise CommandError(f"{error} (--skip-bad leaves such rows out)") from error
         except (ImportsError, StorageError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
@@ -129,6 +132,9 @@ def _add_times(parser: ArgumentParser) -> None:
         help="how to read a local time that occurred twice, if the rows' order does not tell it (default: refuse it)",
     )
     parser.add_argument(
+        "--time-format", help="how times are written, if not in ISO 8601: '%%m/%%d/%%Y %%H:%%M'"
+    )
+    parser.add_argument(
         "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"
     )
 
@@ -140,33 +146,45 @@ def _add_columns(parser: ArgumentParser) -> None:
         help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
     )
     parser.add_argument("--scale", action="append", help="factors: price=0.0001")
+    parser.add_argument(
+        "--header", help="names of all columns, if the file has no line with them: timestamp,open,…"
+    )
+    parser.add_argument(
+        "--skip-lines", type=int, default=0, help="number of lines before the names, or before the first row"
+    )
+    parser.add_argument(
+        "--decimal",
+        choices=(",", "."),
+        help="the decimal mark; the other one separates thousands (default: a point, and no separator)",
+    )
     parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
 
 
 def files_of(patterns: Sequence[str], file_format: str) -> list[Path]:
     """Return the files that match the patterns, each once. Raises `ImportRefused` for a pattern without a file."""
     suffixes = FORMATS[file_format]
+    named = (*suffixes, *(TEXTS if file_format == "csv" else ()))
     files: dict[Path, None] = {}
     for pattern in patterns:
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
         paths = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, matches))
-        found = [file for path in paths for file in _files(path, suffixes)]
+        found = [file for path in paths for file in _files(path, suffixes, named)]
         if not found:
             names = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}" if suffixes[1:] else suffixes[0]
-            raise ImportRefused(f"{pattern} names no {names} file")
+            raise ImportRefused(f"{pattern} names no {names} file (--format {file_format})")
         files.update(dict.fromkeys(found))
     return list(files)
 
 
-def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the file, or the files in a folder."""
+def _files(path: Path, suffixes: tuple[str, ...], named: tuple[str, ...]) -> list[Path]:
+    """Return the file, if it has one of the suffixes in `named`, or the files in a folder."""
     if path.is_dir():
         return sorted(
             each
             for each in path.iterdir()
             if each.name.endswith(suffixes) and not each.name.startswith(".") and each.is_file()
         )
-    return [path] if path.name.endswith(suffixes) else []
+    return [path] if path.name.endswith(named) else []
 
 
 def _terms(options: dict[str, Any]) -> dict[str, Any]:
@@ -186,9 +204,18 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
         "columns": _pairs(options["columns"], "--columns"),
         "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()},
         "date": date,
+        "time_format": options["time_format"] or "",
         "given": {"resolution": options["resolution"]} if options["resolution"] else {},
         "conditions": CONDITION_MAPS[options["conditions"]] if options["conditions"] else None,
     }
+
+
+def _dialect(options: dict[str, Any]) -> Dialect:
+    """Return how the files are written, but for the delimiter. Raises `ImportRefused`."""
+    if options["skip_lines"] < 0:
+        raise ImportRefused("--skip-lines is a number of lines, 0 or more")
+    header = tuple(name.strip() for name in options["header"].split(",")) if options["header"] else ()
+    return Dialect(header=header, skip_lines=options["skip_lines"], decimal=options["decimal"] or "")
 
 
 def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:
