@@ -293,6 +293,7 @@ def test_a_target_that_waited_fills_by_the_next_bar(market: Callable[..., Reader
     assert [(each.start_ns, each.price) for each in fills] == [(rows[2].time_ns, 103), (rows[3].time_ns, 105)]
 
 
+@pytest.mark.django_db
 def test_a_run_without_a_fill_says_so_in_its_first_line(tmp_path: Path, settings: Any):
     rows = walk("1d", chance=random.Random(4))
     settings.DATA_DIR = tmp_path / "data"
