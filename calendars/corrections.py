@@ -5,6 +5,7 @@ Calendars are named as the library names them itself, so that all its aliases of
 
 import csv
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time
 from functools import cache
@@ -30,6 +31,9 @@ _LAST_KNOWN_YEARS = {
     "XSHG": 2026,
     "XTAI": 2026,
 }
+# Calendars whose first session of each year opens late: its local open, and the first year in which it did for certain.
+# Seoul has a ceremony before it (https://newspim.com/news/view/20220103000022); the close is the usual one.
+_FIRST_SESSIONS = {"XKRX": (time(10), 2001)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,21 @@ def corrections_of(name: str) -> tuple[HoursCorrection, ...]:
     return _table().get(name, ())
 
 
+def first_sessions_of(name: str, sessions: Iterable[date]) -> list[HoursCorrection]:
+    """Return the corrections of each year's first session. sessions: ascending, from the first of a year on."""
+    if name not in _FIRST_SESSIONS:
+        return []
+    opens, first_year = _FIRST_SESSIONS[name]
+    firsts: dict[int, date] = {}
+    for session in sessions:
+        firsts.setdefault(session.year, session)
+    return [
+        HoursCorrection(session, opens, None, is_closed=False)
+        for year, session in firsts.items()
+        if year >= first_year
+    ]
+
+
 def last_known_year(name: str) -> int | None:
     """Return the last year whose holidays are known; None for holidays that follow rules."""
     return _LAST_KNOWN_YEARS.get(name)
@@ -55,8 +74,8 @@ def last_known_year(name: str) -> int | None:
 @cache
 def digest() -> str:
     """Return a hash of all that is said here, for cache keys."""
-    years = repr(sorted(_LAST_KNOWN_YEARS.items())).encode()
-    return hashlib.sha256(TABLE.read_bytes() + years).hexdigest()[:8]
+    rules = repr((sorted(_LAST_KNOWN_YEARS.items()), sorted(_FIRST_SESSIONS.items()))).encode()
+    return hashlib.sha256(TABLE.read_bytes() + rules).hexdigest()[:8]
 
 
 @cache

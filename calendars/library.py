@@ -121,7 +121,11 @@ def _locked() -> Iterator[None]:
 def _corrected(frame: Any, calendar: Any) -> Any:
     """Return a schedule of the library with our corrections. A date that it lacks gets its usual hours first."""
     pandas = import_module("pandas")
-    for correction in corrections.corrections_of(str(calendar.name)):
+    name = str(calendar.name)
+    for correction in (
+        *corrections.corrections_of(name),
+        *corrections.first_sessions_of(name, frame.index.date),
+    ):
         day = pandas.Timestamp(correction.date)
         if not frame.index[0] <= day <= frame.index[-1]:
             continue
@@ -131,10 +135,10 @@ def _corrected(frame: Any, calendar: Any) -> Any:
         if day not in frame.index:
             added = calendar.schedule_from_days(pandas.DatetimeIndex([day]), market_times="all")
             frame = pandas.concat([frame, added]).sort_index()
-        for name, local in (("market_open", correction.open), ("market_close", correction.close)):
+        for column, local in (("market_open", correction.open), ("market_close", correction.close)):
             if local is not None:
                 instant = pandas.Timestamp.combine(correction.date, local).tz_localize(calendar.tz)
-                frame.loc[day, name] = instant.tz_convert("UTC")
+                frame.loc[day, column] = instant.tz_convert("UTC")
     return frame
 
 

@@ -42,6 +42,12 @@ XCBF_CAUSES = dict.fromkeys(
     ("2024-12-24", "2025-12-24", "2026-12-24"),
     (0, 180, "ours: the same on Christmas Eve, which both libraries lack"),
 )
+XKRX_CAUSES = {
+    **dict.fromkeys(
+        ("2024-11-14", "2025-11-13"), (60, 60, "ours: the entrance exam; their list of its days ends in 2020")
+    ),
+    "2026-06-03": (0, 390, "ours: closed for local elections (their pull request 574)"),
+}
 PAIRS = {
     "XNYS": ("XNYS", {}, None),
     "XNAS": ("XNYS", {}, None),
@@ -50,6 +56,7 @@ PAIRS = {
     "XTKS": ("XTKS", {}, None),
     "XHKG": ("XHKG", {}, None),
     "XBOM": ("XBOM", {}, None),
+    "XKRX": ("XKRX", XKRX_CAUSES, None),
     "XCBF": ("XCBF", XCBF_CAUSES, None),
     "XCME": ("CMES", CMES_CAUSES, MAINTENANCE),
 }

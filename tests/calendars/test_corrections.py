@@ -14,8 +14,11 @@ from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from tests.calendars.published import day, ns
 from tests.chance import SOAK
 
-# The library itself calls what pandas will remove.
-pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+# The library itself calls what pandas will remove, and warns of Seoul's former break.
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.* are discontinued:UserWarning"),
+]
 with corrections.TABLE.open(encoding="utf-8", newline="") as _lines:
     ROWS = [(name, row) for row in csv.DictReader(_lines) for name in row["calendars"].split(";")]
 
@@ -82,6 +85,17 @@ HOURS = {
     "volatility futures, Christmas Eve": ("XCBF", "2024-12-24", ("2024-12-24T14:30", "2024-12-24T18:15")),
     "London, Christmas Eve": ("XLON", "2024-12-24", ("2024-12-24T08:00", "2024-12-24T12:30")),
     "Hong Kong, typhoon": ("XHKG", "2024-09-06", None),
+    # News of each date: etoday.co.kr/news/view/1263429, speconomy.com (ncode=1065579446931207),
+    # newspim.com/news/view/20220103000022, kuk.kode.co.kr/article/view/kuk202601020012.
+    "Seoul, first session of 2016": ("XKRX", "2016-01-04", ("2016-01-04T01:00", "2016-01-04T06:00")),
+    "Seoul, first session of 2020": ("XKRX", "2020-01-02", ("2020-01-02T01:00", "2020-01-02T06:30")),
+    "Seoul, first session of 2022": ("XKRX", "2022-01-03", ("2022-01-03T01:00", "2022-01-03T06:30")),
+    "Seoul, second session of 2022": ("XKRX", "2022-01-04", ("2022-01-04T00:00", "2022-01-04T06:30")),
+    "Seoul, first session of 2026": ("XKRX", "2026-01-02", ("2026-01-02T01:00", "2026-01-02T06:30")),
+    "Seoul, last session of 2025": ("XKRX", "2025-12-30", ("2025-12-30T00:00", "2025-12-30T06:30")),
+    "Seoul, entrance exam of 2008": ("XKRX", "2008-11-13", ("2008-11-13T01:00", "2008-11-13T07:00")),
+    "Seoul, entrance exam": ("XKRX", "2024-11-14", ("2024-11-14T01:00", "2024-11-14T07:30")),
+    "Seoul, local elections": ("XKRX", "2026-06-03", None),
 }  # fmt: skip
 
 
@@ -95,6 +109,20 @@ def test_hours_are_those_that_the_exchange_published(exchange, date, hours):
 def test_a_corrected_close_is_an_early_close():
     dates = exchange_calendar("XCME").on_dates(day("2025-01-08"), day("2025-01-10"))
     assert dates.early.tolist() == [False, True, False]
+
+
+def test_the_first_session_of_each_year_opens_late_in_seoul_alone():
+    """Also where a decade begins, and in years to come."""
+    for exchange, late in (("XKRX", 1), ("XTKS", 0)):
+        dates = exchange_calendar(exchange).on_dates(day("2001-01-01"), day("2049-12-31"))
+        years = dates.date.view("M8[D]").astype("M8[Y]")
+        _, first = np.unique(years, return_index=True)
+        local = [
+            (pd.Timestamp(each, tz="UTC").tz_convert(exchange_calendar(exchange).zone)).hour
+            for each in dates.open_ns[first].tolist()
+        ]
+        assert local == [9 + late] * 49
+        assert not dates.early[first].any()
 
 
 def test_all_aliases_of_a_calendar_are_corrected():
