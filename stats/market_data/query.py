@@ -371,7 +371,8 @@ _MAXIMUM_RANGES_NS = (
     (Resolution.TEN_MINUTES, 90 * DAY_NS),
     (Resolution.HALF_HOUR, 180 * DAY_NS),
     (Resolution.TWELVE_HOURS, 365 * DAY_NS),
-    (Resolution.DAY, 3_650 * DAY_NS),
+    # Ten years, with as many leap days as they may have.
+    (Resolution.DAY, 3_653 * DAY_NS),
     (Resolution.MONTH, 36_500 * DAY_NS),
 )
 

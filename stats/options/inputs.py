@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stats.options.dividends import CashDividends
 from store.arrays import Floats, Mask
+from store.rounding import without_noise
 
 # A column of reasons: `Reason.code` of each row, or `SOLVED`.
 Codes: TypeAlias = npt.NDArray[np.int8]
@@ -136,4 +137,9 @@ def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
     has_bid, has_ask = np.isfinite(bid), np.isfinite(ask)
     mark(codes, ~has_bid & ~has_ask, Reason.NO_QUOTE)
     mark(codes, has_bid ^ has_ask, Reason.ONE_SIDED)
-    return np.where(has_bid & has_ask, bid / 2 + ask / 2, np.nan), codes
+    return middles(bid, ask), codes
+
+
+def middles(bid: Floats, ask: Floats) -> Floats:
+    """Return the prices in the middle of bid and ask; NaN where one is NaN."""
+    return without_noise(bid / 2 + ask / 2, np.maximum(np.abs(bid), np.abs(ask)))

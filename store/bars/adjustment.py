@@ -18,6 +18,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
+from store.rounding import without_noise
 from store.row_rules import is_absurd_ratio
 
 # Takes an action's stored time. Returns the last official close before the action; None if it is unknown.
@@ -85,8 +86,18 @@ class Adjustment:
             return bars
         index = np.searchsorted(self.time_ns, bars.time_ns, side="right")
         split, dividend = self.split[index], self.dividend[index]
-        prices = {name: getattr(bars, name) * dividend / split for name in ("open", "high", "low", "close")}
-        return replace(bars, **prices, volume=bars.volume * split, notional=bars.notional * dividend)
+        is_raw = (split == 1) & (dividend == 1)
+        prices = {
+            name: np.where(is_raw, raw, without_noise(raw * dividend / split))
+            for name, raw in (
+                ("open", bars.open),
+                ("high", bars.high),
+                ("low", bars.low),
+                ("close", bars.close),
+            )
+        }
+        volume = np.where(is_raw, bars.volume, without_noise(bars.volume * split))
+        return replace(bars, **prices, volume=volume, notional=bars.notional * dividend)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +13,6 @@ from store.arrays import Integers, Mask, is_among
 from store.bars.bars import Bars, joined_bars
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, BarLength, Grid
-from store.log_views.log_view import LogView
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
@@ -322,13 +320,7 @@ def is_made_of(length: BarLength, stored: Resolution) -> bool:
     return length.is_period or length.length_ns % stored.length_ns == 0
 
 
-def resolutions_in(rows: pa.Table) -> list[Resolution]:
+def resolutions_in(rows: pa.Table | pa.RecordBatch) -> list[Resolution]:
     """Return the resolutions of stored bars, the shortest first."""
     names = pc.unique(rows.column("resolution")).to_pylist()
     return sorted(map(Resolution, names), key=lambda resolution: resolution.rank)
-
-
-@lru_cache(maxsize=1024)
-def stored_resolutions(view: LogView) -> list[Resolution]:
-    """Return the resolutions of all stored bars of a log, the shortest first."""
-    return resolutions_in(view.rows(ALL_TIME))

@@ -39,6 +39,7 @@ from stats.market_data.query_parameters import ROLL_PARAMETERS
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
+from store.cached_property import cached_property
 from store.datasets import CORPORATE_ACTIONS
 from store.instrument_calendars import calendar_if_known
 from store.log_views.bar_grid import BarGrid, utc_grid
@@ -46,6 +47,7 @@ from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import stored_bars_window
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
+from store.rounding import without_noise
 from store.timestamps import DAY_NS
 
 _ADJUSTED = ("open", "high", "low", "close", "vwap")
@@ -145,7 +147,7 @@ class ContinuousReader:
         for name in _ADJUSTED:
             prices = data.column(name).to_numpy()
             is_ratio = self.adjustment is RollAdjustment.RATIO
-            values[name] = prices * stretch.adjustment if is_ratio else prices + stretch.adjustment
+            values[name] = _adjusted(prices, stretch.adjustment, is_ratio=is_ratio)
         count = len(bars)
         values["contract"] = pa.repeat(contract.instrument.symbol, count)
         values["roll_date"] = pa.array([stretch.roll_date] * count, pa.int64())
@@ -166,14 +168,9 @@ class ContinuousReader:
         interval = self.grid.interval(time_ns)
         return time_ns if interval.start_ns == time_ns else interval.end_ns
 
-    @property
+    @cached_property
     def _stretches(self) -> list[_Stretch]:
-        # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
-        attributes = vars(self)
-        if "stretches" not in attributes:
-            attributes["stretches"] = list(self._make_stretches())
-        stretches: list[_Stretch] = attributes["stretches"]
-        return stretches
+        return list(self._make_stretches())
 
     def _make_stretches(self) -> Iterator[_Stretch]:
         contracts, days = self.contracts.contracts, day_grid_of(self.calendar)
@@ -201,6 +198,16 @@ class ContinuousReader:
         elif self.rule.figure is Figure.OPEN_INTEREST:
             figures = _by_date(*_open_interest(contract.open_interest, days))
         return ContractFigures(contract.expiry, figures, _by_date(dates, closes))
+
+
+def _adjusted(prices: Floats, adjustment: float, *, is_ratio: bool) -> Floats:
+    if is_ratio:
+        return prices * adjustment
+    return (
+        prices
+        if not adjustment
+        else without_noise(prices + adjustment, np.maximum(np.abs(prices), abs(adjustment)))
+    )
 
 
 def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:

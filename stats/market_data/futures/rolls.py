@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
+from store.rounding import without_noise
+
 # The gap of a roll is measured on the last date before it on which both contracts have a close, at most so far back.
 CLOSE_LOOKBACK_DAYS = 14
 Figures = Mapping[int, float]
@@ -103,7 +105,10 @@ def fronts_of(
     total = 1.0 if adjustment is RollAdjustment.RATIO else 0.0
     fronts = [FrontContract(*chosen[-1], total)]
     for (contract, date), gap in zip(reversed(chosen[:-1]), reversed(gaps), strict=True):
-        total = total * gap if adjustment is RollAdjustment.RATIO else total + gap
+        if adjustment is RollAdjustment.RATIO:
+            total *= gap
+        else:
+            total = float(without_noise(total + gap, max(abs(total), abs(gap))))
         fronts.insert(0, FrontContract(contract, date, total))
     return fronts
 
@@ -170,5 +175,5 @@ def _gap(old: ContractFigures, new: ContractFigures, date: int, adjustment: Roll
         return 1.0 if adjustment is RollAdjustment.RATIO else 0.0
     before, after = old.closes[both], new.closes[both]
     if adjustment is RollAdjustment.DIFFERENCE:
-        return after - before
+        return float(without_noise(after - before, max(abs(after), abs(before))))
     return after / before if min(before, after) > 0 else 1.0

@@ -24,7 +24,7 @@ from store.datasets import BARS
 from store.instruments import EVIDENCE
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
-from store.log_views.stored_bars import stored_resolutions
+from store.log_views.stored_resolutions import stored_resolutions
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, parse_timestamp

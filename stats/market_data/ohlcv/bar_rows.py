@@ -15,6 +15,7 @@ from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats
 from store.bars.bars import Bars
+from store.cached_property import cached_property
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays
 from store.log_views.bar_grid import BarGrid
 from store.log_views.stored_bars import stored_bars_window
@@ -49,14 +50,9 @@ class BarRowReader:
             with_final=self.final_bars is not None,
         )
 
-    @property
+    @cached_property
     def _maker(self) -> BarMaker:
-        # Not a cached_property: in Python 3.11 it would hold one lock for all instances while rows are read.
-        attributes = vars(self)
-        if "maker" not in attributes:
-            attributes["maker"] = self.inputs.adjusted(self.grid)
-        maker: BarMaker = attributes["maker"]
-        return maker
+        return self.inputs.adjusted(self.grid)
 
     def not_applied_after(self, start_ns: int | None) -> list[dict[str, str]]:
         """Return the stored actions that should adjust bars from `start_ns` on, and do not; None: all of the range."""

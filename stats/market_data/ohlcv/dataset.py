@@ -25,7 +25,8 @@ from store.instruments import Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
-from store.log_views.stored_bars import is_made_of, stored_bars_window, stored_resolutions
+from store.log_views.stored_bars import is_made_of, stored_bars_window
+from store.log_views.stored_resolutions import stored_resolutions
 from store.log_views.trade_bars import trade_bars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

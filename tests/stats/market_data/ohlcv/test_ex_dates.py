@@ -130,3 +130,26 @@ def test_a_dividend_on_the_date_of_a_split_is_of_the_old_share(empty_market: Mar
     for session in ("utc", "exchange"):
         found = page(empty_market, resolution="1d", adjustment="all", session=session)
         assert [(bar["close"], bar["volume"]) for bar in found["bars"]] == [(49.5, 20), (50, 20)]
+
+
+def test_what_has_two_decimals_is_written_with_two(empty_market: Market):
+    """90 / 1.5 / 0.1 is 600, and 101 * 1.5 * 0.1 is 15.15."""
+    declare("XNYS")
+    trade(
+        empty_market,
+        [("2024-01-16", 20, 90.0, 101.0), (EX_DATE, 20, 600.0, 20.0), ("2024-01-18", 20, 1.1, 3.0)],
+    )
+    act(empty_market, {"kind": "split", "ratio": 1.5})
+    ingest(
+        empty_market.api,
+        "corporate_actions",
+        SPLIT,
+        [{"time_ns": midnight_ns(EX_DATE) + 1, "kind": "split", "ratio": 0.1}],
+    )
+    for query in ({"resolution": "1d"}, {"resolution": "1m"}, {"resolution": "1d", "session": "utc"}):
+        bars = page(empty_market, **query)["bars"]
+        assert [(bar["close"], bar["volume"], bar["vwap"]) for bar in bars] == [
+            (600.0, 15.15, 600.0),
+            (600.0, 20, 600.0),
+            (1.1, 3, 1.1),
+        ]

@@ -1,0 +1,63 @@
+"""Which resolutions the stored bars of a log have, found from each commit once."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+
+from store.declarations import Dataset
+from store.log_views.log_view import LogView
+from store.log_views.stored_bars import resolutions_in
+from store.protocol import CommitId
+from store.queries import QueryableStore
+from store.resolutions import Resolution
+from store.walk import BEGINNING, CommittedRows, LogPosition
+
+
+def stored_resolutions(view: LogView) -> list[Resolution]:
+    """Return the resolutions of all bars that were stored up to the view's commit, the shortest first.
+
+    One of which all bars were cancelled is among them. Raises `StorageError`s.
+    """
+    if view.is_empty:
+        return []
+    return _of_log(view.store, view.dataset, view.symbol).upto(view.commit)
+
+
+class _Resolutions:
+    """The resolutions of one log: for each the first commit with such a bar. Thread-safe."""
+
+    def __init__(self, store: QueryableStore, dataset: Dataset, symbol: str) -> None:
+        self._log = dataset, symbol
+        self._store = store
+        self._first: dict[Resolution, int] = {}
+        self._position = BEGINNING
+        self._lock = threading.Lock()
+
+    def upto(self, commit: CommitId) -> list[Resolution]:
+        """Return those of the commits up to one, which the log must have."""
+        with self._lock:
+            if not self._is_of_this_log():
+                self._first, self._position = {}, BEGINNING
+            if commit.number > self._position.commit.number:
+                self._read(commit)
+            found = [each for each, number in self._first.items() if number <= commit.number]
+        return sorted(found, key=lambda resolution: resolution.rank)
+
+    def _is_of_this_log(self) -> bool:
+        """Return whether the log was not restored since it was read."""
+        commit = self._position.commit
+        if self._position == BEGINNING:
+            return True
+        newest = self._store.head(*self._log)
+        return newest.number >= commit.number and self._store.head(*self._log, commit=commit.number) == commit
+
+    def _read(self, commit: CommitId) -> None:
+        for piece in self._store.commits(*self._log, self._position, commit.number):
+            if isinstance(piece, CommittedRows):
+                for resolution in resolutions_in(piece.rows):
+                    self._first.setdefault(resolution, piece.commit.number)
+        self._position = LogPosition(commit)
+
+
+_of_log = lru_cache(maxsize=4096)(_Resolutions)
