@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from functools import cached_property
+
+from store.cached_property import cached_property
 
 
 class Effect(IntEnum):

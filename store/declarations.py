@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
-from functools import cached_property
 
 from store import lazy_pyarrow as pa
+from store.cached_property import cached_property
 from store.row_rules import LowerBound, RowRule
 
 WORD_SEPARATOR = ";"

@@ -136,7 +136,7 @@ class StoreUnavailable(StorageError):
 
 
 class StoreBusy(StoreUnavailable):
-    """Another process held the log's lock for too long. Retry."""
+    """Another process held the lock of the log, or of the instruments, for too long. Retry."""
 
     code = "store_busy"
 

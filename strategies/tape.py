@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
 from math import inf, isnan
 
 import numpy as np
 
 from store.arrays import Floats, Integers, Mask
+from store.cached_property import cached_property
 from store.datasets import BARS, CORPORATE_ACTIONS, DATASETS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.reading.replay import MarketReplay

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from http_requests.after_answer import after_answer
 from http_requests.compression import Encoding, compressed
@@ -15,6 +14,7 @@ from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_liv
 from stats.caching.shared import Entry
 from stats.rendering.format import Rendered
 from stats.rendering.formats import FORMATS
+from store.cached_property import cached_property
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS
 

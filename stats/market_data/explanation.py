@@ -1,7 +1,7 @@
 """The report `/ohlcv/explain`: the prints of one bar, what each set and why, and the bar's changes."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from stats.rendering.format import Rendered, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
+from store.cached_property import cached_property
 from store.log_views.explained_prints import ExplainedPrints, explained_prints
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView

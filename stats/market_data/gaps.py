@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
@@ -24,6 +24,7 @@ from stats.market_data.query_parameters import gaps_serializer
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import Bound, SymbolList, query_values
 from stats.rendering.format import Rendered
+from store.cached_property import cached_property
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.protocol import Window

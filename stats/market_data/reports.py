@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Annotated, Any
 
@@ -25,6 +25,7 @@ from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_un
 from stats.parameters import SymbolList, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import OutColumn
+from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views.best_quotes import BEST

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -27,6 +27,7 @@ from stats.market_data.rows import Rows, WindowedSource
 from stats.parameters import MEMBERS_LIMIT, query_values
 from stats.rendering.format import Rendered
 from stats.rendering.table import ColumnRole, OutColumn, Table
+from store.cached_property import cached_property
 from store.datasets import UNIVERSE_CHANGES
 from store.exceptions import UnknownSymbol
 from store.instruments import default_instrument

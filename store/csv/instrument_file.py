@@ -1,17 +1,16 @@
 """`instruments.jsonl`: one appended line per declaration of an instrument. A symbol's last line applies."""
 
-import fcntl
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
+from store.csv.log.log_lock import LogLock
 from store.exceptions import DataDamaged, OutcomeUnknown, StoreUnavailable
 from store.instruments import Instrument, InstrumentHistory, default_instrument
 
@@ -81,13 +80,14 @@ class InstrumentFile:
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Store declarations that take effect now. They are durable, and either all or none are stored.
 
-        Raises `AliasTaken`, `OSError`, `DataDamaged`, and `StoreUnavailable` in a mirror. After `OutcomeUnknown` they may or may not be
+        Raises `AliasTaken`, `OSError`, `DataDamaged`, `StoreBusy`, and `StoreUnavailable` in a mirror. After `OutcomeUnknown` they may or may not be
         stored.
         """
         if (self.path.parent / MIRROR_FILE).exists():
             raise StoreUnavailable(IS_MIRROR)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path) as descriptor:
+        self.path.touch()
+        with LogLock(self.path, self._disk).exclusive() as descriptor:
             size = os.fstat(descriptor).st_size
             length = _acknowledged_length(os.pread(descriptor, size, 0))
             if length < size:
@@ -197,14 +197,3 @@ def _is_followed(text: bytes) -> bool:
         return _decoder.decode(text).more > 0
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Open the file with an exclusive lock; yield its descriptor."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.protocol import CommitId
 from store.reading.columns import Columns

@@ -4,8 +4,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
 
+from store.cached_property import cached_property
 from store.csv.store import CsvStore
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol

@@ -2,11 +2,12 @@
 
 import fcntl
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import islice
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -26,6 +27,7 @@ _ROWS_AT_ONCE = 2_000
 _COMPARED = 200
 _STATE = 1
 _LOCK = "catalogue.lock"
+_PATIENCE_SECONDS, _POLL_SECONDS = 3.0, 0.005
 _NUMBERS = ("tick_size", "settle", "strike", "multiplier")
 _COLUMNS = [*TEXT_LENGTHS, *_NUMBERS, "aliases", "expiry", "allow_nonpositive_price", "document"]
 _encode = msgspec.json.Encoder().encode
@@ -97,8 +99,18 @@ def _one_at_a_time() -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(OSError):
             settings.RUN_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fcntl.flock(stack.enter_context((settings.RUN_DIR / _LOCK).open("ab")), fcntl.LOCK_EX)
+            _wait_for(stack.enter_context((settings.RUN_DIR / _LOCK).open("ab")))
         yield
+
+
+def _wait_for(file: BinaryIO) -> None:
+    """Lock a file. Return after three seconds anyway: its holder may have been stopped."""
+    ends_at = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < ends_at:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_POLL_SECONDS)
 
 
 def instrument_in(entry: InstrumentEntry) -> Instrument:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any
 
 import orjson
@@ -25,6 +24,7 @@ from stats.rendering.format import Document, Rendered, TimeForm
 from stats.rendering.formats import FORMATS
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
+from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.rows.knowledge import KnownBy
 

@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
 
 from stats.cursors import SeenCommit
 from stats.exceptions import ResyncRequired
 from stats.market_data.options.chain import chain_instant_ns, last_change_ns
 from stats.market_data.pinned_logs import ReadPoint, digest_of, joined_commit
 from stats.market_data.plan import SymbolQuery
+from store.cached_property import cached_property
 from store.datasets import BARS, OPEN_INTEREST, TRADES
 from store.declarations import Dataset
 from store.instruments import FUTURE, Instrument

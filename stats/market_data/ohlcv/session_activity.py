@@ -1,7 +1,6 @@
 """What a symbol traded in the sessions of its trading dates: trades by half hours, and runs of empty minutes."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from calendars.schedule import Hours
 from calendars.trading_calendar import TradingCalendar
 from store.arrays import Floats, Integers, Mask
 from store.bars.bars import Bars
+from store.cached_property import cached_property
 from store.protocol import Window
 from store.timestamps import DAY_NS, MINUTE_NS
 

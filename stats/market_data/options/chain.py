@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import cast
 
 from stats.cursors import SeenCommit
@@ -11,6 +11,7 @@ from stats.exceptions import ResyncRequired
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.pinned_logs import ReadPoint, digest_of, joined_commit
 from stats.market_data.plan import SymbolQuery
+from store.cached_property import cached_property
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument

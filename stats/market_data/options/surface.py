@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from stats.options.expiry import years_until
 from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
+from store.cached_property import cached_property
 from store.log_views.last_rows import NEVER_NS
 
 

@@ -1,4 +1,4 @@
-"""The lock of one log between processes. Writers hold it exclusively; a reader that syncs the log shares it."""
+"""The lock of a file between processes. Writers hold it exclusively; a reader that syncs the file shares it."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 
 class LogLock:
-    """The lock of a log's file. Raises `OSError`, and `StoreBusy` if it is not free within three seconds."""
+    """The lock of the file of a log, or of the instruments. Raises `OSError`, and `StoreBusy` if it is not free within three seconds."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path
@@ -63,5 +63,5 @@ def _lock(descriptor: int, operation: int, deadline: float) -> None:
             fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
             return
         if time.monotonic() > deadline:
-            raise StoreBusy("another process has held this symbol's lock for too long: retry")
+            raise StoreBusy("another process has held the file's lock for too long: retry")
         time.sleep(_POLL_SECONDS)

@@ -1,5 +1,6 @@
 """Instruments as lines of a file: the last line applies; torn and unreadable lines are reported."""
 
+import fcntl
 import multiprocessing
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from msgspec.structs import replace
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.csv import CsvStore
 from store.csv.instrument_file import INSTRUMENTS_FILE
-from store.exceptions import DataDamaged, OutcomeUnknown, StoreUnavailable
+from store.csv.log import log_lock
+from store.exceptions import DataDamaged, OutcomeUnknown, StoreBusy, StoreUnavailable
 from store.instruments import Instrument, default_instrument
 from tests.store.builders import SYMBOL
 from tests.store.csv.disks import FailingDisk, WatchedDisk
@@ -229,3 +231,18 @@ def test_declarations_of_several_processes_are_all_stored(tmp_path: Path, file: 
     )
     store = CsvStore(tmp_path)
     assert {store.instrument(name).bar_policy for name in names} == {US_EQUITIES.name}
+
+
+def test_a_declaration_does_not_wait_for_ever_for_another_process(
+    store: CsvStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `manage.py instrument` that was stopped keeps its lock."""
+    store.set_instrument(US)
+    with file.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        monkeypatch.setattr(log_lock, "LOCK_PATIENCE_SECONDS", 0.01)
+        with pytest.raises(StoreBusy):
+            store.set_instrument(MANY[0])
+    assert store.instrument("B") == Instrument("B")
+    store.set_instrument(MANY[0])
+    assert store.instrument("B") == MANY[0]

@@ -97,3 +97,10 @@ def test_without_a_folder_for_the_lock_the_table_is_right_all_the_same(run_dir: 
     run_dir.write_text("no folder")
     market_store().set_instruments([Instrument("A")])
     assert set(map(tuple, Refreshing(1).joined())) == {("A",)}
+
+
+def test_nobody_waits_for_ever_for_a_process_that_was_stopped(run_dir: Path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_PATIENCE_SECONDS", 0.01)
+    market_store().set_instruments([Instrument("A")])
+    with locked(run_dir / "catalogue.lock"):
+        assert Refreshing(1).joined() == [["A"]]

@@ -2,9 +2,9 @@
 
 import random
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 
+from store.cached_property import cached_property
 from store.timestamps import format_timestamp
 from tests.calendars.published import Published, Week, day, ns
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 from calendars.schedule import Schedule
 from calendars.trading_calendar import exchange_calendar
 from store.arrays import Integers
+from store.cached_property import cached_property
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Append, Dedupe
