@@ -190,4 +190,6 @@ def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) 
 def _fail(job: Job, error: Exception, problem: Any = None) -> None:
     body = problem or PROBLEM_BODY.get()(error)
     if job_end(job, state=FAILED, error=body, now=timezone.now()):
-        logger.error("job %s (%s) failed: %s: %s", job.uuid, job.kind, body["code"], body["message"])
+        # What its parameters ask for cannot be done: that is no error of the server.
+        level = logging.INFO if body["status"] < _SERVER_ERROR else logging.ERROR
+        logger.log(level, "job %s (%s) failed: %s: %s", job.uuid, job.kind, body["code"], body["message"])

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
 from marketdata_project.serve.cores import worker_cores
+from marketdata_project.settings.environment import SECRET_FILES
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
@@ -128,6 +129,19 @@ def check_data_folder(**_: Any) -> list[CheckMessage]:
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
 
 
+def check_secret_files(**_: Any) -> list[CheckMessage]:
+    """Check that other users cannot read the files of secrets (marketdata.W004)."""
+    return [
+        Warning(
+            f"Every user of this machine can read the file that {name} names.",
+            hint=f"chmod o-rwx {path}",
+            id="marketdata.W004",
+        )
+        for name, path in SECRET_FILES.items()
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO
+    ]
+
+
 def check_schedules(**_: Any) -> list[CheckMessage]:
     """Check that the jobs of JOB_SCHEDULES can be submitted (marketdata.E009)."""
     found: list[CheckMessage] = []
@@ -151,6 +165,7 @@ _CHECKS = (
     check_csrf,
     check_worker_cores,
     check_debug,
+    check_secret_files,
     check_sources,
     check_order,
     check_schedules,

@@ -46,8 +46,8 @@ JOB_SCHEDULES = json_object("JOB_SCHEDULES")
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 # Only development has a feed of the sample.
 SAMPLE_FEED = False
-# Only development prints a link that logs in.
-LOGIN_LINK = False
+# Only development prints a link that logs in, and makes a first key and prints it: what production prints is kept in a log.
+LOGIN_LINK = FIRST_KEY = False
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])

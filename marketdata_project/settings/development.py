@@ -28,4 +28,6 @@ def _stored_secret(path: Path) -> str:
 SAMPLE_FEED = env.bool("SAMPLE_FEED", True)
 # Whether `serve` prints a link that logs a browser of this machine in, once.
 LOGIN_LINK = env.bool("LOGIN_LINK", True)
+# Whether `serve` makes a key if there is none, and prints it.
+FIRST_KEY = env.bool("FIRST_KEY", True)
 SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")

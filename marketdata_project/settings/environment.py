@@ -2,7 +2,7 @@
 
 import json
 import os
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ FEWEST_DISTINCT_CHARACTERS = 5
 _NOT_SECRET = ("django-insecure-", "changeme", "change-me")
 
 env = environ.Env()
+# The files that secrets were read from, by the name of their variable.
+SECRET_FILES: dict[str, Path] = {}
 
 
 def integer(name: str, default: int) -> int:
@@ -27,18 +29,16 @@ def integer(name: str, default: int) -> int:
 
 def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network, ...]:
     """Return the networks and addresses in a comma-separated variable. Raises ImproperlyConfigured, which names it."""
-    texts = env.str(name, default).split(",")
-    return tuple(_network(name, text.strip()) for text in texts if text.strip())
-
-
-def _network(name: str, text: str) -> IPv4Network | IPv6Network:
+    texts = [text.strip() for text in env.str(name, default).split(",")]
     try:
-        network = ip_network(text)
+        found = tuple(ip_network(text) for text in texts if text)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
-    if network.prefixlen == 0:
-        raise ImproperlyConfigured(f"{name}: {text} covers all addresses; list the networks")
-    return network
+    of_v4 = collapse_addresses(each for each in found if isinstance(each, IPv4Network))
+    of_v6 = collapse_addresses(each for each in found if isinstance(each, IPv6Network))
+    if any(network.prefixlen == 0 for network in (*of_v4, *of_v6)):
+        raise ImproperlyConfigured(f"{name}: {', '.join(texts)} covers all addresses; list the networks")
+    return found
 
 
 def json_object(name: str) -> dict[str, Any]:
@@ -66,6 +66,7 @@ def secret(name: str) -> str:
         return value
     if value:
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; leave one of them out")
+    SECRET_FILES[f"{name}_FILE"] = Path(file)
     try:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -171,7 +171,8 @@ class RefreshView(_SessionView):
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session."""
-        pair = session_continue(refresh=_refresh_token(request), now=timezone.now())
+        address = request.META.get("REMOTE_ADDR", "")
+        pair = session_continue(refresh=_refresh_token(request), address=address, now=timezone.now())
         response = _token_response(request, pair)
         if wants_cookie(request):
             set_cookie(response, pair)

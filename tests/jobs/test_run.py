@@ -231,7 +231,9 @@ def test_a_worker_that_ends_gives_its_job_back(submit, ending) -> None:
     assert queued.sent_at is None
 
 
-def test_an_error_of_the_caller_ends_the_job_with_a_problem(submit) -> None:
+def test_an_error_of_the_caller_ends_the_job_with_a_problem_and_is_none_of_the_servers(
+    submit, caplog
+) -> None:
     def work(_: Run) -> dict[str, Any]:
         raise UnknownSymbol("XYZ")
 
@@ -240,6 +242,7 @@ def test_an_error_of_the_caller_ends_the_job_with_a_problem(submit) -> None:
     ended = fresh(job)
     assert ended.state == FAILED
     assert (problem_of(job)["status"], problem_of(job)["code"]) == (404, "unknown_symbol")
+    assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
 
 
 def test_an_error_of_the_server_is_tried_again(submit) -> None:
@@ -264,6 +267,7 @@ def test_an_unknown_error_tells_nothing_internal(submit, caplog) -> None:
     job = submit(work, attempts=1)
     run_job(job.uuid)
     assert problem_of(job)["code"] == "internal_error"
+    assert "ERROR" in {record.levelname for record in caplog.records}
     assert "secret" not in str(fresh(job).error)
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
+from marketdata_project.settings import environment
 from store.memory import MemoryStore
 
 CORE = str(min(os.sched_getaffinity(0)))
@@ -126,3 +127,20 @@ def test_all_run_with_djangos_and_give_a_hint(settings):
     }
     assert sorted(found) == ["marketdata.E001", "marketdata.E002", "marketdata.E003"]
     assert all(found.values())
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o604, 0o602])
+def test_a_file_of_a_secret_is_closed_to_others(monkeypatch, tmp_path, mode):
+    file = tmp_path / "key"
+    file.write_text("a secret")
+    file.chmod(mode)
+    monkeypatch.setattr(environment, "SECRET_FILES", {})
+    monkeypatch.setattr(checks, "SECRET_FILES", environment.SECRET_FILES)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(file))
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    assert environment.secret("SECRET_KEY") == "a secret"
+    found = checks.check_secret_files()
+    assert [(each.id, each.hint) for each in found] == (
+        [("marketdata.W004", f"chmod o-rwx {file}")] if mode & 0o007 else []
+    )
+    assert all("SECRET_KEY_FILE" in each.msg and "a secret" not in each.msg for each in found)

@@ -173,8 +173,24 @@ def test_networks_are_read_from_the_environment(monkeypatch):
     assert networks("TRUSTED_PROXIES") == ()
 
 
+def test_networks_that_are_nearly_everybody_are_taken_as_they_are(monkeypatch):
+    monkeypatch.setenv("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/2,8000::/1")
+    assert len(networks("TRUSTED_PROXIES")) == 3
+
+
 @pytest.mark.parametrize(
-    "wrong", ["10.0.0.1/8", "proxy.example", "10.0.0.0/33", "1.2.3", "0.0.0.0/0", "::/0"]
+    "wrong",
+    [
+        "10.0.0.1/8",
+        "proxy.example",
+        "10.0.0.0/33",
+        "1.2.3",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1,128.0.0.0/1",
+        "8000::/1,::/1",
+        "128.0.0.0/2,0.0.0.0/1,192.0.0.0/2",
+    ],
 )
 def test_what_is_no_network_and_what_is_everybody_is_refused_at_the_start(monkeypatch, wrong):
     monkeypatch.setenv("TRUSTED_PROXIES", f"127.0.0.1,{wrong}")

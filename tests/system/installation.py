@@ -185,7 +185,8 @@ def installed(folder: Path, *, data_dir: Path | None = None, **environment: str)
         place_database(data_dir or folder / "data")
     with serving(folder, data_dir=data_dir, **{**ENVIRONMENT, **environment}) as served:
         assert served.port
-        installation = Installation(served, served.says(r"API key \(shown once\): (md_\w+)")[1])
+        said = served.says(r"API key(?: \(shown once\): (md_\w+)|: none yet)")
+        installation = Installation(served, said[1] or "")
         try:
             assert installation.is_ready(), served.output.read_text()
             yield installation

@@ -170,7 +170,7 @@ def log_out_during_a_refresh() -> Any:
 
     def refresh() -> None:
         with transaction.atomic():
-            session_continue(refresh=pair.refresh, now=now)
+            session_continue(refresh=pair.refresh, address="127.0.0.1", now=now)
             is_refreshed.set()
             is_awaited.wait(PATIENCE_SECONDS)
         connections.close_all()

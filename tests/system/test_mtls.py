@@ -1,6 +1,7 @@
 """mTLS and forwarded addresses through a real nginx with the project's configuration, before a real installation."""
 
 import contextlib
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -60,6 +61,9 @@ def installation(tmp_path_factory, certificates) -> Iterator[Installation]:
         "ADDRESS_RATE": "10",
     }
     with installed(tmp_path_factory.mktemp("mtls"), data_dir=None, **environment) as found:
+        # What production prints is kept in a log.
+        assert found.key == ""
+        assert re.search(r"md_\w{8}_", found.served.output.read_text()) is None
         found.new_key(rate=UNLIMITED, certificate=certificates["good"].fingerprint)
         revoked = certificates["of a revoked key"].fingerprint
         found.new_key(rate=UNLIMITED, certificate=revoked, revoked=True)

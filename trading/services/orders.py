@@ -8,7 +8,7 @@ import msgspec
 from trading.core.acceptance import accept, accept_closing, closing_order
 from trading.core.account import AccountState
 from trading.core.due import request_cancels
-from trading.core.events import CancelRequested
+from trading.core.events import CancelRequested, OrderAccepted, OrderRejected, decoded
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.positions import Position
 from trading.exceptions import ClientOrderIdReused, OrderNotOpen, UnknownOrder, UnknownPosition
@@ -16,7 +16,7 @@ from trading.journal import Journal, open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.market.symbols import market
 from trading.market.views import position_closing_view
-from trading.models import Account, OrderRow
+from trading.models import Account, EventRow, OrderRow
 from trading.services.acceptance import order_judge, order_view, raise_if_refused
 
 
@@ -65,10 +65,17 @@ def _repeated(account: Account, order: OrderTerms) -> Submitted | None:
     if row is None:
         return None
     earlier = order_in(row)
-    if msgspec.structs.replace(earlier.terms, reduce_only=order.reduce_only) != order:
+    if msgspec.structs.replace(_accepted_terms(account, earlier), reduce_only=order.reduce_only) != order:
         raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}, which is another")
     account.refresh_from_db(fields=["number"])
     return Submitted(earlier, account.number, is_repeated=True)
+
+
+def _accepted_terms(account: Account, order: Order) -> OrderTerms:
+    """Return an order's terms as it was accepted. Splits, and fills of the order that it replaces, change them later."""
+    event = decoded(EventRow.objects.get(account=account, number=order.first_event).body)
+    assert isinstance(event, OrderAccepted | OrderRejected)  # noqa: S101 no other event makes an order
+    return event.order
 
 
 def require_new_client_order_id(account: Account, order: OrderTerms) -> None:

@@ -107,7 +107,9 @@ class Command(BaseCommand):
 
     def _first_key(self) -> None:
         newest = key_list().exclude(name=KEY_NAME).last()
-        if newest is None:
+        if newest is None and not settings.FIRST_KEY:
+            self._say(f"API key: none yet; make one: {KEY_COMMAND}")
+        elif newest is None:
             created = key_create(
                 name="first",
                 tier="internal",

@@ -86,8 +86,7 @@ def key_session_begin(*, key: str, address: str, now: datetime) -> TokenPair:
     if cached is None:
         raise InvalidApiKey("the API key is unknown")
     holder = _key(cached, now=now)
-    if not holder.caller.may_call_from(address):
-        raise NetworkNotAllowed("the key is not valid from this address; call from one of its networks")
+    _require_network(holder, address)
     _charge(holder.caller)
     key_used(cached, now=now)
     return session_of(holder, now=now)
@@ -107,16 +106,18 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     return _issue(holder, session_id=jwt.new_session_id(), logged_in_at=now)
 
 
-def session_continue(*, refresh: str, now: datetime) -> TokenPair:
+def session_continue(*, refresh: str, address: str, now: datetime) -> TokenPair:
     """Exchange a session's newest refresh token for new tokens. An older refresh token ends the session.
 
-    Raises InvalidToken.
+    Raises InvalidToken, and NetworkNotAllowed if a key may not be used from that IP address; then the token stays valid.
     """
     claims = jwt.read_refresh_token(refresh)
     _remove_expired(claims.subject, now=now)
     with transaction.atomic():
         outstanding = _tokens(claims.subject).filter(jti=claims.token_id).first()
         holder = _holder(claims, now=now)
+        if holder is not None:
+            _require_network(holder, address)
         if outstanding is not None:
             _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
             is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
@@ -159,6 +160,11 @@ def key_holder(key_id: int, *, now: datetime) -> Holder | None:
         return None if key is None else _key(key, now=now)
     except CredentialError:
         return None
+
+
+def _require_network(holder: Holder, address: str) -> None:
+    if not holder.caller.may_call_from(address):
+        raise NetworkNotAllowed("the key is not valid from this address; call from one of its networks")
 
 
 def _charge(caller: Caller) -> None:

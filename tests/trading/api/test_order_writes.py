@@ -222,6 +222,21 @@ class TestReplacing:
         first, second = (post(me, f"/orders/{order_id}", change, "PATCH") for _ in range(2))
         assert answer(first)["id"] == answer(second)["id"]
 
+    def test_a_retry_finds_the_new_one_after_the_old_one_has_filled(self, desk, me):
+        order = {**ORDER, "quantity": 10, "client_order_id": "old"}
+        old = answer(post(me, "/orders", order))["id"]
+        desk.print(2, 105.0)
+        change = {"quantity": 10, "limit_price": 98, "client_order_id": "second"}
+        new = answer(post(me, f"/orders/{old}", change, "PATCH"))["id"]
+        # Fills the old order before its cancel takes effect.
+        desk.print(2.01, 98.5, 4)
+        desk.print(5, 105.0)
+        assert (desk.find(old).filled, desk.find(old).state) == (4, "replaced")
+        assert desk.find(new).terms.quantity == 6
+        assert answer(post(me, f"/orders/{old}", change, "PATCH"))["id"] == new
+        another = post(me, f"/orders/{old}", {**change, "quantity": 6}, "PATCH")
+        assert problem(another) == (422, "client_order_id_reused")
+
     def test_its_id_must_be_new(self, desk, me, order_id):
         change = {"limit_price": 98, "client_order_id": "first"}
         assert problem(post(me, f"/orders/{order_id}", change, "PATCH")) == (422, "client_order_id_reused")

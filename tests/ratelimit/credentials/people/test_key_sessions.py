@@ -128,6 +128,17 @@ def test_a_key_of_another_network_gets_no_tokens():
     assert problem(login_by(make_key(networks=["192.0.2.0/24"]))) == (403, "network_not_allowed")
 
 
+def test_a_refresh_token_keeps_its_keys_networks():
+    tokens = answer(login_by(make_key(networks=["10.0.0.0/8"])))
+    refresh = {"refresh": tokens["refresh"]}
+    elsewhere = Client(REMOTE_ADDR="192.0.2.7").post(
+        "/api/v1/auth/refresh", refresh, content_type="application/json"
+    )
+    assert problem(elsewhere) == (403, "network_not_allowed")
+    # Whoever tried it elsewhere ends no session.
+    assert post("/auth/refresh", refresh).status_code == 200
+
+
 def test_an_expired_key_gets_no_tokens():
     key = make_key(expires_at=timezone.now() + timedelta(hours=1))
     ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
