@@ -13,7 +13,6 @@ from django.utils.module_loading import import_string
 from backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
 from marketdata_project.serve.cores import worker_cores
-from marketdata_project.settings.environment import SECRET_FILES
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
@@ -137,7 +136,7 @@ def check_secret_files(**_: Any) -> list[CheckMessage]:
             hint=f"chmod o-rwx {path}",
             id="marketdata.W004",
         )
-        for name, path in SECRET_FILES.items()
+        for name, path in settings.SECRET_FILES.items()
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO
     ]
 

@@ -14,7 +14,7 @@ from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata_project.settings.access import *  # noqa: F403 settings by subject
-from marketdata_project.settings.environment import env, integer, json_object, secret
+from marketdata_project.settings.environment import SECRET_FILES, env, integer, json_object, secret  # noqa: F401 SECRET_FILES is a setting
 from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for

@@ -130,12 +130,12 @@ def test_all_run_with_djangos_and_give_a_hint(settings):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o604, 0o602])
-def test_a_file_of_a_secret_is_closed_to_others(monkeypatch, tmp_path, mode):
+def test_a_file_of_a_secret_is_closed_to_others(settings, monkeypatch, tmp_path, mode):
     file = tmp_path / "key"
     file.write_text("a secret")
     file.chmod(mode)
-    monkeypatch.setattr(environment, "SECRET_FILES", {})
-    monkeypatch.setattr(checks, "SECRET_FILES", environment.SECRET_FILES)
+    settings.SECRET_FILES = {}
+    monkeypatch.setattr(environment, "SECRET_FILES", settings.SECRET_FILES)
     monkeypatch.setenv("SECRET_KEY_FILE", str(file))
     monkeypatch.delenv("SECRET_KEY", raising=False)
     assert environment.secret("SECRET_KEY") == "a secret"
