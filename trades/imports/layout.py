@@ -177,7 +177,9 @@ def header_names(header: bytes, delimiter: str = ",") -> tuple[str, ...]:
     try:
         text = header.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
-        raise ImportRefused("the first line is not UTF-8 text") from error
+        raise ImportRefused(
+            "the first line is not UTF-8 text: unpack the file, or save it as UTF-8"
+        ) from error
     try:
         return tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter), []))
     except csv.Error as error:
@@ -188,7 +190,8 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     """Return the layout of a file with these columns. Raises `ImportRefused` for a missing or repeated column."""
     text = ",".join(names)
     if len(set(names)) < len(names):
-        raise ImportRefused(f"a column is named twice: {text}{header_hint(names, options.dataset)}")
+        hint = header_hint(names, options.dataset) or "; name all by --header, with --skip-lines 1 or more"
+        raise ImportRefused(f"a column is named twice: {text}{hint}")
     columns = options.dataset.columns
     joined = _joined(names, options)
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, format_timestamp
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, translated_rows
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, NotInOrder
@@ -115,7 +115,10 @@ def _group_tables(spool: SortSpool, group: Sequence[SpoolPartition]) -> Iterator
 
 
 class FileImport:
-    """The import of a file, from its beginning or from where an earlier run ended."""
+    """The import of a file, from its beginning or from where an earlier run ended.
+
+    latest_ns: a later time refuses the file; None allows all.
+    """
 
     def __init__(
         self,
@@ -124,6 +127,7 @@ class FileImport:
         note: ProgressNote,
         *,
         done: ImportProgress,
+        latest_ns: int | None,
         progress: Callable[[StageStatus], None],
     ) -> None:
         self._file = file
@@ -131,6 +135,7 @@ class FileImport:
         self._parser = parser
         self._note = note
         self._done = done
+        self._latest_ns = latest_ns
         self._progress = progress
         self._examples: list[BadRow] = []
         self._store = market_store()
@@ -210,6 +215,12 @@ class FileImport:
             raise ImportRefused(f"{self._file.path}: {refusal}")
         if not rows.num_rows:
             return ()
+        last_ns = rows.column(0)[-1].as_py()
+        if self._latest_ns is not None and last_ns > self._latest_ns:
+            raise ImportRefused(
+                f"{self._file.path}: has a time that is yet to come, {format_timestamp(last_ns)}: say how times are"
+                " written by --time-format or --date, or give --yes if it is right"
+            )
         rows = translated_rows(self._dataset, rows, self._conditions(symbol))
         days = rows.column(0).to_numpy() // DAY_NS
         starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))[::DATES_AT_ONCE].tolist()

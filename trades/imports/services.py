@@ -1,5 +1,6 @@
 """`file_import`: imports one file into the store."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from store.datasets import BARS
+from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.exceptions import StorageError
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
+from store.timestamps import DAY_NS
 from trades.exceptions import BadRow, ImportRefused
 from trades.imports.blocks import SourceFile, blocks_unordered
 from trades.imports.csv_file import CsvFile
@@ -27,6 +29,7 @@ from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
 from trades.stores import market_store
 
+_OF_THE_PAST = (TRADES, QUOTES, OPTION_QUOTES, BARS)
 _OF_DATES = {each.value for each in Resolution if each.is_period} | {"1mo"}
 
 
@@ -69,8 +72,8 @@ def file_import(
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
-    progress. confirmed: store bars whose distances speak against their resolution, and dates without their times of
-    day. Raises `ImportsError`s, the store's
+    progress. confirmed: store bars whose distances speak against their resolution, dates without their times of
+    day, and times of trades, quotes and bars that are more than a day ahead. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
     if options.symbol is not None:
@@ -94,7 +97,9 @@ def file_import(
             if options.dataset is BARS:
                 _check_distances(source, layout, options, symbol)
         done = saved or ImportProgress()
-        done, examples = FileImport(source, parser, note, done=done, progress=progress).run()
+        latest_ns = None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
+        run = FileImport(source, parser, note, done=done, latest_ns=latest_ns, progress=progress)
+        done, examples = run.run()
         return ImportResult(path, done, examples, layout.unread_columns)
 
 

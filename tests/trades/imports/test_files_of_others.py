@@ -220,6 +220,13 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "one comma more in some rows": (
         "t.csv", f"timestamp,price,volume\n{TRADE}\n{TRADE},\n".encode(), {}, "line 3: has 4 cells instead of 3",
     ),
+    "a date with an hour, which counts seconds, too": (
+        "t.csv", b"timestamp,price,volume\n2034010209,10.5,100\n", {}, "yet to come, 2034-06-15T.*--time-format.*--yes",
+    ),
+    "two names of one symbol each": (
+        "t.csv", b",Close,Close\n,AAPL,MSFT\n2024-01-02,1,2\n", {}, "named twice: .*--header.*--skip-lines",
+    ),
+    "latin-1": ("t.csv", "timestamp;price;Stück\n".encode("latin-1"), {}, "not UTF-8 text: unpack the file, or save"),
     "zip": ("t.csv", zipped(), {}, "a ZIP archive or a spreadsheet: unpack it"),
     "utf-16": ("t.csv", f"timestamp\tprice\n{TRADE}".encode("utf-16"), {}, "UTF-16: save it as UTF-8"),
     "json": ("t.json", b'{"trades":[]}', {}, r"names no \.csv or \.csv\.gz file \(--format csv\)"),
