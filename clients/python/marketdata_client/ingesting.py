@@ -14,31 +14,36 @@ from marketdata_client.steps import Flow
 
 _NDJSON = "application/x-ndjson"
 _MOST_BATCHES_WAITING = 10
-_COUNTS = ("received", "stored", "duplicates")
+_COUNTS = ("received", "stored", "duplicates", "replaced")
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of rows. stored and duplicates add up to received. batches: answered. resumed: of them before this start."""
+    """What became of rows. stored, duplicates and replaced add up to received. batches: answered. resumed: of them before this start.
+
+    replaced: rows that took the place of stored ones, with the parameter `on_conflict="replace"`.
+    """
 
     received: int = 0
     stored: int = 0
     duplicates: int = 0
     batches: int = 0
     resumed: int = 0
+    replaced: int = 0
 
     def plus(self, answer: Mapping[str, Any], *, resumed: bool) -> "Ingested":
-        counts = [answer.get(name) for name in _COUNTS]
+        counts = [answer.get(name, 0 if name == "replaced" else None) for name in _COUNTS]
         if not all(type(each) is int for each in counts):
             raise BadAnswer("the answer to a batch has no counts of rows")
-        received, stored, duplicates = counts
+        received, stored, duplicates, replaced = counts
         return Ingested(
             self.received + int(received or 0),
             self.stored + int(stored or 0),
             self.duplicates + int(duplicates or 0),
             self.batches + 1,
             self.resumed + resumed,
+            self.replaced + int(replaced or 0),
         )
 
 

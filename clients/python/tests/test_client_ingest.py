@@ -173,3 +173,21 @@ def test_many_symbols_are_sent_in_bounded_memory():
     bodies = _bodies(taken, 4)
     next(bodies)
     assert sum(1 for _ in taken) == 1000 - 10 * 4
+
+
+def test_a_feed_replaces_the_open_candle_and_stored_rows_are_corrected(url: str, key: str):
+    bar = {"timestamp": "2025-01-02T14:00:00Z", "symbol": "CANDLE", "resolution": "1h", "open": 1, "high": 2, "low": 1,
+           "close": 2, "volume": 5}  # fmt: skip
+    split = {"timestamp": "2025-01-03", "symbol": "CANDLE", "kind": "split", "ratio": 5}
+    with Client(url, key) as client:
+        client.ingest("bars", [bar])
+        done = client.ingest(
+            "bars", [bar | {"close": 1.5}, bar | {"resolution": "1m"}], on_conflict="replace"
+        )
+        assert (done.received, done.stored, done.duplicates, done.replaced) == (2, 1, 0, 1)
+        assert client.read("stored-bars", "CANDLE", resolution="1h", last=1).lists()["close"] == [1.5]
+        client.ingest("corporate_actions", [split])
+        change = {"action": "correct", "timestamp": "2025-01-03", "kind": "split", "new_ratio": 4}
+        body = {"symbol": "CANDLE", "corrections": [change]}
+        assert client.post("/api/v1/corporate-actions/corrections", body, idempotency_key="s")["stored"] == 1
+        assert client.read("corporate-actions", "CANDLE", last=9).lists()["ratio"] == [4.0]
