@@ -23,7 +23,7 @@ from strategies.tape import EVERY_ROW, Band, Tape
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
 from trading.core.due import value_at_end
-from trading.core.events import AccountOpened, RiskConfigured, TradingStarted, Transferred
+from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingStarted, Transferred
 from trading.core.matching import Record
 from trading.core.rows import Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
@@ -79,6 +79,9 @@ class TapeMarket(Market):
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         return self.tape.newest(symbol, now_ns)
+
+    def _price_before(self, ref: RowRef) -> RowPrice | None:
+        return self.tape.price_before_last(ref.symbol)
 
     def instrument(self, symbol: str) -> Instrument:
         return self.tape.instruments[symbol]

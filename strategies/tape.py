@@ -265,6 +265,11 @@ class Tape:
                 wanted -= min(end, wanted)
         return prices
 
+    def price_before_last(self, symbol: str) -> RowPrice | None:
+        """Return the price of the newest trade of a symbol before the row that `next` returned last."""
+        found = self._newest_in(TRADES.name, symbol, self._place - 1)
+        return None if found is None else found[0].price(found[1])
+
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:
             known_ns = self._part.known_ns
@@ -276,14 +281,15 @@ class Tape:
             self._turn()
 
     def _newest_of(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
-        quote = self._newest_in(QUOTES.name, symbol)
-        last = self._newest_in(TRADES.name, symbol) or self._newest_in(BARS.name, symbol)
+        place = self._place
+        quote = self._newest_in(QUOTES.name, symbol, place)
+        last = self._newest_in(TRADES.name, symbol, place) or self._newest_in(BARS.name, symbol, place)
         value = None if quote is None else quote[0].value(quote[1])
         return value if isinstance(value, Quote) else None, None if last is None else last[0].price(last[1])
 
-    def _newest_in(self, dataset: str, symbol: str) -> tuple[LogPart, int] | None:
+    def _newest_in(self, dataset: str, symbol: str, place: int) -> tuple[LogPart, int] | None:
         log = self._logs.get((dataset, symbol))
-        index = None if log is None else log.newest(int(log.at.searchsorted(self._place)))
+        index = None if log is None else log.newest(int(log.at.searchsorted(place)))
         if log is not None and index is not None:
             return log, index
         log_before = self._before.get((dataset, symbol))

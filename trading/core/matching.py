@@ -106,9 +106,14 @@ def match_print(
     print_: Print,
     rate: Rate,
     record: Record,
+    *,
     session_end_ns: Callable[[], int | None] = lambda: None,
+    is_first_of_session: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Match a print with the account's orders of its symbol. session_end_ns: see `match_bar`."""
+    """Match a print with the account's orders of its symbol.
+
+    session_end_ns: see `match_bar`. is_first_of_session: returns whether the print has the opening price of its session.
+    """
     orders = [order for order in state.orders_of(print_.ref.symbol) if _is_in_time(state, order, print_)]
     if not print_.is_eligible or not orders:
         return
@@ -121,6 +126,9 @@ def match_print(
         # A fill may have begun the legs of a bracket, and a trigger waits for the latency.
         if _is_in_time(state, order, print_) and not order.is_stop_waiting:
             price = _price(order, print_.price, state.config)
+            # A limit that rested before the open gets the opening price.
+            if price not in {None, print_.price} and not order.is_taking and is_first_of_session():
+                price = print_.price
             match.fill(order, price, print_.price)
             _rest(order, print_.price, record)
     end_unneeded(state, print_.ref.symbol, record)
@@ -206,6 +214,7 @@ def match_bar(
     bar: BarPrint,
     rate: Rate,
     record: Record,
+    *,
     session_end_ns: Callable[[], int | None] = lambda: None,
 ) -> None:
     """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.

@@ -163,10 +163,14 @@ class Floor:
             return
         currency = orders[0].instrument.currency
         rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
-        if rate is not None and isinstance(row, Print):
-            match_print(state, row, rate, record, lambda: self._session_end_ns(row))
-        elif rate is not None and isinstance(row, BarPrint):
-            match_bar(state, row, rate, record, lambda: self._session_end_ns(row))
+        if rate is None:
+            return
+        session_end_ns = partial(self._session_end_ns, row)
+        if isinstance(row, BarPrint):
+            match_bar(state, row, rate, record, session_end_ns=session_end_ns)
+        else:
+            is_first = partial(self._marks.market.is_first_of_session, row.ref)
+            match_print(state, row, rate, record, session_end_ns=session_end_ns, is_first_of_session=is_first)
 
     def _session_end_ns(self, row: Print | BarPrint) -> int | None:
         """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""

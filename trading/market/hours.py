@@ -24,6 +24,17 @@ def is_in_session(instrument: Instrument, instants: Integers) -> Mask:
     return is_in
 
 
+def session_begin_ns(instrument: Instrument, at_ns: int) -> int | None:
+    """Return when the market opened that is open at an instant; None if it is closed, or never is."""
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
+        return None
+    segments = calendar.around(at_ns, at_ns).segments(Hours.REGULAR)
+    index = int(segments.start_ns.searchsorted(at_ns, side="right")) - 1
+    is_open = index >= 0 and at_ns < segments.end_ns[index]
+    return int(segments.start_ns[index]) if is_open else None
+
+
 def session_end_ns(instrument: Instrument, at_ns: int) -> int | None:
     """Return when a day order that is accepted at an instant ends: at the next close of a regular session.
 

@@ -24,13 +24,13 @@ from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
 from trading.core.amounts import ONE, price_of, scaled
-from trading.core.events import Reference
+from trading.core.events import Reference, RowRef
 from trading.core.matching import Rate
 from trading.core.positions import Position
 from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
-from trading.market.hours import ex_dates
+from trading.market.hours import ex_dates, session_begin_ns
 from trading.market.newest_rows import RowPrice, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
@@ -210,6 +210,18 @@ class Market:
             for base, quote, is_inverted in pairs
             for separator in ("-", "")
         ]
+
+    def is_first_of_session(self, ref: RowRef) -> bool:
+        """Return whether a trade is the first since its market opened, of those that give a price."""
+        opened_ns = session_begin_ns(self.instrument(ref.symbol), ref.timestamp_ns)
+        if opened_ns is None:
+            return False
+        last = self._price_before(ref)
+        return last is None or last.at_ns < opened_ns
+
+    def _price_before(self, ref: RowRef) -> RowPrice | None:
+        place = self.place_of(TRADES.name, ref.symbol)
+        return last_price(self.store, self.instrument(ref.symbol), ref.timestamp_ns - 1, place)
 
     def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:
         """Return from which instant on bars that begin fill an order that was decided then: from this instant.

@@ -1,10 +1,11 @@
 """Why an execution is as it is: everything that was used, and the same execution computed again."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from store.datasets import DATASETS
+from store.datasets import DATASETS, TRADES
 from store.exceptions import StorageError
 from store.walk import CommittedRows, LogPosition, Resync
 from trades.stores import market_store
@@ -23,6 +24,7 @@ from trading.core.events import (
 from trading.core.matching import match_bar, match_print
 from trading.core.orders import Order
 from trading.journal import replayed
+from trading.market.market import Market
 from trading.models import Account, EventRow, ExecutionRow
 
 _EVENTS_AT_ONCE = 100
@@ -85,7 +87,11 @@ def _again(state: AccountState, executed: Executed) -> list[str]:
 
     rate = executed.rate, executed.rate_ref
     if isinstance(executed.print, Print):
-        match_print(state, executed.print, rate, record)
+        ref = executed.print.ref
+        commit = market_store().head(TRADES, ref.symbol, commit=int(ref.commit.partition("-")[0]))
+        market = Market(market_store(), place_of=lambda *_: LogPosition(commit, ref.ordinal))
+        is_first = partial(market.is_first_of_session, ref)
+        match_print(state, executed.print, rate, record, is_first_of_session=is_first)
     else:
         match_bar(state, executed.print, rate, record)
     return events
