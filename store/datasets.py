@@ -229,26 +229,28 @@ CORPORATE_ACTIONS = Dataset(
     rules=(
         RowRule(
             "inconsistent_action",
-            "a split has a ratio and no amount",
+            "a split must have a ratio and no amount",
             ("kind", "ratio", "amount"),
             is_invalid_split,
         ),
         RowRule(
             "inconsistent_action",
-            "a dividend has an amount and no ratio",
+            "a dividend must have an amount and no ratio",
             ("kind", "ratio", "amount"),
             is_invalid_dividend,
         ),
-        RowRule("inconsistent_action", "a spin-off has an amount", ("kind", "amount"), is_invalid_spin_off),
+        RowRule(
+            "inconsistent_action", "a spin-off must have an amount", ("kind", "amount"), is_invalid_spin_off
+        ),
         RowRule(
             "inconsistent_action",
-            "a rename has neither a ratio nor an amount",
+            "a rename must have neither a ratio nor an amount",
             ("kind", "ratio", "amount"),
             is_invalid_rename,
         ),
         RowRule(
             "inconsistent_action",
-            "an action without an amount has no currency",
+            "an action without an amount must have no currency",
             ("amount", "currency"),
             is_currency_of_nothing,
         ),

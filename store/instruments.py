@@ -22,6 +22,8 @@ EXERCISES = ("american", "european")
 SETTLEMENTS = ("am", "pm")
 # Joins aliases in one text; no symbol contains it.
 ALIAS_SEPARATOR = ";"
+# Amounts of trading are exact between these.
+SMALLEST_AMOUNT, LARGEST_AMOUNT = 1e-18, 1e12
 DEFAULT_SETTLE, MAX_SETTLE = 2.0, 3_600.0
 _SHARES_PER_CONTRACT = 100.0
 _CACHE_SIZE = 1 << 16

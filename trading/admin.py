@@ -1,6 +1,7 @@
 """Trading in the admin. What follows from events is shown; only the terms of instruments are changed."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -138,17 +139,18 @@ class InstrumentTermsForm(forms.ModelForm):  # type: ignore[type-arg]  # not gen
         values = super().clean() or self.cleaned_data
         for name in _NUMBERS:
             text = values.get(name) or ""
-            if text and not _is_above_zero(text):
-                self.add_error(name, "must be a plain number above 0")
+            # Quantities have nine decimals.
+            decimals = 9 if name == "lot" else 18
+            if text and not _is_amount(text, decimals):
+                self.add_error(
+                    name, f"must be a number above 0, such as 0.01, with at most {decimals} decimals"
+                )
         return values
 
 
-def _is_above_zero(text: str) -> bool:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return False
-    return value.is_finite() and value > 0
+def _is_amount(text: str, decimals: int) -> bool:
+    """Return whether a text is a number above zero with which amounts are computed exactly: ASCII digits and a point."""
+    return re.fullmatch(rf"[0-9]{{1,12}}(\.[0-9]{{1,{decimals}}})?", text) is not None and Decimal(text) > 0
 
 
 @admin.register(InstrumentTerms)

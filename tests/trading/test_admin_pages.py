@@ -53,7 +53,19 @@ class TestTerms:
         assert not InstrumentTerms.objects.exists()
         assert AuditRecord.objects.latest("sequence").event == "terms.deleted"
 
-    @pytest.mark.parametrize("change", [{"tick": "0"}, {"tick": "x"}, {"tick": "inf"}, {"symbol": "../x"}])
+    @pytest.mark.parametrize("name", ["tick", "lot", "borrow_rate", "initial_margin", "contract_margin"])
+    @pytest.mark.parametrize(
+        "text",
+        ["0", "-1", "x", "inf", "nan", "1E-400", "1e300", "1_0", "٣", " 1", "1" * 13, f"0.{'0' * 18}1"],
+    )
+    def test_what_cannot_be_computed_with_is_refused(self, admin_site, name, text):
+        page = admin_site.post("/admin/trading/instrumentterms/add/", {**TERMS, name: text})
+        # A form strips blanks.
+        assert (page.status_code, InstrumentTerms.objects.exists()) == (
+            (302, True) if text == " 1" else (200, False)
+        )
+
+    @pytest.mark.parametrize("change", [{"symbol": "../x"}, {"lot": "0.0000000001"}])
     def test_wrong_ones_are_refused(self, admin_site, change):
         page = admin_site.post("/admin/trading/instrumentterms/add/", {**TERMS, **change})
         assert page.status_code == 200

@@ -19,10 +19,12 @@ from store.instruments import (
     FX,
     GAP_RULES,
     INSTRUMENT_CLASSES,
+    LARGEST_AMOUNT,
     MAX_SETTLE,
     OPTION,
     RIGHTS,
     SETTLEMENTS,
+    SMALLEST_AMOUNT,
     UNKNOWN_CONDITIONS,
     VOLUME_KINDS,
     Instrument,
@@ -52,6 +54,7 @@ CLASSES_WITH = {
     "exercise": (OPTION,),
     "settlement": (OPTION,),
 }
+_AMOUNTS = ("tick_size", "multiplier", "strike")
 _REQUIRED_OF_OPTIONS = ("underlying", "expiry", "strike", "right")
 FUTURE_DOCUMENT = {
     "symbol": "ESH26",
@@ -188,7 +191,7 @@ class InstrumentSerializer(KnownFieldsSerializer):
         "other_currency": "must be {currency}, as the symbol says",
         "equal_currencies": "must not be the quote currency",
         "unknown_exchange": "{reason}",
-        "out_of_range": "must be at most {largest:,.0f} seconds",
+        "out_of_range": "must be {bounds}",
     }
 
     def get_fields(self) -> dict[str, Any]:
@@ -206,15 +209,21 @@ class InstrumentSerializer(KnownFieldsSerializer):
             raise self._error("symbol", "other_symbol", symbol=base.symbol)
         instrument = merged(base, attrs)
         self._check_terms(instrument)
+        self._check_amounts(instrument)
         if instrument.settle > MAX_SETTLE:
-            message = self.error_messages["out_of_range"].format(largest=MAX_SETTLE)
-            raise serializers.ValidationError(
-                {"settle": [serializers.ErrorDetail(message, code="out_of_range")]}
-            )
+            raise self._error("settle", "out_of_range", bounds=f"at most {MAX_SETTLE:,.0f} seconds")
         refusal = HOURS_REFUSAL.get()(instrument)
         if refusal is not None:
             raise self._error(refusal[0], "unknown_exchange", reason=refusal[1])
         return {"instrument": instrument}
+
+    def _check_amounts(self, instrument: Instrument) -> None:
+        for name in _AMOUNTS:
+            value = getattr(instrument, name)
+            if value is not None and not SMALLEST_AMOUNT <= value <= LARGEST_AMOUNT:
+                raise self._error(
+                    name, "out_of_range", bounds=f"between {SMALLEST_AMOUNT:g} and {LARGEST_AMOUNT:g}"
+                )
 
     def _check_terms(self, instrument: Instrument) -> None:
         for name, classes in CLASSES_WITH.items():

@@ -352,7 +352,7 @@ PREVIEW: Document = {
             "value": 1.895,
             "limit": 25.0,
             "unit": "percent of equity",
-            "message": "symbol exposure is within its limit",
+            "message": "symbol exposure must be within its limit",
         }
     ],
     "would_be_accepted": True,

@@ -160,14 +160,14 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
         value=Decimal(len(state.orders) + 1),
         limit=Decimal(MOST_OPEN_ORDERS),
         unit="orders",
-        message="not too many orders are open",
+        message=f"at most {MOST_OPEN_ORDERS:,} orders may be open",
     )
     yield Check(
         name="lot",
         is_passed=order.reduce_only or is_multiple(order.quantity, terms.lot),
         value=order.quantity,
         limit=terms.lot,
-        message="the quantity is a multiple of the lot",
+        message="the quantity must be a multiple of the lot",
     )
     for name in ("limit_price", "stop_price", "take_profit", "stop_loss"):
         price: Decimal | None = getattr(order, name)
@@ -177,7 +177,7 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
                 is_passed=is_multiple(price, terms.tick_at(price)),
                 value=price,
                 limit=terms.tick_at(price),
-                message=f"{name} is a multiple of the tick",
+                message=f"{name} must be a multiple of the tick",
             )
 
 
@@ -200,7 +200,7 @@ def _prices(state: AccountState, proposal: Proposal) -> Iterator[Check]:
             value=beyond,
             limit=state.config.collar,
             unit="percent",
-            message="the limit is not further beyond the market than the collar",
+            message="the limit must not be further beyond the market than the collar",
         )
 
 
@@ -215,7 +215,7 @@ def _legs(proposal: Proposal) -> Iterator[Check]:
                 is_passed=(price - expected) * order.side.sign * gain > 0,
                 value=price,
                 limit=expected,
-                message=f"{name} is on its side of the order's price",
+                message=f"{name} must be {'above' if order.side.sign * gain > 0 else 'below'} the order's price",
             )
 
 
@@ -228,7 +228,7 @@ def _reduces(state: AccountState, proposal: Proposal) -> Check:
         is_passed=held > 0,
         value=order.quantity,
         limit=max(held, ZERO),
-        message="there is a position that the order reduces",
+        message="there must be a position that the order reduces",
     )
 
 
@@ -248,7 +248,7 @@ def _states(
         value=Decimal(len(recent) + 1),
         limit=Decimal(state.config.orders_per_minute),
         unit="orders a minute",
-        message="not too many orders within a minute",
+        message="the account may place only so many orders within a minute",
     )
     old_from_ns = now_ns if fresh_from_ns is None else fresh_from_ns
     age = Decimal(max(old_from_ns - proposal.reference.at_ns, 0)) / NS_PER_SECOND
@@ -258,11 +258,15 @@ def _states(
         value=age,
         limit=Decimal(state.config.stale_after_seconds),
         unit="seconds",
-        message="the market's price is not old",
+        message="the market's price must not be older than the limit",
     )
     if proposal.order.side is Side.SELL:
         can_be_short = state.kind is AccountKind.MARGIN and proposal.terms.shortable
-        yield Check(name="short", is_passed=can_be_short, message="the account may sell this short")
+        yield Check(
+            name="short",
+            is_passed=can_be_short,
+            message="selling short needs a margin account and an instrument that may be shorted",
+        )
     if proposal.terms.is_margined:
         yield Check(
             name="margin_account",
@@ -298,7 +302,7 @@ def _of_equity(name: str, value: Decimal, limit: Decimal, equity: Decimal) -> Ch
         value=used,
         limit=limit,
         unit="percent of equity",
-        message=name.replace("_", " ") + " is within its limit",
+        message=name.replace("_", " ") + " must be within its limit",
     )
 
 
@@ -318,7 +322,7 @@ def _buying_power(state: AccountState, proposal: Proposal, equity: Decimal, need
         value=needed,
         limit=available,
         unit=state.currency,
-        message="positions and orders are paid for",
+        message="there must be money for all positions and orders",
     )
 
 
@@ -335,5 +339,5 @@ def _losses(state: AccountState, equity: Decimal) -> Iterator[Check]:
             value=lost,
             limit=limit,
             unit="percent",
-            message=name.replace("_", " ") + " is below its limit",
+            message=name.replace("_", " ") + " must be below its limit",
         )

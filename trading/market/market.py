@@ -16,7 +16,7 @@ from live.tokens import head_of
 from store.bars.prints import standing
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
-from store.instruments import FUTURE, Instrument
+from store.instruments import FUTURE, LARGEST_AMOUNT, SMALLEST_AMOUNT, Instrument
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.queries import QueryableStore
@@ -40,6 +40,7 @@ SPLIT = "split"
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _ONE = Decimal(1)
+_SMALLEST, _LARGEST = Decimal(repr(SMALLEST_AMOUNT)), Decimal(repr(LARGEST_AMOUNT))
 
 
 def _no_terms(_: str) -> Mapping[str, Any]:
@@ -113,7 +114,13 @@ class Market:
                     f"{symbol} has no multiplier: declare it by PUT /api/v1/instruments/{symbol}"
                 )
             own["multiplier"] = price_of(instrument.multiplier)
-        return msgspec.structs.replace(of_class, **(own | declared)), has_tick
+        terms = msgspec.structs.replace(of_class, **(own | declared))
+        for name in ("tick", "lot", "multiplier"):
+            if not _SMALLEST <= getattr(terms, name) <= _LARGEST:
+                raise NotTradable(
+                    f"the {name} of {symbol} is beyond what is computed exactly: declare another"
+                )
+        return terms, has_tick
 
     def currency(self, symbol: str) -> str:
         """Return the currency of a symbol's price. Raises `NotTradable`."""

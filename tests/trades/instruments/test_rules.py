@@ -91,6 +91,7 @@ def test_what_is_declared(data: dict[str, object], base: Instrument, expected: I
         *(({name: value}, name, "of_other_class") for name, value in {**TERMS, "multiplier": 5, "exercise": "american", "settlement": "am"}.items()),
         *(({"class": "future", name: value}, name, "of_other_class") for name, value in (("strike", 5), ("right", "put"), ("exercise", "american"), ("settlement", "am"))),
         *(({"class": "option", **TERMS, name: None}, name, "required_of_option") for name in TERMS),
+        *(({"class": "option", **TERMS, name: value}, name, "out_of_range") for name in ("tick_size", "multiplier", "strike") for value in (1e-300, 1e-19, 1e13, 1e300)),
         ({"base_currency": "EUR"}, "base_currency", "of_other_class"), ({"class": "fx", "base_currency": "eur"}, "base_currency", "invalid_format"),
         ({"class": "fx"}, "base_currency", "required_of_fx"), ({"class": "fx", "base_currency": "XAU"}, "currency", "required_of_fx"),
         ({"class": "fx", "base_currency": "USD", "currency": "USD"}, "base_currency", "equal_currencies"),

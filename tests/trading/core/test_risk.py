@@ -241,7 +241,7 @@ def test_orders_that_reduce_are_not_counted() -> None:
     found = paper.judge(order_of(500, limit=100))
     assert found.checks[0] == Check(
         name="open_orders", is_passed=True, value=Decimal(101), limit=Decimal(1000), unit="orders",
-        message="not too many orders are open",
+        message="at most 1,000 orders may be open",
     )  # fmt: skip
     assert dataclasses.replace(found, checks=found.checks[1:]) == dataclasses.replace(
         before, checks=before.checks[1:]

@@ -13,7 +13,7 @@ from trading.core.amounts import finest_step
 from trading.core.events import OrderAccepted, decoded
 from trading.core.orders import OrderTerms, OrderType
 from trading.core.terms import TRADABLE, Side
-from trading.exceptions import RiskRefused
+from trading.exceptions import NotTradable, RiskRefused
 from trading.market.symbols import market
 from trading.models import EventRow, ExecutionRow, InstrumentTerms
 from trading.services.orders import position_close
@@ -173,3 +173,16 @@ class TestOrders:
         prints("COIN", (3, 0.4321, 1e6))
         desk.run()
         assert executed(desk) == [Decimal("0.44"), Decimal("0.4320")]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("default_store")
+@pytest.mark.parametrize("terms", [{"lot": "1E-400"}, {"tick": "1E-400"}, {"lot": "1E+300"}])
+def test_terms_from_before_that_cannot_be_computed_with_are_named(terms: dict[str, str]):
+    """Before, each order of the symbol was an error of the server."""
+    desk = desk_of(0.4321)
+    InstrumentTerms.objects.create(symbol="COIN", **terms)
+    with pytest.raises(
+        NotTradable, match=f"the {next(iter(terms))} of COIN is beyond what is computed exactly"
+    ):
+        desk.order("COIN", Side.BUY, 1)
