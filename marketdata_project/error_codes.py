@@ -355,7 +355,7 @@ ERROR_CODES = (
         engine_unavailable="The engine of trading is away, so that nothing is opened. Cancel, close and stop are recorded all the same. Retry.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
-        store_busy="Another process holds the symbol's lock; nothing was stored. Retry.",
+        store_busy="Another process holds the lock of the symbol or of the instruments; nothing was stored. Retry.",
         audit_unavailable="This call must be recorded before it is answered. It cannot be recorded now, so nothing was "
         "done. Retry.",
     ),
