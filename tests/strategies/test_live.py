@@ -22,7 +22,6 @@ from strategies.strategy import Bar, OrderFill, Strategy, StrategyState
 from tests.chance import SOAK
 from tests.store_settings import stores_at
 from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, stored_bars
-from tests.trading import desks
 from tests.trading.desks import TradingDesk
 from tests.trading.replays import NAMED, kills, run_on
 from trades.stores import market_store
@@ -61,9 +60,8 @@ CASES: list[tuple[str, dict[str, Any], bool]] = [
 
 
 @pytest.fixture
-def market(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def market(tmp_path: Path, settings: Any) -> Path:
     """The installation's store, with the instruments."""
-    monkeypatch.setattr(desks, "BEGIN_NS", START_NS)
     settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
     for symbol in SYMBOLS:
         market_store().set_instrument(
@@ -90,7 +88,7 @@ def store_trades(rows: dict[str, list[dict[str, Any]]]) -> None:
 
 def desk_with(name: str, parameters: dict[str, Any]) -> TradingDesk:
     """An account to which a strategy is assigned at the beginning."""
-    desk = TradingDesk(config=GENEROUS)
+    desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
     choice = StrategyChoice(
         name=name, parameters={each: str(value) for each, value in parameters.items()}, symbols=SYMBOLS
     )
@@ -293,7 +291,7 @@ def test_the_engine_sees_an_assignment_also_if_it_records_something_at_once(
     """Recording reads the account, so that it is no longer one that others changed."""
     monkeypatch.setitem(SHIPPED, Seeing.name, Seeing)
     monkeypatch.setattr(Seeing, "seen", [])
-    desk = TradingDesk(config=GENEROUS)
+    desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
     rows = {symbol: trades_of(random.Random(1), 20) for symbol in SYMBOLS}
 
     def assign(choice: StrategyChoice | None) -> None:

@@ -24,7 +24,6 @@ from tests.store.builders import Clock, amendment, batch, cancel, correct, trade
 from tests.store.known_history import Oracle, Version
 from tests.store_settings import stores_at
 from tests.strategies.past import GENEROUS, START_NS, batch_of, inputs_of
-from tests.trading import desks
 from tests.trading.desks import TradingDesk
 from tests.trading.replays import kills, run_on
 from trading.core.events import StrategyChoice, encoded
@@ -237,15 +236,14 @@ def test_a_stored_bar_that_is_replaced_is_revised(tmp_path: Path) -> None:
 
 
 def assigned() -> TradingDesk:
-    desk = TradingDesk(config=GENEROUS)
+    desk = TradingDesk(config=GENEROUS, begin_ns=START_NS)
     choice = StrategyChoice(name=Watching.name, parameters={}, symbols=SYMBOLS)
     strategy_assign(account=desk.account, strategy=choice, by="test")
     return desk
 
 
 @pytest.fixture
-def live(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Path:
-    monkeypatch.setattr(desks, "BEGIN_NS", START_NS)
+def live(tmp_path: Path, settings: Any, transactional_db: None) -> Path:
     settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
     return tmp_path
 

@@ -14,7 +14,6 @@ from strategies.backtest import Backtest, BacktestInputs
 from strategies.catalogue import SHIPPED
 from strategies.strategy import Strategy
 from tests.store_settings import IS_OF_FILES, stores_at
-from tests.trading import desks
 from tests.trading.desks import FREE, TradingDesk, stored
 from trades.stores import market_store
 from trading.core.events import Executed, Print
@@ -41,8 +40,7 @@ _MORNINGS: dict[str, tuple[list[tuple[float, float, str | None]], float]] = {
 
 
 @pytest.fixture
-def market(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(desks, "BEGIN_NS", _EVENING_NS)
+def market(tmp_path: Path, settings: Any) -> Path:
     settings.DATA_DIR, settings.MARKET_STORES = tmp_path, stores_at(tmp_path)
     market_store().set_instrument(
         Instrument(SYMBOL, instrument_class=EQUITY, exchange="XNYS", currency="USD", tick_size=0.01)
@@ -62,7 +60,7 @@ def morning(name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("in_one_commit", [True, False])
 @pytest.mark.parametrize("name", _MORNINGS)
 def test_in_the_engine(market: Path, name: str, in_one_commit: bool):
-    desk = TradingDesk()
+    desk = TradingDesk(begin_ns=_EVENING_NS)
     stored(TRADES, SYMBOL, [trade(_EVENING_NS, 100)])
     desk.run()
     desk.order(SYMBOL, Side.BUY, 10, type=OrderType.LIMIT, limit_price=LIMIT, time_in_force=TimeInForce.GTC)
