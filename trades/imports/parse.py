@@ -331,10 +331,11 @@ class BlockParser:
         """Convert texts to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
         options = self._time_options(column)
         is_event = column is self._columns[0]
-        (values, wrong), (latest, _) = (
+        readings = [
             parse_instants(cells, replace(options, ambiguous=ambiguous), is_event=is_event, limit=self._limit)
-            for ambiguous in ("earliest", "latest")
-        )
+            for ambiguous in (("earliest",) if options.zone == "UTC" else ("earliest", "latest"))
+        ]
+        (values, wrong), (latest, _) = readings[0], readings[-1]
         faults = dict.fromkeys(wrong, self._no_time(column))
         repeated = mask_of(pc.not_equal(values, latest))
         if repeated.any():
