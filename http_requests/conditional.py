@@ -11,6 +11,8 @@ REVALIDATED = {
 }
 # For every answer that is never stored, such as a stream.
 NOT_STORED = {"X-Cache": "bypass", "Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"}
+# What proxies that compress add to a tag: Apache and Caddy `-gzip`, Jetty `--gzip`.
+_OF_PROXIES = re.compile(r'--?(?:gzip|br|zstd|deflate)"\Z')
 _ITEM = re.compile(r'[ \t]*(?:(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?:,|\Z)')
 
 
@@ -28,7 +30,8 @@ def content_tag(content: bytes) -> str:
 def is_current(if_none_match: str | None, etag: str) -> bool:
     """Return whether `If-None-Match` contains `etag`, so that the answer is 304.
 
-    Tags are compared weakly (RFC 9110, 8.8.3.2 and 13.1.2). `*` matches every tag. A malformed header is ignored.
+    Tags are compared weakly (RFC 9110, 8.8.3.2 and 13.1.2), and without the suffix of a proxy that compressed the
+    answer. `*` matches every tag. A malformed header is ignored.
     """
     if if_none_match is None:
         return False
@@ -37,8 +40,13 @@ def is_current(if_none_match: str | None, etag: str) -> bool:
     return etag.removeprefix("W/") in _opaque_tags(if_none_match)
 
 
+def without_proxy_suffix(tag: str) -> str:
+    """Return a quoted entity tag without what a proxy that compressed the answer added to it."""
+    return _OF_PROXIES.sub('"', tag)
+
+
 def _opaque_tags(field: str) -> set[str]:
-    """Return the tags in an If-None-Match header, without `W/`; an empty set if the header is malformed."""
+    """Return the tags in an If-None-Match header, without `W/` and proxies' suffixes; none if the header is malformed."""
     tags: set[str] = set()
     position = 0
     while position < len(field):
@@ -46,6 +54,6 @@ def _opaque_tags(field: str) -> set[str]:
         if item is None:
             return set()
         if item[1] is not None:
-            tags.add(item[1])
+            tags.add(without_proxy_suffix(item[1]))
         position = item.end()
     return tags

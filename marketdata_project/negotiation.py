@@ -15,7 +15,20 @@ from rest_framework.utils.mediatypes import _MediaType
 from http_requests.exceptions import InvalidParameter
 from stats.rendering.query_form import without_empty
 
-_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+# Java sends `.2`.
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|\.[0-9]{1,3}|1(\.0{0,3})?")
+# In the Accept header of every browser that opens a page.
+_OF_BROWSERS = "application/xhtml+xml"
+
+
+def is_program(request: HttpRequest) -> bool:
+    """Return whether a call is a program's: it has a credential in a header, and takes any type, but no browser's.
+
+    Unless told otherwise, HTTP libraries such as Java's prefer HTML.
+    """
+    accept = request.META.get("HTTP_ACCEPT", "")
+    has_credential = not {"HTTP_X_API_KEY", "HTTP_AUTHORIZATION", "HTTP_SIGNATURE"}.isdisjoint(request.META)
+    return has_credential and "*/*" in accept and _OF_BROWSERS not in accept
 
 
 class ContentNegotiation(DefaultContentNegotiation):
@@ -23,7 +36,7 @@ class ContentNegotiation(DefaultContentNegotiation):
 
     A suffix or `format` in the URL overrides `Accept`; if the URL has both, they must agree. An empty `Accept` means
     `*/*`. The answer is 406 for an unknown format and 415 for an unknown body type; both list the known ones. For an
-    HTML page empty query parameters are dropped.
+    HTML page empty query parameters are dropped. A program that takes any type gets no page.
     """
 
     def select_renderer(
@@ -41,6 +54,10 @@ class ContentNegotiation(DefaultContentNegotiation):
         if url_format:
             renderer = self.filter_renderers(renderers, url_format)[0]
             return renderer, renderer.media_type
+        if is_program(request._request):  # noqa: SLF001 DRF's request reads all from Django's
+            renderers = [
+                each for each in renderers if not isinstance(each, BrowsableAPIRenderer)
+            ] or renderers
         media_types = tuple(renderer.media_type for renderer in renderers)
         weights = _weights(tuple(self.get_accept_list(request)), media_types)
         best = max(weights)

@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from http_requests.nearest_name import nearest_of
+from marketdata_project.negotiation import is_program
 from stats.market_data.navigation import nearest_path
 
 _JSON, _HTML, _PAGE = "application/problem+json", "text/html", "text/html; charset=utf-8"
@@ -16,8 +17,8 @@ _MARKET_DATA = "/api/v1/market-data/"
 
 
 def is_page_wanted(request: HttpRequest) -> bool:
-    """Return whether the client prefers HTML to JSON, as browsers do; not for `*/*`."""
-    return request.get_preferred_type([_JSON, "application/json", _HTML]) == _HTML
+    """Return whether the client prefers HTML to JSON, as browsers do; not for `*/*`, nor for a program."""
+    return not is_program(request) and request.get_preferred_type([_JSON, "application/json", _HTML]) == _HTML
 
 
 def problem_page(request: HttpRequest, body: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:

@@ -22,7 +22,8 @@ _SECRET = re.compile(
     # The random part of a key, alone or with its prefix: 43 letters of base64url, of both cases.
     r"|(?<![\w-])(?:[\w-]{8}_)?(?=[\w-]*?[a-z])(?=[\w-]*?[A-Z])[\w-]{43}(?![\w-])"
     r"|(?P<scheme>\b(?i:basic|bearer|api-key)(?:\s|%20|\+)+)[\w.~+/=-]+"
-    r"|(?P<url>://)[^\s/?#@\"']+(?=@)"
+    # To the last @ before the path: passwords contain them, unescaped.
+    r"|(?P<url>://)[^\s/?#\"]+(?=@)"
     r"|(?P<name>(?i:key|token|secret|passw(?:or)?d|passphrase|pwd|signature|cookie|credential|authorization)[\w-]{0,16}+"
     r"""(?:(?:\\*["'])?\s*+=|\\*["']\s*+:|:(?=\s))\s*+)"""
     # The value: quoted, quoted within a quoted text, or a word, which may follow the name of a scheme.

@@ -36,7 +36,8 @@ def networks(name: str, *, default: str = "") -> tuple[IPv4Network | IPv6Network
         raise ImproperlyConfigured(f"{name}: {error}") from error
     of_v4 = collapse_addresses(each for each in found if isinstance(each, IPv4Network))
     of_v6 = collapse_addresses(each for each in found if isinstance(each, IPv6Network))
-    if any(network.prefixlen == 0 for network in (*of_v4, *of_v6)):
+    joined: list[IPv4Network | IPv6Network] = [*of_v4, *of_v6]
+    if any(network.prefixlen == 0 for network in joined):
         raise ImproperlyConfigured(f"{name}: {', '.join(texts)} covers all addresses; list the networks")
     return found
 

@@ -19,6 +19,11 @@ TAG = '"0123456789abcdef0123456789abcdef"'
         f'"a,b" , W/{TAG}\t',
         f",, {TAG},",
         f'"",{TAG}',
+        f'{TAG[:-1]}-gzip"',
+        f'W/{TAG[:-1]}-gzip"',
+        f'"other-gzip", {TAG[:-1]}--gzip"',
+        f'{TAG[:-1]}-br"',
+        f'{TAG[:-1]}-zstd"',
     ],
 )
 def test_a_field_that_names_the_tag_is_current(field: str):
@@ -37,6 +42,10 @@ def test_a_field_that_names_the_tag_is_current(field: str):
         f"{TAG} {TAG}",
         f'"open, {TAG}',
         f"{TAG}x",
+        f"{TAG}-gzip",
+        f'{TAG[:-1]}-gzip-gzip"',
+        f'{TAG[:-1]}gzip"',
+        f'{TAG[:-1]}-other"',
         f"*, {TAG}",
         f'"{TAG}',
         TAG.upper(),

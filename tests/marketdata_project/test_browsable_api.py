@@ -28,6 +28,26 @@ def test_bars_are_a_page(browser, path):
     assert "ETag" not in response
 
 
+JAVA = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"
+OF_LIBRARIES = [JAVA, "text/html, */*", "text/html;q=0.9,*/*;q=0.1", "text/html, application/xml, */*;q=0.5"]
+
+
+@pytest.mark.parametrize("accept", OF_LIBRARIES)
+def test_a_library_that_prefers_html_by_default_gets_json_with_a_key(api, accept):
+    api.ingest(trade())
+    found = api.get(OHLC, {"symbol": "AAPL"}, Accept=accept)
+    assert (found.status_code, found["Content-Type"]) == (200, "application/json")
+    refused = api.get(OHLC, {"symbol": "NOPE"}, Accept=accept)
+    assert (refused.status_code, refused["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_client_with_a_key_that_asks_for_html_gets_it(api):
+    api.ingest(trade())
+    for accept in ("text/html", HTML["Accept"]):
+        page = api.get(OHLC, {"symbol": "AAPL"}, Accept=accept)
+        assert page["Content-Type"].startswith("text/html"), accept
+
+
 def test_a_refusal_is_a_page_too(browser):
     response = browser.get(OHLC, {"symbol": "NOPE"}, headers=HTML)
     assert (response.status_code, response["Content-Type"]) == (404, "text/html; charset=utf-8")

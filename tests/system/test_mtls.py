@@ -224,11 +224,12 @@ def test_over_plain_http_pages_are_redirected_and_calls_refused_and_nobody_tells
     connection = HTTPConnection("127.0.0.1", nginx.http_port, timeout=PATIENCE_SECONDS)
     page = answer_of(connection, "GET", "/docs")
     assert (page.status, page.headers["location"]) == (308, "https://127.0.0.1/docs")
-    key = installation.new_key()
-    call = answer_of(connection, "GET", BARS, None, {"X-API-Key": key})
-    assert code_of(call) == "https_required"
-    exposed = f"the API key md_{prefix_of(key)} came over plain HTTP from 127.0.0.1 and is exposed"
-    assert eventually(lambda: exposed in installation.served.output.read_text())
+    for path in (BARS, "/ws/v1/stream"):
+        key = installation.new_key()
+        call = answer_of(connection, "GET", path, None, {"X-API-Key": key})
+        assert code_of(call) == "https_required", path
+        exposed = f"the API key md_{prefix_of(key)} came over plain HTTP from 127.0.0.1 and is exposed"
+        assert eventually(lambda exposed=exposed: exposed in installation.served.output.read_text()), path
     assert {page.headers["server"], call.headers["server"]} == {"nginx"}
     assert nginx.ask("GET", BARS).headers["server"] == "nginx"
 

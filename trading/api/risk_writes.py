@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
+from http_requests.conditional import without_proxy_suffix
 from http_requests.parameters import single_parameters
 from jobs.kinds import Document
 from ratelimit.credentials.authentication import caller_again
@@ -234,7 +235,7 @@ def _version_in(if_match: str | None) -> int | None:
         raise PreconditionRequired("send the ETag of GET /config in If-Match")
     if if_match.strip() == "*":
         return None
-    match = _RISK_TAG.fullmatch(if_match.strip())
+    match = _RISK_TAG.fullmatch(without_proxy_suffix(if_match.strip()))
     if match is None:
         raise RiskVersionChanged('If-Match is the ETag of GET /config, such as "risk-1"')
     return int(match[1])

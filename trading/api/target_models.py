@@ -13,6 +13,7 @@ from rest_framework.serializers import CharField, DateTimeField, FloatField, Int
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
+from http_requests.conditional import without_proxy_suffix
 from http_requests.field_errors import KnownFieldsSerializer
 from http_requests.json_fields import Amount
 from http_requests.parameters import single_parameters
@@ -189,7 +190,7 @@ class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
         tags: dict[str, str] = {}
 
         def change() -> Done:
-            tag = request.headers.get("If-Match")
+            tag = without_proxy_suffix(request.headers.get("If-Match", "")) or None
             stored = model_set(account=account, name=model, weights=weights, tag=tag)
             tags["ETag"] = model_tag(stored)
             return Done(model_document(account, stored), account.number)
@@ -207,7 +208,7 @@ class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
     def destroy(self, request: Request, model: str) -> Response:
         """Delete a model that is not assigned. Positions that it opened stay."""
         account, _ = self.account_to_change(None)
-        tag = request.headers.get("If-Match")
+        tag = without_proxy_suffix(request.headers.get("If-Match", "")) or None
 
         def delete(_: object) -> Response:
             model_delete(account=account, name=model, tag=tag)
