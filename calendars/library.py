@@ -11,7 +11,6 @@ from dataclasses import fields
 from datetime import date
 from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import version
 from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,6 +47,7 @@ def versions() -> str:
 
     For example `5.5.0-4.13.2-1f0c9a3e`.
     """
+    version = import_module("importlib.metadata").version  # it takes a seventh of the reader's own import
     return f"{version('pandas-market-calendars')}-{version('exchange-calendars')}-{corrections.digest()}"
 
 

@@ -16,6 +16,8 @@ _DAY_NS = 24 * 3600 * 10**9
 # An instant's trading date is searched from two days before its UTC date (because of time zones and evening sessions)
 # to twelve days after it (because of closed days).
 _DAYS_BEFORE, _DAYS_AFTER = 2, 12
+# Only the New York Stock Exchange in 1914 was closed for nearly as long.
+_LOOKAHEAD_DAYS = 200
 _NEVER_DAY = (date(9999, 12, 31) - date(1970, 1, 1)).days
 
 
@@ -70,6 +72,11 @@ class TradingCalendar:
         indices = np.searchsorted(schedule.end_ns, instants, side="right")
         dates: Integers = schedule.date[np.minimum(indices, len(schedule) - 1)]
         return dates
+
+    def from_instant(self, instant_ns: int) -> Schedule:
+        """Return the trading dates of 200 days; the first one is that of an instant."""
+        day = int(self.trading_date_of(np.array([instant_ns]))[0])
+        return self.on_dates(day, day + _LOOKAHEAD_DAYS)
 
     def start_of_date(self, day: int) -> int:
         """Return the start of a day's trading date. day: days since 1970.

@@ -16,10 +16,8 @@ from outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
-from store.instruments import Instrument
 from store.protocol import Window
 from trades.allowances import ALLOWANCE_OF, StorageAllowance
-from trades.instruments.serializers import HOURS_REFUSAL
 from trading.core.events import StrategyChoice
 from trading.engine.followers import FOLLOWERS, EngineFollower
 from trading.services.assigning import STRATEGY_REFUSAL
@@ -32,7 +30,6 @@ def wire() -> None:
     RECORDED_NAMES.provide(_recorded_names)
     PROBLEM_ANSWER.provide(lambda: _problem_answer)
     PERSON_MAY.provide(_person_may)
-    HOURS_REFUSAL.provide(_hours_refusal)
     ALLOWANCE_OF.provide(_allowance_of)
     JOB_KINDS.provide(_job_kinds)
     PROBLEM_BODY.provide(lambda: _problem_body)
@@ -71,12 +68,6 @@ def _person_may() -> Callable[[HttpRequest, str, str], bool]:
     from ratelimit.credentials.people.grants import person_may
 
     return person_may
-
-
-def _hours_refusal() -> Callable[[Instrument], tuple[str, str] | None]:
-    from stats.sessions.services import hours_refusal
-
-    return hours_refusal
 
 
 def _allowance_of() -> Callable[[Any], StorageAllowance]:

@@ -1,4 +1,4 @@
-"""The state of an exchange at an instant, and checks of instruments' trading hours."""
+"""The state of an exchange at an instant."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 
 from calendars import library
-from calendars.exceptions import UnknownExchange
 from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import exchange_calendar
 from store.arrays import Integers
-from store.instrument_calendars import calendar_for, calendar_if_known
+from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, format_timestamp
-
-# The number of days to look ahead for the next session. Only the NYSE in 1914 was closed for nearly as long.
-_LOOKAHEAD_DAYS = 200
 
 
 class Phase(StrEnum):
@@ -39,18 +35,6 @@ def calendars_load(*, instruments: Iterable[Instrument], now_ns: int) -> None:
         calendar.around(now_ns, now_ns)
 
 
-def hours_refusal(instrument: Instrument) -> tuple[str, str] | None:
-    """Return None if an instrument's trading hours are known, else the wrong field and a message.
-
-    The field is `exchange` or `calendar`.
-    """
-    try:
-        calendar_for(instrument)
-    except UnknownExchange as error:
-        return "exchange" if instrument.calendar is None else "calendar", str(error)
-    return None
-
-
 def market_clock(*, exchange: str | None, instant_ns: int) -> dict[str, Any]:
     """Return the answer of `/clock`: an exchange's state at an instant.
 
@@ -60,8 +44,8 @@ def market_clock(*, exchange: str | None, instant_ns: int) -> dict[str, Any]:
     opens = closes = np.empty(0, np.int64)
     if exchange is not None:
         calendar = exchange_calendar(exchange)
-        date = int(calendar.trading_date_of(np.array([instant_ns]))[0])
-        schedule = calendar.on_dates(date, date + _LOOKAHEAD_DAYS)
+        schedule = calendar.from_instant(instant_ns)
+        date = int(schedule.date[0])
         phase, (opens, closes) = _phase(schedule, instant_ns), _opens_and_closes(schedule)
     return {
         "timestamp": format_timestamp(instant_ns),

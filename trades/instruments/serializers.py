@@ -1,18 +1,19 @@
 """The serializer of instruments: the rules of declarations over HTTP and in files, and the JSON document."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from calendars.exceptions import UnknownExchange
 from http_requests.exceptions import FieldError
 from http_requests.field_errors import KnownFieldsSerializer, field_errors
-from needs import Need
 from store.bar_policies import BAR_POLICIES
 from store.currencies import currency_pair
 from store.declarations import Column, ColumnKind
+from store.instrument_calendars import calendar_for
 from store.instruments import (
     EXERCISES,
     FUTURE,
@@ -212,9 +213,11 @@ class InstrumentSerializer(KnownFieldsSerializer):
         self._check_amounts(instrument)
         if instrument.settle > MAX_SETTLE:
             raise self._error("settle", "out_of_range", bounds=f"at most {MAX_SETTLE:,.0f} seconds")
-        refusal = HOURS_REFUSAL.get()(instrument)
-        if refusal is not None:
-            raise self._error(refusal[0], "unknown_exchange", reason=refusal[1])
+        try:
+            calendar_for(instrument)
+        except UnknownExchange as error:
+            name = "exchange" if instrument.calendar is None else "calendar"
+            raise self._error(name, "unknown_exchange", reason=str(error)) from error
         return {"instrument": instrument}
 
     def _check_amounts(self, instrument: Instrument) -> None:
@@ -289,9 +292,3 @@ def instrument_document(instrument: Instrument) -> dict[str, Any]:
     """Return the document of an instrument; sending it back changes nothing."""
     document = {name: getattr(instrument, attribute) for name, attribute in INSTRUMENT_FIELDS.items()}
     return document | {"aliases": tuple(map(alias_document, instrument.aliases))}
-
-
-HOURS_REFUSAL: Need[Callable[[Instrument], tuple[str, str] | None]] = Need(
-    "trades.instruments.serializers.HOURS_REFUSAL"
-)
-"""Returns the field (`exchange` or `calendar`) that leaves the trading hours unknown, and why; None if they are known."""

@@ -2,15 +2,12 @@
 
 import numpy as np
 
-from calendars.schedule import Hours, Schedule
-from calendars.trading_calendar import TradingCalendar, date_of_row
+from calendars.schedule import Hours
+from calendars.trading_calendar import date_of_row
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import DAY_NS
-
-# Only the New York Stock Exchange in 1914 was closed for nearly as long.
-_LOOKAHEAD_DAYS = 200
 
 
 def is_in_session(instrument: Instrument, instants: Integers) -> Mask:
@@ -43,7 +40,7 @@ def session_end_ns(instrument: Instrument, at_ns: int) -> int | None:
     calendar = calendar_if_known(instrument)
     if calendar is None:
         return (at_ns // DAY_NS + 1) * DAY_NS
-    closes = _schedule(calendar, at_ns).close_ns
+    closes = calendar.from_instant(at_ns).close_ns
     later = closes[closes > at_ns]
     return int(later[0]) if len(later) else None
 
@@ -56,7 +53,7 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
     calendar = calendar_if_known(instrument)
     if calendar is None:
         return at_ns
-    segments = _schedule(calendar, at_ns).segments(Hours.REGULAR)
+    segments = calendar.from_instant(at_ns).segments(Hours.REGULAR)
     later = np.flatnonzero(segments.end_ns > at_ns)
     return max(at_ns, int(segments.start_ns[later[0]])) if len(later) else None
 
@@ -72,9 +69,3 @@ def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Inte
         return dates, instants
     starts = [calendar.start_of_date(date) for date in dates.tolist()]
     return dates, np.where(instants % DAY_NS == 0, np.array(starts, np.int64), instants)
-
-
-def _schedule(calendar: TradingCalendar, at_ns: int) -> Schedule:
-    """Return the trading dates from that of an instant on."""
-    date = int(calendar.trading_date_of(np.array([at_ns]))[0])
-    return calendar.on_dates(date, date + _LOOKAHEAD_DAYS)
