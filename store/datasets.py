@@ -204,7 +204,7 @@ CORPORATE_ACTIONS = Dataset(
             "timestamp",
             TIME,
             required=True,
-            help="When it takes effect: the ex-date, or an instant; UTC without offset.",
+            help="The ex-date, or an instant of that trading date; UTC without offset.",
         ),
         Column("kind", TEXT, required=True, help="The kind of action.", choices=ACTION_KINDS),
         Column(
@@ -220,10 +220,17 @@ CORPORATE_ACTIONS = Dataset(
             lower_bound=POSITIVE,
         ),
         Column("currency", TEXT, help="Currency of the amount (ISO 4217).", form=ColumnForm.CURRENCY),
+        Column(
+            "action_id",
+            TEXT,
+            help="The sender's id, which a second action of its kind and date must have.",
+            form=ColumnForm.ID,
+            later=True,
+        ),
     ),
     # An action that is sent again is not stored again: a split stored twice would adjust prices twice.
-    id_columns=("kind", "amount", "currency", "timestamp"),
-    named_by=("kind", "ratio", "amount", "currency"),
+    id_columns=("kind", "action_id", "timestamp"),
+    named_by=("kind", "action_id", "ratio", "amount", "currency"),
     corrected=("ratio", "amount", "currency"),
     partition=Partition.YEAR,
     rules=(
@@ -263,7 +270,7 @@ CORPORATE_ACTIONS = Dataset(
     ),
     conflict=(
         "row_conflict",
-        "an action of this kind and instant is stored, or stands earlier in this batch, with other values",
+        "an action of this kind and date is stored, or stands earlier in this batch, with other values; give a second one an action_id",
         "",
     ),
 )

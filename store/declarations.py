@@ -64,7 +64,7 @@ class Column:
 
     lower_bound: the lower bound of a number; `INTEGER` columns are never negative. choices: the allowed texts.
     aliases: pairs (another spelling of a choice, the choice). later: the column was added after the dataset's
-    first version; it is optional, and identities and digests do not depend on it.
+    first version; it is optional, and identities and digests depend on it only if it is one of the `id_columns`.
     """
 
     name: str
@@ -117,13 +117,15 @@ class Dataset:
 
     @cached_property
     def first_form(self) -> Dataset:
-        """The dataset without later columns.
-
-        Every file has these columns. Identities and digests depend on them only.
-        """
+        """The dataset without later columns. Every file has these columns."""
         if not self.later_names:
             return self
         return replace(self, columns=tuple(column for column in self.columns if not column.later))
+
+    @cached_property
+    def own_columns(self) -> tuple[Column, ...]:
+        """The columns on which identities and digests depend: all but the later ones that are no id."""
+        return tuple(column for column in self.columns if not column.later or column.name in self.id_columns)
 
     @property
     def has_complete_ids(self) -> bool:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from django.conf import settings
 
 from http_requests.exceptions import ERRORS_LIMIT, FieldError
 from http_requests.work import WorkKind, count_work
 from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from store import exceptions as storage
+from store.bars.prints import STANDS
 from store.currencies import CURRENCIES
 from store.datasets import INTEREST_RATES, TRADES
 from store.declarations import Dataset
@@ -22,9 +24,21 @@ from store.exceptions import (
     IdConflict,
     NotStored,
     RequestKeyReused,
+    UnknownSymbol,
 )
+from store.instrument_calendars import calendar_if_known
 from store.instruments import REFUSE
-from store.protocol import Amendment, Append, Dedupe, Fill, Receipt
+from store.log_views.dated_rows import (
+    DATED,
+    Double,
+    dated_times,
+    dates_window,
+    doubles,
+    is_dated,
+    stored_times,
+)
+from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
+from store.rows.stored_rows import UNTIL
 from store.timestamps import DAY_NS
 from trades.allowances import StorageAllowance, write_allowed
 from trades.batches.row_batch import RowBatch
@@ -74,7 +88,9 @@ def rows_ingest(
     if refusal is not None:
         raise refusal
     conditions = conditions_of(dataset=dataset, symbol=batch.symbol, given=conditions)
-    rows = translated_rows(dataset, batch.rows, conditions)
+    rows = dated_rows(
+        dataset=dataset, symbol=batch.symbol, rows=translated_rows(dataset, batch.rows, conditions)
+    )
     unknown = conditions_check(dataset=dataset, symbol=batch.symbol, rows=rows, conditions=conditions)
     count_work(WorkKind.DATES, len(np.unique(rows.column(0).to_numpy() // DAY_NS)))
     append = Append(
@@ -105,9 +121,41 @@ def fill_store(
     refusal = symbol_refusal(dataset=dataset, symbol=symbol)
     if refusal is not None:
         raise refusal
+    rows = dated_rows(dataset=dataset, symbol=symbol, rows=rows)
     append = Append(dataset, symbol, rows, caller, request_key=request_key, fill=fill)
     with request_keys_refused():
         return write_measured(dataset, lambda: market_store().append(append))
+
+
+def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows with the times by which they are stored; those that mean a whole date have one time for each.
+
+    rows: with `timestamp` and the dataset's `series_columns`. See `store.log_views.dated_rows.stored_times`. Raises
+    `StorageError`s.
+    """
+    if not is_dated(dataset, rows).any():
+        return rows
+    calendar = calendar_if_known(market_store().instrument(symbol))
+    window = dates_window(dated_times(dataset, rows, calendar))
+    try:
+        stored = market_store().rows(dataset, symbol, window)
+    except UnknownSymbol:
+        stored = dataset.schema.empty_table()
+    times = stored_times(dataset, rows, stored, calendar)
+    return rows.set_column(0, rows.schema.field(0), pa.array(times))
+
+
+def doubles_of(*, dataset: Dataset, symbol: str) -> list[Double]:
+    """Return the dates that an earlier version stored at several times in a log. Raises `StorageError`s."""
+    if dataset not in DATED:
+        return []
+    try:
+        names = ("timestamp", *dataset.series_columns)
+        versions = market_store().versions(dataset, symbol, ALL_TIME, columns=names)
+    except UnknownSymbol:
+        return []
+    stored = versions.filter(pc.equal(versions.column(UNTIL.name), STANDS))
+    return list(doubles(dataset, stored, calendar_if_known(market_store().instrument(symbol))))
 
 
 def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:
@@ -188,7 +236,8 @@ def rows_correct(
     the allowance's.
     """
     count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
-    amendment = Amendment(dataset, batch.symbol, batch.corrections, caller, request_key)
+    corrections = _dated_corrections(dataset, batch)
+    amendment = Amendment(dataset, batch.symbol, corrections, caller, request_key)
 
     def correct() -> Receipt:
         prepared = market_store().prepare_correct(amendment)
@@ -209,6 +258,19 @@ def rows_correct(
         refused = BatchRefused(error.code, str(error), fields)
         refused.rows = error.rows
         raise refused from error
+
+
+def _dated_corrections(dataset: Dataset, batch: CorrectionBatch) -> tuple[Correction, ...]:
+    """Return the corrections with the times by which the rows of their dates are stored."""
+    if dataset not in DATED:
+        return batch.corrections
+    named = [{"timestamp": each.timestamp_ns, **each.named} for each in batch.corrections]
+    fields = [dataset.schema.field(name) for name in ("timestamp", *dataset.series_columns)]
+    rows = pa.RecordBatch.from_pylist(named, schema=pa.schema(fields))
+    times = dated_rows(dataset=dataset, symbol=batch.symbol, rows=rows).column(0).to_pylist()
+    return tuple(
+        replace(each, timestamp_ns=time_ns) for each, time_ns in zip(batch.corrections, times, strict=True)
+    )
 
 
 def _field_at_fault(dataset: Dataset, batch: CorrectionBatch, index: int, error: NotStored) -> str:

@@ -139,7 +139,7 @@ def distinct_actions(actions: pa.Table) -> list[dict[str, Any]]:
     """Return the actions, but not those without a currency that were sent again with one."""
 
     def facts(action: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple(action[name] for name in ("timestamp", "kind", "amount", "ratio"))
+        return tuple(action[name] for name in ("timestamp", "kind", "amount", "ratio", "action_id"))
 
     found = actions.to_pylist()
     with_currency = {facts(action) for action in found if action["currency"] is not None}

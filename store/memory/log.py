@@ -81,10 +81,9 @@ class MemoryLog:
         return {version.arrival: version for version in reversed(self.versions)}
 
 
-def first_form(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows without later columns. Digests are made from these."""
-    names = dataset.first_form.schema.names
-    return [{name: row[name] for name in names} for row in rows]
+def own_values(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the dataset's `own_columns`. Digests are made from these."""
+    return [{column.name: row[column.name] for column in dataset.own_columns} for row in rows]
 
 
 def event_time(row: Row) -> int:
@@ -101,7 +100,7 @@ def digest_of(request: Append | Amendment) -> str:
     """Return a digest that identifies a batch."""
     values: Sequence[object] = (
         [
-            *first_form(request.dataset, request.rows.to_pylist()),
+            *own_values(request.dataset, request.rows.to_pylist()),
             *(request.complete_until_ns, request.fill, request.replaces),
         ]
         if isinstance(request, Append)
@@ -145,7 +144,7 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog, ignored: Colle
 
 
 def identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
-    names = dataset.first_form.schema.names
+    names = [column.name for column in dataset.own_columns]
     later = tuple(row.get(name) for name in dataset.later_names)
     if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
         return IdentifiedRow(index, tuple(row[name] for name in names), None, has_id=False, later=later)

@@ -5,9 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from store.datasets import BARS, TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import IdConflict, RequestKeyReused
-from store.protocol import Append, Dedupe, Receipt
+from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Receipt
 from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
@@ -225,3 +225,32 @@ def test_a_bar_that_says_more_than_the_stored_one_is_a_conflict(store, more):
     full = BAR | {"timestamp": 60_000_000_000} | more
     assert store.append(bars(full)).stored == 1
     assert store.append(bars(full, BAR, BAR | {"timestamp": full["timestamp"]})).duplicate_rows == (0, 1, 2)
+
+
+def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(store):
+    def dividend(amount: float, action_id: str | None) -> Row:
+        return {"timestamp": 0, "kind": "dividend", "amount": amount, "action_id": action_id}
+
+    def send(*rows: Row, **options: Any) -> Receipt:
+        given = pa.RecordBatch.from_pylist([*rows], schema=CORPORATE_ACTIONS.schema)
+        receipt: Receipt = store.append(Append(CORPORATE_ACTIONS, SYMBOL, given, "key:1", **options))
+        return receipt
+
+    assert counts(send(dividend(1.0, None), dividend(2.0, "a"), dividend(2.0, "b"))) == (3, ())
+    assert counts(send(dividend(2.0, "b"), dividend(1.0, None), dividend(1.0, "c"))) == (1, (0, 1))
+    for wrong in (dividend(2.0, None), dividend(1.0, "a")):
+        with pytest.raises(IdConflict):
+            send(wrong)
+    first, second = dividend(3.0, "d"), dividend(3.0, "e")
+    assert counts(send(first, dedupe=Dedupe.BATCH, request_key="k")) == (1, ())
+    with pytest.raises(RequestKeyReused):
+        send(second, request_key="k")
+    assert counts(send(second, dedupe=Dedupe.BATCH)) == (1, ())
+    named = {"kind": "dividend", "action_id": "d"}
+    change = Correction(Action.CORRECT, 0, named, {"amount": 4.0})
+    store.correct(Amendment(CORPORATE_ACTIONS, SYMBOL, (change,), "key:1"))
+    assert counts(send(dividend(4.0, "d"), dividend(3.0, "d"))) == (0, (0, 1))
+    amounts = {
+        row["action_id"]: row["amount"] for row in store.rows(CORPORATE_ACTIONS, SYMBOL, ALL_TIME).to_pylist()
+    }
+    assert amounts == {None: 1.0, "a": 2.0, "b": 2.0, "c": 1.0, "d": 4.0, "e": 3.0}

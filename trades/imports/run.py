@@ -21,7 +21,7 @@ from trades.imports.layout import LineNumbers
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
-from trades.services import conditions_check, conditions_of, symbol_refusal
+from trades.services import conditions_check, conditions_of, dated_rows, symbol_refusal
 from trades.stores import market_store
 
 DATES_AT_ONCE = 64
@@ -222,6 +222,7 @@ class FileImport:
                 " written by --time-format or --date, or give --yes if it is right"
             )
         rows = translated_rows(self._dataset, rows, self._conditions(symbol))
+        rows = dated_rows(dataset=self._dataset, symbol=symbol, rows=rows)
         days = rows.column(0).to_numpy() // DAY_NS
         starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))[::DATES_AT_ONCE].tolist()
         appends = []

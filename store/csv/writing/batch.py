@@ -58,9 +58,10 @@ class Chunk:
         return header_of(self.dataset, self.later)
 
     @cached_property
-    def first_form_text(self) -> bytes:
-        """The rows as CSV without later columns. The batch's digest is made from it."""
-        return self.text if not self.later else self._encoded(header_of(self.dataset))
+    def own_text(self) -> bytes:
+        """The rows as CSV, of the dataset's `own_columns`. The batch's digest is made from it."""
+        ids = tuple(name for name in self.later if name in self.dataset.id_columns)
+        return self.text if ids == self.later else self._encoded(header_of(self.dataset, ids))
 
     @cached_property
     def text(self) -> bytes:
@@ -154,7 +155,7 @@ class PreparedBatch(_RequestFacts):
         chunks = tuple(_chunks(batch))
         digest = hashlib.sha256()
         for chunk in chunks:
-            digest.update(chunk.first_form_text)
+            digest.update(chunk.own_text)
             _ = chunk.checksums
             if len(chunks) > 1:  # two batches differ if rows of different dates have another order
                 digest.update(chunk.indices.tobytes())
@@ -211,7 +212,7 @@ class CorrectionChunk(Chunk):
         """Return the hashes of the new values of corrected rows with ids, with the rows' arrival numbers."""
         own = {ARRIVAL.name, ACTION.name}
         columns = tuple(column for column in self.dataset.columns if column.name not in own)
-        dataset = replace(self.dataset, columns=columns).first_form
+        dataset = replace(self.dataset, columns=columns)
         rows = known_values(dataset, self.rows)
         return StoredHashes.of(hash_rows(dataset, rows), rows.column(ARRIVAL.name).to_numpy())
 

@@ -29,7 +29,6 @@ from store.csv.writing.row_hashes import (
     Hashes,
     StoredHashes,
     bounds_in,
-    hashed_columns,
     indices_of_ranges,
 )
 from store.declarations import Dataset
@@ -115,7 +114,7 @@ def subject_of(dataset: Dataset, date: int) -> list[str]:
 
     A hash file with another subject must not be used.
     """
-    columns = (f"{column.name} {column.kind.value}" for column in hashed_columns(dataset))
+    columns = (f"{column.name} {column.kind.value}" for column in dataset.own_columns)
     return [str(date), dataset.name, *columns, *dataset.id_columns, *dataset.arrival_columns]
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
-from store.declarations import Column, ColumnKind, Dataset
+from store.declarations import ColumnKind, Dataset
 from store.text_columns import text_ends
 
 Words = npt.NDArray[np.uint64]
@@ -149,19 +149,12 @@ _NONE = np.zeros(0, dtype=np.int64)
 NO_HASHES = StoredHashes(_NONE, _NONE, _NONE, _NONE)
 
 
-def hashed_columns(dataset: Dataset) -> Sequence[Column]:
-    """Return the columns that are hashed: the dataset's original columns."""
-    return dataset.first_form.columns
-
-
 def hash_rows(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
-    """Return the hashes of rows. Later columns are not hashed.
+    """Return the hashes of rows, of the dataset's `own_columns`.
 
     If the hashed columns or the hash function change, `hash_file.KIND` must change.
     """
-    columns = {
-        column.name: _words(rows.column(column.name), column.kind) for column in hashed_columns(dataset)
-    }
+    columns = {column.name: _words(rows.column(column.name), column.kind) for column in dataset.own_columns}
     has_id = np.zeros(rows.num_rows, dtype=bool)
     if dataset.id_columns:
         has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)

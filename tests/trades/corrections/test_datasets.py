@@ -155,8 +155,9 @@ def test_a_split_is_read_corrected_and_cancelled_and_adjusted_bars_follow(api):
 
     assert closes() == [50.0, 50.0]
     assert read(api, "SPL2", "corporate-actions") == [
-        {"timestamp": "2024-12-20T00:00:00Z", "kind": "split", "ratio": 5.0, "amount": None, "currency": None}
-    ]
+        {"timestamp": "2024-12-20T00:00:00Z", "kind": "split", "ratio": 5.0, "amount": None, "currency": None,
+         "action_id": None}
+    ]  # fmt: skip
     named = {"timestamp": SPLIT["timestamp"], "kind": "split"}
     assert (
         correct(api, "corporate_actions", "SPL2", {"action": "correct", **named, "new_ratio": 2}).status_code
@@ -169,7 +170,7 @@ def test_a_split_is_read_corrected_and_cancelled_and_adjusted_bars_follow(api):
 
 
 def test_of_two_dividends_of_one_date_the_amount_tells_which_is_corrected(api):
-    ingest(api, "corporate_actions", DIVIDEND, DIVIDEND | {"amount": 2})
+    ingest(api, "corporate_actions", DIVIDEND, DIVIDEND | {"amount": 2, "action_id": "second"})
     change = {"action": "correct", "timestamp": DIVIDEND["timestamp"], "kind": "dividend", "new_amount": 3}
     assert problem(correct(api, "corporate_actions", "SPL2", change)) == (422, "correction_ambiguous")
     assert correct(api, "corporate_actions", "SPL2", change | {"amount": 2}).status_code == 200

@@ -263,11 +263,10 @@ def test_preliminary_and_final_open_interest_stand_side_by_side(api):
     assert errors(response) == {("open_interest[0].status", "invalid_choice")}
 
 
-def test_a_split_is_stored_once_and_two_dividends_of_a_day_are_two(api):
+def test_a_split_is_stored_once_and_two_dividends_of_a_day_are_two_by_their_ids(api):
     split, dividend = SAMPLE_ROWS["corporate_actions"]
-    assert (
-        answer(send(api, CORPORATE_ACTIONS, split, split, dividend, dividend | {"amount": 1}))["stored"] == 3
-    )
+    second = dividend | {"amount": 1, "action_id": "second"}
+    assert answer(send(api, CORPORATE_ACTIONS, split, split, dividend, second))["stored"] == 3
     assert problem(send(api, CORPORATE_ACTIONS, split | {"ratio": 2})) == (422, "row_conflict")
     for wrong in (
         split | {"ratio": None},

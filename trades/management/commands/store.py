@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,17 +13,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from store.datasets import DATASETS
+from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
+from trades.services import doubles_of
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
     "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints each damage"
     " with its file, offset, commit and the times of the rows that cannot be served. The offset is the start of the"
     " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
-    " the other symbols. Exit status 1 if anything is damaged."
+    " the other symbols. Exit status 1 if anything is damaged. Also lists the dates of bars and corporate actions that"
+    " an earlier version stored at several times."
 )
 
 
@@ -77,6 +81,8 @@ class Command(BaseCommand):
                 damages += sum(self._report(name, finding) for finding in _findings(name, check))
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
+        for dataset, symbol in logs:
+            self._report_doubles(dataset, symbol)
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
@@ -92,6 +98,14 @@ class Command(BaseCommand):
         position = f"{log}/{finding.file}, byte {finding.offset}{commit}"
         self.stdout.write(f"{word}: {position}: {finding.message}{times}")
         return not finding.is_harmless
+
+    def _report_doubles(self, dataset: Dataset, symbol: str) -> None:
+        with suppress(StorageError):  # damaged rows, which were reported
+            for series, date_ns, times_ns in doubles_of(dataset=dataset, symbol=symbol):
+                name = " ".join(str(each) for each in series if each is not None)
+                date = format_timestamp(date_ns)[:10]
+                times = ", ".join(map(format_timestamp, times_ns))
+                self.stdout.write(f"double: {dataset.name}/{symbol}: {name} of {date} is stored at {times}")
 
     def _stats(self, logs: list[LogName], *, as_json: bool) -> None:
         store = maintained_store()

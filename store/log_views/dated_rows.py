@@ -1,0 +1,130 @@
+"""Rows that mean a whole date: bars of a day, week or month, and corporate actions. Each date has one time.
+
+Senders name a date by different instants: midnight UTC, midnight in New York, the session's open. A row's identity
+contains its time, so all of them are stored at the date's midnight UTC.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from calendars.trading_calendar import TradingCalendar, date_of_row
+from store import lazy_pyarrow as pa
+from store.arrays import Integers, Mask
+from store.datasets import BARS, CORPORATE_ACTIONS
+from store.declarations import Dataset
+from store.lazy_imports import compute as pc
+from store.log_views.grids import UtcIntervals
+from store.protocol import ALL_TIME, Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS
+
+DATED = (BARS, CORPORATE_ACTIONS)
+_PERIODS = {each.value: each for each in Resolution if each.is_period}
+# A closed date belongs to the next trading date, so an instant's date, or a month's first, may be days away.
+_CLOSED_DAYS, _MONTH_DAYS = 14, 31
+
+
+def is_dated(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:
+    """Return a mask of the rows that mean a whole date."""
+    if dataset is BARS:
+        return np.asarray(pc.is_in(rows.column("resolution"), pa.array([*_PERIODS], pa.string())))
+    return np.full(rows.num_rows, dataset is CORPORATE_ACTIONS)
+
+
+def dated_times(
+    dataset: Dataset, rows: pa.RecordBatch | pa.Table, calendar: TradingCalendar | None
+) -> Integers:
+    """Return the times by which rows are stored, nanoseconds UTC: a row that means a date has its midnight UTC.
+
+    The date is the trading date; of a week its Monday, of a month the first. rows: with `timestamp` and the dataset's
+    `series_columns`. calendar: that of the instrument; None for UTC dates.
+    """
+    times: Integers = rows.column("timestamp").to_numpy().copy()
+    if dataset is CORPORATE_ACTIONS:
+        return date_of_row(times, calendar) * DAY_NS
+    if dataset is BARS:
+        for name, resolution in _PERIODS.items():
+            of_one = np.asarray(pc.equal(rows.column("resolution"), name))
+            if of_one.any():
+                times[of_one] = _first_dates(times[of_one], resolution, calendar) * DAY_NS
+    return times
+
+
+def stored_times(
+    dataset: Dataset,
+    rows: pa.RecordBatch | pa.Table,
+    stored: pa.Table,
+    calendar: TradingCalendar | None,
+) -> Integers:
+    """Like `dated_times`, but a row whose date is stored at other times, by an earlier version, has one of those.
+
+    It is the row's own time if that is stored, else the first. stored: the log's rows in `dates_window`.
+    """
+    times = dated_times(dataset, rows, calendar)
+    midnights, stored_ns = dated_times(dataset, stored, calendar), stored.column("timestamp").to_numpy()
+    if (midnights == stored_ns).all():
+        return times
+    known: dict[Hashable, list[int]] = defaultdict(list)
+    for key, time_ns in zip(_keys(dataset, stored, midnights), stored_ns.tolist(), strict=True):
+        known[key].append(time_ns)
+    own = rows.column("timestamp").to_pylist()
+    for index, key in enumerate(_keys(dataset, rows, times.copy())):
+        found = known.get(key, ())
+        if found and (own[index] in found or times[index] not in found):
+            times[index] = own[index] if own[index] in found else found[0]
+    return times
+
+
+class Double(NamedTuple):
+    """A date that is stored at several times. series: of `series_columns`. date_ns: its midnight UTC."""
+
+    series: tuple[object, ...]
+    date_ns: Any
+    times_ns: list[int]
+
+
+def doubles(dataset: Dataset, stored: pa.Table, calendar: TradingCalendar | None) -> Iterator[Double]:
+    """Yield the dates that an earlier version stored at several times."""
+    dated = stored.filter(pa.array(is_dated(dataset, stored)))
+    known: dict[tuple[object, ...], set[int]] = defaultdict(set)
+    keys = _keys(dataset, dated, dated_times(dataset, dated, calendar))
+    for key, time_ns in zip(keys, dated.column("timestamp").to_pylist(), strict=True):
+        known[key].add(time_ns)
+    for (*series, midnight_ns), times in sorted(known.items(), key=str):
+        if len(times) > 1:
+            yield Double(tuple(series), midnight_ns, sorted(times))
+
+
+def dates_window(times: Integers) -> Window:
+    """Return the window of all stored rows that may mean the dates of some rows. times: as of `dated_times`."""
+    first, last = int(times.min()), int(times.max())
+    return Window(first - _CLOSED_DAYS * DAY_NS, last + (_MONTH_DAYS + 2) * DAY_NS).within(ALL_TIME)
+
+
+def _first_dates(times: Integers, resolution: Resolution, calendar: TradingCalendar | None) -> Integers:
+    """Return the date, or the first date of the week or month, that bars of a resolution mean."""
+    dates = date_of_row(times, calendar)
+    if resolution is Resolution.DAY:
+        return dates
+    grid = UtcIntervals(resolution)
+    return grid.first_day(grid.number_of_day(dates if calendar is None else _open_dates(dates, calendar)))
+
+
+def _open_dates(dates: Integers, calendar: TradingCalendar) -> Integers:
+    """Return each date if it is a trading date, else the next one, as readers of stored bars do."""
+    trading = calendar.on_dates(int(dates.min()), int(dates.max()) + _CLOSED_DAYS).date
+    index = trading.searchsorted(dates)
+    is_known = index < len(trading)
+    return np.where(is_known, trading[np.where(is_known, index, 0)], dates) if len(trading) else dates
+
+
+def _keys(
+    dataset: Dataset, rows: pa.RecordBatch | pa.Table, midnights: Integers
+) -> Iterator[tuple[object, ...]]:
+    series = (rows.column(name).to_pylist() for name in dataset.series_columns)
+    return zip(*series, midnights.tolist(), strict=True)
