@@ -29,6 +29,8 @@ from trades.imports.symbols import symbol_of_name
 from trades.instruments.services import log_name
 from trades.stores import market_store
 
+# What has a time of day in a format of `strptime`.
+_HOURS = ("%H", "%I", "%c", "%X")
 _OF_THE_PAST = (TRADES, QUOTES, OPTION_QUOTES, BARS)
 _OF_DATES = {each.value for each in Resolution if each.is_period} | {"1mo"}
 
@@ -109,14 +111,16 @@ def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> 
     if source is None or source in layout.joined or options.given.get("resolution") in _OF_DATES:
         return
     clock = unread_clock(layout.unread_columns)
-    if clock is not None and _has_dates_only(file, source):
+    if clock is not None and _has_dates_only(file, source, options.time_format):
         raise ImportRefused(
             f"{file.path}: {source} has dates only: give --columns timestamp={source}+{clock}, or --yes to leave"
             f" {clock} out"
         )
 
 
-def _has_dates_only(file: SourceFile, source: str) -> bool:
+def _has_dates_only(file: SourceFile, source: str, time_format: str) -> bool:
+    if time_format:
+        return not any(hours in time_format for hours in _HOURS)
     if isinstance(file, RecordFile):
         return bool(pa.types.is_date(file.schema.field(source).type))
     return isinstance(file, CsvFile) and is_date(file.first_cell(source))

@@ -85,6 +85,10 @@ TRADES_COME_IN: dict[str, tuple[str, bytes, Options, list[tuple[object, ...]]]] 
         "t.csv", b"timestamp,price,volume\n01/02/2024 09:31:00 AM,10.5,100\n",
         {"time_format": "%m/%d/%Y %I:%M:%S %p"}, [STORED_TRADE],
     ),
+    "an american date and a time": (
+        "t.csv", b"Date,Time,price,volume\n01/02/2024,09:31,10.5,100\n",
+        {"time_format": "%m/%d/%Y %H:%M", "columns": ["timestamp=Date+Time"]}, [STORED_TRADE],
+    ),
     "a format that looks like ISO 8601": (
         "t.csv", b"timestamp,price,volume\n2024-02-01 09:31:00,10.5,100\n", {"time_format": "%Y-%d-%m %H:%M:%S"},
         [STORED_TRADE],
@@ -199,6 +203,10 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     ),
     "a time of day that would be lost": (
         "t.csv", b"timestamp,time,price,volume\n2024.01.02,09:31:00,10.5,100\n", {}, "--columns timestamp=timestamp[+]time",
+    ),
+    "a time of day that a format would lose": (
+        "t.csv", b"timestamp,Time,price,volume\n01/02/2024,09:31,10.5,100\n", {"time_format": "%m/%d/%Y"},
+        "--columns timestamp=timestamp[+]Time",
     ),
     "polygon's columns": (
         "t.csv", b"ticker,price,sip_timestamp,size\nX,1,1704187860000000000,1\n", {}, "--format polygon",
