@@ -208,7 +208,7 @@ def position_document(position: Position, mark: Reference | None, *, is_stale: b
 
 
 def trade_document(trade: ClosedTrade) -> Document:
-    """Return a closed trade. pnl, fees: in its currency; pnl_base: in the account's; pnl_r: in R."""
+    """Return a closed trade. pnl, fees, income: in its currency; pnl_base: in the account's; pnl_r: in R."""
     return {
         "id": trade.id,
         "symbol": trade.symbol,
@@ -221,6 +221,7 @@ def trade_document(trade: ClosedTrade) -> Document:
         "closed_at": format_timestamp(trade.closed_ns),
         "currency": trade.currency,
         "fees": number(trade.fees),
+        "income": number(trade.income),
         "pnl": number(trade.pnl),
         "pnl_base": number(trade.pnl_base),
         "risk": number_or_null(trade.risk),

@@ -154,6 +154,7 @@ TRADE: Document = {
     "closed_at": "2025-01-02T15:30:01Z",
     "currency": "USD",
     "fees": 2.0,
+    "income": 0.0,
     "pnl": 198.0,
     "pnl_base": 198.0,
     "risk": 198.0,

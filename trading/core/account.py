@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from trading.core import events, positions
-from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, percent, quantity, scaled, to_step
+from trading.core.amounts import NS_PER_SECOND, ONE, ZERO, money, part_of, percent, quantity, scaled, to_step
 from trading.core.configuration import RiskConfig, Zone, latency_ns, zone_after
 from trading.core.events import Event
 from trading.core.ledger import (
@@ -544,6 +544,9 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
     for position in state.positions.values():
         if position.symbol == event.symbol:
             amount = money(positions.held_before(position, event.effective_ns), event.amount)
+            positions.earn(
+                position, _in_instruments(amount, event, position.terms), money(amount, event.rate)
+            )
             effects.entries += paid(
                 DIVIDENDS,
                 -amount,
@@ -553,6 +556,13 @@ def _dividend(state: AccountState, event: events.DividendPaid, at_ns: int) -> Ef
             )
     _note_action(state, event.symbol, event.action)
     return effects
+
+
+def _in_instruments(amount: Decimal, event: events.DividendPaid, terms: Terms) -> Decimal:
+    """Return a dividend in the instrument's currency; zero if the rate is not known."""
+    if event.currency in {"", terms.currency}:
+        return amount
+    return part_of(amount, event.rate, event.instrument_rate) if event.instrument_rate else ZERO
 
 
 def _note_action(state: AccountState, symbol: str, action: events.RowRef) -> None:
@@ -588,6 +598,9 @@ def _settled(state: AccountState, event: events.Settled, at_ns: int) -> Effects:
 
 @_on(events.BorrowCharged)
 def _borrow(state: AccountState, event: events.BorrowCharged, at_ns: int) -> Effects:
+    position = state.position(event.symbol, event.strategy)
+    if position is not None:
+        positions.earn(position, -part_of(event.amount, ONE, event.rate), -event.amount)
     return Effects(paid(BORROWING, event.amount, currency=state.currency, base=state.currency, rate=ONE))
 
 

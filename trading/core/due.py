@@ -185,4 +185,12 @@ def charge_borrowing(state: AccountState, marks: Marks, day: str, record: Record
             value = abs(position.value(mark.price)) * mark.rate
             amount = part_of(value, position.terms.borrow_rate, _DAYS_A_YEAR)
             if amount > ZERO:
-                record(BorrowCharged(symbol=position.symbol, amount=amount, date=day))
+                record(
+                    BorrowCharged(
+                        symbol=position.symbol,
+                        amount=amount,
+                        date=day,
+                        strategy=position.strategy,
+                        rate=mark.rate,
+                    )
+                )

@@ -313,7 +313,8 @@ class SplitApplied(_TradingEvent, frozen=True, tag="split_applied"):
 class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     """A dividend per unit, for what was opened before `effective_ns`; shorts owe it.
 
-    currency: of the amount; empty for the instrument's. rate: from it to the account's.
+    currency: of the amount; empty for the instrument's. rate: from it to the account's. instrument_rate: likewise from
+    the instrument's currency, if the amount's is another; None if it is not known.
     """
 
     symbol: str
@@ -322,6 +323,7 @@ class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
     effective_ns: int
     action: RowRef
     currency: str = ""
+    instrument_rate: Decimal | None = None
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):
@@ -334,11 +336,13 @@ class Settled(_TradingEvent, frozen=True, tag="settled"):
 
 
 class BorrowCharged(_TradingEvent, frozen=True, tag="borrow_charged"):
-    """A day's fee for the shorts of a symbol."""
+    """A day's fee for a short, in the account's currency. rate: to it from the instrument's."""
 
     symbol: str
     amount: Decimal
     date: str
+    strategy: str = ""
+    rate: Decimal = Decimal(1)
 
 
 class Marked(_TradingEvent, frozen=True, tag="marked"):

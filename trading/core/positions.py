@@ -21,8 +21,9 @@ class Lot(msgspec.Struct, kw_only=True):
 class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
-    id: of its first execution. Values are price * quantity * multiplier. realized, fees: in the instrument's currency;
-    realized_base: realized less fees, in the account's. risk: the money between the entries and the protective stops
+    id: of its first execution. Values are price * quantity * multiplier, below zero at negative prices. realized, fees: in the instrument's currency;
+    income: dividends less those owed and fees for borrowing, likewise. realized_base: realized and income less fees, in
+    the account's. risk: the money between the entries and the protective stops
     that were known at entry; None if one was not known.
     """
 
@@ -34,6 +35,7 @@ class OpenTrade(msgspec.Struct, kw_only=True):
     exit_value: Decimal = ZERO
     realized: Decimal = ZERO
     fees: Decimal = ZERO
+    income: Decimal = ZERO
     realized_base: Decimal = ZERO
     risk: Decimal | None = ZERO
 
@@ -41,7 +43,8 @@ class OpenTrade(msgspec.Struct, kw_only=True):
 class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade that ended.
 
-    pnl: realized less fees, in the instrument's currency; pnl_base: in the account's; r: pnl in units of risk.
+    income: dividends less those owed and fees for borrowing; pnl: realized and income less fees, both in the
+    instrument's currency; pnl_base: in the account's; r: pnl in units of risk.
     """
 
     id: str
@@ -54,6 +57,7 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True):
     opened_ns: int
     closed_ns: int
     fees: Decimal
+    income: Decimal
     pnl: Decimal
     pnl_base: Decimal
     currency: str
@@ -162,7 +166,7 @@ def _open(position: Position, execution: Execution) -> Booking:
     position.quantity, position.cost = quantity(position.quantity + signed), position.cost + cost
     trade = position.trade = position.trade or OpenTrade(id=id_, opened_ns=at_ns)
     trade.entry_quantity += abs(signed)
-    trade.entry_value += abs(cost)
+    trade.entry_value += money(abs(signed), price, multiplier)
     trade.fees += fee
     trade.realized_base -= money(fee, rate)
     # A stop that the price is beyond already protects nothing.
@@ -181,7 +185,7 @@ def _close(position: Position, execution: Execution) -> Booking:
     trade = position.trade
     assert trade is not None  # noqa: S101 a position that is not flat has a trade
     trade.exit_quantity += abs(signed)
-    trade.exit_value += abs(value)
+    trade.exit_value += money(abs(signed), price, position.terms.multiplier)
     trade.fees += fee
     trade.realized += realized
     trade.realized_base += money(realized - fee, rate)
@@ -209,7 +213,7 @@ def _release(position: Position, signed: Decimal) -> Decimal:
 
 
 def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) -> ClosedTrade:
-    pnl = trade.realized - trade.fees
+    pnl = trade.realized + trade.income - trade.fees
     multiplier = position.terms.multiplier
     return ClosedTrade(
         id=trade.id,
@@ -222,6 +226,7 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
         opened_ns=trade.opened_ns,
         closed_ns=at_ns,
         fees=trade.fees,
+        income=trade.income,
         pnl=pnl,
         pnl_base=trade.realized_base,
         currency=position.terms.currency,
@@ -262,6 +267,13 @@ def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Dec
         position.trade.realized += gained
         position.trade.realized_base += money(gained, rate)
     return gained
+
+
+def earn(position: Position, amount: Decimal, amount_base: Decimal) -> None:
+    """Count a dividend, or below zero one that is owed or a fee, to the trade. amount_base: in the account's currency."""
+    if position.trade is not None:
+        position.trade.income += amount
+        position.trade.realized_base += amount_base
 
 
 def restate(position: Position, price: Decimal) -> Decimal:

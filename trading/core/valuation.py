@@ -130,6 +130,6 @@ def risk_of(position: Position, mark: Reference) -> tuple[Decimal, Decimal, Deci
     unrealized = position.unrealized(mark.price)
     if trade is None:
         return unrealized, money(unrealized, mark.rate), None
-    pnl = unrealized + trade.realized - trade.fees
+    pnl = unrealized + trade.realized + trade.income - trade.fees
     in_base = trade.realized_base + money(unrealized, mark.rate)
     return pnl, in_base, ratio(pnl, trade.risk) if trade.risk else None

@@ -68,9 +68,12 @@ class KnownActions:
             )
             return
         amount = self._amount_now(state, action) if action.kind in _DIVIDENDS else None
-        rate, currency = None, action.currency or _currency_in(state, symbol)
+        of_instrument = _currency_in(state, symbol)
+        rate, currency, instrument_rate = None, action.currency or of_instrument, None
         if amount is not None:
             rate = marks.rate(currency, state.currency, now_ns=now_ns)
+            if currency != of_instrument:
+                instrument_rate = marks.rate(of_instrument, state.currency, now_ns=now_ns)
         is_paid = amount is not None and rate is not None
         record(
             DividendPaid(
@@ -80,6 +83,7 @@ class KnownActions:
                 effective_ns=effective_ns,
                 action=action.ref,
                 currency=currency,
+                instrument_rate=None if instrument_rate is None else instrument_rate[0],
             )
         )
         if not is_paid:

@@ -162,6 +162,11 @@ class OracleBook:
             self.trade.pnl_base += money(gained * rate)
         return gained
 
+    def earn(self, amount: Fraction, amount_base: Fraction) -> None:
+        if self.trade is not None:
+            self.trade.gained += amount
+            self.trade.pnl_base += amount_base
+
     def restate(self, price: Fraction) -> None:
         """Let the position have been opened at a price."""
         before, sign = self.cost, 1 if self.held > 0 else -1
@@ -197,7 +202,14 @@ class Oracle:
 
     def dividend(self, symbol: str, amount: Fraction, rate: Fraction) -> None:
         for book in self._of(symbol):
-            self._pay(book, -money(book.held * amount), rate)
+            paid = money(book.held * amount)
+            self._pay(book, -paid, rate)
+            book.earn(paid, money(paid * rate))
+
+    def borrow(self, key: tuple[str, str], amount: Fraction) -> None:
+        """Pay a fee in the account's currency, which is the instrument's."""
+        self.cash -= amount
+        self.books[key].earn(-amount, -amount)
 
     def settle(self, symbol: str, price: Fraction, rate: Fraction) -> None:
         for book in self._of(symbol):

@@ -176,7 +176,7 @@ class _Pair:
         return self.folded.take(Transferred(transfer="t", amount=amount, equity=self.folded.state.cash))
 
     def borrow(self, amount: Decimal) -> Effects:
-        self.oracle.cash -= Fraction(amount)
+        self.oracle.borrow(("AAPL", ""), Fraction(amount))
         return self.folded.take(BorrowCharged(symbol="AAPL", amount=amount, date="2025-06-05"))
 
     def _rate(self, symbol: str, rate: Decimal) -> Decimal:
