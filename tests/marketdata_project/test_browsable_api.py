@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from tests.api_client import INGEST, OHLC, body_of, problem, trade
@@ -96,3 +97,17 @@ def test_who_is_not_staff_sees_nothing(api):
 def test_the_page_of_a_refusal_shows_the_type_that_programs_get(browser):
     page = browser.get(OHLC, {"symbol": "NOPE"}, headers=HTML).content.decode()
     assert "application/problem+json" in page
+
+
+@pytest.mark.parametrize("path", ["/logout", "/logout/", "/admin/logout/", "/api/v1/auth/logout"])
+@pytest.mark.parametrize("form", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"])
+@pytest.mark.parametrize("has_cookies", [True, False], ids=["same site", "cross-site"])
+def test_a_form_of_another_page_logs_nobody_out(browser, path, form, has_cookies):
+    """Browsers send no cookies with the form of another site; but the answer could still remove them."""
+    kept = dict(browser.cookies)
+    if not has_cookies:
+        browser.cookies.clear()
+    response = browser.post(path, "a=b", content_type=form, headers={"Origin": "https://other.example"})
+    assert 400 <= response.status_code < 500
+    assert [name for name in response.cookies if name in kept] == []
+    assert Session.objects.count() == 1
