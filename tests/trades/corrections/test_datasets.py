@@ -187,3 +187,23 @@ def test_an_action_of_a_future_date_is_read_and_a_range_leaves_it_out(api):
     assert [row["ratio"] for row in page["corporate_actions"]] == [5.0]
     (last,) = read(api, "SPL2", "corporate-actions", cursor=page["next_cursor"], limit=1)
     assert last["ratio"] == 3.0
+
+
+def test_a_day_and_an_action_are_replaced_by_any_instant_of_their_date(api):
+    day = BAR | {"resolution": "1d", "timestamp": "2026-11-25"}
+    ingest(api, "bars", day)
+    ingest(api, "corporate_actions", SPLIT)
+    sent = {
+        "bars": day | {"timestamp": "2026-11-25T05:00:00Z", "close": 1.5},
+        "corporate_actions": SPLIT | {"timestamp": "2024-12-20T05:00:00Z", "ratio": 4},
+    }
+    for name, row in sent.items():
+        response = api.ingest(
+            orjson.dumps({name: [row]}), path=url(name, "ingest"), query="on_conflict=replace"
+        )
+        assert (answer(response)["stored"], answer(response)["replaced"]) == (0, 1)
+    assert [bar["close"] for bar in read(api, "RUN1", "stored-bars")] == [1.5]
+    assert [action["ratio"] for action in read(api, "SPL2", "corporate-actions")] == [4.0]
+    change = {"action": "cancel", "timestamp": "2024-12-20T05:00:00Z", "kind": "split"}
+    assert answer(correct(api, "corporate_actions", "SPL2", change))["stored"] == 1
+    assert read(api, "SPL2", "corporate-actions") == []
