@@ -305,7 +305,7 @@ ERROR_CODES = (
         invalid_transfer="The money is not there, pays for positions and orders, or is all that an account with losses has.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
-        invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + and single inner spaces.",
+        invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",
         unknown_resolution="The resolution is not one of those that the message lists.",
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The trading hours of this exchange or calendar are not known; the message gives the nearest "

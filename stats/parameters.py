@@ -18,6 +18,7 @@ from http_requests.field_errors import field_errors
 from http_requests.parameters import single_parameters
 from listing.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from store.durations import UNITS_NS, parse_duration
+from store.instant_text import extended
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
@@ -51,7 +52,7 @@ class BoundField(serializers.Field[Bound, str, str, Any]):
     """A time, written as in `QueryTimeField`. Gives a `Bound`."""
 
     def to_internal_value(self, data: str) -> Bound:
-        return Bound(_instant(data), _DATE.fullmatch(data) is not None)
+        return Bound(_instant(data), _DATE.fullmatch(extended(data)) is not None)
 
 
 @extend_schema_field({"type": "string", "minLength": 1})

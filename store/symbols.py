@@ -67,10 +67,8 @@ def parse_option_symbol(text: str) -> OptionSymbol | None:
     return OptionSymbol(root, expiry, _RIGHTS[right], int(mills))
 
 
-_SYMBOL = re.compile(r"(?=.{1,32}\Z)[A-Z0-9^][A-Z0-9._\-=^:+]*(?: [A-Z0-9._\-=^:+]+)*")
-NO_SYMBOL = (
-    "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces, beginning with a letter, digit or ^"
-)
+_SYMBOL = re.compile(r"(?=.{1,32}\Z)[A-Z0-9^][A-Z0-9._\-=^:+&]*(?: [A-Z0-9._\-=^:+&]+)*")
+NO_SYMBOL = "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + & with single inner spaces, beginning with a letter, digit or ^"
 
 
 class InvalidSymbol(ValueError):
@@ -82,7 +80,7 @@ class InvalidSymbol(ValueError):
 def parse_symbol(text: str) -> str:
     """Return the canonical spelling: `brk.b` is `BRK.B`, `BTC/USD` is `BTC-USD`; OCC symbols are compact.
 
-    Raises `InvalidSymbol` unless the result is 1-32 of `A-Z 0-9 . _ - = ^ : +` with single inner spaces,
+    Raises `InvalidSymbol` unless the result is 1-32 of `A-Z 0-9 . _ - = ^ : + &` with single inner spaces,
     beginning with a letter, a digit or `^`. Only ASCII is accepted, so look-alike letters are refused.
     """
     # Programs may pass any object.

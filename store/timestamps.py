@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
-from store.instant_text import YEARS, epoch_ns
+from store.instant_text import LEAP_SECOND, YEARS, epoch_ns, extended, is_leap_second
 from store.lazy_imports import compute as pc
 
 Instants = npt.NDArray[np.int64]
@@ -53,9 +53,9 @@ class TimestampOutOfRange(InvalidTimestamp):
 
 
 def parse_timestamps(texts: Sequence[str]) -> Instants:
-    """Return the nanoseconds of ISO 8601 texts with 0-9 fractional digits. Without an offset they are UTC.
+    """Return the nanoseconds of ISO 8601 texts, extended or basic, with 0-9 fractional digits.
 
-    Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
+    Without an offset they are UTC. Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
     """
     try:
         parsed = _cast(_texts(texts), "UTC")
@@ -68,6 +68,7 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
 
 def parse_timestamp(text: str) -> int:
     """Return the nanoseconds of one text; see `parse_timestamps`."""
+    text = extended(text)
     usual = _USUAL.fullmatch(text)
     if usual is not None:
         date, clock, fraction, zone = usual.groups()
@@ -83,6 +84,8 @@ def parse_timestamp(text: str) -> int:
     except InvalidTimestamp:
         if _FAR_YEAR.match(text):
             raise TimestampOutOfRange(OUT_OF_RANGE) from None
+        if is_leap_second(text):
+            raise InvalidTimestamp(LEAP_SECOND) from None
         raise
 
 
@@ -235,9 +238,9 @@ def _cast(texts: pa.Array, zone: str | None) -> Instants:
 
 
 def _parse_mixed(texts: Sequence[str]) -> Instants:
-    """Parse texts with and without offsets; RFC 3339 also allows lower-case `t` and `z`."""
+    """Parse texts with and without offsets, also of the basic format; RFC 3339 allows lower-case `t` and `z`."""
     try:
-        plain = _texts(texts)
+        plain = _texts([extended(text) for text in _texts(texts).to_pylist()])
         upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
         parsed = np.empty(len(texts), dtype=np.int64)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from http_requests.field_errors import MISSING, NOT_NULL
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm
+from store.instant_text import LEAP_SECOND
 from store.row_rules import LowerBound
 from store.symbols import NO_SYMBOL, InvalidSymbol
 from store.timestamps import (
@@ -44,6 +45,7 @@ REQUIRED = Fault("required", MISSING)
 NULL = Fault("null", NOT_NULL)
 NO_OBJECT = Fault("invalid_type", "must be an object")
 NO_TIME = Fault(InvalidTimestamp.code, NO_TIMESTAMP)
+NO_LEAP_SECOND = Fault(InvalidTimestamp.code, LEAP_SECOND)
 TIME_OUT_OF_RANGE = Fault(TimestampOutOfRange.code, OUT_OF_RANGE)
 NUMBER_OUT_OF_RANGE = Fault("out_of_range", f"must be a finite number of at most 2^53 ({LARGEST_NUMBER})")
 COUNT_OUT_OF_RANGE = Fault("out_of_range", f"must be between 0 and 2^53 ({LARGEST_NUMBER})")
@@ -146,7 +148,7 @@ class TimeRule(_NumericRule):
         self.checks = (NumberCheck(TIME_OUT_OF_RANGE, lambda at: (at < EARLIEST_NS) | (at > LATEST_NS)),)
         if is_date:
             self.checks += (NumberCheck(NO_DATE, lambda at: at % DAY_NS != 0),)
-        self.faults = (self.invalid_type, NO_TIME, *(check.fault for check in self.checks))
+        self.faults = (self.invalid_type, NO_TIME, NO_LEAP_SECOND, *(check.fault for check in self.checks))
         form, example = ("date", "2025-01-02") if is_date else ("date-time", "2025-01-02T14:30:00.123456789Z")
         self.schema = {"type": "string", "format": form, "examples": [example]}
 

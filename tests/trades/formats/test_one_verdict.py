@@ -42,17 +42,19 @@ ALL = tuple(ENCODERS)
 Case = tuple[Any, tuple[str, ...], str, str]
 
 YEARS = "years from 1900 to 2200 can be stored"
+LEAP = "a leap second is refused, because times here have none: send 23:59:59 or the midnight after it"
 NO_TIME = "not an ISO 8601 / RFC 3339 date or time"
 FINITE = "must be a finite number of at most 2^53 (9007199254740992)"
 COUNT = "must be between 0 and 2^53 (9007199254740992)"
 WORD = "must be 1-64 visible ASCII characters without spaces"
-SYMBOL = (
-    "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + with single inner spaces, beginning with a letter, digit or ^"
-)
+SYMBOL = "a symbol is 1-32 of A-Z 0-9 . _ - = ^ : + & with single inner spaces, beginning with a letter, digit or ^"
 WORDS = "is 1-64 visible ASCII characters without spaces or semicolons"
 
 TIMES: list[Case] = [
     ("yesterday", ALL, "invalid_timestamp", NO_TIME),
+    ("2016-12-31T23:59:60Z", TEXT, "invalid_timestamp", LEAP),
+    ("2017-01-01T05:29:60.5+05:30", TEXT, "invalid_timestamp", LEAP),
+    ("2024-01-02T09:31:60Z", TEXT, "invalid_timestamp", NO_TIME),
     ("", NOT_CSV, "invalid_timestamp", NO_TIME),
     ("1899-12-31T23:59:59Z", ALL, "timestamp_out_of_range", YEARS),
     ("2201-01-01", ALL, "timestamp_out_of_range", YEARS),

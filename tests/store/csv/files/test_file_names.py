@@ -44,7 +44,7 @@ AWKWARD = [
     "A B",
     "CONX",
 ]
-symbols = st.from_regex(r"[A-Z0-9^][A-Z0-9._\-=^:+ ]{0,31}", fullmatch=True).filter(
+symbols = st.from_regex(r"[A-Z0-9^][A-Z0-9._\-=^:+& ]{0,31}", fullmatch=True).filter(
     is_symbol
 ) | st.sampled_from(AWKWARD)
 
