@@ -74,7 +74,11 @@ def test_a_dividend_before_the_expiry_is_taken_off_the_spot(market: Api):
 
 
 def test_a_dividend_that_is_stored_with_and_without_its_currency_counts_once(market: Api):
-    store_action(market, currency=None)
+    """An earlier version stored both."""
+    sent_again = {"timestamp": EX_DATE, "symbol": UNDERLYING, "kind": "dividend", "amount": AMOUNT}
+    body = orjson.dumps({"corporate_actions": [sent_again]})
+    sent = market.ingest(body, path="/api/v1/corporate-actions/ingest", query="dedupe=none")
+    assert sent.status_code == 200
     (row,) = rows_of(market, MARCH.symbol)
     assert row["dividends"] == pytest.approx(present_value())
 
@@ -84,7 +88,12 @@ def test_dividends_of_one_date_are_one_ex_date(market: Api):
     times = [f"{EX_DATE}T05:{minute:02}:00Z" for minute in range(60)]
     amounts = [0.001 * number for number in range(1, 11)]
     store_actions(
-        market, [{"timestamp": each, "amount": amount} for each in [EX_DATE, *times] for amount in amounts]
+        market,
+        [
+            {"timestamp": each, "amount": amount, "action_id": f"{each}-{amount}"}
+            for each in [EX_DATE, *times]
+            for amount in amounts
+        ],
     )
     (row,) = rows_of(market, MARCH.symbol)
     assert row["dividends"] == pytest.approx(present_value() * (1 + 61 * sum(amounts) / AMOUNT), rel=1e-6)
