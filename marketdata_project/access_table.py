@@ -194,6 +194,7 @@ PUBLIC_VIEWS = frozenset(
         "dashboard",
         "endpoints",
         "login-link",
+        "admin-login",
         "healthz",
         "readyz",
         "metrics",

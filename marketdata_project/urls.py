@@ -355,7 +355,11 @@ urlpatterns = [
     path("v1/", include((also_below_v1, "v1"))),
     path("api/", include((also_unversioned, "unversioned"))),
     path("", include((documentation, "root"))),
-    path("admin/login/", RedirectView.as_view(pattern_name="login:login", query_string=True)),
+    path(
+        "admin/login/",
+        RedirectView.as_view(pattern_name="login:login", query_string=True),
+        name="admin-login",
+    ),
     path("admin/", admin.site.urls),
     path("login/link", login_link, name="login-link"),
     path("", include((login, "login"))),

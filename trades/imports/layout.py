@@ -15,7 +15,7 @@ from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.hints import header_hint, missing_hint
-from trades.imports.symbols import SymbolRule, symbol_columns
+from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
 SYMBOL = "symbol"
@@ -89,7 +89,7 @@ class ReadOptions:
     given: Mapping[str, str] = field(default_factory=dict)
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
-    symbol_rule: SymbolRule | None = None
+    symbol_rule: SymbolSpelling | None = None
     dialect: Dialect = Dialect()
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)

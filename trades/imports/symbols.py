@@ -33,7 +33,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolRule:
+class SymbolSpelling:
     """How a vendor writes symbols with small letters, which are parts of their names.
 
     name: the vendor. pattern: the symbols that it explains, as root and suffix. suffixes: the text for each
@@ -53,7 +53,7 @@ class SymbolRule:
         return f"{root}.{''.join(self.suffixes.get(letter, letter) for letter in suffix)}"
 
 
-def file_symbol(text: str, rule: SymbolRule | None) -> str:
+def file_symbol(text: str, rule: SymbolSpelling | None) -> str:
     """Return the canonical symbol of a text in a file.
 
     Raises `InvalidSymbol`, also for a text with capital and small letters that the rule does not explain: TpC and TPC

@@ -6,6 +6,7 @@ Units: theta per calendar day, vega and rho per percentage point.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import erf, exp, log, pi, sqrt
 
 from tests.stats.market_data.oracle import SECOND_NS, Row, ordered
@@ -73,7 +74,7 @@ def middle(quote: Row | None) -> float | None:
     """The mid price of a quote with both sides."""
     if quote is None or quote.get("bid") is None or quote.get("ask") is None:
         return None
-    return float((quote["bid"] + quote["ask"]) / 2)
+    return float((Decimal(str(quote["bid"])) + Decimal(str(quote["ask"]))) / 2)
 
 
 def known_at(rows: Iterable[Row], time_ns: int) -> Row | None:

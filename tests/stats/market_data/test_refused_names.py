@@ -19,11 +19,11 @@ TREE = "/api/v1/market-data"
         ("equites/AAPL/ohlcv", "; did you mean equities?"),
         (
             "equities/AAPL",
-            "; known are coverage, gaps, latest, ohlcv, quotes, revisions, snapshot, trades, trading-status",
+            "; known are corporate-actions, coverage, gaps, latest, ohlcv, quotes, revisions, snapshot, stored-bars, trades, trading-status",
         ),
         (
             "equities",
-            "; known are coverage, gaps, latest, ohlcv, quotes, revisions, snapshot, trades, trading-status",
+            "; known are corporate-actions, coverage, gaps, latest, ohlcv, quotes, revisions, snapshot, stored-bars, trades, trading-status",
         ),
         ("", "; known are crypto, equities, futures, fx, options, rates, universes"),
         ("equities/AAPL/MSFT/IBM/ohlcv", ""),

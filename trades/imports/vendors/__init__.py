@@ -1,6 +1,6 @@
 """The layouts of vendors' files, as data."""
 
-from trades.imports.symbols import SymbolRule
+from trades.imports.symbols import SymbolSpelling
 from trades.imports.vendors.alpaca import ALPACA_LAYOUTS
 from trades.imports.vendors.databento import DATABENTO_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
@@ -11,4 +11,4 @@ VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
     "databento": DATABENTO_LAYOUTS,
     "alpaca": ALPACA_LAYOUTS,
 }
-SYMBOL_RULES: dict[str, SymbolRule] = {"polygon": POLYGON_SYMBOLS}
+SYMBOL_RULES: dict[str, SymbolSpelling] = {"polygon": POLYGON_SYMBOLS}

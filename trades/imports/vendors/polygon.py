@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from trades.conditions.polygon import POLYGON
-from trades.imports.symbols import SymbolRule
+from trades.imports.symbols import SymbolSpelling
 from trades.imports.vendors.layout import Derived, VendorLayout
 from trades.imports.vendors.sides import ASK_PRICE, BID_PRICE, HAS_SIDE
 
@@ -19,7 +19,7 @@ _SOURCE = (
 # Tickers of stocks have the suffixes of the quotation system (CQS): p preferred, r rights, w when issued. They become
 # those of the exchanges (CMS), after a dot: TpC is T.PRC, GLOrw is GLO.RTWI, XYZ.Aw is XYZ.AWI. Both are in
 # https://www.nasdaqtrader.com/Trader.aspx?id=CQSSymbolConvention.
-POLYGON_SYMBOLS = SymbolRule(
+POLYGON_SYMBOLS = SymbolSpelling(
     "polygon",
     re.compile(r"([A-Z]+)((?:\.[A-Z]+)*(?:p[A-Z]?|r)?w?(?:\.[A-Z]+)*)"),
     {"p": "PR", "r": "RT", "w": "WI", ".": ""},
