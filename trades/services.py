@@ -1,7 +1,7 @@
 """Services that write batches of rows and corrections to the store."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,7 +32,7 @@ from store.log_views.dated_rows import (
     DATED,
     Double,
     dated_times,
-    dates_window,
+    dates_windows,
     doubles,
     is_dated,
     stored_times,
@@ -133,15 +133,17 @@ def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.Rec
     rows: with `timestamp` and the dataset's `series_columns`. See `store.log_views.dated_rows.stored_times`. Raises
     `StorageError`s.
     """
-    if not is_dated(dataset, rows).any():
+    means_date = is_dated(dataset, rows)
+    if not means_date.any():
         return rows
     calendar = calendar_if_known(market_store().instrument(symbol))
-    window = dates_window(dated_times(dataset, rows, calendar))
-    try:
-        stored = market_store().rows(dataset, symbol, window)
-    except UnknownSymbol:
-        stored = dataset.schema.empty_table()
-    times = stored_times(dataset, rows, stored, calendar)
+    times = dated_times(dataset, rows, calendar)
+    stored = [dataset.schema.empty_table()]
+    with suppress(UnknownSymbol):
+        for window in dates_windows(times[means_date]):
+            read = market_store().rows(dataset, symbol, window)
+            stored.append(read.filter(pa.array(is_dated(dataset, read))))
+    times = stored_times(dataset, rows, pa.concat_tables(stored), calendar)
     return rows.set_column(0, rows.schema.field(0), pa.array(times))
 
 

@@ -27,6 +27,7 @@ DATED = (BARS, CORPORATE_ACTIONS)
 _PERIODS = {each.value: each for each in Resolution if each.is_period}
 # A closed date belongs to the next trading date, so an instant's date, or a month's first, may be days away.
 _CLOSED_DAYS, _MONTH_DAYS = 14, 31
+_READ_DAYS = 62
 
 
 def is_dated(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:
@@ -63,7 +64,8 @@ def stored_times(
 ) -> Integers:
     """Like `dated_times`, but a row whose date is stored at other times, by an earlier version, has one of those.
 
-    It is the row's own time if that is stored, else the first. stored: the log's rows in `dates_window`.
+    It is the row's own time if that is stored, else the first. stored: the log's rows in `dates_windows` that
+    mean a date.
     """
     times = dated_times(dataset, rows, calendar)
     midnights, stored_ns = dated_times(dataset, stored, calendar), stored.column("timestamp").to_numpy()
@@ -100,10 +102,18 @@ def doubles(dataset: Dataset, stored: pa.Table, calendar: TradingCalendar | None
             yield Double(tuple(series), midnight_ns, sorted(times))
 
 
-def dates_window(times: Integers) -> Window:
-    """Return the window of all stored rows that may mean the dates of some rows. times: as of `dated_times`."""
-    first, last = int(times.min()), int(times.max())
-    return Window(first - _CLOSED_DAYS * DAY_NS, last + (_MONTH_DAYS + 2) * DAY_NS).within(ALL_TIME)
+def dates_windows(times: Integers) -> Iterator[Window]:
+    """Yield the windows of all stored rows that may mean the dates of some rows, in order.
+
+    They do not overlap, and each is of at most _READ_DAYS: a log may have many more rows that mean no date. times: as of
+    `dated_times`, of rows that mean a date.
+    """
+    before_ns, after_ns = _CLOSED_DAYS * DAY_NS, (_MONTH_DAYS + 2) * DAY_NS
+    known = np.unique(times)
+    for run in np.split(known, np.flatnonzero(np.diff(known) > before_ns + after_ns) + 1):
+        end_ns = int(run[-1]) + after_ns
+        for start_ns in range(int(run[0]) - before_ns, end_ns, _READ_DAYS * DAY_NS):
+            yield Window(start_ns, min(start_ns + _READ_DAYS * DAY_NS, end_ns)).within(ALL_TIME)
 
 
 def _first_dates(times: Integers, resolution: Resolution, calendar: TradingCalendar | None) -> Integers:
