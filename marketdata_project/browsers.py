@@ -5,7 +5,6 @@ Requests without a session, such as API calls with a key, skip them. That saves 
 
 from collections.abc import Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from csp.middleware import CSPMiddleware
 from django.conf import settings
@@ -80,6 +79,6 @@ def is_own_origin(environ: Mapping[str, Any]) -> bool:
     origin: str | None = environ.get("HTTP_ORIGIN")
     if origin is None or origin in settings.CORS_ALLOWED_ORIGINS:
         return True
-    page = urlsplit(origin)
-    is_mixed = environ["wsgi.url_scheme"] == "https" and page.scheme != "https"
-    return page.netloc == environ.get("HTTP_HOST") and not is_mixed
+    scheme, _, host = origin.partition("://")
+    is_mixed = environ["wsgi.url_scheme"] == "https" and scheme != "https"
+    return host == environ.get("HTTP_HOST") and not is_mixed

@@ -299,7 +299,8 @@ class GuardedProtocol(HttpToolsProtocol):
         try:
             while rest:
                 rest = self._after_upgrade(rest)
-        except HttpParserError:
+        except (HttpParserError, HttpParserUpgrade):
+            # To the parser CONNECT always upgrades; its target is that of a proxy.
             self._refuse(MALFORMED)
 
     def _after_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:

@@ -67,6 +67,16 @@ def test_a_body_that_is_broken_on_its_way_is_a_400_problem(port, body):
     assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
 
 
+def test_connect_is_a_400_problem_and_no_error_in_pieces_too(port, caplog):
+    with connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nCONN")
+        assert read_reply(connection).status == 200
+        connection.sendall(b"ECT h:22 HTTP/1.1\r\nHost: h\r\n\r\n")
+        reply = read_reply(connection)
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 def test_thousands_of_requests_at_once_are_no_large_header():
     request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     with running(lambda _environ: HttpResponse(b"ok")) as port, connected(port) as connection:

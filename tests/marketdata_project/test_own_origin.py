@@ -15,6 +15,8 @@ from marketdata_project.browsers import is_own_origin
         ("https://data.example.evil.example", False),
         ("null", False),
         ("", False),
+        ("https://[::", False),
+        ("https://data.example]", False),
     ],
 )
 def test_a_page_of_another_origin_may_not(settings, origin: str | None, is_own: bool):
