@@ -25,12 +25,15 @@ from rest_framework.request import Request
 from http_requests.exceptions import InvalidParameter
 from idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
 from idempotency.models import SealedAnswer
+from listing.newest import beyond_newest
 
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""
 
 # For how long answers are stored.
 LIFETIME = timedelta(days=1)
+# Of the answers of a key and its successors, or of a person, so many of the newest are kept.
+MOST_ANSWERS = 100_000
 _KEY = re.compile(r"[!-~]{1,255}")
 
 Document = dict[str, Any]
@@ -113,6 +116,12 @@ def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime)
 def answers_delete_expired(*, now: datetime) -> None:
     """Delete answers that are a day old or older."""
     SealedAnswer.objects.filter(created_at__lte=now - LIFETIME).delete()
+
+
+def answers_delete_old(*, now: datetime) -> None:
+    """Delete answers that are a day old or older, and each caller's oldest beyond MOST_ANSWERS."""
+    answers_delete_expired(now=now)
+    beyond_newest(SealedAnswer.objects.all(), holder="identity", most=MOST_ANSWERS).delete()
 
 
 def _store_or_find(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:

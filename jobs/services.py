@@ -11,6 +11,10 @@ from jobs.claims import job_end
 from jobs.exceptions import TooManyJobs
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
+from listing.newest import beyond_newest
+
+# Of an owner's jobs that have ended, so many of the newest are kept.
+MOST_ENDED = 10_000
 
 
 def require_room(*, kind: JobKind, owner: str) -> None:
@@ -80,5 +84,7 @@ def job_cancel(*, uuid: UUID, now: datetime) -> None:
 
 
 def jobs_delete_old(*, now: datetime) -> None:
-    """Delete jobs that ended JOB_RETENTION_DAYS ago or earlier."""
-    Job.objects.filter(finished_at__lte=now - timedelta(days=settings.JOB_RETENTION_DAYS)).delete()
+    """Delete jobs that ended JOB_RETENTION_DAYS ago or earlier, and each owner's oldest ended ones beyond MOST_ENDED."""
+    ended = Job.objects.filter(finished_at__isnull=False)
+    ended.filter(finished_at__lte=now - timedelta(days=settings.JOB_RETENTION_DAYS)).delete()
+    beyond_newest(ended, holder="owner", most=MOST_ENDED).delete()

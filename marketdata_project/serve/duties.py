@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from backfills.services import exhausted_retry
-from idempotency.answers import answers_delete_expired
+from idempotency.answers import answers_delete_old
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
@@ -59,7 +59,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(memory_release, period=RELEASE_SECONDS),
     Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
     Duty(keys_watch, period=HOUR),
-    Duty(answers_delete_expired, period=HOUR),
+    Duty(answers_delete_old, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=SECOND),

@@ -1,12 +1,13 @@
 """Which calls with the same Idempotency-Key are the same call."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from django.test import RequestFactory
 from rest_framework.request import Request
 
-from idempotency.answers import KeyedCall, answer_once, keyed_call
+from idempotency.answers import KeyedCall, answer_once, answers_delete_old, keyed_call
 from idempotency.exceptions import IdempotencyKeyReused
 from tests.api_client import make_key
 from tests.ratelimit.keys.key_callers import caller_by
@@ -31,6 +32,19 @@ def call_of():
 
 def made(call: KeyedCall, word: str) -> tuple[dict[str, str], bool]:
     return answer_once(call, lambda: {"made": word}, now=NOW)
+
+
+@pytest.mark.django_db
+def test_a_caller_keeps_its_newest_answers(call_of, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("idempotency.answers.MOST_ANSWERS", 2)
+    other = replace(call_of("/0"), scope="key:0")
+    made(other, "of another")
+    for path in ("/1", "/2", "/3"):
+        made(call_of(path), path)
+    answers_delete_old(now=NOW)
+    assert made(other, "again") == ({"made": "of another"}, True)
+    again = [made(call_of(path), "again")[1] for path in ("/3", "/2", "/1")]
+    assert again == [True, True, False]
 
 
 @pytest.mark.django_db

@@ -197,6 +197,17 @@ def test_ended_jobs_are_deleted_after_their_time(own, settings) -> None:
     assert [job.state for job in Job.objects.all()] == ["queued"]
 
 
+def test_an_owner_keeps_its_newest_ended_jobs(own, monkeypatch) -> None:
+    monkeypatch.setattr("jobs.services.MOST_ENDED", 2)
+    waiting, *ended = [own() for _ in range(4)]
+    other = own()
+    Job.objects.filter(pk=other.pk).update(owner="key:0")
+    for job in (*ended, other):
+        run_job(job.uuid)
+    jobs_delete_old(now=timezone.now())
+    assert set(Job.objects.values_list("pk", flat=True)) == {waiting.pk, ended[1].pk, ended[2].pk, other.pk}
+
+
 def test_a_list_has_no_large_results(api: Api, own) -> None:
     for is_large in (False, True):
         job = own(parameters={"upto": 1}, is_result_large=is_large)

@@ -27,7 +27,7 @@ def test_it_warns_of_keys_and_forgets_answers(monkeypatch):
         identity="key:1", path="/", idempotency_key="k", created_at=now - timedelta(days=2)
     )
     assert all(
-        duty_try(each) for each in DUTIES if each.service.__name__ in {"keys_watch", "answers_delete_expired"}
+        duty_try(each) for each in DUTIES if each.service.__name__ in {"keys_watch", "answers_delete_old"}
     )
     assert ApiKey.objects.get().warned_at is not None
     assert not SealedAnswer.objects.exists()

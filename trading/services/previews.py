@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from listing.newest import beyond_newest
 from ratelimit.callers import Caller
 from store.timestamps import format_timestamp
 from trading.core.acceptance import accept
@@ -30,6 +31,8 @@ from trading.services.orders import Submitted, require_new_client_order_id
 
 PREVIEW_SECONDS = 30
 _KEPT_SECONDS = 86_400
+# Of an owner's previews, so many of the newest are kept: more than anybody makes while one holds.
+MOST_PREVIEWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ def _moved_percent(before: Decimal, now: Decimal) -> Decimal:
 
 
 def previews_delete_old(*, now: datetime) -> None:
-    """Delete previews that expired a day ago, by the engine's clock and by the wall's."""
+    """Delete previews that expired a day ago, by the engine's clock and by the wall's; and owners' oldest beyond MOST_PREVIEWS."""
     now_ns = min(engine_status().now_ns, round(now.timestamp()) * NS_PER_SECOND)
     Preview.objects.filter(expires_ns__lt=now_ns - _KEPT_SECONDS * NS_PER_SECOND).delete()
+    beyond_newest(Preview.objects.all(), holder="owner", most=MOST_PREVIEWS).delete()

@@ -119,7 +119,7 @@ def test_a_failure_to_tidy_up_is_one_of_the_duty(monkeypatch, caplog):
 
 def test_nothing_that_must_be_done_is_left_out():
     assert {duty.service.__name__ for duty in DUTIES} == {
-        "spool_collect", "memory_release", "nonces_delete_expired", "keys_watch", "answers_delete_expired", "quota_usage_delete_old", "records_delete_old",
+        "spool_collect", "memory_release", "nonces_delete_expired", "keys_watch", "answers_delete_old", "quota_usage_delete_old", "records_delete_old",
         "jobs_relay", "jobs_delete_old", "exhausted_retry", "events_deliver", "events_delete_old", "previews_delete_old",
         "sessions_delete_expired", "known_addresses_delete_old",
     }  # fmt: skip

@@ -43,6 +43,15 @@ def test_a_preview_is_stale_beyond_the_tolerance(desk: TradingDesk, price: float
     assert OrderRow.objects.exists() is not is_stale
 
 
+def test_an_owner_keeps_its_newest_previews(desk: TradingDesk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("trading.services.previews.MOST_PREVIEWS", 2)
+    made = [previewed(desk) for _ in range(3)]
+    other = previewed(desk)
+    Preview.objects.filter(pk=other.pk).update(owner="key:0")
+    previews_delete_old(now=dt.datetime.now(dt.UTC))
+    assert set(Preview.objects.values_list("pk", flat=True)) == {made[1].pk, made[2].pk, other.pk}
+
+
 def test_old_previews_are_deleted(desk: TradingDesk):
     previewed(desk)
     now = dt.datetime.now(dt.UTC)
