@@ -29,7 +29,7 @@ from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
 from trading.engine.marks import MarkBook
-from trading.exceptions import NoRate, NoReferencePrice
+from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.views import market_view, position_closing_view
 
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
@@ -243,7 +243,7 @@ class StrategyHost:
         decided_ns = now_ns if bar is None else bar.end_ns
         try:
             view = market_view(market, self.marks, state, order, now_ns=now_ns, decided_ns=decided_ns)
-        except (NoReferencePrice, NoRate) as error:
+        except (NoReferencePrice, NoRate, NotTradable) as error:
             terms = self._terms_of(order.symbol)
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
             return

@@ -27,7 +27,7 @@ from trading.core.events import (
 )
 from trading.core.ledger import CASH, LedgerEntry
 from trading.core.orders import Order
-from trading.core.report import CURVE_EVENTS, FillResult, fill_of
+from trading.core.report import FillResult, fill_of, is_of_curve
 from trading.exceptions import NoSuchAccount
 from trading.models import (
     BUSTED,
@@ -102,7 +102,7 @@ class Journal:
             self._set_execution(event.execution_id, state)
         elif isinstance(event, FOLLOWING):
             self._followed = event.commits | self._followed
-        if isinstance(event, CURVE_EVENTS):
+        if is_of_curve(event):
             self._equities.append(_equity_row(self.account, self.state, at_ns))
         # The correction of a future's quantity is told, too, though it has no entries.
         symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)

@@ -194,7 +194,7 @@ class TradeRow(models.Model):
 
 
 class EquityRow(models.Model):
-    """What an account was worth after an event: one of `trading.core.report.CURVE_EVENTS`. number: of the event.
+    """What an account was worth after an event: see `trading.core.report.is_of_curve`. number: of the event.
 
     high_water, start_equity, exposure: see `trading.core.account.AccountState`; equity / start_equity grows by trading
     alone, and by no transfer.

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS
-from store.instruments import CRYPTO, EQUITY, Instrument
+from store.instruments import CRYPTO, EQUITY, FUTURE, Instrument
 from store.protocol import Append
 from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
@@ -307,3 +307,38 @@ def test_a_run_without_a_fill_says_so_in_its_first_line(tmp_path: Path, settings
     out = StringIO()
     call_command(*command, stdout=out)
     assert "No order" not in out.getvalue()
+
+
+class Every(Strategy):
+    """Buys one at each bar."""
+
+    name = "every"
+
+    def on_bar(self, bar: Bar) -> None:
+        self.broker.order(bar.symbol, Side.BUY, Decimal(1), time_in_force=TimeInForce.GTC)
+
+
+@pytest.mark.parametrize("exchange", [None, "XCME"])
+@pytest.mark.parametrize("resolution", ["1d", "1w"])
+def test_a_future_is_closed_at_the_close_of_its_last_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str | None, resolution: str
+):
+    """The last bar ends after the last session; the orders that come then are refused."""
+    monkeypatch.setitem(SHIPPED, Every.name, Every)
+    first = parse_timestamp("2024-03-04")
+    closes = (100.0, 110.0, 120.0, 130.0)
+    rows = [
+        Row(first + number * _STEPS_NS[resolution], close - 5, close, close - 5, close)
+        for number, close in enumerate(closes)
+    ]
+    # A Wednesday: of days, and of weeks, the third bar is the last.
+    expiry = {"1d": "2024-03-06", "1w": "2024-03-20"}[resolution]
+    reader = reader_of(
+        tmp_path / "data", resolution, rows, instrument_class=FUTURE, multiplier=50.0, expiry=expiry, exchange=exchange
+    )  # fmt: skip
+    fills, outcome = run(reader, rows, "every", interval=resolution)
+    assert [each.price for each in fills] == [105, 115]
+    performance, signals = outcome.document["performance"], outcome.document["signals"]
+    assert performance["return_pct"] == pytest.approx((15 + 5) * 50 / CASH * 100)
+    assert (performance["trades"], signals["refused"]) == (1, 2)
+    assert all("has expired" in row["refused"] for row in signals["rows"][2:])

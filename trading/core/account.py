@@ -199,8 +199,10 @@ def apply(state: AccountState, event: Event, *, at_ns: int) -> Effects:
             del state.balances[key]
         if entry.account == CASH:
             state.cash += entry.amount
-    # The correction of a future's quantity has no entries.
-    is_change = effects.orders or effects.entries or isinstance(event, events.PositionAdjusted)
+    # The correction of a future's quantity has no entries, nor may its last settlement.
+    is_change = (
+        effects.orders or effects.entries or effects.closed or isinstance(event, events.PositionAdjusted)
+    )
     if is_change and not isinstance(event, events.OrderWorking | events.OrderRejected):
         state.traded = state.number
         forget_actions(state)
@@ -583,8 +585,17 @@ def forget_actions(state: AccountState) -> None:
 @_on(events.Settled)
 def _settled(state: AccountState, event: events.Settled, at_ns: int) -> Effects:
     effects = Effects()
-    for position in state.positions.values():
-        if position.symbol == event.symbol:
+    for position in list(state.positions.values()):
+        if position.symbol != event.symbol:
+            continue
+        if event.is_final:
+            book = Book(position.symbol, position.strategy, position.terms)
+            name = f"settlement-{state.number}"
+            closing = Execution(name, -position.quantity, event.price, ZERO, event.rate, at_ns)
+            closed = _filled(state, book, closing)
+            effects.entries += closed.entries
+            effects.closed += closed.closed
+        else:
             gained = positions.settle(position, event.price, event.rate, at_ns)
             effects.entries += paid(
                 REALIZED,

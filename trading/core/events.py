@@ -327,12 +327,16 @@ class DividendPaid(_TradingEvent, frozen=True, tag="dividend_paid"):
 
 
 class Settled(_TradingEvent, frozen=True, tag="settled"):
-    """The gains and losses of a future since the last settlement were paid. date: the UTC date of the session's end."""
+    """The gains and losses of a future since the last settlement were paid. date: the UTC date of the session's end.
+
+    is_final: whether it was the contract's last session, so that its positions were closed at the price.
+    """
 
     symbol: str
     price: Decimal
     rate: Decimal
     date: str
+    is_final: bool = False
 
 
 class BorrowCharged(_TradingEvent, frozen=True, tag="borrow_charged"):

@@ -19,12 +19,17 @@ from trading.core.events import (
     HaltReleased,
     Marked,
     PositionAdjusted,
+    Settled,
     Transferred,
 )
 from trading.core.ratios import YEAR_NS
 
-CURVE_EVENTS = (Marked, Transferred, HaltReleased, ExecutionBusted, PositionAdjusted)
-"""The events after which the curve has a point."""
+_CURVE_EVENTS = (Marked, Transferred, HaltReleased, ExecutionBusted, PositionAdjusted)
+
+
+def is_of_curve(event: Event) -> bool:
+    """Return whether the curve has a point after an event: it changed the equity, or the exposure without a fill."""
+    return isinstance(event, _CURVE_EVENTS) or (isinstance(event, Settled) and event.is_final)
 
 
 class Grouping(StrEnum):
@@ -154,7 +159,7 @@ class PerformanceReport:
         """Take the next event of an account. state: after it."""
         if isinstance(event, Executed):
             self.add_fill(fill_of(state, event, effects, at_ns))
-        elif isinstance(event, CURVE_EVENTS):
+        elif is_of_curve(event):
             self.add_point(point_of(state, at_ns))
         for trade in effects.closed:
             self.add_trade(

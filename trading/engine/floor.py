@@ -17,7 +17,7 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
-from trading.market.hours import session_end_ns
+from trading.market.hours import last_end_ns, session_end_ns
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
@@ -178,7 +178,7 @@ class Floor:
         end_ns = session_end_ns(self._marks.market.instrument(row.ref.symbol), begin_ns)
         if end_ns is None or isinstance(row, Print):
             return end_ns
-        return end_ns + (begin_ns - end_ns) % (row.end_ns - begin_ns)
+        return last_end_ns(begin_ns, row.end_ns - begin_ns, end_ns)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
         marks = self._marks.marks(state, now_ns=now_ns)
@@ -200,12 +200,12 @@ class Floor:
                 break
         of_all = [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
         for name in names:
-            passed[name] = states[name].number, _first(*of_all, *self._dues_of(states[name]))
+            passed[name] = states[name].number, _first(*of_all, *self._dues_of(states[name], now_ns))
         self.due_ns = _first(*of_all, *(due_ns for _, due_ns in passed.values()))
         self._passed_version = self._desk.version
 
-    def _dues_of(self, state: AccountState) -> tuple[int | None, int | None]:
-        return due.next_due_ns(state), settling.next_settlement_ns(self._marks.market, state)
+    def _dues_of(self, state: AccountState, now_ns: int) -> tuple[int | None, int | None]:
+        return due.next_due_ns(state), settling.next_settlement_ns(self._marks, state, now_ns)
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""

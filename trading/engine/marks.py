@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from store.datasets import BARS
 from trading.core.account import AccountState
 from trading.core.events import BarPrint, Print, Reference, RowRef
 from trading.core.matching import Rate
@@ -107,6 +108,11 @@ class MarkBook:
         with suppress(NoReferencePrice):
             return reference_from(position.symbol, *prices, side=side, rate=rate)
         return None
+
+    def last_bar(self, symbol: str, now_ns: int) -> RowPrice | None:
+        """Return the last price of a symbol if it is the close of a stored bar."""
+        last = self._prices_of(symbol, now_ns).last
+        return last if last is not None and last.ref.dataset == BARS.name else None
 
     def _newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         prices = self._prices_of(symbol, now_ns)

@@ -1,13 +1,19 @@
 """The sessions of instruments: when they trade, when a day order ends, and when a closed market opens."""
 
+from datetime import date
+from functools import lru_cache
+
 import numpy as np
 
 from calendars.schedule import Hours
 from calendars.trading_calendar import date_of_row
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
-from store.instruments import Instrument
+from store.instruments import FUTURE, Instrument
 from store.timestamps import DAY_NS
+
+# Holidays are shorter; only the New York Stock Exchange in 1914 was closed for longer than a few weeks.
+_LOOKBACK_DAYS = 200
 
 
 def is_in_session(instrument: Instrument, instants: Integers) -> Mask:
@@ -43,6 +49,31 @@ def session_end_ns(instrument: Instrument, at_ns: int) -> int | None:
     closes = calendar.from_instant(at_ns).close_ns
     later = closes[closes > at_ns]
     return int(later[0]) if len(later) else None
+
+
+def last_session_end_ns(instrument: Instrument) -> int | None:
+    """Return when the last session of a future ends: that of its expiry, or, if it has none, the one before.
+
+    Without a known calendar it is the end of the expiry in UTC. None without an expiry, and for other instruments.
+    """
+    if instrument.instrument_class != FUTURE or instrument.expiry is None:
+        return None
+    return _last_close_ns(instrument)
+
+
+@lru_cache(maxsize=1_000)
+def _last_close_ns(instrument: Instrument) -> int:
+    day = (date.fromisoformat(instrument.expiry or "") - date(1970, 1, 1)).days
+    calendar = calendar_if_known(instrument)
+    if calendar is None:
+        return (day + 1) * DAY_NS
+    closes = calendar.on_dates(day - _LOOKBACK_DAYS, day).close_ns
+    return int(closes[-1]) if len(closes) else (day + 1) * DAY_NS
+
+
+def last_end_ns(begin_ns: int, length_ns: int, end_ns: int) -> int:
+    """Return the end of the last bar that begins before an instant, of bars as long as one that begins at `begin_ns`."""
+    return end_ns + (begin_ns - end_ns) % length_ns
 
 
 def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from store.timestamps import format_timestamp
 from trading.core.acceptance import MarketView, closing_view, end_of
 from trading.core.account import AccountState
 from trading.core.events import Reference
@@ -12,7 +13,7 @@ from trading.core.orders import OrderTerms
 from trading.core.positions import Position
 from trading.core.terms import Side
 from trading.exceptions import NotTradable
-from trading.market.hours import session_end_ns
+from trading.market.hours import last_session_end_ns, session_end_ns
 from trading.market.market import Market
 
 
@@ -43,6 +44,11 @@ def market_view(
     decided_ns: the end of the bar that decided it; None for now. An order that bars fill has no end yet: a day order
     ends with the session of the first bar that may fill it, an immediate one with that bar. Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
     """
+    last_ns = last_session_end_ns(market.instrument(order.symbol))
+    if last_ns is not None and now_ns >= last_ns:
+        raise NotTradable(
+            f"{order.symbol} has expired: its last session ended at {format_timestamp(last_ns)}"
+        )
     bars_from_ns = market.bars_from_ns(order.symbol, now_ns if decided_ns is None else decided_ns)
     return MarketView(
         terms=market.order_terms(order.symbol, now_ns=now_ns),

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from store.instruments import Instrument
@@ -9,11 +10,15 @@ from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.desks import BEGIN_NS, TradingDesk, prints
 from trades.stores import market_store
 from trading.core.events import BorrowCharged, Settled, decoded
+from trading.core.orders import OrderState, OrderType, TimeInForce
+from trading.core.positions import ClosedTrade
 from trading.core.terms import Side
 from trading.engine.clock import DataClock
 from trading.engine.engine import Engine
+from trading.exceptions import NotTradable
 from trading.lease import lease_end
-from trading.models import EventRow, InstrumentTerms
+from trading.models import EquityRow, EventRow, InstrumentTerms, TradeRow
+from trading.verification import account_verify
 
 pytestmark = pytest.mark.django_db
 DAY = DAY_NS // SECOND_NS
@@ -122,3 +127,87 @@ def test_a_short_pays_for_each_day_and_a_long_does_not(desk: TradingDesk):
         ("2025-06-05", Decimal(1)), ("2025-06-06", Decimal(1))
     ]  # fmt: skip
     desk.check()
+
+
+@pytest.fixture
+def expiring(desk: TradingDesk) -> TradingDesk:
+    """A desk on the last day of FUT."""
+    market_store().set_instrument(
+        Instrument("FUT", instrument_class="future", currency="USD", multiplier=50.0, expiry="2025-06-05")
+    )
+    return desk
+
+
+@pytest.mark.parametrize(("side", "sign"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_a_future_is_closed_without_cost_after_its_last_session(expiring: TradingDesk, side: Side, sign: int):
+    entry = expiring.order("FUT", side, 2)
+    resting = expiring.order(
+        "FUT", side, 1, type=OrderType.LIMIT, limit_price=100 - sign * 50, time_in_force=TimeInForce.GTC
+    )
+    prints("FUT", (1, 100.0, 10.0), (2, 103.0, 10.0), (MIDNIGHT - 1, 104.0, 10.0))
+    expiring.run()
+    assert expiring.state.positions["FUT"].quantity == sign * 2
+    prints("FUT", (MIDNIGHT + 1, 105.0, 10.0), (MIDNIGHT + 3, 90.0, 10.0), (MIDNIGHT + 2 * DAY, 80.0, 10.0))
+    expiring.run()
+    (settled,) = settlements()
+    # What was printed within two seconds counts, as for day orders.
+    assert (settled.price, settled.date, settled.is_final) == (Decimal(105), "2025-06-06", True)
+    state, filled = expiring.state, expiring.find(entry)
+    assert not state.positions
+    assert not state.orders
+    gained = sign * (2 * 105 * 50 - filled.filled_value) - filled.fees
+    assert state.cash == 100_000 + gained
+    assert (expiring.find(resting).state, expiring.find(resting).reason) == (OrderState.EXPIRED, "expired")
+    (trade,) = TradeRow.objects.all()
+    document = msgspec.json.decode(trade.document, type=ClosedTrade)
+    assert (document.exit_price, document.pnl, document.fees) == (Decimal(105), gained, filled.fees)
+    assert EquityRow.objects.get(number=trade.number).exposure == "0"
+    expiring.check()
+    assert account_verify(account=expiring.account) is None
+
+
+def test_an_engine_that_begins_again_closes_a_future_once(expiring: TradingDesk):
+    expiring.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0))
+    expiring.run()
+    for day in range(3):
+        lease_end(expiring.engine._holder)
+        expiring.engine = Engine(DataClock())
+        prints("FUT", (MIDNIGHT + day * DAY + 5, 50.0, 1.0))
+        expiring.run()
+    assert [(each.price, each.is_final) for each in settlements()] == [(Decimal(101), True)]
+    assert TradeRow.objects.count() == 1
+    expiring.check()
+    assert account_verify(account=expiring.account) is None
+
+
+def test_a_last_settlement_that_gains_nothing_closes_too(expiring: TradingDesk):
+    expiring.order("FUT", Side.BUY, 1)
+    prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0))
+    expiring.run()
+    price = expiring.state.positions["FUT"].average_price
+    assert price is not None
+    prints("FUT", (MIDNIGHT - 1, float(price), 10.0), (MIDNIGHT + 5, 90.0, 1.0))
+    expiring.run()
+    assert (expiring.state.positions, expiring.state.traded) == ({}, TradeRow.objects.get().number)
+    expiring.check()
+
+
+def test_an_order_without_a_position_ends_with_the_last_session(expiring: TradingDesk):
+    order = expiring.order(
+        "FUT", Side.BUY, 1, type=OrderType.LIMIT, limit_price=60, time_in_force=TimeInForce.GTC
+    )
+    prints("FUT", (1, 100.0, 10.0), (MIDNIGHT + 3, 50.0, 10.0))
+    expiring.run()
+    assert (expiring.find(order).state, expiring.find(order).filled) == (OrderState.EXPIRED, Decimal(0))
+    assert settlements() == []
+
+
+def test_an_order_after_the_last_session_is_refused(expiring: TradingDesk):
+    prints("FUT", (1, 100.0, 10.0), (MIDNIGHT, 100.0, 10.0))
+    expiring.order("FUT", Side.BUY, 1)
+    prints("FUT", (MIDNIGHT + 1, 100.0, 10.0))
+    expiring.run()
+    expiring.run()
+    with pytest.raises(NotTradable, match="FUT has expired: its last session ended at 2025-06-06T00:00:00"):
+        expiring.order("FUT", Side.BUY, 1)

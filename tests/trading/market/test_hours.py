@@ -1,14 +1,15 @@
 """When instruments trade, by published hours."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
-from store.instruments import CRYPTO, FX, Instrument
+from store.instruments import CRYPTO, FUTURE, FX, OPTION, Instrument
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.calendars.published import WEEKS, Week, ns
-from trading.market.hours import is_in_session, next_open_ns, session_end_ns
+from trading.market.hours import is_in_session, last_session_end_ns, next_open_ns, session_end_ns
 
 WEDNESDAY = ns("2024-03-13T15:00")
 
@@ -71,3 +72,28 @@ def test_a_break_is_outside_of_the_session():
 
 def test_no_instants_are_in_no_session():
     assert not len(is_in_session(Instrument("SYMBOL", exchange="XNYS"), np.empty(0, np.int64)))
+
+
+@pytest.mark.parametrize(
+    ("terms", "expiry", "end"),
+    [
+        ({"exchange": "XCME", "calendar": "CME_Equity"}, "2024-03-15", "2024-03-15T21:00"),
+        # A Saturday, and Good Friday: the last session is Thursday's.
+        ({"exchange": "XNYS"}, "2024-03-16", "2024-03-15T20:00"),
+        ({"exchange": "XNYS"}, "2024-03-29", "2024-03-28T20:00"),
+        # An early close.
+        ({"exchange": "XNYS"}, "2024-07-03", "2024-07-03T17:00"),
+        ({}, "2024-03-16", "2024-03-17T00:00"),
+        ({"exchange": "OTC1"}, "2024-03-15", "2024-03-16T00:00"),
+    ],
+)
+def test_a_future_has_a_last_session(terms: dict[str, Any], expiry: str, end: str):
+    assert last_session_end_ns(Instrument("FUT", instrument_class=FUTURE, expiry=expiry, **terms)) == ns(end)
+
+
+def test_what_has_no_expiry_has_no_last_session():
+    assert last_session_end_ns(Instrument("FUT", instrument_class=FUTURE)) is None
+    assert (
+        last_session_end_ns(Instrument("AAPL240315C00150000", instrument_class=OPTION, expiry="2024-03-15"))
+        is None
+    )
