@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from store.datasets import BARS, DATASETS, QUOTES, TRADES
 from store.instruments import Instrument
 from store.protocol import ALL_TIME
+from store.timestamps import DAY_NS
 from tests.trades.imports import vendor_files as files
 from tests.trades.imports.vendor_files import Row
 from trades.imports import blocks, record_files, run, spool
@@ -74,6 +75,8 @@ def test_polygon_aggregates(tmp_path: Path, folder: str, resolution: str):
     (tmp_path / folder).mkdir()
     rows = files.bars() if resolution == "1m" else files.bars(count=1)
     imported(files.polygon_bars(tmp_path / folder / "2025-01-02.csv.gz", rows), format="polygon")
+    if resolution == "1d":  # whichever instant of a date is sent, its midnight UTC is stored
+        rows = [{**row, "time": row["time"] // DAY_NS * DAY_NS} for row in rows]
     check("bars", rows, (*BAR, "trade_count"))
     assert {row["resolution"] for row in stored("bars", "AAPL")} == {resolution}
 
@@ -313,12 +316,12 @@ DOCUMENTED: dict[str, tuple[str, str, str, str, str, Row]] = {
         ),
         "bars",
         "ESZ5",
-        {"timestamp": 1756082400000000000, "resolution": "1d", "high": 6.0, "trade_count": 1},
+        {"timestamp": 1756080000000000000, "resolution": "1d", "high": 6.0, "trade_count": 1},
     ),
     "polygon option days": (
         "polygon", "day_aggs_v1", f"{AGGREGATES}\nO:SPY230327P00390000,200,11.82,9.83,11.82,8.09,1678680000000000000,62\n",
         "bars", "SPY230327P00390000",
-        {"timestamp": 1678680000000000000, "resolution": "1d", "close": 9.83, "volume": 200.0},
+        {"timestamp": 1678665600000000000, "resolution": "1d", "close": 9.83, "volume": 200.0},
     ),
     "alpaca trades": (
         "alpaca", "", ("symbol,timestamp,exchange,price,size,id,conditions,tape\n"
