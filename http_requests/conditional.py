@@ -46,7 +46,7 @@ def without_proxy_suffix(tag: str) -> str:
 
 
 def _opaque_tags(field: str) -> set[str]:
-    """Return the tags in an If-None-Match header, without `W/` and proxies' suffixes; none if the header is malformed."""
+    """Return the tags in an If-None-Match header, without `W/` and proxies' suffixes; none if it is malformed."""
     tags: set[str] = set()
     position = 0
     while position < len(field):

@@ -207,7 +207,7 @@ class LiveFeed:
         await self._add_new_symbols(clients)
 
     async def _charge_bars(self, clients: list[Client]) -> None:
-        """Charge callers for the bars that were computed for them; end the subscriptions to bars of those that owe too much."""
+        """Charge callers for the bars that were computed for them. Those that owe too much lose their bars."""
         token_ns = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
         owing: list[Client] = []
         charges: list[tuple[Caller, int]] = []

@@ -73,8 +73,8 @@ class PagePolicyMiddleware(CSPMiddleware):
 def is_own_origin(environ: Mapping[str, Any]) -> bool:
     """Return whether a request to open a WebSocket comes from a page of this host or of CORS_ALLOWED_ORIGINS, or from no page.
 
-    Browsers send client certificates with WebSockets of any page, and do not apply CORS to them. Over TLS a page that came
-    without it is of another origin: whoever can change it on its way could read the feed.
+    Browsers send client certificates with WebSockets of any page, and do not apply CORS to them. Over TLS a page that
+    came without it is of another origin: whoever can change it on its way could read the feed.
     """
     origin: str | None = environ.get("HTTP_ORIGIN")
     if origin is None or origin in settings.CORS_ALLOWED_ORIGINS:

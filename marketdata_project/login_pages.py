@@ -35,10 +35,8 @@ class LoginForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         entered = self.cleaned_data
-        has_key, has_password = (
-            bool(entered.get("key")),
-            bool(entered.get("username") and entered.get("password")),
-        )
+        has_key = bool(entered.get("key"))
+        has_password = bool(entered.get("username") and entered.get("password"))
         if not self.errors and has_key == has_password:
             raise forms.ValidationError("Enter a key, or a name and a password.")
         return entered

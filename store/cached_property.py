@@ -1,4 +1,4 @@
-"""`functools.cached_property` as of Python 3.12. In 3.11 one lock is held for all instances of a class while one computes."""
+"""`functools.cached_property` as of Python 3.12. That of 3.11 locks all instances of a class while one computes."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar, overload

@@ -143,11 +143,11 @@ class Append:
     `complete_until_ns` or a `fill`. caller: the sender, stored in the commit. request_key: the sender's idempotency key, or
     None; only its hash is stored. complete_until_ns: the sender declares that it has sent all rows with event
     times before this instant (nanoseconds UTC); None declares nothing. A declaration that is later than all
-    before makes a commit, also without new rows. replaces: the rows stand afterwards, whatever is stored with their
-    identity: a row with other values is corrected to the batch's, one that was cancelled is stored anew. Of several
-    rows with one identity the last counts, and the others are duplicates. fill: the rows are those that a secondary source has in the
+    before makes a commit, also without new rows. fill: the rows are those that a secondary source has in the
     fill's window; None for the feed's own rows. A fill always makes a commit: without new rows it is the
-    evidence that the source has no others.
+    evidence that the source has no others. replaces: the rows stand afterwards, whatever is stored with their
+    identity: a stored row with other values is corrected to the batch's, one that was cancelled is stored anew. Of
+    several rows with one identity the last counts; the others are duplicates.
     """
 
     dataset: Dataset
@@ -253,8 +253,8 @@ class Receipt:
 
     duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
     that were applied before). superseded: how many rows of fills the batch cancelled; None if it met none.
-    replaced: how many stored rows got the values of a row of the batch; see `Append`. stored_bytes: about how much its commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this
-    call made no commit.
+    replaced: how many stored rows got the values of a row of the batch; see `Append`. stored_bytes: about how much its
+    commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this call made no commit.
     """
 
     received: int

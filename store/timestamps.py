@@ -55,7 +55,8 @@ class TimestampOutOfRange(InvalidTimestamp):
 def parse_timestamps(texts: Sequence[str]) -> Instants:
     """Return the nanoseconds of ISO 8601 texts, extended or basic, with 0-9 fractional digits.
 
-    Without an offset they are UTC. Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is invalid.
+    Without an offset they are UTC. Raises `InvalidTimestamp`, or its subclass `TimestampOutOfRange`, if any text is
+    invalid.
     """
     try:
         parsed = _cast(_texts(texts), "UTC")

@@ -36,7 +36,7 @@ _BARS = {
 _ASSUMPTIONS = (
     "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
     "Orders of the backtest move no price, and nobody reacts to them.",
-    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others as many decimals as the prices known at the order.",
+    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others the decimals of the prices known then.",
     "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
     "Instruments, calendars and fees are those declared today.",
     "A position that is open at the end is valued at its mark.",

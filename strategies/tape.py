@@ -249,7 +249,7 @@ class Tape:
         return found[1]
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
-        """Return the power of ten of which a symbol's newest prices are multiples at an instant; see `Market.price_step`."""
+        """See `Market.price_step`."""
         self._pass(min(now_ns + 1, self._matters_ns))
         prices = self._last_prices(TRADES.name, symbol) or self._last_prices(BARS.name, symbol)
         return finest_step(self._last_prices(QUOTES.name, symbol) + prices)

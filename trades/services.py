@@ -79,8 +79,9 @@ def rows_ingest(
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
-    caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions: the
-    map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see `write_allowed`.
+    caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions:
+    the map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see
+    `write_allowed`.
     Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, or if
     the instrument refuses an unknown condition; `IdempotencyError`s; the store's `StorageError`s; the allowance's.
     """
@@ -234,8 +235,8 @@ def rows_correct(
     """Apply checked corrections durably, all of them or none.
 
     caller: the sender's stable name, the scope of `request_key`. allowance: see `write_allowed`. Raises `BatchRefused`
-    for corrections that match no row, match several different ones, or break a rule; `IdempotencyError`s; the store's `StorageError`s;
-    the allowance's.
+    for corrections that match no row, match several different ones, or break a rule; `IdempotencyError`s; the
+    store's `StorageError`s; the allowance's.
     """
     count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
     corrections = _dated_corrections(dataset, batch)

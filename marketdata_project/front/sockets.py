@@ -225,7 +225,7 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Parse the next piece, or receive more if all is parsed, when the last one is paid; not in this turn of the loop."""
+        """Once the last piece is paid, parse the next one in another turn of the loop; if all is parsed, receive more."""
         wait = self.loop_time.wait_seconds
         if wait or self._unread:
             self.transport.pause_reading()
@@ -238,7 +238,10 @@ class GuardedSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def _send_pong(self) -> None:
-        """Answer the newest ping of a piece (RFC 6455, 5.5.3); later, if much is unsent. Its close frame was sent before."""
+        """Answer the newest ping of a piece (RFC 6455, 5.5.3); later, if much is unsent.
+
+        A close frame of the piece was answered before.
+        """
         pongs = self.conn.data_to_send()
         if pongs and self.writable.is_set():
             self.write(pongs[-1])

@@ -46,7 +46,7 @@ JOB_SCHEDULES = json_object("JOB_SCHEDULES")
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 # Only development has a feed of the sample.
 SAMPLE_FEED = False
-# Only development prints a link that logs in, and makes a first key and prints it: what production prints is kept in a log.
+# Only development prints a link that logs in and a first key: what production prints is kept in a log.
 LOGIN_LINK = FIRST_KEY = False
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])

@@ -93,9 +93,8 @@ class DatasetForm:
     those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
     takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts.
     of_instants: whether a row belongs to an instant at every resolution, not to an interval. has_future: whether a
-    query without an end has rows that are dated after now. at_one_instant: whether a
-    query has the instant `at` instead of a range. stream_resolution: the default resolution of streams; None if it is
-    `resolution`.
+    query without an end has rows that are dated after now. at_one_instant: whether a query has the instant `at`
+    instead of a range. stream_resolution: the default resolution of streams; None if it is `resolution`.
     """
 
     name: str

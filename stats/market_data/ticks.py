@@ -200,77 +200,40 @@ def _state(rows: pa.Table) -> pa.Array:
 # The column `state` of quotes: normal, locked, crossed or one_sided.
 QUOTE_STATE = AddedColumn(OutColumn("state", ColumnRole.TEXT), _state)
 
-OPEN_INTEREST_REPORTS = MarketDataset(
-    form=DatasetForm(
-        name="open-interest",
-        rows_name="open_interest",
-        own=("knowledge",),
-        resolution=Resolution.DAY,
-        columns=out_columns(OPEN_INTEREST, has_integer_volume=True),
-        of_instants=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (OPEN_INTEREST,),
+
+def _as_stored(
+    dataset: Dataset,
+    *,
+    name: str,
+    resolution: Resolution,
+    own: tuple[str, ...] = ("knowledge",),
+    has_integer_volume: bool = False,
+    has_future: bool = False,
+) -> MarketDataset:
+    """Return the dataset of all rows of one stored dataset. The arguments are those of `DatasetForm`."""
+    return MarketDataset(
+        form=DatasetForm(
+            name=name,
+            rows_name=name.replace("-", "_"),
+            own=own,
+            resolution=resolution,
+            columns=out_columns(dataset, has_integer_volume=has_integer_volume),
+            of_instants=True,
+            has_future=has_future,
+        ),
+        plan=tick_plan,
+        logs_of=lambda _query: (dataset,),
+    )
+
+
+OPEN_INTEREST_REPORTS = _as_stored(
+    OPEN_INTEREST, name="open-interest", resolution=Resolution.DAY, has_integer_volume=True
 )
-INTEREST_RATE_ROWS = MarketDataset(
-    form=DatasetForm(
-        name="interest-rates",
-        rows_name="interest_rates",
-        own=("knowledge",),
-        resolution=Resolution.DAY,
-        columns=out_columns(INTEREST_RATES, has_integer_volume=False),
-        of_instants=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (INTEREST_RATES,),
-)
-UNIVERSE_CHANGE_ROWS = MarketDataset(
-    form=DatasetForm(
-        name="changes",
-        rows_name="changes",
-        own=("knowledge",),
-        resolution=Resolution.MONTH,
-        columns=out_columns(UNIVERSE_CHANGES, has_integer_volume=False),
-        of_instants=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (UNIVERSE_CHANGES,),
-)
-STATUS_CHANGES = MarketDataset(
-    form=DatasetForm(
-        name="trading-status",
-        rows_name="trading_status",
-        own=("knowledge",),
-        resolution=Resolution.MONTH,
-        columns=out_columns(TRADING_STATUS, has_integer_volume=False),
-        of_instants=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (TRADING_STATUS,),
-)
-CORPORATE_ACTION_ROWS = MarketDataset(
-    form=DatasetForm(
-        name="corporate-actions",
-        rows_name="corporate_actions",
-        own=("knowledge",),
-        resolution=Resolution.MONTH,
-        columns=out_columns(CORPORATE_ACTIONS, has_integer_volume=False),
-        of_instants=True,
-        has_future=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (CORPORATE_ACTIONS,),
+INTEREST_RATE_ROWS = _as_stored(INTEREST_RATES, name="interest-rates", resolution=Resolution.DAY)
+UNIVERSE_CHANGE_ROWS = _as_stored(UNIVERSE_CHANGES, name="changes", resolution=Resolution.MONTH)
+STATUS_CHANGES = _as_stored(TRADING_STATUS, name="trading-status", resolution=Resolution.MONTH)
+CORPORATE_ACTION_ROWS = _as_stored(
+    CORPORATE_ACTIONS, name="corporate-actions", resolution=Resolution.MONTH, has_future=True
 )
 # Without the bars that are made of trades.
-STORED_BARS = MarketDataset(
-    form=DatasetForm(
-        name="stored-bars",
-        rows_name="stored_bars",
-        own=("knowledge", "resolution"),
-        resolution=Resolution.DAY,
-        columns=out_columns(BARS, has_integer_volume=False),
-        of_instants=True,
-    ),
-    plan=tick_plan,
-    logs_of=lambda _query: (BARS,),
-)
+STORED_BARS = _as_stored(BARS, name="stored-bars", resolution=Resolution.DAY, own=("knowledge", "resolution"))

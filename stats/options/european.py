@@ -112,7 +112,7 @@ class BlackScholes:
         return option.delta(x), option.gamma(x), option.vega(1.0), option.rho(1.0)
 
     def slope_on_future(self, x: float, a: float, b: float, v: float) -> float:
-        """Return the derivative by a at a constant forward: b moves with a, and only the discount changes (Black 1976)."""
+        """Return the derivative by a at a constant forward (Black 1976): b moves with a, so only the discount changes."""
         return -self.value(x, a, b, v)
 
 

@@ -46,7 +46,10 @@ class Factors(NamedTuple):
 
 
 class NotApplied(NamedTuple):
-    """An action that was not applied, or not to all of a bar. effect_ns: when it takes effect; timestamp_ns: its stored time."""
+    """An action that was not applied, or not to all of a bar.
+
+    effect_ns: when it takes effect. timestamp_ns: its stored time.
+    """
 
     effect_ns: int
     timestamp_ns: int

@@ -80,8 +80,8 @@ class InstrumentFile:
     def put(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
         """Store declarations that take effect now. They are durable, and either all or none are stored.
 
-        Raises `AliasTaken`, `OSError`, `DataDamaged`, `StoreBusy`, and `StoreUnavailable` in a mirror. After `OutcomeUnknown` they may or may not be
-        stored.
+        Raises `AliasTaken`, `OSError`, `DataDamaged`, `StoreBusy`, and `StoreUnavailable` in a mirror. After
+        `OutcomeUnknown` they may or may not be stored.
         """
         if (self.path.parent / MIRROR_FILE).exists():
             raise StoreUnavailable(IS_MIRROR)

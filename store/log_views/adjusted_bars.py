@@ -30,9 +30,9 @@ MakerOf: TypeAlias = Callable[[Grid], BarMaker]
 class AdjustedBars:
     """Makes the bars of `unadjusted`, adjusted to the shares after the last action.
 
-    adjustment: by the instants at which actions take effect. A bar during which one does is merged from adjusted shorter
-    bars. If there are none, it is adjusted by its date: as if it were before the action, or after it if it is a day in
-    UTC of the action's date.
+    adjustment: by the instants at which actions take effect. A bar with such an instant inside is merged from adjusted
+    shorter bars. If there are none, the whole bar is adjusted as one before the action, or as one after it if it is the
+    UTC day of the action's date.
     """
 
     unadjusted: BarMaker

@@ -61,8 +61,8 @@ class SymbolBarReader(QuoteReader):
         regular session of equities and options, else the whole date. Their time is midnight UTC of the date. With
         `session="utc"`, and of two days or more, days are UTC days. `1w` and `1M` are weeks and months of such days.
         With hours, anchor or adjustment, and of weeks and months, the interval must be a resolution of HTTP. Raises
-        `NoExchange` if hours, anchor or trading dates are asked for and the instrument has none, and `UnknownExchange`
-        if no trading hours are known for its exchange.
+        `NoExchange` if hours, anchor or trading dates are asked for and the instrument has no exchange, and
+        `UnknownExchange` if no trading hours are known for its exchange.
         """
         name, choice = self._named(symbol), BarChoice(**options) if options else DEFAULTS
         bars = self._bars(name, start, end, interval, choice)
@@ -134,10 +134,8 @@ class SymbolBarReader(QuoteReader):
         self._derive_at_first_use(TRADES, symbol)
         window, as_of_ns = aligned_window(start, end, length), choice.as_of_ns
         instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
-        policy, dates_of = (
-            choice.given_policy or instrument.policy,
-            partial(trading_dates, instrument=instrument),
-        )
+        policy = choice.given_policy or instrument.policy
+        dates_of = partial(trading_dates, instrument=instrument)
         commit = self._commit_as_of(TRADES, symbol, choice.as_of)
         return self._store.bars(symbol, window, length, policy=policy, dates_of=dates_of, commit=commit)
 

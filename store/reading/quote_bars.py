@@ -27,7 +27,8 @@ from store.timestamps import DAY_NS
 class SymbolQuoteBars:
     """The bars of one symbol's quotes.
 
-    log: the quotes as of the choice's `as_of`. terms: those that bars have by their end, oldest first. exchange: None means all quotes as one stream.
+    log: the quotes as of the choice's `as_of`. terms: those that bars have by their end, oldest first. exchange: None
+    means all quotes as one stream.
     """
 
     log: LogView

@@ -1,4 +1,4 @@
-"""No decision and no figure depends on the unit in which a price is given: the same market in other units has the same trades."""
+"""No decision depends on the unit of prices: the same market in other units has the same trades and figures."""
 
 import random
 from decimal import Decimal

@@ -68,13 +68,12 @@ class ReadOptions:
     """The options for reading a file.
 
     symbol: the symbol of all rows; None takes it from a column or the file's name. zone: the time zone of times
-    without an offset. ambiguous: how to read a local time that occurred twice where the order of rows does not tell it:
-    "infer" refuses it, "earliest", "latest".
-    columns: dataset column to file column; an empty file column means that the column is not read. scale:
-    factors by dataset column. date: the local date, if times count milliseconds since midnight. time_format: of event times, as `strptime` has it; empty for
-    ISO 8601 and epoch integers. given: values
-    of columns that the file lacks, for all rows. symbols: the symbols whose rows are read; empty reads all.
-    conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. dialect: how a text
+    without an offset. ambiguous: how to read a local time that occurred twice, if the order of rows does not tell which
+    is meant: "infer" refuses it, "earliest" or "latest". columns: dataset column to file column; an empty file column
+    means that the column is not read. scale: factors by dataset column. date: the local date, if times count
+    milliseconds since midnight. time_format: how event times are written, as in `strptime`; empty for ISO 8601 and
+    epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
+    read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. dialect: how a text
     file is written. vendor: the name of the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
     """
 

@@ -62,7 +62,10 @@ def repeated_hours(blocks: "Iterable[RowBlock]", options: ReadOptions) -> Repeat
 
 
 def _around(block: "RowBlock", zone: str) -> Iterator[tuple[Integers, Integers, pa.Array]]:
-    """Yield times, lines and keys of the rows within half a day of an end of summer time. A key has a bar once a time."""
+    """Yield times, lines and keys of the rows within half a day of an end of summer time.
+
+    A key is the symbol, of bars with the resolution: it has at most one bar for each time.
+    """
     times = block.rows.column(0).to_numpy()
     offset_after, offset_before = (
         _local(times + shift, zone) - times - shift for shift in (_AROUND_NS, -_AROUND_NS)

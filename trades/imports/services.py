@@ -74,7 +74,7 @@ def file_import(
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
-    progress. confirmed: store bars whose distances speak against their resolution, dates without their times of
+    progress. confirmed: store bars whose distances contradict their resolution, dates without their times of
     day, and times of trades, quotes and bars that are more than a day ahead. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
@@ -106,7 +106,7 @@ def file_import(
 
 
 def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> None:
-    """Raises `ImportRefused` if the file's times of day are in a column that would not be read."""
+    """Raise `ImportRefused` if the file's times of day are in a column that would not be read."""
     source = layout.sources.get("timestamp")
     if source is None or source in layout.joined or options.given.get("resolution") in _OF_DATES:
         return
@@ -127,7 +127,7 @@ def _has_dates_only(file: SourceFile, source: str, time_format: str) -> bool:
 
 
 def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:
-    """Look at the first rows before any is stored. Raises `ImportRefused`."""
+    """Raise `ImportRefused` if the distances of the file's first bars contradict their resolution."""
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
     for block in blocks_unordered(file, parser, file.start):
         if len(block.lines):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from store.symbols import InvalidSymbol, parse_option_symbol, parse_symbol
+from trades.imports.hints import bare
 
 # Names of columns, in small letters without other characters, by rank: those of a rank count if there is none before.
 _COLUMN_NAMES = (
@@ -74,7 +75,7 @@ def file_symbol(text: str, rule: SymbolSpelling | None) -> str:
 def symbol_columns(names: Sequence[str]) -> list[str]:
     """Return the columns that are symbols by their names; several if they have one rank."""
     for known in _COLUMN_NAMES:
-        found = [name for name in names if re.sub("[^a-z]", "", name.lower()) in known]
+        found = [name for name in names if bare(name) in known]
         if found:
             return found
     return []

@@ -57,7 +57,8 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--yes",
             action="store_true",
-            help="import bars even if their distances speak against --resolution, and times that are yet to come",
+            help="import bars whose distances contradict --resolution, dates without their times of day, and times that"
+            " are yet to come",
         )
         _add_times(parser)
         _add_columns(parser)

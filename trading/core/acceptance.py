@@ -59,7 +59,8 @@ def closing_view(
 ) -> MarketView:
     """Return what is needed to close a position. An order that only reduces is judged without marks.
 
-    terms: the position's, with the tick of now. Without a mark of its own, because it has no price or no rate, the position is closed all the same.
+    terms: the position's, with the tick of now. mark: None if there is no price or no rate; the position is closed all
+    the same.
     """
     price = position.average_price or ZERO
     reference = mark or Reference(symbol=position.symbol, price=price, rate=Decimal(1))

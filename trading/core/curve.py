@@ -22,8 +22,8 @@ _MOST_POINTS, _MOST_PIECES = 1_000, 500
 class EquityPoint(NamedTuple):
     """What an account was worth after an event.
 
-    high_water: the largest equity so far; transfers scale it. drawdown: per cent below it. growth: equity over `start_equity`, which transfers scale; None if
-    there was nothing to grow. exposure: the value of the positions, in the account's currency.
+    high_water: the largest equity so far; transfers scale it. drawdown: per cent below it. growth: equity over
+    `start_equity`, which transfers scale; None if there was nothing to grow. exposure: the value of the positions, in the account's currency.
     """
 
     at_ns: int

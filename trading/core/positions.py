@@ -21,10 +21,10 @@ class Lot(msgspec.Struct, kw_only=True):
 class OpenTrade(msgspec.Struct, kw_only=True):
     """A trade in progress: from the first execution after flat to the last one before it.
 
-    id: of its first execution. Values are price * quantity * multiplier, below zero at negative prices. realized, fees: in the instrument's currency;
-    income: dividends less those owed and fees for borrowing, likewise. realized_base: realized and income less fees, in
-    the account's. risk: the money between the entries and the protective stops
-    that were known at entry; None if one was not known.
+    id: of its first execution. Values are price * quantity * multiplier, below zero at negative prices. realized, fees:
+    in the instrument's currency. income: dividends less those owed and fees for borrowing, likewise. realized_base:
+    realized and income less fees, in the account's currency. risk: the money between the entries and the protective
+    stops that were known at entry; None if one was not known.
     """
 
     id: str
@@ -270,7 +270,10 @@ def settle(position: Position, price: Decimal, rate: Decimal, at_ns: int) -> Dec
 
 
 def earn(position: Position, amount: Decimal, amount_base: Decimal) -> None:
-    """Count a dividend, or below zero one that is owed or a fee, to the trade. amount_base: in the account's currency."""
+    """Add a dividend to the income of the open trade, if there is one. A dividend owed and a fee are negative.
+
+    amount: in the instrument's currency; amount_base: in the account's.
+    """
     if position.trade is not None:
         position.trade.income += amount
         position.trade.realized_base += amount_base

@@ -129,7 +129,11 @@ def verdict(
     now_ns: int,
     fresh_from_ns: int | None = None,
 ) -> RiskVerdict:
-    """Check an order. marks: of all symbols that are held. fresh_from_ns: a price from then on is not old; None for now."""
+    """Check an order.
+
+    marks: of all symbols that are held. fresh_from_ns: the instant at which the age of the price is measured; None for
+    `now_ns`.
+    """
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
         return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))

@@ -39,7 +39,6 @@ Split = tuple[int, Decimal]
 SPLIT = "split"
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
-_ONE = Decimal(1)
 _SMALLEST, _LARGEST = Decimal(repr(SMALLEST_AMOUNT)), Decimal(repr(LARGEST_AMOUNT))
 
 
@@ -107,7 +106,7 @@ class Market:
         if instrument.tick_size is not None:
             own["tick"] = price_of(instrument.tick_size)
         if instrument.has_integer_volume:
-            own["lot"] = _ONE
+            own["lot"] = ONE
         if instrument.instrument_class == FUTURE:
             if instrument.multiplier is None:
                 raise NotTradable(
@@ -136,7 +135,10 @@ class Market:
         )
 
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
-        """Return the power of ten of which the newest quotes and trades, without trades bars, are multiples; None without any."""
+        """Return the power of ten of which the newest prices are multiples; None without prices.
+
+        They are those of quotes and trades; without trades, of quotes and stored bars.
+        """
         instrument = self.instrument(symbol)
         trades = BARS if self.head(TRADES, symbol) == NO_COMMIT else TRADES
         steps = [
@@ -200,13 +202,13 @@ class Market:
         Raises `NoRate`.
         """
         if currency == account_currency:
-            return _ONE, None
+            return ONE, None
         for symbol, is_inverted in self._pairs(currency, account_currency):
             quote, last = self.newest(symbol, now_ns)
             if quote is not None and quote.middle is not None:
                 last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
             if last is not None:
-                return _RATE.divide(_ONE, last.price) if is_inverted else last.price, last.ref
+                return _RATE.divide(ONE, last.price) if is_inverted else last.price, last.ref
         raise NoRate(currency, account_currency)
 
     def _pairs(self, currency: str, account_currency: str) -> list[tuple[str, bool]]:

@@ -125,7 +125,10 @@ def _kept(
     search: Callable[[], _T],
     place: LogPosition | None,
 ) -> _T | None:
-    """Return what a search of a log finds, None without a log. It is kept until the next commit, unless the log has later rows."""
+    """Return what a search of a log finds; None without a log.
+
+    It is kept until the next commit, unless the log has rows that are dated after `now_ns`.
+    """
     symbol = instrument.symbol
     head = head_of(store, dataset, symbol)
     if NO_COMMIT in (head, place and place.commit):

@@ -42,7 +42,8 @@ def market_view(
     """Return what is needed to judge an order.
 
     decided_ns: the end of the bar that decided it; None for now. An order that bars fill has no end yet: a day order
-    ends with the session of the first bar that may fill it, an immediate one with that bar. Raises NotTradable, NoReferencePrice, NoRate, and the errors of the store.
+    ends with the session of the first bar that may fill it, an immediate one with that bar. Raises NotTradable,
+    NoReferencePrice, NoRate, and the errors of the store.
     """
     last_ns = last_session_end_ns(market.instrument(order.symbol))
     if last_ns is not None and now_ns >= last_ns:

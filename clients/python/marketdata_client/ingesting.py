@@ -20,9 +20,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of rows. stored, duplicates and replaced add up to received. batches: answered. resumed: of them before this start.
+    """What became of rows. stored, duplicates and replaced add up to received.
 
-    replaced: rows that took the place of stored ones, with the parameter `on_conflict="replace"`.
+    batches: those that were answered. resumed: those of them that were answered before this start. replaced: rows that
+    took the place of stored ones, with the parameter `on_conflict="replace"`.
     """
 
     received: int = 0

@@ -83,7 +83,8 @@ def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Wi
 def tick_range(symbol_query: SymbolQuery) -> Range:
     """Return the range of a query for stored rows.
 
-    Without an end it ends with the current second, or never if the dataset has rows of the future. Raises `RangeTooLarge`.
+    Without an end it ends with the current second, or never if the dataset has rows of the future. Raises
+    `RangeTooLarge`.
     """
     query = symbol_query.query
     symbol_query.check_range()

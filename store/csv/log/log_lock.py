@@ -18,7 +18,10 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 
 class LogLock:
-    """The lock of the file of a log, or of the instruments. Raises `OSError`, and `StoreBusy` if it is not free within three seconds."""
+    """The lock of a log's file, or of that of the instruments.
+
+    Raises `OSError`, and `StoreBusy` if it is not free within three seconds.
+    """
 
     def __init__(self, path: Path, disk: Disk) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""A limit that rested over the night fills at the first price of the session if that is better, in the engine and in a backtest."""
+"""A limit that rested over the night fills at the session's first price if that is better, live and in backtests."""
 
 from decimal import Decimal
 from pathlib import Path
