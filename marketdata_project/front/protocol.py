@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from marketdata_project.correlation import HEADER
@@ -236,7 +236,13 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self._arrived:
             self._tail = (self._tail + self._arrived[-3:])[-3:]
             self._drop_arrived()
-            self.flow.resume_reading()
+            if not self._is_body_full():
+                self.flow.resume_reading()
+
+    def _is_body_full(self) -> bool:
+        """Return whether so much of a body waits for the application that no more is read until it asks."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
     def _section_end(self) -> int:
         """Return where what arrived may be split next: no request ends before."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_network
 
@@ -234,3 +235,29 @@ def test_a_failing_application_gives_the_room_back():
     with running(fail, budget=budget) as port:
         assert ask(port, post(9) + b"a" * 9).status == 500
         assert eventually(lambda: budget.taken == 0)
+
+
+def test_no_more_of_a_body_is_read_than_the_application_asks_for():
+    """Until the caller is known, only so much of the body is in memory."""
+    known = threading.Event()
+    length = 64 * 2**20
+    piece = b" " * 2**20
+
+    def sender(_environ) -> str:
+        assert known.wait(PATIENCE_SECONDS)
+        return "key:1"
+
+    with running(echo, max_body_bytes=length, body_sender=sender) as port, connected(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length)
+        connection.settimeout(1)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < length:
+                sent += connection.send(piece[: length - sent])
+        # What the system holds of both sides.
+        assert sent < length // 2
+        known.set()
+        connection.settimeout(PATIENCE_SECONDS)
+        while sent < length:
+            sent += connection.send(piece[: length - sent])
+        assert read_reply(connection).json()["body_length"] == length
