@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from store import open_store
 from store.csv import CsvStore
-from store.datasets import BARS
+from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import CRYPTO, EQUITY, FUTURE, Instrument
 from store.protocol import Append
 from store.reading import Reader
@@ -253,6 +253,21 @@ def test_a_day_order_lives_through_its_next_session(
     reason = "session" if time_in_force is TimeInForce.DAY else "immediate"
     assert (fills, outcome.unfilled) == ([], {reason: 1})
     assert outcome.notice == f"No order was filled. Of 1 signals: 1 unfilled ({reason})."
+
+
+@pytest.mark.usefixtures("once")
+@pytest.mark.parametrize("exchange", [None, "XNYS", "XLON", "XTKS", "XASX"])
+def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None):
+    rows = days(*[_FLAT] * 4, *[(25.0, 25.0, 25.0, 25.0)] * 3)
+    reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange=exchange)
+    split = {"timestamp": rows[4].time_ns, "kind": "split", "ratio": 4.0}
+    batch = batch_of(CORPORATE_ACTIONS, [split])
+    CsvStore(tmp_path / "data").append(Append(CORPORATE_ACTIONS, SYMBOL, batch, "test"))
+    fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000)
+    assert [(each.start_ns, each.price) for each in fills] == [(rows[2].time_ns, 100)]
+    assert [each["quantity"] for each in outcome.document["positions"]] == [20_000]
+    figures = outcome.document["performance"]
+    assert (figures["return_pct"], figures["max_dd"]) == (0, 0)
 
 
 # The bar of the entry: open, high, low, close. The fills: price, and whether it is ambiguous.

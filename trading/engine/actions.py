@@ -32,7 +32,9 @@ class KnownActions:
         known.sort(key=lambda each: (each.effective_ns, each.kind == SPLIT))
         self._by_symbol[ref.symbol] = known
         self._splits[ref.symbol] = [
-            (each.effective_ns, each.ratio) for each in known if each.kind == SPLIT and each.ratio
+            Split(each.effective_ns, each.date, each.ratio)
+            for each in known
+            if each.kind == SPLIT and each.ratio
         ]
 
     def forget(self, symbol: str) -> None:

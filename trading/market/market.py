@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -34,12 +34,18 @@ from trading.market.hours import ex_dates, session_begin_ns
 from trading.market.newest_rows import RowPrice, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
-Split = tuple[int, Decimal]
-"""When a split takes effect, and new units per old unit."""
 SPLIT = "split"
 # An inverted rate has as many digits as a double, so that products of it are exact before they are rounded.
 _RATE = Context(prec=15, rounding=ROUND_HALF_EVEN)
 _SMALLEST, _LARGEST = Decimal(repr(SMALLEST_AMOUNT)), Decimal(repr(LARGEST_AMOUNT))
+
+
+class Split(NamedTuple):
+    """A split. effect_ns: when it takes effect. date: its trading date, days since 1970. ratio: new units per old unit."""
+
+    effect_ns: int
+    date: int
+    ratio: Decimal
 
 
 def _no_terms(_: str) -> Mapping[str, Any]:
@@ -166,11 +172,13 @@ class Market:
             return []
         rows = self.store.versions(CORPORATE_ACTIONS, symbol, Window(ALL_TIME.start_ns, until_ns + DAY_NS))
         rows = rows.filter(pa.array(standing(rows, None)))
-        _, effects = ex_dates(self.instrument(symbol), rows.column("timestamp").to_numpy())
+        ex = (
+            each.tolist() for each in ex_dates(self.instrument(symbol), rows.column("timestamp").to_numpy())
+        )
         kinds, ratios = (rows.column(name).to_pylist() for name in ("kind", "ratio"))
         return sorted(
-            (effect_ns, price_of(ratio))
-            for effect_ns, kind, ratio in zip(effects.tolist(), kinds, ratios, strict=True)
+            Split(effect_ns, date, price_of(ratio))
+            for date, effect_ns, kind, ratio in zip(*ex, kinds, ratios, strict=True)
             if kind == SPLIT and effect_ns <= until_ns
         )
 
@@ -301,18 +309,29 @@ def per_unit_now(
     quote: Quote | None, last: RowPrice | None, splits: Sequence[Split], *, now_ns: int
 ) -> tuple[Quote | None, RowPrice | None]:
     """Return a quote and a price per unit of now: what is from before a split is divided by its ratio."""
-    for effect_ns, ratio in splits:
-        if effect_ns > now_ns:
+    for split in splits:
+        if split.effect_ns > now_ns:
             break
-        if quote is not None and quote.ref.timestamp_ns < effect_ns:
+        if quote is not None and quote.ref.timestamp_ns < split.effect_ns:
             sides = {
-                name: side and scaled(side, ONE, ratio)
+                name: side and scaled(side, ONE, split.ratio)
                 for name, side in (("bid", quote.bid), ("ask", quote.ask))
             }
             quote = msgspec.structs.replace(quote, **sides)
-        if last is not None and last.at_ns < effect_ns:
-            last = last._replace(price=scaled(last.price, ONE, ratio))
+        if last is not None and _is_before(last, split):
+            last = last._replace(price=scaled(last.price, ONE, split.ratio))
     return quote, last
+
+
+def _is_before(last: RowPrice, split: Split) -> bool:
+    """Return whether a price is per unit of before a split.
+
+    A bar of days has midnights UTC for its trading dates, wherever its exchange is.
+    """
+    length_ns = last.at_ns - last.ref.timestamp_ns
+    if length_ns >= DAY_NS:
+        return (last.at_ns - 1) // DAY_NS < split.date
+    return last.at_ns - (length_ns > 0) < split.effect_ns
 
 
 def reference_from(
