@@ -179,7 +179,11 @@ def test_a_trade_of_another_date_keeps_the_cached_answer(minutes: Market):
     ("dataset", "changes", "row"),
     [
         ("bars", {}, {"resolution": "1m", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}),
-        ("corporate_actions", {"adjustment": "split"}, {"kind": "split", "ratio": 2.0}),
+        (
+            "corporate_actions",
+            {"adjustment": "split"},
+            {"time_ns": NINE_NS + 24 * HOUR_NS, "kind": "split", "ratio": 2.0},
+        ),
     ],
 )
 def test_every_input_of_an_answer_changes_its_etag(minutes: Market, dataset: str, changes: Any, row: Any):

@@ -144,7 +144,7 @@ def test_what_has_two_decimals_is_written_with_two(empty_market: Market):
         empty_market.api,
         "corporate_actions",
         SPLIT,
-        [{"time_ns": midnight_ns(EX_DATE) + 1, "kind": "split", "ratio": 0.1}],
+        [{"time_ns": midnight_ns(EX_DATE), "kind": "split", "action_id": "2", "ratio": 0.1}],
     )
     for query in ({"resolution": "1d"}, {"resolution": "1m"}, {"resolution": "1d", "session": "utc"}):
         bars = page(empty_market, **query)["bars"]
