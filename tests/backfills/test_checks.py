@@ -80,7 +80,7 @@ def test_an_id_may_come_again_on_another_date():
 def test_ids_of_several_columns_are_compared_together():
     columns = {
         "timestamp": at(0, 0, 0), "kind": ["split", "dividend", "dividend"], "ratio": [2.0, None, None],
-        "amount": [None, 1.0, 1.0], "currency": [None, "USD", "USD"],
+        "amount": [None, 1.0, 1.0], "currency": [None, "USD", "USD"], "action_id": [None] * 3,
     }  # fmt: skip
     rows = pa.table(columns, schema=CORPORATE_ACTIONS.schema)
     result = rows_check(rows, CORPORATE_ACTIONS, WINDOW, AROUND)
