@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +30,7 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 CONFIG = DEPLOY / "prometheus" / "prometheus.yml"
 DASHBOARD = DEPLOY / "grafana" / "dashboard.json"
 CLOCK = "/api/v1/clock"
+COMMITS = "/api/v1/market-data/equities/METRICS/trades/commits"
 # What Prometheus adds to every sample, and `up`, which is its own.
 OF_PROMETHEUS = {"instance", "job", "__name__"}
 
@@ -105,8 +108,23 @@ def text(installation: Installation) -> str:
     with connected(installation.port, installation.new_key(rate=1)) as limited:
         assert 429 in {limited.get(CLOCK).status for _ in range(10)}
     assert ask(installation.port, b"nonsense\r\n\r\n").status == 400
+    leave_a_held_call(installation)
     assert eventually(lambda: is_complete(exported(scraped(installation))))
     return scraped(installation)
+
+
+def leave_a_held_call(installation: Installation) -> None:
+    """Reset a connection whose call is being held."""
+    path = f"{COMMITS}?after="
+    with connected(installation.port, installation.key) as client:
+        after = json.loads(client.get(f"{path}0").body.splitlines()[-1])["seq"]
+    headers = f"Host: h\r\nX-API-Key: {installation.key}\r\nPrefer: wait=30"
+    with socket.create_connection(("127.0.0.1", installation.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(f"GET {path}{after} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 def is_complete(found: Exported) -> bool:
@@ -119,6 +137,7 @@ def is_complete(found: Exported) -> bool:
     return bool(refused) and all(
         name in found
         for name in (
+            "marketdata_answers_cut_total",
             "marketdata_front_refusals_total",
             "marketdata_jobs_ended_total",
             "marketdata_cache_answers_total",
