@@ -13,13 +13,17 @@ from urllib.parse import quote
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
+from marketdata_project.settings import environment
 from marketdata_project.settings.access import *  # noqa: F403 settings by subject
-from marketdata_project.settings.environment import SECRET_FILES, env, integer, json_object, secret  # noqa: F401 SECRET_FILES is a setting
+from marketdata_project.settings.environment import env, integer, json_object, secret
 from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
 from redis_calls.connection import connection_class_for
 from stats.caching.local import DEFAULT_BYTES
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
+
+# The files of secrets that were read, by their variables.
+SECRET_FILES = environment.SECRET_FILES
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
