@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from store.datasets import CORRECTED, TRADES
+from trades.batches.sample_rows import SAMPLE_ROWS
 from trading.api import examples
 from trading.api.target_models import MODEL
 from trading.core.account import AccountState, encoded_state
@@ -213,6 +215,11 @@ def requests() -> list[tuple[str, str, bytes]]:
         for n in range(MINUTES)
     ]
     found.append(("POST", "/api/v1/universe-changes/ingest", orjson.dumps({"universe_changes": changes})))
+    # The documentation's examples of corrections name one of them.
+    for dataset in CORRECTED:
+        if dataset is not TRADES:
+            path = f"/api/v1/{dataset.name.replace('_', '-')}/ingest"
+            found.append(("POST", path, orjson.dumps({dataset.name: SAMPLE_ROWS[dataset.name]})))
     return found
 
 
