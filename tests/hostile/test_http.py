@@ -8,6 +8,7 @@ from secrets import token_hex
 
 import pytest
 
+from ratelimit.access.scopes import ALL_SCOPES
 from tests.chance import SOAK
 from tests.hostile import callers
 from tests.hostile.figures import Told
@@ -192,7 +193,7 @@ FRAMINGS = [b"Content-Length: 20000", b"Transfer-Encoding: chunked"]
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=["length", "chunked"])
-@pytest.mark.parametrize("grant", [callers.ALL_SCOPES, "audit:read"], ids=["may store", "may not store"])
+@pytest.mark.parametrize("grant", [ALL_SCOPES, "audit:read"], ids=["may store", "may not store"])
 def test_a_call_whose_client_goes_before_its_body_is_recorded_with_its_caller(
     installation: Installation, framing: bytes, grant: str
 ):

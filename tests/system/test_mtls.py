@@ -5,6 +5,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote
@@ -229,9 +230,13 @@ def test_over_plain_http_pages_are_redirected_and_calls_refused_and_nobody_tells
         call = answer_of(connection, "GET", path, None, {"X-API-Key": key})
         assert code_of(call) == "https_required", path
         exposed = f"the API key md_{prefix_of(key)} came over plain HTTP from 127.0.0.1 and is exposed"
-        assert eventually(lambda exposed=exposed: exposed in installation.served.output.read_text()), path
+        assert eventually(partial(is_said, installation, exposed)), path
     assert {page.headers["server"], call.headers["server"]} == {"nginx"}
     assert nginx.ask("GET", BARS).headers["server"] == "nginx"
+
+
+def is_said(installation, text: str) -> bool:
+    return text in installation.served.output.read_text()
 
 
 def test_hsts_is_the_servers(nginx, installation):

@@ -16,6 +16,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, Append
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer, problem
+from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
 
 NEW_YORK, SYDNEY, COIN, NAMELESS = "NYC", "SYD", "COIN-USD", "PLAIN"
@@ -248,6 +249,7 @@ class TestActions:
         assert times(CORPORATE_ACTIONS, NEW_YORK) == ["2024-12-20T05:00:00Z"]
 
 
+@pytest.mark.skipif(not IS_OF_FILES, reason="what is verified are files")
 def test_verify_lists_the_dates_that_an_earlier_version_stored_twice(api: Any):
     """Two actions of one time with ids, and the same date of other resolutions, are none."""
     store_as_before(
