@@ -25,6 +25,8 @@ def without_noise(values: Floats | float, operands: Floats | float | None = None
     power = _POWERS[np.where(is_usual, places, 0).astype(np.int64)]
     # Zero is added, because a negative value may be rounded to -0.
     rounded = np.where(is_usual, np.rint(values * power) / power + 0.0, values)
-    for index in np.flatnonzero(~is_usual & np.isfinite(values) & (values != 0)).tolist():
-        rounded.flat[index] = float(f"{values.flat[index]:.{_DIGITS}g}")
+    places = np.broadcast_to(places, values.shape)
+    # Above 1e300 the rounded number may be more than a double holds.
+    for index in np.flatnonzero(~is_usual & (np.abs(values) < 1e300) & (values != 0)).tolist():
+        rounded.flat[index] = round(float(values.flat[index]), int(places.flat[index]))
     return rounded
