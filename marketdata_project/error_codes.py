@@ -264,7 +264,8 @@ ERROR_CODES = (
         "network, an expiry in the past, another key's certificate. `errors` names the field. A wrong type or a "
         "value out of bounds is `validation_failed`.",
         empty_batch="The list of rows, or of corrections, is empty.",
-        too_many_rows="The batch has more than 100,000 rows, or 10,000 corrections. Split it.",
+        too_many_rows="The batch has more than 100,000 rows, or 10,000 corrections or rows with "
+        "`on_conflict=replace`. Split it.",
         too_many_dates="The batch touches more than 366 dates. Split it.",
         complete_until_ahead="`complete_until` is more than 60 seconds in the future. Send it once everything before it was sent.",
         mixed_symbols="The batch has several symbols. Split it by symbol.",

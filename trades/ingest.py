@@ -161,7 +161,7 @@ _ON_CONFLICT = OpenApiParameter(
     enum=CONFLICT_CHOICES,
     default="refuse",
     description="`replace` corrects a stored row with the same identity and other values, as a feed needs that sends"
-    " the open candle again. The answer counts `replaced`; `as_of` shows the earlier values.",
+    " the open candle again. The answer counts `replaced`; `as_of` shows the earlier values. At most 10,000 rows.",
 )
 _COUNTS = ("no", "One", "Two", "Three")
 

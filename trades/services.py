@@ -45,7 +45,7 @@ from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
-from trades.correction_batch import CorrectionBatch
+from trades.correction_batch import CORRECTIONS_LIMIT, CorrectionBatch
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
 
@@ -82,9 +82,16 @@ def rows_ingest(
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions:
     the map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see
     `write_allowed`.
-    Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, or if
-    the instrument refuses an unknown condition; `IdempotencyError`s; the store's `StorageError`s; the allowance's.
+    Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, if
+    the instrument refuses an unknown condition, or if more than `CORRECTIONS_LIMIT` rows would replace others;
+    `IdempotencyError`s; the store's `StorageError`s; the allowance's.
     """
+    if replaces and batch.rows.num_rows > CORRECTIONS_LIMIT:
+        raise BatchRefused(
+            "too_many_rows",
+            f"a batch with on_conflict=replace has at most {CORRECTIONS_LIMIT:,} rows;"
+            f" this one has {batch.rows.num_rows:,}",
+        )
     refusal = symbol_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise refusal

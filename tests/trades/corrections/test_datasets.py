@@ -97,6 +97,23 @@ def test_a_feed_that_sends_the_open_candle_again_replaces_it(api):
     assert (again["stored"], again["duplicates"], again["replaced"]) == (0, 2, 0)
 
 
+def test_as_many_rows_may_replace_others_as_a_batch_has_corrections(api):
+    rows = [
+        f"2026-11-25T{hour:02}:{minute:02}:{second:02}Z,1,1,1,1,5"
+        for hour in range(3)
+        for minute in range(60)
+        for second in range(60)
+    ]
+    head = "timestamp,open,high,low,close,volume"
+    path, query = "/api/v1/bars/ingest", "symbol=RUN1&resolution=1s&on_conflict=replace"
+    sent = [
+        api.ingest("\n".join([head, *rows[:count]]).encode(), path=path, query=query, content_type="text/csv")
+        for count in (10_001, 10_000)
+    ]
+    assert problem(sent[0]) == (422, "too_many_rows")
+    assert answer(sent[1])["stored"] == 10_000
+
+
 @pytest.mark.parametrize(
     ("path", "query", "code"),
     [
