@@ -66,5 +66,5 @@ def test_the_readmes_calls_of_trading_answer_as_printed(tmp_path: Path):
                 found.update(json.loads(text))
                 return is_as_printed(found, printed)
 
-            assert eventually(answers, seconds=PATIENCE_SECONDS), (call, found)
+            assert eventually(answers, seconds=PATIENCE_SECONDS), f"{call}: {json.dumps(found)}"
             preview = found.get("preview_id", "")
