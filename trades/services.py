@@ -30,11 +30,11 @@ from store.instrument_calendars import calendar_if_known
 from store.instruments import REFUSE
 from store.log_views.dated_rows import (
     DATED,
-    Double,
+    RepeatedDate,
     dated_times,
     dates_windows,
-    doubles,
     is_dated,
+    repeated_dates,
     stored_times,
 )
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
@@ -155,7 +155,7 @@ def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.Rec
     return rows.set_column(0, rows.schema.field(0), pa.array(times))
 
 
-def doubles_of(*, dataset: Dataset, symbol: str) -> list[Double]:
+def repeated_dates_of(*, dataset: Dataset, symbol: str) -> list[RepeatedDate]:
     """Return the dates that an earlier version stored at several times in a log. Raises `StorageError`s."""
     if dataset not in DATED:
         return []
@@ -165,7 +165,7 @@ def doubles_of(*, dataset: Dataset, symbol: str) -> list[Double]:
     except UnknownSymbol:
         return []
     stored = versions.filter(pc.equal(versions.column(UNTIL.name), STANDS))
-    return list(doubles(dataset, stored, calendar_if_known(market_store().instrument(symbol))))
+    return list(repeated_dates(dataset, stored, calendar_if_known(market_store().instrument(symbol))))
 
 
 def conditions_of(*, dataset: Dataset, symbol: str, given: ConditionMap | None) -> ConditionMap | None:

@@ -82,7 +82,7 @@ def stored_times(
     return times
 
 
-class Double(NamedTuple):
+class RepeatedDate(NamedTuple):
     """A date that is stored at several times. series: of `series_columns`. date_ns: its midnight UTC."""
 
     series: tuple[object, ...]
@@ -90,7 +90,9 @@ class Double(NamedTuple):
     times_ns: list[int]
 
 
-def doubles(dataset: Dataset, stored: pa.Table, calendar: TradingCalendar | None) -> Iterator[Double]:
+def repeated_dates(
+    dataset: Dataset, stored: pa.Table, calendar: TradingCalendar | None
+) -> Iterator[RepeatedDate]:
     """Yield the dates that an earlier version stored at several times."""
     dated = stored.filter(pa.array(is_dated(dataset, stored)))
     known: dict[tuple[object, ...], set[int]] = defaultdict(set)
@@ -99,7 +101,7 @@ def doubles(dataset: Dataset, stored: pa.Table, calendar: TradingCalendar | None
         known[key].add(time_ns)
     for (*series, midnight_ns), times in sorted(known.items(), key=str):
         if len(times) > 1:
-            yield Double(tuple(series), midnight_ns, sorted(times))
+            yield RepeatedDate(tuple(series), midnight_ns, sorted(times))
 
 
 def dates_windows(times: Integers) -> Iterator[Window]:

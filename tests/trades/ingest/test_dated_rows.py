@@ -272,8 +272,8 @@ def test_verify_lists_the_dates_that_an_earlier_version_stored_twice(api: Any):
     call_command("store", "verify", stdout=output, stderr=StringIO())
     times = "2024-12-20T00:00:00Z, 2024-12-20T05:00:00Z"
     assert output.getvalue().splitlines()[:-1] == [
-        f"double: bars/{NEW_YORK}: 1d of 2024-12-20 is stored at {times}",
-        f"double: corporate_actions/{NEW_YORK}: split of 2024-12-20 is stored at {times}",
+        f"repeated date: bars/{NEW_YORK}: 1d of 2024-12-20 is stored at {times}",
+        f"repeated date: corporate_actions/{NEW_YORK}: split of 2024-12-20 is stored at {times}",
     ]
 
 

@@ -18,7 +18,7 @@ from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
-from trades.services import doubles_of
+from trades.services import repeated_dates_of
 from trades.stores import LogName, NotMaintained, logs_of, maintained_store
 
 _VERIFY = (
@@ -82,7 +82,7 @@ class Command(BaseCommand):
                 commits, rows = commits + check.checked.commits, rows + check.checked.rows
                 size += check.checked.bytes
         for dataset, symbol in logs:
-            self._report_doubles(dataset, symbol)
+            self._report_repeated_dates(dataset, symbol)
         self.stdout.write(f"{len(logs):,} logs, {commits:,} commits, {rows:,} rows, {size:,} bytes checked")
         if damages:
             raise CommandError(f"{damages} damaged", returncode=1)
@@ -99,13 +99,15 @@ class Command(BaseCommand):
         self.stdout.write(f"{word}: {position}: {finding.message}{times}")
         return not finding.is_harmless
 
-    def _report_doubles(self, dataset: Dataset, symbol: str) -> None:
+    def _report_repeated_dates(self, dataset: Dataset, symbol: str) -> None:
         with suppress(StorageError):  # damaged rows, which were reported
-            for series, date_ns, times_ns in doubles_of(dataset=dataset, symbol=symbol):
+            for series, date_ns, times_ns in repeated_dates_of(dataset=dataset, symbol=symbol):
                 name = " ".join(str(each) for each in series if each is not None)
                 date = format_timestamp(date_ns)[:10]
                 times = ", ".join(map(format_timestamp, times_ns))
-                self.stdout.write(f"double: {dataset.name}/{symbol}: {name} of {date} is stored at {times}")
+                self.stdout.write(
+                    f"repeated date: {dataset.name}/{symbol}: {name} of {date} is stored at {times}"
+                )
 
     def _stats(self, logs: list[LogName], *, as_json: bool) -> None:
         store = maintained_store()
