@@ -118,6 +118,17 @@ def date_of_row(instants: Integers, calendar: TradingCalendar | None) -> Integer
     return dates
 
 
+def effect_of_action(time_ns: int, calendar: TradingCalendar | None) -> int:
+    """Return when a corporate action takes effect, given its stored time, both nanoseconds UTC.
+
+    Midnight UTC means the start of that trading date, or of the next one if the exchange is closed; any other instant
+    means itself.
+    """
+    if calendar is None or time_ns % _DAY_NS:
+        return time_ns
+    return calendar.start_of_date(time_ns // _DAY_NS)
+
+
 def _decade(day: int) -> int:
     year = int(np.datetime64(day, "D").astype("datetime64[Y]").astype(np.int64)) + 1970
     return min(max(year // 10, library.FIRST_DECADE), library.LAST_DECADE)

@@ -73,9 +73,9 @@ class Adjustment:
     applied_actions: tuple[tuple[int, str], ...] = ()
     not_applied: tuple[NotApplied, ...] = ()
 
-    def taking_effect(self, takes_effect: Callable[[int], int]) -> Adjustment:
-        """Return the adjustment by the same actions at other times. takes_effect: as of `adjustment_of`."""
-        times = [takes_effect(timestamp_ns) for timestamp_ns, _ in self.applied_actions]
+    def at_stored_times(self) -> Adjustment:
+        """Return the adjustment by the same actions if they took effect at their stored times."""
+        times = [timestamp_ns for timestamp_ns, _ in self.applied_actions]
         return replace(self, time_ns=np.array(times, np.int64))
 
     def within_bar(self, index: int) -> NotApplied:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from calendars.trading_calendar import effect_of_action
 from store.arrays import Integers
 from store.bars.adjustment import Adjustment, AdjustmentRules, NotApplied, adjustment_of
 from store.bars.bars import Bars, joined_bars
@@ -31,17 +32,18 @@ class AdjustedBars:
     """Makes the bars of `unadjusted`, adjusted to the shares after the last action.
 
     adjustment: by the instants at which actions take effect. A bar with such an instant inside is merged from adjusted
-    shorter bars. If there are none, the whole bar is adjusted as one before the action, or as one after it if it is the
-    UTC day of the action's date.
+    shorter bars. by_date: the adjustment of bars that have no shorter ones. It differs only for days, weeks and months in
+    UTC: there an action takes effect at midnight UTC of its date.
     """
 
     unadjusted: BarMaker
     maker_of: MakerOf
     grid: BarGrid
     adjustment: Adjustment
+    by_date: Adjustment
 
     def bars(self, window: Window) -> Bars:
-        bars = self._by_date.applied(self.unadjusted.bars(window))
+        bars = self.by_date.applied(self.unadjusted.bars(window))
         for interval in self._intervals_with_action(window):
             start, end = bars.time_ns.searchsorted((interval.start_ns, interval.end_ns)).tolist()
             parts = self._parts(interval) if start < end else bars[:0]
@@ -58,14 +60,9 @@ class AdjustedBars:
         ]
 
     def _is_whole(self, interval: Window) -> bool:
-        by_date = self._by_date.time_ns
+        by_date = self.by_date.time_ns
         is_inside = ((by_date > interval.start_ns) & (by_date < interval.end_ns)).any()
         return bool(is_inside and not len(self._parts(interval)) and len(self.unadjusted.bars(interval)))
-
-    @property
-    def _by_date(self) -> Adjustment:
-        """The adjustment of bars that cannot be divided. It differs only if days, weeks and months are cut in UTC."""
-        return self.adjustment.taking_effect(lambda time_ns: _takes_effect(self.grid, time_ns))
 
     def _intervals_with_action(self, window: Window) -> Iterator[Window]:
         """Yield the window's intervals of more than a minute in which an action takes effect after their start."""
@@ -94,18 +91,14 @@ class BarsOfDays:
     grid: BarGrid
 
     def bars(self, window: Window) -> Bars:
-        return with_missing_bars(self._merged(window), self._by_date.applied(self.direct.bars(window)))
+        return with_missing_bars(self._merged(window), self.days.by_date.applied(self.direct.bars(window)))
 
     def not_applied(self, window: Window) -> list[NotApplied]:
         """Return those of the days, and the actions that take effect within a week or month that has no daily bars."""
         return [
             *self.days.not_applied(window),
-            *_within_bars(self._by_date, self.grid, window, self._is_whole),
+            *_within_bars(self.days.by_date, self.grid, window, self._is_whole),
         ]
-
-    @property
-    def _by_date(self) -> Adjustment:
-        return self.days.adjustment.taking_effect(lambda time_ns: _takes_effect(self.grid, time_ns))
 
     def _merged(self, window: Window) -> Bars:
         days = self.days.bars(window)
@@ -150,14 +143,16 @@ def adjusted_bars(
     adjustment = adjustment_of(
         actions.rows(ALL_TIME),
         rules=rules,
-        takes_effect=lambda time_ns: _takes_effect(dates, time_ns),
+        takes_effect=lambda time_ns: effect_of_action(time_ns, grid.calendar),
         until_ns=until_ns,
         close_before=lambda time_ns: _official_close(regular_days, dates, time_ns),
     )
-    days = grid.days()
+    is_in_utc = grid.resolution.is_period and grid.period_calendar is None
+    by_date = adjustment.at_stored_times() if is_in_utc else adjustment
     if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
-        return AdjustedBars(maker_of(grid), maker_of, grid, adjustment)
-    return BarsOfDays(AdjustedBars(maker_of(days), maker_of, days, adjustment), maker_of(grid), grid)
+        return AdjustedBars(maker_of(grid), maker_of, grid, adjustment, by_date)
+    days = grid.days()
+    return BarsOfDays(AdjustedBars(maker_of(days), maker_of, days, adjustment, by_date), maker_of(grid), grid)
 
 
 def effects_until_ns(grid: BarGrid, now_ns: int) -> int:
@@ -171,18 +166,10 @@ def _official_close(days: BarMaker, grid: BarGrid, time_ns: int) -> float | None
     days: makes the bars of `grid`. grid: the exchange's regular days, whatever is asked for. time_ns:
     the action's stored time.
     """
-    effect_ns = _takes_effect(grid, time_ns)
+    effect_ns = effect_of_action(time_ns, grid.calendar)
     first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
     window = grid.aligned(first_ns, effect_ns)
     bars = days.bars(window)
     ends_ns, _ = grid.ends_and_dates(bars.time_ns, window)
     closes = bars.close[(bars.time_ns >= first_ns) & (ends_ns <= effect_ns)]
     return float(closes[-1]) if len(closes) else None
-
-
-def _takes_effect(grid: BarGrid, time_ns: int) -> int:
-    """Return when an action takes effect, given its stored time.
-
-    Midnight UTC means the start of that trading date. At any other time the action takes effect at that instant.
-    """
-    return time_ns if time_ns % DAY_NS else grid.date_start(time_ns)

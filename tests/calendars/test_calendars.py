@@ -16,7 +16,13 @@ from calendars import library
 from calendars.exceptions import UnknownExchange
 from calendars.exchanges import EXCHANGES, FOREX
 from calendars.schedule import Hours, Schedule
-from calendars.trading_calendar import TradingCalendar, date_of_row, exchange_calendar, named_calendar
+from calendars.trading_calendar import (
+    TradingCalendar,
+    date_of_row,
+    effect_of_action,
+    exchange_calendar,
+    named_calendar,
+)
 from store.instrument_calendars import calendar_for
 from store.instruments import EQUITY, Instrument
 from tests.calendars.published import day, ns
@@ -220,3 +226,18 @@ def test_the_row_of_a_whole_date_means_that_date_whatever_instant_it_has(exchang
     given = np.array([ns(instant) for instant in instants])
     assert date_of_row(given, calendar).tolist() == [day(date) for date in dates]
     assert given.tolist() == [ns(instant) for instant in instants]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "stored", "effect"),
+    [
+        ("XNYS", "2024-03-08T00:00", "2024-03-08T05:00"),
+        ("XASX", "2024-03-08T00:00", "2024-03-07T13:00"),
+        ("XASX", "2024-03-08T00:30", "2024-03-08T00:30"),
+        ("XNYS", "2024-12-01T00:00", "2024-11-30T05:00"),  # a Sunday: it belongs to Monday's trading date
+        (None, "2024-03-08T00:00", "2024-03-08T00:00"),
+    ],
+)
+def test_an_action_of_midnight_utc_takes_effect_when_its_trading_date_starts(exchange, stored, effect):
+    calendar = None if exchange is None else exchange_calendar(exchange)
+    assert effect_of_action(ns(stored), calendar) == ns(effect)

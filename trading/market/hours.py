@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from calendars.schedule import Hours
-from calendars.trading_calendar import date_of_row
+from calendars.trading_calendar import date_of_row, effect_of_action
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
 from store.instruments import FUTURE, Instrument
@@ -92,11 +92,8 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
 def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Integers]:
     """Return the trading dates of corporate actions, days since 1970, and when they take effect.
 
-    As in adjusted bars, midnight UTC means the start of that trading date, and any other instant itself.
+    instants: their stored times.
     """
     calendar = calendar_if_known(instrument)
-    dates = date_of_row(instants, calendar)
-    if calendar is None:
-        return dates, instants
-    starts = [calendar.start_of_date(date) for date in dates.tolist()]
-    return dates, np.where(instants % DAY_NS == 0, np.array(starts, np.int64), instants)
+    effects = [effect_of_action(time_ns, calendar) for time_ns in instants.tolist()]
+    return date_of_row(instants, calendar), np.array(effects, np.int64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calendars.trading_calendar import TradingCalendar
+from calendars.trading_calendar import TradingCalendar, effect_of_action
 from stats.market_data.options.rate_curve import StoredRates
 from stats.market_data.plan import SymbolQuery
 from stats.options.dividends import EX_DATES_LIMIT, CashDividends
@@ -49,7 +49,7 @@ class StoredDividends:
             return
         for known, rows in self.log.rows_known(ALL_TIME, instants):
             amounts = [
-                (self._takes_effect(row["timestamp"]), row["amount"])
+                (effect_of_action(row["timestamp"], self.calendar), row["amount"])
                 for row in distinct_actions(rows)
                 if row["kind"] == "dividend"
                 and (row["currency"] == self.currency or None in {self.currency, row["currency"]})
@@ -82,13 +82,6 @@ class StoredDividends:
             values[index, column] = amounts[dividend] * discounted
         is_used = values.any(axis=0)
         return CashDividends(years[:, is_used], values[:, is_used])
-
-    def _takes_effect(self, time_ns: int) -> int:
-        """Return when a dividend takes effect: midnight UTC means the start of that trading date."""
-        is_instant = self.calendar is None or time_ns % DAY_NS
-        return (
-            time_ns if is_instant or self.calendar is None else self.calendar.start_of_date(time_ns // DAY_NS)
-        )
 
 
 def stored_dividends(
