@@ -1,6 +1,6 @@
 """Cuts a file into blocks of rows, where the event time changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,6 +72,10 @@ class SourceFile(Protocol):
 
     def pieces(self, parser: BlockParser, start: FilePosition) -> AbstractContextManager[Pieces]:
         """Open the file at a position."""
+        ...
+
+    def texts(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield columns as bytes, piece by piece. Columns that are no texts may be null. Raises `ImportRefused`."""
         ...
 
 

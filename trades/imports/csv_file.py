@@ -6,7 +6,7 @@ import io
 import re
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BufferedReader
@@ -18,7 +18,7 @@ import pyarrow as pa
 from trades.exceptions import ImportRefused
 from trades.imports import blocks
 from trades.imports.blocks import FilePosition, Pieces
-from trades.imports.layout import Dialect, found_delimiter, header_names
+from trades.imports.layout import Dialect, found_delimiter, header_names, read_lines
 from trades.imports.parse import BlockParser, ParsedBlock
 
 LINE_BYTES = 64 * 2**10
@@ -81,6 +81,16 @@ class CsvFile:
         """Open the file at a position."""
         with self._opened(start.offset) as (text, raw):
             yield _CsvPieces(self.path, text, raw, parser, start)
+
+    def texts(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """See `SourceFile`."""
+        types = dict.fromkeys(names, pa.binary())
+        try:
+            with self._opened(self.start.offset) as (text, _):
+                while piece := text.read(blocks.BLOCK_BYTES) + text.readline(LINE_BYTES):
+                    yield read_lines(piece, self.names, types, delimiter=self.dialect.delimiter).cells
+        except _DAMAGE as error:
+            raise ImportRefused(f"{self.path}: {_DAMAGED}: {error}") from error
 
     @contextmanager
     def _opened(self, offset: int) -> Iterator[tuple[IO[bytes], IO[bytes]]]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
@@ -162,6 +162,11 @@ class FileLayout:
     symbol: str | None
     unread_columns: tuple[str, ...]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def with_symbol(self, column: str) -> "FileLayout":
+        """Return the layout with an unread column as the symbol's."""
+        unread = tuple(name for name in self.unread_columns if name != column)
+        return replace(self, symbol=column, unread_columns=unread)
 
 
 def found_delimiter(line: bytes) -> str:

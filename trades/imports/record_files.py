@@ -1,7 +1,7 @@
 """Reads files of typed records, some tens of thousands at a time: Parquet, DBN, and JSON of Alpaca's API."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -39,13 +39,34 @@ class RecordFile(ABC):
     def tables(self, offset: int) -> Iterator[tuple[pa.Table, int]]:
         """Yield the rows from `offset` on, piece by piece, with the bytes of the file read so far."""
 
+    def texts(self, names: Sequence[str]) -> Iterator[pa.Table]:
+        """See `SourceFile`."""
+        with self._damage_refused():
+            for table, _ in self.tables(0):
+                yield pa.table({name: _bytes(table.column(name)) for name in names})
+
     @contextmanager
     def pieces(self, parser: BlockParser, start: FilePosition) -> Iterator[Pieces]:
         """Open the file at a position. Raises `ImportRefused`."""
-        try:
+        with self._damage_refused():
             yield _RecordPieces(self.schema.empty_table(), self.tables(start.offset), parser, start)
+
+    @contextmanager
+    def _damage_refused(self) -> Iterator[None]:
+        try:
+            yield
         except (pa.ArrowException, databento_dbn.DBNError) as error:
             raise ImportRefused(f"{self.path}: the file is damaged or cut off: {error}") from error
+
+
+def _bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return texts and integers as bytes; nulls for columns of other types."""
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.string())
+    try:
+        return column.cast(pa.binary())
+    except pa.ArrowNotImplementedError:
+        return pa.nulls(len(column), pa.binary())
 
 
 class _RecordPieces:

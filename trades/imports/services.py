@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.exceptions import StorageError
@@ -19,13 +20,13 @@ from trades.imports.csv_file import CsvFile
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
 from trades.imports.hints import is_date, unread_clock
-from trades.imports.layout import FileLayout, ReadOptions, file_layout
+from trades.imports.layout import SYMBOL, FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
-from trades.imports.symbols import symbol_of_name
+from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
 from trades.stores import market_store
 
@@ -89,10 +90,10 @@ def file_import(
         except ImportRefused as error:
             raise ImportRefused(f"{path}: {error}") from error
         saved = None if restart else _current_progress(note.load(), options)
+        layout, symbol = _with_symbol(source, layout, options, is_begun=saved is not None)
         if saved is not None and saved.is_finished:
             done = replace(saved, stored=0)
             return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
-        symbol = _symbol_of(path, layout, options)
         parser = file_parser(source, layout, options, symbol=symbol, skip_bad=skip_bad)
         if saved is None and not confirmed:
             _check_clock(source, layout, options)
@@ -167,15 +168,57 @@ def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> Imp
         return None
 
 
-def _symbol_of(path: Path, layout: FileLayout, options: ReadOptions) -> str | None:
-    if layout.symbol is not None or options.symbol is not None:
-        return options.symbol
+def _with_symbol(
+    file: SourceFile, layout: FileLayout, options: ReadOptions, *, is_begun: bool
+) -> tuple[FileLayout, str | None]:
+    """Return the layout with the column of symbols, or without one the symbol of all rows. Raises `ImportRefused`."""
+    if layout.symbol is not None or SYMBOL in options.columns:
+        return layout, options.symbol or (None if layout.symbol else _symbol_of_name(file, options))
+    symbol, refusal = options.symbol, None
+    if symbol is None:
+        try:
+            symbol = _symbol_of_name(file, options)
+        except ImportRefused as error:
+            unclear = unclear_columns(layout.unread_columns)
+            if len(unclear) == 1:
+                return layout.with_symbol(unclear[0]), None
+            refusal = error
+    if not is_begun:
+        _check_texts(file, layout, None if options.symbol else symbol)
+    if refusal:
+        raise refusal
+    return layout, symbol
+
+
+def _check_texts(file: SourceFile, layout: FileLayout, name_symbol: str | None) -> None:
+    """Raise `ImportRefused` if a column that would not be read seems to have other symbols than the rows would get.
+
+    name_symbol: the symbol by the file's name, if it is from there.
+    """
+    columns = {name: UnreadTexts(name, name_symbol) for name in layout.unread_columns}
+    columns = {name: texts for name, texts in columns.items() if texts.may_tell}
+    if not columns:
+        return
+    for table in file.texts([*columns]):
+        for name, texts in columns.items():
+            cells = pc.unique(table.column(name)).to_pylist()
+            texts.add((cell or b"").decode("utf-8", "replace") for cell in cells)
+            if texts.symbols:
+                raise ImportRefused(
+                    f"{file.path}: {name} may be the symbol ({', '.join(texts.symbols)}), and would not be read: give"
+                    f" --columns symbol={name}, or --columns symbol= if it is something else"
+                )
+        if not any(texts.may_tell for texts in columns.values()):
+            return
+
+
+def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
     if options.vendor:
-        raise ImportRefused(f"{path}: no column has the symbol: give --symbol")
+        raise ImportRefused(f"{file.path}: no column has the symbol: give --symbol")
     try:
-        return log_name(options.dataset, symbol_of_name(bare_name(path)))
+        return log_name(options.dataset, symbol_of_name(bare_name(file.path)))
     except InvalidSymbol as error:
         raise ImportRefused(
-            f"{path}: no column has the symbol, and the file's name is not one ({error}): give --symbol, or"
+            f"{file.path}: no column has the symbol, and the file's name is not one ({error}): give --symbol, or"
             " --columns symbol=…"
         ) from error

@@ -1,23 +1,46 @@
 """The symbols of imported files: which column has them, how vendors write them, and which file names are symbols."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from store.symbols import InvalidSymbol, parse_option_symbol, parse_symbol
+from store.symbols import InvalidSymbol, is_symbol, parse_option_symbol, parse_symbol
 from trades.imports.hints import bare
 
 # Names of columns, in small letters without other characters, by rank: those of a rank count if there is none before.
 _COLUMN_NAMES = (
-    {"symbol", "symbols", "ticker", "tickers", "tickersymbol", "sym"},
+    {"symbol", "symbols", "ticker", "tickers", "tickersymbol", "symbolticker", "symbolname", "symbolcode", "sym"},
     {
-        "instrument", "instrumentname", "instrumentsymbol", "security", "securitycode", "contract",
-        "contractsymbol", "contractcode", "optionsymbol", "stocksymbol", "localsymbol", "tradingsymbol",
-        "rawsymbol", "mnemonic", "asset", "pair", "tradingpair", "currencypair", "product", "productid",
-        "ric", "secid", "stockcode", "tscode", "windcode",
+        "instrument", "instrumentname", "instrumentsymbol", "instrumentcode", "instid", "security", "securitycode",
+        "securitysymbol", "seccode", "contract", "contractsymbol", "contractcode", "optionsymbol", "stock",
+        "stocksymbol", "localsymbol", "tradingsymbol", "tradingcode", "rawsymbol", "exchangesymbol", "marketsymbol",
+        "mnemonic", "asset", "assetsymbol", "assetcode", "pair", "pairname", "tradingpair", "currencypair", "ccypair",
+        "fxpair", "coin", "coinsymbol", "token", "crypto", "cryptocurrency", "product", "productid", "productcode",
+        "ric", "epic", "tidm", "secid", "stockcode", "tscode", "windcode", "scrip", "scripcode", "bbgticker",
+        "bloombergticker",
     },
-    {"isin", "cusip", "figi", "sedol", "wkn", "instrumentid", "securityid", "contractid"},
+    {
+        "isin", "isincode", "cusip", "figi", "sedol", "wkn", "valor", "permno", "conid", "symbolid", "tickerid",
+        "instrumentid", "securityid", "contractid", "stockid", "assetid", "coinid", "tokenid", "pairid", "marketid",
+    },
 )  # fmt: skip
+# Names of columns that have the symbol in some files, in others a condition or a venue.
+_UNCLEAR_NAMES = {"code", "market"}
+# Names of columns that tell rows of one instrument apart: venues, conditions, sides, kinds, notes, people, ids, times.
+_OTHER_NAMES = re.compile(
+    "exch|venue|market|tape|feed|source|publish|provider|vendor|origin|destination|platform"
+    "|cond|flag|qualif|modif|attrib|sale|indicator|correct"
+    "|side|direction|aggress|maker|taker|initiator|buy|sell|liquid|action"
+    "|type|kind|class|categor|session|phase|period|interval|frequency|frame|resolution|status|state|reason|event|unit"
+    "|note|comment|remark|memo|desc|text|message|label|tag|info|warning"
+    "|broker|account|acct|client|user|trader|firm|member|party|agent|strateg"
+    "|trade|order|exec|match|deal|uuid|guid|hash|ref|seq|number|ticket|fee|commission"
+    "|time|date|zone|day|month|hour|^(ex|mic|bs|per|id|tz)$"
+)
+_WORDS = {"TRUE", "FALSE", "YES", "NO", "BUY", "SELL", "BID", "ASK"}
+_DATE_OR_NUMBER = re.compile(
+    r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T: ].*)?|[0-9]{1,2}:.*|[-+]?[0-9.]+(E[-+]?[0-9]+|[KMBT])?|NAN|INF|NULL|NONE"
+)
 _YEAR, _MONTH, _DAY = r"(?:19|20)[0-9]{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
 _DATE = re.compile(
     rf"(?<![0-9])(?:{_YEAR}(?:[-_. ]{_MONTH}(?:[-_. ]{_DAY})?|{_MONTH}{_DAY})"
@@ -79,6 +102,48 @@ def symbol_columns(names: Sequence[str]) -> list[str]:
         if found:
             return found
     return []
+
+
+def unclear_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that by their names may have the symbol, or something else."""
+    return [name for name in names if bare(name) in _UNCLEAR_NAMES]
+
+
+class UnreadTexts:
+    """What the texts of a column that is not read tell of its rows' symbols.
+
+    name: the column. known: the rows' symbol by the file's name, which a column with an unclear name must not
+    contradict; None if it is from elsewhere.
+    """
+
+    def __init__(self, name: str, known: str | None) -> None:
+        self._is_unclear = bool(unclear_columns([name]))
+        self._known = known if self._is_unclear else None
+        self._found = {self._known} if self._known else set[str]()
+        self.may_tell = self._is_unclear or not _OTHER_NAMES.search(bare(name))
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Add the texts of some rows, empty ones for nulls."""
+        found = {text.strip() for text in texts}
+        if not self._is_unclear:
+            self.may_tell = self.may_tell and all(map(_may_be_symbol, found))
+        if self.may_tell:
+            same = {each for each in found if each.upper().replace("/", "-") == self._known}
+            self._found |= found - same - {""}
+
+    @property
+    def symbols(self) -> list[str]:
+        """Two of the symbols that the rows seem to have; none if there is one, or if the texts are something else."""
+        is_code = all(len(each) == 1 or each.upper() in _WORDS for each in self._found)
+        if not self.may_tell or len(self._found) <= 1 or (is_code and not self._is_unclear):
+            return []
+        return sorted(self._found)[:2]
+
+
+def _may_be_symbol(text: str) -> bool:
+    is_prose = " " in text and text != text.upper()
+    is_value = _DATE_OR_NUMBER.fullmatch(text.upper()) or not any(each.isalpha() for each in text)
+    return is_symbol(text) and not is_prose and not is_value
 
 
 def symbol_of_name(name: str) -> str:

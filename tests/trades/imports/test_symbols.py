@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError
 
 from tests.trades.imports.command import imported, stored
-from trades.imports import run
+from trades.imports import blocks, run
 
 POLYGON = (
     "ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size,tape,"
@@ -118,7 +118,8 @@ def test_letters_of_a_parquet_column_are_judged_likewise(tmp_path: Path):
 @pytest.mark.parametrize(
     "column",
     ["symbol", "Symbol", "ticker", "<TICKER>", "sym", "Instrument", "security", "contract", "Ticker Symbol",
-     "product_id", "trading-pair", "ISIN"],
+     "product_id", "trading-pair", "ISIN", "epic", "RIC", "coin", "asset", "instId", "stock", "symbol_id", "permno",
+     "code", "Market"],
 )  # fmt: skip
 def test_a_column_is_a_symbol_by_its_name(tmp_path: Path, column: str):
     said = imported(trades(tmp_path / "2024-01-03.csv", "AAPL", "MSFT", column=column))
@@ -136,6 +137,93 @@ def test_the_better_name_wins_and_equals_are_refused(tmp_path: Path):
         imported(path)
     imported(path, columns=["symbol=instrument"])
     assert [*stored("trades")] == ["AAPL", "B"]
+
+
+def test_a_column_with_an_unclear_name_counts_if_nothing_clearer_is_there(tmp_path: Path):
+    path = tmp_path / "2024-01-03.csv"
+    path.write_text("timestamp,market,pair,code,price,volume\n2024-01-02,XNAS,BTC-USD,F,1,1\n")
+    assert "columns not read: market, code" in imported(path)
+    assert [*stored("trades")] == ["BTC-USD"]
+    path.write_text("timestamp,market,code,price,volume\n2024-01-02,XNAS,F,1,1\n")
+    with pytest.raises(CommandError, match="give --symbol"):
+        imported(path)
+
+
+@pytest.mark.parametrize("column", ["code", "market"])
+@pytest.mark.parametrize("values", [("7203",), ("AAPL", "MSFT"), ("600519", "600036")])
+def test_a_column_with_an_unclear_name_must_not_contradict_the_file_s(
+    tmp_path: Path, column: str, values: tuple[str, ...]
+):
+    path = trades(tmp_path / "AAPL.csv", *values, column=column)
+    with pytest.raises(
+        CommandError, match=rf"{column} may be the symbol .*--columns symbol={column}, or --columns symbol= "
+    ):
+        imported(path)
+    assert stored("trades") == {}
+    imported(path, columns=[f"symbol={column}"])
+    assert [*stored("trades")] == sorted(values)
+    imported(trades(tmp_path / "aapl.csv", "aapl", "AAPL", column=column))
+    imported(trades(tmp_path / "BTC-USD.csv", "BTC/USD", column=column))
+    assert [*stored("trades")] == sorted({*values, "AAPL", "BTC-USD"})
+
+
+@pytest.mark.parametrize("given", [{}, {"symbol": "AAPL"}])
+@pytest.mark.parametrize("values", [("AAPL", "MSFT"), ("aapl.us", "msft.us"), ("TPC", "TpC"), ("ESH4", "NQH4"),
+                                    ("BTC/USD", "ETH/USD"), ("AAPL US", "BRK B"), ("A", "AA")])  # fmt: skip
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_unread_column_that_tells_symbols_apart_refuses_the_file(
+    tmp_path: Path, given: dict[str, str], values: tuple[str, str], kind: str
+):
+    path = trades(tmp_path / "AAPL.csv", *values, column="Valoren")
+    if kind == "parquet":
+        table = pa.table(
+            {"timestamp": [1704187860] * 2, "price": [1.0] * 2, "volume": [1.0] * 2, "Valoren": [*values]}
+        )
+        path = tmp_path / "AAPL.parquet"
+        pq.write_table(table, path)
+    with pytest.raises(
+        CommandError, match=r"Valoren may be the symbol .*--columns symbol=Valoren, or --columns symbol= "
+    ):
+        imported(path, format=kind, **given)
+    assert stored("trades") == {}
+    imported(path, format=kind, columns=["symbol="], **given)
+    assert len(stored("trades")["AAPL"]) == 2
+
+
+def test_a_name_that_is_no_symbol_is_told_of_the_column_that_may_be_it(tmp_path: Path):
+    with pytest.raises(CommandError, match="--columns symbol=Valoren"):
+        imported(trades(tmp_path / "2024-01-03.csv", "AAPL", "MSFT", column="Valoren"))
+
+
+def test_a_second_symbol_late_in_the_file_is_seen_before_anything_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4096)
+    path = trades(tmp_path / "AAPL.csv", *["AAPL"] * 1000, "MSFT", column="Valoren")
+    with pytest.raises(CommandError, match="AAPL, MSFT"):
+        imported(path)
+    assert stored("trades") == {}
+    assert "1,000 rows; 1,000 stored" in imported(trades(path, *["AAPL"] * 1000, column="Valoren"))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("exch", ("XNAS", "ARCX")), ("Trading Venue", ("NYSE", "BATS")), ("market_center", ("XNAS", "ARCX")),
+        ("mic", ("XNAS", "ARCX")), ("EX", ("NQ", "AR")), ("tape", ("UTP", "CTA")),
+        ("sale_condition", ("FT", "TI")), ("cond", ("@", "@TI")), ("TR_SCOND", ("F", "FI")), ("flags", ("LAST", "TOB")),
+        ("side", ("buyer", "seller")), ("aggressor", ("BUYER", "SELLER")), ("tickDirection", ("PlusTick", "ZeroMinusTick")),
+        ("maker", ("true", "false")), ("zz", ("buy", "sell")), ("zz", ("A", "T")), ("zz", ("True", "False")),
+        ("note", ("LATE", "HALT")), ("zz", ("LATE", "")), ("zz", ("printed late", "odd lot")),
+        ("order_type", ("LIMIT", "MARKET")), ("session", ("PRE", "REG")), ("execId", ("T1A", "T2A")),
+        ("zz", ("1e-05", "2.5M")), ("zz", ("2024-01-02T09:31:00Z", "20240102T093100Z")), ("zz", ("7203", "7267")),
+        ("local_time", ("T0931", "T0932")), ("currency", ("USD", "USD")), ("zz", ("7f9c24e8-3b12-4fef-91e0-56a2d5a1b6c0", "x"*40)),
+    ],
+)  # fmt: skip
+def test_columns_that_tell_something_else_are_harmless(tmp_path: Path, column: str, values: tuple[str, str]):
+    said = imported(trades(tmp_path / "AAPL.csv", *values, column=column))
+    assert "2 stored" in said
+    assert f"columns not read: {column}" in said
 
 
 def test_a_column_that_contradicts_the_given_symbol_is_refused(tmp_path: Path):
