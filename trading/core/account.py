@@ -699,12 +699,3 @@ def encoded_state(state: AccountState) -> bytes:
 def decoded_state(data: bytes) -> AccountState:
     """Return the state of `encoded_state`."""
     return _decoder.decode(data)
-
-
-def position_cost(state: AccountState) -> dict[str, Decimal]:
-    """Return the cost of positions that were paid for, by symbol: what the ledger must have."""
-    costs: dict[str, Decimal] = {}
-    for position in state.positions.values():
-        if not position.terms.is_margined:
-            costs[position.symbol] = costs.get(position.symbol, ZERO) + position.cost
-    return {symbol: cost for symbol, cost in costs.items() if cost}

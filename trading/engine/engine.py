@@ -138,10 +138,6 @@ class Engine:
         """The engine's time. A wall clock has none before the first row or pause: orders must not expire before missed prints."""
         return self._clock.now_ns or time.time_ns()
 
-    def keep_up_now(self) -> None:
-        """Do the upkeep of each second in the next round."""
-        self._upkeep_at = 0.0
-
     def _keep_up(self) -> bool:
         """Once a second: renew the lease, store places, look for the file STOP. Return whether this is the engine."""
         now = time.monotonic()

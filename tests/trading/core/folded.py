@@ -1,5 +1,6 @@
 """An account that tests fill with events, and builders of events with valid defaults."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -88,6 +89,21 @@ class Folded:
                 apply(state, decoded(encoded(event)), at_ns=at_ns)
                 state = decoded_state(encoded_state(state)) if is_stored else state
             assert encoded_state(state) == data
+
+
+def check_ledger(state: AccountState) -> None:
+    """Check that the ledger balances in each currency, and has the cash and the cost of what was paid for."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for key, amount in state.balances.items():
+        totals[key.split()[1]] += amount
+    assert not any(totals.values())
+    assert state.balances.get(f"cash {state.currency}", ZERO) == state.cash
+    costs: dict[str, Decimal] = defaultdict(Decimal)
+    for position in state.positions.values():
+        if not position.terms.is_margined:
+            costs[f"positions {position.terms.currency} {position.symbol}"] += position.cost
+    booked = {key: cost for key, cost in state.balances.items() if key.startswith("positions ")}
+    assert booked == {key: cost for key, cost in costs.items() if cost}
 
 
 def order_terms(signed: Any, symbol: str = "AAPL", **fields: Any) -> OrderTerms:

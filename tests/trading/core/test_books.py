@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chance import examples
-from tests.trading.core.folded import REF, Folded, these
+from tests.trading.core.folded import REF, Folded, check_ledger, these
 from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, fifteen_digits
 from trading.core.account import (
     AccountState,
     Effects,
     book_of,
-    position_cost,
 )
 from trading.core.amounts import ZERO
 from trading.core.events import (
@@ -191,10 +190,8 @@ class _Pair:
         state = self.folded.state
         _check_sums([(entry.currency, entry.amount) for entry in effects.entries])
         assert all(entry.amount for entry in effects.entries)
-        assert state.cash == self.oracle.cash == state.balances.get("cash USD", 0)
-        for symbol, cost in position_cost(state).items():
-            currency = _INSTRUMENTS[symbol].currency
-            assert state.balances[f"positions {currency} {symbol}"] == cost
+        assert state.cash == self.oracle.cash
+        check_ledger(state)
         for trade in effects.closed:
             self.closed[trade.symbol, trade.strategy].append(trade)
         for key, book in self.oracle.books.items():

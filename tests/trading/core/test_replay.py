@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.chance import SOAK, chosen_seed, examples
-from tests.trading.core.folded import REF
+from tests.trading.core.folded import REF, check_ledger
 from tests.trading.core.paper import MS_NS, Paper, order_of
 from trading.core import due
-from trading.core.account import AccountState, Effects, apply, encoded_state, position_cost
+from trading.core.account import AccountState, Effects, apply, encoded_state
 from trading.core.amounts import ZERO, lots_below, to_step
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.events import (
@@ -117,13 +117,7 @@ class CheckedPaper(Paper):
 
     def _check_books(self) -> None:
         state = self.state
-        totals: Counter[str] = Counter()
-        for key, amount in state.balances.items():
-            totals[key.split()[1]] += amount  # type: ignore[assignment]
-        assert not any(totals.values())
-        assert state.cash == state.balances.get("cash USD", ZERO)
-        costs = {key.split()[2]: cost for key, cost in state.balances.items() if key.startswith("positions")}
-        assert costs == position_cost(state)
+        check_ledger(state)
         if state.kind is AccountKind.CASH:
             assert all(position.quantity > 0 for position in state.positions.values())
             opening = [order for order in state.orders.values() if not order.terms.reduce_only]

@@ -141,7 +141,6 @@ def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
     assert not second.round()
     assert desk.state.positions == {}
     lease_end(desk.engine._holder)
-    second.keep_up_now()
     second.round()
     assert desk.state.positions["COIN"].quantity == 1
 
