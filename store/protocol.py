@@ -196,8 +196,8 @@ class Action(StrEnum):
 class Correction:
     """A cancel or a correction of the row that now has this event time and all given values.
 
-    named: values of the dataset's `named_by` columns. new: the new values by column; event time and ids cannot be
-    changed.
+    named: values of the dataset's `named_by` columns; None names a row without a value. new: the new values by
+    column; event time and ids cannot be changed.
     """
 
     action: Action

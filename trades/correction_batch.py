@@ -84,7 +84,8 @@ class CorrectionSerializer(KnownFieldsSerializer):
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        values = {name: value for name, value in attrs.items() if value is not None}
+        optional_ids = _optional_ids(self.dataset)
+        values = {name: value for name, value in attrs.items() if value is not None or name in optional_ids}
         if self.dataset.id_columns[-1] not in values and not needed_names(self.dataset).issubset(values):
             self.fail("target_required")
         new_fields = [name for name in new_columns(self.dataset) if name in values]
@@ -113,6 +114,11 @@ def needed_names(dataset: Dataset) -> set[str]:
     return {name for name in dataset.named_by if dataset.column(name).required}
 
 
+def _optional_ids(dataset: Dataset) -> set[str]:
+    """Return the columns that belong to every row's identity, but may be null: there a null names a row."""
+    return {name for name in dataset.series_columns if not dataset.column(name).required}
+
+
 def new_columns(dataset: Dataset) -> dict[str, str]:
     """Return the columns that may be corrected, by the field with the new value."""
     return {f"new_{name}": name for name in dataset.corrected}
@@ -123,7 +129,7 @@ def correction_batch_serializer(dataset: Dataset) -> type[CorrectionBatchSeriali
     """Return the serializer of a batch of corrections of a dataset."""
     row, needed = dataset.row_name.replace("_", " "), needed_names(dataset)
     # A row whose id is optional is named by it, or by the columns that are needed.
-    is_required = dataset.has_complete_ids
+    is_required, optional_ids = dataset.has_complete_ids, _optional_ids(dataset)
 
     def field(column: str, help_text: str, **changes: Any) -> ColumnField:
         return ColumnField(replace(dataset.column(column), help=help_text, **changes))
@@ -131,7 +137,8 @@ def correction_batch_serializer(dataset: Dataset) -> type[CorrectionBatchSeriali
     names = {"timestamp": field("timestamp", f"The `timestamp` of the {row}, to the nanosecond.")} | {
         name: field(
             name,
-            f"The current `{name}` of the {row}.",
+            f"The current `{name}` of the {row}."
+            + (" `null` names one without it." if name in optional_ids else ""),
             lower_bound=None,
             later=False,
             required=is_required and name in needed,

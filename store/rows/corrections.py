@@ -134,7 +134,7 @@ class _RowHistories:
 
     def candidates(self, correction: Correction) -> list[RowHistory]:
         """Return the rows that have or had the values that a correction names, in order of arrival."""
-        named = _identifying_values(correction)
+        named = dict(sorted(correction.named.items()))
         names = ("timestamp", *named)
         if names not in self._indexes:
             self._indexes[names] = defaultdict(dict)
@@ -154,11 +154,7 @@ class _RowHistories:
 
 
 def _matches(state: Row, correction: Correction) -> bool:
-    return all(state.get(name) == value for name, value in _identifying_values(correction).items())
-
-
-def _identifying_values(correction: Correction) -> Row:
-    return {name: value for name, value in sorted(correction.named.items()) if value is not None}
+    return all(state.get(name) == value for name, value in correction.named.items())
 
 
 def _corrected(history: RowHistory, correction: Correction) -> Row | None:

@@ -52,6 +52,18 @@ def test_corrected_row_has_new_values_at_its_position(store):
     assert prices(store, commit=1) == [1.0, 2.0, 3.0]
 
 
+def test_a_row_is_named_by_what_it_lacks(store):
+    store.append(batch(trade(1, 1.0, trade_id="a"), trade(1, 1.0)))
+    with pytest.raises(CorrectionAmbiguous):
+        store.correct(amendment(cancel(1, price=1.0, volume=1.0)))
+    without = cancel(1, price=1.0, volume=1.0, trade_id=None)
+    assert store.correct(amendment(without, request_key="k")).stored == 1
+    assert [row["trade_id"] for row in stored(store)] == ["a"]
+    assert store.correct(amendment(without)).duplicates == 1
+    with pytest.raises(RequestKeyReused):
+        store.correct(amendment(cancel(1, price=1.0, volume=1.0), request_key="k"))
+
+
 def test_a_new_sequence_number_moves_the_row_within_its_instant(store):
     store.append(batch(trade(1, 1.0, sequence=1), trade(1, 2.0, sequence=2), trade(1, 3.0, sequence=3)))
     store.correct(amendment(correct(1, price=1.0, volume=1.0, new={"sequence": 9})))

@@ -194,6 +194,44 @@ def test_of_two_dividends_of_one_date_the_amount_tells_which_is_corrected(api):
     assert [row["amount"] for row in read(api, "SPL2", "corporate-actions")] == [1.0, 3.0]
 
 
+@pytest.mark.parametrize("first", [None, "second"])
+def test_of_two_equal_dividends_a_null_names_the_one_without_an_id(api, first: str | None):
+    ingest(api, "corporate_actions", DIVIDEND, DIVIDEND | {"action_id": "second"})
+    named = {"timestamp": DIVIDEND["timestamp"], "kind": "dividend"}
+    change = {"action": "correct", **named, "new_amount": 3}
+    assert problem(correct(api, "corporate_actions", "SPL2", change)) == (422, "correction_ambiguous")
+    response = correct(api, "corporate_actions", "SPL2", change | {"action_id": first})
+    assert answer(response)["stored"] == 1
+    amounts = {row["action_id"]: row["amount"] for row in read(api, "SPL2", "corporate-actions")}
+    assert amounts == {None: 1.0, "second": 1.0} | {first: 3.0}
+    cancel = {"action": "cancel", **named, "action_id": first}
+    assert answer(correct(api, "corporate_actions", "SPL2", cancel))["stored"] == 1
+    (left,) = read(api, "SPL2", "corporate-actions")
+    assert left["action_id"] == ("second" if first is None else None)
+
+
+def test_a_null_names_no_action_with_an_id(api):
+    ingest(api, "corporate_actions", DIVIDEND | {"action_id": "only"})
+    cancel = {"action": "cancel", "timestamp": DIVIDEND["timestamp"], "kind": "dividend"}
+    response = correct(api, "corporate_actions", "SPL2", cancel | {"action_id": None})
+    assert problem(response) == (422, "correction_target_not_found")
+    assert [error["path"] for error in answer(response)["errors"]] == ["corrections[0].timestamp"]
+    nulls = {"ratio": None, "amount": None, "currency": None}
+    assert answer(correct(api, "corporate_actions", "SPL2", cancel | nulls))["stored"] == 1
+
+
+def test_a_null_makes_another_request_of_one_idempotency_key(api):
+    ingest(api, "corporate_actions", DIVIDEND, SPLIT)
+    cancel = {"action": "cancel", "timestamp": DIVIDEND["timestamp"], "kind": "dividend"}
+    path = url("corporate_actions", "corrections")
+    responses = [
+        api.correct(each, symbol="SPL2", path=path, Idempotency_Key="one")
+        for each in (cancel, cancel | {"action_id": None}, cancel)
+    ]
+    assert [each.status_code for each in responses] == [200, 422, 200]
+    assert problem(responses[1]) == (422, "idempotency_key_reused")
+
+
 def test_an_action_of_a_future_date_is_read_and_a_range_leaves_it_out(api):
     ingest(api, "corporate_actions", SPLIT, SPLIT | {"timestamp": "2099-01-04", "ratio": 3})
     assert [row["ratio"] for row in read(api, "SPL2", "corporate-actions")] == [5.0, 3.0]
