@@ -158,7 +158,7 @@ def test_slider_shows_a_corrected_bar_as_it_was_known(opened: Opened, feed: http
         expect(page.locator("#connection")).to_contain_text("live updates are not shown")
         watched.shoot("dashboard_as_of")
         store(feed, "FIXED", CORRECTED + timedelta(seconds=20), 102.0)
-        page.get_by_role("button", name="Now").click()
+        page.get_by_role("button", name="Now", exact=True).click()
         expect(page.locator(SUMMARY)).to_contain_text("high 102,")
         expect(slider).to_have_attribute("max", "4")
         assert watched.faults == []
@@ -189,7 +189,7 @@ def test_now_shows_what_was_in_view_before_the_slider_moved(opened: Opened):
         page.evaluate(STILL)
         assert abs(int(place(page)["from"]) - int(before["from"])) > 600
         watched.shoot("dashboard_first_commit")
-        page.get_by_role("button", name="Now").click()
+        page.get_by_role("button", name="Now", exact=True).click()
         expect(page.locator("#tape-note")).to_be_empty()
         expect(page.locator("#chart[aria-busy]")).to_have_count(0)
         page.evaluate(STILL)

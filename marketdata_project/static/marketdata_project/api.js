@@ -11,7 +11,7 @@ const PATIENCE_MS = 20_000;
  * A refusal, or a server that cannot be reached. `code` is one of the list of errors, or `unreachable`. `problem` is the whole
  * answer.
  */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(code, message, status = 0, retryAfter = 0, problem = {}) {
     super(message);
     Object.assign(this, {code, status, retryAfter, problem});
@@ -129,10 +129,9 @@ export class Api {
     this.#timer = setTimeout(() => this.#renewOrEnd().catch(() => {}), Math.max(5000, seconds * 1000 - EARLY_MS));
   }
 
-  async #auth(action, body) {
+  async #auth(action) {
     // keepalive: a page that is left meanwhile still takes the new cookie.
-    const options = {method: "POST", headers: COOKIE, body: body && JSON.stringify(body), keepalive: true};
-    const answer = await reached(`/api/v1/auth/${action}`, options);
+    const answer = await reached(`/api/v1/auth/${action}`, {method: "POST", headers: COOKIE, keepalive: true});
     if (!answer.ok) throw await refusalOf(answer);
     return answer.status === 204 ? {} : answer.json();
   }

@@ -61,13 +61,11 @@ class Candles {
   }
 
   #listen() {
-    this.recolour = () => {
+    this.dark.addEventListener("change", () => {
       this.#colour();
       this.#draw();
-    };
-    this.dark.addEventListener("change", this.recolour);
-    this.keyed = (event) => this.#key(event);
-    this.element.addEventListener("keydown", this.keyed);
+    });
+    this.element.addEventListener("keydown", (event) => this.#key(event));
     this.chart.subscribeClick(({time}) => {
       const index = this.bars.findIndex((bar) => timeOf(bar) === time);
       if (index >= 0) this.#choose(index);
@@ -210,13 +208,6 @@ class Candles {
   showNewest(count = 120) {
     const {length} = this.bars;
     this.chart.timeScale().setVisibleLogicalRange({from: length - Math.max(FEWEST, Math.min(length, count)), to: length + MARGIN});
-  }
-
-  destroy() {
-    this.dark.removeEventListener("change", this.recolour);
-    this.element.removeEventListener("keydown", this.keyed);
-    this.chart.remove();
-    this.element.replaceChildren();
   }
 }
 

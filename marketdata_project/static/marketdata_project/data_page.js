@@ -1,5 +1,6 @@
 // The forms of data pages. Empty inputs of a query are not sent; a body is sent with the chosen content type, and the
-// answer takes the page's place. A call that takes something away is asked for first. Listeners are on the document, because the content of the page changes.
+// answer takes the page's place. A call that takes something away is asked for first. Listeners are on the document,
+// because the content of the page changes.
 
 import {ask} from "./ask.js";
 

@@ -35,12 +35,11 @@ export class EquityCurve {
     const at = positions.map(({marked_at: marked}) => marked).filter(Boolean).sort().at(-1) ?? last?.at;
     if (!at) return;
     const time = Math.max(seconds(at), last?.time ?? 0);
-    const point = {time, at, equity, high};
     if (last?.time === time) this.#points.pop();
-    this.#points.push(point);
+    this.#points.push({time, at, equity, high});
     this.#deepest = Math.max(this.#deepest, down);
     this.equity.update({time, value: equity});
-    this.high.update({time, value: point.high});
+    this.high.update({time, value: high});
     this.#chart.timeScale().fitContent();
     this.#summarise();
   }

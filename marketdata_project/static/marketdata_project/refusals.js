@@ -15,7 +15,7 @@ export function refuse(place, error, unanswered) {
  */
 export function oneAtATime(place, unanswered) {
   let isBusy = false;
-  return async (call, isWanted) => {
+  return async (call, isWanted = () => true) => {
     if (isBusy) return null;
     isBusy = true;
     byId(place).replaceChildren();

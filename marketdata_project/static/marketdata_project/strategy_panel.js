@@ -26,7 +26,7 @@ export class StrategyPanel {
   #account = null;
   // Whether a person has chosen the symbols, so that the chart's no longer replaces them.
   #isChosen = false;
-  #aborter = null;
+  #hasBegun = false;
   #timer = null;
   #turn = 0;
   #watched = [];
@@ -47,20 +47,16 @@ export class StrategyPanel {
 
   /** Somebody has logged in who may read trading. */
   async start() {
-    if (this.#aborter) return;
-    this.#aborter = new AbortController();
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
     await this.#begin();
   }
 
   // The section is shown once the strategies are known.
   async #begin() {
-    const {signal} = this.#aborter;
     try {
-      const {strategies} = (await this.api.get("/strategies", {}, {signal})).data;
-      if (signal.aborted) return;
-      this.#strategies = strategies;
+      this.#strategies = (await this.api.get("/strategies")).data.strategies;
     } catch (error) {
-      if (signal.aborted) return;
       complain(TOPIC, error, {isRead: false});
       if (!error.isFinal) this.#timer = setTimeout(() => this.#begin(), AGAIN_MS);
       return;
@@ -147,24 +143,21 @@ export class StrategyPanel {
     if (this.#account?.id === id) this.account(account, true);
   }
 
-  // A call of this login: what comes of it is not shown to the next one.
   #do(method, path, body) {
-    const signal = this.#aborter?.signal ?? AbortSignal.abort();
-    return this.once(() => this.api.send(method, path, {body}), () => !signal.aborted);
+    return this.once(() => this.api.send(method, path, {body}));
   }
 
   async #read() {
     clearTimeout(this.#timer);
-    if (!this.#aborter) return;
-    const [turn, {signal}] = [++this.#turn, this.#aborter];
+    const turn = ++this.#turn;
     let wait = WATCH_MS;
     try {
-      const {backtests} = (await this.api.get("/backtests", {limit: MOST_ROWS}, {signal})).data;
-      if (turn !== this.#turn || signal.aborted) return;
+      const {backtests} = (await this.api.get("/backtests", {limit: MOST_ROWS})).data;
+      if (turn !== this.#turn) return;
       this.#show(backtests);
       settled(TOPIC);
     } catch (error) {
-      if (turn !== this.#turn || signal.aborted) return;
+      if (turn !== this.#turn) return;
       complain(TOPIC, error, {isRead: false});
       if (error.isFinal) return;
       wait = AGAIN_MS;

@@ -112,7 +112,7 @@ export class TradingPanel {
     if (wanted) await this.#choose(wanted.id);
   }
 
-  // This login may not read trading, and will not: another login asks anew.
+  // This login may not read trading, and will not.
   #refused() {
     clearInterval(this.#timer);
     byId("trading").hidden = true;
