@@ -255,19 +255,77 @@ def test_a_day_order_lives_through_its_next_session(
     assert outcome.notice == f"No order was filled. Of 1 signals: 1 unfilled ({reason})."
 
 
+_EXCHANGES = [None, "XNYS", "XLON", "XTKS", "XASX"]
+
+
+def with_action(
+    path: Path, rows: list[Row], action: dict[str, Any], resolution: str = "1d", **instrument: Any
+) -> Reader:
+    reader = reader_of(path, resolution, rows, instrument_class=EQUITY, **instrument)
+    CsvStore(path).append(Append(CORPORATE_ACTIONS, SYMBOL, batch_of(CORPORATE_ACTIONS, [action]), "test"))
+    return reader
+
+
 @pytest.mark.usefixtures("once")
-@pytest.mark.parametrize("exchange", [None, "XNYS", "XLON", "XTKS", "XASX"])
-def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None):
-    rows = days(*[_FLAT] * 4, *[(25.0, 25.0, 25.0, 25.0)] * 3)
-    reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY, exchange=exchange)
-    split = {"timestamp": rows[4].time_ns, "kind": "split", "ratio": 4.0}
-    batch = batch_of(CORPORATE_ACTIONS, [split])
-    CsvStore(tmp_path / "data").append(Append(CORPORATE_ACTIONS, SYMBOL, batch, "test"))
+@pytest.mark.parametrize("before", [2, 3, 4])
+@pytest.mark.parametrize("exchange", _EXCHANGES)
+def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, before: int):
+    """Bought at the open of the day two before the ex-date, or one, or on it."""
+    after = (25.0, 25.0, 25.0, 25.0)
+    rows = days(*[_FLAT] * before, *[after] * 3)
+    split = {"timestamp": rows[before].time_ns, "kind": "split", "ratio": 4.0}
+    reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
     fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000)
-    assert [(each.start_ns, each.price) for each in fills] == [(rows[2].time_ns, 100)]
-    assert [each["quantity"] for each in outcome.document["positions"]] == [20_000]
+    (position,) = outcome.document["positions"]
     figures = outcome.document["performance"]
+    assert [each.start_ns for each in fills] == [rows[2].time_ns]
+    # In New York the order for the ex-date comes before it, and is split.
+    is_split = before > 2 or exchange == "XNYS"
+    assert position["quantity"] == (20_000 if is_split else 5_000)
+    assert sum(each.quantity * each.price for each in fills) == (500_000 if is_split else 125_000)
     assert (figures["return_pct"], figures["max_dd"]) == (0, 0)
+
+
+@pytest.mark.usefixtures("once")
+@pytest.mark.parametrize("exchange", _EXCHANGES)
+def test_a_week_that_a_split_is_in_fills_at_its_open(tmp_path: Path, exchange: str | None):
+    week, after = 7 * DAY_NS, (25.0, 25.0, 25.0, 25.0)
+    prices = [_FLAT, _FLAT, (100.0, 100.0, 25.0, 25.0), after]
+    rows = [Row(row.time_ns + 6 * number * DAY_NS, *row[1:]) for number, row in enumerate(days(*prices))]
+    assert rows[2].time_ns - rows[1].time_ns == week
+    split = {"timestamp": rows[2].time_ns + 2 * DAY_NS, "kind": "split", "ratio": 4.0}
+    reader = with_action(tmp_path / "data", rows, split, "1w", exchange=exchange)
+    fills, outcome = run(reader, rows, "once", interval="1w", quantity=5_000)
+    assert [(each.start_ns, each.quantity, each.price) for each in fills] == [(rows[2].time_ns, 20_000, 25)]
+    assert outcome.document["performance"]["return_pct"] == 0
+
+
+class TwoDays(Strategy):
+    """Buys at the open of its second bar, and sells at that of its third."""
+
+    name = "two-days"
+    bars = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        self.bars += 1
+        if self.bars < 3:
+            self.broker.order(bar.symbol, (Side.BUY, Side.SELL)[self.bars - 1], Decimal(QUANTITY))
+
+
+@pytest.mark.parametrize("ex_day", [1, 2, 3])
+@pytest.mark.parametrize("exchange", _EXCHANGES)
+def test_a_dividend_is_of_those_who_held_before_its_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str | None, ex_day: int
+):
+    """Bought at the open of the second day, and sold at that of the third: only at an ex-date on the third it is held."""
+    monkeypatch.setitem(SHIPPED, TwoDays.name, TwoDays)
+    rows = days(*[_FLAT] * 6)
+    dividend = {"timestamp": rows[ex_day].time_ns, "kind": "dividend", "amount": 2.0, "currency": "USD"}
+    reader = with_action(tmp_path / "data", rows, dividend, exchange=exchange)
+    fills, outcome = run(reader, rows, "two-days", interval="1d")
+    assert [each.start_ns for each in fills] == [rows[1].time_ns, rows[2].time_ns]
+    income = 2 * QUANTITY * (ex_day == 2)
+    assert outcome.document["performance"]["return_pct"] == pytest.approx(income / CASH * 100)
 
 
 # The bar of the entry: open, high, low, close. The fills: price, and whether it is ambiguous.

@@ -361,7 +361,7 @@ def _executed(state: AccountState, event: events.Executed, at_ns: int) -> Effect
         event.price,
         event.fee,
         event.rate,
-        at_ns,
+        event.began_ns or at_ns,
         terms.stop_loss,
     )
     effects = _filled(state, Book(terms.symbol, terms.strategy, order.instrument), execution)

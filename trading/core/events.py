@@ -51,7 +51,11 @@ class Print(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
 
 
 class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="bar"):
-    """A stored bar, for symbols without trades. end_ns: the end of its interval. is_eligible: see `Print`."""
+    """A stored bar, for symbols without trades.
+
+    end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which
+    its prices are divided.
+    """
 
     ref: RowRef
     open: Decimal
@@ -62,6 +66,7 @@ class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     end_ns: int
     known_ns: int
     is_eligible: bool = True
+    split: Decimal = Decimal(1)
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -230,7 +235,8 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     """A part of an order was filled.
 
     slippage: what the price is worse than the print's. capacity: how much of the print was left for this account
-    before. is_ambiguous: a bar does not tell the order of its prices.
+    before. is_ambiguous: a bar does not tell the order of its prices. began_ns: when the bar began, from which on the
+    fill counts; 0 for one that counts from its event on.
     """
 
     execution_id: str
@@ -244,6 +250,7 @@ class Executed(_TradingEvent, frozen=True, tag="executed"):
     capacity: Decimal
     rate_ref: RowRef | None = None
     is_ambiguous: bool = False
+    began_ns: int = 0
 
 
 class ExecutionQuestioned(_TradingEvent, frozen=True, tag="execution_questioned"):

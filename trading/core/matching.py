@@ -34,12 +34,16 @@ Rate = tuple[Decimal, RowRef | None]
 
 @dataclass(slots=True)
 class _Match:
-    """A print or bar that is matched with an account's orders. capacity: what is left of its volume."""
+    """A print or bar that is matched with an account's orders.
+
+    began_ns: see `match_bar`. capacity: what is left of its volume.
+    """
 
     state: AccountState
     print: Print | BarPrint
     rate: Rate
     record: Record
+    began_ns: int = 0
     capacity: Decimal = ZERO
     is_ambiguous: bool = False
 
@@ -93,6 +97,7 @@ class _Match:
             print=self.print,
             capacity=self.capacity,
             is_ambiguous=self.is_ambiguous,
+            began_ns=self.began_ns,
         )
 
 
@@ -215,20 +220,22 @@ def match_bar(
     rate: Rate,
     record: Record,
     *,
+    began_ns: int = 0,
     session_end_ns: Callable[[], int | None] = lambda: None,
 ) -> None:
     """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.
 
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
     of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.
-    session_end_ns: returns when day orders end whose first bar this is.
+    began_ns: when the bar began by its exchange; its fills count from then on. session_end_ns: returns when day orders
+    end whose first bar this is.
     """
     orders = [order for order in state.orders_of(bar.ref.symbol) if _is_before(state, order, bar)]
     if not bar.is_eligible or not orders:
         return
     waiting = {order.id for order in orders if order.parent_id is not None and not state.fillable(order)}
     prices, inside = _bar_prices(state, orders, waiting, bar)
-    match = _Match(state, bar, rate, record)
+    match = _Match(state, bar, rate, record, began_ns)
     match.begin(orders, session_end_ns)
 
     def place(order: Order) -> tuple[bool, bool, bool, int]:

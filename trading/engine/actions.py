@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from store.timestamps import DAY_NS
 from trading.core import positions
 from trading.core.account import AccountState, action_key
 from trading.core.amounts import ONE, scaled
-from trading.core.events import ACTION_ALERT, Alert, DividendPaid, SplitApplied
+from trading.core.due import SETTLE_NS
+from trading.core.events import ACTION_ALERT, Alert, DividendPaid, RowRef, SplitApplied
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, RowCorrection
 from trading.engine.marks import MarkBook
+from trading.market.hours import last_end_ns
 from trading.market.market import SPLIT, Split
 
 _DIVIDENDS = ("dividend", "special_dividend")
@@ -22,6 +25,8 @@ class KnownActions:
 
     _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
     _splits: dict[str, list[Split]] = field(default_factory=dict)
+    # When dividends are paid that are due, by their symbols and rows.
+    _paid_ns: dict[tuple[str, RowRef], int] = field(default_factory=dict)
 
     def take(self, row: CorporateAction | RowCorrection) -> None:
         """Add an action, or change or remove one that was corrected or cancelled."""
@@ -41,6 +46,7 @@ class KnownActions:
         """Forget the actions of a symbol."""
         self._by_symbol.pop(symbol, None)
         self._splits.pop(symbol, None)
+        self._paid_ns = {key: paid_ns for key, paid_ns in self._paid_ns.items() if key[0] != symbol}
 
     def splits_of(self, symbol: str) -> Sequence[Split]:
         """Return the splits of a symbol, in order."""
@@ -48,8 +54,8 @@ class KnownActions:
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
-        instants = (each.effective_ns for known in self._by_symbol.values() for each in known)
-        return min((each for each in instants if each > after_ns), default=None)
+        instants = [each.effective_ns for known in self._by_symbol.values() for each in known]
+        return min((each for each in (*instants, *self._paid_ns.values()) if each > after_ns), default=None)
 
     def take_effect(self, marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
         """Apply the actions up to an instant that an account's positions and orders have not had."""
@@ -57,8 +63,27 @@ class KnownActions:
             for action in self._by_symbol[symbol]:
                 if action.effective_ns > now_ns:
                     break
-                if not _has_had(state, action) and _concerns(state, action):
+                is_due = not _has_had(state, action) and _concerns(state, action)
+                if is_due and self._paid_from_ns(action, marks, now_ns) <= now_ns:
                     self._apply(state, action, marks, now_ns, record)
+
+    def _paid_from_ns(self, action: CorporateAction, marks: MarkBook, now_ns: int) -> int:
+        """Return when a dividend is paid, or another action is applied.
+
+        Stored bars are known at their ends: a dividend waits for those that began before it, because their fills decide
+        who held the symbol.
+        """
+        if action.kind not in _DIVIDENDS:
+            return action.effective_ns
+        key = action.ref.symbol, action.ref
+        if key not in self._paid_ns:
+            bar, paid_ns = marks.last_bar(action.ref.symbol, now_ns), action.effective_ns
+            if bar is not None:
+                length_ns = bar.at_ns - bar.ref.timestamp_ns
+                ex_ns = action.date * DAY_NS if length_ns >= DAY_NS else action.effective_ns
+                paid_ns = max(paid_ns, last_end_ns(bar.ref.timestamp_ns, length_ns, ex_ns) + SETTLE_NS)
+            self._paid_ns[key] = paid_ns
+        return self._paid_ns[key]
 
     def _apply(
         self, state: AccountState, action: CorporateAction, marks: MarkBook, now_ns: int, record: Record
@@ -93,10 +118,10 @@ class KnownActions:
             record(Alert(kind=ACTION_ALERT, message=message, symbol=symbol))
 
     def _amount_now(self, state: AccountState, action: CorporateAction) -> Decimal | None:
-        """Return a dividend's amount per share as they are now: a split of its date may have come before it."""
+        """Return a dividend's amount per share as they are now: later splits may have been applied before it."""
         amount = action.amount
         for each in self._by_symbol[action.ref.symbol]:
-            is_split = each.kind == SPLIT and each.date == action.date
+            is_split = each.kind == SPLIT and each.date >= action.date
             if amount is not None and is_split and each.ratio and _has_had(state, each):
                 amount = scaled(amount, ONE, each.ratio)
         return amount

@@ -17,7 +17,8 @@ from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
 from trading.engine.marks import MarkBook
-from trading.market.hours import last_end_ns, session_end_ns
+from trading.market.hours import bar_start_ns, last_end_ns, session_end_ns
+from trading.market.market import bar_per_unit_now
 
 # What time does may cause more: an order expires, so a position is closed, so an account is stopped.
 _MOST_TURNS = 10
@@ -167,7 +168,10 @@ class Floor:
             return
         session_end_ns = partial(self._session_end_ns, row)
         if isinstance(row, BarPrint):
-            match_bar(state, row, rate, record, session_end_ns=session_end_ns)
+            symbol, now_ns = row.ref.symbol, self._clock.now_ns
+            began_ns = bar_start_ns(self._marks.market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
+            bar = bar_per_unit_now(row, began_ns, self._actions.splits_of(symbol), now_ns=now_ns)
+            match_bar(state, bar, rate, record, began_ns=began_ns, session_end_ns=session_end_ns)
         else:
             is_first = partial(self._marks.market.is_first_of_session, row.ref)
             match_print(state, row, rate, record, session_end_ns=session_end_ns, is_first_of_session=is_first)

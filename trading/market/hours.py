@@ -89,6 +89,14 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
     return max(at_ns, int(segments.start_ns[later[0]])) if len(later) else None
 
 
+def bar_start_ns(instrument: Instrument, start_ns: int, end_ns: int) -> int:
+    """Return when a stored bar began: one of days or longer with the trading date of its start."""
+    if end_ns - start_ns < DAY_NS:
+        return start_ns
+    _, starts_ns = ex_dates(instrument, np.array([start_ns]))
+    return int(starts_ns[0])
+
+
 def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Integers]:
     """Return the trading dates of corporate actions, days since 1970, and when they take effect.
 

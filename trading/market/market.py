@@ -23,8 +23,8 @@ from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
-from trading.core.amounts import ONE, price_of, scaled
-from trading.core.events import Reference, RowRef
+from trading.core.amounts import ONE, average, exact, price_of, quantity, scaled
+from trading.core.events import BarPrint, Reference, RowRef
 from trading.core.matching import Rate
 from trading.core.positions import Position
 from trading.core.rows import Quote
@@ -321,6 +321,19 @@ def per_unit_now(
         if last is not None and _is_before(last, split):
             last = last._replace(price=scaled(last.price, ONE, split.ratio))
     return quote, last
+
+
+def bar_per_unit_now(bar: BarPrint, began_ns: int, splits: Sequence[Split], *, now_ns: int) -> BarPrint:
+    """Return a bar per unit of now: orders were split with the splits that took effect since the bar began."""
+    return split_bar(bar, exact(ONE, *(each.ratio for each in splits if began_ns < each.effect_ns <= now_ns)))
+
+
+def split_bar(bar: BarPrint, ratio: Decimal) -> BarPrint:
+    """Return a bar as it would be after a split."""
+    if ratio == ONE:
+        return bar
+    prices = {name: average(getattr(bar, name), ratio) for name in ("open", "high", "low", "close")}
+    return msgspec.structs.replace(bar, **prices, volume=quantity(bar.volume, ratio), split=ratio)
 
 
 def _is_before(last: RowPrice, split: Split) -> bool:

@@ -10,7 +10,7 @@ from store.exceptions import StorageError
 from store.walk import CommittedRows, LogPosition, Resync
 from trades.stores import market_store
 from trading.core.account import AccountState, apply
-from trading.core.amounts import price_of
+from trading.core.amounts import ONE, price_of
 from trading.core.events import (
     BarPrint,
     Event,
@@ -24,7 +24,7 @@ from trading.core.events import (
 from trading.core.matching import match_bar, match_print
 from trading.core.orders import Order
 from trading.journal import replayed
-from trading.market.market import Market
+from trading.market.market import Market, split_bar
 from trading.models import Account, EventRow, ExecutionRow
 
 _EVENTS_AT_ONCE = 100
@@ -93,7 +93,7 @@ def _again(state: AccountState, executed: Executed) -> list[str]:
         is_first = partial(market.is_first_of_session, ref)
         match_print(state, executed.print, rate, record, is_first_of_session=is_first)
     else:
-        match_bar(state, executed.print, rate, record)
+        match_bar(state, executed.print, rate, record, began_ns=executed.began_ns)
     return events
 
 
@@ -102,13 +102,14 @@ def _print_in_store(print_: Print | BarPrint) -> dict[str, Any] | None:
     row = _row_at(print_.ref)
     if row is None:
         return None
-    expected = {"volume": print_.volume} | (
-        {"price": print_.price}
-        if isinstance(print_, Print)
-        else {name: getattr(print_, name) for name in ("open", "high", "low", "close")}
-    )
-    is_same = all(price_of(row[name]) == value for name, value in expected.items())
-    return {name: str(value) for name, value in expected.items()} if is_same else None
+    names = ("price", "volume") if isinstance(print_, Print) else ("open", "high", "low", "close", "volume")
+    stored = {name: price_of(row[name]) for name in names}
+    if isinstance(print_, BarPrint):
+        bar = msgspec.structs.replace(print_, **stored, split=ONE)
+        is_same = split_bar(bar, print_.split) == print_
+    else:
+        is_same = msgspec.structs.replace(print_, **stored) == print_
+    return {name: str(value) for name, value in stored.items()} if is_same else None
 
 
 def _row_at(ref: RowRef) -> dict[str, Any] | None:
