@@ -9,7 +9,8 @@ ZERO, ONE = Decimal(0), Decimal(1)
 HUNDRED = Decimal(100)
 NS_PER_SECOND = 1_000_000_000
 
-_MONEY = Decimal("0.000001")
+_MONEY_DECIMALS = 6
+_MONEY = Decimal(1).scaleb(-_MONEY_DECIMALS)
 _QUANTITY = Decimal("0.000000001")
 # A product of a price, a quantity, a multiplier and a rate has at most 68 digits, so that it is rounded once.
 _EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
@@ -48,8 +49,21 @@ def percent(part: Decimal, whole: Decimal) -> Decimal:
 
 
 def average(value: Decimal, units: Decimal) -> Decimal:
-    """Return the price of a unit, with 15 digits. The units must not be zero."""
+    """Return the value of a unit, with 15 digits. The units must not be zero."""
     return _PRICE.divide(value, units)
+
+
+def average_price(cost: Decimal, units: Decimal) -> Decimal:
+    """Return the price of a unit: the shortest that gives the cost, which was rounded; without one, with 15 digits.
+
+    It is 64321.12, not 64321.1200003. The units must not be zero.
+    """
+    price = average(cost, units)
+    places = _MONEY_DECIMALS + units.adjusted()
+    shortest = _EXACT.quantize(price, ONE.scaleb(-max(places, 0)))
+    if places < 0 or shortest == price or money(shortest, units) != cost:
+        return price
+    return _EXACT.add(shortest.normalize(_EXACT), ZERO)
 
 
 def ratio(part: Decimal, whole: Decimal) -> Decimal | None:

@@ -39,6 +39,15 @@ def fifteen_digits(value: Fraction) -> Fraction:
     return Fraction(Context(prec=15).divide(Decimal(value.numerator), Decimal(value.denominator)))
 
 
+def unit_price(cost: Fraction, units: Fraction) -> Fraction:
+    """The price of a unit: the first with few decimals that gives the rounded cost, otherwise with 15 digits."""
+    exact = fifteen_digits(cost / units)
+    prices = (Fraction(round(exact * 10**places), 10**places) for places in range(16))
+    # Of the costs of millionths only these decimals of a price can be known.
+    known = [each for places, each in enumerate(prices) if abs(units) * 10**6 >= 10**places]
+    return next((each for each in known if money(each * units) == cost), exact)
+
+
 @dataclass
 class OracleTrade:
     """A trade from flat to flat. Amounts are in the instrument's currency, but for pnl_base."""
@@ -60,8 +69,8 @@ class OracleTrade:
         return {
             "direction": self.direction,
             "quantity": self.entered,
-            "entry_price": fifteen_digits(self.entry_value / (self.entered * multiplier)),
-            "exit_price": fifteen_digits(self.exit_value / (self.left * multiplier)),
+            "entry_price": unit_price(self.entry_value, self.entered * multiplier),
+            "exit_price": unit_price(self.exit_value, self.left * multiplier),
             "fees": self.fees,
             "pnl": pnl,
             "pnl_base": self.pnl_base,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.chance import examples
 from tests.trading.core.folded import these
 from trading.core.amounts import (
+    average_price,
     exact,
     is_multiple,
     lots_below,
@@ -127,3 +128,24 @@ def test_ties_are_rounded_to_even() -> None:
 
 def test_ratio_to_nothing_is_unknown() -> None:
     assert ratio(Decimal(1), Decimal(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "units"),
+    [
+        ("64321.12", "0.001234567"),
+        ("64321", "-0.001234567"),
+        ("1234.5678", "0.12345678"),
+        ("0.00000811", "1000"),
+        ("0.1235", "123456789"),
+        ("100", "100"),
+        ("101.005", "3"),
+    ],
+)
+def test_the_price_of_a_unit_has_no_digits_of_the_rounded_cost(price: str, units: str):
+    found = average_price(money(Decimal(price), Decimal(units)), Decimal(units))
+    assert (found, len(found.as_tuple().digits) < 10) == (Decimal(price), True)
+
+
+def test_the_price_of_a_unit_has_fifteen_digits_where_none_is_shorter():
+    assert average_price(Decimal("3.02"), Decimal(3)) == Decimal("1.00666666666667")

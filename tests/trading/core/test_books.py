@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.chance import examples
 from tests.trading.core.folded import REF, Folded, check_ledger, these
-from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, fifteen_digits
+from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, unit_price
 from trading.core.account import (
     AccountState,
     Effects,
@@ -219,9 +219,9 @@ def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> 
     assert [[lot.quantity, lot.cost] for lot in position.lots] == book.lots
     assert these(position.quantity, position.cost) == (book.held, book.cost)
     if position.quantity:
-        average = book.cost / (book.held * book.instrument.multiplier)
         assert position.average_price is not None
-        assert Fraction(position.average_price) == fifteen_digits(average)
+        price = unit_price(book.cost, book.held * book.instrument.multiplier)
+        assert Fraction(position.average_price) == price
 
 
 @given(steps=st.lists(_steps, min_size=12, max_size=40))
