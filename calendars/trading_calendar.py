@@ -118,8 +118,8 @@ def date_of_row(instants: Integers, calendar: TradingCalendar | None) -> Integer
     return dates
 
 
-def effect_of_action(time_ns: int, calendar: TradingCalendar | None) -> int:
-    """Return when a corporate action takes effect, given its stored time, both nanoseconds UTC.
+def start_of_row(time_ns: int, calendar: TradingCalendar | None) -> int:
+    """Return when a corporate action takes effect, or a daily bar begins, given its stored time, nanoseconds UTC.
 
     Midnight UTC means the start of that trading date, or of the next one if the exchange is closed; any other instant
     means itself.

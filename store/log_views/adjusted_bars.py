@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from calendars.trading_calendar import effect_of_action
+from calendars.trading_calendar import start_of_row
 from store.arrays import Integers
 from store.bars.adjustment import Adjustment, AdjustmentRules, NotApplied, adjustment_of
 from store.bars.bars import Bars, joined_bars
@@ -143,7 +143,7 @@ def adjusted_bars(
     adjustment = adjustment_of(
         actions.rows(ALL_TIME),
         rules=rules,
-        takes_effect=lambda time_ns: effect_of_action(time_ns, grid.calendar),
+        takes_effect=lambda time_ns: start_of_row(time_ns, grid.calendar),
         until_ns=until_ns,
         close_before=lambda time_ns: _official_close(regular_days, dates, time_ns),
     )
@@ -166,7 +166,7 @@ def _official_close(days: BarMaker, grid: BarGrid, time_ns: int) -> float | None
     days: makes the bars of `grid`. grid: the exchange's regular days, whatever is asked for. time_ns:
     the action's stored time.
     """
-    effect_ns = effect_of_action(time_ns, grid.calendar)
+    effect_ns = start_of_row(time_ns, grid.calendar)
     first_ns = max(effect_ns - CLOSE_LOOKBACK_NS, ALL_TIME.start_ns)
     window = grid.aligned(first_ns, effect_ns)
     bars = days.bars(window)

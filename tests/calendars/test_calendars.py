@@ -19,9 +19,9 @@ from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import (
     TradingCalendar,
     date_of_row,
-    effect_of_action,
     exchange_calendar,
     named_calendar,
+    start_of_row,
 )
 from store.instrument_calendars import calendar_for
 from store.instruments import EQUITY, Instrument
@@ -240,4 +240,4 @@ def test_the_row_of_a_whole_date_means_that_date_whatever_instant_it_has(exchang
 )
 def test_an_action_of_midnight_utc_takes_effect_when_its_trading_date_starts(exchange, stored, effect):
     calendar = None if exchange is None else exchange_calendar(exchange)
-    assert effect_of_action(ns(stored), calendar) == ns(effect)
+    assert start_of_row(ns(stored), calendar) == ns(effect)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from calendars.schedule import Hours
-from calendars.trading_calendar import date_of_row, effect_of_action
+from calendars.trading_calendar import date_of_row, start_of_row
 from store.arrays import Integers, Mask
 from store.instrument_calendars import calendar_if_known
 from store.instruments import FUTURE, Instrument
@@ -91,10 +91,8 @@ def next_open_ns(instrument: Instrument, at_ns: int) -> int | None:
 
 def bar_start_ns(instrument: Instrument, start_ns: int, end_ns: int) -> int:
     """Return when a stored bar began: one of days or longer with the trading date of its start."""
-    if end_ns - start_ns < DAY_NS:
-        return start_ns
-    _, starts_ns = ex_dates(instrument, np.array([start_ns]))
-    return int(starts_ns[0])
+    is_of_days = end_ns - start_ns >= DAY_NS
+    return start_of_row(start_ns, calendar_if_known(instrument)) if is_of_days else start_ns
 
 
 def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Integers]:
@@ -103,5 +101,5 @@ def ex_dates(instrument: Instrument, instants: Integers) -> tuple[Integers, Inte
     instants: their stored times.
     """
     calendar = calendar_if_known(instrument)
-    effects = [effect_of_action(time_ns, calendar) for time_ns in instants.tolist()]
+    effects = [start_of_row(time_ns, calendar) for time_ns in instants.tolist()]
     return date_of_row(instants, calendar), np.array(effects, np.int64)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calendars.trading_calendar import TradingCalendar, effect_of_action
+from calendars.trading_calendar import TradingCalendar, start_of_row
 from stats.market_data.options.rate_curve import StoredRates
 from stats.market_data.plan import SymbolQuery
 from stats.options.dividends import EX_DATES_LIMIT, CashDividends
@@ -49,7 +49,7 @@ class StoredDividends:
             return
         for known, rows in self.log.rows_known(ALL_TIME, instants):
             amounts = [
-                (effect_of_action(row["timestamp"], self.calendar), row["amount"])
+                (start_of_row(row["timestamp"], self.calendar), row["amount"])
                 for row in distinct_actions(rows)
                 if row["kind"] == "dividend"
                 and (row["currency"] == self.currency or None in {self.currency, row["currency"]})
