@@ -43,16 +43,21 @@ _DATE_OR_NUMBER = re.compile(
 )
 _YEAR, _MONTH, _DAY = r"(?:19|20)[0-9]{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
 _DATE = re.compile(
-    rf"(?<![0-9])(?:{_YEAR}(?:[-_. ]{_MONTH}(?:[-_. ]{_DAY})?|{_MONTH}{_DAY})"
-    rf"|[0-9]{{1,2}}[-_. ][0-9]{{1,2}}[-_. ]{_YEAR}|(?<=_){_YEAR}(?=_|\Z))(?![0-9])"
+    rf"(?<![0-9])(?:{_YEAR}(?:[-_. ]{_MONTH}(?:[-_. ]{_DAY})?|{_MONTH}{_DAY}|[-_. ]?(?:Q[1-4]|H[12]|W[0-5][0-9]))"
+    rf"|[0-9]{{1,2}}[-_. ][0-9]{{1,2}}[-_. ]{_YEAR}|(?<=_){_YEAR}(?=_|\Z)|(?<=[- ]){_YEAR}\Z|\A{_YEAR}{_MONTH}?\Z)(?![0-9])"
 )
 _NAMED_MONTH = r"(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z]*[-_. ]?(?:[0-9]{2}|[0-9]{4})?"
-_PERIOD = re.compile(rf"{_YEAR}{_MONTH}?|{_YEAR}Q[1-4]|{_NAMED_MONTH}")
+_PERIOD = re.compile(rf"{_YEAR}{_MONTH}?|{_NAMED_MONTH}")
 _RESOLUTION = re.compile(r"[0-9]+(?:S|M|H|D|W|MO)|[MH][0-9]{1,2}|D1|W1|MN1?|TICK|MIN|HOUR|DAY")
 # Words of file names that are part of no symbol.
 _WORD = re.compile(
     r"[0-9]+(?:SEC|MIN|HOUR|DAY)S?|[0-9]*(?:SECOND|MINUTE)S?|HOURLY|DAILY|WEEKLY|MONTHLY|INTRADAY"
-    r"|TRADES|AGGTRADES|QUOTES|TICKS|BARS|CANDLES|KLINES|OHLCV?|AGGS"
+    r"|(?:TRADES|AGGTRADES|QUOTES|TICKS|BARS|CANDLES|KLINES|OHLCV?|AGGS"
+    r"|EXPORT|DOWNLOAD|PRICES|HISTORY|HISTORICAL|DATASET|STOCKS|SYMBOLS|TICKERS|OUTPUT)[0-9]*"
+)
+# Words that some symbol begins with, such as DATA-USD, but of which none consists, and with which none ends.
+_LATER_WORD = re.compile(
+    r"(?:(?:MY|STOCK|MARKET|TRADE|TICK|PRICE|TEST)?DATA|PRICE|TRADE|QUOTE|CANDLE|SAMPLE)[0-9]*"
 )
 
 
@@ -162,4 +167,5 @@ def _describes(name: str) -> bool:
     parts = [part for part in re.split(r"[-_. ]+", name) if part]
     has_period = any(_PERIOD.fullmatch(part) for part in parts)
     has_resolution = any(_RESOLUTION.fullmatch(part) for part in parts)
-    return (has_period and has_resolution) or any(_WORD.fullmatch(part) for part in parts)
+    has_word = any(map(_WORD.fullmatch, parts)) or any(map(_LATER_WORD.fullmatch, parts[1:] or parts))
+    return has_word or (has_period and has_resolution)

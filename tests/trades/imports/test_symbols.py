@@ -240,7 +240,10 @@ def test_a_column_that_contradicts_the_given_symbol_is_refused(tmp_path: Path):
     "name",
     ["2024-01-03", "20240103", "2024_01", "BTCUSDT-1m-2024-12", "BTCUSDT-trades-2024-12-01", "EURUSD_M1_202401",
      "DAT_ASCII_EURUSD_M1_2024", "AAPL_2024", "ibm_20131007_tick_trade", "aapl-1h-jan2024", "AAPL_5min",
-     "aapl-daily", "trades", "AAPL 03-01-2024"],
+     "aapl-daily", "trades", "AAPL 03-01-2024", "2024", "202401", "2024Q1", "2024-Q1", "2024_h1", "2024-W05", "Q1-2024",
+     "JAN-2024", "AAPL-2024", "AAPL 2024", "AAPL-2024Q1", "export", "Data", "download", "TRADES", "bars", "ohlcv", "prices",
+     "history", "daily", "minute", "export2", "data1", "mydata", "market_data", "export_AAPL", "AAPL-data", "aapl.history",
+     "stock-prices", "AAPL_price"],
 )  # fmt: skip
 def test_a_name_that_tells_something_else_is_no_symbol(tmp_path: Path, name: str):
     path = tmp_path / f"{name}.csv"
@@ -257,7 +260,8 @@ def test_a_name_that_tells_something_else_is_no_symbol(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     "name",
     ["AAPL", "brk.b", "BTC-USD", "ESH24", "BTC-27DEC24", "600519.SS", "200012.SZ", "2020.HK", "EURIBOR-3M", "MIN",
-     "MAR", "AAPL240119C00150000", "^GSPC", "1INCH-USDT"],
+     "MAR", "AAPL240119C00150000", "^GSPC", "1INCH-USDT", "ALL", "DAY", "NOW", "FILE", "OPEN", "TICK", "HOUR", "Q1", "DEC24",
+     "DATA-USD", "2020-HK", "7203", "ESH2024", "PLAY", "STOCK"],
 )  # fmt: skip
 def test_a_name_that_is_a_symbol_is_one(tmp_path: Path, name: str):
     path = tmp_path / f"{name}.csv"
