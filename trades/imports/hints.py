@@ -66,17 +66,23 @@ def missing_hint(names: Sequence[str], missing: Sequence[str], dataset: Dataset)
     if hint:
         return hint
     known = {bare(name): name for name in reversed(names)}
-    vendor = next((_VENDORS[name] for name in known if name in _VENDORS), None)
+    vendor = vendor_hint(names)
     if dataset is TRADES and known.keys() >= _PRICES:
         return "; for bars give --dataset bars --resolution 1d, 1m, …"
     found = {name: _source(name, known) for name in missing}
     pairs = ",".join(f"{name}={source}" for name, source in found.items() if source)
     options = [f"--columns {pairs}"] if pairs else []
     if vendor and missing != [_RESOLUTION]:
-        return f"; the columns seem to be of {vendor}: give --format {vendor}"
+        return vendor
     if dataset is BARS and _RESOLUTION in missing:
         options.append("--resolution 1d, 1m, …")
     return f"; give {' and '.join(options)}" if options else "; name the file's columns by --columns"
+
+
+def vendor_hint(names: Sequence[str]) -> str:
+    """Return the end of a refusal of a file that has columns of a vendor; else an empty text."""
+    vendor = next((_VENDORS[bare(name)] for name in names if bare(name) in _VENDORS), None)
+    return f"; the columns seem to be of {vendor}: give --format {vendor}" if vendor else ""
 
 
 def _source(name: str, known: dict[str, str]) -> str | None:

@@ -35,7 +35,7 @@ from trades.imports.columns import (
     typed_column,
     with_joined,
 )
-from trades.imports.hints import cell_hint
+from trades.imports.hints import cell_hint, vendor_hint
 from trades.imports.layout import (
     SYMBOL,
     FileLayout,
@@ -416,7 +416,10 @@ class BlockParser:
         try:
             symbol = self._file_symbol(spelling)
         except InvalidSymbol as error:
-            return f"{spelling!r:.60}: {error}"
+            refused = f"{spelling!r:.60}: {error}"
+            if self._options.vendor:
+                return refused
+            return f"{refused}, or give --symbol and --columns symbol={vendor_hint(self._layout.names)}"
         return (
             f"{symbol} is not the symbol {self._options.symbol} that was given; --columns symbol= leaves the"
             " column out"

@@ -19,7 +19,7 @@ from trades.imports.blocks import SourceFile, blocks_unordered
 from trades.imports.csv_file import CsvFile
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
-from trades.imports.hints import is_date, unread_clock
+from trades.imports.hints import is_date, unread_clock, vendor_hint
 from trades.imports.layout import SYMBOL, FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
@@ -220,5 +220,5 @@ def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
     except InvalidSymbol as error:
         raise ImportRefused(
             f"{file.path}: no column has the symbol, and the file's name is not one ({error}): give --symbol, or"
-            " --columns symbol=…"
+            f" --columns symbol=…{vendor_hint(file.names)}"
         ) from error

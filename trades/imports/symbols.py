@@ -94,8 +94,8 @@ def file_symbol(text: str, rule: SymbolSpelling | None) -> str:
     symbol = rule and rule.applied(text)
     if not symbol:
         raise InvalidSymbol(
-            f"capital and small letters may mean another symbol than {text.upper()}: --format polygon has a rule for"
-            " Polygon's; write others in capitals, or give --symbol and --columns symbol="
+            f"capital and small letters may mean another symbol than {text.upper()}: write the one that is meant in"
+            " capitals"
         )
     return parse_symbol(symbol)
 

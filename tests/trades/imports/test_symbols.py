@@ -84,10 +84,24 @@ def test_letters_that_no_rule_explains_are_refused_and_named(tmp_path: Path, spe
         CommandError, match=rf"line 3, symbol: '{spelling}': capital and small letters"
     ) as refused:
         imported(path)
-    assert "--format polygon" in str(refused.value)
+    assert "or give --symbol and --columns symbol=" in str(refused.value)
+    assert "polygon" not in str(refused.value)
     assert stored("trades") == {}
     assert "1 stored; 0 already there; 1 bad" in imported(path, skip_bad=True)
     assert [*stored("trades")] == ["AAPL"]
+
+
+def test_only_polygon_s_columns_are_told_of_its_rule(tmp_path: Path):
+    path, columns = tmp_path / "TpC.csv", "timestamp=sip_timestamp,volume=size"
+    path.write_text("sip_timestamp,price,size\n1704187860000000000,1,1\n")
+    with pytest.raises(CommandError, match=r"give --symbol, .*of polygon: give --format polygon"):
+        imported(path, columns=[columns])
+    with pytest.raises(CommandError, match=r"line 2, ticker: 'TpC': .*of polygon: give --format polygon"):
+        imported(polygon(path, "TpC"), columns=[f"{columns},conditions="])
+    path.write_text("timestamp,price,volume\n2024-01-02T09:31:00Z,1,1\n")
+    with pytest.raises(CommandError, match=r"another symbol than TPC.*: give --symbol, or") as refused:
+        imported(path)
+    assert "polygon" not in str(refused.value)
 
 
 def test_polygon_s_rule_does_not_explain_everything(tmp_path: Path):
