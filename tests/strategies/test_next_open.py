@@ -288,6 +288,17 @@ def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, b
 
 @pytest.mark.usefixtures("once")
 @pytest.mark.parametrize("exchange", _EXCHANGES)
+def test_a_limit_of_the_day_before_a_split_fills_by_its_bar(tmp_path: Path, exchange: str | None):
+    rows = days(_FLAT, _FLAT, (100.0, 100.0, 95.0, 100.0), *[(25.0, 25.0, 25.0, 25.0)] * 3)
+    split = {"timestamp": rows[3].time_ns, "kind": "split", "ratio": 4.0}
+    reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
+    fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000, limit_price=96)
+    assert [each.start_ns for each in fills] == [rows[2].time_ns]
+    assert outcome.document["performance"]["return_pct"] == 4 * 5_000 / CASH * 100
+
+
+@pytest.mark.usefixtures("once")
+@pytest.mark.parametrize("exchange", _EXCHANGES)
 def test_a_week_that_a_split_is_in_fills_at_its_open(tmp_path: Path, exchange: str | None):
     week, after = 7 * DAY_NS, (25.0, 25.0, 25.0, 25.0)
     prices = [_FLAT, _FLAT, (100.0, 100.0, 25.0, 25.0), after]
