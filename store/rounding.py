@@ -30,3 +30,13 @@ def without_noise(values: Floats | float, operands: Floats | float | None = None
     for index in np.flatnonzero(~is_usual & (np.abs(values) < 1e300) & (values != 0)).tolist():
         rounded.flat[index] = round(float(values.flat[index]), int(places.flat[index]))
     return rounded
+
+
+def rounded_sum(one: Floats | float, other: Floats | float) -> Floats:
+    """Return a sum, rounded to 15 digits of its larger term; NaN where a term is NaN."""
+    return without_noise(np.add(one, other), np.maximum(np.abs(one), np.abs(other)))
+
+
+def midpoints(bid: Floats, ask: Floats) -> Floats:
+    """Return the prices in the middle of bid and ask, rounded to 15 digits of the larger; NaN where one is NaN."""
+    return without_noise(bid / 2 + ask / 2, np.maximum(np.abs(bid), np.abs(ask)))

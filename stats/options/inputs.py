@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stats.options.dividends import CashDividends
 from store.arrays import Floats, Mask
-from store.rounding import without_noise
+from store.rounding import midpoints
 
 # A column of reasons: `Reason.code` of each row, or `SOLVED`.
 Codes: TypeAlias = npt.NDArray[np.int8]
@@ -137,9 +137,4 @@ def mid_prices(bid: Floats, ask: Floats) -> tuple[Floats, Codes]:
     has_bid, has_ask = np.isfinite(bid), np.isfinite(ask)
     mark(codes, ~has_bid & ~has_ask, Reason.NO_QUOTE)
     mark(codes, has_bid ^ has_ask, Reason.ONE_SIDED)
-    return middles(bid, ask), codes
-
-
-def middles(bid: Floats, ask: Floats) -> Floats:
-    """Return the prices in the middle of bid and ask; NaN where one is NaN."""
-    return without_noise(bid / 2 + ask / 2, np.maximum(np.abs(bid), np.abs(ask)))
+    return midpoints(bid, ask), codes

@@ -90,14 +90,12 @@ class Adjustment:
         index = np.searchsorted(self.time_ns, bars.time_ns, side="right")
         split, dividend = self.split[index], self.dividend[index]
         is_raw = (split == 1) & (dividend == 1)
+        raw_prices: dict[str, Floats] = {
+            name: getattr(bars, name) for name in ("open", "high", "low", "close")
+        }
         prices = {
             name: np.where(is_raw, raw, without_noise(raw * dividend / split))
-            for name, raw in (
-                ("open", bars.open),
-                ("high", bars.high),
-                ("low", bars.low),
-                ("close", bars.close),
-            )
+            for name, raw in raw_prices.items()
         }
         volume = np.where(is_raw, bars.volume, without_noise(bars.volume * split))
         return replace(bars, **prices, volume=volume, notional=bars.notional * dividend)

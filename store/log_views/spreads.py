@@ -27,7 +27,7 @@ from store.declarations import Column, ColumnKind, Dataset
 from store.log_views.asof_join import AsOfJoin, joined_dataset
 from store.log_views.best_quotes import BEST_QUOTES
 from store.log_views.last_rows import LastRows
-from store.rounding import without_noise
+from store.rounding import midpoints, rounded_sum
 
 SPREAD_COLUMNS = (
     Column("mid", ColumnKind.NUMBER, help="The midpoint of bid and ask."),
@@ -88,13 +88,12 @@ class QuotedTrades:
 def _midpoints(quotes: LastRows) -> Floats:
     """Return the midpoint of each quote; NaN if a side is absent or the quote is crossed."""
     bid, ask = (quotes.values(name).to_numpy(zero_copy_only=False) for name in ("bid", "ask"))
-    middle = without_noise((bid + ask) / 2, np.maximum(np.abs(bid), np.abs(ask)))
-    return np.where(bid <= ask, middle, np.nan)
+    return np.where(bid <= ask, midpoints(bid, ask), np.nan)
 
 
 def _distances(price: Floats, mid: Floats) -> Floats:
     """Return the prices less the midpoints, NaN without a midpoint."""
-    return without_noise(price - mid, np.maximum(np.abs(price), np.abs(mid)))
+    return rounded_sum(price, -mid)
 
 
 def _spreads(side: Integers | Floats, distance: Floats) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.rounding import without_noise
+from store.rounding import midpoints, rounded_sum, without_noise
 
 decimals = st.builds(
     lambda digits, places: Decimal(digits).scaleb(-places), st.integers(-(10**8), 10**8), st.integers(0, 12)
@@ -44,8 +44,9 @@ def test_sums_and_differences_of_decimals_are_exact(left: Decimal, right: Decima
     largest = max(abs(float(left)), abs(float(right)))
     places = max(-int(each.as_tuple().exponent) for each in (left, right))
     if largest and largest * 10**places < 1e14:
-        assert rounded(float(left) + float(right), largest) == float(left + right)
-        assert rounded((float(left) + float(right)) / 2, largest) == float((left + right) / 2)
+        terms = np.array([float(left)]), np.array([float(right)])
+        assert rounded_sum(*terms) == float(left + right)
+        assert midpoints(*terms) == float((left + right) / 2)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

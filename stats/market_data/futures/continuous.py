@@ -47,7 +47,7 @@ from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import stored_bars_window
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.rounding import without_noise
+from store.rounding import rounded_sum
 from store.timestamps import DAY_NS
 
 _ADJUSTED = ("open", "high", "low", "close", "vwap")
@@ -203,11 +203,7 @@ class ContinuousReader:
 def _adjusted(prices: Floats, adjustment: float, *, is_ratio: bool) -> Floats:
     if is_ratio:
         return prices * adjustment
-    return (
-        prices
-        if not adjustment
-        else without_noise(prices + adjustment, np.maximum(np.abs(prices), abs(adjustment)))
-    )
+    return rounded_sum(prices, adjustment) if adjustment else prices
 
 
 def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
-from store.rounding import without_noise
+from store.rounding import rounded_sum
 
 # The gap of a roll is measured on the last date before it on which both contracts have a close, at most so far back.
 CLOSE_LOOKBACK_DAYS = 14
@@ -108,7 +108,7 @@ def fronts_of(
         if adjustment is RollAdjustment.RATIO:
             total *= gap
         else:
-            total = float(without_noise(total + gap, max(abs(total), abs(gap))))
+            total = float(rounded_sum(total, gap))
         fronts.insert(0, FrontContract(contract, date, total))
     return fronts
 
@@ -175,5 +175,5 @@ def _gap(old: ContractFigures, new: ContractFigures, date: int, adjustment: Roll
         return 1.0 if adjustment is RollAdjustment.RATIO else 0.0
     before, after = old.closes[both], new.closes[both]
     if adjustment is RollAdjustment.DIFFERENCE:
-        return float(without_noise(after - before, max(abs(after), abs(before))))
+        return float(rounded_sum(after, -before))
     return after / before if min(before, after) > 0 else 1.0

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from stats.market_data.plan import SymbolQuery
-from stats.options.inputs import middles
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.prints import masks_of
@@ -17,6 +16,7 @@ from store.log_views.last_rows import NEVER_NS, RowFilter, last_rows_at
 from store.log_views.log_view import LogView
 from store.log_views.stored_resolutions import stored_resolutions
 from store.protocol import ALL_TIME, Window
+from store.rounding import midpoints
 from store.timestamps import DAY_NS
 
 LOG_COUNT = 3
@@ -81,7 +81,7 @@ class UnderlyingPrice:
     def _of_quotes(self, instants: Integers) -> SpotPrices:
         bid, ask = (_prices(self.quotes, instants, side, _has_side(side)) for side in ("bid", "ask"))
         with np.errstate(invalid="ignore"):
-            middle = np.where(bid.price <= ask.price, middles(bid.price, ask.price), np.nan)
+            middle = np.where(bid.price <= ask.price, midpoints(bid.price, ask.price), np.nan)
         return SpotPrices(middle, np.maximum(bid.time_ns, ask.time_ns))
 
     def _of_bars(self, instants: Integers) -> SpotPrices:
