@@ -7,8 +7,8 @@ contains its time, so all of them are stored at the date's midnight UTC.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,8 @@ _PERIODS = {each.value: each for each in Resolution if each.is_period}
 # A closed date belongs to the next trading date, so an instant's date, or a month's first, may be days away.
 _CLOSED_DAYS, _MONTH_DAYS = 14, 31
 _READ_DAYS = 62
+# A series, by the dataset's `series_columns`, and a date's midnight UTC.
+_Date: TypeAlias = tuple[object, ...]
 
 
 def is_dated(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:
@@ -64,21 +66,21 @@ def stored_times(
 ) -> Integers:
     """Like `dated_times`, but a row whose date is stored at other times, by an earlier version, has one of those.
 
-    It is the row's own time if that is stored, else the first. stored: the log's rows in `dates_windows` that
-    mean a date.
+    It is the row's own time if that is stored, else midnight if that is, else the first. stored: the log's rows in
+    `dates_windows` that mean a date.
     """
     times = dated_times(dataset, rows, calendar)
-    midnights, stored_ns = dated_times(dataset, stored, calendar), stored.column("timestamp").to_numpy()
-    if (midnights == stored_ns).all():
+    midnights = dated_times(dataset, stored, calendar)
+    if (midnights == stored.column("timestamp").to_numpy()).all():
         return times
-    known: dict[Hashable, list[int]] = defaultdict(list)
-    for key, time_ns in zip(_keys(dataset, stored, midnights), stored_ns.tolist(), strict=True):
-        known[key].append(time_ns)
+    known = _times_of_dates(dataset, stored, midnights)
     own = rows.column("timestamp").to_pylist()
-    for index, key in enumerate(_keys(dataset, rows, times.copy())):
-        found = known.get(key, ())
-        if found and (own[index] in found or times[index] not in found):
-            times[index] = own[index] if own[index] in found else found[0]
+    for index, date in enumerate(_dates(dataset, rows, times.copy())):
+        found = known.get(date, ())
+        if own[index] in found:
+            times[index] = own[index]
+        elif found and times[index] not in found:
+            times[index] = found[0]
     return times
 
 
@@ -95,13 +97,10 @@ def repeated_dates(
 ) -> Iterator[RepeatedDate]:
     """Yield the dates that an earlier version stored at several times."""
     dated = stored.filter(pa.array(is_dated(dataset, stored)))
-    known: dict[tuple[object, ...], set[int]] = defaultdict(set)
-    keys = _keys(dataset, dated, dated_times(dataset, dated, calendar))
-    for key, time_ns in zip(keys, dated.column("timestamp").to_pylist(), strict=True):
-        known[key].add(time_ns)
+    known = _times_of_dates(dataset, dated, dated_times(dataset, dated, calendar))
     for (*series, midnight_ns), times in sorted(known.items(), key=str):
-        if len(times) > 1:
-            yield RepeatedDate(tuple(series), midnight_ns, sorted(times))
+        if len(set(times)) > 1:
+            yield RepeatedDate(tuple(series), midnight_ns, sorted(set(times)))
 
 
 def dates_windows(times: Integers) -> Iterator[Window]:
@@ -135,8 +134,16 @@ def _open_dates(dates: Integers, calendar: TradingCalendar) -> Integers:
     return np.where(is_known, trading[np.where(is_known, index, 0)], dates) if len(trading) else dates
 
 
-def _keys(
-    dataset: Dataset, rows: pa.RecordBatch | pa.Table, midnights: Integers
-) -> Iterator[tuple[object, ...]]:
+def _times_of_dates(dataset: Dataset, stored: pa.Table, midnights: Integers) -> dict[_Date, list[int]]:
+    """Return the stored times of each date. midnights: as of `dated_times`."""
+    known: dict[_Date, list[int]] = defaultdict(list)
+    for date, time_ns in zip(
+        _dates(dataset, stored, midnights), stored.column("timestamp").to_pylist(), strict=True
+    ):
+        known[date].append(time_ns)
+    return known
+
+
+def _dates(dataset: Dataset, rows: pa.RecordBatch | pa.Table, midnights: Integers) -> Iterator[_Date]:
     series = (rows.column(name).to_pylist() for name in dataset.series_columns)
     return zip(*series, midnights.tolist(), strict=True)
