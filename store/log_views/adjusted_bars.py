@@ -53,9 +53,12 @@ class AdjustedBars:
         return bars
 
     def not_applied(self, window: Window) -> list[NotApplied]:
-        """Return the actions without a factor, and those that take effect within a bar that has no shorter bars."""
+        """Return the actions for which a window's bars are not adjusted, although they should be.
+
+        They take effect after the window's start and have no factor, or take effect within a bar that has no shorter bars.
+        """
         return [
-            *self.adjustment.not_applied,
+            *(each for each in self.adjustment.not_applied if each.effect_ns > window.start_ns),
             *_within_bars(self.adjustment, self.grid, window, self._is_whole),
         ]
 
@@ -124,7 +127,7 @@ def _within_bars(
     for index, effect_ns in enumerate(adjustment.time_ns.tolist()):
         interval = grid.aligned(effect_ns, effect_ns + 1)
         if (
-            window.start_ns <= effect_ns < window.end_ns
+            window.start_ns < effect_ns < window.end_ns
             and interval.start_ns < effect_ns
             and is_whole(interval)
         ):

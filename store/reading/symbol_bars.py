@@ -20,11 +20,7 @@ from store.reading.bar_choice import BarChoice
 from store.reading.bar_logs import BarLogs
 from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
 from store.reading.exceptions import InvalidInterval
-from store.reading.exchange_grids import (
-    grid_by_terms,
-    is_long,
-    shown_until_ns,
-)
+from store.reading.exchange_grids import grid_by_terms, is_long, shown_until_ns
 from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
@@ -34,8 +30,7 @@ class SymbolBars:
     """The bars of one symbol.
 
     instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
-    adjusted. terms: those that bars have by their end, oldest first. ends: only
-    bars that end in this window.
+    adjusted. terms: those that bars have by their end, oldest first. ends: only bars that end in this window.
     """
 
     instrument: Instrument
@@ -79,8 +74,7 @@ class SymbolBars:
         start_ns = bars.start_of(window)
         if start_ns is None:
             return []
-        found = self._adjusted(grid).not_applied(Window(start_ns, max(start_ns, window.end_ns)))
-        return [each for each in found if each.effect_ns > start_ns]
+        return self._adjusted(grid).not_applied(Window(start_ns, window.end_ns))
 
     def _exchange_grid(self, interval: IntervalArgument) -> BarGrid | None:
         """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""

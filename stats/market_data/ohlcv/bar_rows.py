@@ -62,8 +62,7 @@ class BarRowReader:
         start_ns = self.window.start_ns if start_ns is None else start_ns
         return [
             {"timestamp": format_timestamp(each.timestamp_ns), "kind": each.kind, "reason": each.reason.value}
-            for each in maker.not_applied(Window(start_ns, max(start_ns, self.window.end_ns)))
-            if each.effect_ns > start_ns
+            for each in maker.not_applied(Window(start_ns, self.window.end_ns))
         ]
 
     def floor(self, time_ns: int) -> int:
