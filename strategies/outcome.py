@@ -57,6 +57,8 @@ class BacktestOutcome:
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
         self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
+        # Why the first order was refused, by the check that did not pass.
+        self._reasons: dict[str, str] = {}
         # The orders of signals that nothing has filled so far.
         self._unfilled: set[str] = set()
         self._ticks: dict[str, set[Decimal]] = {}
@@ -76,7 +78,9 @@ class BacktestOutcome:
                 self.accepted += 1
                 self._unfilled.add(event.order_id)
             else:
-                self.refused[next((each.name for each in event.checks if not each.is_passed), "price")] += 1
+                check = next((each.name for each in event.checks if not each.is_passed), "price")
+                self.refused[check] += 1
+                self._reasons.setdefault(check, event.reason)
             if len(self.signals) < self._most_rows:
                 self.signals.append(_signal(event))
         elif isinstance(event, Executed) and event.order_id in self._unfilled:
@@ -97,7 +101,8 @@ class BacktestOutcome:
         signals = self.accepted + self.refused.total()
         if self.filled or not signals:
             return None
-        said = [f"{count:,} refused by {check}" for check, count in sorted(self.refused.items())]
+        refused = sorted(self.refused.items())
+        said = [f"{count:,} refused by {check} ({self._reasons[check]})" for check, count in refused]
         said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
         return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
 

@@ -393,6 +393,17 @@ def test_a_run_without_a_fill_says_so_in_its_first_line(tmp_path: Path, settings
     assert "No order" not in out.getvalue()
 
 
+def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
+    rows = trading_days(walk("1d", chance=random.Random(3)))
+    reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
+    CsvStore(tmp_path / "data").set_instrument(Instrument(SYMBOL, currency="AUD", instrument_class=EQUITY))
+    _, outcome = run(open_store(tmp_path / "data"), rows, "crossover", interval="1d", fast=5, slow=15)
+    assert outcome.notice is not None
+    assert outcome.notice.endswith(
+        " refused by price (there is no rate from AUD to USD: store quotes of AUD-USD or USD-AUD)."
+    )
+
+
 class Every(Strategy):
     """Buys one at each bar."""
 
