@@ -209,16 +209,16 @@ class LiveFeed:
     async def _charge_bars(self, clients: list[Client]) -> None:
         """Charge callers for the bars that were computed for them. Those that owe too much lose their bars."""
         token_ns = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
-        owing: list[Client] = []
-        charges: list[tuple[Caller, int]] = []
-        for client in clients if token_ns else ():
+        if not token_ns:
+            return
+        charges: dict[Client, tuple[Caller, int]] = {}
+        for client in clients:
             tokens, rest_ns = divmod(client.connection.computed_ns, token_ns)
             if tokens and client.identity is not None:
                 client.connection.computed_ns = rest_ns
-                owing.append(client)
-                charges.append((client.identity.caller, tokens))
-        found = await self._lanes.ask(charge_bars, charges) if charges else []
-        for client, owes_too_much in zip(owing, found, strict=True):
+                charges[client] = client.identity.caller, tokens
+        found = await self._lanes.ask(charge_bars, list(charges.values())) if charges else []
+        for client, owes_too_much in zip(charges, found, strict=True):
             if owes_too_much:
                 client.connection.leave_bars(BarsNotPaid())
 

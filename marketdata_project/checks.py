@@ -122,7 +122,7 @@ def check_hosts(**_: Any) -> list[CheckMessage]:
 def check_data_folder(**_: Any) -> list[CheckMessage]:
     """Check that other users cannot open the data folder (marketdata.W003, with `check --deploy`)."""
     folder = Path(settings.DATA_DIR)
-    if not folder.is_dir() or not stat.S_IMODE(folder.stat().st_mode) & stat.S_IRWXO:
+    if not folder.is_dir() or not folder.stat().st_mode & stat.S_IRWXO:
         return []
     message = f"Every user of this machine can open the data folder {folder}."
     return [Warning(message, hint=f"chmod o-rwx {folder}", id="marketdata.W003")]
@@ -137,7 +137,7 @@ def check_secret_files(**_: Any) -> list[CheckMessage]:
             id="marketdata.W004",
         )
         for name, path in settings.SECRET_FILES.items()
-        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO
+        if path.is_file() and path.stat().st_mode & stat.S_IRWXO
     ]
 
 

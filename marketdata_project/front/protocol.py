@@ -245,7 +245,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
     def _section_end(self) -> int:
-        """Return where what arrived may be split next: no request ends before."""
+        """Return the end of the next piece to parse. A request may end with the piece, but not within it."""
         if not self._body_left:
             return section_end(self._arrived, self._offset, self._tail if self._is_in_request else b"")
         end = min(self._offset + self._body_left, len(self._arrived))

@@ -21,7 +21,7 @@ def stored_resolutions(view: LogView) -> list[Resolution]:
     """
     if view.is_empty:
         return []
-    return _of_log(view.store, view.dataset, view.symbol).upto(view.commit)
+    return _of_log(view.store, view.dataset, view.symbol).up_to(view.commit)
 
 
 class _Resolutions:
@@ -34,7 +34,7 @@ class _Resolutions:
         self._position = BEGINNING
         self._lock = threading.Lock()
 
-    def upto(self, commit: CommitId) -> list[Resolution]:
+    def up_to(self, commit: CommitId) -> list[Resolution]:
         """Return those of the commits up to one, which the log must have."""
         with self._lock:
             if not self._is_of_this_log():

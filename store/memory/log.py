@@ -101,7 +101,9 @@ def digest_of(request: Append | Amendment) -> str:
     values: Sequence[object] = (
         [
             *own_values(request.dataset, request.rows.to_pylist()),
-            *(request.complete_until_ns, request.fill, request.replaces),
+            request.complete_until_ns,
+            request.fill,
+            request.replaces,
         ]
         if isinstance(request, Append)
         else [

@@ -306,10 +306,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         stored = received - len(duplicates) - replaced
         size = _COMMIT_BYTES + _ROW_BYTES * (stored + replaced + (count or 0))
         receipt = Receipt(
-            *(received, stored, duplicate_rows, chained),
-            superseded=count,
-            stored_bytes=size,
-            replaced=replaced,
+            received, stored, duplicate_rows, chained, superseded=count, stored_bytes=size, replaced=replaced
         )
         committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)

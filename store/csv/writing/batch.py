@@ -229,10 +229,13 @@ class PreparedAmendment(_RequestFacts):
         """Prepare a batch: do all work that needs no lock."""
         names = amendment.dataset.named_by
         values = [
-            # What is named as missing is told apart from what is not named.
             [
-                *(each.action, each.timestamp_ns, *map(each.named.get, names), dict(each.new)),
-                *(name for name in names if each.named.get(name, "") is None),
+                each.action,
+                each.timestamp_ns,
+                *map(each.named.get, names),
+                dict(each.new),
+                # What is named as missing is told apart from what is not named.
+                *(name for name in names if name in each.named and each.named[name] is None),
             ]
             for each in amendment.corrections
         ]

@@ -150,8 +150,9 @@ class Writer:
         if not new.chunks and not new.superseded and not is_fact:
             reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
-        lines = (new.chunks, new.duplicates, new.superseded)
-        commit = stage.add(request, *lines, self._clock(), replaced=new.replaced)
+        commit = stage.add(
+            request, new.chunks, new.duplicates, new.superseded, self._clock(), replaced=new.replaced
+        )
         stored_bytes = stage.stored_bytes(commit)
         return lambda history: commit.receipt(history.head(commit.commit).hash, stored_bytes=stored_bytes)
 
