@@ -13,7 +13,7 @@ _COLUMN_NAMES = (
     {
         "instrument", "instrumentname", "instrumentsymbol", "instrumentcode", "instid", "security", "securitycode",
         "securitysymbol", "seccode", "contract", "contractsymbol", "contractcode", "optionsymbol", "stock",
-        "stocksymbol", "localsymbol", "tradingsymbol", "tradingcode", "rawsymbol", "exchangesymbol", "marketsymbol",
+        "stocksymbol", "localsymbol", "tradingsymbol", "tradingcode", "rawsymbol", "marketsymbol",
         "mnemonic", "asset", "assetsymbol", "assetcode", "pair", "pairname", "tradingpair", "currencypair", "ccypair",
         "fxpair", "coin", "coinsymbol", "token", "crypto", "cryptocurrency", "product", "productid", "productcode",
         "ric", "epic", "tidm", "secid", "stockcode", "tscode", "windcode", "scrip", "scripcode", "bbgticker",
@@ -21,13 +21,14 @@ _COLUMN_NAMES = (
     },
     {
         "isin", "isincode", "cusip", "figi", "sedol", "wkn", "valor", "permno", "conid", "symbolid", "tickerid",
-        "instrumentid", "securityid", "contractid", "stockid", "assetid", "coinid", "tokenid", "pairid", "marketid",
+        "instrumentid", "securityid", "contractid", "stockid", "assetid", "coinid", "tokenid", "pairid",
     },
 )  # fmt: skip
 # Names of columns that have the symbol in some files, in others a condition or a venue.
-_UNCLEAR_NAMES = {"code", "market"}
+_UNCLEAR_NAMES = {"code", "market", "marketid", "marketname", "exchangesymbol"}
 # Names of columns that tell rows of one instrument apart: venues, conditions, sides, kinds, notes, people, ids, times.
 _OTHER_NAMES = re.compile(
+    "^(?!.*(?:symbol|ticker))(?:(?:ex|mic|bs|per|id|tz)$|.*(?:"
     "exch|venue|market|tape|feed|source|publish|provider|vendor|origin|destination|platform"
     "|cond|flag|qualif|modif|attrib|sale|indicator|correct"
     "|side|direction|aggress|maker|taker|initiator|buy|sell|liquid|action"
@@ -35,7 +36,7 @@ _OTHER_NAMES = re.compile(
     "|note|comment|remark|memo|desc|text|message|label|tag|info|warning"
     "|broker|account|acct|client|user|trader|firm|member|party|agent|strateg"
     "|trade|order|exec|match|deal|uuid|guid|hash|ref|seq|number|ticket|fee|commission"
-    "|time|date|zone|day|month|hour|^(ex|mic|bs|per|id|tz)$"
+    "|time|date|zone|day|month|hour))"
 )
 _WORDS = {"TRUE", "FALSE", "YES", "NO", "BUY", "SELL", "BID", "ASK"}
 _DATE_OR_NUMBER = re.compile(

@@ -163,7 +163,7 @@ def test_a_column_with_an_unclear_name_counts_if_nothing_clearer_is_there(tmp_pa
         imported(path)
 
 
-@pytest.mark.parametrize("column", ["code", "market"])
+@pytest.mark.parametrize("column", ["code", "market", "marketId"])
 @pytest.mark.parametrize("values", [("7203",), ("AAPL", "MSFT"), ("600519", "600036")])
 def test_a_column_with_an_unclear_name_must_not_contradict_the_file_s(
     tmp_path: Path, column: str, values: tuple[str, ...]
@@ -202,6 +202,12 @@ def test_an_unread_column_that_tells_symbols_apart_refuses_the_file(
     assert stored("trades") == {}
     imported(path, format=kind, columns=["symbol="], **given)
     assert len(stored("trades")["AAPL"]) == 2
+
+
+@pytest.mark.parametrize("column", ["traded_symbol", "exchangeTicker", "Name", "SYM_ROOT", "underlying"])
+def test_the_name_of_an_unread_column_may_be_any(tmp_path: Path, column: str):
+    with pytest.raises(CommandError, match=f"--columns symbol={column}"):
+        imported(trades(tmp_path / "AAPL.csv", "AAPL", "MSFT", column=column))
 
 
 def test_a_name_that_is_no_symbol_is_told_of_the_column_that_may_be_it(tmp_path: Path):
