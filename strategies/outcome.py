@@ -48,8 +48,10 @@ MOST_ROWS = 10_000
 class BacktestOutcome:
     """What is learned of a backtest while it runs. Give its `take` every event.
 
-    most_rows: of trades, and of signals, that its document has.
+    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any.
     """
+
+    had_bars = True
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
         self.inputs, self._most_rows = inputs, most_rows
@@ -97,8 +99,10 @@ class BacktestOutcome:
 
     @property
     def notice(self) -> str | None:
-        """What the figures do not tell: that there were signals, and nothing was traded. None if something was."""
+        """What the figures do not tell: why nothing was traded. None if something was, or there was no signal by bars."""
         signals = self.accepted + self.refused.total()
+        if not signals and not self.had_bars:
+            return "There were no bars: nothing that is stored for the period makes bars of the strategy's interval."
         if self.filled or not signals:
             return None
         refused = sorted(self.refused.items())
@@ -154,7 +158,9 @@ def outcome_of(
         outcome.take(recorded)
         keep(recorded)
 
-    Backtest(inputs, reader, take).run(progress)
+    backtest = Backtest(inputs, reader, take)
+    backtest.run(progress)
+    outcome.had_bars = backtest.had_bars
     outcome.report.end(inputs.end_ns)
     return outcome
 

@@ -60,9 +60,13 @@ class StrategyParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 raise ValueError(f"`{name}` must be a finite number")
             if not -_LARGEST <= value <= _LARGEST:
                 raise ValueError(f"`{name}` must be from -10^12 to 10^12")
-        if self.interval_ns < SECOND_NS:
+        try:
+            length_ns = self.interval_ns
+        except ValueError as error:
+            raise ValueError(f"{error}, or {WEEK}") from error
+        if length_ns < SECOND_NS:
             raise ValueError(f"the interval {self.interval} is shorter than a second")
-        if DAY_NS % self.interval_ns and self.interval != WEEK:
+        if DAY_NS % length_ns and self.interval != WEEK:
             raise ValueError(f"the interval {self.interval} does not divide a day, and is not {WEEK}")
 
     @property

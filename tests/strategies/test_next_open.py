@@ -404,6 +404,15 @@ def test_a_run_whose_orders_were_refused_says_why(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(("interval", "has_notice"), [("1min", True), ("1w", False)])
+def test_a_run_without_bars_says_so(tmp_path: Path, interval: str, has_notice: bool):
+    """Days make weeks, and no minutes."""
+    rows = walk("1d", chance=random.Random(4), count=20)
+    reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
+    _, outcome = run(reader, rows, "crossover", interval=interval, fast=5, slow=15)
+    assert (outcome.notice or "").startswith("There were no bars") == has_notice
+
+
 class Every(Strategy):
     """Buys one at each bar."""
 
