@@ -141,14 +141,14 @@ def adjusted_bars(
 
     Actions take effect with the exchange's trading dates, also if days are cut in UTC.
     """
-    dates = grid.regular_days()
-    regular_days = maker_of(dates)
+    regular_grid = grid.regular_days()
+    regular_days = maker_of(regular_grid)
     adjustment = adjustment_of(
         actions.rows(ALL_TIME),
         rules=rules,
         takes_effect=lambda time_ns: start_of_row(time_ns, grid.calendar),
         until_ns=until_ns,
-        close_before=lambda time_ns: _official_close(regular_days, dates, time_ns),
+        close_before=lambda time_ns: _official_close(regular_days, regular_grid, time_ns),
     )
     is_in_utc = grid.resolution.is_period and grid.period_calendar is None
     by_date = adjustment.at_stored_times() if is_in_utc else adjustment

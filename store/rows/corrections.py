@@ -98,19 +98,22 @@ def replacing_changes(
     again: list[int] = []
     for index, row in rows:
         history = newest[tuple(map(row.get, dataset.id_columns))]
-        said = {
-            name: value for name, value in row.items() if value is not None or name not in dataset.later_names
-        }
         if not history.stands:
             again.append(index)
-        elif any(history.states[-1][name] != value for name, value in said.items()):
+        elif any(
+            value != history.states[-1][name]
+            for name, value in row.items()
+            if value is not None or name not in dataset.later_names
+        ):
             applied.append(AppliedCorrection(index, history.arrival, Action.CORRECT, row))
     return applied, again
 
 
 def _check_rules(dataset: Dataset, corrects: Sequence[AppliedCorrection]) -> None:
     """Raise `CorrectedRowInvalid` if a corrected row breaks a rule of its dataset."""
-    for rule in dataset.rules if corrects else ():
+    if not corrects:
+        return
+    for rule in dataset.rules:
         columns = [_values(dataset.column(name), corrects) for name in rule.columns]
         broken = np.flatnonzero(rule.is_broken(*columns)).tolist()
         if broken:

@@ -43,9 +43,9 @@ class BarPosition:
 def canonical_bar_query(
     symbol: str, resolution: str, query_string: str = ""
 ) -> tuple[MarketDataQuery, dict[str, str]]:
-    """Return the query of `bar_query` with as few parameters as make the same bars, and these parameters.
+    """Return the query of `bar_query` with the fewest parameters that make the same bars, and these parameters.
 
-    They are those of the instrument as it is declared now. Raises also `NoExchange` and `UnknownExchange`.
+    The bars are the same for the instrument as it is declared now. Raises also `NoExchange` and `UnknownExchange`.
     """
     query = bar_query(symbol, resolution, query_string)
     instrument = market_store().instrument(query.symbols[0])

@@ -88,16 +88,16 @@ def _replacing(batch: PreparedBatch, known: _Known, stored: Callable[[Chunk], Ma
     for chunk in batch.chunks:
         last = chunk.without(repeated_ids(chunk.hashes))
         try:
-            mask, has_others = stored(last), False
+            is_stored, has_others = stored(last), False
         except IdConflict as error:
-            mask, has_others = _with_conflicts(last, error.rows, stored), True
+            is_stored, has_others = _with_conflicts(last, error.rows, stored), True
         applied: list[AppliedCorrection] = []
-        if mask.any() and (has_others or known.has_corrections(last.day)):
-            applied, again = replacements(last.without(~mask), known.stage, known.folder)
-            mask &= ~np.isin(last.indices, again)
+        if is_stored.any() and (has_others or known.has_corrections(last.day)):
+            applied, again = replacements(last.without(~is_stored), known.stage, known.folder)
+            is_stored &= ~np.isin(last.indices, again)
         if applied:
             replaced.append(CorrectionChunk.of_changes(chunk.dataset, chunk.symbol, chunk.day, applied))
-        rows.append(last.without(mask))
+        rows.append(last.without(is_stored))
         added = [*rows[-1].indices.tolist(), *(change.index for change in applied)]
         duplicates.extend(chunk.indices[~np.isin(chunk.indices, added)].tolist())
     new = (chunk for chunk in rows if chunk.rows.num_rows)
@@ -106,7 +106,7 @@ def _replacing(batch: PreparedBatch, known: _Known, stored: Callable[[Chunk], Ma
 
 
 def _with_conflicts(chunk: Chunk, conflicts: list[int], stored: Callable[[Chunk], Mask]) -> Mask:
-    """Return the mask of a fill's duplicates: a fill does not correct, so rows whose id is taken are among them."""
+    """Return a mask of the rows whose ids are stored, also with other values. conflicts: the indices of the latter."""
     mask: Mask = np.isin(chunk.indices, conflicts)
     others = chunk.without(mask)
     if others.rows.num_rows:
