@@ -32,6 +32,8 @@ from trades.stores import market_store
 TREE = "/api/v1/market-data"
 COMMITS = f"{TREE}/equities/{SYMBOL}/trades/commits"
 CHANNEL = f"trades:{SYMBOL}"
+# The key is stored for all connections: after a second a thread of the held answers reads it again.
+READ_BY_THREADS = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -198,6 +200,7 @@ def subscriptions() -> float:
     return LIVE_SUBSCRIPTIONS.series().get(("trades",), [0.0])[0]
 
 
+@READ_BY_THREADS
 def test_a_held_answer_has_the_next_commit(store: QueryableStore, api: Api):
     store.append(batch(trade(0)))
     after = {"after": store.head(TRADES, SYMBOL).token}
@@ -219,6 +222,7 @@ def test_a_held_answer_has_the_next_commit(store: QueryableStore, api: Api):
     asyncio.run(scene())
 
 
+@READ_BY_THREADS
 def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: QueryableStore, api: Api):
     store.append(batch(trade(0)))
     response = api.get(COMMITS, {"after": store.head(TRADES, SYMBOL).token}, Prefer="wait=30")
@@ -233,6 +237,7 @@ def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: Query
     asyncio.run(scene())
 
 
+@READ_BY_THREADS
 def test_after_the_time_an_answer_without_frames_is_sent(store: QueryableStore, api: Api):
     store.append(batch(trade(0)))
     response = api.get(COMMITS, {"after": store.head(TRADES, SYMBOL).token}, Prefer="wait=1")
@@ -246,6 +251,7 @@ def test_after_the_time_an_answer_without_frames_is_sent(store: QueryableStore, 
     asyncio.run(scene())
 
 
+@READ_BY_THREADS
 @pytest.mark.parametrize("is_opened", [True, False])
 def test_a_client_that_goes_away_is_forgotten_at_once(store: QueryableStore, api: Api, is_opened: bool):
     store.append(batch(trade(0)))
