@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError
 
 from tests.trades.imports.command import imported, stored
+from trades.imports import blocks
 
 NEW_YORK = {"timezone": "America/New_York"}
 BARS = {**NEW_YORK, "dataset": "bars", "resolution": "1m"}
@@ -165,8 +166,10 @@ def test_times_of_parquet_occur_twice_likewise(tmp_path: Path):
         imported(tmp_path / "B.parquet", format="parquet", **NEW_YORK)
 
 
-def test_two_long_hours_in_a_compressed_file(tmp_path: Path):
-    count, start = 150_000, datetime.fromisoformat("2024-11-03 01:00")
+def test_two_long_hours_in_a_compressed_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each hour is in several blocks."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**15)
+    count, start = 5_000, datetime.fromisoformat("2024-11-03 01:00")
     step = timedelta(hours=1) / count
     hour = [(start + step * number).isoformat() for number in range(count)]
     text = "\n".join(["timestamp,price,volume", *(f"{time},1,1" for time in hour + hour), ""])
