@@ -115,7 +115,7 @@ class TapeMarks(MarkBook):
 
 
 class Backtest:
-    """A backtest, which is run once. had_bars: whether it showed the strategy any."""
+    """A backtest, which is run once. had_bars: whether the strategy was shown any in the period."""
 
     def __init__(
         self, inputs: BacktestInputs, reader: Reader, keep: Callable[[RecordedEvent], object]
@@ -162,11 +162,11 @@ class Backtest:
         step_ns = (inputs.end_ns - inputs.start_ns) // 100
         tell_ns = inputs.start_ns
         show: Callable[[int, Any], object] = host.show_either if host.watches_revisions else host.show
-        bar = None
         for shown_ns, bar in self._bars:
             if shown_ns >= self._event_ns:
                 if shown_ns >= inputs.end_ns:
                     break
+                self.had_bars = True
                 host.is_history = False
                 self._advance(shown_ns)
                 if shown_ns >= tell_ns:
@@ -175,7 +175,6 @@ class Backtest:
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
-        self.had_bars = bar is not None
         host.is_history = False
         self._advance(inputs.end_ns - 1)
         self._desk.act([(ACCOUNT, self._value)], at_ns=inputs.end_ns - 1)

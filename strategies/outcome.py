@@ -48,14 +48,13 @@ MOST_ROWS = 10_000
 class BacktestOutcome:
     """What is learned of a backtest while it runs. Give its `take` every event.
 
-    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any.
+    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the period.
     """
-
-    had_bars = True
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
         self.inputs, self._most_rows = inputs, most_rows
         self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
+        self.had_bars = True
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
         self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
@@ -99,7 +98,7 @@ class BacktestOutcome:
 
     @property
     def notice(self) -> str | None:
-        """What the figures do not tell: why nothing was traded. None if something was, or there was no signal by bars."""
+        """Why nothing was traded. None if something was, or if the bars gave no signal."""
         signals = self.accepted + self.refused.total()
         if not signals and not self.had_bars:
             return "There were no bars: nothing that is stored for the period makes bars of the strategy's interval."

@@ -86,12 +86,8 @@ def rows_ingest(
     the instrument refuses an unknown condition, or if more than `CORRECTIONS_LIMIT` rows would replace others;
     `IdempotencyError`s; the store's `StorageError`s; the allowance's.
     """
-    if replaces and batch.rows.num_rows > CORRECTIONS_LIMIT:
-        raise BatchRefused(
-            "too_many_rows",
-            f"a batch with on_conflict=replace has at most {CORRECTIONS_LIMIT:,} rows;"
-            f" this one has {batch.rows.num_rows:,}",
-        )
+    if replaces:
+        _check_replacing(batch)
     refusal = symbol_refusal(dataset=dataset, symbol=batch.symbol)
     if refusal is not None:
         raise refusal
@@ -133,6 +129,16 @@ def fill_store(
     append = Append(dataset, symbol, rows, caller, request_key=request_key, fill=fill)
     with request_keys_refused():
         return write_measured(dataset, lambda: market_store().append(append))
+
+
+def _check_replacing(batch: RowBatch) -> None:
+    """Raise `BatchRefused` for too many rows: they are compared with stored ones while other batches wait."""
+    count = batch.rows.num_rows
+    if count > CORRECTIONS_LIMIT:
+        message = (
+            f"a batch with on_conflict=replace has at most {CORRECTIONS_LIMIT:,} rows; this one has {count:,}"
+        )
+        raise BatchRefused("too_many_rows", message)
 
 
 def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -411,6 +411,9 @@ def test_a_run_without_bars_says_so(tmp_path: Path, interval: str, has_notice: b
     reader = reader_of(tmp_path / "data", "1d", rows, instrument_class=EQUITY)
     _, outcome = run(reader, rows, "crossover", interval=interval, fast=5, slow=15)
     assert (outcome.notice or "").startswith("There were no bars") == has_notice
+    later = [rows[-1]._replace(time_ns=rows[-1].time_ns + 14 * DAY_NS)]
+    _, outcome = run(reader, later, "crossover", interval=interval, fast=5, slow=15)
+    assert (outcome.notice or "").startswith("There were no bars")
 
 
 class Every(Strategy):

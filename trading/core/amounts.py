@@ -53,7 +53,7 @@ def average(value: Decimal, units: Decimal) -> Decimal:
     return _PRICE.divide(value, units)
 
 
-def average_price(cost: Decimal, units: Decimal) -> Decimal:
+def unit_price(cost: Decimal, units: Decimal) -> Decimal:
     """Return the price of a unit: the shortest that gives the cost, which was rounded; without one, with 15 digits.
 
     It is 64321.12, not 64321.1200003. The units must not be zero.

@@ -54,7 +54,7 @@ class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """A stored bar, for symbols without trades.
 
     end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which
-    its prices are divided.
+    its prices were divided.
     """
 
     ref: RowRef

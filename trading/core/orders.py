@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from trading.core.amounts import ZERO, average_price, exact
+from trading.core.amounts import ZERO, exact, unit_price
 from trading.core.terms import Side, Terms
 
 
@@ -178,7 +178,7 @@ class Order(msgspec.Struct, kw_only=True):
     def average_price(self) -> Decimal | None:
         """The average price of what was filled; None if nothing was."""
         units = exact(self.filled, self.instrument.multiplier)
-        return average_price(self.filled_value, units) if units else None
+        return unit_price(self.filled_value, units) if units else None
 
     @property
     def is_stop_waiting(self) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from trading.core.amounts import ONE, ZERO, average, average_price, exact, money, part_of, quantity, ratio
+from trading.core.amounts import ONE, ZERO, average, exact, money, part_of, quantity, ratio, unit_price
 from trading.core.terms import Terms
 
 
@@ -122,9 +122,7 @@ class Position(msgspec.Struct, kw_only=True):
     @property
     def average_price(self) -> Decimal | None:
         """The cost of a unit; None if flat."""
-        return (
-            average_price(self.cost, exact(self.quantity, self.terms.multiplier)) if self.quantity else None
-        )
+        return unit_price(self.cost, exact(self.quantity, self.terms.multiplier)) if self.quantity else None
 
     def value(self, price: Decimal) -> Decimal:
         """Return the position's value at a price, in the instrument's currency; below zero for a short."""
@@ -223,8 +221,8 @@ def _closed(position: Position, trade: OpenTrade, direction: str, at_ns: int) ->
         strategy=position.strategy,
         direction=direction,
         quantity=trade.entry_quantity,
-        entry_price=average_price(trade.entry_value, exact(trade.entry_quantity, multiplier)),
-        exit_price=average_price(trade.exit_value, exact(trade.exit_quantity, multiplier)),
+        entry_price=unit_price(trade.entry_value, exact(trade.entry_quantity, multiplier)),
+        exit_price=unit_price(trade.exit_value, exact(trade.exit_quantity, multiplier)),
         opened_ns=trade.opened_ns,
         closed_ns=at_ns,
         fees=trade.fees,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from trading.core.account import AccountState
-from trading.core.amounts import HUNDRED, ZERO, average_price, exact, money
+from trading.core.amounts import HUNDRED, ZERO, exact, money, unit_price
 from trading.core.positions import Position
 
 
@@ -115,4 +115,4 @@ def _paid(held: tuple[Position, ...]) -> Decimal | None:
     if not held or held[0].terms.is_margined or len({each.quantity > 0 for each in held}) > 1:
         return None
     quantity = sum((each.quantity for each in held), ZERO)
-    return average_price(sum((each.cost for each in held), ZERO), exact(quantity, held[0].terms.multiplier))
+    return unit_price(sum((each.cost for each in held), ZERO), exact(quantity, held[0].terms.multiplier))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tests.chance import examples
 from tests.trading.core.folded import these
 from trading.core.amounts import (
-    average_price,
     exact,
     is_multiple,
     lots_below,
@@ -25,6 +24,7 @@ from trading.core.amounts import (
     ratio,
     scaled,
     to_step,
+    unit_price,
 )
 from trading.core.terms import Fee, Side, Slippage
 
@@ -143,9 +143,9 @@ def test_ratio_to_nothing_is_unknown() -> None:
     ],
 )
 def test_the_price_of_a_unit_has_no_digits_of_the_rounded_cost(price: str, units: str):
-    found = average_price(money(Decimal(price), Decimal(units)), Decimal(units))
+    found = unit_price(money(Decimal(price), Decimal(units)), Decimal(units))
     assert (found, len(found.as_tuple().digits) < 10) == (Decimal(price), True)
 
 
 def test_the_price_of_a_unit_has_fifteen_digits_where_none_is_shorter():
-    assert average_price(Decimal("3.02"), Decimal(3)) == Decimal("1.00666666666667")
+    assert unit_price(Decimal("3.02"), Decimal(3)) == Decimal("1.00666666666667")
