@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from store.datasets import CORPORATE_ACTIONS
+from store.datasets import BARS, CORPORATE_ACTIONS
 from store.instruments import Instrument
 from store.timestamps import parse_timestamp
 from tests.trading.desks import BEGIN_NS, TradingDesk, coin, prints, stored
 from trades.stores import market_store
 from trading.core.orders import TimeInForce
 from trading.core.terms import Side
-from trading.models import EventRow
+from trading.models import EventRow, ExecutionRow
+from trading.reading.explain import execution_explain
 
 pytestmark = pytest.mark.django_db
 SPLIT = {"kind": "split", "ratio": 2.0}
@@ -151,3 +152,27 @@ class TestBetweenTheExDateAndItsFirstPrint:
         assert desk.state.high_water <= 100_000
         show(desk, "2025-11-10T15:00:00Z", 50.0)
         assert (desk.state.high_water <= 100_000, events("halt_latched")) == (True, 0)
+
+
+def test_the_bar_of_the_day_before_a_split_fills_and_is_explained():
+    """It is known when the split has taken effect, and divided as the order is."""
+    days = [parse_timestamp(f"2025-11-0{day}") for day in (4, 5, 6)]
+    bars = [
+        dict.fromkeys(("open", "high", "low", "close"), 100.0)
+        | {"timestamp": at_ns, "resolution": "1d", "volume": 1e6}
+        for at_ns in days
+    ]
+    stored(BARS, "SHARE", bars[:2])
+    desk = TradingDesk(begin_ns=days[2])
+    desk.run()
+    desk.order("SHARE", Side.BUY, 900, time_in_force=TimeInForce.GTC)
+    act("2025-11-07T00:00:00Z", SPLIT)
+    stored(BARS, "SHARE", bars[2:])
+    desk.run()
+    desk.run()
+    (row,) = ExecutionRow.objects.all()
+    # With a tick of slippage.
+    assert desk.execution(row)[:2] == (Decimal(1_800), Decimal("50.01"))
+    assert quantity(desk) == 1_800
+    assert execution_explain(row)["reproduced"]
+    desk.check()
