@@ -76,7 +76,7 @@ def running(
     door=None,
     slots: ConnectionSlots | None = None,
     held_bytes: BodyBudget | None = None,
-    drain_seconds: int = 1,
+    drain_seconds: int = 60,
     lane_of=lane_by_method,
     **options,
 ) -> Iterator[int]:

@@ -208,7 +208,7 @@ def test_a_socket_that_is_closing_writes_nothing(feed: EchoFeed):
 def test_a_shutdown_closes_sockets_and_does_not_wait_for_clients_that_do_not_read(caplog):
     feed = EchoFeed()
     with contextlib.ExitStack() as stack:
-        with running(echo, live=feed, drain_seconds=60) as feed.port:
+        with running(echo, live=feed) as feed.port:
             stack.enter_context(open_socket(feed))
             filled(feed)
             polite = stack.enter_context(open_socket(feed))
