@@ -59,6 +59,7 @@ class AsyncClient:
     ) -> None:
         self.site = make_site(base_url, key, options)
         self._http = httpx.AsyncClient(transport=transport, **http_options(self.site))
+        self._wires: set[_AsyncWires] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +70,9 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, also those of feeds that were left before their end."""
+        for wires in list(self._wires):
+            await wires.close()
         await self._http.aclose()
 
     async def get(self, path: str, **parameters: Parameter) -> Any:
@@ -220,6 +223,7 @@ class AsyncClient:
 
     async def _emitted(self, stepper: Stepper[Any]) -> AsyncIterator[Any]:
         wires = _AsyncWires(self._http, self.site)
+        self._wires.add(wires)
         try:
             while (step := stepper.next()) is not None:
                 if isinstance(step, Emit):
@@ -232,6 +236,7 @@ class AsyncClient:
         finally:
             stepper.close()
             await wires.close()
+            self._wires.discard(wires)
 
 
 class _AsyncWires:
@@ -270,9 +275,9 @@ class _AsyncWires:
         await self._close_response()
 
     async def _close_response(self) -> None:
-        if self._response is not None:
-            await self._response.aclose()
-            self._response = None
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
 
     async def _send(self, request: Request) -> Answer:
         response = await self._http.send(http_request(self._http, request), stream=True)

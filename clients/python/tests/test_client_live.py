@@ -100,6 +100,18 @@ def test_bars_come_by_channel_and_tokens_resume(client: Client, url: str, key: s
     assert frame.rows[0]["volume"] == 3
 
 
+def test_closing_the_async_client_closes_a_feed_that_was_left(client: Client, url: str, key: str):
+    store(client, "LEFT", range(1))
+
+    async def tasks_left() -> int:
+        async with AsyncClient(url, key) as far:
+            feed = far.live("trades:LEFT", tokens={"trades:LEFT": "0"})
+            await anext(feed)
+        return len(asyncio.all_tasks() - {asyncio.current_task()})
+
+    assert asyncio.run(tasks_left()) == 0
+
+
 def test_what_the_server_refuses_for_good_is_raised(url: str, key: str, installation: Installation):
     with Client(url, "md_00000000_wrong") as unknown, pytest.raises(NotAuthenticated):
         next(unknown.live("trades:AAPL"))
