@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from live.tokens import record_of, seq_of
 from store.csv.store import CsvStore
 from store.datasets import TRADES
 from tests.chance import SOAK
@@ -148,7 +149,8 @@ def is_another_due(codes: list[int]) -> bool:
 
 def p99_ms(crowd: LiveCrowd, store: CsvStore) -> float:
     """The 99th percentile of what clients waited for their frames since the last call."""
-    assert crowd.have({CHANNEL: f"{store.head(TRADES, SYMBOL).token}.{BATCH_ROWS - 1}"})
+    newest = record_of(store, TRADES, SYMBOL, store.head(TRADES, SYMBOL))
+    assert crowd.have({CHANNEL: seq_of(newest)})
     delays = crowd.delays_ms()
     return delays[len(delays) * 99 // 100]
 
