@@ -82,9 +82,9 @@ def rows_ingest(
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions:
     the map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see
     `write_allowed`.
-    Raises `BatchRefused` if a stored row has the same id and other values, if the dataset is not for the symbol, if
-    the instrument refuses an unknown condition, or if more than `CORRECTIONS_LIMIT` rows would replace others;
-    `IdempotencyError`s; the store's `StorageError`s; the allowance's.
+    Raises `BatchRefused`, `IdempotencyError`s, the store's `StorageError`s and the errors of the allowance. A batch is
+    refused if an id is stored with other values, the dataset is not for the symbol, the instrument refuses an unknown
+    condition, or it replaces and has more than `CORRECTIONS_LIMIT` rows.
     """
     if replaces:
         _check_replacing(batch)

@@ -76,7 +76,6 @@ def running(
     door=None,
     slots: ConnectionSlots | None = None,
     held_bytes: BodyBudget | None = None,
-    drain_seconds: int = 60,
     lane_of=lane_by_method,
     **options,
 ) -> Iterator[int]:
@@ -106,7 +105,7 @@ def running(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=drain_seconds,
+        timeout_graceful_shutdown=60,
     )
     server = QuickServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -109,8 +109,7 @@ def _of_symbol(
 def _paid(held: tuple[Position, ...]) -> Decimal | None:
     """Return the average price of positions in a symbol.
 
-    None if some are long and some short, which have none together, and of futures, whose cost is that of their last
-    settlement.
+    None for positions of both sides, and for futures, whose cost is reset at each settlement.
     """
     if not held or held[0].terms.is_margined or len({each.quantity > 0 for each in held}) > 1:
         return None

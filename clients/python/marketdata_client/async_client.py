@@ -70,10 +70,10 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections, also those of feeds that were left before their end."""
+        """Close all connections, also those of feeds: they raise `RuntimeError` if they are read on."""
+        await self._http.aclose()
         for wires in list(self._wires):
             await wires.close()
-        await self._http.aclose()
 
     async def get(self, path: str, **parameters: Parameter) -> Any:
         """See `Client.get`."""
@@ -229,6 +229,8 @@ class AsyncClient:
                 if isinstance(step, Emit):
                     yield step.value
                     continue
+                if self._http.is_closed:
+                    raise RuntimeError("the client is closed")
                 try:
                     stepper.outcome = await wires.do(step)
                 except (Unreachable, Refused, BadAnswer) as error:

@@ -72,7 +72,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections but those of feeds, which end with their iterators."""
         self._http.close()
 
     def get(self, path: str, **parameters: Parameter) -> Any:

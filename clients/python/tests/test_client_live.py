@@ -103,13 +103,33 @@ def test_bars_come_by_channel_and_tokens_resume(client: Client, url: str, key: s
 def test_closing_the_async_client_closes_a_feed_that_was_left(client: Client, url: str, key: str):
     store(client, "LEFT", range(1))
 
-    async def tasks_left() -> int:
+    async def leave() -> None:
         async with AsyncClient(url, key) as far:
             feed = far.live("trades:LEFT", tokens={"trades:LEFT": "0"})
             await anext(feed)
-        return len(asyncio.all_tasks() - {asyncio.current_task()})
+        async with asyncio.timeout(10):  # an open connection has a task
+            while asyncio.all_tasks() != {asyncio.current_task()}:
+                await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await anext(feed)
 
-    assert asyncio.run(tasks_left()) == 0
+    asyncio.run(leave())
+
+
+def test_a_feed_that_is_being_read_ends_with_its_async_client(client: Client, url: str, key: str):
+    store(client, "READ", range(1))
+
+    async def close() -> None:
+        far = AsyncClient(url, key)
+        feed = far.live("trades:READ", tokens={"trades:READ": "0"})
+        await anext(feed)
+        reading = asyncio.ensure_future(anext(feed))
+        await asyncio.sleep(0)
+        await far.close()
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await asyncio.wait_for(reading, 10)
+
+    asyncio.run(close())
 
 
 def test_what_the_server_refuses_for_good_is_raised(url: str, key: str, installation: Installation):
