@@ -140,8 +140,8 @@ class RowFeed:
             **more,
         }
         is_last = ordinal is None or ordinal + 1 == record.length
-        if is_last and record.complete_until_ns is not None:
-            head["complete_until"] = format_timestamp(record.complete_until_ns)
+        if is_last and record.facts.complete_until_ns is not None:
+            head["complete_until"] = format_timestamp(record.facts.complete_until_ns)
         return Message(self._channel.name, self.seq, rows_payload(head, rows))
 
 

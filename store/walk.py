@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from store import lazy_pyarrow as pa
+from store.commits import Facts, chained, encode_facts
 from store.declarations import Dataset
-from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Fill, Receipt, Superseded
+from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
 
 ALL_ROWS = 2**63 - 1
 PIECE_ROWS = 65_536
@@ -34,27 +35,31 @@ BEGINNING = LogPosition(NO_COMMIT)
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
-    """A commit without its rows.
-
-    committed_at: nanoseconds UTC. key_hash: SHA-256 of the idempotency key, in hex, or None. digest: identifies
-    the batch; a batch under the same key must have the same digest. receipt: the answer that the caller got;
-    complete_until_ns, fill: see `Append`. superseded: see `Superseded`.
-    """
+    """A commit without its rows. original: the text that is hashed, of a record of version 1; else None."""
 
     id: CommitId
-    committed_at: int
-    caller: str
-    key_hash: str | None
-    digest: str
-    receipt: Receipt
-    complete_until_ns: int | None = None
-    fill: Fill | None = None
-    superseded: tuple[Superseded, ...] = ()
+    facts: Facts
+    original: bytes | None = None
+
+    @property
+    def committed_at(self) -> int:
+        """The commit's time, in nanoseconds UTC."""
+        return self.facts.committed_at
+
+    @property
+    def receipt(self) -> Receipt:
+        """The answer that the caller got."""
+        return self.facts.receipt(self.id.hash)
 
     @property
     def length(self) -> int:
         """The number of the commit's rows and corrections. Rows come first."""
-        return self.receipt.stored + self.receipt.replaced + (self.receipt.superseded or 0)
+        return self.facts.rows + self.facts.corrections
+
+    def follows(self, previous: CommitId) -> bool:
+        """Return whether the hash is that of these facts after another commit."""
+        text = encode_facts(self.facts) if self.original is None else self.original
+        return self.id == CommitId(previous.number + 1, chained(previous.hash, text))
 
     @property
     def position(self) -> LogPosition:

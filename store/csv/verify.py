@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from store.commits import Facts
 from store.csv.derived.manifest import read_manifest
 from store.csv.files.codec import HEADER_LIMIT_BYTES, header_of, parse_header, unknown_names
 from store.csv.files.commit_records import (
@@ -22,17 +23,27 @@ from store.csv.files.commit_records import (
     block_checksums,
     decode_commit,
 )
-from store.csv.files.part_reader import corrections_of
+from store.csv.files.part_reader import content_of_parts
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.maintained import CheckProgress, LogFinding, LogStatistics
 from store.protocol import NO_COMMIT, CommitId
+from store.rows.stored_rows import corrections_of
 
 READ_BYTES = 1024 * BLOCK_BYTES
-_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}$')
-_commit_decoder = msgspec.json.Decoder(Commit)
+_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"parts":)')
+
+
+class _Layout(msgspec.Struct):
+    """What records of all versions have of a commit's layout."""
+
+    commit: int
+    parts: tuple[Part, ...]
+
+
+_layout_decoder = msgspec.json.Decoder(_Layout)
 
 
 @dataclass
@@ -48,6 +59,7 @@ class CsvLogCheck:
     checked: CheckProgress = field(default_factory=CheckProgress)
     progress: Callable[[int], None] = lambda _: None
     _newest: int = 0
+    _misread: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:
@@ -65,13 +77,20 @@ class CsvLogCheck:
             if isinstance(record, LogFinding):
                 yield record
                 continue
+            is_readable = bool(record.facts.content and record.parts)
             for part in record.parts:
                 if part.file not in ends:
-                    yield from self._header(part)
+                    for finding in self._header(part):
+                        self._misread.add(part.file)
+                        yield finding
                 ends[part.file] = max(ends.get(part.file, 0), part.end)
                 damage = self._part(record, part)
                 if damage is not None:
                     yield damage
+                is_readable = is_readable and damage is None and part.file not in self._misread
+            if is_readable and content_of_parts(self.dataset, self.folder, record) != record.facts.content:
+                message = "begins rows other than those that were committed: restore the file"
+                yield _finding(record, record.parts[0], record.parts[0].offset, message)
         yield from self._missing_records()
         yield from self._leftovers(ends)
 
@@ -197,13 +216,14 @@ def _incomplete_record(line: bytes, offset: int, head: CommitId) -> LogFinding:
 def _unverified_commit(line: bytes) -> Iterator[Commit]:
     """Yield a damaged record's commit if it can be decoded, so that the caller can check its parts."""
     try:
-        yield _commit_decoder.decode(_CLAIMED_HASH.sub(b"}", line))
+        record = _layout_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
+    yield Commit(Facts(record.commit, 0, "", "", 0), record.parts)
 
 
 def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFinding:
-    return LogFinding(part.file, offset, message, commit.commit, part.first_ns, part.last_ns)
+    return LogFinding(part.file, offset, message, commit.number, part.first_ns, part.last_ns)
 
 
 def log_statistics(folder: Path) -> LogStatistics:

@@ -25,7 +25,7 @@ from store.rows.fills import FillMatches, ProvisionalRow, extents_of, match_fill
 class BatchLines:
     """A batch's new rows by event date, the indices of the others, and the rows of fills to cancel.
 
-    cancelled: arrival numbers. superseded: see `CommitRecord`. replaced: arrival numbers with the rows' new values.
+    cancelled: arrival numbers. superseded: see `Facts`. replaced: arrival numbers with the rows' new values.
     """
 
     rows: list[Row]
@@ -110,7 +110,7 @@ def _superseded(log: MemoryLog) -> set[int]:
     return {
         first_arrival(log, each.target_commit) + each.target_ordinal
         for commit in log.commits
-        if commit.record.superseded
+        if commit.facts.superseded
         for each in commit.corrections
         if each.action is Action.CANCEL
     }
@@ -118,13 +118,13 @@ def _superseded(log: MemoryLog) -> set[int]:
 
 def _provisional(dataset: Dataset, log: MemoryLog) -> set[int]:
     """Return the arrival numbers of the rows of fills that no later batch of the feed has passed over."""
-    fills = {each.id.number for each in log.commits if each.record.fill is not None}
+    fills = {each.id.number for each in log.commits if each.facts.fill is not None}
     return {
         arrival
         for arrival, row in log.originals.items()
         if row.commit in fills
         and not any(
-            _is_between(dataset, log, arrival, later.record.superseded) for later in log.commits[row.commit :]
+            _is_between(dataset, log, arrival, later.facts.superseded) for later in log.commits[row.commit :]
         )
     }
 

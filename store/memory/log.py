@@ -1,13 +1,14 @@
 """One log of the store in memory: its commits, every version of its rows, and their iteration."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from store.bars.prints import STANDS
+from store.commits import Facts, digest_of
+from store.content_hash import ContentHash
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import (
@@ -24,7 +25,7 @@ from store.protocol import (
 )
 from store.rows.corrections import Row, RowHistory
 from store.rows.duplicates import IdentifiedRow, stored_rows_among
-from store.rows.stored_rows import stored_schema
+from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of, stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
     PIECE_ROWS,
@@ -60,8 +61,12 @@ class MemoryCommit:
         return self.record.id
 
     @property
+    def facts(self) -> Facts:
+        return self.record.facts
+
+    @property
     def committed_at(self) -> int:
-        return self.record.committed_at
+        return self.facts.committed_at
 
 
 @dataclass
@@ -81,11 +86,6 @@ class MemoryLog:
         return {version.arrival: version for version in reversed(self.versions)}
 
 
-def own_values(dataset: Dataset, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with the dataset's `own_columns`. Digests are made from these."""
-    return [{column.name: row[column.name] for column in dataset.own_columns} for row in rows]
-
-
 def event_time(row: Row) -> int:
     time_ns = row["timestamp"]
     assert isinstance(time_ns, int)  # noqa: S101 the dataset's first column
@@ -96,31 +96,13 @@ def date_of(row: Row) -> int:
     return event_time(row) // DAY_NS
 
 
-def digest_of(request: Append | Amendment) -> str:
-    """Return a digest that identifies a batch."""
-    values: Sequence[object] = (
-        [
-            *own_values(request.dataset, request.rows.to_pylist()),
-            request.complete_until_ns,
-            request.fill,
-            request.replaces,
-        ]
-        if isinstance(request, Append)
-        else [
-            replace(each, named=dict(sorted(each.named.items())), new=dict(sorted(each.new.items())))
-            for each in request.corrections
-        ]
-    )
-    return hashlib.sha256(repr(values).encode()).hexdigest()
-
-
 def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | None:
-    for record in (commit.record for commit in log.commits):
-        is_asked_for = (record.caller, record.key_hash) == (request.caller, request.key_hash)
+    for commit in log.commits:
+        is_asked_for = (commit.facts.caller, commit.facts.key_hash) == (request.caller, request.key_hash)
         if request.key_hash is not None and is_asked_for:
-            if record.digest != digest_of(request):
+            if commit.facts.digest != digest_of(request):
                 raise RequestKeyReused
-            return replace(record.receipt, replayed=True, stored_bytes=0)
+            return commit.facts.receipt(commit.id.hash, replayed=True)
     return None
 
 
@@ -130,7 +112,7 @@ def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog, ignored: Colle
         return []
     if batch.dedupe is Dedupe.BATCH:
         digest = digest_of(batch)
-        is_stored = any(commit.record.digest == digest for commit in log.commits)
+        is_stored = any(commit.facts.digest == digest for commit in log.commits)
         return list(range(len(rows))) if is_stored else []
     stored = defaultdict(list)
     originals = {id(version) for version in log.originals.values()}
@@ -164,7 +146,7 @@ def completeness_of(log: MemoryLog, number: int) -> Completeness:
             newest_ns = min(event_time(version.values), committed_at + CLOCKS_APART_NS)
             completeness = completeness.joined(newest_ns, completeness.complete_until_ns)
     for commit in log.commits[:number]:
-        declared_ns = commit.record.complete_until_ns
+        declared_ns = commit.facts.complete_until_ns
         if declared_ns is not None:
             completeness = completeness.joined(completeness.newest_ns, declared_ns)
     return completeness
@@ -229,22 +211,52 @@ def has_position(log: MemoryLog, position: LogPosition) -> bool:
     return position.commit in ids
 
 
-def apply_piece(log: MemoryLog, piece: CommitPiece) -> None:
-    """Add a piece of another log. Raises `ValueError` unless it is the next piece."""
+def apply_piece(dataset: Dataset, log: MemoryLog, piece: CommitPiece) -> None:
+    """Add a piece of another log. Raises `ValueError` unless it is the next piece, as it was committed."""
     if isinstance(piece, CommitRecord):
         is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.length
-        if piece.id.number != log.head.number + 1 or not is_complete:
+        if not is_complete or not piece.follows(log.head):
             raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
         log.commits.append(MemoryCommit(piece, set()))
+        _check_content(dataset, log)
         return
     if piece.commit != log.head or piece.ordinal != _newest_commit_length(log):
         raise ValueError(f"row {piece.ordinal} of {piece.commit.token} is not the next one")
     if isinstance(piece, CommittedRows):
         add_rows(log, piece.rows.to_pylist())
+        _check_content(dataset, log)
         return
     for each in piece.corrections:
         arrival = first_arrival(log, each.target_commit) + each.target_ordinal
         apply_change(log, arrival, each.action, dict(each.before if each.after is None else each.after))
+    _check_content(dataset, log)
+
+
+def content_of_newest(dataset: Dataset, log: MemoryLog) -> str:
+    """Return the `ContentHash` of the newest commit."""
+    content = ContentHash(dataset)
+    for piece in _rows_and_corrections(dataset, log, log.commits[-1], 0):
+        if isinstance(piece, CommittedRows):
+            content.add_rows(piece.rows)
+            continue
+        lines = [
+            {
+                **(each.before if each.after is None else each.after),
+                ARRIVAL.name: first_arrival(log, each.target_commit) + each.target_ordinal,
+                ACTION.name: each.action.value,
+            }
+            for each in piece.corrections
+        ]
+        content.add_corrections(pa.Table.from_pylist(lines, schema=corrections_of(dataset).schema))
+    return content.hexdigest()
+
+
+def _check_content(dataset: Dataset, log: MemoryLog) -> None:
+    """Raise `ValueError` if the newest commit has all its rows, but others than its record says."""
+    facts = log.commits[-1].facts
+    is_whole = _newest_commit_length(log) == facts.rows + facts.corrections
+    if is_whole and facts.content and content_of_newest(dataset, log) != facts.content:
+        raise ValueError(f"commit {log.head.token} has other rows than its record says")
 
 
 def _rows_and_corrections(

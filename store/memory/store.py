@@ -1,15 +1,17 @@
 """A store in memory, written to be simple: other stores must give the same answers."""
 
-import hashlib
 import secrets
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
+import msgspec
 import pyarrow as pa
 
 from store.bars.prints import STANDS
+from store.commits import Facts, chained, digest_of, encode_facts
 from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
@@ -22,8 +24,8 @@ from store.memory.log import (
     apply_change,
     apply_piece,
     completeness_of,
+    content_of_newest,
     date_of,
-    digest_of,
     first_arrival,
     has_position,
     pieces_after,
@@ -164,14 +166,13 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
         """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
 
-        Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A
-        batch that is sent again under its key is recognised only if the other store was in memory, too. The
-        digests of a CSV store are different, so `RequestKeyReused` is raised. Raises `ValueError` for a piece
-        that does not follow. The cost grows with the log, so it is only for tests and small logs. Hooks are not
-        called.
+        Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A batch of
+        rows that is sent again under its key raises `RequestKeyReused` if its record has version 1. Raises
+        `ValueError` for a piece that does not follow, or is not as it was committed. The cost grows with the log, so
+        it is only for tests and small logs. Hooks are not called.
         """
         with self._mutex:
-            apply_piece(self._logs[dataset.name, symbol], piece)
+            apply_piece(dataset, self._logs[dataset.name, symbol], piece)
 
     def rows(
         self,
@@ -228,8 +229,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
     ) -> list[tuple[int, Fill]]:
         """See `MarketStore.fills`."""
-        records = (each.record for each in self._log(dataset, symbol).commits[:commit])
-        found = ((record.id.number, record.fill) for record in records)
+        commits = self._log(dataset, symbol).commits[:commit]
+        found = ((each.id.number, each.facts.fill) for each in commits)
         return [(number, fill) for number, fill in found if fill and fill.window.overlaps(window)]
 
     def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
@@ -253,14 +254,14 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         is_fact = batch.request_key is not None or batch.fill is not None or advances
         if not new.rows and not new.replaced and not new.superseded and not is_fact:
             return Receipt(len(rows), 0, tuple(new.duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-        receipt = self._commit(log, batch, len(rows), new.duplicates, new)
+        self._begin(log, batch, len(rows), new.duplicates, new)
         add_rows(log, new.rows)
         standing = {version.arrival: version.values for version in log.versions if version.until == STANDS}
         for arrival, row in new.replaced:
             apply_change(log, arrival, Action.CORRECT, row)
         for arrival in new.cancelled:
             apply_change(log, arrival, Action.CANCEL, standing[arrival])
-        return receipt
+        return self._chained(batch.dataset, log)
 
     def _correct(self, amendment: Amendment) -> Receipt:
         log, corrections = self._log(amendment.dataset, amendment.symbol), amendment.corrections
@@ -274,10 +275,10 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         duplicates = [index for index in range(len(corrections)) if index not in applied]
         if not applied_corrections and amendment.request_key is None:
             return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-        receipt = self._commit(log, amendment, len(corrections), duplicates)
+        self._begin(log, amendment, len(corrections), duplicates)
         for correction in applied_corrections:
             apply_change(log, correction.arrival, correction.action, correction.row)
-        return receipt
+        return self._chained(amendment.dataset, log)
 
     def _logs_with_commits(self) -> set[tuple[str, str]]:
         """Return (dataset's name, symbol) of the logs with commits."""
@@ -289,28 +290,42 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             raise UnknownSymbol(symbol)
         return log
 
-    def _commit(
+    def _begin(
         self,
         log: MemoryLog,
         request: Append | Amendment,
         received: int,
         duplicates: list[int],
         new: BatchLines | None = None,
-    ) -> Receipt:
-        number, digest = len(log.commits) + 1, digest_of(request)
-        chained = CommitId(number, hashlib.sha256(f"{log.head.hash}{number}{digest}".encode()).hexdigest())
-        duplicate_rows = tuple(duplicates[:DUPLICATE_ROWS_KEPT])
-        superseded = new.superseded if new is not None else ()
-        count = len(new.cancelled) if new is not None and superseded else None
-        replaced = len(new.replaced) if new is not None else 0
-        stored = received - len(duplicates) - replaced
-        size = _COMMIT_BYTES + _ROW_BYTES * (stored + replaced + (count or 0))
-        receipt = Receipt(
-            received, stored, duplicate_rows, chained, superseded=count, stored_bytes=size, replaced=replaced
-        )
-        committed_at = max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0)
+    ) -> None:
+        """Add a commit without its rows. `_chained` gives it its content and hash."""
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
-        facts = (request.caller, request.key_hash, digest, receipt, *said)
-        record = CommitRecord(chained, committed_at, *facts, superseded)
-        log.commits.append(MemoryCommit(record, set()))
-        return receipt
+        facts = Facts(
+            number=len(log.commits) + 1,
+            committed_at=max(self._clock(), log.commits[-1].committed_at + 1 if log.commits else 0),
+            caller=request.caller,
+            digest=digest_of(request),
+            received=received,
+            rows=len(new.rows) if new is not None else 0,
+            corrections=len(new.replaced) + len(new.cancelled)
+            if new is not None
+            else received - len(duplicates),
+            duplicate_rows=tuple(duplicates[:DUPLICATE_ROWS_KEPT]),
+            key_hash=request.key_hash,
+            complete_until_ns=said[0],
+            fill=said[1],
+            superseded=new.superseded if new is not None else (),
+            replaced=len(new.replaced) if new is not None else 0,
+        )
+        log.commits.append(MemoryCommit(CommitRecord(CommitId(facts.number, ""), facts), set()))
+
+    def _chained(self, dataset: Dataset, log: MemoryLog) -> Receipt:
+        """Complete the newest commit."""
+        begun = log.commits.pop()
+        previous = log.head
+        log.commits.append(begun)
+        facts = msgspec.structs.replace(begun.facts, content=content_of_newest(dataset, log))
+        commit_id = CommitId(facts.number, chained(previous.hash, encode_facts(facts)))
+        log.commits[-1] = replace(begun, record=CommitRecord(commit_id, facts))
+        size = _COMMIT_BYTES + _ROW_BYTES * (facts.rows + facts.corrections)
+        return facts.receipt(commit_id.hash, stored_bytes=size)

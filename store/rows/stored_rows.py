@@ -9,7 +9,7 @@ position in the order.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bars.prints import STANDS, sequences
-from store.declarations import Dataset
+from store.declarations import Column, ColumnKind, Dataset
 from store.protocol import ALL_TIME, Action, Window
 
 
@@ -58,6 +58,16 @@ _SYSTEM_COLUMNS = (ARRIVAL, COMMIT, UNTIL)
 SYSTEM_NAMES = [column.name for column in _SYSTEM_COLUMNS]
 # The columns by which stored rows are ordered, and versions are told apart.
 ORDER_NAMES = ("timestamp", "sequence", *SYSTEM_NAMES)
+
+
+def corrections_of(dataset: Dataset) -> Dataset:
+    """Return a dataset with the columns of corrections: `arrival` and `action` precede later columns."""
+    own = (
+        Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
+        Column(ACTION.name, ColumnKind.TEXT, required=True),
+    )
+    later = (column for column in dataset.columns if column.later)
+    return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
 
 
 @dataclass(frozen=True, slots=True)

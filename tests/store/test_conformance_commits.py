@@ -56,12 +56,19 @@ def test_commit_yields_its_record_then_rows_by_date(store, clock):
     )
     record, *pieces = walk(store)
     assert isinstance(record, CommitRecord)
-    assert (record.id, record.committed_at, record.caller) == (receipt.commit, clock.now, "key:7")
-    assert (record.key_hash, record.receipt) == (hash_of_key("k"), receipt)
-    assert len(record.digest) == 64
+    assert (record.id, record.committed_at, record.facts.caller) == (receipt.commit, clock.now, "key:7")
+    assert (record.facts.key_hash, record.receipt) == (hash_of_key("k"), receipt)
+    assert len(record.facts.digest) == 64
     assert all(isinstance(piece, CommittedRows) for piece in pieces)
     rows = [(receipt.commit, 0, trade(2, 2.0)), (receipt.commit, 1, trade(1, 3.0))]
     assert flat(pieces) == [*rows, (receipt.commit, 2, trade(DAY, 1.0))]
+
+
+def test_the_same_facts_have_the_same_hash_in_every_store(store):
+    fill(store)
+    store.append(batch(trade(20), complete_until=NOON + SECOND))
+    assert store.head(TRADES, SYMBOL, commit=1).token == "1-8b4b8f"
+    assert store.head(TRADES, SYMBOL).token == "7-6463f2"
 
 
 def test_a_commit_without_rows_is_its_record(store):

@@ -96,7 +96,7 @@ def test_a_walk_tells_the_declarations(store):
     store.append(batch(trade(5), complete_until=NOON + SECOND))
     store.append(batch(trade(6)))
     records = [piece for piece in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(piece, CommitRecord)]
-    assert [record.complete_until_ns for record in records] == [NOON + SECOND, None]
+    assert [record.facts.complete_until_ns for record in records] == [NOON + SECOND, None]
 
 
 def test_a_declaration_calls_the_hooks(store):

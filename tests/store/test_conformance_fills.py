@@ -74,7 +74,7 @@ def test_a_walk_tells_the_fills(store):
     store.append(batch(trade(5), fill=FILL))
     store.append(batch(trade(6)))
     records = [piece for piece in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(piece, CommitRecord)]
-    assert [record.fill for record in records] == [FILL, None]
+    assert [record.facts.fill for record in records] == [FILL, None]
 
 
 def test_a_fill_calls_the_hooks(store):

@@ -161,7 +161,7 @@ def test_rows_come_before_cancels_in_a_walk(store):
     store.append(batch(trade(0, 3.0), trade(DAY, 4.0), trade(DAY + 1, 5.0)))
     pieces = list(store.commits(TRADES, SYMBOL, BEGINNING))
     record = [piece for piece in pieces if isinstance(piece, CommitRecord)][1]
-    assert record.superseded == (Superseded(NOON, NOON + DAY + 1),)
+    assert record.facts.superseded == (Superseded(NOON, NOON + DAY + 1),)
     assert (record.length, record.receipt.stored) == (5, 3)
     own = [piece for piece in pieces if not isinstance(piece, CommitRecord) and piece.commit == record.id]
     kinds = [CommittedRows if isinstance(piece, CommittedRows) else CommittedCorrections for piece in own]

@@ -62,7 +62,11 @@ def check_commit_by_commit(store: QueryableStore, symbol: str) -> MemoryStore:
 def keys_of(store: QueryableStore, symbol: str) -> dict[tuple[str, str], tuple[str, Receipt]]:
     """By caller and hash of a key, the digest and the answer that a batch under it gets again."""
     records = (each for each in walk(store, symbol=symbol) if isinstance(each, CommitRecord))
-    return {(each.caller, each.key_hash): (each.digest, each.receipt) for each in records if each.key_hash}
+    return {
+        (each.facts.caller, each.facts.key_hash): (each.facts.digest, each.receipt)
+        for each in records
+        if each.facts.key_hash
+    }
 
 
 @pytest.mark.parametrize("opened", WALKED.values(), ids=list(WALKED))

@@ -186,7 +186,7 @@ class FollowedLog:
         times = enumerate(rows.column(0).to_pylist(), piece.ordinal + start)
         refs = (self._ref(piece.commit, ordinal, time_ns) for ordinal, time_ns in times)
         # In a replay all rows are of the past.
-        is_filled = self._record.fill is not None and self._clock.name == WALL
+        is_filled = self._record.facts.fill is not None and self._clock.name == WALL
         return market_values(
             FollowedRows(self.dataset, self._instrument(), rows, refs, known_ns, before_ns, is_filled)
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from store.copies import CopiedBytes, CopiedRecord, CopyEnd, CopyLine, CopyMalformed, LogStart, PartHashes
 from store.csv.copying.copied_parts import check_commit, check_rows, decoded_record
 from store.csv.files.codec import HEADER_LIMIT_BYTES
-from store.csv.files.commit_records import Commit, EncodedCommit, PartKind
+from store.csv.files.commit_records import Commit, EncodedCommit
 from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
@@ -48,8 +48,8 @@ class _Batch:
         commit = line.commit
         self.lines.append(line)
         self.ends |= ends
-        self.committed_at = commit.committed_at
-        self.rows += sum(part.rows for part in commit.parts if part.kind == PartKind.ROWS)
+        self.committed_at = commit.facts.committed_at
+        self.rows += commit.facts.rows
         self.size += sum(part.length for part in commit.parts)
 
 
@@ -128,10 +128,10 @@ class LogCopy:
             if not end:  # the first part of a file comes after the file's header
                 is_next = 0 < part.offset <= HEADER_LIMIT_BYTES
             if not is_next:
-                raise CopyMalformed(f"commit {commit.commit}: its part of {part.file} is not where that ends")
+                raise CopyMalformed(f"commit {commit.number}: its part of {part.file} is not where that ends")
             hashes.append(self._append(part.file, end, part.end, data))
             ends[part.file] = part.end
-        data.check_all_read(commit.commit)
+        data.check_all_read(commit.number)
         return ends, hashes
 
     def _append(self, file: str, start: int, end: int, data: "_PartBytes") -> str:

@@ -21,13 +21,13 @@ from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
 from store.csv.files.codec import header_or_empty, unknown_names
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
-from store.csv.files.part_reader import corrections_of, read_corrections, read_rows
+from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
 from store.declarations import Dataset
 from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
-from store.rows.stored_rows import apply_corrections, stored_in_order
+from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_order
 
 # Earlier versions wrote Arrow files.
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".arrow")

@@ -1,7 +1,6 @@
 """Commit records: JSON lines, chained by hash, that list the parts of data files."""
 
 import base64
-import hashlib
 import os
 import re
 import zlib
@@ -13,13 +12,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
 from store.exceptions import DataDamaged
 from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Fill, Receipt, Superseded, hash_of_key
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
-_HASH_FIELD = b',"hash":"'
+_HASH_FIELD, _PARTS_FIELD = b',"hash":"', b'","parts":'
 _HASH_BYTES = 64
+_END_BYTES = len(',"check":"01234567"}')
 
 
 class PartKind(StrEnum):
@@ -56,16 +57,31 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.first_ns // DAY_NS
 
 
-class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One accepted batch: its number, time, caller, result, and parts.
+class Commit(msgspec.Struct, frozen=True, gc=False):
+    """A commit of a log of files: its facts, and its layout: the parts with its rows and corrections.
 
-    committed_at: nanoseconds UTC, larger than in any earlier commit. digest: SHA-256 of the batch's rows (as
-    CSV without later columns) or corrections (as JSON). duplicate_rows: indices in the batch of the first
-    hundred rows (or corrections) that were stored before. key_hash: SHA-256 of the idempotency key.
-    request_key: the key itself, only in lines of earlier versions; decoding replaces it by `key_hash`.
-    complete_until, fill: see `Append`. superseded: see `Superseded`; then the parts of corrections cancel rows of fills.
-    replaced: how many of the lines in parts of corrections replace rows; see `Append`.
+    original: the text of the facts in a record of version 1, which is hashed; None in later ones.
     """
+
+    facts: Facts
+    parts: tuple[Part, ...] = ()
+    original: bytes | None = None
+
+    @property
+    def number(self) -> int:
+        """The commit's number."""
+        return self.facts.number
+
+    def completeness_after(self, before: Completeness) -> Completeness:
+        """Return the log's completeness after this commit."""
+        newest_ns = max((part.last_ns for part in self.parts), default=before.newest_ns)
+        newest_ns = min(newest_ns, self.facts.committed_at + CLOCKS_APART_NS)
+        declared_ns = self.facts.complete_until_ns
+        return before.joined(newest_ns, before.complete_until_ns if declared_ns is None else declared_ns)
+
+
+class _Record1(msgspec.Struct, frozen=True, gc=False):
+    """A record of version 1. request_key: the idempotency key itself, in the earliest ones."""
 
     commit: int
     committed_at: int
@@ -81,32 +97,35 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
 
-    def completeness_after(self, before: Completeness) -> Completeness:
-        """Return the log's completeness after this commit."""
-        newest_ns = max((part.last_ns for part in self.parts), default=before.newest_ns)
-        newest_ns = min(newest_ns, self.committed_at + CLOCKS_APART_NS)
-        declared_ns = before.complete_until_ns if self.complete_until is None else self.complete_until
-        return before.joined(newest_ns, declared_ns)
-
-    def receipt(self, commit_hash: str, *, replayed: bool = False, stored_bytes: int = 0) -> Receipt:
-        """Return the receipt that the caller got. stored_bytes: see `Receipt`."""
-        lines = sum(part.rows for part in self.parts)
-        corrections = sum(part.rows for part in self.parts if part.kind == PartKind.CORRECTIONS)
-        is_of_rows = bool(self.superseded or self.replaced)
-        return Receipt(
-            received=self.received,
-            stored=lines - corrections if is_of_rows else lines,
+    def with_text(self, text: bytes) -> Commit:
+        """Return the commit. text: of the record."""
+        key_hash = self.key_hash if self.request_key is None else hash_of_key(self.request_key)
+        facts = Facts(
+            self.commit,
+            self.committed_at,
+            self.caller,
+            self.digest,
+            self.received,
+            rows=rows_in(self.parts, PartKind.ROWS),
+            corrections=rows_in(self.parts, PartKind.CORRECTIONS),
             duplicate_rows=self.duplicate_rows,
-            commit=CommitId(self.commit, commit_hash),
-            replayed=replayed,
-            superseded=corrections - self.replaced if self.superseded else None,
-            stored_bytes=stored_bytes,
+            key_hash=key_hash,
+            complete_until_ns=self.complete_until,
+            fill=self.fill,
+            superseded=self.superseded,
             replaced=self.replaced,
         )
+        return Commit(facts, self.parts, text)
 
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Commit)
+def rows_in(parts: Iterable[Part], kind: PartKind) -> int:
+    """Return the number of lines in parts of a kind."""
+    return sum(part.rows for part in parts if part.kind == kind)
+
+
+_parts_encoder = msgspec.json.Encoder()
+_parts_decoder = msgspec.json.Decoder(tuple[Part, ...])
+_decoder_1 = msgspec.json.Decoder(_Record1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +139,12 @@ class EncodedCommit:
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
     """Return the commit's line, including the line end, and the commit's hash."""
-    payload = _encoder.encode(commit)[:-1]
-    commit_hash = _chained(previous_hash, payload)
-    return payload + _HASH_FIELD + commit_hash.encode() + b'"}\n', commit_hash
+    text = encode_facts(commit.facts)
+    commit_hash = chained(previous_hash, text)
+    line = b"".join(
+        [text, _HASH_FIELD, commit_hash.encode(), _PARTS_FIELD, _parts_encoder.encode(commit.parts)]
+    )
+    return line + _checked_end(line) + b"\n", commit_hash
 
 
 def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
@@ -130,21 +152,37 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
     Raises `DataDamaged` if a byte was changed or if the commit does not follow the commit `previous`.
     """
-    payload, field, ending = line.rpartition(_HASH_FIELD)
-    commit_hash = ending[:_HASH_BYTES].decode("ascii", "replace")
-    if not field or ending[_HASH_BYTES:] != b'"}' or _chained(previous.hash, payload) != commit_hash:
-        raise DataDamaged(
-            f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
-        )
-    commit = _decoder.decode(payload + b"}")
-    if commit.commit != previous.number + 1:
+    text, field, ending = (
+        line.partition(_HASH_FIELD) if line.startswith(VERSION) else line.rpartition(_HASH_FIELD)
+    )
+    commit_hash, layout = ending[:_HASH_BYTES].decode("ascii", "replace"), ending[_HASH_BYTES:]
+    if not field or chained(previous.hash, text) != commit_hash:
+        raise _damaged(previous)
+    if not line.startswith(VERSION):
+        if layout != b'"}':
+            raise _damaged(previous)
+        commit = _decoder_1.decode(text + b"}").with_text(text)
+    else:
+        parts, end = layout[len(_PARTS_FIELD) : -_END_BYTES], line[-_END_BYTES:]
+        if not layout.startswith(_PARTS_FIELD) or end != _checked_end(line[:-_END_BYTES]):
+            raise _damaged(previous)
+        commit = Commit(decode_facts(text), _parts_decoder.decode(parts))
+    if commit.number != previous.number + 1:
         raise DataDamaged(
             f"commit record {previous.number + 1} is missing: restore commits.jsonl from a backup"
         )
-    if commit.request_key is not None:
-        key_hash = hash_of_key(commit.request_key)
-        commit = msgspec.structs.replace(commit, request_key=None, key_hash=key_hash)
-    return commit, CommitId(commit.commit, commit_hash)
+    return commit, CommitId(commit.number, commit_hash)
+
+
+def _checked_end(line: bytes) -> bytes:
+    """Return the end of a line: the CRC-32 of all before it."""
+    return b',"check":"%08x"}' % zlib.crc32(line)
+
+
+def _damaged(previous: CommitId) -> DataDamaged:
+    return DataDamaged(
+        f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
+    )
 
 
 def block_checksums(data: bytes) -> str:
@@ -163,10 +201,6 @@ def first_damaged_block(data: bytes, part: Part) -> int | None:
     common = min(len(written), len(actual))
     wrong = np.flatnonzero(written[:common] != actual[:common])
     return part.offset + BLOCK_BYTES * int(wrong[0] if len(wrong) else common)
-
-
-def _chained(previous_hash: str, payload: bytes) -> str:
-    return hashlib.sha256(previous_hash.encode() + payload).hexdigest()
 
 
 _LOAD_BYTES = 16 * 2**20
@@ -221,7 +255,7 @@ _READ_BYTES = 2**20
 
 # Matches an incomplete last record that is damaged, not just interrupted. An interrupted write leaves the beginning of
 # a record. It leaves no NUL bytes, and no bytes after the end of a record other than a line end.
-DAMAGED_END = re.compile(rb'\0|"hash":"[0-9a-f]{64}"\}.', re.DOTALL)
+DAMAGED_END = re.compile(rb'\0|"(hash":"[0-9a-f]{64}|check":"[0-9a-f]{8})"\}.', re.DOTALL)
 
 CommitLine = tuple[Commit, CommitId, int]
 
@@ -246,6 +280,4 @@ def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator
     finally:
         os.close(descriptor)
     if DAMAGED_END.search(incomplete):
-        raise DataDamaged(
-            f"commit record {previous.number + 1} is not as written: restore commits.jsonl from a backup"
-        )
+        raise _damaged(previous)

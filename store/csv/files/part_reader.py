@@ -14,24 +14,22 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.content_hash import ContentHash
 from store.csv.files.codec import Header, decode_rows, open_file, read_header
-from store.csv.files.commit_records import BLOCK_BYTES, PartKind, StoredPart, first_damaged_block, of_kind
-from store.declarations import Column, ColumnKind, Dataset
+from store.csv.files.commit_records import (
+    BLOCK_BYTES,
+    Commit,
+    PartKind,
+    StoredPart,
+    first_damaged_block,
+    of_kind,
+)
+from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
 from store.protocol import Action
-from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, stored_rows
+from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, corrections_of, stored_rows
 from store.timestamps import fixed_width_text, format_timestamp
-
-
-def corrections_of(dataset: Dataset) -> Dataset:
-    """Return a dataset with the columns of a file of corrections: `arrival` and `action` precede later columns."""
-    own = (
-        Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
-        Column(ACTION.name, ColumnKind.TEXT, required=True),
-    )
-    later = (column for column in dataset.columns if column.later)
-    return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
 
 
 def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
@@ -171,6 +169,18 @@ def read_piecewise(dataset: Dataset, folder: Path, stored: StoredPart) -> Iterat
             raise DataDamaged(f"{each.part.file}: a line has over {_LONGEST_LINE:,} bytes; restore the file")
         if end:
             yield _decoded(dataset, folder, header, [text[:end]])
+
+
+def content_of_parts(dataset: Dataset, folder: Path, commit: Commit) -> str:
+    """Return the `ContentHash` of a commit's parts. Raises `DataDamaged` like `read_parts`."""
+    content, corrections = ContentHash(dataset), corrections_of(dataset)
+    for part in commit.parts:
+        is_rows = part.kind == PartKind.ROWS
+        for lines in read_piecewise(
+            dataset if is_rows else corrections, folder, StoredPart(commit.number, 0, part)
+        ):
+            (content.add_rows if is_rows else content.add_corrections)(lines)
+    return content.hexdigest()
 
 
 def _slices(stored: StoredPart) -> Iterator[StoredPart]:

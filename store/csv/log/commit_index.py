@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from store.arrays import Integers
+from store.commits import Facts
 from store.csv.files.column_file import ColumnFile, Records
-from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
+from store.csv.files.commit_records import Part, PartKind, StoredPart
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
@@ -74,10 +75,10 @@ def text_hash(*texts: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def superseded_records(commits: Iterable[Commit], window: Window = ALL_TIME) -> Records:
+def superseded_records(commits: Iterable[Facts], window: Window = ALL_TIME) -> Records:
     """Return the entries of `superseded` with times in a window, for some commits."""
     entries = [
-        (each.first_ns, each.last_ns, commit.commit, text_hash(each.series))
+        (each.first_ns, each.last_ns, commit.number, text_hash(each.series))
         for commit in commits
         for each in commit.superseded
         if each.first_ns < window.end_ns and each.last_ns >= window.start_ns

@@ -135,7 +135,7 @@ class CommitLog:
         encoded, previous = [], self._view.history.head()
         for commit in commits:
             text, commit_hash = encode_commit(commit, previous.hash)
-            previous = CommitId(commit.commit, commit_hash)
+            previous = CommitId(commit.number, commit_hash)
             encoded.append(EncodedCommit(text, commit, previous))
         return self.append_encoded(descriptor, encoded, is_listed=is_listed)
 

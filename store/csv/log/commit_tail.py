@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Integers
+from store.commits import Facts
 from store.csv.files.commit_records import (
     AcceptedBatch,
     Commit,
@@ -127,7 +128,7 @@ class CommitTail:
         self.added: list[CommitLine] = []
         self.digests: set[str] = set()
         self._fills: list[tuple[int, Fill]] = []
-        self.superseding: list[Commit] = []
+        self.superseding: list[Facts] = []
         self._first = base.number + 1
         self._start = base.end
         self._days: dict[int, list[StoredPart]] = {}
@@ -140,22 +141,23 @@ class CommitTail:
         """Add the next commit."""
         for part in commit.parts:
             is_rows = part.kind == PartKind.ROWS
-            stored = StoredPart(commit.commit, self.rows if is_rows else 0, part)
+            stored = StoredPart(commit.number, self.rows if is_rows else 0, part)
             self._days.setdefault(part.day, []).append(stored)
-            self.dates.add(part.day, commit.commit, part.first_ns, part.last_ns)
+            self.dates.add(part.day, commit.number, part.first_ns, part.last_ns)
             self.file_ends[part.file] = part.end
             self.rows += part.rows if is_rows else 0
-        self.digests.add(commit.digest)
-        if commit.fill is not None:
-            self._fills.append((commit.commit, commit.fill))
-        if commit.superseded:
-            self.superseding.append(commit)
-        if commit.key_hash is not None:
-            receipt = commit.receipt(commit_id.hash, replayed=True)
-            self._accepted[commit.caller, commit.key_hash] = AcceptedBatch(commit.digest, receipt)
-        self.committed_at, self.end = commit.committed_at, line_end
+        facts = commit.facts
+        self.digests.add(facts.digest)
+        if facts.fill is not None:
+            self._fills.append((facts.number, facts.fill))
+        if facts.superseded:
+            self.superseding.append(facts)
+        if facts.key_hash is not None:
+            receipt = facts.receipt(commit_id.hash, replayed=True)
+            self._accepted[facts.caller, facts.key_hash] = AcceptedBatch(facts.digest, receipt)
+        self.committed_at, self.end = facts.committed_at, line_end
         self.added.append((commit, commit_id, line_end))
-        self._committed_at.append(commit.committed_at)
+        self._committed_at.append(facts.committed_at)
         self._completeness.append(commit.completeness_after(self.completeness(self.head.number)))
         self.head = commit_id
 

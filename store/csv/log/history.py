@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from store.arrays import Integers
+from store.commits import Facts
 from store.csv.files.column_file import ColumnsDamaged, Records
 from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
 from store.csv.files.disk import unavailable_on_error
@@ -130,9 +131,9 @@ class CommitHistory:
         if accepted is not None or not view.base.number:
             return accepted
         for number in self._with_repair(lambda view: view.base.request_commits(caller, key_hash)):
-            commit = self._read(number)
-            if (commit.caller, commit.key_hash) == (caller, key_hash):
-                return AcceptedBatch(commit.digest, commit.receipt(self.head(number).hash, replayed=True))
+            facts = self._read(number)
+            if (facts.caller, facts.key_hash) == (caller, key_hash):
+                return AcceptedBatch(facts.digest, facts.receipt(self.head(number).hash, replayed=True))
         return None
 
     def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
@@ -142,7 +143,7 @@ class CommitHistory:
             lambda view: (view.base.fill_commits(window, number), view.tail.fills(window, number))
         )
         records = (self._read(each) for each in indexed)
-        return [(each.commit, each.fill) for each in records if each.fill is not None] + newer
+        return [(each.number, each.fill) for each in records if each.fill is not None] + newer
 
     def fill_commits(self, window: Window) -> list[int]:
         """Return the commits of the same fills as `fills`. Reads no records."""
@@ -309,9 +310,9 @@ class CommitHistory:
                     if view.base is base:
                         view.base = self._source.rebuild(base)
 
-    def _read(self, number: int) -> Commit:
+    def _read(self, number: int) -> Facts:
         ((commit, _),) = self.records(number - 1, number)
-        return commit
+        return commit.facts
 
     def _indexed_records(
         self, before: CommitId, last: CommitId, start: int, end: int

@@ -42,22 +42,23 @@ class IndexBuilder:
         records = []
         for commit, commit_id, end in added:
             self._completeness = commit.completeness_after(self._completeness)
-            facts = (
-                commit.committed_at,
+            numbers = (
+                commit.facts.committed_at,
                 end,
                 self._completeness.newest_ns,
                 self._completeness.complete_until_ns,
             )
-            records.append((bytes.fromhex(commit_id.hash), *facts))
+            records.append((bytes.fromhex(commit_id.hash), *numbers))
         self._collect("commits", records)
         self._add_parts(commits)
-        self._collect("digests", [(text_hash(commit.digest), commit.commit) for commit in commits])
-        keyed = [commit for commit in commits if commit.key_hash is not None]
-        self._collect("keys", [(text_hash(c.caller, c.key_hash or ""), c.commit) for c in keyed])
-        windows = [(commit.fill.window, commit.commit) for commit in commits if commit.fill is not None]
-        self._new["superseded"].append(superseded_records(commits))
+        facts = [commit.facts for commit in commits]
+        self._collect("digests", [(text_hash(each.digest), each.number) for each in facts])
+        keyed = [(each, each.key_hash) for each in facts if each.key_hash is not None]
+        self._collect("keys", [(text_hash(each.caller, key_hash), each.number) for each, key_hash in keyed])
+        windows = [(each.fill.window, each.number) for each in facts if each.fill is not None]
+        self._new["superseded"].append(superseded_records(facts))
         self._collect("fills", [(window.start_ns, window.end_ns, number) for window, number in windows])
-        self._committed_at = commits[-1].committed_at
+        self._committed_at = facts[-1].committed_at
         _, self.head, self._end = added[-1]
 
     @property
@@ -109,7 +110,7 @@ class IndexBuilder:
                 self._file_ends[file] = part.end
                 text = part.checksums.encode()
                 bounds, arrivals = (part.first_ns, part.last_ns), arrival if is_rows else 0
-                numbers = (part.length, part.rows, commit.commit, file, kind)
+                numbers = (part.length, part.rows, commit.number, file, kind)
                 records.append((*bounds, arrivals, part.offset, self._text_end, len(text), *numbers))
                 self._text_end += len(text)
                 texts.append(text)

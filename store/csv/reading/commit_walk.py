@@ -13,7 +13,7 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.csv.files.commit_records import Commit, PartKind, StoredPart, of_kind
 from store.csv.files.disk import unavailable
-from store.csv.files.part_reader import corrections_of, read_piecewise
+from store.csv.files.part_reader import read_piecewise
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
@@ -22,7 +22,7 @@ from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
 from store.rows.corrections import Row
-from store.rows.stored_rows import ACTION, ARRIVAL
+from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
 from store.walk import (
     PIECE_ROWS,
     CommitPiece,
@@ -74,7 +74,7 @@ class CommitWalk:
             for commit, position in history.records(max(after.commit.number - 1, 0), last):
                 first_ordinal = after.ordinal if position == after.commit else 0
                 if position != after.commit:
-                    yield _record(commit, position)
+                    yield CommitRecord(position, commit.facts, commit.original)
                 yield from self._commit_pieces(history, commit, position, first_ordinal)
         except (StoreUnavailable, OSError) as error:
             current, head = self.durable_history(position)
@@ -94,7 +94,7 @@ class CommitWalk:
             start, end = end, end + part.rows
             if end <= first_ordinal:
                 continue
-            stored = StoredPart(commit.commit, 0, part)
+            stored = StoredPart(commit.number, 0, part)
             if part.kind == PartKind.ROWS:
                 for ordinal, rows in _batches(self._tables(self._dataset, stored), start, first_ordinal):
                     yield CommittedRows(commit_id, ordinal, rows)
@@ -162,12 +162,6 @@ def _ordinal(history: CommitHistory, stored: StoredPart) -> int:
     ((commit, _),) = history.records(stored.commit - 1, stored.commit)
     before = takewhile(lambda part: part != stored.part, commit.parts)
     return sum(part.rows for part in before)
-
-
-def _record(commit: Commit, commit_id: CommitId) -> CommitRecord:
-    receipt = commit.receipt(commit_id.hash)
-    facts = (commit.caller, commit.key_hash, commit.digest, receipt, commit.complete_until)
-    return CommitRecord(commit_id, commit.committed_at, *facts, commit.fill, commit.superseded)
 
 
 def _batches(

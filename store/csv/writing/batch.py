@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from operator import is_
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -15,15 +16,17 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.cached_property import cached_property
+from store.commits import digest_of
+from store.content_hash import ContentHash
 from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
-from store.csv.files.part_reader import corrections_of, known_values
+from store.csv.files.part_reader import known_values
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
 from store.protocol import Amendment, Append, Dedupe, Fill
 from store.rows.corrections import AppliedCorrection
-from store.rows.stored_rows import ACTION, ARRIVAL
+from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
 from store.timestamps import DAY_NS
 
 # Rows are encoded in pieces of this many rows, which fit into the processor's cache.
@@ -59,7 +62,7 @@ class Chunk:
 
     @cached_property
     def own_text(self) -> bytes:
-        """The rows as CSV, of the dataset's `own_columns`. The batch's digest is made from it."""
+        """The rows as CSV, of the dataset's `own_columns`. Digests of version 1 are made from it."""
         ids = tuple(name for name in self.later if name in self.dataset.id_columns)
         return self.text if ids == self.later else self._encoded(header_of(self.dataset, ids))
 
@@ -130,9 +133,10 @@ class Chunk:
 class _RequestFacts:
     """The fields of every prepared batch. received: the number of rows or corrections in the batch.
 
-    complete_until_ns, fill: see `Append`; None for corrections.
+    digest: see `digest_of`. complete_until_ns, fill: see `Append`; None for corrections.
     """
 
+    dataset: Dataset
     caller: str
     key_hash: str | None
     received: int
@@ -140,12 +144,32 @@ class _RequestFacts:
     complete_until_ns: int | None
     fill: Fill | None
 
+    def digests(self) -> Iterator[str]:
+        """Yield the digests by which a stored batch is this one, in records of this version and of version 1."""
+        yield self.digest
+
+    def content_of(self, chunks: Sequence[Chunk]) -> str:
+        """Return the `ContentHash` of what is stored of the batch."""
+        return content_of(self.dataset, chunks)
+
+
+def content_of(dataset: Dataset, chunks: Sequence[Chunk]) -> str:
+    """Return the `ContentHash` of rows and corrections."""
+    content = ContentHash(dataset)
+    for chunk in chunks:
+        if chunk.kind == PartKind.ROWS:
+            content.add_rows(chunk.rows)
+        else:
+            content.add_corrections(chunk.rows)
+    return content.hexdigest()
+
 
 @dataclass(frozen=True)
 class PreparedBatch(_RequestFacts):
-    """A batch of rows, divided by event date."""
+    """A batch of rows, divided by event date. content: the `ContentHash` of all rows."""
 
     chunks: tuple[Chunk, ...]
+    content: str
     dedupe: Dedupe
     replaces: bool
 
@@ -153,20 +177,35 @@ class PreparedBatch(_RequestFacts):
     def of(cls, batch: Append) -> PreparedBatch:
         """Prepare a batch: do all work that needs no lock."""
         chunks = tuple(_chunks(batch))
-        digest = hashlib.sha256()
         for chunk in chunks:
-            digest.update(chunk.own_text)
             _ = chunk.checksums
-            if len(chunks) > 1:  # two batches differ if rows of different dates have another order
+        content = content_of(batch.dataset, chunks)
+        has_own_only = len(chunks) == 1 and set(chunks[0].later).issubset(batch.dataset.id_columns)
+        digest = digest_of(batch, content if has_own_only else None)
+        facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
+        said = (batch.complete_until_ns, batch.fill)
+        return cls(*facts, *said, chunks, content, batch.dedupe, batch.replaces)
+
+    def digests(self) -> Iterator[str]:
+        """See `_RequestFacts.digests`."""
+        yield self.digest
+        digest = hashlib.sha256()
+        for chunk in self.chunks:
+            digest.update(chunk.own_text)
+            if len(self.chunks) > 1:  # two batches differ if rows of different dates have another order
                 digest.update(chunk.indices.tobytes())
-        if batch.complete_until_ns is not None:
-            digest.update(f"complete until {batch.complete_until_ns}".encode())
-        if batch.fill is not None:
-            digest.update(f"fill {json.dumps(asdict(batch.fill))}".encode())
-        if batch.replaces:
+        if self.complete_until_ns is not None:
+            digest.update(f"complete until {self.complete_until_ns}".encode())
+        if self.fill is not None:
+            digest.update(f"fill {json.dumps(asdict(self.fill))}".encode())
+        if self.replaces:
             digest.update(b"replaces")
-        facts = (batch.caller, batch.key_hash, batch.rows.num_rows, digest.hexdigest())
-        return cls(*facts, batch.complete_until_ns, batch.fill, chunks, batch.dedupe, batch.replaces)
+        yield digest.hexdigest()
+
+    def content_of(self, chunks: Sequence[Chunk]) -> str:
+        """See `_RequestFacts.content_of`."""
+        is_whole = len(chunks) == len(self.chunks) and all(map(is_, chunks, self.chunks))
+        return self.content if is_whole else super().content_of(chunks)
 
 
 def _chunks(batch: Append) -> list[Chunk]:
@@ -227,23 +266,8 @@ class PreparedAmendment(_RequestFacts):
     @classmethod
     def of(cls, amendment: Amendment, candidates: CandidateRows) -> PreparedAmendment:
         """Prepare a batch: do all work that needs no lock."""
-        names = amendment.dataset.named_by
-        values = [
-            [
-                each.action,
-                each.timestamp_ns,
-                *map(each.named.get, names),
-                dict(each.new),
-                # What is named as missing is told apart from what is not named.
-                *(name for name in names if name in each.named and each.named[name] is None),
-            ]
-            for each in amendment.corrections
-        ]
-        text = json.dumps(["corrections", values], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(
-            amendment.caller, amendment.key_hash, len(values), digest, None, None, amendment, candidates
-        )
+        facts = (amendment.dataset, amendment.caller, amendment.key_hash, len(amendment.corrections))
+        return cls(*facts, digest_of(amendment), None, None, amendment, candidates)
 
     def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
         """Return the applied corrections as one chunk per event date, in order within a date."""

@@ -11,11 +11,11 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of
-from store.csv.files.part_reader import corrections_of, read_parts_at
+from store.csv.files.part_reader import read_parts_at
 from store.csv.log.history import CommitHistory
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Window
-from store.rows.stored_rows import ARRIVAL
+from store.rows.stored_rows import ARRIVAL, corrections_of
 from store.timestamps import DAY_NS
 
 

@@ -16,7 +16,6 @@ from store.bars.prints import STANDS
 from store.csv.files.column_file import Records
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import (
-    corrections_of,
     corrections_table,
     known_values,
     read_corrections,
@@ -31,7 +30,7 @@ from store.csv.writing.staging import StagedCommits
 from store.declarations import Dataset
 from store.protocol import Action, Superseded, Window
 from store.rows.fills import FillMatches, ProvisionalRow, match_fills, series_of
-from store.rows.stored_rows import ACTION, ARRIVAL, apply_corrections
+from store.rows.stored_rows import ACTION, ARRIVAL, apply_corrections, corrections_of
 from store.timestamps import DAY_NS
 
 

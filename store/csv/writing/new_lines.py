@@ -32,7 +32,7 @@ _NO_ARRIVALS: Integers = np.empty(0, np.int64)
 class NewLines:
     """The lines that a request adds: its new rows or corrections by event date, then cancels of rows of fills.
 
-    duplicates: the indices of the batch's other rows. superseded, replaced: see `Commit`.
+    duplicates: the indices of the batch's other rows. superseded, replaced: see `Facts`.
     """
 
     chunks: tuple[Chunk, ...]
@@ -44,7 +44,7 @@ class NewLines:
 def new_rows(batch: PreparedBatch, stage: StagedCommits, folder: Path, known_rows: KnownRows) -> NewLines:
     """Return what a batch adds to the stored and staged rows. Raises `IdConflict`, `DataDamaged`."""
     if batch.dedupe is Dedupe.BATCH and (
-        stage.history.knows_batch(batch.digest) or batch.digest in stage.digests
+        batch.digest in stage.digests or any(map(stage.history.knows_batch, batch.digests()))
     ):
         return NewLines((), tuple(range(batch.received)))
     known = _Known(stage, folder, known_rows)

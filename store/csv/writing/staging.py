@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from store.commits import Facts
 from store.csv.files.codec import Header, header_line, header_or_empty
 from store.csv.files.column_file import Records
-from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart
+from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart, rows_in
 from store.csv.files.file_names import file_for
 from store.csv.log.commit_index import superseded_records
 from store.csv.log.history import CommitHistory
@@ -18,7 +19,7 @@ from store.csv.writing.known_date import IdentityIndex
 from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded, Window
 
 # About the length of a commit's record without its parts, and of a part in it.
-_RECORD_BYTES, _PART_BYTES = 320, 130
+_RECORD_BYTES, _PART_BYTES = 440, 130
 
 
 @dataclass(slots=True)
@@ -69,24 +70,28 @@ class StagedCommits:
     ) -> Commit:
         """Stage the new lines of a batch: make a commit with a number, a time and parts, and return it.
 
-        duplicates: indices of the batch's other rows. replaced: see `Commit`.
+        duplicates: indices of the batch's other rows. replaced: see `Facts`.
         """
         self._number += 1
         self._committed_at = max(now_ns, self._committed_at + 1)
-        commit = Commit(
-            commit=self._number,
+        parts = tuple(self._part_for(chunk) for chunk in chunks)
+        facts = Facts(
+            number=self._number,
             committed_at=self._committed_at,
             caller=request.caller,
             digest=request.digest,
             received=request.received,
-            parts=tuple(self._part_for(chunk) for chunk in chunks),
+            rows=rows_in(parts, PartKind.ROWS),
+            corrections=rows_in(parts, PartKind.CORRECTIONS),
+            content=request.content_of(chunks),
             duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
             key_hash=request.key_hash,
-            complete_until=request.complete_until_ns,
+            complete_until_ns=request.complete_until_ns,
             fill=request.fill,
             superseded=superseded,
             replaced=replaced,
         )
+        commit = Commit(facts, parts)
         self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)
         self.digests.add(request.digest)
@@ -101,15 +106,15 @@ class StagedCommits:
     def fill_commits(self, window: Window) -> list[int]:
         """Return the stored and staged commits that are fills with windows that overlap a window."""
         staged = [
-            each.commit
+            each.number
             for each in self.commits
-            if each.fill is not None and each.fill.window.overlaps(window)
+            if each.facts.fill is not None and each.facts.fill.window.overlaps(window)
         ]
         return self.history.fill_commits(window) + staged
 
     def superseded(self, window: Window) -> Records:
         """See `CommitHistory.superseded`; with that of staged commits."""
-        staged = superseded_records(self.commits, window)
+        staged = superseded_records([each.facts for each in self.commits], window)
         return np.concatenate([self.history.superseded(window), staged])
 
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:

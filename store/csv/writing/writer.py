@@ -154,7 +154,9 @@ class Writer:
             request, new.chunks, new.duplicates, new.superseded, self._clock(), replaced=new.replaced
         )
         stored_bytes = stage.stored_bytes(commit)
-        return lambda history: commit.receipt(history.head(commit.commit).hash, stored_bytes=stored_bytes)
+        return lambda history: commit.facts.receipt(
+            history.head(commit.number).hash, stored_bytes=stored_bytes
+        )
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):
@@ -179,6 +181,6 @@ def _replay(request: PreparedRequest, history: CommitHistory) -> Receipt | None:
     if request.key_hash is None:
         return None
     accepted = history.accepted(request.caller, request.key_hash)
-    if accepted is not None and accepted.digest != request.digest:
+    if accepted is not None and accepted.digest not in request.digests():
         raise RequestKeyReused
     return accepted.receipt if accepted is not None else None

@@ -1,6 +1,7 @@
 """A store written by a version without later columns: tests/store/data/before_later_columns."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,24 @@ from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
 from store.datasets import TRADES
 from store.exceptions import IdConflict, RequestKeyReused
+from store.memory import MemoryStore
 from store.protocol import Window
 from store.timestamps import format_timestamp
-from tests.store.builders import DAY, NOON, SYMBOL, Row, amendment, batch, cancel, correct, stored, trade
+from store.walk import BEGINNING, CommittedRows
+from tests.store.builders import (
+    DAY,
+    NOON,
+    SYMBOL,
+    Row,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    record_batch,
+    stored,
+    trade,
+)
+from tests.store.walking import flat, walk
 
 BEFORE = Path(__file__).parent.parent / "data" / "before_later_columns" / "store"
 FOLDER = f"trades/{SYMBOL}"
@@ -147,3 +163,30 @@ def test_the_in_process_reader_reads_it(path: Path, store: CsvStore):
     as_of = format_timestamp(store.committed_at(TRADES, SYMBOL, 4))
     assert len(reader.trades(SYMBOL, as_of=as_of)) == len(STANDING)
     assert reader.symbols() == [SYMBOL, "MSFT"]
+
+
+def test_it_goes_on_with_records_of_version_2_and_moves_with_its_hashes(path: Path, store: CsvStore):
+    store.append(batch(*with_flag([trade(30), trade(2 * DAY)]), request_key="new"))
+    store.correct(amendment(cancel(30, price=100.0)))
+    lines = (path / FOLDER / "commits.jsonl").read_bytes().splitlines()
+    assert [line.startswith(b'{"v":2,') for line in lines] == [False] * 4 + [True] * 2
+    assert list(CsvStore(path).check(TRADES, SYMBOL).findings()) == []
+    moved = MemoryStore()
+    for piece in store.commits(TRADES, SYMBOL, BEGINNING):
+        moved.apply(TRADES, SYMBOL, piece)
+    for number in range(1, 7):
+        assert moved.head(TRADES, SYMBOL, commit=number) == store.head(TRADES, SYMBOL, commit=number)
+        assert moved.committed_at(TRADES, SYMBOL, number) == store.committed_at(TRADES, SYMBOL, number)
+        assert stored(moved, commit=number) == stored(store, commit=number)
+    assert flat(walk(moved)) == flat(walk(store))
+
+
+def test_a_moved_commit_with_another_row_is_refused(store: CsvStore):
+    store.append(batch(trade(30)))
+    moved = MemoryStore()
+    *pieces, last = store.commits(TRADES, SYMBOL, BEGINNING)
+    for piece in pieces:
+        moved.apply(TRADES, SYMBOL, piece)
+    assert isinstance(last, CommittedRows)
+    with pytest.raises(ValueError, match="other rows than its record says"):
+        moved.apply(TRADES, SYMBOL, replace(last, rows=record_batch(trade(31))))

@@ -45,12 +45,12 @@ class Forged:
         line, commit_hash = encode_commit(self.commit, self.previous)
         hashes = [hashlib.sha256(each).hexdigest() for each in self.data]
         return [
-            encode_line(LogStart(dataset, symbol, self.commit.commit, commit_hash)),
+            encode_line(LogStart(dataset, symbol, self.commit.number, commit_hash)),
             encode_line(CopiedRecord(line[:-1].decode())),
             *(encode_line(CopiedBytes(each)) for each in self.data),
             *self.extra,
             encode_line(PartHashes(tuple(self.hashes or hashes))),
-            encode_line(CopyEnd(self.commit.commit, commit_hash)),
+            encode_line(CopyEnd(self.commit.number, commit_hash)),
         ]
 
     def with_part(self, index: int = 0, **changes: Any) -> "Forged":
@@ -66,8 +66,9 @@ class Forged:
         self.data[0] = header + text
         return self.with_part(length=len(text), checksums=block_checksums(text))
 
-    def with_commit(self, **changes: Any) -> "Forged":
-        self.commit = msgspec.structs.replace(self.commit, **changes)
+    def with_facts(self, **changes: Any) -> "Forged":
+        facts = msgspec.structs.replace(self.commit.facts, **changes)
+        self.commit = msgspec.structs.replace(self.commit, facts=facts)
         return self
 
 
@@ -137,7 +138,13 @@ LIES: dict[str, tuple[Callable[[Forged], Forged], str]] = {
     "no row": (lambda forged: forged.with_part(rows=0), "are none"),
     "other times": (lambda forged: forged.with_part(first_ns=honest_ns(forged) - 1), "other rows"),
     "an impossible time": (lambda forged: forged.with_part(first_ns=2**80), "names an instant"),
-    "more rows": (lambda forged: forged.with_part(rows=3), "other rows"),
+    "more rows": (lambda forged: forged.with_part(rows=3).with_facts(rows=4), "other rows"),
+    "another number of rows": (lambda forged: forged.with_facts(rows=4), "another number of rows"),
+    "another content": (lambda forged: forged.with_facts(content="0" * 64), "other rows than were committed"),
+    "another price": (
+        lambda forged: forged.with_text(lambda text: text.replace(b",100,", b",101,", 1)),
+        "other rows than were committed",
+    ),
     "wrong checksums": (lambda forged: forged.with_part(checksums="AAAAAA=="), "not as written"),
     "no checksums": (lambda forged: forged.with_part(checksums=""), "cannot be read"),
     "checksums that are no base64": (lambda forged: forged.with_part(checksums="?"), "cannot be read"),
@@ -155,10 +162,10 @@ LIES: dict[str, tuple[Callable[[Forged], Forged], str]] = {
         lambda forged: forged.with_text(lambda text: text.replace(b",", b"", 1)),
         "cannot be read",
     ),
-    "a time before": (lambda forged: forged.with_commit(committed_at=0), "not later"),
-    "a time after all": (lambda forged: forged.with_commit(committed_at=2**64), "not later"),
-    "the wrong number": (lambda forged: forged.with_commit(commit=2), "not the next one"),
-    "the future": (lambda forged: forged.with_commit(complete_until=2**90), "names an instant"),
+    "a time before": (lambda forged: forged.with_facts(committed_at=0), "not later"),
+    "a time after all": (lambda forged: forged.with_facts(committed_at=2**64), "not later"),
+    "the wrong number": (lambda forged: forged.with_facts(number=2), "not the next one"),
+    "the future": (lambda forged: forged.with_facts(complete_until_ns=2**90), "names an instant"),
 }
 
 

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from store.commits import Facts
 from store.csv.files.commit_records import (
     AcceptedBatch,
     Commit,
@@ -11,11 +12,14 @@ from store.csv.files.commit_records import (
     PartKind,
     StoredPart,
     block_checksums,
+    decode_commit,
     encode_commit,
+    rows_in,
 )
 from store.csv.log.commit_index import text_hash
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
+from tests.store.csv.version_1 import encode_version_1
 
 FIRST_DAY = 20_000
 
@@ -35,48 +39,52 @@ class PlainHistory:
         return self.ids[len(self.commits) if commit is None else commit]
 
     def committed_at(self) -> int:
-        return self.commits[-1].committed_at if self.commits else 0
+        return self.commits[-1].facts.committed_at if self.commits else 0
 
     def commit_as_of(self, instant_ns: int) -> int:
-        return sum(commit.committed_at <= instant_ns for commit in self.commits)
+        return sum(commit.facts.committed_at <= instant_ns for commit in self.commits)
 
     def committed_at_of(self, number: int) -> int:
-        return self.commits[number - 1].committed_at
+        return self.commits[number - 1].facts.committed_at
 
     def completeness(self, number: int) -> Completeness:
         commits = self.commits[:number]
         newest = [
-            min(part.last_ns, commit.committed_at + 60 * 10**9) for commit in commits for part in commit.parts
+            min(part.last_ns, commit.facts.committed_at + 60 * 10**9)
+            for commit in commits
+            for part in commit.parts
         ]
-        declared = [commit.complete_until for commit in commits if commit.complete_until is not None]
+        declared = [
+            commit.facts.complete_until_ns for commit in commits if commit.facts.complete_until_ns is not None
+        ]
         nothing = ALL_TIME.start_ns
         return Completeness(max(newest, default=nothing), max(declared, default=nothing))
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         for commit in reversed(self.commits):
-            if (commit.caller, commit.key_hash) == (caller, key_hash):
+            if (commit.facts.caller, commit.facts.key_hash) == (caller, key_hash):
                 return AcceptedBatch(
-                    commit.digest, commit.receipt(self.ids[commit.commit].hash, replayed=True)
+                    commit.facts.digest, commit.facts.receipt(self.ids[commit.number].hash, replayed=True)
                 )
         return None
 
     def knows_batch(self, digest: str) -> bool:
-        return any(commit.digest == digest for commit in self.commits)
+        return any(commit.facts.digest == digest for commit in self.commits)
 
     def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
         return [
-            (each.commit, each.fill)
+            (each.number, each.facts.fill)
             for each in self.commits[:commit]
-            if each.fill
-            and each.fill.window.start_ns < window.end_ns
-            and window.start_ns < each.fill.window.end_ns
+            if each.facts.fill
+            and each.facts.fill.window.start_ns < window.end_ns
+            and window.start_ns < each.facts.fill.window.end_ns
         ]
 
     def superseded(self, window: Window) -> list[tuple[int, int, int, int]]:
         return [
-            (each.first_ns, each.last_ns, commit.commit, text_hash(each.series))
+            (each.first_ns, each.last_ns, commit.number, text_hash(each.series))
             for commit in self.commits
-            for each in commit.superseded
+            for each in commit.facts.superseded
             if each.first_ns < window.end_ns and window.start_ns <= each.last_ns
         ]
 
@@ -92,8 +100,8 @@ class PlainHistory:
         for made in self.commits[:commit]:
             for part in made.parts:
                 is_rows = part.kind == PartKind.ROWS
-                if made.commit > after:
-                    parts.append(StoredPart(made.commit, arrival if is_rows else 0, part))
+                if made.number > after:
+                    parts.append(StoredPart(made.number, arrival if is_rows else 0, part))
                 arrival += part.rows if is_rows else 0
         return parts
 
@@ -148,8 +156,10 @@ class LogWriter:
         lines = []
         for _ in range(count):
             commit = self.commit()
-            line, commit_hash = encode_commit(commit, self.history.head().hash)
-            self.history.add(commit, CommitId(commit.commit, commit_hash))
+            previous = self.history.head()
+            encode = self.random.choice([encode_commit, encode_version_1])
+            line, _ = encode(commit, previous.hash)
+            self.history.add(*decode_commit(line[:-1], previous))
             lines.append(line)
         with self.path.open("ab") as file:
             file.write(b"".join(lines))
@@ -162,21 +172,25 @@ class LogWriter:
             parts += [self.part(day, PartKind.CORRECTIONS) for day in days]
         start = (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS
         fill = Fill(Window(start, start + choice.choice([1, 3 * DAY_NS])), "other", "trades", "7-abc")
-        return Commit(
-            commit=len(self.history.commits) + 1,
+        facts = Facts(
+            number=len(self.history.commits) + 1,
             committed_at=self.history.committed_at() + choice.randint(1, 5),
             caller=choice.choice(["key:1", "key:2"]),
             digest=f"{choice.randrange(50):064x}",
             received=sum(part.rows for part in parts),
-            parts=tuple(parts),
+            rows=rows_in(parts, PartKind.ROWS),
+            corrections=rows_in(parts, PartKind.CORRECTIONS),
             duplicate_rows=tuple(range(choice.randint(0, 2))),
             key_hash=choice.choice([None, None, str(choice.randrange(50))]),
-            complete_until=choice.choice([None, None, (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS]),
+            complete_until_ns=choice.choice(
+                [None, None, (FIRST_DAY + choice.randrange(self.dates)) * DAY_NS]
+            ),
             fill=choice.choice([None, None, None, fill]),
             superseded=choice.choice(
                 [(), (), (Superseded(start, start + 5), Superseded(start, start, "1m"))]
             ),
         )
+        return Commit(facts, tuple(parts))
 
     def part(self, day: int, kind: PartKind) -> Part:
         choice = self.random

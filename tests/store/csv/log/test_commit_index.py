@@ -60,8 +60,10 @@ def base_of(history: CommitHistory) -> CommitIndex:
 
 def indexed_batch(writer: LogWriter) -> str:
     """Return the digest of a batch whose commit is only in the index, so its record is read from the log."""
-    later = {commit.digest for commit in writer.history.commits[150:]}
-    return next(commit.digest for commit in writer.history.commits[:150] if commit.digest not in later)
+    later = {commit.facts.digest for commit in writer.history.commits[150:]}
+    return next(
+        commit.facts.digest for commit in writer.history.commits[:150] if commit.facts.digest not in later
+    )
 
 
 @settings(max_examples=examples(60), deadline=None)

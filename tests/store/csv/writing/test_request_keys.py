@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from store.csv import CsvStore
-from store.csv.files.commit_records import decode_commit, encode_commit
+from store.csv.files.commit_records import decode_commit
 from store.csv.log import commit_index, history, index_builder
+from store.csv.writing.batch import PreparedBatch
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
+from tests.store.csv.version_1 import encode_version_1
 
 SECRET = "md_AbCd1234_" + "Zx9-Yw8_Vu7" * 4
 KEYED = [batch(trade(n, trade_id=str(n)), request_key=f"order-{n}") for n in range(8)]
@@ -26,8 +28,11 @@ def as_earlier_version(folder: Path) -> None:
     lines, read, written = [], NO_COMMIT, NO_COMMIT
     for line, sent in zip(log_in(folder).read_bytes().splitlines(), KEYED, strict=True):
         commit, read = decode_commit(line, read)
-        plain = msgspec.structs.replace(commit, key_hash=None, request_key=sent.request_key)
-        encoded, _ = encode_commit(plain, written.hash)
+        *_, digest = PreparedBatch.of(sent).digests()
+        facts = msgspec.structs.replace(commit.facts, digest=digest)
+        encoded, _ = encode_version_1(
+            msgspec.structs.replace(commit, facts=facts), written.hash, sent.request_key
+        )
         lines.append(encoded)
         _, written = decode_commit(encoded[:-1], written)
     log_in(folder).write_bytes(b"".join(lines))
