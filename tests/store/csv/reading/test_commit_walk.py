@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from store.commits import VERSION
 from store.csv import CsvStore
 from store.csv.files import part_reader
 from store.csv.log.commit_log import CommitLog
@@ -71,7 +72,7 @@ class FillingDisk(WatchedDisk):
         self.logs = 0
 
     def append(self, descriptor: int, data: bytes) -> None:
-        is_log = data.startswith(b'{"commit"')
+        is_log = data.startswith(VERSION)
         self.logs += is_log
         if is_log and self.logs == 2:
             os.write(descriptor, data[: data.index(b"\n") + 5])
