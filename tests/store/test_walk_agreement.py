@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,14 @@ def test_store_built_from_commits_continues_like_the_original(plan: list[Step], 
         assert history(replica, symbol) == history(store, symbol)
 
 
-def test_request_key_from_another_backend_is_refused(tmp_path: Path):
+def test_a_request_is_replayed_by_another_backend(tmp_path: Path):
     store, replica = CsvStore(tmp_path), MemoryStore()
-    store.append(batch(trade(1), request_key="k"))
+    receipt = store.append(batch(trade(1), request_key="k"))
     for piece in walk(store):
         replica.apply(TRADES, SYMBOL, piece)
+    assert replica.append(batch(trade(1), request_key="k")) == replace(receipt, replayed=True)
     with pytest.raises(RequestKeyReused):
-        replica.append(batch(trade(1), request_key="k"))
+        replica.append(batch(trade(2), request_key="k"))
     assert replica.append(batch(trade(1))).duplicate_rows == (0,)
 
 
