@@ -71,7 +71,9 @@ def touched_commits(dataset: Dataset, pieces: Iterable[CommitPiece]) -> Iterator
 def _commit(dataset: Dataset, record: CommitRecord, parts: list[Touched]) -> TouchedCommit:
     touched = Touched.joined(parts)
     newest_ns = int(touched.start_ns[-1]) if len(touched.start_ns) else ALL_TIME.start_ns
-    declared_ns = ALL_TIME.start_ns if record.facts.complete_until_ns is None else record.facts.complete_until_ns
+    declared_ns = (
+        ALL_TIME.start_ns if record.facts.complete_until_ns is None else record.facts.complete_until_ns
+    )
     return TouchedCommit(dataset, record.id, record.committed_at, touched, newest_ns, declared_ns)
 
 
