@@ -291,8 +291,8 @@ ERROR_CODES = (
         correction_target_not_found="A correction matches no stored row; `errors` names the corrections.",
         correction_ambiguous="A correction matches several rows that differ. Add more of the row's values, such as "
         "`trade_id` or `amount`.",
-        row_conflict="A row contradicts a stored one, such as another close of the same bar, or says more, such as a vwap "
-        "that the stored bar lacks. Correct the stored row, or send `on_conflict=replace`.",
+        row_conflict="A row contradicts a stored one, such as another close of the same bar. Correct the stored row, or send "
+        "`on_conflict=replace`.",
         alias_taken="An alias is already a symbol with data, or another instrument's symbol, or its alias at the "
         "same time. Choose another alias or other dates.",
         idempotency_key_reused="The Idempotency-Key was used for another body or query. Choose a new key.",

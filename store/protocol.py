@@ -124,15 +124,19 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The event times, both inclusive, from a feed's first row to its last row in a batch that met rows of fills.
+    """The event times, both inclusive, from a feed's first row to its last row in a batch that replaced rows of fills.
 
-    Rows of earlier fills between them are confirmed: the feed has sent them, too. The commit cancelled all others.
-    series: the rows' values of the dataset's `series_columns`, joined by ";"; only rows of the same series meet.
+    The commit cancelled the rows of earlier fills between them. Earlier versions left those that the batch repeated:
+    since then they are the feed's own. series: the rows' values of the dataset's `series_columns`, joined by ";"; only rows of the same series meet.
     """
 
     first_ns: int
     last_ns: int
     series: str = ""
+
+    def overlaps(self, window: Window) -> bool:
+        """Return whether one of the times is in a window."""
+        return self.first_ns < window.end_ns and self.last_ns >= window.start_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,8 @@ class Receipt:
     """The result of a batch. commit: the log's newest commit once the batch is known to be stored.
 
     duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
-    that were applied before). superseded: how many rows of fills the batch cancelled; None if it met none.
+    that were applied before). superseded: how many rows of fills the batch cancelled; None if it
+    cancelled none.
     replaced: how many stored rows got the values of a row of the batch; see `Append`. stored_bytes: about how much its
     commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this call made no commit.
     """

@@ -24,13 +24,12 @@ from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_e
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits, has_log
 from store.csv.reading.bar_reader import BarReader
+from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.store_reads import LOGS_BYTES, OpenLog, StoreReads
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.candidate_rows import CandidateRows
-from store.csv.writing.hash_file import remove_hash_files
-from store.csv.writing.known_rows import LIMIT_BYTES, KnownRows
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
@@ -75,7 +74,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         StoreReads.__init__(self, Path(path), self._new_log, logs_bytes=int(LOGS_BYTES * share))
         self.committed: list[CommitHook] = []
         self._clock = clock
-        self._known_rows = KnownRows(int(LIMIT_BYTES * share))
+        self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings(bars_bytes=int(BARS_BYTES * share))
@@ -125,8 +124,6 @@ class CsvStore(CsvCatalogue, StoreReads):
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
         fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
         history = self._history(dataset, symbol)
-        if rebuild:
-            remove_hash_files(self._folder(dataset, symbol))
         try:
             with unavailable_on_error:
                 if rebuild or compact or history.is_worth_indexing:
@@ -213,6 +210,7 @@ class CsvStore(CsvCatalogue, StoreReads):
     def _new_log(self, dataset: Dataset, symbol: str) -> OpenLog:
         folder = self._folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
-        writer = Writer(folder, commits, disk=self._disk, known_rows=self._known_rows, clock=self._clock)
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
+        stored = CandidateReader(dataset, folder, reader, self._recent_ids)
+        writer = Writer(folder, commits, disk=self._disk, stored=stored, clock=self._clock)
         return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))

@@ -1,17 +1,18 @@
 """One log of the store in memory: its commits, every version of its rows, and their iteration."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from store.arrays import Integers
 from store.bars.prints import STANDS
 from store.commits import Facts, digest_of
 from store.content_hash import ContentHash
 from store.declarations import Dataset
 from store.exceptions import RequestKeyReused
 from store.protocol import (
+    ALL_TIME,
     CLOCKS_APART_NS,
     NO_COMMIT,
     NOTHING_COMPLETE,
@@ -22,9 +23,10 @@ from store.protocol import (
     Completeness,
     Dedupe,
     Receipt,
+    Window,
 )
 from store.rows.corrections import Row, RowHistory
-from store.rows.duplicates import IdentifiedRow, stored_rows_among
+from store.rows.fills import LogFills
 from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of, stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
@@ -106,35 +108,31 @@ def replayed_receipt(log: MemoryLog, request: Append | Amendment) -> Receipt | N
     return None
 
 
-def duplicates_of(batch: Append, rows: list[Row], log: MemoryLog, ignored: Collection[int] = ()) -> list[int]:
-    """Return the indices of the rows that are stored. ignored: arrival numbers that do not count as stored."""
-    if batch.dedupe is Dedupe.NONE:
-        return []
-    if batch.dedupe is Dedupe.BATCH:
-        digest = digest_of(batch)
-        is_stored = any(commit.facts.digest == digest for commit in log.commits)
-        return list(range(len(rows))) if is_stored else []
-    stored = defaultdict(list)
-    originals = {id(version) for version in log.originals.values()}
-    for version in log.versions:
-        if version.arrival in ignored:
-            continue
-        row = identified(batch.dataset, 0, version.values)
-        if row.has_id or id(version) in originals:
-            stored[row.identity].append((row.value, row.later))
-    return stored_rows_among(
-        [identified(batch.dataset, index, row) for index, row in enumerate(rows)], stored
-    )
+@dataclass(frozen=True)
+class MemoryRows:
+    """The `CandidateSource` of a log in memory: always all of them."""
+
+    dataset: Dataset
+    log: MemoryLog
+
+    def candidates(self, rows: pa.RecordBatch, ids: Integers | None) -> pa.Table:
+        return self.rows_of((), ALL_TIME)
+
+    def rows_of(self, commits: Sequence[int], window: Window) -> pa.Table:
+        return stored_rows_of(self.dataset, self.log)
+
+    def fills(self, window: Window) -> LogFills:
+        facts = [commit.facts for commit in self.log.commits]
+        return LogFills(
+            [each.number for each in facts if each.fill is not None and each.fill.window.overlaps(window)],
+            [(each.number, passed) for each in facts for passed in each.superseded],
+        )
 
 
-def identified(dataset: Dataset, index: int, row: Row) -> IdentifiedRow:
-    names = [column.name for column in dataset.own_columns]
-    later = tuple(row.get(name) for name in dataset.later_names)
-    if not dataset.id_columns or row[dataset.id_columns[-1]] is None:
-        return IdentifiedRow(index, tuple(row[name] for name in names), None, has_id=False, later=later)
-    identity = (date_of(row), *(row[name] for name in dataset.id_columns))
-    values = tuple(row[name] for name in names if name not in dataset.arrival_columns)
-    return IdentifiedRow(index, identity, values, has_id=True, later=later, says_all=dataset.has_complete_ids)
+def is_repeated(log: MemoryLog, batch: Append) -> bool:
+    """Return whether a batch with `Dedupe.BATCH` was stored before."""
+    digest = digest_of(batch)
+    return batch.dedupe is Dedupe.BATCH and any(commit.facts.digest == digest for commit in log.commits)
 
 
 def completeness_of(log: MemoryLog, number: int) -> Completeness:

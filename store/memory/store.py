@@ -8,18 +8,18 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
-from store.bars.prints import STANDS
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
-from store.memory.fills import BatchLines, new_lines
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
+    MemoryRows,
     add_rows,
     apply_change,
     apply_piece,
@@ -28,6 +28,7 @@ from store.memory.log import (
     date_of,
     first_arrival,
     has_position,
+    is_repeated,
     pieces_after,
     replayed_receipt,
     row_histories,
@@ -47,6 +48,8 @@ from store.protocol import (
 )
 from store.queries import QueryableStore
 from store.rows.corrections import changes
+from store.rows.decide import BatchDecision, decide
+from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
 from store.timestamps import DAY_NS
 from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
@@ -246,21 +249,26 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         replayed = replayed_receipt(log, batch)
         if replayed is not None:
             return replayed
-        new = new_lines(batch, rows, log)
+        if is_repeated(log, batch):
+            decision = BatchDecision(np.zeros(len(rows), np.bool_), tuple(range(len(rows))))
+        else:
+            ids = searched_ids(batch.dataset, batch.rows)
+            decision = decide(batch, ids, MemoryRows(batch.dataset, log))
         declared_ns = batch.complete_until_ns
         advances = (
             declared_ns is not None and declared_ns > completeness_of(log, len(log.commits)).complete_until_ns
         )
         is_fact = batch.request_key is not None or batch.fill is not None or advances
-        if not new.rows and not new.replaced and not new.superseded and not is_fact:
-            return Receipt(len(rows), 0, tuple(new.duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-        self._begin(log, batch, len(rows), new.duplicates, new)
-        add_rows(log, new.rows)
-        standing = {version.arrival: version.values for version in log.versions if version.until == STANDS}
-        for arrival, row in new.replaced:
-            apply_change(log, arrival, Action.CORRECT, row)
-        for arrival in new.cancelled:
-            apply_change(log, arrival, Action.CANCEL, standing[arrival])
+        if not decision.is_new.any() and decision.corrections is None and not is_fact:
+            return Receipt(len(rows), 0, decision.duplicates[:DUPLICATE_ROWS_KEPT], log.head)
+        new = sorted((row for row, is_new in zip(rows, decision.is_new, strict=True) if is_new), key=date_of)
+        lines = [] if decision.corrections is None else decision.corrections.to_pylist()
+        self._begin(
+            log, batch, len(rows), decision.duplicates, decision=decision, counts=(len(new), len(lines))
+        )
+        add_rows(log, new)
+        for row in lines:
+            apply_change(log, row.pop("arrival"), Action(row.pop("action")), row)
         return self._chained(batch.dataset, log)
 
     def _correct(self, amendment: Amendment) -> Receipt:
@@ -275,7 +283,8 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         duplicates = [index for index in range(len(corrections)) if index not in applied]
         if not applied_corrections and amendment.request_key is None:
             return Receipt(len(corrections), 0, tuple(duplicates[:DUPLICATE_ROWS_KEPT]), log.head)
-        self._begin(log, amendment, len(corrections), duplicates)
+        counts = (0, len(applied_corrections))
+        self._begin(log, amendment, len(corrections), tuple(duplicates), decision=None, counts=counts)
         for correction in applied_corrections:
             apply_change(log, correction.arrival, correction.action, correction.row)
         return self._chained(amendment.dataset, log)
@@ -295,10 +304,12 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         log: MemoryLog,
         request: Append | Amendment,
         received: int,
-        duplicates: list[int],
-        new: BatchLines | None = None,
+        duplicates: tuple[int, ...],
+        *,
+        decision: BatchDecision | None,
+        counts: tuple[int, int],
     ) -> None:
-        """Add a commit without its rows. `_chained` gives it its content and hash."""
+        """Add a commit without its rows. `_chained` gives it its content and hash. counts: of rows and corrections."""
         said = (request.complete_until_ns, request.fill) if isinstance(request, Append) else (None, None)
         facts = Facts(
             number=len(log.commits) + 1,
@@ -306,16 +317,14 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
             caller=request.caller,
             digest=digest_of(request),
             received=received,
-            rows=len(new.rows) if new is not None else 0,
-            corrections=len(new.replaced) + len(new.cancelled)
-            if new is not None
-            else received - len(duplicates),
-            duplicate_rows=tuple(duplicates[:DUPLICATE_ROWS_KEPT]),
+            rows=counts[0],
+            corrections=counts[1],
+            duplicate_rows=duplicates[:DUPLICATE_ROWS_KEPT],
             key_hash=request.key_hash,
             complete_until_ns=said[0],
             fill=said[1],
-            superseded=new.superseded if new is not None else (),
-            replaced=len(new.replaced) if new is not None else 0,
+            superseded=() if decision is None else decision.superseded,
+            replaced=0 if decision is None else decision.replaced,
         )
         log.commits.append(MemoryCommit(CommitRecord(CommitId(facts.number, ""), facts), set()))
 

@@ -1,5 +1,7 @@
 """Finds the stored row to which a correction refers, and applies the correction to it."""
 
+from __future__ import annotations
+
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
@@ -8,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from store import lazy_pyarrow as pa
+from store.bars.prints import STANDS
 from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import CorrectedRowInvalid, CorrectionAmbiguous, CorrectionTargetMissing
+from store.lazy_imports import compute as pc
 from store.protocol import Action, Amendment, Correction
+from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, UNTIL, corrections_of
+from store.timestamps import DAY_NS
 
 Row = dict[str, object]
 
@@ -32,6 +39,18 @@ class RowHistory:
             self.stands = False
         else:
             self.states.append(row)
+
+
+def histories_of(dataset: Dataset, versions: pa.Table) -> list[RowHistory]:
+    """Return the rows, in order of arrival. versions: all versions of these rows; `passed_values` are left out."""
+    names = dataset.schema.names
+    histories: dict[int, RowHistory] = {}
+    stood = versions.filter(pc.less(versions.column(COMMIT.name), versions.column(UNTIL.name)))
+    for row in stood.sort_by([(ARRIVAL.name, "ascending"), (COMMIT.name, "ascending")]).to_pylist():
+        history = histories.setdefault(row[ARRIVAL.name], RowHistory(row[ARRIVAL.name], []))
+        history.states.append({name: row[name] for name in names})
+        history.stands = row[UNTIL.name] == STANDS
+    return list(histories.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,16 @@ def replacing_changes(
         ):
             applied.append(AppliedCorrection(index, history.arrival, Action.CORRECT, row))
     return applied, again
+
+
+def correction_lines(dataset: Dataset, applied: Iterable[AppliedCorrection]) -> pa.RecordBatch:
+    """Return applied corrections of rows of a dataset by event date, in the schema of `corrections_of`."""
+    time = dataset.columns[0].name
+    lines = [
+        {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
+        for change in sorted(applied, key=lambda change: int(str(change.row[time])) // DAY_NS)
+    ]
+    return pa.RecordBatch.from_pylist(lines, schema=corrections_of(dataset).schema)
 
 
 def _check_rules(dataset: Dataset, corrects: Sequence[AppliedCorrection]) -> None:

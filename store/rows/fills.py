@@ -1,121 +1,106 @@
-"""Decides which rows of fills a feed's batch confirms, and which it supersedes.
+"""Which rows of fills a batch of the feed replaces, and which rows of fills do not count as stored.
 
-A row that a fill stored is *provisional* until a later batch of the feed passes over its event time: from then on it
-is confirmed, because the batch had an equal row, or cancelled, because it had none. Rows that were cancelled in this
-way do not count as stored when duplicates are looked for; rows that a correction cancelled do.
+A batch of the feed replaces the rows of fills from its first to its last event time: they are cancelled, in its own
+commit, and the batch is stored as if they had not been stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
+from store.arrays import Integers, Mask
+from store.bars.prints import STANDS
 from store.declarations import Dataset
-from store.protocol import Superseded
-from store.rows.duplicates import IdentifiedRow, LaterValues, StoredValues, agree, has_all
+from store.protocol import Superseded, Window
+from store.rows.stored_rows import last_versions
 
 
 @dataclass(frozen=True, slots=True)
-class ProvisionalRow:
-    """A provisional row: its arrival number, whether it stands, and its values, with those of its corrections."""
+class LogFills:
+    """The fills of a log that a batch may meet: their commits, and what batches of the feed superseded, by commit."""
 
-    arrival: int
-    stands: bool
-    values: list[StoredValues] = field(default_factory=list)
+    commits: Sequence[int]
+    superseded: Sequence[tuple[int, Superseded]]
 
+    def filled(self, versions: pa.Table) -> Mask:
+        """Return a mask of the versions of rows that fills stored."""
+        arrivals, commits = _integers(versions, "arrival"), _integers(versions, "commit")
+        of_fills: Mask = np.isin(arrivals, arrivals[np.isin(commits, self.commits)])
+        return of_fills
 
-@dataclass(slots=True)
-class FillMatches:
-    """What the rows of a batch are to provisional rows.
+    def withdrawn(self, versions: pa.Table) -> Mask:
+        """Return a mask of the versions of rows that the feed superseded. They do not count as stored."""
+        arrivals = _integers(versions, "arrival")
+        ended = np.isin(_integers(versions, "until"), [commit for commit, _ in self.superseded])
+        by_feed = ended & last_versions(versions)
+        withdrawn: Mask = np.isin(arrivals, arrivals[by_feed])
+        return withdrawn & self.filled(versions)
 
-    duplicates: the rows of the batch that are equal to a provisional row. confirmed: the arrival numbers of these
-    provisional rows. replaced: those of provisional rows whose id came with other values.
-    """
+    def replaceable(self, dataset: Dataset, versions: pa.Table) -> Mask:
+        """Return a mask of all versions of the fills' rows that stand and are not the feed's own.
 
-    duplicates: list[int] = field(default_factory=list)
-    confirmed: set[int] = field(default_factory=set)
-    replaced: set[int] = field(default_factory=set)
-
-    def match(self, row: IdentifiedRow, provisional: ProvisionalRow) -> None:
-        self.duplicates.append(row.row)
-        self.confirmed.add(provisional.arrival)
-
-
-def match_fills(
-    rows: Sequence[IdentifiedRow], provisional: Mapping[Hashable, Sequence[ProvisionalRow]]
-) -> FillMatches:
-    """Match the rows of a batch that equal no other stored row with provisional rows.
-
-    rows: no two of them have the same id. provisional: by identity, in order of arrival. The rule is that of
-    `stored_rows_among`, but each row is matched to one provisional row, if possible to one that stands, and another
-    row with a row's id is no conflict.
-    """
-    by_identity = {
-        identity: sorted(each, key=lambda row: (not row.stands, row.arrival))
-        for identity, each in provisional.items()
-    }
-    matches = FillMatches()
-    for row in rows:
-        if row.has_id:
-            same_id = by_identity.get(row.identity, [])
-            found = next(_equal(row, same_id, has_all if row.says_all else agree), None)
-            if found is not None:
-                matches.match(row, found)
-            else:
-                matches.replaced.update(each.arrival for each in same_id)
-    _match_without_ids([row for row in rows if not row.has_id], by_identity, matches)
-    return matches
+        Earlier versions of this program kept a fill's row if the feed sent an equal one, and stored that it had passed
+        over the row's time. Since then the row is the feed's.
+        """
+        commits, arrivals = _integers(versions, "commit"), _integers(versions, "arrival")
+        is_own = np.zeros(len(arrivals), np.bool_)
+        for commit, passed in self.superseded:
+            is_own |= (commits < commit) & between(dataset, versions, [passed])
+        stands = np.isin(arrivals, arrivals[standing(versions)])
+        return self.filled(versions) & stands & ~np.isin(arrivals, arrivals[is_own])
 
 
-def _match_without_ids(
-    rows: Sequence[IdentifiedRow],
-    by_identity: Mapping[Hashable, Sequence[ProvisionalRow]],
-    matches: FillMatches,
-) -> None:
-    """Match each row with a provisional row that is not matched yet, if possible with equal later columns."""
-    for is_same in (lambda one, other: one == other, agree):
-        unmatched = []
-        for row in rows:
-            same = _equal(row, by_identity.get(row.identity, []), is_same)
-            found = next((each for each in same if each.arrival not in matches.confirmed), None)
-            if found is None:
-                unmatched.append(row)
-            else:
-                matches.match(row, found)
-        rows = unmatched
+NO_FILLS = LogFills((), ())
 
 
-def _equal(
-    row: IdentifiedRow,
-    provisional: Iterable[ProvisionalRow],
-    is_same: Callable[[LaterValues, LaterValues], bool],
-) -> Iterator[ProvisionalRow]:
-    return (
-        each
-        for each in provisional
-        if any(value == row.value and is_same(later, row.later) for value, later in each.values)
+def extents_of(dataset: Dataset, rows: pa.RecordBatch) -> tuple[Superseded, ...]:
+    """Return, for each series of a batch, the event times of its first and its last row. rows: at least one."""
+    times = rows.column(0).to_numpy()
+    series = _series_of(dataset, rows)
+    if series is None:
+        return (Superseded(int(times.min()), int(times.max())),)
+    return tuple(
+        Superseded(int(times[series == name].min()), int(times[series == name].max()), str(name))
+        for name in np.unique(series)
     )
 
 
-def series_of(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> list[str] | None:
+def hull_of(extents: Sequence[Superseded]) -> Window:
+    """Return the window from the first to the last event time."""
+    return Window(min(each.first_ns for each in extents), max(each.last_ns for each in extents) + 1)
+
+
+def between(dataset: Dataset, rows: pa.Table, extents: Iterable[Superseded]) -> Mask:
+    """Return a mask of the rows whose event time and series are in one of the extents."""
+    times = _integers(rows, "timestamp")
+    found: Mask = np.zeros(len(times), np.bool_)
+    series = _series_of(dataset, rows) if len(times) else None
+    for each in extents:
+        inside = (times >= each.first_ns) & (times <= each.last_ns)
+        found |= inside if series is None else inside & (series == each.series)
+    return found
+
+
+def standing(versions: pa.Table) -> Mask:
+    """Return a mask of the versions that stand."""
+    stands: Mask = _integers(versions, "until") == STANDS
+    return stands
+
+
+def _series_of(
+    dataset: Dataset, rows: pa.RecordBatch | pa.Table
+) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
     """Return each row's series (see `Superseded`); None if the dataset has only one."""
     if not dataset.series_columns:
         return None
     values = zip(*(rows.column(name).to_pylist() for name in dataset.series_columns), strict=True)
-    return [";".join(map(str, each)) for each in values]
+    return np.array([";".join(map(str, each)) for each in values])
 
 
-def extents_of(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> tuple[Superseded, ...]:
-    """Return, for each series of a batch, the event times of its first and its last row. rows: at least one."""
-    times = rows.column(0).to_numpy()
-    series = series_of(dataset, rows)
-    if series is None:
-        return (Superseded(int(times.min()), int(times.max())),)
-    names = np.array(series)
-    return tuple(
-        Superseded(int(times[names == name].min()), int(times[names == name].max()), str(name))
-        for name in np.unique(names)
-    )
+def _integers(table: pa.Table, name: str) -> Integers:
+    values: Integers = table.column(name).to_numpy()
+    return values

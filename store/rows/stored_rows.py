@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, Mask
 from store.bars.prints import STANDS, sequences
 from store.declarations import Column, ColumnKind, Dataset
 from store.protocol import ALL_TIME, Action, Window
@@ -85,6 +85,12 @@ def stored_schema(dataset: Dataset) -> pa.Schema:
     return pa.schema([*dataset.schema, *(column.field for column in _SYSTEM_COLUMNS)])
 
 
+@cache
+def no_rows(dataset: Dataset) -> pa.Table:
+    """Return an empty table of stored rows."""
+    return stored_schema(dataset).empty_table()
+
+
 def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
     """Return new rows with their system columns. No row is cancelled or replaced yet.
 
@@ -130,6 +136,35 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
         corrections.take(pa.array(order[kept])).drop_columns("action"), until=ends[kept]
     )
     return pa.concat_tables([_with_columns(rows, until=until), additions.select(rows.column_names)])
+
+
+def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
+    """Return the new values of corrections of these rows, as versions that never stood: `until` is `commit`.
+
+    A commit may correct a row repeatedly. `apply_corrections` has only the last of its values.
+    """
+    is_correct = corrections.column(ACTION.name).to_numpy(zero_copy_only=False) == Action.CORRECT
+    is_correct &= np.isin(_integers(corrections, "arrival"), _integers(rows, "arrival"))
+    lines = corrections.filter(pa.array(is_correct)).drop_columns(ACTION.name)
+    return _with_columns(lines, until=_integers(lines, "commit")).select(rows.column_names).cast(rows.schema)
+
+
+def first_versions(rows: pa.Table) -> Mask:
+    """Return a mask of the versions as they came in. rows: in any order, with all versions of each row."""
+    return _ends(_integers(rows, "arrival"), _integers(rows, "commit"))
+
+
+def last_versions(rows: pa.Table) -> Mask:
+    """Return a mask of each row's last version. rows: as for `first_versions`; `passed_values` are at the end."""
+    return _ends(_integers(rows, "arrival"), -_integers(rows, "commit"))
+
+
+def _ends(arrivals: Integers, ranks: Integers) -> Mask:
+    """Return a mask of the row with the lowest rank for each arrival number."""
+    order = np.lexsort((ranks, arrivals))
+    is_end = np.ones(len(order), np.bool_)
+    is_end[order[1:]] = arrivals[order][1:] != arrivals[order][:-1]
+    return is_end
 
 
 def versions_until(rows: pa.Table, commit: int | None) -> pa.Table:

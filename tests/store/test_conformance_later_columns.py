@@ -211,20 +211,15 @@ def bars(*rows: Row) -> Append:
     return Append(BARS, SYMBOL, pa.RecordBatch.from_pylist(rows, schema=BARS.schema), "feed")
 
 
-@pytest.mark.parametrize(
-    "more", [{"vwap": 2.5}, {"trade_count": 4}, {"vwap": 2.5, "trade_count": 4}], ids=str
-)
-def test_a_bar_that_says_more_than_the_stored_one_is_a_conflict(store, more):
-    """Every bar has an id; a feed does not repeat it, as it does prints."""
-    store.append(bars(BAR))
+def test_a_bar_is_a_duplicate_if_one_of_it_and_the_stored_one_lacks_a_later_column(store):
+    full = BAR | {"vwap": 2.5, "trade_count": 4}
+    store.append(bars(BAR, full | {"timestamp": 1}))
+    again = [full, BAR | {"vwap": 2.5}, BAR | {"timestamp": 1}, BAR | {"timestamp": 1, "trade_count": 4}]
+    assert store.append(bars(*again)).duplicate_rows == (0, 1, 2, 3)
     with pytest.raises(IdConflict) as conflict:
-        store.append(bars(BAR | {"timestamp": 60_000_000_000}, BAR | more))
-    assert conflict.value.rows == [1]
-    with pytest.raises(IdConflict):
-        store.append(bars(BAR | {"timestamp": 60_000_000_000}, BAR | {"timestamp": 60_000_000_000} | more))
-    full = BAR | {"timestamp": 60_000_000_000} | more
-    assert store.append(bars(full)).stored == 1
-    assert store.append(bars(full, BAR, BAR | {"timestamp": full["timestamp"]})).duplicate_rows == (0, 1, 2)
+        store.append(bars(BAR, full | {"timestamp": 1, "trade_count": 5}, BAR | {"volume": 8.0}))
+    assert conflict.value.rows == [1, 2]
+    assert store.rows(BARS, SYMBOL, ALL_TIME).to_pylist() == [BAR, full | {"timestamp": 1}]
 
 
 def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(store):

@@ -33,13 +33,15 @@ def prices(store, commit=None):
     return [row["price"] for row in stored(store, commit=commit)]
 
 
-def test_equal_rows_stay_and_others_between_first_and_last_are_cancelled(store):
+def test_rows_of_the_fill_from_the_first_to_the_last_of_the_feed_are_replaced(store):
     filled(store, trade(0, 1.0), trade(1, 2.0), trade(2, 3.0), trade(3, 4.0), trade(9, 5.0))
     receipt = store.append(batch(trade(1, 2.0), trade(2, 30.0), trade(3, 4.0)))
-    assert (receipt.received, receipt.stored, receipt.duplicate_rows) == (3, 1, (0, 2))
-    assert (receipt.superseded, receipt.commit.number) == (1, 2)
+    assert (receipt.received, receipt.stored, receipt.duplicate_rows) == (3, 3, ())
+    assert (receipt.superseded, receipt.commit.number) == (3, 2)
     assert prices(store) == [1.0, 2.0, 30.0, 4.0, 5.0]
     assert prices(store, commit=1) == [1.0, 2.0, 3.0, 4.0, 5.0]
+    again = store.append(batch(trade(1, 2.0), trade(2, 30.0), trade(3, 4.0)))
+    assert (again.stored, again.superseded, again.commit.number) == (0, None, 2)
 
 
 def test_bars_count_no_volume_twice(store):
@@ -53,15 +55,14 @@ def test_bars_count_no_volume_twice(store):
     assert found.volume.tolist() == [5.0, 3.0, 2.0, 5.0, 5.0]
 
 
-def test_a_confirmed_row_is_not_cancelled_by_a_later_batch_that_passes_over_it(store):
-    filled(store, trade(1, 1.0), trade(2, 2.0), trade(3, 3.0))
-    first = store.append(batch(trade(1, 1.0), trade(2, 2.0), trade(3, 3.0)))
-    assert (first.stored, first.superseded, first.commit.number) == (0, 0, 2)
+def test_rows_that_took_the_place_of_a_fills_stay_when_a_later_batch_passes_over_them(store):
+    rows = [trade(1, 1.0), trade(2, 2.0), trade(3, 3.0)]
+    filled(store, *rows)
+    assert (store.append(batch(*rows)).superseded, prices(store)) == (3, [1.0, 2.0, 3.0])
     second = store.append(batch(trade(0, 9.0), trade(5, 9.0)))
     assert (second.superseded, second.commit.number) == (None, 3)
     assert prices(store) == [9.0, 1.0, 2.0, 3.0, 9.0]
-    again = store.append(batch(trade(1, 1.0), trade(3, 3.0)))
-    assert (again.stored, again.commit.number) == (0, 3)
+    assert store.append(batch(trade(1, 1.0), trade(3, 3.0))).commit.number == 3
 
 
 def test_a_superseded_row_that_the_feed_sends_later_is_stored(store):
@@ -89,11 +90,12 @@ def test_rows_of_a_fill_over_rows_of_the_feed_are_stored_as_any(store):
     assert prices(store) == [1.0, 2.0, 5.0]
 
 
-def test_of_equal_rows_that_of_the_feed_is_matched_first(store):
+def test_a_row_of_the_feed_is_a_duplicate_of_its_own_and_replaces_the_fills(store):
     store.append(batch(trade(1)))
     filled(store, trade(1), trade(1))
     assert len(stored(store)) == 2
-    store.append(batch(trade(1)))
+    receipt = store.append(batch(trade(1)))
+    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (0, (0,), 1)
     assert len(stored(store)) == 1
 
 
@@ -107,7 +109,7 @@ def test_another_row_with_an_id_replaces_that_of_the_fill_wherever_it_is(store):
         store.append(batch(trade(2, 9.0, trade_id="b")))
 
 
-def test_a_confirmed_id_with_other_values_is_a_conflict(store):
+def test_an_id_that_took_the_place_of_a_fills_is_in_conflict_with_other_values(store):
     filled(store, trade(1, 1.0, trade_id="a"))
     store.append(batch(trade(1, 1.0, trade_id="a")))
     with pytest.raises(IdConflict):
@@ -137,12 +139,16 @@ def test_dates_between_the_first_and_the_last_row_are_passed_over(store):
     assert prices(store) == [1.0, 5.0, 6.0, 3.0]
 
 
-def test_a_cancelled_row_of_a_fill_stays_cancelled(store):
-    filled(store, trade(1, 1.0), trade(2, 2.0))
-    store.correct(amendment(cancel(1, price=1.0, volume=1.0)))
-    receipt = store.append(batch(trade(1, 1.0), trade(2, 2.0)))
-    assert (receipt.stored, receipt.superseded) == (0, 0)
+def test_a_row_of_a_fill_that_a_correction_cancelled_stays_cancelled(store):
+    rows = [trade(1, 1.0), trade(2, 2.0), trade(3, 3.0, trade_id="a")]
+    filled(store, *rows)
+    store.correct(amendment(cancel(1, price=1.0, volume=1.0), cancel(3, trade_id="a")))
+    receipt = store.append(batch(*rows))
+    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (1, (0, 2), 1)
     assert prices(store) == [2.0]
+    assert filled(store, *rows).stored == 0
+    with pytest.raises(IdConflict):
+        store.append(batch(trade(4, 3.0, trade_id="a")))
 
 
 def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
@@ -153,7 +159,8 @@ def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
     (corrections,) = [
         p for p in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(p, CommittedCorrections)
     ][1:]
-    assert [each.before["price"] for each in corrections.corrections] == [7.0]
+    assert [each.before["price"] for each in corrections.corrections] == [7.0, 2.0]
+    assert store.append(batch(trade(1, 1.0), trade(1, 7.0))).stored == 2
 
 
 def test_rows_come_before_cancels_in_a_walk(store):
@@ -181,13 +188,16 @@ def test_a_key_replays_what_was_superseded(store):
     assert (again.replayed, again.stored, again.superseded) == (True, first.stored, 1)
 
 
-def test_a_confirmation_calls_the_hooks(store):
-    filled(store, trade(1, 1.0))
+def test_a_batch_that_only_cancels_rows_of_a_fill_is_a_commit(store):
+    rows = batch(trade(0, 1.0), trade(2, 3.0))
+    store.append(rows)
+    filled(store, trade(1, 2.0))
     called = []
     store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
-    store.append(batch(trade(1, 1.0)))
-    store.append(batch(trade(1, 1.0)))
-    assert called == [2]
+    receipt = store.append(rows)
+    assert (receipt.stored, receipt.duplicates, receipt.superseded, receipt.commit.number) == (0, 2, 1, 3)
+    store.append(rows)
+    assert called == [3]
 
 
 def bar(minute, close, resolution="1m", **others):
@@ -206,18 +216,18 @@ def test_bars_are_superseded_within_their_resolution(store):
     rows = [bar(n, 1.0) for n in range(4)] + [bar(0, 2.0, "5m"), bar(5, 2.0, "5m")]
     store.append(bars_batch(*rows, fill=window))
     receipt = store.append(bars_batch(bar(0, 1.0), bar(2, 3.0), bar(5, 2.0, "5m")))
-    assert (receipt.stored, receipt.duplicates, receipt.superseded) == (1, 2, 2)
+    assert (receipt.stored, receipt.duplicates, receipt.superseded) == (3, 0, 4)
     found = store.rows(BARS, SYMBOL, ALL_TIME).to_pylist()
-    assert [(row["resolution"], row["close"]) for row in found] == [
-        ("1m", 1.0),
-        ("5m", 2.0),
-        ("1m", 3.0),
-        ("1m", 1.0),
-        ("5m", 2.0),
+    assert [(row["timestamp"] - NOON, row["resolution"], row["close"]) for row in found] == [
+        (0, "5m", 2.0),
+        (0, "1m", 1.0),
+        (2 * MINUTE, "1m", 3.0),
+        (3 * MINUTE, "1m", 1.0),
+        (5 * MINUTE, "5m", 2.0),
     ]
 
 
-def test_a_bar_that_says_more_than_that_of_a_fill_replaces_it(store):
+def test_a_bar_of_the_feed_replaces_that_of_a_fill_with_other_values(store):
     store.append(bars_batch(bar(0, 1.0), fill=Fill(Window(NOON, NOON + DAY), "other")))
     receipt = store.append(bars_batch(bar(0, 1.0, vwap=1.0)))
     assert (receipt.stored, receipt.superseded) == (1, 1)

@@ -47,10 +47,10 @@ TIMES = [*(n * SECOND for n in range(6)), MINUTE, DAY, DAY + 1, DAY + 2]
 
 @dataclass(eq=False)
 class Known:
-    """A row: all its values so far, the fill's commit while it is provisional, and whether it stands."""
+    """A row: all its values so far, whether a fill stored it, whether it stands, and whether the feed superseded it."""
 
     states: list[Row]
-    provisional: bool
+    of_fill: bool
     stands: bool = True
     superseded: bool = False
 
@@ -58,9 +58,6 @@ class Known:
     def time(self) -> int:
         time_ns: int = self.states[0]["timestamp"]
         return time_ns
-
-    def equals(self, row: Row) -> bool:
-        return row in (self.states if row["trade_id"] else self.states[:1])
 
     def has_id_of(self, row: Row) -> bool:
         own = self.states[0]
@@ -75,57 +72,33 @@ class Model:
     rows: list[Known] = field(default_factory=list)
     commits: list[list[Row]] = field(default_factory=lambda: [[]])
 
-    def matched(self, row: Row, taken: list[Known]) -> Known | None:
-        """The row that is a duplicate's: if possible one that is not provisional, and then one that stands."""
-        found = [known for known in self.rows if not known.superseded and known.equals(row)]
-        found = [known for known in found if row["trade_id"] or known not in taken]
-        return min(found, key=lambda known: (known.provisional, not known.stands), default=None)
-
     def send(self, rows: Sequence[Row], *, is_fill: bool) -> tuple[int, int | None] | None:
         """How many rows are stored, and how many superseded; None if the batch is refused."""
-        taken: list[Known] = []
-        new: list[Row] = []
-        replaced: list[Known] = []
-        for index, row in enumerate(rows):
-            if not is_fill and self.contradicts(row, rows[:index]):
-                return None
-            known = self.matched(row, taken)
-            if known is not None:
-                taken.append(known)
+        replaced = [] if is_fill else [known for known in self.rows if self.is_replaced(known, rows)]
+        counted = [known for known in self.rows if not known.superseded and known not in replaced]
+        new: list[Known] = []
+        for row in rows:
+            same_id = [known for known in [*counted, *new] if known.has_id_of(row)]
+            if row["trade_id"] and same_id:
+                if not is_fill and not any(row in known.states for known in same_id):
+                    return None
                 continue
-            if row["trade_id"] and row in new:
-                continue
-            same_id = [k for k in self.rows if not k.superseded and k.has_id_of(row)]
-            is_conflict = any(Known([each], provisional=False).has_id_of(row) for each in new)
-            is_conflict |= any(is_fill or not known.provisional for known in same_id)
-            if is_conflict and not is_fill:
-                return None
-            if not is_conflict:
-                replaced += same_id
-                new.append(row)
-        met = [] if is_fill else self.pass_over(rows, taken, replaced)
-        self.rows += [Known([row], is_fill) for row in sorted(new, key=lambda row: row["timestamp"] // DAY)]
-        if new or is_fill or met:
+            found = next((k for k in counted if not row["trade_id"] and k.states[0] == row), None)
+            if found is not None:
+                counted.remove(found)
+            else:
+                new.append(Known([row], is_fill))
+        for known in replaced:
+            known.stands, known.superseded = False, True
+        self.rows += sorted(new, key=lambda known: known.time // DAY)
+        if new or is_fill or replaced:
             self.commit()
-        cancelled = sum(known.superseded for known in met)
-        return len(new), cancelled if met else None
+        return len(new), len(replaced) or None
 
-    def contradicts(self, row: Row, earlier: Sequence[Row]) -> bool:
-        """Whether the batch has other values for an id before, of which the feed has sent nothing yet."""
-        others = [each for each in earlier if each != row and Known([each], provisional=False).has_id_of(row)]
-        known = (k for k in self.rows if not k.superseded and not k.provisional)
-        return bool(others) and not any(each.has_id_of(row) for each in known)
-
-    def pass_over(self, rows: Sequence[Row], taken: list[Known], replaced: list[Known]) -> list[Known]:
+    def is_replaced(self, known: Known, rows: Sequence[Row]) -> bool:
         first, last = min(row["timestamp"] for row in rows), max(row["timestamp"] for row in rows)
-        between = [known for known in self.rows if known.provisional and first <= known.time <= last]
-        met = [*between, *(known for known in replaced if known not in between)]
-        for known in met:
-            if known.stands and known not in taken:
-                known.stands, known.superseded, known.provisional = False, True, False
-        for known in between:
-            known.provisional = False
-        return met
+        is_met = first <= known.time <= last or any(map(known.has_id_of, rows))
+        return known.of_fill and known.stands and is_met
 
     def commit(self) -> None:
         ordered = sorted((k for k in self.rows if k.stands), key=lambda known: known.time)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_order
 
-# Earlier versions wrote Arrow files.
+# Earlier versions wrote Arrow files, and a folder of hashes.
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".arrow")
+_HASHES_FOLDER = "hashes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ def _remove_others(derived: Path) -> None:
     """Delete the derived files that the manifest does not name. Readers that have mapped them can still read them."""
     manifest = read_manifest(derived) or _NOTHING
     named = {file for segment in manifest.segments for file in segment.files}
+    shutil.rmtree(derived / _HASHES_FOLDER, ignore_errors=True)
     with suppress(OSError):
         for path in list(derived.iterdir()):
             if path.suffix in _OWN_SUFFIXES and path.name not in named:

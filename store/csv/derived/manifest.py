@@ -16,7 +16,7 @@ from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 4
+FORMAT = 5
 
 
 def rows_file(name: str) -> str:

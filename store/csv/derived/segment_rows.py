@@ -3,7 +3,8 @@
 A column of the file is named by a column of the rows and what it holds of it: its values as `int64`, `int32` or
 `double`, the `bits` of booleans, and a bitmap of the rows that are `valid`. Texts are stored as Arrow holds them,
 as `offsets` into a `text`. If texts occur repeatedly, these two hold the distinct ones, and `codes` the index of
-each row's text. A column that has only nulls is left out.
+each row's text. A column that has only nulls is left out. Two more columns have the `searched_ids` of the rows with ids,
+in ascending order, and the rows' event times.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers
+from store.arrays import Integers, indices_of_ranges, ranges_of
 from store.csv.derived.segment_files import map_file, write_file
 from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
 from store.declarations import Dataset
+from store.rows.row_hashes import NO_ID, searched_ids
 from store.rows.stored_rows import stored_schema
 
-_KIND = "rows 1"
+KIND = "rows 2"
 _DTYPES: dict[str, np.dtype[Any]] = {
     "int64": np.dtype("<i8"),
     "int32": np.dtype("<i4"),
@@ -37,6 +39,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 _BITMAPS = ("bits", "valid")
 _TEXTS = ("offsets", "text")
 _TIME = "timestamp"
+_IDS, _ID_TIMES = "ids int64", "id_times int64"
 # A text column is stored with codes if each text occurs at least this often on average.
 _REPEATS = 4
 
@@ -46,24 +49,30 @@ PRINT_COLUMNS = frozenset(
 )
 
 
-def write_rows(path: Path, rows: pa.Table) -> int:
+def write_rows(path: Path, dataset: Dataset, rows: pa.Table) -> int:
     """Write stored rows, which are in order, and return the file's checksum."""
+    ids = searched_ids(dataset, rows)
 
     def write(writer: ColumnWriter) -> None:
+        if ids is not None:
+            order = np.argsort(ids, kind="stable")[np.count_nonzero(ids == NO_ID) :]
+            times = rows.column(_TIME).to_numpy()[order]
+            writer.write(_IDS, _DTYPES["int64"], [ids[order]], searched=WHOLE)
+            writer.write(_ID_TIMES, _DTYPES["int64"], [times])
         for name, column in zip(rows.column_names, rows.columns, strict=True):
             if column.null_count < len(column):
                 _write_column(writer, name, column.combine_chunks())
 
-    return write_file(path, _KIND, {"rows": rows.num_rows}, write)
+    return write_file(path, KIND, {"rows": rows.num_rows}, write)
 
 
 def map_rows(path: Path, checksum: int) -> SegmentRows:
     """Return the stored rows of a file. Raises `ColumnsDamaged`, and `OSError` as `map_file` does."""
-    return SegmentRows(map_file(path, _KIND, checksum, _dtype_of))
+    return SegmentRows(map_file(path, KIND, checksum, _dtype_of))
 
 
 class MappedTimes:
-    """Ascending event times. Only those that are read are verified. Methods raise `ColumnsDamaged`."""
+    """Ascending integers, such as event times. Only those that are read are verified. Methods raise `ColumnsDamaged`."""
 
     def __init__(self, column: MappedColumn) -> None:
         self._column = column
@@ -85,6 +94,13 @@ class MappedTimes:
         stop = self._column.search(int(wanted.max()), "left")
         return start + self._column.part(start, stop).searchsorted(wanted)
 
+    def ranges_of(self, values: Integers) -> tuple[Integers, Integers]:
+        """Return the same as `arrays.ranges_of`. values: at least one."""
+        start = self._column.search(int(values.min()), "left")
+        stop = self._column.search(int(values.max()), "right")
+        starts, ends = ranges_of(self._column.part(start, stop), values)
+        return start + starts, start + ends
+
 
 # Ascending event times.
 Times: TypeAlias = Integers | MappedTimes
@@ -101,13 +117,26 @@ class SegmentRows:
         self._count: int = file.facts["rows"]
         self._roles: dict[str, list[str]] = {}
         for part in file.names:
-            name, role = part.split()
-            self._roles.setdefault(name, []).append(role)
+            if part not in (_IDS, _ID_TIMES):
+                name, role = part.split()
+                self._roles.setdefault(name, []).append(role)
         self._arrays: dict[str, pa.Array] = {}
         self.times = MappedTimes(file[f"{_TIME} int64"])
 
     def __len__(self) -> int:
         return self._count
+
+    def times_of_ids(self, ids: Integers) -> Integers:
+        """Return the event times of the rows with these ids. ids: `searched_ids`, ascending."""
+        if _IDS not in self._file.names:
+            return np.empty(0, np.int64)
+        stored = MappedTimes(self._file[_IDS])
+        indices = indices_of_ranges(*stored.ranges_of(ids))
+        if not len(indices):
+            return indices
+        first = int(indices[0])
+        times: Integers = self._file[_ID_TIMES].part(first, int(indices[-1]) + 1)[indices - first]
+        return times
 
     def column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Return the rows `[start, stop)` of a column of numbers without nulls."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from store.rows.stored_rows import stored_in_order
 
 ROWS_LIMIT = 200_000
 _LEVELS_LIMIT = 6
+# Reading one part takes as long as reading this many more rows of a part.
+_ROWS_OF_A_READ = 2_048
 
 # Dataset, symbol, and the commit up to which the log's segments have all rows.
 LogKey = tuple[str, str, int]
@@ -76,16 +78,19 @@ class TailBlock:
 class _TailDate:
     """One event date: its blocks in order of commit.
 
-    covered: the number of parts in the blocks. newest: the commit of the last of these parts.
+    covered: the number of parts in the blocks. newest: the commit of the last of these parts. read_alone: how many
+    rows were read beside the blocks.
     """
 
     blocks: tuple[TailBlock, ...] = ()
     covered: int = 0
     newest: CommitId = NO_COMMIT
+    read_alone: int = 0
 
     @property
-    def rows(self) -> int:
-        return sum(block.rows.num_rows for block in self.blocks)
+    def size(self) -> int:
+        """The number of its rows, but at least 1."""
+        return max(1, sum(len(block.times) for block in self.blocks))
 
 
 class TailRows:
@@ -94,7 +99,7 @@ class TailRows:
     def __init__(self, rows_limit: int = ROWS_LIMIT) -> None:
         # A date with more rows than the limit counts as the limit; then no other date is cached.
         self._dates: LRUCache[tuple[LogKey, int], _TailDate] = LRUCache(
-            rows_limit, getsizeof=lambda date: min(date.rows, rows_limit)
+            rows_limit, getsizeof=lambda date: min(date.size, rows_limit)
         )
         self._mutex = threading.Lock()
 
@@ -115,6 +120,20 @@ class TailRows:
             with self._mutex:
                 self._dates[key] = date
         return date.blocks
+
+    def reads_alone(self, log: LogKey, parts: Sequence[StoredPart], needed: Sequence[StoredPart]) -> bool:
+        """Return whether `needed`, some of the parts, should be read without the others, and count them as read.
+
+        So a late batch waits for the rows beside it, not for the whole date: until such reads add up to half of its rows.
+        """
+        key, count = (log, parts[0].part.day), sum(each.part.rows + _ROWS_OF_A_READ for each in needed)
+        with self._mutex:
+            date = self._dates.get(key) or _TailDate()
+            read = date.read_alone + count
+            if date.covered or read > sum(each.part.rows for each in parts) // 2:
+                return False
+            self._dates[key] = replace(date, read_alone=read)
+            return True
 
     def _extend(
         self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId

@@ -22,25 +22,12 @@ from store.csv.files.commit_records import (
     PartKind,
     StoredPart,
     first_damaged_block,
-    of_kind,
 )
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
-from store.protocol import Action
-from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, corrections_of, stored_rows
+from store.rows.stored_rows import COMMIT, ArrivalRun, corrections_of, stored_rows
 from store.timestamps import fixed_width_text, format_timestamp
-
-
-def known_values(dataset: Dataset, corrections: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
-    """Return the new values of corrected rows that have ids. A later row with such values is a duplicate, too.
-
-    The columns are the dataset's and `arrival`.
-    """
-    corrects = pc.equal(corrections.column(ACTION.name), Action.CORRECT.value)
-    has_id = corrections.column(dataset.id_columns[-1]).is_valid() if dataset.id_columns else False
-    return corrections.filter(pc.and_(corrects, has_id)).select([*dataset.schema.names, ARRIVAL.name])
-
 
 # Number of blocks (4 MiB in total) that `read_piecewise` reads at a time.
 SLICE_BLOCKS = 1024
@@ -56,20 +43,6 @@ def read_rows(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa
 def read_corrections(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
     """Return the corrections in parts, each with its commit's number. Raises `DataDamaged`."""
     return corrections_table(read_parts(corrections_of(dataset), folder, parts), parts)
-
-
-def read_known(dataset: Dataset, folder: Path, parts: Sequence[StoredPart]) -> pa.Table:
-    """Return the rows to compare new rows with: rows as they came in, and the `known_values` of corrections.
-
-    The columns are the dataset's and `arrival`. Raises `DataDamaged`.
-    """
-    schema = dataset.schema.append(ARRIVAL.field)
-    came_in = read_rows(dataset, folder, of_kind(parts, PartKind.ROWS)).select(schema.names)
-    corrections = of_kind(parts, PartKind.CORRECTIONS)
-    if not corrections:
-        return came_in
-    corrected = known_values(dataset, read_parts(corrections_of(dataset), folder, corrections))
-    return pa.concat_tables([came_in.cast(schema), corrected.cast(schema)])
 
 
 def rows_table(rows: pa.Table, parts: Sequence[StoredPart]) -> pa.Table:

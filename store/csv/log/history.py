@@ -12,12 +12,12 @@ from store.commits import Facts
 from store.csv.files.column_file import ColumnsDamaged, Records
 from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
 from store.csv.files.disk import unavailable_on_error
-from store.csv.log.commit_index import CommitIndex, superseded_records
+from store.csv.log.commit_index import CommitIndex, text_hash
 from store.csv.log.commit_tail import CommitTail
 from store.csv.log.index_builder import EMPTY, IndexBuilder
 from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
 from store.exceptions import DataDamaged
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
 
 _Answer = TypeVar("_Answer")
@@ -155,13 +155,18 @@ class CommitHistory:
 
         return self._with_repair(read)
 
-    def superseded(self, window: Window) -> Records:
-        """Return what batches superseded in a window, in order of commit, as `commit_index.SUPERSEDED`."""
-        return self._with_repair(
-            lambda view: np.concatenate(
-                [view.base.superseded(window), superseded_records(view.tail.superseding, window)]
-            )
+    def superseded(self, window: Window) -> list[tuple[int, Superseded]]:
+        """Return what batches of the feed superseded in a window, each with its commit, in any order."""
+        indexed, newer = self._with_repair(
+            lambda view: (view.base.superseded(window), list(view.tail.superseding))
         )
+        has_series = indexed["series"] != text_hash("")
+        plain = indexed[~has_series].tolist()
+        facts = [self._read(number) for number in np.unique(indexed["commit"][has_series]).tolist()]
+        found = [(each.number, passed) for each in facts for passed in each.superseded if passed.series]
+        found += [(each.number, passed) for each in newer for passed in each.superseded]
+        found = [each for each in found if each[1].overlaps(window)]
+        return found + [(number, Superseded(first_ns, last_ns)) for first_ns, last_ns, number, _ in plain]
 
     def knows_batch(self, digest: str) -> bool:
         """Return whether a batch with this digest was accepted before."""

@@ -33,7 +33,7 @@ from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
-from store.rows.stored_rows import apply_corrections, stored_in_order, stored_schema
+from store.rows.stored_rows import apply_corrections, no_rows, stored_in_order, stored_schema
 from store.timestamps import DAY_NS
 
 T = TypeVar("T")
@@ -152,29 +152,34 @@ class LogReader:
 
     def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
         """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
-        tables = [stored_schema(self._dataset).empty_table()]
+        stored = self.versions(windows, snapshot)
+        return stored.filter(pa.array(_stands(stored, snapshot.commit)))
+
+    def versions(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> pa.Table:
+        """Return all versions of the rows in the windows, in any order. few: see `TailRows.reads_alone`."""
+        tables = [no_rows(self._dataset)]
         for mapped in snapshot.segments.within(windows.hull):
             rows = mapped.rows.at(windows.indices(mapped.times), tables[0].column_names)
             tables.append(plain_rows(self._dataset, rows))
         corrections = None
         if snapshot.has_tail:
             tables += [
-                block.rows_at(windows.indices(block.times)) for block in self.blocks(windows, snapshot)
+                block.rows_at(windows.indices(block.times))
+                for block in self.blocks(windows, snapshot, few=few)
             ]
             corrections = self.corrections(windows, snapshot)
         stored = pa.concat_tables(tables)
-        stored = apply_corrections(stored, corrections) if corrections else stored
-        return stored.filter(pa.array(_stands(stored, snapshot.commit)))
+        return apply_corrections(stored, corrections) if corrections else stored
 
-    def blocks(self, windows: WindowList, snapshot: LogSnapshot) -> Iterator[TailBlock]:
-        """Yield the rows in the windows that are in no segment.
+    def blocks(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> Iterator[TailBlock]:
+        """Yield the rows in the windows that are in no segment. few: see `TailRows.reads_alone`.
 
         Rows outside the windows and rows of later commits may be included.
         """
         for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
-                yield from self._blocks_of_date(parts, windows, snapshot)
+                yield from self._blocks_of_date(parts, windows, snapshot, few=few)
 
     def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
         """Return the corrections that are in no segment, for rows in the windows, ordered by commit.
@@ -200,16 +205,19 @@ class LogReader:
         return within[0]
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot
+        self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot, *, few: bool
     ) -> Sequence[TailBlock]:
-        """Return all rows of the date's parts, from the cache. If some are damaged, read only the needed parts."""
+        """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
         read = partial(read_rows, self._dataset, self._folder)
-        try:
-            return self._tail.blocks(log, snapshot.history, parts, read)
-        except DataDamaged:
-            needed = [stored for stored in parts if _is_needed(stored, windows, snapshot)]
-            return [TailBlock(stored_in_order(read(needed)), needed[-1].commit)] if needed else []
+        needed = partial(filter, partial(_is_needed, windows=windows, snapshot=snapshot), parts)
+        if not few or not self._tail.reads_alone(log, parts, list(needed())):
+            try:
+                return self._tail.blocks(log, snapshot.history, parts, read)
+            except DataDamaged:
+                pass
+        some = list(needed())
+        return [TailBlock(stored_in_order(read(some)), some[-1].commit)] if some else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""

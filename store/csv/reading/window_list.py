@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from store.arrays import Integers, Mask
+from store.arrays import Integers, Mask, indices_of_ranges, ranges_of
 from store.bar_policies import BarPolicy
 from store.bars.credit import DatesOf
 from store.bars.spans import Spans
 from store.csv.derived.rollups import LEVELS_NS, level_for
-from store.csv.derived.segment_rows import Times
+from store.csv.derived.segment_rows import MappedTimes, Times
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
@@ -34,6 +34,11 @@ class WindowList:
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
         return cls(start[order], np.concatenate([part.end_ns for part in parts])[order])
+
+    @classmethod
+    def at(cls, times: Integers) -> "WindowList":
+        """Return a window of one nanosecond for each time. times: ascending and distinct."""
+        return cls(times, times + 1)
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -65,14 +70,14 @@ class WindowList:
 
         The result is a slice if at most one window contains any of the times.
         """
-        begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
+        if len(self) and (self.end_ns - self.start_ns == 1).all():
+            begin, end = _ranges_of(times, self.start_ns)
+        else:
+            begin, end = times.searchsorted(self.start_ns), times.searchsorted(self.end_ns)
         filled = np.flatnonzero(begin < end)
         if len(filled) < 2:
             return slice(int(begin[filled[0]]), int(end[filled[0]])) if len(filled) else slice(0, 0)
-        begin, count = begin[filled], (end - begin)[filled]
-        behind = np.cumsum(count)
-        indices: Integers = np.arange(behind[-1]) + np.repeat(begin - (behind - count), count)
-        return indices
+        return indices_of_ranges(begin[filled], end[filled])
 
     def contains(self, times: Integers) -> Mask:
         """Return a mask of the times that are in a window. times: in any order."""
@@ -85,6 +90,10 @@ class WindowList:
         edges = np.flatnonzero(date[1:] != date[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
         return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
+
+
+def _ranges_of(times: Times, instants: Integers) -> tuple[Integers, Integers]:
+    return times.ranges_of(instants) if isinstance(times, MappedTimes) else ranges_of(times, instants)
 
 
 # Maps an interval length, in nanoseconds, to the windows to read with aggregates of that length.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
 from operator import is_
 from typing import ClassVar, TypeAlias
 
@@ -20,13 +18,11 @@ from store.commits import digest_of
 from store.content_hash import ContentHash
 from store.csv.files.codec import Header, encode_rows, header_of
 from store.csv.files.commit_records import PartKind, block_checksums
-from store.csv.files.part_reader import known_values
 from store.csv.writing.candidate_rows import CandidateRows
-from store.csv.writing.row_hashes import Hashes, RowHashes, StoredHashes, hash_rows
 from store.declarations import Dataset
-from store.protocol import Amendment, Append, Dedupe, Fill
-from store.rows.corrections import AppliedCorrection
-from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
+from store.protocol import Amendment, Append, Fill
+from store.rows.row_hashes import searched_ids
+from store.rows.stored_rows import corrections_of
 from store.timestamps import DAY_NS
 
 # Rows are encoded in pieces of this many rows, which fit into the processor's cache.
@@ -37,7 +33,7 @@ _ENCODED_ROWS = 32_768
 class Chunk:
     """A batch's rows of one event date, in order of arrival.
 
-    indices: the rows' indices in the batch. batch_hashes: returns the hashes of all rows of the batch.
+    indices: the rows' indices in the batch. ids: the rows' `searched_ids`.
     """
 
     kind: ClassVar[PartKind] = PartKind.ROWS
@@ -47,7 +43,7 @@ class Chunk:
     day: int
     rows: pa.RecordBatch
     indices: Integers
-    batch_hashes: Callable[[], RowHashes]
+    ids: Integers | None = None
 
     @cached_property
     def later(self) -> tuple[str, ...]:
@@ -90,43 +86,21 @@ class Chunk:
         return b"".join(encode_rows(self.dataset, self.symbol, piece, header) for piece in pieces)
 
     @cached_property
-    def hashes(self) -> RowHashes:
-        """The hashes by which the rows are recognised."""
-        return self.batch_hashes().taken(self.indices)
-
-    @cached_property
-    def identities(self) -> Hashes:
-        """The rows' distinct identities, sorted."""
-        ordered = np.sort(self.hashes.identity)  # a third of the time of numpy.unique
-        distinct: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])]
-        return distinct
-
-    def stored_hashes(self, first_arrival: int) -> StoredHashes:
-        """Return the hashes for comparison with later rows. first_arrival: the first row's arrival number."""
-        hashes = self.hashes
-        return StoredHashes.of(hashes, np.arange(first_arrival, first_arrival + len(hashes)))
-
-    @cached_property
     def bounds(self) -> tuple[int, int]:
         """The smallest and the largest event time."""
         times = self.rows.column(0).to_numpy()
         return int(times.min()), int(times.max())
 
-    @cached_property
-    def has_ids(self) -> bool:
-        """Whether any row has an id."""
-        ids = self.dataset.id_columns
-        return bool(ids) and self.rows.column(ids[-1]).null_count < self.rows.num_rows
-
-    def overlaps(self, first_ns: int, last_ns: int) -> bool:
-        """Return whether the chunk's range of event times overlaps `[first_ns, last_ns]`."""
-        first, last = self.bounds
-        return first <= last_ns and last >= first_ns
+    def has_any_of(self, times: Integers) -> bool:
+        """Return whether a row may have one of these event times, which ascend."""
+        first, last = times.searchsorted((self.bounds[0], self.bounds[1] + 1)).tolist()
+        return bool(first < last)
 
     def without(self, dropped: Mask) -> Chunk:
         """Return the chunk without the rows that the mask selects."""
         is_kept = ~dropped
-        return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept])
+        ids = None if self.ids is None else self.ids[is_kept]
+        return replace(self, rows=self.rows.filter(pa.array(is_kept)), indices=self.indices[is_kept], ids=ids)
 
 
 @dataclass(frozen=True)
@@ -166,17 +140,18 @@ def content_of(dataset: Dataset, chunks: Sequence[Chunk]) -> str:
 
 @dataclass(frozen=True)
 class PreparedBatch(_RequestFacts):
-    """A batch of rows, divided by event date. content: the `ContentHash` of all rows."""
+    """A batch of rows, divided by event date. content: the `ContentHash` of all rows. ids: their `searched_ids`."""
 
+    batch: Append
+    ids: Integers | None
     chunks: tuple[Chunk, ...]
     content: str
-    dedupe: Dedupe
-    replaces: bool
 
     @classmethod
     def of(cls, batch: Append) -> PreparedBatch:
         """Prepare a batch: do all work that needs no lock."""
-        chunks = tuple(_chunks(batch))
+        ids = searched_ids(batch.dataset, batch.rows)
+        chunks = tuple(_chunks(batch, ids))
         for chunk in chunks:
             _ = chunk.checksums
         content = content_of(batch.dataset, chunks)
@@ -184,7 +159,7 @@ class PreparedBatch(_RequestFacts):
         digest = digest_of(batch, content if has_own_only else None)
         facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
         said = (batch.complete_until_ns, batch.fill)
-        return cls(*facts, *said, chunks, content, batch.dedupe, batch.replaces)
+        return cls(*facts, *said, batch, ids, chunks, content)
 
     def digests(self) -> Iterator[str]:
         """See `_RequestFacts.digests`."""
@@ -198,7 +173,7 @@ class PreparedBatch(_RequestFacts):
             digest.update(f"complete until {self.complete_until_ns}".encode())
         if self.fill is not None:
             digest.update(f"fill {json.dumps(asdict(self.fill))}".encode())
-        if self.replaces:
+        if self.batch.replaces:
             digest.update(b"replaces")
         yield digest.hexdigest()
 
@@ -208,18 +183,19 @@ class PreparedBatch(_RequestFacts):
         return self.content if is_whole else super().content_of(chunks)
 
 
-def _chunks(batch: Append) -> list[Chunk]:
+def _chunks(batch: Append, ids: Integers | None) -> list[Chunk]:
     if not batch.rows.num_rows:
         return []
     days = batch.rows.column(0).to_numpy() // DAY_NS
-    indices, hashes = np.arange(len(days)), cache(partial(hash_rows, batch.dataset, batch.rows))
+    indices = np.arange(len(days))
     if days.min() == days.max():
-        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, hashes)]
-    by_day = [(int(day), np.flatnonzero(days == day)) for day in np.unique(days)]
-    return [
-        Chunk(batch.dataset, batch.symbol, day, batch.rows.take(pa.array(day_indices)), day_indices, hashes)
-        for day, day_indices in by_day
-    ]
+        return [Chunk(batch.dataset, batch.symbol, int(days[0]), batch.rows, indices, ids)]
+    chunks = []
+    for day in np.unique(days).tolist():
+        own = np.flatnonzero(days == day)
+        rows, own_ids = batch.rows.take(pa.array(own)), None if ids is None else ids[own]
+        chunks.append(Chunk(batch.dataset, batch.symbol, day, rows, own, own_ids))
+    return chunks
 
 
 class CorrectionChunk(Chunk):
@@ -227,33 +203,17 @@ class CorrectionChunk(Chunk):
 
     kind = PartKind.CORRECTIONS
 
-    @classmethod
-    def of(
-        cls, dataset: Dataset, symbol: str, day: int, rows: pa.RecordBatch, indices: Integers
-    ) -> CorrectionChunk:
-        """Return a chunk. dataset: as of `corrections_of`."""
-        return cls(dataset, symbol, day, rows, indices, cache(partial(hash_rows, dataset, rows)))
 
-    @classmethod
-    def of_changes(
-        cls, dataset: Dataset, symbol: str, day: int, applied: Sequence[AppliedCorrection]
-    ) -> CorrectionChunk:
-        """Return the chunk of applied corrections of rows of a dataset."""
-        own = corrections_of(dataset)
-        rows = [
-            {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
-            for change in applied
-        ]
-        batch = pa.RecordBatch.from_pylist(rows, schema=own.schema)
-        return cls.of(own, symbol, day, batch, np.array([change.index for change in applied]))
-
-    def stored_hashes(self, first_arrival: int) -> StoredHashes:
-        """Return the hashes of the new values of corrected rows with ids, with the rows' arrival numbers."""
-        own = {ARRIVAL.name, ACTION.name}
-        columns = tuple(column for column in self.dataset.columns if column.name not in own)
-        dataset = replace(self.dataset, columns=columns)
-        rows = known_values(dataset, self.rows)
-        return StoredHashes.of(hash_rows(dataset, rows), rows.column(ARRIVAL.name).to_numpy())
+def correction_chunks(dataset: Dataset, symbol: str, lines: pa.RecordBatch) -> tuple[CorrectionChunk, ...]:
+    """Return corrections of rows of a dataset as one chunk per event date. lines: by event date."""
+    own, days = corrections_of(dataset), lines.column(0).to_numpy() // DAY_NS
+    chunks = []
+    for day in np.unique(days).tolist():
+        start, end = days.searchsorted((day, day + 1)).tolist()
+        chunks.append(
+            CorrectionChunk(own, symbol, day, lines.slice(start, end - start), np.arange(start, end))
+        )
+    return tuple(chunks)
 
 
 @dataclass(frozen=True)
@@ -268,18 +228,6 @@ class PreparedAmendment(_RequestFacts):
         """Prepare a batch: do all work that needs no lock."""
         facts = (amendment.dataset, amendment.caller, amendment.key_hash, len(amendment.corrections))
         return cls(*facts, digest_of(amendment), None, None, amendment, candidates)
-
-    def chunks(self, applied: Sequence[AppliedCorrection]) -> tuple[CorrectionChunk, ...]:
-        """Return the applied corrections as one chunk per event date, in order within a date."""
-        dataset, symbol = self.amendment.dataset, self.amendment.symbol
-        time = dataset.columns[0].name
-        by_day: dict[int, list[AppliedCorrection]] = defaultdict(list)
-        for change in applied:
-            by_day[int(str(change.row[time])) // DAY_NS].append(change)
-        return tuple(
-            CorrectionChunk.of_changes(dataset, symbol, day, day_changes)
-            for day, day_changes in sorted(by_day.items())
-        )
 
 
 PreparedRequest: TypeAlias = PreparedBatch | PreparedAmendment

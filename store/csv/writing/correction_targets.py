@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from store import lazy_pyarrow as pa
 from store.csv.files.commit_records import PartKind
 from store.csv.files.part_reader import rows_table
-from store.csv.writing.batch import Chunk, CorrectionChunk, PreparedAmendment
+from store.csv.writing.batch import CorrectionChunk, PreparedAmendment, correction_chunks
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.staging import StagedCommits
 from store.lazy_imports import compute as pc
-from store.rows.corrections import AppliedCorrection, RowHistory, changes, replacing_changes
+from store.rows.corrections import RowHistory, changes, correction_lines
 from store.rows.stored_rows import ACTION, ARRIVAL
 
 
@@ -28,22 +27,9 @@ def new_changes(
     histories = [history for day in candidates.instants for history in row_histories(candidates, stage, day)]
     applied = changes(request.amendment, histories)
     applied_indices = {change.index for change in applied}
-    return request.chunks(applied), tuple(
-        index for index in range(request.received) if index not in applied_indices
-    )
-
-
-def replacements(
-    chunk: Chunk, stage: StagedCommits, folder: Path
-) -> tuple[list[AppliedCorrection], list[int]]:
-    """Return the corrections of stored rows to the values of a chunk, and the indices of rows to be stored anew.
-
-    chunk: rows whose ids are stored. The others are equal to the rows that stand. Raises `DataDamaged`.
-    """
-    candidates = CandidateRows(chunk.dataset, folder, chunk.rows.column(0).to_numpy())
-    candidates.read(stage.history)
-    rows = zip(chunk.indices.tolist(), chunk.rows.to_pylist(), strict=True)
-    return replacing_changes(chunk.dataset, rows, row_histories(candidates, stage, chunk.day))
+    others = tuple(index for index in range(request.received) if index not in applied_indices)
+    lines = correction_lines(request.dataset, applied)
+    return correction_chunks(request.dataset, request.amendment.symbol, lines), others
 
 
 def row_histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> list[RowHistory]:

@@ -5,18 +5,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from store.arrays import Integers
 from store.commits import Facts
 from store.csv.files.codec import Header, header_line, header_or_empty
-from store.csv.files.column_file import Records
 from store.csv.files.commit_records import Commit, Part, PartKind, StoredPart, rows_in
 from store.csv.files.file_names import file_for
-from store.csv.log.commit_index import superseded_records
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
-from store.csv.writing.known_date import IdentityIndex
-from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded, Window
+from store.csv.writing.id_times import IdTimes
+from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded
 
 # About the length of a commit's record without its parts, and of a part in it.
 _RECORD_BYTES, _PART_BYTES = 440, 130
@@ -24,12 +21,11 @@ _RECORD_BYTES, _PART_BYTES = 440, 130
 
 @dataclass(slots=True)
 class _StagedDay:
-    """The chunks of one event date, their parts, and an index of the rows of the first `indexed` chunks."""
+    """The chunks of one event date, their parts, and the ids of their rows."""
 
     chunks: list[Chunk] = field(default_factory=list)
     parts: list[StoredPart] = field(default_factory=list)
-    index: IdentityIndex = field(default_factory=IdentityIndex)
-    indexed: int = 0
+    ids: IdTimes = field(default_factory=IdTimes)
 
 
 class StagedCommits:
@@ -103,20 +99,6 @@ class StagedCommits:
         lines = sum(part.length + len(part.checksums) + _PART_BYTES for part in commit.parts)
         return _RECORD_BYTES + lines + new_files * NEW_FILE_BYTES
 
-    def fill_commits(self, window: Window) -> list[int]:
-        """Return the stored and staged commits that are fills with windows that overlap a window."""
-        staged = [
-            each.number
-            for each in self.commits
-            if each.facts.fill is not None and each.facts.fill.window.overlaps(window)
-        ]
-        return self.history.fill_commits(window) + staged
-
-    def superseded(self, window: Window) -> Records:
-        """See `CommitHistory.superseded`; with that of staged commits."""
-        staged = superseded_records([each.facts for each in self.commits], window)
-        return np.concatenate([self.history.superseded(window), staged])
-
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
         """Return the staged parts of an event date, in order."""
         staged_day = self._days.get(day, _StagedDay())
@@ -130,15 +112,9 @@ class StagedCommits:
         """Return the event dates with staged rows."""
         return list(self._days)
 
-    def index_for(self, chunk: Chunk) -> IdentityIndex | None:
-        """Return an index of the date's staged rows if one of them may equal a row of the chunk; else None."""
-        day = self._days.get(chunk.day)
-        if day is None or not (chunk.has_ids or any(chunk.overlaps(*staged.bounds) for staged in day.chunks)):
-            return None
-        for part, staged in self.staged(chunk.day)[day.indexed :]:
-            day.index.add(staged.stored_hashes(part.first_arrival))
-        day.indexed = len(day.chunks)
-        return day.index
+    def times_of(self, day: int, ids: Integers) -> list[Integers]:
+        """Return the event times of a date's staged rows with these `id_hashes`. ids: ascending."""
+        return self._days[day].ids.times(ids) if day in self._days else []
 
     def _part_for(self, chunk: Chunk) -> Part:
         file = file_for(
@@ -176,6 +152,8 @@ class StagedCommits:
         day = self._days.setdefault(chunk.day, _StagedDay())
         day.chunks.append(chunk)
         day.parts.append(StoredPart(self._number, self._rows if is_rows else 0, part))
+        if chunk.ids is not None:
+            day.ids.add(self._number, chunk.ids, chunk.rows.column(0).to_numpy())
         self._rows += part.rows if is_rows else 0
 
     def _end(self, file: str) -> int:

@@ -13,10 +13,10 @@ from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import PreparedAmendment, PreparedRequest
+from store.csv.writing.candidates import StoredVersions
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
-from store.csv.writing.known_rows import KnownRows
-from store.csv.writing.new_lines import NewLines, new_rows
+from store.csv.writing.new_lines import NewLines, new_lines
 from store.csv.writing.staging import StagedCommits
 from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
 from store.protocol import DUPLICATE_ROWS_KEPT, Receipt
@@ -94,13 +94,13 @@ class Writer:
     """Commits batches to one log. The batches of waiting threads are written together. Processes take turns."""
 
     def __init__(
-        self, folder: Path, log: CommitLog, *, disk: Disk, known_rows: KnownRows, clock: Callable[[], int]
+        self, folder: Path, log: CommitLog, *, disk: Disk, stored: StoredVersions, clock: Callable[[], int]
     ) -> None:
         self._folder = folder
         self._mirror_file = folder.parent.parent / MIRROR_FILE
         self._log = log
         self._disk = disk
-        self._known_rows = known_rows
+        self._stored = stored
         self._clock = clock
         self._groups = GroupCommit(self._write_group)
 
@@ -161,7 +161,7 @@ class Writer:
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):
             return NewLines(*new_changes(request, stage))
-        return new_rows(request, stage, self._folder, self._known_rows)
+        return new_lines(request, stage, self._stored)
 
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.
@@ -169,7 +169,7 @@ class Writer:
         staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
         history = self._log.append(descriptor, stage.commits, is_listed=is_listed)
         for chunks, before in staged:
-            self._known_rows.stored(chunks, history, self._folder, before=before)
+            self._stored.stored(chunks[0][1].day, chunks, history, before)
         return history
 
 

@@ -49,7 +49,7 @@ def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def mapped(folder: pytest.TempPathFactory, rows: pa.Table) -> SegmentRows:
     path = folder.getbasetemp() / "one.rows.columns"
-    return map_rows(path, write_rows(path, rows))
+    return map_rows(path, write_rows(path, TRADES, rows))
 
 
 @settings(deadline=None, max_examples=examples(60))

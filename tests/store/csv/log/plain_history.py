@@ -16,7 +16,6 @@ from store.csv.files.commit_records import (
     encode_commit,
     rows_in,
 )
-from store.csv.log.commit_index import text_hash
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
 from tests.store.csv.version_1 import encode_version_1
@@ -80,9 +79,9 @@ class PlainHistory:
             and window.start_ns < each.facts.fill.window.end_ns
         ]
 
-    def superseded(self, window: Window) -> list[tuple[int, int, int, int]]:
+    def superseded(self, window: Window) -> list[tuple[int, Superseded]]:
         return [
-            (each.first_ns, each.last_ns, commit.number, text_hash(each.series))
+            (commit.number, each)
             for commit in self.commits
             for each in commit.facts.superseded
             if each.first_ns < window.end_ns and window.start_ns <= each.last_ns
