@@ -89,7 +89,7 @@ def unfilled(symbol: str, gaps: Sequence[Gap]) -> list[Window]:
     if not gaps:
         return []
     whole = Window(gaps[0].start_ns, gaps[-1].end_ns)
-    filled = [fill.window for _, fill in market_store().fills(TRADES, symbol, whole)]
+    filled = [fill.window for _, fill in market_store().log(TRADES, symbol).at().fills(whole)]
     return [part for gap in gaps for part in Window(gap.start_ns, gap.end_ns).without(filled)]
 
 

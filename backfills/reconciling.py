@@ -128,7 +128,7 @@ class ReconciliationTask:
 
     def _ours(self, window: Window) -> pa.Table:
         try:
-            return market_store().rows(self.dataset, self.instrument.symbol, window)
+            return market_store().log(self.dataset, self.instrument.symbol).at().rows(window)
         except UnknownSymbol:
             return self.dataset.schema.empty_table()
 

@@ -11,7 +11,7 @@ from store.datasets import CORPORATE_ACTIONS, TRADES, TRADING_STATUS
 from store.exceptions import UnknownSymbol
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
-from store.log_views.log_view import first_row, last_row, view_as_of
+from store.log_views.log_view import first_row, last_row, view_of
 from store.protocol import Window
 from trades.stores import market_store
 
@@ -29,7 +29,7 @@ def surroundings_of(instrument: Instrument, window: Window) -> Surroundings:
 
 def _prices_beside(symbol: str, window: Window) -> tuple[float | None, float | None]:
     try:
-        trades = view_as_of(market_store(), TRADES, symbol, None)
+        trades = view_of(market_store().log(TRADES, symbol).at())
     except UnknownSymbol:  # only bars are stored
         return None, None
     return _price(last_row(trades, window.start_ns)), _price(first_row(trades, window.end_ns))
@@ -49,4 +49,4 @@ def _jumps(instrument: Instrument, window: Window) -> Iterator[int]:
             yield from opens[(opens >= window.start_ns) & (opens < window.end_ns)].tolist()
     for dataset in (TRADING_STATUS, CORPORATE_ACTIONS):
         with suppress(UnknownSymbol):
-            yield from market_store().rows(dataset, instrument.symbol, window).column(0).to_pylist()
+            yield from market_store().log(dataset, instrument.symbol).at().rows(window).column(0).to_pylist()

@@ -249,13 +249,14 @@ def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dic
     store, states = market_store(), {}
     for dataset, symbol in logs:
         try:
-            head, complete = store.head(dataset, symbol), store.completeness(dataset, symbol)
+            newest = store.log(dataset, symbol).at()
+            complete = newest.completeness()
         except StorageError:
             # The client is told when the log is read.
             continue
         settled_ns = complete.newest_ns - store.instrument(symbol).settle_ns
         until_ns = max(settled_ns, complete.complete_until_ns, ALL_TIME.start_ns)
-        states[dataset, symbol] = {"head": head.token, "complete_until": format_timestamp(until_ns)}
+        states[dataset, symbol] = {"head": newest.commit.token, "complete_until": format_timestamp(until_ns)}
     return states
 
 

@@ -19,7 +19,8 @@ from stats.market_data.query import MarketDataQuery
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreBusy, UnknownSymbol
-from store.protocol import NO_COMMIT, CommitId, MarketStore
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, CommitId
 from store.walk import BEGINNING, CommitPiece, LogPosition, Resync
 from trades.stores import market_store
 
@@ -314,12 +315,11 @@ def _whole_commit(store: MarketStore, dataset: Dataset, symbol: str, token: Toke
     record = record_of(store, dataset, symbol, position.commit)
     if record is None or position.ordinal >= record.length:
         return position.commit
-    return store.head(dataset, symbol, commit=record.id.number - 1) if record.id.number > 1 else NO_COMMIT
+    return store.log(dataset, symbol).at(record.id.number - 1).commit
 
 
 def _commit_as_of(store: MarketStore, symbol: str, instant_ns: int) -> CommitId:
     try:
-        number = store.commit_as_of(BARS, symbol, instant_ns)
-        return store.head(BARS, symbol, commit=number) if number else NO_COMMIT
+        return store.log(BARS, symbol).as_of(instant_ns).commit
     except UnknownSymbol:
         return NO_COMMIT

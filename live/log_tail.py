@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
-from store.protocol import MarketStore
+from store.market_store import MarketStore
 from store.walk import CommitPiece, CommitRecord, CommittedRows, LogPosition, Resync
 
 # A read ends with the commit that reaches this number of rows.
@@ -36,7 +36,7 @@ class LogTail:
         pieces: list[CommitPiece] = []
         whole, size, self.has_more = _Whole(0, self.position, self._left), 0, False
         try:
-            for piece in self._store.commits(self._dataset, self._symbol, self.position, upto):
+            for piece in self._store.log(self._dataset, self._symbol).commits(self.position, upto):
                 pieces.append(piece)
                 size += 1 + self._take(piece)
                 if self._left:

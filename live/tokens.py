@@ -11,7 +11,8 @@ from typing import NamedTuple
 from live.exceptions import InvalidResumeToken
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.protocol import NO_COMMIT, CommitId, MarketStore
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, CommitId
 from store.walk import BEGINNING, CommitRecord, LogPosition, Resync
 
 _ITEM = re.compile(
@@ -73,7 +74,7 @@ def position_of(store: MarketStore, dataset: Dataset, symbol: str, token: Token)
     head = head_of(store, dataset, symbol)
     if token.number > head.number:
         raise Resync(symbol, head)
-    commit = store.head(dataset, symbol, commit=token.number)
+    commit = store.log(dataset, symbol).at(token.number).commit
     if not commit.hash.startswith(token.hash_start):
         raise Resync(symbol, head)
     return LogPosition(commit) if token.ordinal is None else LogPosition(commit, token.ordinal + 1)
@@ -82,7 +83,7 @@ def position_of(store: MarketStore, dataset: Dataset, symbol: str, token: Token)
 def head_of(store: MarketStore, dataset: Dataset, symbol: str) -> CommitId:
     """Return a log's newest commit; `NO_COMMIT` for a log that does not exist. Raises the other `StorageError`s."""
     try:
-        return store.head(dataset, symbol)
+        return store.log(dataset, symbol).head
     except UnknownSymbol:
         return NO_COMMIT
 
@@ -91,9 +92,9 @@ def record_of(store: MarketStore, dataset: Dataset, symbol: str, commit: CommitI
     """Return the record of a commit that the log has; None for `NO_COMMIT`. Raises `StorageError`s, `Resync`."""
     if commit == NO_COMMIT:
         return None
-    before = store.head(dataset, symbol, commit=commit.number - 1) if commit.number > 1 else NO_COMMIT
+    before = store.log(dataset, symbol).at(commit.number - 1).commit
     position = BEGINNING if before == NO_COMMIT else LogPosition(before)
-    first = next(iter(store.commits(dataset, symbol, position, commit.number)))
+    first = next(iter(store.log(dataset, symbol).commits(position, commit.number)))
     assert isinstance(first, CommitRecord)  # noqa: S101 a walk yields a commit's record first
     return first
 

@@ -45,6 +45,7 @@ from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from stats.market_data.navigation import unknown_name_hint
 from store import exceptions as storage
+from store.walk import Resync
 from trading import exceptions as trading
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ logger = logging.getLogger(__name__)
 OWN_ERRORS = (
     requests.RequestError,
     storage.StorageError,
+    Resync,
     stats.StatsError,
     calendars.CalendarError,
     audit.AuditError,

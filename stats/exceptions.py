@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from calendars.exceptions import CalendarError
 from store.exceptions import StorageError
+from store.walk import Resync
 
 
 class StatsError(Exception):
@@ -68,4 +69,4 @@ class ResyncRequired(StatsError):
 
 
 # What a query raises that cannot be answered.
-READ_ERRORS = (CalendarError, StatsError, StorageError)
+READ_ERRORS = (CalendarError, StatsError, StorageError, Resync)

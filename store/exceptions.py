@@ -16,7 +16,7 @@ StorageError
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not as written; an operator must restore them
 
-`store.walk.Resync` is not a `StorageError`: it tells a follower to start over, and no request fails with it.
+`store.walk.Resync` is not a `StorageError`: it tells a follower, or a reader of several pages, to start over.
 """
 
 from typing import ClassVar

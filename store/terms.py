@@ -11,7 +11,8 @@ import numpy as np
 
 from store.arrays import Integers
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, MarketStore
+from store.market_store import MarketStore
+from store.protocol import ALL_TIME
 
 # The facts that decide what a bar or a row of the past is made of.
 _TERMS = ("bar_policy", "instrument_class", "exchange", "calendar", "settle")

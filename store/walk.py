@@ -121,15 +121,17 @@ CommitPiece: TypeAlias = CommitRecord | CommittedRows | CommittedCorrections
 
 
 class Resync(Exception):
-    """The log does not have the commit of the follower's position: it was restored or cut.
+    """The log does not have the commit of a follower's position or of a snapshot: it was restored or cut.
 
-    Discard everything taken from the log, and start again at `BEGINNING`. head: the log's newest commit now.
+    Discard everything taken from the log, and start again: a follower at `BEGINNING`. head: the log's newest commit now.
     It is not a `StorageError`: a retry does not help.
     """
 
+    code = "resync"
+
     def __init__(self, symbol: str, head: CommitId) -> None:
         super().__init__(
-            f"the log of {symbol} was restored and is at commit {head.token} now: walk from the beginning"
+            f"the log of {symbol} was restored and is at commit {head.token} now: start from the beginning"
         )
         self.symbol = symbol
         self.head = head

@@ -9,7 +9,7 @@ from django.conf import settings
 from store import open_store
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
-from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_as_of
+from store.log_views.log_view import Coverage, LogView, last_row, log_coverage, view_of
 from store.protocol import CLOCKS_APART_NS, NO_COMMIT, Window
 from store.reading import Reader
 from store.rows.knowledge import event_ends_ns
@@ -75,7 +75,7 @@ def newest_change_ns(
     for dataset, symbol in logs:
         number = _commit_as_of(market, dataset, symbol, as_of_ns)
         if number:
-            found.append(store.committed_at(dataset, symbol, number))
+            found.append(store.log(dataset, symbol).committed_at(number))
     for symbol in {symbol for _, symbol in logs}:
         found += (declared_ns for declared_ns, _ in store.declarations(symbol, as_of_ns=as_of_ns))
     return max(found)
@@ -135,7 +135,7 @@ def _views(market: Market, symbol: str, as_of_ns: int | None) -> Iterator[LogVie
     for dataset in _PRICES:
         number = _commit_as_of(market, dataset, canonical, as_of_ns)
         if number:
-            yield view_as_of(market.store, dataset, canonical, number)
+            yield view_of(market.store.log(dataset, canonical).at(number))
 
 
 def _commit_as_of(market: Market, dataset: Dataset, symbol: str, as_of_ns: int | None) -> int:

@@ -155,7 +155,7 @@ def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.Rec
     stored = [dataset.schema.empty_table()]
     with suppress(UnknownSymbol):
         for window in dates_windows(times[means_date]):
-            read = market_store().rows(dataset, symbol, window)
+            read = market_store().log(dataset, symbol).at().rows(window)
             stored.append(read.filter(pa.array(is_dated(dataset, read))))
     times = stored_times(dataset, rows, pa.concat_tables(stored), calendar)
     return rows.set_column(0, rows.schema.field(0), pa.array(times))
@@ -167,7 +167,7 @@ def repeated_dates_of(*, dataset: Dataset, symbol: str) -> list[RepeatedDate]:
         return []
     try:
         names = ("timestamp", *dataset.series_columns)
-        versions = market_store().versions(dataset, symbol, ALL_TIME, columns=names)
+        versions = market_store().log(dataset, symbol).at().versions(ALL_TIME, columns=names)
     except UnknownSymbol:
         return []
     stored = versions.filter(pc.equal(versions.column(UNTIL.name), STANDS))

@@ -19,14 +19,14 @@ from store.datasets import DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.maintained import MaintainedStore, Upkeep
+from store.market_store import MarketStore
 from store.protocol import CommitId, Receipt
-from store.queries import QueryableStore
 
-_opened: dict[str, QueryableStore] = {}
+_opened: dict[str, MarketStore] = {}
 _mutex = threading.Lock()
 
 
-def market_store(alias: str = "default") -> QueryableStore:
+def market_store(alias: str = "default") -> MarketStore:
     """Return the store with this alias. Each process opens it once, at the first use."""
     store = _opened.get(alias)
     if store is None:
@@ -35,7 +35,7 @@ def market_store(alias: str = "default") -> QueryableStore:
     return store
 
 
-def _make(alias: str) -> QueryableStore:
+def _make(alias: str) -> MarketStore:
     try:
         declared: dict[str, Any] = settings.MARKET_STORES[alias]
         backend = import_string(declared["BACKEND"])
@@ -43,7 +43,7 @@ def _make(alias: str) -> QueryableStore:
         raise ImproperlyConfigured(
             f"MARKET_STORES does not declare a store {alias!r} that exists: {error}"
         ) from error
-    store = cast("QueryableStore", backend(**declared.get("OPTIONS", {})))
+    store = cast("MarketStore", backend(**declared.get("OPTIONS", {})))
     store.committed.append(count_commit)
     return store
 

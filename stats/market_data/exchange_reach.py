@@ -8,8 +8,8 @@ from cachetools import LRUCache
 from store.datasets import QUOTES, TRADES
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
 
@@ -17,7 +17,7 @@ _DATASETS = (TRADES, QUOTES)
 MAX_LOGS = 16_384
 MAX_ASKED = 1_024
 # For each exchange and `as_of`: the store, the second in which it was asked for, the wanted instant, the answer.
-_known: LRUCache[tuple[str, int | None], tuple[QueryableStore | None, int, int, int]] = LRUCache(MAX_ASKED)
+_known: LRUCache[tuple[str, int | None], tuple[MarketStore | None, int, int, int]] = LRUCache(MAX_ASKED)
 # The log of each exchange that had come furthest, which is looked at first.
 _furthest: dict[str, tuple[str, str]] = {}
 # How far each log had come, and the token by which a change of the log is seen.
@@ -78,14 +78,13 @@ def _reach_of(name: str, symbol: str, as_of_ns: int | None) -> int:
     store = market_store()
     try:
         if as_of_ns is not None:
-            commit = store.commit_as_of(dataset, symbol, as_of_ns)
-            found = store.completeness(dataset, symbol, commit=commit)
+            found = store.log(dataset, symbol).as_of(as_of_ns).completeness()
             return max(found.newest_ns, found.complete_until_ns)
         token = store.heads(dataset, (symbol,)).get(symbol)
         with _lock:
             known = _reaches.get((name, symbol))
         if token is None or known is None or known[0] != token:
-            found = store.completeness(dataset, symbol)
+            found = store.log(dataset, symbol).at().completeness()
             known = token, max(found.newest_ns, found.complete_until_ns)
             with _lock:
                 _reaches[name, symbol] = known

@@ -208,7 +208,7 @@ def _newest(page: PinnedPage) -> LogView:
     """Return the log of trades at the newest commit that the page may read."""
     log = page.logs[0]
     assert isinstance(log, LogView)  # noqa: S101 bars have no grouped logs
-    return replace(log, commit=log.head)
+    return log.at(log.head)
 
 
 def _objects(table: Table) -> list[orjson.Fragment]:

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from stats.cursors import SeenCommit
 from stats.market_data.exchange_reach import exchange_reach
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView, empty_view, view_as_of
+from store.log_views.log_view import LogView, empty_view, view_of
 from store.protocol import NO_COMMIT, CommitId, Window
 from trades.instruments.services import instrument_get
 from trades.stores import market_store
@@ -59,12 +59,11 @@ class ReadPoint:
         """
         if self.seen is not None:
             return _as_seen(dataset, symbol, self.seen[log_index])
-        store = market_store()
+        found = market_store().log(dataset, symbol)
         try:
-            newest = None if self.as_of_ns is None else store.commit_as_of(dataset, symbol, self.as_of_ns)
-            return view_as_of(store, dataset, symbol, newest)
+            return view_of(found.at() if self.as_of_ns is None else found.as_of(self.as_of_ns))
         except UnknownSymbol:
-            return empty_view(store, dataset, symbol)
+            return empty_view(found)
 
     def exchange_reach(self, exchange: str, wanted_ns: int, now_ns: int) -> int:
         """See `exchange_reach`, as of `as_of_ns`."""
@@ -74,7 +73,7 @@ class ReadPoint:
         """Return the log at the newest commit that touches a date of a window. A cursor's log is returned unchanged."""
         if self.seen is not None or log.is_empty:
             return log
-        return replace(log, commit=log.version(needed))
+        return log.at(log.version(needed))
 
 
 def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
@@ -82,17 +81,18 @@ def _as_seen(dataset: Dataset, symbol: str, seen: SeenCommit) -> LogView:
 
     Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the log no longer has the commit.
     """
-    store = market_store()
+    log = market_store().log(dataset, symbol)
     if not seen.number:
-        return empty_view(store, dataset, symbol)
+        return empty_view(log)
     try:
-        head = store.head(dataset, symbol)
-        commit = head if head.number < seen.number else store.head(dataset, symbol, commit=seen.number)
+        found = log.at()
+        if found.commit.number > seen.number:
+            found = log.at(seen.number)
     except UnknownSymbol:
         instrument_get(symbol=symbol)
-        commit = NO_COMMIT
-    seen.check(commit)
-    return LogView(store, dataset, symbol, commit, commit)
+        found = log.at(NO_COMMIT)
+    seen.check(found.commit)
+    return view_of(found)
 
 
 def digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:

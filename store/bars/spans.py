@@ -72,7 +72,7 @@ class PeriodSpans:
 
 
 def span_bars_of(parts: Sequence[Aggregates], spans: Spans, dates_of: DatesOf | None) -> Bars:
-    """Return one bar per label that has a price, at the label's time; see `QueryableStore.span_bars`.
+    """Return one bar per label that has a price, at the label's time; see `MarketStore.span_bars`.
 
     parts: aggregates in any order and of any interval. No interval may cross a span's edge, and no print may
     be in two parts. Aggregates outside all spans are ignored. dates_of: see `bars_of`.

@@ -4,7 +4,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from store.copies import LogState, LogStates, encode_states
 from store.csv.catalogue import CsvCatalogue
+from store.csv.csv_log import CsvLog
 from store.csv.derived.computed_bars import BARS_BYTES
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
@@ -23,11 +23,11 @@ from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits, has_log
+from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
 from store.csv.reading.bar_reader import BarReader
 from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
-from store.csv.store_reads import LOGS_BYTES, OpenLog, StoreReads
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.writer import Writer
@@ -35,7 +35,8 @@ from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.maintained import DerivedStatistics, LogStatistics
-from store.protocol import NO_COMMIT, Amendment, Append, PreparedCorrections, Receipt
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, Amendment, Append, CommitId, PreparedCorrections, Receipt
 from store.timestamps import format_timestamp
 from store.walk import CommitHook, call_hooks
 
@@ -46,7 +47,7 @@ MEMORY_MIB = 96
 """The maximum size of a store's caches, as sum of their own default limits (`docs/memory.md`)."""
 
 
-class CsvStore(CsvCatalogue, StoreReads):
+class CsvStore(CsvCatalogue, MarketStore):
     """A `MarketStore` in the folder `path`; any number of processes may use the same folder at once.
 
     Logs are opened on request and cached; nothing is read at the start.
@@ -71,7 +72,7 @@ class CsvStore(CsvCatalogue, StoreReads):
         if memory_mib < 1:
             raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
         share = memory_mib / MEMORY_MIB
-        StoreReads.__init__(self, Path(path), self._new_log, logs_bytes=int(LOGS_BYTES * share))
+        self._logs = OpenLogs(Path(path), self._new_log, int(LOGS_BYTES * share))
         self.committed: list[CommitHook] = []
         self._clock = clock
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
@@ -79,17 +80,20 @@ class CsvStore(CsvCatalogue, StoreReads):
         self._tail = TailRows(int(ROWS_LIMIT * share))
         self._mappings = SegmentMappings(bars_bytes=int(BARS_BYTES * share))
 
+    def log(self, dataset: Dataset, symbol: str) -> CsvLog:
+        return CsvLog(self, dataset, symbol, self._logs)
+
     def append(self, batch: Append) -> Receipt:
         return self.prepare_append(batch)()
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
-        """See `QueryableStore.prepare_append`."""
+        """See `MarketStore.prepare_append`."""
         prepared = PreparedBatch.of(batch)
 
         def store() -> Receipt:
-            log = self._log(batch.dataset, batch.symbol)
+            log = self._logs.get(batch.dataset, batch.symbol)
             receipt = log.writer.commit(prepared)
-            self._count(batch.dataset, batch.symbol, log)
+            self._logs.count(batch.dataset, batch.symbol, log)
             return call_hooks(self.committed, batch, receipt)
 
         return store
@@ -98,41 +102,47 @@ class CsvStore(CsvCatalogue, StoreReads):
         return self.prepare_correct(amendment).store()
 
     def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
-        """See `QueryableStore.prepare_correct`."""
-        history = self._history(amendment.dataset, amendment.symbol)
+        """See `MarketStore.prepare_correct`."""
+        history = self._logs.read(amendment.dataset, amendment.symbol)[1]
         times = np.array([each.timestamp_ns for each in amendment.corrections], np.int64)
-        folder = self._folder(amendment.dataset, amendment.symbol)
+        folder = self._logs.folder(amendment.dataset, amendment.symbol)
         candidates = CandidateRows(amendment.dataset, folder, times)
         with unavailable_on_error:
             candidates.read(history)
         prepared = PreparedAmendment.of(amendment, candidates)
 
         def store() -> Receipt:
-            log = self._log(amendment.dataset, amendment.symbol)
+            log = self._logs.get(amendment.dataset, amendment.symbol)
             return call_hooks(self.committed, amendment, log.writer.commit(prepared))
 
         return PreparedCorrections(candidates.searched_rows, store)
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
-        return self._answer(dataset, symbol, None, lambda log, view: log.reader.rows_behind(view))
+        log, history = self._logs.read(dataset, symbol)
+        with unavailable_on_error:
+            return log.reader.with_snapshot(history, None, log.reader.rows_behind)
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False
     ) -> DerivedStatistics | None:
         """See `MaintainedStore.derive`. compact: join neighbouring segments wherever they fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
-        fold = Fold(dataset, self._folder(dataset, symbol), policies, self._segment_rows)
-        history = self._history(dataset, symbol)
+        log, history = self._logs.read(dataset, symbol)
+        folder = self._logs.folder(dataset, symbol)
+        fold = Fold(dataset, folder, policies, self._segment_rows)
         try:
             with unavailable_on_error:
                 if rebuild or compact or history.is_worth_indexing:
-                    self._log(dataset, symbol).commits.write_index()
-                return fold.run(partial(self._history, dataset, symbol), rebuild=rebuild, compact=compact)
+                    log.commits.write_index()
+                return fold.run(lambda: self._logs.read(dataset, symbol)[1], rebuild=rebuild, compact=compact)
         except ColumnsDamaged as error:
             raise StoreUnavailable(
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error
+
+    def log_piece(self, dataset: Dataset, symbol: str, after: CommitId) -> Iterator[bytes]:
+        return self.log(dataset, symbol).copied_piece(after)
 
     def keeper(self) -> DerivedKeeper:
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
@@ -141,14 +151,14 @@ class CsvStore(CsvCatalogue, StoreReads):
         """See `MarketStore.heads`. A token is the signature of the log's file."""
         names = self.symbols(dataset) if symbols is None else symbols
         with unavailable_on_error:
-            tokens = {symbol: file_signature(self.commits_file(dataset, symbol)) for symbol in names}
+            tokens = {symbol: file_signature(self._logs.commits_file(dataset, symbol)) for symbol in names}
         return {symbol: token for symbol, token in tokens.items() if token != NO_FILE}
 
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
         """See `MarketStore.change_stamp`."""
         paths = (
             str(self._instruments.path),
-            *(self.commits_file(dataset, symbol) for dataset, symbol in logs),
+            *(self._logs.commits_file(dataset, symbol) for dataset, symbol in logs),
         )
         return lambda: tuple(map(file_signature, paths))
 
@@ -158,7 +168,7 @@ class CsvStore(CsvCatalogue, StoreReads):
             LogState(dataset.name, symbol, *self._newest(dataset, symbol))
             for dataset in DATASETS.values()
             for symbol in symbols
-            if has_log(self.commits_file(dataset, symbol))
+            if has_log(self._logs.commits_file(dataset, symbol))
         ]
         declared = [line.strip() for symbol in symbols for line in self.declaration_lines(symbol)]
         known = LogStates("", tuple(logs), tuple(map(msgspec.Raw, declared)))
@@ -167,7 +177,7 @@ class CsvStore(CsvCatalogue, StoreReads):
     def _newest(self, dataset: Dataset, symbol: str) -> tuple[int, str, str]:
         """Return the number, hash and time of a log's newest commit."""
         try:
-            history = self._history(dataset, symbol)
+            history = self._logs.read(dataset, symbol)[1]
         except UnknownSymbol:  # its only record is incomplete
             return NO_COMMIT.number, NO_COMMIT.hash, format_timestamp(0)
         head = history.head()
@@ -177,17 +187,17 @@ class CsvStore(CsvCatalogue, StoreReads):
         # Imported here, because only maintenance commands need this module.
         from store.csv.verify import CsvLogCheck  # noqa: PLC0415
 
-        if not self._folder(dataset, symbol).is_dir():
+        if not self._logs.folder(dataset, symbol).is_dir():
             raise UnknownSymbol(symbol)
-        return CsvLogCheck(dataset, symbol, self._folder(dataset, symbol))
+        return CsvLogCheck(dataset, symbol, self._logs.folder(dataset, symbol))
 
     def statistics(self, dataset: Dataset, symbol: str) -> LogStatistics:
         from store.csv.verify import log_statistics  # noqa: PLC0415 as for a check
 
-        if not has_commits(self._folder(dataset, symbol)):
+        if not has_commits(self._logs.folder(dataset, symbol)):
             raise UnknownSymbol(symbol)
         with unavailable_on_error:
-            return log_statistics(self._folder(dataset, symbol))
+            return log_statistics(self._logs.folder(dataset, symbol))
 
     def _all_logs(self) -> Iterator[WatchedLog]:
         for dataset in DATASETS.values():
@@ -208,7 +218,7 @@ class CsvStore(CsvCatalogue, StoreReads):
             return ""
 
     def _new_log(self, dataset: Dataset, symbol: str) -> OpenLog:
-        folder = self._folder(dataset, symbol)
+        folder = self._logs.folder(dataset, symbol)
         commits = CommitLog(folder, self._disk)
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
         stored = CandidateReader(dataset, folder, reader, self._recent_ids)

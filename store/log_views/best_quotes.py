@@ -55,7 +55,7 @@ BEST_QUOTES = Dataset(
 
 def window_of_changes(log: LogView, window: Window, max_age_ns: int) -> Window:
     """Return the part of a window in which the best may change; the last quotes end after the last rows."""
-    dates = log.extent(ALL_TIME)
+    dates = log.snapshot.extent(ALL_TIME)
     if dates is None:
         return Window(window.start_ns, window.start_ns)
     start_ns = max(window.start_ns, dates[0] * DAY_NS)

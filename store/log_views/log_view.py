@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.declarations import Dataset
-from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
-from store.queries import QueryableStore
+from store.log import Log, Snapshot
+from store.market_store import MarketStore
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.rows.knowledge import KnowledgeTimes, event_ends_ns, known_times
-from store.rows.stored_rows import SYSTEM_NAMES, stored_schema, with_columns
+from store.rows.stored_rows import SYSTEM_NAMES
 from store.terms import Settle
 
 # The number of rows that `rows_backwards` reads at first; it grows up to `ROWS_AT_ONCE`.
@@ -24,24 +25,40 @@ ROWS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """One log of a symbol as of a commit.
+    """A snapshot of a log, as an answer reads it.
 
-    commit: the newest commit that is read; `NO_COMMIT` means that nothing is read. head: the newest commit that
-    could be read. `commit` may be older than `head` if the commits after it do not change the answer. settle:
-    each row is as it was known at its event plus this; None for rows as they are known now.
+    head: the newest commit that could be read. The snapshot may be older than `head` if the commits after it do not
+    change the answer. settle: each row is as it was known at its event plus this; None for rows as they are known now.
     """
 
-    store: QueryableStore
-    dataset: Dataset
-    symbol: str
-    commit: CommitId
+    snapshot: Snapshot
     head: CommitId
     settle: Settle | None = None
 
     @property
+    def store(self) -> MarketStore:
+        """The log's store."""
+        return self.snapshot.log.store
+
+    @property
+    def dataset(self) -> Dataset:
+        """The log's dataset."""
+        return self.snapshot.log.dataset
+
+    @property
+    def symbol(self) -> str:
+        """The log's symbol."""
+        return self.snapshot.log.symbol
+
+    @property
+    def commit(self) -> CommitId:
+        """The commit that is read; `NO_COMMIT` means that nothing is read."""
+        return self.snapshot.commit
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is read."""
-        return self.commit == NO_COMMIT
+        return self.snapshot.is_empty
 
     @property
     def key(self) -> str:
@@ -49,23 +66,19 @@ class LogView:
         then = "" if self.settle is None else f"-then{self.settle.key}"
         return f"{self.commit.number}-{self.commit.hash[:12]}{then}"
 
+    def at(self, commit: CommitId) -> LogView:
+        """Return the same view of an older commit."""
+        return replace(self, snapshot=self.snapshot.log.at(commit))
+
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
-        """See `QueryableStore.rows`."""
-        if self.is_empty:
-            return self.dataset.schema.empty_table()
+        """See `Snapshot.rows`."""
         if self.settle is not None:
             return self._rows_then(window, self.settle)
-        return self.store.rows(
-            self.dataset, self.symbol, window, commit=self.commit.number, coded_texts=coded_texts
-        )
+        return self.snapshot.rows(window, coded_texts=coded_texts)
 
     def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
-        """See `MarketStore.versions`."""
-        if self.is_empty:
-            return with_columns(stored_schema(self.dataset).empty_table(), columns)
-        return self.store.versions(
-            self.dataset, self.symbol, window, commit=self.commit.number, columns=columns
-        )
+        """See `Snapshot.versions`."""
+        return self.snapshot.versions(window, columns)
 
     def _rows_then(self, window: Window, settle: Settle) -> pa.Table:
         versions = self.versions(window)
@@ -101,69 +114,34 @@ class LogView:
         event_ns: when each version's event was over; None for `event_ends_ns`.
         """
         event_ns = event_ends_ns(self.dataset, versions) if event_ns is None else event_ns
-        return known_times(
-            versions, event_ns, lambda number: self.store.committed_at(self.dataset, self.symbol, number)
-        )
+        return known_times(versions, event_ns, self.snapshot.log.committed_times)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        """See `QueryableStore.take_window`. It counts all rows, also those that `settle` hides.
-
-        If nothing is read, return the whole window.
-        """
-        if self.is_empty:
-            return window
-        return self.store.take_window(
-            self.dataset, self.symbol, window, rows, from_end=from_end, commit=self.commit.number
-        )
+        """See `Snapshot.take_window`. It counts all rows, also those that `settle` hides."""
+        return self.snapshot.take_window(window, rows, from_end=from_end)
 
     def row_bound(self, window: Window) -> int:
-        """See `QueryableStore.row_bound`. It counts all rows, also those that `settle` hides. 0 for an empty window."""
-        if self.is_empty or window.start_ns >= window.end_ns:
-            return 0
-        return self.store.row_bound(self.dataset, self.symbol, window, commit=self.commit.number)
+        """See `Snapshot.row_bound`. It counts all rows, also those that `settle` hides. 0 for an empty window."""
+        return self.snapshot.row_bound(window) if window.start_ns < window.end_ns else 0
 
-    def extent(self, window: Window, *, after: int = 0) -> tuple[int, int] | None:
-        """See `QueryableStore.extent`; None if nothing is read."""
-        if self.is_empty:
-            return None
-        return self.store.extent(self.dataset, self.symbol, window, after=after, commit=self.commit.number)
-
-    def completeness(self) -> Completeness:
-        """Return how far the log is known to be complete."""
-        if self.is_empty:
-            return NOTHING_COMPLETE
-        return self.store.completeness(self.dataset, self.symbol, commit=self.commit.number)
-
-    def fills(self, window: Window) -> list[tuple[int, Fill]]:
-        """See `MarketStore.fills`. A fill without rows does not change `version`: pin what this returns."""
-        if self.is_empty:
-            return []
-        return self.store.fills(self.dataset, self.symbol, window, commit=self.commit.number)
+    def version(self, window: Window) -> CommitId:
+        """See `Snapshot.version`. `NO_COMMIT` for an empty window."""
+        return self.snapshot.version(window) if window.start_ns < window.end_ns else NO_COMMIT
 
     def complete_until(self, settle: Settle) -> int:
         """Return the instant up to which no row is missing, by the newest row and what the feed declared."""
-        completeness = self.completeness()
+        completeness = self.snapshot.completeness()
         return max(settle.over_until(completeness.newest_ns), completeness.complete_until_ns)
 
-    def version(self, window: Window) -> CommitId:
-        """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
-        if self.is_empty or window.start_ns >= window.end_ns:
-            return NO_COMMIT
-        return self.store.version(self.dataset, self.symbol, window, commit=self.commit.number)
+
+def view_of(snapshot: Snapshot) -> LogView:
+    """Return a view of a snapshot, as its rows are known now."""
+    return LogView(snapshot, snapshot.commit)
 
 
-def view_as_of(store: QueryableStore, dataset: Dataset, symbol: str, commit: int | None) -> LogView:
-    """Return a log as of the commit with this number; None means the newest, 0 the log before its first commit.
-
-    Raises `UnknownSymbol`.
-    """
-    head = store.head(dataset, symbol, commit=commit)
-    return LogView(store, dataset, symbol, head, head)
-
-
-def empty_view(store: QueryableStore, dataset: Dataset, symbol: str) -> LogView:
+def empty_view(log: Log) -> LogView:
     """Return a view of a log that reads nothing; the log need not exist."""
-    return LogView(store, dataset, symbol, NO_COMMIT, NO_COMMIT)
+    return view_of(log.at(NO_COMMIT))
 
 
 def first_row(view: LogView, start_ns: int = ALL_TIME.start_ns) -> pa.Table | None:
@@ -215,7 +193,7 @@ class Coverage(NamedTuple):
 
     first_ns, last_ns: the first and the last event time, nanoseconds UTC; None without rows. rows: the number
     of rows; it may be too high only if derived files hold commits after `head` (see
-    `QueryableStore.row_bound`). commits: the number of `head`, the newest commit that is counted.
+    `Snapshot.row_bound`). commits: the number of `head`, the newest commit that is counted.
     """
 
     first_ns: int | None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from functools import lru_cache
 
-from store.declarations import Dataset
+from store.log import Log
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import resolutions_in
 from store.protocol import CommitId
-from store.queries import QueryableStore
 from store.resolutions import Resolution
-from store.walk import BEGINNING, CommittedRows, LogPosition
+from store.walk import BEGINNING, CommittedRows, LogPosition, Resync
 
 
 def stored_resolutions(view: LogView) -> list[Resolution]:
@@ -21,15 +20,14 @@ def stored_resolutions(view: LogView) -> list[Resolution]:
     """
     if view.is_empty:
         return []
-    return _of_log(view.store, view.dataset, view.symbol).up_to(view.commit)
+    return _of_log(view.snapshot.log).up_to(view.commit)
 
 
 class _Resolutions:
     """The resolutions of one log: for each the first commit with such a bar. Thread-safe."""
 
-    def __init__(self, store: QueryableStore, dataset: Dataset, symbol: str) -> None:
-        self._log = dataset, symbol
-        self._store = store
+    def __init__(self, log: Log) -> None:
+        self._log = log
         self._first: dict[Resolution, int] = {}
         self._position = BEGINNING
         self._lock = threading.Lock()
@@ -49,11 +47,14 @@ class _Resolutions:
         commit = self._position.commit
         if self._position == BEGINNING:
             return True
-        newest = self._store.head(*self._log)
-        return newest.number >= commit.number and self._store.head(*self._log, commit=commit.number) == commit
+        try:
+            self._log.at(commit)
+        except Resync:
+            return False
+        return True
 
     def _read(self, commit: CommitId) -> None:
-        for piece in self._store.commits(*self._log, self._position, commit.number):
+        for piece in self._log.commits(self._position, commit.number):
             if isinstance(piece, CommittedRows):
                 for resolution in resolutions_in(piece.rows):
                     self._first.setdefault(resolution, piece.commit.number)

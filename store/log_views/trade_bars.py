@@ -78,27 +78,15 @@ class _PlainBars:
     def needed(self, window: Window) -> Window:
         if self.view.is_empty or window.start_ns >= window.end_ns:
             return window
-        view = self.view
-        return view.store.dependency_window(
-            view.symbol,
-            window,
-            self.grid.resolution.length_ns,
-            policy=self.policy,
-            dates_of=self.grid.trading_dates,
-            commit=view.commit.number,
+        return self.view.snapshot.dependency_window(
+            window, self.grid.resolution.length_ns, policy=self.policy, dates_of=self.grid.trading_dates
         )
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
             return joined_bars([])
-        view = self.view
-        return view.store.bars(
-            view.symbol,
-            window,
-            self.grid.resolution.length_ns,
-            policy=self.policy,
-            dates_of=self.grid.trading_dates,
-            commit=view.commit.number,
+        return self.view.snapshot.bars(
+            window, self.grid.resolution.length_ns, policy=self.policy, dates_of=self.grid.trading_dates
         )
 
 
@@ -118,11 +106,10 @@ class _SpanBars:
         if self.view.is_empty:
             return joined_bars([])
         spans = self.grid.spans(self.needed(window))
-        view, length = self.view, self.grid.resolution.length_ns
+        length = self.grid.resolution.length_ns
         dates_of = credit_dates(self.policy, length, self.grid.trading_dates)
-        bars = view.store.span_bars(
-            view.symbol, spans, policy=self.policy, dates_of=dates_of, commit=view.commit.number
-        )
+        bars = self.view.snapshot.span_bars(spans, policy=self.policy, dates_of=dates_of)
+
         is_period = self.grid.resolution.is_period
         return bars if is_period else bars.between(window.start_ns, window.end_ns)
 
@@ -141,8 +128,8 @@ class _AuctionBars:
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
             return joined_bars([])
-        dates, view = self.needed(window), self.view
-        days = view.store.session_bars(view.symbol, dates, policy=self.policy, commit=view.commit.number)
+        dates = self.needed(window)
+        days = self.view.snapshot.session_bars(dates, policy=self.policy)
         return merged_days(days, self.grid, window)
 
 

@@ -4,18 +4,18 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from store.commits import Facts, chained, digest_of, encode_facts
 from store.datasets import WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
+from store.market_store import MarketStore
 from store.memory.log import (
     MemoryCommit,
     MemoryLog,
@@ -26,33 +26,23 @@ from store.memory.log import (
     completeness_of,
     content_of_newest,
     date_of,
-    first_arrival,
-    has_position,
     is_repeated,
-    pieces_after,
     replayed_receipt,
     row_histories,
-    stored_rows_of,
 )
+from store.memory.snapshot import MemoryHandle
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
-    NO_COMMIT,
     Action,
     Amendment,
     Append,
     CommitId,
-    Completeness,
-    Fill,
     Receipt,
-    Window,
 )
-from store.queries import QueryableStore
 from store.rows.corrections import changes
 from store.rows.decide import BatchDecision, decide
 from store.rows.row_hashes import searched_ids
-from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
-from store.timestamps import DAY_NS
-from store.walk import CommitHook, CommitPiece, CommitRecord, LogPosition, Resync, call_hooks
+from store.walk import CommitHook, CommitPiece, CommitRecord, call_hooks
 
 # A row and a commit count as so many bytes, about as in files.
 _ROW_BYTES, _COMMIT_BYTES = 80, 512
@@ -117,51 +107,43 @@ class MemoryCatalogue:
         return sorted(symbol for name, symbol in self._log_keys() if name == dataset.name)
 
 
-class MemoryStore(MemoryCatalogue, QueryableStore):
-    """A `QueryableStore` for one process, without files and without optimizations."""
+class MemoryStore(MemoryCatalogue, MarketStore):
+    """A `MarketStore` for one process, without files and without optimizations."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(self._logs_with_commits, clock)
         self.committed: list[CommitHook] = []
         self._clock = clock
-        self._logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
-        self._mutex = threading.Lock()
+        self.logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
+        self.mutex = threading.Lock()
 
     def append(self, batch: Append) -> Receipt:
-        with self._mutex:
+        with self.mutex:
             receipt = self._append(batch)
         return call_hooks(self.committed, batch, receipt)
 
     def correct(self, amendment: Amendment) -> Receipt:
-        with self._mutex:
+        with self.mutex:
             receipt = self._correct(amendment)
         return call_hooks(self.committed, amendment, receipt)
 
-    def commits(
-        self, dataset: Dataset, symbol: str, after: LogPosition, upto: int | None = None
-    ) -> Iterator[CommitPiece]:
-        with self._mutex:
-            log = self._logs.get((dataset.name, symbol), MemoryLog())
-            if not log.commits and not after.commit.number:
-                raise UnknownSymbol(symbol)
-            if not has_position(log, after):
-                raise Resync(symbol, log.head)
-            return iter(list(pieces_after(dataset, log, after, upto)))
+    def log(self, dataset: Dataset, symbol: str) -> MemoryHandle:
+        return MemoryHandle(self, dataset, symbol)
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the newest commit."""
         names = self.symbols(dataset) if symbols is None else symbols
         logs = self._logs_with_commits()
-        return {name: self.head(dataset, name) for name in names if (dataset.name, name) in logs}
+        return {name: self.existing(dataset, name).head for name in names if (dataset.name, name) in logs}
 
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
         """See `MarketStore.change_stamp`."""
         keys = [(dataset.name, symbol) for dataset, symbol in logs]
 
         def stamp() -> Hashable:
-            with self._mutex:
+            with self.mutex:
                 return self._declarations, *(
-                    self._logs[key].head if key in self._logs else None for key in keys
+                    self.logs[key].head if key in self.logs else None for key in keys
                 )
 
         return stamp
@@ -174,78 +156,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         `ValueError` for a piece that does not follow, or is not as it was committed. The cost grows with the log, so
         it is only for tests and small logs. Hooks are not called.
         """
-        with self._mutex:
-            apply_piece(dataset, self._logs[dataset.name, symbol], piece)
-
-    def rows(
-        self,
-        dataset: Dataset,
-        symbol: str,
-        window: Window,
-        *,
-        commit: int | None = None,
-        coded_texts: bool = False,
-    ) -> pa.Table:
-        return visible(stored_rows_of(dataset, self._log(dataset, symbol)), commit, window)
-
-    def versions(
-        self,
-        dataset: Dataset,
-        symbol: str,
-        window: Window,
-        *,
-        commit: int | None = None,
-        columns: Collection[str] | None = None,
-    ) -> pa.Table:
-        rows = versions_until(stored_rows_of(dataset, self._log(dataset, symbol)), commit)
-        time_ns = rows.column(0).to_numpy()
-        inside = (time_ns >= window.start_ns) & (time_ns < window.end_ns)
-        return with_columns(stored_in_order(rows.filter(pa.array(inside))), columns)
-
-    def row_origin(
-        self, dataset: Dataset, symbol: str, *, timestamp_ns: int, arrival: int
-    ) -> tuple[CommitId, int]:
-        with self._mutex:
-            log = self._log(dataset, symbol)
-            number = log.originals[arrival].commit
-            return log.commits[number - 1].id, arrival - first_arrival(log, number)
-
-    def version(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
-    ) -> CommitId:
-        dates = range(window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS + 1)
-        for each in reversed(self._log(dataset, symbol).commits[:commit]):
-            if any(date in dates for date in each.dates):
-                return each.id
-        return NO_COMMIT
-
-    def head(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> CommitId:
-        commits = self._log(dataset, symbol).commits[:commit]
-        return commits[-1].id if commits else NO_COMMIT
-
-    def completeness(self, dataset: Dataset, symbol: str, *, commit: int | None = None) -> Completeness:
-        log = self._log(dataset, symbol)
-        number = len(log.commits) if commit is None else commit
-        return completeness_of(log, number)
-
-    def fills(
-        self, dataset: Dataset, symbol: str, window: Window, *, commit: int | None = None
-    ) -> list[tuple[int, Fill]]:
-        """See `MarketStore.fills`."""
-        commits = self._log(dataset, symbol).commits[:commit]
-        found = ((each.id.number, each.facts.fill) for each in commits)
-        return [(number, fill) for number, fill in found if fill and fill.window.overlaps(window)]
-
-    def committed_at(self, dataset: Dataset, symbol: str, number: int) -> int:
-        """See `MarketStore.committed_at`."""
-        return self._log(dataset, symbol).commits[number - 1].committed_at
-
-    def commit_as_of(self, dataset: Dataset, symbol: str, instant_ns: int) -> int:
-        """See `MarketStore.commit_as_of`."""
-        return sum(commit.committed_at <= instant_ns for commit in self._log(dataset, symbol).commits)
+        with self.mutex:
+            apply_piece(dataset, self.logs[dataset.name, symbol], piece)
 
     def _append(self, batch: Append) -> Receipt:
-        log, rows = self._logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
+        log, rows = self.logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
         replayed = replayed_receipt(log, batch)
         if replayed is not None:
             return replayed
@@ -272,7 +187,7 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
         return self._chained(batch.dataset, log)
 
     def _correct(self, amendment: Amendment) -> Receipt:
-        log, corrections = self._log(amendment.dataset, amendment.symbol), amendment.corrections
+        log, corrections = self.existing(amendment.dataset, amendment.symbol), amendment.corrections
         replayed = replayed_receipt(log, amendment)
         if replayed is not None:
             return replayed
@@ -291,10 +206,11 @@ class MemoryStore(MemoryCatalogue, QueryableStore):
 
     def _logs_with_commits(self) -> set[tuple[str, str]]:
         """Return (dataset's name, symbol) of the logs with commits."""
-        return {key for key, log in list(self._logs.items()) if log.commits}
+        return {key for key, log in list(self.logs.items()) if log.commits}
 
-    def _log(self, dataset: Dataset, symbol: str) -> MemoryLog:
-        log = self._logs.get((dataset.name, symbol))
+    def existing(self, dataset: Dataset, symbol: str) -> MemoryLog:
+        """Return a log. Raises `UnknownSymbol` if it has no commit."""
+        log = self.logs.get((dataset.name, symbol))
         if log is None or not log.commits:
             raise UnknownSymbol(symbol)
         return log

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from store.csv.store import CsvStore
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView, empty_view, view_as_of
+from store.log import Snapshot
+from store.log_views.log_view import LogView, empty_view, view_of
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
 
@@ -18,22 +19,20 @@ BarLogs: TypeAlias = tuple[LogView, LogView]
 DATES_APART_NS = 14 * DAY_NS
 
 
-def bar_logs(store: CsvStore, symbol: str, commit_of: Callable[[Dataset, str], int | None]) -> BarLogs:
-    """Return both logs as of the commits that `commit_of` returns (None: the newest; 0: before the first).
+def bar_logs(store: MarketStore, symbol: str, snapshot_of: Callable[[Dataset, str], Snapshot]) -> BarLogs:
+    """Return both logs as `snapshot_of` returns them; a log that does not exist is empty.
 
     Raises `UnknownSymbol` if neither exists.
     """
-    trades, stored = (_log(store, dataset, symbol, commit_of) for dataset in (TRADES, BARS))
+    trades, stored = (_log(dataset, symbol, snapshot_of) for dataset in (TRADES, BARS))
     if trades is stored is None:
         raise UnknownSymbol(symbol)
-    return trades or empty_view(store, TRADES, symbol), stored or empty_view(store, BARS, symbol)
+    return trades or empty_view(store.log(TRADES, symbol)), stored or empty_view(store.log(BARS, symbol))
 
 
-def _log(
-    store: CsvStore, dataset: Dataset, symbol: str, commit_of: Callable[[Dataset, str], int | None]
-) -> LogView | None:
+def _log(dataset: Dataset, symbol: str, snapshot_of: Callable[[Dataset, str], Snapshot]) -> LogView | None:
     try:
-        return view_as_of(store, dataset, symbol, commit_of(dataset, symbol))
+        return view_of(snapshot_of(dataset, symbol))
     except UnknownSymbol:
         return None
 
@@ -51,8 +50,10 @@ def dates_with_rows(logs: Iterable[tuple[LogView, int]], window: Window) -> Wind
 
 
 def _dates_with_rows(view: LogView, window: Window, margin_ns: int) -> list[Window]:
-    from_start = view.extent(Window(max(window.start_ns - margin_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
-    to_end = view.extent(Window(ALL_TIME.start_ns, min(window.end_ns + margin_ns, ALL_TIME.end_ns)))
+    from_start = view.snapshot.extent(
+        Window(max(window.start_ns - margin_ns, ALL_TIME.start_ns), ALL_TIME.end_ns)
+    )
+    to_end = view.snapshot.extent(Window(ALL_TIME.start_ns, min(window.end_ns + margin_ns, ALL_TIME.end_ns)))
     if from_start is None or to_end is None:
         return []
     return [Window(from_start[0] * DAY_NS - margin_ns, (to_end[1] + 1) * DAY_NS + margin_ns)]

@@ -13,6 +13,7 @@ from store.csv.files.disk import file_signature
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
 from store.instrument_calendars import trading_dates
+from store.log import Snapshot
 from store.log_views.log_view import empty_view
 from store.reading.arguments import (
     InstantArgument,
@@ -136,13 +137,13 @@ class SymbolBarReader(QuoteReader):
         instrument = self._store.instrument(symbol, as_of_ns=as_of_ns)
         policy = choice.given_policy or instrument.policy
         dates_of = partial(trading_dates, instrument=instrument)
-        commit = self._commit_as_of(TRADES, symbol, choice.as_of)
-        return self._store.bars(symbol, window, length, policy=policy, dates_of=dates_of, commit=commit)
+        trades = self._snapshot(TRADES, symbol, choice.as_of)
+        return trades.bars(window, length, policy=policy, dates_of=dates_of)
 
     def _has_stored_bars(self, symbol: str) -> bool:
         file = self._bars_files.get(symbol)
         if file is None:
-            file = self._store.commits_file(BARS, symbol)
+            file = self._store.log(BARS, symbol).commits_file
             file_signature(file)  # raises `OSError` if the folder cannot be read
             self._bars_files[symbol] = file
         # Takes half the time of a failing stat, which matters for a read of bars in memory.
@@ -151,15 +152,15 @@ class SymbolBarReader(QuoteReader):
     def _symbol_bars(self, symbol: str, choice: BarChoice) -> SymbolBars:
         """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`."""
 
-        def commit_of(dataset: Dataset, name: str) -> int | None:
+        def snapshot_of(dataset: Dataset, name: str) -> Snapshot:
             self._derive_at_first_use(dataset, name)
-            return self._commit_as_of(dataset, name, choice.as_of)
+            return self._snapshot(dataset, name, choice.as_of)
 
-        logs = bar_logs(self._store, symbol, commit_of)
+        logs = bar_logs(self._store, symbol, snapshot_of)
         actions = (
             self._view_or_empty(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
             if choice.is_adjusted
-            else empty_view(self._store, CORPORATE_ACTIONS, symbol)
+            else empty_view(self._store.log(CORPORATE_ACTIONS, symbol))
         )
         terms = self._terms(symbol, choice.as_of, choice.knowledge)
         return SymbolBars(terms[-1].instrument, logs, actions, choice, terms)

@@ -9,7 +9,7 @@ from store import lazy_pyarrow as pa
 from store.csv.files.disk import NO_FILE, FileSignature, file_signature
 from store.csv.store import CsvStore
 from store.datasets import TRADES
-from store.log_views.log_view import last_row, view_as_of
+from store.log_views.log_view import last_row, view_of
 from store.protocol import ALL_TIME, Window
 
 _CACHE_SIZE = 1 << 16
@@ -63,11 +63,11 @@ class LatestTrades:
         return self._read(symbol, cached)
 
     def _read(self, symbol: str, cached: _CachedTrade | None) -> Trade:
-        file = cached.commits_file if cached else self._store.commits_file(TRADES, symbol)
+        file = cached.commits_file if cached else self._store.log(TRADES, symbol).commits_file
         # The signature is taken before the rows are read: if a commit is made meanwhile, the next call reads them
         # again.
         signature = file_signature(file)
-        view = view_as_of(self._store, TRADES, symbol, None)
+        view = view_of(self._store.log(TRADES, symbol).at())
         rows = view.rows(Window(cached.trade.time_ns, ALL_TIME.end_ns)) if cached else None
         if not rows:  # the cached last trade may have been cancelled
             rows = last_row(view)

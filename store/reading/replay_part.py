@@ -62,8 +62,7 @@ class ReplayedLog:
 
     def origin(self, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
         """Return the commit that stored a row first, and the row's ordinal in it."""
-        view = self.view
-        return view.store.row_origin(view.dataset, view.symbol, timestamp_ns=timestamp_ns, arrival=arrival)
+        return self.view.snapshot.row_origin(timestamp_ns=timestamp_ns, arrival=arrival)
 
     def correction_name(self, commit: int, timestamp_ns: int, arrival: int) -> StoredName:
         """Return the name of a commit's correction of a row; of several the last."""
@@ -71,13 +70,12 @@ class ReplayedLog:
         if ordinals is None:
             ordinals = self._corrections[commit] = dict(self._ordinals(commit))
         id_, ordinal = self.origin(timestamp_ns, arrival)
-        token = self.view.store.head(self.view.dataset, self.view.symbol, commit=commit).token
+        token = self.view.snapshot.log.at(commit).commit.token
         return StoredName(token, ordinals[id_.number, ordinal])
 
     def _ordinals(self, commit: int) -> Iterator[tuple[tuple[int, int], int]]:
-        store, dataset, symbol = self.view.store, self.view.dataset, self.view.symbol
-        before = LogPosition(store.head(dataset, symbol, commit=commit - 1))
-        for piece in store.commits(dataset, symbol, before, commit):
+        log = self.view.snapshot.log
+        for piece in log.commits(LogPosition(log.at(commit - 1).commit), commit):
             if isinstance(piece, CommittedCorrections):
                 for ordinal, each in enumerate(piece.corrections, piece.ordinal):
                     yield (each.target_commit, each.target_ordinal), ordinal

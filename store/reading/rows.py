@@ -12,7 +12,8 @@ from store.datasets import DATASETS, UNIVERSE_CHANGES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
 from store.instruments import default_instrument
-from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_as_of
+from store.log import Snapshot
+from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_of
 from store.log_views.members import members_at, members_within
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
@@ -215,13 +216,12 @@ class RowReader:
         """Return the newest commit that touches the window's event dates, in the form `17-9f3a2c`."""
         declared = dataset_named(dataset)
         name = self._log_name(declared, symbol)
-        commit = self._commit_as_of(declared, name, as_of)
-        return self._store.version(declared, name, exact_window(start, end), commit=commit).token
+        return self._snapshot(declared, name, as_of).version(exact_window(start, end)).token
 
     def coverage(self, symbol: str, dataset: str = "trades") -> Coverage:
         """Return a summary of a symbol's stored rows."""
         declared = dataset_named(dataset)
-        return log_coverage(view_as_of(self._store, declared, self._log_name(declared, symbol), None))
+        return log_coverage(view_of(self._store.log(declared, self._log_name(declared, symbol)).at()))
 
     def _named(self, symbol: str) -> str:
         """Return the symbol for a spelling or an alias. Raises `InvalidSymbol`, `StoreUnavailable`."""
@@ -237,7 +237,7 @@ class RowReader:
         """Return a log as of its newest commit or `as_of`, with knowledge `then` of each row as it was known."""
         name = self._log_name(dataset, symbol)
         self._derive_at_first_use(dataset, name)
-        view = view_as_of(self._store, dataset, name, self._commit_as_of(dataset, name, as_of))
+        view = view_of(self._snapshot(dataset, name, as_of))
         if not is_then(knowledge):
             return view
         if dataset in WITHOUT_INSTRUMENTS:
@@ -258,7 +258,7 @@ class RowReader:
         try:
             return self._view(dataset, symbol, as_of, knowledge)
         except UnknownSymbol:
-            return empty_view(self._store, dataset, self._log_name(dataset, symbol))
+            return empty_view(self._store.log(dataset, self._log_name(dataset, symbol)))
 
     def _universe(
         self,
@@ -292,9 +292,10 @@ class RowReader:
     def _with_bars(self) -> list[str]:
         return sorted({*self.symbols("trades"), *self.symbols("bars")})
 
-    def _commit_as_of(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> int | None:
-        """Return the number of the commit to read as of; None means the newest."""
-        return None if as_of is None else self._store.commit_as_of(dataset, symbol, instant_ns(as_of))
+    def _snapshot(self, dataset: Dataset, symbol: str, as_of: InstantArgument | None) -> Snapshot:
+        """Return a log as of an instant; None means the newest commit."""
+        log = self._store.log(dataset, symbol)
+        return log.at() if as_of is None else log.as_of(instant_ns(as_of))
 
 
 def _now_ns(as_of: InstantArgument | None) -> int:

@@ -91,21 +91,23 @@ class KnowledgeTimes:
         return {name.value: int((self.by == index).sum()) for index, name in enumerate(KnownBy)}
 
 
-def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[int], int]) -> KnowledgeTimes:
+def known_times(
+    versions: pa.Table, event_ns: Integers, committed_times: Callable[[Integers], Integers]
+) -> KnowledgeTimes:
     """Return when each version of a row was known.
 
     versions: with the columns `arrival`, `commit` and `until`; with every version of each row, because the first is
     known otherwise than those that correct it. event_ns: when each row's event was over: the time of a
-    trade, the end of a stored bar. committed_at: returns a commit's time. A row is known at `received_at`; without
+    trade, the end of a stored bar. committed_times: returns the times of commits. A row is known at `received_at`; without
     it at its commit's time unless that is more than an hour after the event; otherwise at the event, because such
     rows are imported history. Corrections are known at their commit's time, however late.
     """
     commit, until = (versions.column(name).to_numpy() for name in ("commit", "until"))
     received = _received(versions)
     all_stand = not len(until) or int(until.min()) == STANDS
-    if all_stand and received is None and _is_imported(event_ns, commit, committed_at):
+    if all_stand and received is None and _is_imported(event_ns, commit, committed_times):
         return _known_at_events(event_ns)
-    committed_ns = _times_of(commit, committed_at)
+    committed_ns = _times_of(commit, committed_times)
     is_live = committed_ns - event_ns <= LIVE_NS
     from_ns = np.where(is_live, committed_ns, event_ns)
     by = np.where(is_live, 1, 2)
@@ -114,7 +116,7 @@ def known_times(versions: pa.Table, event_ns: Integers, committed_at: Callable[[
     if all_stand:
         return KnowledgeTimes(from_ns, _STILL_KNOWN[: len(until)], by)
     until_ns = np.full(len(until), STILL_KNOWN_NS)
-    until_ns[until != STANDS] = _times_of(until[until != STANDS], committed_at)
+    until_ns[until != STANDS] = _times_of(until[until != STANDS], committed_times)
     is_corrected = ~_is_first(versions.column("arrival").to_numpy(), commit)
     return KnowledgeTimes(
         np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by)
@@ -132,9 +134,13 @@ def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
     return ends_ns
 
 
-def _is_imported(event_ns: Integers, commit: Integers, committed_at: Callable[[int], int]) -> bool:
+def _is_imported(
+    event_ns: Integers, commit: Integers, committed_times: Callable[[Integers], Integers]
+) -> bool:
     """Return whether even the first of some commits was more than an hour after the last event."""
-    return not len(commit) or committed_at(int(commit.min())) - int(event_ns.max()) > LIVE_NS
+    return (
+        not len(commit) or int(committed_times(commit.min(keepdims=True))[0]) - int(event_ns.max()) > LIVE_NS
+    )
 
 
 def _known_at_events(event_ns: Integers) -> KnowledgeTimes:
@@ -142,12 +148,11 @@ def _known_at_events(event_ns: Integers) -> KnowledgeTimes:
     return KnowledgeTimes(event_ns, _STILL_KNOWN[: len(event_ns)], _BY_EVENT[: len(event_ns)])
 
 
-def _times_of(commit: Integers, committed_at: Callable[[int], int]) -> Integers:
+def _times_of(commit: Integers, committed_times: Callable[[Integers], Integers]) -> Integers:
     """Return the time of each row's commit. Neighbours mostly have the same."""
     starts = np.flatnonzero(np.append(True, commit[1:] != commit[:-1])[: len(commit)])
     numbers, index = np.unique(commit[starts], return_inverse=True)
-    times = np.array([committed_at(number) for number in numbers.tolist()], np.int64)
-    found: Integers = np.repeat(times[index], np.diff(np.append(starts, len(commit))))
+    found: Integers = np.repeat(committed_times(numbers)[index], np.diff(np.append(starts, len(commit))))
     return found
 
 

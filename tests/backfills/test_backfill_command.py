@@ -32,7 +32,7 @@ def test_gaps_are_filled_and_shown(default_store, archive) -> None:  # noqa: F81
     shown = said("gen", *RANGE)
     assert format_timestamp(LOST[0]) in shown
     assert "gaps: 1, filled: 1, rows: 120" in shown
-    assert market_store().rows(TRADES, "GEN", ALL_TIME).num_rows == len(TIMES)
+    assert market_store().log(TRADES, "GEN").at().rows(ALL_TIME).num_rows == len(TIMES)
     assert json.loads(said("GEN", *RANGE, "--json"))["gaps"] == 0
 
 

@@ -85,7 +85,7 @@ def ran(job: Job) -> dict[str, Any]:
 
 
 def stored_times() -> list[int]:
-    rows = market_store().rows(TRADES, "GEN", ALL_TIME)
+    rows = market_store().log(TRADES, "GEN").at().rows(ALL_TIME)
     times: list[int] = rows.column("timestamp").to_pylist()
     return times
 
@@ -103,7 +103,7 @@ def test_lost_minutes_and_a_lost_date_are_filled_exactly(api: Api, archive) -> N
         ("filled", "archive", 4 * 390),
         ("filled", "archive", 4 * 30),
     ]
-    assert rows[1]["commit"] == market_store().head(TRADES, "GEN").token
+    assert rows[1]["commit"] == market_store().log(TRADES, "GEN").head.token
     assert [event.kind for event in Event.objects.exclude(kind="job.ended")] == [
         "gap.found",
         "gap.filled",

@@ -58,7 +58,7 @@ def test_a_real_installations_stream_ends_equal_row_by_row(api: Api, default_sto
     body = b"".join(answer.streaming_content)
     with source_served(says(body, X_Commit=answer["X-Commit"])) as server:
         fetched = installation(server.url).fetch(request_for())
-    stored = market_store().rows(TRADES, "AAPL", ALL_TIME).select(TRADES.schema.names)
+    stored = market_store().log(TRADES, "AAPL").at().rows(ALL_TIME).select(TRADES.schema.names)
     assert fetched.rows.equals(stored.slice(0, 3).cast(TRADES.schema))
     assert fetched.commit == answer["X-Commit"]
 

@@ -78,7 +78,7 @@ def ran(job: Job) -> dict[str, Any]:
 
 
 def stored() -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = market_store().rows(TRADES, "AAPL", ALL_TIME).to_pylist()
+    rows: list[dict[str, Any]] = market_store().log(TRADES, "AAPL").at().rows(ALL_TIME).to_pylist()
     return rows
 
 
@@ -95,7 +95,7 @@ def differing(archive) -> pa.Table:
 
 
 def test_differences_are_reported_and_nothing_is_stored(api: Api, differing) -> None:
-    before = market_store().head(TRADES, "AAPL")
+    before = market_store().log(TRADES, "AAPL").head
     result = ran(submitted(api))
     assert {name: result[name] for name in ("rows_here", "rows_there", "missing", "extra", "different")} == {
         "rows_here": 5, "rows_there": 5, "missing": 1, "extra": 1, "different": 1,
@@ -108,7 +108,7 @@ def test_differences_are_reported_and_nothing_is_stored(api: Api, differing) -> 
     assert (missing["kind"], missing["trade_id"], missing["here"]) == ("missing", "1", None)
     assert (extra["kind"], extra["trade_id"], extra["there"]) == ("extra", "2", None)
     assert [each["start"] for each in result["not_compared"]] == ["2025-01-03T00:00:00Z"]
-    assert market_store().head(TRADES, "AAPL") == before
+    assert market_store().log(TRADES, "AAPL").head == before
 
 
 def test_differences_are_stored_when_that_is_asked_for(api: Api, differing) -> None:

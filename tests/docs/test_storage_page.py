@@ -44,7 +44,7 @@ def test_reading_by_hand_gives_what_stands(store: CsvStore, tmp_path: Path, monk
     assert isinstance(stands, pd.DataFrame)
     assert isinstance(trades, pd.DataFrame)
     assert len(trades) == 6
-    day = store.rows(TRADES, SYMBOL, ALL_TIME).to_pandas()
+    day = store.log(TRADES, SYMBOL).at().rows(ALL_TIME).to_pandas()
     day = day[pd.to_datetime(day["timestamp"], utc=True).dt.date.astype(str) == "2025-01-02"]
     found = stands.sort_values("timestamp")
     assert found["price"].tolist() == day["price"].tolist() == [99.5, 102.0, 103.0, 104.0]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from store.exceptions import UnknownSymbol
+from store.market_store import MarketStore
 from store.protocol import Append
-from store.queries import QueryableStore
 from tests.store.builders import DAY, SECOND, SYMBOL, Row, batch, stored, trade
 
 SIZES = (1, 1, 2, 3, 7, 40, 300)
@@ -60,7 +60,7 @@ def numbers_in(rows: Iterable[Row]) -> set[int]:
     return {int(row["conditions"].split(":")[0]) for row in rows}
 
 
-def all_rows(store: QueryableStore, symbol: str = SYMBOL) -> list[Row]:
+def all_rows(store: MarketStore, symbol: str = SYMBOL) -> list[Row]:
     """The stored rows in order; none for a symbol without any commit."""
     try:
         return stored(store, symbol=symbol)

@@ -75,7 +75,7 @@ class Follower:
     def take(self, store: CsvStore) -> bool:
         """Whether it took all there was: by chance it leaves a walk, and goes on at its place."""
         try:
-            for piece in store.commits(TRADES, SYMBOL, self.position):
+            for piece in store.log(TRADES, SYMBOL).commits(self.position):
                 self.found += flat([piece])
                 self.position = piece.position
                 if self.rng.random() < 0.05:

@@ -117,7 +117,7 @@ def watch(folder: Path, inbox: Connection, outbox: Connection) -> None:
     inbox.recv()
     while not inbox.poll():
         try:
-            head = store.head(TRADES, SYMBOL)
+            head = store.log(TRADES, SYMBOL).head
             rows = stored(store, commit=head.number)
             newest = stored(store)
         except UnknownSymbol:

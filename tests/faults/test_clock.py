@@ -51,8 +51,8 @@ def test_a_clock_that_is_set_back(tmp_path: Path, rng: random.Random, tallied: T
         assert times == expected == sorted(set(times))
         for store in (*stores, CsvStore(folder)):
             for number, instant in enumerate(times, start=1):
-                assert store.commit_as_of(TRADES, SYMBOL, instant) == number
-                assert store.commit_as_of(TRADES, SYMBOL, instant - 1) == number - 1
-            at = store.commit_as_of(TRADES, SYMBOL, rng.randint(times[0], times[-1]))
+                assert store.log(TRADES, SYMBOL).as_of(instant).commit.number == number
+                assert store.log(TRADES, SYMBOL).as_of(instant - 1).commit.number == number - 1
+            at = store.log(TRADES, SYMBOL).as_of(rng.randint(times[0], times[-1])).commit.number
             assert stored(store, commit=at) == rows_sent(range(1, at + 1))
     tally.settle()

@@ -15,9 +15,9 @@ import pytest
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Window
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.faults import derived
 from tests.faults.batches import batch_of, rows_sent
@@ -35,20 +35,20 @@ WINDOWS = [
 ]
 
 
-def bars(store: QueryableStore, window: Window, interval_ns: int, at: int | None) -> dict[str, bytes]:
+def bars(store: MarketStore, window: Window, interval_ns: int, at: int | None) -> dict[str, bytes]:
     """A window's bars, column by column, to the last bit."""
-    found: Any = store.bars(SYMBOL, window, interval_ns, commit=at)
+    found: Any = store.log(TRADES, SYMBOL).at(at).bars(window, interval_ns)
     return {field.name: getattr(found, field.name).tobytes() for field in fields(found)}
 
 
-def answers(store: QueryableStore, at: int | None = None) -> list[Any]:
+def answers(store: MarketStore, at: int | None = None) -> list[Any]:
     """All that depends on rows; nothing that depends on a commit's hash."""
     return [
         *(stored(store, window, commit=at) for window, _ in WINDOWS),
         *(bars(store, window, interval, at) for window, interval in WINDOWS if window is not ALL_TIME),
-        *(store.version(TRADES, SYMBOL, window, commit=at).number for window, _ in WINDOWS),
-        store.head(TRADES, SYMBOL, commit=at).number,
-        store.commit_as_of(TRADES, SYMBOL, NOON + 5),
+        *(store.log(TRADES, SYMBOL).at(at).version(window).number for window, _ in WINDOWS),
+        store.log(TRADES, SYMBOL).at(at).commit.number,
+        store.log(TRADES, SYMBOL).as_of(NOON + 5).commit.number,
     ]
 
 
@@ -131,11 +131,11 @@ def read(folder: Path, inbox: Connection, outbox: Connection) -> None:
     store, oracle, reads, wrong = CsvStore(folder), MemoryStore(), 0, []
     while not inbox.poll() or not reads:
         try:
-            head = store.head(TRADES, SYMBOL).number
+            head = store.log(TRADES, SYMBOL).head.number
         except UnknownSymbol:
             continue
         for number in range(
-            1 + (oracle.symbols(TRADES) != [] and oracle.head(TRADES, SYMBOL).number), head + 1
+            1 + (oracle.symbols(TRADES) != [] and oracle.log(TRADES, SYMBOL).head.number), head + 1
         ):
             oracle.append(batch_of(number))
         if stored(store, commit=head) != rows_sent(range(1, head + 1)):

@@ -47,7 +47,7 @@ def test_two_writers_and_ten_readers_see_whole_commits_and_store_every_row_once(
             child.outbox.send("end")
         seen = [child.received() for child in readers]
     store = CsvStore(tmp_path)
-    assert all(store.head(TRADES, SYMBOL, commit=number).hash == hashed for number, hashed in commits)
+    assert all(store.log(TRADES, SYMBOL).at(number).commit.hash == hashed for number, hashed in commits)
     check_what_was_stored(stored(store), tally)
     for answers in seen:
         check_what_was_read(answers, store, tally)
@@ -75,7 +75,7 @@ def check_what_was_read(
     assert numbers == sorted(numbers)
     whole = {number: len(stored(store, commit=number)) for number in set(numbers)}
     for number, hashed, rows, torn in answers:
-        assert store.head(TRADES, SYMBOL, commit=number).hash == hashed
+        assert store.log(TRADES, SYMBOL).at(number).commit.hash == hashed
         tally.add(torn=len(torn) + (rows != whole[number]))
 
 

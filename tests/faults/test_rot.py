@@ -14,9 +14,9 @@ import pytest
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import Window
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 from tests.chance import SOAK
 from tests.faults.table import Tallies
@@ -31,7 +31,7 @@ Damage = Callable[[bytearray, random.Random], int]
 """Alters bytes in place; returns the first place that it altered."""
 
 
-def fill(store: QueryableStore) -> None:
+def fill(store: MarketStore) -> None:
     """Twelve commits that do not overlap, by turns on three dates, and one of another symbol."""
     for number in range(COMMITS):
         start = number % 3 * DAY + number * SPAN
@@ -82,7 +82,10 @@ def answer(store: CsvStore, oracle: MemoryStore, number: int) -> str:
     outcomes = set()
     for right in (
         lambda: stored(store, window) == stored(oracle, window),
-        lambda: equal(store.bars(SYMBOL, window, SPAN), oracle.bars(SYMBOL, window, SPAN)),
+        lambda: equal(
+            store.log(TRADES, SYMBOL).at().bars(window, SPAN),
+            oracle.log(TRADES, SYMBOL).at().bars(window, SPAN),
+        ),
     ):
         try:
             outcomes.add("right" if right() else "wrong")
@@ -170,7 +173,7 @@ def test_a_damaged_record_is_never_passed_over(
         assert stored(store, symbol=OTHER) == stored(oracle, symbol=OTHER)
         path.write_bytes(text)
         assert answer(store, oracle, hit) == "right"
-    assert CsvStore(folder.parents[1]).head(TRADES, SYMBOL).number == COMMITS
+    assert CsvStore(folder.parents[1]).log(TRADES, SYMBOL).head.number == COMMITS
     tally.settle()
 
 

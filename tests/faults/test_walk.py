@@ -80,10 +80,10 @@ def restore(backup: Path, data: Path) -> None:
 
 def restore_and_outgrow(backup: Path, data: Path, first: int) -> int:
     """Restore, and write until the log has as many commits as before; returns the next batch's number."""
-    before = CsvStore(data).head(TRADES, SYMBOL).number
+    before = CsvStore(data).log(TRADES, SYMBOL).head.number
     restore(backup, data)
     store = CsvStore(data)
-    while store.head(TRADES, SYMBOL).number <= before:
+    while store.log(TRADES, SYMBOL).head.number <= before:
         store.append(batch_of(first))
         first += 1
     return first

@@ -72,7 +72,9 @@ def commits_after(position: BarPosition, symbol: str) -> list[TouchedCommit]:
     found: list[TouchedCommit] = []
     for dataset, commit in ((TRADES, position.trades), (BARS, position.bars)):
         try:
-            found += touched_commits(dataset, market_store().commits(dataset, symbol, LogPosition(commit)))
+            found += touched_commits(
+                dataset, market_store().log(dataset, symbol).commits(LogPosition(commit))
+            )
         except UnknownSymbol:
             continue
     return sorted(found, key=lambda each: each.committed_at)

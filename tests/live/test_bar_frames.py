@@ -12,8 +12,8 @@ from live.followers import Replay, SymbolFollower
 from live.frames import Message
 from live.tokens import parse_tokens
 from store.datasets import BARS, TRADES
+from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, Append
-from store.queries import QueryableStore
 from tests.chance import chosen_seed
 from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
@@ -24,7 +24,7 @@ RANGE = {"start": "2025-01-02T11:00:00Z", "end": "2025-01-02T14:00:00Z", "resolu
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -62,7 +62,7 @@ def rest(api: Any) -> list[dict[str, Any]]:
     return bars
 
 
-def write(store: QueryableStore, chance: random.Random, number: int, standing: list[int]) -> None:
+def write(store: MarketStore, chance: random.Random, number: int, standing: list[int]) -> None:
     """Store trades, some of them late; or cancel one. standing: the numbers of earlier batches whose first trade stands."""
     if len(standing) > 3 and chance.random() < 0.25:
         chosen = standing.pop(chance.randrange(len(standing)))
@@ -80,7 +80,7 @@ def write(store: QueryableStore, chance: random.Random, number: int, standing: l
     standing.append(number)
 
 
-def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: QueryableStore, api):
+def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: MarketStore, api):
     chance = random.Random(chosen_seed())
     store.append(batch(trade(0, trade_id="first")))
     follower = SymbolFollower(SYMBOL)
@@ -91,7 +91,7 @@ def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: Query
         watcher.take(follower.advance().messages)
         assert watcher.in_order() == rest(api)
         tokens.append((watcher.seq, rest(api)))
-    heads = {TRADES: store.head(TRADES, SYMBOL), BARS: follower.commits(channel())[BARS]}
+    heads = {TRADES: store.log(TRADES, SYMBOL).head, BARS: follower.commits(channel())[BARS]}
     for seq, bars in tokens:
         late = Watcher(seq, bars)
         replay = Replay(channel(), parse_tokens(seq))
@@ -102,7 +102,7 @@ def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: Query
         assert late.seq == watcher.seq
 
 
-def test_a_bar_whose_trades_are_cancelled_is_removed(store: QueryableStore, api):
+def test_a_bar_whose_trades_are_cancelled_is_removed(store: MarketStore, api):
     store.append(batch(trade(0, trade_id="a"), trade(5 * MINUTE, trade_id="b")))
     follower = SymbolFollower(SYMBOL)
     watcher = Watcher(follower.add(channel()).seq, rest(api))
@@ -116,7 +116,7 @@ def test_a_bar_whose_trades_are_cancelled_is_removed(store: QueryableStore, api)
     assert watcher.in_order() == rest(api)
 
 
-def test_an_instrument_that_is_declared_anew_resyncs_its_bars_only(store: QueryableStore, api):
+def test_an_instrument_that_is_declared_anew_resyncs_its_bars_only(store: MarketStore, api):
     store.append(batch(trade(0)))
     follower = SymbolFollower(SYMBOL)
     follower.add(channel())
@@ -132,11 +132,11 @@ def test_an_instrument_that_is_declared_anew_resyncs_its_bars_only(store: Querya
     (message,) = follower.advance().messages
     document = orjson.loads(message.payload)
     assert (document["op"], document["ch"]) == ("resync", f"bars.1m:{SYMBOL}")
-    assert document["seq"] == store.head(TRADES, SYMBOL).token
+    assert document["seq"] == store.log(TRADES, SYMBOL).head.token
     assert follower.advance().messages == []
 
 
-def test_bars_that_are_stored_alone_are_resumed_from_their_own_token(store: QueryableStore, api):
+def test_bars_that_are_stored_alone_are_resumed_from_their_own_token(store: MarketStore, api):
     rows = [
         {
             **dict.fromkeys(BARS.schema.names),
@@ -152,11 +152,11 @@ def test_bars_that_are_stored_alone_are_resumed_from_their_own_token(store: Quer
         store.append(Append(BARS, SYMBOL, batch_of_bars, "key:1"))
     follower = SymbolFollower(SYMBOL)
     seq = follower.add(channel()).seq
-    first = store.head(BARS, SYMBOL, commit=1).token
-    assert seq == f"bars={store.head(BARS, SYMBOL).token}"
+    first = store.log(BARS, SYMBOL).at(1).commit.token
+    assert seq == f"bars={store.log(BARS, SYMBOL).head.token}"
     late = Watcher(f"bars={first}", rest(api)[:1])
     replay = Replay(channel(), parse_tokens(f"bars={first}"))
-    while messages := replay.next({TRADES: NO_COMMIT, BARS: store.head(BARS, SYMBOL)}):
+    while messages := replay.next({TRADES: NO_COMMIT, BARS: store.log(BARS, SYMBOL).head}):
         late.take(messages)
     assert late.in_order() == rest(api)
     assert late.seq == seq

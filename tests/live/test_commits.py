@@ -22,8 +22,8 @@ from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
+from store.market_store import MarketStore
 from store.protocol import NO_COMMIT
-from store.queries import QueryableStore
 from tests.api_client import Api, make_key, problem
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
@@ -37,7 +37,7 @@ READ_BY_THREADS = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -47,7 +47,7 @@ def lines(response: Any) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in response.content.splitlines()]
 
 
-def test_the_lines_are_the_messages_of_the_live_feed(store: QueryableStore, api: Api):
+def test_the_lines_are_the_messages_of_the_live_feed(store: MarketStore, api: Api):
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     store.append(batch(*(trade(n, trade_id=str(n)) for n in range(700))))
@@ -62,7 +62,7 @@ def test_the_lines_are_the_messages_of_the_live_feed(store: QueryableStore, api:
     assert len(lines(api.get(COMMITS, {"after": "0"}))) == 4
 
 
-def test_the_token_of_a_page_is_taken(store: QueryableStore, api: Api):
+def test_the_token_of_a_page_is_taken(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
     token = api.get(f"{TREE}/equities/{SYMBOL}/trades", {"last": 1})["X-Commit"]
     assert token.startswith("trades=")
@@ -71,7 +71,7 @@ def test_the_token_of_a_page_is_taken(store: QueryableStore, api: Api):
     assert len(lines(api.get(COMMITS, {"after": f"{token}, bars=1-abcdef"}))) == 1
 
 
-def test_an_answer_ends_with_the_frame_that_fills_it(store: QueryableStore, api: Api, monkeypatch):
+def test_an_answer_ends_with_the_frame_that_fills_it(store: MarketStore, api: Api, monkeypatch):
     monkeypatch.setattr(commits, "ANSWER_BYTES", 1000)
     for number in range(40):
         store.append(batch(trade(number)))
@@ -90,13 +90,13 @@ def test_an_answer_ends_with_the_frame_that_fills_it(store: QueryableStore, api:
 
 
 @pytest.mark.parametrize("after", ["1-ffffff", "9-ffffff.3"])
-def test_the_token_of_a_restored_log_is_answered_resync(store: QueryableStore, api: Api, after: str):
+def test_the_token_of_a_restored_log_is_answered_resync(store: MarketStore, api: Api, after: str):
     store.append(batch(trade(0)))
     (line,) = lines(api.get(COMMITS, {"after": after}, Prefer="wait=5"))
-    assert line == {"op": "resync", "ch": CHANNEL, "seq": store.head(TRADES, SYMBOL).token}
+    assert line == {"op": "resync", "ch": CHANNEL, "seq": store.log(TRADES, SYMBOL).head.token}
 
 
-def test_quotes_and_trading_status_have_commits_of_their_own(store: QueryableStore, api: Api):
+def test_quotes_and_trading_status_have_commits_of_their_own(store: MarketStore, api: Api):
     quote = {"timestamp": "2025-01-02T14:30:00Z", "symbol": "BTC-USD", "bid": 1, "ask": 2}
     status = {"timestamp": "2025-01-02T14:30:00Z", "symbol": "BTC-USD", "status": "halted"}
     api.call("PUT", "/api/v1/instruments/BTC-USD", b'{"symbol":"BTC-USD","class":"crypto"}')
@@ -109,7 +109,7 @@ def test_quotes_and_trading_status_have_commits_of_their_own(store: QueryableSto
     assert lines(api.get(f"{TREE}/crypto/BTC-USD/trades/commits")) == []
 
 
-def test_quotes_of_options_are_of_their_own_dataset(store: QueryableStore, api: Api):
+def test_quotes_of_options_are_of_their_own_dataset(store: MarketStore, api: Api):
     option = "AAPL250117C00190000"
     quote = {"timestamp": "2025-01-02T14:30:00Z", "symbol": option, "bid": 1, "ask": 2}
     api.ingest(orjson.dumps({"option_quotes": [quote]}), path="/api/v1/option-quotes/ingest")
@@ -133,22 +133,22 @@ def test_quotes_of_options_are_of_their_own_dataset(store: QueryableStore, api: 
         (f"{TREE}/equities/{SYMBOL}/ohlcv/commits", {}, (404, "not_found")),
     ],
 )
-def test_bad_calls_are_refused(store: QueryableStore, api: Api, path: str, query: dict[str, str], refusal):
+def test_bad_calls_are_refused(store: MarketStore, api: Api, path: str, query: dict[str, str], refusal):
     store.append(batch(trade(0)))
     assert problem(api.get(path, query)) == refusal
 
 
-def test_only_readers_read(store: QueryableStore, api: Api):
+def test_only_readers_read(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
     writer = Api(make_key(scopes=("market:write",)))
     assert problem(writer.get(COMMITS)) == (403, "missing_scope")
     assert problem(Api(None).get(COMMITS)) == (401, "not_authenticated")
 
 
-def test_a_key_that_has_lost_the_scope_gets_no_frames_after_a_wait(store: QueryableStore, api: Api):
+def test_a_key_that_has_lost_the_scope_gets_no_frames_after_a_wait(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
     reader = Api(make_key(scopes=("market:read",)))
-    head = {"after": store.head(TRADES, SYMBOL).token}
+    head = {"after": store.log(TRADES, SYMBOL).head.token}
     wait = reader.get(COMMITS, head, Prefer="wait=30").wsgi_request.META[ANSWER_WAIT]
     store.append(batch(trade(1)))
     assert wait.renewed().body
@@ -157,7 +157,7 @@ def test_a_key_that_has_lost_the_scope_gets_no_frames_after_a_wait(store: Querya
     assert not wait.renewed().body
 
 
-def test_a_long_answer_is_compressed(store: QueryableStore, api: Api):
+def test_a_long_answer_is_compressed(store: MarketStore, api: Api):
     store.append(batch(*(trade(n) for n in range(200))))
     response = api.get(COMMITS, Accept_Encoding="gzip")
     assert response["Content-Encoding"] == "gzip"
@@ -201,9 +201,9 @@ def subscriptions() -> float:
 
 
 @READ_BY_THREADS
-def test_a_held_answer_has_the_next_commit(store: QueryableStore, api: Api):
+def test_a_held_answer_has_the_next_commit(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
-    after = {"after": store.head(TRADES, SYMBOL).token}
+    after = {"after": store.log(TRADES, SYMBOL).head.token}
     responses = [api.get(COMMITS, after, Prefer="wait=30") for _ in range(20)]
 
     async def scene() -> None:
@@ -214,7 +214,7 @@ def test_a_held_answer_has_the_next_commit(store: QueryableStore, api: Api):
         held.hub.ring(SYMBOL)
         answers = await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_SECONDS)
         for answer in answers:
-            assert orjson.loads(answer.body)["seq"] == f"{store.head(TRADES, SYMBOL).token}.0"
+            assert orjson.loads(answer.body)["seq"] == f"{store.log(TRADES, SYMBOL).head.token}.0"
             assert (b"preference-applied", b"wait") in answer.headers
         await held.left()
         held.hub.stop()
@@ -223,9 +223,9 @@ def test_a_held_answer_has_the_next_commit(store: QueryableStore, api: Api):
 
 
 @READ_BY_THREADS
-def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: QueryableStore, api: Api):
+def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
-    response = api.get(COMMITS, {"after": store.head(TRADES, SYMBOL).token}, Prefer="wait=30")
+    response = api.get(COMMITS, {"after": store.log(TRADES, SYMBOL).head.token}, Prefer="wait=30")
     store.append(batch(trade(1)))
 
     async def scene() -> None:
@@ -238,9 +238,9 @@ def test_a_commit_between_the_reading_and_the_waiting_is_not_missed(store: Query
 
 
 @READ_BY_THREADS
-def test_after_the_time_an_answer_without_frames_is_sent(store: QueryableStore, api: Api):
+def test_after_the_time_an_answer_without_frames_is_sent(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
-    response = api.get(COMMITS, {"after": store.head(TRADES, SYMBOL).token}, Prefer="wait=1")
+    response = api.get(COMMITS, {"after": store.log(TRADES, SYMBOL).head.token}, Prefer="wait=1")
 
     async def scene() -> None:
         held = Held()
@@ -253,9 +253,9 @@ def test_after_the_time_an_answer_without_frames_is_sent(store: QueryableStore, 
 
 @READ_BY_THREADS
 @pytest.mark.parametrize("is_opened", [True, False])
-def test_a_client_that_goes_away_is_forgotten_at_once(store: QueryableStore, api: Api, is_opened: bool):
+def test_a_client_that_goes_away_is_forgotten_at_once(store: MarketStore, api: Api, is_opened: bool):
     store.append(batch(trade(0)))
-    response = api.get(COMMITS, {"after": store.head(TRADES, SYMBOL).token}, Prefer="wait=30")
+    response = api.get(COMMITS, {"after": store.log(TRADES, SYMBOL).head.token}, Prefer="wait=30")
 
     async def scene() -> None:
         held = Held()
@@ -273,25 +273,26 @@ def test_a_client_that_goes_away_is_forgotten_at_once(store: QueryableStore, api
     asyncio.run(scene())
 
 
-def test_with_something_new_nobody_waits(store: QueryableStore, api: Api):
+def test_with_something_new_nobody_waits(store: MarketStore, api: Api):
     store.append(batch(trade(0)))
     assert ANSWER_WAIT not in api.get(COMMITS, Prefer="wait=5").wsgi_request.META
-    head = {"after": store.head(TRADES, SYMBOL).token}
+    head = {"after": store.log(TRADES, SYMBOL).head.token}
     assert ANSWER_WAIT not in api.get(COMMITS, head).wsgi_request.META
 
 
-def test_frames_before_a_failure_are_answered_first(store: QueryableStore, monkeypatch):
+def test_frames_before_a_failure_are_answered_first(store: MarketStore, monkeypatch):
     store.append(batch(trade(0)))
     store.append(batch(trade(1)))
-    walk = store.commits
+    log_type = type(store.log(TRADES, SYMBOL))
+    walk = log_type.commits
 
-    def broken(dataset, symbol, position, upto=None):
-        for piece in walk(dataset, symbol, position, upto):
+    def broken(log, position, upto=None):
+        for piece in walk(log, position, upto):
             if piece.position.commit.number > 1:
                 raise DataDamaged(SYMBOL, [])
             yield piece
 
-    monkeypatch.setattr(type(store), "commits", lambda self, *a: broken(*a))
+    monkeypatch.setattr(log_type, "commits", broken)
     channel = row_channel("trades", SYMBOL)
     first = committed_lines(channel, {})
     assert len(first.lines.splitlines()) == 1

@@ -18,7 +18,7 @@ from live.tokens import parse_tokens
 from marketdata_project.front.lanes import Lane
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
-from store.queries import QueryableStore
+from store.market_store import MarketStore
 from tests.chance import chosen_seed
 from tests.live.sockets import HeldSocket
 from tests.patience import PATIENCE_SECONDS
@@ -30,7 +30,7 @@ in_thread = Lane("live", threads=2, after=lambda: None).run
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -78,7 +78,7 @@ def seqs(socket: HeldSocket) -> list[str]:
     return [each["seq"] for each in socket.messages if "seq" in each]
 
 
-def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: QueryableStore):
+def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: MarketStore):
     chance = random.Random(chosen_seed())
     store.append(batch(trade(0, trade_id="begin")))
 
@@ -99,7 +99,7 @@ def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: Queryabl
                 sockets.append((known[-1] if known else "0", socket))
                 await subscribed(hub, socket, sockets[-1][0])
                 socket.take_all()
-            last = f"{store.head(TRADES, SYMBOL).token}."
+            last = f"{store.log(TRADES, SYMBOL).head.token}."
             await eventually(lambda: seqs(watcher)[-1].startswith(last))
             expected = seqs(watcher)
             for token, socket in sockets:
@@ -112,7 +112,7 @@ def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: Queryabl
 
 
 def test_a_lossless_channel_that_the_client_does_not_take_ends_the_connection_with_its_token(
-    store: QueryableStore,
+    store: MarketStore,
 ):
     store.append(batch(trade(0)))
 
@@ -137,7 +137,7 @@ def test_a_lossless_channel_that_the_client_does_not_take_ends_the_connection_wi
 
 @pytest.mark.parametrize(("is_latest", "is_lossless"), [(True, True), (False, False)])
 def test_what_may_be_replaced_is_replaced_by_the_newest(
-    store: QueryableStore, is_latest: bool, is_lossless: bool
+    store: MarketStore, is_latest: bool, is_lossless: bool
 ):
     store.append(batch(trade(0)))
 
@@ -159,7 +159,7 @@ def test_what_may_be_replaced_is_replaced_by_the_newest(
     run(test)
 
 
-def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: QueryableStore, monkeypatch):
+def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: MarketStore, monkeypatch):
     store.append(batch(trade(0)))
 
     def read(_tail: LogTail, _upto: int | None = None) -> Any:
@@ -184,7 +184,7 @@ class OpenBars(Message):
     is_merged = True
 
 
-def test_what_was_replaced_counts_no_longer(store: QueryableStore):
+def test_what_was_replaced_counts_no_longer(store: MarketStore):
     store.append(batch(trade(0, trade_id="begin")))
 
     async def test() -> None:
@@ -204,7 +204,7 @@ def test_what_was_replaced_counts_no_longer(store: QueryableStore):
     run(test)
 
 
-def test_a_silent_client_and_one_that_takes_nothing_are_cut_off(store: QueryableStore):
+def test_a_silent_client_and_one_that_takes_nothing_are_cut_off(store: MarketStore):
     store.append(batch(trade(0)))
 
     async def test() -> None:

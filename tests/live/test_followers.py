@@ -14,8 +14,8 @@ from live.log_tail import LogTail
 from live.tokens import parse_tokens
 from store.datasets import TRADES, TRADING_STATUS
 from store.exceptions import DataDamaged, StoreBusy
+from store.market_store import MarketStore
 from store.protocol import Append, CommitId
-from store.queries import QueryableStore
 from tests.chance import chosen_seed
 from tests.store.builders import SYMBOL, amendment, batch, cancel, correct, trade
 from trades.stores import market_store
@@ -24,7 +24,7 @@ CHANNEL = f"trades:{SYMBOL}"
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -39,13 +39,13 @@ def replayed(seq: str, upto: CommitId) -> Iterator[dict[str, Any]]:
         yield from documents(messages)
 
 
-def test_a_frame_has_the_rows_of_one_commit_as_rest_answers_them(store: QueryableStore, api):
+def test_a_frame_has_the_rows_of_one_commit_as_rest_answers_them(store: MarketStore, api):
     store.append(batch(trade(0)))
     follower = SymbolFollower(SYMBOL)
     feed = follower.add(row_channel("trades", SYMBOL))
     begun = feed.seq
     store.append(batch(trade(1, 101.5, 7.0, trade_id="a", conditions="odd_lot"), trade(2)))
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     (frame,) = documents(follower.advance().messages)
     assert (frame["ch"], frame["prev"], frame["seq"]) == (CHANNEL, begun, f"{head.token}.1")
     answer = api.get(f"/api/v1/market-data/equities/{SYMBOL}/trades", {"last": 2})
@@ -53,7 +53,7 @@ def test_a_frame_has_the_rows_of_one_commit_as_rest_answers_them(store: Queryabl
     assert follower.advance().messages == []
 
 
-def test_corrections_come_on_the_channel_of_the_rows(store: QueryableStore):
+def test_corrections_come_on_the_channel_of_the_rows(store: MarketStore):
     store.append(batch(trade(1, trade_id="a"), trade(2, trade_id="b")))
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
@@ -70,18 +70,18 @@ def test_corrections_come_on_the_channel_of_the_rows(store: QueryableStore):
     assert (corrected["before"]["price"], corrected["after"]["price"]) == (100.0, 9.0)
 
 
-def test_a_declaration_is_a_frame_without_rows(store: QueryableStore):
+def test_a_declaration_is_a_frame_without_rows(store: MarketStore):
     store.append(batch(trade(1)))
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     store.append(batch(complete_until=trade(10)["timestamp"]))
     (frame,) = documents(follower.advance().messages)
     assert frame["data"] == []
-    assert frame["seq"] == store.head(TRADES, SYMBOL).token
+    assert frame["seq"] == store.log(TRADES, SYMBOL).head.token
     assert frame["complete_until"].startswith("2025-01-02T12:00:00")
 
 
-def test_a_log_that_does_not_exist_yet_is_followed_from_its_first_row(store: QueryableStore):
+def test_a_log_that_does_not_exist_yet_is_followed_from_its_first_row(store: MarketStore):
     follower = SymbolFollower(SYMBOL)
     feed = follower.add(row_channel("trades", SYMBOL))
     assert (feed.seq, follower.advance().messages) == ("0-000000", [])
@@ -90,7 +90,7 @@ def test_a_log_that_does_not_exist_yet_is_followed_from_its_first_row(store: Que
     assert frame["prev"] == "0-000000"
 
 
-def test_from_any_token_nothing_is_missed_or_repeated(store: QueryableStore):
+def test_from_any_token_nothing_is_missed_or_repeated(store: MarketStore):
     chance = random.Random(chosen_seed())
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
@@ -102,7 +102,7 @@ def test_from_any_token_nothing_is_missed_or_repeated(store: QueryableStore):
         if chance.random() < 0.6:
             frames += documents(follower.advance().messages)
     frames += documents(follower.advance().messages)
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     assert [frame["prev"] for frame in frames[1:]] == [frame["seq"] for frame in frames[:-1]]
     for index, frame in enumerate(frames):
         assert without_times(replayed(frame["prev"], head)) == without_times(frames[index:])
@@ -118,15 +118,15 @@ def _random_batch(chance: random.Random, number: int) -> Append:
     return batch(*(trade(number * 10_000 + row, trade_id=f"{number}-{row}") for row in range(count)))
 
 
-def test_a_client_may_begin_inside_of_a_commit(store: QueryableStore):
+def test_a_client_may_begin_inside_of_a_commit(store: MarketStore):
     store.append(batch(*(trade(row) for row in range(5))))
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     (frame,) = replayed(f"{head.token}.1", head)
     assert (frame["prev"], frame["seq"], len(frame["data"])) == (f"{head.token}.1", f"{head.token}.4", 3)
     assert list(replayed(head.token, head)) == list(replayed(f"{head.token}.4", head)) == []
 
 
-def test_a_log_that_is_busy_costs_no_message_of_another(store: QueryableStore, monkeypatch):
+def test_a_log_that_is_busy_costs_no_message_of_another(store: MarketStore, monkeypatch):
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     follower.add(row_channel("status", SYMBOL))
@@ -145,7 +145,7 @@ def test_a_log_that_is_busy_costs_no_message_of_another(store: QueryableStore, m
     assert follower.advance().messages == []
 
 
-def test_a_damaged_log_fails_its_own_channels_only(store: QueryableStore, monkeypatch):
+def test_a_damaged_log_fails_its_own_channels_only(store: MarketStore, monkeypatch):
     follower = SymbolFollower(SYMBOL)
     follower.add(row_channel("trades", SYMBOL))
     follower.add(row_channel("status", SYMBOL))

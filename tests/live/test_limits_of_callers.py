@@ -23,8 +23,8 @@ from ratelimit.callers import Caller
 from ratelimit.limits import services
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from store.declarations import Dataset
+from store.market_store import MarketStore
 from store.memory import MemoryStore
-from store.queries import QueryableStore
 from tests.api_client import make_key
 from tests.live.sockets import HeldSocket
 from tests.live.test_account_access import Talk, in_database, talking
@@ -40,7 +40,7 @@ ALL: Any = parse_channel("trades:*")[0]
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -86,14 +86,14 @@ def test_a_replay_that_takes_long_is_charged_by_its_time(owed: list[int], monkey
     assert owed == [4]
 
 
-def test_the_rows_of_a_replay_are_counted_and_read_in_turns(store: QueryableStore, owed: list[int]):
+def test_the_rows_of_a_replay_are_counted_and_read_in_turns(store: MarketStore, owed: list[int]):
     store.append(batch(*(trade(number, trade_id=str(number)) for number in range(2_500))))
 
     async def scene() -> None:
         connection = limits()
         channel = row_channel("trades", "AAPL")
         replay = await connection.read_old(CALLER, Replay, channel, parse_tokens("0"))
-        head = {channel.datasets[0]: store.head(*channel.log)}
+        head = {channel.datasets[0]: store.log(*channel.log).head}
         assert await connection.read_old(CALLER, replay.next, head)
 
     run(scene)
@@ -111,7 +111,7 @@ def test_a_wildcard_costs_a_token_per_thousand_symbols(monkeypatch, symbols: int
     assert charged == [tokens]
 
 
-def test_only_symbols_that_a_wildcard_does_not_know_are_looked_up(store: QueryableStore):
+def test_only_symbols_that_a_wildcard_does_not_know_are_looked_up(store: MarketStore):
     for symbol in ("A", "B", "C"):
         store.append(batch(trade(0), symbol=symbol))
     known = {f"trades:{symbol}" for symbol in "ABC"}
@@ -170,7 +170,7 @@ def test_channels_of_all_symbols_begin_and_end_without_a_gap(settings):
 
 @pytest.mark.system
 @pytest.mark.django_db(transaction=True)
-def test_computing_bars_is_charged_to_those_who_follow_them(api, store: QueryableStore, settings):
+def test_computing_bars_is_charged_to_those_who_follow_them(api, store: MarketStore, settings):
     """And a caller who owes too much for them keeps its other channels."""
     settings.PROCESSOR_MS_PER_TOKEN = 10
     store.append(batch(trade(0)))
@@ -200,7 +200,7 @@ def test_computing_bars_is_charged_to_those_who_follow_them(api, store: Queryabl
 @pytest.mark.system
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("wrong", ["trades:NOTSTORED", "trades", "bars.1m:AAPL?hours=never"])
-def test_an_unsubscribe_that_names_something_wrong_ends_nothing(api, store: QueryableStore, wrong: str):
+def test_an_unsubscribe_that_names_something_wrong_ends_nothing(api, store: MarketStore, wrong: str):
     store.append(batch(trade(0)))
 
     async def scene() -> None:

@@ -47,4 +47,4 @@ def test_what_is_no_token_is_refused(text: str):
 def test_a_token_of_another_log_is_answered_resync(log: MemoryStore, token: Token):
     with pytest.raises(Resync) as error:
         position_of(log, TRADES, SYMBOL, token)
-    assert error.value.head == log.head(TRADES, SYMBOL)
+    assert error.value.head == log.log(TRADES, SYMBOL).head

@@ -61,7 +61,7 @@ def run(url: str, folder: Path, *options: str, symbols: tuple[str, ...] = (SYMBO
 
 
 def test_once_copies_what_there_is(store: CsvStore, tmp_path: Path):
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     with served(honest(store)) as server:
         said = run(server.url, tmp_path / "mirror", symbols=("aapl", SYMBOL))
     assert said.splitlines() == [

@@ -23,9 +23,9 @@ from ratelimit.models import ApiKey
 from store.copies import OriginRestored
 from store.datasets import TRADES
 from store.instruments import Instrument
+from store.market_store import MarketStore
 from store.mirroring import Mirror
 from store.protocol import NO_COMMIT, CommitId
-from store.queries import QueryableStore
 from tests.api_client import Api, make_key, problem
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
@@ -37,7 +37,7 @@ COPY = f"{LOGS}/trades/{SYMBOL}/copy"
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -74,7 +74,7 @@ class ApiOrigin:
         yield iter(response.streaming_content)
 
 
-def test_a_mirror_over_the_api_has_the_same_files(store: QueryableStore, api: Api, tmp_path: Path):
+def test_a_mirror_over_the_api_has_the_same_files(store: MarketStore, api: Api, tmp_path: Path):
     store.append(batch(trade(1), trade(2), request_key="k"))
     store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
     store.append(batch(trade(3), symbol="BTC-USD"))
@@ -86,10 +86,10 @@ def test_a_mirror_over_the_api_has_the_same_files(store: QueryableStore, api: Ap
     assert files_of(tmp_path / "mirror") == files_of(data_dir())
 
 
-def test_the_list_of_logs_has_heads_and_declarations(store: QueryableStore, api: Api):
+def test_the_list_of_logs_has_heads_and_declarations(store: MarketStore, api: Api):
     store.append(batch(trade(1)))
     store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     first = orjson.loads(api.get(LOGS, {"symbols": "aapl,NOBODY"}).content)
     (log,) = first["logs"]
     assert (log["dataset"], log["symbol"], log["number"], log["hash"]) == ("trades", SYMBOL, 1, head.hash)
@@ -102,10 +102,10 @@ def test_the_list_of_logs_has_heads_and_declarations(store: QueryableStore, api:
     assert len({first["seen"], second["seen"], third["seen"]}) == 3
 
 
-def test_a_copy_has_records_and_the_bytes_that_they_name(store: QueryableStore, api: Api):
+def test_a_copy_has_records_and_the_bytes_that_they_name(store: MarketStore, api: Api):
     store.append(batch(trade(1), trade(2)))
     start, record, data, hashes, end = copied(api.get(COPY))
-    head = store.head(TRADES, SYMBOL)
+    head = store.log(TRADES, SYMBOL).head
     assert (start["dataset"], start["symbol"], start["hash"]) == ("trades", SYMBOL, head.hash)
     assert orjson.loads(record["line"])["hash"] == head.hash == end["hash"]
     assert [each["kind"] for each in (start, record, data, hashes, end)] == [
@@ -117,7 +117,7 @@ def test_a_copy_has_records_and_the_bytes_that_they_name(store: QueryableStore, 
     assert [each["kind"] for each in copied(api.get(COPY, {"after": token(head)}))] == [
         *("log", "record", "data", "sha256", "end"),
     ]
-    newest = copied(api.get(COPY, {"after": token(store.head(TRADES, SYMBOL))}))
+    newest = copied(api.get(COPY, {"after": token(store.log(TRADES, SYMBOL).head)}))
     assert [each["kind"] for each in newest] == ["log", "end"]
 
 
@@ -140,13 +140,13 @@ def test_a_copy_has_records_and_the_bytes_that_they_name(store: QueryableStore, 
         (f"{LOGS}/quotes/{SYMBOL}/copy", {}, (404, "unknown_symbol")),
     ],
 )
-def test_what_cannot_be_copied(store: QueryableStore, api: Api, path: str, terms: Any, expected: Any):
+def test_what_cannot_be_copied(store: MarketStore, api: Api, path: str, terms: Any, expected: Any):
     store.append(batch(trade(1)))
     assert problem(api.get(path, terms)) == expected
 
 
 @pytest.mark.django_db
-def test_reading_market_data_is_not_enough(store: QueryableStore):
+def test_reading_market_data_is_not_enough(store: MarketStore):
     store.append(batch(trade(1)))
     reader = Api(make_key(scopes=("market:read", "market:write")))
     for path, terms in ((LOGS, {"symbols": SYMBOL}), (COPY, {})):
@@ -186,7 +186,7 @@ def may(monkeypatch: pytest.MonkeyPatch) -> set[bool]:
     return answers
 
 
-def test_the_list_is_held_until_something_is_new(store: QueryableStore, api: Api, may: set[bool]):
+def test_the_list_is_held_until_something_is_new(store: MarketStore, api: Api, may: set[bool]):
     store.append(batch(trade(1)))
     seen = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
     changes: list[Callable[[], object]] = [
@@ -242,7 +242,7 @@ def test_one_who_goes_away_holds_up_nobody():
     asyncio.run(scene())
 
 
-def test_who_may_not_read_any_more_learns_nothing_new(store: QueryableStore, api: Api, may: set[bool]):
+def test_who_may_not_read_any_more_learns_nothing_new(store: MarketStore, api: Api, may: set[bool]):
     store.append(batch(trade(1)))
     seen = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
     response = api.get(LOGS, {"symbols": SYMBOL, "seen": seen}, Prefer="wait=30")
@@ -250,7 +250,7 @@ def test_who_may_not_read_any_more_learns_nothing_new(store: QueryableStore, api
     assert orjson.loads(_held(response, lambda: store.append(batch(trade(2)))).body)["seen"] == seen
 
 
-def test_a_key_that_has_lost_the_scope_learns_nothing_new(store: QueryableStore, api: Api):
+def test_a_key_that_has_lost_the_scope_learns_nothing_new(store: MarketStore, api: Api):
     store.append(batch(trade(1)))
     copier = Api(make_key(scopes=("market:copy",)))
     seen = orjson.loads(copier.get(LOGS, {"symbols": SYMBOL}).content)["seen"]
@@ -264,18 +264,18 @@ def test_a_key_that_has_lost_the_scope_learns_nothing_new(store: QueryableStore,
     assert wait.renewed() is None
 
 
-def test_what_was_not_seen_is_answered_at_once(store: QueryableStore, api: Api):
+def test_what_was_not_seen_is_answered_at_once(store: MarketStore, api: Api):
     store.append(batch(trade(1)))
     for terms in ({}, {"seen": "0" * 64}):
         response = api.get(LOGS, {"symbols": SYMBOL, **terms}, Prefer="wait=30")
         assert ANSWER_WAIT not in response.wsgi_request.META
 
 
-def test_damage_within_an_answer_breaks_it_off(store: QueryableStore, api: Api):
+def test_damage_within_an_answer_breaks_it_off(store: MarketStore, api: Api):
     store.append(batch(trade(1)))
     folder = data_dir() / "trades" / SYMBOL
     (folder / "2025-01-02.csv").write_bytes(b"timestamp")
     lines = iter(api.get(COPY).streaming_content)
     with pytest.raises(Exception, match="ends at byte"):
         list(lines)
-    assert store.head(TRADES, SYMBOL) != NO_COMMIT
+    assert store.log(TRADES, SYMBOL).head != NO_COMMIT

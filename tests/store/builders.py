@@ -11,8 +11,8 @@ from store.bars.bars import Bars
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
 from store.datasets import TRADES
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
-from store.queries import QueryableStore
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
@@ -70,10 +70,10 @@ def fill_of(start: int, end: int, source: str = "other") -> Fill:
 
 
 def stored(
-    store: QueryableStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, commit: int | None = None
+    store: MarketStore, window: Window = ALL_TIME, *, symbol: str = SYMBOL, commit: int | None = None
 ) -> list[Row]:
     """The rows in a window, as a list of dictionaries."""
-    rows: list[Row] = store.rows(TRADES, symbol, window, commit=commit).to_pylist()
+    rows: list[Row] = store.log(TRADES, symbol).at(commit).rows(window).to_pylist()
     return rows
 
 

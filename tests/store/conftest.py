@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Receipt
-from store.queries import QueryableStore
 from tests.store.builders import Clock
 
 
@@ -37,7 +37,7 @@ class PartlyFoldedStore(CsvStore):
         return receipt
 
 
-STORES: dict[str, Callable[[Path, Clock], QueryableStore]] = {
+STORES: dict[str, Callable[[Path, Clock], MarketStore]] = {
     "memory": lambda _, clock: MemoryStore(clock=clock),
     "csv": lambda folder, clock: CsvStore(folder, clock=clock),
     "csv, folded": lambda folder, clock: FoldedStore(folder, clock=clock, segment_rows=3),
@@ -51,5 +51,5 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=list(STORES))
-def store(request: Any, tmp_path: Path, clock: Clock) -> QueryableStore:
+def store(request: Any, tmp_path: Path, clock: Clock) -> MarketStore:
     return STORES[request.param](tmp_path / "store", clock)

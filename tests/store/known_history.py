@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.bar_policies import BarPolicy
+from store.market_store import MarketStore
 from store.protocol import Window
-from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 from tests.store.builders import MINUTE, NOON, SECOND, Clock, Row, amendment, batch, cancel, correct, trade
 
@@ -97,7 +97,7 @@ class Oracle:
         return start, priced[0], max(ranged), min(ranged), priced[-1], volume, len(counted)
 
 
-def history(store: QueryableStore, clock: Clock, chance: random.Random) -> Oracle:
+def history(store: MarketStore, clock: Clock, chance: random.Random) -> Oracle:
     """Send batches and corrections, live and late, and tell the oracle."""
     oracle = Oracle()
     for _ in range(12):

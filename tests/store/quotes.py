@@ -5,9 +5,9 @@ from typing import Any
 import pyarrow as pa
 
 from store.datasets import QUOTES
-from store.log_views.log_view import LogView, view_as_of
+from store.log_views.log_view import LogView, view_of
+from store.market_store import MarketStore
 from store.protocol import Append
-from store.queries import QueryableStore
 from tests.store.builders import NOON, SYMBOL
 
 
@@ -20,9 +20,9 @@ def quote(
     return row | {"timestamp": NOON + at, "bid": bid, "ask": ask, "exchange": exchange, **sizes}
 
 
-def quote_log(store: QueryableStore, *rows: dict[str, Any]) -> LogView:
+def quote_log(store: MarketStore, *rows: dict[str, Any]) -> LogView:
     """The log of quotes after these have been added."""
     store.append(
         Append(QUOTES, SYMBOL, pa.RecordBatch.from_pylist(list(rows), schema=QUOTES.schema), "key:1")
     )
-    return view_as_of(store, QUOTES, SYMBOL, None)
+    return view_of(store.log(QUOTES, SYMBOL).at())

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import Dataset
+from store.market_store import MarketStore
 from store.protocol import Action, Append, Dedupe, Fill, Window
-from store.queries import QueryableStore
 from store.resolutions import Resolution
 from store.walk import BEGINNING, CommitRecord, CommittedCorrection, CommittedCorrections, CommittedRows
 from tests.store.builders import MINUTE, NOON, SECOND, Clock, Row, amendment, batch, cancel, correct, trade
@@ -32,7 +32,7 @@ class Replayed(NamedTuple):
     target: tuple[str, int] | None = None
 
 
-def write_history(store: QueryableStore, clock: Clock, chance: random.Random) -> None:
+def write_history(store: MarketStore, clock: Clock, chance: random.Random) -> None:
     """Send rows of all logs: live, late, early, imported and filled, with corrections of trades."""
     for number in range(16):
         dataset, symbol = chance.choice([*LOGS, *LOGS[:2], *LOGS[:2]])
@@ -78,9 +78,11 @@ def _row(dataset: Dataset, at: int, number: int, chance: random.Random) -> Row:
     return row | {"timestamp": start, "resolution": resolution.value} | prices
 
 
-def _correct_some(store: QueryableStore, symbol: str, chance: random.Random) -> None:
+def _correct_some(store: MarketStore, symbol: str, chance: random.Random) -> None:
     """Correct or cancel some standing trades in one commit, perhaps one of them twice."""
-    rows = [row for row in store.rows(TRADES, symbol, Window(0, 2**62)).to_pylist() if row["trade_id"]]
+    rows = [
+        row for row in store.log(TRADES, symbol).at().rows(Window(0, 2**62)).to_pylist() if row["trade_id"]
+    ]
     corrections = []
     for row in chance.sample(rows, min(len(rows), chance.choice([1, 2]))):
         named: Row = {"trade_id": row["trade_id"]}
@@ -154,11 +156,11 @@ class _Log:
 
 
 def replay_of(
-    store: QueryableStore, dataset: Dataset, symbol: str, window: Window, commit: int | None = None
+    store: MarketStore, dataset: Dataset, symbol: str, window: Window, commit: int | None = None
 ) -> list[tuple[Any, Replayed]]:
     """What a replay has of one log, each with the key of its order, by a walk of the log."""
     log, record = _Log(dataset), None
-    for piece in store.commits(dataset, symbol, BEGINNING, commit) if commit != 0 else ():
+    for piece in store.log(dataset, symbol).commits(BEGINNING, commit) if commit != 0 else ():
         if isinstance(piece, CommitRecord):
             record = piece
         elif isinstance(piece, CommittedRows):
@@ -172,7 +174,7 @@ def replay_of(
     for placed, each in log.known():
         if each.from_ns < window.end_ns and window.start_ns <= each.row["timestamp"] < window.end_ns:
             number, ordinal = names[each.arrival]
-            target = store.head(dataset, symbol, commit=number).token, ordinal
+            target = store.log(dataset, symbol).at(number).commit.token, ordinal
             values = (dataset.name, symbol, each.row, each.arrival, each.change, each.name, target)
             key = (each.from_ns, dataset.name, symbol, placed.place)
             found.append((key, Replayed(each.from_ns, *values)))

@@ -8,8 +8,8 @@ import numpy as np
 from store.bars.bars import Bars
 from store.bars.credit import DatesOf, utc_dates
 from store.datasets import TRADES
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.queries import QueryableStore
 from store.rows.revisions import Revisions
 
 _VALUES = ("open", "high", "low", "close", "volume", "trade_count", "notional")
@@ -47,7 +47,7 @@ def listed(revisions: Revisions) -> list[Revision]:
 
 
 def revisions_by_walk(
-    store: QueryableStore,
+    store: MarketStore,
     symbol: str,
     window: Window,
     interval_ns: int,
@@ -57,27 +57,27 @@ def revisions_by_walk(
     dates_of: DatesOf = utc_dates,
     **asked: Any,
 ) -> list[Revision]:
-    """What `QueryableStore.revisions` must return."""
+    """What `MarketStore.revisions` must return."""
 
     def bars_at(number: int) -> dict[int, BarValues | None]:
-        bars = store.bars(symbol, window, interval_ns, dates_of=dates_of, commit=number, **asked)
+        bars = store.log(TRADES, symbol).at(number).bars(window, interval_ns, dates_of=dates_of, **asked)
         return dict(zip(bars.time_ns.tolist(), _bars(bars), strict=True))
 
     found: list[Revision] = []
     seen: set[int] = set()
     known_ns, before = ALL_TIME.start_ns, bars_at(0)
-    for number in range(1, store.head(TRADES, symbol, commit=commit).number + 1):
+    for number in range(1, store.log(TRADES, symbol).at(commit).commit.number + 1):
         now = bars_at(number)
         seen.update(start for start in now if start + interval_ns <= known_ns)
         if number > after:
-            committed_at = store.committed_at(TRADES, symbol, number)
+            committed_at = store.log(TRADES, symbol).committed_at(number)
             found += [
                 Revision(start, number, committed_at, before.get(start), now.get(start))
                 for start in seen
                 if before.get(start) != now.get(start)
             ]
         seen.update(now)
-        times = store.rows(TRADES, symbol, ALL_TIME, commit=number).column(0).to_numpy()
+        times = store.log(TRADES, symbol).at(number).rows(ALL_TIME).column(0).to_numpy()
         known_ns = max(known_ns, int(np.max(times, initial=known_ns)))
         before = now
     return sorted(found, key=lambda each: (each.time_ns, each.commit))

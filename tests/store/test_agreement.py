@@ -16,9 +16,9 @@ from store.bars.credit import utc_dates
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import (
     DAY,
@@ -139,7 +139,7 @@ def steps(draw: Any) -> list[Step]:
     ]
 
 
-def outcome(store: QueryableStore, each: Append | Amendment) -> tuple[Any, ...]:
+def outcome(store: MarketStore, each: Append | Amendment) -> tuple[Any, ...]:
     try:
         receipt = store.correct(each) if isinstance(each, Amendment) else store.append(each)
     except StorageError as error:
@@ -149,11 +149,11 @@ def outcome(store: QueryableStore, each: Append | Amendment) -> tuple[Any, ...]:
     return *counts, receipt.duplicate_rows, number, receipt.replayed
 
 
-def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
+def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
     """All that a store answers about a symbol, commit hashes apart."""
     if symbol not in store.symbols(TRADES):
         return {}
-    head = store.head(TRADES, symbol).number
+    head = store.log(TRADES, symbol).head.number
     midnight = NOON - DAY // 2
     windows = [
         ALL_TIME,
@@ -164,34 +164,38 @@ def picture(store: QueryableStore, symbol: str) -> dict[str, Any]:
     barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
     return {
         "head": head,
-        "fills": [store.fills(TRADES, symbol, window, commit=at) for window in windows for at in ats],
+        "fills": [store.log(TRADES, symbol).at(at).fills(window) for window in windows for at in ats],
         "rows": [stored(store, window, symbol=symbol, commit=at) for window in windows for at in ats],
         "versions": [
-            store.version(TRADES, symbol, window, commit=at).number for window in windows for at in ats
+            store.log(TRADES, symbol).at(at).version(window).number for window in windows for at in ats
         ],
-        "extents": [store.extent(TRADES, symbol, window, commit=at) for window in windows for at in ats],
-        "as of": [store.commit_as_of(TRADES, symbol, NOON + late) for late in range(-30, 60, 3)],
+        "extents": [store.log(TRADES, symbol).at(at).extent(window) for window in windows for at in ats],
+        "as of": [store.log(TRADES, symbol).as_of(NOON + late).commit.number for late in range(-30, 60, 3)],
         "bars": [
-            columns(store.bars(symbol, window, interval_ns, policy=policy, commit=at))
+            columns(store.log(TRADES, symbol).at(at).bars(window, interval_ns, policy=policy))
             for window, interval_ns in barred
             for policy in BAR_POLICIES.values()
             for at in (None, head // 2)
         ],
         "session": [
-            columns(store.session_bars(symbol, ALL_TIME, policy=US_EQUITIES, commit=at)) for at in ats
+            columns(store.log(TRADES, symbol).at(at).session_bars(ALL_TIME, policy=US_EQUITIES)) for at in ats
         ],
         "dependency_window": [
-            store.dependency_window(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=dates_of, commit=at)
+            store.log(TRADES, symbol)
+            .at(at)
+            .dependency_window(window, MINUTE, policy=US_EQUITIES, dates_of=dates_of)
             for window in (Window(NOON, NOON + MINUTE), windows[1])
             for dates_of in (utc_dates, long_dates)
             for at in ats
         ],
         "long dates": [
-            columns(store.bars(symbol, window, MINUTE, policy=US_EQUITIES, dates_of=long_dates))
+            columns(
+                store.log(TRADES, symbol).at().bars(window, MINUTE, policy=US_EQUITIES, dates_of=long_dates)
+            )
             for window in (windows[0], Window(NOON, NOON + MINUTE))
         ],
         "revisions": [
-            listed(store.revisions(symbol, window, interval_ns, **asked))
+            listed(store.log(TRADES, symbol).at().revisions(window, interval_ns, **asked))
             for window, interval_ns, asked in revised(head)
         ],
     }
@@ -212,9 +216,9 @@ def revised(head: int) -> list[tuple[Window, int, dict[str, Any]]]:
     return [*asked, (ALL_TIME, MINUTE, long), (minute, MINUTE, long)]
 
 
-def check_revisions(store: QueryableStore, symbol: str) -> None:
-    for window, interval_ns, asked in revised(store.head(TRADES, symbol).number):
-        found = listed(store.revisions(symbol, window, interval_ns, **asked))
+def check_revisions(store: MarketStore, symbol: str) -> None:
+    for window, interval_ns, asked in revised(store.log(TRADES, symbol).head.number):
+        found = listed(store.log(TRADES, symbol).at().revisions(window, interval_ns, **asked))
         assert found == revisions_by_walk(store, symbol, window, interval_ns, **asked)
 
 
@@ -246,5 +250,5 @@ def test_memory_and_csv_stores_agree(plan: list[Step]):
             assert store.symbols(TRADES) == memory.symbols(TRADES)
             for symbol in SYMBOLS:
                 assert picture(store, symbol) == picture(memory, symbol)
-        hashes = {tuple(store.head(TRADES, s) for s in store.symbols(TRADES)) for store in objects}
+        hashes = {tuple(store.log(TRADES, s).head for s in store.symbols(TRADES)) for store in objects}
         assert len(hashes) == 1

@@ -12,8 +12,8 @@ from store.exceptions import (
     RequestKeyReused,
     UnknownSymbol,
 )
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Amendment, Correction, Window
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import (
     DAY,
@@ -32,7 +32,7 @@ from tests.store.builders import (
 NAMED = {"price": 100.0, "volume": 1.0}
 
 
-def prices(store: QueryableStore, commit: int | None = None) -> list[float]:
+def prices(store: MarketStore, commit: int | None = None) -> list[float]:
     return [row["price"] for row in stored(store, commit=commit)]
 
 

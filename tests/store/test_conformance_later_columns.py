@@ -7,8 +7,8 @@ import pytest
 
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import IdConflict, RequestKeyReused
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Receipt
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
 
@@ -19,7 +19,7 @@ def flagged(flag: bool | None, at: int = 1, **others: Any) -> Row:
     return trade(at, buyer_is_maker=flag, **others)
 
 
-def flags(store: QueryableStore, at: int | None = None) -> list[bool | None]:
+def flags(store: MarketStore, at: int | None = None) -> list[bool | None]:
     return [row["buyer_is_maker"] for row in stored(store, commit=at)]
 
 

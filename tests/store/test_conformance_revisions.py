@@ -6,9 +6,10 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
+from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.queries import QueryableStore
 from tests.store.builders import (
     DAY,
     MINUTE,
@@ -38,12 +39,16 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
     return BarValues(price, price, price, price, volume, trade_count, price * volume)
 
 
-def revised(store: QueryableStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
-    return listed(store.revisions(SYMBOL, window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
+def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
+    return listed(
+        store.log(TRADES, SYMBOL)
+        .at()
+        .revisions(window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked})
+    )
 
 
 @pytest.fixture
-def credited(store) -> QueryableStore:
+def credited(store) -> MarketStore:
     """A price in minutes 0, 3 and 70; odd lots, which set none, in minutes 1, 4, 65 and 71."""
     store.append(
         batch(

@@ -11,8 +11,8 @@ from store.bars.credit import DatesOf, utc_dates
 from store.bars.spans import Spans
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.chance import SOAK
 from tests.store.bars.slow_spans import Span, columns, random_spans, slow_span_bars
@@ -44,18 +44,22 @@ def in_hours(*spans: Span) -> Spans:
 
 
 def volumes(
-    store: QueryableStore,
+    store: MarketStore,
     *spans: Span,
     dates_of: DatesOf | None = utc_dates,
     commit: int | None = None,
 ) -> dict[int, float]:
     """By hour after noon of the label, the volume of each bar; spans are in such hours, too."""
-    bars = store.span_bars(SYMBOL, in_hours(*spans), policy=US_EQUITIES, dates_of=dates_of, commit=commit)
+    bars = (
+        store.log(TRADES, SYMBOL)
+        .at(commit)
+        .span_bars(in_hours(*spans), policy=US_EQUITIES, dates_of=dates_of)
+    )
     return dict(zip(((bars.time_ns - NOON) // HOUR).tolist(), bars.volume.tolist(), strict=True))
 
 
 @pytest.fixture
-def day(store: QueryableStore) -> QueryableStore:
+def day(store: MarketStore) -> MarketStore:
     """Hours 0 to 5: a price and volume 1 in 0 and 3, only volume in the others: 2, 4, 8, 16, by hour."""
     store.append(batch(trade(0), trade(3 * HOUR)))
     for hour, volume in ((1, 2.0), (2, 4.0), (4, 8.0), (5, 16.0)):

@@ -9,8 +9,8 @@ import pytest
 from store.datasets import BARS, OPEN_INTEREST, QUOTES, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Append, Window
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
@@ -32,20 +32,20 @@ def random_window(rng: random.Random, times: list[int]) -> Window:
     return rng.choice([ALL_TIME, Window(start, end + 1), Window(start, ALL_TIME.end_ns)])
 
 
-def check(store: QueryableStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
-    times = store.rows(dataset, SYMBOL, ALL_TIME, commit=at).column(0).to_pylist()
+def check(store: MarketStore, dataset: Dataset, at: int | None, rng: random.Random) -> None:
+    times = store.log(dataset, SYMBOL).at(at).rows(ALL_TIME).column(0).to_pylist()
     for _ in range(20 if SOAK else 10):
         window, rows, from_end = (
             random_window(rng, times or [NOON]),
             rng.choice([1, 2, 3, 7, 30]),
             rng.random() < 0.5,
         )
-        found = store.take_window(dataset, SYMBOL, window, rows, from_end=from_end, commit=at)
+        found = store.log(dataset, SYMBOL).at(at).take_window(window, rows, from_end=from_end)
         assert found == expected(times, window, rows, from_end=from_end)
         inside = sum(window.start_ns <= each < window.end_ns for each in times)
-        assert store.row_bound(dataset, SYMBOL, window, commit=at) >= inside
+        assert store.log(dataset, SYMBOL).at(at).row_bound(window) >= inside
         if at is None:
-            assert store.row_bound(dataset, SYMBOL, window) == inside
+            assert store.log(dataset, SYMBOL).at().row_bound(window) == inside
 
 
 def random_trade(rng: random.Random) -> dict[str, Any]:

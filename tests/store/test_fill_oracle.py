@@ -17,9 +17,9 @@ from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.group_commit import PendingCommit
 from store.datasets import TRADES
 from store.exceptions import IdConflict
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Correction, Fill, Window
-from store.queries import QueryableStore
 from tests.chance import examples
 from tests.store.builders import (
     DAY,
@@ -148,7 +148,7 @@ class Played:
         self.open()
 
     def open(self) -> None:
-        self.store: QueryableStore = STORES[self.name](self.folder, self.clock)
+        self.store: MarketStore = STORES[self.name](self.folder, self.clock)
 
     def play(self, kind: Any, value: Any) -> None:
         self.clock.now += SECOND
@@ -200,8 +200,8 @@ class Played:
             if len(self.model.commits) == 1:
                 return
             assert stored(self.store, commit=number) == rows
-            expected = bars_of_rows(self.store.rows(TRADES, SYMBOL, ALL_TIME, commit=number), MINUTE)
-            bars = self.store.bars(SYMBOL, ALL_TIME, MINUTE, commit=number)
+            expected = bars_of_rows(self.store.log(TRADES, SYMBOL).at(number).rows(ALL_TIME), MINUTE)
+            bars = self.store.log(TRADES, SYMBOL).at(number).bars(ALL_TIME, MINUTE)
             assert (bars.volume.tolist(), bars.close.tolist()) == (
                 expected.volume.tolist(),
                 expected.close.tolist(),
@@ -259,7 +259,7 @@ class GroupPlayed(Played):
 
     def change(self, correction: Correction) -> None:
         assert isinstance(self.store, CsvStore)
-        folder, change = self.store._folder(TRADES, SYMBOL), amendment(correction)
+        folder, change = self.store._logs.folder(TRADES, SYMBOL), amendment(correction)
         candidates = CandidateRows(
             TRADES, folder, np.array([each.timestamp_ns for each in change.corrections])
         )
@@ -268,7 +268,7 @@ class GroupPlayed(Played):
     def write(self) -> None:
         assert isinstance(self.store, CsvStore)
         group = [PendingCommit(request) for request, _ in self.waiting]
-        self.store._log(TRADES, SYMBOL).writer._write_group(group)
+        self.store._logs.get(TRADES, SYMBOL).writer._write_group(group)
         for each, (_, expected) in zip(group, self.waiting, strict=True):
             if expected is None:
                 assert isinstance(each.error, IdConflict)

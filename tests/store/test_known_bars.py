@@ -12,9 +12,9 @@ from store.datasets import BARS, TRADES
 from store.instruments import Instrument
 from store.log_views.grids import plain_grid
 from store.log_views.known_bars import KnownLog, bars_of_logs
-from store.log_views.log_view import empty_view, view_as_of
+from store.log_views.log_view import empty_view, view_of
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import (
     MINUTE,
@@ -35,15 +35,15 @@ pytestmark = pytest.mark.system
 
 
 def then(
-    store: QueryableStore,
+    store: MarketStore,
     length: int = MINUTE,
     policy: BarPolicy = EVERY_PRINT,
     known_at_ns: int | None = None,
     commit: int | None = None,
 ) -> Bars:
-    trades = view_as_of(store, TRADES, SYMBOL, commit)
+    trades = view_of(store.log(TRADES, SYMBOL).at(commit))
     grid = plain_grid(length, Instrument("ACME"))
-    stored = empty_view(store, BARS, SYMBOL)
+    stored = empty_view(store.log(BARS, SYMBOL))
     return bars_of_logs(trades, stored, grid, policy, SETTLE, known_at_ns=known_at_ns).bars(WINDOW)
 
 
@@ -67,32 +67,32 @@ def brief(bars: Bars) -> list[tuple[int, float, float]]:
     return [((at - NOON) // MINUTE, close, volume) for at, close, volume in zip(*columns, strict=True)]
 
 
-def send(store: QueryableStore, clock: Clock, at: int, *rows: Row) -> None:
+def send(store: MarketStore, clock: Clock, at: int, *rows: Row) -> None:
     """Send rows so that their commit is made so many nanoseconds after noon."""
     clock.now = NOON + at
     store.append(batch(*rows))
 
 
-def test_a_late_print_is_in_no_bar_that_had_ended(store: QueryableStore, clock: Clock):
+def test_a_late_print_is_in_no_bar_that_had_ended(store: MarketStore, clock: Clock):
     send(store, clock, 11 * SECOND, trade(10 * SECOND, 1))
     send(store, clock, 62 * SECOND, trade(50 * SECOND, 2))
     send(store, clock, 62 * SECOND + 1, trade(51 * SECOND, 3))
     assert brief(then(store)) == [(0, 2, 2)]
 
 
-def test_received_at_tells_before_the_commit(store: QueryableStore, clock: Clock):
+def test_received_at_tells_before_the_commit(store: MarketStore, clock: Clock):
     send(store, clock, 90 * SECOND, trade(10 * SECOND, 1, received_at=NOON + 62 * SECOND))
     send(store, clock, 91 * SECOND, trade(11 * SECOND, 2, received_at=NOON + 62 * SECOND + 1))
     assert brief(then(store)) == [(0, 1, 1)]
 
 
-def test_imported_history_was_known_at_its_event(store: QueryableStore, clock: Clock):
+def test_imported_history_was_known_at_its_event(store: MarketStore, clock: Clock):
     send(store, clock, HOUR + 10 * SECOND, trade(10 * SECOND, 1))
     send(store, clock, HOUR + 20 * SECOND, trade(19 * SECOND, 2))
     assert brief(then(store)) == [(0, 2, 1)]
 
 
-def test_a_correction_was_known_when_it_was_committed(store: QueryableStore, clock: Clock):
+def test_a_correction_was_known_when_it_was_committed(store: MarketStore, clock: Clock):
     send(store, clock, 1, trade(0, 1), trade(1, 2), trade(2 * MINUTE, 5))
     clock.now = NOON + 62 * SECOND
     store.correct(amendment(cancel(1, price=2, volume=1)))
@@ -104,13 +104,13 @@ def test_a_correction_was_known_when_it_was_committed(store: QueryableStore, clo
     assert brief(then(store)) == [(0, 1, 1), (2, 5, 1)]
 
 
-def test_as_of_leaves_out_what_was_stored_later(store: QueryableStore, clock: Clock):
+def test_as_of_leaves_out_what_was_stored_later(store: MarketStore, clock: Clock):
     send(store, clock, 1, trade(0, 1))
     send(store, clock, HOUR * 5, trade(1, 2))
     assert [brief(then(store, commit=number)) for number in (1, 2)] == [[(0, 1, 1)], [(0, 2, 2)]]
 
 
-def test_volume_is_credited_only_if_it_was_known_then(store: QueryableStore, clock: Clock):
+def test_volume_is_credited_only_if_it_was_known_then(store: MarketStore, clock: Clock):
     odd: dict[str, Any] = {"conditions": "odd_lot"}
     send(store, clock, 10 * SECOND, trade(10 * SECOND, 1))
     send(store, clock, 61 * SECOND, trade(61 * SECOND, 7, 10, **odd))
@@ -119,11 +119,11 @@ def test_volume_is_credited_only_if_it_was_known_then(store: QueryableStore, clo
     assert brief(then(store, policy=US_EQUITIES)) == [(0, 1, 11), (2, 3, 1001)]
 
 
-def test_it_counts_which_time_told(store: QueryableStore, clock: Clock):
+def test_it_counts_which_time_told(store: MarketStore, clock: Clock):
     send(store, clock, 10, trade(1), trade(2), trade(3, received_at=NOON))
     send(store, clock, 2 * HOUR, trade(4))
     log = KnownLog(
-        view_as_of(store, TRADES, SYMBOL, None),
+        view_of(store.log(TRADES, SYMBOL).at()),
         plain_grid(MINUTE, Instrument("ACME")),
         EVERY_PRINT,
         SETTLE,
@@ -132,7 +132,7 @@ def test_it_counts_which_time_told(store: QueryableStore, clock: Clock):
 
 
 @pytest.mark.parametrize("seed", range(12 if SOAK else 3))
-def test_bars_are_those_that_were_known(store: QueryableStore, clock: Clock, seed: int):
+def test_bars_are_those_that_were_known(store: MarketStore, clock: Clock, seed: int):
     oracle = history(store, clock, random.Random(seed))
     for policy in BAR_POLICIES.values():
         for length in (SECOND, MINUTE, 5 * MINUTE, HOUR):
@@ -143,14 +143,14 @@ def test_bars_are_those_that_were_known(store: QueryableStore, clock: Clock, see
                 assert rows == oracle.bars(length, policy, at), (policy.name, length, at)
 
 
-def test_versions_are_all_that_commits_stored(store: QueryableStore, clock: Clock):
+def test_versions_are_all_that_commits_stored(store: MarketStore, clock: Clock):
     send(store, clock, 1, trade(0, 1), trade(1, 2))
     store.correct(amendment(correct(0, price=1, volume=1, new={"price": 3.0})))
     store.correct(amendment(cancel(1, price=2, volume=1)))
     names = ("price", "arrival", "commit", "until")
 
     def versions(commit: int | None) -> list[tuple[Any, ...]]:
-        table = store.versions(TRADES, SYMBOL, ALL_TIME, commit=commit)
+        table = store.log(TRADES, SYMBOL).at(commit).versions(ALL_TIME)
         return [tuple(row[name] for name in names) for row in table.to_pylist()]
 
     stands = 2**31 - 1

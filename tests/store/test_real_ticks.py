@@ -63,7 +63,7 @@ def loaded(ticks: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 def test_every_tick_is_stored_once(loaded: tuple[Path, int], ticks: pa.Table):
     folder, count = loaded
-    rows = CsvStore(folder).rows(TRADES, SYMBOL, ALL_TIME)
+    rows = CsvStore(folder).log(TRADES, SYMBOL).at().rows(ALL_TIME)
     assert count == len(rows) == len(ticks)
     order = np.argsort(rows.column("trade_id").cast(pa.int64()).to_numpy())
     assert rows.take(pa.array(order)).equals(ticks)
@@ -82,7 +82,7 @@ def test_bars_equal_pandas_over_the_files(loaded: tuple[Path, int], frequency: s
     )
     expected = groups["price"].ohlc().assign(volume=groups["volume"].sum(), count=groups.size())
     expected = expected[expected["count"] > 0]
-    bars = CsvStore(folder).bars(SYMBOL, ALL_TIME, minutes * MINUTE)
+    bars = CsvStore(folder).log(TRADES, SYMBOL).at().bars(ALL_TIME, minutes * MINUTE)
     assert bars.time_ns.tolist() == expected.index.as_unit("ns").asi8.tolist()
     for name in ("open", "high", "low", "close", "volume"):
         assert getattr(bars, name).tolist() == expected[name].tolist()

@@ -6,9 +6,9 @@ import pytest
 
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView, view_as_of
+from store.log_views.log_view import LogView, view_of
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from store.reading import replay as replays
 from store.reading import replay_log
 from store.reading.replay import MarketReplay
@@ -24,7 +24,7 @@ SIZES = ((1, 1, 1), (9, 3, 10), (1 << 17, 1 << 10, 1 << 18))
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_replay_has_all_that_was_known_in_order(
-    store: QueryableStore, clock: Clock, seed: int, monkeypatch: pytest.MonkeyPatch
+    store: MarketStore, clock: Clock, seed: int, monkeypatch: pytest.MonkeyPatch
 ):
     chance = random.Random(seed)
     write_history(store, clock, chance)
@@ -50,9 +50,7 @@ def test_a_replay_has_all_that_was_known_in_order(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_who_takes_a_replay_knows_at_each_instant_what_was_known(
-    store: QueryableStore, clock: Clock, seed: int
-):
+def test_who_takes_a_replay_knows_at_each_instant_what_was_known(store: MarketStore, clock: Clock, seed: int):
     chance = random.Random(seed)
     write_history(store, clock, chance)
     views = views_as_of(store, None)
@@ -73,7 +71,7 @@ def test_who_takes_a_replay_knows_at_each_instant_what_was_known(
             assert sorted(known.values()) == wanted
 
 
-def test_late_rows_do_not_keep_what_came_with_them_in_memory(store: QueryableStore, clock: Clock):
+def test_late_rows_do_not_keep_what_came_with_them_in_memory(store: MarketStore, clock: Clock):
     write_history(store, clock, random.Random(1))
     (view, *_) = views_as_of(store, None)
     rows = replay_log.known_rows(view, ALL_TIME, ["timestamp", "price"], 2**63 - 1)
@@ -84,11 +82,11 @@ def test_late_rows_do_not_keep_what_came_with_them_in_memory(store: QueryableSto
     assert (len(most), most.in_memory) == (len(rows) - 1, len(rows))
 
 
-def test_instants_that_are_centuries_apart_are_in_order(store: QueryableStore):
+def test_instants_that_are_centuries_apart_are_in_order(store: MarketStore):
     centuries = [trade(0), trade(1), trade(2, received_at=LATEST_NS), trade(3, received_at=1)]
     for symbol in "AB":
         store.append(batch(*centuries, symbol=symbol))
-    views = [view_as_of(store, TRADES, symbol, None) for symbol in "BA"]
+    views = [view_of(store.log(TRADES, symbol).at()) for symbol in "BA"]
     (part,) = MarketReplay([(view, ["timestamp"]) for view in views], ALL_TIME)
     found = [(known_ns, symbol, row[0] - NOON) for known_ns, _, symbol, row in part.rows()]
     wanted = [(1, 3), (NOON, 0), (NOON, 1), (LATEST_NS, 2)]
@@ -102,13 +100,15 @@ def set_sizes(monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, int, int]) -> N
     monkeypatch.setattr(replay_log, "ROWS_AT_ONCE", sizes[2])
 
 
-def views_as_of(store: QueryableStore, instant_ns: int | None) -> list[LogView]:
+def views_as_of(store: MarketStore, instant_ns: int | None) -> list[LogView]:
     """The logs that exist, as of an instant; None for now."""
     views = []
     for dataset, symbol in LOGS:
         try:
-            commit = None if instant_ns is None else store.commit_as_of(dataset, symbol, instant_ns)
-            views.append(view_as_of(store, dataset, symbol, commit))
+            commit = (
+                None if instant_ns is None else store.log(dataset, symbol).as_of(instant_ns).commit.number
+            )
+            views.append(view_of(store.log(dataset, symbol).at(commit)))
         except UnknownSymbol:
             continue
     return views

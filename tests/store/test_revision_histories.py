@@ -9,9 +9,9 @@ from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
 from store.bars.credit import credit_dates, credit_end_ns, utc_dates
 from store.datasets import TRADES
 from store.exceptions import StorageError
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Correction, Window
-from store.queries import QueryableStore
 from tests.chance import chosen_seed, examples
 from tests.store.builders import (
     DAY,
@@ -85,7 +85,7 @@ def question(chance: random.Random, head: int) -> tuple[Window, int, dict[str, A
     return Window(start_ns, end_ns), interval_ns, asked
 
 
-def outcome(store: QueryableStore, each: Append | Amendment) -> int | type[StorageError]:
+def outcome(store: MarketStore, each: Append | Amendment) -> int | type[StorageError]:
     try:
         return (store.correct(each) if isinstance(each, Amendment) else store.append(each)).commit.number
     except StorageError as error:  # a corrected row is cancelled
@@ -93,7 +93,7 @@ def outcome(store: QueryableStore, each: Append | Amendment) -> int | type[Stora
 
 
 def test_any_history_has_the_revisions_that_a_walk_finds(
-    store: QueryableStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    store: MarketStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     # Derived files have versions also of few rows.
     monkeypatch.setattr("store.csv.derived.rollups._VERSIONS_WORTH", 0)
@@ -101,10 +101,10 @@ def test_any_history_has_the_revisions_that_a_walk_finds(
     for each in history(chance):
         clock.now += chance.choice([1, 1_000])
         assert outcome(store, each) == outcome(memory, each)
-    count, head = 0, store.head(TRADES, SYMBOL).number
+    count, head = 0, store.log(TRADES, SYMBOL).head.number
     for _ in range(examples(60)):
         window, interval_ns, asked = question(chance, head)
-        found = listed(store.revisions(SYMBOL, window, interval_ns, **asked))
+        found = listed(store.log(TRADES, SYMBOL).at().revisions(window, interval_ns, **asked))
         assert found == revisions_by_walk(memory, SYMBOL, window, interval_ns, **asked), (
             window,
             interval_ns,
@@ -114,5 +114,5 @@ def test_any_history_has_the_revisions_that_a_walk_finds(
         dates = credit_dates(asked["policy"], interval_ns, asked["dates_of"])
         needed = Window(window.start_ns, credit_end_ns(window.end_ns, interval_ns, dates))
         commits = {name: asked[name] for name in ("after", "commit")}
-        assert len(found) <= 2 * store.change_bound(SYMBOL, needed, interval_ns, **commits)
+        assert len(found) <= 2 * store.log(TRADES, SYMBOL).at().change_bound(needed, interval_ns, **commits)
     assert count > 30

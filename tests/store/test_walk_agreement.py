@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Receipt, Window
-from store.queries import QueryableStore
 from store.walk import BEGINNING, CommitRecord, LogPosition
 from tests.store.builders import DAY, NOON, SYMBOL, Clock, batch, stored, trade
 from tests.store.conftest import FoldedStore, PartlyFoldedStore
@@ -24,7 +24,7 @@ from tests.store.walking import flat, walk
 
 pytestmark = pytest.mark.system
 
-Opened = Callable[[Path, Clock], QueryableStore]
+Opened = Callable[[Path, Clock], MarketStore]
 WALKED: dict[str, Opened] = {
     "memory": lambda _, clock: MemoryStore(clock=clock),
     "csv": lambda folder, clock: CsvStore(folder, clock=clock),
@@ -33,34 +33,34 @@ WALKED: dict[str, Opened] = {
 }
 
 
-def history(store: QueryableStore, symbol: str) -> list[Any]:
+def history(store: MarketStore, symbol: str) -> list[Any]:
     """What a store says of a log at each of its commits."""
     days = [Window(NOON + n * DAY - DAY // 2, NOON + n * DAY + DAY // 2) for n in range(5)]
     return [
         (
             stored(store, symbol=symbol, commit=number),
-            store.head(TRADES, symbol, commit=number),
-            store.committed_at(TRADES, symbol, number),
-            store.commit_as_of(TRADES, symbol, NOON + number),
-            [store.version(TRADES, symbol, window, commit=number) for window in (ALL_TIME, *days)],
+            store.log(TRADES, symbol).at(number).commit,
+            store.log(TRADES, symbol).committed_at(number),
+            store.log(TRADES, symbol).as_of(NOON + number).commit.number,
+            [store.log(TRADES, symbol).at(number).version(window) for window in (ALL_TIME, *days)],
         )
-        for number in range(1, store.head(TRADES, symbol).number + 1)
+        for number in range(1, store.log(TRADES, symbol).head.number + 1)
     ]
 
 
-def check_commit_by_commit(store: QueryableStore, symbol: str) -> MemoryStore:
+def check_commit_by_commit(store: MarketStore, symbol: str) -> MemoryStore:
     """Walk a log piece by piece, each time from the place behind the one before; returns what it made."""
     replica, place = MemoryStore(), BEGINNING
-    for number in range(1, store.head(TRADES, symbol).number + 1):
+    for number in range(1, store.log(TRADES, symbol).head.number + 1):
         for piece in walk(store, place, number, symbol=symbol):
             replica.apply(TRADES, symbol, piece)
             place = piece.position
         assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, commit=number)
-        assert replica.head(TRADES, symbol) == store.head(TRADES, symbol, commit=number)
+        assert replica.log(TRADES, symbol).head == store.log(TRADES, symbol).at(number).commit
     return replica
 
 
-def keys_of(store: QueryableStore, symbol: str) -> dict[tuple[str, str], tuple[str, Receipt]]:
+def keys_of(store: MarketStore, symbol: str) -> dict[tuple[str, str], tuple[str, Receipt]]:
     """By caller and hash of a key, the digest and the answer that a batch under it gets again."""
     records = (each for each in walk(store, symbol=symbol) if isinstance(each, CommitRecord))
     return {
@@ -88,7 +88,7 @@ def test_store_built_from_commits_equals_the_original(opened: Opened, plan: list
             check_a_place_by_chance(store, symbol, data)
 
 
-def check_a_place_by_chance(store: QueryableStore, symbol: str, data: Any) -> None:
+def check_a_place_by_chance(store: MarketStore, symbol: str, data: Any) -> None:
     """A walk that goes on inside a commit has what the whole one has from there on."""
     whole = flat(walk(store, symbol=symbol))
     taken = data.draw(st.integers(1, len(whole)))

@@ -5,20 +5,20 @@ from typing import Any
 
 from store.datasets import TRADES
 from store.declarations import Dataset
-from store.queries import QueryableStore
+from store.market_store import MarketStore
 from store.walk import BEGINNING, CommitPiece, CommitRecord, CommittedRows, LogPosition
 from tests.store.builders import SYMBOL
 
 
 def walk(
-    store: QueryableStore,
+    store: MarketStore,
     after: LogPosition = BEGINNING,
     upto: int | None = None,
     *,
     symbol: str = SYMBOL,
     dataset: Dataset = TRADES,
 ) -> list[CommitPiece]:
-    return list(store.commits(dataset, symbol, after, upto))
+    return list(store.log(dataset, symbol).commits(after, upto))
 
 
 def flat(pieces: Iterable[CommitPiece]) -> list[Any]:

@@ -235,7 +235,7 @@ def test_without_a_period_it_is_of_all_that_is_stored_at_any_time(past: None, re
     body = {name: value for name, value in BODY.items() if name not in {"start", "end", "as_of"}}
     parameters = answer(post(reader, BACKTESTS, body))["parameters"]
     assert (parameters["start"], parameters["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:02:00Z")
-    newest_ns = market_store().committed_at(TRADES, "A-USD", 1)
+    newest_ns = market_store().log(TRADES, "A-USD").committed_at(1)
     assert parameters["as_of"] == format_timestamp(newest_ns)
     time_machine.move_to("2027-01-06T03:30:00.5Z", tick=False)
     assert answer(post(reader, BACKTESTS, body))["parameters"] == parameters

@@ -51,7 +51,7 @@ def stored_counts(store: CsvStore, symbols: list[str]) -> Counter[tuple[str, int
     counts: Counter[tuple[str, int]] = Counter()
     for symbol in symbols:
         try:
-            volumes = store.rows(TRADES, symbol, ALL_TIME).column("volume").to_pylist()
+            volumes = store.log(TRADES, symbol).at().rows(ALL_TIME).column("volume").to_pylist()
         except UnknownSymbol:
             continue
         counts.update((symbol, int(volume)) for volume in volumes)

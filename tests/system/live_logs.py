@@ -84,7 +84,7 @@ class LogItems:
 
 
 def _items_of(store: CsvStore, dataset: Dataset, symbol: str) -> Iterator[tuple[str, Any]]:
-    for piece in store.commits(dataset, symbol, BEGINNING):
+    for piece in store.log(dataset, symbol).commits(BEGINNING):
         if isinstance(piece, CommitRecord):
             if not piece.length:
                 yield piece.id.token, None

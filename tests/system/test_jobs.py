@@ -100,7 +100,7 @@ def all_succeed(installation: Installation, *, seconds: float = SECONDS) -> bool
 
 def row_counts(installation: Installation, symbols: list[str]) -> set[int]:
     store = installation.store
-    return {store.rows(TRADES, symbol, ALL_TIME).num_rows for symbol in symbols}
+    return {store.log(TRADES, symbol).at().rows(ALL_TIME).num_rows for symbol in symbols}
 
 
 def test_nothing_that_dies_loses_or_doubles_a_job(

@@ -137,7 +137,7 @@ def test_nobody_misses_or_repeats_a_row_under_load(installation: Installation, t
         for number in range(CLIENTS):
             # Some have everything from the disk first, and most begin now.
             crowd.add(f"trades:{SYMBOLS[number % 20]}", token="0" if number % 3 == 0 else None)
-        first = f"{installation.store.head(TRADES, SYMBOLS[0]).token}.{BATCH_ROWS - 1}"
+        first = f"{installation.store.log(TRADES, SYMBOLS[0]).head.token}.{BATCH_ROWS - 1}"
         assert crowd.are_subscribed()
         assert crowd.have({f"trades:{SYMBOLS[0]}": first})
         crowd.delays_ms()
@@ -156,9 +156,9 @@ def test_nobody_misses_or_repeats_a_row_under_load(installation: Installation, t
         frames = crowd.clients[0].feeds[f"trades:{SYMBOLS[0]}"].frames
         made, kept = store_of(TRADES, SYMBOLS[0], frames), installation.store
     assert any(frame.kind for frame in frames)
-    assert made.head(TRADES, SYMBOLS[0]).number == kept.head(TRADES, SYMBOLS[0]).number
-    rows = kept.rows(TRADES, SYMBOLS[0], ALL_TIME).combine_chunks()
-    assert made.rows(TRADES, SYMBOLS[0], ALL_TIME).combine_chunks().equals(rows)
+    assert made.log(TRADES, SYMBOLS[0]).head.number == kept.log(TRADES, SYMBOLS[0]).head.number
+    rows = kept.log(TRADES, SYMBOLS[0]).at().rows(ALL_TIME).combine_chunks()
+    assert made.log(TRADES, SYMBOLS[0]).at().rows(ALL_TIME).combine_chunks().equals(rows)
 
 
 def import_file(folder: Path) -> Path:
@@ -215,7 +215,7 @@ def one_round(
 ) -> None:
     """An import, and meanwhile a fault of each kind, one after the other."""
     copy = copy_of(installation, folder / f"copy-{number}")
-    copied = installation.store.head(TRADES, RESTORED)
+    copied = installation.store.log(TRADES, RESTORED).head
     served: Served = installation.served
     with ThreadPoolExecutor(1) as pool:
         importing: Future[str] | None = None

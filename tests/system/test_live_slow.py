@@ -149,7 +149,7 @@ def is_another_due(codes: list[int]) -> bool:
 
 def p99_ms(crowd: LiveCrowd, store: CsvStore) -> float:
     """The 99th percentile of what clients waited for their frames since the last call."""
-    newest = record_of(store, TRADES, SYMBOL, store.head(TRADES, SYMBOL))
+    newest = record_of(store, TRADES, SYMBOL, store.log(TRADES, SYMBOL).head)
     assert crowd.have({CHANNEL: seq_of(newest)})
     delays = crowd.delays_ms()
     return delays[len(delays) * 99 // 100]

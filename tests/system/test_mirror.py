@@ -116,7 +116,7 @@ def said_in(folder: Path) -> str:
 
 
 def heads(store: CsvStore) -> dict[str, int]:
-    return {name: store.head(TRADES, name).number for name in store.symbols(TRADES)}
+    return {name: store.log(TRADES, name).head.number for name in store.symbols(TRADES)}
 
 
 def has_moved(folder: Path) -> Callable[[], bool]:
@@ -128,20 +128,22 @@ def has_moved(folder: Path) -> Callable[[], bool]:
 def check_is_a_beginning(mirror: CsvStore, origin: CsvStore) -> None:
     """Whatever a killed mirror left is the origin's log up to a commit."""
     for name in mirror.symbols(TRADES):
-        head = mirror.head(TRADES, name)
-        assert origin.head(TRADES, name, commit=head.number) == head
+        head = mirror.log(TRADES, name).head
+        assert origin.log(TRADES, name).at(head.number).commit == head
         assert [finding for finding in mirror.check(TRADES, name).findings() if not finding.is_harmless] == []
 
 
 def check_is_equal(mirror: CsvStore, origin: CsvStore, folder: Path, data_dir: Path) -> None:
     for name in NAMES:
-        head = origin.head(TRADES, name)
-        assert mirror.head(TRADES, name) == head
+        head = origin.log(TRADES, name).head
+        assert mirror.log(TRADES, name).head == head
         for number in range(1, head.number + 1):
-            assert mirror.head(TRADES, name, commit=number) == origin.head(TRADES, name, commit=number)
-            assert mirror.committed_at(TRADES, name, number) == origin.committed_at(TRADES, name, number)
+            assert mirror.log(TRADES, name).at(number).commit == origin.log(TRADES, name).at(number).commit
+            assert mirror.log(TRADES, name).committed_at(number) == origin.log(TRADES, name).committed_at(
+                number
+            )
         for number in {1, head.number // 3, head.number // 2, head.number}:
-            bars = [each.bars(name, ALL_TIME, MINUTE_NS, commit=number) for each in (mirror, origin)]
+            bars = [each.log(TRADES, name).at(number).bars(ALL_TIME, MINUTE_NS) for each in (mirror, origin)]
             assert all(
                 getattr(bars[0], column).tolist() == getattr(bars[1], column).tolist()
                 for column in type(bars[0]).__slots__
@@ -208,8 +210,8 @@ def test_kills_a_restore_and_the_same_tags(origin: Installation, tmp_path: Path,
     with mirroring(origin, folder) as process:
         assert eventually(lambda: "current" in said_in(folder), seconds=PROGRAM_SECONDS)
         write_some(origin.store, 2_000, chance)
-        head = origin.store.head(TRADES, "AAPL")
-        assert eventually(lambda: CsvStore(folder).head(TRADES, "AAPL") == head)
+        head = origin.store.log(TRADES, "AAPL").head
+        assert eventually(lambda: CsvStore(folder).log(TRADES, "AAPL").head == head)
         process.terminate()
         assert process.wait(PROGRAM_SECONDS) == 0
     assert "2 logs, behind by 0 commits and 0.0 s" in said_in(folder)

@@ -115,7 +115,7 @@ def expected_fills(installation: Installation, market: Market) -> list[Fill]:
     """What the stored prints demand of the accepted orders, in the prints' order."""
     orders, known_ns, commit = resting_orders(installation), 0, 0
     found: list[Fill] = []
-    for piece in installation.store.commits(TRADES, market.symbol, BEGINNING):
+    for piece in installation.store.log(TRADES, market.symbol).commits(BEGINNING):
         if isinstance(piece, CommitRecord):
             known_ns, commit = piece.committed_at, piece.id.number
         elif isinstance(piece, CommittedRows):

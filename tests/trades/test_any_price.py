@@ -66,7 +66,7 @@ def test_they_are_taken_of_an_instrument_that_has_the_setting(oil: Api, dataset:
     instruments_set(instruments=[replace(told, instrument_class=instrument_class)])
     for symbol in (OIL, "oil"):
         assert answer(send(oil, dataset, name, renamed(ROWS[dataset.name], symbol)))["symbol"] == OIL
-    stored = market_store().rows(dataset, OIL, ALL_TIME).to_pylist()
+    stored = market_store().log(dataset, OIL).at().rows(ALL_TIME).to_pylist()
     sent = [
         {key: value for key, value in row.items() if key not in {"timestamp", "symbol"}}
         for row in ROWS[dataset.name]
@@ -184,7 +184,7 @@ def data_folder(settings, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("data_folder")
 def test_an_import_follows_the_same_rule(oil: Api, tmp_path: Path):
     assert "3 rows, 3 stored" in run(written(tmp_path / "OIL.csv", LINES)).replace(";", ",")
-    assert [row["price"] for row in market_store().rows(TRADES, OIL, ALL_TIME).to_pylist()] == [
+    assert [row["price"] for row in market_store().log(TRADES, OIL).at().rows(ALL_TIME).to_pylist()] == [
         1.0,
         0.0,
         -37.63,
@@ -202,7 +202,10 @@ def test_an_import_of_several_symbols_goes_by_each_of_them(oil: Api, tmp_path: P
     file = written(tmp_path / "mixed.csv", lines, "timestamp,symbol,price,volume")
     assert "3 stored" in run(file, skip_bad=True)
     assert market_store().symbols(TRADES) == ["AAPL", OIL]
-    assert [row["price"] for row in market_store().rows(TRADES, OIL, ALL_TIME).to_pylist()] == [-1.0, 0.0]
+    assert [row["price"] for row in market_store().log(TRADES, OIL).at().rows(ALL_TIME).to_pylist()] == [
+        -1.0,
+        0.0,
+    ]
 
 
 def test_other_bounds_hold_for_every_instrument():

@@ -186,11 +186,11 @@ def run_sample(now: str, *arguments: str) -> list[str]:
 
 
 def stored(symbol: str = "DEMOA") -> pa.Table:
-    return market_store().rows(TRADES, symbol, ALL_TIME).sort_by("sequence")
+    return market_store().log(TRADES, symbol).at().rows(ALL_TIME).sort_by("sequence")
 
 
 def head(symbol: str = "DEMOA") -> CommitId:
-    return market_store().head(TRADES, symbol)
+    return market_store().log(TRADES, symbol).head
 
 
 def assert_holds(table: pa.Table, day: SymbolDay) -> None:

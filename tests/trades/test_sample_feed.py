@@ -89,8 +89,8 @@ def test_the_api_stores_every_request_and_bars_become_final(api: Api):
     assert sent > 150
     assert [bar["final"] for bar in bars] == [True, True, False]
     for symbol in (*EQUITIES, COIN):
-        assert len(market_store().rows(TRADES, symbol, ALL_TIME)) > 50
-        assert len(market_store().rows(QUOTES, symbol, ALL_TIME)) > 50
+        assert len(market_store().log(TRADES, symbol).at().rows(ALL_TIME)) > 50
+        assert len(market_store().log(QUOTES, symbol).at().rows(ALL_TIME)) > 50
 
 
 def test_equities_have_the_trades_that_the_sample_has():

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from store.declarations import Dataset
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from store.walk import BEGINNING
 from trading.core.acceptance import accept, judge
 from trading.core.account import AccountState
@@ -61,7 +61,7 @@ class Script:
 
 
 def run_script(
-    store: QueryableStore,
+    store: MarketStore,
     logs: Iterable[tuple[Dataset, str]],
     steps: Sequence[Step],
     *,

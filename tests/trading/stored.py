@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from store.datasets import TRADES
 from store.declarations import Dataset
+from store.market_store import MarketStore
 from store.protocol import Action, Amendment, Append, Correction, Dedupe, Fill, Receipt
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 from tests.calendars.published import ns
 from tests.store.builders import Row
@@ -34,12 +34,12 @@ def batch_of(dataset: Dataset, *rows: Row) -> pa.RecordBatch:
 
 
 def append(
-    store: QueryableStore, dataset: Dataset, *rows: Row, symbol: str = SYMBOL, fill: Fill | None = None
+    store: MarketStore, dataset: Dataset, *rows: Row, symbol: str = SYMBOL, fill: Fill | None = None
 ) -> Receipt:
     return store.append(Append(dataset, symbol, batch_of(dataset, *rows), "key:1", Dedupe.NONE, fill=fill))
 
 
-def correct(store: QueryableStore, row: Row, *, symbol: str = SYMBOL, **new: Any) -> Receipt:
+def correct(store: MarketStore, row: Row, *, symbol: str = SYMBOL, **new: Any) -> Receipt:
     """Correct a trade, or cancel it without new values."""
     action = Action.CORRECT if new else Action.CANCEL
     correction = Correction(action, row["timestamp"], {name: row[name] for name in ("price", "volume")}, new)

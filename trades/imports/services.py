@@ -161,9 +161,9 @@ def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> Imp
     symbol, number, commit_hash = saved.commit
     store = market_store()
     try:
-        if store.head(options.dataset, symbol).number < number:
+        if store.log(options.dataset, symbol).head.number < number:
             return None
-        return saved if store.head(options.dataset, symbol, commit=number).hash == commit_hash else None
+        return saved if store.log(options.dataset, symbol).at(number).commit.hash == commit_hash else None
     except StorageError:
         return None
 

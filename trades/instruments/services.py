@@ -134,8 +134,8 @@ def _has_data(symbol: str, as_of_ns: int | None) -> bool:
     store = market_store()
     for dataset in DATASETS.values():
         with suppress(UnknownSymbol):
-            head = store.head(dataset, symbol).number
-            if head if as_of_ns is None else store.commit_as_of(dataset, symbol, as_of_ns):
+            head = store.log(dataset, symbol).head.number
+            if head if as_of_ns is None else store.log(dataset, symbol).as_of(as_of_ns).commit.number:
                 return True
     return False
 

@@ -14,7 +14,8 @@ from store.datasets import CORPORATE_ACTIONS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
 from store.instruments import Instrument
-from store.protocol import ALL_TIME, CLOCKS_APART_NS, CommitId, MarketStore
+from store.market_store import MarketStore
+from store.protocol import ALL_TIME, CLOCKS_APART_NS, CommitId
 from store.rows.knowledge import event_ends_ns
 from store.walk import (
     ALL_ROWS,
@@ -81,7 +82,7 @@ class FollowedLog:
             position = position_of(store, dataset, symbol, parse_tokens(token)[""])
             newest_ns = ALL_TIME.start_ns
             if position != BEGINNING and dataset is not CORPORATE_ACTIONS:
-                completeness = store.completeness(dataset, symbol, commit=position.commit.number)
+                completeness = store.log(dataset, symbol).at(position.commit.number).completeness()
                 newest_ns = completeness.newest_ns
         except Resync as error:
             raise LogRestored(dataset.name, symbol, error) from error
@@ -122,7 +123,7 @@ class FollowedLog:
     def _arrivals(self) -> Iterator[Arrival]:
         position, newest_ns = self.place
         self._record = self._record_at(position)
-        for piece in self._store.commits(self.dataset, self.symbol, position):
+        for piece in self._store.log(self.dataset, self.symbol).commits(position):
             if isinstance(piece, CommitRecord):
                 self._record = piece
                 if not piece.length:
@@ -218,7 +219,7 @@ class FollowedLog:
         """Return the values of corrected rows, each with the place where the row was stored. rows: their columns."""
         refs = []
         for each in corrections:
-            commit = self._store.head(self.dataset, self.symbol, commit=each.target_commit)
+            commit = self._store.log(self.dataset, self.symbol).at(each.target_commit).commit
             refs.append(self._ref(commit, each.target_ordinal, cast("int", each.before["timestamp"])))
         batch = pa.RecordBatch.from_pylist(rows, schema=self.dataset.schema)
         known = np.full(len(rows), known_ns, np.int64)

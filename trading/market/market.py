@@ -18,8 +18,8 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STAT
 from store.declarations import Dataset
 from store.instruments import FUTURE, LARGEST_AMOUNT, SMALLEST_AMOUNT, Instrument
 from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
-from store.queries import QueryableStore
 from store.timestamps import DAY_NS
 from store.walk import LogPosition
 from trading.core.account import AccountState
@@ -66,7 +66,7 @@ class Market:
     raises the errors of the store.
     """
 
-    store: QueryableStore
+    store: MarketStore
     declared: Callable[[str], Mapping[str, Any]] = _no_terms
     place_of: Callable[[str, str], LogPosition | None] = _newest_place
     as_of_ns: int | None = None
@@ -170,7 +170,11 @@ class Market:
         """Return the splits of a symbol that took effect up to an instant, in order."""
         if self.head(CORPORATE_ACTIONS, symbol) == NO_COMMIT:
             return []
-        rows = self.store.versions(CORPORATE_ACTIONS, symbol, Window(ALL_TIME.start_ns, until_ns + DAY_NS))
+        rows = (
+            self.store.log(CORPORATE_ACTIONS, symbol)
+            .at()
+            .versions(Window(ALL_TIME.start_ns, until_ns + DAY_NS))
+        )
         rows = rows.filter(pa.array(standing(rows, None)))
         ex = (
             each.tolist() for each in ex_dates(self.instrument(symbol), rows.column("timestamp").to_numpy())
@@ -273,8 +277,8 @@ class Market:
         newest = head_of(self.store, dataset, symbol)
         if newest == NO_COMMIT or self.as_of_ns is None:
             return newest
-        number = self.store.commit_as_of(dataset, symbol, self.as_of_ns)
-        return self.store.head(dataset, symbol, commit=number) if number else NO_COMMIT
+        number = self.store.log(dataset, symbol).as_of(self.as_of_ns).commit.number
+        return self.store.log(dataset, symbol).at(number).commit if number else NO_COMMIT
 
     def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
         """Return the commits of `logs_of_orders` that are read last: tokens by names such as `trades:AAPL`.

@@ -16,8 +16,8 @@ from store.bars.prints import standing
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
-from store.queries import QueryableStore
 from store.resolutions import Resolution
 from store.rows.knowledge import event_ends_ns
 from store.walk import ALL_ROWS, LogPosition
@@ -55,7 +55,7 @@ class RowPrice(NamedTuple):
 
 
 def newest_quote(
-    store: QueryableStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+    store: MarketStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
 ) -> Quote | None:
     """Return the last firm quote that is dated up to an instant; None if there is none. Raises `StorageError`s.
 
@@ -70,7 +70,7 @@ def newest_quote(
 
 
 def last_price(
-    store: QueryableStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
+    store: MarketStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
 ) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
@@ -86,7 +86,7 @@ def last_price(
     return _last_close(store, instrument.symbol, now_ns)
 
 
-def _last_close(store: QueryableStore, symbol: str, now_ns: int) -> RowPrice | None:
+def _last_close(store: MarketStore, symbol: str, now_ns: int) -> RowPrice | None:
     if head_of(store, BARS, symbol) == NO_COMMIT:
         return None
     found = _searched_row(
@@ -100,7 +100,7 @@ def _last_close(store: QueryableStore, symbol: str, now_ns: int) -> RowPrice | N
 
 
 def _newest_row(
-    store: QueryableStore,
+    store: MarketStore,
     dataset: Dataset,
     instrument: Instrument,
     now_ns: int,
@@ -117,7 +117,7 @@ def _newest_row(
 
 def _kept(
     what: str,
-    store: QueryableStore,
+    store: MarketStore,
     dataset: Dataset,
     instrument: Instrument,
     *,
@@ -133,7 +133,7 @@ def _kept(
     head = head_of(store, dataset, symbol)
     if NO_COMMIT in (head, place and place.commit):
         return None
-    if place is not None or store.completeness(dataset, symbol).newest_ns > now_ns:
+    if place is not None or store.log(dataset, symbol).at().completeness().newest_ns > now_ns:
         return search()
     key = (what, store, dataset.name, symbol)
     with _lock:
@@ -148,7 +148,7 @@ def _kept(
 
 
 def price_step(
-    store: QueryableStore,
+    store: MarketStore,
     dataset: Dataset,
     instrument: Instrument,
     now_ns: int,
@@ -167,12 +167,12 @@ def price_step(
 
 
 def _searched_step(
-    store: QueryableStore, dataset: Dataset, instrument: Instrument, now_ns: int, place: LogPosition | None
+    store: MarketStore, dataset: Dataset, instrument: Instrument, now_ns: int, place: LogPosition | None
 ) -> Decimal | None:
     symbol, window = instrument.symbol, Window(ALL_TIME.start_ns, now_ns + 1)
     commit = None if place is None else place.commit.number
-    part = store.take_window(dataset, symbol, window, ROWS_WITH_DIGITS, from_end=True, commit=commit)
-    rows = store.versions(dataset, symbol, part, commit=commit)
+    part = store.log(dataset, symbol).at(commit).take_window(window, ROWS_WITH_DIGITS, from_end=True)
+    rows = store.log(dataset, symbol).at(commit).versions(part)
     is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
     if dataset is BARS:
         is_read &= event_ends_ns(BARS, rows) <= now_ns
@@ -182,7 +182,7 @@ def _searched_step(
 
 
 def _searched_row(
-    store: QueryableStore,
+    store: MarketStore,
     dataset: Dataset,
     symbol: str,
     now_ns: int,
@@ -193,8 +193,8 @@ def _searched_row(
     window = Window(ALL_TIME.start_ns, now_ns + 1)
     commit = None if place is None else place.commit.number
     for count in _ROWS_SEARCHED:
-        part = store.take_window(dataset, symbol, window, count, from_end=True, commit=commit)
-        rows = store.versions(dataset, symbol, part, commit=commit)
+        part = store.log(dataset, symbol).at(commit).take_window(window, count, from_end=True)
+        rows = store.log(dataset, symbol).at(commit).versions(part)
         is_read = standing(rows, None) & _is_before(store, place, dataset, symbol, rows)
         found = np.flatnonzero(is_read & is_wanted(rows))
         if len(found):
@@ -207,7 +207,7 @@ def _searched_row(
 
 
 def _is_before(
-    store: QueryableStore, place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table
+    store: MarketStore, place: LogPosition | None, dataset: Dataset, symbol: str, versions: pa.Table
 ) -> Mask:
     """Return which versions are before a place.
 
@@ -222,15 +222,19 @@ def _is_before(
     own = np.flatnonzero(commit == place.commit.number)
     if len(own):
         timestamp_ns, number = int(time_ns[own[0]]), int(arrival[own[0]])
-        stored_by, ordinal = store.row_origin(dataset, symbol, timestamp_ns=timestamp_ns, arrival=number)
+        stored_by, ordinal = (
+            store.log(dataset, symbol).at().row_origin(timestamp_ns=timestamp_ns, arrival=number)
+        )
         if stored_by == place.commit:
             is_before[own] = arrival[own] - number + ordinal < place.ordinal
     return is_before
 
 
-def _ref_of(store: QueryableStore, dataset: Dataset, symbol: str, version: Mapping[str, Any]) -> RowRef:
+def _ref_of(store: MarketStore, dataset: Dataset, symbol: str, version: Mapping[str, Any]) -> RowRef:
     time_ns = version["timestamp"]
-    commit, ordinal = store.row_origin(dataset, symbol, timestamp_ns=time_ns, arrival=version["arrival"])
+    commit, ordinal = (
+        store.log(dataset, symbol).at().row_origin(timestamp_ns=time_ns, arrival=version["arrival"])
+    )
     return RowRef(
         dataset=dataset.name, symbol=symbol, commit=commit.token, ordinal=ordinal, timestamp_ns=time_ns
     )

@@ -88,7 +88,7 @@ def _again(state: AccountState, executed: Executed) -> list[str]:
     rate = executed.rate, executed.rate_ref
     if isinstance(executed.print, Print):
         ref = executed.print.ref
-        commit = market_store().head(TRADES, ref.symbol, commit=int(ref.commit.partition("-")[0]))
+        commit = market_store().log(TRADES, ref.symbol).at(int(ref.commit.partition("-")[0])).commit
         market = Market(market_store(), place_of=lambda *_: LogPosition(commit, ref.ordinal))
         is_first = partial(market.is_first_of_session, ref)
         match_print(state, executed.print, rate, record, is_first_of_session=is_first)
@@ -116,12 +116,12 @@ def _row_at(ref: RowRef) -> dict[str, Any] | None:
     dataset, store = DATASETS[ref.dataset], market_store()
     try:
         number = int(ref.commit.partition("-")[0])
-        if number > store.head(dataset, ref.symbol).number:
+        if number > store.log(dataset, ref.symbol).head.number:
             return None
-        commit = store.head(dataset, ref.symbol, commit=number)
+        commit = store.log(dataset, ref.symbol).at(number).commit
         if commit.token != ref.commit:
             return None
-        for piece in store.commits(dataset, ref.symbol, LogPosition(commit, ref.ordinal)):
+        for piece in store.log(dataset, ref.symbol).commits(LogPosition(commit, ref.ordinal)):
             if isinstance(piece, CommittedRows):
                 row: dict[str, Any] = piece.rows.slice(0, 1).to_pylist()[0]
                 return row

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from store.datasets import CORPORATE_ACTIONS, DATASETS
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from store.walk import BEGINNING, LogPosition
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.configuration import RiskConfig
@@ -77,7 +77,7 @@ class AccountReplay:
     change: see `RecordedInputs`. It also changes the limits of the state. count: is told how many rows were taken.
     """
 
-    store: QueryableStore
+    store: MarketStore
     clock: EngineClock
     state: AccountState
     stored: list[StoredEvent]

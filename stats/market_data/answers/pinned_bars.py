@@ -22,7 +22,7 @@ from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid
 from store.log_views.instrument_grid import instrument_grid
-from store.log_views.log_view import LogView, empty_view
+from store.log_views.log_view import empty_view, view_of
 from store.protocol import NO_COMMIT, CommitId
 from store.resolutions import Resolution
 from trades.exceptions import InvalidValue
@@ -117,21 +117,21 @@ def pinned_bars(
     `UnknownExchange` and `StorageError`s.
     """
     store, symbol = market_store(), query.symbols[0]
-    trades = LogView(store, TRADES, symbol, position.trades, position.trades)
-    stored = LogView(store, BARS, symbol, position.bars, position.bars)
+    trades = view_of(store.log(TRADES, symbol).at(position.trades))
+    stored = view_of(store.log(BARS, symbol).at(position.bars))
     extent = extent_of((trades, stored))
     # Rows may be dated ahead. All are in the range.
     end_ns = None if extent is None or extent.end_ns <= now_ns else extent.end_ns
     # The logs are pinned, as a cursor's are. Before anything was declared, an exchange has no logs.
     read_point = ReadPoint(0 if by_own_log else None, seen=())
-    actions = empty_view(store, CORPORATE_ACTIONS, symbol)
+    actions = empty_view(store.log(CORPORATE_ACTIONS, symbol))
     symbol_query = SymbolQuery(
         replace(query, end_ns=end_ns), instrument, read_point, (trades, stored, actions), now_ns
     )
     try:
         plan = OHLCV.plan(symbol_query)
     except ResolutionUnavailable:
-        nothing = empty_view(store, BARS, symbol)
+        nothing = empty_view(store.log(BARS, symbol))
         plan = OHLCV.plan(replace(symbol_query, logs=(trades, nothing, actions)))
     return PinnedBars(_reader_of(plan), now_ns, symbol_query.settle, plan.final_expires_ns)
 

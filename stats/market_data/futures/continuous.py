@@ -244,7 +244,7 @@ def _date_of(days: BarGrid, time_ns: int) -> int:
 
 def _inputs(contract: FutureContract) -> BarInputs:
     """Return what a contract's unadjusted bars are made from."""
-    actions = empty_view(contract.trades.store, CORPORATE_ACTIONS, contract.instrument.symbol)
+    actions = empty_view(contract.trades.store.log(CORPORATE_ACTIONS, contract.instrument.symbol))
     policy, settle_ns = contract.instrument.policy, contract.settle_ns
     return BarInputs(contract.trades, contract.stored_bars, actions, policy, settle_ns)
 

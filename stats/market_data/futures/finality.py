@@ -132,7 +132,7 @@ def _stored_until(contract: FutureContract, days: BarGrid, now_ns: int) -> int:
     Bars that are dated ahead of their commit do not count. `ALL_TIME.start_ns` without a bar.
     """
     stored_bars = contract.stored_bars
-    newest = last_row(stored_bars, stored_bars.completeness().newest_ns + 1)
+    newest = last_row(stored_bars, stored_bars.snapshot.completeness().newest_ns + 1)
     if newest is None:
         return ALL_TIME.start_ns
     newest_ns: int = newest.column("timestamp")[0].as_py()

@@ -144,7 +144,7 @@ def final_bars_of(
     trades, stored_bars = logs
     if stored_bars.is_empty:
         return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
-    stored_from_ns = min(trades.completeness().newest_ns + 1, query_range.end_ns)
+    stored_from_ns = min(trades.snapshot.completeness().newest_ns + 1, query_range.end_ns)
     return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
 
 

@@ -129,7 +129,7 @@ def extent_of(logs: Iterable[LogView]) -> Window | None:
 
 @lru_cache(maxsize=4096)
 def _extent(log: LogView) -> Window | None:
-    dates = log.extent(ALL_TIME)
+    dates = log.snapshot.extent(ALL_TIME)
     return None if dates is None else Window(dates[0] * DAY_NS, (dates[1] + 1) * DAY_NS)
 
 

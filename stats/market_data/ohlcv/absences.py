@@ -102,7 +102,7 @@ class BarAbsences:
             over_until_ns=self.over_until_ns,
             halts=halts,
             evidence=self._evidence(days, listing_window, halts) if self.rule == EVIDENCE else None,
-            filled=Periods.of(fill.window for _, fill in self.inputs.trades.fills(ALL_TIME)),
+            filled=Periods.of(fill.window for _, fill in self.inputs.trades.snapshot.fills(ALL_TIME)),
             pending=Periods.of(self.pending),
         )
 
@@ -116,7 +116,9 @@ class BarAbsences:
             bar_maker=self.inputs.unadjusted(minutes),
             bar_grid=minutes,
             trades=trades,
-            complete_until_ns=max(log.completeness().complete_until_ns for log in (trades, stored_bars)),
+            complete_until_ns=max(
+                log.snapshot.completeness().complete_until_ns for log in (trades, stored_bars)
+            ),
             listed_from_ns=listing_window.start_ns,
             until_ns=self.over_until_ns,
             only_regular=self.grid.hours is Hours.REGULAR,

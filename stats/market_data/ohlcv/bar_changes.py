@@ -98,7 +98,7 @@ class PinnedBars:
         """Return whether the bars of the newest rows are final, and so all before them."""
         inputs = self.reader.inputs
         logs = (log for log in (inputs.trades, inputs.stored_bars) if not log.is_empty)
-        newest = [self.reader.grid.interval(log.completeness().newest_ns) for log in logs]
+        newest = [self.reader.grid.interval(log.snapshot.completeness().newest_ns) for log in logs]
         starts, ends = (np.array([getattr(each, name) for each in newest], np.int64) for name in _EDGES)
         return bool(self.final.mask(starts, ends).all())
 

@@ -73,7 +73,7 @@ def trade_bars_plan(symbol_query: SymbolQuery) -> Plan:
     if trades.is_empty:
         symbol_query.check_known()
     stored_bars, actions = (
-        empty_view(trades.store, dataset, symbol_query.symbol) for dataset in (BARS, CORPORATE_ACTIONS)
+        empty_view(trades.store.log(dataset, symbol_query.symbol)) for dataset in (BARS, CORPORATE_ACTIONS)
     )
     grid = plain_grid_of(symbol_query.instrument, symbol_query.query.resolution)
     plan = _bars_plan(symbol_query, grid, trades, stored_bars, actions)
@@ -88,7 +88,7 @@ def _bars_plan(
     window = bar_window(query_range, grid, (trades, stored_bars))
     # No action is known before it takes effect, so prices that were known then are unadjusted.
     if query.adjustment == "raw" or settle_ns is not None:
-        actions = empty_view(actions.store, actions.dataset, actions.symbol)
+        actions = empty_view(actions.store.log(actions.dataset, actions.symbol))
     inputs = _bar_inputs(symbol_query, grid, query_range, window, (trades, stored_bars, actions))
     logs = (inputs.trades, inputs.stored_bars, inputs.actions)
     finality, final_bars = None, None
@@ -160,8 +160,10 @@ def _limited(symbol_query: SymbolQuery, log: LogView, needed: Window) -> LogView
     """Return a log at the newest commit that counts. For absences, declarations and fills without a row count."""
     limited = symbol_query.read_point.limited_to(log, needed)
     if symbol_query.query.with_coverage and log.commit != limited.commit:
-        declared_ns, known_ns = (each.completeness().complete_until_ns for each in (log, limited))
-        if known_ns < min(declared_ns, needed.end_ns) or log.fills(needed) != limited.fills(needed):
+        declared_ns, known_ns = (each.snapshot.completeness().complete_until_ns for each in (log, limited))
+        if known_ns < min(declared_ns, needed.end_ns) or log.snapshot.fills(needed) != limited.snapshot.fills(
+            needed
+        ):
             return log
     return limited
 

@@ -119,7 +119,7 @@ class _RevisionReader:
 
         Their volume may be credited to bars before these dates that belong to the same trading date.
         """
-        dates = self.log.extent(self.needed, after=self.after)
+        dates = self.log.snapshot.extent(self.needed, after=self.after)
         if dates is None:
             return NOTHING
         length_ns = self.grid.resolution.length_ns
@@ -140,14 +140,12 @@ class _RevisionReader:
     def rows(self, window: Window) -> Rows:
         if self.log.is_empty or window.start_ns >= window.end_ns:
             return joined(self.columns, [])
-        revisions = self.log.store.revisions(
-            self.log.symbol,
+        revisions = self.log.snapshot.revisions(
             window,
             self.grid.resolution.length_ns,
             policy=self.policy,
             dates_of=self.grid.trading_dates,
             after=self.after,
-            commit=self.log.commit.number,
         )
         values = {
             "timestamp": revisions.time_ns,
@@ -162,13 +160,8 @@ class _RevisionReader:
         """See `WindowReader.total_estimate`. A commit that changes an interval may also change the bar before it."""
         if self.log.is_empty or self.window.start_ns >= self.window.end_ns:
             return 0
-        changes = self.log.store.change_bound(
-            self.log.symbol,
-            self.needed,
-            self.grid.resolution.length_ns,
-            after=self.after,
-            commit=self.log.commit.number,
-        )
+        length_ns = self.grid.resolution.length_ns
+        changes = self.log.snapshot.change_bound(self.needed, length_ns, after=self.after)
         return changes if self.policy.counts_every_print else 2 * changes
 
     def _values(self, side: str, bars: Bars) -> dict[str, Any]:
@@ -182,4 +175,4 @@ def _commit_before(log: LogView, instant_ns: int | None) -> int:
     """Return the number of the newest commit at or before an instant; 0 if there is none or `instant_ns` is None."""
     if instant_ns is None or log.is_empty:
         return 0
-    return log.store.commit_as_of(log.dataset, log.symbol, instant_ns)
+    return log.snapshot.log.as_of(instant_ns).commit.number

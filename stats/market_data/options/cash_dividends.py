@@ -93,7 +93,7 @@ def stored_dividends(
     """
     has_none = underlying.instrument_class == FUTURE or "dividend_yield" in dict(symbol_query.query.inputs)
     log = (
-        empty_view(market_store(), CORPORATE_ACTIONS, underlying.symbol)
+        empty_view(market_store().log(CORPORATE_ACTIONS, underlying.symbol))
         if has_none
         else symbol_query.read_point.log(CORPORATE_ACTIONS, underlying.symbol, log_index)
     )

@@ -16,7 +16,8 @@ from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument
 from store.log_views.log_view import LogView
-from store.protocol import NO_COMMIT, CommitId, MarketStore, Window
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, CommitId, Window
 from trades.stores import market_store
 
 # The dataset of a chain in `X-Commit` and among an answer's logs. It is not stored.
@@ -120,7 +121,7 @@ def last_change_ns(instant_ns: int, logs: Iterable[LogView]) -> int:
     store = market_store()
     # An option without needed quotes belongs to the chain from its first commit on.
     numbers = ((log, log.commit.number or 1) for log in logs if log.head != NO_COMMIT)
-    commits = (store.committed_at(log.dataset, log.symbol, number) for log, number in numbers)
+    commits = (store.log(log.dataset, log.symbol).committed_at(number) for log, number in numbers)
     return max(store.last_declared_ns(instant_ns), *commits, 0)
 
 

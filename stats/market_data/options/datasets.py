@@ -154,7 +154,7 @@ def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
         window,
         window,
     )
-    own_log = empty_view(market_store(), OPTION_QUOTES, symbol_query.symbol)
+    own_log = empty_view(market_store().log(OPTION_QUOTES, symbol_query.symbol))
     return Plan(
         source=SurfaceSource(_contracts_then(symbol_query, market, instant_ns), market, instant_ns, names),
         range=Range(window.start_ns, window.end_ns),

@@ -76,7 +76,7 @@ def stored_rates(
     store, requested = market_store(), dict(symbol_query.query.inputs).get("rate")
     currency = store.canonical(currency or DEFAULT_CURRENCY)
     if requested is not None:
-        return StoredRates(empty_view(store, INTEREST_RATES, currency), requested, RateSource.REQUEST)
+        return StoredRates(empty_view(store.log(INTEREST_RATES, currency)), requested, RateSource.REQUEST)
     log = symbol_query.read_point.log(INTEREST_RATES, currency, log_index)
     needed = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
     (log,) = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))

@@ -110,7 +110,7 @@ class LogReader:
     def rows(self, window: Window, snapshot: LogSnapshot, *, coded_texts: bool = False) -> pa.Table:
         """Return the rows in the window that are neither cancelled nor replaced, in order.
 
-        coded_texts: see `QueryableStore.rows`.
+        coded_texts: see `MarketStore.rows`.
         """
         if coded_texts and (mapped := self._only_segment(window, snapshot)) is not None:
             names = self._dataset.schema.names

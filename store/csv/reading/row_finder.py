@@ -91,7 +91,7 @@ class RowFinder:
         self._reader = reader
 
     def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
-        """See `QueryableStore.take_window`.
+        """See `MarketStore.take_window`.
 
         The cost grows with `rows` and with the number of cancelled and replaced rows near them.
         """
@@ -112,7 +112,7 @@ class RowFinder:
         return window
 
     def bound(self, window: Window, snapshot: LogSnapshot) -> int:
-        """See `QueryableStore.row_bound`."""
+        """See `MarketStore.row_bound`."""
         count = sum(
             _count_of_segment(each, window, snapshot.commit) for each in snapshot.segments.within(window)
         )

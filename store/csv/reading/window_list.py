@@ -143,7 +143,7 @@ class BarQuery:
 
 @dataclass(frozen=True, slots=True)
 class SpanQuery:
-    """A query for bars of spans; see `QueryableStore.span_bars`."""
+    """A query for bars of spans; see `MarketStore.span_bars`."""
 
     spans: Spans
     policy: BarPolicy

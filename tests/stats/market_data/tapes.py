@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from store.datasets import QUOTES, TRADES
 from store.declarations import Dataset
+from store.market_store import MarketStore
 from store.protocol import Append, Dedupe, Window
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 
 CHUNK_ROWS = 50_000
@@ -60,7 +60,7 @@ def quotes(chance: np.random.Generator, time_ns: Any) -> pa.RecordBatch:
     )
 
 
-def store_rows(store: QueryableStore, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> None:
+def store_rows(store: MarketStore, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> None:
     """Store a batch as it is, in commits of at most `CHUNK_ROWS`."""
     for part in _chunks(rows):
         store.append(Append(dataset, symbol, part, "test", Dedupe.NONE))

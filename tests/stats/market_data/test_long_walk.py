@@ -14,8 +14,8 @@ import pytest
 
 from store.csv import CsvStore
 from store.datasets import TRADES
+from store.market_store import MarketStore
 from store.protocol import Action, Amendment, Append, Correction, Dedupe, Window
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
 from tests.chance import SOAK
@@ -38,7 +38,7 @@ PATH = f"/api/v1/market-data/equities/{SYMBOL}/trades.columnar"
 class Writer:
     """Adds trades within the hour, and now and then cancels one that was there from the beginning."""
 
-    def __init__(self, store: QueryableStore, old: pa.RecordBatch) -> None:
+    def __init__(self, store: MarketStore, old: pa.RecordBatch) -> None:
         self._store, self._old = store, old
         self._chance = np.random.default_rng(2)
         self._commits = 0
@@ -124,12 +124,12 @@ def test_many_pages_have_the_first_page_s_snapshot(filled: Api, tape: pa.RecordB
     with Writer(store, tape).writing() as writer:
         writer.await_commit()
         ids, commit = walked(filled, sort, writer)
-    snapshot = store.rows(TRADES, SYMBOL, HOUR, commit=commit)
+    snapshot = store.log(TRADES, SYMBOL).at(commit).rows(HOUR)
     expected = snapshot.column("trade_id").to_pylist()
     assert len(expected) > ROWS
     assert len(pc.unique(snapshot.column("timestamp"))) < ROWS / 4
     assert len(set(ids)) == len(ids)
     assert ids == (expected if sort == "asc" else expected[::-1])
-    now = set(store.rows(TRADES, SYMBOL, HOUR).column("trade_id").to_pylist())
+    now = set(store.log(TRADES, SYMBOL).at().rows(HOUR).column("trade_id").to_pylist())
     assert now - set(expected)
     assert set(expected) - now

@@ -14,6 +14,7 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.pinned_answer import PinnedAnswer, Representation, computed_entry
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcInterval
+from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
@@ -150,7 +151,7 @@ class Race:
             response = self._api.ohlc(symbol=self.symbol, interval="1h")
             number = int(response["X-Commit"].removeprefix("trades=").split("-")[0])
             volume = sum(bar["volume"] for bar in answer(response)["data"])
-            uncached = market_store().bars(self.symbol, window, length_ns, commit=number).volume.sum()
+            uncached = market_store().log(TRADES, self.symbol).at(number).bars(window, length_ns).volume.sum()
             if number < newest or volume != uncached:
                 self.differences.append((newest, number, volume, uncached))
 

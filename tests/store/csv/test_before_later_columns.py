@@ -76,7 +76,7 @@ def test_it_is_read_as_it_was(path: Path, derived: bool):
     assert stored(store, Window(NOON, NOON + 3)) == STANDING[:2]
     assert stored(store, commit=1) == FIRST
     assert stored(store, commit=2) == [*WITH_IDS, *SECOND, FIRST[3]]
-    assert store.head(TRADES, SYMBOL).token == "4-1fb85d"
+    assert store.log(TRADES, SYMBOL).head.token == "4-1fb85d"
     assert list(store.check(TRADES, SYMBOL).findings()) == []
 
 
@@ -160,7 +160,7 @@ def test_the_in_process_reader_reads_it(path: Path, store: CsvStore):
     frame: Any = reader.trades(SYMBOL, "2025-01-04", frame=True)
     assert str(frame["buyer_is_maker"].dtype) == "boolean"
     assert frame["buyer_is_maker"].isna().tolist() == [False, True]
-    as_of = format_timestamp(store.committed_at(TRADES, SYMBOL, 4))
+    as_of = format_timestamp(store.log(TRADES, SYMBOL).committed_at(4))
     assert len(reader.trades(SYMBOL, as_of=as_of)) == len(STANDING)
     assert reader.symbols() == [SYMBOL, "MSFT"]
 
@@ -172,11 +172,13 @@ def test_it_goes_on_with_records_of_version_2_and_moves_with_its_hashes(path: Pa
     assert [line.startswith(b'{"v":2,') for line in lines] == [False] * 4 + [True] * 2
     assert list(CsvStore(path).check(TRADES, SYMBOL).findings()) == []
     moved = MemoryStore()
-    for piece in store.commits(TRADES, SYMBOL, BEGINNING):
+    for piece in store.log(TRADES, SYMBOL).commits(BEGINNING):
         moved.apply(TRADES, SYMBOL, piece)
     for number in range(1, 7):
-        assert moved.head(TRADES, SYMBOL, commit=number) == store.head(TRADES, SYMBOL, commit=number)
-        assert moved.committed_at(TRADES, SYMBOL, number) == store.committed_at(TRADES, SYMBOL, number)
+        assert moved.log(TRADES, SYMBOL).at(number).commit == store.log(TRADES, SYMBOL).at(number).commit
+        assert moved.log(TRADES, SYMBOL).committed_at(number) == store.log(TRADES, SYMBOL).committed_at(
+            number
+        )
         assert stored(moved, commit=number) == stored(store, commit=number)
     assert flat(walk(moved)) == flat(walk(store))
 
@@ -184,7 +186,7 @@ def test_it_goes_on_with_records_of_version_2_and_moves_with_its_hashes(path: Pa
 def test_a_moved_commit_with_another_row_is_refused(store: CsvStore):
     store.append(batch(trade(30)))
     moved = MemoryStore()
-    *pieces, last = store.commits(TRADES, SYMBOL, BEGINNING)
+    *pieces, last = store.log(TRADES, SYMBOL).commits(BEGINNING)
     for piece in pieces:
         moved.apply(TRADES, SYMBOL, piece)
     assert isinstance(last, CommittedRows)

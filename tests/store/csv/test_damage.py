@@ -43,7 +43,7 @@ def assert_only_this_commit_is_withheld(folder: Path, number: int) -> None:
         ):
             stored(store, window)
     with pytest.raises(DataDamaged):
-        store.bars(SYMBOL, Window(NOON, NOON + DAY // 2), DAY // 24)
+        store.log(TRADES, SYMBOL).at().bars(Window(NOON, NOON + DAY // 2), DAY // 24)
     other = (number + 1) % COMMITS
     assert len(stored(store, window_of(other))) == ROWS
     assert stored(store, Window(NOON + DAY, NOON + 2 * DAY)) == [trade(DAY)]
@@ -73,9 +73,11 @@ def test_bars_of_spans_are_withheld_only_where_damaged_rows_lie_in_a_span(folder
     store = CsvStore(folder)
     of_commits = [(NOON + n * SPAN, NOON + (n + 1) * SPAN, NOON + n * SPAN) for n in range(COMMITS)]
     around = columns([*of_commits[:5], *of_commits[6:]])
-    assert store.span_bars(SYMBOL, around, dates_of=None).trade_count.tolist() == [ROWS] * (COMMITS - 1)
+    assert store.log(TRADES, SYMBOL).at().span_bars(around, dates_of=None).trade_count.tolist() == [ROWS] * (
+        COMMITS - 1
+    )
     with pytest.raises(DataDamaged, match="commit 6"):
-        store.span_bars(SYMBOL, columns(of_commits), dates_of=None)
+        store.log(TRADES, SYMBOL).at().span_bars(columns(of_commits), dates_of=None)
 
 
 def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):

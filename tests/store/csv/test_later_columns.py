@@ -57,7 +57,7 @@ def rows_of(dataset: Dataset, *rows: Row) -> Append:
 
 
 def read_as(dataset: Dataset, path: Path) -> list[Row]:
-    found: list[Row] = CsvStore(path).rows(dataset, SYMBOL, ALL_TIME).to_pylist()
+    found: list[Row] = CsvStore(path).log(dataset, SYMBOL).at().rows(ALL_TIME).to_pylist()
     return found
 
 

@@ -7,10 +7,10 @@ import pytest
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.datasets import TRADES
 from store.log_views import log_view
-from store.log_views.log_view import LogView, empty_view, view_as_of
+from store.log_views.log_view import LogView, empty_view, view_of
 from store.log_views.trade_bars import last_price_ns
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.queries import QueryableStore
 from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
 
 pytestmark = pytest.mark.system
@@ -19,7 +19,7 @@ WORDS = [None, "odd_lot", "odd_lot", "odd_lot", "odd_lot extended_hours"]
 
 
 @pytest.fixture
-def log(store: QueryableStore) -> LogView:
+def log(store: MarketStore) -> LogView:
     """Mostly odd lots, over three dates; the newest price is cancelled."""
     rng = random.Random(7)
     for commit in range(3):
@@ -32,7 +32,7 @@ def log(store: QueryableStore) -> LogView:
         store.append(batch(*rows))
     store.append(batch(trade(20 * DAY, trade_id="price"), trade(20 * DAY + 1, conditions="odd_lot")))
     store.correct(amendment(cancel(20 * DAY, trade_id="price")))
-    return view_as_of(store, TRADES, SYMBOL, None)
+    return view_of(store.log(TRADES, SYMBOL).at())
 
 
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
@@ -41,7 +41,7 @@ def test_last_price_is_of_the_last_standing_print_that_may_set_one(
 ):
     monkeypatch.setattr(log_view, "_FEW_ROWS", 1)
     for commit in (1, 4, 5):
-        view = view_as_of(log.store, TRADES, SYMBOL, commit)
+        view = view_of(log.store.log(TRADES, SYMBOL).at(commit))
         rows = stored(log.store, commit=commit)
         ends = {row["timestamp"] + near for row in rows for near in (0, 1)}
         for end_ns in [*ends, NOON - 2 * DAY, ALL_TIME.end_ns]:
@@ -54,5 +54,5 @@ def test_last_price_is_of_the_last_standing_print_that_may_set_one(
             assert last_price_ns(view, policy, end_ns) == max(prices, default=None)
 
 
-def test_a_log_that_reads_nothing_has_no_last_price(store: QueryableStore):
-    assert last_price_ns(empty_view(store, TRADES, SYMBOL), US_EQUITIES, ALL_TIME.end_ns) is None
+def test_a_log_that_reads_nothing_has_no_last_price(store: MarketStore):
+    assert last_price_ns(empty_view(store.log(TRADES, SYMBOL)), US_EQUITIES, ALL_TIME.end_ns) is None

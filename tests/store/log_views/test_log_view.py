@@ -11,15 +11,23 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views import log_view
-from store.log_views.log_view import LogView, first_row, last_row, log_coverage, rows_backwards, view_as_of
+from store.log_views.log_view import (
+    LogView,
+    empty_view,
+    first_row,
+    last_row,
+    log_coverage,
+    rows_backwards,
+    view_of,
+)
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.queries import QueryableStore
 from store.terms import Settle
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Clock, amendment, batch, cancel, trade
 
 
 @pytest.fixture
-def log(store: QueryableStore) -> LogView:
+def log(store: MarketStore) -> LogView:
     """Rows of three dates, several at one time, one of them cancelled."""
     rng = random.Random(4)
     for commit in range(3):
@@ -30,7 +38,7 @@ def log(store: QueryableStore) -> LogView:
         store.append(batch(*rows))
     store.append(batch(trade(20 * DAY, trade_id="last")))
     store.correct(amendment(cancel(20 * DAY, trade_id="last")))
-    return view_as_of(store, TRADES, SYMBOL, None)
+    return view_of(store.log(TRADES, SYMBOL).at())
 
 
 def test_rows_backwards_yields_every_row_once(log: LogView, monkeypatch: pytest.MonkeyPatch):
@@ -41,7 +49,7 @@ def test_rows_backwards_yields_every_row_once(log: LogView, monkeypatch: pytest.
 
 
 def assert_walk_gives_every_row_once(log: LogView, commit: int | None) -> None:
-    view = view_as_of(log.store, TRADES, SYMBOL, commit)
+    view = view_of(log.store.log(TRADES, SYMBOL).at(commit))
     whole = view.rows(ALL_TIME)
     parts = list(rows_backwards(view))[::-1]
     assert pa.concat_tables(parts).equals(whole)
@@ -69,12 +77,12 @@ def test_first_and_last_row_around_an_instant(log: LogView):
     assert last_row(log, ALL_TIME.start_ns) is first_row(log, ALL_TIME.end_ns) is None
 
 
-def test_first_and_last_row_that_were_known_then(store: QueryableStore, clock: Clock):
+def test_first_and_last_row_that_were_known_then(store: MarketStore, clock: Clock):
     clock.now = NOON + 1
     store.append(batch(trade(0, 1.0), trade(1, 2.0)))
     clock.now = NOON + 10 * MINUTE
     store.append(batch(*(trade(at * SECOND + n, 3.0) for at in (-9, 9) for n in range(20))))
-    view = replace(view_as_of(store, TRADES, SYMBOL, None), settle=Settle((SECOND,)))
+    view = replace(view_of(store.log(TRADES, SYMBOL).at()), settle=Settle((SECOND,)))
     assert (only(first_row(view)) or {})["price"] == 1.0
     assert (only(last_row(view)) or {})["price"] == 2.0
     assert last_row(view, NOON) is first_row(view, NOON + 2) is None
@@ -86,9 +94,9 @@ def only(rows: pa.Table | None) -> dict[str, Any] | None:
 
 def test_coverage_as_of_a_commit(log: LogView):
     for commit in (None, 1, 4, 5):
-        found = log_coverage(view_as_of(log.store, TRADES, SYMBOL, commit))
-        times = log.store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit).column(0).to_pylist()
-        head = log.store.head(TRADES, SYMBOL, commit=commit)
+        found = log_coverage(view_of(log.store.log(TRADES, SYMBOL).at(commit)))
+        times = log.store.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME).column(0).to_pylist()
+        head = log.store.log(TRADES, SYMBOL).at(commit).commit
         assert (found.first_ns, found.last_ns) == (times[0], times[-1])
         assert (found.commits, found.head) == (head.number, head)
         assert found.rows >= len(times)
@@ -96,13 +104,13 @@ def test_coverage_as_of_a_commit(log: LogView):
             assert found.rows == len(times)
 
 
-def test_coverage_of_a_log_with_only_cancelled_rows(store: QueryableStore):
+def test_coverage_of_a_log_with_only_cancelled_rows(store: MarketStore):
     store.append(batch(trade(0, trade_id="a")))
     store.correct(amendment(cancel(0, trade_id="a")))
-    assert log_coverage(view_as_of(store, TRADES, SYMBOL, None))[:4] == (None, None, 0, 2)
-    assert log_coverage(view_as_of(store, TRADES, SYMBOL, 0))[:4] == (None, None, 0, 0)
+    assert log_coverage(view_of(store.log(TRADES, SYMBOL).at()))[:4] == (None, None, 0, 2)
+    assert log_coverage(empty_view(store.log(TRADES, SYMBOL)))[:4] == (None, None, 0, 0)
 
 
-def test_an_unknown_symbol_has_no_coverage(store: QueryableStore):
+def test_an_unknown_symbol_has_no_coverage(store: MarketStore):
     with pytest.raises(UnknownSymbol):
-        log_coverage(view_as_of(store, TRADES, SYMBOL, None))
+        log_coverage(view_of(store.log(TRADES, SYMBOL).at()))

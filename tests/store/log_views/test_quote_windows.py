@@ -15,8 +15,8 @@ from store.log_views.quote_windows import (
     carried_quotes,
     windowed_quote_bars,
 )
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from store.queries import QueryableStore
 from tests.chance import SOAK
 from tests.store.builders import DAY, MINUTE, NOON, SECOND
 from tests.store.quotes import quote, quote_log
@@ -89,7 +89,7 @@ def test_side_not_quoted_on_many_dates_is_unknown(store, few):
     assert np.isnan(bars.ask_open).all()
 
 
-def random_log(store: QueryableStore, seed: int) -> LogView:
+def random_log(store: MarketStore, seed: int) -> LogView:
     rng = np.random.default_rng(seed)
     at = np.sort(rng.integers(0, 4 * DAY, 200))
     rows = [

@@ -1,19 +1,21 @@
 """Which resolutions stored bars have, as of any commit, read from each commit once."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from store.csv import CsvStore
+from store.csv.csv_log import CsvLog
 from store.datasets import BARS
-from store.log_views.log_view import LogView
+from store.declarations import Dataset
+from store.log_views.log_view import view_of
 from store.log_views.stored_resolutions import stored_resolutions
 from store.protocol import NO_COMMIT, Append, CommitId
 from store.timestamps import DAY_NS
-from store.walk import LogPosition
+from store.walk import CommitPiece, LogPosition
 from tests.store.builders import SYMBOL
 
 START_NS = 20_000 * DAY_NS
@@ -22,14 +24,20 @@ START_NS = 20_000 * DAY_NS
 class WalkedStore(CsvStore):
     """Notes after which commit each walk begins."""
 
-    def commits(self, dataset: Any, symbol: Any, after: LogPosition, upto: int | None = None) -> Any:
-        self.__dict__.setdefault("walks", []).append(after.commit.number)
-        return super().commits(dataset, symbol, after, upto)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.walks: list[int] = []
 
-    @property
-    def walks(self) -> list[int]:
-        found: list[int] = self.__dict__.get("walks", [])
-        return found
+    def log(self, dataset: Dataset, symbol: str) -> CsvLog:
+        log = super().log(dataset, symbol)
+        commits = log.commits
+
+        def walked(after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
+            self.walks.append(after.commit.number)
+            return commits(after, upto)
+
+        log.commits = walked  # type: ignore[method-assign]
+        return log
 
 
 def put(store: CsvStore, resolution: str, number: int) -> CommitId:
@@ -41,7 +49,7 @@ def put(store: CsvStore, resolution: str, number: int) -> CommitId:
 
 
 def names(store: CsvStore, commit: CommitId) -> list[str]:
-    return [each.value for each in stored_resolutions(LogView(store, BARS, SYMBOL, commit, commit))]
+    return [each.value for each in stored_resolutions(view_of(store.log(BARS, SYMBOL).at(commit)))]
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def reader(tmp_path: Path) -> Reader:
 @pytest.mark.parametrize("name", DATASETS)
 def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
     dataset = DATASETS[name]
-    table = CsvStore(tmp_path).rows(dataset, "AAPL", ALL_TIME)
+    table = CsvStore(tmp_path).log(dataset, "AAPL").at().rows(ALL_TIME)
     columns = getattr(reader, METHODS[name])("AAPL")
     assert columns.table.equals(table)
     assert list(columns) == dataset.schema.names

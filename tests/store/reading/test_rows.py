@@ -42,7 +42,7 @@ def mixed(tmp_path: Path) -> Reader:
 
 
 def test_columns_are_those_of_the_store(sample: Reader, sample_folder: Path):
-    table = CsvStore(sample_folder).rows(TRADES, "DEMOA", ALL_TIME)
+    table = CsvStore(sample_folder).log(TRADES, "DEMOA").at().rows(ALL_TIME)
     columns = sample.trades("DEMOA")
     assert columns.table.equals(table)
     assert list(columns) == columns.names == table.column_names
@@ -181,11 +181,11 @@ def test_coverage_counts_what_is_stored(sample: Reader, mixed: Reader, tmp_path:
 def test_symbols_and_versions(sample: Reader, sample_folder: Path, tmp_path: Path):
     assert sample.symbols() == ["DEMOA", "DEMOB", "DEMOC"]
     store = CsvStore(sample_folder)
-    assert sample.version("DEMOA") == store.head(TRADES, "DEMOA").token
+    assert sample.version("DEMOA") == store.log(TRADES, "DEMOA").head.token
     first = Window(NOON, NOON + 6 * DAY)
     assert (
         sample.version("DEMOA", "2025-01-08T12:00Z", "2025-01-08T13:00Z")
-        == store.head(TRADES, "DEMOA", commit=1).token
+        == store.log(TRADES, "DEMOA").at(1).commit.token
     )
     assert first.start_ns < first.end_ns
     assert open_store(tmp_path).symbols() == []

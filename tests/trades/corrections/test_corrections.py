@@ -23,7 +23,7 @@ CORRECT = {"action": "correct", **BY_ID, "new_price": 190}
 
 
 def rows(symbol: str = "AAPL") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = market_store().rows(TRADES, symbol, ALL_TIME).to_pylist()
+    found: list[dict[str, Any]] = market_store().log(TRADES, symbol).at().rows(ALL_TIME).to_pylist()
     return found
 
 
@@ -44,7 +44,7 @@ def test_the_answer_says_what_became_of_the_batch(stocked):
     assert answer(response) == {
         "symbol": "AAPL", "received": 3, "stored": 2, "duplicates": 1, "duplicate_rows": [2], "commit": 2,
     }  # fmt: skip
-    assert response["X-Commit"] == f"trades={market_store().head(TRADES, 'AAPL').token}"
+    assert response["X-Commit"] == f"trades={market_store().log(TRADES, 'AAPL').head.token}"
     assert [row["price"] for row in rows()] == [190.0, 210.0]
 
 

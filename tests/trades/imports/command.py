@@ -22,6 +22,6 @@ def stored(dataset: str, *names: str) -> dict[str, list[tuple[object, ...]]]:
     """Return the stored rows of each symbol: the time as text, and the named columns."""
     store, found = market_store(), {}
     for symbol in store.symbols(DATASETS[dataset]):
-        rows = store.rows(DATASETS[dataset], symbol, ALL_TIME).to_pylist()
+        rows = store.log(DATASETS[dataset], symbol).at().rows(ALL_TIME).to_pylist()
         found[symbol] = [(format_timestamp(row["timestamp"]), *(row[name] for name in names)) for row in rows]
     return found

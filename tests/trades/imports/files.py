@@ -35,7 +35,7 @@ def imported(
 
 
 def stored_rows(symbol: str) -> Counter[tuple[int, float, float]]:
-    rows = market_store().rows(TRADES, symbol, ALL_TIME)
+    rows = market_store().log(TRADES, symbol).at().rows(ALL_TIME)
     columns = (rows.column(name).to_pylist() for name in ("timestamp", "price", "volume"))
     return Counter(zip(*columns, strict=True))
 

@@ -83,7 +83,7 @@ def test_a_file_in_order_goes_straight_to_the_store(store_path: Path, tmp_path: 
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
     assert imported(path, tmp_path / "notes").stored == 500
     assert stored_rows("A") == Counter(rows)
-    assert market_store().head(TRADES, "A").number > 10
+    assert market_store().log(TRADES, "A").head.number > 10
 
 
 def test_a_file_that_goes_back_late_is_sorted_as_a_whole(store_path: Path, tmp_path: Path):

@@ -45,7 +45,7 @@ def test_a_day_of_real_ticks_is_stored_whole_and_once():
     assert "0 stored; 24,293 already there" in run(real_ticks(), restart=True, **VENDOR)
     frame = pd.read_csv(real_ticks(), dtype={"sale_condition_hex": str})
     local = pd.Timestamp("2013-10-07") + pd.to_timedelta(frame["ms_since_midnight_exch"], unit="ms")
-    rows = market_store().rows(TRADES, "IBM", ALL_TIME)
+    rows = market_store().log(TRADES, "IBM").at().rows(ALL_TIME)
     expected = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC").dt.as_unit("ns").astype("int64")
     assert rows.column("timestamp").to_pylist() == expected.tolist()
     assert rows.column("price").to_pylist() == (frame["price_x10000"] / 10_000).tolist()
@@ -193,7 +193,7 @@ def test_prices_in_parts_are_divided_not_multiplied(tmp_path: Path):
     parts = rng.integers(1, 10**9, 2000)
     lines = [f"{1735819200 + place},{part},1" for place, part in enumerate(parts.tolist())]
     run(written(tmp_path / "A.csv", lines), scale="price=0.0001")
-    prices = market_store().rows(TRADES, "A", ALL_TIME).column("price").to_pylist()
+    prices = market_store().log(TRADES, "A").at().rows(ALL_TIME).column("price").to_pylist()
     assert prices == [float(f"{part // 10_000}.{part % 10_000:04d}") for part in parts.tolist()]
 
 
@@ -209,7 +209,9 @@ def test_bars_take_their_resolution_from_the_command(tmp_path: Path):
     with pytest.raises(CommandError, match="resolution are missing"):
         run(path, dataset="bars")
     assert "1 stored" in run(path, dataset="bars", resolution="1d")
-    assert market_store().rows(DATASETS["bars"], "A", ALL_TIME).column("resolution").to_pylist() == ["1d"]
+    assert market_store().log(DATASETS["bars"], "A").at().rows(ALL_TIME).column("resolution").to_pylist() == [
+        "1d"
+    ]
     assert market_store().symbols(TRADES) == []
 
 
@@ -275,5 +277,5 @@ def test_a_row_that_contradicts_itself_is_skipped_beside_one_with_a_bad_cell(tmp
     said = run(path, dataset="bars", skip_bad=True)
     assert "line 2, open: " in said
     assert "line 3: open and close must lie between low and high" in said
-    assert market_store().rows(DATASETS["bars"], "A", ALL_TIME).column("open").to_pylist() == [1.0]
+    assert market_store().log(DATASETS["bars"], "A").at().rows(ALL_TIME).column("open").to_pylist() == [1.0]
     assert "1 stored" in said

@@ -42,7 +42,7 @@ def imported(*arguments: object, **options: Any) -> str:
 
 
 def stored(dataset: str, symbol: str) -> list[Row]:
-    rows: list[Row] = market_store().rows(DATASETS[dataset], symbol, ALL_TIME).to_pylist()
+    rows: list[Row] = market_store().log(DATASETS[dataset], symbol).at().rows(ALL_TIME).to_pylist()
     return rows
 
 

@@ -15,7 +15,7 @@ def test_a_symbol_with_an_ampersand_is_stored_and_read(api: Any, store_path: Pat
     assert answer(api.ingest(text, query="symbol=M%26M", content_type="text/csv"))["stored"] == 1
     assert (store_path / "trades" / "M%26M").is_dir()
     assert [*market_store().symbols(TRADES)] == ["M&M"]
-    assert market_store().rows(TRADES, "M&M", ALL_TIME).num_rows == 2
+    assert market_store().log(TRADES, "M&M").at().rows(ALL_TIME).num_rows == 2
     declared = api.call("PUT", "/api/v1/instruments/M%26M", b'{"class":"equity","exchange":"XNSE"}')
     assert declared.status_code == 200, declared.content
     query = {"start": "20250102", "end": "20250103T000000Z", "session": "utc", "hours": "all"}

@@ -14,7 +14,7 @@ UNTIL_NS = 1_735_851_600 * 10**9
 
 
 def declared(symbol: str = "AAPL", dataset: Dataset = TRADES) -> int:
-    return market_store().completeness(dataset, symbol).complete_until_ns
+    return market_store().log(dataset, symbol).at().completeness().complete_until_ns
 
 
 def declare(api: Api, query: str, **headers: str) -> Any:

@@ -22,7 +22,9 @@ ELIGIBLE_WORDS = ("slow_bid", "slow_ask", "slow_list", "opening_quote")
 
 
 def stored() -> list[str | None]:
-    texts: list[str | None] = market_store().rows(TRADES, "AAPL", ALL_TIME).column("conditions").to_pylist()
+    texts: list[str | None] = (
+        market_store().log(TRADES, "AAPL").at().rows(ALL_TIME).column("conditions").to_pylist()
+    )
     return texts
 
 

@@ -36,7 +36,7 @@ def send(api: Api, dataset: Dataset, *rows: Any, query: str = "", **headers: str
 
 
 def stored(dataset: Dataset, symbol: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = market_store().rows(dataset, symbol, ALL_TIME).to_pylist()
+    found: list[dict[str, Any]] = market_store().log(dataset, symbol).at().rows(ALL_TIME).to_pylist()
     return found
 
 
@@ -55,7 +55,7 @@ def test_every_dataset_is_taken_in_every_format_and_recognised_in_any_other(api,
     assert answer(response) == {
         "symbol": symbol, "received": count, "stored": count, "duplicates": 0, "duplicate_rows": [], "commit": 1,
     }  # fmt: skip
-    head = market_store().head(dataset, symbol)
+    head = market_store().log(dataset, symbol).head
     assert response["X-Commit"] == f"{dataset.name}={head.token}"
     assert answer(send(api, dataset, *rows))["duplicates"] == count
     assert len(stored(dataset, symbol)) == count

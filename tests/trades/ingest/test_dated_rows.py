@@ -65,7 +65,7 @@ def action(timestamp: str, kind: str = "split", **values: Any) -> dict[str, Any]
 
 
 def times(dataset: Dataset, symbol: str) -> list[str]:
-    rows = market_store().rows(dataset, symbol, ALL_TIME)
+    rows = market_store().log(dataset, symbol).at().rows(ALL_TIME)
     return [format_timestamp(at) for at in rows.column("timestamp").to_pylist()]
 
 
@@ -164,7 +164,7 @@ class TestBars:
             row = bar(NEW_YORK, "1d", instant, volume=100.0 + number)
             found = answer(send(api, BARS, row, query="on_conflict=replace"))
             assert (found["stored"], found["replaced"]) == ((0, 1) if number else (1, 0))
-        rows = market_store().rows(BARS, NEW_YORK, ALL_TIME)
+        rows = market_store().log(BARS, NEW_YORK).at().rows(ALL_TIME)
         assert rows.column("volume").to_pylist() == [103.0]
 
     def test_the_key_of_a_request_covers_the_date(self, api: Any):
@@ -185,7 +185,7 @@ class TestBars:
                     call_command("import", str(path), **options)
             else:
                 call_command("import", str(path), **options)
-        rows = market_store().rows(BARS, NEW_YORK, ALL_TIME)
+        rows = market_store().log(BARS, NEW_YORK).at().rows(ALL_TIME)
         assert rows.column("volume").to_pylist() == [81964874]
 
 
@@ -220,7 +220,7 @@ class TestActions:
             assert answer(send(api, CORPORATE_ACTIONS, second))["stored"] == 1
             assert answer(send(api, CORPORATE_ACTIONS, second))["duplicates"] == 1
             assert problem(send(api, CORPORATE_ACTIONS, second | {"amount": 1})) == (422, "row_conflict")
-        rows = market_store().rows(CORPORATE_ACTIONS, NEW_YORK, ALL_TIME).to_pylist()
+        rows = market_store().log(CORPORATE_ACTIONS, NEW_YORK).at().rows(ALL_TIME).to_pylist()
         assert [(each["action_id"], each["amount"]) for each in rows] == [
             (None, 0.25),
             ("gains", 0.5),
@@ -286,7 +286,7 @@ class TestCorrections:
         store_as_before(BARS, NEW_YORK, bar(NEW_YORK, "1d", stored))
         correction = {"action": "correct", "timestamp": instant, "resolution": "1d", "new_close": 10.5}
         assert answer(self._correct(api, "bars", correction))["stored"] == 1
-        assert market_store().rows(BARS, NEW_YORK, ALL_TIME).column("close").to_pylist() == [10.5]
+        assert market_store().log(BARS, NEW_YORK).at().rows(ALL_TIME).column("close").to_pylist() == [10.5]
         assert answer(send(api, BARS, bar(NEW_YORK, "1d", instant, close=10.5)))["duplicates"] == 1
 
     def test_of_one_of_two_actions(self, api: Any):
@@ -295,7 +295,7 @@ class TestCorrections:
         named = {"action": "correct", "timestamp": "2024-12-20T14:30:00Z", "kind": "dividend"}
         correction = named | {"action_id": "gains", "new_amount": 0.75}
         assert answer(self._correct(api, "corporate-actions", correction))["stored"] == 1
-        rows = market_store().rows(CORPORATE_ACTIONS, NEW_YORK, ALL_TIME).to_pylist()
+        rows = market_store().log(CORPORATE_ACTIONS, NEW_YORK).at().rows(ALL_TIME).to_pylist()
         assert [(each["action_id"], each["amount"]) for each in rows] == [(None, 0.25), ("gains", 0.75)]
         again = first | {"action_id": "gains", "amount": 0.75}
         assert answer(send(api, CORPORATE_ACTIONS, again))["duplicates"] == 1

@@ -26,14 +26,14 @@ def test_a_fill_is_stored_once_under_its_key(rows):
     first, again = store(*rows), store(*rows)
     assert (first.stored, first.commit.number) == (len(rows), 1)
     assert (again.replayed, again.commit) == (True, first.commit)
-    assert market_store().fills(TRADES, SYMBOL, ALL_TIME) == [(1, FILL)]
+    assert market_store().log(TRADES, SYMBOL).at().fills(ALL_TIME) == [(1, FILL)]
 
 
 def test_a_row_whose_id_is_stored_is_left_out():
     store(trade(1, trade_id="a"))
     again = store(trade(1, 2.0, trade_id="a"), trade(3), key="job:2:0")
     assert (again.stored, again.duplicate_rows) == (1, (0,))
-    assert market_store().rows(TRADES, SYMBOL, Window(NOON, NOON + MINUTE)).num_rows == 2
+    assert market_store().log(TRADES, SYMBOL).at().rows(Window(NOON, NOON + MINUTE)).num_rows == 2
 
 
 def test_a_key_of_another_fill_is_refused():

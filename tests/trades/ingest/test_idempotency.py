@@ -14,7 +14,7 @@ from trades.stores import market_store
 
 
 def rows_stored(symbol: str = "AAPL") -> int:
-    return len(market_store().rows(TRADES, symbol, ALL_TIME).column("price"))
+    return len(market_store().log(TRADES, symbol).at().rows(ALL_TIME).column("price"))
 
 
 def test_a_request_again_gets_the_first_answer_and_says_so(api):
@@ -104,7 +104,7 @@ def test_an_answer_survives_a_restart(api, store_path, settings):
     settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": store_path}}}
     again = api.ingest(trade(), idempotency_key="k-1")
     assert (again.content, again["Idempotency-Replayed"]) == (first.content, "true")
-    assert CsvStore(store_path).rows(TRADES, "AAPL", ALL_TIME).num_rows == 1
+    assert CsvStore(store_path).log(TRADES, "AAPL").at().rows(ALL_TIME).num_rows == 1
 
 
 @pytest.mark.parametrize("key", ["~" * 255, '"', "a,b;c=d"])

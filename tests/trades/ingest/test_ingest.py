@@ -15,7 +15,7 @@ from trades.stores import market_store
 
 def stored(symbol: str = "AAPL") -> list[dict[str, Any]]:
     """Rows of the store in order, nulls left out."""
-    rows = market_store().rows(TRADES, symbol, ALL_TIME).to_pylist()
+    rows = market_store().log(TRADES, symbol).at().rows(ALL_TIME).to_pylist()
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
@@ -37,7 +37,7 @@ def test_the_seed_is_stored_once_however_often_it_is_sent(api):
 def test_an_answer_names_the_newest_commit_in_its_header(api):
     first = api.ingest(trade())["X-Commit"]
     second = api.ingest(trade(price=1.5))["X-Commit"]
-    head = market_store().head(TRADES, "AAPL")
+    head = market_store().log(TRADES, "AAPL").head
     assert (first[:9], second) == ("trades=1-", f"trades=2-{head.hash[:6]}")
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from store.datasets import TRADES
 from store.exceptions import StoreBusy
+from store.log import Log
 from tests.trading.desks import TradingDesk, coin, prints
 from trades.stores import market_store
 from trading.core.configuration import Zone
@@ -59,15 +61,16 @@ def test_a_log_that_cannot_be_read_holds_up_nothing_else(desk: TradingDesk, monk
     desk.run()
     for symbol in ("COIN", "OTHER"):
         prints(symbol, (1, 100.0, 10.0))
-    usual = market_store().commits
+    log_type = type(market_store().log(TRADES, "COIN"))
+    usual = log_type.commits
 
-    def commits(dataset: Any, symbol: str, *place: Any) -> Any:
-        if symbol == "COIN":
+    def commits(log: Log, *place: Any) -> Any:
+        if log.symbol == "COIN":
             raise StoreBusy("somebody writes")
-        return usual(dataset, symbol, *place)
+        return usual(log, *place)
 
     with monkeypatch.context() as patched:
-        patched.setattr(market_store(), "commits", commits)
+        patched.setattr(log_type, "commits", commits)
         desk.run()
         desk.run()
         assert [desk.find(order).state for order in orders] == [OrderState.WORKING, OrderState.FILLED]

@@ -12,9 +12,9 @@ from store.csv import CsvStore
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.exceptions import StoreBusy
+from store.market_store import MarketStore
 from store.memory import MemoryStore
 from store.protocol import ALL_TIME, CLOCKS_APART_NS, Append, Fill, Window
-from store.queries import QueryableStore
 from store.timestamps import SECOND_NS
 from store.walk import BEGINNING, LogPosition
 from tests.chance import SOAK
@@ -39,12 +39,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path, clock: Clock) -> QueryableStore:
+def store(tmp_path, clock: Clock) -> MarketStore:
     return CsvStore(tmp_path / "store", clock=clock)
 
 
 def log_of(
-    store: QueryableStore,
+    store: MarketStore,
     dataset: Dataset = TRADES,
     symbol: str = SYMBOL,
     *,
@@ -260,7 +260,7 @@ class TestOneLog:
         def busy(*_: Any) -> None:
             raise StoreBusy("somebody writes")
 
-        monkeypatch.setattr(store, "commits", busy)
+        monkeypatch.setattr(type(store.log(TRADES, SYMBOL)), "commits", busy)
         with pytest.raises(LogUnreadable, match="trades of AAPL: somebody writes"):
             taken(log_of(store))
 
@@ -310,7 +310,7 @@ def steps(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     ]
 
 
-def write(store: QueryableStore, clock: Clock, step: tuple[Any, ...]) -> None:
+def write(store: MarketStore, clock: Clock, step: tuple[Any, ...]) -> None:
     kind, log, times, passed = step
     dataset, symbol = LOGS[log]
     clock.now += passed * SECOND_NS
@@ -330,7 +330,7 @@ def write(store: QueryableStore, clock: Clock, step: tuple[Any, ...]) -> None:
 
 
 def sequence(
-    store: QueryableStore, make_clock: Callable[[], EngineClock], cuts: Sequence[int]
+    store: MarketStore, make_clock: Callable[[], EngineClock], cuts: Sequence[int]
 ) -> list[tuple[int, str, str, MarketRow]]:
     """What the engine sees that is killed after so many arrivals each time, and begins again at the stored places."""
     places = dict.fromkeys(LOGS, START)
@@ -366,8 +366,8 @@ def test_a_resumed_sequence_is_the_undisturbed_one(
     assert len(refs) == sum(stored_lines(store, *name) for name in LOGS)
 
 
-def stored_lines(store: QueryableStore, dataset: Dataset, symbol: str) -> int:
+def stored_lines(store: MarketStore, dataset: Dataset, symbol: str) -> int:
     if symbol not in store.symbols(dataset):
         return 0
-    pieces = list(store.commits(dataset, symbol, BEGINNING))
+    pieces = list(store.log(dataset, symbol).commits(BEGINNING))
     return sum(getattr(piece, "length", 0) for piece in pieces)

@@ -7,7 +7,7 @@ import pytest
 
 from store.datasets import BARS, QUOTES, TRADES
 from store.instruments import Instrument
-from store.queries import QueryableStore
+from store.market_store import MarketStore
 from store.timestamps import SECOND_NS
 from store.walk import BEGINNING, LogPosition
 from tests.chance import chosen_seed
@@ -33,7 +33,7 @@ HELD = AccountState(
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -41,7 +41,7 @@ def mark(book: MarkBook, now_ns: int, state: AccountState = HELD) -> Reference |
     return book.marks(state, now_ns=now_ns).get(SYMBOL)
 
 
-def write(store: QueryableStore, chance: random.Random) -> None:
+def write(store: MarketStore, chance: random.Random) -> None:
     """Prints and quotes at instants of their own, in any order within ten seconds, some corrected later."""
     seconds = list(range(80))
     chunks = [seconds[start : start + 8] for start in range(0, 80, 8)]

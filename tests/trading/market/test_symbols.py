@@ -7,7 +7,7 @@ import pytest
 
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.instruments import CRYPTO, EQUITY, FRACTIONAL, FUTURE, FX, OPTION, WHOLE_UNITS, Instrument
-from store.queries import QueryableStore
+from store.market_store import MarketStore
 from store.timestamps import DAY_NS, SECOND_NS
 from tests.trading.stored import NOON, SYMBOL, append, correct, quote, ref, trade
 from trades.stores import market_store
@@ -21,7 +21,7 @@ LATER = NOON + 3_600 * SECOND_NS
 
 
 @pytest.fixture
-def store(default_store) -> QueryableStore:
+def store(default_store) -> MarketStore:
     return market_store()
 
 
@@ -29,7 +29,7 @@ def bought(now_ns: int = LATER, side: Side = Side.BUY, currency: str = "USD") ->
     return market().reference(SYMBOL, currency, side=side, now_ns=now_ns)
 
 
-def declared(store: QueryableStore, **facts: Any) -> Terms:
+def declared(store: MarketStore, **facts: Any) -> Terms:
     store.set_instrument(Instrument(SYMBOL, **facts))
     return market().terms(SYMBOL)
 

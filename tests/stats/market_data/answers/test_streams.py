@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock, patch
+from unittest.mock import create_autospec, patch
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from store.csv import CsvStore
 from store.datasets import CORPORATE_ACTIONS, QUOTES, TRADES
 from store.exceptions import DataDamaged
 from store.instruments import Instrument
+from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, problem
@@ -160,8 +161,8 @@ def test_a_stream_is_all_pages(shared: Api, subject: str, option: str, format_na
 
 @pytest.mark.parametrize("format_name", STREAMED)
 def test_the_first_rows_are_sent_before_later_rows_are_read(filled: Api, monkeypatch, format_name: str):
-    reads = Mock(wraps=market_store().rows)
-    monkeypatch.setattr(market_store(), "rows", reads)
+    reads = create_autospec(LogView.rows, side_effect=LogView.rows)
+    monkeypatch.setattr(LogView, "rows", reads)
     response = filled.get(f"{ROOT}/trades/stream.{format_name}", RANGE)
     first = next(response.streaming_content)
     before = reads.call_count
@@ -312,15 +313,14 @@ def test_damage_after_the_first_rows_leaves_the_stream_incomplete(filled: Api, m
 
 def damage_after(monkeypatch, *, reads: int) -> None:
     """Have all reads of rows but the first ones meet damage."""
-    store = market_store()
-    rows, count = store.rows, iter(range(10**6))
+    rows, count = LogView.rows, iter(range(10**6))
 
     def damaged(*args: Any, **named: Any) -> pa.Table:
         if next(count) >= reads:
             raise DataDamaged("bytes are not those that were written")
         return rows(*args, **named)
 
-    monkeypatch.setattr(store, "rows", damaged)
+    monkeypatch.setattr(LogView, "rows", damaged)
 
 
 def test_a_closed_response_frees_its_rows(filled: Api):

@@ -240,7 +240,7 @@ def test_what_was_not_stored_by_then_decides_nothing(api: Api):
     # 40, 90 and 160 against 100: March is left after the 4th.
     before = page(api, "XX", **{**query, "limit": "10"})
     assert [bar["contract"] for bar in before] == ["XXH25"] * 4 + ["XXM25"] * 2
-    seen = market_store().committed_at(TRADES, "XXM25", 1)
+    seen = market_store().log(TRADES, "XXM25").committed_at(1)
     ingest(api, TRADES.name, "XXM25", [trade("02T16:00:00", 22, 500)])
     after = page(api, "XX", **{**query, "limit": "10"})
     assert [bar["contract"] for bar in after] == ["XXH25"] * 2 + ["XXM25"] * 4

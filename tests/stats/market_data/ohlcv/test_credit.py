@@ -179,7 +179,7 @@ def test_bars_over_http_and_in_process(told: Told, resolution: str) -> None:
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])
     for commit in (COMMITS, COMMITS // 2):
-        as_of = market_store().committed_at(TRADES, "ACME", commit)
+        as_of = market_store().log(TRADES, "ACME").committed_at(commit)
         for window in windows(told.week, length):
             expected = cut(told.bars(commit, length), window)
             assert over_http(told, f"{TREE}/ohlcv", window, resolution=resolution, as_of=as_of) == expected

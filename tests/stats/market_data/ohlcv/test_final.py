@@ -46,7 +46,7 @@ def finals(api: Api, symbol: str = "ACME", at: str = LATER, **params: Any) -> di
 
 def committed_at(symbol: str) -> str:
     store = market_store()
-    return format_timestamp(store.committed_at(TRADES, symbol, store.head(TRADES, symbol).number))
+    return format_timestamp(store.log(TRADES, symbol).committed_at(store.log(TRADES, symbol).head.number))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import pytest
 
+from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Window
 from store.rows.revisions import Revisions
@@ -292,14 +293,14 @@ def test_a_page_reads_no_further_than_its_revisions(ledger, monkeypatch, sort):
         ledger.ingest(*((date * 86_400 + 60 * minute, 190.0, 100) for minute in range(20)))
         ledger.ingest(*((date * 86_400 + 60 * minute + 1, 191.0, 100) for minute in range(20)))
     read: list[Window] = []
-    store = type(market_store())
-    of_window = store.revisions
+    snapshot = type(market_store().log(TRADES, "AAPL").at())
+    of_window = snapshot.revisions
 
-    def recorded(self: Any, symbol: str, window: Window, *args: Any, **kwargs: Any) -> Revisions:
+    def recorded(self: Any, window: Window, *args: Any, **kwargs: Any) -> Revisions:
         read.append(window)
-        return of_window(self, symbol, window, *args, **kwargs)
+        return of_window(self, window, *args, **kwargs)
 
-    monkeypatch.setattr(store, "revisions", recorded)
+    monkeypatch.setattr(snapshot, "revisions", recorded)
     page = get(ledger.api, resolution="1m", end="2025-01-07", limit=1, sort=sort)
     assert page["revisions"] == [ledger.expected("1m")[0 if sort == "asc" else -1]]
     assert page["total_estimate"] == 120

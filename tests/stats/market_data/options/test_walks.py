@@ -9,6 +9,7 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from stats.market_data.pinned_logs import ReadPoint
 from store.datasets import OPTION_QUOTES
 from store.instruments import OPTION, Instrument
+from store.log import Log, Snapshot
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
 from tests.stats.market_data.options.market import (
@@ -120,22 +121,23 @@ def test_a_commit_that_had_begun_before_the_first_page_is_409(
     cursor = answer(walked(market, dataset))["next_cursor"]
     number = ReadPoint(None, None).log(OPTION_QUOTES, late.symbol, 0).head.number + 1
     last = ReadPoint(None, None).log(OPTION_QUOTES, CHAIN[-1].symbol, 0).head.number
-    stamped_ns = market_store().committed_at(OPTION_QUOTES, CHAIN[-1].symbol, last)
+    stamped_ns = market_store().log(OPTION_QUOTES, CHAIN[-1].symbol).committed_at(last)
     store_quotes(market, [late.quote(seconds_after(OPENING, 5))])
     assert walked(market, dataset, cursor=cursor).status_code == 200
     # What had been stamped before is to be seen from now on.
-    monkeypatch.setattr(type(market_store()), "commit_as_of", seen_late(late.symbol, number, stamped_ns))
+    log_type = type(market_store().log(OPTION_QUOTES, late.symbol))
+    monkeypatch.setattr(log_type, "as_of", seen_late(late.symbol, number, stamped_ns))
     assert problem(walked(market, dataset, cursor=cursor)) == (409, "resync")
 
 
 def seen_late(symbol: str, number: int, stamped_ns: int) -> Any:
     """What a store says of commits by an instant, with one of an option that is stamped with an earlier one."""
-    commit_as_of = type(market_store()).commit_as_of
+    as_of = type(market_store().log(OPTION_QUOTES, symbol)).as_of
 
-    def found(store: Any, dataset: Any, asked: str, instant_ns: int) -> int:
-        if asked == symbol and instant_ns >= stamped_ns:
-            return number
-        return commit_as_of(store, dataset, asked, instant_ns)
+    def found(log: Log, instant_ns: int) -> Snapshot:
+        if log.symbol == symbol and instant_ns >= stamped_ns:
+            return log.at(number)
+        return as_of(log, instant_ns)
 
     return found
 

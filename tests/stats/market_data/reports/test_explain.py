@@ -134,7 +134,7 @@ def test_prints_are_limited_and_the_deciding_ones_are_always_there(minute: Api):
 
 def test_as_of_explains_the_bar_of_then(minute: Api):
     store = market_store()
-    then = format_timestamp(store.committed_at(TRADES, "ACME", 1))
+    then = format_timestamp(store.log(TRADES, "ACME").committed_at(1))
     send(minute, ("15:00:40", 20, 1, []))
     assert [explain(minute, as_of=then)["bar"]["high"], explain(minute)["bar"]["high"]] == [12, 20]
 

@@ -191,7 +191,7 @@ def test_no_lie_of_a_record_is_kept(origin: Origin, honest: Forged, tmp_path: Pa
 def test_a_correction_of_a_row_that_is_not_there(origin: Origin, tmp_path: Path):
     folder = tmp_path / "origin" / "trades" / SYMBOL
     mirrored(origin, tmp_path / "mirror")
-    first = origin.store.head(TRADES, SYMBOL)
+    first = origin.store.log(TRADES, SYMBOL).head
     origin.store.correct(amendment(cancel(2, trade_id="a")))
     line = (folder / "commits.jsonl").read_bytes().split(b"\n")[1]
     commit, _ = decode_commit(line, first)
@@ -202,7 +202,7 @@ def test_a_correction_of_a_row_that_is_not_there(origin: Origin, tmp_path: Path)
     origin.changed = lambda _: forged.lines()
     with pytest.raises(CopyMalformed, match="is of no row"):
         mirrored(origin, tmp_path / "mirror")
-    assert CsvStore(tmp_path / "mirror").head(TRADES, SYMBOL) == first
+    assert CsvStore(tmp_path / "mirror").log(TRADES, SYMBOL).head == first
 
 
 def endless(lines: Iterable[bytes]) -> Iterable[bytes]:

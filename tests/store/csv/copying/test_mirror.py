@@ -66,18 +66,18 @@ def fill(store: CsvStore) -> None:
 
 def same_answers(one: CsvStore, other: CsvStore, symbol: str = SYMBOL) -> bool:
     """Whether two stores give the same heads, times, rows and bars at each commit."""
-    head = one.head(TRADES, symbol)
-    assert head == other.head(TRADES, symbol)
+    head = one.log(TRADES, symbol).head
+    assert head == other.log(TRADES, symbol).head
     for number in range(1, head.number + 1):
         facts = [
-            (store.head(TRADES, symbol, commit=number), store.committed_at(TRADES, symbol, number))
+            (store.log(TRADES, symbol).at(number).commit, store.log(TRADES, symbol).committed_at(number))
             for store in (one, other)
         ]
         assert facts[0] == facts[1]
         assert stored(one, symbol=symbol, commit=number) == stored(other, symbol=symbol, commit=number)
         for policy in BAR_POLICIES.values():
             bars = [
-                columns(store.bars(symbol, ALL_TIME, MINUTE, policy=policy, commit=number))
+                columns(store.log(TRADES, symbol).at(number).bars(ALL_TIME, MINUTE, policy=policy))
                 for store in (one, other)
             ]
             assert bars[0] == bars[1]
@@ -203,11 +203,12 @@ def test_an_end_at_each_call_to_the_disk(origin: Origin, folder: Path, monkeypat
         reopened = CsvStore(folder)
         for dataset in DATASETS.values():
             for symbol in reopened.symbols(dataset):
-                head = reopened.head(dataset, symbol)
-                assert origin.store.head(dataset, symbol, commit=head.number) == head
-                assert reopened.rows(dataset, symbol, ALL_TIME) == origin.store.rows(
-                    dataset, symbol, ALL_TIME, commit=head.number
-                )
+                head = reopened.log(dataset, symbol).head
+                assert origin.store.log(dataset, symbol).at(head.number).commit == head
+                assert reopened.log(dataset, symbol).at().rows(ALL_TIME) == origin.store.log(
+                    dataset, symbol
+                ).at(head.number).rows(ALL_TIME)
+
         mirrored(origin, folder)
         assert files_of(folder) == files_of(folder.parent / "origin")
         shutil.rmtree(folder)
@@ -250,7 +251,7 @@ def test_a_restored_log_is_told_and_copied_anew(origin: Origin, folder: Path):
     origin = Origin(CsvStore(folder.parent / "origin"))
     origin.store.append(batch(trade(9)))
     reader = CsvStore(folder)
-    assert reader.head(TRADES, SYMBOL).number == 4
+    assert reader.log(TRADES, SYMBOL).head.number == 4
     (restored,) = [each for each in mirrored(origin, folder) if each.problem]
     assert (restored.symbol, restored.dataset, restored.is_current) == (SYMBOL, "trades", False)
     assert "--anew" in restored.problem
@@ -347,6 +348,6 @@ def test_a_cut_answer_keeps_its_whole_commits(origin: Origin, folder: Path):
         commits = sum(1 for start in [*records[1:], len(whole) - 1] if start <= cut)
         assert (SYMBOL in kept.symbols(TRADES)) == bool(commits)
         if commits:
-            assert kept.head(TRADES, SYMBOL).number == commits
+            assert kept.log(TRADES, SYMBOL).head.number == commits
             assert commits < 3 or same_answers(kept, origin.store)
         shutil.rmtree(folder)

@@ -30,7 +30,10 @@ def read_under_few_handles(folder: Path) -> None:
         store.append(batch(*(trade(day * DAY + n) for day in range(2) for n in range(10)), symbol=symbol))
         store.derive(TRADES, symbol)
     answers = [
-        [len(store.rows(TRADES, symbol, ALL_TIME)), len(store.bars(symbol, ALL_TIME, MINUTE))]
+        [
+            len(store.log(TRADES, symbol).at().rows(ALL_TIME)),
+            len(store.log(TRADES, symbol).at().bars(ALL_TIME, MINUTE)),
+        ]
         for _ in range(2)
         for symbol in symbols
     ]

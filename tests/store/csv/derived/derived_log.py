@@ -62,8 +62,8 @@ class DerivedLog:
         ]
 
     def is_like_memory(self, *, commit: int | None = None) -> bool:
-        expected = self.memory.rows(TRADES, SYMBOL, ALL_TIME, commit=commit)
-        found = [store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit) for store in (self.store, self.opened())]
+        expected = self.memory.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME)
+        found = [store.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME) for store in (self.store, self.opened())]
         return all(rows.equals(expected) for rows in found)
 
     def contents(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ def long_dates(time_ns: Integers) -> Integers:
 def volumes(
     store: CsvStore | MemoryStore, dates_of: DatesOf = long_dates, interval_ns: int = MINUTE
 ) -> list[float]:
-    bars = store.bars(SYMBOL, FIRST_DAY, interval_ns, policy=US_EQUITIES, dates_of=dates_of)
+    bars = store.log(TRADES, SYMBOL).at().bars(FIRST_DAY, interval_ns, policy=US_EQUITIES, dates_of=dates_of)
     return bars.volume.tolist()  # type: ignore[no-any-return]
 
 

@@ -64,7 +64,7 @@ def test_bars_of_windows_in_any_order_are_those_of_memory(
     for _ in range(12):
         start = NOON + rng.randint(-30, MINUTES) * MINUTE
         window = Window(start, start + rng.choice((1, 10, 100, 3 * MINUTES)) * MINUTE)
-        read = [each.bars(SYMBOL, window, MINUTE, policy=policy) for each in (store, memory)]
+        read = [each.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=policy) for each in (store, memory)]
         assert_same(*read)
 
 
@@ -81,7 +81,7 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
     store.derive(TRADES, SYMBOL)
     for minutes in (4, 6, 7):
         window = Window(NOON, NOON + minutes * MINUTE)
-        bars = CsvStore(tmp_path).bars(SYMBOL, window, MINUTE, policy=US_EQUITIES)
+        bars = CsvStore(tmp_path).log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=US_EQUITIES)
         assert bars.volume.tolist() == [1.0, 6.0]
 
 
@@ -104,7 +104,10 @@ def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: in
     assert derived.segments == 15
     for minutes in range(1, 50):
         window = Window(NOON, NOON + minutes * MINUTE)
-        assert_same(store.bars(SYMBOL, window, MINUTE), memory.bars(SYMBOL, window, MINUTE))
+        assert_same(
+            store.log(TRADES, SYMBOL).at().bars(window, MINUTE),
+            memory.log(TRADES, SYMBOL).at().bars(window, MINUTE),
+        )
 
 
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
@@ -117,7 +120,9 @@ def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, pol
     store.derive(TRADES, SYMBOL)
     window = Window(NOON + MINUTE, NOON + 5 * MINUTE)
     for at in range(1, 5):
-        read = [each.bars(SYMBOL, window, MINUTE, policy=policy, commit=at) for each in (store, memory)]
+        read = [
+            each.log(TRADES, SYMBOL).at(at).bars(window, MINUTE, policy=policy) for each in (store, memory)
+        ]
         assert_same(*read)
         assert read[0].high.tolist() == [float(at)] * 4
 

@@ -186,7 +186,7 @@ def test_a_builder_folds_commits_that_came_while_it_waited(
     assert log.derive().commit == 2
     manifest = read_manifest(log.files)
     assert manifest is not None
-    assert manifest.head == other.head(TRADES, SYMBOL)
+    assert manifest.head == other.log(TRADES, SYMBOL).head
 
 
 @pytest.mark.parametrize("commits", [1, 2, 3])
@@ -209,14 +209,14 @@ def test_segments_of_a_log_that_was_restored_are_replaced(log: DerivedLog, commi
 
 def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: DerivedLog) -> None:
     log.append(*rows_of_day(0))
-    known = log.store._known_log(TRADES, SYMBOL)
+    known = log.store._logs.existing(TRADES, SYMBOL)
     history = known.commits.history()
     other = log.opened()
     other.append(batch(trade(DAY)))
     assert other.derive(TRADES, SYMBOL) is not None
     number = known.reader.with_snapshot(history, None, lambda snapshot: snapshot.segments.head.number)
     assert number == 0
-    assert len(log.store.rows(TRADES, SYMBOL, ALL_TIME)) == 41
+    assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 41
     number = known.reader.with_snapshot(
         known.commits.history(), None, lambda snapshot: snapshot.segments.head.number
     )

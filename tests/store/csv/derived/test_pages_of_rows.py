@@ -47,16 +47,16 @@ def pages(store: CsvStore, at: int, *, from_end: bool) -> Iterator[pa.Table]:
     """Return all rows of the hour as of a commit, read in pages."""
     rest = HOUR
     while rest.start_ns < rest.end_ns:
-        window = store.take_window(TRADES, SYMBOL, rest, PAGE, from_end=from_end, commit=at)
-        yield store.rows(TRADES, SYMBOL, window, commit=at)
+        window = store.log(TRADES, SYMBOL).at(at).take_window(rest, PAGE, from_end=from_end)
+        yield store.log(TRADES, SYMBOL).at(at).rows(window)
         rest = Window(rest.start_ns, window.start_ns) if from_end else Window(window.end_ns, rest.end_ns)
 
 
 @pytest.mark.parametrize("from_end", [False, True], ids=["forwards", "backwards"])
 def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(folder: Path, from_end: bool):
     store, writer = CsvStore(folder), CsvStore(folder, segment_rows=3 * ROWS // 10)
-    at = store.head(TRADES, SYMBOL).number
-    snapshot = store.rows(TRADES, SYMBOL, HOUR, commit=at)
+    at = store.log(TRADES, SYMBOL).head.number
+    snapshot = store.log(TRADES, SYMBOL).at(at).rows(HOUR)
     walked = []
     for number, page in enumerate(pages(store, at, from_end=from_end)):
         walked.append(page)
@@ -73,7 +73,7 @@ def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(fo
 def test_a_row_bound_of_many_rows_is_not_counted(tmp_path: Path):
     store = CsvStore(tmp_path)
     store.append(crowded(200_000, seed=1, price=1.0))
-    cancelled = store.rows(TRADES, SYMBOL, HOUR).slice(0, 20).to_pylist()
+    cancelled = store.log(TRADES, SYMBOL).at().rows(HOUR).slice(0, 20).to_pylist()
     store.correct(
         amendment(*(cancel(row["timestamp"], price=1.0, volume=row["volume"]) for row in cancelled))
     )
@@ -82,7 +82,7 @@ def test_a_row_bound_of_many_rows_is_not_counted(tmp_path: Path):
     part = Window(NOON, NOON + 59 * MINUTE)
     few = Window(NOON, NOON + MINUTE)
     for window in (HOUR, part, few):
-        visible = store.rows(TRADES, SYMBOL, window).num_rows
-        assert visible <= store.row_bound(TRADES, SYMBOL, window) <= visible + 20
-    assert store.row_bound(TRADES, SYMBOL, HOUR) == 200_001 - 20
-    assert store.row_bound(TRADES, SYMBOL, few) == store.rows(TRADES, SYMBOL, few).num_rows
+        visible = store.log(TRADES, SYMBOL).at().rows(window).num_rows
+        assert visible <= store.log(TRADES, SYMBOL).at().row_bound(window) <= visible + 20
+    assert store.log(TRADES, SYMBOL).at().row_bound(HOUR) == 200_001 - 20
+    assert store.log(TRADES, SYMBOL).at().row_bound(few) == store.log(TRADES, SYMBOL).at().rows(few).num_rows

@@ -41,7 +41,9 @@ def builder(log: DerivedLog, seed: int) -> BaseProcess:
 
 
 def same_bars(log: DerivedLog) -> bool:
-    found, expected = (store.bars(SYMBOL, ALL_TIME, 5 * MINUTE) for store in (log.opened(), log.memory))
+    found, expected = (
+        store.log(TRADES, SYMBOL).at().bars(ALL_TIME, 5 * MINUTE) for store in (log.opened(), log.memory)
+    )
     return all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
 
 
@@ -111,4 +113,4 @@ def test_a_store_that_has_seen_damage_reads_what_another_process_built_since(log
     other.derive()
     other.store.append(batch(trade(9 * DAY)))
     assert len(stored(log.store)) == 121
-    assert log.store._known_log(TRADES, SYMBOL).reader._opened.segments.head.number == 1
+    assert log.store._logs.existing(TRADES, SYMBOL).reader._opened.segments.head.number == 1

@@ -60,7 +60,7 @@ class House:
             store.append(batch(*rows))
 
     def correct(self) -> None:
-        standing = self.memory.rows(TRADES, SYMBOL, ALL_TIME).to_pylist()
+        standing = self.memory.log(TRADES, SYMBOL).at().rows(ALL_TIME).to_pylist()
         if not standing:
             return
         chosen = {row["timestamp"]: row for row in self.random.choices(standing, k=self.random.randint(1, 3))}
@@ -73,7 +73,7 @@ class House:
             TRADES, SYMBOL, rebuild=self.random.random() < 0.2, compact=self.random.random() < 0.2
         )
         assert derived is not None
-        assert derived.commit == store.head(TRADES, SYMBOL).number
+        assert derived.commit == store.log(TRADES, SYMBOL).head.number
 
     def delete(self) -> None:
         shutil.rmtree(self._derived, ignore_errors=True)
@@ -151,14 +151,14 @@ def windows(rows: pa.Table, interval_ns: int, seed: int) -> list[Window]:
 
 
 def check(house: House, at: int, seed: int) -> None:
-    rows = house.memory.rows(TRADES, SYMBOL, ALL_TIME, commit=at)
-    assert house.store.rows(TRADES, SYMBOL, ALL_TIME, commit=at).equals(rows)
+    rows = house.memory.log(TRADES, SYMBOL).at(at).rows(ALL_TIME)
+    assert house.store.log(TRADES, SYMBOL).at(at).rows(ALL_TIME).equals(rows)
     if not len(rows):
         return
     for policy in (EVERY_PRINT, US_EQUITIES):
         for window in windows(rows, DAY, seed):
-            expected = house.memory.session_bars(SYMBOL, window, policy=policy, commit=at)
-            found = house.store.session_bars(SYMBOL, window, policy=policy, commit=at)
+            expected = house.memory.log(TRADES, SYMBOL).at(at).session_bars(window, policy=policy)
+            found = house.store.log(TRADES, SYMBOL).at(at).session_bars(window, policy=policy)
             assert_equal(found, expected, (policy.name, window, at))
     check_span_bars(house, rows, commit=at, seed=seed)
     check_take_window(house, rows, commit=at, seed=seed)
@@ -181,18 +181,20 @@ def check_span_bars(house: House, rows: pa.Table, *, commit: int, seed: int) -> 
         spans = columns(random_spans(rng, edges))
         for policy in (EVERY_PRINT, US_EQUITIES):
             wanted: dict[str, Any] = {"policy": policy, "dates_of": rng.choice(DATES), "commit": commit}
-            expected = house.memory.span_bars(SYMBOL, spans, **wanted)
-            assert_equal(house.store.span_bars(SYMBOL, spans, **wanted), expected, (spans, wanted))
+            expected = house.memory.log(TRADES, SYMBOL).at().span_bars(spans, **wanted)
+            assert_equal(
+                house.store.log(TRADES, SYMBOL).at().span_bars(spans, **wanted), expected, (spans, wanted)
+            )
 
 
 def check_take_window(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
     rng = random.Random(seed)
     for window in (*windows(rows, 1, seed), *windows(rows, DAY, seed + 1)):
-        inside = house.memory.row_bound(TRADES, SYMBOL, window, commit=commit)
-        assert house.store.row_bound(TRADES, SYMBOL, window, commit=commit) >= inside
+        inside = house.memory.log(TRADES, SYMBOL).at(commit).row_bound(window)
+        assert house.store.log(TRADES, SYMBOL).at(commit).row_bound(window) >= inside
         count, from_end = rng.randint(1, inside + 2), rng.random() < 0.5
         found, expected = (
-            store.take_window(TRADES, SYMBOL, window, count, from_end=from_end, commit=commit)
+            store.log(TRADES, SYMBOL).at(commit).take_window(window, count, from_end=from_end)
             for store in (house.store, house.memory)
         )
         assert found == expected, (window, count, from_end, commit)
@@ -210,7 +212,7 @@ def check_bars(
 ) -> None:
     of_all = bars_of_rows(rows, interval_ns, policy, dates_of)
     start, end = of_all.time_ns.searchsorted((window.start_ns, window.end_ns)).tolist()
-    found = store.bars(SYMBOL, window, interval_ns, policy=policy, dates_of=dates_of, commit=commit)
+    found = store.log(TRADES, SYMBOL).at(commit).bars(window, interval_ns, policy=policy, dates_of=dates_of)
     assert_equal(found, of_all[start:end], (interval_ns, policy.name, dates_of, window, commit))
 
 
@@ -229,7 +231,7 @@ def test_same_rows_and_bars_whatever_happens_to_derived_files(happenings: list[s
         house = House(Path(folder), seed)
         for name in happenings:
             HAPPENINGS[name](house)
-        head = house.memory.head(TRADES, SYMBOL).number
+        head = house.memory.log(TRADES, SYMBOL).head.number
         for at in {head, house.random.randint(1, head), house.random.randint(1, head)}:
             check(house, at, seed)
             check(house, at, seed)  # again, with the caches of the first time

@@ -40,7 +40,9 @@ def same_answers(log: DerivedLog) -> bool:
     if not log.is_like_memory():
         return False
     for interval_ns in (SECOND, MINUTE, 5 * MINUTE):
-        found, expected = (store.bars(SYMBOL, ALL_TIME, interval_ns) for store in (log.opened(), log.memory))
+        found, expected = (
+            store.log(TRADES, SYMBOL).at().bars(ALL_TIME, interval_ns) for store in (log.opened(), log.memory)
+        )
         if not all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__):
             return False
     return True
@@ -105,7 +107,7 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
     monkeypatch.setattr(column_file, "mapped_bytes", counted)
     monkeypatch.setattr(Path, "unlink", refused)
     for _ in range(5):
-        assert len(log.store.rows(TRADES, SYMBOL, ALL_TIME)) == 80
+        assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 80
     assert len(looked) == 1
 
 
@@ -165,9 +167,9 @@ def test_a_damaged_piece_is_found_when_it_is_read_and_only_then(tmp_path: Path, 
 
 
 def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
-    before = log.store.rows(TRADES, SYMBOL, ALL_TIME)
+    before = log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)
     shutil.rmtree(log.files)
-    assert log.store.rows(TRADES, SYMBOL, ALL_TIME).equals(before)
+    assert log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME).equals(before)
     log.add_and_derive(trade(3 * DAY))
     assert len(before) == 80
     assert same_answers(log)
@@ -200,9 +202,9 @@ def test_a_read_of_a_window_needs_only_its_pieces(tmp_path: Path, file: str) -> 
     for start, is_kept in ((0, True), (2_400 * SECOND, False)):
         window = Window(NOON + start, NOON + start + 100 * SECOND)
         found, expected = (
-            store.rows(TRADES, SYMBOL, window)["price"].to_pylist()
+            store.log(TRADES, SYMBOL).at().rows(window)["price"].to_pylist()
             if file == "rows"
-            else store.bars(SYMBOL, window, SECOND).close.tolist()
+            else store.log(TRADES, SYMBOL).at().bars(window, SECOND).close.tolist()
             for store in (log.opened(), log.memory)
         )
         assert found == expected

@@ -31,7 +31,7 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
     log.store._mappings = mappings = SegmentMappings(10)
     for _ in range(2):
         assert len(stored(log.store)) == 80
-        assert len(log.store.bars(SYMBOL, ALL_TIME, DAY)) == 21
+        assert len(log.store.log(TRADES, SYMBOL).at().bars(ALL_TIME, DAY)) == 21
         assert 0 < len(mappings) <= 10
         assert mappings_under(log.files) <= 20
     assert log.is_like_memory()
@@ -45,7 +45,7 @@ def test_computed_bars_of_sparse_symbols_are_bounded(tmp_path: Path) -> None:
         store.derive(TRADES, f"S{number}")
     for _ in range(2):
         for number in range(20):
-            assert len(store.bars(f"S{number}", ALL_TIME, MINUTE)) == 30
+            assert len(store.log(TRADES, f"S{number}").at().bars(ALL_TIME, MINUTE)) == 30
         assert 1_000 < mappings.computed.lru.currsize <= 20_000
 
 

@@ -31,7 +31,7 @@ def test_all_files_that_a_manifest_names_are_there_after_a_fold_and_after_reads(
         assert manifest is not None
         assert {path.name for path in derived.glob("*.columns")} == set(manifest.segments[0].files)
         assert sum("sessions" in file for file in manifest.segments[0].files) == 1
-        assert len(store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES)) == 1
+        assert len(store.log(TRADES, SYMBOL).at().session_bars(ALL_TIME, policy=US_EQUITIES)) == 1
 
 
 def test_files_of_a_policy_that_is_not_in_use_any_more_are_deleted(store: CsvStore, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Tail:
 
     @property
     def history(self) -> CommitHistory:
-        return self.log.store._known_log(TRADES, SYMBOL).commits.history()
+        return self.log.store._logs.existing(TRADES, SYMBOL).commits.history()
 
     def append(self, *times: int) -> None:
         self.log.append(*(trade(at) for at in times))

@@ -72,7 +72,7 @@ class Race:
     def read(self, seed: int) -> None:
         chooser = random.Random(seed)
         while self.goes_on():
-            head = self.house.store.head(TRADES, SYMBOL).number
+            head = self.house.store.log(TRADES, SYMBOL).head.number
             self._compare(chooser, chooser.choice([head, chooser.randint(1, head)]))
             self.reads += 1
 
@@ -83,9 +83,9 @@ class Race:
         policy = chooser.choice([*BAR_POLICIES.values()])
         stores = self.house.store, self.house.memory
         found, expected = (
-            store.bars(SYMBOL, window, interval_ns, policy=policy, commit=at) for store in stores
+            store.log(TRADES, SYMBOL).at(at).bars(window, interval_ns, policy=policy) for store in stores
         )
-        rows, expected_rows = (store.rows(TRADES, SYMBOL, window, commit=at) for store in stores)
+        rows, expected_rows = (store.log(TRADES, SYMBOL).at(at).rows(window) for store in stores)
         same = all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
         if not same or not rows.equals(expected_rows):
             self.errors.append((window, interval_ns, policy.name, at))
@@ -135,7 +135,7 @@ def test_readers_of_a_log_that_is_restored_never_mix_the_two(tmp_path: Path) -> 
     def look() -> None:
         while not ended.is_set():
             with suppress(StorageError):  # during a restore any answer but a mixture is allowed
-                volumes = store.rows(TRADES, SYMBOL, ALL_TIME).column("volume").to_pylist()
+                volumes = store.log(TRADES, SYMBOL).at().rows(ALL_TIME).column("volume").to_pylist()
                 seen.add((len(volumes), *sorted({*volumes})))
 
     readers = [threading.Thread(target=look) for _ in range(3)]

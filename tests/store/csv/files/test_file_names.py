@@ -113,7 +113,7 @@ def test_the_dates_of_a_year_share_its_files(tmp_path, monkeypatch, limit):
         assert CsvStore(tmp_path).append(appended).commit.number == at // 2 + 1
     files = {path.name.partition(".")[0] for path in (tmp_path / "yearly" / SYMBOL).glob("*.csv")}
     assert files == {"2025", "2026"}
-    read = CsvStore(tmp_path).rows(yearly, SYMBOL, ALL_TIME).to_pylist()
+    read = CsvStore(tmp_path).log(yearly, SYMBOL).at().rows(ALL_TIME).to_pylist()
     assert read == sorted(rows, key=lambda row: row["timestamp"])
 
 

@@ -224,7 +224,7 @@ def test_a_read_only_folder_has_its_index_in_memory(writer: LogWriter):
 def read_until(ended: threading.Event, store: CsvStore) -> list[tuple[int, int]]:
     seen = []
     while not ended.is_set():
-        number = store.version(TRADES, SYMBOL, ALL_TIME).number
+        number = store.log(TRADES, SYMBOL).at().version(ALL_TIME).number
         seen.append((number, len(stored(store, commit=number))))
     return seen
 
@@ -259,7 +259,7 @@ def test_a_long_tail_is_indexed_while_batches_are_stored_and_read(tmp_path: Path
     for thread in threading.enumerate():
         if thread.name == "commit index":
             thread.join()
-    assert base_of(store._log(TRADES, SYMBOL).commits.history()).number > 5
+    assert base_of(store._logs.get(TRADES, SYMBOL).commits.history()).number > 5
     assert stored(store) == stored(CsvStore(tmp_path))
     again = batch(trade(7, trade_id="7"))
     assert store.append(again).stored == CsvStore(tmp_path).append(again).stored == 0
@@ -281,7 +281,7 @@ def test_processes_that_write_indexes_of_one_log_agree(tmp_path: Path):
     for worker in workers:
         worker.join(PROGRAM_SECONDS)
         assert worker.exitcode == 0
-    found = CsvStore(tmp_path)._log(TRADES, SYMBOL).commits.history()
+    found = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).commits.history()
     assert base_of(found).number > 4
     assert found.head().number == 80
     store = CsvStore(tmp_path)

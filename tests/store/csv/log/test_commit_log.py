@@ -81,7 +81,7 @@ def test_a_read_during_a_write_does_not_count_the_commit_twice(tmp_path: Path):
         assert store.append(batch(trade(number))).commit.number == number + 1
     assert sorted(seen) == seen
     assert len(seen) == 12
-    assert store.head(TRADES, SYMBOL).number == 4
+    assert store.log(TRADES, SYMBOL).head.number == 4
     assert len(stored(store)) == 4
     assert stored(store) == stored(CsvStore(tmp_path))
     assert CsvStore(tmp_path).append(batch(trade(9))).commit.number == 5
@@ -201,7 +201,7 @@ def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
 
 def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     open_before, other = restored
-    lost = open_before._log(TRADES, SYMBOL).commits._view.history.head()
+    lost = open_before._logs.get(TRADES, SYMBOL).commits._view.history.head()
     assert times(open_before) == [trade(1)["timestamp"], trade(2)["timestamp"]]
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert (again.number, lost.number) == (3, 3)
@@ -240,7 +240,7 @@ def test_a_record_that_replaced_a_torn_one_of_its_length_is_not_cut_off(written:
     last = log.rindex(b"\n", 0, -1) + 1
     (written / LOG).write_bytes(log[:last] + b"x" * (len(log) - last))
     store = CsvStore(written)
-    assert store.head(TRADES, SYMBOL).number == 2
+    assert store.log(TRADES, SYMBOL).head.number == 2
     read_at = (written / LOG).stat()
     with (written / LOG).open("r+b") as file:
         file.write(log)

@@ -27,12 +27,12 @@ def rows(first: int, count: int) -> list[Row]:
 
 def coded(log: DerivedLog, window: Window, commit: int | None = None) -> pa.Table:
     """Return the rows with coded texts, which must be the store's rows."""
-    found = log.store.rows(TRADES, SYMBOL, window, commit=commit, coded_texts=True)
+    found = log.store.log(TRADES, SYMBOL).at(commit).rows(window, coded_texts=True)
     plain = [
         column.combine_chunks().dictionary_decode() if pa.types.is_dictionary(column.type) else column
         for column in found.columns
     ]
-    assert pa.table(plain, schema=TRADES.schema).equals(log.store.rows(TRADES, SYMBOL, window, commit=commit))
+    assert pa.table(plain, schema=TRADES.schema).equals(log.store.log(TRADES, SYMBOL).at(commit).rows(window))
     return found
 
 

@@ -36,7 +36,7 @@ def test_commits_of_another_process_are_synced_once_before_they_are_yielded(tmp_
     writer, disk = CsvStore(tmp_path), WatchedDisk()
     follower = CsvStore(tmp_path, disk=disk)
     writer.append(batch(trade(1)))
-    begun = follower.commits(TRADES, SYMBOL, BEGINNING)
+    begun = follower.log(TRADES, SYMBOL).commits(BEGINNING)
     assert disk.calls == {"sync": 1, "sync_folder": 1}
     assert numbers(list(begun)) == numbers(walk(follower)) == [1]
     assert disk.calls.total() == 2
@@ -60,7 +60,7 @@ def test_unconfirmed_commits_are_not_yielded(tmp_path: Path):
     disk = FailingDisk(failing=1, code=errno.EIO)
     follower = CsvStore(tmp_path, disk=disk)
     with pytest.raises(StoreUnavailable):
-        follower.commits(TRADES, SYMBOL, BEGINNING)
+        follower.log(TRADES, SYMBOL).commits(BEGINNING)
     assert numbers(walk(follower)) == [1]
 
 
@@ -84,7 +84,7 @@ def test_a_record_that_its_writer_removes_is_not_yielded(tmp_path: Path):
     """A disk that is full during the records of a group: the first one is complete until it is cut off."""
     disk = FillingDisk()
     writer, follower = CsvStore(tmp_path, disk=disk), CsvStore(tmp_path)
-    groups = writer._log(TRADES, SYMBOL).writer._groups
+    groups = writer._logs.get(TRADES, SYMBOL).writer._groups
     seen: list[list[int]] = []
     following = threading.Thread(target=lambda: seen.append(numbers(walk(follower))))
 
@@ -117,7 +117,7 @@ def test_a_stopped_writer_delays_a_walk_only_if_records_must_be_synced(tmp_path:
     writer, follower = CsvStore(tmp_path), CsvStore(tmp_path)
     writer.append(batch(trade(1)))
     assert numbers(walk(follower)) == [1]
-    with writer._log(TRADES, SYMBOL).commits.locked():
+    with writer._logs.get(TRADES, SYMBOL).commits.locked():
         assert numbers(walk(follower)) == [1]
         with pytest.raises(StoreBusy):
             walk(CsvStore(tmp_path))
@@ -129,13 +129,13 @@ def test_a_walk_during_a_restore_is_resync(tmp_path: Path):
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
     store.append(batch(trade(2), trade(DAY)))
     follower = CsvStore(tmp_path / "store")
-    begun = follower.commits(TRADES, SYMBOL, BEGINNING)
+    begun = follower.log(TRADES, SYMBOL).commits(BEGINNING)
     assert [next(begun).position.commit.number for _ in range(3)] == [1, 1, 2]
     shutil.rmtree(tmp_path / "store")
     shutil.copytree(tmp_path / "backup", tmp_path / "store")
     with pytest.raises(Resync) as caught:
         list(begun)
-    assert caught.value.head == CsvStore(tmp_path / "store").head(TRADES, SYMBOL)
+    assert caught.value.head == CsvStore(tmp_path / "store").log(TRADES, SYMBOL).head
     assert numbers(walk(follower)) == [1]
 
 
@@ -145,8 +145,8 @@ def test_a_log_restored_to_a_walks_position_is_not_damaged(tmp_path: Path):
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
     for number in range(2, 70):
         store.append(batch(trade(number)))
-    store._log(TRADES, SYMBOL).commits.write_index()
-    begun = CsvStore(tmp_path / "store").commits(TRADES, SYMBOL, place)
+    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    begun = CsvStore(tmp_path / "store").log(TRADES, SYMBOL).commits(place)
     shutil.rmtree(tmp_path / "store")
     shutil.copytree(tmp_path / "backup", tmp_path / "store")
     with pytest.raises(StoreUnavailable, match="restored") as caught:
@@ -165,9 +165,9 @@ def test_a_walk_continues_after_a_writer_discards_the_history(
 def test_a_deleted_log_is_resync_for_its_followers(tmp_path: Path):
     store = CsvStore(tmp_path)
     place = LogPosition(store.append(batch(trade(1))).commit)
-    begun = store.commits(TRADES, SYMBOL, BEGINNING)
+    begun = store.log(TRADES, SYMBOL).commits(BEGINNING)
     shutil.rmtree(tmp_path / "trades")
-    for walked in (lambda: store.commits(TRADES, SYMBOL, place), lambda: list(begun)[2:]):
+    for walked in (lambda: store.log(TRADES, SYMBOL).commits(place), lambda: list(begun)[2:]):
         with pytest.raises((Resync, DataDamaged)) as caught:
             walked()
         assert isinstance(caught.value, Resync)
@@ -176,8 +176,8 @@ def test_a_deleted_log_is_resync_for_its_followers(tmp_path: Path):
 def test_a_log_cut_before_it_is_read_is_resync(tmp_path: Path):
     store = CsvStore(tmp_path)
     commits = [store.append(batch(trade(number))).commit for number in range(70)]
-    store._log(TRADES, SYMBOL).commits.write_index()
-    begun = CsvStore(tmp_path).commits(TRADES, SYMBOL, LogPosition(commits[2]))
+    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    begun = CsvStore(tmp_path).log(TRADES, SYMBOL).commits(LogPosition(commits[2]))
     shutil.rmtree(tmp_path / "trades")
     with pytest.raises(Resync):
         list(begun)
@@ -192,7 +192,7 @@ def test_a_walk_can_continue_after_damaged_rows(tmp_path: Path):
     (tmp_path / FILE).write_bytes(data)
     with pytest.raises(DataDamaged, match="commit 2"):
         walk(store)
-    begun = store.commits(TRADES, SYMBOL, BEGINNING)
+    begun = store.log(TRADES, SYMBOL).commits(BEGINNING)
     place = [next(begun) for _ in range(3)][-1].position
     assert place.commit.number == 2
     assert numbers(walk(store, LogPosition(place.commit))) == [3]
@@ -204,11 +204,11 @@ def test_indexed_records_are_read_from_the_log(tmp_path: Path):
         store.append(batch(trade(number)))
     store.correct(amendment(cancel(3, price=100.0, volume=1.0)))
     whole = flat(walk(store))
-    store._log(TRADES, SYMBOL).commits.write_index()
+    store._logs.get(TRADES, SYMBOL).commits.write_index()
     store.append(batch(trade(99)))
     fresh = CsvStore(tmp_path)
     assert flat(walk(fresh, upto=71)) == whole
-    place = LogPosition(fresh.head(TRADES, SYMBOL, commit=40), 0)
+    place = LogPosition(fresh.log(TRADES, SYMBOL).at(40).commit, 0)
     assert flat(walk(fresh, place))[:-2] == [
         each for each in whole if commit_of(each).number > 40 or each is whole[79]
     ]

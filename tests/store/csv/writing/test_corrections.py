@@ -273,4 +273,4 @@ def test_four_processes_apply_every_correction_once(tmp_path: Path):
     expected = [each for number in range(POOL) for each in corrected(pool_row(number), number)]
     seen = CsvStore(tmp_path)
     assert stored(seen) == sorted(expected, key=lambda row: row["timestamp"])
-    assert seen.head(TRADES, SYMBOL).number == 1 + POOL * 2 // 3
+    assert seen.log(TRADES, SYMBOL).head.number == 1 + POOL * 2 // 3

@@ -117,7 +117,7 @@ def written_together(
     store: CsvStore, disk: WatchedDisk, batches: Sequence[Append | Amendment]
 ) -> list[Future[Receipt]]:
     """Commit the batches as one group, in this order: they wait for a batch whose sync waits for them."""
-    groups = store._log(TRADES, SYMBOL).writer._groups
+    groups = store._logs.get(TRADES, SYMBOL).writer._groups
     arrived, inner = threading.Event(), disk.before
 
     def wait_for_all(name: str, number: int) -> None:
@@ -173,7 +173,7 @@ def test_batches_of_a_group_are_compared_with_each_other(tmp_path: Path):
     )
     assert [f.result().stored for f in (futures[0], futures[1], futures[2], futures[4])] == [1, 2, 0, 0]
     assert isinstance(futures[3].exception(), IdConflict)
-    assert futures[2].result().commit == futures[4].result().commit == store.head(TRADES, SYMBOL)
+    assert futures[2].result().commit == futures[4].result().commit == store.log(TRADES, SYMBOL).head
     assert len(stored(store)) == 4
 
 

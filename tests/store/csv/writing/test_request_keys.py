@@ -43,7 +43,7 @@ def test_a_key_is_not_on_the_disk(tmp_path: Path):
     store.append(batch(trade(1), request_key=SECRET))
     store.correct(amendment(cancel(1, price=100.0, volume=1.0), request_key=f"{SECRET}2"))
     store.append(batch(trade(2)))
-    store._log(TRADES, SYMBOL).commits.write_index()
+    store._logs.get(TRADES, SYMBOL).commits.write_index()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b'"key_hash":"' in kept
     assert SECRET.encode() not in kept
@@ -75,7 +75,7 @@ def test_an_index_of_an_earlier_version_is_not_asked_for_keys(tmp_path: Path, mo
         store = CsvStore(tmp_path)
         for sent in KEYED:
             store.append(sent)
-        store._log(TRADES, SYMBOL).commits.write_index()
+        store._logs.get(TRADES, SYMBOL).commits.write_index()
     assert b"commit index 2" in (log_in(tmp_path).parent / ".derived/commits.index").read_bytes()
     store = CsvStore(tmp_path)
     assert all(store.append(sent).replayed for sent in KEYED)

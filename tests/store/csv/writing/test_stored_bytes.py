@@ -37,7 +37,7 @@ def test_bytes_are_those_of_the_files_and_new_files_count_more(tmp_path):
 
 def test_the_files_of_one_group_are_counted_once(tmp_path):
     """Two batches of a group write to the same new file: only the first one made it."""
-    writer = CsvStore(tmp_path)._log(TRADES, SYMBOL).writer
+    writer = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).writer
     group = [PendingCommit(PreparedBatch.of(batch(trade(number)))) for number in range(2)]
     writer._write_group(group)
     first, second = (pending.receipt.stored_bytes for pending in group if pending.receipt)

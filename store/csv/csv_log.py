@@ -1,0 +1,179 @@
+"""A log of the CSV store, and its snapshots. They use derived files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import TypeVar
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.bars import Bars
+from store.bars.credit import DatesOf, credit_dates, utc_dates
+from store.bars.spans import Spans
+from store.csv.copying.pieces import LogPiece
+from store.csv.files.disk import unavailable_on_error
+from store.csv.log.history import CommitHistory
+from store.csv.open_logs import OpenLog, OpenLogs
+from store.csv.reading.commit_walk import CommitWalk, RowOrigins
+from store.csv.reading.log_reader import LogSnapshot
+from store.csv.reading.window_list import BarQuery, SpanQuery
+from store.declarations import Dataset
+from store.log import EmptySnapshot, Log, Snapshot
+from store.market_store import MarketStore
+from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.rows.revisions import RevisionQuery, Revisions
+from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
+from store.walk import CommitPiece, LogPosition, Resync
+
+T = TypeVar("T")
+
+
+class CsvLog(Log):
+    """A log in a folder."""
+
+    def __init__(self, store: MarketStore, dataset: Dataset, symbol: str, logs: OpenLogs) -> None:
+        super().__init__(store, dataset, symbol)
+        self._logs = logs
+
+    @property
+    def commits_file(self) -> str:
+        """The path of the file that changes with every commit, and only then."""
+        return self._logs.commits_file(self.dataset, self.symbol)
+
+    def at(self, commit: CommitId | int | None = None) -> Snapshot:
+        if commit in (0, NO_COMMIT):
+            return EmptySnapshot(self)
+        history = self.read()[1]
+        if not isinstance(commit, CommitId):
+            return CsvSnapshot(self, history.head(commit), history)
+        if not history.has(commit):
+            raise Resync(self.symbol, history.head())
+        return CsvSnapshot(self, commit, history)
+
+    def as_of(self, instant_ns: int) -> Snapshot:
+        history = self.read()[1]
+        number = history.commit_as_of(instant_ns)
+        return CsvSnapshot(self, history.head(number), history) if number else EmptySnapshot(self)
+
+    def committed_times(self, numbers: Integers) -> Integers:
+        return self.read()[1].committed_times(numbers)
+
+    def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
+        return self._walk(after.commit).pieces(after, upto)
+
+    def copied_piece(self, after: CommitId) -> Iterator[bytes]:
+        """See `MaintainedStore.log_piece`."""
+        history, head = self._walk(after).durable_history(after)
+        folder = self._logs.folder(self.dataset, self.symbol)
+        with unavailable_on_error:
+            return LogPiece(self.dataset, self.symbol, folder, history, (after, head)).lines()
+
+    def read(self) -> tuple[OpenLog, CommitHistory]:
+        """Return the open log and its history. Raises the errors of `OpenLogs`."""
+        return self._logs.read(self.dataset, self.symbol)
+
+    def _walk(self, after: CommitId) -> CommitWalk:
+        opened = self._logs.get if after.number else self._logs.existing
+        log, folder = opened(self.dataset, self.symbol), self._logs.folder(self.dataset, self.symbol)
+        return CommitWalk(self.dataset, self.symbol, folder, log.commits, log.reader)
+
+
+class CsvSnapshot(Snapshot):
+    """A log in a folder as of a commit."""
+
+    log: CsvLog
+
+    def __init__(self, log: CsvLog, commit: CommitId, history: CommitHistory) -> None:
+        """Create it. history: has the commit."""
+        super().__init__(log, commit)
+        self._history = history
+
+    def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
+        return self._read(lambda log, files: log.reader.rows(window, files, coded_texts=coded_texts))
+
+    def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
+        names = frozenset() if columns is None else frozenset((*ORDER_NAMES, *columns))
+        stored = self._read(lambda log, files: log.reader.stored(window, files, names))
+        return with_columns(versions_until(stored, self.commit.number), columns)
+
+    def row_origin(self, *, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
+        history = self._current()[1]
+        with unavailable_on_error:
+            window = Window(timestamp_ns, timestamp_ns + 1)
+            number, ordinal = RowOrigins(history, window).of(arrival)
+            return history.head(number), ordinal
+
+    def version(self, window: Window) -> CommitId:
+        return self._current()[1].version(window, self.commit.number)
+
+    def completeness(self) -> Completeness:
+        return self._current()[1].completeness(self.commit.number)
+
+    def fills(self, window: Window) -> list[tuple[int, Fill]]:
+        return self._current()[1].fills(window, self.commit.number)
+
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        return self._read(lambda log, files: log.finder.take_window(window, rows, files, from_end=from_end))
+
+    def row_bound(self, window: Window) -> int:
+        return self._read(lambda log, files: log.finder.bound(window, files))
+
+    def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
+        return self._current()[1].newest_by_date(window, self.commit.number)
+
+    def bars(
+        self,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        dates_of: DatesOf = utc_dates,
+    ) -> Bars:
+        query = BarQuery(window, interval_ns, policy, credit_dates(policy, interval_ns, dates_of))
+        return self._read(lambda log, files: log.bars.bars(query, files))
+
+    def session_bars(self, window: Window, *, policy: BarPolicy) -> Bars:
+        return self._read(lambda log, files: log.bars.session_bars(window, policy, files))
+
+    def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:
+        return self._read(lambda log, files: log.bars.span_bars(SpanQuery(spans, policy, dates_of), files))
+
+    def dependency_window(
+        self, window: Window, interval_ns: int, *, policy: BarPolicy, dates_of: DatesOf = utc_dates
+    ) -> Window:
+        dates = credit_dates(policy, interval_ns, dates_of)
+        if dates is None:
+            return window
+        query = BarQuery(window, interval_ns, policy, dates)
+        return self._read(lambda log, files: log.bars.dependency_window(query, files))
+
+    def revisions(
+        self,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
+        after: int,
+    ) -> Revisions:
+        dates = credit_dates(policy, interval_ns, dates_of)
+        query = RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates)
+        return self._read(lambda log, files: log.bars.revisions(query, files))
+
+    def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
+        return self._current()[1].change_bound(window, interval_ns, after, self.commit.number)
+
+    def _read(self, answer: Callable[[OpenLog, LogSnapshot], T]) -> T:
+        with unavailable_on_error:
+            log, history = self._current()
+            return log.reader.with_snapshot(history, self.commit.number, partial(answer, log))
+
+    def _current(self) -> tuple[OpenLog, CommitHistory]:
+        """Return the open log and its history. Raises `Resync` if that does not have the snapshot's commit."""
+        log, history = self.log.read()
+        # A log that was restored has another history.
+        if history is not self._history and not history.has(self.commit):
+            raise Resync(self.log.symbol, history.head())
+        return log, history

@@ -1,0 +1,310 @@
+"""A store's logs, and logs as of a commit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from store import lazy_pyarrow as pa
+from store.arrays import Integers
+from store.bar_policies import EVERY_PRINT, BarPolicy
+from store.bars.aggregation import aggregate_prints, bars_of_prints
+from store.bars.bars import Bars
+from store.bars.credit import DatesOf, credit_dates, credit_end_ns, utc_dates
+from store.bars.prints import STANDS, Prints, prints_of
+from store.bars.session_bars import session_bars_of
+from store.bars.spans import Spans, span_bars_of
+from store.bars.versions import versions_of
+from store.declarations import Dataset
+from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
+from store.rows.revisions import RevisionQuery, Revisions, revisions_of
+from store.rows.stored_rows import ArrivalRun, stored_rows, stored_schema, with_columns
+from store.walk import CommitPiece, LogPosition
+
+if TYPE_CHECKING:
+    from store.market_store import MarketStore
+
+
+class Log(ABC):
+    """The commits of one dataset and symbol. It need not exist yet; then methods raise `UnknownSymbol`."""
+
+    def __init__(self, store: MarketStore, dataset: Dataset, symbol: str) -> None:
+        self.store = store
+        self.dataset = dataset
+        self.symbol = symbol
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Log) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[MarketStore, str, str]:
+        return self.store, self.dataset.name, self.symbol
+
+    @abstractmethod
+    def at(self, commit: CommitId | int | None = None) -> Snapshot:
+        """Return the log as of a commit; None means the newest.
+
+        `NO_COMMIT` and 0 are the log before its first commit, which need not exist. A number must exist. Raises `Resync`
+        if the log does not have the commit.
+        """
+
+    @property
+    def head(self) -> CommitId:
+        """The newest commit."""
+        return self.at().commit
+
+    @abstractmethod
+    def as_of(self, instant_ns: int) -> Snapshot:
+        """Return the log as of the newest commit made at or before an instant (nanoseconds UTC)."""
+
+    @abstractmethod
+    def committed_times(self, numbers: Integers) -> Integers:
+        """Return the times of commits, in nanoseconds UTC. numbers: must exist."""
+
+    def committed_at(self, number: int) -> int:
+        """Return the time of a commit, in nanoseconds UTC. number: must exist."""
+        return int(self.committed_times(np.array([number]))[0])
+
+    @abstractmethod
+    def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
+        """Yield the commits after a position: for each its record, then its rows or corrections in pieces.
+
+        Rows are in order of arrival; corrections are by event date, then in the order in which they apply.
+        after: `BEGINNING`, or the `position` of the last piece that was taken. upto: the number of the last
+        commit; None, or a number not yet reached, means the newest commit at the call. Everything yielded is
+        durable, whichever process wrote it. Raises `Resync`, also during iteration, if the log does not have
+        the commit of `after`. Iteration also raises the errors of reads.
+        """
+
+
+class Snapshot(ABC):
+    """A log as of one commit. Safe for many threads.
+
+    Reads raise `Resync` if the log no longer has the commit, because it was restored, `UnknownSymbol` if there is no log,
+    and `DataDamaged` if bytes that they need are damaged.
+    """
+
+    def __init__(self, log: Log, commit: CommitId) -> None:
+        self.log = log
+        self.commit = commit
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Snapshot) and (self.log, self.commit) == (other.log, other.commit)
+
+    def __hash__(self) -> int:
+        return hash((self.log, self.commit))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is the log before its first commit."""
+        return self.commit == NO_COMMIT
+
+    @abstractmethod
+    def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
+        """Return the rows in the window by (event time, sequence, arrival), in the dataset's schema.
+
+        coded_texts: a column of few distinct texts may be dictionary-encoded, with `int32` indices.
+        """
+
+    @abstractmethod
+    def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
+        """Return every version of the window's rows that commits up to this one stored, in the order of `rows`.
+
+        A correction stores a new version of its row. The columns are the dataset's and `arrival`, `commit`, `until`
+        (see `store.rows.stored_rows`); `until` is `STANDS` if a later commit ended the version. columns: of the
+        dataset's columns only event time and these; None means all.
+        """
+
+    @abstractmethod
+    def row_origin(self, *, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
+        """Return the commit that stored a row first, and the row's ordinal in it.
+
+        timestamp_ns, arrival: of a version of the row (see `versions`). Its cost does not grow with the commit's rows.
+        """
+
+    @abstractmethod
+    def version(self, window: Window) -> CommitId:
+        """Return the newest commit that touches an event date of the window; `NO_COMMIT` if none does."""
+
+    @abstractmethod
+    def completeness(self) -> Completeness:
+        """Return how far the log is known to be complete."""
+
+    @abstractmethod
+    def fills(self, window: Window) -> list[tuple[int, Fill]]:
+        """Return the fills whose windows overlap a window, each with its commit's number, in order of commit.
+
+        Its cost does not grow with the number of other commits. `version` changes only with a fill's rows.
+        """
+
+    @abstractmethod
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        """Return the part of the window, at its start or its end, that has `rows` rows.
+
+        rows: at least 1. If the window has fewer rows, it is returned whole. The part has more rows only if
+        further rows have the same event time as the last one. Its cost does not grow with the window.
+        """
+
+    @abstractmethod
+    def row_bound(self, window: Window) -> int:
+        """Return an upper bound of the number of rows in the window.
+
+        It is cheap for windows of any length: it may count rows that are cancelled or replaced.
+        """
+
+    @abstractmethod
+    def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
+        """Return the event dates of the window that commits touch, and the newest commit's number of each.
+
+        Dates are days since 1970, ascending.
+        """
+
+    def extent(self, window: Window, *, after: int = 0) -> tuple[int, int] | None:
+        """Return the first and the last of `touched_dates`, or None. after: without this commit and those before it."""
+        if window.start_ns >= window.end_ns:
+            return None
+        dates, newest = self.touched_dates(window)
+        dates = dates[newest > after]
+        return (int(dates[0]), int(dates[-1])) if len(dates) else None
+
+    def bars(
+        self,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy = EVERY_PRINT,
+        dates_of: DatesOf = utc_dates,
+    ) -> Bars:
+        """Return bars of the trades in the window, which must be aligned to `interval_ns`.
+
+        Volume of an interval without a price is credited to the nearest bar before it of the same trading
+        date, even if the interval is after the window. dates_of: returns the trading dates of instants; for
+        intervals of a day or longer nothing is credited.
+        """
+        prints = self._prints(Window(window.start_ns, ALL_TIME.end_ns), policy)
+        bars = bars_of_prints(prints, interval_ns, credit_dates(policy, interval_ns, dates_of))
+        return bars.between(window.start_ns, window.end_ns)
+
+    def session_bars(self, window: Window, *, policy: BarPolicy) -> Bars:
+        """Return daily bars of the regular session by the policy's daily table, for whole event dates.
+
+        time_ns: UTC midnight of the event date.
+        """
+        return session_bars_of(_as_stored(self.rows(window)), policy)
+
+    def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:
+        """Return a bar at each label that has a price, made of all trades in the label's spans.
+
+        If a span's label has no price, its volume goes to the nearest bar before it of the same trading date.
+        Without such a bar, or if `dates_of` is None, it is dropped. Trades outside the spans are ignored.
+        """
+        prints = self._prints(ALL_TIME, policy)
+        return span_bars_of([aggregate_prints(prints, 1)], spans, dates_of)
+
+    def dependency_window(
+        self,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
+    ) -> Window:
+        """Return the window of rows on which a window's bars depend; see `bars`.
+
+        Volume after the window may be credited to its last bar. So the result ends with the first interval
+        after the window that has a price, and at the latest with the trading date of the window's last
+        interval.
+        """
+        end_ns = credit_end_ns(window.end_ns, interval_ns, credit_dates(policy, interval_ns, dates_of))
+        if end_ns == window.end_ns:
+            return window
+        prints = self._prints(Window(window.end_ns, end_ns), policy)
+        times = prints.time[prints.sets_open_close]
+        if len(times):
+            end_ns = int(times[0]) // interval_ns * interval_ns + interval_ns
+        return Window(window.start_ns, end_ns)
+
+    def revisions(
+        self,
+        window: Window,
+        interval_ns: int,
+        *,
+        policy: BarPolicy,
+        dates_of: DatesOf = utc_dates,
+        after: int,
+    ) -> Revisions:
+        """Return changes to visible bars by the commits after `after`, by time and commit; see `bars`.
+
+        A missing bar counts as visible if an earlier commit stored a row at or after the bar's end. Its cost grows with
+        the window's rows, not with the commits.
+        """
+        dates = credit_dates(policy, interval_ns, dates_of)
+        rows = self.versions(Window(window.start_ns, credit_end_ns(window.end_ns, interval_ns, dates)))
+        later = Window(window.end_ns, ALL_TIME.end_ns)
+        behind = self.versions(later, columns=()).column("commit").to_pylist()
+        return revisions_of(
+            versions_of(rows, policy, interval_ns),
+            RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates),
+            min(behind, default=None),
+            self.log.committed_times,
+        )
+
+    def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
+        """Return an upper bound of how often trades of the window's intervals changed.
+
+        Counts pairs of an interval and a commit after `after` that stored, cancelled or replaced trades of the
+        interval.
+        """
+        rows = self.versions(window, columns=())
+        start, stored, ended = (rows.column(name).to_numpy() for name in ("timestamp", "commit", "until"))
+        pairs = np.stack([np.tile(start // interval_ns, 2), np.concatenate([stored, ended])])
+        changes = np.unique(pairs[:, (pairs[1] > after) & (pairs[1] != STANDS)], axis=1)
+        return int(changes.shape[1])
+
+    def _prints(self, window: Window, policy: BarPolicy) -> Prints:
+        return prints_of(_as_stored(self.rows(window)), policy)
+
+
+def _as_stored(rows: pa.Table) -> pa.Table:
+    """Return ordered rows with the columns `arrival`, `commit` and `until`, which prints need."""
+    return stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)])
+
+
+class EmptySnapshot(Snapshot):
+    """A log before its first commit. The log need not exist."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, NO_COMMIT)
+
+    def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
+        return self.log.dataset.schema.empty_table()
+
+    def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
+        return with_columns(stored_schema(self.log.dataset).empty_table(), columns)
+
+    def row_origin(self, *, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
+        raise LookupError("there are no rows")
+
+    def version(self, window: Window) -> CommitId:
+        return NO_COMMIT
+
+    def completeness(self) -> Completeness:
+        return NOTHING_COMPLETE
+
+    def fills(self, window: Window) -> list[tuple[int, Fill]]:
+        return []
+
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        return window
+
+    def row_bound(self, window: Window) -> int:
+        return 0
+
+    def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
+        return np.empty(0, np.int64), np.empty(0, np.int64)

@@ -1,0 +1,124 @@
+"""The protocol of a market store: instruments, and a log of rows for each dataset and symbol."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
+
+from store.declarations import Dataset
+from store.instruments import Instrument
+from store.log import Log
+from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.walk import CommitHook
+
+
+class MarketStore(ABC):
+    """The methods of a backend. It keeps instruments and, for each dataset and symbol, a log of rows.
+
+    Safe for many threads and processes. committed: hooks that the writing process calls with dataset, symbol and commit
+    after each of its commits, once the commit is durable and visible. They run in the writing thread, in any order if
+    several threads write. A follower that must not miss a commit also polls `heads`.
+    """
+
+    committed: list[CommitHook]
+
+    @abstractmethod
+    def log(self, dataset: Dataset, symbol: str) -> Log:
+        """Return a log, which need not exist. It is cheap, and reads nothing."""
+
+    @abstractmethod
+    def append(self, batch: Append) -> Receipt:
+        """Store a batch, all of it or nothing, durably before returning. Raises `StorageError`s."""
+
+    def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
+        """Do the part of an append that needs no lock; return a function that does the rest.
+
+        Another thread may call that function.
+        """
+        return partial(self.append, batch)
+
+    @abstractmethod
+    def correct(self, amendment: Amendment) -> Receipt:
+        """Apply a batch of corrections, all of it or nothing, durably before returning.
+
+        A correction sees the results of those before it. It counts as applied before if its row is already
+        cancelled or already has the new values. Raises `CorrectionTargetMissing`, `CorrectionAmbiguous` and
+        the other `StorageError`s.
+        """
+
+    def prepare_correct(self, amendment: Amendment) -> PreparedCorrections:
+        """Do the part of `correct` that needs no lock. Raises `UnknownSymbol`, `DataDamaged`."""
+        return PreparedCorrections(0, partial(self.correct, amendment))
+
+    @abstractmethod
+    def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
+        """Return a token for each log of the given symbols, by default of all symbols.
+
+        For followers of commits: a changed token tells that there is more to read in that log. For answers that are
+        kept, use `change_stamp`. A log without commits may be missing. While a log's token is the same, nothing was
+        committed to it. A token costs one stat call. Only tokens of the same store at the same path can be compared.
+        """
+
+    @abstractmethod
+    def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
+        """Return a function whose result changes with each commit to these logs and each declaration of an instrument.
+
+        For answers that are kept: while the result is the same, an answer made from these logs is the newest. It does
+        not tell which log changed; `heads` does. Logs are pairs of dataset and symbol; they need not exist. A call
+        costs a stat call for each log and one more. The function raises `OSError`.
+        """
+
+    @abstractmethod
+    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
+        """Return an instrument by symbol or alias, as of now or an instant.
+
+        If it was not declared by then, return its `default_instrument`.
+        """
+
+    @abstractmethod
+    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
+        """Return an alias's symbol at an instant (nanoseconds UTC), and any other symbol unchanged.
+
+        on_ns: None for now; then an alias that has an end is not one. Names are those of the newest declarations.
+        Raises `UnknownSymbol` for a name that is an alias now, but was none at `on_ns`.
+        Methods other than this and `instrument` do not take aliases.
+        """
+
+    @abstractmethod
+    def declared_instruments(
+        self, *, symbol: str | None = None, as_of_ns: int | None = None
+    ) -> list[Instrument]:
+        """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
+
+    @abstractmethod
+    def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
+        """Return a symbol's declarations and their times (nanoseconds UTC), as of now or an instant; oldest first."""
+
+    @abstractmethod
+    def last_declared_ns(self, as_of_ns: int) -> int:
+        """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
+
+    @abstractmethod
+    def set_instrument(self, instrument: Instrument) -> None:
+        """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
+
+    @abstractmethod
+    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
+
+    @abstractmethod
+    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """Raise the `AliasTaken` that `set_instruments` would raise.
+
+        An alias may not be another instrument's alias at the same time. An alias without an end may not be a symbol
+        with data, the symbol of one of these instruments, or the symbol of an instrument with aliases.
+        """
+
+    @abstractmethod
+    def catalogue_stamp(self) -> Hashable:
+        """Return a value that changes with each declaration and each symbol's first commit. It is cheap."""
+
+    @abstractmethod
+    def symbols(self, dataset: Dataset) -> list[str]:
+        """Return the symbols with at least one commit, sorted."""
