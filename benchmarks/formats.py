@@ -82,7 +82,7 @@ def _bars() -> Table:
         (rows,) = Stream(a_minute=60).batches(_GENERATED_ROWS)
     store = MemoryStore()
     store.append(Append(TRADES, "BARS", rows, "bench", Dedupe.NONE))
-    bars = store.bars("BARS", ALL_TIME, SECOND_NS)
+    bars = store.log(TRADES, "BARS").at().bars(ALL_TIME, SECOND_NS)
     names = ("open", "high", "low", "close", "volume", "trade_count")
     return Table.of(
         _BAR_COLUMNS,

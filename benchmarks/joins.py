@@ -61,7 +61,7 @@ def _measure_join(folder: Path, sizes: Sizes) -> Row:
     _append(store, TRADES, _SYMBOL, _trades(rng, _times(rng, trades)))
     _append(store, QUOTES, _SYMBOL, _quotes(rng, trades * _QUOTES_PER_TRADE))
     for dataset in (TRADES, QUOTES):
-        table = store.rows(dataset, _SYMBOL, ALL_TIME)
+        table = store.log(dataset, _SYMBOL).at().rows(ALL_TIME)
         feather.write_feather(table, folder / f"{dataset.name}.arrow", compression="uncompressed")
     reader, rounds = open_store(folder), sizes.rounds + 2
     own: list[float] = []

@@ -67,14 +67,14 @@ def test_commit_yields_its_record_then_rows_by_date(store, clock):
 def test_the_same_facts_have_the_same_hash_in_every_store(store):
     fill(store)
     store.append(batch(trade(20), complete_until=NOON + SECOND))
-    assert store.head(TRADES, SYMBOL, commit=1).token == "1-8b4b8f"
-    assert store.head(TRADES, SYMBOL).token == "7-6463f2"
+    assert store.log(TRADES, SYMBOL).at(1).commit.token == "1-8b4b8f"
+    assert store.log(TRADES, SYMBOL).head.token == "7-6463f2"
 
 
 def test_a_commit_without_rows_is_its_record(store):
     store.append(batch(trade(1)))
     receipt = store.append(batch(trade(1), request_key="again"))
-    (record,) = walk(store, LogPosition(store.head(TRADES, SYMBOL, commit=1)))
+    (record,) = walk(store, LogPosition(store.log(TRADES, SYMBOL).at(1).commit))
     assert isinstance(record, CommitRecord)
     assert record.receipt == receipt
     assert (receipt.received, receipt.stored, receipt.duplicate_rows) == (1, 0, (0,))
@@ -98,9 +98,14 @@ def test_a_correction_names_its_row_and_has_the_values_before_and_after(store):
 def test_the_origin_of_every_version_of_a_row_is_its_place_in_the_walk(store):
     fill(store)
     placed = {(commit, ordinal): row for commit, ordinal, row in flat_rows(store)}
-    versions = store.versions(TRADES, SYMBOL, ALL_TIME).select(["timestamp", "arrival"]).to_pylist()
+    versions = store.log(TRADES, SYMBOL).at().versions(ALL_TIME).select(["timestamp", "arrival"]).to_pylist()
     found = [
-        (each, store.row_origin(TRADES, SYMBOL, timestamp_ns=each["timestamp"], arrival=each["arrival"]))
+        (
+            each,
+            store.log(TRADES, SYMBOL)
+            .at()
+            .row_origin(timestamp_ns=each["timestamp"], arrival=each["arrival"]),
+        )
         for each in versions
     ]
     assert {place for _, place in found} == placed.keys()
@@ -134,11 +139,11 @@ def walk_up_to(store, place: LogPosition):
 def test_positions_of_a_whole_commit_and_of_the_beginning(store):
     fill(store)
     whole = flat(walk(store))
-    third = store.head(TRADES, SYMBOL, commit=3)
+    third = store.log(TRADES, SYMBOL).at(3).commit
     behind = [each for each in whole if (each.id if isinstance(each, CommitRecord) else each[0]).number > 3]
     assert flat(walk(store, LogPosition(third))) == flat(walk(store, LogPosition(third, 3))) == behind
     assert flat(walk(store, LogPosition(NO_COMMIT, 0))) == whole
-    assert walk(store, LogPosition(store.head(TRADES, SYMBOL))) == []
+    assert walk(store, LogPosition(store.log(TRADES, SYMBOL).head)) == []
 
 
 @pytest.mark.parametrize("upto", [0, 1, 3, 5])
@@ -146,7 +151,7 @@ def test_upto_ends_the_commits(store, upto: int):
     fill(store)
     pieces = walk(store, upto=upto)
     assert [each.id.number for each in pieces if isinstance(each, CommitRecord)] == [*range(1, upto + 1)]
-    place = LogPosition(store.head(TRADES, SYMBOL, commit=1), 1)
+    place = LogPosition(store.log(TRADES, SYMBOL).at(1).commit, 1)
     after = place.commit.number
     of = [piece for piece in walk(store, place, upto) if isinstance(piece, CommitRecord)]
     assert [each.id.number for each in of] == [*range(after + 1, upto + 1)]
@@ -154,7 +159,7 @@ def test_upto_ends_the_commits(store, upto: int):
 
 def test_commits_end_with_the_newest_at_the_call(store):
     store.append(batch(trade(1)))
-    begun = store.commits(TRADES, SYMBOL, BEGINNING, 99)
+    begun = store.log(TRADES, SYMBOL).commits(BEGINNING, 99)
     store.append(batch(trade(2)))
     assert [piece.id.number for piece in begun if isinstance(piece, CommitRecord)] == [1]
 
@@ -163,23 +168,23 @@ def test_commits_end_with_the_newest_at_the_call(store):
 def test_unknown_position_raises_resync(store, place: LogPosition):
     head = store.append(batch(trade(1))).commit
     with pytest.raises(Resync, match=f"{SYMBOL} was restored and is at commit {head.token} now") as caught:
-        store.commits(TRADES, SYMBOL, place)
+        store.log(TRADES, SYMBOL).commits(place)
     assert (caught.value.symbol, caught.value.head) == (SYMBOL, head)
 
 
 def test_commits_of_an_unknown_log(store):
     store.append(batch(trade(1), symbol="OTHER"))
     with pytest.raises(UnknownSymbol):
-        store.commits(TRADES, SYMBOL, BEGINNING)
+        store.log(TRADES, SYMBOL).commits(BEGINNING)
     with pytest.raises(Resync) as caught:
-        store.commits(TRADES, SYMBOL, LogPosition(CommitId(1, "f" * 64)))
+        store.log(TRADES, SYMBOL).commits(LogPosition(CommitId(1, "f" * 64)))
     assert caught.value.head == NO_COMMIT
 
 
 def test_each_dataset_has_its_own_log(store):
     fill(store)
     with pytest.raises(UnknownSymbol):
-        store.commits(QUOTES, SYMBOL, BEGINNING)
+        store.log(QUOTES, SYMBOL).commits(BEGINNING)
 
 
 def test_heads_change_only_with_commits(store):
@@ -202,7 +207,7 @@ def test_hooks_are_called_after_each_commit_once_it_is_visible(store):
     called: list[tuple[str, str, CommitId, CommitId]] = []
     store.committed.append(
         lambda dataset, symbol, commit: called.append(
-            (dataset.name, symbol, commit, store.head(dataset, symbol))
+            (dataset.name, symbol, commit, store.log(dataset, symbol).head)
         )
     )
     receipts = [

@@ -84,7 +84,7 @@ def test_bars_follow_corrections_and_stay_as_they_were_at_earlier_commits(store)
     store.correct(
         amendment(cancel(1, trade_id="spike"), correct(2, price=6.0, volume=1.0, new={"volume": 4.0}))
     )
-    now, before = (store.bars(SYMBOL, ALL_TIME, MINUTE, commit=at) for at in (None, 1))
+    now, before = (store.log(TRADES, SYMBOL).at(at).bars(ALL_TIME, MINUTE) for at in (None, 1))
     assert (now.high.tolist(), now.volume.tolist(), now.trade_count.tolist()) == (
         [6.0, 7.0],
         [5.0, 1.0],
@@ -97,17 +97,17 @@ def test_a_correction_touches_the_version_of_its_date_and_no_other(store):
     store.append(batch(trade(0, trade_id="a"), trade(DAY, trade_id="b")))
     first, second = Window(NOON, NOON + 1), Window(NOON + DAY, NOON + DAY + 1)
     commit = store.correct(amendment(cancel(0, trade_id="a"))).commit
-    assert store.version(TRADES, SYMBOL, first) == store.head(TRADES, SYMBOL) == commit
-    assert store.version(TRADES, SYMBOL, second) == store.head(TRADES, SYMBOL, commit=1)
-    assert store.version(TRADES, SYMBOL, first, commit=1).number == 1
+    assert store.log(TRADES, SYMBOL).at().version(first) == store.log(TRADES, SYMBOL).head == commit
+    assert store.log(TRADES, SYMBOL).at().version(second) == store.log(TRADES, SYMBOL).at(1).commit
+    assert store.log(TRADES, SYMBOL).at(1).version(first).number == 1
 
 
 def test_corrections_are_commits_as_of_an_instant(store, clock: Clock):
     store.append(batch(trade(1, trade_id="a")))
     clock.now += MINUTE
     store.correct(amendment(cancel(1, trade_id="a")))
-    assert store.commit_as_of(TRADES, SYMBOL, clock.now - 1) == 1
-    assert store.commit_as_of(TRADES, SYMBOL, clock.now) == 2
+    assert store.log(TRADES, SYMBOL).as_of(clock.now - 1).commit.number == 1
+    assert store.log(TRADES, SYMBOL).as_of(clock.now).commit.number == 2
 
 
 def test_corrections_of_many_dates_are_one_commit(store):
@@ -163,7 +163,7 @@ def test_correction_without_a_matching_row_is_refused(store, correction: Correct
         store.correct(amendment(cancel(1, trade_id="z"), correction))
     assert missing.value.rows == [1]
     assert len(stored(store)) == 2
-    assert store.head(TRADES, SYMBOL).number == 1
+    assert store.log(TRADES, SYMBOL).head.number == 1
 
 
 def test_different_matching_rows_are_ambiguous(store):
@@ -225,7 +225,7 @@ def test_repeated_corrections_make_no_commit(store, corrections: list[Correction
     rows = stored(store)
     again = store.correct(amendment(*corrections))
     assert (again.stored, again.duplicate_rows) == (0, tuple(range(len(corrections))))
-    assert again.commit == store.head(TRADES, SYMBOL)
+    assert again.commit == store.log(TRADES, SYMBOL).head
     assert again.commit.number == 2
     assert stored(store) == rows
 

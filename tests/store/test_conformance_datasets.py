@@ -20,9 +20,9 @@ datasets = pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda data
 def test_rows_are_read_back_as_they_were(store, dataset):
     batch = read("json", SAMPLE_ROWS[dataset.name], BatchOptions(dataset))
     receipt = store.append(Append(dataset, batch.symbol, batch.rows, "key:1"))
-    found = store.rows(dataset, batch.symbol, ALL_TIME)
+    found = store.log(dataset, batch.symbol).at().rows(ALL_TIME)
     assert found.combine_chunks().equals(pa.Table.from_batches([batch.rows]))
-    assert store.version(dataset, batch.symbol, ALL_TIME) == receipt.commit
+    assert store.log(dataset, batch.symbol).at().version(ALL_TIME) == receipt.commit
     assert store.symbols(dataset) == [batch.symbol]
 
 
@@ -48,7 +48,7 @@ def test_an_identity_with_other_values_is_a_conflict(store, name, change):
     store.append(Append(dataset, first.symbol, first.rows, "key:1"))
     with pytest.raises(IdConflict):
         store.append(Append(dataset, first.symbol, other.rows, "key:1"))
-    assert store.rows(dataset, first.symbol, ALL_TIME).num_rows == 1
+    assert store.log(dataset, first.symbol).at().rows(ALL_TIME).num_rows == 1
 
 
 def test_datasets_of_one_symbol_are_logs_of_their_own(store):
@@ -80,14 +80,14 @@ def test_a_row_is_corrected_then_cancelled_and_every_commit_stays_readable(store
         for stored in (1, 0):
             assert store.correct(Amendment(dataset, batch.symbol, (correction,), "key:1")).stored == stored
         named |= {name: new[name] for name in dataset.named_by if name in new}
-    versions = [store.rows(dataset, batch.symbol, ALL_TIME, commit=n).to_pylist() for n in (1, 2, 3)]
+    versions = [store.log(dataset, batch.symbol).at(n).rows(ALL_TIME).to_pylist() for n in (1, 2, 3)]
     assert versions == [[first, *others], [first | new, *others], others]
     for sent in ([first], [first | new]):
         rows = pa.RecordBatch.from_pylist(sent, schema=dataset.schema)
         assert store.append(Append(dataset, batch.symbol, rows, "key:1")).duplicates == 1
     corrections = [
         (each.before, each.after)
-        for piece in store.commits(dataset, batch.symbol, BEGINNING)
+        for piece in store.log(dataset, batch.symbol).commits(BEGINNING)
         if isinstance(piece, CommittedCorrections)
         for each in piece.corrections
     ]
@@ -105,7 +105,7 @@ def test_a_correction_that_would_break_a_rule_is_refused_with_all_others(store):
     with pytest.raises(CorrectedRowInvalid) as refused:
         store.correct(Amendment(DATASETS["bars"], batch.symbol, tuple(corrections), "key:1"))
     assert (refused.value.rows, refused.value.code) == ([1], "inconsistent_bar")
-    assert store.rows(DATASETS["bars"], batch.symbol, ALL_TIME).to_pylist() == [bar]
+    assert store.log(DATASETS["bars"], batch.symbol).at().rows(ALL_TIME).to_pylist() == [bar]
 
 
 BARS = DATASETS["bars"]
@@ -119,7 +119,7 @@ def bars_batch(*rows, **terms):
 
 
 def bars(store, commit=None):
-    return store.rows(BARS, "RUN1", ALL_TIME, commit=commit).to_pylist()
+    return store.log(BARS, "RUN1").at(commit).rows(ALL_TIME).to_pylist()
 
 
 def counts(receipt):
@@ -138,7 +138,9 @@ def test_a_running_bar_that_is_sent_again_replaces_the_stored_one(store):
     assert counts(store.append(bars_batch(BAR))) == (0, 1, 0, 2)
     with pytest.raises(IdConflict):
         store.append(bars_batch(BAR | {"close": 1.5}))
-    records = [piece for piece in store.commits(BARS, "RUN1", BEGINNING) if isinstance(piece, CommitRecord)]
+    records = [
+        piece for piece in store.log(BARS, "RUN1").commits(BEGINNING) if isinstance(piece, CommitRecord)
+    ]
     assert [(each.length, each.receipt.stored, each.receipt.replaced) for each in records] == [
         (2, 2, 0),
         (2, 1, 1),

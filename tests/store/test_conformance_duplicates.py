@@ -88,7 +88,7 @@ def test_an_id_with_other_values_is_a_conflict_and_nothing_is_stored(store):
             )
         )
     assert conflict.value.rows == [1, 3, 5]
-    assert store.head(TRADES, SYMBOL).number == 1
+    assert store.log(TRADES, SYMBOL).head.number == 1
     assert len(stored(store)) == 2
 
 

@@ -12,7 +12,7 @@ FILL = fill_of(0, MINUTE)
 
 
 def fills(store, window=ALL_TIME, commit=None):
-    return store.fills(TRADES, SYMBOL, window, commit=commit)
+    return store.log(TRADES, SYMBOL).at(commit).fills(window)
 
 
 def test_a_fill_stores_its_rows_and_is_told_with_its_commit(store):
@@ -30,13 +30,13 @@ def test_a_fill_without_new_rows_is_a_commit(store, rows):
     assert (receipt.stored, receipt.duplicates, receipt.commit.number) == (0, len(rows), 2)
     assert fills(store) == [(2, FILL)]
     assert stored(store) == [trade(1)]
-    assert store.version(TRADES, SYMBOL, ALL_TIME).number == 1
+    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME).number == 1
 
 
 def test_a_log_may_begin_with_a_fill_without_rows(store):
     assert store.append(batch(fill=FILL)).commit.number == 1
     assert (fills(store), stored(store)) == ([(1, FILL)], [])
-    assert store.version(TRADES, SYMBOL, ALL_TIME) == NO_COMMIT
+    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == NO_COMMIT
 
 
 def test_fills_of_a_window_as_of_a_commit(store):
@@ -58,7 +58,7 @@ def test_fills_of_an_unknown_log_raise(store):
 def test_a_fill_leaves_what_the_feed_declared(store):
     store.append(batch(trade(5), complete_until=NOON + SECOND))
     store.append(batch(trade(9), fill=FILL))
-    assert store.completeness(TRADES, SYMBOL).complete_until_ns == NOON + SECOND
+    assert store.log(TRADES, SYMBOL).at().completeness().complete_until_ns == NOON + SECOND
 
 
 def test_a_fill_is_part_of_what_a_key_stands_for(store):
@@ -73,7 +73,9 @@ def test_a_fill_is_part_of_what_a_key_stands_for(store):
 def test_a_walk_tells_the_fills(store):
     store.append(batch(trade(5), fill=FILL))
     store.append(batch(trade(6)))
-    records = [piece for piece in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(piece, CommitRecord)]
+    records = [
+        piece for piece in store.log(TRADES, SYMBOL).commits(BEGINNING) if isinstance(piece, CommitRecord)
+    ]
     assert [record.facts.fill for record in records] == [FILL, None]
 
 

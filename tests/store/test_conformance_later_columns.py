@@ -71,7 +71,7 @@ def test_all_conflicts_of_a_batch_are_reported(store):
             )
         )
     assert conflict.value.rows == [1, 2, 4, 6]
-    assert store.head(TRADES, SYMBOL).number == 1
+    assert store.log(TRADES, SYMBOL).head.number == 1
 
 
 def test_a_batch_of_conflicts_alone_is_refused(store):
@@ -246,6 +246,7 @@ def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(s
     store.correct(Amendment(CORPORATE_ACTIONS, SYMBOL, (change,), "key:1"))
     assert counts(send(dividend(4.0, "d"), dividend(3.0, "d"))) == (0, (0, 1))
     amounts = {
-        row["action_id"]: row["amount"] for row in store.rows(CORPORATE_ACTIONS, SYMBOL, ALL_TIME).to_pylist()
+        row["action_id"]: row["amount"]
+        for row in store.log(CORPORATE_ACTIONS, SYMBOL).at().rows(ALL_TIME).to_pylist()
     }
     assert amounts == {None: 1.0, "a": 2.0, "b": 2.0, "c": 1.0, "d": 4.0, "e": 3.0}

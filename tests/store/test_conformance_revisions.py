@@ -40,11 +40,9 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
 
 
 def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
-    return listed(
-        store.log(TRADES, SYMBOL)
-        .at()
-        .revisions(window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked})
-    )
+    """The revisions as of `commit`, by default the newest one."""
+    trades = store.log(TRADES, SYMBOL).at(asked.pop("commit", None))
+    return listed(trades.revisions(window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
 
 
 @pytest.fixture
@@ -78,7 +76,7 @@ def credited(store) -> MarketStore:
     ids=["every print", "hour", "minute", "no price", "from a gap", "to the end", "all"],
 )
 def test_volume_without_a_price_is_credited_across_the_edge_of_a_window(credited, policy, window, expected):
-    assert volumes(credited.bars(SYMBOL, window, MINUTE, policy=policy)) == expected
+    assert volumes(credited.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=policy)) == expected
 
 
 def test_volume_is_never_credited_to_another_date(store):
@@ -90,14 +88,14 @@ def test_volume_is_never_credited_to_another_date(store):
         )
     )
     for window in (HOUR, Window(MIDNIGHT, MIDNIGHT + DAY), ALL_TIME):
-        bars = store.bars(SYMBOL, window, MINUTE, policy=US_EQUITIES)
+        bars = store.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=US_EQUITIES)
         assert (bars.volume.tolist(), bars.trade_count.tolist(), bars.notional.tolist()) == (
             [3.0],
             [2],
             [28.0],
         )
     for interval_ns, last in ((DAY, 3.0), (2 * DAY, 9.0)):
-        bars = store.bars(SYMBOL, ALL_TIME, interval_ns, policy=US_EQUITIES)
+        bars = store.log(TRADES, SYMBOL).at().bars(ALL_TIME, interval_ns, policy=US_EQUITIES)
         assert bars.volume.tolist() == [last]
 
 
@@ -110,10 +108,15 @@ def test_volume_is_credited_within_the_dates_that_are_given(store):
         return (time_ns - NOON) // (30 * MINUTE)
 
     asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": dates_of}
-    assert volumes(store.bars(SYMBOL, HOUR, MINUTE, **asked)) == {0: 3.0 + 2.0**29, 40: 1.0}
-    assert volumes(store.bars(SYMBOL, Window(NOON, NOON + MINUTE), MINUTE, **asked)) == {0: 3.0 + 2.0**29}
+    assert volumes(store.log(TRADES, SYMBOL).at().bars(HOUR, MINUTE, **asked)) == {0: 3.0 + 2.0**29, 40: 1.0}
+    assert volumes(store.log(TRADES, SYMBOL).at().bars(Window(NOON, NOON + MINUTE), MINUTE, **asked)) == {
+        0: 3.0 + 2.0**29
+    }
     ends = [
-        store.dependency_window(SYMBOL, Window(NOON, NOON + minutes * MINUTE), MINUTE, **asked).end_ns
+        store.log(TRADES, SYMBOL)
+        .at()
+        .dependency_window(Window(NOON, NOON + minutes * MINUTE), MINUTE, **asked)
+        .end_ns
         for minutes in (1, 30, 31, 41)
     ]
     assert ends == [NOON + minutes * MINUTE for minutes in (30, 30, 41, 60)]
@@ -126,8 +129,8 @@ def test_an_interval_is_of_the_date_on_which_it_begins(store):
     asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": lambda time_ns: (time_ns - NOON) // DAY}
     for end_ns in (MIDNIGHT + 8 * hour, MIDNIGHT + DAY):
         window = Window(MIDNIGHT, end_ns)
-        assert store.bars(SYMBOL, window, 8 * hour, **asked).volume.tolist() == [3.0]
-        needed = store.dependency_window(SYMBOL, window, 8 * hour, **asked)
+        assert store.log(TRADES, SYMBOL).at().bars(window, 8 * hour, **asked).volume.tolist() == [3.0]
+        needed = store.log(TRADES, SYMBOL).at().dependency_window(window, 8 * hour, **asked)
         assert needed.end_ns == (NOON + 4 * hour if end_ns < NOON else MIDNIGHT + 40 * hour)
 
 
@@ -147,7 +150,7 @@ def test_an_interval_is_of_the_date_on_which_it_begins(store):
 def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price_or_the_date(
     credited, policy: BarPolicy, window, end: int
 ):
-    found = credited.dependency_window(SYMBOL, window, MINUTE, policy=policy)
+    found = credited.log(TRADES, SYMBOL).at().dependency_window(window, MINUTE, policy=policy)
     assert found == Window(window.start_ns, end)
 
 
@@ -155,7 +158,7 @@ def test_dependency_window_as_of_a_commit(credited):
     credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
     credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
     ends = [
-        credited.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES, commit=at).end_ns
+        credited.log(TRADES, SYMBOL).at(at).dependency_window(HOUR, MINUTE, policy=US_EQUITIES).end_ns
         for at in range(4)
     ]
     assert ends == [MIDNIGHT + DAY, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
@@ -166,7 +169,7 @@ def test_bars_of_the_session_follow_corrections(store):
     store.append(batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), outside, trade(DAY, 11.0)))
     store.correct(amendment(cancel(1, trade_id="a")))
     day = Window(MIDNIGHT, MIDNIGHT + DAY)
-    now, then = (store.session_bars(SYMBOL, day, policy=US_EQUITIES, commit=at) for at in (None, 1))
+    now, then = (store.log(TRADES, SYMBOL).at(at).session_bars(day, policy=US_EQUITIES) for at in (None, 1))
     assert (now.time_ns.tolist(), now.high.tolist(), then.high.tolist()) == ([MIDNIGHT], [10.0], [50.0])
 
 
@@ -285,8 +288,8 @@ def test_a_late_price_takes_the_credited_volume_of_all_later_intervals(store):
 def test_a_symbol_that_was_never_stored_has_no_revisions(store):
     for ask in (
         lambda: revised(store),
-        lambda: store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES),
-        lambda: store.dependency_window(SYMBOL, HOUR, MINUTE, policy=US_EQUITIES),
+        lambda: store.log(TRADES, SYMBOL).at().session_bars(ALL_TIME, policy=US_EQUITIES),
+        lambda: store.log(TRADES, SYMBOL).at().dependency_window(HOUR, MINUTE, policy=US_EQUITIES),
     ):
         with pytest.raises(UnknownSymbol):
             ask()

@@ -98,18 +98,27 @@ def test_volume_without_a_price_is_not_credited_to_the_date_before(day):
 
 
 def test_no_spans_give_no_bars(day):
-    bars = day.span_bars(SYMBOL, columns([]), dates_of=None)
+    bars = day.log(TRADES, SYMBOL).at().span_bars(columns([]), dates_of=None)
     assert len(bars) == 0
     assert bars.time_ns.dtype == np.int64
 
 
 def test_spans_without_trades_have_no_bars(day):
-    assert len(day.span_bars(SYMBOL, columns([(NOON + DAY, NOON + 2 * DAY, NOON)]), dates_of=None)) == 0
+    assert (
+        len(
+            day.log(TRADES, SYMBOL)
+            .at()
+            .span_bars(columns([(NOON + DAY, NOON + 2 * DAY, NOON)]), dates_of=None)
+        )
+        == 0
+    )
 
 
 def test_a_bar_is_of_all_windows_of_its_label(store):
     store.append(batch(*(trade(hour * HOUR, 1.0 + hour, 10.0**hour) for hour in (3, 0, 2, 1, 4))))
-    bars = store.span_bars(SYMBOL, in_hours((0, 1, -2), (2, 3, -2), (4, 5, 4)), dates_of=None)
+    bars = (
+        store.log(TRADES, SYMBOL).at().span_bars(in_hours((0, 1, -2), (2, 3, -2), (4, 5, 4)), dates_of=None)
+    )
     found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
     assert found == [
         (NOON - 2 * HOUR, 1.0, 3.0, 1.0, 3.0, 101.0, 2, 301.0),
@@ -119,7 +128,7 @@ def test_a_bar_is_of_all_windows_of_its_label(store):
 
 def test_late_trades_and_corrections_change_bars_and_old_commits_stay_readable(day):
     spans = [(0, 1, 0), (1, 2, 1), (2, 3, 2), (3, 6, 3)]
-    head = day.head(TRADES, SYMBOL).number
+    head = day.log(TRADES, SYMBOL).head.number
     before = volumes(day, *spans)
     day.append(batch(trade(HOUR + 1, volume=32.0)))
     late = volumes(day, *spans)
@@ -141,13 +150,13 @@ def test_sizes_far_apart_are_summed_exactly(store):
     store.append(batch(*(trade(at * MINUTE, 1.0, size) for at, size in enumerate(sizes))))
     store.append(batch(trade(10 * MINUTE, 1.0, 7.0, conditions=ODD_LOT)))
     spans = columns([(NOON, NOON + 6 * MINUTE, NOON), (NOON + 6 * MINUTE, NOON + HOUR, NOON + 6 * MINUTE)])
-    bars = store.span_bars(SYMBOL, spans, policy=US_EQUITIES, dates_of=utc_dates)
+    bars = store.log(TRADES, SYMBOL).at().span_bars(spans, policy=US_EQUITIES, dates_of=utc_dates)
     assert (bars.time_ns.tolist(), bars.volume.tolist()) == ([NOON], [float(2**53 + 10**15 + 8)])
 
 
 def test_an_unknown_symbol_has_no_bars_of_spans(store):
     with pytest.raises(UnknownSymbol):
-        store.span_bars("NONE", columns([]), dates_of=None)
+        store.log(TRADES, "NONE").at().span_bars(columns([]), dates_of=None)
 
 
 def random_row(rng: random.Random):
@@ -194,12 +203,16 @@ def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
             change = cancel(row["timestamp"], **named)
         store.correct(amendment(change))
     for at in (10, rng.randint(1, 9)):
-        table = store.rows(TRADES, SYMBOL, ALL_TIME, commit=at)
+        table = store.log(TRADES, SYMBOL).at(at).rows(ALL_TIME)
         visible = stored_rows(table, [ArrivalRun(0, 1, len(table))]).to_pylist()
         assert at < 10 or len(visible) == len(standing)
         for policy in (EVERY_PRINT, US_EQUITIES):
             for date_of in DATES:
                 spans = random_spans(rng, EDGES)
-                bars = store.span_bars(SYMBOL, columns(spans), policy=policy, dates_of=date_of, commit=at)
+                bars = (
+                    store.log(TRADES, SYMBOL)
+                    .at(at)
+                    .span_bars(columns(spans), policy=policy, dates_of=date_of)
+                )
                 found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
                 assert found == slow_span_bars(visible, policy, spans, date_of=date_of)

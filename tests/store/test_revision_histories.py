@@ -80,7 +80,6 @@ def question(chance: random.Random, head: int) -> tuple[Window, int, dict[str, A
         "policy": chance.choice([EVERY_PRINT, US_EQUITIES, US_EQUITIES, *BAR_POLICIES.values()]),
         "dates_of": chance.choice([utc_dates, long_dates]),
         "after": chance.choice([0, 0, chance.randrange(head)]),
-        "commit": chance.choice([None, chance.randrange(head + 1)]),
     }
     return Window(start_ns, end_ns), interval_ns, asked
 
@@ -104,15 +103,13 @@ def test_any_history_has_the_revisions_that_a_walk_finds(
     count, head = 0, store.log(TRADES, SYMBOL).head.number
     for _ in range(examples(60)):
         window, interval_ns, asked = question(chance, head)
-        found = listed(store.log(TRADES, SYMBOL).at().revisions(window, interval_ns, **asked))
-        assert found == revisions_by_walk(memory, SYMBOL, window, interval_ns, **asked), (
-            window,
-            interval_ns,
-            asked,
-        )
+        commit = chance.choice([None, chance.randrange(head + 1)])
+        found = listed(store.log(TRADES, SYMBOL).at(commit).revisions(window, interval_ns, **asked))
+        expected = revisions_by_walk(memory, SYMBOL, window, interval_ns, commit=commit, **asked)
+        assert found == expected, (window, interval_ns, commit, asked)
         count += len(found)
         dates = credit_dates(asked["policy"], interval_ns, asked["dates_of"])
         needed = Window(window.start_ns, credit_end_ns(window.end_ns, interval_ns, dates))
-        commits = {name: asked[name] for name in ("after", "commit")}
-        assert len(found) <= 2 * store.log(TRADES, SYMBOL).at().change_bound(needed, interval_ns, **commits)
+        trades = store.log(TRADES, SYMBOL).at(commit)
+        assert len(found) <= 2 * trades.change_bound(needed, interval_ns, after=asked["after"])
     assert count > 30

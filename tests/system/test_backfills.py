@@ -112,7 +112,9 @@ def test_what_is_missing_is_found_and_fetched_once(pair) -> None:
         answers = list(threads.map(lambda _: get(lacking, path), range(CLIENTS)))
     assert all(len(each["gaps"]) <= len(spans()) for each in answers)
     assert eventually(lambda: get(lacking, path)["gaps"] == [])
-    mine, theirs = (each.store.rows(TRADES, SYMBOL, ALL_TIME).combine_chunks() for each in (lacking, whole))
+    mine, theirs = (
+        each.store.log(TRADES, SYMBOL).at().rows(ALL_TIME).combine_chunks() for each in (lacking, whole)
+    )
     assert mine.equals(theirs)
     time.sleep(1)
     get(lacking, path)

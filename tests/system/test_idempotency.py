@@ -32,7 +32,7 @@ def test_one_key_on_fifty_threads_has_one_effect(installation, query):
         with Crowd(clients, send) as crowd:
             crowd.end()
     assert crowd.errors == []
-    assert installation.store.head(TRADES, batch.symbol).number == 1
+    assert installation.store.log(TRADES, batch.symbol).head.number == 1
     assert stored_counts(installation.store, [batch.symbol]) == {(batch.symbol, batch.number): batch.size}
     statuses = Counter(answer.status for answer in answers)
     assert sum(statuses.values()) == 2 * THREADS_EACH

@@ -71,7 +71,7 @@ def test_complete_until_moves_with_a_quiet_feed_and_stays_with_a_silent_one(runn
         after = ping(talk)
         assert after[SILENT] == before[SILENT]
         assert after[DECLARED]["complete_until"] == declared > before[DECLARED]["complete_until"]
-        assert after[DECLARED]["head"] == frame["seq"] == running.store.head(TRADES, "DECLARED").token
+        assert after[DECLARED]["head"] == frame["seq"] == running.store.log(TRADES, "DECLARED").head.token
 
 
 def test_a_client_that_never_authenticates_is_closed(running) -> None:

@@ -7,6 +7,7 @@ from itertools import groupby
 import pytest
 
 from store.bar_policies import US_EQUITIES
+from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.store.builders import (
     DAY,
@@ -45,7 +46,7 @@ def expected(rows: list[Row], interval_ns: int) -> list[tuple[object, ...]]:
 
 
 def found(store, interval_ns: int) -> list[tuple[object, ...]]:
-    bars = store.bars(SYMBOL, ALL_TIME, interval_ns)
+    bars = store.log(TRADES, SYMBOL).at().bars(ALL_TIME, interval_ns)
     columns = (
         bars.time_ns,
         bars.open,
@@ -78,7 +79,7 @@ def test_a_correction_may_take_a_price_below_zero(store):
     store.correct(amendment(correct(0, trade_id="a", new={"price": -5.5})))
     store.correct(amendment(correct(1, price=6.0, volume=1.0, new={"price": 0.0})))
     assert found(store, MINUTE) == [(NOON, -5.5, 0.0, -5.5, 0.0, 3.0, 2, -11.0)]
-    changed = store.revisions(SYMBOL, ALL_TIME, MINUTE, policy=US_EQUITIES, after=1)
+    changed = store.log(TRADES, SYMBOL).at().revisions(ALL_TIME, MINUTE, policy=US_EQUITIES, after=1)
     assert (changed.before.low.tolist(), changed.after.low.tolist()) == ([5.0, -5.5], [-5.5, -5.5])
 
 
@@ -89,5 +90,5 @@ def test_session_bar_of_negative_prices(store):
         for place, (price, word) in enumerate(zip((-3.0, -8.5, 2.0, -1.0), words, strict=True))
     ]
     store.append(batch(*rows))
-    bars = store.session_bars(SYMBOL, ALL_TIME, policy=US_EQUITIES)
+    bars = store.log(TRADES, SYMBOL).at().session_bars(ALL_TIME, policy=US_EQUITIES)
     assert [getattr(bars, name).tolist() for name in ("open", "high", "low", "close")] == [[-3.0], [2.0], [-8.5], [-1.0]]  # fmt: skip

@@ -88,7 +88,7 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
 def test_shared_bars_are_read_only(stores):
     store, _ = stores
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
-        bars = store.bars(SYMBOL, window, MINUTE)
+        bars = store.log(TRADES, SYMBOL).at().bars(window, MINUTE)
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
 
 
@@ -131,7 +131,7 @@ def test_a_late_trade_is_in_spans_that_were_finished(stores):
     spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
     for each in stores:
         each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
-    read = [each.span_bars(SYMBOL, spans, dates_of=None) for each in stores]
+    read = [each.log(TRADES, SYMBOL).at().span_bars(spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert read[0].high.max() == 500.0
 
@@ -140,6 +140,6 @@ def test_spans_that_are_not_intervals_are_merged(stores):
     spans = columns(
         [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
     )
-    read = [each.span_bars(SYMBOL, spans, dates_of=None) for each in stores]
+    read = [each.log(TRADES, SYMBOL).at().span_bars(spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert len(read[0]) == 10

@@ -206,14 +206,18 @@ def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert (again.number, lost.number) == (3, 3)
     assert again.hash != lost.hash
-    assert open_before.head(TRADES, SYMBOL) == open_before.version(TRADES, SYMBOL, ALL_TIME) == again
+    assert (
+        open_before.log(TRADES, SYMBOL).head
+        == open_before.log(TRADES, SYMBOL).at().version(ALL_TIME)
+        == again
+    )
     assert times(open_before) == times(other)
 
 
 def test_a_restored_log_of_the_old_length_is_noticed(restored):
     open_before, other = restored
     again = other.append(batch(trade(4, trade_id="4"))).commit
-    assert open_before.head(TRADES, SYMBOL) == again
+    assert open_before.log(TRADES, SYMBOL).head == again
     assert times(open_before) == times(other)
 
 
