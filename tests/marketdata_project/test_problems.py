@@ -21,6 +21,8 @@ from ratelimit.exceptions import CredentialError
 from store import exceptions as storage
 from store.exceptions import StorageError
 from store.memory import MemoryStore
+from store.protocol import NO_COMMIT
+from store.walk import Resync
 from tests.api_client import INGEST, OHLC, problem, trade
 from trades.exceptions import BatchRefused
 from trading import exceptions as trading
@@ -35,6 +37,7 @@ ARGUMENTS = {
     backfills.SourceFailed: ("desk", "answered 500"),
     backfills.NotOffered: ("desk", "there is no file of these dates"),
     jobs.TooManyJobs: ("backtest", 20),
+    Resync: ("AAPL", NO_COMMIT),
     trading.NoRate: ("EUR", "USD"),
 }
 
@@ -50,7 +53,7 @@ class FailingStore(MemoryStore):
     def append(self, batch):
         raise self._error
 
-    def head(self, dataset, symbol, *, commit=None):
+    def log(self, dataset, symbol):
         raise self._error
 
 
@@ -65,7 +68,7 @@ def fail_with(settings, error: type[Exception]) -> None:
     settings.MARKET_STORES = {"default": {"BACKEND": f"{__name__}.FailingStore", "OPTIONS": options}}
 
 
-CODED = [kind for base in OWN_ERRORS for kind in subclasses(base) if hasattr(kind, "code")]
+CODED = [kind for base in OWN_ERRORS for kind in subclasses(base) if hasattr(kind, "code")] + [Resync]
 
 
 @pytest.mark.parametrize("kind", CODED, ids=lambda kind: kind.__name__)
