@@ -219,7 +219,7 @@ def test_a_bar_is_a_duplicate_if_one_of_it_and_the_stored_one_lacks_a_later_colu
     with pytest.raises(IdConflict) as conflict:
         store.append(bars(BAR, full | {"timestamp": 1, "trade_count": 5}, BAR | {"volume": 8.0}))
     assert conflict.value.rows == [1, 2]
-    assert store.rows(BARS, SYMBOL, ALL_TIME).to_pylist() == [BAR, full | {"timestamp": 1}]
+    assert store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist() == [BAR, full | {"timestamp": 1}]
 
 
 def test_an_id_that_was_added_later_tells_rows_apart_and_belongs_to_the_digest(store):

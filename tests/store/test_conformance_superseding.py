@@ -48,8 +48,8 @@ def test_bars_count_no_volume_twice(store):
     filled(store, *(trade(n * MINUTE, 1.0 + n, 5.0) for n in range(6)))
     store.append(batch(trade(MINUTE, 7.0, 3.0), trade(3 * MINUTE + 1, 8.0, 2.0)))
     for commit in (1, 2):
-        expected = bars_of_rows(store.rows(TRADES, SYMBOL, ALL_TIME, commit=commit), MINUTE)
-        found = store.bars(SYMBOL, ALL_TIME, MINUTE, commit=commit)
+        expected = bars_of_rows(store.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME), MINUTE)
+        found = store.log(TRADES, SYMBOL).at(commit).bars(ALL_TIME, MINUTE)
         assert found.volume.tolist() == expected.volume.tolist()
         assert found.high.tolist() == expected.high.tolist()
     assert found.volume.tolist() == [5.0, 3.0, 2.0, 5.0, 5.0]
@@ -157,7 +157,7 @@ def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
     store.append(batch(trade(0, 3.0), trade(2, 2.0)))
     assert prices(store) == [3.0, 2.0]
     (corrections,) = [
-        p for p in store.commits(TRADES, SYMBOL, BEGINNING) if isinstance(p, CommittedCorrections)
+        p for p in store.log(TRADES, SYMBOL).commits(BEGINNING) if isinstance(p, CommittedCorrections)
     ][1:]
     assert [each.before["price"] for each in corrections.corrections] == [7.0, 2.0]
     assert store.append(batch(trade(1, 1.0), trade(1, 7.0))).stored == 2
@@ -166,7 +166,7 @@ def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):
 def test_rows_come_before_cancels_in_a_walk(store):
     filled(store, trade(1, 1.0), trade(DAY, 2.0))
     store.append(batch(trade(0, 3.0), trade(DAY, 4.0), trade(DAY + 1, 5.0)))
-    pieces = list(store.commits(TRADES, SYMBOL, BEGINNING))
+    pieces = list(store.log(TRADES, SYMBOL).commits(BEGINNING))
     record = [piece for piece in pieces if isinstance(piece, CommitRecord)][1]
     assert record.facts.superseded == (Superseded(NOON, NOON + DAY + 1),)
     assert (record.length, record.receipt.stored) == (5, 3)
@@ -217,7 +217,7 @@ def test_bars_are_superseded_within_their_resolution(store):
     store.append(bars_batch(*rows, fill=window))
     receipt = store.append(bars_batch(bar(0, 1.0), bar(2, 3.0), bar(5, 2.0, "5m")))
     assert (receipt.stored, receipt.duplicates, receipt.superseded) == (3, 0, 4)
-    found = store.rows(BARS, SYMBOL, ALL_TIME).to_pylist()
+    found = store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()
     assert [(row["timestamp"] - NOON, row["resolution"], row["close"]) for row in found] == [
         (0, "5m", 2.0),
         (0, "1m", 1.0),
@@ -231,4 +231,4 @@ def test_a_bar_of_the_feed_replaces_that_of_a_fill_with_other_values(store):
     store.append(bars_batch(bar(0, 1.0), fill=Fill(Window(NOON, NOON + DAY), "other")))
     receipt = store.append(bars_batch(bar(0, 1.0, vwap=1.0)))
     assert (receipt.stored, receipt.superseded) == (1, 1)
-    assert [row["vwap"] for row in store.rows(BARS, SYMBOL, ALL_TIME).to_pylist()] == [1.0]
+    assert [row["vwap"] for row in store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()] == [1.0]
