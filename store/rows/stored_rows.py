@@ -102,7 +102,7 @@ def stored_rows(rows: pa.Table, runs: Sequence[ArrivalRun]) -> pa.Table:
     arrival = np.arange(rows.num_rows, dtype=np.int64) + np.repeat(firsts - begins, counts)
     commit = np.repeat(np.array([run.commit for run in runs], dtype=np.int32), counts)
     until = np.full(rows.num_rows, STANDS, dtype=np.int32)
-    return _with_columns(rows, arrival=arrival, commit=commit, until=until)
+    return with_system_columns(rows, arrival=arrival, commit=commit, until=until)
 
 
 def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
@@ -132,10 +132,10 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     ends = np.where(is_last, STANDS, np.append(commit[1:], 0)).astype(np.int32)
     corrects = corrections.column("action").to_numpy()[order] == Action.CORRECT
     kept = corrects & (commit < ends)
-    additions = _with_columns(
+    additions = with_system_columns(
         corrections.take(pa.array(order[kept])).drop_columns("action"), until=ends[kept]
     )
-    return pa.concat_tables([_with_columns(rows, until=until), additions.select(rows.column_names)])
+    return pa.concat_tables([with_system_columns(rows, until=until), additions.select(rows.column_names)])
 
 
 def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
@@ -146,7 +146,11 @@ def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     is_correct = corrections.column(ACTION.name).to_numpy(zero_copy_only=False) == Action.CORRECT
     is_correct &= np.isin(_integers(corrections, "arrival"), _integers(rows, "arrival"))
     lines = corrections.filter(pa.array(is_correct)).drop_columns(ACTION.name)
-    return _with_columns(lines, until=_integers(lines, "commit")).select(rows.column_names).cast(rows.schema)
+    return (
+        with_system_columns(lines, until=_integers(lines, "commit"))
+        .select(rows.column_names)
+        .cast(rows.schema)
+    )
 
 
 def first_versions(rows: pa.Table) -> Mask:
@@ -177,7 +181,7 @@ def versions_until(rows: pa.Table, commit: int | None) -> pa.Table:
     until = _integers(rows, "until")
     if until.min(initial=STANDS) == STANDS or not ((until > commit) & (until != STANDS)).any():
         return rows
-    return _with_columns(rows, until=np.where(until > commit, STANDS, until).astype(np.int32))
+    return with_system_columns(rows, until=np.where(until > commit, STANDS, until).astype(np.int32))
 
 
 def with_columns(rows: pa.Table, names: Collection[str] | None) -> pa.Table:
@@ -214,8 +218,8 @@ def _indices(ascending: Integers, wanted: Integers) -> Integers:
     return np.where(ascending[index] == wanted, index, -1)
 
 
-def _with_columns(table: pa.Table, **columns: npt.NDArray[Any]) -> pa.Table:
-    """Return the table with system columns set or added."""
+def with_system_columns(table: pa.Table, **columns: npt.NDArray[Any]) -> pa.Table:
+    """Return the table with system columns set or added: `arrival`, `commit`, `until`."""
     fields = {column.name: column.field for column in _SYSTEM_COLUMNS}
     for name, values in columns.items():
         index = table.schema.get_field_index(name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.bars.prints import STANDS
 from store.content_hash import ContentHash
 from store.csv.files.codec import Header, decode_rows, open_file, read_header
 from store.csv.files.commit_records import (
@@ -26,7 +27,7 @@ from store.csv.files.commit_records import (
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.lazy_imports import compute as pc
-from store.rows.stored_rows import COMMIT, ArrivalRun, corrections_of, stored_rows
+from store.rows.stored_rows import COMMIT, ArrivalRun, corrections_of, stored_rows, with_system_columns
 from store.timestamps import fixed_width_text, format_timestamp
 
 # Number of blocks (4 MiB in total) that `read_piecewise` reads at a time.
@@ -89,6 +90,17 @@ def read_parts_at(
         indices.append(found + count)
         count += total
     return pa.concat_tables(tables), np.concatenate(indices)
+
+
+def read_rows_at(dataset: Dataset, folder: Path, parts: Sequence[StoredPart], instants: Integers) -> pa.Table:
+    """Return the stored rows of parts at these event times, as they came in. Raises `DataDamaged`."""
+    rows, indices = read_parts_at(dataset, folder, parts, instants)
+    begins = np.cumsum([0, *(each.part.rows for each in parts)])
+    counts = np.diff(indices.searchsorted(begins))
+    of_part = np.repeat(np.arange(len(parts)), counts)
+    arrival = np.array([each.first_arrival for each in parts])[of_part] + indices - begins[of_part]
+    commit = np.array([each.commit for each in parts])[of_part]
+    return with_system_columns(rows, arrival=arrival, commit=commit, until=np.full(len(indices), STANDS))
 
 
 def _lines_at(text: bytes, instants: Integers) -> tuple[bytes, Integers, int] | None:

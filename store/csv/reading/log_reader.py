@@ -26,7 +26,7 @@ from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
-from store.csv.files.part_reader import read_corrections, read_rows
+from store.csv.files.part_reader import read_corrections, read_rows, read_rows_at
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_files import DERIVED_FOLDER
 from store.csv.reading.window_list import WindowList
@@ -156,23 +156,22 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, snapshot.commit)))
 
     def versions(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> pa.Table:
-        """Return all versions of the rows in the windows, in any order. few: see `TailRows.reads_alone`."""
+        """Return all versions of the rows in the windows, in any order. few: see `blocks`."""
         tables = [no_rows(self._dataset)]
         for mapped in snapshot.segments.within(windows.hull):
-            rows = mapped.rows.at(windows.indices(mapped.times), tables[0].column_names)
-            tables.append(plain_rows(self._dataset, rows))
+            indices = windows.indices(mapped.times)
+            if not isinstance(indices, slice) or indices.start < indices.stop:
+                tables.append(plain_rows(self._dataset, mapped.rows.at(indices, tables[0].column_names)))
         corrections = None
         if snapshot.has_tail:
-            tables += [
-                block.rows_at(windows.indices(block.times))
-                for block in self.blocks(windows, snapshot, few=few)
-            ]
+            blocks = self.blocks(windows, snapshot, few=few)
+            tables += [block.rows_at(windows.indices(block.times)) for block in blocks]
             corrections = self.corrections(windows, snapshot)
         stored = pa.concat_tables(tables)
         return apply_corrections(stored, corrections) if corrections else stored
 
     def blocks(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> Iterator[TailBlock]:
-        """Yield the rows in the windows that are in no segment. few: see `TailRows.reads_alone`.
+        """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.reads_alone`.
 
         Rows outside the windows and rows of later commits may be included.
         """
@@ -209,15 +208,16 @@ class LogReader:
     ) -> Sequence[TailBlock]:
         """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
         log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
-        read = partial(read_rows, self._dataset, self._folder)
         needed = partial(filter, partial(_is_needed, windows=windows, snapshot=snapshot), parts)
-        if not few or not self._tail.reads_alone(log, parts, list(needed())):
-            try:
-                return self._tail.blocks(log, snapshot.history, parts, read)
-            except DataDamaged:
-                pass
-        some = list(needed())
-        return [TailBlock(stored_in_order(read(some)), some[-1].commit)] if some else []
+        if few and self._tail.reads_alone(log, parts, some := list(needed())):
+            rows = read_rows_at(self._dataset, self._folder, some, windows.start_ns)
+            return [TailBlock(stored_in_order(rows), snapshot.commit)]
+        read = partial(read_rows, self._dataset, self._folder)
+        try:
+            return self._tail.blocks(log, snapshot.history, parts, read)
+        except DataDamaged:
+            some = list(needed())
+            return [TailBlock(stored_in_order(read(some)), some[-1].commit)] if some else []
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""

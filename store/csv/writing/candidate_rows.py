@@ -11,11 +11,11 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.csv.files.commit_records import PartKind, StoredPart, loads_of
-from store.csv.files.part_reader import read_parts_at
+from store.csv.files.part_reader import read_parts_at, read_rows_at
 from store.csv.log.history import CommitHistory
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Window
-from store.rows.stored_rows import ARRIVAL, corrections_of
+from store.rows.stored_rows import corrections_of
 from store.timestamps import DAY_NS
 
 
@@ -67,11 +67,7 @@ class CandidateRows:
         self.searched_rows += sum(stored.part.rows for stored in parts)
         if kind is PartKind.CORRECTIONS:
             return read_parts_at(corrections_of(self.dataset), self._folder, parts, instants)[0]
-        rows, indices = read_parts_at(self.dataset, self._folder, parts, instants)
-        arrivals = np.concatenate(
-            [np.arange(each.first_arrival, each.first_arrival + each.part.rows) for each in parts]
-        )
-        return rows.append_column(ARRIVAL.field, pa.array(arrivals[indices]))
+        return read_rows_at(self.dataset, self._folder, parts, instants)
 
 
 def _holds(stored: StoredPart, instants: Integers) -> bool:
