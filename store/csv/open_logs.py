@@ -21,9 +21,8 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 
 LOGS_BYTES = 48 * 2**20
-# The memory of an open log without commits, and of each commit that no index covers. Measured with `tracemalloc`.
+# The memory of an open log without its history. Measured with `tracemalloc`.
 _LOG_BYTES = 7 * 1024
-_COMMIT_BYTES = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +39,7 @@ class OpenLog:
     @property
     def nbytes(self) -> int:
         """The approximate size in memory."""
-        return _LOG_BYTES + _COMMIT_BYTES * self.commits.commits_in_memory
+        return _LOG_BYTES + self.commits.nbytes
 
 
 class OpenLogs:

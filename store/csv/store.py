@@ -128,13 +128,13 @@ class CsvStore(CsvCatalogue, MarketStore):
     ) -> DerivedStatistics | None:
         """See `MaintainedStore.derive`. compact: join neighbouring segments wherever they fit into one."""
         policies = (self.instrument(symbol).policy,) if dataset is TRADES else ()
-        log, history = self._logs.read(dataset, symbol)
+        log, _ = self._logs.read(dataset, symbol)
         folder = self._logs.folder(dataset, symbol)
         fold = Fold(dataset, folder, policies, self._segment_rows)
         try:
             with unavailable_on_error:
-                if rebuild or compact or history.is_worth_indexing:
-                    log.commits.write_index()
+                if rebuild:
+                    log.commits.write_index(anew=True)
                 return fold.run(lambda: self._logs.read(dataset, symbol)[1], rebuild=rebuild, compact=compact)
         except ColumnsDamaged as error:
             raise StoreUnavailable(

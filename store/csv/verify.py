@@ -25,7 +25,7 @@ from store.csv.files.commit_records import (
 )
 from store.csv.files.part_reader import content_of_parts
 from store.csv.log.commit_log import COMMITS_FILE
-from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.log.index_file import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.maintained import CheckProgress, LogFinding, LogStatistics

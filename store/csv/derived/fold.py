@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +25,7 @@ from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import DERIVED_FOLDER, derived_lock
+from store.csv.log.index_file import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
@@ -33,6 +34,26 @@ from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_
 # Earlier versions wrote Arrow files, and a folder of hashes.
 _OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".arrow")
 _HASHES_FOLDER = "hashes"
+
+
+@contextmanager
+def derived_lock(folder: Path) -> Iterator[bool]:
+    """Lock the segments of a log. Yields whether the lock was free. Does not wait for it.
+
+    folder: the log's folder. Raises `OSError`.
+    """
+    derived = folder / DERIVED_FOLDER
+    derived.mkdir(exist_ok=True)
+    descriptor = os.open(derived / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from store.csv.derived.manifest import MANIFEST_FILE
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, signature_if_readable
 from store.csv.log.commit_log import COMMITS_FILE
-from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.log.index_file import DERIVED_FOLDER
 from store.exceptions import UnknownSymbol
 from store.maintained import DerivedBacklog
 

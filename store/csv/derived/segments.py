@@ -24,7 +24,7 @@ from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, Ro
 from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, map_rows, plain_rows
 from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.log.index_file import DERIVED_FOLDER
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window

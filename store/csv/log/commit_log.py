@@ -1,9 +1,7 @@
 """The commit records of one log: reads and verifies new records, and appends under a lock."""
 
-import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -11,18 +9,13 @@ from pathlib import Path
 
 from store.csv.files.commit_records import Commit, EncodedCommit, encode_commit
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
-from store.csv.log.commit_index import CommitIndex
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_builder import EMPTY
-from store.csv.log.index_files import IndexFiles
+from store.csv.log.index_file import IndexFile
 from store.csv.log.log_lock import LogLock
 from store.exceptions import DataDamaged
 from store.protocol import CommitId
 
 COMMITS_FILE = "commits.jsonl"
-_FOLD_AGAIN_SECONDS = 0.2
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -54,14 +47,13 @@ class CommitLog:
         self._disk = disk
         self._lock = LogLock(self.path, disk)
         self._mutex = threading.Lock()
-        self._indexes = IndexFiles(self.path)
-        self._view = self._empty_view()
-        self._folding = threading.Lock()
+        self._index = IndexFile(self.path)
+        self._view = self._new_view()
 
     @property
-    def commits_in_memory(self) -> int:
-        """The number of commits that this process holds in memory, because its index does not cover them."""
-        return self._view.history.commits_in_memory
+    def nbytes(self) -> int:
+        """The approximate size of the history in memory."""
+        return self._view.history.nbytes
 
     def history(self) -> CommitHistory:
         """Return all commits so far, of all processes. Raises `DataDamaged` and `OSError`."""
@@ -72,23 +64,21 @@ class CommitLog:
         if file_signature(self.path) == view.signature:
             return view
         with self._mutex:
-            view = self._catch_up(file_signature(self.path))
-        self._fold_if_long(view.history)
-        return view
+            return self._catch_up()
 
-    def write_index(self) -> None:
-        """Write a commit index of all commits, unless another process is doing so.
-
-        If the folder is not writable, the index stays in memory. Raises the errors of `history`.
-        """
+    def write_index(self, *, anew: bool = False) -> None:
+        """Add all commits to the index. anew: make it again. Raises the errors of `history`."""
         with self._mutex:
-            history = self._catch_up(file_signature(self.path)).history
-        self._rebase(history, self._indexes.renew(history.builder))
+            self._catch_up().history.index(anew=anew)
+
+    def without_commits(self) -> CommitHistory:
+        """Return a history without commits."""
+        return CommitHistory(self._index)
 
     def forget(self) -> None:
         """Discard the cached history; the next use reads the file from its beginning."""
         with self._mutex:
-            self._view = self._empty_view()
+            self._view = self._new_view()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest commit after making them durable. Syncs the log if necessary.
@@ -159,9 +149,8 @@ class CommitLog:
                     view.history.add(*line)
                 view.signature = file_signature(self.path)
             self._view.confirmed = self._view.end
-            history = self._view.history
-        self._fold_if_long(history)
-        return history
+            self._view.history.index_if_long()
+            return self._view.history
 
     def confirm(self, descriptor: int) -> None:
         """Make all records durable, including those of other writers. Needs the lock.
@@ -177,7 +166,7 @@ class CommitLog:
 
     def _read_back(self) -> None:
         try:
-            self._catch_up(file_signature(self.path))
+            self._catch_up()
         except OSError as error:  # the records are durable but cannot be read
             raise SyncFailed(*error.args) from error
 
@@ -208,61 +197,37 @@ class CommitLog:
             self.forget()
             raise SyncFailed(*error.args) from error
 
-    def _catch_up(self, signature: FileSignature) -> _LoadedLog:
-        view = self._view
+    def _catch_up(self) -> _LoadedLog:
+        view, signature = self._view, file_signature(self.path)
         if signature == view.signature:
             return view
         inode, size, _ = signature
         if inode != view.signature[0] or size <= view.end:  # the file or its end was replaced
-            view = self._empty_view()
-        if size:
-            try:
-                self._read_into(view, size)
-            except DataDamaged:
-                if view.end == 0:
-                    raise
-                view = self._empty_view()  # records that were read before have been cut off and replaced
-                self._read_into(view, size)
+            view = self._new_view()
+            view.history.load()
+        try:
+            signature = self._read_into(view)
+        except DataDamaged:
+            if view.end == 0:
+                raise
+            view = self._new_view()  # records that were read before have been cut off and replaced
+            view.history.load()
+            signature = self._read_into(view)
         view.signature = signature
         self._view = view
         return view
 
-    def _empty_view(self) -> _LoadedLog:
-        return _LoadedLog(CommitHistory(EMPTY, self._indexes))
+    def _new_view(self) -> _LoadedLog:
+        return _LoadedLog(CommitHistory(self._index))
 
-    def _read_into(self, view: _LoadedLog, size: int) -> None:
-        if view.end == 0:
-            view.history.rebase(self._indexes.open_index(size))
-        for line in self._indexes.lines(view.end, size, view.history.head()):
-            view.history.add(*line)
-
-    def _fold_if_long(self, history: CommitHistory) -> None:
-        """If many commits are not in the index, start a thread that adds them. Does not wait for the thread."""
-        if history.has_long_tail and self._folding.acquire(blocking=False):
-            try:
-                threading.Thread(target=self._fold_tail, args=(history,), name="commit index").start()
-            except RuntimeError as error:  # no thread is available
-                self._folding.release()
-                _logger.debug("the commit index of %s was not written: %r", self.path, error)
-
-    def _fold_tail(self, history: CommitHistory) -> None:
-        try:
-            self._rebase(
-                history, self._indexes.load_usable(history.end)
-            )  # another process may have written a newer index
-            if history.has_long_tail:
-                self._rebase(history, self._indexes.renew(history.builder))
-            if history.has_long_tail:
-                time.sleep(_FOLD_AGAIN_SECONDS)
-        except (DataDamaged, OSError) as error:
-            _logger.debug("the commit index of %s was not written: %r", self.path, error)
-        finally:
-            self._folding.release()
-
-    def _rebase(self, history: CommitHistory, index: CommitIndex | None) -> None:
-        if index is not None:
-            with self._mutex:
-                history.rebase(index)
+    def _read_into(self, view: _LoadedLog) -> FileSignature:
+        """Read the file's new records, and return its signature before."""
+        signature = file_signature(
+            self.path
+        )  # after the index was read, which may have newer commits than those before
+        if signature != NO_FILE:
+            view.history.read(signature[1])
+        return signature
 
 
 class SyncFailed(OSError):

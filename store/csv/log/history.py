@@ -1,61 +1,140 @@
 """The history of a log: its commits, their parts by event date, and the accepted requests and batches."""
 
-import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import suppress
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from store.arrays import Integers
 from store.commits import Facts
-from store.csv.files.column_file import ColumnsDamaged, Records
-from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
+from store.csv.files.commit_records import AcceptedBatch, Commit, DateSummary, StoredPart
 from store.csv.files.disk import unavailable_on_error
-from store.csv.log.commit_index import CommitIndex, text_hash
-from store.csv.log.commit_tail import CommitTail
-from store.csv.log.index_builder import EMPTY, IndexBuilder
-from store.csv.log.index_files import TAIL_BYTES, TAIL_COMMITS, TAIL_SHARE, IndexFiles
+from store.csv.log.index_file import IndexFile
+from store.csv.log.log_index import (
+    IndexDamaged,
+    IndexState,
+    LogIndex,
+    dates_in,
+    dates_with,
+    is_in,
+    stored_parts,
+)
 from store.exceptions import DataDamaged
-from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Completeness, Fill, Superseded, Window
+from store.protocol import ALL_TIME, NOTHING_COMPLETE, CommitId, Completeness, Fill, Superseded, Window
 from store.timestamps import DAY_NS
 
-_Answer = TypeVar("_Answer")
-# So many commits or bytes of the log take about a millisecond to read.
-_NOTICED_COMMITS = 64
-_NOTICED_BYTES = 65_536
+TAIL_COMMITS = 64
+TAIL_BYTES = 65_536
+"""Once so many commits or bytes of the log are not in the index, they are added to it."""
+
+_MOST_IN_TAIL = 1024  # if the file cannot be written, the index goes on in memory
+
+# The memory of a commit that the index does not cover. Measured with `tracemalloc`.
+_LINE_BYTES = 1024
 
 
-@dataclass(slots=True, eq=False)
-class _IndexedLog:
-    """An index (`base`) and the commits after it. Only an index of the same commits may replace `base`."""
+class _Line(NamedTuple):
+    """A commit that the index does not cover. end: the offset in the log after its line."""
 
-    base: CommitIndex
-    tail: CommitTail
+    commit: Commit
+    id: CommitId
+    end: int
+    completeness: Completeness
+
+
+class _View:
+    """An index, and the commits after it, to which one thread may add: a commit is visible once it is the head.
+
+    lines: the later commits. parts: theirs, by event date. dates: see `LogIndex`, with the later commits. rows: the
+    number of rows ever appended. end: the offset in the log after the newest commit's line.
+    """
+
+    def __init__(self, index: LogIndex) -> None:
+        self.index = index
+        self.lines: list[_Line] = []
+        self.parts: dict[int, list[StoredPart]] = {}
+        self.dates, self.head = index.dates, index.head
+        self.rows, self.end = index.state.rows, index.state.end
+
+    def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
+        """Add the next commit."""
+        parts = stored_parts(commit.number, commit.parts, self.rows)
+        before = self.lines[-1].completeness if self.lines else self.index.completeness
+        self.lines.append(_Line(commit, commit_id, line_end, commit.completeness_after(before)))
+        for stored in parts:
+            self.parts.setdefault(stored.part.day, []).append(stored)
+        if parts:
+            self.dates = dates_with(self.dates, parts)
+        self.rows, self.end = self.rows + commit.facts.rows, line_end
+        self.head = commit_id
+
+    def line(self, number: int) -> _Line:
+        """Return a commit that the index does not cover."""
+        return self.lines[number - self.index.number - 1]
+
+    def place(self, number: int) -> tuple[CommitId, int]:
+        """Return a commit's id, and the offset in the log after its line."""
+        return self.index.place(number) if number <= self.index.number else self.line(number)[1:3]
 
 
 class CommitHistory:
     """The commits of one log. Commits are only ever added; a restored log gets a new history.
 
-    One thread may add while others read; the readers see only complete commits. Methods that must read the
-    log raise `DataDamaged` if it is damaged and `StoreUnavailable` if it cannot be read. source: reads the
-    commits that are not in memory.
+    One thread may add while others read; the readers see only complete commits. Methods that must read the index or
+    the log raise `DataDamaged` if the log is damaged and `StoreUnavailable` if it cannot be read.
     """
 
-    def __init__(self, base: CommitIndex = EMPTY, source: IndexFiles | None = None) -> None:
-        self._view = _IndexedLog(base, CommitTail(base))
-        self._source = source
-        self._repair = threading.Lock()
+    def __init__(self, file: IndexFile) -> None:
+        """Create it, without commits. file: the log's index."""
+        self._file = file
+        self._view = _View(LogIndex(file, IndexState()))
+        self._tail_commits = TAIL_COMMITS
+
+    def load(self) -> None:
+        """Begin with the commits in the log's index."""
+        self._view = _View(self._file.load())
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
         """Add the next commit. line_end: the offset in the log after its line."""
-        self._view.tail.add(commit, commit_id, line_end)
+        self._view.add(commit, commit_id, line_end)
+
+    def read(self, end: int) -> None:
+        """Add the commits up to an offset in the log. Raises `DataDamaged`, `OSError`."""
+        if end - self.end >= TAIL_BYTES:
+            self._extend_index(end, always=True)
+        if end > self.end:
+            for line in self._file.lines(self.end, end, self.head()):
+                self.add(*line)
+            self.index_if_long()
+
+    def index_if_long(self) -> None:
+        """Add the commits to the index if there are many that it does not cover. Fails silently."""
+        view = self._view
+        if len(view.lines) < self._tail_commits and view.end - view.index.state.end < TAIL_BYTES:
+            return
+        with suppress(DataDamaged, OSError):
+            self._extend_index(view.end, always=len(view.lines) >= _MOST_IN_TAIL)
+        self._tail_commits = TAIL_COMMITS if self._view is not view else 2 * len(view.lines)
+
+    def index(self, *, anew: bool = False) -> None:
+        """Add all commits to the index. anew: make it again. Raises `DataDamaged`, `OSError`."""
+        if anew:
+            self._file.make_again(self._view.index, IndexDamaged("this was asked for"), self._file.generation)
+        self._extend_index(self.end, always=True)
+
+    @property
+    def nbytes(self) -> int:
+        """The approximate size in memory."""
+        view = self._view
+        return view.dates.nbytes + view.index.nbytes + _LINE_BYTES * len(view.lines)
 
     def head(self, commit: int | None = None) -> CommitId:
         """Return the id of a commit, by default of the newest one."""
-        if commit is None:
-            return self._view.tail.head
-        return self._with_repair(lambda view: _commit_id(view, commit))
+        return self._view.head if commit is None else self._view.place(commit)[0]
 
     def has(self, commit: CommitId) -> bool:
         """Return whether this history has a commit. False, for example, if a restore of the log removed it."""
@@ -64,136 +143,138 @@ class CommitHistory:
     @property
     def committed_at(self) -> int:
         """The time of the newest commit, in nanoseconds UTC; 0 without commits."""
-        return self._view.tail.committed_at
+        view = self._view
+        return view.lines[-1].commit.facts.committed_at if view.lines else view.index.state.committed_at
 
     @property
     def rows(self) -> int:
         """The number of rows ever appended, which is the next arrival number."""
-        return self._view.tail.rows
+        return self._view.rows
 
     @property
     def end(self) -> int:
         """The offset in the log after the newest commit's line."""
-        return self._view.tail.end
+        return self._view.end
 
     def committed_at_of(self, number: int) -> int:
         """Return the time of a commit, in nanoseconds UTC."""
-        return self._with_repair(
-            lambda view: (view.base if number <= view.base.number else view.tail).committed_at_of(number)
-        )
-
-    def line_end(self, number: int) -> int:
-        """Return the offset in the log after a commit's line; 0 for the number 0."""
-        return self._with_repair(
-            lambda view: (view.base if number <= view.base.number else view.tail).line_end(number)
-        )
-
-    def completeness(self, commit: int | None = None) -> Completeness:
-        """Return the log's completeness after a commit, by default after the newest one."""
-        number = self._number(commit)
-        return self._with_repair(
-            lambda view: (view.base if number < view.base.number else view.tail).completeness(number)
-        )
+        return int(self.committed_times(np.array([number]))[0])
 
     def committed_times(self, numbers: Integers) -> Integers:
         """Return the times of commits, in nanoseconds UTC."""
+        view, times = self._view, np.empty(len(numbers), np.int64)
+        is_indexed = numbers <= view.index.number
+        if is_indexed.any():
+            indexed = numbers[is_indexed]
+            first = int(indexed.min())
+            records = view.index.commits(first, int(indexed.max()))
+            times[is_indexed] = records["committed_at"][indexed - first]
+        later = numbers[~is_indexed].tolist()
+        times[~is_indexed] = [view.line(each).commit.facts.committed_at for each in later]
+        return times
 
-        def read(view: _IndexedLog) -> Integers:
-            times: Integers = np.empty(len(numbers), np.int64)
-            is_indexed = numbers <= view.base.number
-            times[is_indexed] = view.base.committed_times(numbers[is_indexed])
-            times[~is_indexed] = view.tail.committed_times(numbers[~is_indexed])
-            return times
+    def line_end(self, number: int) -> int:
+        """Return the offset in the log after a commit's line; 0 for the number 0."""
+        return self._view.place(number)[1]
 
-        return self._with_repair(read)
+    def completeness(self, commit: int | None = None) -> Completeness:
+        """Return the log's completeness after a commit, by default after the newest one."""
+        view, number = self._view, self._number(commit)
+        if number > view.index.number:
+            return view.line(number).completeness
+        if number == view.index.number:
+            return view.index.completeness
+        return (
+            Completeness(*view.index.commits(number, number)[0].item()[-2:]) if number else NOTHING_COMPLETE
+        )
 
     def commit_as_of(self, instant_ns: int) -> int:
         """Return the number of the newest commit made at or before an instant."""
-
-        def read(view: _IndexedLog) -> int:
-            number = view.tail.commit_as_of(instant_ns)
-            return view.base.commit_as_of(instant_ns) if number is None else number
-
-        return self._with_repair(read)
+        view = self._view
+        later = bisect_right(view.lines, instant_ns, key=lambda line: line.commit.facts.committed_at)
+        return view.index.number + later if later else view.index.commit_as_of(instant_ns)
 
     def records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
         """Yield the records of the commits in `(after, last]`, which must exist, in order."""
-        indexed, newer = self._with_repair(lambda view: _records(view, after, last))
-        if indexed is not None:
-            yield from self._indexed_records(*indexed)
-        for commit, commit_id, _ in newer:
-            yield commit, commit_id
+        view = self._view
+        indexed = min(last, view.index.number)
+        if after < indexed:
+            yield from self._indexed_records(after, indexed)
+        for line in view.lines[max(after - view.index.number, 0) : max(last - view.index.number, 0)]:
+            yield line.commit, line.id
 
     def accepted(self, caller: str, key_hash: str) -> AcceptedBatch | None:
         """Return the batch stored under a caller's key (given by its hash), or None."""
-        view = self._view
-        accepted = view.tail.accepted(caller, key_hash)
-        if accepted is not None or not view.base.number:
-            return accepted
-        for number in self._with_repair(lambda view: view.base.request_commits(caller, key_hash)):
-            facts = self._read(number)
-            if (facts.caller, facts.key_hash) == (caller, key_hash):
-                return AcceptedBatch(facts.digest, facts.receipt(self.head(number).hash, replayed=True))
-        return None
 
-    def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
-        """Return the fills up to `commit` whose windows overlap a window, with their commits, in order."""
-        number = self._number(commit)
-        indexed, newer = self._with_repair(
-            lambda view: (view.base.fill_commits(window, number), view.tail.fills(window, number))
-        )
-        records = (self._read(each) for each in indexed)
-        return [(each.number, each.fill) for each in records if each.fill is not None] + newer
+        def has_key(facts: Facts) -> bool:
+            return facts.key_hash == key_hash and facts.caller == caller
 
-    def fill_commits(self, window: Window) -> list[int]:
-        """Return the commits of the same fills as `fills`. Reads no records."""
-        number = self._number(None)
-
-        def read(view: _IndexedLog) -> list[int]:
-            newer = [commit for commit, _ in view.tail.fills(window, number)]
-            return view.base.fill_commits(window, number) + newer
-
-        return self._with_repair(read)
-
-    def superseded(self, window: Window) -> list[tuple[int, Superseded]]:
-        """Return what batches of the feed superseded in a window, each with its commit, in any order."""
-        indexed, newer = self._with_repair(
-            lambda view: (view.base.superseded(window), list(view.tail.superseding))
-        )
-        has_series = indexed["series"] != text_hash("")
-        plain = indexed[~has_series].tolist()
-        facts = [self._read(number) for number in np.unique(indexed["commit"][has_series]).tolist()]
-        found = [(each.number, passed) for each in facts for passed in each.superseded if passed.series]
-        found += [(each.number, passed) for each in newer for passed in each.superseded]
-        found = [each for each in found if each[1].overlaps(window)]
-        return found + [(number, Superseded(first_ns, last_ns)) for first_ns, last_ns, number, _ in plain]
+        found = self._newest_commit(has_key, "key", caller, key_hash)
+        if found is None:
+            return None
+        facts, commit_id = found
+        return AcceptedBatch(facts.digest, facts.receipt(commit_id.hash, replayed=True))
 
     def knows_batch(self, digest: str) -> bool:
         """Return whether a batch with this digest was accepted before."""
+        return self._newest_commit(lambda facts: facts.digest == digest, "digest", digest) is not None
+
+    def fills(self, window: Window, commit: int | None = None) -> list[tuple[int, Fill]]:
+        """Return the fills up to `commit` whose windows overlap a window, with their commits, in order."""
+        last = self._number(commit)
+        numbers = [number for number in self.fill_commits(window) if number <= last]
+        facts = (record.facts for each in numbers for record, _ in self.records(each - 1, each))
+        return [(each.number, each.fill) for each in facts if each.fill is not None]
+
+    def fill_commits(self, window: Window) -> list[int]:
+        """Return the commits of all fills whose windows overlap a window, in order. Reads no records."""
         view = self._view
-        if digest in view.tail.digests or not view.base.number:
-            return digest in view.tail.digests
-        numbers = self._with_repair(lambda view: view.base.batch_commits(digest))
-        return any(self._read(number).digest == digest for number in numbers)
+        fills = view.index.fills
+        overlaps = (fills["start_ns"] < window.end_ns) & (fills["end_ns"] > window.start_ns)
+        later = (line.commit.facts for line in view.lines)
+        numbers: list[int] = fills["commit"][overlaps].tolist()
+        return numbers + [each.number for each in later if each.fill and each.fill.window.overlaps(window)]
+
+    def superseded(self, window: Window) -> list[tuple[int, Superseded]]:
+        """Return what batches of the feed superseded in a window, each with its commit, in any order."""
+        view = self._view
+        entries = view.index.superseded
+        entries = entries[(entries["first_ns"] < window.end_ns) & (entries["last_ns"] >= window.start_ns)]
+        has_series = entries["has_series"] == 1
+        numbers = np.unique(entries["commit"][has_series]).tolist()
+        facts = [record.facts for each in numbers for record, _ in self.records(each - 1, each)]
+        found = [(each.number, passed) for each in facts for passed in each.superseded if passed.series]
+        later = (line.commit.facts for line in view.lines)
+        found += [(each.number, passed) for each in later for passed in each.superseded]
+        plain = entries[["first_ns", "last_ns", "commit"]][~has_series].tolist()
+        found += [(number, Superseded(first_ns, last_ns)) for first_ns, last_ns, number in plain]
+        return [each for each in found if each[1].overlaps(window)]
 
     def file_end(self, file: str) -> int:
         """Return the offset after the last committed byte of a data file; 0 if no commit names the file."""
-        end = self._view.tail.file_ends.get(file)
-        return self._with_repair(lambda view: view.base.file_end(file)) if end is None else end
+        view = self._view
+        later = chain.from_iterable(reversed(line.commit.parts) for line in reversed(view.lines))
+        end = next((part.end for part in later if part.file == file), None)
+        return view.index.find("file", file) or 0 if end is None else end
 
     def day(self, date: int) -> DateSummary | None:
         """Return the summary of an event date (days since the epoch); None if it has no rows."""
-        return self._view.tail.dates.day(date)
+        dates = self._view.dates
+        at = int(dates[0].searchsorted(date))
+        if at == dates.shape[1] or dates[0, at] != date:
+            return None
+        newest, _, first_ns, last_ns = dates[1:, at].tolist()
+        return DateSummary(newest, first_ns, last_ns)
 
     def version(self, window: Window, commit: int | None = None) -> CommitId:
         """Return the newest commit, not after `commit`, that touches an event date of the window.
 
         Return `NO_COMMIT` if there is none.
         """
-        tail = self._view.tail
-        head = tail.head  # read once: a writer may be adding
+        view = self._view
+        head = view.head  # read once: a writer may be adding
         number = head.number if commit is None else commit
-        version = int(tail.dates.newest_in(window)[1].max(initial=0))
+        version = int(dates_in(view.dates, window)[1].max(initial=0))
         if version > number:
             version = int(self.newest_by_date(window, number)[1].max(initial=0))
         return head if version == head.number else self.head(version)
@@ -209,16 +290,25 @@ class CommitHistory:
         self, window: Window = ALL_TIME, commit: int | None = None
     ) -> tuple[Integers, Integers]:
         """Return the same dates as `dates`, and the newest commit up to `commit` that touches each of them."""
-        number = self._number(commit)
-        return self._with_repair(lambda view: _newest_by_date(view, window, number))
+        view, number = self._view, self._number(commit)
+        dates = dates_in(view.dates, window)
+        dates = dates[:, dates[2] <= number]
+        newest = dates[1].copy()
+        for at in np.flatnonzero(newest > number).tolist():
+            newest[at] = _newest_at(view, int(dates[0, at]), number)
+        return dates[0], newest
 
     def parts_in(self, window: Window, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of commits in `(after, commit]` with times in the window.
 
         They are ordered by event date, then by commit.
         """
-        number = self._number(commit)
-        return self._with_repair(lambda view: _parts_in(view, window, after, number))
+        view, number = self._view, self._number(commit)
+        parts = view.index.parts_in(window, after, number) if after < view.index.number else []
+        newer = _later_parts(view, window, after, number) if number > view.index.number else []
+        if not parts or not newer:
+            return parts or newer
+        return sorted([*parts, *newer], key=lambda stored: stored.part.day)
 
     def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
         """Return the parts of one event date, as `parts_in` does."""
@@ -229,161 +319,93 @@ class CommitHistory:
 
         Each part counts as touching all intervals from its first to its last time, but no more than it has rows.
         """
-        bound, number = 0, self._number(commit)
-        for parts in self._with_repair(lambda view: _extents_in(view, window, after, number)):
-            first_ns = np.maximum(parts["first_ns"], window.start_ns)
-            last_ns = np.minimum(parts["last_ns"], window.end_ns - 1)
-            intervals = last_ns // interval_ns - first_ns // interval_ns + 1
-            bound += int(np.minimum(intervals, parts["rows"]).sum())
-        return bound
+        parts = [stored.part for stored in self.parts_in(window, commit, after=after)]
+        bounds = np.array([(each.first_ns, each.last_ns, each.rows) for each in parts], np.int64)
+        firsts, lasts, rows = bounds.reshape(-1, 3).T
+        firsts, lasts = np.maximum(firsts, window.start_ns), np.minimum(lasts, window.end_ns - 1)
+        return int(np.minimum(lasts // interval_ns - firsts // interval_ns + 1, rows).sum())
 
     def first_from(self, instant_ns: int, commit: int | None = None) -> int | None:
         """Return the first commit, not after `commit`, with an event time at or after an instant; else None."""
-        low, number = 1, self._number(commit)
+        number = self._number(commit)
         midnight = -(-instant_ns // DAY_NS) * DAY_NS
-        of_date = Window(instant_ns, midnight)
-        extents = self._with_repair(lambda view: _extents_in(view, of_date, 0, number))
-        high = min((int(parts["commit"].min(initial=number + 1)) for parts in extents), default=number + 1)
-        later = Window(midnight, ALL_TIME.end_ns)
-        while low < high:
-            middle = (low + high) // 2
-            if self.version(later, middle) == NO_COMMIT:
-                low = middle + 1
-            else:
-                high = middle
-        return high if high <= number else None
-
-    @property
-    def commits_in_memory(self) -> int:
-        """The number of commits that the index does not cover."""
-        return len(self._view.tail)
-
-    @property
-    def is_worth_indexing(self) -> bool:
-        """Whether so much of the log is not in the index that processes start noticeably slower."""
-        view = self._view
-        if len(view.tail) >= max(_NOTICED_COMMITS, view.base.number // TAIL_SHARE):
-            return True
-        return view.tail.log_bytes >= max(_NOTICED_BYTES, view.base.end // TAIL_SHARE)
-
-    @property
-    def has_long_tail(self) -> bool:
-        """Whether so many commits are not in the index that a newer one would save memory and time."""
-        view = self._view
-        if len(view.tail) >= max(TAIL_COMMITS, view.base.number // TAIL_SHARE):
-            return True
-        return view.tail.log_bytes >= max(TAIL_BYTES, view.base.end // TAIL_SHARE)
-
-    def builder(self) -> IndexBuilder:
-        """Verify the index, and return a builder for an index of all commits so far."""
-
-        def read(view: _IndexedLog) -> IndexBuilder:
-            view.base.columns.verify()
-            builder = IndexBuilder(view.base)
-            builder.add(view.tail.added[: view.tail.head.number - view.base.number])
-            return builder
-
-        return self._with_repair(read)
-
-    def rebase(self, base: CommitIndex) -> None:
-        """Replace the commits that an index covers by the index. An empty history begins with the index.
-
-        An index of other commits is ignored. No other thread may add commits meanwhile.
-        """
-        view = self._view
-        head, old_number = view.tail.head.number, view.base.number
-        is_same_log = old_number < base.number <= head and view.tail.commit_id(base.number) == base.head
-        if is_same_log or not head:
-            tail = CommitTail(base)
-            for line in view.tail.added[base.number - old_number :]:
-                tail.add(*line)
-            self._view = _IndexedLog(base, tail)
+        later = dates_in(self._view.dates, Window(midnight, ALL_TIME.end_ns))
+        first = int(later[2].min(initial=number + 1))
+        first = min([first, *(each.commit for each in self.parts_in(Window(instant_ns, midnight), commit))])
+        return first if first <= number else None
 
     def _number(self, commit: int | None) -> int:
-        return self._view.tail.head.number if commit is None else commit
+        return self._view.head.number if commit is None else commit
 
-    def _with_repair(self, read: Callable[[_IndexedLog], _Answer]) -> _Answer:
+    def _extend_index(self, end: int, *, always: bool) -> None:
+        """Use an index with the commits up to an offset in the log, if it can be made now.
+
+        always: make it in memory, if the file cannot be written. No other thread may add commits meanwhile.
+        """
+        self._rebase(self._file.load())  # another process may have added them
         view = self._view
-        while True:
-            base = view.base
-            try:
-                return read(view)
-            except ColumnsDamaged as error:
-                if self._source is None:
-                    raise DataDamaged("a commit index is damaged: delete it, it is made again") from error
-                with self._repair, unavailable_on_error:
-                    if view.base is base:
-                        view.base = self._source.rebuild(base)
+        if view.end < end or len(view.lines) >= TAIL_COMMITS // 2 or always:
+            known = [line[:3] for line in view.lines]
+            extended = self._file.extended(end, view.index.head, known, always=always)
+            if extended is not None:
+                self._rebase(extended)
 
-    def _read(self, number: int) -> Facts:
-        ((commit, _),) = self.records(number - 1, number)
-        return commit.facts
+    def _rebase(self, index: LogIndex) -> None:
+        """Replace the commits that an index covers by the index. Raises `DataDamaged` if it has other commits."""
+        view = self._view
+        if index.number <= view.index.number:
+            return
+        head = view.head
+        if index.number <= head.number:
+            is_same_log = view.line(index.number).id == index.head
+        else:
+            is_same_log = index.place(head.number)[0] == head
+        if not is_same_log:
+            raise DataDamaged("the log was replaced while it was read")
+        new = _View(index)
+        for line in view.lines[index.number - view.index.number :]:
+            new.add(*line[:3])
+        self._view = new
 
-    def _indexed_records(
-        self, before: CommitId, last: CommitId, start: int, end: int
-    ) -> Iterator[tuple[Commit, CommitId]]:
-        if self._source is None:
-            raise DataDamaged("there is no log to read the commits from")
+    def _newest_commit(self, is_it: Callable[[Facts], bool], *texts: str) -> tuple[Facts, CommitId] | None:
+        """Return the newest commit that is accepted by `is_it`; the index has it under the texts."""
+        view = self._view
+        for line in reversed(view.lines):
+            if is_it(line.commit.facts):
+                return line.commit.facts, line.id
+        number = view.index.find(*texts)
+        if number is None or number > view.head.number:
+            return None
+        ((commit, commit_id),) = self.records(number - 1, number)
+        return (commit.facts, commit_id) if is_it(commit.facts) else None
+
+    def _indexed_records(self, after: int, last: int) -> Iterator[tuple[Commit, CommitId]]:
+        view = self._view
+        (before, start), (last_id, end) = view.place(after), view.place(last)
         commit_id = before
         with unavailable_on_error:
-            for commit, commit_id, _ in self._source.lines(start, end, before):
+            for commit, commit_id, _ in self._file.lines(start, end, before):
                 yield commit, commit_id
-        if commit_id != last:
+        if commit_id != last_id:
             raise DataDamaged(
-                f"commit record {last.number} is not as written: restore commits.jsonl from a backup"
+                f"commit record {last_id.number} is not as written: restore commits.jsonl from a backup"
             )
 
 
-def _commit_id(view: _IndexedLog, number: int) -> CommitId:
-    if number <= 0:
-        return NO_COMMIT
-    return (view.base if number <= view.base.number else view.tail).commit_id(number)
+def _newest_at(view: _View, date: int, number: int) -> int:
+    """Return the newest commit up to `number` that touches a date. There is one."""
+    later = view.parts.get(date, ())
+    count = bisect_right(later, number, key=attrgetter("commit"))
+    if count:
+        return later[count - 1].commit
+    newest = view.index.newest_of(date)
+    return newest if newest <= number else view.index.newest_at(date, number)
 
 
-def _records(
-    view: _IndexedLog, after: int, last: int
-) -> tuple[tuple[CommitId, CommitId, int, int] | None, list[CommitLine]]:
-    """Return where to read the records that the index covers, and the later records themselves.
-
-    The first value is the commit before the indexed records, the last indexed commit, and the start and end
-    of their bytes in the log; None if the index covers none of the records.
-    """
-    base = view.base
-    newest = min(last, base.number)
-    newer = view.tail.added[max(after - base.number, 0) : max(last - base.number, 0)]
-    if after >= newest:
-        return None, newer
-    return (base.commit_id(after), base.commit_id(newest), base.line_end(after), base.line_end(newest)), newer
-
-
-def _newest_by_date(view: _IndexedLog, window: Window, number: int) -> tuple[Integers, Integers]:
-    dates, newest = (column.copy() for column in view.tail.dates.newest_in(window))
-    late = np.flatnonzero(newest > number)
-    if len(late):
-        earlier = view.base.newest_at(dates[late], number)
-        if number > view.base.number:
-            in_tail = [view.tail.newest_at(date, number) for date in dates[late].tolist()]
-            earlier = np.maximum(earlier, in_tail)
-        newest[late] = earlier
-        dates, newest = dates[newest > 0], newest[newest > 0]
-    return dates, newest
-
-
-_EXTENT = np.dtype([("first_ns", "<i8"), ("last_ns", "<i8"), ("rows", "<i8"), ("commit", "<i8")])
-
-
-def _extents_in(view: _IndexedLog, window: Window, after: int, number: int) -> list[Records]:
-    """Return records with the fields of `_EXTENT` of the parts of commits in `(after, number]` with times in the window."""
-    newer = [
-        (stored.part.first_ns, stored.part.last_ns, stored.part.rows, stored.commit)
-        for stored in view.tail.parts_in(window, after, number)
-    ]
-    return [*view.base.part_records(window, after, number), np.array(newer, _EXTENT)]
-
-
-def _parts_in(view: _IndexedLog, window: Window, after: int, number: int) -> list[StoredPart]:
-    parts = view.base.parts_in(window, after, number) if after < view.base.number else []
-    newer = view.tail.parts_in(window, after, number) if number > view.base.number else []
-    if not parts or not newer:
-        return parts or newer
-    return sorted([*parts, *newer], key=lambda stored: stored.part.day)
+def _later_parts(view: _View, window: Window, after: int, number: int) -> list[StoredPart]:
+    first, last = window.start_ns // DAY_NS, (window.end_ns - 1) // DAY_NS
+    if last - first < len(view.parts):
+        dates = [date for date in range(first, last + 1) if date in view.parts]
+    else:
+        dates = sorted(date for date in list(view.parts) if first <= date <= last)
+    return [each for date in dates for each in view.parts[date] if is_in(each, window, after, number)]

@@ -59,7 +59,7 @@ class CommitWalk:
         try:
             history, head = self._commits.durable()
         except FileNotFoundError:
-            history, head = CommitHistory(), NO_COMMIT
+            history, head = self._commits.without_commits(), NO_COMMIT
         except OSError as error:
             raise unavailable(error) from error
         if head == position == NO_COMMIT:

@@ -28,7 +28,7 @@ from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows, read_rows_at
 from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import DERIVED_FOLDER
+from store.csv.log.index_file import DERIVED_FOLDER
 from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import DataDamaged

@@ -6,7 +6,7 @@ from pathlib import Path
 from store.csv import CsvStore
 from store.csv.derived.manifest import Segment, read_manifest, rows_file
 from store.csv.derived.segment_rows import map_rows
-from store.csv.log.index_files import INDEX_FILE
+from store.csv.log.index_file import INDEX_FILE
 from store.datasets import TRADES
 from store.maintained import DerivedStatistics
 from store.memory import MemoryStore

@@ -12,9 +12,9 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from store.csv.derived.fold import derived_lock
 from store.csv.derived.manifest import Segment, read_manifest
 from store.csv.derived.segment_writer import SegmentWriter
-from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.protocol import ALL_TIME

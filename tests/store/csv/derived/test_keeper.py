@@ -7,9 +7,9 @@ import pytest
 
 from store.bar_policies import US_EQUITIES
 from store.csv import CsvStore
+from store.csv.derived.fold import derived_lock
 from store.csv.derived.keeper import DerivedKeeper
 from store.csv.derived.manifest import read_manifest
-from store.csv.log.index_files import derived_lock
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.instruments import Instrument

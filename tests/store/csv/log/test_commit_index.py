@@ -1,28 +1,24 @@
-"""The commit index on disk: damaged, deleted, old, of another log, or written concurrently."""
+"""The commit index on disk: deleted, old, of another log, locked, not writable, or written by several at once."""
 
 import multiprocessing
 import shutil
+import sqlite3
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from store.csv import CsvStore
-from store.csv.files import column_file
 from store.csv.files.disk import Disk
-from store.csv.log import history, index_files
-from store.csv.log.commit_index import CommitIndex
+from store.csv.log import history, index_file, log_index
 from store.csv.log.commit_log import CommitLog
-from store.csv.log.history import CommitHistory
-from store.csv.log.index_files import IndexFiles, derived_lock
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import ALL_TIME, hash_of_key
-from tests.chance import examples
 from tests.patience import PROGRAM_SECONDS
 from tests.store.builders import SYMBOL, batch, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
@@ -31,18 +27,14 @@ from tests.store.csv.log.test_history import assert_equal
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(autouse=True)
-def small_pieces(monkeypatch) -> None:
-    monkeypatch.setattr(column_file, "PIECE_BYTES", 1024)
-
-
 @pytest.fixture
 def writer(tmp_path: Path) -> LogWriter:
-    """A log of 200 commits with an index of the first 150."""
+    """A log of 200 commits with an index of the first 180, which was written in three pieces."""
     writer = LogWriter(tmp_path / "log/commits.jsonl", 1)
-    writer.write(150)
-    log_of(writer).write_index()
-    writer.write(50)
+    for count in (30, 90, 60):
+        writer.write(count)
+        log_of(writer).write_index()
+    writer.write(20)
     return writer
 
 
@@ -51,81 +43,51 @@ def log_of(writer: LogWriter) -> CommitLog:
 
 
 def index_of(writer: LogWriter) -> Path:
-    return IndexFiles(writer.path).path
+    return writer.path.parent / ".derived" / index_file.INDEX_FILE
 
 
-def base_of(history: CommitHistory) -> CommitIndex:
-    return history._view.base
+def indexed(log: CommitLog) -> int:
+    """Return the number of commits that the index of an open log covers."""
+    return log.history()._view.index.number
 
 
-def indexed_batch(writer: LogWriter) -> str:
-    """Return the digest of a batch whose commit is only in the index, so its record is read from the log."""
-    later = {commit.facts.digest for commit in writer.history.commits[150:]}
-    return next(
-        commit.facts.digest for commit in writer.history.commits[:150] if commit.facts.digest not in later
-    )
+def spoil(path: Path) -> None:
+    """Damage all pieces, but not the state, which is all that is read when a log is opened."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE pieces SET content = zeroblob(9) WHERE id > 0")
 
 
-@settings(max_examples=examples(60), deadline=None)
-@given(st.data())
-def test_a_damaged_index_never_gives_a_wrong_answer(tmp_path_factory, data):
-    writer = LogWriter(tmp_path_factory.mktemp("log") / "commits.jsonl", 2)
-    writer.write(60)
-    log_of(writer).write_index()
-    content = bytearray(index_of(writer).read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content))) :]
-    index_of(writer).write_bytes(content)
-    writer.write(5)
+def test_a_damaged_index_is_made_again_and_that_is_logged(writer: LogWriter, caplog):
+    spoil(index_of(writer))
     log = log_of(writer)
-    assert_equal(log.history(), writer.history, writer, asked=2)
-    log.write_index()
-    assert_equal(log.history(), writer.history, writer, asked=2)
-    assert_equal(log_of(writer).history(), writer.history, writer, asked=2)
-
-
-def test_an_index_with_a_damaged_piece_is_rebuilt_from_the_log(writer: LogWriter):
-    content = bytearray(index_of(writer).read_bytes())
-    content[64 + 10] ^= 1  # the first commit's hash
-    index_of(writer).write_bytes(content)
-    history = log_of(writer).history()
-    assert base_of(history).number == 150
-    assert history.head(1) == writer.history.head(1)
-    assert_equal(history, writer.history, writer)
-    mapped = CommitIndex.mapped(index_of(writer))
-    mapped.columns.verify()
-    assert mapped.number == 150
+    assert indexed(log) == 180
+    assert_equal(log.history(), writer.history, writer)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "is made again" in caplog.text
+    assert_equal(log_of(writer).history(), writer.history, writer)
 
 
 def test_a_damaged_index_of_a_changed_log_is_data_damaged(writer: LogWriter):
-    content = bytearray(index_of(writer).read_bytes())
-    content[64 + 10] ^= 1
-    index_of(writer).write_bytes(content)
+    spoil(index_of(writer))
     history = log_of(writer).history()
+    later = {commit.facts.digest for commit in writer.history.commits[180:]}
+    digest = next(c.facts.digest for c in writer.history.commits if c.facts.digest not in later)
     other = LogWriter(writer.path.with_name("other"), 9)
     other.write(200)
     other.path.replace(writer.path)
-    with pytest.raises(DataDamaged):
-        history.head(1)
-    with pytest.raises(DataDamaged):
-        history.knows_batch(indexed_batch(writer))
+    for read in (lambda: history.head(1), lambda: history.knows_batch(digest)):
+        with pytest.raises(DataDamaged):
+            read()
 
 
 def test_a_damaged_index_of_an_unreadable_log_is_store_unavailable(writer: LogWriter):
-    content = bytearray(index_of(writer).read_bytes())
-    content[64 + 10] ^= 1
-    index_of(writer).write_bytes(content)
-    log = log_of(writer).history()
-    assert log.file_end("unknown") == 0
+    spoil(index_of(writer))
+    history = log_of(writer).history()
     writer.path.rename(writer.path.with_name("away"))
     with pytest.raises(StoreUnavailable):
-        log.head(1)
-    with pytest.raises(StoreUnavailable):
-        log.knows_batch(indexed_batch(writer))
+        history.head(1)
     writer.path.with_name("away").rename(writer.path)
-    assert_equal(log, writer.history, writer)
+    assert_equal(history, writer.history, writer)
 
 
 def test_derived_files_may_be_deleted_at_any_moment(writer: LogWriter):
@@ -134,40 +96,28 @@ def test_derived_files_may_be_deleted_at_any_moment(writer: LogWriter):
     shutil.rmtree(index_of(writer).parent)
     assert_equal(history, writer.history, writer)
     assert_equal(log_of(writer).history(), writer.history, writer)
-    writer.write(3)
+    writer.write(70)
     assert_equal(open_before.history(), writer.history, writer)
     open_before.write_index()
-    assert base_of(log_of(writer).history()).number == 203
+    assert indexed(log_of(writer)) == 270
 
 
-def test_an_older_index_does_not_replace_a_newer_one(writer: LogWriter):
-    behind = log_of(writer)
-    assert behind.history().head().number == 200
-    stale = behind.history().builder()
-    writer.write(20)
-    log_of(writer).write_index()
-    assert IndexFiles(writer.path)._write(stale) is None
-    assert CommitIndex.mapped(index_of(writer)).number == 220
-
-
-def test_an_index_is_not_written_while_another_process_writes_it(writer: LogWriter):
-    log = log_of(writer)
-    with derived_lock(writer.path.parent) as is_ours:
-        assert is_ours
-        log.write_index()
-        assert CommitIndex.mapped(index_of(writer)).number == 150
-        assert base_of(log.history()).number == 150
-    log.write_index()
-    assert base_of(log.history()).number == 200
-    assert CommitIndex.mapped(index_of(writer)).number == 200
-
-
-def test_the_partial_index_of_a_killed_writer_is_replaced(writer: LogWriter):
-    left = index_of(writer).with_suffix(".new")
-    left.write_bytes(index_of(writer).read_bytes()[:1000])
-    log_of(writer).write_index()
-    assert not left.exists()
-    assert CommitIndex.mapped(index_of(writer)).number == 200
+def test_an_index_of_another_version_is_replaced_and_that_is_logged_once(writer: LogWriter, caplog):
+    earlier = index_of(writer).with_name("commits.index")
+    earlier.write_bytes(b"columns1")
+    index_of(writer).unlink()
+    for _ in range(2):
+        assert_equal(log_of(writer).history(), writer.history, writer, asked=1)
+    assert not earlier.exists()
+    with sqlite3.connect(index_of(writer)) as connection:
+        ((content,),) = connection.execute("SELECT content FROM pieces WHERE id = 0")
+        state = msgspec.structs.replace(log_index.decoded_state(content), version=2)
+        connection.execute("UPDATE pieces SET content = ? WHERE id = 0", (log_index.encoded_state(state),))
+    for _ in range(2):
+        assert_equal(log_of(writer).history(), writer.history, writer, asked=1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "commits.index of an earlier version" in caplog.messages[0]
+    assert "it is of another version" in caplog.messages[1]
 
 
 def test_a_restored_log_does_not_use_the_index_of_the_lost_log(writer: LogWriter):
@@ -175,50 +125,79 @@ def test_a_restored_log_does_not_use_the_index_of_the_lost_log(writer: LogWriter
     open_before.write_index()
     lines = writer.path.read_bytes().splitlines(keepends=True)
     restored = LogWriter(writer.path.with_name("restored"), 1)
-    restored.write(0)
     restored.path.write_bytes(b"".join(lines[:100]))
     for commit, commit_id in zip(writer.history.commits[:100], writer.history.ids[1:101], strict=True):
         restored.history.add(commit, commit_id)
     restored.random.seed(77)
     restored.path = restored.path.replace(writer.path)
-    assert_equal(open_before.history(), restored.history, restored)
-    assert_equal(log_of(writer).history(), restored.history, restored)
-    restored.write(200)  # longer than the index says, with other commits
     for log in (open_before, log_of(writer)):
-        assert base_of(log.history()).number == 0
         assert_equal(log.history(), restored.history, restored)
-    open_before.write_index()
-    assert base_of(log_of(writer).history()).number == 300
-    assert_equal(log_of(writer).history(), restored.history, restored)
+    restored.write(200)  # longer than the index said, with other commits
+    for log in (open_before, log_of(writer)):
+        assert_equal(log.history(), restored.history, restored)
+    assert indexed(log_of(writer)) == 300
 
 
-def test_a_long_log_without_an_index_gets_one(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(index_files, "TAIL_BYTES", 10_000)
-    monkeypatch.setattr(index_files, "_COMMITS_AT_ONCE", 7)
-    writer = LogWriter(tmp_path / "commits.jsonl", 3)
-    writer.write(100)
-    with derived_lock(tmp_path):  # nothing can be written
-        in_memory = log_of(writer).history()
-    assert not index_of(writer).exists()
-    assert_equal(in_memory, writer.history, writer)
-    assert base_of(log_of(writer).history()).number == 100
-    assert CommitIndex.mapped(index_of(writer)).number == 100
-    writer.write(40)
-    content = bytearray(index_of(writer).read_bytes())
-    content[64 + 10] ^= 1  # noticed only when the index is extended
-    index_of(writer).write_bytes(content)
-    found = log_of(writer).history()
-    assert base_of(found).number == 140
-    assert_equal(found, writer.history, writer)
-
-
-def test_a_read_only_folder_has_its_index_in_memory(writer: LogWriter):
-    shutil.rmtree(index_of(writer).parent)
-    index_of(writer).parent.write_text("not a folder")
+@pytest.mark.parametrize("kind", ["not a folder", "locked", "full", "no handles"])
+def test_an_index_that_cannot_be_used_is_held_in_memory(writer: LogWriter, kind: str, monkeypatch):
+    monkeypatch.setattr(index_file, "_PATIENCE_SECONDS", 0.01)
+    folder = index_of(writer).parent
+    other = sqlite3.connect(index_of(writer), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    if kind == "not a folder":
+        shutil.rmtree(folder)
+        folder.write_text("")
+    elif kind != "locked":
+        error = {"full": sqlite3.SQLITE_FULL, "no handles": sqlite3.SQLITE_CANTOPEN}[kind]
+        monkeypatch.setattr(sqlite3, "connect", connect_that_fails(error))
     log = log_of(writer)
+    assert_equal(log.history(), writer.history, writer, asked=2)
+    writer.write(300)
+    assert_equal(log.history(), writer.history, writer, asked=2)
     log.write_index()
-    assert base_of(log.history()).number == 200
-    assert_equal(log.history(), writer.history, writer)
+    assert indexed(log) == 500
+    assert_equal(log.history(), writer.history, writer, asked=2)
+    other.close()
+
+
+def connect_that_fails(code: int):
+    """Return `sqlite3.connect` for databases in memory only: others fail with an error of SQLite."""
+    connect = sqlite3.connect
+
+    def failing(name: str, *args: Any, **options: Any) -> Any:
+        if "memory" in name:
+            return connect(name, *args, **options)
+        error = sqlite3.OperationalError("this fails")
+        error.sqlite_errorcode = code
+        raise error
+
+    return failing
+
+
+def test_a_file_that_may_not_be_written_is_read(writer: LogWriter, monkeypatch):
+    monkeypatch.setattr(sqlite3, "connect", read_only(sqlite3.connect))
+    log = log_of(writer)
+    assert indexed(log) == 180
+    assert_equal(log.history(), writer.history, writer, asked=2)
+    assert not log._index._in_memory
+
+
+def read_only(connect):
+    """As for a user who may only read."""
+    return lambda name, *args, **options: connect(name.split("?")[0] + "?mode=ro", *args, **options)
+
+
+def test_many_open_logs_need_few_handles(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(index_file, "MOST_OPEN", 3)
+    writers = [LogWriter(tmp_path / f"{number}/commits.jsonl", number) for number in range(8)]
+    for writer in writers:
+        writer.write(100)
+        log_of(writer).write_index()
+    logs = [log_of(writer) for writer in writers]
+    for _ in range(2):
+        for log, writer in zip(logs, writers, strict=True):
+            assert_equal(log.history(), writer.history, writer, asked=1)
+    assert sum(log._index._connection is not None for log in logs) == 3
 
 
 def read_until(ended: threading.Event, store: CsvStore) -> list[tuple[int, int]]:
@@ -239,7 +218,7 @@ def append_each_twice(store: CsvStore, derived: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("readers", [1, 3])
-def test_a_long_tail_is_indexed_while_batches_are_stored_and_read(tmp_path: Path, monkeypatch, readers: int):
+def test_commits_are_indexed_while_batches_are_stored_and_read(tmp_path: Path, monkeypatch, readers: int):
     monkeypatch.setattr(history, "TAIL_COMMITS", 5)
     store = CsvStore(tmp_path)
     store.append(batch(trade(0, trade_id="0"), trade(1)))
@@ -256,10 +235,7 @@ def test_a_long_tail_is_indexed_while_batches_are_stored_and_read(tmp_path: Path
         sys.setswitchinterval(interval)
     for reader in seen:
         assert all(rows == 2 * number for number, rows in reader.result())
-    for thread in threading.enumerate():
-        if thread.name == "commit index":
-            thread.join()
-    assert base_of(store._logs.get(TRADES, SYMBOL).commits.history()).number > 5
+    assert indexed(store._logs.get(TRADES, SYMBOL).commits) > 50
     assert stored(store) == stored(CsvStore(tmp_path))
     again = batch(trade(7, trade_id="7"))
     assert store.append(again).stored == CsvStore(tmp_path).append(again).stored == 0
@@ -272,8 +248,7 @@ def _append_all(folder: Path, first: int, count: int) -> None:
         store.append(batch(trade(number, trade_id=str(number)), request_key=str(number)))
 
 
-@pytest.mark.system
-def test_processes_that_write_indexes_of_one_log_agree(tmp_path: Path):
+def test_processes_that_index_one_log_agree(tmp_path: Path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_append_all, args=(tmp_path, 1000 * n, 40)) for n in range(2)]
     for worker in workers:
@@ -281,11 +256,11 @@ def test_processes_that_write_indexes_of_one_log_agree(tmp_path: Path):
     for worker in workers:
         worker.join(PROGRAM_SECONDS)
         assert worker.exitcode == 0
-    found = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).commits.history()
-    assert base_of(found).number > 4
-    assert found.head().number == 80
+    log = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).commits
+    assert indexed(log) > 70
+    assert log.history().head().number == 80
     store = CsvStore(tmp_path)
     assert len(stored(store)) == 80
     for number in (*range(40), *range(1000, 1040)):
-        assert found.accepted("key:1", hash_of_key(str(number))) is not None
+        assert log.history().accepted("key:1", hash_of_key(str(number))) is not None
         assert store.append(batch(trade(number, trade_id=str(number)), request_key=str(number))).replayed

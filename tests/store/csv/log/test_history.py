@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.csv.files import column_file
 from store.csv.files.disk import Disk
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
@@ -19,12 +18,6 @@ from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
 pytestmark = pytest.mark.system
 
 DATES = 12
-
-
-@pytest.fixture(params=[256, column_file.PIECE_BYTES], autouse=True)
-def piece_bytes(request, monkeypatch) -> None:
-    """Make pieces small, so that a short log has many."""
-    monkeypatch.setattr(column_file, "PIECE_BYTES", request.param)
 
 
 def windows(writer: LogWriter, count: int) -> list[Window]:

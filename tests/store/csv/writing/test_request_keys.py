@@ -7,7 +7,7 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.files.commit_records import decode_commit
-from store.csv.log import commit_index, history, index_builder
+from store.csv.log import history
 from store.csv.writing.batch import PreparedBatch
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
@@ -64,18 +64,3 @@ def test_plain_keys_of_an_earlier_version_hold(tmp_path: Path, monkeypatch, tail
         assert (again.replayed, again.commit.number) == (True, receipt.commit.number)
     with pytest.raises(RequestKeyReused):
         store.append(batch(trade(99), request_key="order-1"))
-
-
-def test_an_index_of_an_earlier_version_is_not_asked_for_keys(tmp_path: Path, monkeypatch):
-    with monkeypatch.context() as earlier:
-        for module in (commit_index, index_builder):
-            earlier.setattr(module, "KIND", "commit index 2")
-        text_hash = commit_index.text_hash  # only keys are not found
-        earlier.setattr(index_builder, "text_hash", lambda *texts: 0 if len(texts) > 1 else text_hash(*texts))
-        store = CsvStore(tmp_path)
-        for sent in KEYED:
-            store.append(sent)
-        store._logs.get(TRADES, SYMBOL).commits.write_index()
-    assert b"commit index 2" in (log_in(tmp_path).parent / ".derived/commits.index").read_bytes()
-    store = CsvStore(tmp_path)
-    assert all(store.append(sent).replayed for sent in KEYED)
