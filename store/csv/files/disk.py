@@ -1,6 +1,7 @@
 """File operations: durable writes and file signatures. Tests inject faults into `Disk`."""
 
 import errno
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from store.exceptions import StoreFull, StoreUnavailable
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_OFFERED = {errno.ENOTSUP, errno.ENOTTY, errno.EINVAL}
 _REWRITTEN_AT_ONCE = 2**20
 
 
@@ -26,7 +28,10 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         """Return once the file's content and length are durable."""
-        os.fdatasync(descriptor)
+        if hasattr(os, "fdatasync"):
+            os.fdatasync(descriptor)
+        else:
+            _fsync(descriptor)
 
     def rewrite(self, path: Path, start: int) -> None:
         """Rewrite the file from `start` on with the same bytes, so that the next sync writes them to the disk."""
@@ -59,9 +64,21 @@ class Disk:
         """Return once the folder's entries (file names) are durable."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
+            _fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync leaves the bytes in the drive's cache
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+        else:
+            return
+    os.fsync(descriptor)
 
 
 def unavailable(error: OSError) -> StoreUnavailable:
