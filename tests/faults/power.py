@@ -141,16 +141,22 @@ class Luck:
                 data[place:end] = bytes(end - place)
 
 
+class Killed(BaseException):
+    """The process was killed before a call to the disk."""
+
+
 class PowerCutDisk(Disk):
     """The real disk below `root`, and an account of it. What is there at the start is durable.
 
-    `moments`: one before each call, and one more for each `now()`.
+    `moments`: one before each call, and one more for each `now()`. `calls_left`: how many more calls are made before
+    the process is killed; None: it is not.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.moments: list[Moment] = []
         self.fail_record_syncs = 0
+        self.calls_left: int | None = None
         self._root = root
         self._mutex = threading.RLock()
         self._durable_names = _names_below(root)
@@ -165,6 +171,11 @@ class PowerCutDisk(Disk):
     def acknowledged(self, number: int) -> None:
         with self._mutex:
             self._acknowledged.add(number)
+
+    def restart(self) -> None:
+        """Be the disk of a new process, which knows nothing of what the killed one has synced."""
+        self.calls_left = None
+        self._listed.clear()
 
     def now(self, after: str = "end") -> Moment:
         with self._mutex:
@@ -214,6 +225,10 @@ class PowerCutDisk(Disk):
     def _boundary(self, name: str) -> Iterator[None]:
         with self._mutex:
             self.now(f"before {name}")
+            if self.calls_left is not None:
+                if not self.calls_left:
+                    raise Killed
+                self.calls_left -= 1
             yield
 
     def _note(self, descriptor: int, write: Write) -> None:

@@ -3,6 +3,7 @@
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 
 from store.csv import CsvStore
 from store.exceptions import DataDamaged, OutcomeUnknown
+from store.protocol import Append
 from tests.chance import SOAK
 from tests.faults.batches import Findings, all_rows, batch_of, findings, numbers_in, rows_sent
-from tests.faults.power import RECORDS, Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
+from tests.faults.power import RECORDS, Killed, Luck, Moment, PowerCutDisk, UnsyncedDisk, restored
 from tests.faults.table import Tallies, Tally
-from tests.store.builders import SYMBOL
+from tests.store.builders import DAY, SYMBOL, batch, fill_of, instant
 
 BATCHES = range(1, 8)
 BY_CHANCE = 10 if SOAK else 1
@@ -120,6 +122,42 @@ def test_power_cuts_one_after_the_other(tmp_path: Path, rng: random.Random, tall
             folder = restored(moment, tmp_path / f"{line}-{generation}", Luck(rng))
             look(folder, moment, tally)
         go_on(folder, moment, rng)
+    tally.settle()
+
+
+def rowless(number: int) -> Append:
+    """A commit of which only its record is written: of a declaration, or of a fill that found nothing."""
+    if number % 2:
+        return batch(complete_until=instant(number * DAY), request_key=str(number))
+    return batch(fill=fill_of(number, number + 1), request_key=str(number))
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 1, 3), (1, 1, 2)], ids=["declares", "fills", "replays"])
+def test_a_power_cut_after_a_kill_keeps_commits_without_rows(
+    tmp_path: Path, rng: random.Random, tallied: Tallies, order: tuple[int, ...]
+):
+    """Another process goes on after the killed one: it cannot rely on syncs that the first may not have made."""
+    tally = tallied("01 kill at every write and sync, then a power cut")
+    for calls in count():
+        folder = tmp_path / str(calls)
+        disk = PowerCutDisk(folder / "store")
+        disk.calls_left = calls
+        with suppress(Killed):
+            CsvStore(folder / "store", disk=disk).append(rowless(order[0]))
+            break
+        disk.restart()
+        begun = len(disk.moments)
+        successor = CsvStore(folder / "store", disk=disk)
+        for number in order[1:]:
+            successor.append(rowless(number))
+            disk.acknowledged(number)
+        disk.now()
+        for place, moment in enumerate(disk.moments[begun:]):
+            for turn, luck in enumerate(lucks(rng)):
+                store = CsvStore(restored(moment, folder / f"{place}-{turn}", luck), disk=UnsyncedDisk())
+                lost = sum(not store.append(rowless(number)).replayed for number in moment.acknowledged)
+                tally.add(acknowledged=len(moment.acknowledged), lost=lost)
+    assert calls > 3, "a first commit creates folders, and syncs a record and its folder"
     tally.settle()
 
 

@@ -140,7 +140,8 @@ class CommitLog:
             end += len(each.line)
             lines.append((each.commit, each.id, end))
         text = b"".join([each.line for each in commits])
-        self._write(descriptor, text, start, is_new=start == 0 and not is_listed)
+        # Records of others may be there, but whether their writer lived to sync the folder nobody knows.
+        self._write(descriptor, text, start, is_new=view.confirmed == 0 and not is_listed)
         with self._mutex:
             if self._view is not view or view.end != start:  # another thread has read the new records already
                 self._read_back()
