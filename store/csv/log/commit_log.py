@@ -153,6 +153,11 @@ class CommitLog:
             self._view.history.index_if_long()
             return self._view.history
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether this process knows all records that it has read to be durable."""
+        return self._view.confirmed >= self._view.end
+
     def confirm(self, descriptor: int) -> None:
         """Make all records durable, including those of other writers. Needs the lock.
 

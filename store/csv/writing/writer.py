@@ -116,6 +116,7 @@ class Writer:
                 history = self._log.recover(descriptor)
                 stage = StagedCommits(history, self._folder)
                 outcomes = [self._decide(pending, stage) for pending in group]
+                self._settle_refused(group, outcomes, stage)
                 if stage.commits:
                     history = self._write(descriptor, stage)
                 else:
@@ -142,6 +143,8 @@ class Writer:
         try:
             replay = _replay(request, stage.history)
             if replay is not None:
+                if self._log.is_confirmed:
+                    pending.receipt = replay  # it stands if the write of the group fails
                 return lambda _: replay
             new = self._new_lines(request, stage)
         except StorageError as error:
@@ -157,6 +160,20 @@ class Writer:
         return lambda history: commit.facts.receipt(
             history.head(commit.number).hash, stored_bytes=stored_bytes
         )
+
+    def _settle_refused(
+        self, group: Sequence[PendingCommit], outcomes: Sequence[Outcome | StorageError], stage: StagedCommits
+    ) -> None:
+        """Set the errors of batches that are refused even without their group, whose write may fail."""
+        for pending, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, StorageError):
+                # Behind a staged commit it may contradict rows of its group only.
+                alone = (
+                    self._decide(pending, StagedCommits(stage.history, self._folder))
+                    if stage.commits
+                    else outcome
+                )
+                pending.error = alone if isinstance(alone, StorageError) else None
 
     def _new_lines(self, request: PreparedRequest, stage: StagedCommits) -> NewLines:
         if isinstance(request, PreparedAmendment):

@@ -17,6 +17,7 @@ from store.exceptions import (
     IdConflict,
     OutcomeUnknown,
     RequestInProgress,
+    RequestKeyReused,
     StoreFull,
 )
 from store.protocol import Amendment, Append, CommitId, Receipt
@@ -200,3 +201,41 @@ def test_rows_that_could_not_be_written_are_not_duplicates_for_their_group(
         assert stored(store) == stored(CsvStore(tmp_path)) == [trade(-2), trade(-1)]
     store.append(batch(row))
     assert stored(store) == stored(CsvStore(tmp_path)) == [trade(-2), trade(-1), row]
+
+
+@pytest.mark.parametrize("failing", [GROUP_CALLS["data append"], GROUP_CALLS["record sync"]])
+def test_a_batch_that_is_refused_or_replayed_has_its_own_answer_if_its_groups_write_fails(
+    tmp_path: Path, failing: int
+):
+    disk = FailingDisk(code=errno.ENOSPC)
+    store = CsvStore(tmp_path, disk=disk)
+    earlier = store.append(batch(trade(-2, trade_id="a"), request_key="k"))
+    disk.failing = failing
+    futures = written_together(
+        store,
+        disk,
+        [
+            batch(trade(1)),
+            batch(trade(-2, 5.0, trade_id="a")),
+            batch(trade(-2, trade_id="a"), request_key="k"),
+            batch(trade(3)),
+            batch(trade(-2, 6.0, trade_id="a"), trade(4)),
+        ],
+    )
+    assert disk.failed
+    failed = StoreFull if failing == GROUP_CALLS["data append"] else OutcomeUnknown
+    assert [type(f.exception()) for f in futures] == [failed, IdConflict, type(None), failed, IdConflict]
+    replay = futures[2].result()
+    assert replay.replayed
+    assert replay.commit == earlier.commit
+
+
+def test_a_replay_of_a_commit_that_no_sync_has_confirmed_is_in_doubt_with_its_group(tmp_path: Path):
+    disk = FailingDisk()
+    CsvStore(tmp_path).append(batch(trade(-2), request_key="k"))
+    store = CsvStore(tmp_path, disk=disk)
+    disk.failing = 1
+    with pytest.raises(OutcomeUnknown):
+        store.append(batch(trade(-2), request_key="k"))
+    with pytest.raises(RequestKeyReused):
+        store.append(batch(trade(-3), request_key="k"))
