@@ -9,7 +9,7 @@ YES. An instrument names its policy.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum
 
 from store.cached_property import cached_property
@@ -68,12 +68,14 @@ class DailyTable:
 class BarPolicy:
     """The effects of condition words, and the table of the regular session's daily bar.
 
-    daily: None if daily bars are made like all other bars.
+    daily: None if daily bars are made like all other bars. is_session: whether only the regular session's prints count, by
+    the daily table; such a policy has bars of days only.
     """
 
     name: str
     effects: Mapping[str, ConditionEffect] = field(default_factory=dict)
     daily: DailyTable | None = None
+    is_session: bool = False
 
     def role(self, words: Iterable[str]) -> PrintRole:
         """Return the role of a print with these condition words."""
@@ -103,9 +105,14 @@ class BarPolicy:
         return not self.effects
 
     @cached_property
+    def session(self) -> "BarPolicy":
+        """The policy of the regular session's daily bars."""
+        return self if self.daily is None else replace(self, is_session=True)
+
+    @cached_property
     def key(self) -> str:
         """The name and the fingerprint, such as `all-6230060e3bce`."""
-        return f"{self.name}-{self.fingerprint}"
+        return f"{self.name}-{self.fingerprint}{'-session' if self.is_session else ''}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,21 +11,26 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregation import aggregate_prints, bars_of_prints
-from store.bars.bars import Bars
+from store.bars.aggregates import Aggregates
+from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates, credit_end_ns, utc_dates
-from store.bars.prints import STANDS, Prints, prints_of
-from store.bars.session_bars import session_bars_of
+from store.bars.prints import STANDS
+from store.bars.session_bars import aggregate_rows
 from store.bars.spans import Spans, span_bars_of
-from store.bars.versions import versions_of
+from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
 from store.rows.revisions import RevisionQuery, Revisions, revisions_of
-from store.rows.stored_rows import ArrivalRun, stored_rows, stored_schema, with_columns
+from store.rows.stored_rows import stored_schema, with_columns
+from store.timestamps import DAY_NS
 from store.walk import CommitPiece, LogPosition
+from store.window_list import WindowList, layers_of
 
 if TYPE_CHECKING:
     from store.market_store import MarketStore
+
+# How many intervals after a window are first searched for a price, before which volume is credited to the window.
+_INTERVALS_BEHIND = 4
 
 
 class Log(ABC):
@@ -173,6 +178,27 @@ class Snapshot(ABC):
         dates = dates[newest > after]
         return (int(dates[0]), int(dates[-1])) if len(dates) else None
 
+    def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        """Return the aggregate of each interval of the windows that has stored trades, ascending.
+
+        windows: aligned to `interval_ns`. policy: one of sessions has aggregates of days only, which are bars and cannot
+        be merged. All bars are made from these.
+        """
+        made = aggregate_rows(self.versions(windows.bounds), interval_ns, policy)
+        return made[windows.indices(made.time)]
+
+    def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
+        """Return the versions of a window's aggregates up to the commit, in any order; each print is in one of them.
+
+        They are of the window's intervals, or of shorter ones that divide these.
+        """
+        return versions_of(self.versions(window), policy, interval_ns)
+
+    def first_commit_from(self, instant_ns: int) -> int | None:
+        """Return the number of the first commit that stored a row at or after an instant; None without one."""
+        later = self.versions(Window(instant_ns, ALL_TIME.end_ns), columns=())
+        return min(later.column("commit").to_pylist(), default=None)
+
     def bars(
         self,
         window: Window,
@@ -187,16 +213,24 @@ class Snapshot(ABC):
         date, even if the interval is after the window. dates_of: returns the trading dates of instants; for
         intervals of a day or longer nothing is credited.
         """
-        prints = self._prints(Window(window.start_ns, ALL_TIME.end_ns), policy)
-        bars = bars_of_prints(prints, interval_ns, credit_dates(policy, interval_ns, dates_of))
-        return bars.between(window.start_ns, window.end_ns)
+        dates = credit_dates(policy, interval_ns, dates_of)
+        if dates is None:
+            return bars_of(self.aggregates(WindowList.of(window), interval_ns, policy))
+        found = self._with_next(window, interval_ns, policy)
+        own = int(found.time.searchsorted(window.end_ns))
+        if own < len(found) and found.price_count[: own + 1].all():
+            return bars_of(found[:own])
+        needed = self.dependency_window(window, interval_ns, policy=policy, dates_of=dates_of)
+        bars = bars_of(self.aggregates(WindowList.of(needed), interval_ns, policy), dates)
+        return bars[: int(bars.time_ns.searchsorted(window.end_ns))]
 
     def session_bars(self, window: Window, *, policy: BarPolicy) -> Bars:
         """Return daily bars of the regular session by the policy's daily table, for whole event dates.
 
         time_ns: UTC midnight of the event date.
         """
-        return session_bars_of(_as_stored(self.rows(window)), policy)
+        dates = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        return bars_of(self.aggregates(WindowList.of(dates), DAY_NS, policy.session))
 
     def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:
         """Return a bar at each label that has a price, made of all trades in the label's spans.
@@ -204,16 +238,12 @@ class Snapshot(ABC):
         If a span's label has no price, its volume goes to the nearest bar before it of the same trading date.
         Without such a bar, or if `dates_of` is None, it is dropped. Trades outside the spans are ignored.
         """
-        prints = self._prints(ALL_TIME, policy)
-        return span_bars_of([aggregate_prints(prints, 1)], spans, dates_of)
+        layers = layers_of(WindowList(spans.start_ns, spans.end_ns))
+        parts = [self.aggregates(windows, level_ns, policy) for level_ns, windows in layers.items()]
+        return span_bars_of(parts, spans, dates_of)
 
     def dependency_window(
-        self,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy,
-        dates_of: DatesOf = utc_dates,
+        self, window: Window, interval_ns: int, *, policy: BarPolicy, dates_of: DatesOf = utc_dates
     ) -> Window:
         """Return the window of rows on which a window's bars depend; see `bars`.
 
@@ -221,13 +251,13 @@ class Snapshot(ABC):
         after the window that has a price, and at the latest with the trading date of the window's last
         interval.
         """
-        end_ns = credit_end_ns(window.end_ns, interval_ns, credit_dates(policy, interval_ns, dates_of))
-        if end_ns == window.end_ns:
-            return window
-        prints = self._prints(Window(window.end_ns, end_ns), policy)
-        times = prints.time[prints.sets_open_close]
-        if len(times):
-            end_ns = int(times[0]) // interval_ns * interval_ns + interval_ns
+        dates = credit_dates(policy, interval_ns, dates_of)
+        end_ns = credit_end_ns(window.end_ns, interval_ns, dates)
+        for behind in _behind(window.end_ns, interval_ns, end_ns):
+            found = self.aggregates(WindowList.of(behind), interval_ns, policy)
+            priced = found.time[found.price_count > 0]
+            if len(priced):
+                return Window(window.start_ns, int(priced[0]) + interval_ns)
         return Window(window.start_ns, end_ns)
 
     def revisions(
@@ -245,15 +275,10 @@ class Snapshot(ABC):
         the window's rows, not with the commits.
         """
         dates = credit_dates(policy, interval_ns, dates_of)
-        rows = self.versions(Window(window.start_ns, credit_end_ns(window.end_ns, interval_ns, dates)))
-        later = Window(window.end_ns, ALL_TIME.end_ns)
-        behind = self.versions(later, columns=()).column("commit").to_pylist()
-        return revisions_of(
-            versions_of(rows, policy, interval_ns),
-            RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates),
-            min(behind, default=None),
-            self.log.committed_times,
-        )
+        query = RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates)
+        versions = joined_versions(list(self._versions_for(query)))
+        first_behind = self.first_commit_from(window.end_ns)
+        return revisions_of(versions, query, first_behind, self.log.committed_times)
 
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         """Return an upper bound of how often trades of the window's intervals changed.
@@ -267,13 +292,39 @@ class Snapshot(ABC):
         changes = np.unique(pairs[:, (pairs[1] > after) & (pairs[1] != STANDS)], axis=1)
         return int(changes.shape[1])
 
-    def _prints(self, window: Window, policy: BarPolicy) -> Prints:
-        return prints_of(_as_stored(self.rows(window)), policy)
+    def _with_next(self, window: Window, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        """Return the aggregates of a window and, in the same read, those of a few intervals after it."""
+        last_ns = ALL_TIME.end_ns // interval_ns * interval_ns
+        end_ns = max(window.end_ns, min(window.end_ns + _INTERVALS_BEHIND * interval_ns, last_ns))
+        return self.aggregates(WindowList.of(Window(window.start_ns, end_ns)), interval_ns, policy)
+
+    def _versions_for(self, query: RevisionQuery) -> Iterator[AggregateVersions]:
+        """Yield the versions on which the window's bars depend, at each commit of the query.
+
+        Volume after the window is credited to its last bar until a price comes between. Once there is such a price,
+        and it stands, what later commits store after it no longer counts.
+        """
+        window, interval_ns, policy = query.window, query.interval_ns, query.policy
+        yield self.aggregate_versions(window, interval_ns, policy)
+        price_from = self.commit.number + 1
+        end_ns = credit_end_ns(window.end_ns, interval_ns, query.dates_of)
+        for behind in _behind(window.end_ns, interval_ns, end_ns):
+            following = self.first_commit_from(behind.start_ns)
+            if following is None or price_from <= max(following, query.after):
+                return
+            versions = self.aggregate_versions(behind, interval_ns, policy)
+            yield versions
+            is_lasting = (versions.until == STANDS) & (versions.aggregates.price_count > 0)
+            price_from = int(versions.aggregates.newest[is_lasting].min(initial=price_from))
 
 
-def _as_stored(rows: pa.Table) -> pa.Table:
-    """Return ordered rows with the columns `arrival`, `commit` and `until`, which prints need."""
-    return stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)])
+def _behind(start_ns: int, interval_ns: int, end_ns: int) -> Iterator[Window]:
+    """Yield the parts of a window, each four times as long as the one before."""
+    length_ns = _INTERVALS_BEHIND * interval_ns
+    while start_ns < end_ns:
+        part = Window(start_ns, min(start_ns + length_ns, end_ns))
+        yield part
+        start_ns, length_ns = part.end_ns, 4 * length_ns
 
 
 class EmptySnapshot(Snapshot):

@@ -13,7 +13,8 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy, DailyTable
-from store.bars.aggregation import aggregate_prints, bars_of_prints
+from store.bars.aggregates import Aggregates
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.prints import (
     Prints,
@@ -26,29 +27,47 @@ from store.bars.prints import (
 from store.timestamps import DAY_NS
 
 
-def session_bars_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Bars:
-    """Return one bar per UTC event date on which the regular session has a price.
+def aggregate_rows(
+    rows: pa.Table, interval_ns: int, policy: BarPolicy, *, commit: int | None = None
+) -> Aggregates:
+    """Return the aggregates of stored rows. rows, commit: as in `prints_of`.
 
-    rows, commit: as in `prints_of`. Open: the largest opening print, else the session's first price. Close: the
-    largest closing print, else the largest official close, else the last price. If several are equally large,
-    the first counts. High and low cover the session's prices, open and close. Volume, notional and count cover
-    the session's prints, each once. If the policy has no daily table, these are ordinary bars of UTC dates.
+    policy: if it is of sessions, `interval_ns` is a day, and the rows are all those of their event dates.
     """
+    if policy.is_session:
+        return _session_aggregates(rows, policy, commit)
+    return aggregate_prints(prints_of(rows, policy, commit=commit), interval_ns)
+
+
+def session_bars_of(rows: pa.Table, policy: BarPolicy) -> Bars:
+    """Return one bar per UTC event date on which the regular session has a price. rows: as in `prints_of`."""
+    return bars_of(aggregate_rows(rows, DAY_NS, policy.session))
+
+
+def _session_aggregates(rows: pa.Table, policy: BarPolicy, commit: int | None) -> Aggregates:
+    """Return one aggregate per UTC event date, with the prices of its bar. It cannot be merged with others of its date.
+
+    Open: the largest opening print, else the session's first price. Close: the largest closing print, else the
+    largest official close, else the last price. If several are equally large, the first counts. High and low cover the
+    session's prices, open and close. Volume, notional and count cover the session's prints, each once.
+    """
+    assert policy.daily is not None  # noqa: S101 a policy of sessions has a daily table
     rows = with_encoded_conditions(present_rows(rows, commit))
     prints = prints_of(rows, policy, commit=commit)
-    if policy.daily is None:
-        return bars_of_prints(prints, DAY_NS)
     session = session_prints_of(rows, prints, policy.daily, commit=commit)
-    bars = _bars_of_days(session.prints)
-    open_ = _replaced(bars.time_ns, bars.open, prints, session.opening)
-    close = _replaced(
-        bars.time_ns,
-        _replaced(bars.time_ns, bars.close, prints, session.official_close),
-        prints,
-        session.closing,
+    days = aggregate_prints(session.prints, DAY_NS)
+    open_ = _replaced(days.time, days.open, prints, session.opening)
+    official = _replaced(days.time, days.close, prints, session.official_close)
+    close = _replaced(days.time, official, prints, session.closing)
+    high = np.where(np.isnan(days.high), np.fmax(days.open, days.close), days.high)
+    low = np.where(np.isnan(days.low), np.fmin(days.open, days.close), days.low)
+    return replace(
+        days,
+        open=open_,
+        close=close,
+        high=np.fmax.reduce([high, open_, close]),
+        low=np.fmin.reduce([low, open_, close]),
     )
-    high, low = np.maximum.reduce([bars.high, open_, close]), np.minimum.reduce([bars.low, open_, close])
-    return replace(bars, open=open_, high=high, low=low, close=close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +97,6 @@ def session_prints_of(
         counts_volume=auction | (prints.counts_volume & ~outside),
     )
     return SessionPrints(counted, opening, closing, official_close)
-
-
-def _bars_of_days(prints: Prints) -> Bars:
-    """Return bars of UTC dates. A date without a price is dropped with its volume."""
-    days = aggregate_prints(prints, DAY_NS)
-    return bars_of(days[days.price_count > 0])
 
 
 def _replaced(days: Integers, prices: Floats, prints: Prints, chosen: Mask) -> Floats:

@@ -8,24 +8,22 @@ from typing import TypeVar
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.bars import Bars
-from store.bars.credit import DatesOf, credit_dates, utc_dates
-from store.bars.spans import Spans
+from store.bar_policies import BarPolicy
+from store.bars.aggregates import Aggregates
+from store.bars.versions import AggregateVersions
 from store.csv.copying.pieces import LogPiece
 from store.csv.files.disk import unavailable_on_error
 from store.csv.log.history import CommitHistory
 from store.csv.open_logs import OpenLog, OpenLogs
 from store.csv.reading.commit_walk import CommitWalk, RowOrigins
 from store.csv.reading.log_reader import LogSnapshot
-from store.csv.reading.window_list import BarQuery, SpanQuery
 from store.declarations import Dataset
 from store.log import EmptySnapshot, Log, Snapshot
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
-from store.rows.revisions import RevisionQuery, Revisions
 from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
 from store.walk import CommitPiece, LogPosition, Resync
+from store.window_list import WindowList
 
 T = TypeVar("T")
 
@@ -123,44 +121,15 @@ class CsvSnapshot(Snapshot):
     def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
         return self._current()[1].newest_by_date(window, self.commit.number)
 
-    def bars(
-        self,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy = EVERY_PRINT,
-        dates_of: DatesOf = utc_dates,
-    ) -> Bars:
-        query = BarQuery(window, interval_ns, policy, credit_dates(policy, interval_ns, dates_of))
-        return self._read(lambda log, files: log.bars.bars(query, files))
+    def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
+        return self._read(lambda log, files: log.aggregates.aggregates(windows, interval_ns, policy, files))
 
-    def session_bars(self, window: Window, *, policy: BarPolicy) -> Bars:
-        return self._read(lambda log, files: log.bars.session_bars(window, policy, files))
+    def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
+        found = self._read(lambda log, files: log.aggregates.versions(window, interval_ns, policy, files))
+        return found.as_of(self.commit.number)
 
-    def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:
-        return self._read(lambda log, files: log.bars.span_bars(SpanQuery(spans, policy, dates_of), files))
-
-    def dependency_window(
-        self, window: Window, interval_ns: int, *, policy: BarPolicy, dates_of: DatesOf = utc_dates
-    ) -> Window:
-        dates = credit_dates(policy, interval_ns, dates_of)
-        if dates is None:
-            return window
-        query = BarQuery(window, interval_ns, policy, dates)
-        return self._read(lambda log, files: log.bars.dependency_window(query, files))
-
-    def revisions(
-        self,
-        window: Window,
-        interval_ns: int,
-        *,
-        policy: BarPolicy,
-        dates_of: DatesOf = utc_dates,
-        after: int,
-    ) -> Revisions:
-        dates = credit_dates(policy, interval_ns, dates_of)
-        query = RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates)
-        return self._read(lambda log, files: log.bars.revisions(query, files))
+    def first_commit_from(self, instant_ns: int) -> int | None:
+        return self._current()[1].first_from(instant_ns, self.commit.number)
 
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         return self._current()[1].change_bound(window, interval_ns, after, self.commit.number)

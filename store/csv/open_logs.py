@@ -13,7 +13,7 @@ from store.csv.files.disk import unavailable_on_error
 from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
 from store.csv.log.history import CommitHistory
-from store.csv.reading.bar_reader import BarReader
+from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.writing.writer import Writer
@@ -32,7 +32,7 @@ class OpenLog:
     commits: CommitLog
     writer: Writer
     reader: LogReader
-    bars: BarReader
+    aggregates: AggregateReader
     finder: RowFinder
     counted: int = _LOG_BYTES
 

@@ -13,7 +13,6 @@ import numpy as np
 from store.copies import LogState, LogStates, encode_states
 from store.csv.catalogue import CsvCatalogue
 from store.csv.csv_log import CsvLog
-from store.csv.derived.computed_bars import BARS_BYTES
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
@@ -24,7 +23,7 @@ from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_e
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits, has_log
 from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
-from store.csv.reading.bar_reader import BarReader
+from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
@@ -43,7 +42,7 @@ from store.walk import CommitHook, call_hooks
 if TYPE_CHECKING:
     from store.csv.verify import CsvLogCheck
 
-MEMORY_MIB = 96
+MEMORY_MIB = 80
 """The maximum size of a store's caches, as sum of their own default limits (`docs/memory.md`)."""
 
 
@@ -78,7 +77,7 @@ class CsvStore(CsvCatalogue, MarketStore):
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
-        self._mappings = SegmentMappings(bars_bytes=int(BARS_BYTES * share))
+        self._mappings = SegmentMappings()
 
     def log(self, dataset: Dataset, symbol: str) -> CsvLog:
         return CsvLog(self, dataset, symbol, self._logs)
@@ -223,4 +222,4 @@ class CsvStore(CsvCatalogue, MarketStore):
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
         stored = CandidateReader(dataset, folder, reader, self._recent_ids)
         writer = Writer(folder, commits, disk=self._disk, stored=stored, clock=self._clock)
-        return OpenLog(commits, writer, reader, BarReader(reader), RowFinder(reader))
+        return OpenLog(commits, writer, reader, AggregateReader(reader), RowFinder(reader))

@@ -16,7 +16,7 @@ from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 5
+FORMAT = 6
 
 
 def rows_file(name: str) -> str:
@@ -29,19 +29,13 @@ def rollups_file(name: str, policy_key: str) -> str:
     return f"{name}.{policy_key}.rollups{FILE_SUFFIX}"
 
 
-def sessions_file(name: str, policy_key: str) -> str:
-    """Return the name of a segment's file of daily bars under one policy."""
-    return f"{name}.{policy_key}.sessions{FILE_SUFFIX}"
-
-
 class Segment(msgspec.Struct, frozen=True):
     """About a million rows or fewer, of one range of event times. The ranges of segments do not overlap.
 
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
     stored, cancelled or replaced one of its rows. stored: the checksum of the file of stored rows. rollups:
-    that of each policy's file, by policy key. sessions: the same for files of session bars, for policies with a
-    daily table.
+    that of each policy's file, by policy key.
     """
 
     name: str
@@ -52,7 +46,6 @@ class Segment(msgspec.Struct, frozen=True):
     newest: int
     stored: int
     rollups: dict[str, int]
-    sessions: dict[str, int]
 
     @property
     def files(self) -> list[str]:
@@ -60,7 +53,6 @@ class Segment(msgspec.Struct, frozen=True):
         return [
             rows_file(self.name),
             *(rollups_file(self.name, key) for key in self.rollups),
-            *(sessions_file(self.name, key) for key in self.sessions),
         ]
 
 

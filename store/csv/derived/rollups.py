@@ -17,22 +17,19 @@ import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import COLUMNS, Aggregates, merge
+from store.bars.aggregates import COLUMNS, Aggregates, concatenated, merge
 from store.bars.aggregation import aggregate_prints
-from store.bars.bars import Bars, priced_bars, read_only
 from store.bars.prints import Prints, prints_of
+from store.bars.session_bars import aggregate_rows
 from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.segment_files import map_file, write_file
 from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
 from store.protocol import Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
+from store.window_list import LEVELS_NS
 
-# For session bars: sessions nearly always start and end on the hour or half hour.
-HALF_HOUR_NS = 30 * MINUTE_NS
-HOUR_NS = 60 * MINUTE_NS
-LEVELS_NS = (SECOND_NS, MINUTE_NS, HALF_HOUR_NS, HOUR_NS, DAY_NS)
-# A level is stored if its intervals have at least this many rows on average.
-_WORTH = {SECOND_NS: 8, MINUTE_NS: 3, HALF_HOUR_NS: 3, HOUR_NS: 3, DAY_NS: 0}
+# Minutes and days are always stored, other levels if their intervals have at least this many rows on average.
+_WORTH = {SECOND_NS: 8, MINUTE_NS: 0, 30 * MINUTE_NS: 3, 60 * MINUTE_NS: 3, DAY_NS: 0}
 # The versions are of minutes, and stored if there are at least this many rows for each.
 VERSIONS_NS = MINUTE_NS
 _VERSIONS_WORTH = 8
@@ -49,13 +46,10 @@ class Rollups:
     versions: AggregateVersions | None
 
 
-def level_for(interval_ns: int) -> int | None:
-    """Return the longest level that divides an interval without remainder; None if there is none."""
-    return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
-
-
 def rollups_of(rows: pa.Table, policy: BarPolicy) -> Rollups:
-    """Return the rollups of stored rows, which are in order."""
+    """Return the rollups of stored rows, which are in order. Those of sessions are of days alone."""
+    if policy.is_session:
+        return Rollups({DAY_NS: aggregate_rows(rows, DAY_NS, policy)}, None)
     versions = versions_of(rows, policy, VERSIONS_NS)
     is_worth = len(versions) * _VERSIONS_WORTH <= len(rows)
     return Rollups(levels_of(prints_of(rows, policy)), versions if is_worth else None)
@@ -109,37 +103,27 @@ class RollupLevel:
         self._file = file
         self._key = key
         self._constants: Mapping[str, Any] = file.facts["constants"]
-        # The window of the last finished bars, and these bars.
-        self._finished: tuple[Window, Bars] | None = None
+        # A window, and its aggregates, which are views of the file that were verified. Mostly the next window is in it.
+        self._read = Window(0, 0), concatenated([])
 
     def within(self, window: Window) -> Aggregates:
         """Return the aggregates of the intervals that start in a window."""
-        start, stop = self._indices(window)
-        return Aggregates(*(self._column(name, start, stop) for name in COLUMNS))
+        known, found = self._read
+        if not (known.start_ns <= window.start_ns and window.end_ns <= known.end_ns):
+            if known.start_ns <= window.end_ns and window.start_ns <= known.end_ns:
+                known = Window(min(known.start_ns, window.start_ns), max(known.end_ns, window.end_ns))
+            else:
+                known = window
+            start, stop = self._indices(known)
+            found = Aggregates(*(self._column(name, start, stop) for name in COLUMNS))
+            self._read = known, found
+        start, stop = found.time.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return found if stop - start == len(found) else found[start:stop]
 
     def versions(self, window: Window) -> AggregateVersions:
         """Return the versions of the aggregates of the intervals that start in a window."""
         until = self._file[_UNTIL].part(*self._indices(window))
         return AggregateVersions(self.within(window), until.astype(np.int64))
-
-    def finished_bars(self, window: Window) -> Bars | None:
-        """Return the bars of an aligned window and the next one after it, and perhaps others.
-
-        None if one of these intervals has no price: its volume may be credited to a bar before it.
-        """
-        if self._finished is not None:
-            known, bars = self._finished
-            if known.start_ns <= window.start_ns and window.end_ns <= known.end_ns:
-                return bars
-            if known.start_ns <= window.end_ns and window.start_ns <= known.end_ns:
-                window = Window(min(known.start_ns, window.start_ns), max(known.end_ns, window.end_ns))
-        start, stop = self._indices(window)
-        stop = min(stop + 1, len(self._time))
-        if not self._column("price_count", start, stop).all():
-            return None
-        bars = read_only(priced_bars(Bars(*(self._column(name, start, stop) for name in _BAR_COLUMNS))))
-        self._finished = window, bars
-        return bars
 
     def _indices(self, window: Window) -> tuple[int, int]:
         time = self._time
@@ -153,9 +137,6 @@ class RollupLevel:
         if name in self._constants:
             return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
         return self._file[f"{name} {self._key}"].part(start, stop)
-
-
-_BAR_COLUMNS = ("time", "open", "high", "low", "close", "volume", "trade_count", "notional")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,10 +100,6 @@ class MappedTimes:
         stop = self._column.search(int(values.max()), "right")
         starts, ends = ranges_of(self._column.part(start, stop), values)
         return start + starts, start + ends
-
-
-# Ascending event times.
-Times: TypeAlias = Integers | MappedTimes
 
 
 class SegmentRows:

@@ -1,4 +1,4 @@
-"""Divides ordered rows into segments and writes each segment's files: columns, rollups and session bars."""
+"""Divides ordered rows into segments and writes each segment's files: columns and rollups."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS
-from store.csv.derived.manifest import Segment, rollups_file, rows_file, sessions_file
+from store.csv.derived.manifest import Segment, rollups_file, rows_file
 from store.csv.derived.rollups import rollups_of, write_rollups
 from store.csv.derived.segment_rows import map_rows, plain_rows, write_rows
-from store.csv.derived.sessions import sessions_of, write_sessions
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.timestamps import DAY_NS
@@ -31,7 +30,8 @@ class SegmentWriter:
     ) -> None:
         self._folder = folder
         self._dataset = dataset
-        self._policies = policies if dataset is TRADES else ()
+        of_sessions = [policy.session for policy in policies if policy.daily is not None]
+        self._policies = (*policies, *of_sessions) if dataset is TRADES else ()
         self._rows_limit = rows_limit
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
@@ -49,19 +49,14 @@ class SegmentWriter:
             start = end
 
     def with_rollups(self, segment: Segment) -> Segment:
-        """Return the segment with rollups and session bars of exactly the current policies. Raises `ColumnsDamaged`."""
+        """Return the segment with rollups of exactly the current policies. Raises `ColumnsDamaged`."""
         policies = {policy.key: policy for policy in self._policies}
         if policies.keys() == segment.rollups.keys():
             return segment
         (rows,) = self.rows_of([segment])
         added = [policy for key, policy in policies.items() if key not in segment.rollups]
         rollups = segment.rollups | self._rollups(segment.name, rows, added)
-        sessions = segment.sessions | self._sessions(segment.name, rows, added)
-        return msgspec.structs.replace(
-            segment,
-            rollups={key: rollups[key] for key in policies},
-            sessions={key: sessions[key] for key in policies if key in sessions},
-        )
+        return msgspec.structs.replace(segment, rollups={key: rollups[key] for key in policies})
 
     def _segment(self, rows: pa.Table) -> Segment:
         name = uuid.uuid4().hex[:16]
@@ -76,22 +71,12 @@ class SegmentWriter:
             newest=int(max(commit.max(), ended.max(initial=0))),
             stored=write_rows(self._folder / rows_file(name), self._dataset, rows),
             rollups=self._rollups(name, rows, self._policies),
-            sessions=self._sessions(name, rows, self._policies),
         )
 
     def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
         return {
             policy.key: write_rollups(self._folder / rollups_file(name, policy.key), rollups_of(rows, policy))
             for policy in policies
-        }
-
-    def _sessions(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
-        return {
-            policy.key: write_sessions(
-                self._folder / sessions_file(name, policy.key), sessions_of(rows, policy)
-            )
-            for policy in policies
-            if policy.daily is not None
         }
 
 

@@ -16,19 +16,15 @@ import numpy.typing as npt
 from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
-from store.bars.bars import Bars
 from store.bars.versions import AggregateVersions, versions_of
-from store.csv.derived.computed_bars import BARS_BYTES, ComputedBarsCache
-from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file, sessions_file
-from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, RollupLevel, map_rollups
+from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file
+from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, map_rollups
 from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, map_rows, plain_rows
-from store.csv.derived.sessions import SegmentSessions, map_sessions
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import DERIVED_FOLDER
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
-from store.timestamps import MINUTE_NS
 
 # The maximum number of mapped segments. Each maps its columns and one or two files per policy. Linux allows a process
 # 65,530 mappings, and other code needs some of them.
@@ -60,7 +56,6 @@ class MappedSegment:
         """Release the mappings. Concurrent readers keep theirs."""
         self._rows: SegmentRows | None = None
         self._rollups: dict[str, MappedRollups] = {}
-        self._sessions: dict[str, SegmentSessions] = {}
 
     @property
     def rows(self) -> SegmentRows:
@@ -99,11 +94,8 @@ class MappedSegment:
 
     def aggregates(self, policy_key: str, level_ns: int, window: Window) -> Aggregates | None:
         """Return the aggregates of a level (interval length) in a window; None if the level is not stored."""
-        level = self._level(policy_key, level_ns)
+        level = self._rollups_of(policy_key).levels.get(level_ns)
         return None if level is None else level.within(window)
-
-    def _level(self, policy_key: str, level_ns: int) -> RollupLevel | None:
-        return self._rollups_of(policy_key).levels.get(level_ns)
 
     def _rollups_of(self, policy_key: str) -> MappedRollups:
         self.used = next(_uses)
@@ -125,41 +117,12 @@ class MappedSegment:
         rows = self.rows_in(window, PRINT_COLUMNS)
         return versions_of(plain_rows(TRADES, rows, PRINT_COLUMNS), policy, interval_ns)
 
-    def sessions(self, policy_key: str) -> SegmentSessions | None:
-        """Return the daily session bars; None if the segment has none for the policy."""
-        checksum = self.segment.sessions.get(policy_key)
-        if checksum is None:
-            return None
-        sessions = self._sessions.get(policy_key)
-        if sessions is None:
-            sessions = map_sessions(self._folder / sessions_file(self.segment.name, policy_key), checksum)
-            self._sessions[policy_key] = sessions
-            self._mappings.add(self)
-        return sessions
-
-    def finished_bars(self, policy: BarPolicy, level_ns: int, window: Window) -> Bars | None:
-        """Return the bars of a level in an aligned window and the next one after it, and perhaps others.
-
-        A level of a minute or longer that is not stored is computed from the rows and cached. None if a
-        shorter level is not stored, or if volume must be credited across intervals.
-        """
-        level = self._level(policy.key, level_ns)
-        if level is not None:
-            return level.finished_bars(window)
-        if level_ns < MINUTE_NS:
-            return None
-        return self._mappings.computed.bars(self._rows_path, self.rows, policy, level_ns, window)
-
 
 class SegmentMappings:
-    """The mapped segments of a store, by weak references.
+    """The mapped segments of a store, by weak references."""
 
-    computed: caches the bars that are computed from the segments' rows.
-    """
-
-    def __init__(self, limit: int = SEGMENTS_LIMIT, bars_bytes: int = BARS_BYTES) -> None:
+    def __init__(self, limit: int = SEGMENTS_LIMIT) -> None:
         self._limit = limit
-        self.computed = ComputedBarsCache(bars_bytes)
         self._mapped: weakref.WeakSet[MappedSegment] = weakref.WeakSet()
         self._mutex = threading.Lock()
 

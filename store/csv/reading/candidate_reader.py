@@ -16,7 +16,6 @@ from store.csv.files.commit_records import DateSummary, PartKind, StoredPart, lo
 from store.csv.files.part_reader import read_corrections, read_parts, read_rows
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.window_list import WindowList
 from store.csv.writing.batch import Chunk
 from store.csv.writing.id_times import IdTimes
 from store.declarations import Dataset
@@ -24,6 +23,7 @@ from store.protocol import NO_COMMIT, Window
 from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import apply_corrections, first_versions, no_rows, passed_values
 from store.timestamps import DAY_NS
+from store.window_list import WindowList
 
 LIMIT_BYTES = 16 * 2**20
 _OWN_BYTES = 1_024

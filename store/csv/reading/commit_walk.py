@@ -17,7 +17,6 @@ from store.csv.files.part_reader import read_piecewise
 from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
-from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
@@ -33,6 +32,7 @@ from store.walk import (
     LogPosition,
     Resync,
 )
+from store.window_list import WindowList
 
 
 class CommitWalk:

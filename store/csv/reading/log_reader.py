@@ -29,12 +29,12 @@ from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows, read_rows_at
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import DERIVED_FOLDER
-from store.csv.reading.window_list import WindowList
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
 from store.rows.stored_rows import apply_corrections, no_rows, stored_in_order, stored_schema
 from store.timestamps import DAY_NS
+from store.window_list import WindowList
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class LogReader:
     def versions(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> pa.Table:
         """Return all versions of the rows in the windows, in any order. few: see `blocks`."""
         tables = [no_rows(self._dataset)]
-        for mapped in snapshot.segments.within(windows.hull):
+        for mapped in snapshot.segments.within(windows.bounds):
             indices = windows.indices(mapped.times)
             if not isinstance(indices, slice) or indices.start < indices.stop:
                 tables.append(plain_rows(self._dataset, mapped.rows.at(indices, tables[0].column_names)))
@@ -221,7 +221,7 @@ class LogReader:
 
     def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""
-        window = windows.hull
+        window = windows.bounds
         dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
         return snapshot.history.parts_in(dates_window, after=snapshot.segments.head.number)
 

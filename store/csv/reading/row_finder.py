@@ -9,14 +9,13 @@ import numpy.typing as npt
 
 from store.arrays import Integers, Mask
 from store.csv.derived.manifest import Segment
-from store.csv.derived.segment_rows import Times
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader, LogSnapshot
-from store.csv.reading.window_list import WindowList
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS
+from store.window_list import Times, WindowList
 
 T = TypeVar("T")
 

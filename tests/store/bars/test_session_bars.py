@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
-from store.bars.bars import Bars
+from store.bars.bars import Bars, bars_of
 from store.bars.prints import STANDS
-from store.bars.session_bars import session_bars_of
+from store.bars.session_bars import aggregate_rows, session_bars_of
 from tests.chance import examples
 from tests.store.builders import DAY, NOON
 from tests.store.printed_days import Row, in_order, role_of, several_days, slow_bars, table
@@ -59,7 +59,8 @@ def test_session_bars_equal_bars_made_row_by_row(drawn, at):
             [r for r in rows if r["timestamp"] // DAY * DAY == date], STANDS - 1 if at is None else at
         )
         expected += [(date, *bar)] if bar else []
-    assert tuples(session_bars_of(table(rows), US_EQUITIES, commit=at)) == expected
+    found = bars_of(aggregate_rows(table(rows), DAY, US_EQUITIES.session, commit=at))
+    assert tuples(found) == expected
 
 
 @given(drawn=st.lists(several_days, max_size=20))

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.bar_policies import US_EQUITIES
+from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.spans import Spans
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.log import Snapshot
 from store.protocol import ALL_TIME, Window
 from store.walk import Resync
+from store.window_list import WindowList
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, batch, trade
 
 NOW = Window(NOON, NOON + MINUTE)
@@ -28,6 +29,9 @@ READS: dict[str, Callable[[Snapshot], object]] = {
     "take_window": lambda log: log.take_window(ALL_TIME, 1),
     "row_bound": lambda log: log.row_bound(ALL_TIME),
     "touched_dates": lambda log: log.touched_dates(ALL_TIME),
+    "aggregates": lambda log: log.aggregates(WindowList.of(NOW), MINUTE, EVERY_PRINT),
+    "aggregate_versions": lambda log: log.aggregate_versions(NOW, MINUTE, EVERY_PRINT),
+    "first_commit_from": lambda log: log.first_commit_from(NOON),
     "bars": lambda log: log.bars(NOW, MINUTE),
     "session_bars": lambda log: log.session_bars(Window(NOON, NOON + DAY), policy=US_EQUITIES),
     "span_bars": lambda log: log.span_bars(SPANS, dates_of=None),

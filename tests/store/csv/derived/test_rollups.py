@@ -18,16 +18,10 @@ from store.bars.aggregates import COLUMNS, Aggregates
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import STANDS, prints_of
 from store.bars.versions import AggregateVersions, versions_of
-from store.csv.derived.rollups import (
-    LEVELS_NS,
-    Rollups,
-    level_for,
-    map_rollups,
-    rollups_of,
-    write_rollups,
-)
+from store.csv.derived.rollups import Rollups, map_rollups, rollups_of, write_rollups
 from store.protocol import ALL_TIME
 from store.rows.stored_rows import ArrivalRun, stored_rows
+from store.window_list import LEVELS_NS, level_for
 from tests.chance import examples
 from tests.store.builders import DAY, MINUTE, SECOND, Row, record_batch, trade
 
@@ -110,11 +104,11 @@ def stored(rows: list[Row], commits: int = 1) -> pa.Table:
     ("apart_ns", "levels"),
     [
         (SECOND // 100, [SECOND, MINUTE, HALF_HOUR, HOUR, DAY]),
-        (MINUTE // 2, [HALF_HOUR, HOUR, DAY]),
-        (DAY, [DAY]),
+        (MINUTE // 2, [MINUTE, HALF_HOUR, HOUR, DAY]),
+        (DAY, [MINUTE, DAY]),
     ],
 )
-def test_levels_are_left_out_where_their_intervals_hold_hardly_more_than_a_row(
+def test_minutes_and_days_are_always_stored_and_other_levels_if_they_are_shorter_than_the_rows(
     apart_ns: int, levels: list[int]
 ) -> None:
     assert [*rollups_of(equal_rows(480, apart_ns), EVERY_PRINT).levels] == levels

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from store.bar_policies import EVERY_PRINT
-from store.csv.derived.computed_bars import ComputedBars, ComputedBarsCache
 from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, MINUTE, SYMBOL, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
@@ -35,25 +33,6 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
         assert 0 < len(mappings) <= 10
         assert mappings_under(log.files) <= 20
     assert log.is_like_memory()
-
-
-def test_computed_bars_of_sparse_symbols_are_bounded(tmp_path: Path) -> None:
-    store = DerivedLog(tmp_path).store
-    store._mappings = mappings = SegmentMappings(bars_bytes=20_000)
-    for number in range(20):
-        store.append(batch(*(trade(n * MINUTE) for n in range(30)), symbol=f"S{number}"))
-        store.derive(TRADES, f"S{number}")
-    for _ in range(2):
-        for number in range(20):
-            assert len(store.log(TRADES, f"S{number}").at().bars(ALL_TIME, MINUTE)) == 30
-        assert 1_000 < mappings.computed.lru.currsize <= 20_000
-
-
-def test_entries_without_bars_are_bounded_too() -> None:
-    cache = ComputedBarsCache(10_000)
-    for number in range(100):
-        cache.lru[Path(str(number)), "", 0] = ComputedBars(EVERY_PRINT, MINUTE)
-    assert len(cache.lru) < 10
 
 
 def mappings_under(folder: Path) -> int:

@@ -1,19 +1,39 @@
-"""Lists of disjoint windows, how to divide them into rollup levels, and the parameters of bar queries."""
+"""Lists of disjoint windows, and how to divide them into the levels of aggregates."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from store.arrays import Integers, Mask, indices_of_ranges, ranges_of
-from store.bar_policies import BarPolicy
-from store.bars.credit import DatesOf
-from store.bars.spans import Spans
-from store.csv.derived.rollups import LEVELS_NS, level_for
-from store.csv.derived.segment_rows import MappedTimes, Times
 from store.protocol import Window
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
+
+# The lengths of which stores may hold aggregates. Sessions nearly always start and end on the hour or half hour.
+LEVELS_NS = (SECOND_NS, MINUTE_NS, 30 * MINUTE_NS, 60 * MINUTE_NS, DAY_NS)
+
+
+def level_for(interval_ns: int) -> int | None:
+    """Return the longest level that divides an interval without remainder; None if there is none."""
+    return next((level for level in reversed(LEVELS_NS) if interval_ns % level == 0), None)
+
+
+class SearchedTimes(Protocol):
+    """Ascending instants that are read where they are searched."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int | slice) -> Any: ...
+
+    def searchsorted(self, times: Any) -> Any:
+        """Return the same as numpy's method; side is left."""
+
+    def ranges_of(self, values: Integers) -> tuple[Integers, Integers]:
+        """Return the same as `arrays.ranges_of`."""
+
+
+Times: TypeAlias = Integers | SearchedTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +49,7 @@ class WindowList:
         return cls(np.array([window.start_ns]), np.array([window.end_ns]))
 
     @classmethod
-    def together(cls, parts: Sequence["WindowList"]) -> "WindowList":
+    def concat(cls, parts: Sequence["WindowList"]) -> "WindowList":
         """Return one list of all parts' windows, which must not overlap. There must be at least one part."""
         start = np.concatenate([part.start_ns for part in parts])
         order = np.argsort(start)
@@ -43,15 +63,15 @@ class WindowList:
     def __len__(self) -> int:
         return len(self.start_ns)
 
-    def joined(self) -> "WindowList":
-        """Return the list with adjacent windows joined."""
+    def merged(self) -> "WindowList":
+        """Return the list with adjacent windows merged."""
         is_apart = self.end_ns[:-1] != self.start_ns[1:]
         if is_apart.all():
             return self
         return WindowList(self.start_ns[np.append(True, is_apart)], self.end_ns[np.append(is_apart, True)])
 
     @property
-    def hull(self) -> Window:
+    def bounds(self) -> Window:
         """The window from the first start to the last end; an empty window if the list is empty."""
         return Window(int(self.start_ns[0]), int(self.end_ns[-1])) if len(self) else Window(0, 0)
 
@@ -86,18 +106,16 @@ class WindowList:
 
     def by_date(self) -> Iterator["WindowList"]:
         """Yield one list for each event date on which windows start."""
+        if not len(self):
+            return iter(())
         date = self.start_ns // DAY_NS
         edges = np.flatnonzero(date[1:] != date[:-1]) + 1
         starts, ends = np.split(self.start_ns, edges), np.split(self.end_ns, edges)
-        return (WindowList(start, end) for start, end in zip(starts, ends, strict=True) if len(start))
+        return map(WindowList, starts, ends)
 
 
 def _ranges_of(times: Times, instants: Integers) -> tuple[Integers, Integers]:
-    return times.ranges_of(instants) if isinstance(times, MappedTimes) else ranges_of(times, instants)
-
-
-# Maps an interval length, in nanoseconds, to the windows to read with aggregates of that length.
-Layers: TypeAlias = Mapping[int, WindowList]
+    return ranges_of(times, instants) if isinstance(times, np.ndarray) else times.ranges_of(instants)
 
 
 def layers_of(windows: WindowList) -> dict[int, WindowList]:
@@ -112,39 +130,13 @@ def layers_of(windows: WindowList) -> dict[int, WindowList]:
         fits = start < end
         if not fits.any():
             continue
-        layers[level] = WindowList(start[fits], end[fits]).joined()
+        layers[level] = WindowList(start[fits], end[fits]).merged()
         before = WindowList(remaining.start_ns, np.where(fits, start, remaining.end_ns))
         behind = WindowList(np.where(fits, end, remaining.end_ns), remaining.end_ns)
-        remaining = WindowList.together([_filled(before), _filled(behind)])
+        remaining = WindowList.concat([_filled(before), _filled(behind)])
     return layers
 
 
 def _filled(windows: WindowList) -> WindowList:
     is_filled = windows.start_ns < windows.end_ns
     return WindowList(windows.start_ns[is_filled], windows.end_ns[is_filled])
-
-
-@dataclass(frozen=True, slots=True)
-class BarQuery:
-    """A query for bars of equal intervals.
-
-    window: aligned to `interval_ns`. dates_of: see `credit_dates`.
-    """
-
-    window: Window
-    interval_ns: int
-    policy: BarPolicy
-    dates_of: DatesOf | None = None
-
-    def layers(self, window: Window) -> Layers:
-        """Return the layer of aggregates from which the bars of a window are merged. window: aligned."""
-        return {level_for(self.interval_ns) or self.interval_ns: WindowList.of(window)}
-
-
-@dataclass(frozen=True, slots=True)
-class SpanQuery:
-    """A query for bars of spans; see `MarketStore.span_bars`."""
-
-    spans: Spans
-    policy: BarPolicy
-    dates_of: DatesOf | None

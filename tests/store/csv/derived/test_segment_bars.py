@@ -1,4 +1,4 @@
-"""Bars that segments hold ready, window by window; also where a segment has no rollups of the level."""
+"""Bars of segments, window by window; also where a segment has few rows for each interval."""
 
 import random
 from pathlib import Path
@@ -43,7 +43,7 @@ def stores_with(
     return CsvStore(path), memory
 
 
-@pytest.fixture(params=[SPARSE, DENSE], ids=["minutes not stored", "minutes stored"])
+@pytest.fixture(params=[SPARSE, DENSE], ids=["sparse", "dense"])
 def stores(request, tmp_path) -> tuple[CsvStore, MemoryStore]:
     return stores_with(tmp_path, request.param)
 
@@ -55,7 +55,7 @@ def assert_same(got: Bars, expected: Bars) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
-@pytest.mark.parametrize("trades", [SPARSE, DENSE], ids=["minutes not stored", "minutes stored"])
+@pytest.mark.parametrize("trades", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_bars_of_windows_in_any_order_are_those_of_memory(
     tmp_path, trades: list[dict[str, object]], policy: BarPolicy, seed: int
 ):
@@ -92,7 +92,7 @@ def test_shared_bars_are_read_only(stores):
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
 
 
-@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["minutes stored", "minutes not stored"])
+@pytest.mark.parametrize("apart", [20 * SECOND, 45 * SECOND], ids=["dense", "sparse"])
 def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: int):
     """Some minutes are divided between two segments."""
     store, memory = CsvStore(tmp_path, segment_rows=4), MemoryStore()
@@ -127,7 +127,7 @@ def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, pol
         assert read[0].high.tolist() == [float(at)] * 4
 
 
-def test_a_late_trade_is_in_spans_that_were_finished(stores):
+def test_a_late_trade_is_in_spans_of_segments(stores):
     spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
     for each in stores:
         each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
