@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from http_requests.compression import Encoding, compressed, compressed_pieces
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn, Table
+from store.csv import CsvStore
 from store.datasets import TRADES
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import SECOND_NS, parse_timestamp
 
@@ -80,9 +81,10 @@ def _bars() -> Table:
         rows = _real_rows(ticks)
     else:
         (rows,) = Stream(a_minute=60).batches(_GENERATED_ROWS)
-    store = MemoryStore()
-    store.append(Append(TRADES, "BARS", rows, "bench", Dedupe.NONE))
-    bars = store.log(TRADES, "BARS").at().bars(ALL_TIME, SECOND_NS)
+    with TemporaryDirectory() as folder:
+        store = CsvStore(folder)
+        store.append(Append(TRADES, "BARS", rows, "bench", Dedupe.NONE))
+        bars = store.log(TRADES, "BARS").at().bars(ALL_TIME, SECOND_NS)
     names = ("open", "high", "low", "close", "volume", "trade_count")
     return Table.of(
         _BAR_COLUMNS,

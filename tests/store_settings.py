@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from store.memory import MemoryStore
+from tests.memory_store import MemoryStore
 
 _BACKENDS = {"csv": "store.csv.CsvStore", "memory": f"{__name__}.memory_store"}
 _BACKEND = _BACKENDS[os.environ.get("STORE", "csv")]

@@ -28,20 +28,20 @@ def test_the_program_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     writer.append(batch(trade(3), symbol="MSFT"))
     names["follow"]()
     names["follow"]()
-    agree(names["mirrors"], writer, "AAPL", "MSFT")
+    agree(names["rows"], writer, "AAPL", "MSFT")
     assert pickle.loads(Path("positions").read_bytes()).keys() == {"AAPL"}
     shutil.rmtree("data")
     shutil.copytree("backup", "data")
     names["follow"]()
-    assert not names["mirrors"]
+    assert not names["rows"]
     names["follow"]()
-    agree(names["mirrors"], CsvStore("data"), "AAPL")
+    agree(names["rows"], CsvStore("data"), "AAPL")
 
 
-def agree(mirrors: Any, store: CsvStore, *symbols: str) -> None:
-    assert sorted(mirrors) == sorted(symbols)
+def agree(rows: Any, store: CsvStore, *symbols: str) -> None:
+    assert sorted(rows) == sorted(symbols)
     for symbol in symbols:
-        assert stored(mirrors[symbol], symbol=symbol) == stored(store, symbol=symbol)
+        assert [rows[symbol][name] for name in sorted(rows[symbol])] == stored(store, symbol=symbol)
 
 
 def test_the_page_says_how_large_a_piece_is():

@@ -16,7 +16,6 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Window
 from tests.chance import SOAK
 from tests.faults import derived
@@ -24,6 +23,7 @@ from tests.faults.batches import batch_of, rows_sent
 from tests.faults.power import UnsyncedDisk
 from tests.faults.processes import children
 from tests.faults.table import Tallies
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, stored
 
 BATCHES = 100 if SOAK else 12

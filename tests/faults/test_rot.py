@@ -15,11 +15,11 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import Window
 from store.timestamps import SECOND_NS
 from tests.chance import SOAK
 from tests.faults.table import Tallies
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 TRIES = 100 if SOAK else 25

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.memory import MemoryStore
 from store.protocol import Append
 from tests.chance import SOAK
 from tests.faults.batches import all_rows
 from tests.faults.power import RECORDS, Luck, PowerCutDisk, UnsyncedDisk, restored
 from tests.faults.table import Tallies, Tally
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, MINUTE, SYMBOL, Clock, Row, batch, fill_of, trade
 
 STEP = 1 if SOAK else 29

@@ -24,11 +24,11 @@ from ratelimit.limits import services
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from store.declarations import Dataset
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from tests.api_client import make_key
 from tests.live.sockets import HeldSocket
 from tests.live.test_account_access import Talk, in_database, talking
 from tests.live.test_connection import eventually, in_thread, run, running_hub
+from tests.memory_store import MemoryStore
 from tests.patience import allowed
 from tests.store.builders import batch, trade
 from trades.stores import market_store

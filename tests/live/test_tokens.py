@@ -5,8 +5,8 @@ import pytest
 from live.exceptions import InvalidResumeToken
 from live.tokens import Token, parse_tokens, position_of
 from store.datasets import TRADES
-from store.memory import MemoryStore
 from store.walk import Resync
+from tests.memory_store import MemoryStore
 from tests.store.builders import SYMBOL, batch, trade
 
 

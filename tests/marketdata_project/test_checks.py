@@ -8,7 +8,7 @@ from django.core.checks import registry, run_checks
 
 from marketdata_project import checks
 from marketdata_project.settings import environment
-from store.memory import MemoryStore
+from tests.memory_store import MemoryStore
 
 CORE = str(min(os.sched_getaffinity(0)))
 
@@ -20,10 +20,10 @@ class Locked(MemoryStore):
         raise PermissionError("the folder is locked")
 
 
-MEMORY = "store.memory.MemoryStore"
+MEMORY = "tests.memory_store.MemoryStore"
 STORES = {
     "no such module": {"BACKEND": "nowhere.Store"},
-    "no such class": {"BACKEND": "store.memory.Store"},
+    "no such class": {"BACKEND": "tests.memory_store.Store"},
     "no backend": {"OPTIONS": {}},
     "unknown option": {"BACKEND": MEMORY, "OPTIONS": {"colour": "red"}},
     "refuses": {"BACKEND": f"{__name__}.Locked"},

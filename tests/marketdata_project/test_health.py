@@ -115,5 +115,5 @@ def test_readyz_is_unavailable_without_the_store(rf, installation, settings):
 @pytest.mark.usefixtures("installation")
 @pytest.mark.parametrize("options", [{"OPTIONS": {}}, {}], ids=["empty", "left out"])
 def test_a_store_that_is_no_folder_is_not_looked_for(rf, settings, options):
-    settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore", **options}}
+    settings.MARKET_STORES = {"default": {"BACKEND": "tests.memory_store.MemoryStore", **options}}
     assert answer(readyz, rf.get("/readyz"))[0] == HTTPStatus.OK

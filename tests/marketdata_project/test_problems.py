@@ -20,10 +20,10 @@ from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
 from store import exceptions as storage
 from store.exceptions import StorageError
-from store.memory import MemoryStore
 from store.protocol import NO_COMMIT
 from store.walk import Resync
 from tests.api_client import INGEST, OHLC, problem, trade
+from tests.memory_store import MemoryStore
 from trades.exceptions import BatchRefused
 from trading import exceptions as trading
 

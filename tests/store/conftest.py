@@ -8,8 +8,8 @@ import pytest
 
 from store.csv import CsvStore
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Receipt
+from tests.memory_store import MemoryStore
 from tests.store.builders import Clock
 
 

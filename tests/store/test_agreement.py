@@ -17,9 +17,9 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Window
 from tests.chance import SOAK
+from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
     MINUTE,

@@ -18,9 +18,9 @@ from store.csv.writing.group_commit import PendingCommit
 from store.datasets import TRADES
 from store.exceptions import IdConflict
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Correction, Fill, Window
 from tests.chance import examples
+from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
     MINUTE,

@@ -10,9 +10,9 @@ from store.bars.credit import credit_dates, credit_end_ns, utc_dates
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Correction, Window
 from tests.chance import chosen_seed, examples
+from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
     MINUTE,

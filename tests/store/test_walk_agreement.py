@@ -14,9 +14,9 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Receipt, Window
 from store.walk import BEGINNING, CommitRecord, LogPosition
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, NOON, SYMBOL, Clock, batch, stored, trade
 from tests.store.conftest import FoldedStore, PartlyFoldedStore
 from tests.store.test_agreement import EXAMPLES, Step, outcome, steps

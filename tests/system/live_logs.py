@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from store.csv.store import CsvStore
 from store.declarations import ColumnForm, ColumnKind, Dataset
-from store.memory import MemoryStore
 from store.protocol import NO_COMMIT, Action, Amendment, Append, Correction, Dedupe
 from store.timestamps import parse_timestamp
 from store.walk import BEGINNING, CommitRecord, CommittedCorrection, CommittedRows
+from tests.memory_store import MemoryStore
 
 ROWS, CORRECTIONS = "", "corrections"
 FRAME_ROWS = 500

@@ -141,7 +141,7 @@ def test_derived_files_are_built_by_the_store(
 
 @pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived"])
 def test_a_store_without_files_says_so(settings, verb: str):
-    settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore", "OPTIONS": {}}}
+    settings.MARKET_STORES = {"default": {"BACKEND": "tests.memory_store.MemoryStore", "OPTIONS": {}}}
     market_store().append(batch(trade()))
     with pytest.raises(CommandError, match="MemoryStore, has no files to maintain"):
         run(verb)

@@ -12,10 +12,10 @@ from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
 from store.datasets import TRADES
 from store.exceptions import IdConflict, RequestKeyReused
-from store.memory import MemoryStore
 from store.protocol import Window
 from store.timestamps import format_timestamp
 from store.walk import BEGINNING, CommittedRows
+from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
     NOON,

@@ -9,9 +9,9 @@ from store.csv import CsvStore
 from store.datasets import BARS, TRADES
 from store.exceptions import IdConflict
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME
 from store.walk import BEGINNING
+from tests.memory_store import MemoryStore
 from tests.store.builders import SYMBOL, batch, fill_of, stored, trade
 from tests.store.data.before_replaced_fills.make import FILL, bar, bars
 

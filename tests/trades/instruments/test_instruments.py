@@ -215,7 +215,7 @@ def test_a_table_that_was_lost_is_filled_again(stocked: Api, lost: list[Any]):
 
 def test_an_emptied_store_empties_the_table(stocked: Api, settings, tmp_path):
     assert found(stocked) == ALL
-    settings.MARKET_STORES = {"default": {"BACKEND": "store.memory.MemoryStore"}}
+    settings.MARKET_STORES = {"default": {"BACKEND": "tests.memory_store.MemoryStore"}}
     assert found(stocked) == []
 
 

@@ -13,11 +13,11 @@ from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STAT
 from store.declarations import Dataset
 from store.exceptions import StoreBusy
 from store.market_store import MarketStore
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, CLOCKS_APART_NS, Append, Fill, Window
 from store.timestamps import SECOND_NS
 from store.walk import BEGINNING, LogPosition
 from tests.chance import SOAK
+from tests.memory_store import MemoryStore
 from tests.store.builders import Clock, Row
 from tests.trading.stored import NOON, SYMBOL, append, batch_of, correct, quote, ref, trade
 from trading.core.events import BarPrint, Print

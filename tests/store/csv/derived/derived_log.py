@@ -9,8 +9,8 @@ from store.csv.derived.segment_rows import map_rows
 from store.csv.log.index_file import INDEX_FILE
 from store.datasets import TRADES
 from store.maintained import DerivedStatistics
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME
+from tests.memory_store import MemoryStore
 from tests.store.builders import SYMBOL, Row, batch
 
 

@@ -9,8 +9,8 @@ from store.bar_policies import US_EQUITIES
 from store.bars.credit import DatesOf, utc_dates
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.memory import MemoryStore
 from store.protocol import Window
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
 
 MORNING = NOON // DAY * DAY

@@ -19,9 +19,9 @@ from store.bars.credit import DatesOf
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import NotStored
-from store.memory import MemoryStore
 from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from tests.chance import SOAK
+from tests.memory_store import MemoryStore
 from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
 from tests.store.printed_days import DATES, short_date, utc_date

@@ -11,8 +11,8 @@ from store.bars.bars import Bars
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.instruments import Instrument
-from store.memory import MemoryStore
 from store.protocol import Window
+from tests.memory_store import MemoryStore
 from tests.store.bars.slow_spans import columns
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
 

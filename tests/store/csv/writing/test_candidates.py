@@ -13,9 +13,9 @@ from store.csv.reading.candidate_reader import RecentIds
 from store.csv.writing import id_times
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
-from store.memory import MemoryStore
 from store.protocol import Amendment, Append, Dedupe
 from tests.chance import SOAK
+from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 
 SEEDS = 60 if SOAK else 8

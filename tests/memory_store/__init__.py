@@ -1,5 +1,5 @@
 """The store in memory: the simplest backend. It answers every query from all rows."""
 
-from store.memory.store import MemoryStore
+from tests.memory_store.store import MemoryStore
 
 __all__ = ["MemoryStore"]

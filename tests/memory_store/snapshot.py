@@ -10,7 +10,11 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.log import EmptySnapshot, Log, Snapshot
-from store.memory.log import (
+from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
+from store.timestamps import DAY_NS
+from store.walk import CommitPiece, LogPosition, Resync
+from tests.memory_store.log import (
     MemoryLog,
     completeness_of,
     first_arrival,
@@ -18,13 +22,9 @@ from store.memory.log import (
     pieces_after,
     stored_rows_of,
 )
-from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
-from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
-from store.timestamps import DAY_NS
-from store.walk import CommitPiece, LogPosition, Resync
 
 if TYPE_CHECKING:
-    from store.memory.store import MemoryStore
+    from tests.memory_store.store import MemoryStore
 
 
 class MemoryHandle(Log):

@@ -90,7 +90,7 @@ class MemoryLog:
 
 def event_time(row: Row) -> int:
     time_ns = row["timestamp"]
-    assert isinstance(time_ns, int)  # noqa: S101 the dataset's first column
+    assert isinstance(time_ns, int)  # the dataset's first column
     return time_ns
 
 

@@ -16,7 +16,19 @@ from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
 from store.market_store import MarketStore
-from store.memory.log import (
+from store.protocol import (
+    DUPLICATE_ROWS_KEPT,
+    Action,
+    Amendment,
+    Append,
+    CommitId,
+    Receipt,
+)
+from store.rows.corrections import changes
+from store.rows.decide import BatchDecision, decide
+from store.rows.row_hashes import searched_ids
+from store.walk import CommitHook, CommitPiece, CommitRecord, call_hooks
+from tests.memory_store.log import (
     MemoryCommit,
     MemoryLog,
     MemoryRows,
@@ -30,19 +42,7 @@ from store.memory.log import (
     replayed_receipt,
     row_histories,
 )
-from store.memory.snapshot import MemoryHandle
-from store.protocol import (
-    DUPLICATE_ROWS_KEPT,
-    Action,
-    Amendment,
-    Append,
-    CommitId,
-    Receipt,
-)
-from store.rows.corrections import changes
-from store.rows.decide import BatchDecision, decide
-from store.rows.row_hashes import searched_ids
-from store.walk import CommitHook, CommitPiece, CommitRecord, call_hooks
+from tests.memory_store.snapshot import MemoryHandle
 
 # A row and a commit count as so many bytes, about as in files.
 _ROW_BYTES, _COMMIT_BYTES = 80, 512
