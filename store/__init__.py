@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(path: Path | str) -> "Reader":
+def open_store(where: Path | str) -> "Reader":
     """Return a reader of the store in a folder, such as a server's DATA_DIR.
 
-    Other processes may write to the store meanwhile. Raises `NoSuchStore` unless the path is a folder.
+    where: a path, or a URL such as `csv:///srv/data`. Other processes may write to the store meanwhile. Raises
+    `NoSuchStore` unless there is a folder.
     """
     # Only programs that open a store import the reader's modules.
     from store.reading.reader import Reader  # noqa: PLC0415
 
-    return Reader(path)
+    return Reader(where)

@@ -125,6 +125,9 @@ class MaintainedStore(Protocol):
         `DataDamaged` if rows that must be read are damaged.
         """
 
+    def rows_behind(self, dataset: Dataset, symbol: str) -> int:
+        """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
+
     def log_states(self, symbols: Sequence[str]) -> LogStates:
         """Return what a mirror copies: the newest commit of each log of these symbols, and their declarations.
 

@@ -35,11 +35,6 @@ class CsvLog(Log):
         super().__init__(store, dataset, symbol)
         self._logs = logs
 
-    @property
-    def commits_file(self) -> str:
-        """The path of the file that changes with every commit, and only then."""
-        return self._logs.commits_file(self.dataset, self.symbol)
-
     def at(self, commit: CommitId | int | None = None) -> Snapshot:
         if commit in (0, NO_COMMIT):
             return EmptySnapshot(self)

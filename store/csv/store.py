@@ -117,7 +117,7 @@ class CsvStore(CsvCatalogue, MarketStore):
         return PreparedCorrections(candidates.searched_rows, store)
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
-        """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
+        """See `MaintainedStore.rows_behind`."""
         log, history = self._logs.read(dataset, symbol)
         with unavailable_on_error:
             return log.reader.with_snapshot(history, None, log.reader.rows_behind)

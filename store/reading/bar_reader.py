@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
-from store.csv.files.disk import file_signature
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
 from store.instrument_calendars import trading_dates
@@ -37,11 +35,10 @@ BarsOrFrame: TypeAlias = Bars | Any
 class SymbolBarReader(QuoteReader):
     """A reader of rows, joins, quotes and bars. The options of bars are those of `BarOptions`."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, where: Path | str) -> None:
         """See `open_store`."""
-        super().__init__(path)
+        super().__init__(where)
         self._latest = LatestTrades(self._store)
-        self._bars_files: dict[str, str] = {}
 
     def bars(
         self,
@@ -118,7 +115,7 @@ class SymbolBarReader(QuoteReader):
     ) -> Bars:
         if choice.is_plain and not is_long(interval):
             length = interval_ns(interval)
-            if length != DAY_NS and not self._has_stored_bars(symbol):
+            if length != DAY_NS and not self._store.heads(BARS, (symbol,)):
                 return self._plain_bars(symbol, start, end, length, choice)
         series = self._symbol_bars(symbol, choice).series(interval)
         return series.bars(aligned_window(start, end, series.unit_ns))
@@ -139,15 +136,6 @@ class SymbolBarReader(QuoteReader):
         dates_of = partial(trading_dates, instrument=instrument)
         trades = self._snapshot(TRADES, symbol, choice.as_of)
         return trades.bars(window, length, policy=policy, dates_of=dates_of)
-
-    def _has_stored_bars(self, symbol: str) -> bool:
-        file = self._bars_files.get(symbol)
-        if file is None:
-            file = self._store.log(BARS, symbol).commits_file
-            file_signature(file)  # raises `OSError` if the folder cannot be read
-            self._bars_files[symbol] = file
-        # Takes half the time of a failing stat, which matters for a read of bars in memory.
-        return os.access(file, os.F_OK)
 
     def _symbol_bars(self, symbol: str, choice: BarChoice) -> SymbolBars:
         """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`."""

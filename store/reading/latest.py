@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from store import lazy_pyarrow as pa
-from store.csv.files.disk import NO_FILE, FileSignature, file_signature
-from store.csv.store import CsvStore
 from store.datasets import TRADES
 from store.log_views.log_view import last_row, view_of
+from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
 
 _CACHE_SIZE = 1 << 16
@@ -38,17 +38,16 @@ class NoTrade(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class _CachedTrade:
-    """The last trade. It is current as long as the commits file has this signature."""
+    """The last trade. It is current as long as the log has this token; see `MarketStore.heads`."""
 
-    commits_file: str
-    signature: FileSignature
+    token: Hashable
     trade: Trade
 
 
 class LatestTrades:
     """The last trade of each requested symbol."""
 
-    def __init__(self, store: CsvStore) -> None:
+    def __init__(self, store: MarketStore) -> None:
         self._store = store
         self._cached: dict[str, _CachedTrade] = {}
 
@@ -58,15 +57,13 @@ class LatestTrades:
         Raises `UnknownSymbol`, `NoTrade`, `StoreUnavailable`.
         """
         cached = self._cached.get(symbol)
-        if cached is not None and file_signature(cached.commits_file) == cached.signature:
+        # The token is taken before the rows are read: if a commit is made meanwhile, the next call reads them again.
+        token = self._store.heads(TRADES, (symbol,)).get(symbol)
+        if cached is not None and cached.token == token:
             return cached.trade
-        return self._read(symbol, cached)
+        return self._read(symbol, cached, token)
 
-    def _read(self, symbol: str, cached: _CachedTrade | None) -> Trade:
-        file = cached.commits_file if cached else self._store.log(TRADES, symbol).commits_file
-        # The signature is taken before the rows are read: if a commit is made meanwhile, the next call reads them
-        # again.
-        signature = file_signature(file)
+    def _read(self, symbol: str, cached: _CachedTrade | None, token: Hashable) -> Trade:
         view = view_of(self._store.log(TRADES, symbol).at())
         rows = view.rows(Window(cached.trade.time_ns, ALL_TIME.end_ns)) if cached else None
         if not rows:  # the cached last trade may have been cancelled
@@ -76,8 +73,7 @@ class LatestTrades:
         if len(self._cached) >= _CACHE_SIZE:
             self._cached.clear()
         trade = _last(rows)
-        if signature != NO_FILE:
-            self._cached[symbol] = _CachedTrade(file, signature, trade)
+        self._cached[symbol] = _CachedTrade(token, trade)
         return trade
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
-from store.csv.store import CsvStore
 from store.datasets import DATASETS, UNIVERSE_CHANGES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
@@ -15,10 +14,13 @@ from store.instruments import default_instrument
 from store.log import Snapshot
 from store.log_views.log_view import Coverage, LogView, empty_view, log_coverage, view_of
 from store.log_views.members import members_at, members_within
+from store.maintained import MaintainedStore
+from store.market_store import MarketStore
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
+from store.reading.backends import store_at
 from store.reading.columns import Columns, select
-from store.reading.exceptions import InvalidUniverse, NoSuchStore, UnknownDataset
+from store.reading.exceptions import InvalidUniverse, UnknownDataset
 from store.terms import Settle, TermsPeriod, declared_terms, terms_then
 
 # The reader updates a log's derived files if they lack this many rows. A worker keeps all logs below this.
@@ -43,14 +45,13 @@ class RowOptions(TypedDict, total=False):
 class RowReader:
     """A reader of rows by dataset. Every method takes a window `[start, end)` to the nanosecond, and `RowOptions`."""
 
-    def __init__(self, path: Path | str) -> None:
-        if not Path(path).is_dir():
-            raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
-        self._store = CsvStore(path)
+    def __init__(self, where: Path | str) -> None:
+        """See `open_store`."""
+        self._store = store_at(where)
         self._used: set[tuple[str, str]] = set()
 
     @property
-    def store(self) -> CsvStore:
+    def store(self) -> MarketStore:
         """The store that is read, for what the reader has no method for."""
         return self._store
 
@@ -62,9 +63,10 @@ class RowReader:
         key = (dataset.name, symbol)
         if key not in self._used:
             self._used.add(key)
+            store = self._store
             with suppress(StorageError):
-                if self._store.rows_behind(dataset, symbol) >= ROWS_BEHIND:
-                    self._store.derive(dataset, symbol)
+                if isinstance(store, MaintainedStore) and store.rows_behind(dataset, symbol) >= ROWS_BEHIND:
+                    store.derive(dataset, symbol)
 
     def trades(
         self,

@@ -1,7 +1,9 @@
 """Rows as numpy columns, Arrow and pandas: the same values in all three, and what a null is in each."""
 
+import re
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from store.reading import Reader
 from store.reading.columns import NULL, Columns
 from store.reading.exceptions import NoSuchStore, UnknownColumn, UnknownDataset
 from store.symbols import InvalidSymbol
-from tests.store.builders import DAY, NOON, SECOND, batch, trade
+from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, trade
 from tests.store.reading.stores import add
 
 
@@ -134,6 +136,26 @@ def test_as_of_reads_earlier_commits_only(tmp_path: Path):
     assert reader.trades("AAPL", as_of="2025-01-03T12:00:00Z").price.tolist() == [1.0, 2.0]
     assert reader.bars("AAPL", as_of=NOON).close.tolist() == [1.0]
     assert reader.version("AAPL", as_of=NOON).startswith("1-")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("clickhouse://host/db", "no store has URLs of clickhouse://"),
+        ("csv://srv/data", "is not the URL of a folder"),
+        ("csv:///srv/data?x=1", "is not the URL of a folder"),
+        ("csv:///no/such/folder", "is not a folder: give the DATA_DIR"),
+    ],
+)
+def test_a_url_of_no_store_is_refused(url: str, message: str):
+    with pytest.raises(NoSuchStore, match=re.escape(message)):
+        open_store(url)
+
+
+def test_a_url_of_a_folder_opens_its_store(tmp_path: Path):
+    folder = tmp_path / "with spaces"
+    CsvStore(folder).append(batch(trade(1)))
+    assert open_store(f"csv://{quote(str(folder))}").symbols() == [SYMBOL]
 
 
 def test_unknown_name_is_in_the_message(mixed: Reader, tmp_path: Path):
