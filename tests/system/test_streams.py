@@ -218,7 +218,9 @@ def test_clients_that_go_away_leave_nothing_behind(installation: Installation, k
     assert grown < ALLOWED_MIB
     # The lanes' own, which there are as many of as streams were at work at once.
     assert webs.threads() - threads <= WORKERS * STREAM_THREADS
-    assert webs.files_of(installation.served.data_dir / "trades") == []
+    # Indices of commits stay open, at most 64 in a process.
+    left = webs.files_of(installation.served.data_dir / "trades")
+    assert [file for file in left if not file.endswith("commits.sqlite")] == []
 
 
 def test_clients_that_do_not_read_cost_a_piece_each_and_hold_up_nobody(
