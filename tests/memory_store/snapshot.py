@@ -35,13 +35,16 @@ class MemoryHandle(Log):
     def at(self, commit: CommitId | int | None = None) -> Snapshot:
         if commit in (0, NO_COMMIT):
             return EmptySnapshot(self)
-        log = self.read()
-        if isinstance(commit, CommitId):
-            return MemorySnapshot(self, commit).checked()
-        return MemorySnapshot(self, log.head if commit is None else log.commits[commit - 1].id)
+        with self.store.mutex:  # a commit that is being made has no hash yet
+            log = self.read()
+            if isinstance(commit, CommitId):
+                return MemorySnapshot(self, commit).checked()
+            return MemorySnapshot(self, log.head if commit is None else log.commits[commit - 1].id)
 
     def as_of(self, instant_ns: int) -> Snapshot:
-        return self.at(sum(commit.committed_at <= instant_ns for commit in self.read().commits))
+        with self.store.mutex:
+            number = sum(commit.committed_at <= instant_ns for commit in self.read().commits)
+        return self.at(number)
 
     def committed_times(self, numbers: Integers) -> Integers:
         commits = self.read().commits
