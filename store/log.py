@@ -275,7 +275,7 @@ class Snapshot(ABC):
         the window's rows, not with the commits.
         """
         dates = credit_dates(policy, interval_ns, dates_of)
-        query = RevisionQuery(window, interval_ns, policy, after, self.commit.number, dates)
+        query = RevisionQuery(window, interval_ns, policy, after, dates)
         versions = joined_versions(list(self._versions_for(query)))
         first_behind = self.first_commit_from(window.end_ns)
         return revisions_of(versions, query, first_behind, self.log.committed_times)

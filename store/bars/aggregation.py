@@ -12,15 +12,8 @@ import numpy as np
 
 from store.arrays import Floats, Integers, Mask
 from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
-from store.bars.bars import Bars, bars_of
-from store.bars.credit import DatesOf
 from store.bars.exact_sums import exact_sums
 from store.bars.prints import Prints
-
-
-def bars_of_prints(prints: Prints, interval_ns: int, dates_of: DatesOf | None = None) -> Bars:
-    """Return the bars of ordered prints. dates_of: see `credit.credit_dates`."""
-    return bars_of(aggregate_prints(prints, interval_ns), dates_of)
 
 
 def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:

@@ -31,11 +31,6 @@ class Bars:
     def __len__(self) -> int:
         return len(self.time_ns)
 
-    @property
-    def nbytes(self) -> int:
-        """The columns' size in memory."""
-        return sum(getattr(self, name).nbytes for name in self.__slots__)
-
     def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
         return Bars(*(getattr(self, name)[part] for name in self.__slots__))
 
@@ -43,13 +38,6 @@ class Bars:
         """Return the bars that begin in `[start_ns, end_ns)`."""
         first, behind = self.time_ns.searchsorted((start_ns, end_ns)).tolist()
         return self[first:behind]
-
-
-def read_only(bars: Bars) -> Bars:
-    """Return the bars with read-only columns, so that they can be shared."""
-    for name in Bars.__slots__:
-        getattr(bars, name).flags.writeable = False
-    return bars
 
 
 def joined_bars(parts: Sequence[Bars]) -> Bars:

@@ -16,7 +16,7 @@ from store.csv.files.disk import unavailable_on_error
 from store.csv.log.history import CommitHistory
 from store.csv.open_logs import OpenLog, OpenLogs
 from store.csv.reading.commit_walk import CommitWalk, RowOrigins
-from store.csv.reading.log_reader import LogSnapshot
+from store.csv.reading.log_reader import LogFiles
 from store.declarations import Dataset
 from store.log import EmptySnapshot, Log, Snapshot
 from store.market_store import MarketStore
@@ -129,10 +129,10 @@ class CsvSnapshot(Snapshot):
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         return self._current()[1].change_bound(window, interval_ns, after, self.commit.number)
 
-    def _read(self, answer: Callable[[OpenLog, LogSnapshot], T]) -> T:
+    def _read(self, answer: Callable[[OpenLog, LogFiles], T]) -> T:
         with unavailable_on_error:
             log, history = self._current()
-            return log.reader.with_snapshot(history, self.commit.number, partial(answer, log))
+            return log.reader.with_files(history, self.commit.number, partial(answer, log))
 
     def _current(self) -> tuple[OpenLog, CommitHistory]:
         """Return the open log and its history. Raises `Resync` if that does not have the snapshot's commit."""

@@ -15,7 +15,7 @@ from store.exceptions import IdConflict
 from store.protocol import Action, Append, Dedupe, Superseded, Window
 from store.rows.corrections import AppliedCorrection, correction_lines, histories_of, replacing_changes
 from store.rows.duplicates import IdPairs, duplicates_among, first_of_each
-from store.rows.fills import LogFills, between, extents_of, hull_of, standing
+from store.rows.fills import LogFills, between, bounds_of, extents_of, standing
 from store.rows.row_hashes import NO_ID, id_hashes, searched_ids
 from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of, no_rows
 from store.timestamps import DAY_NS
@@ -107,7 +107,7 @@ class _Superseding:
     @classmethod
     def of(cls, batch: Append, log: CandidateSource, fills: LogFills) -> _Superseding:
         extents = extents_of(batch.dataset, batch.rows)
-        return cls(batch.dataset, fills, extents, log.rows_of(fills.commits, hull_of(extents)))
+        return cls(batch.dataset, fills, extents, log.rows_of(fills.commits, bounds_of(extents)))
 
     def cancelled(self, ids: Integers | None, stored: pa.Table | None) -> list[pa.Table]:
         """Return the fills' rows that the batch cancels: those in its extents, and those with one of its ids."""

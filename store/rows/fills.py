@@ -69,7 +69,7 @@ def extents_of(dataset: Dataset, rows: pa.RecordBatch) -> tuple[Superseded, ...]
     )
 
 
-def hull_of(extents: Sequence[Superseded]) -> Window:
+def bounds_of(extents: Sequence[Superseded]) -> Window:
     """Return the window from the first to the last event time."""
     return Window(min(each.first_ns for each in extents), max(each.last_ns for each in extents) + 1)
 

@@ -12,7 +12,6 @@ from store.bar_policies import BarPolicy
 from store.bars.bar_history import bar_history
 from store.bars.bars import Bars, joined_bars
 from store.bars.credit import DatesOf
-from store.bars.prints import STANDS
 from store.bars.versions import AggregateVersions
 from store.protocol import Window
 
@@ -41,16 +40,12 @@ class Revisions:
 
 @dataclass(frozen=True, slots=True)
 class RevisionQuery:
-    """Selects the revisions of a window's bars by commits in `(after, commit]`; None means up to the newest.
-
-    dates_of: see `credit_dates`.
-    """
+    """Selects the revisions of a window's bars by commits after `after`. dates_of: see `credit_dates`."""
 
     window: Window
     interval_ns: int
     policy: BarPolicy
     after: int
-    commit: int | None = None
     dates_of: DatesOf | None = None
 
 
@@ -65,7 +60,6 @@ def revisions_of(
     versions: those on which the window's bars depend at any of the commits. first_behind: the first commit with a row
     at or after the window's end; None if there is none. committed_at: returns the times of commits.
     """
-    versions = versions.as_of(STANDS - 1 if query.commit is None else query.commit)
     if not len(versions):
         nothing = np.empty(0, np.int64)
         return Revisions(nothing, nothing, joined_bars([]), joined_bars([]))

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from store.bar_policies import EVERY_PRINT, BarPolicy
-from store.bars.aggregation import bars_of_prints
-from store.bars.bars import Bars
+from store.bars.aggregation import aggregate_prints
+from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
 from store.datasets import TRADES
@@ -82,7 +82,8 @@ def bars_of_rows(
 ) -> Bars:
     """Bars of ordered rows, all of which stand, by the rows alone."""
     prints = prints_of(stored_rows(rows, [ArrivalRun(0, 1, rows.num_rows)]), policy)
-    return bars_of_prints(prints, interval_ns, credit_dates(policy, interval_ns, dates_of))
+    dates = credit_dates(policy, interval_ns, dates_of)
+    return bars_of(aggregate_prints(prints, interval_ns), dates)
 
 
 def cancel(at: int | str = NOON, **named: Any) -> Correction:

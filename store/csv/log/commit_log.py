@@ -228,9 +228,8 @@ class CommitLog:
 
     def _read_into(self, view: _LoadedLog) -> FileSignature:
         """Read the file's new records, and return its signature before."""
-        signature = file_signature(
-            self.path
-        )  # after the index was read, which may have newer commits than those before
+        # Taken after the index was read, which may already have commits of others.
+        signature = file_signature(self.path)
         if signature != NO_FILE:
             view.history.read(signature[1])
         return signature

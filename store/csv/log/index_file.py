@@ -53,10 +53,13 @@ _open_mutex = threading.Lock()
 
 
 class IndexFile:
-    """Reads and extends the index of one log; see `Pieces`. Thread-safe. Its handle is closed if it is not used."""
+    """Reads and extends the index of one log; see `Pieces`. Thread-safe. Its handle is closed if it is not used.
+
+    lock: held while the file is used.
+    """
 
     def __init__(self, log: Path) -> None:
-        """log: the file of the commit records. lock: held while the file is used."""
+        """Create it. log: the file of the commit records."""
         self._log = log
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
         self.generation = 0

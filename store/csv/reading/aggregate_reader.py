@@ -15,7 +15,7 @@ from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.csv.derived.segment_rows import PRINT_COLUMNS, plain_rows
 from store.csv.derived.segments import MappedSegment
 from store.csv.derived.tail import TailBlock
-from store.csv.reading.log_reader import LogReader, LogSnapshot
+from store.csv.reading.log_reader import LogFiles, LogReader
 from store.datasets import TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS
@@ -29,7 +29,7 @@ class AggregateReader:
         self._reader = reader
 
     def aggregates(
-        self, windows: WindowList, interval_ns: int, policy: BarPolicy, files: LogSnapshot
+        self, windows: WindowList, interval_ns: int, policy: BarPolicy, files: LogFiles
     ) -> Aggregates:
         """See `Snapshot.aggregates`."""
         level_ns = level_for(interval_ns) or interval_ns
@@ -54,7 +54,7 @@ class AggregateReader:
         return parts[0] if len(parts) == 1 and level_ns == interval_ns else merge(parts, interval_ns)
 
     def versions(
-        self, window: Window, interval_ns: int, policy: BarPolicy, files: LogSnapshot
+        self, window: Window, interval_ns: int, policy: BarPolicy, files: LogFiles
     ) -> AggregateVersions:
         """Return the same as `Snapshot.aggregate_versions`, perhaps with those of later commits, and later ends."""
         windows = WindowList.of(window)
@@ -71,7 +71,7 @@ class AggregateReader:
             parts.append(versions[date_windows.contains(versions.aggregates.time)])
         return joined_versions(parts)
 
-    def _changed(self, windows: WindowList, length_ns: int, files: LogSnapshot) -> Integers:
+    def _changed(self, windows: WindowList, length_ns: int, files: LogFiles) -> Integers:
         """Return the starts of the intervals for which there are corrections that are in no segment."""
         corrections = self._reader.corrections(windows, files) if files.has_tail else None
         if corrections is None:
@@ -81,7 +81,7 @@ class AggregateReader:
         return starts
 
 
-def _divided_days(windows: WindowList, files: LogSnapshot) -> Integers:
+def _divided_days(windows: WindowList, files: LogFiles) -> Integers:
     """Return the starts of the days of the windows whose rows are not all in one segment."""
     edges = [
         (each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS)

@@ -44,7 +44,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class LogSnapshot:
+class LogFiles:
     """The data that an answer is made from: a history up to `commit`, and segments with some of its rows."""
 
     history: CommitHistory
@@ -53,7 +53,7 @@ class LogSnapshot:
 
     @property
     def has_tail(self) -> bool:
-        """Whether the snapshot has commits that are newer than the segments."""
+        """Whether the files has commits that are newer than the segments."""
         return self.commit > self.segments.head.number
 
 
@@ -84,10 +84,8 @@ class LogReader:
         self._mappings = mappings
         self._opened = _NOTHING
 
-    def with_snapshot(
-        self, history: CommitHistory, commit: int | None, read: Callable[[LogSnapshot], T]
-    ) -> T:
-        """Call `read` with a snapshot and return the result. commit: of the snapshot; by default the newest.
+    def with_files(self, history: CommitHistory, commit: int | None, read: Callable[[LogFiles], T]) -> T:
+        """Call `read` with a files and return the result. commit: of the files; by default the newest.
 
         If derived files are missing or damaged, they are discarded, and `read` is called without them.
         """
@@ -95,100 +93,100 @@ class LogReader:
         for _ in range(_TRIES):
             opened = self._current(history)
             try:
-                return read(LogSnapshot(history, number, opened.segments))
+                return read(LogFiles(history, number, opened.segments))
             except ColumnsDamaged as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
-        return read(LogSnapshot(history, number, NO_SEGMENTS))
+        return read(LogFiles(history, number, NO_SEGMENTS))
 
-    def rows_behind(self, snapshot: LogSnapshot) -> int:
+    def rows_behind(self, files: LogFiles) -> int:
         """Return approximately how many rows are in no segment, including replaced rows."""
-        in_segments = sum(each.segment.rows for each in snapshot.segments.mapped)
-        return max(snapshot.history.rows - in_segments, 0)
+        in_segments = sum(each.segment.rows for each in files.segments.mapped)
+        return max(files.history.rows - in_segments, 0)
 
-    def rows(self, window: Window, snapshot: LogSnapshot, *, coded_texts: bool = False) -> pa.Table:
+    def rows(self, window: Window, files: LogFiles, *, coded_texts: bool = False) -> pa.Table:
         """Return the rows in the window that are neither cancelled nor replaced, in order.
 
         coded_texts: see `MarketStore.rows`.
         """
-        if coded_texts and (mapped := self._only_segment(window, snapshot)) is not None:
+        if coded_texts and (mapped := self._only_segment(window, files)) is not None:
             names = self._dataset.schema.names
-            rows = mapped.rows_in(window, names, standing_at=snapshot.commit)
+            rows = mapped.rows_in(window, names, standing_at=files.commit)
             return plain_rows(self._dataset, rows, names, coded_texts=True)
-        stored = self.stored(window, snapshot, is_standing=True)
-        stands = _stands(stored, snapshot.commit)
+        stored = self.stored(window, files, is_standing=True)
+        stands = _stands(stored, files.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
     def stored(
         self,
         window: Window,
-        snapshot: LogSnapshot,
+        files: LogFiles,
         columns: frozenset[str] = frozenset(),
         *,
         is_standing: bool = False,
     ) -> pa.Table:
-        """Return the stored rows in the window, in order. Corrections up to the snapshot's commit are applied.
+        """Return the stored rows in the window, in order. Corrections up to the files's commit are applied.
 
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
         tables = []
-        for mapped in snapshot.segments.within(window):
-            commit = snapshot.commit if is_standing else None
+        for mapped in files.segments.within(window):
+            commit = files.commit if is_standing else None
             rows = mapped.rows_in(window, names, standing_at=commit)
             tables.append(plain_rows(self._dataset, rows, names))
         windows = WindowList.of(window)
-        if snapshot.has_tail:
-            tables += [block.rows_in(window).select(names) for block in self.blocks(windows, snapshot)]
+        if files.has_tail:
+            tables += [block.rows_in(window).select(names) for block in self.blocks(windows, files)]
         # A table of one piece has columns that numpy reads without a copy.
         stored = pa.concat_tables(tables or [stored_schema(self._dataset).empty_table().select(names)])
-        if not snapshot.has_tail:
+        if not files.has_tail:
             return stored
-        corrections = self.corrections(windows, snapshot)
+        corrections = self.corrections(windows, files)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
-    def standing(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table:
+    def standing(self, windows: WindowList, files: LogFiles) -> pa.Table:
         """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
-        stored = self.versions(windows, snapshot)
-        return stored.filter(pa.array(_stands(stored, snapshot.commit)))
+        stored = self.versions(windows, files)
+        return stored.filter(pa.array(_stands(stored, files.commit)))
 
-    def versions(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> pa.Table:
+    def versions(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> pa.Table:
         """Return all versions of the rows in the windows, in any order. few: see `blocks`."""
         tables = [no_rows(self._dataset)]
-        for mapped in snapshot.segments.within(windows.bounds):
+        for mapped in files.segments.within(windows.bounds):
             indices = windows.indices(mapped.times)
             if not isinstance(indices, slice) or indices.start < indices.stop:
                 tables.append(plain_rows(self._dataset, mapped.rows.at(indices, tables[0].column_names)))
         corrections = None
-        if snapshot.has_tail:
-            blocks = self.blocks(windows, snapshot, few=few)
+        if files.has_tail:
+            blocks = self.blocks(windows, files, few=few)
             tables += [block.rows_at(windows.indices(block.times)) for block in blocks]
-            corrections = self.corrections(windows, snapshot)
+            corrections = self.corrections(windows, files)
         stored = pa.concat_tables(tables)
         return apply_corrections(stored, corrections) if corrections else stored
 
-    def blocks(self, windows: WindowList, snapshot: LogSnapshot, *, few: bool = False) -> Iterator[TailBlock]:
+    def blocks(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> Iterator[TailBlock]:
         """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.reads_alone`.
 
         Rows outside the windows and rows of later commits may be included.
         """
-        for day, of_date in groupby(self._tail_parts(windows, snapshot), key=lambda each: each.part.day):
+        for day, of_date in groupby(self._tail_parts(windows, files), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
-                yield from self._blocks_of_date(parts, windows, snapshot, few=few)
+                yield from self._blocks_of_date(parts, windows, files, few=few)
 
-    def corrections(self, windows: WindowList, snapshot: LogSnapshot) -> pa.Table | None:
+    def corrections(self, windows: WindowList, files: LogFiles) -> pa.Table | None:
         """Return the corrections that are in no segment, for rows in the windows, ordered by commit.
 
         Return None if there are none.
         """
         parts = [
             stored
-            for stored in of_kind(self._tail_parts(windows, snapshot), PartKind.CORRECTIONS)
-            if _is_needed(stored, windows, snapshot)
+            for stored in of_kind(self._tail_parts(windows, files), PartKind.CORRECTIONS)
+            if _is_needed(stored, windows, files)
         ]
         if not parts:
             return None
@@ -196,34 +194,34 @@ class LogReader:
         corrections = read_corrections(self._dataset, self._folder, parts)
         return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
 
-    def _only_segment(self, window: Window, snapshot: LogSnapshot) -> MappedSegment | None:
+    def _only_segment(self, window: Window, files: LogFiles) -> MappedSegment | None:
         """Return the segment that has all rows in the window; None if there is no such segment."""
-        within = snapshot.segments.within(window)
-        if len(within) != 1 or (snapshot.has_tail and len(self._tail_parts(WindowList.of(window), snapshot))):
+        within = files.segments.within(window)
+        if len(within) != 1 or (files.has_tail and len(self._tail_parts(WindowList.of(window), files))):
             return None
         return within[0]
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], windows: WindowList, snapshot: LogSnapshot, *, few: bool
+        self, parts: Sequence[StoredPart], windows: WindowList, files: LogFiles, *, few: bool
     ) -> Sequence[TailBlock]:
         """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
-        log = (self._dataset.name, self._symbol, snapshot.segments.head.number)
-        needed = partial(filter, partial(_is_needed, windows=windows, snapshot=snapshot), parts)
+        log = (self._dataset.name, self._symbol, files.segments.head.number)
+        needed = partial(filter, partial(_is_needed, windows=windows, files=files), parts)
         if few and self._tail.reads_alone(log, parts, some := list(needed())):
             rows = read_rows_at(self._dataset, self._folder, some, windows.start_ns)
-            return [TailBlock(stored_in_order(rows), snapshot.commit)]
+            return [TailBlock(stored_in_order(rows), files.commit)]
         read = partial(read_rows, self._dataset, self._folder)
         try:
-            return self._tail.blocks(log, snapshot.history, parts, read)
+            return self._tail.blocks(log, files.history, parts, read)
         except DataDamaged:
             some = list(needed())
             return [TailBlock(stored_in_order(read(some)), some[-1].commit)] if some else []
 
-    def _tail_parts(self, windows: WindowList, snapshot: LogSnapshot) -> Sequence[StoredPart]:
+    def _tail_parts(self, windows: WindowList, files: LogFiles) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""
         window = windows.bounds
         dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
-        return snapshot.history.parts_in(dates_window, after=snapshot.segments.head.number)
+        return files.history.parts_in(dates_window, after=files.segments.head.number)
 
     def _current(self, history: CommitHistory) -> _Opened:
         """Return the segments of the current manifest, checked against the history."""
@@ -245,5 +243,5 @@ def _stands(stored: pa.Table, commit: int) -> Mask:
     return stands
 
 
-def _is_needed(stored: StoredPart, windows: WindowList, snapshot: LogSnapshot) -> bool:
-    return stored.commit <= snapshot.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)
+def _is_needed(stored: StoredPart, windows: WindowList, files: LogFiles) -> bool:
+    return stored.commit <= files.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)

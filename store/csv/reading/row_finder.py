@@ -11,7 +11,7 @@ from store.arrays import Integers, Mask
 from store.csv.derived.manifest import Segment
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
-from store.csv.reading.log_reader import LogReader, LogSnapshot
+from store.csv.reading.log_reader import LogFiles, LogReader
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS
@@ -89,20 +89,20 @@ class RowFinder:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
-    def take_window(self, window: Window, rows: int, snapshot: LogSnapshot, *, from_end: bool) -> Window:
+    def take_window(self, window: Window, rows: int, files: LogFiles, *, from_end: bool) -> Window:
         """See `MarketStore.take_window`.
 
         The cost grows with `rows` and with the number of cancelled and replaced rows near them.
         """
         direction = _Backwards() if from_end else _Forwards()
-        dates, chunk, remaining = _tail_dates(window, snapshot), rows, window
+        dates, chunk, remaining = _tail_dates(window, files), rows, window
         times: Integers = np.empty(0, np.int64)
-        while (nearest := self._nearest(remaining, dates, snapshot, direction)) is not None:
+        while (nearest := self._nearest(remaining, dates, files, direction)) is not None:
             stretch, sources = nearest
             part = stretch
             for source in sources:
                 part = direction.nearest_rows(part, source.times, chunk)
-            times = np.concatenate([times, *self._standing_times(part, sources, snapshot)])
+            times = np.concatenate([times, *self._standing_times(part, sources, files)])
             if len(times) >= rows:
                 is_sorted = bool((times[1:] >= times[:-1]).all())
                 return direction.nearest_rows(window, times if is_sorted else np.sort(times), rows)
@@ -110,24 +110,22 @@ class RowFinder:
             remaining = direction.behind(remaining, part)
         return window
 
-    def bound(self, window: Window, snapshot: LogSnapshot) -> int:
+    def bound(self, window: Window, files: LogFiles) -> int:
         """See `MarketStore.row_bound`."""
-        count = sum(
-            _count_of_segment(each, window, snapshot.commit) for each in snapshot.segments.within(window)
-        )
-        if not snapshot.has_tail:
+        count = sum(_count_of_segment(each, window, files.commit) for each in files.segments.within(window))
+        if not files.has_tail:
             return count
-        parts = snapshot.history.parts_in(window, snapshot.commit, after=snapshot.segments.head.number)
+        parts = files.history.parts_in(window, files.commit, after=files.segments.head.number)
         for day, date_parts in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
-            count += self._count_of_date(day, list(date_parts), window, snapshot)
+            count += self._count_of_date(day, list(date_parts), window, files)
         # If the corrections are damaged, cancelled rows are counted, too: the result is only an upper bound.
         try:
-            return count - len(np.unique(self._cancelled(window, snapshot)))
+            return count - len(np.unique(self._cancelled(window, files)))
         except DataDamaged:
             return count
 
     def _nearest(
-        self, remaining: Window, dates: Integers, snapshot: LogSnapshot, direction: _Forwards
+        self, remaining: Window, dates: Integers, files: LogFiles, direction: _Forwards
     ) -> tuple[Window, list[SortedRows]] | None:
         """Return the nearest part of a window in which all rows come from the same sources, and these sources.
 
@@ -135,7 +133,7 @@ class RowFinder:
         """
         if remaining.start_ns >= remaining.end_ns:
             return None
-        segments = snapshot.segments.within(remaining)
+        segments = files.segments.within(remaining)
         dates = dates[
             slice(*dates.searchsorted((remaining.start_ns // DAY_NS, -(-remaining.end_ns // DAY_NS))))
         ]
@@ -146,36 +144,34 @@ class RowFinder:
         if not extents:
             return None
         stretch = direction.stretch(remaining, extents)
-        sources: list[SortedRows] = [*snapshot.segments.within(stretch)]
+        sources: list[SortedRows] = [*files.segments.within(stretch)]
         if len(dates) and _meet(extents[-1], stretch):
-            sources += self._reader.blocks(WindowList.of(stretch), snapshot)
+            sources += self._reader.blocks(WindowList.of(stretch), files)
         return stretch, sources
 
     def _standing_times(
-        self, window: Window, sources: Sequence[SortedRows], snapshot: LogSnapshot
+        self, window: Window, sources: Sequence[SortedRows], files: LogFiles
     ) -> Iterator[Integers]:
         """Yield, for each source, the times of its rows in the window that are neither cancelled nor replaced."""
-        cancelled = self._cancelled(window, snapshot)
+        cancelled = self._cancelled(window, files)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-            stands = _stand(source, start, end, snapshot.commit)
+            stands = _stand(source, start, end, files.commit)
             if len(cancelled):
                 stands &= ~np.isin(source.column("arrival", start, end), cancelled)
             times = source.times[start:end]
             yield times if stands.all() else times[stands]
 
-    def _cancelled(self, window: Window, snapshot: LogSnapshot) -> Integers:
+    def _cancelled(self, window: Window, files: LogFiles) -> Integers:
         """Return the arrival numbers of rows in the window that commits after the segments have cancelled."""
-        corrections = self._reader.corrections(WindowList.of(window), snapshot) if snapshot.has_tail else None
+        corrections = self._reader.corrections(WindowList.of(window), files) if files.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
         is_cancel = corrections.column("action").to_numpy() == Action.CANCEL
         arrivals: Integers = corrections.column("arrival").to_numpy()[is_cancel]
         return arrivals
 
-    def _count_of_date(
-        self, day: int, parts: Sequence[StoredPart], window: Window, snapshot: LogSnapshot
-    ) -> int:
+    def _count_of_date(self, day: int, parts: Sequence[StoredPart], window: Window, files: LogFiles) -> int:
         """Return how many rows of one date's parts are in a window: the exact number or an upper bound."""
         row_count = sum(stored.part.rows for stored in parts)
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
@@ -183,18 +179,18 @@ class RowFinder:
         date_window = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
         # If rows are damaged, return the number that the commits state: also an upper bound. Reading them will fail.
         try:
-            blocks = list(self._reader.blocks(WindowList.of(date_window), snapshot))
+            blocks = list(self._reader.blocks(WindowList.of(date_window), files))
         except DataDamaged:
             return row_count
-        return sum(_count(block, date_window, snapshot.commit) for block in blocks)
+        return sum(_count(block, date_window, files.commit) for block in blocks)
 
 
-def _tail_dates(window: Window, snapshot: LogSnapshot) -> Integers:
+def _tail_dates(window: Window, files: LogFiles) -> Integers:
     """Return the event dates in a window, ascending, that commits after the segments touch."""
-    if not snapshot.has_tail:
+    if not files.has_tail:
         return np.empty(0, np.int64)
-    dates, newest = snapshot.history.newest_by_date(window, snapshot.commit)
-    return dates[newest > snapshot.segments.head.number]
+    dates, newest = files.history.newest_by_date(window, files.commit)
+    return dates[newest > files.segments.head.number]
 
 
 def _extent(segment: Segment) -> Window:

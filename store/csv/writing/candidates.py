@@ -34,7 +34,7 @@ class StoredVersions(Protocol):
     def rows_of(self, commits: Sequence[int], window: Window, history: CommitHistory) -> pa.Table:
         """Return all versions of the rows in a window that these commits stored."""
 
-    def stored(
+    def note_stored(
         self,
         day: int,
         chunks: Sequence[tuple[StoredPart, Chunk]],

@@ -186,7 +186,7 @@ class Writer:
         staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
         history = self._log.append(descriptor, stage.commits, is_listed=is_listed)
         for chunks, before in staged:
-            self._stored.stored(chunks[0][1].day, chunks, history, before)
+            self._stored.note_stored(chunks[0][1].day, chunks, history, before)
         return history
 
 

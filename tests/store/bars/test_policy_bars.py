@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEffect, Effect
 from store.bars.aggregates import Aggregates, merge
-from store.bars.aggregation import aggregate_prints, bars_of_prints
+from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.prints import STANDS, prints_of
 from tests.chance import examples
@@ -53,7 +53,7 @@ def test_bars_equal_bars_made_row_by_row(policy, drawn, interval, at, date_of: D
     rows = in_order(drawn)
     expected = slow_bars(rows, policy, interval, STANDS - 1 if at is None else at, date_of)
     prints = prints_of(table(rows), policy, commit=at)
-    assert tuples(bars_of_prints(prints, interval, date_of)) == expected
+    assert tuples(bars_of(aggregate_prints(prints, interval), date_of)) == expected
     assert tuples(bars_of(merge([aggregate_prints(prints, SECOND)], interval), date_of)) == expected
 
 
@@ -117,7 +117,7 @@ def test_merge_of_nothing_is_empty():
     assert len(empty) == len(bars_of(empty)) == len(merge([empty, empty], MINUTE)) == 0
     assert (
         len(aggregated([], US_EQUITIES, MINUTE))
-        == len(bars_of_prints(prints_of(table([]), US_EQUITIES), DAY))
+        == len(bars_of(aggregate_prints(prints_of(table([]), US_EQUITIES), DAY)))
         == 0
     )
     assert empty.time.dtype == np.int64
