@@ -53,7 +53,7 @@ _open_mutex = threading.Lock()
 
 
 class IndexFile:
-    """Reads and extends the index of one log; see `Pieces`. Thread-safe. Its handle is closed if it is not used.
+    """Reads and extends the index of one log; see `IndexPieces`. Thread-safe. Its handle is closed if it is not used.
 
     lock: held while the file is used.
     """
@@ -69,16 +69,16 @@ class IndexFile:
         self.lock = threading.RLock()
 
     def between(self, first: int, last: int, limit: int = -1) -> list[tuple[int, bytes]]:
-        """See `Pieces`."""
+        """See `IndexPieces`."""
         sql = "SELECT id, content FROM pieces WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
         return self._rows(sql, first, last, limit)
 
     def both(self, first: int, second: int) -> dict[int, bytes]:
-        """See `Pieces`."""
+        """See `IndexPieces`."""
         return dict(self._rows("SELECT id, content FROM pieces WHERE id IN (?, ?)", first, second))
 
     def make_again(self, index: LogIndex, error: Exception, generation: int) -> None:
-        """See `Pieces`."""
+        """See `IndexPieces`."""
         with self.lock, unavailable_on_error:
             if generation != self.generation:
                 return

@@ -52,7 +52,7 @@ class IndexUnavailable(Exception):
     """The index cannot be read or written now: it is locked, may not be written, or there is no space or handle."""
 
 
-class Pieces(Protocol):
+class IndexPieces(Protocol):
     """Where the pieces of an index are. generation: how often they were made again."""
 
     generation: int
@@ -120,7 +120,7 @@ class LogIndex:
     commit. All methods raise `DataDamaged` if the log is damaged, and `StoreUnavailable`.
     """
 
-    def __init__(self, source: Pieces, state: IndexState) -> None:
+    def __init__(self, source: IndexPieces, state: IndexState) -> None:
         self.source = source
         self.use(state)
 
