@@ -28,6 +28,13 @@ class BarHistory:
     is_passed: Mask
     bars: Bars
 
+    def at(self, time_ns: Integers, commit: Integers) -> Bars:
+        """Return the bars with these times, ascending, each as its commit left it, where there was a bar."""
+        index = np.minimum(time_ns.searchsorted(self.bars.time_ns), len(time_ns) - 1)
+        is_due = (time_ns[index] == self.bars.time_ns) & (self.commit <= commit[index])
+        is_last = is_due & ~np.append(is_due[1:] & (index[1:] == index[:-1]), False)[: len(index)]
+        return self.bars[is_last & ~np.isnan(self.bars.open)]
+
 
 def bar_history(versions: AggregateVersions, interval_ns: int, dates_of: DatesOf | None = None) -> BarHistory:
     """Return the history of bars. versions: of intervals that divide `interval_ns`. dates_of: see `credit_dates`."""

@@ -12,7 +12,7 @@ from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, concatenated
 from store.bars.aggregation import aggregate_slices
-from store.bars.prints import STANDS, prints_of
+from store.bars.prints import STANDS, Prints, prints_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,18 @@ def joined_versions(parts: Sequence[AggregateVersions]) -> AggregateVersions:
 
 def versions_of(rows: pa.Table, policy: BarPolicy, interval_ns: int) -> AggregateVersions:
     """Return the versions of the aggregates of stored rows, by time. rows: ordered, with every version of each row."""
-    if not len(rows):
+    prints, until = prints_of(all_standing(rows), policy), rows.column("until").to_numpy()
+    return print_versions(prints, prints.time // interval_ns * interval_ns, until)
+
+
+def print_versions(prints: Prints, time: Integers, until: Integers) -> AggregateVersions:
+    """Return the versions of the aggregates of ordered prints, which stand from their `newest` until `until`.
+
+    time: of the interval that each print belongs to.
+    """
+    if not len(prints):
         return joined_versions([])
-    index, until = rows.schema.get_field_index("until"), rows.column("until").to_numpy()
-    all_stand = rows.set_column(index, "until", pa.array(np.full(len(rows), STANDS, np.int32)))
-    prints = prints_of(all_stand, policy)
-    time, commit = prints.time // interval_ns * interval_ns, prints.newest
+    commit = prints.newest
     keys = [time, commit] if until.min() == STANDS else [time, commit, until]
     if ((time[1:] == time[:-1]) & ((commit[1:] < commit[:-1]) | (until[1:] < until[:-1]))).any():
         order = np.lexsort(keys[::-1])
@@ -64,3 +70,10 @@ def versions_of(rows: pa.Table, policy: BarPolicy, interval_ns: int) -> Aggregat
     is_new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     starts = np.flatnonzero(is_new)
     return AggregateVersions(aggregate_slices(prints, keys[0], starts), until[starts].astype(np.int64))
+
+
+def all_standing(versions: pa.Table) -> pa.Table:
+    """Return versions of rows, each as if it stood."""
+    index = versions.schema.get_field_index("until")
+    stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
+    return versions.set_column(index, versions.schema.field(index), stands)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
-from store.bars.aggregation import aggregate_prints
+from store.bars.bar_history import bar_history
 from store.bars.bars import Bars, bars_of, joined_bars
-from store.bars.credit import credit_dates
-from store.bars.prints import STANDS, Prints, prints_of
-from store.bars.session_bars import session_bars_of
+from store.bars.credit import DatesOf, credit_dates
+from store.bars.prints import STANDS, prints_of
+from store.bars.session_bars import aggregate_rows, session_bars_of
 from store.bars.spans import span_bars_of
+from store.bars.versions import all_standing, print_versions
 from store.datasets import BARS
 from store.lazy_imports import compute as pc
 from store.log_views.grids import OUTSIDE, Grid
@@ -76,11 +75,7 @@ class KnownVersions:
         """Return the versions before an instant that are part of their bars, standing, with system columns."""
         is_taken = self.known & (self.rows.column("timestamp").to_numpy() < end_ns)
         # A filter copies the rows, and mostly all are taken.
-        return _standing(self.rows if is_taken.all() else self.rows.filter(pa.array(is_taken)))
-
-    def taken(self, rows: Mask) -> KnownVersions:
-        """Return some of the versions."""
-        return KnownVersions(self.rows.filter(pa.array(rows)), self.times.taken(rows), self.instant_ns[rows])
+        return all_standing(self.rows if is_taken.all() else self.rows.filter(pa.array(is_taken)))
 
     def counts(self, first_ns: int = ALL_TIME.start_ns + 1, last_ns: int = ALL_TIME.end_ns) -> dict[str, int]:
         """Return how many rows were judged by which time, of bars that are known as of `first_ns` to `last_ns`."""
@@ -191,65 +186,32 @@ class _ThenBars:
             whole_days = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
             rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
             return merged_days(session_bars_of(rows, policy), grid, window)
-        has_credit = is_own and not policy.counts_every_print and not grid.resolution.is_period
-        reach_ns = self.log.credit_until_ns(window.end_ns) if has_credit else window.end_ns
-        found = self.log.versions(Window(window.start_ns, min(reach_ns, ALL_TIME.end_ns)))
-        prints = prints_of(found.known_rows(window.end_ns), policy)
-        # Finer bars get credit from rows that the log's own bar knows; its own bars only from what follows in time.
-        dates = None if is_own else credit_dates(policy, grid.resolution.length_ns, grid.trading_dates)
+        dates_of = credit_dates(policy, grid.resolution.length_ns, grid.trading_dates)
+        if is_own and dates_of is not None:
+            return self._credited_bars(window, dates_of)
+        # A finer bar is made, and gets credit, from the rows that the log's own bar knows.
+        rows = self.log.versions(window).known_rows(window.end_ns)
         if grid.is_plain:
-            bars = bars_of(aggregate_prints(prints, grid.resolution.length_ns), dates)
-        else:
-            bars = span_bars_of([aggregate_prints(prints, 1)], grid.spans(window), dates)
-        return self._credited(bars, prints, found, window) if has_credit else bars
+            return bars_of(aggregate_rows(rows, grid.resolution.length_ns, policy), dates_of)
+        return span_bars_of([aggregate_rows(rows, 1, policy)], grid.spans(window), dates_of)
 
-    def _credited(self, bars: Bars, prints: Prints, found: KnownVersions, window: Window) -> Bars:
-        """Return the bars with the volume that was known to belong to them after their end."""
-        volume, notional, count = bars.volume.copy(), bars.notional.copy(), bars.trade_count.copy()
-        for index, own, credited in self._credits(bars, prints, found, window):
-            sizes = [*own.volume.tolist(), *credited.volume.tolist()]
-            values = [*(own.price * own.volume).tolist(), *(credited.price * credited.volume).tolist()]
-            volume[index], notional[index] = math.fsum(sizes), math.fsum(values)
-            count[index] += len(credited)
-        return replace(bars, volume=volume, notional=notional, trade_count=count)
-
-    def _credits(
-        self, bars: Bars, prints: Prints, found: KnownVersions, window: Window
-    ) -> Iterator[tuple[int, Prints, Prints]]:
-        """Yield, for each bar that gets credit, its index, its own prints with volume, and the credited ones.
-
-        found: the versions of the window, and those after it that may be credited.
-        """
-        log, grid = self.log, self.log.grid
-        all_prints = prints_of(_standing(found.rows), log.policy)
-        reach = grid.aligned(window.start_ns, log.credit_until_ns(window.end_ns))
-        labels, own_labels = grid.labels_of(all_prints.time, reach), grid.labels_of(prints.time, window)
-        starts_ns = bars.time_ns.tolist()
-        dates, ends_ns = grid.trading_dates(all_prints.time), log.ends_of(bars.time_ns, window)
-        own_dates = grid.trading_dates(bars.time_ns)
-        instants = log.instants_of(ends_ns).tolist()
-        for index, (end_ns, instant_ns) in enumerate(zip(ends_ns.tolist(), instants, strict=True)):
-            first, behind = all_prints.time.searchsorted((end_ns, instant_ns + 1)).tolist()
-            part = slice(first, max(first, behind))
-            at_ns = np.full(part.stop - first, instant_ns)
-            known = found.times.taken(part).at(at_ns) & (labels[part] != OUTSIDE)
-            known &= dates[part] == own_dates[index]
-            priced = np.flatnonzero(known & all_prints.sets_open_close[part])
-            if len(priced):
-                known &= labels[part] < labels[part][priced[0]]
-            chosen = np.flatnonzero(known & all_prints.counts_volume[part]) + first
-            if len(chosen):
-                begin, end = prints.time.searchsorted((starts_ns[index], end_ns)).tolist()
-                own = (own_labels[begin:end] == starts_ns[index]) & prints.counts_volume[begin:end]
-                yield index, _taken(prints, np.flatnonzero(own) + begin), _taken(all_prints, chosen)
-
-
-def _standing(versions: pa.Table) -> pa.Table:
-    """Return the versions, each as if it stood."""
-    index = versions.schema.get_field_index("until")
-    stands = pa.array(np.full(versions.num_rows, STANDS, np.int32))
-    return versions.set_column(index, versions.schema.field(index), stands)
-
-
-def _taken(prints: Prints, rows: Integers) -> Prints:
-    return Prints(*(getattr(prints, column.name)[rows] for column in fields(prints)))
+    def _credited_bars(self, window: Window, dates_of: DatesOf) -> Bars:
+        """Return the log's own bars: from a history of all bars over these bars' instants, each bar at its own."""
+        log, grid = self.log, self.grid
+        reach = Window(window.start_ns, min(log.credit_until_ns(window.end_ns), ALL_TIME.end_ns))
+        rows = log.view.versions(reach)
+        time_ns, times = rows.column("timestamp").to_numpy(), log.view.known_times(rows)
+        labels = grid.labels_of(time_ns, grid.aligned(reach.start_ns, reach.end_ns))
+        begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
+        own = np.setdiff1d(labels[begins & (time_ns < window.end_ns)], [OUTSIDE])
+        instants_ns = log.instants_of(log.ends_of(own, window))
+        ranks_ns = np.unique(instants_ns)
+        first = ranks_ns.searchsorted(np.maximum(times.from_ns, time_ns))
+        behind = ranks_ns.searchsorted(times.until_ns)
+        seen = np.flatnonzero((first < behind) & (labels != OUTSIDE))
+        if not len(seen):
+            return joined_bars([])
+        prints = replace(prints_of(all_standing(rows), log.policy), newest=first).taken(seen)
+        until = np.where(behind < len(ranks_ns), behind, STANDS)[seen]
+        history = bar_history(print_versions(prints, labels[seen], until), 1, dates_of)
+        return history.at(own, ranks_ns.searchsorted(instants_ns))
