@@ -12,6 +12,7 @@ StorageError
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
     ├── StoreBusy                 another process held the log's lock for too long
+    ├── ClockStepped              the clock may be wrong; an operator must check it
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
     └── DataDamaged               stored bytes are not as written; an operator must restore them
@@ -139,6 +140,12 @@ class StoreBusy(StoreUnavailable):
     """Another process held the lock of the log, or of the instruments, for too long. Retry."""
 
     code = "store_busy"
+
+
+class ClockStepped(StoreUnavailable):
+    """The clock was set, or commits are ahead of it, by more than a minute. An operator must check it and accept it."""
+
+    code = "clock_stepped"
 
 
 class StoreFull(StoreUnavailable):

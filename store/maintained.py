@@ -141,5 +141,12 @@ class MaintainedStore(Protocol):
         iterator raises `DataDamaged` and `StoreUnavailable`, too.
         """
 
+    def accept_clock(self, until_ns: int) -> None:
+        """Let all processes write with the clock as it is, after a step of it.
+
+        until_ns: logs with commits up to this time may be written to, although they are ahead of the clock. Their next
+        commits are a nanosecond apart until the clock has reached them. Raises `StoreUnavailable`.
+        """
+
     def keeper(self) -> Upkeep:
         """Return the background work that keeps all logs' derived files current."""

@@ -1,6 +1,7 @@
 """The market store of tests that go through the API: files, or with `STORE=memory` what a backend must do alone."""
 
 import os
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ IS_OF_FILES = _BACKENDS["csv"] == _BACKEND
 
 
 def stores_at(path: Path) -> dict[str, Any]:
-    """The setting `MARKET_STORES` for the store of a folder."""
-    return {"default": {"BACKEND": _BACKEND, "OPTIONS": {"path": path}}}
+    """The setting `MARKET_STORES` for the store of a folder. Its clock is not watched: tests travel in time."""
+    options = {"path": path, "clock": time.time_ns} if IS_OF_FILES else {"path": path}
+    return {"default": {"BACKEND": _BACKEND, "OPTIONS": options}}
 
 
 @cache

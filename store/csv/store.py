@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.candidate_rows import CandidateRows
+from store.csv.writing.system_clock import SystemClock
 from store.csv.writing.writer import Writer
 from store.datasets import DATASETS, TRADES
 from store.declarations import Dataset
@@ -56,24 +56,25 @@ class CsvStore(CsvCatalogue, MarketStore):
         self,
         path: Path | str,
         *,
-        clock: Callable[[], int] = time.time_ns,
+        clock: Callable[[], int] | None = None,
         disk: Disk | None = None,
         segment_rows: int = SEGMENT_ROWS,
         memory_mib: int = MEMORY_MIB,
     ) -> None:
         """Create it.
 
-        segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each
-        gets its share.
+        clock: gives nanoseconds since 1970, UTC. Only a `SystemClock`, the default, is watched for steps.
+        segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each gets its
+        share.
         """
         self._disk = disk or Disk()
-        CsvCatalogue.__init__(self, Path(path), self._disk, clock)
+        self._clock = clock or SystemClock(Path(path))
+        CsvCatalogue.__init__(self, Path(path), self._disk, self._clock)
         if memory_mib < 1:
             raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
         share = memory_mib / MEMORY_MIB
         self._logs = OpenLogs(Path(path), self._new_log, int(LOGS_BYTES * share))
         self.committed: list[CommitHook] = []
-        self._clock = clock
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
@@ -145,6 +146,12 @@ class CsvStore(CsvCatalogue, MarketStore):
 
     def keeper(self) -> DerivedKeeper:
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
+
+    def accept_clock(self, until_ns: int) -> None:
+        """See `MaintainedStore.accept_clock`."""
+        clock = self._clock if isinstance(self._clock, SystemClock) else SystemClock(self._path)
+        with unavailable_on_error:
+            clock.accept(until_ns)
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the signature of the log's file."""

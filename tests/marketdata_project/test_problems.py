@@ -115,6 +115,7 @@ def test_every_refusal_of_a_key_has_a_declared_code(kind):
     [
         (storage.StoreUnavailable, 503, "store_unavailable"),
         (storage.StoreBusy, 503, "store_busy"),
+        (storage.ClockStepped, 503, "clock_stepped"),
         (storage.OutcomeUnknown, 503, "outcome_unknown"),
         (storage.DataDamaged, 503, "data_damaged"),
         (storage.StoreFull, 507, "store_full"),

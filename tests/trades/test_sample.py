@@ -18,6 +18,7 @@ from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
 from tests.chance import examples
+from tests.store_settings import stores_at
 from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.stores import market_store
 
@@ -174,7 +175,7 @@ def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
 @pytest.fixture
 def _store(settings, tmp_path, db):
     """An empty store of the test's own."""
-    settings.MARKET_STORES = {"default": {"BACKEND": "store.csv.CsvStore", "OPTIONS": {"path": tmp_path}}}
+    settings.MARKET_STORES = stores_at(tmp_path)
 
 
 def run_sample(now: str, *arguments: str) -> list[str]:

@@ -1,6 +1,7 @@
 """`manage.py store`: its verbs, what they print, and their exit status."""
 
 import json
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from django.core.management import CommandError, call_command
 from store.csv import CsvStore
 from store.csv.files.codec import header_line, header_of
 from store.datasets import TRADES
+from store.exceptions import ClockStepped
 from store.maintained import DerivedStatistics
-from tests.store.builders import batch, trade
+from store.timestamps import format_timestamp
+from tests.store.builders import DAY, batch, trade
 from trades.stores import market_store
 
 HEADER = len(header_line(header_of(TRADES)))
@@ -139,7 +142,25 @@ def test_derived_files_are_built_by_the_store(
     assert calls == [("trades", "AAPL", rebuild, compact), ("trades", "BRK:B", rebuild, compact)]
 
 
-@pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived"])
+def test_logs_ahead_of_the_clock_are_listed_and_accepted(store_path: Path):
+    ahead_ns = time.time_ns() + DAY
+    CsvStore(store_path, clock=lambda: ahead_ns).append(batch(trade()))
+    CsvStore(store_path).append(batch(trade(), symbol="BRK:B"))
+    ahead = f"ahead: trades/AAPL: {format_timestamp(ahead_ns)}"
+    with pytest.raises(CommandError, match="1 logs are ahead") as refused:
+        run("clock")
+    assert refused.value.returncode == 1
+    with pytest.raises(ClockStepped):
+        market_store().append(batch(trade(1)))
+    printed = run("clock", "--accept")
+    assert ahead in printed
+    assert "1 logs ahead of it" in printed
+    assert "BRK:B" not in printed
+    market_store().append(batch(trade(1)))
+    assert market_store().log(TRADES, "AAPL").committed_at(2) == ahead_ns + 1
+
+
+@pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived", "clock"])
 def test_a_store_without_files_says_so(settings, verb: str):
     settings.MARKET_STORES = {"default": {"BACKEND": "tests.memory_store.MemoryStore", "OPTIONS": {}}}
     market_store().append(batch(trade()))

@@ -18,6 +18,7 @@ from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.new_lines import NewLines, new_lines
 from store.csv.writing.staging import StagedCommits
+from store.csv.writing.system_clock import SystemClock
 from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
 from store.protocol import DUPLICATE_ROWS_KEPT, Receipt
 
@@ -102,6 +103,7 @@ class Writer:
         self._disk = disk
         self._stored = stored
         self._clock = clock
+        self._check_clock = clock.check if isinstance(clock, SystemClock) else _unwatched
         self._groups = GroupCommit(self._write_group)
 
     def commit(self, request: PreparedRequest) -> Receipt:
@@ -147,10 +149,13 @@ class Writer:
                     pending.receipt = replay  # it stands if the write of the group fails
                 return lambda _: replay
             new = self._new_lines(request, stage)
+            is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
+            is_commit = bool(new.chunks or new.superseded or is_fact)
+            if is_commit:
+                self._check_clock(stage.history.committed_at)
         except StorageError as error:
             return error
-        is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
-        if not new.chunks and not new.superseded and not is_fact:
+        if not is_commit:
             reported = new.duplicates[:DUPLICATE_ROWS_KEPT]
             return lambda history: Receipt(request.received, 0, reported, history.head())
         commit = stage.add(
@@ -188,6 +193,10 @@ class Writer:
         for chunks, before in staged:
             self._stored.note_stored(chunks[0][1].day, chunks, history, before)
         return history
+
+
+def _unwatched(_newest_ns: int) -> None:
+    """Accept any clock."""
 
 
 def _replay(request: PreparedRequest, history: CommitHistory) -> Receipt | None:

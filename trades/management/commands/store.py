@@ -1,6 +1,7 @@
-"""`manage.py store verify | stats | rebuild | compact-derived`."""
+"""`manage.py store verify | stats | rebuild | compact-derived | clock`."""
 
 import json
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from store.maintained import LogCheck, LogFinding, LogStatistics
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
 from trades.services import repeated_dates_of
-from trades.stores import LogName, NotMaintained, logs_of, maintained_store
+from trades.stores import LogName, NotMaintained, logs_of, maintained_store, market_store
 
 _VERIFY = (
     "Check every byte against the commit records: the hash chain, and the checksum of every 4 KiB. Prints each damage"
@@ -27,6 +28,13 @@ _VERIFY = (
     " damaged 4 KiB block, the first of missing bytes, or the start of a damaged commit record's line. Continues with"
     " the other symbols. Exit status 1 if anything is damaged. Also lists the dates of bars and corporate actions that"
     " an earlier version stored at several times."
+)
+_CLOCK = (
+    "List logs that are ahead of the clock. With --accept, let all processes write with the clock as it is. Writes"
+    " are refused after the clock was set by more than a minute, and to logs whose newest commit is more than a minute"
+    " ahead of it. Check the clock first: a commit that is stamped in the future hides all later ones from `as_of`."
+    " Later commits of a log that is ahead are stamped a nanosecond apart until the clock has reached them. Exit status 1"
+    " if a log is ahead and --accept is not given."
 )
 
 
@@ -40,6 +48,7 @@ class Command(BaseCommand):
             "stats": "Commits, rows, bytes and times of each symbol.",
             "rebuild": "Delete derived files and build them again.",
             "compact-derived": "Merge small derived files.",
+            "clock": _CLOCK,
         }
         for verb, text in texts.items():
             verb_parser = verbs.add_parser(
@@ -51,6 +60,8 @@ class Command(BaseCommand):
             )
             if verb == "stats":
                 verb_parser.add_argument("--json", action="store_true", help="print JSON only")
+            if verb == "clock":
+                verb_parser.add_argument("--accept", action="store_true", help="accept the clock as it is")
 
     def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
@@ -64,6 +75,8 @@ class Command(BaseCommand):
                 self._verify(logs)
             elif verb == "stats":
                 self._stats(logs, as_json=options["json"])
+            elif verb == "clock":
+                self._clock(logs, is_accepted=options["accept"])
             else:
                 self._derive(logs, is_rebuilt=verb == "rebuild")
         except (StorageError, NotMaintained, InvalidSymbol) as error:
@@ -124,6 +137,22 @@ class Command(BaseCommand):
                 *(f"{cell:,}" if isinstance(cell, int) else str(cell or "") for cell in row.values())
             )
         Console(file=self.stdout, width=180).print(table)  # type: ignore[arg-type]
+
+    def _clock(self, logs: list[LogName], *, is_accepted: bool) -> None:
+        store = maintained_store()
+        now_ns = until_ns = time.time_ns()
+        ahead = 0
+        for dataset, symbol in logs:
+            log = market_store().log(dataset, symbol)
+            newest_ns = log.committed_at(log.head.number)
+            if newest_ns > now_ns:
+                ahead, until_ns = ahead + 1, max(until_ns, newest_ns)
+                self.stdout.write(f"ahead: {dataset.name}/{symbol}: {format_timestamp(newest_ns)}")
+        if is_accepted:
+            store.accept_clock(until_ns)
+            self.stdout.write(f"accepted: {format_timestamp(now_ns)}, {ahead:,} logs ahead of it")
+        elif ahead:
+            raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
 
     def _derive(self, logs: list[LogName], *, is_rebuilt: bool) -> None:
         store = maintained_store()
