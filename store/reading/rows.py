@@ -88,66 +88,6 @@ class RowReader:
         """Return quotes; an absent side is NaN."""
         return self.rows("quotes", symbol, start, end, **options)
 
-    def open_interest(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return reports of open interest, by the time of the report."""
-        return self.rows("open_interest", symbol, start, end, **options)
-
-    def option_quotes(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return quotes of one option contract, given by its symbol."""
-        return self.rows("option_quotes", symbol, start, end, **options)
-
-    def corporate_actions(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return splits and dividends."""
-        return self.rows("corporate_actions", symbol, start, end, **options)
-
-    def interest_rates(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return the rates of a currency's curves, each with its tenor. symbol: the currency."""
-        return self.rows("interest_rates", symbol, start, end, **options)
-
-    def universe_changes(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return the changes of a universe's members. symbol: the universe's name."""
-        return self.rows("universe_changes", symbol, start, end, **options)
-
-    def trading_status(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return when trading was halted and resumed."""
-        return self.rows("trading_status", symbol, start, end, **options)
-
     def members(
         self,
         universe: str,
@@ -164,16 +104,6 @@ class RowReader:
         view = self._view(UNIVERSE_CHANGES, universe, as_of, knowledge)
         return list(members_at(view, 1 + (_now_ns(as_of) if at is None else instant_ns(at))))
 
-    def vendor_bars(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return stored bars, from an import or backfill; `Reader.bars` fills gaps with them."""
-        return self.rows("bars", symbol, start, end, **options)
-
     def rows(
         self,
         dataset: str,
@@ -186,7 +116,11 @@ class RowReader:
         columns: Sequence[str] | None = None,
         frame: bool = False,
     ) -> Rows:
-        """Return the rows of a dataset by (event time, sequence, arrival)."""
+        """Return the rows of a dataset by (event time, sequence, arrival).
+
+        symbol: of `interest_rates` the currency, of `universe_changes` the universe's name, of `option_quotes` the
+        contract. Rows of `bars` are those of an import or backfill; `Reader.bars` fills gaps with them.
+        """
         declared = dataset_named(dataset)
         names = None if columns is None else select(declared, columns)
         table = self._view(declared, symbol, as_of, knowledge).rows(exact_window(start, end))

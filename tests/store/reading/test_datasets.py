@@ -1,4 +1,4 @@
-"""Every declared dataset is read by the same code, under a method of its own name."""
+"""Every declared dataset is read by the same code."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from store.protocol import ALL_TIME, Append
 from store.reading import Reader
 from tests.store.builders import NOON
 
-METHODS = {name: name for name in DATASETS} | {"bars": "vendor_bars"}
 VALUES: dict[ColumnKind, Any] = {
     ColumnKind.NUMBER: 1.5,
     ColumnKind.INTEGER: 7,
@@ -45,7 +44,7 @@ def reader(tmp_path: Path) -> Reader:
 def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
     dataset = DATASETS[name]
     table = CsvStore(tmp_path).log(dataset, "AAPL").at().rows(ALL_TIME)
-    columns = getattr(reader, METHODS[name])("AAPL")
+    columns = reader.rows(name, "AAPL")
     assert columns.table.equals(table)
     assert list(columns) == dataset.schema.names
     assert columns.time_ns.tolist() == [NOON, NOON + 1]
@@ -64,6 +63,6 @@ def test_rows_of_every_dataset(reader: Reader, tmp_path: Path, name: str):
 
 
 def test_a_symbol_without_rows_of_a_dataset_is_unknown_there(reader: Reader):
-    for method in METHODS.values():
+    for name in DATASETS:
         with pytest.raises(UnknownSymbol, match="MSFT"):
-            getattr(reader, method)("MSFT")
+            reader.rows(name, "MSFT")
