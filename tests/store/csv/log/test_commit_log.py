@@ -15,9 +15,8 @@ import pytest
 from store.csv import CsvStore
 from store.csv.log import log_lock
 from store.datasets import TRADES
-from store.exceptions import DataDamaged, StoreBusy, UnknownSymbol
+from store.exceptions import StoreBusy, UnknownSymbol
 from store.protocol import ALL_TIME
-from tests.chance import SOAK
 from tests.store.builders import DAY, SYMBOL, Clock, batch, stored, trade
 from tests.store.csv.disks import WatchedDisk
 
@@ -116,62 +115,6 @@ def test_threads_see_complete_commits_once(tmp_path: Path):
         assert seen == sorted(seen)
         assert all(rows % 2 == 0 for rows in seen)
     assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 2 * count
-
-
-def test_one_flipped_bit_anywhere_in_the_log_is_damage(written: Path):
-    log = bytearray((written / LOG).read_bytes())
-    for place in range(0, len(log), 1 if SOAK else 7):
-        bit = 1 << (place * 5 % 8)
-        log[place] ^= bit
-        (written / LOG).write_bytes(log)
-        with pytest.raises(DataDamaged, match="commit record"):
-            stored(CsvStore(written))
-        log[place] ^= bit
-    (written / LOG).write_bytes(log)
-    assert len(stored(CsvStore(written))) == 6
-
-
-def test_a_removed_record_is_damage(written: Path):
-    first, _, *rest = (written / LOG).read_bytes().splitlines(keepends=True)
-    (written / LOG).write_bytes(b"".join([first, *rest]))
-    with pytest.raises(DataDamaged):
-        stored(CsvStore(written))
-
-
-def test_a_damaged_log_refuses_writes_and_other_symbols_work(written: Path):
-    log = bytearray((written / LOG).read_bytes())
-    log[10] ^= 1
-    (written / LOG).write_bytes(log)
-    store = CsvStore(written)
-    with pytest.raises(DataDamaged):
-        store.append(batch(trade(9)))
-    assert (written / LOG).read_bytes() == log
-    store.append(batch(trade(1), symbol="MSFT"))
-    assert len(stored(store, symbol="MSFT")) == 1
-    assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
-
-
-def test_nuls_after_the_log_are_damage_and_are_not_cut_off(written: Path):
-    with (written / LOG).open("ab") as file:
-        file.write(bytes(100))
-    size = (written / LOG).stat().st_size
-    with pytest.raises(DataDamaged):
-        CsvStore(written).append(batch(trade(9)))
-    assert (written / LOG).stat().st_size == size
-
-
-@pytest.mark.parametrize("garbage", [b"x", b'{"commit":4', bytes(5000), b"1,2,3\n" * 1000], ids=len)
-def test_bytes_after_the_last_commit_of_a_data_file_are_ignored(written: Path, garbage: bytes):
-    whole = (written / FILE).read_bytes()
-    before = stored(CsvStore(written))
-    with (written / FILE).open("ab") as file:
-        file.write(garbage)
-    store = CsvStore(written)
-    assert stored(store) == before
-    assert store.append(batch(trade(4))).commit.number == 4
-    assert (written / FILE).read_bytes().startswith(whole)
-    assert (written / FILE).read_bytes()[len(whole) :].count(b"\n") == 1
-    assert len(stored(CsvStore(written))) == 7
 
 
 def restored_by_rename(backup: Path, folder: Path) -> None:

@@ -1,11 +1,8 @@
 """Corrections in files: lines, commits, faults, and other processes."""
 
-import errno
 import json
 import multiprocessing
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,8 +13,6 @@ from store.exceptions import (
     CorrectionTargetMissing,
     DataDamaged,
     IdConflict,
-    OutcomeUnknown,
-    StoreUnavailable,
 )
 from store.protocol import Amendment, Append, Window
 from tests.store.builders import (
@@ -32,7 +27,7 @@ from tests.store.builders import (
     stored,
     trade,
 )
-from tests.store.csv.disks import Ended, EndingDisk, FailingDisk, WatchedDisk
+from tests.store.csv.disks import WatchedDisk
 from tests.store.csv.writing import correction_process
 from tests.store.csv.writing.correction_process import POOL, pool_row
 from tests.store.csv.writing.test_group_commit import written_together
@@ -139,91 +134,6 @@ def test_rows_and_corrections_of_one_group_see_each_other_in_order(tmp_path: Pat
         prices = [[each["price"] for each in stored(seen, NEAR_NOON, commit=at)] for at in (3, 4, 5)]
         assert prices == [[100.0], [7.0], []]
         assert seen.append(batch(row, row | new)).stored == 0
-
-
-def attempt(folder: Path, disk: FailingDisk, failing: int) -> tuple[CsvStore, StoreUnavailable | None]:
-    """Return a store whose nth call to the disk failed during a correction; None if there are fewer calls."""
-    store = CsvStore(folder, disk=disk)
-    store.append(batch(*ROWS))
-    disk.calls.clear()
-    disk.failing = failing
-    try:
-        store.correct(FIXES)
-    except StoreUnavailable as error:
-        return store, error
-    finally:
-        disk.heal()
-    return store, None
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        pytest.param({"code": errno.ENOSPC, "lasting": False, "share": 0.5}, id="ENOSPC once"),
-        pytest.param({"code": errno.EIO, "lasting": True, "share": 0.5}, id="EIO lasting"),
-        pytest.param({"code": errno.ENOSPC, "lasting": True, "share": 1.0}, id="ENOSPC lasting"),
-    ],
-)
-def test_any_failure_leaves_the_rows_as_they_were_and_a_retry_corrects_once(
-    tmp_path: Path, failure: dict[str, Any]
-):
-    doubts = 0
-    for failing in count(1):
-        folder = tmp_path / str(failing)
-        store, error = attempt(folder, FailingDisk(**failure), failing)
-        if error is None:
-            break
-        seen = [stored(store), stored(CsvStore(folder))]
-        if isinstance(error, OutcomeUnknown):
-            doubts += 1
-            assert seen in ([ROWS, ROWS], [FIXED, FIXED])
-        else:
-            assert seen == [ROWS, ROWS]
-        assert store.correct(FIXES).commit.number == 2
-        assert stored(store) == stored(CsvStore(folder)) == FIXED
-        assert stored(store, commit=1) == ROWS
-        assert CsvStore(folder).append(batch(trade(9))).commit.number == 3
-    assert failing > 6
-    assert doubts >= 1
-
-
-def test_a_process_that_ends_amid_a_correction_leaves_all_of_it_or_nothing(tmp_path: Path):
-    for ending in count(1):
-        folder = tmp_path / str(ending)
-        disk = EndingDisk()
-        store = CsvStore(folder, disk=disk)
-        store.append(batch(*ROWS))
-        disk.calls.clear()
-        disk.ending = ending
-        try:
-            store.correct(FIXES)
-        except Ended:
-            assert stored(CsvStore(folder)) in (ROWS, FIXED)
-            CsvStore(folder).correct(FIXES)
-            assert stored(CsvStore(folder)) == FIXED
-        else:
-            break
-    assert ending > 6
-
-
-def test_corrections_are_durable_before_their_record_and_that_before_the_answer(tmp_path: Path):
-    disk = WatchedDisk()
-    store = CsvStore(tmp_path, disk=disk)
-    store.append(batch(*ROWS))
-    calls: list[str] = []
-    disk.after = lambda name, _number: calls.append(name)
-    store.correct(FIXES)
-    assert calls == ["append", "append", "sync", "sync", "sync_folder", "append", "sync"]
-
-
-def test_bytes_after_the_last_commit_of_corrections_are_ignored(store: CsvStore, tmp_path: Path):
-    store.correct(FIXES)
-    path = folder_of(tmp_path) / "2025-01-02.corrections.csv"
-    path.write_bytes(path.read_bytes() + b"2025-01-02T12:00:00.000000002Z,AAPL,6,1,,,,,,1,can")
-    assert stored(CsvStore(tmp_path)) == FIXED
-    CsvStore(tmp_path).correct(amendment(cancel(2, price=6.0, volume=1.0)))
-    assert stored(CsvStore(tmp_path)) == []
-    assert path.read_text().endswith(",1,cancel\n")
 
 
 def test_a_flipped_bit_in_a_correction_withholds_its_date_and_is_named(store: CsvStore, tmp_path: Path):
