@@ -17,7 +17,7 @@ from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import ROWS_LIMIT, TailRows
-from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits, has_log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +18,10 @@ import numpy as np
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.csv.derived.manifest import Manifest, Segment, read_manifest, replace_manifest
-from store.csv.derived.segment_files import FILE_SUFFIX, PARTIAL_SUFFIX
+from store.csv.derived.manifest import MANIFEST_FILE, Manifest, Segment, read_manifest, replace_manifest
 from store.csv.derived.segment_writer import SEGMENT_ROWS, SegmentWriter
+from store.csv.files.arrow_file import FILE_SUFFIX, PARTIAL_SUFFIX, ColumnsDamaged
 from store.csv.files.codec import header_or_empty, unknown_names
-from store.csv.files.column_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.part_reader import read_corrections, read_rows
 from store.csv.log.history import CommitHistory
@@ -31,8 +31,10 @@ from store.maintained import DerivedStatistics
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.rows.stored_rows import apply_corrections, corrections_of, stored_in_order
 
-# Earlier versions wrote Arrow files, and a folder of hashes.
-_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".arrow")
+logger = logging.getLogger(__name__)
+
+# Earlier versions wrote `.columns` files, and a folder of hashes.
+_OWN_SUFFIXES = (FILE_SUFFIX, PARTIAL_SUFFIX, ".columns")
 _HASHES_FOLDER = "hashes"
 
 
@@ -186,6 +188,10 @@ _NOTHING = Manifest(0, NO_COMMIT.hash)
 def _old_manifest(dataset: Dataset, derived: Path, history: CommitHistory) -> Manifest:
     """Return the manifest to continue from; an empty one if the existing one cannot be used."""
     manifest = read_manifest(derived)
+    if manifest is None and (derived / MANIFEST_FILE).exists():
+        logger.warning(
+            "the derived files in %s are of another version or damaged: they are made again", derived
+        )
     if manifest is None or not history.has(manifest.head) or not manifest.has_all_of(dataset):
         return _NOTHING
     return manifest

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from store.csv.derived.segment_files import FILE_SUFFIX, PARTIAL_SUFFIX
+from store.csv.files.arrow_file import FILE_SUFFIX, PARTIAL_SUFFIX, Seal
 from store.csv.files.disk import NO_FILE, FileSignature, signature_if_readable
 from store.declarations import Dataset
 from store.protocol import CommitId
 
 MANIFEST_FILE = "manifest.json"
-FORMAT = 6
+FORMAT = 7
 
 
 def rows_file(name: str) -> str:
@@ -34,8 +34,8 @@ class Segment(msgspec.Struct, frozen=True):
 
     name: the prefix of its files' names. standing: the number of rows that are neither cancelled nor
     replaced. first_ns, last_ns: smallest and largest event time, inclusive. newest: the newest commit that
-    stored, cancelled or replaced one of its rows. stored: the checksum of the file of stored rows. rollups:
-    that of each policy's file, by policy key.
+    stored, cancelled or replaced one of its rows. stored: the seal of the file of stored rows. rollups: that
+    of each policy's file, by policy key.
     """
 
     name: str
@@ -44,8 +44,8 @@ class Segment(msgspec.Struct, frozen=True):
     first_ns: int
     last_ns: int
     newest: int
-    stored: int
-    rollups: dict[str, int]
+    stored: Seal
+    rollups: dict[str, Seal]
 
     @property
     def files(self) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import COLUMNS, Aggregates, concatenated, merge
 from store.bars.aggregation import aggregate_prints
-from store.bars.prints import Prints, prints_of
+from store.bars.prints import STANDS, Prints, prints_of
 from store.bars.session_bars import aggregate_rows
 from store.bars.versions import AggregateVersions, versions_of
-from store.csv.derived.segment_files import map_file, write_file
-from store.csv.files.column_file import WHOLE, ColumnFile, ColumnWriter, MappedColumn
+from store.csv.files.arrow_file import ArrowFile, Seal, write_arrow
 from store.protocol import Window
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from store.window_list import LEVELS_NS
@@ -33,9 +32,7 @@ _WORTH = {SECOND_NS: 8, MINUTE_NS: 0, 30 * MINUTE_NS: 3, 60 * MINUTE_NS: 3, DAY_
 # The versions are of minutes, and stored if there are at least this many rows for each.
 VERSIONS_NS = MINUTE_NS
 _VERSIONS_WORTH = 8
-_VERSIONS = "versions"
-_UNTIL = f"until {_VERSIONS}"
-_KIND = "rollups 2"
+_TIME, _UNTIL = "time", "until"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +63,43 @@ def levels_of(prints: Prints) -> dict[int, Aggregates]:
     return levels
 
 
-def write_rollups(path: Path, rollups: Rollups) -> int:
-    """Write rollups to a file and return its checksum."""
-    tables = {str(level_ns): level for level_ns, level in rollups.levels.items()}
+def write_rollups(path: Path, rollups: Rollups) -> Seal:
+    """Write rollups: the levels one after the other, then the versions."""
+    tables = [*rollups.levels.values()]
+    until = [np.full(len(table), STANDS, np.int32) for table in tables]
     if rollups.versions is not None:
-        tables[_VERSIONS] = rollups.versions.aggregates
-    names = [name for name in COLUMNS if name != "time"]
-    constants = {name: value for name in names if (value := _constant(tables, name)) is not None}
+        tables.append(rollups.versions.aggregates)
+        until.append(rollups.versions.until.astype(np.int32))
+    joined = concatenated(tables)
+    columns = {name: getattr(joined, name) for name in COLUMNS} | {_UNTIL: np.concatenate(until)}
+    constants = {
+        name: value
+        for name, column in columns.items()
+        if name != _TIME and (value := _constant(column)) is not None
+    }
+    arrays = {name: pa.array(column) for name, column in columns.items() if name not in constants}
+    ends = np.cumsum([len(table) for table in tables]).tolist()
+    facts = {"levels": list(rollups.levels), "ends": ends, "constants": constants}
+    return write_arrow(path, pa.RecordBatch.from_pydict(arrays), facts)
 
-    def write(writer: ColumnWriter) -> None:
-        for key, table in tables.items():
-            for name in (name for name in COLUMNS if name not in constants):
-                searched = WHOLE if name == "time" else None
-                writer.write(f"{name} {key}", _dtype_of(name), [getattr(table, name)], searched=searched)
-        if rollups.versions is not None:
-            writer.write(_UNTIL, _dtype_of(_UNTIL), [rollups.versions.until])
 
-    return write_file(path, _KIND, {"levels": list(rollups.levels), "constants": constants}, write)
-
-
-def map_rollups(path: Path, checksum: int) -> MappedRollups:
-    """Return the rollups of a file. Raises `ColumnsDamaged`, and `OSError` as `map_file` does."""
-    file = map_file(path, _KIND, checksum, _dtype_of)
-    levels = {level_ns: RollupLevel(file, str(level_ns)) for level_ns in file.facts["levels"]}
-    return MappedRollups(levels, RollupLevel(file, _VERSIONS) if _UNTIL in file.names else None)
+def map_rollups(path: Path, seal: Seal) -> MappedRollups:
+    """Return the rollups of a file. Raises `ColumnsDamaged`, and `OSError` as `ArrowFile` does."""
+    file = ArrowFile(path, seal)
+    tables = [RollupLevel(file, start, stop) for start, stop in pairwise([0, *file.facts["ends"]])]
+    levels = dict(zip(file.facts["levels"], tables, strict=False))
+    return MappedRollups(levels, tables[-1] if len(tables) > len(levels) else None)
 
 
 class RollupLevel:
-    """The aggregates of one level, or their versions. Bytes are verified before they are returned.
+    """The aggregates of one level, or their versions: the rows `[start, stop)` of a file.
 
     Methods raise `ColumnsDamaged`.
     """
 
-    def __init__(self, file: ColumnFile, key: str) -> None:
-        """Create it. key: identifies the columns in the file."""
+    def __init__(self, file: ArrowFile, start: int, stop: int) -> None:
         self._file = file
-        self._key = key
+        self._bounds = start, stop
         self._constants: Mapping[str, Any] = file.facts["constants"]
         # A window, and its aggregates, which are views of the file that were verified. Mostly the next window is in it.
         self._read = Window(0, 0), concatenated([])
@@ -122,21 +120,19 @@ class RollupLevel:
 
     def versions(self, window: Window) -> AggregateVersions:
         """Return the versions of the aggregates of the intervals that start in a window."""
-        until = self._file[_UNTIL].part(*self._indices(window))
+        until = self._column(_UNTIL, *self._indices(window))
         return AggregateVersions(self.within(window), until.astype(np.int64))
 
     def _indices(self, window: Window) -> tuple[int, int]:
-        time = self._time
-        return time.search(window.start_ns, "left"), time.search(window.end_ns, "left")
-
-    @property
-    def _time(self) -> MappedColumn:
-        return self._file[f"time {self._key}"]
+        start, stop = (
+            self._file.search(_TIME, time, "left", *self._bounds) for time in (window.start_ns, window.end_ns)
+        )
+        return start, stop
 
     def _column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         if name in self._constants:
             return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
-        return self._file[f"{name} {self._key}"].part(start, stop)
+        return self._file.numbers(name, start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +146,9 @@ class MappedRollups:
 NO_ROLLUPS = MappedRollups({}, None)
 
 
-@cache
-def _dtype_of(part: str) -> np.dtype[Any]:
-    return np.dtype("<i4" if part == _UNTIL else COLUMNS[part.split(maxsplit=1)[0]])
-
-
-def _constant(tables: Mapping[str, Aggregates], name: str) -> int | float | None:
-    """Return a column's value if it is finite and, bit by bit, the same in all tables; else None."""
-    column = np.concatenate([getattr(table, name) for table in tables.values()])
-    bits = column.view(np.int64)
+def _constant(column: npt.NDArray[Any]) -> int | float | None:
+    """Return a column's value if it is finite and, bit by bit, the same in all rows; else None."""
+    bits = column.view(f"i{column.itemsize}")
     if not len(bits) or (bits != bits[0]).any() or not np.isfinite(column[0]):
         return None
     return column[0].item()  # type: ignore[no-any-return]

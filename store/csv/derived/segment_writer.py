@@ -14,7 +14,8 @@ from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS
 from store.csv.derived.manifest import Segment, rollups_file, rows_file
 from store.csv.derived.rollups import rollups_of, write_rollups
-from store.csv.derived.segment_rows import map_rows, plain_rows, write_rows
+from store.csv.derived.segment_rows import SegmentRows, plain_rows, write_rows
+from store.csv.files.arrow_file import Seal
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.timestamps import DAY_NS
@@ -36,7 +37,7 @@ class SegmentWriter:
 
     def rows_of(self, segments: Iterable[Segment]) -> list[pa.Table]:
         """Return the stored rows of each segment. Raises `ColumnsDamaged`."""
-        files = [map_rows(self._folder / rows_file(each.name), each.stored) for each in segments]
+        files = [SegmentRows(self._folder / rows_file(each.name), each.stored) for each in segments]
         return [plain_rows(self._dataset, file.batch(0, len(file))) for file in files]
 
     def write(self, rows: pa.Table) -> Iterator[Segment]:
@@ -73,7 +74,7 @@ class SegmentWriter:
             rollups=self._rollups(name, rows, self._policies),
         )
 
-    def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, int]:
+    def _rollups(self, name: str, rows: pa.Table, policies: Sequence[BarPolicy]) -> dict[str, Seal]:
         return {
             policy.key: write_rollups(self._folder / rollups_file(name, policy.key), rollups_of(rows, policy))
             for policy in policies

@@ -19,7 +19,7 @@ from store.bars.aggregates import Aggregates
 from store.bars.versions import AggregateVersions, versions_of
 from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file
 from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, map_rollups
-from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, map_rows, plain_rows
+from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, plain_rows
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import DERIVED_FOLDER
 from store.datasets import TRADES
@@ -63,7 +63,7 @@ class MappedSegment:
         self.used = next(_uses)
         rows = self._rows
         if rows is None:
-            rows = self._rows = map_rows(self._rows_path, self.segment.stored)
+            rows = self._rows = SegmentRows(self._rows_path, self.segment.stored)
             self._mappings.add(self)
         return rows
 
@@ -101,11 +101,9 @@ class MappedSegment:
         self.used = next(_uses)
         rollups = self._rollups.get(policy_key)
         if rollups is None:
-            checksum = self.segment.rollups.get(policy_key)
+            seal = self.segment.rollups.get(policy_key)
             path = self._folder / rollups_file(self.segment.name, policy_key)
-            rollups = self._rollups[policy_key] = (
-                NO_ROLLUPS if checksum is None else map_rollups(path, checksum)
-            )
+            rollups = self._rollups[policy_key] = NO_ROLLUPS if seal is None else map_rollups(path, seal)
             self._mappings.add(self)
         return rollups
 

@@ -23,7 +23,7 @@ from store.csv.derived.segments import (
     open_segments,
 )
 from store.csv.derived.tail import TailBlock, TailRows
-from store.csv.files.column_file import ColumnsDamaged
+from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature
 from store.csv.files.part_reader import read_corrections, read_rows, read_rows_at

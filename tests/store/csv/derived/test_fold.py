@@ -112,17 +112,17 @@ def test_a_rebuild_writes_all_files_again(log: DerivedLog) -> None:
     rebuilt = log.derive(rebuild=True)
     assert {*log.names}.isdisjoint(before)
     assert (rebuilt.commit, rebuilt.rows, rebuilt.segments) == (1, 80, 2)
-    assert {path.name.split(".")[0] for path in log.files.glob("*.columns")} == {*log.names}
+    assert {path.name.split(".")[0] for path in log.files.glob("*.arrow")} == {*log.names}
 
 
 def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
     left = [
-        "0123456789abcdef.rows.columns",
+        "0123456789abcdef.rows.arrow",
         "manifest.json.1.partial",
-        "0123456789abcdef.rows.columns.1.partial",
+        "0123456789abcdef.rows.arrow.1.partial",
     ]
-    left += [f"{log.names[0]}.gone-000000000000.rollups.columns", f"{log.names[0]}.rows.columns.1.partial"]
+    left += [f"{log.names[0]}.gone-000000000000.rollups.arrow", f"{log.names[0]}.rows.arrow.1.partial"]
     for name in left:
         (log.files / name).write_bytes(b"half")
     log.derive()
@@ -150,7 +150,7 @@ def test_files_deleted_during_a_fold_are_store_unavailable(
 
     def lost(self: SegmentWriter, rows: pa.Table) -> Segment:
         segment = written(self, rows)
-        for path in log.files.glob("*.columns"):
+        for path in log.files.glob("*.arrow"):
             path.unlink()
         return msgspec.structs.replace(segment, rollups={})
 

@@ -104,7 +104,7 @@ def test_a_hundred_derived_logs_need_few_handles(tmp_path: Path) -> None:
 
 def test_a_store_that_has_seen_damage_reads_what_another_process_built_since(log: DerivedLog) -> None:
     log.derive()
-    for path in log.files.glob("*.columns"):
+    for path in log.files.glob("*.arrow"):
         path.unlink()
     log.store = log.opened()
     assert len(stored(log.store)) == 120

@@ -63,7 +63,7 @@ def test_what_is_written_is_read_to_the_last_bit(
     of_minutes: Aggregates | None,
     end: int,
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "one.columns"
+    path = tmp_path_factory.getbasetemp() / "one.arrow"
     rollups = Rollups(
         dict(zip(LEVELS_NS, levels, strict=False)),
         None if of_minutes is None else AggregateVersions(of_minutes, np.full(len(of_minutes), end)),
@@ -84,7 +84,7 @@ def test_what_is_written_is_read_to_the_last_bit(
 
 def test_a_constant_column_takes_no_space(tmp_path: Path) -> None:
     many = aggregate_prints(prints_of(equal_rows(4096, SECOND), EVERY_PRINT), SECOND)
-    path = tmp_path / "rollups.columns"
+    path = tmp_path / "rollups.arrow"
     write_rollups(path, Rollups({SECOND: many}, None))
     assert path.stat().st_size < 10 * many.time.nbytes
 

@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from store.csv.derived.manifest import MANIFEST_FILE, read_manifest
-from store.csv.derived.segment_files import map_file, write_file
-from store.csv.files import column_file
-from store.csv.files.column_file import ColumnFile, ColumnsDamaged, ColumnWriter
+from store.csv.derived.manifest import FORMAT, MANIFEST_FILE, read_manifest, replace_manifest
+from store.csv.files import arrow_file
+from store.csv.files.arrow_file import ArrowFile, ColumnsDamaged, Seal, write_arrow
 from store.csv.files.mapping import mapped_bytes
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
@@ -67,7 +68,7 @@ def test_no_flipped_bit_of_any_file_changes_an_answer(log: DerivedLog) -> None:
 
 @pytest.mark.parametrize("end", [0, 1, -1])
 def test_a_cut_file_is_ignored(log: DerivedLog, end: int) -> None:
-    for path in log.files.glob("*.columns"):
+    for path in log.files.glob("*.arrow"):
         data = path.read_bytes()
         path.unlink()
         path.write_bytes(data[:end])
@@ -75,7 +76,7 @@ def test_a_cut_file_is_ignored(log: DerivedLog, end: int) -> None:
     assert same_answers(log)
 
 
-@pytest.mark.parametrize("pattern", ["*.rows.columns", "*.rollups.columns", MANIFEST_FILE, "*"])
+@pytest.mark.parametrize("pattern", ["*.rows.arrow", "*.rollups.arrow", MANIFEST_FILE, "*"])
 def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str) -> None:
     for path in log.files.glob(pattern):
         path.unlink()
@@ -87,7 +88,7 @@ def test_a_deleted_file_is_ignored_and_made_again(log: DerivedLog, pattern: str)
 
 
 def test_a_folder_instead_of_a_file_is_ignored(log: DerivedLog) -> None:
-    for path in log.files.glob("*.columns"):
+    for path in log.files.glob("*.arrow"):
         path.unlink()
         path.mkdir()
     assert same_answers(log)
@@ -96,7 +97,7 @@ def test_a_folder_instead_of_a_file_is_ignored(log: DerivedLog) -> None:
 def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in log.files.glob("*.columns"):
+    for path in log.files.glob("*.arrow"):
         path.write_bytes(b"damaged")
     looked: list[str] = []
 
@@ -104,7 +105,7 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
         looked.append(path.name)
         return mapped_bytes(path)
 
-    monkeypatch.setattr(column_file, "mapped_bytes", counted)
+    monkeypatch.setattr(arrow_file, "mapped_bytes", counted)
     monkeypatch.setattr(Path, "unlink", refused)
     for _ in range(5):
         assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 80
@@ -115,55 +116,50 @@ def refused(_path: Path, *, missing_ok: bool = False) -> None:
     raise PermissionError(missing_ok)
 
 
-NUMBERS = np.dtype("<i8")
+def written(path: Path, numbers: Sequence[int]) -> Seal:
+    """Write a file with one column."""
+    return write_arrow(path, pa.RecordBatch.from_pydict({"n": pa.array(numbers)}), {})
 
 
-def written(path: Path, numbers: Sequence[int]) -> int:
-    """Write a file with one column and return its checksum."""
-
-    def write(writer: ColumnWriter) -> None:
-        writer.write("n", NUMBERS, [np.array(numbers, NUMBERS)])
-
-    return write_file(path, "numbers", {}, write)
-
-
-def opened(path: Path, checksum: int) -> ColumnFile:
-    return map_file(path, "numbers", checksum, lambda _: NUMBERS)
+def test_a_file_is_arrow_for_any_reader(log: DerivedLog) -> None:
+    rows = sum(pa.ipc.open_file(path).read_all().num_rows for path in log.files.glob("*.rows.arrow"))
+    assert rows == 80
 
 
 def test_a_mapped_file_outlives_its_deletion_and_holds_no_handle(tmp_path: Path) -> None:
     handles = len(list(Path("/proc/self/fd").iterdir()))
-    path = tmp_path / "numbers.columns"
-    file = opened(path, written(path, range(100_000)))
+    path = tmp_path / "numbers.arrow"
+    file = ArrowFile(path, written(path, range(100_000)))
     assert len(list(Path("/proc/self/fd").iterdir())) == handles
     path.unlink()
-    numbers = file["n"].part(10, 100_000)
+    numbers, rows = file.numbers("n", 10, 100_000), file.rows(10, 100_000, ["n"])
     del file
     assert str(path) in Path("/proc/self/maps").read_text()
     assert (numbers == np.arange(10, 100_000)).all()
+    assert (rows.column("n").to_numpy() == numbers).all()
     assert not numbers.flags.writeable
-    del numbers
+    del numbers, rows
     gc.collect()
     assert str(path) not in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.parametrize("place", [0, 8 * 40_000, 8 * 100_000 - 1])
-def test_a_damaged_piece_is_found_when_it_is_read_and_only_then(tmp_path: Path, place: int) -> None:
-    path = tmp_path / "numbers.columns"
-    checksum = written(path, range(100_000))
+def test_a_damaged_block_is_found_when_it_is_read_and_only_then(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "numbers.arrow"
+    seal = written(path, range(1, 100_001))
     content = bytearray(path.read_bytes())
-    content[64 + place] ^= 1
+    content[content.index(np.arange(1, 9).tobytes()) + place] ^= 1
     path.write_bytes(content)
     found: list[str] = []
     for start in range(0, 100_000, 1000):
         try:
-            part = opened(path, checksum)["n"].part(start, start + 1000)
-            assert (part == np.arange(start, start + 1000)).all()
+            part = ArrowFile(path, seal).numbers("n", start, start + 1000)
+            assert (part == np.arange(start + 1, start + 1001)).all()
         except ColumnsDamaged as error:
             found.append(str(error))
     assert 1 <= len(found) <= 4
     assert len({*found}) == 1
-    assert found[0].endswith("of the column 'n' in numbers.columns is not as written")
+    assert found[0].startswith("numbers.arrow is not as written near byte")
 
 
 def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
@@ -176,30 +172,49 @@ def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
 
 
 def test_a_partial_file_of_a_killed_process_with_the_same_id_is_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.columns"
-    (tmp_path / f"numbers.columns.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
-    assert opened(path, written(path, [1]))["n"].all().tolist() == [1]
-    assert [each.name for each in tmp_path.iterdir()] == ["numbers.columns"]
+    path = tmp_path / "numbers.arrow"
+    (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
+    assert ArrowFile(path, written(path, [1])).numbers("n", 0, 1).tolist() == [1]
+    assert [each.name for each in tmp_path.iterdir()] == ["numbers.arrow"]
 
 
 def test_another_file_of_the_same_name_is_not_usable(tmp_path: Path) -> None:
-    path = tmp_path / "numbers.columns"
-    checksum = written(path, [1])
+    path = tmp_path / "numbers.arrow"
+    seal = written(path, [1])
     written(path, [2])
     with pytest.raises(ColumnsDamaged):
-        opened(path, checksum)
+        ArrowFile(path, seal)
+
+
+def test_files_of_an_older_version_are_made_again_and_that_is_logged_once(
+    log: DerivedLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(log.files)
+    assert manifest is not None
+    replace_manifest(log.files, msgspec.structs.replace(manifest, format=FORMAT - 1))
+    (log.files / "0123456789abcdef.rows.columns").write_bytes(b"older")
+    assert same_answers(log)
+    log.derive()
+    log.derive()
+    assert len(caplog.records) == 1
+    assert "are of another version or damaged: they are made again" in caplog.text
+    assert not [*log.files.glob("*.columns")]
+    assert same_answers(log)
 
 
 @pytest.mark.parametrize("file", ["rows", "rollups"])
-def test_a_read_of_a_window_needs_only_its_pieces(tmp_path: Path, file: str) -> None:
-    """With the last price damaged, reads before it use the files; a read of it does without and has them made."""
+def test_a_read_of_a_window_needs_only_its_blocks(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a price damaged, reads before it use the files; a read of it does without and has them made."""
+    monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 1024)
     log = DerivedLog(tmp_path, segment_rows=20_000)
     log.add_and_derive(*(trade(n * SECOND // 8, 1.0 + n) for n in range(20_000)))
-    (path,) = log.files.glob(f"*.{file}.columns")
+    (path,) = log.files.glob(f"*.{file}.arrow")
     content = path.read_bytes()
-    place = content.index(np.float64(20_000.0).tobytes())
+    place = content.index(np.float64(15_000.0).tobytes())
     path.write_bytes(content[:place] + b"x" + content[place + 1 :])
-    for start, is_kept in ((0, True), (2_400 * SECOND, False)):
+    for start, is_kept in ((0, True), (1_800 * SECOND, False)):
         window = Window(NOON + start, NOON + start + 100 * SECOND)
         found, expected = (
             store.log(TRADES, SYMBOL).at().rows(window)["price"].to_pylist()

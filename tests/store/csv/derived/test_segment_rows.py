@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.csv.derived import segment_files
-from store.csv.derived.segment_rows import SegmentRows, map_rows, plain_rows, write_rows
+from store.csv.derived.segment_rows import SegmentRows, plain_rows, write_rows
+from store.csv.files import arrow_file
 from store.datasets import TRADES
 from store.rows.stored_rows import stored_schema
 from tests.chance import examples
@@ -40,16 +40,17 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return table.slice(draw(st.integers(0, count - 1)))
 
 
-@pytest.fixture(params=[16, 16_384], autouse=True, scope="module")
-def pieces(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(params=[8, 16_384], autouse=True, scope="module")
+def blocks(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment_files, "SEGMENT_PIECE_BYTES", request.param)
+        patch.setattr(arrow_file, "BLOCK_BYTES", request.param)
+        patch.setattr(arrow_file, "_SEARCHED_AT_ONCE", request.param)
         yield
 
 
 def mapped(folder: pytest.TempPathFactory, rows: pa.Table) -> SegmentRows:
-    path = folder.getbasetemp() / "one.rows.columns"
-    return map_rows(path, write_rows(path, TRADES, rows))
+    path = folder.getbasetemp() / "one.rows.arrow"
+    return SegmentRows(path, write_rows(path, TRADES, rows))
 
 
 @settings(deadline=None, max_examples=examples(60))

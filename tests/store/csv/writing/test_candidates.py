@@ -49,7 +49,7 @@ def delete_all(folder: Path, _: random.Random) -> None:
 
 
 def flip_a_bit(folder: Path, rng: random.Random) -> None:
-    for path in derived(folder).glob("*.rows.columns"):
+    for path in derived(folder).glob("*.rows.arrow"):
         content = bytearray(path.read_bytes())
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         path.with_suffix(".new").write_bytes(content)
