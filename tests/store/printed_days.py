@@ -60,7 +60,7 @@ printed: st.SearchStrategy[Row] = st.fixed_dictionaries(
         "timestamp": st.one_of(st.integers(-40, 40), st.integers(0, 1)).map(
             lambda quarter: NOON + quarter * 15 * 10**9
         ),
-        "price": st.sampled_from([1.0, 1.25, 99.5, 1e-4, -37.63]),
+        "price": st.sampled_from([1.0, 1.25, 99.5, 1e-4, 0.0, -37.63]),
         "volume": st.sampled_from([0.0, 0.1, 0.2, 100.0, 1e-8, 2.0**52]),
         "sequence": st.sampled_from([None, None, 1, 2]),
         "conditions": conditions,

@@ -93,6 +93,14 @@ def test_bars_follow_corrections_and_stay_as_they_were_at_earlier_commits(store)
     assert (before.high.tolist(), before.volume.tolist()) == ([9.0, 7.0], [3.0, 1.0])
 
 
+def test_a_correction_may_take_a_price_below_zero(store):
+    store.append(batch(trade(0, 5.0, 2.0, trade_id="a"), trade(1, 6.0, 1.0)))
+    store.correct(amendment(correct(0, trade_id="a", new={"price": -5.5})))
+    store.correct(amendment(correct(1, price=6.0, volume=1.0, new={"price": 0.0})))
+    bars = store.log(TRADES, SYMBOL).at().bars(ALL_TIME, MINUTE)
+    assert (bars.low.tolist(), bars.close.tolist(), bars.notional.tolist()) == ([-5.5], [0.0], [-11.0])
+
+
 def test_a_correction_touches_the_version_of_its_date_and_no_other(store):
     store.append(batch(trade(0, trade_id="a"), trade(DAY, trade_id="b")))
     first, second = Window(NOON, NOON + 1), Window(NOON + DAY, NOON + DAY + 1)

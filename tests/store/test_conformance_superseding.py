@@ -1,4 +1,4 @@
-"""What a feed's batch does to rows that a fill stored, in every store."""
+"""What a feed's batch does to rows that a fill stored, in every store; `test_fill_oracle` plays any course of them."""
 
 import pyarrow as pa
 import pytest
@@ -13,7 +13,6 @@ from tests.store.builders import (
     NOON,
     SYMBOL,
     amendment,
-    bars_of_rows,
     batch,
     cancel,
     correct,
@@ -44,85 +43,6 @@ def test_rows_of_the_fill_from_the_first_to_the_last_of_the_feed_are_replaced(st
     assert (again.stored, again.superseded, again.commit.number) == (0, None, 2)
 
 
-def test_bars_count_no_volume_twice(store):
-    filled(store, *(trade(n * MINUTE, 1.0 + n, 5.0) for n in range(6)))
-    store.append(batch(trade(MINUTE, 7.0, 3.0), trade(3 * MINUTE + 1, 8.0, 2.0)))
-    for commit in (1, 2):
-        expected = bars_of_rows(store.log(TRADES, SYMBOL).at(commit).rows(ALL_TIME), MINUTE)
-        found = store.log(TRADES, SYMBOL).at(commit).bars(ALL_TIME, MINUTE)
-        assert found.volume.tolist() == expected.volume.tolist()
-        assert found.high.tolist() == expected.high.tolist()
-    assert found.volume.tolist() == [5.0, 3.0, 2.0, 5.0, 5.0]
-
-
-def test_rows_that_took_the_place_of_a_fills_stay_when_a_later_batch_passes_over_them(store):
-    rows = [trade(1, 1.0), trade(2, 2.0), trade(3, 3.0)]
-    filled(store, *rows)
-    assert (store.append(batch(*rows)).superseded, prices(store)) == (3, [1.0, 2.0, 3.0])
-    second = store.append(batch(trade(0, 9.0), trade(5, 9.0)))
-    assert (second.superseded, second.commit.number) == (None, 3)
-    assert prices(store) == [9.0, 1.0, 2.0, 3.0, 9.0]
-    assert store.append(batch(trade(1, 1.0), trade(3, 3.0))).commit.number == 3
-
-
-def test_a_superseded_row_that_the_feed_sends_later_is_stored(store):
-    filled(store, trade(1, 1.0), trade(2, 2.0), trade(3, 3.0, trade_id="a"))
-    store.append(batch(trade(1, 1.0), trade(4, 4.0)))
-    assert prices(store) == [1.0, 4.0]
-    late = store.append(batch(trade(2, 2.0), trade(3, 3.5, trade_id="a")))
-    assert (late.stored, late.superseded) == (2, None)
-    assert prices(store) == [1.0, 2.0, 3.5, 4.0]
-    assert store.append(batch(trade(2, 2.0), trade(3, 3.5, trade_id="a"))).stored == 0
-
-
-def test_a_later_fill_may_bring_superseded_rows_back(store):
-    filled(store, trade(1, 1.0), trade(2, 2.0))
-    store.append(batch(trade(0, 9.0), trade(5, 9.0)))
-    assert filled(store, trade(1, 1.0), trade(2, 2.0)).stored == 2
-    assert prices(store) == [9.0, 1.0, 2.0, 9.0]
-
-
-def test_rows_of_a_fill_over_rows_of_the_feed_are_stored_as_any(store):
-    store.append(batch(trade(1, 1.0), trade(5, 5.0)))
-    receipt = filled(store, trade(1, 1.0), trade(2, 2.0))
-    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (1, (0,), None)
-    assert store.append(batch(trade(1, 1.0))).commit.number == 2
-    assert prices(store) == [1.0, 2.0, 5.0]
-
-
-def test_a_row_of_the_feed_is_a_duplicate_of_its_own_and_replaces_the_fills(store):
-    store.append(batch(trade(1)))
-    filled(store, trade(1), trade(1))
-    assert len(stored(store)) == 2
-    receipt = store.append(batch(trade(1)))
-    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (0, (0,), 1)
-    assert len(stored(store)) == 1
-
-
-def test_another_row_with_an_id_replaces_that_of_the_fill_wherever_it_is(store):
-    rows = [trade(1, 1.0, trade_id="a"), trade(MINUTE, 2.0, trade_id="b"), trade(DAY, 3.0, trade_id="b")]
-    filled(store, *rows)
-    receipt = store.append(batch(trade(1, 1.5, trade_id="a"), trade(2, 2.5, trade_id="b")))
-    assert (receipt.stored, receipt.duplicates, receipt.superseded) == (2, 0, 2)
-    assert prices(store) == [1.5, 2.5, 3.0]
-    with pytest.raises(IdConflict):
-        store.append(batch(trade(2, 9.0, trade_id="b")))
-
-
-def test_an_id_that_took_the_place_of_a_fills_is_in_conflict_with_other_values(store):
-    filled(store, trade(1, 1.0, trade_id="a"))
-    store.append(batch(trade(1, 1.0, trade_id="a")))
-    with pytest.raises(IdConflict):
-        store.append(batch(trade(1, 2.0, trade_id="a")))
-
-
-def test_a_row_of_a_fill_whose_id_is_taken_is_a_duplicate(store):
-    store.append(batch(trade(1, 1.0, trade_id="a")))
-    receipt = filled(store, trade(1, 2.0, trade_id="a"), trade(2, 1.0, trade_id="b"), trade(3, trade_id="b"))
-    assert (receipt.stored, receipt.duplicate_rows) == (1, (0, 2))
-    assert stored(store) == [trade(1, 1.0, trade_id="a"), trade(2, 1.0, trade_id="b")]
-
-
 @pytest.mark.parametrize("dedupe", [Dedupe.NONE, Dedupe.BATCH])
 def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store, dedupe):
     filled(store, trade(0, 1.0), trade(1, 2.0), trade(2, 3.0), trade(9, 4.0))
@@ -131,12 +51,6 @@ def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store, dedupe):
     assert (receipt.stored, receipt.superseded) == (2, 3)
     assert prices(store) == [1.0, 3.0, 4.0]
     assert store.append(rows).superseded is None
-
-
-def test_dates_between_the_first_and_the_last_row_are_passed_over(store):
-    filled(store, trade(1, 1.0), trade(DAY, 2.0), trade(2 * DAY - 1, 3.0))
-    store.append(batch(trade(2, 5.0), trade(2 * DAY - 2, 6.0)))
-    assert prices(store) == [1.0, 5.0, 6.0, 3.0]
 
 
 def test_a_row_of_a_fill_that_a_correction_cancelled_stays_cancelled(store):

@@ -212,7 +212,30 @@ class Played:
         assert stored(replica) == self.model.commits[-1]
 
 
+def a(at: int, price: float) -> Row:
+    """A trade with the id `a`."""
+    return trade(at, price, trade_id="a")
+
+
+ALL = (0, 2 * DAY)
+THREE = [trade(SECOND, 1.0), trade(2 * SECOND, 2.0), a(3 * SECOND, 3.0)]
+AROUND = [trade(0, 9.0), trade(5 * SECOND, 9.0)]
+
+
 @pytest.mark.parametrize("name", list(STORES))
+# What took the place of a fill's rows stays when a later batch passes over it.
+@example(plan=[(ALL, THREE), ("feed", THREE), ("feed", AROUND), ("feed", THREE)])
+# A superseded row that the feed sends later is stored, with the same values or others; a later fill brings it back.
+@example(plan=[(ALL, THREE), ("feed", AROUND), ("feed", [THREE[1], a(3 * SECOND, 3.5)]), ("again", 2)])
+@example(plan=[(ALL, THREE), ("feed", AROUND), (ALL, THREE)])
+# A row of the feed is a duplicate of its own, and replaces those of the fill.
+@example(plan=[("feed", THREE), (ALL, THREE), ("feed", THREE[:1]), (ALL, [a(DAY - 2, 8.0), a(0, 8.0)])])
+@example(plan=[("feed", [trade(1)]), (ALL, [trade(1), trade(1)]), ("feed", [trade(1)])])
+# An id replaces that of the fill wherever it is on its date; then other values are in conflict with it.
+@example(plan=[(ALL, [a(MINUTE, 2.0), a(DAY, 3.0)]), ("feed", [a(2, 2.5)]), ("feed", [a(2, 9.0)])])
+@example(plan=[(ALL, [a(1, 1.0)]), ("feed", [a(1, 1.0)]), ("feed", [a(1, 2.0)])])
+# Dates between the first and the last row are passed over.
+@example(plan=[(ALL, [trade(1), trade(DAY), trade(2 * DAY - 1)]), ("feed", [trade(2), trade(2 * DAY - 2)])])
 @settings(max_examples=examples(40), deadline=None)
 @given(plan=st.lists(steps, min_size=1, max_size=12))
 def test_rows_at_every_commit_are_those_of_the_model(name: str, plan: list[tuple[Any, Any]]):
