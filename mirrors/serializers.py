@@ -86,7 +86,3 @@ class LogsSerializer(serializers.Serializer[Any]):
 
     seen = serializers.CharField(help_text="Changes with every other member.")
     logs = LogStateSerializer(many=True)
-    declarations = serializers.ListField(
-        child=serializers.DictField(),
-        help_text="The declarations of the symbols: each an instrument, with `changed_at` in nanoseconds UTC.",
-    )

@@ -28,14 +28,14 @@ from stats.parameters import query_values
 from stats.rendering.query_form import format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, QueryFormRenderer
 from store.copies import encode_states
-from store.datasets import DATASETS
+from store.datasets import STORED_DATASETS
 from store.protocol import NO_COMMIT
 from store.walk import Resync
 from trades.instruments.services import requested_symbol
 from trades.stores import maintained_store
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
-_BY_PATH = {name.replace("_", "-"): dataset for name, dataset in DATASETS.items()}
+_BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}
 _HASH = "9f3a2c" + 58 * "0"
 _STATES = {
     "seen": "04be11" + 58 * "0",
@@ -48,7 +48,6 @@ _STATES = {
             "committed_at": "2025-01-02T14:30:00.120481Z",
         }
     ],
-    "declarations": [{"symbol": "AAPL", "exchange": "XNAS", "changed_at": 1735828200000000000}],
 }
 _LINES: list[dict[str, Any]] = [
     {"kind": "log", "dataset": "trades", "symbol": "AAPL", "number": 17, "hash": _HASH},
@@ -67,7 +66,7 @@ class LogsViewSet(ViewSet):
 
     @extend_schema(
         operation_id="logs",
-        summary="The newest commits of logs, and the declarations of their symbols",
+        summary="The newest commits of logs",
         parameters=[LogsQuerySerializer, prefer_header("it is not the one that was `seen`")],
         responses={200: LogsSerializer},
         examples=[OpenApiExample("A log", _STATES, response_only=True)],
@@ -75,7 +74,7 @@ class LogsViewSet(ViewSet):
     def list(self, request: Request) -> HttpResponseBase:
         """Each log of the symbols with its newest commit, as a mirror reads them. Symbols without a log are left out.
 
-        Declarations are all that were ever made of the symbols, in order.
+        The log `instruments/ALL` has the declarations of all instruments.
         """
         values = query_values(LogsQuerySerializer, request.META["QUERY_STRING"])
         symbols = values["symbols"].names

@@ -133,11 +133,10 @@ class LogState(msgspec.Struct, frozen=True):
 
 
 class LogStates(msgspec.Struct, frozen=True):
-    """What there is to copy. seen: changes with it. declarations: lines of `instruments.jsonl`, in order."""
+    """What there is to copy. seen: changes with it."""
 
     seen: str
     logs: tuple[LogState, ...]
-    declarations: tuple[msgspec.Raw, ...]
 
 
 _states_decoder = msgspec.json.Decoder(LogStates)

@@ -373,6 +373,21 @@ TRADING_STATUS = Dataset(
     ),
 )
 
+# The declarations of instruments. All are in one log, so that one commit is all or none of a request. A declaration has no
+# event time: it takes effect with its commit. instrument: see `store.instruments`. changed_at: when one took effect that
+# was taken over from a store of an earlier version.
+INSTRUMENTS = Dataset(
+    name="instruments",
+    row_name="declaration",
+    columns=(
+        Column("timestamp", TIME, required=True),
+        Column("instrument", TEXT, required=True),
+        Column("changed_at", TIME),
+    ),
+    partition=Partition.YEAR,
+)
+DECLARED_INSTRUMENTS = INSTRUMENTS, "ALL"
+
 # Datasets whose symbols are names of currencies and universes, not of instruments.
 WITHOUT_INSTRUMENTS = (INTEREST_RATES, UNIVERSE_CHANGES)
 
@@ -390,5 +405,7 @@ DATASETS: dict[str, Dataset] = {
         TRADING_STATUS,
     )
 }
+# With those that clients neither send nor read as rows.
+STORED_DATASETS = {**DATASETS, INSTRUMENTS.name: INSTRUMENTS}
 # Those whose stored rows clients may cancel and correct.
 CORRECTED = tuple(dataset for dataset in DATASETS.values() if dataset.corrected)

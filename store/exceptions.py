@@ -12,6 +12,7 @@ StorageError
 ├── RequestInProgress             the same idempotency key is being written right now; retry soon
 └── StoreUnavailable              try again later
     ├── StoreBusy                 another process held the log's lock for too long
+    │   └── CommitConflict        another commit came first; read it, and try again
     ├── ClockStepped              the clock may be wrong; an operator must check it
     ├── StoreFull                 no space is left; an operator must act
     ├── OutcomeUnknown            the batch may or may not be stored; retry it, duplicates are recognised
@@ -137,9 +138,16 @@ class StoreUnavailable(StorageError):
 
 
 class StoreBusy(StoreUnavailable):
-    """Another process held the lock of the log, or of the instruments, for too long. Retry."""
+    """Another process held the log's lock for too long. Retry."""
 
     code = "store_busy"
+
+
+class CommitConflict(StoreBusy):
+    """The log has a newer commit than the one on which the batch depends. Read it, and retry."""
+
+    def __init__(self) -> None:
+        super().__init__("another commit came first: retry")
 
 
 class ClockStepped(StoreUnavailable):

@@ -1,7 +1,7 @@
 """Instruments, and the history of their declarations."""
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -135,10 +135,12 @@ def default_instrument(symbol: str) -> Instrument:
 class InstrumentHistory:
     """All declarations in order. One thread may add while others read."""
 
-    def __init__(self) -> None:
+    def __init__(self, declarations: Iterable[tuple[int, Instrument]] = ()) -> None:
         self._declared: dict[str, list[tuple[int, Instrument]]] = {}
         self._aliases = AliasTable()
         self._instants: list[int] = []
+        for declared_at, instrument in declarations:
+            self.add(declared_at, instrument)
 
     def add(self, declared_at: int, instrument: Instrument) -> None:
         """Add a declaration that is valid from `declared_at` on (nanoseconds UTC)."""

@@ -129,7 +129,7 @@ class MaintainedStore(Protocol):
         """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
 
     def log_states(self, symbols: Sequence[str]) -> LogStates:
-        """Return what a mirror copies: the newest commit of each log of these symbols, and their declarations.
+        """Return what a mirror copies: the newest commit of each log of these symbols, and of all declarations.
 
         Raises `DataDamaged`, `StoreUnavailable`.
         """

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
+from store.cached_property import cached_property
+from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
+from store.exceptions import DataDamaged, UnknownSymbol
+from store.instrument_log import Declaration, InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
@@ -69,14 +74,13 @@ class MarketStore(ABC):
         costs a stat call for each log and one more. The function raises `OSError`.
         """
 
-    @abstractmethod
     def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
         """Return an instrument by symbol or alias, as of now or an instant.
 
         If it was not declared by then, return its `default_instrument`.
         """
+        return self._instruments.history().instrument(symbol, as_of_ns)
 
-    @abstractmethod
     def canonical(self, symbol: str, on_ns: int | None = None) -> str:
         """Return an alias's symbol at an instant (nanoseconds UTC), and any other symbol unchanged.
 
@@ -84,36 +88,59 @@ class MarketStore(ABC):
         Raises `UnknownSymbol` for a name that is an alias now, but was none at `on_ns`.
         Methods other than this and `instrument` do not take aliases.
         """
+        try:
+            history = self._instruments.history()
+        except DataDamaged:
+            if on_ns is None and self._has_data(symbol):  # then it is no alias, and rows can be stored
+                return symbol
+            raise
+        return history.canonical(symbol, on_ns)
 
-    @abstractmethod
     def declared_instruments(
         self, *, symbol: str | None = None, as_of_ns: int | None = None
     ) -> list[Instrument]:
         """Return the declared instruments (or only `symbol`'s), sorted by symbol, as of now or an instant."""
+        return self._instruments.history().declared(symbol, as_of_ns)
 
-    @abstractmethod
     def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
         """Return a symbol's declarations and their times (nanoseconds UTC), as of now or an instant; oldest first."""
+        return self._instruments.history().declarations(symbol, as_of_ns)
 
-    @abstractmethod
     def last_declared_ns(self, as_of_ns: int) -> int:
         """Return the time (nanoseconds UTC) of the last declaration up to an instant; 0 if there is none."""
+        return self._instruments.history().last_declared_ns(as_of_ns)
 
-    @abstractmethod
     def set_instrument(self, instrument: Instrument) -> None:
         """Declare an instrument from now on, durably and for every process. Raises `AliasTaken`."""
+        self.set_instruments([instrument])
 
-    @abstractmethod
     def set_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Declare instruments with distinct symbols: all, or none if `AliasTaken` is raised."""
+        self._instruments.declare(instruments, self._has_data)
 
-    @abstractmethod
     def check_instruments(self, instruments: Sequence[Instrument]) -> None:
         """Raise the `AliasTaken` that `set_instruments` would raise.
 
         An alias may not be another instrument's alias at the same time. An alias without an end may not be a symbol
         with data, the symbol of one of these instruments, or the symbol of an instrument with aliases.
         """
+        self._instruments.history().check(instruments, self._has_data)
+
+    def earlier_declarations(self) -> Sequence[Declaration]:
+        """Return declarations that an earlier version kept elsewhere, in order. They hold while the log has none."""
+        return ()
+
+    @cached_property
+    def _instruments(self) -> InstrumentLog:
+        return InstrumentLog(self)
+
+    def _has_data(self, symbol: str) -> bool:
+        """Return whether an instrument has rows."""
+        for dataset in DATASETS.values():
+            with suppress(UnknownSymbol):
+                if dataset not in WITHOUT_INSTRUMENTS and self.log(dataset, symbol).head.number:
+                    return True
+        return False
 
     @abstractmethod
     def catalogue_stamp(self) -> Hashable:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from math import inf
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from store.copies import (
     CopyMalformed,
@@ -26,14 +26,13 @@ from store.copies import (
     decode_states,
 )
 from store.csv.copying.log_copy import LogCopy
+from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.files.file_names import MIRROR_FILE, folder_name
-from store.csv.instrument_file import INSTRUMENTS_FILE, InstrumentFile, declaration_line, parse_declaration
 from store.csv.log.commit_log import has_commits
 from store.csv.store import CsvStore
-from store.datasets import DATASETS
+from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS
 from store.exceptions import StorageError
-from store.instruments import Instrument
 from store.protocol import NO_COMMIT, CommitId
 from store.symbols import parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
@@ -50,8 +49,7 @@ _FOLD_SECONDS = 2.0
 # Of more symbols than that, each question is held only so long, because the others wait meanwhile.
 _SHARED_WAIT_SECONDS = 1
 _DISCARDED = ".discarded"
-Declared: TypeAlias = list[tuple[int, Instrument]]
-"""Declarations: when each takes effect, in nanoseconds UTC, and of what."""
+_DECLARED = DECLARED_INSTRUMENTS[0].name, DECLARED_INSTRUMENTS[1]
 
 
 class LogSource(Protocol):
@@ -74,7 +72,6 @@ class Mirror:
         """origin: the URL of the other installation, for people."""
         self._folder, self._origin = folder, origin
         self._disk = disk or Disk()
-        self._instruments = InstrumentFile(folder, self._disk, lambda: 0)
         self._copies: dict[tuple[str, str], LogCopy] = {}
         self._store = CsvStore(folder)
         self._folded: dict[tuple[str, str], tuple[CommitId, float]] = {}
@@ -105,7 +102,7 @@ class Mirror:
         wait_seconds: int = 0,
         on_progress: Callable[[CopyProgress], object] = lambda _: None,
     ) -> list[CopyProgress]:
-        """Copy what is new of these symbols, and return how far each log is copied.
+        """Copy what is new of these symbols and all declarations; return how far each log is copied.
 
         anew: discard the copy of a log that was restored, and copy it from the beginning. wait_seconds: if nothing is
         new since the last update, wait so long for something. on_progress: called after each answer. Raises
@@ -116,9 +113,6 @@ class Mirror:
         seen, self._seen = self._seen, {}
         states = _asked(source, symbols, seen, wait_seconds)
         logs = _logs_by_name([log for each in states.values() for log in each.logs], symbols)
-        declared = [line for each in states.values() for line in each.declarations]
-        with unavailable_on_error:
-            self._declare(_declarations(declared, symbols), symbols)
         found = [self._copy(source, state, anew, on_progress) for state in logs.values()]
         found += [self._lost(*name, anew) for name in self._local_logs(symbols) if name not in logs]
         self._seen = {batch: each.seen for batch, each in states.items()}
@@ -166,7 +160,7 @@ class Mirror:
             head, folded_at = self._folded.get(name, (NO_COMMIT, -inf))
             if each.head not in (head, NO_COMMIT) and time.monotonic() - folded_at >= pause:
                 with suppress(StorageError):
-                    self._store.derive(DATASETS[each.dataset], each.symbol)
+                    self._store.derive(STORED_DATASETS[each.dataset], each.symbol)
                 self._folded[name] = each.head, time.monotonic()
 
     def _lock(self, descriptor: int) -> None:
@@ -180,7 +174,7 @@ class Mirror:
         shutil.rmtree(self._folder / _DISCARDED, ignore_errors=True)
         marker = self._folder / MIRROR_FILE
         if not marker.exists():
-            own = [INSTRUMENTS_FILE, *DATASETS]
+            own = [EARLIER_INSTRUMENTS_FILE, *STORED_DATASETS]
             if any((self._folder / name).exists() for name in own):
                 raise NotAMirror(f"{self._folder} has data that no mirror wrote: choose an empty folder")
         elif (known := _mirror_of(marker)) != self._origin:
@@ -191,15 +185,6 @@ class Mirror:
         new.write_text(json.dumps({"mirror_of": self._origin}) + "\n")
         new.replace(marker)
         self._disk.sync_folder(self._folder)
-
-    def _declare(self, found: Declared, symbols: Sequence[str]) -> None:
-        """Store the declarations of these symbols. Those of symbols that were mirrored before stay."""
-        self._instruments.verified()
-        path = self._instruments.path
-        stored = [parse_declaration(line) for line in path.read_bytes().splitlines()] if path.exists() else []
-        kept = [each for each in stored if each[1].symbol not in symbols]
-        lines = [declaration_line(*each) for each in sorted([*kept, *found], key=lambda each: each[0])]
-        self._instruments.replace(b"".join(lines))
 
     def _copy(
         self, source: LogSource, state: LogState, anew: bool, on_progress: Callable[[CopyProgress], object]
@@ -240,14 +225,14 @@ class Mirror:
         return CopyProgress(dataset, symbol, head, committed_ns, NO_COMMIT, committed_ns, problem)
 
     def _local_logs(self, symbols: Sequence[str]) -> list[tuple[str, str]]:
-        names = [(dataset, symbol) for dataset in DATASETS for symbol in symbols]
+        names = [_DECLARED, *((dataset, symbol) for dataset in DATASETS for symbol in symbols)]
         return [name for name in names if has_commits(self._log_folder(name))]
 
     def _log_copy(self, name: tuple[str, str]) -> LogCopy:
         copy = self._copies.get(name)
         if copy is None:
             dataset, symbol = name
-            copy = LogCopy(DATASETS[dataset], symbol, self._log_folder(name), self._disk)
+            copy = LogCopy(STORED_DATASETS[dataset], symbol, self._log_folder(name), self._disk)
             self._copies[name] = copy
         return copy
 
@@ -287,7 +272,10 @@ def _logs_by_name(logs: Sequence[LogState], symbols: Sequence[str]) -> dict[tupl
     found: dict[tuple[str, str], LogState] = {}
     for state in logs:
         name = state.dataset, state.symbol
-        if state.dataset not in DATASETS or state.symbol not in symbols or name in found:
+        if name == _DECLARED and name in found:  # each answer has it
+            continue
+        is_asked = name == _DECLARED or (state.dataset in DATASETS and state.symbol in symbols)
+        if not is_asked or name in found:
             text = f"{state.dataset}/{state.symbol}"[:100]
             raise CopyMalformed(f"the list of logs names {text!r}, which was not asked for")
         try:
@@ -297,20 +285,6 @@ def _logs_by_name(logs: Sequence[LogState], symbols: Sequence[str]) -> dict[tupl
         if state.number:
             found[name] = state
     return found
-
-
-def _declarations(lines: Sequence[bytes], symbols: Sequence[str]) -> Declared:
-    """Return the declarations. Raises `CopyMalformed` for one of another symbol."""
-    declared = []
-    for line in lines:
-        try:
-            changed_at, instrument = parse_declaration(bytes(line))
-        except ValueError:
-            raise CopyMalformed("a declaration is not one of an instrument") from None
-        if instrument.symbol not in symbols:
-            raise CopyMalformed(f"a declaration of {instrument.symbol[:100]!r} came, which was not asked for")
-        declared.append((changed_at, instrument))
-    return declared
 
 
 def _mirror_of(marker: Path) -> str | None:

@@ -146,7 +146,8 @@ class Append:
     fill's window; None for the feed's own rows. A fill always makes a commit: without new rows it is the
     evidence that the source has no others. replaces: the rows stand afterwards, whatever is stored with their
     identity: a stored row with other values is corrected to the batch's, one that was cancelled is stored anew. Of
-    several rows with one identity the last counts; the others are duplicates.
+    several rows with one identity the last counts; the others are duplicates. after: the log's newest commit, on which
+    the batch depends; if there is a newer one, the batch is refused with `CommitConflict`.
     """
 
     dataset: Dataset
@@ -158,6 +159,7 @@ class Append:
     complete_until_ns: int | None = None
     fill: Fill | None = None
     replaces: bool = False
+    after: CommitId | None = None
 
     def __post_init__(self) -> None:
         if self.replaces and (

@@ -15,7 +15,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, ROWS
-from store.datasets import DATASETS
+from store.datasets import DATASETS, STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol
 from store.maintained import MaintainedStore, Upkeep
@@ -105,7 +105,8 @@ def logs_of(*, datasets: Sequence[str], symbols: Sequence[str], with_empty: bool
     with_empty: include folders without a commit, whose log may be lost.
     """
     symbols_of = maintained_store().folders if with_empty else market_store().symbols
-    logs = [(DATASETS[name], set(symbols_of(DATASETS[name]))) for name in datasets or DATASETS]
+    chosen = [STORED_DATASETS[name] for name in datasets or STORED_DATASETS]
+    logs = [(dataset, set(symbols_of(dataset))) for dataset in chosen]
     for symbol in symbols:
         if not any(symbol in stored_symbols for _, stored_symbols in logs):
             raise UnknownSymbol(symbol)

@@ -1,8 +1,10 @@
 """The CSV store, which is the system of record: a folder of CSV files and commit logs."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +12,15 @@ import msgspec
 import numpy as np
 
 from store.copies import LogState, LogStates, encode_states
-from store.csv.catalogue import CsvCatalogue
 from store.csv.csv_log import CsvLog
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
 from store.csv.derived.segments import SegmentMappings
 from store.csv.derived.tail import ROWS_LIMIT, TailRows
+from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE, earlier_declarations
 from store.csv.files.arrow_file import ColumnsDamaged
-from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable_on_error
+from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits, has_log
 from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
@@ -26,13 +28,15 @@ from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
+from store.csv.symbol_folders import SymbolFolders
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.system_clock import SystemClock
 from store.csv.writing.writer import Writer
-from store.datasets import DATASETS, TRADES
+from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
+from store.instrument_log import Declaration
 from store.maintained import DerivedStatistics, LogStatistics
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, Amendment, Append, CommitId, PreparedCorrections, Receipt
@@ -46,7 +50,7 @@ MEMORY_MIB = 80
 """The maximum size of a store's caches, as sum of their own default limits (`docs/memory.md`)."""
 
 
-class CsvStore(CsvCatalogue, MarketStore):
+class CsvStore(MarketStore):
     """A `MarketStore` in the folder `path`; any number of processes may use the same folder at once.
 
     Logs are opened on request and cached; nothing is read at the start.
@@ -68,12 +72,15 @@ class CsvStore(CsvCatalogue, MarketStore):
         share.
         """
         self._disk = disk or Disk()
-        self._clock = clock or SystemClock(Path(path))
-        CsvCatalogue.__init__(self, Path(path), self._disk, self._clock)
+        self._path = Path(path)
+        self._clock = clock or SystemClock(self._path)
         if memory_mib < 1:
             raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
         share = memory_mib / MEMORY_MIB
-        self._logs = OpenLogs(Path(path), self._new_log, int(LOGS_BYTES * share))
+        self._logs = OpenLogs(self._path, self._new_log, int(LOGS_BYTES * share))
+        self._folders = {name: SymbolFolders(self._path / name) for name in STORED_DATASETS}
+        self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
+        self._earlier_file = str(self._path / EARLIER_INSTRUMENTS_FILE)
         self.committed: list[CommitHook] = []
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
@@ -162,22 +169,46 @@ class CsvStore(CsvCatalogue, MarketStore):
 
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
         """See `MarketStore.change_stamp`."""
-        paths = (
-            str(self._instruments.path),
-            *(self._logs.commits_file(dataset, symbol) for dataset, symbol in logs),
-        )
-        return lambda: tuple(map(file_signature, paths))
+        paths = [self._logs.commits_file(dataset, symbol) for dataset, symbol in logs]
+        return lambda: (self._declared(), *map(file_signature, paths))
+
+    def _declared(self) -> FileSignature:
+        """Return a value that changes with each declaration, also of a process of an earlier version."""
+        signature = file_signature(self._declared_file)
+        return signature if signature != NO_FILE else file_signature(self._earlier_file)
+
+    def earlier_declarations(self) -> Sequence[Declaration]:
+        """See `MarketStore.earlier_declarations`."""
+        with unavailable_on_error:
+            return earlier_declarations(self._earlier_file)
+
+    def catalogue_stamp(self) -> Hashable:
+        with unavailable_on_error:
+            return self._declared(), *(self._folders[name].stamp() for name in DATASETS)
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        with unavailable_on_error:
+            return list(self._folders[dataset.name].symbols())
+
+    def folders(self, dataset: Dataset) -> list[str]:
+        with (
+            unavailable_on_error,
+            suppress(FileNotFoundError),
+            os.scandir(self._path / dataset.name) as entries,
+        ):
+            return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
+        return []
 
     def log_states(self, symbols: Sequence[str]) -> LogStates:
         """See `MaintainedStore.log_states`."""
+        self._instruments.take_over()
+        names = [DECLARED_INSTRUMENTS, *itertools.product(DATASETS.values(), symbols)]
         logs = [
             LogState(dataset.name, symbol, *self._newest(dataset, symbol))
-            for dataset in DATASETS.values()
-            for symbol in symbols
+            for dataset, symbol in names
             if has_log(self._logs.commits_file(dataset, symbol))
         ]
-        declared = [line.strip() for symbol in symbols for line in self.declaration_lines(symbol)]
-        known = LogStates("", tuple(logs), tuple(map(msgspec.Raw, declared)))
+        known = LogStates("", tuple(logs))
         return msgspec.structs.replace(known, seen=hashlib.sha256(encode_states(known)).hexdigest())
 
     def _newest(self, dataset: Dataset, symbol: str) -> tuple[int, str, str]:

@@ -11,10 +11,9 @@ import msgspec
 import numpy as np
 
 from store.commits import Facts, chained, digest_of, encode_facts
-from store.datasets import WITHOUT_INSTRUMENTS
+from store.datasets import DECLARED_INSTRUMENTS
 from store.declarations import Dataset
-from store.exceptions import UnknownSymbol
-from store.instruments import Instrument, InstrumentHistory
+from store.exceptions import CommitConflict, UnknownSymbol
 from store.market_store import MarketStore
 from store.protocol import (
     DUPLICATE_ROWS_KEPT,
@@ -48,74 +47,15 @@ from tests.memory_store.snapshot import MemoryHandle
 _ROW_BYTES, _COMMIT_BYTES = 80, 512
 
 
-class MemoryCatalogue:
-    """The instruments and symbols of a store in memory."""
-
-    def __init__(self, log_keys: Callable[[], set[tuple[str, str]]], clock: Callable[[], int]) -> None:
-        """Create it. log_keys: returns (dataset's name, symbol) of the logs with commits."""
-        self._log_keys = log_keys
-        self._clock = clock
-        self._history = InstrumentHistory()
-        self._declaring = threading.Lock()
-        self._declarations = 0
-        self._token = secrets.token_hex(8)
-
-    def instrument(self, symbol: str, *, as_of_ns: int | None = None) -> Instrument:
-        return self._history.instrument(symbol, as_of_ns)
-
-    def canonical(self, symbol: str, on_ns: int | None = None) -> str:
-        return self._history.canonical(symbol, on_ns)
-
-    def declared_instruments(
-        self, *, symbol: str | None = None, as_of_ns: int | None = None
-    ) -> list[Instrument]:
-        """See `MarketStore.declared_instruments`."""
-        return self._history.declared(symbol, as_of_ns)
-
-    def declarations(self, symbol: str, *, as_of_ns: int | None = None) -> list[tuple[int, Instrument]]:
-        """See `MarketStore.declarations`."""
-        return self._history.declarations(symbol, as_of_ns)
-
-    def last_declared_ns(self, as_of_ns: int) -> int:
-        """See `MarketStore.last_declared_ns`."""
-        return self._history.last_declared_ns(as_of_ns)
-
-    def set_instrument(self, instrument: Instrument) -> None:
-        """See `MarketStore.set_instrument`."""
-        self.set_instruments([instrument])
-
-    def set_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """See `MarketStore.set_instruments`."""
-        with self._declaring:
-            self.check_instruments(instruments)
-            now = self._clock()
-            for instrument in instruments:
-                self._history.add(now, instrument)
-            self._declarations += 1
-
-    def check_instruments(self, instruments: Sequence[Instrument]) -> None:
-        """See `MarketStore.check_instruments`."""
-        names = {dataset.name for dataset in WITHOUT_INSTRUMENTS}
-        with_data = {symbol for name, symbol in self._log_keys() if name not in names}
-        self._history.check(instruments, with_data.__contains__)
-
-    def catalogue_stamp(self) -> Hashable:
-        """See `MarketStore.catalogue_stamp`."""
-        return self._token, self._declarations, len(self._log_keys())
-
-    def symbols(self, dataset: Dataset) -> list[str]:
-        return sorted(symbol for name, symbol in self._log_keys() if name == dataset.name)
-
-
-class MemoryStore(MemoryCatalogue, MarketStore):
+class MemoryStore(MarketStore):
     """A `MarketStore` for one process, without files and without optimizations."""
 
     def __init__(self, *, clock: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(self._logs_with_commits, clock)
         self.committed: list[CommitHook] = []
         self._clock = clock
         self.logs: dict[tuple[str, str], MemoryLog] = defaultdict(MemoryLog)
         self.mutex = threading.Lock()
+        self._token = secrets.token_hex(8)
 
     def append(self, batch: Append) -> Receipt:
         with self.mutex:
@@ -138,15 +78,20 @@ class MemoryStore(MemoryCatalogue, MarketStore):
 
     def change_stamp(self, logs: Iterable[tuple[Dataset, str]]) -> Callable[[], Hashable]:
         """See `MarketStore.change_stamp`."""
-        keys = [(dataset.name, symbol) for dataset, symbol in logs]
+        keys = [(dataset.name, symbol) for dataset, symbol in (DECLARED_INSTRUMENTS, *logs)]
 
         def stamp() -> Hashable:
             with self.mutex:
-                return self._declarations, *(
-                    self.logs[key].head if key in self.logs else None for key in keys
-                )
+                return tuple(self.logs[key].head if key in self.logs else None for key in keys)
 
         return stamp
+
+    def catalogue_stamp(self) -> Hashable:
+        """See `MarketStore.catalogue_stamp`."""
+        return self._token, self.change_stamp(())(), len(self._logs_with_commits())
+
+    def symbols(self, dataset: Dataset) -> list[str]:
+        return sorted(symbol for name, symbol in self._logs_with_commits() if name == dataset.name)
 
     def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
         """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
@@ -161,6 +106,8 @@ class MemoryStore(MemoryCatalogue, MarketStore):
 
     def _append(self, batch: Append) -> Receipt:
         log, rows = self.logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()
+        if batch.after not in {None, log.head}:
+            raise CommitConflict
         replayed = replayed_receipt(log, batch)
         if replayed is not None:
             return replayed

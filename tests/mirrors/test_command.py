@@ -133,7 +133,7 @@ def _swell(call: Call) -> None:
 
 def _lie(call: Call) -> None:
     call.begin()
-    call.wfile.write(b'{"seen":"","logs":[],"declarations":[7]}')
+    call.wfile.write(b'{"seen":"","logs":[7]}')
 
 
 ORIGINS = {
@@ -143,7 +143,7 @@ ORIGINS = {
     "hang": (_hang, "no answer"),
     "break off": (_break_off, "broke off"),
     "swell": (_swell, "compressed"),
-    "lie": (_lie, "not one of an instrument"),
+    "lie": (_lie, "not as expected"),
 }
 
 
@@ -213,7 +213,7 @@ def test_control_characters_of_an_origin_are_not_printed(tmp_path: Path):
     def escape(call: Call) -> None:
         call.begin()
         call.wfile.write(
-            b'{"seen":"","logs":[{"dataset":"\\u001b]0;x","symbol":"AAPL","number":1,"hash":"","committed_at":""}],"declarations":[]}'
+            b'{"seen":"","logs":[{"dataset":"\\u001b]0;x","symbol":"AAPL","number":1,"hash":"","committed_at":""}]}'
         )
 
     with served(escape) as server, pytest.raises(CommandError, match=r"x1b") as caught:

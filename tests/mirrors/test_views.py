@@ -82,7 +82,7 @@ def test_a_mirror_over_the_api_has_the_same_files(store: MarketStore, api: Api, 
     mirror = Mirror(tmp_path / "mirror", "")
     with mirror.opened():
         found = mirror.update(ApiOrigin(api), [SYMBOL, "BTC-USD"])
-    assert [each.is_current for each in found] == [True, True]
+    assert [each.is_current for each in found] == [True, True, True]
     assert files_of(tmp_path / "mirror") == files_of(data_dir())
 
 
@@ -91,9 +91,9 @@ def test_the_list_of_logs_has_heads_and_declarations(store: MarketStore, api: Ap
     store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
     head = store.log(TRADES, SYMBOL).head
     first = orjson.loads(api.get(LOGS, {"symbols": "aapl,NOBODY"}).content)
-    (log,) = first["logs"]
+    declared, log = first["logs"]
     assert (log["dataset"], log["symbol"], log["number"], log["hash"]) == ("trades", SYMBOL, 1, head.hash)
-    assert [each["exchange"] for each in first["declarations"]] == ["XNAS"]
+    assert (declared["dataset"], declared["symbol"], declared["number"]) == ("instruments", "ALL", 1)
     store.append(batch(trade(2)))
     second = orjson.loads(api.get(LOGS, {"symbols": SYMBOL}).content)
     assert second["seen"] != first["seen"]

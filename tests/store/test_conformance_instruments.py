@@ -104,6 +104,19 @@ def test_instrument_as_of_an_instant(store, clock: Clock):
     ]
 
 
+def test_a_clock_that_is_set_back_changes_no_answer_as_of_an_instant_before(store, clock: Clock):
+    instants = [NOON - 5, NOON - 1, NOON, NOON + 1, NOON + 9]
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    clock.now = NOON + 2
+    store.set_instrument(Instrument("MSFT"))
+    before = [store.declared_instruments(as_of_ns=instant) for instant in instants[:-1]]
+    clock.now = NOON - 5
+    store.set_instrument(Instrument(SYMBOL, exchange="XNYS"))
+    assert [store.declared_instruments(as_of_ns=instant) for instant in instants[:-1]] == before
+    assert [each.exchange for _, each in store.declarations(SYMBOL, as_of_ns=NOON + 9)] == ["XNAS", "XNYS"]
+    assert store.last_declared_ns(NOON + 9) == NOON + 3
+
+
 def test_alias_is_resolved_until_it_is_removed(store):
     store.set_instruments([FUTURE, Instrument("META", aliases=("FB",))])
     assert [store.canonical(each) for each in ("ES1", "ES MAR26", "FB", "ESH26", "META")] == [

@@ -214,7 +214,7 @@ def test_kills_a_restore_and_the_same_tags(origin: Installation, tmp_path: Path,
         assert eventually(lambda: CsvStore(folder).log(TRADES, "AAPL").head == head)
         process.terminate()
         assert process.wait(PROGRAM_SECONDS) == 0
-    assert "2 logs, behind by 0 commits and 0.0 s" in said_in(folder)
+    assert "3 logs, behind by 0 commits and 0.0 s" in said_in(folder)
 
     # A server over the mirror gives the origin's tags, and takes no rows.
     (tmp_path / "served").mkdir()

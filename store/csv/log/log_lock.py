@@ -18,7 +18,7 @@ _FOR_READING = os.O_RDONLY | os.O_CLOEXEC
 
 
 class LogLock:
-    """The lock of a log's file, or of that of the instruments.
+    """The lock of a log's file.
 
     Raises `OSError`, and `StoreBusy` if it is not free within three seconds.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from store.csv.writing.batch import Chunk, PreparedBatch, correction_chunks
 from store.csv.writing.candidates import Candidates, StoredVersions
 from store.csv.writing.staging import StagedCommits
+from store.exceptions import CommitConflict
 from store.protocol import Dedupe, Superseded
 from store.rows.decide import decide
 
@@ -25,8 +26,13 @@ class NewLines:
 
 
 def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: StoredVersions) -> NewLines:
-    """Return what a batch adds to the stored and staged rows. Raises `IdConflict`, `DataDamaged`."""
+    """Return what a batch adds to the stored and staged rows.
+
+    Raises `IdConflict`, `CommitConflict`, `DataDamaged`.
+    """
     batch = prepared.batch
+    if batch.after is not None and (stage.commits or stage.history.head() != batch.after):
+        raise CommitConflict
     if batch.dedupe is Dedupe.BATCH and (
         prepared.digest in stage.digests or any(map(stage.history.knows_batch, prepared.digests()))
     ):

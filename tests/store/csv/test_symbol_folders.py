@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.csv.catalogue import SymbolFolders
+from store.csv.symbol_folders import SymbolFolders
 from store.datasets import TRADES
 from tests.store.builders import batch, trade
 

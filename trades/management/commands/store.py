@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from store.datasets import DATASETS
+from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             )
             verb_parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="default: all")
             verb_parser.add_argument(
-                "--dataset", action="append", dest="datasets", choices=list(DATASETS), help="default: all"
+                "--dataset", action="append", dest="datasets", choices=[*STORED_DATASETS], help="default: all"
             )
             if verb == "stats":
                 verb_parser.add_argument("--json", action="store_true", help="print JSON only")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from store.copies import OriginRestored, encode_states
 from store.csv import CsvStore
-from store.datasets import DATASETS
+from store.datasets import STORED_DATASETS
 from store.protocol import CommitId
 from store.walk import Resync
 
@@ -25,15 +25,15 @@ class Origin:
     @contextmanager
     def copy(self, dataset: str, symbol: str, after: CommitId) -> Iterator[Iterable[bytes]]:
         try:
-            lines = self.store.log_piece(DATASETS[dataset], symbol, after)
+            lines = self.store.log_piece(STORED_DATASETS[dataset], symbol, after)
         except Resync as error:
             raise OriginRestored(str(error)) from error
         yield self.changed(lines)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """All files of a store's logs and instruments, by name; derived ones apart."""
-    found = [*folder.glob("*/*/*.csv"), *folder.glob("*/*/commits.jsonl"), *folder.glob("instruments.jsonl")]
+    """All files of a store's logs, by name; derived ones apart."""
+    found = [*folder.glob("*/*/*.csv"), *folder.glob("*/*/commits.jsonl")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.stat().st_size}
 
 

@@ -15,6 +15,7 @@ from store.bar_policies import BAR_POLICIES
 from store.copies import CopyCut, CopyProgress, MirrorInUse, NotAMirror
 from store.csv import CsvStore
 from store.csv.copying import pieces
+from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.datasets import DATASETS, QUOTES, TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
@@ -112,12 +113,12 @@ def test_derived_files_are_made_and_made_again_after_a_while(origin: Origin, fol
     assert same_answers(origin.store, CsvStore(folder))
 
 
-def test_only_the_symbols_that_were_asked_for_are_copied(origin: Origin, folder: Path):
+def test_the_symbols_that_were_asked_for_are_copied_and_all_declarations(origin: Origin, folder: Path):
     fill(origin.store)
     origin.store.set_instruments([Instrument(SYMBOL, exchange="XNAS"), Instrument("MSFT", exchange="XNYS")])
     mirrored(origin, folder, ["MSFT"])
     assert [name for name in DATASETS if CsvStore(folder).symbols(DATASETS[name])] == ["trades"]
-    assert CsvStore(folder).declared_instruments() == origin.store.declared_instruments(symbol="MSFT")
+    assert CsvStore(folder).declared_instruments() == origin.store.declared_instruments()
 
 
 def test_more_symbols_than_are_asked_for_at_once(
@@ -138,7 +139,7 @@ def test_more_symbols_than_are_asked_for_at_once(
     monkeypatch.setattr(origin, "states", states)
     mirror = Mirror(folder, "http://origin")
     with mirror.opened():
-        assert len(mirror.update(origin, names)) == 5
+        assert len(mirror.update(origin, names)) == 6
         assert files_of(folder) == files_of(folder.parent / "origin")
         mirror.update(origin, names, wait_seconds=25)
     assert [size for size, _, _ in asked] == [2, 2, 1] * 2
@@ -155,12 +156,11 @@ def test_declarations_have_their_instants(origin: Origin, folder: Path, clock: C
     assert files_of(folder) == files_of(folder.parent / "origin")
 
 
-def test_declarations_of_symbols_that_were_mirrored_before_stay(origin: Origin, folder: Path, clock: Clock):
-    for symbol in SYMBOLS:
-        clock.now += 1
-        origin.store.set_instrument(Instrument(symbol, exchange="XNYS"))
-    for symbol in SYMBOLS:
-        mirrored(origin, folder, [symbol])
+def test_declarations_of_an_earlier_version_are_taken_over_for_mirrors(origin: Origin, folder: Path):
+    (folder.parent / "origin").mkdir()
+    (folder.parent / "origin" / EARLIER_INSTRUMENTS_FILE).write_text('{"symbol":"AAPL","changed_at":7}\n')
+    mirrored(origin, folder)
+    assert CsvStore(folder).declarations(SYMBOL) == [(7, Instrument(SYMBOL))]
     assert files_of(folder) == files_of(folder.parent / "origin")
 
 

@@ -1,0 +1,123 @@
+"""The declarations of instruments: a log like any other, and its history in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store import lazy_pyarrow as pa
+from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
+from store.exceptions import CommitConflict, StoreUnavailable, UnknownSymbol
+from store.instruments import Instrument, InstrumentHistory
+from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
+from store.walk import Resync
+
+if TYPE_CHECKING:
+    from store.market_store import MarketStore
+
+Declaration = tuple[int, Instrument]
+"""When a declaration takes effect, in nanoseconds UTC, and the instrument."""
+
+_decoder = msgspec.json.Decoder(Instrument)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The declarations up to a commit, of which there are `count`. stamp: the log's when they were read.
+
+    earlier: those that an earlier version made, while the log has no commit. They are in the history, too.
+    """
+
+    stamp: Hashable = None
+    commit: CommitId = NO_COMMIT
+    count: int = 0
+    earlier: Sequence[Declaration] = ()
+    history: InstrumentHistory = field(default_factory=InstrumentHistory)
+
+
+class InstrumentLog:
+    """The declared instruments of a store. Thread-safe. Methods raise the `StorageError`s of reads."""
+
+    def __init__(self, store: MarketStore) -> None:
+        self._store = store
+        self._log = store.log(*DECLARED_INSTRUMENTS)
+        self._stamp = store.change_stamp(())
+        self._mutex = threading.Lock()
+        self._known = _Known()
+
+    def history(self) -> InstrumentHistory:
+        """Return all declarations. Later calls add new ones to it. If there are none it costs a stat call."""
+        return self._current().history
+
+    def declare(self, instruments: Sequence[Instrument], has_data: Callable[[str], bool]) -> None:
+        """Store declarations durably, all or none. They take effect at their commit's time.
+
+        Raises `AliasTaken`, and the errors of `MarketStore.append`.
+        """
+        while instruments:
+            self.take_over()
+            known = self._current()
+            known.history.check(instruments, has_data)
+            with suppress(CommitConflict):  # what others have declared meanwhile is checked, too
+                self._append([(None, each) for each in instruments], "instruments", known.commit)
+                return
+
+    def take_over(self) -> None:
+        """Store the declarations of an earlier version in the log, with their times, if it has no commit."""
+        earlier = self._current().earlier
+        if earlier:
+            with suppress(CommitConflict):  # another process has done it
+                self._append(earlier, "instruments of an earlier version", NO_COMMIT)
+
+    def _append(self, told: Sequence[tuple[int | None, Instrument]], caller: str, after: CommitId) -> None:
+        rows = [
+            {"timestamp": 0, "instrument": msgspec.json.encode(each).decode(), "changed_at": changed_at}
+            for changed_at, each in told
+        ]
+        batch = pa.RecordBatch.from_pylist(rows, schema=INSTRUMENTS.schema)
+        self._store.append(Append(*DECLARED_INSTRUMENTS, batch, caller, dedupe=Dedupe.NONE, after=after))
+
+    def _current(self) -> _Known:
+        try:
+            stamp = self._stamp()
+        except OSError as error:
+            raise StoreUnavailable("the declarations of instruments cannot be read") from error
+        if stamp != self._known.stamp:
+            with self._mutex:
+                self._known = self._read(stamp)
+        return self._known
+
+    def _read(self, stamp: Hashable) -> _Known:
+        known = self._known
+        try:
+            snapshot = self._log.at()
+            self._log.at(known.commit)
+        except UnknownSymbol:
+            earlier = self._store.earlier_declarations()
+            return _Known(stamp, earlier=earlier, history=InstrumentHistory(earlier))
+        except Resync:  # the log was restored
+            known = _Known()
+        rows = snapshot.versions(ALL_TIME)
+        history = InstrumentHistory() if known.earlier else known.history
+        for declaration in self._declarations(rows.slice(known.count)):
+            history.add(*declaration)
+        return _Known(stamp, snapshot.commit, rows.num_rows, history=history)
+
+    def _declarations(self, rows: pa.Table) -> list[Declaration]:
+        committed_at = self._log.committed_times(rows.column("commit").to_numpy()).tolist()
+        changed_at, texts = (rows.column(name).to_pylist() for name in ("changed_at", "instrument"))
+        try:
+            instruments = map(_decoder.decode, texts)
+            return [
+                (committed if told is None else told, instrument)
+                for told, committed, instrument in zip(changed_at, committed_at, instruments, strict=True)
+            ]
+        except msgspec.MsgspecError as error:
+            raise StoreUnavailable(
+                "this version cannot read a declaration of an instrument: run the version that wrote it"
+            ) from error
