@@ -26,7 +26,7 @@ from tests.store.builders import NOON, SYMBOL, Clock, batch, trade
 from tests.store.csv.disks import Ended, EndingDisk, WatchedDisk
 
 US = Instrument(SYMBOL, US_EQUITIES.name)
-CHANGES = 25
+CHANGES = 11
 MANY = [Instrument(name, exchange="XNYS") for name in ("B", "C", "D")]
 # Made by a clock that was set back, and once was a year ahead; the last request was never acknowledged.
 EARLIER = [(0, US), (NOON, MANY[0]), (NOON, MANY[1]), (NOON - 50, Instrument(SYMBOL, aliases=("APL",))),
@@ -66,9 +66,7 @@ def answers(store: CsvStore, instants: Sequence[int | None] = INSTANTS) -> list[
 
 def expected() -> list[object]:
     """What earlier versions answered: of the lines up to an instant, a symbol's last line applies."""
-    history = InstrumentHistory()
-    for each in EARLIER:
-        history.add(*each)
+    history = InstrumentHistory(EARLIER)
     return [(history.declared(None, at), *(history.declarations(s, at) for s in (SYMBOL, "B"))) for at in INSTANTS]  # fmt: skip
 
 
