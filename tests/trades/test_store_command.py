@@ -151,12 +151,12 @@ def test_logs_ahead_of_the_clock_are_listed_and_accepted(store_path: Path):
         run("clock")
     assert refused.value.returncode == 1
     with pytest.raises(ClockStepped):
-        market_store().append(batch(trade(1)))
+        CsvStore(store_path).append(batch(trade(1)))
     printed = run("clock", "--accept")
     assert ahead in printed
     assert "1 logs ahead of it" in printed
     assert "BRK:B" not in printed
-    market_store().append(batch(trade(1)))
+    CsvStore(store_path).append(batch(trade(1)))
     assert market_store().log(TRADES, "AAPL").committed_at(2) == ahead_ns + 1
 
 
