@@ -35,7 +35,6 @@ from tests.store.builders import (
     stored,
     trade,
 )
-from tests.store.revision_walk import listed, revisions_by_walk
 
 pytestmark = pytest.mark.system
 
@@ -194,34 +193,7 @@ def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
             )
             for window in (windows[0], Window(NOON, NOON + MINUTE))
         ],
-        "revisions": [
-            listed(store.log(TRADES, symbol).at(at).revisions(window, interval_ns, **asked))
-            for at in (None, head // 2)
-            for window, interval_ns, asked in revised()
-        ],
     }
-
-
-def revised() -> list[tuple[Window, int, dict[str, Any]]]:
-    """What is asked of revisions: window, interval, and the rest by name."""
-    minute, day = Window(NOON, NOON + MINUTE), Window(NOON - DAY // 2, NOON + DAY // 2)
-    barred = [(ALL_TIME, MINUTE), (Window(NOON, NOON + DAY), MINUTE), (ALL_TIME, DAY), (day, DAY)]
-    asked = [
-        (window, interval_ns, {"policy": policy, "after": after})
-        for window, interval_ns in barred
-        for policy in BAR_POLICIES.values()
-        for after in (0, 1)
-    ]
-    long = {"policy": US_EQUITIES, "dates_of": long_dates, "after": 0}
-    return [*asked, (ALL_TIME, MINUTE, long), (minute, MINUTE, long)]
-
-
-def check_revisions(store: MarketStore, symbol: str) -> None:
-    head = store.log(TRADES, symbol).head.number
-    for commit in (head, head // 2):
-        for window, interval_ns, asked in revised():
-            found = listed(store.log(TRADES, symbol).at(commit).revisions(window, interval_ns, **asked))
-            assert found == revisions_by_walk(store, symbol, window, interval_ns, commit=commit, **asked)
 
 
 def long_dates(time_ns: Integers) -> Integers:
@@ -246,8 +218,6 @@ def test_memory_and_csv_stores_agree(plan: list[Step]):
             if step.reopened:
                 objects[step.through] = CsvStore(folder, clock=clock)
             assert outcome(objects[step.through], step.batch) == outcome(memory, step.batch)
-        for symbol in memory.symbols(TRADES):
-            check_revisions(memory, symbol)
         for store in (*objects, CsvStore(folder)):
             assert store.symbols(TRADES) == memory.symbols(TRADES)
             for symbol in SYMBOLS:

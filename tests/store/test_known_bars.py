@@ -73,48 +73,17 @@ def send(store: MarketStore, clock: Clock, at: int, *rows: Row) -> None:
     store.append(batch(*rows))
 
 
-def test_a_late_print_is_in_no_bar_that_had_ended(store: MarketStore, clock: Clock):
-    send(store, clock, 11 * SECOND, trade(10 * SECOND, 1))
-    send(store, clock, 62 * SECOND, trade(50 * SECOND, 2))
-    send(store, clock, 62 * SECOND + 1, trade(51 * SECOND, 3))
-    assert brief(then(store)) == [(0, 2, 2)]
-
-
-def test_received_at_tells_before_the_commit(store: MarketStore, clock: Clock):
-    send(store, clock, 90 * SECOND, trade(10 * SECOND, 1, received_at=NOON + 62 * SECOND))
-    send(store, clock, 91 * SECOND, trade(11 * SECOND, 2, received_at=NOON + 62 * SECOND + 1))
-    assert brief(then(store)) == [(0, 1, 1)]
-
-
-def test_imported_history_was_known_at_its_event(store: MarketStore, clock: Clock):
-    send(store, clock, HOUR + 10 * SECOND, trade(10 * SECOND, 1))
-    send(store, clock, HOUR + 20 * SECOND, trade(19 * SECOND, 2))
-    assert brief(then(store)) == [(0, 2, 1)]
-
-
-def test_a_correction_was_known_when_it_was_committed(store: MarketStore, clock: Clock):
-    send(store, clock, 1, trade(0, 1), trade(1, 2), trade(2 * MINUTE, 5))
-    clock.now = NOON + 62 * SECOND
-    store.correct(amendment(cancel(1, price=2, volume=1)))
-    clock.now = NOON + 63 * SECOND
-    store.correct(amendment(correct(0, price=1, volume=1, new={"price": 9.0})))
-    assert brief(then(store)) == [(0, 1, 1), (2, 5, 1)]
-    clock.now = NOON + 30 * 24 * HOUR
-    store.correct(amendment(correct(2 * MINUTE, price=5, volume=1, new={"price": 6.0})))
-    assert brief(then(store)) == [(0, 1, 1), (2, 5, 1)]
-
-
 def test_as_of_leaves_out_what_was_stored_later(store: MarketStore, clock: Clock):
     send(store, clock, 1, trade(0, 1))
     send(store, clock, HOUR * 5, trade(1, 2))
     assert [brief(then(store, commit=number)) for number in (1, 2)] == [[(0, 1, 1)], [(0, 2, 2)]]
 
 
-def test_volume_is_credited_only_if_it_was_known_then(store: MarketStore, clock: Clock):
+def test_volume_is_credited_only_if_it_was_known_and_had_happened_then(store: MarketStore, clock: Clock):
     odd: dict[str, Any] = {"conditions": "odd_lot"}
     send(store, clock, 10 * SECOND, trade(10 * SECOND, 1))
     send(store, clock, 61 * SECOND, trade(61 * SECOND, 7, 10, **odd))
-    send(store, clock, 63 * SECOND, trade(63 * SECOND, 7, 100, **odd))
+    send(store, clock, 63 * SECOND, trade(63 * SECOND, 7, 100, received_at=NOON, **odd))
     send(store, clock, 130 * SECOND, trade(121 * SECOND, 3), trade(122 * SECOND, 3, 1000, **odd))
     assert brief(then(store, policy=US_EQUITIES)) == [(0, 1, 11), (2, 3, 1001)]
 
