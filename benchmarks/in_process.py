@@ -18,11 +18,12 @@ from benchmarks.report import Goal, Ratio, Row, Sizes
 from store import open_store
 from store.copies import encode_states
 from store.csv import CsvStore
-from store.datasets import DATASETS, TRADES
+from store.datasets import STORED_DATASETS, TRADES
 from store.mirroring import Mirror
 from store.protocol import Append, CommitId, Dedupe
 from store.reading import Reader
 from store.timestamps import DAY_NS, SECOND_NS
+from store.walk_lines import walk_lines
 
 _FIRST_DAY_NS = 1_736_121_600 * SECOND_NS  # a Monday
 _MINUTE_NS = 60 * SECOND_NS
@@ -104,7 +105,7 @@ class LocalSource:
 
     @contextmanager
     def copy(self, dataset: str, symbol: str, after: CommitId) -> Iterator[Iterator[bytes]]:
-        yield self._store.log_piece(DATASETS[dataset], symbol, after)
+        yield walk_lines(self._store.log(STORED_DATASETS[dataset], symbol), after)
 
 
 def _measure_scan(reader: Reader) -> Iterator[Row]:

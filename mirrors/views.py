@@ -1,4 +1,4 @@
-"""The endpoints that mirrors read: which logs there are, and their commits as they are written."""
+"""The endpoints that mirrors read: which logs there are, and their commits."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,8 +31,9 @@ from store.copies import encode_states
 from store.datasets import STORED_DATASETS
 from store.protocol import NO_COMMIT
 from store.walk import Resync
+from store.walk_lines import walk_lines
 from trades.instruments.services import requested_symbol
-from trades.stores import maintained_store
+from trades.stores import market_store
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}
@@ -49,12 +50,13 @@ _STATES = {
         }
     ],
 }
+_COLUMNS = ["timestamp int64", "price double", "volume double", "…"]
 _LINES: list[dict[str, Any]] = [
-    {"kind": "log", "dataset": "trades", "symbol": "AAPL", "number": 17, "hash": _HASH},
-    {"kind": "record", "line": '{"commit":17,…,"hash":"9f3a2c…"}'},
-    {"kind": "data", "data": "MjAyNS0wMS0wMlQxNDozMDowMC4x…"},
-    {"kind": "sha256", "parts": ["61be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ecee7f27b9af0b4"]},
-    {"kind": "end", "number": 17, "hash": _HASH},
+    {"kind": "walk", "log": ["trades", "AAPL", *_COLUMNS]},
+    {"kind": "record", "text": '{"v":2,"commit":17,…', "hash": _HASH},
+    {"kind": "rows", "data": "/////9gCAAAUAAAAAAAAAAwAFgAG…"},
+    {"kind": "corrections", "data": "/////9gCAAAUAAAAAAAAAAwAFgAG…"},
+    {"kind": "end"},
 ]
 
 
@@ -79,7 +81,7 @@ class LogsViewSet(ViewSet):
         values = query_values(LogsQuerySerializer, request.META["QUERY_STRING"])
         symbols = values["symbols"].names
         change = LogsChange.of(symbols)  # first: what is stored meanwhile is a change
-        states = maintained_store().log_states(symbols)
+        states = market_store().log_states(symbols)
         if is_browsed(request):
             return Response(orjson.loads(encode_states(states)))
         seconds = preferred_wait(request.headers.get("Prefer", ""))
@@ -96,14 +98,14 @@ class LogsViewSet(ViewSet):
 
 
 class LogCopyViewSet(ViewSet):
-    """The commits of a log, as they are written."""
+    """The commits of a log."""
 
     renderer_classes = [_NDJSON, QueryFormRenderer]
     query_serializer_class = LogCopyQuerySerializer
 
     @extend_schema(
         operation_id="log_copy",
-        summary="The next commits of a log, as they are written",
+        summary="The next commits of a log",
         parameters=[
             LogCopyQuerySerializer,
             OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(_BY_PATH)),
@@ -116,16 +118,16 @@ class LogCopyViewSet(ViewSet):
         ],
     )
     def retrieve(self, request: Request, dataset: str, symbol: str) -> HttpResponseBase:
-        """Records of `commits.jsonl`, and the bytes of the rows that they name: at most 1,000 commits or about 8 MiB.
+        """The text of each commit's facts, its rows and its corrections: at most 1,000 commits or about 8 MiB.
 
-        The answer is complete if its last line is of the kind `end`.
+        Rows are record batches of Arrow. The answer is complete if its last line is of the kind `end`.
         """
         if dataset not in _BY_PATH:
             raise NotFound
         values = query_values(LogCopyQuerySerializer, request.META["QUERY_STRING"])
-        store, name = maintained_store(), requested_symbol(symbol)
+        log = market_store().log(_BY_PATH[dataset], requested_symbol(symbol))
         try:
-            lines = store.log_piece(_BY_PATH[dataset], name, values.get("after", NO_COMMIT))
+            lines = walk_lines(log, values.get("after", NO_COMMIT))
         except Resync as error:
             raise ResyncRequired(str(error)) from error
         if is_browsed(request):
@@ -140,4 +142,4 @@ class LogCopyViewSet(ViewSet):
 
 def _renewed(symbols: Sequence[str], may_still_read: Callable[[], bool]) -> Renewed | None:
     """Return the answer after the wait; None, which leaves it as it was, if the caller may not read any more."""
-    return Renewed(encode_states(maintained_store().log_states(symbols)), {}) if may_still_read() else None
+    return Renewed(encode_states(market_store().log_states(symbols)), {}) if may_still_read() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +20,11 @@ from store.bars.spans import Spans, span_bars_of
 from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.declarations import Dataset
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Fill, Window
+from store.receiving import ReceivedCommit, SentPiece, received_commits
 from store.rows.revisions import RevisionQuery, Revisions, revisions_of
 from store.rows.stored_rows import stored_schema, with_columns
 from store.timestamps import DAY_NS
-from store.walk import CommitPiece, LogPosition
+from store.walk import CommitPiece, LogEnd, LogPosition
 from store.window_list import WindowList, layers_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 # How many intervals after a window are first searched for a price, before which volume is credited to the window.
 _INTERVALS_BEHIND = 4
+
+# So many received commits are stored together.
+_GROUP_COMMITS, _GROUP_BYTES = 512, 8 * 2**20
 
 
 class Log(ABC):
@@ -86,6 +90,38 @@ class Log(ABC):
         durable, whichever process wrote it. Raises `Resync`, also during iteration, if the log does not have
         the commit of `after`. Iteration also raises the errors of reads.
         """
+
+    @abstractmethod
+    def end(self) -> LogEnd:
+        """Return the newest commit, its time and the number of rows; `LogEnd()` of a log without commits."""
+
+    @abstractmethod
+    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+        """Store checked commits of another log durably, all of them or none. No hook is called.
+
+        base: the commit that they follow. Raises `StoreUnavailable` if it is not the newest one any more.
+        """
+
+    def apply(self, pieces: Iterable[SentPiece]) -> CommitId:
+        """Add the commits of another log's walk after this one's newest commit; return the last one.
+
+        They keep their numbers, hashes and times. Each is checked before it is stored, and is stored whole or not at all;
+        if an error ends the pieces, the commits before it are kept. Needs the memory of the largest commit. Raises
+        `CopyMalformed`, `CopyCut` (see `received_commits`), `StoreUnavailable`, `DataDamaged`, and the errors of `pieces`.
+        """
+        end, group = self.end(), list[ReceivedCommit]()
+        base = end.head
+        try:
+            for commit in received_commits(self.dataset, end, pieces):
+                group.append(commit)
+                if len(group) >= _GROUP_COMMITS or sum(each.nbytes for each in group) >= _GROUP_BYTES:
+                    full, group = group, []
+                    self.add_commits(base, full)
+                    base = commit.record.id
+        finally:
+            if group:
+                self.add_commits(base, group)
+        return group[-1].record.id if group else base
 
 
 class Snapshot(ABC):

@@ -1,12 +1,10 @@
 """The maintenance of a store with files: checks, statistics and derived files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from store.copies import LogStates
 from store.declarations import Dataset
-from store.protocol import CommitId
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +125,6 @@ class MaintainedStore(Protocol):
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """Return roughly how many rows of a log are not in its derived files. Raises the errors of `derive`."""
-
-    def log_states(self, symbols: Sequence[str]) -> LogStates:
-        """Return what a mirror copies: the newest commit of each log of these symbols, and of all declarations.
-
-        Raises `DataDamaged`, `StoreUnavailable`.
-        """
-
-    def log_piece(self, dataset: Dataset, symbol: str, after: CommitId) -> Iterator[bytes]:
-        """Return the lines of the next commits, as in `store.copies`: at most 1,000, or some 8 MiB. All are durable.
-
-        after: `NO_COMMIT` for the beginning. Raises `Resync` if the log lacks `after`, and `StoreUnavailable`; the
-        iterator raises `DataDamaged` and `StoreUnavailable`, too.
-        """
 
     def accept_clock(self, until_ns: int) -> None:
         """Let all processes write with the clock as it is, after a step of it.

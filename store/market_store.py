@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
+import msgspec
+
 from store.cached_property import cached_property
-from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
+from store.copies import LogState, LogStates, encode_states
+from store.datasets import DATASETS, DECLARED_INSTRUMENTS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import DataDamaged, UnknownSymbol
 from store.instrument_log import Declaration, InstrumentLog
 from store.instruments import Instrument
 from store.log import Log
 from store.protocol import Amendment, Append, PreparedCorrections, Receipt
+from store.timestamps import format_timestamp
 from store.walk import CommitHook
 
 
@@ -133,6 +139,26 @@ class MarketStore(ABC):
     @cached_property
     def _instruments(self) -> InstrumentLog:
         return InstrumentLog(self)
+
+    def take_over_declarations(self) -> None:
+        """Store the `earlier_declarations` in the log, if it has none. Raises the errors of `append`."""
+        self._instruments.take_over()
+
+    def log_states(self, symbols: Sequence[str]) -> LogStates:
+        """Return what a mirror copies: the newest commit of each log of these symbols, and of all declarations.
+
+        Raises `DataDamaged`, `StoreUnavailable`.
+        """
+        self.take_over_declarations()
+        names = [DECLARED_INSTRUMENTS, *itertools.product(DATASETS.values(), symbols)]
+        ends = [(dataset.name, symbol, self.log(dataset, symbol).end()) for dataset, symbol in names]
+        states = (
+            LogState(dataset, symbol, end.head.number, end.head.hash, format_timestamp(end.committed_at))
+            for dataset, symbol, end in ends
+            if end.head.number
+        )
+        known = LogStates("", tuple(states))
+        return msgspec.structs.replace(known, seen=hashlib.sha256(encode_states(known)).hexdigest())
 
     def _has_data(self, symbol: str) -> bool:
         """Return whether an instrument has rows."""

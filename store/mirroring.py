@@ -22,10 +22,8 @@ from store.copies import (
     MirrorInUse,
     NotAMirror,
     OriginRestored,
-    decode_lines,
     decode_states,
 )
-from store.csv.copying.log_copy import LogCopy
 from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.csv.files.disk import Disk, unavailable_on_error
 from store.csv.files.file_names import MIRROR_FILE, folder_name
@@ -33,9 +31,11 @@ from store.csv.log.commit_log import has_commits
 from store.csv.store import CsvStore
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS
 from store.exceptions import StorageError
+from store.log import Log
 from store.protocol import NO_COMMIT, CommitId
 from store.symbols import parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
+from store.walk_lines import sent_pieces
 
 SYMBOLS_AT_ONCE = 50
 """So many symbols a `LogSource` is asked for at once. An installation refuses more."""
@@ -62,7 +62,7 @@ class LogSource(Protocol):
         """
 
     def copy(self, dataset: str, symbol: str, after: CommitId) -> AbstractContextManager[Iterable[bytes]]:
-        """Return the next commits, as the bytes of `store.copies`. Raises `OriginRestored` if the log lacks `after`."""
+        """Return the next commits, as the bytes of `store.walk_lines`. Raises `OriginRestored` if the log lacks `after`."""
 
 
 class Mirror:
@@ -72,8 +72,7 @@ class Mirror:
         """origin: the URL of the other installation, for people."""
         self._folder, self._origin = folder, origin
         self._disk = disk or Disk()
-        self._copies: dict[tuple[str, str], LogCopy] = {}
-        self._store = CsvStore(folder)
+        self._store = CsvStore(folder, disk=self._disk, is_mirror=True)
         self._folded: dict[tuple[str, str], tuple[CommitId, float]] = {}
         self._seen: dict[tuple[str, ...], str] = {}
 
@@ -197,7 +196,7 @@ class Mirror:
                 return progress
             try:
                 with source.copy(*name, head) as pieces:
-                    self._log_copy(name).apply(decode_lines(pieces))
+                    self._log(name).apply(sent_pieces(STORED_DATASETS[state.dataset], state.symbol, pieces))
             except OriginRestored:
                 if not anew or not head.number:
                     return self._progress(state, _told_restored(head, state.head))
@@ -212,7 +211,7 @@ class Mirror:
                 return progress
 
     def _progress(self, state: LogState, problem: str = "") -> CopyProgress:
-        head, committed_ns = self._log_copy((state.dataset, state.symbol)).head()
+        head, committed_ns, _ = self._log((state.dataset, state.symbol)).end()
         origin_ns = parse_timestamp(state.committed_at)
         return CopyProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
 
@@ -220,7 +219,7 @@ class Mirror:
         if anew:
             self._discard((dataset, symbol))
             return CopyProgress(dataset, symbol, NO_COMMIT, 0, NO_COMMIT, 0)
-        head, committed_ns = self._log_copy((dataset, symbol)).head()
+        head, committed_ns, _ = self._log((dataset, symbol)).end()
         problem = "the origin has no such log any more; --anew discards the copy"
         return CopyProgress(dataset, symbol, head, committed_ns, NO_COMMIT, committed_ns, problem)
 
@@ -228,13 +227,8 @@ class Mirror:
         names = [_DECLARED, *((dataset, symbol) for dataset in DATASETS for symbol in symbols)]
         return [name for name in names if has_commits(self._log_folder(name))]
 
-    def _log_copy(self, name: tuple[str, str]) -> LogCopy:
-        copy = self._copies.get(name)
-        if copy is None:
-            dataset, symbol = name
-            copy = LogCopy(STORED_DATASETS[dataset], symbol, self._log_folder(name), self._disk)
-            self._copies[name] = copy
-        return copy
+    def _log(self, name: tuple[str, str]) -> Log:
+        return self._store.log(STORED_DATASETS[name[0]], name[1])
 
     def _log_folder(self, name: tuple[str, str]) -> Path:
         dataset, symbol = name
@@ -242,7 +236,6 @@ class Mirror:
 
     def _discard(self, name: tuple[str, str]) -> None:
         """Remove a log. Whoever reads its files at the moment reads on."""
-        self._copies.pop(name, None)
         folder = self._log_folder(name)
         discarded = self._folder / _DISCARDED
         with unavailable_on_error:

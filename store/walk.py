@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from store import lazy_pyarrow as pa
-from store.commits import Facts, chained, encode_facts
+from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Action, Amendment, Append, CommitId, Receipt
 
@@ -31,6 +31,14 @@ class LogPosition:
 
 
 BEGINNING = LogPosition(NO_COMMIT)
+
+
+class LogEnd(NamedTuple):
+    """The newest commit of a log, its time in nanoseconds UTC, and the number of rows ever stored."""
+
+    head: CommitId = NO_COMMIT
+    committed_at: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +64,25 @@ class CommitRecord:
         """The number of the commit's rows and corrections. Rows come first."""
         return self.facts.rows + self.facts.corrections
 
+    @classmethod
+    def of(cls, text: bytes, commit_hash: str) -> CommitRecord:
+        """Return the record with a text. Raises `msgspec.MsgspecError`, `ValueError` if it is none."""
+        facts = decode_facts(text)
+        original = None if text.startswith(VERSION) else text
+        return cls(CommitId(facts.number, commit_hash), facts, original)
+
+    @property
+    def text(self) -> bytes:
+        """The text that is hashed."""
+        return encode_facts(self.facts) if self.original is None else self.original
+
     def follows(self, previous: CommitId) -> bool:
-        """Return whether the hash is that of these facts after another commit."""
-        text = encode_facts(self.facts) if self.original is None else self.original
-        return self.id == CommitId(previous.number + 1, chained(previous.hash, text))
+        """Return whether it is the next commit: its number, and the hash of its text after the other's."""
+        number = previous.number + 1
+        is_next = (
+            self.id == CommitId(number, chained(previous.hash, self.text)) and self.facts.number == number
+        )
+        return is_next and (self.original is None or decode_facts(self.original) == self.facts)
 
     @property
     def position(self) -> LogPosition:
@@ -88,14 +111,15 @@ class CommittedRows:
 class CommittedCorrection:
     """The effect of a correction on a row.
 
-    target_commit, target_ordinal: the commit that stored the row, and the row's index in it. before: the
-    row's values after all earlier corrections, including those of the same commit. after: its new values;
+    target_commit, target_ordinal: the commit that stored the row, and the row's index in it. arrival: the row's number in
+    the log, from 0. before: the row's values after all earlier corrections, including those of the same commit. after: its new values;
     None for a cancel.
     """
 
     action: Action
     target_commit: int
     target_ordinal: int
+    arrival: int
     before: Mapping[str, object]
     after: Mapping[str, object] | None
 

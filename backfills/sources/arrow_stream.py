@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from backfills.exceptions import SourceFailed
-from trades.formats.arrow_body import COLUMNS_LIMIT, is_compressed
+from store.arrow_messages import is_compressed
+from trades.formats.arrow_body import COLUMNS_LIMIT
 
 # An installation sends at most 8,192 rows at a time, in less than 2 MiB.
 _MESSAGE_BYTES = 64 * 2**20

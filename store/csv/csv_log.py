@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -11,18 +11,20 @@ from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.versions import AggregateVersions
-from store.csv.copying.pieces import LogPiece
 from store.csv.files.disk import unavailable_on_error
 from store.csv.log.history import CommitHistory
 from store.csv.open_logs import OpenLog, OpenLogs
 from store.csv.reading.commit_walk import CommitWalk, RowOrigins
 from store.csv.reading.log_reader import LogFiles
+from store.csv.writing.batch import received_chunks
 from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
 from store.log import EmptySnapshot, Log, Snapshot
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
+from store.receiving import ReceivedCommit
 from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
-from store.walk import CommitPiece, LogPosition, Resync
+from store.walk import CommitPiece, LogEnd, LogPosition, Resync
 from store.window_list import WindowList
 
 T = TypeVar("T")
@@ -56,12 +58,17 @@ class CsvLog(Log):
     def commits(self, after: LogPosition, upto: int | None = None) -> Iterator[CommitPiece]:
         return self._walk(after.commit).pieces(after, upto)
 
-    def copied_piece(self, after: CommitId) -> Iterator[bytes]:
-        """See `MaintainedStore.log_piece`."""
-        history, head = self._walk(after).durable_history(after)
-        folder = self._logs.folder(self.dataset, self.symbol)
-        with unavailable_on_error:
-            return LogPiece(self.dataset, self.symbol, folder, history, (after, head)).lines()
+    def end(self) -> LogEnd:
+        try:
+            history = self.read()[1]
+        except UnknownSymbol:
+            return LogEnd()
+        return LogEnd(history.head(), history.committed_at, history.rows)
+
+    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+        log = self._logs.get(self.dataset, self.symbol)
+        log.writer.add(base, [received_chunks(self.symbol, self.dataset, each) for each in commits])
+        self._logs.count(self.dataset, self.symbol, log)
 
     def read(self) -> tuple[OpenLog, CommitHistory]:
         """Return the open log and its history. Raises the errors of `OpenLogs`."""

@@ -1,17 +1,13 @@
 """The CSV store, which is the system of record: a folder of CSV files and commit logs."""
 
-import hashlib
-import itertools
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from store.copies import LogState, LogStates, encode_states
 from store.csv.csv_log import CsvLog
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
@@ -22,7 +18,7 @@ from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE, earlier_decl
 from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
-from store.csv.log.commit_log import CommitLog, has_commits, has_log
+from store.csv.log.commit_log import CommitLog, has_commits
 from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
@@ -39,8 +35,7 @@ from store.exceptions import StorageError, StoreUnavailable, UnknownSymbol
 from store.instrument_log import Declaration
 from store.maintained import DerivedStatistics, LogStatistics
 from store.market_store import MarketStore
-from store.protocol import NO_COMMIT, Amendment, Append, CommitId, PreparedCorrections, Receipt
-from store.timestamps import format_timestamp
+from store.protocol import Amendment, Append, PreparedCorrections, Receipt
 from store.walk import CommitHook, call_hooks
 
 if TYPE_CHECKING:
@@ -64,8 +59,9 @@ class CsvStore(MarketStore):
         disk: Disk | None = None,
         segment_rows: int = SEGMENT_ROWS,
         memory_mib: int = MEMORY_MIB,
+        is_mirror: bool = False,
     ) -> None:
-        """Create it.
+        """Create it. is_mirror: it writes to a mirror, which takes commits of its origin only.
 
         clock: gives nanoseconds since 1970, UTC. Only a `SystemClock`, the default, is watched for steps.
         segment_rows: the maximum rows of a derived segment. memory_mib: the maximum size of all caches; each gets its
@@ -82,6 +78,7 @@ class CsvStore(MarketStore):
         self._declared_file = self._logs.commits_file(*DECLARED_INSTRUMENTS)
         self._earlier_file = str(self._path / EARLIER_INSTRUMENTS_FILE)
         self.committed: list[CommitHook] = []
+        self._is_mirror = is_mirror
         self._recent_ids = RecentIds(int(LIMIT_BYTES * share))
         self._segment_rows = segment_rows
         self._tail = TailRows(int(ROWS_LIMIT * share))
@@ -148,9 +145,6 @@ class CsvStore(MarketStore):
                 f"derived files were deleted while they were made, retry: {error}"
             ) from error
 
-    def log_piece(self, dataset: Dataset, symbol: str, after: CommitId) -> Iterator[bytes]:
-        return self.log(dataset, symbol).copied_piece(after)
-
     def keeper(self) -> DerivedKeeper:
         return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
 
@@ -199,27 +193,6 @@ class CsvStore(MarketStore):
             return sorted(symbol_of(entry.name) for entry in entries if entry.is_dir())
         return []
 
-    def log_states(self, symbols: Sequence[str]) -> LogStates:
-        """See `MaintainedStore.log_states`."""
-        self._instruments.take_over()
-        names = [DECLARED_INSTRUMENTS, *itertools.product(DATASETS.values(), symbols)]
-        logs = [
-            LogState(dataset.name, symbol, *self._newest(dataset, symbol))
-            for dataset, symbol in names
-            if has_log(self._logs.commits_file(dataset, symbol))
-        ]
-        known = LogStates("", tuple(logs))
-        return msgspec.structs.replace(known, seen=hashlib.sha256(encode_states(known)).hexdigest())
-
-    def _newest(self, dataset: Dataset, symbol: str) -> tuple[int, str, str]:
-        """Return the number, hash and time of a log's newest commit."""
-        try:
-            history = self._logs.read(dataset, symbol)[1]
-        except UnknownSymbol:  # its only record is incomplete
-            return NO_COMMIT.number, NO_COMMIT.hash, format_timestamp(0)
-        head = history.head()
-        return head.number, head.hash, format_timestamp(history.committed_at_of(head.number))
-
     def check(self, dataset: Dataset, symbol: str) -> "CsvLogCheck":
         # Imported here, because only maintenance commands need this module.
         from store.csv.verify import CsvLogCheck  # noqa: PLC0415
@@ -259,5 +232,12 @@ class CsvStore(MarketStore):
         commits = CommitLog(folder, self._disk)
         reader = LogReader(dataset, symbol, folder, self._tail, self._mappings)
         stored = CandidateReader(dataset, folder, reader, self._recent_ids)
-        writer = Writer(folder, commits, disk=self._disk, stored=stored, clock=self._clock)
+        writer = Writer(
+            folder,
+            commits,
+            disk=self._disk,
+            stored=stored,
+            clock=self._clock,
+            is_mirror=self._is_mirror,
+        )
         return OpenLog(commits, writer, reader, AggregateReader(reader), RowFinder(reader))

@@ -33,14 +33,15 @@ from store.protocol import NO_COMMIT, CommitId
 from store.rows.stored_rows import corrections_of
 
 READ_BYTES = 1024 * BLOCK_BYTES
-_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"parts":)')
+_CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"(?:parts|layout)":)')
 
 
 class _Layout(msgspec.Struct):
-    """What records of all versions have of a commit's layout."""
+    """What records of all versions have of a commit's layout. layout: its own, of a commit that was moved."""
 
     commit: int
     parts: tuple[Part, ...]
+    layout: tuple[Part, ...] | None = None
 
 
 _layout_decoder = msgspec.json.Decoder(_Layout)
@@ -219,7 +220,7 @@ def _unverified_commit(line: bytes) -> Iterator[Commit]:
         record = _layout_decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return
-    yield Commit(Facts(record.commit, 0, "", "", 0), record.parts)
+    yield Commit(Facts(record.commit, 0, "", "", 0), record.parts if record.layout is None else record.layout)
 
 
 def _finding(commit: Commit, part: Part, offset: int, message: str) -> LogFinding:

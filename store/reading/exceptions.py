@@ -1,7 +1,6 @@
 """The reader's errors for invalid arguments. The caller must correct the argument.
 
 InvalidArgument (a ValueError)
-├── NoSuchStore          the path is not a folder
 ├── InvalidInstant       not a time from 1900 to 2200
 ├── InvalidWindow        the start is not before the end
 ├── InvalidInterval      not a positive number of nanoseconds, nor the name of an interval
@@ -13,7 +12,7 @@ InvalidArgument (a ValueError)
 ├── InvalidSession       not a word of session, hours or anchor
 └── InvalidUniverse      symbols are not a list of different symbols
 
-An invalid symbol raises `store.symbols.InvalidSymbol`, also a ValueError. The store's own errors are in
+An invalid symbol raises `store.symbols.InvalidSymbol`, a path without a store `store.backends.NoSuchStore`, also ValueErrors. The store's own errors are in
 `store.exceptions`, those of sessions in `calendars.exceptions`.
 """
 
@@ -23,10 +22,6 @@ from difflib import get_close_matches
 
 class InvalidArgument(ValueError):
     """An argument of the reader is invalid. Correct it."""
-
-
-class NoSuchStore(InvalidArgument):
-    """The path is not a folder. Give the DATA_DIR of a server that has run."""
 
 
 class InvalidInstant(InvalidArgument):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
+from store.backends import store_at
 from store.datasets import DATASETS, UNIVERSE_CHANGES, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
@@ -18,7 +19,6 @@ from store.maintained import MaintainedStore
 from store.market_store import MarketStore
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, canonical_symbol, exact_window, instant_ns, is_then
-from store.reading.backends import store_at
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidUniverse, UnknownDataset
 from store.terms import Settle, TermsPeriod, declared_terms, terms_then

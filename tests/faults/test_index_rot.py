@@ -36,7 +36,7 @@ def answers(history: CommitHistory) -> list[Any]:
     numbers = range(0, head + 1, 19)
     days = [Window(day * DAY_NS, (day + 1) * DAY_NS) for day in range(FIRST_DAY - 1, FIRST_DAY + DATES + 1)]
     found: list[Any] = [history.committed_times(np.arange(1, head + 1)).tolist()]
-    found += [(history.head(n), history.completeness(n), history.line_end(n)) for n in numbers]
+    found += [(history.head(n), history.completeness(n)) for n in numbers]
     found += [history.version(day, n) for day in days for n in (None, *numbers[1::5])]
     found += [history.parts_in(ALL_TIME), history.parts_in(ALL_TIME, 100, after=40)]
     found += [(history.parts_in(day, 90, after=30), history.day(day.start_ns // DAY_NS)) for day in days]

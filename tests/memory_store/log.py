@@ -25,9 +25,10 @@ from store.protocol import (
     Receipt,
     Window,
 )
+from store.receiving import sent_batch
 from store.rows.corrections import Row, RowHistory
 from store.rows.fills import LogFills
-from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of, stored_schema
+from store.rows.stored_rows import stored_schema
 from store.timestamps import DAY_NS
 from store.walk import (
     PIECE_ROWS,
@@ -175,7 +176,7 @@ def apply_change(log: MemoryLog, arrival: int, action: Action, row: Row) -> None
     if after is not None:
         log.versions.append(RowVersion(arrival, commit.id.number, after))
     ordinal = arrival - first_arrival(log, target)
-    commit.corrections.append(CommittedCorrection(action, target, ordinal, standing.values, after))
+    commit.corrections.append(CommittedCorrection(action, target, ordinal, arrival, standing.values, after))
     commit.dates.add(date_of(row))
 
 
@@ -209,52 +210,15 @@ def has_position(log: MemoryLog, position: LogPosition) -> bool:
     return position.commit in ids
 
 
-def apply_piece(dataset: Dataset, log: MemoryLog, piece: CommitPiece) -> None:
-    """Add a piece of another log. Raises `ValueError` unless it is the next piece, as it was committed."""
-    if isinstance(piece, CommitRecord):
-        is_complete = not log.commits or _newest_commit_length(log) == log.commits[-1].record.length
-        if not is_complete or not piece.follows(log.head):
-            raise ValueError(f"commit {piece.id.token} does not follow {log.head.token}")
-        log.commits.append(MemoryCommit(piece, set()))
-        _check_content(dataset, log)
-        return
-    if piece.commit != log.head or piece.ordinal != _newest_commit_length(log):
-        raise ValueError(f"row {piece.ordinal} of {piece.commit.token} is not the next one")
-    if isinstance(piece, CommittedRows):
-        add_rows(log, piece.rows.to_pylist())
-        _check_content(dataset, log)
-        return
-    for each in piece.corrections:
-        arrival = first_arrival(log, each.target_commit) + each.target_ordinal
-        apply_change(log, arrival, each.action, dict(each.before if each.after is None else each.after))
-    _check_content(dataset, log)
-
-
 def content_of_newest(dataset: Dataset, log: MemoryLog) -> str:
     """Return the `ContentHash` of the newest commit."""
     content = ContentHash(dataset)
     for piece in _rows_and_corrections(dataset, log, log.commits[-1], 0):
         if isinstance(piece, CommittedRows):
             content.add_rows(piece.rows)
-            continue
-        lines = [
-            {
-                **(each.before if each.after is None else each.after),
-                ARRIVAL.name: first_arrival(log, each.target_commit) + each.target_ordinal,
-                ACTION.name: each.action.value,
-            }
-            for each in piece.corrections
-        ]
-        content.add_corrections(pa.Table.from_pylist(lines, schema=corrections_of(dataset).schema))
+        else:
+            content.add_corrections(sent_batch(dataset, piece))
     return content.hexdigest()
-
-
-def _check_content(dataset: Dataset, log: MemoryLog) -> None:
-    """Raise `ValueError` if the newest commit has all its rows, but others than its record says."""
-    facts = log.commits[-1].facts
-    is_whole = _newest_commit_length(log) == facts.rows + facts.corrections
-    if is_whole and facts.content and content_of_newest(dataset, log) != facts.content:
-        raise ValueError(f"commit {log.head.token} has other rows than its record says")
 
 
 def _rows_and_corrections(
@@ -267,9 +231,3 @@ def _rows_and_corrections(
     for start in range(max(taken - len(rows), 0), len(commit.corrections), PIECE_ROWS):
         some = tuple(commit.corrections[start : start + PIECE_ROWS])
         yield CommittedCorrections(commit.id, len(rows) + start, some)
-
-
-def _newest_commit_length(log: MemoryLog) -> int:
-    """Return how many rows or corrections the newest commit has."""
-    rows = sum(row.commit == log.head.number for row in log.originals.values())
-    return rows + len(log.commits[-1].corrections)

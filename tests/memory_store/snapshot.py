@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
+from store.exceptions import StoreUnavailable
 from store.log import EmptySnapshot, Log, Snapshot
-from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
-from store.rows.stored_rows import stored_in_order, versions_until, visible, with_columns
+from store.protocol import NO_COMMIT, Action, CommitId, Completeness, Fill, Window
+from store.receiving import ReceivedCommit
+from store.rows.stored_rows import ACTION, ARRIVAL, stored_in_order, versions_until, visible, with_columns
 from store.timestamps import DAY_NS
-from store.walk import CommitPiece, LogPosition, Resync
+from store.walk import CommitPiece, LogEnd, LogPosition, Resync
 from tests.memory_store.log import (
+    MemoryCommit,
     MemoryLog,
+    add_rows,
+    apply_change,
     completeness_of,
     first_arrival,
     has_position,
@@ -58,6 +63,24 @@ class MemoryHandle(Log):
             if not has_position(log, after):
                 raise Resync(self.symbol, log.head)
             return iter(list(pieces_after(self.dataset, log, after, upto)))
+
+    def end(self) -> LogEnd:
+        with self.store.mutex:
+            log = self.store.logs[self.dataset.name, self.symbol]
+            if not log.commits:
+                return LogEnd()
+            return LogEnd(log.head, log.commits[-1].committed_at, len(log.originals))
+
+    def add_commits(self, base: CommitId, commits: Sequence[ReceivedCommit]) -> None:
+        with self.store.mutex:
+            log = self.store.logs[self.dataset.name, self.symbol]
+            if log.head != base:
+                raise StoreUnavailable(f"{self.symbol} is not at commit {base.token} any more")
+            for commit in commits:
+                log.commits.append(MemoryCommit(commit.record, set()))
+                add_rows(log, commit.rows.to_pylist())
+                for row in commit.lines.to_pylist():
+                    apply_change(log, row.pop(ARRIVAL.name), Action(row.pop(ACTION.name)), row)
 
     def read(self) -> MemoryLog:
         """Return the log. Raises `UnknownSymbol` if it has no commit."""

@@ -26,14 +26,13 @@ from store.protocol import (
 from store.rows.corrections import changes
 from store.rows.decide import BatchDecision, decide
 from store.rows.row_hashes import searched_ids
-from store.walk import CommitHook, CommitPiece, CommitRecord, call_hooks
+from store.walk import CommitHook, CommitRecord, call_hooks
 from tests.memory_store.log import (
     MemoryCommit,
     MemoryLog,
     MemoryRows,
     add_rows,
     apply_change,
-    apply_piece,
     completeness_of,
     content_of_newest,
     date_of,
@@ -92,17 +91,6 @@ class MemoryStore(MarketStore):
 
     def symbols(self, dataset: Dataset) -> list[str]:
         return sorted(symbol for name, symbol in self._logs_with_commits() if name == dataset.name)
-
-    def apply(self, dataset: Dataset, symbol: str, piece: CommitPiece) -> None:
-        """Add a piece of another store's log. Pieces must be applied in order, from the log's beginning.
-
-        Commits keep their numbers, hashes and times. A commit is complete once its last piece is applied. A batch of
-        rows that is sent again under its key raises `RequestKeyReused` if its record has version 1. Raises
-        `ValueError` for a piece that does not follow, or is not as it was committed. The cost grows with the log, so
-        it is only for tests and small logs. Hooks are not called.
-        """
-        with self.mutex:
-            apply_piece(dataset, self.logs[dataset.name, symbol], piece)
 
     def _append(self, batch: Append) -> Receipt:
         log, rows = self.logs[batch.dataset.name, batch.symbol], batch.rows.to_pylist()

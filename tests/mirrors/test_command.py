@@ -14,10 +14,10 @@ from outbound.destination import Limits
 from store.copies import encode_states
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.protocol import NO_COMMIT
+from store.walk_lines import walk_lines
 from tests.outbound.hostile_server import Call, served
 from tests.store.builders import SYMBOL, batch, trade
-from tests.store.csv.copying.origins import files_of
+from tests.store.csv.copying.origins import logs_of
 
 pytestmark = pytest.mark.system
 
@@ -45,7 +45,7 @@ def honest(store: CsvStore) -> Callable[[Call], None]:
         assert call.headers["X-API-Key"] == KEY
         if "/copy" in call.path:
             call.begin(Content_Type="application/x-ndjson")
-            for line in store.log_piece(TRADES, SYMBOL, NO_COMMIT):
+            for line in walk_lines(store.log(TRADES, SYMBOL)):
                 call.wfile.write(line)
         else:
             call.begin(Content_Type="application/json")
@@ -68,7 +68,7 @@ def test_once_copies_what_there_is(store: CsvStore, tmp_path: Path):
         f"trades/AAPL: commit {head.token}, current",
         "1 logs, behind by 0 commits and 0.0 s at the origin's last answer, 0 s ago",
     ]
-    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
 def test_a_key_file(store: CsvStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -234,7 +234,7 @@ def test_once_waits_as_the_origin_asks_and_names_symbols_without_rows(
         said = run(server.url, tmp_path / "mirror", symbols=(SYMBOL, "NOSUCH")).splitlines()
     assert sum("answered 429; trying again" in line for line in said) == 2
     assert "NOSUCH: the origin has no rows" in said
-    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
 def test_failures_that_may_pass_are_told_and_tried_again(
@@ -249,4 +249,4 @@ def test_failures_that_may_pass_are_told_and_tried_again(
     ):
         call_command("mirror", server.url, str(tmp_path / "mirror"), SYMBOL, stdout=out)
     assert out.getvalue().count("; trying again after 0 s") == 2
-    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")

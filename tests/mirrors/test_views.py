@@ -1,7 +1,7 @@
 """The endpoints that mirrors read: what there is, its commits as they are written, and waiting for more."""
 
 import asyncio
-import hashlib
+import base64
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from django.conf import settings
 
@@ -29,7 +30,7 @@ from store.protocol import NO_COMMIT, CommitId
 from tests.api_client import Api, make_key, problem
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
-from tests.store.csv.copying.origins import files_of
+from tests.store.csv.copying.origins import logs_of
 from trades.stores import market_store
 
 LOGS = "/api/v1/market-data/logs"
@@ -74,7 +75,7 @@ class ApiOrigin:
         yield iter(response.streaming_content)
 
 
-def test_a_mirror_over_the_api_has_the_same_files(store: MarketStore, api: Api, tmp_path: Path):
+def test_a_mirror_over_the_api_has_the_same_logs(store: MarketStore, api: Api, tmp_path: Path):
     store.append(batch(trade(1), trade(2), request_key="k"))
     store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
     store.append(batch(trade(3), symbol="BTC-USD"))
@@ -83,7 +84,7 @@ def test_a_mirror_over_the_api_has_the_same_files(store: MarketStore, api: Api, 
     with mirror.opened():
         found = mirror.update(ApiOrigin(api), [SYMBOL, "BTC-USD"])
     assert [each.is_current for each in found] == [True, True, True]
-    assert files_of(tmp_path / "mirror") == files_of(data_dir())
+    assert logs_of(tmp_path / "mirror") == logs_of(data_dir())
 
 
 def test_the_list_of_logs_has_heads_and_declarations(store: MarketStore, api: Api):
@@ -102,23 +103,20 @@ def test_the_list_of_logs_has_heads_and_declarations(store: MarketStore, api: Ap
     assert len({first["seen"], second["seen"], third["seen"]}) == 3
 
 
-def test_a_copy_has_records_and_the_bytes_that_they_name(store: MarketStore, api: Api):
+def test_a_copy_has_records_and_their_rows(store: MarketStore, api: Api):
     store.append(batch(trade(1), trade(2)))
-    start, record, data, hashes, end = copied(api.get(COPY))
+    start, record, rows, end = copied(api.get(COPY))
     head = store.log(TRADES, SYMBOL).head
-    assert (start["dataset"], start["symbol"], start["hash"]) == ("trades", SYMBOL, head.hash)
-    assert orjson.loads(record["line"])["hash"] == head.hash == end["hash"]
-    assert [each["kind"] for each in (start, record, data, hashes, end)] == [
-        *("log", "record", "data", "sha256", "end"),
-    ]
-    folder = data_dir() / "trades" / SYMBOL
-    assert hashes["parts"] == [hashlib.sha256((folder / "2025-01-02.csv").read_bytes()).hexdigest()]
-    store.append(batch(trade(3)))
-    assert [each["kind"] for each in copied(api.get(COPY, {"after": token(head)}))] == [
-        *("log", "record", "data", "sha256", "end"),
-    ]
+    assert start["log"][:3] == ["trades", SYMBOL, "timestamp int64"]
+    assert orjson.loads(record["text"] + "}")["rows"] == 2
+    assert (record["hash"], end) == (head.hash, {"kind": "end"})
+    message = base64.b64decode(rows["data"])
+    assert pa.ipc.read_record_batch(message, TRADES.schema).to_pylist() == [trade(1), trade(2)]
+    store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
+    kinds = [each["kind"] for each in copied(api.get(COPY, {"after": token(head)}))]
+    assert kinds == ["walk", "record", "corrections", "end"]
     newest = copied(api.get(COPY, {"after": token(store.log(TRADES, SYMBOL).head)}))
-    assert [each["kind"] for each in newest] == ["log", "end"]
+    assert [each["kind"] for each in newest] == ["walk", "end"]
 
 
 @pytest.mark.parametrize(
@@ -276,6 +274,6 @@ def test_damage_within_an_answer_breaks_it_off(store: MarketStore, api: Api):
     folder = data_dir() / "trades" / SYMBOL
     (folder / "2025-01-02.csv").write_bytes(b"timestamp")
     lines = iter(api.get(COPY).streaming_content)
-    with pytest.raises(Exception, match="ends at byte"):
+    with pytest.raises(Exception, match="is not a header of trades"):
         list(lines)
     assert store.log(TRADES, SYMBOL).head != NO_COMMIT

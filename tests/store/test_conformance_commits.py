@@ -87,11 +87,11 @@ def test_a_correction_names_its_row_and_has_the_values_before_and_after(store):
     found = [each for piece in pieces for each in piece.corrections]
     fixed, again = trade(2, 20.0), trade(2, 20.0, 7.0)
     assert found == [
-        CommittedCorrection(Action.CORRECT, 1, 0, trade(2, 2.0), fixed),
-        CommittedCorrection(Action.CORRECT, 1, 0, fixed, again),
-        CommittedCorrection(Action.CANCEL, 1, 2, trade(DAY, 1.0), None),
-        CommittedCorrection(Action.CANCEL, 1, 0, again, None),
-        CommittedCorrection(Action.CANCEL, 2, 1, trade(6, 6.0), None),
+        CommittedCorrection(Action.CORRECT, 1, 0, 0, trade(2, 2.0), fixed),
+        CommittedCorrection(Action.CORRECT, 1, 0, 0, fixed, again),
+        CommittedCorrection(Action.CANCEL, 1, 2, 2, trade(DAY, 1.0), None),
+        CommittedCorrection(Action.CANCEL, 1, 0, 0, again, None),
+        CommittedCorrection(Action.CANCEL, 2, 1, 5, trade(6, 6.0), None),
     ]
 
 

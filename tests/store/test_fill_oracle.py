@@ -207,8 +207,7 @@ class Played:
                 expected.close.tolist(),
             )
         replica = MemoryStore()
-        for piece in walk(self.store):
-            replica.apply(TRADES, SYMBOL, piece)
+        replica.log(TRADES, SYMBOL).apply(walk(self.store))
         assert stored(replica) == self.model.commits[-1]
 
 

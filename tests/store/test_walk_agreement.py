@@ -1,4 +1,4 @@
-"""Applying a walk to an empty store in memory gives the same store at every commit."""
+"""Applying a walk to an empty store, in memory or of files, gives the same store at every commit."""
 
 import tempfile
 from collections.abc import Callable
@@ -52,9 +52,9 @@ def check_commit_by_commit(store: MarketStore, symbol: str) -> MemoryStore:
     """Walk a log piece by piece, each time from the place behind the one before; returns what it made."""
     replica, place = MemoryStore(), BEGINNING
     for number in range(1, store.log(TRADES, symbol).head.number + 1):
-        for piece in walk(store, place, number, symbol=symbol):
-            replica.apply(TRADES, symbol, piece)
-            place = piece.position
+        pieces = walk(store, place, number, symbol=symbol)
+        replica.log(TRADES, symbol).apply(pieces)
+        place = pieces[-1].position
         assert stored(replica, symbol=symbol) == stored(store, symbol=symbol, commit=number)
         assert replica.log(TRADES, symbol).head == store.log(TRADES, symbol).at(number).commit
     return replica
@@ -85,6 +85,10 @@ def test_store_built_from_commits_equals_the_original(opened: Opened, plan: list
             assert history(replica, symbol) == history(store, symbol)
             assert flat(walk(replica, symbol=symbol)) == flat(walk(store, symbol=symbol))
             assert keys_of(replica, symbol) == keys_of(store, symbol)
+            files = CsvStore(Path(name) / "again")
+            files.log(TRADES, symbol).apply(walk(replica, symbol=symbol))
+            assert history(files, symbol) == history(store, symbol)
+            assert flat(walk(files, symbol=symbol)) == flat(walk(store, symbol=symbol))
             check_a_place_by_chance(store, symbol, data)
 
 
@@ -106,8 +110,7 @@ def test_store_built_from_commits_continues_like_the_original(plan: list[Step], 
     for step in plan:
         outcome(store, step.batch)
     for symbol in store.symbols(TRADES):
-        for piece in walk(store, symbol=symbol):
-            replica.apply(TRADES, symbol, piece)
+        replica.log(TRADES, symbol).apply(walk(store, symbol=symbol))
     for step in [*more, *plan]:
         assert outcome(replica, step.batch) == outcome(store, step.batch)
     for symbol in store.symbols(TRADES):
@@ -117,36 +120,8 @@ def test_store_built_from_commits_continues_like_the_original(plan: list[Step], 
 def test_a_request_is_replayed_by_another_backend(tmp_path: Path):
     store, replica = CsvStore(tmp_path), MemoryStore()
     receipt = store.append(batch(trade(1), request_key="k"))
-    for piece in walk(store):
-        replica.apply(TRADES, SYMBOL, piece)
+    replica.log(TRADES, SYMBOL).apply(walk(store))
     assert replica.append(batch(trade(1), request_key="k")) == replace(receipt, replayed=True)
     with pytest.raises(RequestKeyReused):
         replica.append(batch(trade(2), request_key="k"))
     assert replica.append(batch(trade(1))).duplicate_rows == (0,)
-
-
-def test_piece_out_of_order_raises():
-    store, replica = MemoryStore(), MemoryStore()
-    store.append(batch(trade(1), trade(2)))
-    store.append(batch(trade(3)))
-    record, rows, second, more = walk(store)
-    replica.apply(TRADES, SYMBOL, record)
-    for wrong in (record, more):
-        with pytest.raises(ValueError, match=r"not the next one|does not follow"):
-            replica.apply(TRADES, SYMBOL, wrong)
-    replica.apply(TRADES, SYMBOL, rows)
-    with pytest.raises(ValueError, match="not the next one"):
-        replica.apply(TRADES, SYMBOL, rows)
-    replica.apply(TRADES, SYMBOL, second)
-    replica.apply(TRADES, SYMBOL, more)
-    assert stored(replica) == stored(store)
-
-
-def test_commit_after_an_incomplete_one_raises():
-    store, mirror = MemoryStore(), MemoryStore()
-    store.append(batch(trade(1), trade(2)))
-    store.append(batch(trade(3)))
-    first, _, second, _ = walk(store)
-    mirror.apply(TRADES, SYMBOL, first)
-    with pytest.raises(ValueError, match="does not follow"):
-        mirror.apply(TRADES, SYMBOL, second)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.patience import PROGRAM_SECONDS
 from tests.store.builders import amendment, batch, cancel, trade
-from tests.store.csv.copying.origins import files_of
+from tests.store.csv.copying.origins import logs_of
 from tests.system.installation import WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.system
@@ -152,8 +153,8 @@ def check_is_equal(mirror: CsvStore, origin: CsvStore, folder: Path, data_dir: P
     assert logs_in(folder) == logs_in(data_dir)
 
 
-def logs_in(folder: Path) -> dict[str, bytes]:
-    return {name: data for name, data in files_of(folder).items() if name.startswith("trades/")}
+def logs_in(folder: Path) -> dict[str, list[Any]]:
+    return {name: data for name, data in logs_of(folder).items() if name.startswith("trades/")}
 
 
 def ask(installation: Installation, path: str, **headers: str) -> tuple[int, str]:

@@ -13,9 +13,11 @@ from store.csv import CsvStore
 from store.csv.files.codec import header_line, header_of
 from store.datasets import TRADES
 from store.exceptions import ClockStepped
+from store.instruments import Instrument
 from store.maintained import DerivedStatistics
 from store.timestamps import format_timestamp
 from tests.store.builders import DAY, batch, trade
+from tests.store.csv.copying.origins import logs_of
 from trades.stores import market_store
 
 HEADER = len(header_line(header_of(TRADES)))
@@ -172,3 +174,38 @@ def test_a_store_without_files_says_so(settings, verb: str):
 def test_symbols_without_a_log_are_refused(filled: Path, symbol: str, message: str):
     with pytest.raises(CommandError, match=message):
         run("verify", symbol)
+
+
+def test_all_logs_are_copied_into_another_store(filled: Path, tmp_path: Path):
+    market_store().set_instrument(Instrument("AAPL", exchange="XNAS"))
+    to, origin = tmp_path / "new" / "copy", filled.parent
+    head = market_store().log(TRADES, "AAPL").head
+    said = run("copy", str(origin), f"csv://{to}").splitlines()
+    assert said[0] == f"trades/AAPL: commit {head.token}"
+    assert said[-1] == "3 logs, 0 not copied further"
+    market_store().append(batch(trade(10**10)))
+    for _ in range(2):
+        assert "not copied further: the" not in run("copy", str(origin), str(to))
+        assert logs_of(to) == logs_of(origin)
+        assert CsvStore(to).declarations("AAPL") == market_store().declarations("AAPL")
+
+
+def test_a_copy_into_another_store_is_refused(filled: Path, tmp_path: Path):
+    other = CsvStore(tmp_path / "other")
+    other.append(batch(trade(7)))
+    before = logs_of(other)["trades/AAPL"]
+    output = StringIO()
+    with pytest.raises(CommandError, match="not all logs were copied") as failed:
+        call_command("store", "copy", str(filled.parent), str(tmp_path / "other"), stdout=output)
+    assert failed.value.returncode == 1
+    assert "trades/AAPL: commit 1-" in output.getvalue()
+    assert "1 not copied further" in output.getvalue()
+    assert logs_of(other)["trades/AAPL"] == before
+    assert "trades/BRK:B" in logs_of(other)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "mirror.json").write_text('{"mirror_of": "http://other"}')
+    with pytest.raises(CommandError, match="is a mirror of another installation"):
+        run("copy", str(filled.parent), str(tmp_path / "mirror"))
+    with pytest.raises(CommandError, match="is not a folder"):
+        run("copy", str(tmp_path / "nowhere"), str(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()

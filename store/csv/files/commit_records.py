@@ -14,11 +14,12 @@ import numpy as np
 
 from store.commits import VERSION, Facts, chained, decode_facts, encode_facts
 from store.exceptions import DataDamaged
-from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Fill, Receipt, Superseded, hash_of_key
+from store.protocol import CLOCKS_APART_NS, CommitId, Completeness, Receipt
 from store.timestamps import DAY_NS
 
 BLOCK_BYTES = 4096
 _HASH_FIELD, _PARTS_FIELD = b',"hash":"', b'","parts":'
+_MOVED_FIELD = b'","layout":'
 _HASH_BYTES = 64
 _END_BYTES = len(',"check":"01234567"}')
 
@@ -60,7 +61,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Commit(msgspec.Struct, frozen=True, gc=False):
     """A commit of a log of files: its facts, and its layout: the parts with its rows and corrections.
 
-    original: the text of the facts in a record of version 1, which is hashed; None in later ones.
+    original: the text of a record of version 1, which is hashed; None in later ones. It has the layout of the store that
+    wrote it. A commit that was moved has its own layout beside it.
     """
 
     facts: Facts
@@ -80,42 +82,10 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
         return before.joined(newest_ns, before.complete_until_ns if declared_ns is None else declared_ns)
 
 
-class _Record1(msgspec.Struct, frozen=True, gc=False):
-    """A record of version 1. request_key: the idempotency key itself, in the earliest ones."""
+class _Layout(msgspec.Struct, frozen=True, gc=False):
+    """The layout in the text of a record of version 1 that is where it was written."""
 
-    commit: int
-    committed_at: int
-    caller: str
-    digest: str
-    received: int
     parts: tuple[Part, ...]
-    duplicate_rows: tuple[int, ...] = ()
-    request_key: str | None = None
-    key_hash: str | None = None
-    complete_until: int | None = None
-    fill: Fill | None = None
-    superseded: tuple[Superseded, ...] = ()
-    replaced: int = 0
-
-    def with_text(self, text: bytes) -> Commit:
-        """Return the commit. text: of the record."""
-        key_hash = self.key_hash if self.request_key is None else hash_of_key(self.request_key)
-        facts = Facts(
-            self.commit,
-            self.committed_at,
-            self.caller,
-            self.digest,
-            self.received,
-            rows=rows_in(self.parts, PartKind.ROWS),
-            corrections=rows_in(self.parts, PartKind.CORRECTIONS),
-            duplicate_rows=self.duplicate_rows,
-            key_hash=key_hash,
-            complete_until_ns=self.complete_until,
-            fill=self.fill,
-            superseded=self.superseded,
-            replaced=self.replaced,
-        )
-        return Commit(facts, self.parts, text)
 
 
 def rows_in(parts: Iterable[Part], kind: PartKind) -> int:
@@ -125,25 +95,15 @@ def rows_in(parts: Iterable[Part], kind: PartKind) -> int:
 
 _parts_encoder = msgspec.json.Encoder()
 _parts_decoder = msgspec.json.Decoder(tuple[Part, ...])
-_decoder_1 = msgspec.json.Decoder(_Record1)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedCommit:
-    """A commit with its line, including the line end, and its id."""
-
-    line: bytes
-    commit: Commit
-    id: CommitId
+_layout_decoder = msgspec.json.Decoder(_Layout)
 
 
 def encode_commit(commit: Commit, previous_hash: str) -> tuple[bytes, str]:
     """Return the commit's line, including the line end, and the commit's hash."""
-    text = encode_facts(commit.facts)
+    text = encode_facts(commit.facts) if commit.original is None else commit.original
+    field = _PARTS_FIELD if commit.original is None else _MOVED_FIELD
     commit_hash = chained(previous_hash, text)
-    line = b"".join(
-        [text, _HASH_FIELD, commit_hash.encode(), _PARTS_FIELD, _parts_encoder.encode(commit.parts)]
-    )
+    line = b"".join([text, _HASH_FIELD, commit_hash.encode(), field, _parts_encoder.encode(commit.parts)])
     return line + _checked_end(line) + b"\n", commit_hash
 
 
@@ -152,21 +112,19 @@ def decode_commit(line: bytes, previous: CommitId) -> tuple[Commit, CommitId]:
 
     Raises `DataDamaged` if a byte was changed or if the commit does not follow the commit `previous`.
     """
-    text, field, ending = (
-        line.partition(_HASH_FIELD) if line.startswith(VERSION) else line.rpartition(_HASH_FIELD)
-    )
+    is_version_1 = not line.startswith(VERSION)
+    text, field, ending = line.rpartition(_HASH_FIELD) if is_version_1 else line.partition(_HASH_FIELD)
     commit_hash, layout = ending[:_HASH_BYTES].decode("ascii", "replace"), ending[_HASH_BYTES:]
     if not field or chained(previous.hash, text) != commit_hash:
         raise _damaged(previous)
-    if not line.startswith(VERSION):
-        if layout != b'"}':
-            raise _damaged(previous)
-        commit = _decoder_1.decode(text + b"}").with_text(text)
+    if is_version_1 and layout == b'"}':
+        parts = _layout_decoder.decode(text + b"}").parts
     else:
-        parts, end = layout[len(_PARTS_FIELD) : -_END_BYTES], line[-_END_BYTES:]
-        if not layout.startswith(_PARTS_FIELD) or end != _checked_end(line[:-_END_BYTES]):
+        parts_field, end = (_MOVED_FIELD if is_version_1 else _PARTS_FIELD), line[-_END_BYTES:]
+        if not layout.startswith(parts_field) or end != _checked_end(line[:-_END_BYTES]):
             raise _damaged(previous)
-        commit = Commit(decode_facts(text), _parts_decoder.decode(parts))
+        parts = _parts_decoder.decode(layout[len(parts_field) : -_END_BYTES])
+    commit = Commit(decode_facts(text), parts, text if is_version_1 else None)
     if commit.number != previous.number + 1:
         raise DataDamaged(
             f"commit record {previous.number + 1} is missing: restore commits.jsonl from a backup"

@@ -55,12 +55,6 @@ def file_for(
     return file
 
 
-def is_file_of(file: str, day: int, partition: Partition, kind: PartKind) -> bool:
-    """Return whether `file_for` may name a file so for lines of a date."""
-    stem = _stem(day, partition, kind)
-    return re.fullmatch(rf"{re.escape(stem)}(\.[1-9][0-9]{{0,5}})?\.csv", file, re.ASCII) is not None
-
-
 def _stem(day: int, partition: Partition, kind: PartKind) -> str:
     name = str(np.datetime64(day, "D"))
     if partition is Partition.YEAR:

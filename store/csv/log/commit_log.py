@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.csv.files.commit_records import Commit, EncodedCommit, encode_commit
+from store.csv.files.commit_records import Commit, encode_commit
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import IndexFile
@@ -122,26 +122,16 @@ class CommitLog:
         unchanged. After its subclass `SyncFailed` the records may or may not be durable, and the cached history is
         discarded.
         """
-        encoded, previous = [], self._view.history.head()
-        for commit in commits:
-            text, commit_hash = encode_commit(commit, previous.hash)
-            previous = CommitId(commit.number, commit_hash)
-            encoded.append(EncodedCommit(text, commit, previous))
-        return self.append_encoded(descriptor, encoded, is_listed=is_listed)
-
-    def append_encoded(
-        self, descriptor: int, commits: Sequence[EncodedCommit], *, is_listed: bool = False
-    ) -> CommitHistory:
-        """Append encoded records durably, as `append` does. The first one must follow the log's newest commit."""
-        view = self._view
-        start, lines = view.end, []
+        view, texts, lines = self._view, [], []
+        start, commit_hash = view.end, view.history.head().hash
         end = start
-        for each in commits:
-            end += len(each.line)
-            lines.append((each.commit, each.id, end))
-        text = b"".join([each.line for each in commits])
+        for commit in commits:
+            text, commit_hash = encode_commit(commit, commit_hash)
+            end += len(text)
+            texts.append(text)
+            lines.append((commit, CommitId(commit.number, commit_hash), end))
         # Records of others may be there, but whether their writer lived to sync the folder nobody knows.
-        self._write(descriptor, text, start, is_new=view.confirmed == 0 and not is_listed)
+        self._write(descriptor, b"".join(texts), start, is_new=view.confirmed == 0 and not is_listed)
         with self._mutex:
             if self._view is not view or view.end != start:  # another thread has read the new records already
                 self._read_back()

@@ -173,10 +173,6 @@ class CommitHistory:
         times[~is_indexed] = [view.line(each).commit.facts.committed_at for each in later]
         return times
 
-    def line_end(self, number: int) -> int:
-        """Return the offset in the log after a commit's line; 0 for the number 0."""
-        return self._view.place(number)[1]
-
     def completeness(self, commit: int | None = None) -> Completeness:
         """Return the log's completeness after a commit, by default after the newest one."""
         view, number = self._view, self._number(commit)

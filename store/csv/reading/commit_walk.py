@@ -187,5 +187,5 @@ def _correction(line: Row, states: dict[int, Row], targets: RowOrigins) -> Commi
     if action is Action.CORRECT:
         states[arrival] = line
     return CommittedCorrection(
-        action, *targets.of(arrival), before, line if action is Action.CORRECT else None
+        action, *targets.of(arrival), arrival, before, line if action is Action.CORRECT else None
     )

@@ -21,9 +21,11 @@ from store.csv.files.commit_records import PartKind, block_checksums
 from store.csv.writing.candidate_rows import CandidateRows
 from store.declarations import Dataset
 from store.protocol import Amendment, Append, Fill
+from store.receiving import ReceivedCommit
 from store.rows.row_hashes import searched_ids
 from store.rows.stored_rows import corrections_of
 from store.timestamps import DAY_NS
+from store.walk import CommitRecord
 
 # Rows are encoded in pieces of this many rows, which fit into the processor's cache.
 _ENCODED_ROWS = 32_768
@@ -214,6 +216,23 @@ def correction_chunks(dataset: Dataset, symbol: str, lines: pa.RecordBatch) -> t
             CorrectionChunk(own, symbol, day, lines.slice(start, end - start), np.arange(start, end))
         )
     return tuple(chunks)
+
+
+ReceivedChunks: TypeAlias = tuple[CommitRecord, tuple[Chunk, ...]]
+"""A commit of another log, and its rows and corrections by event date."""
+
+
+def received_chunks(symbol: str, dataset: Dataset, commit: ReceivedCommit) -> ReceivedChunks:
+    """Prepare a commit of another log, whose rows are by event date."""
+    chunks: list[Chunk] = []
+    for batch in commit.rows.combine_chunks().to_batches():
+        days = batch.column(0).to_numpy() // DAY_NS
+        for day in np.unique(days).tolist():
+            start, end = days.searchsorted((day, day + 1)).tolist()
+            chunks.append(Chunk(dataset, symbol, day, batch.slice(start, end - start), np.arange(start, end)))
+    for lines in commit.lines.combine_chunks().to_batches():
+        chunks += correction_chunks(dataset, symbol, lines)
+    return commit.record, tuple(chunks)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
 from store.csv.writing.id_times import IdTimes
 from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded
+from store.walk import CommitRecord
 
 # About the length of a commit's record without its parts, and of a part in it.
 _RECORD_BYTES, _PART_BYTES = 440, 130
@@ -68,12 +69,10 @@ class StagedCommits:
 
         duplicates: indices of the batch's other rows. replaced: see `Facts`.
         """
-        self._number += 1
-        self._committed_at = max(now_ns, self._committed_at + 1)
-        parts = tuple(self._part_for(chunk) for chunk in chunks)
+        parts = self._parts(chunks)
         facts = Facts(
             number=self._number,
-            committed_at=self._committed_at,
+            committed_at=max(now_ns, self._committed_at + 1),
             caller=request.caller,
             digest=request.digest,
             received=request.received,
@@ -87,10 +86,21 @@ class StagedCommits:
             superseded=superseded,
             replaced=replaced,
         )
-        commit = Commit(facts, parts)
+        return self._staged(Commit(facts, parts))
+
+    def add_received(self, record: CommitRecord, chunks: Sequence[Chunk]) -> None:
+        """Stage a commit of another log, which must be the next one. Its layout is this log's own."""
+        self._staged(Commit(record.facts, self._parts(chunks), record.original))
+
+    def _parts(self, chunks: Sequence[Chunk]) -> tuple[Part, ...]:
+        self._number += 1
+        return tuple(self._part_for(chunk) for chunk in chunks)
+
+    def _staged(self, commit: Commit) -> Commit:
+        self._committed_at = commit.facts.committed_at
         self._completeness = commit.completeness_after(self._completeness)
         self.commits.append(commit)
-        self.digests.add(request.digest)
+        self.digests.add(commit.facts.digest)
         return commit
 
     def stored_bytes(self, commit: Commit) -> int:

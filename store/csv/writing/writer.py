@@ -4,15 +4,15 @@ Takes the log's lock, finds the new rows, appends and syncs them, and then appen
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from store.csv.files.disk import NO_FILE, Disk, file_signature, unavailable
 from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
-from store.csv.writing.batch import PreparedAmendment, PreparedRequest
+from store.csv.writing.batch import PreparedAmendment, PreparedRequest, ReceivedChunks
 from store.csv.writing.candidates import StoredVersions
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
@@ -20,7 +20,7 @@ from store.csv.writing.new_lines import NewLines, new_lines
 from store.csv.writing.staging import StagedCommits
 from store.csv.writing.system_clock import SystemClock
 from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
-from store.protocol import DUPLICATE_ROWS_KEPT, Receipt
+from store.protocol import DUPLICATE_ROWS_KEPT, CommitId, Receipt
 
 FILES_AT_ONCE = 64
 """The maximum number of data files open at once. A batch may have more dates than a process may open files."""
@@ -95,10 +95,17 @@ class Writer:
     """Commits batches to one log. The batches of waiting threads are written together. Processes take turns."""
 
     def __init__(
-        self, folder: Path, log: CommitLog, *, disk: Disk, stored: StoredVersions, clock: Callable[[], int]
+        self,
+        folder: Path,
+        log: CommitLog,
+        *,
+        disk: Disk,
+        stored: StoredVersions,
+        clock: Callable[[], int],
+        is_mirror: bool = False,
     ) -> None:
         self._folder = folder
-        self._mirror_file = folder.parent.parent / MIRROR_FILE
+        self._mirror_file = None if is_mirror else folder.parent.parent / MIRROR_FILE
         self._log = log
         self._disk = disk
         self._stored = stored
@@ -110,30 +117,49 @@ class Writer:
         """Store a batch of rows or corrections; see `MarketStore.append` and `MarketStore.correct`."""
         return self._groups.commit(request)
 
+    def add(self, base: CommitId, commits: Sequence[ReceivedChunks]) -> None:
+        """Store commits of another log; see `Log.add_commits`."""
+        with self._begun() as (descriptor, stage):
+            if stage.history.head() != base:
+                raise StoreUnavailable(
+                    f"{self._folder.name} is not at commit {base.token} any more: something else writes to it"
+                )
+            for record, chunks in commits:
+                stage.add_received(record, chunks)
+            self._write(descriptor, stage)
+
     def _write_group(self, group: Sequence[PendingCommit]) -> None:
-        try:
-            if file_signature(self._mirror_file) != NO_FILE:
-                raise StoreUnavailable(IS_MIRROR)
-            with self._log.locked() as descriptor:
-                history = self._log.recover(descriptor)
-                stage = StagedCommits(history, self._folder)
-                outcomes = [self._decide(pending, stage) for pending in group]
-                self._settle_refused(group, outcomes, stage)
-                if stage.commits:
-                    history = self._write(descriptor, stage)
-                else:
-                    # Another process may have stored these rows without having synced its commit yet.
-                    self._log.confirm(descriptor)
-        except SyncFailed as error:
-            raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
-        except OSError as error:
-            raise unavailable(error) from error
+        with self._begun() as (descriptor, stage):
+            history = stage.history
+            outcomes = [self._decide(pending, stage) for pending in group]
+            self._settle_refused(group, outcomes, stage)
+            if stage.commits:
+                staged = [(stage.staged(day), history.day(day)) for day in stage.days()]
+                history = self._write(descriptor, stage)
+                for chunks, before in staged:
+                    self._stored.note_stored(chunks[0][1].day, chunks, history, before)
+            else:
+                # Another process may have stored these rows without having synced its commit yet.
+                self._log.confirm(descriptor)
         # Results are set only after the write, because a batch may repeat a row that this group has just written.
         for pending, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, StorageError):
                 pending.error = outcome
             else:
                 pending.receipt = outcome(history)
+
+    @contextmanager
+    def _begun(self) -> Iterator[tuple[int, StagedCommits]]:
+        """Hold the log's lock. Yields its descriptor, and the commits to which new ones are added."""
+        try:
+            if self._mirror_file is not None and file_signature(self._mirror_file) != NO_FILE:
+                raise StoreUnavailable(IS_MIRROR)
+            with self._log.locked() as descriptor:
+                yield descriptor, StagedCommits(self._log.recover(descriptor), self._folder)
+        except SyncFailed as error:
+            raise OutcomeUnknown("the disk did not confirm the commit; send the batch again") from error
+        except OSError as error:
+            raise unavailable(error) from error
 
     def _decide(self, pending: PendingCommit, stage: StagedCommits) -> Outcome | StorageError:
         """Stage the new rows or corrections of a batch.
@@ -188,11 +214,7 @@ class Writer:
     def _write(self, descriptor: int, stage: StagedCommits) -> CommitHistory:
         # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.
         is_listed = append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
-        staged = [(stage.staged(day), stage.history.day(day)) for day in stage.days()]
-        history = self._log.append(descriptor, stage.commits, is_listed=is_listed)
-        for chunks, before in staged:
-            self._stored.note_stored(chunks[0][1].day, chunks, history, before)
-        return history
+        return self._log.append(descriptor, stage.commits, is_listed=is_listed)
 
 
 def _unwatched(_newest_ns: int) -> None:

@@ -1,7 +1,6 @@
 """A store written by a version without later columns: tests/store/data/before_later_columns."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from store.datasets import TRADES
 from store.exceptions import IdConflict, RequestKeyReused
 from store.protocol import Window
 from store.timestamps import format_timestamp
-from store.walk import BEGINNING, CommittedRows
-from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
     NOON,
@@ -25,11 +22,9 @@ from tests.store.builders import (
     batch,
     cancel,
     correct,
-    record_batch,
     stored,
     trade,
 )
-from tests.store.walking import flat, walk
 
 BEFORE = Path(__file__).parent.parent / "data" / "before_later_columns" / "store"
 FOLDER = f"trades/{SYMBOL}"
@@ -166,30 +161,9 @@ def test_the_in_process_reader_reads_it(path: Path, store: CsvStore):
     assert reader.symbols() == [SYMBOL, "MSFT"]
 
 
-def test_it_goes_on_with_records_of_version_2_and_moves_with_its_hashes(path: Path, store: CsvStore):
+def test_it_goes_on_with_records_of_version_2(path: Path, store: CsvStore):
     store.append(batch(*with_flag([trade(30), trade(2 * DAY)]), request_key="new"))
     store.correct(amendment(cancel(30, price=100.0)))
     lines = (path / FOLDER / "commits.jsonl").read_bytes().splitlines()
     assert [line.startswith(b'{"v":2,') for line in lines] == [False] * 4 + [True] * 2
     assert list(CsvStore(path).check(TRADES, SYMBOL).findings()) == []
-    moved = MemoryStore()
-    for piece in store.log(TRADES, SYMBOL).commits(BEGINNING):
-        moved.apply(TRADES, SYMBOL, piece)
-    for number in range(1, 7):
-        assert moved.log(TRADES, SYMBOL).at(number).commit == store.log(TRADES, SYMBOL).at(number).commit
-        assert moved.log(TRADES, SYMBOL).committed_at(number) == store.log(TRADES, SYMBOL).committed_at(
-            number
-        )
-        assert stored(moved, commit=number) == stored(store, commit=number)
-    assert flat(walk(moved)) == flat(walk(store))
-
-
-def test_a_moved_commit_with_another_row_is_refused(store: CsvStore):
-    store.append(batch(trade(30)))
-    moved = MemoryStore()
-    *pieces, last = store.log(TRADES, SYMBOL).commits(BEGINNING)
-    for piece in pieces:
-        moved.apply(TRADES, SYMBOL, piece)
-    assert isinstance(last, CommittedRows)
-    with pytest.raises(ValueError, match="other rows than its record says"):
-        moved.apply(TRADES, SYMBOL, replace(last, rows=record_batch(trade(31))))

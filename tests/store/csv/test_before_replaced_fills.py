@@ -28,8 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> MarketStore:
         return files
     memory = MemoryStore()
     for dataset in (TRADES, BARS):
-        for piece in files.log(dataset, SYMBOL).commits(BEGINNING):
-            memory.apply(dataset, SYMBOL, piece)
+        memory.log(dataset, SYMBOL).apply(files.log(dataset, SYMBOL).commits(BEGINNING))
     return memory
 
 

@@ -249,8 +249,7 @@ def test_every_store_has_the_same_hashes(tmp_path: Path) -> None:
         store.set_instrument(US)
     assert stores[0].log(*DECLARED_INSTRUMENTS).head == stores[1].log(*DECLARED_INSTRUMENTS).head
     copied = MemoryStore()
-    for piece in stores[0].log(*DECLARED_INSTRUMENTS).commits(BEGINNING):
-        copied.apply(*DECLARED_INSTRUMENTS, piece)
+    copied.log(*DECLARED_INSTRUMENTS).apply(stores[0].log(*DECLARED_INSTRUMENTS).commits(BEGINNING))
     assert copied.declarations(SYMBOL) == stores[0].declarations(SYMBOL)
 
 

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pytest
 
 from store import open_store
+from store.backends import NoSuchStore
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, UnknownSymbol
 from store.protocol import ALL_TIME, Window
 from store.reading import Reader
 from store.reading.columns import NULL, Columns
-from store.reading.exceptions import NoSuchStore, UnknownColumn, UnknownDataset
+from store.reading.exceptions import UnknownColumn, UnknownDataset
 from store.symbols import InvalidSymbol
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, trade
 from tests.store.reading.stores import add

@@ -1,9 +1,9 @@
-"""`manage.py store verify | stats | rebuild | compact-derived | clock`."""
+"""`manage.py store verify | stats | rebuild | compact-derived | clock | copy`."""
 
 import json
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,10 +13,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from store.backends import NoSuchStore, store_at
+from store.copies import MirrorError
+from store.copying import copy_log
 from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
+from store.market_store import MarketStore
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
 from trades.services import repeated_dates_of
@@ -35,6 +39,11 @@ _CLOCK = (
     " ahead of it. Check the clock first: a commit that is stamped in the future hides all later ones from `as_of`."
     " Later commits of a log that is ahead are stamped a nanosecond apart until the clock has reached them. Exit status 1"
     " if a log is ahead and --accept is not given."
+)
+_COPY = (
+    "Copy all logs and declarations of instruments from one store into another, with numbers, hashes and times of their"
+    " commits. Run it again to copy what came since, or after it was ended. Each commit is checked before it is stored."
+    " Exit status 1 if a log of TO is not one of FROM: it stays as it is."
 )
 
 
@@ -62,10 +71,16 @@ class Command(BaseCommand):
                 verb_parser.add_argument("--json", action="store_true", help="print JSON only")
             if verb == "clock":
                 verb_parser.add_argument("--accept", action="store_true", help="accept the clock as it is")
+        copy = verbs.add_parser("copy", help="Copy all logs from one store into another", description=_COPY)
+        copy.add_argument("origin", metavar="FROM", help="a folder, or the URL of a store")
+        copy.add_argument("to", metavar="TO", help="the same; new, or a copy of FROM already")
 
-    def handle(self, *_: Any, verb: str, symbols: list[str], **options: Any) -> None:
+    def handle(self, *_: Any, verb: str, symbols: Sequence[str] = (), **options: Any) -> None:
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
+            if verb == "copy":
+                self._copy(store_at(options["origin"]), store_at(options["to"], create=True))
+                return
             logs = logs_of(
                 datasets=options["datasets"] or [],
                 symbols=list(map(parse_symbol, symbols)),
@@ -79,7 +94,7 @@ class Command(BaseCommand):
                 self._clock(logs, is_accepted=options["accept"])
             else:
                 self._derive(logs, is_rebuilt=verb == "rebuild")
-        except (StorageError, NotMaintained, InvalidSymbol) as error:
+        except (StorageError, NotMaintained, InvalidSymbol, NoSuchStore, MirrorError) as error:
             raise CommandError(str(error)) from error
 
     def _verify(self, logs: list[LogName]) -> None:
@@ -153,6 +168,30 @@ class Command(BaseCommand):
             self.stdout.write(f"accepted: {format_timestamp(now_ns)}, {ahead:,} logs ahead of it")
         elif ahead:
             raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
+
+    def _copy(self, origin: MarketStore, to: MarketStore) -> None:
+        for store in (origin, to):  # those of an earlier version are in no log yet
+            store.take_over_declarations()
+        logs = [
+            origin.log(dataset, symbol)
+            for dataset in STORED_DATASETS.values()
+            for symbol in origin.symbols(dataset)
+        ]
+        problems = 0
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("copying", total=sum(log.end().rows for log in logs))
+            for log in logs:
+                name = f"{log.dataset.name}/{log.symbol}"
+                copied = to.log(log.dataset, log.symbol)
+                bar.update(task, description=name)
+                bar.advance(task, copied.end().rows)
+                progress = copy_log(log, copied, on_rows=partial(bar.advance, task))
+                problem = f", not copied further: {progress.problem}" if progress.problem else ""
+                self.stdout.write(f"{name}: commit {progress.head.token}{problem}")
+                problems += bool(problem)
+        self.stdout.write(f"{len(logs):,} logs, {problems} not copied further")
+        if problems:
+            raise CommandError("not all logs were copied", returncode=1)
 
     def _derive(self, logs: list[LogName], *, is_rebuilt: bool) -> None:
         store = maintained_store()

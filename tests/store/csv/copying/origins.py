@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from store.copies import OriginRestored, encode_states
 from store.csv import CsvStore
 from store.datasets import STORED_DATASETS
+from store.market_store import MarketStore
 from store.protocol import CommitId
 from store.walk import Resync
+from store.walk_lines import walk_lines
+from tests.store.walking import flat, walk
 
 
 class Origin:
@@ -25,16 +29,20 @@ class Origin:
     @contextmanager
     def copy(self, dataset: str, symbol: str, after: CommitId) -> Iterator[Iterable[bytes]]:
         try:
-            lines = self.store.log_piece(STORED_DATASETS[dataset], symbol, after)
+            lines = walk_lines(self.store.log(STORED_DATASETS[dataset], symbol), after)
         except Resync as error:
             raise OriginRestored(str(error)) from error
         yield self.changed(lines)
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """All files of a store's logs, by name; derived ones apart."""
-    found = [*folder.glob("*/*/*.csv"), *folder.glob("*/*/commits.jsonl")]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found if path.stat().st_size}
+def logs_of(where: MarketStore | Path) -> dict[str, list[Any]]:
+    """All that a store's logs have: hashes, facts, rows and corrections of all commits, by the logs' names."""
+    store = CsvStore(where) if isinstance(where, Path) else where
+    names = [(dataset, symbol) for dataset in STORED_DATASETS.values() for symbol in store.symbols(dataset)]
+    return {
+        f"{dataset.name}/{symbol}": flat(walk(store, dataset=dataset, symbol=symbol))
+        for dataset, symbol in names
+    }
 
 
 def all_files(folder: Path) -> set[str]:

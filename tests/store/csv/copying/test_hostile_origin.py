@@ -1,6 +1,5 @@
 """An origin that lies: nothing of a wrong commit is kept, nothing is written elsewhere, and the error says what is wrong."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,81 +7,106 @@ from typing import Any
 
 import msgspec
 import orjson
+import pyarrow as pa
 import pytest
 
-from store.copies import (
-    LINE_BYTES,
-    CopiedBytes,
-    CopiedRecord,
-    CopyEnd,
-    CopyMalformed,
-    LogStart,
-    OriginRestored,
-    PartHashes,
-    encode_line,
-)
+from store import receiving
+from store.commits import Facts, chained, encode_facts
+from store.content_hash import ContentHash
+from store.copies import CopyMalformed, OriginRestored
 from store.csv import CsvStore
-from store.csv.files.commit_records import Commit, block_checksums, decode_commit, encode_commit
-from store.datasets import TRADES
+from store.csv.files.commit_records import Commit, Part
+from store.datasets import BARS, STORED_DATASETS, TRADES
 from store.mirroring import Mirror
-from store.protocol import NO_COMMIT, CommitId
-from tests.store.builders import DAY, SYMBOL, Clock, amendment, batch, cancel, trade
-from tests.store.csv.copying.origins import Origin, all_files, files_of
+from store.protocol import NO_COMMIT, CommitId, Fill, Superseded, Window
+from store.rows.stored_rows import corrections_of
+from store.walk import PIECE_ROWS, CommitRecord, CommittedRows
+from store.walk_lines import LINE_BYTES, WalkLine, encode_line, first_line, sent_pieces
+from tests.store.builders import DAY, NOON, SYMBOL, Clock, Row, amendment, batch, cancel, record_batch, trade
+from tests.store.csv.copying.origins import Origin, all_files, logs_of
+from tests.store.csv.version_1 import encode_version_1
+from tests.store.walking import walk
 
 
 @dataclass
 class Forged:
-    """A commit with a valid hash, whatever it says; and the bytes of its parts, each with the header."""
+    """A commit with a valid hash, whatever it says, and with the hash of its rows unless the facts have another one."""
 
-    commit: Commit
-    data: list[bytes]
+    facts: Facts
+    rows: list[Row]
+    corrections: list[Row] = field(default_factory=list)
     previous: str = NO_COMMIT.hash
-    hashes: list[str] | None = None
-    extra: list[bytes] = field(default_factory=list)
+    original: bytes | None = None
 
     def lines(self, symbol: str = SYMBOL, dataset: str = "trades") -> list[bytes]:
-        line, commit_hash = encode_commit(self.commit, self.previous)
-        hashes = [hashlib.sha256(each).hexdigest() for each in self.data]
+        batches: list[tuple[str, pa.RecordBatch]] = [
+            ("rows", record_batch(*self.rows)),
+            ("corrections", pa.RecordBatch.from_pylist(self.corrections, corrections_of(TRADES).schema)),
+        ]
+        content = ContentHash(TRADES)
+        content.add_rows(batches[0][1])
+        if self.corrections:
+            content.add_corrections(batches[1][1])
+        facts = self.facts if self.facts.content else replaced(self.facts, content=content.hexdigest())
+        text = encode_facts(facts) if self.original is None else self.original
+        commit_hash = chained(self.previous, text)
         return [
-            encode_line(LogStart(dataset, symbol, self.commit.number, commit_hash)),
-            encode_line(CopiedRecord(line[:-1].decode())),
-            *(encode_line(CopiedBytes(each)) for each in self.data),
-            *self.extra,
-            encode_line(PartHashes(tuple(self.hashes or hashes))),
-            encode_line(CopyEnd(self.commit.number, commit_hash)),
+            encode_line(first_line(STORED_DATASETS[dataset], symbol)),
+            encode_line(WalkLine("record", text=text.decode(), hash=commit_hash)),
+            *(encode_line(WalkLine(kind, data=message(each))) for kind, each in batches if each.num_rows),
+            encode_line(WalkLine("end")),
         ]
 
-    def with_part(self, index: int = 0, **changes: Any) -> "Forged":
-        parts = list(self.commit.parts)
-        parts[index] = msgspec.structs.replace(parts[index], **changes)
-        self.commit = msgspec.structs.replace(self.commit, parts=tuple(parts))
-        return self
-
-    def with_text(self, change: Callable[[bytes], bytes]) -> "Forged":
-        """Change the rows of the first part, and its record so that it fits."""
-        part = self.commit.parts[0]
-        header, text = self.data[0][: part.offset], change(self.data[0][part.offset :])
-        self.data[0] = header + text
-        return self.with_part(length=len(text), checksums=block_checksums(text))
-
     def with_facts(self, **changes: Any) -> "Forged":
-        facts = msgspec.structs.replace(self.commit.facts, **changes)
-        self.commit = msgspec.structs.replace(self.commit, facts=facts)
+        self.facts = replaced(self.facts, **changes)
         return self
+
+    def with_rows(self, *rows: Row) -> "Forged":
+        self.rows = list(rows)
+        return self.with_facts(rows=len(rows))
+
+    def as_version_1(self, *rows: int, **change: Any) -> "Forged":
+        """Make a record of version 1. rows: of its parts. change: other values of the first one."""
+        parts = [Part("2025.csv", 80, 100, count, NOON, NOON, "") for count in rows or (2, 1)]
+        parts[0] = replaced(parts[0], **change)
+        line, _ = encode_version_1(Commit(self.facts, tuple(parts)), self.previous)
+        self.original = line.rpartition(b',"hash":"')[0]
+        return self
+
+
+def replaced(struct: Any, **changes: Any) -> Any:
+    return msgspec.structs.replace(struct, **changes)
+
+
+def message(rows: pa.RecordBatch, compression: str | None = None) -> bytes:
+    return rows.serialize().to_pybytes() if compression is None else sealed(rows, compression)
+
+
+def sealed(rows: pa.RecordBatch, compression: str) -> bytes:
+    """The message of a record batch whose buffers are compressed."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as out:
+        out.write_batch(rows)
+    _, found = pa.ipc.MessageReader.open_stream(sink.getvalue())
+    data: bytes = found.serialize().to_pybytes()
+    return data
+
+
+ROWS = [trade(1), trade(2, trade_id="a"), trade(DAY)]
 
 
 @pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     store = CsvStore(tmp_path / "origin", clock=Clock())
-    store.append(batch(trade(1), trade(2, trade_id="a"), trade(DAY)))
+    store.append(batch(*ROWS))
     return Origin(store)
 
 
 @pytest.fixture
-def honest(origin: Origin, tmp_path: Path) -> Forged:
-    folder = tmp_path / "origin" / "trades" / SYMBOL
-    commit, _ = decode_commit((folder / "commits.jsonl").read_bytes()[:-1], NO_COMMIT)
-    return Forged(commit, [(folder / part.file).read_bytes() for part in commit.parts])
+def honest(origin: Origin) -> Forged:
+    record, *_ = walk(origin.store)
+    assert isinstance(record, CommitRecord)
+    return Forged(replaced(record.facts, content=""), list(ROWS))
 
 
 def mirrored(origin: Origin, folder: Path) -> None:
@@ -94,112 +118,98 @@ def mirrored(origin: Origin, folder: Path) -> None:
 def test_the_forger_can_tell_the_truth(origin: Origin, honest: Forged, tmp_path: Path):
     origin.changed = lambda _: honest.lines()
     mirrored(origin, tmp_path / "mirror")
-    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
-def renamed(name: str) -> Callable[[Forged], Forged]:
-    return lambda forged: forged.with_part(file=name)
+def test_the_forger_can_tell_the_truth_of_version_1(origin: Origin, honest: Forged, tmp_path: Path):
+    origin.changed = lambda _: honest.as_version_1().lines()
+    mirrored(origin, tmp_path / "mirror")
+    record, rows, more = walk(CsvStore(tmp_path / "mirror"))
+    assert isinstance(record, CommitRecord)
+    assert isinstance(rows, CommittedRows)
+    assert isinstance(more, CommittedRows)
+    assert (record.original, record.facts.content) == (honest.original, "")
+    assert [*rows.rows.to_pylist(), *more.rows.to_pylist()] == ROWS
 
 
-def honest_ns(forged: Forged) -> int:
-    return forged.commit.parts[0].first_ns
-
-
-def replaced_header(forged: Forged) -> Forged:
-    forged.data[0] = forged.data[0].replace(b"price", b"prize", 1)
-    return forged
-
-
-FILES = [
-    "../../../evil.csv",
-    "/tmp/evil.csv",
-    "",
-    "commits.jsonl",
-    "../MSFT/2025-01-02.csv",
-    "2025-01-03.csv",
-    "2025-01-02.corrections.csv",
-    "2025-01-02.0.csv",
-    "2025-01-02.csv\0",
-    "2025-01-02.csv\n",
-    "2025-01-02.\u0661.csv",
-    "2025-01-02.1234567.csv",
-    "2025.csv",
-]
 LIES: dict[str, tuple[Callable[[Forged], Forged], str]] = {
-    **{f"file {name!r}": (renamed(name), "none of its date") for name in FILES},
-    "a part far behind": (lambda forged: forged.with_part(offset=10**9), "not where"),
-    "a part without a header": (lambda forged: forged.with_part(offset=0), "not where that ends"),
-    "a negative offset": (lambda forged: forged.with_part(offset=-5), "not where"),
-    "a negative length": (lambda forged: forged.with_part(length=-5), "are none"),
-    "a huge length": (lambda forged: forged.with_part(length=2**70), "has over 1,073,741,824 bytes"),
-    "a length beyond": (lambda forged: forged.with_part(length=2**29), "bytes of a part are missing"),
-    "no row": (lambda forged: forged.with_part(rows=0), "are none"),
-    "other times": (lambda forged: forged.with_part(first_ns=honest_ns(forged) - 1), "other rows"),
-    "an impossible time": (lambda forged: forged.with_part(first_ns=2**80), "names an instant"),
-    "more rows": (lambda forged: forged.with_part(rows=3).with_facts(rows=4), "other rows"),
-    "another number of rows": (lambda forged: forged.with_facts(rows=4), "another number of rows"),
     "another content": (lambda forged: forged.with_facts(content="0" * 64), "other rows than were committed"),
-    "another price": (
-        lambda forged: forged.with_text(lambda text: text.replace(b",100,", b",101,", 1)),
+    "a content that is none": (
+        lambda forged: forged.with_facts(content="é"),
         "other rows than were committed",
     ),
-    "wrong checksums": (lambda forged: forged.with_part(checksums="AAAAAA=="), "not as written"),
-    "no checksums": (lambda forged: forged.with_part(checksums=""), "cannot be read"),
-    "checksums that are no base64": (lambda forged: forged.with_part(checksums="?"), "cannot be read"),
-    "another header": (replaced_header, "cannot be read"),
-    "rows of another symbol": (
-        lambda forged: forged.with_text(lambda text: text.replace(b"AAPL", b"MSFT", 1)),
-        "another symbol",
+    "fewer rows": (lambda forged: forged.with_facts(rows=4), "ends within commit 1"),
+    "more rows": (lambda forged: forged.with_facts(rows=2), "other rows than were committed"),
+    "a correction too many": (lambda forged: forged.with_facts(corrections=1), "ends within commit 1"),
+    "negative rows": (lambda forged: forged.with_facts(rows=-1), "other rows than were committed"),
+    "no price": (lambda forged: forged.with_rows(trade(1) | {"price": None}), "no value, time or text"),
+    "a long text": (
+        lambda forged: forged.with_rows(trade(1, trade_id="x" * 2**20)),
+        "no value, time or text",
     ),
-    "no rows, but bytes": (
-        lambda forged: forged.with_text(lambda text: b"\xff" * len(text)),
-        "cannot be read",
-    ),
-    "rows without a line end": (lambda forged: forged.with_text(lambda text: text + b"x"), "no line end"),
-    "too few cells": (
-        lambda forged: forged.with_text(lambda text: text.replace(b",", b"", 1)),
-        "cannot be read",
-    ),
+    "an impossible time": (lambda forged: forged.with_rows(trade(2**63 - 1)), "no value, time or text"),
+    "dates in disorder": (lambda forged: forged.with_rows(trade(DAY), trade(1)), "no value, time or text"),
     "a time before": (lambda forged: forged.with_facts(committed_at=0), "not later"),
-    "a time after all": (lambda forged: forged.with_facts(committed_at=2**64), "not later"),
+    "a time after all": (lambda forged: forged.with_facts(committed_at=2**63 - 1), "not later"),
     "the wrong number": (lambda forged: forged.with_facts(number=2), "not the next one"),
-    "the future": (lambda forged: forged.with_facts(complete_until_ns=2**90), "names an instant"),
+    "another commit before": (
+        lambda forged: Forged(forged.facts, forged.rows, previous="1" * 64),
+        "not the next one",
+    ),
+    "the future": (lambda forged: forged.with_facts(complete_until_ns=2**63 - 1), "names an instant"),
+    "a fill of the future": (
+        lambda forged: forged.with_facts(fill=Fill(Window(0, 2**63 - 1), "other")),
+        "names an instant",
+    ),
+    "superseded in the past": (
+        lambda forged: forged.with_facts(superseded=(Superseded(-(2**62), 0),)),
+        "names an instant",
+    ),
+    "version 1, more rows": (lambda forged: forged.as_version_1(2, 3), "ends within commit 1"),
+    "version 1, fewer rows": (lambda forged: forged.as_version_1(2), "other rows than were committed"),
+    "version 1, negative rows": (lambda forged: forged.as_version_1(-1), "other rows than were committed"),
+    "version 1, corrections": (
+        lambda forged: forged.as_version_1(2, 1, kind="corrections"),
+        "other rows than were committed",
+    ),
+    "version 1, another kind": (lambda forged: forged.as_version_1(kind="others"), "record cannot be read"),
+    "version 1, the wrong number": (
+        lambda forged: forged.with_facts(number=7).as_version_1(),
+        "not the next one",
+    ),
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_no_lie_of_a_record_is_kept(origin: Origin, honest: Forged, tmp_path: Path, lie: str):
-    forge, message = LIES[lie]
+    forge, problem = LIES[lie]
     forged, before = forge(honest), all_files(tmp_path)
     origin.changed = lambda _: forged.lines()
-    with pytest.raises(CopyMalformed, match=message):
+    with pytest.raises(CopyMalformed, match=problem):
         mirrored(origin, tmp_path / "mirror")
-    new = all_files(tmp_path) - before
-    assert new - {f"mirror/trades/{SYMBOL}/2025-01-0{n}.csv" for n in (2, 3)} == {
-        "mirror/mirror.json",
-        "mirror/mirror.lock",
-    }
-    assert CsvStore(tmp_path / "mirror").symbols(TRADES) == []
+    assert all_files(tmp_path) - before == {"mirror/mirror.json", "mirror/mirror.lock"}
     origin.changed = lambda lines: lines
     mirrored(origin, tmp_path / "mirror")
-    assert files_of(tmp_path / "mirror") == files_of(tmp_path / "origin")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
-def test_a_correction_of_a_row_that_is_not_there(origin: Origin, tmp_path: Path):
-    folder = tmp_path / "origin" / "trades" / SYMBOL
+@pytest.mark.parametrize("change", [{"arrival": 9}, {"arrival": -1}, {"action": "delete"}])
+def test_a_correction_of_a_row_that_is_not_there(origin: Origin, tmp_path: Path, change: Row):
     mirrored(origin, tmp_path / "mirror")
     first = origin.store.log(TRADES, SYMBOL).head
     origin.store.correct(amendment(cancel(2, trade_id="a")))
-    line = (folder / "commits.jsonl").read_bytes().split(b"\n")[1]
-    commit, _ = decode_commit(line, first)
-    text = (folder / commit.parts[0].file).read_bytes()
-    forged = Forged(commit, [text], first.hash).with_text(
-        lambda text: text.replace(b",1,cancel", b",9,cancel")
-    )
+    record = walk(origin.store)[3]
+    assert isinstance(record, CommitRecord)
+    line = ROWS[1] | {"arrival": 1, "action": "cancel"}
+    honest = Forged(replaced(record.facts, content=""), [], [line], first.hash)
+    forged = Forged(honest.facts, [], [line | change], first.hash)
     origin.changed = lambda _: forged.lines()
     with pytest.raises(CopyMalformed, match="is of no row"):
         mirrored(origin, tmp_path / "mirror")
     assert CsvStore(tmp_path / "mirror").log(TRADES, SYMBOL).head == first
+    origin.changed = lambda _: honest.lines()
+    mirrored(origin, tmp_path / "mirror")
+    assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 
 
 def endless(lines: Iterable[bytes]) -> Iterable[bytes]:
@@ -208,63 +218,76 @@ def endless(lines: Iterable[bytes]) -> Iterable[bytes]:
         yield b"x" * 2**20
 
 
+def sent(data: bytes) -> Callable[[Forged], Iterable[bytes]]:
+    """An answer with these bytes as the commit's rows."""
+    return lambda honest: [*honest.lines()[:2], encode_line(WalkLine("rows", data=data)), honest.lines()[-1]]
+
+
+def lines(*indices: int) -> Callable[[Forged], Iterable[bytes]]:
+    """An answer with these lines of the honest one: its start, the record, the rows, its end."""
+    return lambda honest: [honest.lines()[index] for index in indices]
+
+
+EARLIER = b'{"kind":"log","dataset":"trades","symbol":"AAPL","number":1,"hash":"00"}\n'
+OTHER_COLUMNS = encode_line(WalkLine("walk", log=(*first_line(TRADES, SYMBOL).log, "colour string")))
+BROKEN = bytearray(message(record_batch(*ROWS)))
+BROKEN[-40:] = b"\xff" * 40
 ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
-    "another symbol": (lambda honest: honest.lines("MSFT"), "not of trades of AAPL"),
-    "another dataset": (lambda honest: honest.lines(SYMBOL, "quotes"), "not of trades of AAPL"),
+    "another symbol": (lambda honest: honest.lines("MSFT"), "is not of trades of AAPL, or has another form"),
+    "another dataset": (
+        lambda honest: honest.lines(SYMBOL, "quotes"),
+        "is not of trades of AAPL, or has another form",
+    ),
     "nothing": (lambda _: [], "ends before"),
     "no lines of JSON": (lambda _: [b"<html>\n"], "not as expected"),
-    "other lines": (lambda _: [b'{"kind":"surprise"}\n'], "not as expected"),
-    "no base64": (lambda honest: [honest.lines()[0], b'{"kind":"data","data":"?"}\n'], "not as expected"),
-    "data first": (
-        lambda honest: [honest.lines()[0], encode_line(CopiedBytes(b"x"))],
-        "a record was expected",
-    ),
-    "a start within": (
-        lambda honest: [*honest.lines()[:2], honest.lines()[0]],
-        "bytes of a part are missing",
-    ),
-    "an end within": (
-        lambda honest: [*honest.lines()[:2], honest.lines()[-1]],
-        "bytes of a part are missing",
-    ),
-    "bytes that are none": (
-        lambda honest: [*honest.lines()[:2], encode_line(CopiedBytes(b""))],
-        "bytes of a part are missing",
-    ),
-    "more bytes": (
-        lambda honest: Forged(honest.commit, [honest.data[0], honest.data[1] + b"x"]).lines(),
-        "more bytes than its parts",
-    ),
-    "more data": (
-        lambda honest: Forged(honest.commit, honest.data, extra=[encode_line(CopiedBytes(b"x"))]).lines(),
-        "SHA-256",
-    ),
-    "other hashes": (
-        lambda honest: Forged(honest.commit, honest.data, hashes=["0" * 64, "1" * 64]).lines(),
-        "SHA-256",
-    ),
-    "fewer hashes": (lambda honest: Forged(honest.commit, honest.data, hashes=["0" * 64]).lines(), "SHA-256"),
-    "no commit": (lambda honest: [honest.lines()[0], honest.lines()[-1]], "did not come"),
+    "lines of an earlier version": (lambda _: [EARLIER], "not as expected|another form"),
+    "other columns": (lambda _: [OTHER_COLUMNS], "is not of trades of AAPL, or has another form"),
+    "other lines": (lambda honest: [honest.lines()[0], b'{"kind":"surprise"}\n'], "not as expected"),
+    "no base64": (lambda honest: [*honest.lines()[:2], b'{"kind":"rows","data":"?"}\n'], "not as expected"),
+    "rows first": (lines(0, 2), "before the record"),
+    "a start within": (lines(0, 1, 0), "not as expected"),
+    "a record within": (lines(0, 1, 1), "not the next one"),
+    "an end within": (lines(0, 1, 3), "ends within commit 1"),
+    "no end": (lines(0, 1), "ends before its last line"),
+    "no commit": (lines(0, 3), "did not come"),
     "an endless line": (lambda honest: endless(honest.lines()), f"over {LINE_BYTES:,} bytes"),
     "a record of two lines": (
-        lambda honest: [honest.lines()[0], encode_line(CopiedRecord('{"commit":1,\n"x":2}'))],
-        "several lines",
+        lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text='{"v":2,\n"commit":1'))],
+        "not as expected",
     ),
     "a record that is none": (
-        lambda honest: [honest.lines()[0], encode_line(CopiedRecord("x" * 1000))],
-        "not the next one",
+        lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text="x" * 1000))],
+        "a line of record cannot be read",
+    ),
+    "no message": (sent(b"x" * 100), "cannot be read"),
+    "half a message": (sent(message(record_batch(*ROWS))[:200]), "cannot be read"),
+    "a broken message": (sent(bytes(BROKEN)), "cannot be read|other rows"),
+    "a schema": (sent(TRADES.schema.serialize().to_pybytes()), "compressed, or no record batch"),
+    "compressed rows": (sent(message(record_batch(*ROWS * 99), "zstd")), "compressed"),
+    "no rows": (sent(message(record_batch())), "no rows, or over"),
+    "too many rows": (sent(message(record_batch(*[trade(1)] * (PIECE_ROWS + 1)))), "or over 65,536"),
+    "rows of another dataset": (
+        sent(message(pa.RecordBatch.from_pylist([{"timestamp": 1}], BARS.schema))),
+        "cannot be read|other rows|is missing",
     ),
 }
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_no_wrong_answer_is_kept(origin: Origin, honest: Forged, tmp_path: Path, answer: str):
-    made, message = ANSWERS[answer]
+    made, problem = ANSWERS[answer]
     origin.changed = lambda _: made(honest)
-    with pytest.raises(CopyMalformed, match=message):
+    with pytest.raises(CopyMalformed, match=problem):
         mirrored(origin, tmp_path / "mirror")
-    assert CsvStore(tmp_path / "mirror").symbols(TRADES) == []
-    assert not [path for path in (tmp_path / "mirror").rglob("commits.jsonl") if path.stat().st_size]
+    assert all_files(tmp_path / "mirror") == {"mirror.json", "mirror.lock"}
+
+
+def test_a_commit_that_swells_is_refused(honest: Forged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(receiving, "_COMMIT_BYTES", 1_000)
+    copy = CsvStore(tmp_path / "copy")
+    honest.with_rows(*ROWS * 10)
+    with pytest.raises(CopyMalformed, match="over 1,000 bytes"):
+        copy.log(TRADES, SYMBOL).apply(sent_pieces(TRADES, SYMBOL, honest.lines()))
 
 
 STATES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {

@@ -5,14 +5,23 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from store.market_store import MarketStore
-from store.reading.exceptions import NoSuchStore
+
+
+class NoSuchStore(ValueError):
+    """The path is not a folder, or the URL is not one of a store. Give the DATA_DIR of a server that has run."""
+
 
 _BACKENDS = {"csv": ("store.csv", "CsvStore")}
 
 
-def store_at(where: Path | str) -> MarketStore:
-    """Return the store in a folder. where: its path, or a URL such as `csv:///srv/data`. Raises `NoSuchStore`."""
+def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
+    """Return the store in a folder. where: its path, or a URL such as `csv:///srv/data`. create: make a new folder.
+
+    Raises `NoSuchStore`.
+    """
     scheme, path = _folder_of(where) if "://" in str(where) else ("csv", Path(where))
+    if create and not path.exists():
+        path.mkdir(parents=True)
     if not path.is_dir():
         raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
     module, name = _BACKENDS[scheme]

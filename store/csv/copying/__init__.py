@@ -1,1 +1,0 @@
-"""Copies of logs between stores, commit by commit, byte by byte."""

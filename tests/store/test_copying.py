@@ -1,0 +1,259 @@
+"""Logs are copied between any two stores with their numbers, hashes and times, and go on there."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from store.bar_policies import BAR_POLICIES
+from store.copies import CopyCut, CopyMalformed
+from store.copying import copy_log
+from store.csv import CsvStore
+from store.csv.files.commit_records import decode_commit
+from store.datasets import CORRECTED, DATASETS, STORED_DATASETS, TRADES
+from store.exceptions import StoreUnavailable
+from store.instruments import Instrument
+from store.market_store import MarketStore
+from store.protocol import ALL_TIME, NO_COMMIT, Amendment, Append
+from store.receiving import received_commits
+from store.walk import CommitPiece, CommitRecord, CommittedRows, LogEnd
+from tests.memory_store import MemoryStore
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    SYMBOL,
+    Clock,
+    amendment,
+    batch,
+    cancel,
+    correct,
+    fill_of,
+    stored,
+    trade,
+)
+from tests.store.csv.copying.origins import logs_of
+from tests.store.csv.version_1 import encode_version_1
+from tests.store.test_agreement import columns
+from tests.store.test_conformance_datasets import NEW
+from tests.store.walking import walk
+from tests.trades.formats.bodies import read
+from trades.batches.row_batch import BatchOptions
+from trades.batches.sample_rows import SAMPLE_ROWS
+
+DATA = Path(__file__).parent / "data"
+
+
+def fill(store: CsvStore, clock: Clock) -> None:
+    """Rows of every dataset, keys, corrections, fills, later columns, several dates, and declarations."""
+    store.set_instrument(Instrument(SYMBOL, exchange="XNAS"))
+    for name, dataset in DATASETS.items():
+        clock.now += DAY
+        sample = read("json", SAMPLE_ROWS[name], BatchOptions(dataset))
+        store.append(Append(dataset, sample.symbol, sample.rows, "key:1", request_key="k"))
+        store.append(Append(dataset, sample.symbol, sample.rows, "key:1", request_key="again"))
+        if dataset in CORRECTED and dataset.has_complete_ids:
+            first = sample.rows.to_pylist()[0]
+            named = {each: first[each] for each in dataset.named_by}
+            change = correct(first["timestamp"], new=NEW[name], **named)
+            store.correct(Amendment(dataset, sample.symbol, (change,), "key:2", "fix"))
+    store.append(batch(trade(DAY, buyer_is_maker=True), trade(1), trade(2, trade_id='"a,\n'), symbol="MSFT"))
+    store.append(batch(trade(5), trade(2 * DAY, 3.0), symbol="MSFT", fill=fill_of(0, 3 * DAY)))
+    store.append(batch(trade(4), trade(9), symbol="MSFT", complete_until=DAY))
+    store.correct(
+        amendment(cancel(1, price=100.0), correct(9, price=100.0, new={"price": 7.0}), symbol="MSFT")
+    )
+    store.set_instruments([Instrument(SYMBOL, exchange="XNYS"), Instrument("MSFT", aliases=("MS",))])
+
+
+def as_version_1(folder: Path) -> None:
+    """Write all records again as an early version wrote them."""
+    for path in folder.glob("*/*/commits.jsonl"):
+        lines, head, earlier = [], NO_COMMIT, NO_COMMIT.hash
+        for text in path.read_bytes().splitlines():
+            commit, head = decode_commit(text, head)
+            line, earlier = encode_version_1(commit, earlier)
+            lines.append(line)
+        path.write_bytes(b"".join(lines))
+        shutil.rmtree(path.parent / ".derived", ignore_errors=True)
+
+
+def made(folder: Path, version: int) -> CsvStore:
+    fill(CsvStore(folder, clock=(clock := Clock())), clock)
+    if version == 1:
+        as_version_1(folder)
+    store = CsvStore(folder, clock=clock)
+    if version == 1:  # and goes on with records of version 2
+        store.append(batch(trade(77), symbol="MSFT"))
+        assert {each.original is None for each in records(store)} == {True, False}
+    return store
+
+
+def records(store: MarketStore) -> list[CommitRecord]:
+    return [each for each in walk(store, symbol="MSFT") if isinstance(each, CommitRecord)]
+
+
+ORIGINS: dict[str, Callable[[Path], CsvStore]] = {
+    "version 2": lambda folder: made(folder, 2),
+    "version 1": lambda folder: made(folder, 1),
+    "before later columns": lambda folder: CsvStore(
+        shutil.copytree(DATA / "before_later_columns" / "store", folder)
+    ),
+    "before replaced fills": lambda folder: CsvStore(
+        shutil.copytree(DATA / "before_replaced_fills" / "store", folder)
+    ),
+}
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> CsvStore:
+    return made(tmp_path / "origin", 2)
+
+
+def copied(origin: MarketStore, to: Any) -> Any:
+    origin.take_over_declarations()
+    for dataset in STORED_DATASETS.values():
+        for symbol in origin.symbols(dataset):
+            progress = copy_log(origin.log(dataset, symbol), to.log(dataset, symbol))
+            assert progress.is_current, progress.problem
+    return to
+
+
+def answers(store: MarketStore) -> dict[str, Any]:
+    """What a store says at each commit of each log."""
+    found: dict[str, Any] = {}
+    for dataset in STORED_DATASETS.values():
+        for symbol in store.symbols(dataset):
+            log = store.log(dataset, symbol)
+            for number in range(1, log.head.number + 1):
+                at = log.at(number)
+                found[f"{dataset.name}/{symbol} {number}"] = [
+                    at.commit,
+                    log.committed_at(number),
+                    log.as_of(log.committed_at(number)).commit,
+                    at.rows(ALL_TIME).to_pylist(),
+                    (at.completeness(), at.fills(ALL_TIME), at.version(ALL_TIME)),
+                    [columns(at.bars(ALL_TIME, MINUTE, policy=each)) for each in BAR_POLICIES.values()]
+                    if dataset is TRADES
+                    else None,
+                ]
+    return found
+
+
+@pytest.mark.parametrize("name", ORIGINS)
+def test_files_to_memory_to_files_are_the_same_logs(tmp_path: Path, name: str):
+    origin = ORIGINS[name](tmp_path / "origin")
+    memory = copied(origin, MemoryStore())
+    files = copied(memory, CsvStore(tmp_path / "files"))
+    again = copied(files, CsvStore(tmp_path / "again"))
+    for store in (memory, files, again, CsvStore(tmp_path / "files")):
+        assert logs_of(store) == logs_of(origin)
+        assert answers(store) == answers(origin)
+        assert store.declared_instruments() == origin.declared_instruments()
+        assert store.declarations(SYMBOL) == origin.declarations(SYMBOL)
+    for dataset in STORED_DATASETS.values():
+        for symbol in files.symbols(dataset):
+            assert list(files.check(dataset, symbol).findings()) == []
+            files.derive(dataset, symbol, rebuild=True)
+    assert answers(CsvStore(tmp_path / "files")) == answers(origin)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_copy_goes_on_as_its_origin_does(tmp_path: Path, version: int):
+    origin = made(tmp_path / "origin", version)
+    copy = copied(origin, CsvStore(tmp_path / "copy", clock=origin._clock))
+    sample = read("json", SAMPLE_ROWS["trades"], BatchOptions(TRADES))
+    later = [
+        Append(TRADES, SYMBOL, sample.rows, "key:1", request_key="k"),
+        batch(trade(2, trade_id='"a,\n'), trade(33), symbol="MSFT"),
+        batch(trade(30), trade(40), symbol="MSFT"),
+    ]
+    for each in later:
+        receipts = [replace(store.append(each), stored_bytes=0) for store in (origin, copy)]
+        assert receipts[0] == receipts[1]
+    assert receipts[0].stored == 2
+    assert logs_of(copy) == logs_of(origin)
+
+
+def test_a_copy_continues_at_its_head(origin: CsvStore, tmp_path: Path):
+    log, pieces = origin.log(TRADES, "MSFT"), walk(origin, symbol="MSFT")
+    for cut in range(len(pieces) + 1):
+        copy = CsvStore(tmp_path / f"{cut}").log(TRADES, "MSFT")
+        commits = sum(isinstance(each, CommitRecord) for each in pieces[:cut])
+        is_whole = cut in (0, len(pieces)) or isinstance(pieces[cut], CommitRecord)
+        with nullcontext() if is_whole else pytest.raises(CopyCut):
+            copy.apply(pieces[:cut])
+        assert copy.end().head.number == commits - (not is_whole)
+        assert copy_log(log, copy).is_current
+        assert copy.end() == log.end()
+        assert copy_log(log, copy).is_current
+        assert logs_of(tmp_path / f"{cut}")["trades/MSFT"] == logs_of(origin)["trades/MSFT"]
+
+
+def test_a_log_with_other_commits_stays_and_is_told(origin: CsvStore, tmp_path: Path):
+    copy = CsvStore(tmp_path / "copy")
+    copy.append(batch(trade(1), symbol="MSFT"))
+    before = logs_of(copy)
+    progress = copy_log(origin.log(TRADES, "MSFT"), copy.log(TRADES, "MSFT"))
+    assert not progress.is_current
+    assert f"does not have {copy.log(TRADES, 'MSFT').head.token}: it was restored" in progress.problem
+    assert logs_of(copy) == before
+    copied(copy, CsvStore(tmp_path / "older"))
+    copy.append(batch(trade(2), symbol="MSFT"))
+    ahead = copy_log(CsvStore(tmp_path / "older").log(TRADES, "MSFT"), copy.log(TRADES, "MSFT"))
+    assert "the origin is at commit 1-" in ahead.problem
+
+
+def test_what_does_not_follow_is_refused(tmp_path: Path):
+    store = MemoryStore()
+    store.append(batch(trade(1), trade(2)))
+    store.append(batch(trade(3)))
+    first, rows, second, more = walk(store)
+    assert isinstance(first, CommitRecord)
+    assert isinstance(rows, CommittedRows)
+    other = msgspec.structs.replace(first.facts, caller="key:9")
+    wrong: dict[str, list[CommitPiece]] = {
+        "the second record": [second],
+        "rows": [rows],
+        "rows of another commit": [first, more],
+        "a record within": [first, second],
+        "half of the rows twice": [first, *[replace(rows, rows=rows.rows.slice(1))] * 2],
+        "rows in another order": [first, replace(rows, rows=rows.rows.take([1, 0]))],
+        "facts that were changed": [replace(first, facts=other), rows],
+        "rows without columns": [first, replace(rows, rows=rows.rows.select(["timestamp"]))],
+    }
+    log = CsvStore(tmp_path).log(TRADES, SYMBOL)
+    for pieces in wrong.values():
+        with pytest.raises(CopyMalformed):
+            log.apply(pieces)
+        assert log.end() == LogEnd()
+    with pytest.raises(CopyMalformed):
+        log.apply([first, rows, second, rows])
+    assert log.head == first.id
+    assert stored(log.store) == rows.rows.to_pylist()
+
+
+def test_facts_beside_an_original_text_are_not_trusted(tmp_path: Path):
+    origin = made(tmp_path / "origin", 1)
+    first, *others = walk(origin, symbol="MSFT")
+    assert isinstance(first, CommitRecord)
+    forged = replace(first, facts=msgspec.structs.replace(first.facts, caller="key:9"))
+    with pytest.raises(CopyMalformed, match="not the next one"):
+        MemoryStore().log(TRADES, "MSFT").apply([forged, *others])
+
+
+@pytest.mark.parametrize("backend", ["csv", "memory"])
+def test_a_log_that_another_writer_added_to_takes_nothing(origin: CsvStore, tmp_path: Path, backend: str):
+    to = CsvStore(tmp_path / "copy") if backend == "csv" else MemoryStore()
+    log = to.log(TRADES, "MSFT")
+    commits = list(received_commits(TRADES, LogEnd(), walk(origin, symbol="MSFT")))
+    log.add_commits(NO_COMMIT, commits[:2])
+    for base in (NO_COMMIT, commits[0].record.id):
+        with pytest.raises(StoreUnavailable, match="is not at commit"):
+            log.add_commits(base, commits[2:])
+    log.add_commits(log.head, commits[2:])
+    assert logs_of(to)["trades/MSFT"] == logs_of(origin)["trades/MSFT"]
