@@ -19,6 +19,7 @@ from store.csv.reading.row_finder import RowFinder
 from store.csv.writing.writer import Writer
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
+from store.protocol import NO_COMMIT, CommitId
 
 LOGS_BYTES = 48 * 2**20
 # The memory of an open log without its history. Measured with `tracemalloc`.
@@ -27,7 +28,7 @@ _LOG_BYTES = 7 * 1024
 
 @dataclass(slots=True, eq=False)
 class OpenLog:
-    """The objects that read and write one log. counted: its size as the cache knows it."""
+    """The objects that read and write one log. counted: its size as the cache knows it, `counted_at` a commit."""
 
     commits: CommitLog
     writer: Writer
@@ -35,6 +36,7 @@ class OpenLog:
     aggregates: AggregateReader
     finder: RowFinder
     counted: int = _LOG_BYTES
+    counted_at: CommitId = NO_COMMIT
 
     @property
     def nbytes(self) -> int:
@@ -82,8 +84,11 @@ class OpenLogs:
         with unavailable_on_error:
             log = self.existing(dataset, symbol)
             history = log.commits.history()
-            self.count(dataset, symbol, log)
-            if not history.head().number:
+            head = history.head()
+            if head is not log.counted_at:
+                log.counted_at = head
+                self.count(dataset, symbol, log)
+            if not head.number:
                 raise UnknownSymbol(symbol)
             return log, history
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
+from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
-from store.bars.versions import AggregateVersions, versions_of
+from store.bars.versions import AggregateVersions
 from store.csv.derived.manifest import Segment, read_manifest, rollups_file, rows_file
-from store.csv.derived.rollups import NO_ROLLUPS, VERSIONS_NS, MappedRollups, map_rollups
-from store.csv.derived.segment_rows import PRINT_COLUMNS, MappedTimes, SegmentRows, plain_rows
+from store.csv.derived.rollups import NO_ROLLUPS, MappedRollups, map_rollups
+from store.csv.derived.segment_rows import MappedTimes, SegmentRows, plain_rows
 from store.csv.log.history import CommitHistory
 from store.csv.log.index_file import DERIVED_FOLDER
-from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, CommitId, Window
 
@@ -41,9 +41,12 @@ class MappedSegment:
     Every method raises `ColumnsDamaged` if its file is missing or damaged.
     """
 
-    def __init__(self, folder: Path, segment: Segment, mappings: SegmentMappings) -> None:
+    def __init__(self, dataset: Dataset, folder: Path, segment: Segment, mappings: SegmentMappings) -> None:
         self.segment = segment
+        self.newest = segment.newest
+        self.bounds = segment.first_ns, segment.last_ns
         self.used = 0
+        self._dataset = dataset
         self._folder = folder
         self._mappings = mappings
         self.release()
@@ -67,21 +70,11 @@ class MappedSegment:
             self._mappings.add(self)
         return rows
 
-    def rows_in(
-        self, window: Window, names: Collection[str], *, standing_at: int | None = None
-    ) -> pa.RecordBatch:
-        """Return the stored rows in the window: of the named columns those that the file has.
-
-        standing_at: leave out rows that are cancelled or replaced as of this commit, or stored by a later one.
-        Corrections that are in no segment are ignored.
-        """
-        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        rows = self.rows.batch(start, end, names)
-        if standing_at is None:
-            return rows
-        stored, ended = (self.column(name, start, end) for name in ("commit", "until"))
-        stands = (stored <= standing_at) & (ended > standing_at)
-        return rows if stands.all() else rows.filter(pa.array(stands))
+    def rows_at(
+        self, indices: slice | Integers, names: Collection[str] = (), *, coded_texts: bool = False
+    ) -> pa.Table:
+        """Return the rows with these indices, which ascend. names, coded_texts: as for `plain_rows`."""
+        return plain_rows(self._dataset, self.rows.at(indices, names), names, coded_texts=coded_texts)
 
     @property
     def times(self) -> MappedTimes:
@@ -92,9 +85,9 @@ class MappedSegment:
         """Return the values of the rows `[start, end)` in a column of numbers without nulls."""
         return self.rows.column(name, start, end)
 
-    def aggregates(self, policy_key: str, level_ns: int, window: Window) -> Aggregates | None:
+    def aggregates(self, policy: BarPolicy, level_ns: int, window: Window) -> Aggregates | None:
         """Return the aggregates of a level (interval length) in a window; None if the level is not stored."""
-        level = self._rollups_of(policy_key).levels.get(level_ns)
+        level = self._rollups_of(policy.key).levels.get(level_ns)
         return None if level is None else level.within(window)
 
     def _rollups_of(self, policy_key: str) -> MappedRollups:
@@ -107,13 +100,10 @@ class MappedSegment:
             self._mappings.add(self)
         return rollups
 
-    def versions(self, policy: BarPolicy, interval_ns: int, window: Window) -> AggregateVersions:
-        """Return the versions of a window's aggregates, of intervals that divide `interval_ns`."""
-        stored = None if interval_ns % VERSIONS_NS else self._rollups_of(policy.key).versions
-        if stored is not None:
-            return stored.versions(window)
-        rows = self.rows_in(window, PRINT_COLUMNS)
-        return versions_of(plain_rows(TRADES, rows, PRINT_COLUMNS), policy, interval_ns)
+    def versions(self, policy: BarPolicy, window: Window) -> AggregateVersions | None:
+        """Return the versions of a window's minutes; None if they are not stored."""
+        stored = self._rollups_of(policy.key).versions
+        return None if stored is None else stored.versions(window)
 
 
 class SegmentMappings:
@@ -175,5 +165,5 @@ def open_segments(
     for segment in manifest.segments:
         each = mapped_before.get(segment.name)
         is_unchanged = each is not None and each.segment == segment
-        mapped.append(each if each and is_unchanged else MappedSegment(derived, segment, mappings))
+        mapped.append(each if each and is_unchanged else MappedSegment(dataset, derived, segment, mappings))
     return LogSegments(manifest.head, mapped)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -12,7 +12,10 @@ from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, frozen
+from store.bars.aggregation import aggregate_prints
+from store.bars.prints import prints_of
 from store.csv.files.commit_records import StoredPart
 from store.csv.log.history import CommitHistory
 from store.protocol import NO_COMMIT, CommitId, Window
@@ -26,52 +29,51 @@ _ROWS_OF_A_READ = 2_048
 # Dataset, symbol, and the commit up to which the log's segments have all rows.
 LogKey = tuple[str, str, int]
 Read: TypeAlias = "Callable[[Sequence[StoredPart]], pa.Table]"
-Make: TypeAlias = "Callable[[pa.Table], Aggregates]"
 
 
-@dataclass(eq=False, slots=True)
 class TailBlock:
     """The stored rows of one event date from consecutive commits, in order, and the aggregates made of them.
 
-    newest: the newest of these commits.
+    newest: the newest of these commits. times: the event times. Its methods are those of a `MappedSegment`.
     """
 
-    rows: pa.Table
-    newest: int
-    _aggregates: dict[tuple[str, int], Aggregates] = field(default_factory=dict)
-    _times: Integers | None = None
+    def __init__(self, rows: pa.Table, newest: int) -> None:
+        """Create it. rows: in any order."""
+        self.rows = stored_in_order(rows)
+        self.newest = newest
+        self.times: Integers = self.rows.column(0).to_numpy()
+        self._aggregates: dict[tuple[str, int], Aggregates] = {}
 
     @property
-    def times(self) -> Integers:
-        """The event times of its rows, ascending."""
-        times = self._times
-        if times is None:
-            times = self._times = self.rows.column(0).to_numpy()
-        return times
+    def bounds(self) -> tuple[int, int]:
+        return int(self.times[0]), int(self.times[-1])
 
     def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """Return the values of the rows `[start, end)` in a column of numbers without nulls."""
         return self.rows.column(name).slice(start, end - start).to_numpy()  # type: ignore[no-any-return]
 
-    def rows_in(self, window: Window) -> pa.Table:
-        """Return its rows in the window."""
-        start, end = self.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-        return self.rows.slice(start, end - start)
-
-    def rows_at(self, indices: slice | Integers) -> pa.Table:
-        """Return its rows with these indices."""
+    def rows_at(
+        self, indices: slice | Integers, names: Collection[str] = (), *, coded_texts: bool = False
+    ) -> pa.Table:
+        rows = self.rows
+        if names:
+            rows = rows.select([name for name in rows.column_names if name in names])
         if isinstance(indices, slice):
-            return self.rows.slice(indices.start, indices.stop - indices.start)
-        return self.rows.take(pa.array(indices))
+            return rows.slice(indices.start, indices.stop - indices.start)
+        return rows.take(pa.array(indices))
 
-    def aggregates(self, policy_key: str, level_ns: int, make: Make) -> Aggregates:
-        """Return the aggregates of a level (interval length) under a policy. A few levels are cached."""
-        aggregates = self._aggregates.get((policy_key, level_ns))
-        if aggregates is None:
+    def aggregates(self, policy: BarPolicy, level_ns: int, window: Window) -> Aggregates:
+        """A few levels are cached."""
+        found = self._aggregates.get((policy.key, level_ns))
+        if found is None:
             if len(self._aggregates) >= _LEVELS_LIMIT:
                 self._aggregates = {}
-            aggregates = self._aggregates[policy_key, level_ns] = frozen(make(self.rows))
-        return aggregates
+            found = frozen(aggregate_prints(prints_of(self.rows, policy), level_ns))
+            self._aggregates[policy.key, level_ns] = found
+        start, end = found.time.searchsorted((window.start_ns, window.end_ns)).tolist()
+        return found if end - start == len(found) else found[start:end]
+
+    def versions(self, policy: BarPolicy, window: Window) -> None:
+        """They are made of the rows."""
 
 
 @dataclass(slots=True)
@@ -140,10 +142,10 @@ class TailRows:
     ) -> _TailDate:
         """Return the date with a block for the new parts. Blocks of similar size are merged."""
         new = list(parts[date.covered :])
-        block = TailBlock(stored_in_order(read(new)), max(stored.commit for stored in new))
+        block = TailBlock(read(new), max(stored.commit for stored in new))
         blocks = list(date.blocks)
         while blocks and blocks[-1].rows.num_rows <= 2 * block.rows.num_rows:
             last = blocks.pop()
             rows = pa.concat_tables([last.rows, block.rows])
-            block = TailBlock(stored_in_order(rows), max(last.newest, block.newest))
+            block = TailBlock(rows, max(last.newest, block.newest))
         return _TailDate((*blocks, block), len(parts), newest)

@@ -12,11 +12,9 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, merge
 from store.bars.session_bars import aggregate_rows
 from store.bars.versions import AggregateVersions, joined_versions, versions_of
-from store.csv.derived.segment_rows import PRINT_COLUMNS, plain_rows
-from store.csv.derived.segments import MappedSegment
-from store.csv.derived.tail import TailBlock
-from store.csv.reading.log_reader import LogFiles, LogReader
-from store.datasets import TRADES
+from store.csv.derived.rollups import VERSIONS_NS
+from store.csv.derived.segment_rows import PRINT_COLUMNS
+from store.csv.reading.log_reader import LogFiles, LogReader, SortedRows, rows_in
 from store.protocol import Window
 from store.timestamps import DAY_NS
 from store.window_list import WindowList, level_for
@@ -37,16 +35,17 @@ class AggregateReader:
         if policy.is_session:
             starts = np.union1d(starts, _divided_days(windows, files))
         again = WindowList(starts, starts + level_ns)
+        # The days of sessions that have newer rows are made again.
+        sources = (
+            files.segments.within(windows.bounds)
+            if policy.is_session
+            else self._reader.sources(windows, files)
+        )
         parts = [
             _outside(part, again)
-            for mapped in files.segments.within(windows.bounds)
-            for part in _segment_aggregates(mapped, windows, level_ns, policy, files.commit)
+            for source in sources
+            for part in _aggregates_of(source, windows, level_ns, policy, files.commit)
         ]
-        if files.has_tail and not policy.is_session:
-            parts += [
-                _outside(_block_aggregates(block, windows, level_ns, policy, files.commit), again)
-                for block in self._reader.blocks(windows, files)
-            ]
         for date_windows in again.by_date():
             rows = self._reader.stored(date_windows.bounds, files, PRINT_COLUMNS)
             made = aggregate_rows(rows, level_ns, policy, commit=files.commit)
@@ -60,11 +59,9 @@ class AggregateReader:
         windows = WindowList.of(window)
         starts = self._changed(windows, interval_ns, files)
         changed = WindowList(starts, starts + interval_ns)
-        parts = [mapped.versions(policy, interval_ns, window) for mapped in files.segments.within(window)]
-        if files.has_tail:
-            blocks = self._reader.blocks(windows, files)
-            parts += [versions_of(block.rows_in(window), policy, interval_ns) for block in blocks]
-        parts = [part[~changed.contains(part.aggregates.time)] for part in parts]
+        sources = self._reader.sources(windows, files)
+        found = (_versions_of(source, window, interval_ns, policy) for source in sources)
+        parts = [part[~changed.contains(part.aggregates.time)] for part in found]
         for date_windows in changed.by_date():
             rows = self._reader.stored(date_windows.bounds, files, PRINT_COLUMNS)
             versions = versions_of(rows, policy, interval_ns)
@@ -93,44 +90,40 @@ def _divided_days(windows: WindowList, files: LogFiles) -> Integers:
     return starts[windows.contains(starts)]
 
 
-def _segment_aggregates(
-    mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
+def _aggregates_of(
+    source: SortedRows, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Iterator[Aggregates]:
-    windows = windows.overlapping(mapped.segment.first_ns, mapped.segment.last_ns)
+    windows = windows.overlapping(*source.bounds)
     if not len(windows):
         return
-    aggregates = mapped.aggregates(policy.key, level_ns, windows.bounds)
+    aggregates = source.aggregates(policy, level_ns, windows.bounds)
     if aggregates is None:
-        yield _row_aggregates(mapped, windows, level_ns, policy, commit)
+        yield _made(source, windows, level_ns, policy, commit)
         return
     part = aggregates if len(windows) == 1 else aggregates[windows.indices(aggregates.time)]
-    if mapped.segment.newest > commit and len(part):
+    if source.newest > commit and len(part):
         is_later = part.newest > commit
         starts = part.time[is_later]
         if len(starts):
-            yield _row_aggregates(mapped, WindowList(starts, starts + level_ns), level_ns, policy, commit)
+            yield _made(source, WindowList(starts, starts + level_ns), level_ns, policy, commit)
             part = part[~is_later]
     yield part
 
 
-def _row_aggregates(
-    mapped: MappedSegment, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
+def _made(
+    source: SortedRows, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
 ) -> Aggregates:
-    rows = mapped.rows.at(windows.indices(mapped.times), PRINT_COLUMNS)
-    return aggregate_rows(plain_rows(TRADES, rows, PRINT_COLUMNS), level_ns, policy, commit=commit)
+    rows = source.rows_at(windows.indices(source.times), PRINT_COLUMNS)
+    return aggregate_rows(rows, level_ns, policy, commit=commit)
 
 
-def _block_aggregates(
-    block: TailBlock, windows: WindowList, level_ns: int, policy: BarPolicy, commit: int
-) -> Aggregates:
-    """Return a block's aggregates in the windows. They are cached if the block has no commit after `commit`."""
-    if block.newest <= commit:
-        aggregates = block.aggregates(
-            policy.key, level_ns, lambda rows: aggregate_rows(rows, level_ns, policy, commit=commit)
-        )
-    else:
-        aggregates = aggregate_rows(block.rows, level_ns, policy, commit=commit)
-    return aggregates[windows.indices(aggregates.time)]
+def _versions_of(
+    source: SortedRows, window: Window, interval_ns: int, policy: BarPolicy
+) -> AggregateVersions:
+    stored = None if interval_ns % VERSIONS_NS else source.versions(policy, window)
+    if stored is not None:
+        return stored
+    return versions_of(rows_in(source, window, PRINT_COLUMNS), policy, interval_ns)
 
 
 def _outside(aggregates: Aggregates, windows: WindowList) -> Aggregates:

@@ -11,7 +11,6 @@ from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
-from store.csv.derived.segment_rows import plain_rows
 from store.csv.files.commit_records import DateSummary, PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import read_corrections, read_parts, read_rows
 from store.csv.log.history import CommitHistory
@@ -111,7 +110,7 @@ class CandidateReader:
                 is_stored = np.isin(mapped.column("commit", start, end), commits)
                 indices = start + np.flatnonzero(np.isin(arrivals, arrivals[is_stored]))
                 if len(indices):
-                    tables.append(plain_rows(self._dataset, mapped.rows.at(indices)))
+                    tables.append(mapped.rows_at(indices))
             for number in commits:
                 if number > files.segments.head.number:
                     parts = of_kind(history.parts_in(window, number, after=number - 1), PartKind.ROWS)

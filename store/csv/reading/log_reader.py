@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from store import lazy_pyarrow as pa
 from store.arrays import Mask
 from store.csv.derived.manifest import discard_manifest, manifest_signature
-from store.csv.derived.segment_rows import plain_rows
 from store.csv.derived.segments import (
     NO_SEGMENTS,
     LogSegments,
@@ -41,6 +40,10 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 # Derived files may be replaced while they are read. A read is tried this often with them, then once without them.
 _TRIES = 3
+
+
+# Stored rows in order of event time. Corrections by commits that are in no segment are not applied.
+SortedRows: TypeAlias = MappedSegment | TailBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,7 @@ class LogReader:
         """
         if coded_texts and (mapped := self._only_segment(window, files)) is not None:
             names = self._dataset.schema.names
-            rows = mapped.rows_in(window, names, standing_at=files.commit)
-            return plain_rows(self._dataset, rows, names, coded_texts=True)
+            return rows_in(mapped, window, names, standing_at=files.commit, coded_texts=True)
         stored = self.stored(window, files, is_standing=True)
         stands = _stands(stored, files.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
@@ -133,14 +135,9 @@ class LogReader:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
-        tables = []
-        for mapped in files.segments.within(window):
-            commit = files.commit if is_standing else None
-            rows = mapped.rows_in(window, names, standing_at=commit)
-            tables.append(plain_rows(self._dataset, rows, names))
-        windows = WindowList.of(window)
-        if files.has_tail:
-            tables += [block.rows_in(window).select(names) for block in self.blocks(windows, files)]
+        windows, commit = WindowList.of(window), files.commit if is_standing else None
+        sources = self.sources(windows, files)
+        tables = [rows_in(source, window, names, standing_at=commit) for source in sources]
         # A table of one piece has columns that numpy reads without a copy.
         stored = pa.concat_tables(tables or [stored_schema(self._dataset).empty_table().select(names)])
         if not files.has_tail:
@@ -154,19 +151,21 @@ class LogReader:
         return stored.filter(pa.array(_stands(stored, files.commit)))
 
     def versions(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> pa.Table:
-        """Return all versions of the rows in the windows, in any order. few: see `blocks`."""
+        """Return all versions of the rows in the windows, in any order. few: see `sources`."""
         tables = [no_rows(self._dataset)]
-        for mapped in files.segments.within(windows.bounds):
-            indices = windows.indices(mapped.times)
+        for source in self.sources(windows, files, few=few):
+            indices = windows.indices(source.times)
             if not isinstance(indices, slice) or indices.start < indices.stop:
-                tables.append(plain_rows(self._dataset, mapped.rows.at(indices, tables[0].column_names)))
-        corrections = None
-        if files.has_tail:
-            blocks = self.blocks(windows, files, few=few)
-            tables += [block.rows_at(windows.indices(block.times)) for block in blocks]
-            corrections = self.corrections(windows, files)
+                tables.append(source.rows_at(indices))
         stored = pa.concat_tables(tables)
+        corrections = self.corrections(windows, files) if files.has_tail else None
         return apply_corrections(stored, corrections) if corrections else stored
+
+    def sources(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> Iterator[SortedRows]:
+        """Yield the segments with rows in the windows, and the blocks of rows that no segment has. few: see `blocks`."""
+        yield from files.segments.within(windows.bounds)
+        if files.has_tail:
+            yield from self.blocks(windows, files, few=few)
 
     def blocks(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> Iterator[TailBlock]:
         """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.reads_alone`.
@@ -209,13 +208,13 @@ class LogReader:
         needed = partial(filter, partial(_is_needed, windows=windows, files=files), parts)
         if few and self._tail.reads_alone(log, parts, some := list(needed())):
             rows = read_rows_at(self._dataset, self._folder, some, windows.start_ns)
-            return [TailBlock(stored_in_order(rows), files.commit)]
+            return [TailBlock(rows, files.commit)]
         read = partial(read_rows, self._dataset, self._folder)
         try:
             return self._tail.blocks(log, files.history, parts, read)
         except DataDamaged:
             some = list(needed())
-            return [TailBlock(stored_in_order(read(some)), some[-1].commit)] if some else []
+            return [TailBlock(read(some), some[-1].commit)] if some else []
 
     def _tail_parts(self, windows: WindowList, files: LogFiles) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""
@@ -235,6 +234,33 @@ class LogReader:
                 signature = NEVER_SEEN  # look again: this history may not have the manifest's commit yet
         opened = self._opened = _Opened(head, signature, segments)
         return opened
+
+
+def rows_in(
+    source: SortedRows,
+    window: Window,
+    names: Collection[str] = (),
+    *,
+    standing_at: int | None = None,
+    coded_texts: bool = False,
+) -> pa.Table:
+    """Return the rows in the window, without those that do not stand as of `standing_at`.
+
+    names, coded_texts: as for `plain_rows`.
+    """
+    start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
+    rows = source.rows_at(slice(start, end), names, coded_texts=coded_texts)
+    if standing_at is None:
+        return rows
+    stands = standing(source, start, end, standing_at)
+    return rows if stands.all() else rows.filter(pa.array(stands))
+
+
+def standing(source: SortedRows, start: int, end: int, commit: int) -> Mask:
+    """Return which of the rows `[start, end)` are neither cancelled nor replaced, as far as the source knows."""
+    stored, ended = (source.column(name, start, end) for name in ("commit", "until"))
+    stands: Mask = (stored <= commit) & (ended > commit)
+    return stands
 
 
 def _stands(stored: pa.Table, commit: int) -> Mask:

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from store.arrays import Integers, Mask
+from store.arrays import Integers
 from store.csv.derived.manifest import Segment
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
-from store.csv.reading.log_reader import LogFiles, LogReader
+from store.csv.reading.log_reader import LogFiles, LogReader, SortedRows, standing
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS
@@ -70,17 +69,6 @@ class _Backwards(_Forwards):
 # If a window has more than this many rows of one source, they are counted without looking for cancelled and replaced
 # rows. The count is then too high.
 _COUNTED_ROWS = 1 << 17
-
-
-class SortedRows(Protocol):
-    """Stored rows in order of event time, from one source: a segment or a block of newer commits."""
-
-    @property
-    def times(self) -> Times:
-        """The event times."""
-
-    def column(self, name: str, start: int, end: int) -> npt.NDArray[Any]:
-        """Return the values of the rows `[start, end)` in a column of numbers."""
 
 
 class RowFinder:
@@ -144,10 +132,7 @@ class RowFinder:
         if not extents:
             return None
         stretch = direction.stretch(remaining, extents)
-        sources: list[SortedRows] = [*files.segments.within(stretch)]
-        if len(dates) and _meet(extents[-1], stretch):
-            sources += self._reader.blocks(WindowList.of(stretch), files)
-        return stretch, sources
+        return stretch, list(self._reader.sources(WindowList.of(stretch), files))
 
     def _standing_times(
         self, window: Window, sources: Sequence[SortedRows], files: LogFiles
@@ -156,7 +141,7 @@ class RowFinder:
         cancelled = self._cancelled(window, files)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-            stands = _stand(source, start, end, files.commit)
+            stands = standing(source, start, end, files.commit)
             if len(cancelled):
                 stands &= ~np.isin(source.column("arrival", start, end), cancelled)
             times = source.times[start:end]
@@ -197,10 +182,6 @@ def _extent(segment: Segment) -> Window:
     return Window(segment.first_ns, segment.last_ns + 1)
 
 
-def _meet(one: Window, other: Window) -> bool:
-    return one.start_ns < other.end_ns and other.start_ns < one.end_ns
-
-
 def _is_inside(first_ns: int, last_ns: int, window: Window) -> bool:
     return window.start_ns <= first_ns and last_ns < window.end_ns
 
@@ -221,18 +202,10 @@ def _count(source: SortedRows, window: Window, commit: int) -> int:
     start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
     if end - start > _COUNTED_ROWS:
         return int(end - start)
-    return int(np.count_nonzero(_stand(source, start, end, commit)))
+    return int(np.count_nonzero(standing(source, start, end, commit)))
 
 
 def _stored_count(source: SortedRows, window: Window) -> int:
     """Return the number of rows in the window, with those that are cancelled or replaced."""
     start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
     return int(end - start)
-
-
-def _stand(source: SortedRows, start: int, end: int, commit: int) -> Mask:
-    """Return a mask of the rows `[start, end)` that are neither cancelled nor replaced, as far as the source knows."""
-    stands: Mask = (source.column("commit", start, end) <= commit) & (
-        source.column("until", start, end) > commit
-    )
-    return stands

@@ -10,16 +10,13 @@ import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT
-from store.bars.aggregates import Aggregates
-from store.bars.aggregation import aggregate_prints
-from store.bars.prints import prints_of
 from store.csv.derived.tail import TailBlock, TailRows
 from store.csv.files.commit_records import StoredPart
 from store.csv.files.part_reader import read_rows
 from store.csv.log.history import CommitHistory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, stored, trade
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, amendment, batch, cancel, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -98,17 +95,12 @@ def test_one_date_is_cached_whatever_its_size(tmp_path: Path) -> None:
 def test_aggregates_of_a_block_are_made_once_and_are_not_kept_of_ever_more_levels(tail: Tail) -> None:
     tail.append(1)
     (block,) = tail.blocks()
-    made: list[int] = []
-
-    def make(rows: pa.Table) -> Aggregates:
-        made.append(1)
-        return aggregate_prints(prints_of(rows, EVERY_PRINT), 10**9)
-
-    first = block.aggregates("all", 1, make)
-    assert block.aggregates("all", 1, make) is first
+    first = block.aggregates(EVERY_PRINT, MINUTE, ALL_TIME)
+    assert block.aggregates(EVERY_PRINT, MINUTE, ALL_TIME) is first
+    assert len(block.aggregates(EVERY_PRINT, MINUTE, Window(0, NOON))) == 0
     assert not first.volume.flags.writeable
-    for level in range(100):
-        block.aggregates("all", level, make)
+    for level in range(1, 100):
+        block.aggregates(EVERY_PRINT, level * SECOND, ALL_TIME)
     assert len(block._aggregates) < 10
 
 
