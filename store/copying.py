@@ -23,9 +23,7 @@ def copy_log(origin: Log, copy: Log, on_rows: Callable[[int], object] = lambda _
             f"the origin is at commit {error.head.token} and does not have {head.token}: it was restored, or the copy was"
             " written to; copy into an empty folder"
         )
-    end = copy.end()
-    names = origin.dataset.name, origin.symbol
-    return CopyProgress(*names, *end[:2], *origin_end[:2], problem)
+    return CopyProgress(origin.dataset.name, origin.symbol, *copy.end()[:2], *origin_end[:2], problem)
 
 
 def _counted(pieces: Iterable[SentPiece], on_rows: Callable[[int], object]) -> Iterator[SentPiece]:

@@ -113,7 +113,7 @@ class Mirror:
         states = _asked(source, symbols, seen, wait_seconds)
         logs = _logs_by_name([log for each in states.values() for log in each.logs], symbols)
         found = [self._copy(source, state, anew, on_progress) for state in logs.values()]
-        found += [self._lost(*name, anew) for name in self._local_logs(symbols) if name not in logs]
+        found += [self._lost(name, anew) for name in self._local_logs(symbols) if name not in logs]
         self._seen = {batch: each.seen for batch, each in states.items()}
         return found
 
@@ -211,17 +211,15 @@ class Mirror:
                 return progress
 
     def _progress(self, state: LogState, problem: str = "") -> CopyProgress:
-        head, committed_ns, _ = self._log((state.dataset, state.symbol)).end()
-        origin_ns = parse_timestamp(state.committed_at)
-        return CopyProgress(state.dataset, state.symbol, head, committed_ns, state.head, origin_ns, problem)
+        name, origin_ns = (state.dataset, state.symbol), parse_timestamp(state.committed_at)
+        return CopyProgress(*name, *self._log(name).end()[:2], state.head, origin_ns, problem)
 
-    def _lost(self, dataset: str, symbol: str, anew: bool) -> CopyProgress:
+    def _lost(self, name: tuple[str, str], anew: bool) -> CopyProgress:
         if anew:
-            self._discard((dataset, symbol))
-            return CopyProgress(dataset, symbol, NO_COMMIT, 0, NO_COMMIT, 0)
-        head, committed_ns, _ = self._log((dataset, symbol)).end()
-        problem = "the origin has no such log any more; --anew discards the copy"
-        return CopyProgress(dataset, symbol, head, committed_ns, NO_COMMIT, committed_ns, problem)
+            self._discard(name)
+        problem = "" if anew else "the origin has no such log any more; --anew discards the copy"
+        end = self._log(name).end()
+        return CopyProgress(*name, *end[:2], NO_COMMIT, end.committed_at, problem)
 
     def _local_logs(self, symbols: Sequence[str]) -> list[tuple[str, str]]:
         names = [_DECLARED, *((dataset, symbol) for dataset in DATASETS for symbol in symbols)]

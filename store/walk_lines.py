@@ -98,22 +98,22 @@ def sent_pieces(dataset: Dataset, symbol: str, data: Iterable[bytes]) -> Iterato
     Raises `CopyMalformed`, `CopyCut`, and the errors of `data`.
     """
     expected = first_line(dataset, symbol)
-    first, line = True, None
+    is_first = True
     for text in _split(data):
         try:
             line = _decoder.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise CopyMalformed(f"a line is not as expected: {error}") from None
-        if first and line != expected:
+        if is_first and line != expected:
             raise CopyMalformed(
                 f"the answer is not of {dataset.name} of {symbol}, or has another form: both installations must run the"
                 " same version"
             )
         if line.kind == "end":
             return
-        if not first:
+        if not is_first:
             yield _piece(dataset, line)
-        first = False
+        is_first = False
     raise CopyCut("the answer ends before its last line")
 
 

@@ -240,7 +240,7 @@ ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
     ),
     "nothing": (lambda _: [], "ends before"),
     "no lines of JSON": (lambda _: [b"<html>\n"], "not as expected"),
-    "lines of an earlier version": (lambda _: [EARLIER], "not as expected|another form"),
+    "lines of an earlier version": (lambda _: [EARLIER], "must run the same version"),
     "other columns": (lambda _: [OTHER_COLUMNS], "is not of trades of AAPL, or has another form"),
     "other lines": (lambda honest: [honest.lines()[0], b'{"kind":"surprise"}\n'], "not as expected"),
     "no base64": (lambda honest: [*honest.lines()[:2], b'{"kind":"rows","data":"?"}\n'], "not as expected"),
