@@ -3,7 +3,6 @@
 import math
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,29 +112,8 @@ def test_largest_auction_print_counts_or_the_first_of_equals():
 
 
 def test_official_close_is_used_without_a_closing_auction():
-    assert ohlcv(day((1.0, 5.0, None), (2.0, 5.0, None), (3.0, 8.0, "official_close"))) == [
-        1.0,
-        3.0,
-        1.0,
-        3.0,
-        10.0,
-    ]
-
-
-def test_session_without_auctions_opens_at_first_and_closes_at_last_price():
-    bars = day(
-        (5.0, 1.0, "extended_hours"), (1.0, 1.0, None), (2.0, 1.0, "regular"), (7.0, 1.0, "average_price")
-    )
-    assert ohlcv(bars) == [1.0, 2.0, 1.0, 2.0, 3.0]
-
-
-def test_suspicious_auction_print_is_ignored():
-    assert ohlcv(day((4.0, 9.0, "opening_print;suspicious"), (1.0, 1.0, None))) == [1.0, 1.0, 1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize("said", ["extended_hours", "average_price", "official_close"])
-def test_date_without_a_session_price_has_no_bar(said: str):
-    assert not len(day((1.0, 1.0, said)))
+    bars = day((1.0, 5.0, None), (2.0, 5.0, None), (3.0, 8.0, "official_close"))
+    assert ohlcv(bars) == [1.0, 3.0, 1.0, 3.0, 10.0]
 
 
 def test_sums_of_a_wide_range_are_rounded_once():
