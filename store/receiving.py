@@ -21,7 +21,7 @@ from store.walk import CommitPiece, CommitRecord, CommittedCorrections, Committe
 _COMMIT_BYTES = 2**30
 _TEXT_BYTES = 2**18
 
-SentPiece: TypeAlias = CommitPiece | pa.RecordBatch
+SentPiece: TypeAlias = "CommitPiece | pa.RecordBatch"
 """A piece of a walk. Rows may come as they are, and corrections as `sent_batch` gives them."""
 
 
