@@ -265,7 +265,7 @@ class Snapshot(ABC):
 
         time_ns: UTC midnight of the event date.
         """
-        dates = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        dates = window.whole_dates()
         return bars_of(self.aggregates(WindowList.of(dates), DAY_NS, policy.session))
 
     def span_bars(self, spans: Spans, *, policy: BarPolicy = EVERY_PRINT, dates_of: DatesOf | None) -> Bars:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from store import lazy_pyarrow as pa
 from store.declarations import Dataset
-from store.timestamps import EARLIEST_NS, LATEST_NS, SECOND_NS
+from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,10 @@ class Window:
     def overlaps(self, other: Window) -> bool:
         """Return whether the two have an instant in common. Neither is empty."""
         return self.start_ns < other.end_ns and other.start_ns < self.end_ns
+
+    def whole_dates(self) -> Window:
+        """Return the event dates (UTC) that the window touches, as one window."""
+        return Window(self.start_ns // DAY_NS * DAY_NS, -(-self.end_ns // DAY_NS) * DAY_NS)
 
     def within(self, other: Window) -> Window:
         """Return the part that is in another window; an empty part lies at the nearer end of the other."""

@@ -183,7 +183,7 @@ class _ThenBars:
         policy, grid = self.log.policy, self.grid
         is_own = grid == self.log.grid
         if is_own and self.log.is_of_auctions:
-            whole_days = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+            whole_days = window.whole_dates()
             rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
             return merged_days(session_bars_of(rows, policy), grid, window)
         dates_of = credit_dates(policy, grid.resolution.length_ns, grid.trading_dates)

@@ -123,7 +123,7 @@ class _AuctionBars:
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
-        return Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        return window.whole_dates()
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:

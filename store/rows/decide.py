@@ -84,7 +84,7 @@ def decide(batch: Append, ids: Integers | None, log: CandidateSource) -> BatchDe
 
 def _dates_of(rows: pa.RecordBatch) -> Window:
     times = rows.column(0).to_numpy()
-    return Window(int(times.min()) // DAY_NS * DAY_NS, (int(times.max()) // DAY_NS + 1) * DAY_NS)
+    return Window(int(times.min()), int(times.max()) + 1).whole_dates()
 
 
 def _counts(batch: Append, fills: LogFills, stored: pa.Table) -> Mask:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, Mask
+from store.arrays import Mask
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.protocol import Superseded, Window
-from store.rows.stored_rows import last_versions
+from store.rows.stored_rows import integers, last_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class LogFills:
 
     def filled(self, versions: pa.Table) -> Mask:
         """Return a mask of the versions of rows that fills stored."""
-        arrivals, commits = _integers(versions, "arrival"), _integers(versions, "commit")
+        arrivals, commits = integers(versions, "arrival"), integers(versions, "commit")
         of_fills: Mask = np.isin(arrivals, arrivals[np.isin(commits, self.commits)])
         return of_fills
 
     def withdrawn(self, versions: pa.Table) -> Mask:
         """Return a mask of the versions of rows that the feed superseded. They do not count as stored."""
-        arrivals = _integers(versions, "arrival")
-        ended = np.isin(_integers(versions, "until"), [commit for commit, _ in self.superseded])
+        arrivals = integers(versions, "arrival")
+        ended = np.isin(integers(versions, "until"), [commit for commit, _ in self.superseded])
         by_feed = ended & last_versions(versions)
         withdrawn: Mask = np.isin(arrivals, arrivals[by_feed])
         return withdrawn & self.filled(versions)
@@ -46,7 +46,7 @@ class LogFills:
         Earlier versions of this program kept a fill's row if the feed sent an equal one, and stored that it had passed
         over the row's time. Since then the row is the feed's.
         """
-        commits, arrivals = _integers(versions, "commit"), _integers(versions, "arrival")
+        commits, arrivals = integers(versions, "commit"), integers(versions, "arrival")
         is_own = np.zeros(len(arrivals), np.bool_)
         for commit, passed in self.superseded:
             is_own |= (commits < commit) & between(dataset, versions, [passed])
@@ -76,7 +76,7 @@ def bounds_of(extents: Sequence[Superseded]) -> Window:
 
 def between(dataset: Dataset, rows: pa.Table, extents: Iterable[Superseded]) -> Mask:
     """Return a mask of the rows whose event time and series are in one of the extents."""
-    times = _integers(rows, "timestamp")
+    times = integers(rows, "timestamp")
     found: Mask = np.zeros(len(times), np.bool_)
     series = _series_of(dataset, rows) if len(times) else None
     for each in extents:
@@ -87,7 +87,7 @@ def between(dataset: Dataset, rows: pa.Table, extents: Iterable[Superseded]) -> 
 
 def standing(versions: pa.Table) -> Mask:
     """Return a mask of the versions that stand."""
-    stands: Mask = _integers(versions, "until") == STANDS
+    stands: Mask = integers(versions, "until") == STANDS
     return stands
 
 
@@ -99,8 +99,3 @@ def _series_of(
         return None
     values = zip(*(rows.column(name).to_pylist() for name in dataset.series_columns), strict=True)
     return np.array([";".join(map(str, each)) for each in values])
-
-
-def _integers(table: pa.Table, name: str) -> Integers:
-    values: Integers = table.column(name).to_numpy()
-    return values

@@ -15,6 +15,7 @@ from store.datasets import BARS
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
 from store.resolutions import Resolution
+from store.rows.stored_rows import first_versions
 from store.timestamps import SECOND_NS
 
 # A row that was committed at most this long after its event is taken as sent live. Later ones are imported history.
@@ -117,7 +118,7 @@ def known_times(
         return KnowledgeTimes(from_ns, _STILL_KNOWN[: len(until)], by)
     until_ns = np.full(len(until), STILL_KNOWN_NS)
     until_ns[until != STANDS] = _times_of(until[until != STANDS], committed_times)
-    is_corrected = ~_is_first(versions.column("arrival").to_numpy(), commit)
+    is_corrected = ~first_versions(versions)
     return KnowledgeTimes(
         np.where(is_corrected, committed_ns, from_ns), until_ns, np.where(is_corrected, -1, by)
     )
@@ -165,12 +166,3 @@ def _received(versions: pa.Table) -> Integers | None:
         return None
     found: Integers = column.fill_null(-1).to_numpy()
     return found
-
-
-def _is_first(arrival: Integers, commit: Integers) -> Mask:
-    """Return whether each version is the one that was stored first under its arrival number."""
-    order = np.lexsort((commit, arrival))
-    is_first: Mask = np.zeros(len(arrival), np.bool_)
-    ordered = arrival[order]
-    is_first[order] = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
-    return is_first

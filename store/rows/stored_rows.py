@@ -20,7 +20,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.bars.prints import STANDS, sequences
 from store.declarations import Column, ColumnKind, Dataset
-from store.protocol import ALL_TIME, Action, Window
+from store.protocol import Action
 
 
 def stored_in_order(rows: pa.Table) -> pa.Table:
@@ -113,20 +113,20 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     number; a correct also appends the new row at the end. A correction is ignored if no such row stands in
     `rows` or if `rows` already include it. If a commit corrects a row twice, only the last new row is added.
     """
-    standing = np.flatnonzero(_integers(rows, "until") == STANDS)
-    standing = standing[np.argsort(_integers(rows, "arrival")[standing], kind="stable")]
-    index = _indices(_integers(rows, "arrival")[standing], _integers(corrections, "arrival"))
+    standing = np.flatnonzero(integers(rows, "until") == STANDS)
+    standing = standing[np.argsort(integers(rows, "arrival")[standing], kind="stable")]
+    index = _indices(integers(rows, "arrival")[standing], integers(corrections, "arrival"))
     if not len(standing):
         return rows
     corrected = standing[index]
-    newer = (index >= 0) & (_integers(corrections, "commit") > _integers(rows, "commit")[corrected])
+    newer = (index >= 0) & (integers(corrections, "commit") > integers(rows, "commit")[corrected])
     order = np.flatnonzero(newer)
     order = order[np.argsort(corrected[order], kind="stable")]
     if not len(order):
         return rows
-    corrected, commit = corrected[order], _integers(corrections, "commit")[order]
+    corrected, commit = corrected[order], integers(corrections, "commit")[order]
     is_first = np.append(True, corrected[1:] != corrected[:-1])
-    until = _integers(rows, "until").copy()
+    until = integers(rows, "until").copy()
     until[corrected[is_first]] = commit[is_first]
     is_last = np.append(is_first[1:], True)
     ends = np.where(is_last, STANDS, np.append(commit[1:], 0)).astype(np.int32)
@@ -144,10 +144,10 @@ def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     A commit may correct a row repeatedly. `apply_corrections` has only the last of its values.
     """
     is_correct = corrections.column(ACTION.name).to_numpy(zero_copy_only=False) == Action.CORRECT
-    is_correct &= np.isin(_integers(corrections, "arrival"), _integers(rows, "arrival"))
+    is_correct &= np.isin(integers(corrections, "arrival"), integers(rows, "arrival"))
     lines = corrections.filter(pa.array(is_correct)).drop_columns(ACTION.name)
     return (
-        with_system_columns(lines, until=_integers(lines, "commit"))
+        with_system_columns(lines, until=integers(lines, "commit"))
         .select(rows.column_names)
         .cast(rows.schema)
     )
@@ -155,12 +155,12 @@ def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
 def first_versions(rows: pa.Table) -> Mask:
     """Return a mask of the versions as they came in. rows: in any order, with all versions of each row."""
-    return _ends(_integers(rows, "arrival"), _integers(rows, "commit"))
+    return _ends(integers(rows, "arrival"), integers(rows, "commit"))
 
 
 def last_versions(rows: pa.Table) -> Mask:
     """Return a mask of each row's last version. rows: as for `first_versions`; `passed_values` are at the end."""
-    return _ends(_integers(rows, "arrival"), -_integers(rows, "commit"))
+    return _ends(integers(rows, "arrival"), -integers(rows, "commit"))
 
 
 def _ends(arrivals: Integers, ranks: Integers) -> Mask:
@@ -175,10 +175,10 @@ def versions_until(rows: pa.Table, commit: int | None) -> pa.Table:
     """Return stored rows as a commit left them: without later rows and without later ends; None means the newest."""
     if commit is None or not rows.num_rows:
         return rows
-    stored = _integers(rows, "commit")
+    stored = integers(rows, "commit")
     if stored.max() > commit:
         rows = rows.filter(pa.array(stored <= commit))
-    until = _integers(rows, "until")
+    until = integers(rows, "until")
     if until.min(initial=STANDS) == STANDS or not ((until > commit) & (until != STANDS)).any():
         return rows
     return with_system_columns(rows, until=np.where(until > commit, STANDS, until).astype(np.int32))
@@ -192,20 +192,14 @@ def with_columns(rows: pa.Table, names: Collection[str] | None) -> pa.Table:
     return rows.select([name for name in rows.column_names if name in kept])
 
 
-def visible(rows: pa.Table, commit: int | None = None, window: Window = ALL_TIME) -> pa.Table:
-    """Return the rows in the window that stand at a commit, without system columns; None means the newest.
-
-    They are sorted by (event time, sequence with nulls last, arrival).
-    """
-    newest = STANDS - 1 if commit is None else commit
-    stands = (_integers(rows, "commit") <= newest) & (newest < _integers(rows, "until"))
-    time = _integers(rows, "timestamp")
-    inside = (time >= window.start_ns) & (time < window.end_ns)
-    selected = stored_in_order(rows.filter(pa.array(stands & inside)))
-    return selected.drop_columns(SYSTEM_NAMES)
+def standing_at(rows: pa.Table, commit: int) -> Mask:
+    """Return a mask of the stored rows that stand at a commit."""
+    stands: Mask = (integers(rows, "commit") <= commit) & (commit < integers(rows, "until"))
+    return stands
 
 
-def _integers(table: pa.Table, name: str) -> Integers:
+def integers(table: pa.Table, name: str) -> Integers:
+    """Return a column of integers without nulls."""
     values: Integers = table.column(name).to_numpy()
     return values
 

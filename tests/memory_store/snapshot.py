@@ -11,9 +11,18 @@ import pyarrow as pa
 from store.arrays import Integers
 from store.exceptions import StoreUnavailable
 from store.log import EmptySnapshot, Log, Snapshot
-from store.protocol import NO_COMMIT, Action, CommitId, Completeness, Fill, Window
+from store.protocol import ALL_TIME, NO_COMMIT, Action, CommitId, Completeness, Fill, Window
 from store.receiving import ReceivedCommit
-from store.rows.stored_rows import ACTION, ARRIVAL, stored_in_order, versions_until, visible, with_columns
+from store.rows.stored_rows import (
+    ACTION,
+    ARRIVAL,
+    SYSTEM_NAMES,
+    integers,
+    standing_at,
+    stored_in_order,
+    versions_until,
+    with_columns,
+)
 from store.timestamps import DAY_NS
 from store.walk import CommitPiece, LogEnd, LogPosition, Resync
 from tests.memory_store.log import (
@@ -151,3 +160,11 @@ class MemorySnapshot(Snapshot):
         if self.commit not in [commit.id for commit in log.commits]:
             raise Resync(self.log.symbol, log.head)
         return log
+
+
+def visible(rows: pa.Table, commit: int, window: Window = ALL_TIME) -> pa.Table:
+    """Return the rows in the window that stand at a commit, in order, without system columns."""
+    time_ns = integers(rows, "timestamp")
+    inside = (time_ns >= window.start_ns) & (time_ns < window.end_ns)
+    selected = rows.filter(pa.array(standing_at(rows, commit) & inside))
+    return stored_in_order(selected).drop_columns(SYSTEM_NAMES)

@@ -18,7 +18,6 @@ from store.log_views.session_spans import open_windows
 from store.log_views.trade_bars import last_price_ns
 from store.protocol import Window
 from store.terms import Settle
-from store.timestamps import DAY_NS
 
 # Intervals that are compared at a time.
 _ROWS_AT_ONCE = 8_192
@@ -166,7 +165,7 @@ def _compared_windows(before: PinnedBars, after: PinnedBars, touched: Touched) -
 def _of_rows(reader: BarRowReader, window: Window) -> Window:
     """Return the intervals whose bars are made of the rows in a window. With auctions, rows count for their UTC date."""
     if reader.grid.is_of_regular_sessions and reader.inputs.policy.daily is not None:
-        window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
+        window = window.whole_dates()
     return reader.grid.aligned(window.start_ns, window.end_ns)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from store.csv.derived.manifest import MANIFEST_FILE
+from store.csv.derived.manifest import manifest_signature
 from store.csv.files.disk import NEVER_SEEN, NO_FILE, FileSignature, signature_if_readable
 from store.csv.log.commit_log import COMMITS_FILE
 from store.csv.log.index_file import DERIVED_FOLDER
@@ -19,8 +19,6 @@ _REST_SECONDS = 2.0
 _DOUBLINGS = 5
 
 logger = logging.getLogger(__name__)
-
-_NOT_FOLDED = NEVER_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,14 @@ class WatchedLog:
 
     def manifest(self) -> FileSignature:
         """Return a value that changes when the derived files are replaced or deleted."""
-        return signature_if_readable(f"{self.folder}/{DERIVED_FOLDER}/{MANIFEST_FILE}")
+        return manifest_signature(f"{self.folder}/{DERIVED_FOLDER}")
 
 
 @dataclass(frozen=True, slots=True)
 class _FoldState:
     """The state of a log at its last fold.
 
-    commits: `_NOT_FOLDED` if the fold failed. rests_until: when it may be folded again.
+    commits: `NEVER_SEEN` if the fold failed. rests_until: when it may be folded again.
     """
 
     commits: FileSignature
@@ -126,15 +124,15 @@ class DerivedKeeper:
         commits, began, failures = log.commits(), self._clock(), 0
         try:
             if self._fold(*log.key) is None:
-                commits = _NOT_FOLDED
+                commits = NEVER_SEEN
         except UnknownSymbol:
             pass  # its first commit is being written, or was cut off
         except Exception as error:  # noqa: BLE001 an error in one log must not stop the others
             logger.warning(
                 "the derived files of %s/%s could not be made and will be tried again: %r", *log.key, error
             )
-            commits, failures = _NOT_FOLDED, min(before.failures + 1 if before else 1, _DOUBLINGS)
-        if commits != _NOT_FOLDED:
+            commits, failures = NEVER_SEEN, min(before.failures + 1 if before else 1, _DOUBLINGS)
+        if commits != NEVER_SEEN:
             self._waiting.pop(log.key, None)
         ended = self._clock()
         rests_until = ended + max(_REST_SECONDS * 2**failures, ended - began)

@@ -156,10 +156,6 @@ class CommitHistory:
         """The offset in the log after the newest commit's line."""
         return self._view.end
 
-    def committed_at_of(self, number: int) -> int:
-        """Return the time of a commit, in nanoseconds UTC."""
-        return int(self.committed_times(np.array([number]))[0])
-
     def committed_times(self, numbers: Integers) -> Integers:
         """Return the times of commits, in nanoseconds UTC."""
         view, times = self._view, np.empty(len(numbers), np.int64)
@@ -275,17 +271,11 @@ class CommitHistory:
             version = int(self.newest_by_date(window, number)[1].max(initial=0))
         return head if version == head.number else self.head(version)
 
-    def dates(self, window: Window = ALL_TIME, commit: int | None = None) -> Integers:
-        """Return the window's event dates on which commits up to `commit` have parts.
+    def newest_by_date(self, window: Window, commit: int | None = None) -> tuple[Integers, Integers]:
+        """Return the window's event dates with parts of commits up to `commit`, and the newest of these for each.
 
         The dates are days since the epoch, ascending.
         """
-        return self.newest_by_date(window, commit)[0]
-
-    def newest_by_date(
-        self, window: Window = ALL_TIME, commit: int | None = None
-    ) -> tuple[Integers, Integers]:
-        """Return the same dates as `dates`, and the newest commit up to `commit` that touches each of them."""
         view, number = self._view, self._number(commit)
         dates = dates_in(view.dates, window)
         dates = dates[:, dates[2] <= number]
@@ -305,10 +295,6 @@ class CommitHistory:
         if not parts or not newer:
             return parts or newer
         return sorted([*parts, *newer], key=lambda stored: stored.part.day)
-
-    def parts_of(self, date: int, commit: int | None = None, *, after: int = 0) -> list[StoredPart]:
-        """Return the parts of one event date, as `parts_in` does."""
-        return self.parts_in(Window(date * DAY_NS, (date + 1) * DAY_NS), commit, after=after)
 
     def change_bound(self, window: Window, interval_ns: int, after: int, commit: int | None) -> int:
         """Return an upper bound of the pairs of an interval and a commit in `(after, commit]` that touches it.

@@ -153,7 +153,8 @@ class CandidateReader:
             date = _DateIds()
         date.since = head
         date.index.forget(head)
-        parts = history.parts_of(day, after=max(head, date.covered.number))
+        whole_day = Window(day * DAY_NS, (day + 1) * DAY_NS)
+        parts = history.parts_in(whole_day, after=max(head, date.covered.number))
         for load in loads_of(of_kind(parts, PartKind.ROWS)):
             rows = read_parts(self._dataset, self._folder, load)
             ids = searched_ids(self._dataset, rows)

@@ -128,7 +128,7 @@ class CommitWalk:
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
         """Return the rows that `lines` correct, by arrival number, as they were before the commit `number`."""
         instants = np.unique(lines.column(0).to_numpy())
-        read = partial(self._reader.standing, WindowList(instants, instants + 1))
+        read = partial(self._reader.standing, WindowList.at(instants))
         rows = self._reader.with_files(history, number - 1, read)
         is_named = np.isin(rows.column(ARRIVAL.name).to_numpy(), lines.column(ARRIVAL.name).to_numpy())
         named = rows.filter(pa.array(is_named))

@@ -31,7 +31,13 @@ from store.csv.log.index_file import DERIVED_FOLDER
 from store.declarations import Dataset
 from store.exceptions import DataDamaged
 from store.protocol import CommitId, Window
-from store.rows.stored_rows import apply_corrections, no_rows, stored_in_order, stored_schema
+from store.rows.stored_rows import (
+    apply_corrections,
+    no_rows,
+    standing_at,
+    stored_in_order,
+    stored_schema,
+)
 from store.timestamps import DAY_NS
 from store.window_list import WindowList
 
@@ -117,7 +123,7 @@ class LogReader:
             names = self._dataset.schema.names
             return rows_in(mapped, window, names, standing_at=files.commit, coded_texts=True)
         stored = self.stored(window, files, is_standing=True)
-        stands = _stands(stored, files.commit)
+        stands = standing_at(stored, files.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
@@ -148,7 +154,7 @@ class LogReader:
     def standing(self, windows: WindowList, files: LogFiles) -> pa.Table:
         """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
         stored = self.versions(windows, files)
-        return stored.filter(pa.array(_stands(stored, files.commit)))
+        return stored.filter(pa.array(standing_at(stored, files.commit)))
 
     def versions(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> pa.Table:
         """Return all versions of the rows in the windows, in any order. few: see `sources`."""
@@ -218,9 +224,7 @@ class LogReader:
 
     def _tail_parts(self, windows: WindowList, files: LogFiles) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""
-        window = windows.bounds
-        dates_window = Window(window.start_ns // DAY_NS * DAY_NS, -(-window.end_ns // DAY_NS) * DAY_NS)
-        return files.history.parts_in(dates_window, after=files.segments.head.number)
+        return files.history.parts_in(windows.bounds.whole_dates(), after=files.segments.head.number)
 
     def _current(self, history: CommitHistory) -> _Opened:
         """Return the segments of the current manifest, checked against the history."""
@@ -260,12 +264,6 @@ def standing(source: SortedRows, start: int, end: int, commit: int) -> Mask:
     """Return which of the rows `[start, end)` are neither cancelled nor replaced, as far as the source knows."""
     stored, ended = (source.column(name, start, end) for name in ("commit", "until"))
     stands: Mask = (stored <= commit) & (ended > commit)
-    return stands
-
-
-def _stands(stored: pa.Table, commit: int) -> Mask:
-    stored_by, ended_by = (stored.column(name).to_numpy() for name in ("commit", "until"))
-    stands: Mask = (stored_by <= commit) & (ended_by > commit)
     return stands
 
 

@@ -193,19 +193,11 @@ def _count_of_segment(mapped: MappedSegment, window: Window, commit: int) -> int
         return segment.rows if is_inside else _count(mapped, window, commit)
     if is_inside:
         return segment.standing
-    if segment.standing == segment.rows:
-        return _stored_count(mapped, window)
-    return _count(mapped, window, commit)
+    return _count(mapped, window, commit, all_stand=segment.standing == segment.rows)
 
 
-def _count(source: SortedRows, window: Window, commit: int) -> int:
+def _count(source: SortedRows, window: Window, commit: int, *, all_stand: bool = False) -> int:
     start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-    if end - start > _COUNTED_ROWS:
+    if all_stand or end - start > _COUNTED_ROWS:
         return int(end - start)
     return int(np.count_nonzero(standing(source, start, end, commit)))
-
-
-def _stored_count(source: SortedRows, window: Window) -> int:
-    """Return the number of rows in the window, with those that are cancelled or replaced."""
-    start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-    return int(end - start)

@@ -176,7 +176,7 @@ class Writer:
                 return lambda _: replay
             new = self._new_lines(request, stage)
             is_fact = request.key_hash is not None or request.fill is not None or stage.advances(request)
-            is_commit = bool(new.chunks or new.superseded or is_fact)
+            is_commit = bool(new.chunks or is_fact)
             if is_commit:
                 self._check_clock(stage.history.committed_at)
         except StorageError as error:

@@ -14,8 +14,8 @@ from store.rows.stored_rows import (
     ArrivalRun,
     apply_corrections,
     stored_rows,
-    visible,
 )
+from tests.memory_store.snapshot import visible
 from tests.store.builders import Row, record_batch, trade
 
 Change = dict[str, Any]
@@ -45,7 +45,7 @@ def base(count: int) -> pa.Table:
 def test_no_rows():
     rows = stored_rows(TRADES.schema.empty_table(), [])
     assert apply_corrections(rows, corrections(change(0, 2))).num_rows == 0
-    assert visible(rows).schema.equals(TRADES.schema)
+    assert visible(rows, 1).schema.equals(TRADES.schema)
 
 
 def test_row_corrected_twice_in_one_commit_has_one_new_version():

@@ -43,9 +43,6 @@ class PlainHistory:
     def commit_as_of(self, instant_ns: int) -> int:
         return sum(commit.facts.committed_at <= instant_ns for commit in self.commits)
 
-    def committed_at_of(self, number: int) -> int:
-        return self.commits[number - 1].facts.committed_at
-
     def completeness(self, number: int) -> Completeness:
         commits = self.commits[:number]
         newest = [

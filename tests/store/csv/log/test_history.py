@@ -37,11 +37,10 @@ def assert_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter,
     ats = {0, head, *(writer.random.randint(0, head) for _ in range(asked))}
     for commit in ats:
         assert history.head(commit) == plain.head(commit)
-        assert not commit or history.committed_at_of(commit) == plain.committed_at_of(commit)
         assert history.completeness(commit) == plain.completeness(commit)
     numbers = np.array(sorted(ats - {0}), np.int64)
     assert history.committed_times(numbers).tolist() == [
-        plain.committed_at_of(each) for each in numbers.tolist()
+        plain.commits[each - 1].facts.committed_at for each in numbers.tolist()
     ]
     for known in (None, *ats):
         for window in windows(writer, asked):
@@ -64,7 +63,7 @@ def assert_windows_equal(
     found, expected = Counter(history.superseded(window)), Counter(plain.superseded(window))
     assert found == expected
     assert dict(zip(dates.tolist(), newest.tolist(), strict=True)) == plain.newest_by_date(window, commit)
-    assert dates.tolist() == sorted(dates.tolist()) == history.dates(window, commit).tolist()
+    assert dates.tolist() == sorted(dates.tolist())
 
 
 def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter) -> None:
