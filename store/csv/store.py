@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,15 +93,7 @@ class CsvStore(MarketStore):
 
     def prepare_append(self, batch: Append) -> Callable[[], Receipt]:
         """See `MarketStore.prepare_append`."""
-        prepared = PreparedBatch.of(batch)
-
-        def store() -> Receipt:
-            log = self._logs.get(batch.dataset, batch.symbol)
-            receipt = log.writer.commit(prepared)
-            self._logs.count(batch.dataset, batch.symbol, log)
-            return call_hooks(self.committed, batch, receipt)
-
-        return store
+        return partial(self._commit, batch, PreparedBatch.of(batch))
 
     def correct(self, amendment: Amendment) -> Receipt:
         return self.prepare_correct(amendment).store()
@@ -114,12 +107,13 @@ class CsvStore(MarketStore):
         with unavailable_on_error:
             candidates.read(history)
         prepared = PreparedAmendment.of(amendment, candidates)
+        return PreparedCorrections(candidates.searched_rows, partial(self._commit, amendment, prepared))
 
-        def store() -> Receipt:
-            log = self._logs.get(amendment.dataset, amendment.symbol)
-            return call_hooks(self.committed, amendment, log.writer.commit(prepared))
-
-        return PreparedCorrections(candidates.searched_rows, store)
+    def _commit(self, request: Append | Amendment, prepared: PreparedBatch | PreparedAmendment) -> Receipt:
+        log = self._logs.get(request.dataset, request.symbol)
+        receipt = log.writer.commit(prepared)
+        self._logs.count(request.dataset, request.symbol, log)
+        return call_hooks(self.committed, request, receipt)
 
     def rows_behind(self, dataset: Dataset, symbol: str) -> int:
         """See `MaintainedStore.rows_behind`."""
@@ -146,7 +140,7 @@ class CsvStore(MarketStore):
             ) from error
 
     def keeper(self) -> DerivedKeeper:
-        return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(DATASETS[name], symbol))
+        return DerivedKeeper(self._all_logs, lambda name, symbol: self.derive(STORED_DATASETS[name], symbol))
 
     def accept_clock(self, until_ns: int) -> None:
         """See `MaintainedStore.accept_clock`."""
@@ -210,7 +204,7 @@ class CsvStore(MarketStore):
             return log_statistics(self._logs.folder(dataset, symbol))
 
     def _all_logs(self) -> Iterator[WatchedLog]:
-        for dataset in DATASETS.values():
+        for dataset in STORED_DATASETS.values():
             try:
                 names = os.listdir(self._path / dataset.name)  # noqa: PTH208 names are all that is needed
             except OSError:

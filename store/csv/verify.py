@@ -89,11 +89,20 @@ class CsvLogCheck:
                 if damage is not None:
                     yield damage
                 is_readable = is_readable and damage is None and part.file not in self._misread
-            if is_readable and content_of_parts(self.dataset, self.folder, record) != record.facts.content:
-                message = "begins rows other than those that were committed: restore the file"
-                yield _finding(record, record.parts[0], record.parts[0].offset, message)
+            if is_readable:
+                yield from self._content(record)
         yield from self._missing_records()
         yield from self._leftovers(ends)
+
+    def _content(self, record: Commit) -> Iterator[LogFinding]:
+        """Check the rows as they are read now: under a header that names other columns, the same bytes are other rows."""
+        message = "begins rows other than those that were committed: restore the file"
+        try:
+            if content_of_parts(self.dataset, self.folder, record) == record.facts.content:
+                return
+        except DataDamaged as error:
+            message = f"begins rows that cannot be read: {error}"
+        yield _finding(record, record.parts[0], record.parts[0].offset, message)
 
     def _missing_records(self) -> Iterator[LogFinding]:
         """Report that the log lacks commits from which derived files were made.

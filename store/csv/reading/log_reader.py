@@ -228,10 +228,10 @@ class LogReader:
 
     def _current(self, history: CommitHistory) -> _Opened:
         """Return the segments of the current manifest, checked against the history."""
-        opened, head = self._opened, history.head()
-        if opened.head == head and opened.segments.head.number == head.number:
+        opened, head, signature = self._opened, history.head(), manifest_signature(self._derived)
+        if (opened.head, opened.signature) == (head, signature):
             return opened
-        signature, segments = manifest_signature(self._derived), opened.segments
+        segments = opened.segments
         if signature != opened.signature or not history.has(segments.head):
             segments = open_segments(self._dataset, self._folder, history, segments, self._mappings)
             if segments is NO_SEGMENTS and signature != NO_FILE:

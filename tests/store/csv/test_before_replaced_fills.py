@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
+from store.csv.verify import CsvLogCheck
 from store.datasets import BARS, TRADES
 from store.exceptions import IdConflict
 from store.market_store import MarketStore
@@ -34,6 +35,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> MarketStore:
 
 def prices(store: MarketStore) -> list[float]:
     return [row["price"] for row in stored(store)]
+
+
+def test_hashes_of_rows_and_corrections_stay_the_same():
+    for dataset in (TRADES, BARS):
+        assert list(CsvLogCheck(dataset, SYMBOL, BEFORE / dataset.name / SYMBOL).findings()) == []
 
 
 def test_confirmed_rows_stay_when_the_feed_passes_over_them(store: MarketStore):

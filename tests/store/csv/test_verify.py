@@ -5,15 +5,16 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from store.csv import CsvStore, verify
 from store.csv.files.codec import header_line, header_of
 from store.csv.verify import CsvLogCheck
-from store.datasets import TRADES
+from store.datasets import BARS, TRADES
 from store.exceptions import UnknownSymbol
 from store.maintained import LogFinding
-from store.protocol import Fill, Window
+from store.protocol import Append, Fill, Window
 from tests.store.builders import MINUTE, NOON, SYMBOL, batch, trade
 
 DAY_FILE = "2025-01-02.csv"
@@ -143,6 +144,30 @@ def test_a_changed_header_is_reported(folder: Path):
     changed(folder / DAY_FILE, lambda data: data.__setitem__(12, ord("X")))
     (found,) = findings(folder)
     assert (found.file, found.offset, found.commit) == (DAY_FILE, 0, None)
+
+
+def test_a_header_that_makes_other_rows_is_reported(tmp_path: Path):
+    """The header names both later columns of bars in another order. A price between two numbers is no count."""
+    store = CsvStore(tmp_path)
+    row = {
+        "timestamp": NOON,
+        "resolution": "1m",
+        "open": 1.0,
+        "high": 1.0,
+        "low": 1.0,
+        "close": 1.0,
+        "volume": 1.0,
+    }
+    rows = [{**row, "timestamp": NOON + at * MINUTE, "vwap": 1.5, "trade_count": 2} for at in range(2)]
+    for each in rows:
+        store.append(Append(BARS, SYMBOL, pa.RecordBatch.from_pylist([each], schema=BARS.schema), "key:1"))
+    folder = tmp_path / "bars" / SYMBOL
+    (file,) = folder.glob("*.csv")
+    swapped = file.read_bytes().replace(b"vwap,trade_count", b"trade_count,vwap")
+    file.write_bytes(swapped)
+    found = list(CsvLogCheck(BARS, SYMBOL, folder).findings())
+    assert [each.commit for each in found] == [1, 2]
+    assert all("cannot be read" in each.message for each in found)
 
 
 def test_bytes_of_no_commit_are_harmless(folder: Path):

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pyarrow as pa
 import pytest
 
+from store.bar_policies import US_EQUITIES
 from store.csv.derived.fold import derived_lock
 from store.csv.derived.manifest import Segment, read_manifest
+from store.csv.derived.segment_rows import SegmentRows
 from store.csv.derived.segment_writer import SegmentWriter
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
+from store.instruments import Instrument
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
+from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -219,3 +223,19 @@ def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: D
     assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 41
     number = known.reader.with_files(known.commits.history(), None, lambda files: files.segments.head.number)
     assert number == 2
+
+
+def test_an_open_store_uses_rollups_that_another_process_has_made_at_the_same_commit(
+    log: DerivedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.add_and_derive(*rows_of_day(0))
+    reader = log.opened()
+    assert reader.rows_behind(TRADES, SYMBOL) == 0
+    log.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
+    log.derive()
+    monkeypatch.setattr(SegmentRows, "__init__", Mock(side_effect=AssertionError("rows are read")))
+    found, expected = (
+        store.log(TRADES, SYMBOL).at().bars(ALL_TIME, MINUTE, policy=US_EQUITIES)
+        for store in (reader, log.memory)
+    )
+    assert found.close.tolist() == expected.close.tolist()

@@ -164,7 +164,7 @@ def test_another_policy_gets_its_rollups(kept: Kept) -> None:
     kept.append(symbol="IBM")
     kept.round()
     kept.store.set_instrument(Instrument(SYMBOL, US_EQUITIES.name))
-    assert [kept.round(after=REST), kept.round(after=REST)] == [[SYMBOL], []]
+    assert [kept.round(after=REST), kept.round(after=REST)] == [["ALL", SYMBOL], []]
     (segment,) = read_manifest(kept.derived()).segments  # type: ignore[union-attr]
     assert [*segment.rollups] == [US_EQUITIES.key, US_EQUITIES.session.key]
 
