@@ -19,9 +19,12 @@ def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
 
     Raises `NoSuchStore`.
     """
-    scheme, path = _folder_of(where) if "://" in str(where) else ("csv", Path(where))
+    scheme, path = folder_of(where)
     if create and not path.exists():
-        path.mkdir(parents=True)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise NoSuchStore(f"{path} cannot be made: {error.strerror}") from error
     if not path.is_dir():
         raise NoSuchStore(f"{path} is not a folder: give the DATA_DIR of a store")
     module, name = _BACKENDS[scheme]
@@ -29,11 +32,13 @@ def store_at(where: Path | str, *, create: bool = False) -> MarketStore:
     return store
 
 
-def _folder_of(url: Path | str) -> tuple[str, Path]:
-    """Return a URL's scheme and folder."""
-    parts = urlsplit(str(url))
+def folder_of(where: Path | str) -> tuple[str, Path]:
+    """Return the scheme and the folder of a store's path or URL. Raises `NoSuchStore`."""
+    if "://" not in str(where):
+        return "csv", Path(where)
+    parts = urlsplit(str(where))
     if parts.scheme not in _BACKENDS:
         raise NoSuchStore(f"no store has URLs of {parts.scheme}://: give a folder, or csv:///folder")
-    if parts.netloc or parts.query or parts.fragment:
-        raise NoSuchStore(f"{url} is not the URL of a folder, such as csv:///srv/data")
+    if parts.netloc or not parts.path or parts.query or parts.fragment:
+        raise NoSuchStore(f"{where} is not the URL of a folder, such as csv:///srv/data")
     return parts.scheme, Path(unquote(parts.path))

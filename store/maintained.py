@@ -133,5 +133,8 @@ class MaintainedStore(Protocol):
         commits are a nanosecond apart until the clock has reached them. Raises `StoreUnavailable`.
         """
 
+    def is_ahead_of_clock(self, newest_ns: int) -> bool:
+        """Return whether a log with a newest commit of this time refuses writes, because the clock is behind it."""
+
     def keeper(self) -> Upkeep:
         """Return the background work that keeps all logs' derived files current."""

@@ -70,7 +70,8 @@ class CsvStore(MarketStore):
         """
         self._disk = disk or Disk()
         self._path = Path(path)
-        self._clock = clock or SystemClock(self._path)
+        self._system_clock = clock if isinstance(clock, SystemClock) else SystemClock(self._path)
+        self._clock = clock or self._system_clock
         if memory_mib < 1:
             raise ValueError(f"memory_mib must be 1 or more, not {memory_mib}")
         share = memory_mib / MEMORY_MIB
@@ -144,9 +145,16 @@ class CsvStore(MarketStore):
 
     def accept_clock(self, until_ns: int) -> None:
         """See `MaintainedStore.accept_clock`."""
-        clock = self._clock if isinstance(self._clock, SystemClock) else SystemClock(self._path)
         with unavailable_on_error:
-            clock.accept(until_ns)
+            self._system_clock.accept(until_ns)
+
+    def _check_clock(self, newest_ns: int) -> None:
+        if self._clock is self._system_clock:
+            self._system_clock.check(newest_ns)
+
+    def is_ahead_of_clock(self, newest_ns: int) -> bool:
+        """See `MaintainedStore.is_ahead_of_clock`."""
+        return self._system_clock.is_ahead(newest_ns)
 
     def heads(self, dataset: Dataset, symbols: Sequence[str] | None = None) -> dict[str, Hashable]:
         """See `MarketStore.heads`. A token is the signature of the log's file."""
@@ -232,6 +240,7 @@ class CsvStore(MarketStore):
             disk=self._disk,
             stored=stored,
             clock=self._clock,
+            check_clock=self._check_clock,
             is_mirror=self._is_mirror,
         )
         return OpenLog(commits, writer, reader, AggregateReader(reader), RowFinder(reader))

@@ -160,6 +160,7 @@ def test_logs_ahead_of_the_clock_are_listed_and_accepted(store_path: Path):
     assert "BRK:B" not in printed
     CsvStore(store_path).append(batch(trade(1)))
     assert market_store().log(TRADES, "AAPL").committed_at(2) == ahead_ns + 1
+    assert run("clock") == ""
 
 
 @pytest.mark.parametrize("verb", ["verify", "stats", "rebuild", "compact-derived", "clock"])
@@ -208,4 +209,12 @@ def test_a_copy_into_another_store_is_refused(filled: Path, tmp_path: Path):
         run("copy", str(filled.parent), str(tmp_path / "mirror"))
     with pytest.raises(CommandError, match="is not a folder"):
         run("copy", str(tmp_path / "nowhere"), str(tmp_path / "new"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CommandError, match="has no data"):
+        run("copy", str(tmp_path / "empty"), str(tmp_path / "new"))
     assert not (tmp_path / "new").exists()
+    for to in (filled.parent, filled.parent / "trades", filled.parent.parent):
+        with pytest.raises(CommandError, match="one of the folders is in the other"):
+            run("copy", str(filled.parent), str(to))
+    with pytest.raises(CommandError, match="cannot be made"):
+        run("copy", str(filled.parent), "/proc/new")

@@ -1,6 +1,7 @@
 """The clock that stamps commits. It is watched: a step of it, once stamped, would be in the log for ever."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,11 +27,11 @@ def boot_time_ns() -> int:
 _BOOT_TIME = boot_time_ns if hasattr(time, "CLOCK_BOOTTIME") else None
 
 
-class _Accepted(msgspec.Struct):
-    """What an operator has accepted.
+class _Known(msgspec.Struct):
+    """What all processes know of the clock.
 
-    offset_ns: the wall clock's time at the start of the machine, which `boot_id` names. until_ns: commits up to this time
-    may be ahead of the clock.
+    offset_ns: the wall clock's time at the start of the machine, which `boot_id` names, when a commit was last stamped or
+    the clock was accepted. until_ns: an operator accepts commits up to this time, although they are ahead of the clock.
     """
 
     boot_id: str = ""
@@ -41,8 +42,8 @@ class _Accepted(msgspec.Struct):
 class SystemClock:
     """The wall clock, watched against a clock that nobody sets.
 
-    It steps if the difference of both changes by more than a minute between two commits of this process. A step that
-    an operator has accepted is in `clock.json` of the data folder, for all processes.
+    It steps if the difference of both changes by more than a minute after a commit of this start of the machine. The
+    difference is in `clock.json` of the data folder, so that a process that starts after the step knows of it, too.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class SystemClock:
         self._file = folder / CLOCK_FILE
         self._now = now
         self._boot_time = boot_time
-        self._offset_ns = self._read_offset()
+        self._offset_ns: int | None = None
 
     def __call__(self) -> int:
         """Return the nanoseconds since 1970, UTC."""
@@ -68,21 +69,39 @@ class SystemClock:
     def check(self, newest_ns: int) -> None:
         """Raise `ClockStepped` if no commit may be stamped now. newest_ns: when the log's newest commit was made."""
         offset_ns = self._read_offset()
-        if abs(offset_ns - self._offset_ns) > MAX_STEP_NS and not self._is_accepted(offset_ns):
-            raise ClockStepped(f"the clock has stepped by more than a minute: {_ACCEPT}")
-        self._offset_ns = offset_ns  # so that small corrections do not add up
-        if newest_ns - self._now() > MAX_STEP_NS and newest_ns - self._accepted().until_ns > MAX_STEP_NS:
+        is_new = self._offset_ns is None or abs(offset_ns - self._offset_ns) > _SECOND_NS
+        if is_new:
+            self._check_step(offset_ns)
+        if self.is_ahead(newest_ns):
             raise ClockStepped(
                 f"the newest commit, of {format_timestamp(newest_ns)}, is ahead of the clock: {_ACCEPT}"
             )
+        if is_new:
+            self._offset_ns = offset_ns
+            with suppress(OSError):
+                self._replace(_Known(_boot_id(), offset_ns, self._known().until_ns))
+
+    def is_ahead(self, newest_ns: int) -> bool:
+        """Return whether a log with a newest commit of this time is ahead of the clock, and nobody has accepted that."""
+        return newest_ns - self._now() > MAX_STEP_NS and newest_ns - self._known().until_ns > MAX_STEP_NS
 
     def accept(self, until_ns: int) -> None:
         """Accept the clock as it is now, and commits up to `until_ns` although they are ahead of it.
 
         Raises `OSError`.
         """
-        new = self._file.with_suffix(f".{os.getpid()}.new")
-        new.write_bytes(msgspec.json.encode(_Accepted(_boot_id(), self._read_offset(), until_ns)) + b"\n")
+        self._replace(_Known(_boot_id(), self._read_offset(), max(until_ns, self._known().until_ns)))
+
+    def _check_step(self, offset_ns: int) -> None:
+        known = self._known()
+        known_ns = known.offset_ns if known.boot_id == _boot_id() != "" else self._offset_ns
+        if self._boot_time is not None and known_ns is not None and abs(offset_ns - known_ns) > MAX_STEP_NS:
+            raise ClockStepped(f"the clock has stepped by more than a minute: {_ACCEPT}")
+
+    def _replace(self, known: _Known) -> None:
+        new = self._file.with_suffix(f".{os.getpid()}.{threading.get_native_id()}.new")
+        new.write_bytes(msgspec.json.encode(known) + b"\n")
+        new.chmod(0o644)  # the server's user reads what root has accepted
         new.replace(self._file)
 
     def _read_offset(self) -> int:
@@ -95,14 +114,10 @@ class SystemClock:
             if self._boot_time() - before < _SECOND_NS:  # the process was not stopped between the two
                 return now - before
 
-    def _is_accepted(self, offset_ns: int) -> bool:
-        accepted = self._accepted()
-        return accepted.boot_id == _boot_id() and abs(offset_ns - accepted.offset_ns) <= MAX_STEP_NS
-
-    def _accepted(self) -> _Accepted:
+    def _known(self) -> _Known:
         with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(self._file.read_bytes(), type=_Accepted)
-        return _Accepted()
+            return msgspec.json.decode(self._file.read_bytes(), type=_Known)
+        return _Known()
 
 
 def _boot_id() -> str:

@@ -18,7 +18,6 @@ from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.new_lines import NewLines, new_lines
 from store.csv.writing.staging import StagedCommits
-from store.csv.writing.system_clock import SystemClock
 from store.exceptions import DataDamaged, OutcomeUnknown, RequestKeyReused, StorageError, StoreUnavailable
 from store.protocol import DUPLICATE_ROWS_KEPT, CommitId, Receipt
 
@@ -102,15 +101,17 @@ class Writer:
         disk: Disk,
         stored: StoredVersions,
         clock: Callable[[], int],
+        check_clock: Callable[[int], None],
         is_mirror: bool = False,
     ) -> None:
+        """Create it. check_clock: takes the time of the log's newest commit; raises `ClockStepped`."""
         self._folder = folder
         self._mirror_file = None if is_mirror else folder.parent.parent / MIRROR_FILE
         self._log = log
         self._disk = disk
         self._stored = stored
         self._clock = clock
-        self._check_clock = clock.check if isinstance(clock, SystemClock) else _unwatched
+        self._check_clock = check_clock
         self._groups = GroupCommit(self._write_group)
 
     def commit(self, request: PreparedRequest) -> Receipt:
@@ -215,10 +216,6 @@ class Writer:
         # The log's file exists while its lock is held, so a sync of the folder makes its name durable, too.
         is_listed = append_rows(self._disk, self._folder, stage.writes, stage.stored_ends())
         return self._log.append(descriptor, stage.commits, is_listed=is_listed)
-
-
-def _unwatched(_newest_ns: int) -> None:
-    """Accept any clock."""
 
 
 def _replay(request: PreparedRequest, history: CommitHistory) -> Receipt | None:

@@ -143,6 +143,7 @@ def test_as_of_reads_earlier_commits_only(tmp_path: Path):
     ("url", "message"),
     [
         ("clickhouse://host/db", "no store has URLs of clickhouse://"),
+        ("csv://", "is not the URL of a folder"),
         ("csv://srv/data", "is not the URL of a folder"),
         ("csv:///srv/data?x=1", "is not the URL of a folder"),
         ("csv:///no/such/folder", "is not a folder: give the DATA_DIR"),

@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from store.backends import NoSuchStore, store_at
+from store.backends import NoSuchStore, folder_of, store_at
 from store.copies import MirrorError
 from store.copying import copy_log
 from store.datasets import STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.maintained import LogCheck, LogFinding, LogStatistics
-from store.market_store import MarketStore
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import format_timestamp
 from trades.services import repeated_dates_of
@@ -34,9 +33,9 @@ _VERIFY = (
     " an earlier version stored at several times."
 )
 _CLOCK = (
-    "List logs that are ahead of the clock. With --accept, let all processes write with the clock as it is. Writes"
-    " are refused after the clock was set by more than a minute, and to logs whose newest commit is more than a minute"
-    " ahead of it. Check the clock first: a commit that is stamped in the future hides all later ones from `as_of`."
+    "List logs that refuse writes, because their newest commit is more than a minute ahead of the clock. With --accept,"
+    " let all processes write to these logs, and with the clock as it is: after it was set by more than a minute, all"
+    " writes are refused. Check the clock first: a commit that is stamped in the future hides all later ones from `as_of`."
     " Later commits of a log that is ahead are stamped a nanosecond apart until the clock has reached them. Exit status 1"
     " if a log is ahead and --accept is not given."
 )
@@ -79,7 +78,7 @@ class Command(BaseCommand):
         """Run a verb over the logs. Raises CommandError, with status 1, for damage or an unknown symbol."""
         try:
             if verb == "copy":
-                self._copy(store_at(options["origin"]), store_at(options["to"], create=True))
+                self._copy(options["origin"], options["to"])
                 return
             logs = logs_of(
                 datasets=options["datasets"] or [],
@@ -160,7 +159,7 @@ class Command(BaseCommand):
         for dataset, symbol in logs:
             log = market_store().log(dataset, symbol)
             newest_ns = log.committed_at(log.head.number)
-            if newest_ns > now_ns:
+            if store.is_ahead_of_clock(newest_ns):
                 ahead, until_ns = ahead + 1, max(until_ns, newest_ns)
                 self.stdout.write(f"ahead: {dataset.name}/{symbol}: {format_timestamp(newest_ns)}")
         if is_accepted:
@@ -169,14 +168,21 @@ class Command(BaseCommand):
         elif ahead:
             raise CommandError(f"{ahead:,} logs are ahead of {format_timestamp(now_ns)}", returncode=1)
 
-    def _copy(self, origin: MarketStore, to: MarketStore) -> None:
-        for store in (origin, to):  # those of an earlier version are in no log yet
-            store.take_over_declarations()
+    def _copy(self, origin_path: str, to_path: str) -> None:
+        folders = [folder_of(each)[1].resolve() for each in (origin_path, to_path)]
+        if any(each.is_relative_to(other) for each, other in (folders, reversed(folders))):
+            raise CommandError("one of the folders is in the other: choose a TO beside FROM")
+        origin = store_at(origin_path)
+        origin.take_over_declarations()  # those of an earlier version are in no log yet
         logs = [
             origin.log(dataset, symbol)
             for dataset in STORED_DATASETS.values()
             for symbol in origin.symbols(dataset)
         ]
+        if not logs:
+            raise CommandError(f"{origin_path} has no data: give the DATA_DIR of a store")
+        to = store_at(to_path, create=True)
+        to.take_over_declarations()
         problems = 0
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("copying", total=sum(log.end().rows for log in logs))

@@ -1,5 +1,6 @@
 """A step of the system's clock stops writes until an operator accepts it; small steps and a suspended machine do not."""
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from store.csv import CsvStore
-from store.csv.writing.system_clock import MAX_STEP_NS, SystemClock, boot_time_ns
+from store.csv.writing.system_clock import CLOCK_FILE, MAX_STEP_NS, SystemClock, boot_time_ns
 from store.datasets import TRADES
 from store.exceptions import ClockStepped
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade
@@ -30,6 +31,11 @@ class Machine:
 
     def steps(self, length: int) -> None:
         self.wall += length
+
+    def is_started_again(self) -> None:
+        self.boot = 0
+        known = json.loads((self.folder / CLOCK_FILE).read_bytes())
+        (self.folder / CLOCK_FILE).write_text(json.dumps({**known, "boot_id": "of the start before"}))
 
     def store(self, *, has_boot_time: bool = True) -> CsvStore:
         boot_time = (lambda: self.boot) if has_boot_time else None
@@ -62,11 +68,22 @@ def test_a_step_of_more_than_a_minute_refuses_writes_until_it_is_taken_back(mach
     assert times(store) == [NOON, NOON + 1]
 
 
-def test_a_process_that_has_not_written_yet_remembers_the_clock_of_its_start(machine: Machine):
-    store = machine.store()
+def test_a_process_that_starts_after_a_step_knows_of_it(machine: Machine):
+    machine.store().append(batch(trade(1)))
     machine.steps(YEAR)
     with pytest.raises(ClockStepped):
-        store.append(batch(trade(1)))
+        machine.store().append(batch(trade(2)))
+    machine.steps(-YEAR)
+    machine.store().append(batch(trade(2)))
+
+
+def test_a_clock_that_is_set_before_the_first_commit_of_a_start_has_not_stepped(machine: Machine):
+    store = machine.store()
+    machine.steps(YEAR)
+    store.append(batch(trade(1)))
+    machine.is_started_again()
+    machine.steps(-MINUTE // 2)
+    machine.store().append(batch(trade(2)))
 
 
 def test_batches_that_make_no_commit_are_answered_whatever_the_clock_is(machine: Machine):
@@ -107,6 +124,7 @@ def test_a_log_that_is_ahead_refuses_writes_until_that_is_accepted(machine: Mach
     """A commit was stamped by a clock a year ahead. The processes of today have seen no step."""
     ahead = Machine(machine.folder, wall=NOON + YEAR)
     ahead.store().append(batch(trade(1)))
+    ahead.is_started_again()
     store = machine.store(has_boot_time=has_boot_time)
     with pytest.raises(ClockStepped, match="ahead of the clock"):
         store.append(batch(trade(2)))
@@ -119,17 +137,20 @@ def test_a_log_that_is_ahead_refuses_writes_until_that_is_accepted(machine: Mach
 
 
 def test_a_log_that_is_a_minute_ahead_is_written_to(machine: Machine):
-    Machine(machine.folder, wall=NOON + MINUTE).store().append(batch(trade(1)))
+    ahead = Machine(machine.folder, wall=NOON + MINUTE)
+    ahead.store().append(batch(trade(1)))
+    ahead.is_started_again()
     machine.store().append(batch(trade(2)))
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b'{"until_ns": "1"}'])
 def test_a_damaged_file_accepts_nothing(machine: Machine, text: bytes):
     store = machine.store()
+    store.append(batch(trade(1)))
     machine.steps(YEAR)
-    (machine.folder / "clock.json").write_bytes(text)
+    (machine.folder / CLOCK_FILE).write_bytes(text)
     with pytest.raises(ClockStepped):
-        store.append(batch(trade(1)))
+        store.append(batch(trade(2)))
 
 
 def test_a_store_without_a_clock_of_its_own_watches_the_systems(tmp_path: Path):
