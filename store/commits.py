@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from store.content_hash import RowsHash
+from store.content_hash import TableHash
 from store.protocol import Amendment, Append, CommitId, Fill, Receipt, Superseded, hash_of_key
 
 VERSION = b'{"v":2,'
@@ -128,7 +128,7 @@ def chained(previous_hash: str, text: bytes) -> str:
 def digest_of(request: Append | Amendment, rows_hash: str | None = None) -> str:
     """Return a hash that identifies a batch as it was sent: of its rows without later columns, or its corrections.
 
-    rows_hash: the `RowsHash` of the rows' own columns, if it is known.
+    rows_hash: the `TableHash` of the rows' own columns, if it is known.
     """
     if isinstance(request, Amendment):
         text = _text_of(request)
@@ -140,7 +140,7 @@ def digest_of(request: Append | Amendment, rows_hash: str | None = None) -> str:
 
 
 def _rows_hash(batch: Append) -> str:
-    rows = RowsHash(batch.dataset.own_columns)
+    rows = TableHash(batch.dataset.own_columns)
     rows.add(batch.rows)
     return rows.hexdigest()
 

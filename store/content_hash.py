@@ -9,8 +9,12 @@ A column's values are hashed in order, however the rows are divided into batches
 
 A missing value is a zero, or no text. The sizes of a column are hashed beside its values: of a text its length in bytes
 (little-endian int32), of others 1 (int8), and of a missing value -1. Only texts and columns with missing values have
-sizes. The rows' hash covers their count and, for each column with a value, in the dataset's order, its name and its two
-hashes. So a column that is added later does not change the hash of rows that have no value in it.
+sizes.
+
+The rows' hash is SHA-256 of their count (little-endian, 8 bytes) and, for each column with a value, in the dataset's
+order: its name in UTF-8, a NUL, the SHA-256 of its sizes, and that of its values. So a column that is added later does
+not change the hash of rows that have no value in it. Without corrections, a commit's hash is that of its rows.
+Otherwise it is SHA-256 of two hashes in hex, that of the rows and that of the corrections, without a separator.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ _VALUE_TYPES: dict[ColumnKind, np.dtype[Any]] = {
 }
 
 
-class RowsHash:
+class TableHash:
     """SHA-256 of rows, which may come in several batches."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
@@ -59,8 +63,8 @@ class ContentHash:
     """SHA-256 of a commit's rows, then of its corrections, both in the order of a walk."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._rows = RowsHash(dataset.columns)
-        self._corrections = RowsHash(corrections_of(dataset).columns)
+        self._rows = TableHash(dataset.columns)
+        self._corrections = TableHash(corrections_of(dataset).columns)
         self._has_corrections = False
 
     def add_rows(self, rows: pa.RecordBatch | pa.Table) -> None:

@@ -74,10 +74,10 @@ class InstrumentLog:
             with suppress(CommitConflict):  # another process has done it
                 self._append(earlier, "instruments of an earlier version", NO_COMMIT)
 
-    def _append(self, told: Sequence[tuple[int | None, Instrument]], caller: str, after: CommitId) -> None:
+    def _append(self, changes: Sequence[tuple[int | None, Instrument]], caller: str, after: CommitId) -> None:
         rows = [
             {"timestamp": 0, "instrument": msgspec.json.encode(each).decode(), "changed_at": changed_at}
-            for changed_at, each in told
+            for changed_at, each in changes
         ]
         batch = pa.RecordBatch.from_pylist(rows, schema=INSTRUMENTS.schema)
         self._store.append(Append(*DECLARED_INSTRUMENTS, batch, caller, dedupe=Dedupe.NONE, after=after))
@@ -114,8 +114,8 @@ class InstrumentLog:
         try:
             instruments = map(_decoder.decode, texts)
             return [
-                (committed if told is None else told, instrument)
-                for told, committed, instrument in zip(changed_at, committed_at, instruments, strict=True)
+                (committed if changed is None else changed, instrument)
+                for changed, committed, instrument in zip(changed_at, committed_at, instruments, strict=True)
             ]
         except msgspec.MsgspecError as error:
             raise StoreUnavailable(

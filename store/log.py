@@ -255,6 +255,7 @@ class Snapshot(ABC):
         found = self._with_next(window, interval_ns, policy)
         own = int(found.time.searchsorted(window.end_ns))
         if own < len(found) and found.price_count[: own + 1].all():
+            # No volume can be credited: each bar has a price, and so has the next one.
             return bars_of(found[:own])
         needed = self.dependency_window(window, interval_ns, policy=policy, dates_of=dates_of)
         bars = bars_of(self.aggregates(WindowList.of(needed), interval_ns, policy), dates)

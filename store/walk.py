@@ -1,4 +1,4 @@
-"""The pieces of a log's commits that `MarketStore.commits` yields, and the hooks that a writer calls."""
+"""The pieces of a log's commits that `Log.commits` yields, and the hooks that a writer calls."""
 
 from __future__ import annotations
 

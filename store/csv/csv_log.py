@@ -15,7 +15,7 @@ from store.csv.files.disk import unavailable_on_error
 from store.csv.log.history import CommitHistory
 from store.csv.open_logs import OpenLog, OpenLogs
 from store.csv.reading.commit_walk import CommitWalk, RowOrigins
-from store.csv.reading.log_reader import LogFiles
+from store.csv.reading.log_reader import ReadState
 from store.csv.writing.batch import received_chunks
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
@@ -91,11 +91,11 @@ class CsvSnapshot(Snapshot):
         self._history = history
 
     def rows(self, window: Window, *, coded_texts: bool = False) -> pa.Table:
-        return self._read(lambda log, files: log.reader.rows(window, files, coded_texts=coded_texts))
+        return self._read(lambda log, state: log.reader.rows(window, state, coded_texts=coded_texts))
 
     def versions(self, window: Window, columns: Collection[str] | None = None) -> pa.Table:
         names = frozenset() if columns is None else frozenset((*ORDER_NAMES, *columns))
-        stored = self._read(lambda log, files: log.reader.stored(window, files, names))
+        stored = self._read(lambda log, state: log.reader.stored(window, state, names))
         return with_columns(versions_until(stored, self.commit.number), columns)
 
     def row_origin(self, *, timestamp_ns: int, arrival: int) -> tuple[CommitId, int]:
@@ -115,19 +115,19 @@ class CsvSnapshot(Snapshot):
         return self._current()[1].fills(window, self.commit.number)
 
     def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
-        return self._read(lambda log, files: log.finder.take_window(window, rows, files, from_end=from_end))
+        return self._read(lambda log, state: log.finder.take_window(window, rows, state, from_end=from_end))
 
     def row_bound(self, window: Window) -> int:
-        return self._read(lambda log, files: log.finder.bound(window, files))
+        return self._read(lambda log, state: log.finder.bound(window, state))
 
     def touched_dates(self, window: Window) -> tuple[Integers, Integers]:
         return self._current()[1].newest_by_date(window, self.commit.number)
 
     def aggregates(self, windows: WindowList, interval_ns: int, policy: BarPolicy) -> Aggregates:
-        return self._read(lambda log, files: log.aggregates.aggregates(windows, interval_ns, policy, files))
+        return self._read(lambda log, state: log.aggregates.aggregates(windows, interval_ns, policy, state))
 
     def aggregate_versions(self, window: Window, interval_ns: int, policy: BarPolicy) -> AggregateVersions:
-        found = self._read(lambda log, files: log.aggregates.versions(window, interval_ns, policy, files))
+        found = self._read(lambda log, state: log.aggregates.versions(window, interval_ns, policy, state))
         return found.as_of(self.commit.number)
 
     def first_commit_from(self, instant_ns: int) -> int | None:
@@ -136,10 +136,10 @@ class CsvSnapshot(Snapshot):
     def change_bound(self, window: Window, interval_ns: int, *, after: int) -> int:
         return self._current()[1].change_bound(window, interval_ns, after, self.commit.number)
 
-    def _read(self, answer: Callable[[OpenLog, LogFiles], T]) -> T:
+    def _read(self, answer: Callable[[OpenLog, ReadState], T]) -> T:
         with unavailable_on_error:
             log, history = self._current()
-            return log.reader.with_files(history, self.commit.number, partial(answer, log))
+            return log.reader.with_state(history, self.commit.number, partial(answer, log))
 
     def _current(self) -> tuple[OpenLog, CommitHistory]:
         """Return the open log and its history. Raises `Resync` if that does not have the snapshot's commit."""

@@ -120,7 +120,7 @@ class CsvStore(MarketStore):
         """See `MaintainedStore.rows_behind`."""
         log, history = self._logs.read(dataset, symbol)
         with unavailable_on_error:
-            return log.reader.with_files(history, None, log.reader.rows_behind)
+            return log.reader.with_state(history, None, log.reader.rows_behind)
 
     def derive(
         self, dataset: Dataset, symbol: str, *, rebuild: bool = False, compact: bool = False

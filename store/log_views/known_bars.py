@@ -205,6 +205,7 @@ class _ThenBars:
         begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
         own = np.setdiff1d(labels[begins & (time_ns < window.end_ns)], [OUTSIDE])
         instants_ns = log.instants_of(log.ends_of(own, window))
+        # In place of commits, this history counts instants: a version is new at the first one that knows it.
         ranks_ns = np.unique(instants_ns)
         first = ranks_ns.searchsorted(np.maximum(times.from_ns, time_ns))
         behind = ranks_ns.searchsorted(times.until_ns)

@@ -70,7 +70,7 @@ def decide(batch: Append, ids: Integers | None, log: CandidateSource) -> BatchDe
     cancelled = superseding.cancelled(ids, stored) if superseding is not None else []
     if fills.commits and stored is not None:
         stored = stored.filter(pa.array(_counts(batch, fills, stored)))
-    applied = _compare(batch, ids, stored, is_new) if is_compared else []
+    is_new, applied = _compare(batch, ids, stored) if is_compared else (is_new, [])
     is_other = ~is_new
     is_other[[change.index for change in applied]] = False
     return BatchDecision(
@@ -142,26 +142,26 @@ def _corrections(
 
 
 def _compare(
-    batch: Append, ids: Integers | None, stored: pa.Table | None, is_new: Mask
-) -> list[AppliedCorrection]:
-    """Clear `is_new` for rows that are stored, or replace stored rows; return the latter as corrections."""
-    dataset = batch.dataset
+    batch: Append, ids: Integers | None, stored: pa.Table | None
+) -> tuple[Mask, list[AppliedCorrection]]:
+    """Return a mask of the rows that are new, and the corrections by rows that replace stored ones."""
+    dataset, is_new = batch.dataset, np.ones(batch.rows.num_rows, np.bool_)
     stored_ids = None if stored is None else id_hashes(dataset, stored)
     suspects = np.flatnonzero(_suspects(batch, ids, stored, stored_ids))
     if not len(suspects):
-        return []
+        return is_new, []
     if stored is None or stored_ids is None:
         stored, stored_ids = no_rows(dataset), np.zeros(0, np.int64)
     rows = batch.rows if len(suspects) == len(is_new) else batch.rows.take(pa.array(suspects))
     own_ids = id_hashes(dataset, rows) if ids is None else ids[suspects]
     if batch.replaces:
         is_new[suspects], applied = _replacing(dataset, rows, suspects, own_ids, stored, stored_ids)
-        return applied
+        return is_new, applied
     duplicates, conflicts = duplicates_among(dataset, rows, own_ids, stored, stored_ids)
     if conflicts.any() and batch.fill is None:
         raise IdConflict(suspects[conflicts].tolist())
     is_new[suspects] = ~duplicates & ~conflicts
-    return []
+    return is_new, []
 
 
 def _suspects(

@@ -11,7 +11,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask, indices_of_ranges, ranges_of
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
-from store.rows.row_hashes import NO_ID, RowHashes
+from store.rows.row_hashes import NO_ID, RowKeys
 from store.rows.stored_rows import first_versions
 
 
@@ -104,7 +104,7 @@ def _by_ids(
 
 
 def _by_count(dataset: Dataset, rows: pa.RecordBatch, stored: pa.Table) -> Mask:
-    sent, known = RowHashes.of(dataset, rows), RowHashes.of(dataset, stored)
+    sent, known = RowKeys.of(dataset, rows), RowKeys.of(dataset, stored)
     matched, taken = _matched(sent, known)
     rest = np.flatnonzero(~matched & np.isin(sent.one, known.one[~taken]))
     if len(rest) and dataset.later_names:
@@ -112,7 +112,7 @@ def _by_count(dataset: Dataset, rows: pa.RecordBatch, stored: pa.Table) -> Mask:
     return matched
 
 
-def _matched(sent: RowHashes, stored: RowHashes) -> tuple[Mask, Mask]:
+def _matched(sent: RowKeys, stored: RowKeys) -> tuple[Mask, Mask]:
     """Match rows one to one with stored rows that are equal in all columns; return masks of both."""
     count = len(stored.one)
     keys = [
@@ -150,7 +150,7 @@ def _match_rest(
 
 
 def _keys(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> list[tuple[int, int]]:
-    hashes = RowHashes.of(dataset, rows)
+    hashes = RowKeys.of(dataset, rows)
     return list(zip(hashes.one.tolist(), hashes.other.tolist(), strict=True))
 
 

@@ -70,7 +70,7 @@ def id_hashes(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Integers:
     """Return a 63-bit hash of each row's id, `NO_ID` for rows without one.
 
     An id that does not contain the event time is hashed with its event date, on which it is unique. Derived files hold
-    these hashes: if they change, `segment_rows.KIND` must change.
+    these hashes: if they change, `manifest.FORMAT` must change.
     """
     hashes = np.full(rows.num_rows, NO_ID)
     if not dataset.id_columns:
@@ -93,7 +93,7 @@ def searched_ids(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Integers 
 
 
 @dataclass(frozen=True, slots=True)
-class RowHashes:
+class RowKeys:
     """128 bits of each row's original columns, and a hash of its later columns."""
 
     one: Hashes
@@ -101,7 +101,7 @@ class RowHashes:
     later: Hashes
 
     @classmethod
-    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowHashes:
+    def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowKeys:
         """Hash rows. rows: with the dataset's columns, and perhaps others."""
         names, count = [column.name for column in dataset.own_columns], rows.num_rows
         one, other = _combined(_columns(dataset, rows, names), seeds=(1, 2), count=count)

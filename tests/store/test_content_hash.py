@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.content_hash import ContentHash, RowsHash
+from store.content_hash import ContentHash, TableHash
 from store.datasets import DATASETS, TRADES
 from store.declarations import Column, ColumnKind, Dataset
 from store.rows.stored_rows import corrections_of
@@ -92,7 +92,7 @@ def test_a_column_without_values_may_be_added():
     columns = (*TRADES.columns, Column("later", ColumnKind.NUMBER, later=True))
     rows = record_batch(trade(1), trade(2, trade_id="a"))
     table = pa.Table.from_batches([rows]).append_column("later", pa.nulls(2, "double"))
-    wider = RowsHash(columns)
+    wider = TableHash(columns)
     wider.add(table)
     assert wider.hexdigest() == hash_of(rows)
 

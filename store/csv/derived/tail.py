@@ -123,8 +123,8 @@ class TailRows:
                 self._dates[key] = date
         return date.blocks
 
-    def reads_alone(self, log: LogKey, parts: Sequence[StoredPart], needed: Sequence[StoredPart]) -> bool:
-        """Return whether `needed`, some of the parts, should be read without the others, and count them as read.
+    def claim_alone(self, log: LogKey, parts: Sequence[StoredPart], needed: Sequence[StoredPart]) -> bool:
+        """Count `needed`, some of the parts, as read without the others; return False if all should be read instead.
 
         So a late batch waits for the rows beside it, not for the whole date: until such reads add up to half of its rows.
         """

@@ -48,21 +48,21 @@ class CommitLog:
         self._lock = LogLock(self.path, disk)
         self._mutex = threading.Lock()
         self._index = IndexFile(self.path)
-        self._view = self._new_view()
+        self._loaded = self._nothing_loaded()
 
     @property
     def nbytes(self) -> int:
         """The approximate size of the history in memory."""
-        return self._view.history.nbytes
+        return self._loaded.history.nbytes
 
     def history(self) -> CommitHistory:
         """Return all commits so far, of all processes. Raises `DataDamaged` and `OSError`."""
         return self._current().history
 
     def _current(self) -> _LoadedLog:
-        view = self._view
-        if file_signature(self.path) == view.signature:
-            return view
+        loaded = self._loaded
+        if file_signature(self.path) == loaded.signature:
+            return loaded
         with self._mutex:
             return self._catch_up()
 
@@ -78,7 +78,7 @@ class CommitLog:
     def forget(self) -> None:
         """Discard the cached history; the next use reads the file from its beginning."""
         with self._mutex:
-            self._view = self._new_view()
+            self._loaded = self._nothing_loaded()
 
     def durable(self) -> tuple[CommitHistory, CommitId]:
         """Return the history and its newest commit after making them durable. Syncs the log if necessary.
@@ -86,16 +86,16 @@ class CommitLog:
         A sync takes the shared lock, because a writer may remove its own records until it releases the
         exclusive lock. Raises `StoreBusy`, and the errors of `history`.
         """
-        view = self._current()
-        head = view.history.head()  # read before the check, because a commit may be added after it
-        if view.end <= view.confirmed:
-            return view.history, head
+        loaded = self._current()
+        head = loaded.history.head()  # read before the check, because a commit may be added after it
+        if loaded.end <= loaded.confirmed:
+            return loaded.history, head
         while True:
             with self._lock.shared() as descriptor:
-                view = self._current()
-                if os.fstat(descriptor).st_ino == view.signature[0]:
-                    self._confirm(view, descriptor)
-                    return view.history, view.history.head()
+                loaded = self._current()
+                if os.fstat(descriptor).st_ino == loaded.signature[0]:
+                    self._confirm(loaded, descriptor)
+                    return loaded.history, loaded.history.head()
 
     def locked(self) -> AbstractContextManager[int]:
         """Hold the log's exclusive lock. Yields the descriptor to append to.
@@ -107,12 +107,12 @@ class CommitLog:
     def recover(self, descriptor: int) -> CommitHistory:
         """Cut off bytes after the last complete record, and return the history. Needs the lock."""
         history = self.history()
-        if os.fstat(descriptor).st_size > self._view.end:
+        if os.fstat(descriptor).st_size > self._loaded.end:
             # Read again before cutting: another writer may have replaced an incomplete record by a complete one.
             self.forget()
             history = self.history()
-            if os.fstat(descriptor).st_size > self._view.end:
-                self._disk.truncate(descriptor, self._view.end)
+            if os.fstat(descriptor).st_size > self._loaded.end:
+                self._disk.truncate(descriptor, self._loaded.end)
         return history
 
     def append(self, descriptor: int, commits: Sequence[Commit], *, is_listed: bool = False) -> CommitHistory:
@@ -122,8 +122,8 @@ class CommitLog:
         unchanged. After its subclass `SyncFailed` the records may or may not be durable, and the cached history is
         discarded.
         """
-        view, texts, lines = self._view, [], []
-        start, commit_hash = view.end, view.history.head().hash
+        loaded, texts, lines = self._loaded, [], []
+        start, commit_hash = loaded.end, loaded.history.head().hash
         end = start
         for commit in commits:
             text, commit_hash = encode_commit(commit, commit_hash)
@@ -131,34 +131,34 @@ class CommitLog:
             texts.append(text)
             lines.append((commit, CommitId(commit.number, commit_hash), end))
         # Records of others may be there, but whether their writer lived to sync the folder nobody knows.
-        self._write(descriptor, b"".join(texts), start, is_new=view.confirmed == 0 and not is_listed)
+        self._write(descriptor, b"".join(texts), start, is_new=loaded.confirmed == 0 and not is_listed)
         with self._mutex:
-            if self._view is not view or view.end != start:  # another thread has read the new records already
+            if self._loaded is not loaded or loaded.end != start:  # another thread has read the new records
                 self._read_back()
             else:
                 for line in lines:
-                    view.history.add(*line)
-                view.signature = file_signature(self.path)
-            self._view.confirmed = self._view.end
-            self._view.history.index_if_long()
-            return self._view.history
+                    loaded.history.add(*line)
+                loaded.signature = file_signature(self.path)
+            self._loaded.confirmed = self._loaded.end
+            self._loaded.history.index_if_long()
+            return self._loaded.history
 
     @property
     def is_confirmed(self) -> bool:
         """Whether this process knows all records that it has read to be durable."""
-        return self._view.confirmed >= self._view.end
+        return self._loaded.confirmed >= self._loaded.end
 
     def confirm(self, descriptor: int) -> None:
         """Make all records durable, including those of other writers. Needs the lock.
 
         Syncs the file only if necessary. Raises `SyncFailed`.
         """
-        self._confirm(self._view, descriptor)
+        self._confirm(self._loaded, descriptor)
 
-    def _confirm(self, view: _LoadedLog, descriptor: int) -> None:
-        if view.confirmed < view.end:
-            self._sync(descriptor, is_new=view.confirmed == 0)
-            view.confirmed = view.end
+    def _confirm(self, loaded: _LoadedLog, descriptor: int) -> None:
+        if loaded.confirmed < loaded.end:
+            self._sync(descriptor, is_new=loaded.confirmed == 0)
+            loaded.confirmed = loaded.end
 
     def _read_back(self) -> None:
         try:
@@ -182,7 +182,7 @@ class CommitLog:
         except OSError as error:
             # After a failed sync the kernel may mark the unwritten pages as clean; the next sync would then skip them.
             with suppress(OSError):
-                self._disk.rewrite(self.path, self._view.confirmed)
+                self._disk.rewrite(self.path, self._loaded.confirmed)
             self.forget()
             raise SyncFailed(*error.args) from error
 
@@ -194,34 +194,34 @@ class CommitLog:
             raise SyncFailed(*error.args) from error
 
     def _catch_up(self) -> _LoadedLog:
-        view, signature = self._view, file_signature(self.path)
-        if signature == view.signature:
-            return view
+        loaded, signature = self._loaded, file_signature(self.path)
+        if signature == loaded.signature:
+            return loaded
         inode, size, _ = signature
-        if inode != view.signature[0] or size <= view.end:  # the file or its end was replaced
-            view = self._new_view()
-            view.history.load()
+        if inode != loaded.signature[0] or size <= loaded.end:  # the file or its end was replaced
+            loaded = self._nothing_loaded()
+            loaded.history.load()
         try:
-            signature = self._read_into(view)
+            signature = self._read_into(loaded)
         except DataDamaged:
-            if view.end == 0:
+            if loaded.end == 0:
                 raise
-            view = self._new_view()  # records that were read before have been cut off and replaced
-            view.history.load()
-            signature = self._read_into(view)
-        view.signature = signature
-        self._view = view
-        return view
+            loaded = self._nothing_loaded()  # records that were read before have been cut off and replaced
+            loaded.history.load()
+            signature = self._read_into(loaded)
+        loaded.signature = signature
+        self._loaded = loaded
+        return loaded
 
-    def _new_view(self) -> _LoadedLog:
+    def _nothing_loaded(self) -> _LoadedLog:
         return _LoadedLog(CommitHistory(self._index))
 
-    def _read_into(self, view: _LoadedLog) -> FileSignature:
+    def _read_into(self, loaded: _LoadedLog) -> FileSignature:
         """Read the file's new records, and return its signature before."""
         # Taken after the index was read, which may already have commits of others.
         signature = file_signature(self.path)
         if signature != NO_FILE:
-            view.history.read(signature[1])
+            loaded.history.read(signature[1])
         return signature
 
 

@@ -230,7 +230,8 @@ class LogIndex:
         for key, content in self.source.between(base + after + 1, base + newest, limit):
             payload = _unsealed(key, content)
             previous, first_ns, last_ns = _EXTENT.unpack_from(payload)
-            if previous > after if reached is None else previous != reached:
+            is_joined = previous <= after if reached is None else previous == reached
+            if not is_joined:
                 break
             reached = key - base
             if first_ns < window.end_ns and last_ns >= window.start_ns:

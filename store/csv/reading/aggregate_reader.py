@@ -14,7 +14,7 @@ from store.bars.session_bars import aggregate_rows
 from store.bars.versions import AggregateVersions, joined_versions, versions_of
 from store.csv.derived.rollups import VERSIONS_NS
 from store.csv.derived.segment_rows import PRINT_COLUMNS
-from store.csv.reading.log_reader import LogFiles, LogReader, SortedRows, rows_in
+from store.csv.reading.log_reader import LogReader, ReadState, SortedRows, rows_in
 from store.protocol import Window
 from store.timestamps import DAY_NS
 from store.window_list import WindowList, level_for
@@ -27,50 +27,50 @@ class AggregateReader:
         self._reader = reader
 
     def aggregates(
-        self, windows: WindowList, interval_ns: int, policy: BarPolicy, files: LogFiles
+        self, windows: WindowList, interval_ns: int, policy: BarPolicy, state: ReadState
     ) -> Aggregates:
         """See `Snapshot.aggregates`."""
         level_ns = level_for(interval_ns) or interval_ns
-        starts = self._changed(windows, level_ns, files)
+        starts = self._changed(windows, level_ns, state)
         if policy.is_session:
-            starts = np.union1d(starts, _divided_days(windows, files))
+            starts = np.union1d(starts, _divided_days(windows, state))
         again = WindowList(starts, starts + level_ns)
         # The days of sessions that have newer rows are made again.
         sources = (
-            files.segments.within(windows.bounds)
+            state.segments.within(windows.bounds)
             if policy.is_session
-            else self._reader.sources(windows, files)
+            else self._reader.sources(windows, state)
         )
         parts = [
             _outside(part, again)
             for source in sources
-            for part in _aggregates_of(source, windows, level_ns, policy, files.commit)
+            for part in _aggregates_of(source, windows, level_ns, policy, state.commit)
         ]
         for date_windows in again.by_date():
-            rows = self._reader.stored(date_windows.bounds, files, PRINT_COLUMNS)
-            made = aggregate_rows(rows, level_ns, policy, commit=files.commit)
+            rows = self._reader.stored(date_windows.bounds, state, PRINT_COLUMNS)
+            made = aggregate_rows(rows, level_ns, policy, commit=state.commit)
             parts.append(made[date_windows.indices(made.time)])
         return parts[0] if len(parts) == 1 and level_ns == interval_ns else merge(parts, interval_ns)
 
     def versions(
-        self, window: Window, interval_ns: int, policy: BarPolicy, files: LogFiles
+        self, window: Window, interval_ns: int, policy: BarPolicy, state: ReadState
     ) -> AggregateVersions:
         """Return the same as `Snapshot.aggregate_versions`, perhaps with those of later commits, and later ends."""
         windows = WindowList.of(window)
-        starts = self._changed(windows, interval_ns, files)
+        starts = self._changed(windows, interval_ns, state)
         changed = WindowList(starts, starts + interval_ns)
-        sources = self._reader.sources(windows, files)
+        sources = self._reader.sources(windows, state)
         found = (_versions_of(source, window, interval_ns, policy) for source in sources)
         parts = [part[~changed.contains(part.aggregates.time)] for part in found]
         for date_windows in changed.by_date():
-            rows = self._reader.stored(date_windows.bounds, files, PRINT_COLUMNS)
+            rows = self._reader.stored(date_windows.bounds, state, PRINT_COLUMNS)
             versions = versions_of(rows, policy, interval_ns)
             parts.append(versions[date_windows.contains(versions.aggregates.time)])
         return joined_versions(parts)
 
-    def _changed(self, windows: WindowList, length_ns: int, files: LogFiles) -> Integers:
+    def _changed(self, windows: WindowList, length_ns: int, state: ReadState) -> Integers:
         """Return the starts of the intervals for which there are corrections that are in no segment."""
-        corrections = self._reader.corrections(windows, files) if files.has_tail else None
+        corrections = self._reader.corrections(windows, state) if state.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
         times = corrections.column("timestamp").to_numpy()
@@ -78,15 +78,15 @@ class AggregateReader:
         return starts
 
 
-def _divided_days(windows: WindowList, files: LogFiles) -> Integers:
+def _divided_days(windows: WindowList, state: ReadState) -> Integers:
     """Return the starts of the days of the windows whose rows are not all in one segment."""
     edges = [
         (each.segment.first_ns // DAY_NS, each.segment.last_ns // DAY_NS)
-        for each in files.segments.within(windows.bounds)
+        for each in state.segments.within(windows.bounds)
     ]
     shared = [last for (_, last), (first, _) in pairwise(edges) if first == last]
-    dates, newest = files.history.newest_by_date(windows.bounds, files.commit)
-    starts = np.union1d(np.array(shared, np.int64), dates[newest > files.segments.head.number]) * DAY_NS
+    dates, newest = state.history.newest_by_date(windows.bounds, state.commit)
+    starts = np.union1d(np.array(shared, np.int64), dates[newest > state.segments.head.number]) * DAY_NS
     return starts[windows.contains(starts)]
 
 

@@ -14,7 +14,7 @@ from store.arrays import Integers
 from store.csv.files.commit_records import DateSummary, PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import read_corrections, read_parts, read_rows
 from store.csv.log.history import CommitHistory
-from store.csv.reading.log_reader import LogFiles, LogReader
+from store.csv.reading.log_reader import LogReader, ReadState
 from store.csv.writing.batch import Chunk
 from store.csv.writing.id_times import IdTimes
 from store.declarations import Dataset
@@ -77,11 +77,11 @@ class CandidateReader:
     def versions_at(self, times: Integers, history: CommitHistory) -> pa.Table:
         """See `StoredVersions.versions_at`."""
 
-        def read(files: LogFiles) -> pa.Table:
+        def read(state: ReadState) -> pa.Table:
             dates = WindowList.at(times).by_date()
-            return pa.concat_tables([self._reader.versions(each, files, few=True) for each in dates])
+            return pa.concat_tables([self._reader.versions(each, state, few=True) for each in dates])
 
-        versions = self._reader.with_files(history, None, read)
+        versions = self._reader.with_state(history, None, read)
         corrected = versions.filter(pa.array(~first_versions(versions)))
         if not corrected.num_rows:
             return versions
@@ -92,19 +92,19 @@ class CandidateReader:
     def times_of(self, day: int, ids: Integers, history: CommitHistory) -> list[Integers]:
         """See `StoredVersions.times_of`."""
 
-        def read(files: LogFiles) -> list[Integers]:
-            window, head = Window(day * DAY_NS, (day + 1) * DAY_NS), files.segments.head.number
-            stored = [each.rows.times_of_ids(ids) for each in files.segments.within(window)]
+        def read(state: ReadState) -> list[Integers]:
+            window, head = Window(day * DAY_NS, (day + 1) * DAY_NS), state.segments.head.number
+            stored = [each.rows.times_of_ids(ids) for each in state.segments.within(window)]
             return [*stored, *self._recent(day, head, history).times(ids)]
 
-        return self._reader.with_files(history, None, read)
+        return self._reader.with_state(history, None, read)
 
     def rows_of(self, commits: Sequence[int], window: Window, history: CommitHistory) -> pa.Table:
         """See `StoredVersions.rows_of`."""
 
-        def read(files: LogFiles) -> pa.Table:
+        def read(state: ReadState) -> pa.Table:
             tables = [no_rows(self._dataset)]
-            for mapped in files.segments.within(window):
+            for mapped in state.segments.within(window):
                 start, end = mapped.times.searchsorted((window.start_ns, window.end_ns)).tolist()
                 arrivals = mapped.column("arrival", start, end)
                 is_stored = np.isin(mapped.column("commit", start, end), commits)
@@ -112,15 +112,15 @@ class CandidateReader:
                 if len(indices):
                     tables.append(mapped.rows_at(indices))
             for number in commits:
-                if number > files.segments.head.number:
+                if number > state.segments.head.number:
                     parts = of_kind(history.parts_in(window, number, after=number - 1), PartKind.ROWS)
                     tables += [read_rows(self._dataset, self._folder, load) for load in loads_of(parts)]
             rows, windows = pa.concat_tables(tables), WindowList.of(window)
             rows = rows.filter(pa.array(windows.contains(rows.column(0).to_numpy())))
-            corrections = self._reader.corrections(windows, files) if files.has_tail else None
+            corrections = self._reader.corrections(windows, state) if state.has_tail else None
             return apply_corrections(rows, corrections) if corrections else rows
 
-        return self._reader.with_files(history, None, read)
+        return self._reader.with_state(history, None, read)
 
     def note_stored(
         self,

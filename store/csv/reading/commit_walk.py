@@ -129,7 +129,7 @@ class CommitWalk:
         """Return the rows that `lines` correct, by arrival number, as they were before the commit `number`."""
         instants = np.unique(lines.column(0).to_numpy())
         read = partial(self._reader.standing, WindowList.at(instants))
-        rows = self._reader.with_files(history, number - 1, read)
+        rows = self._reader.with_state(history, number - 1, read)
         is_named = np.isin(rows.column(ARRIVAL.name).to_numpy(), lines.column(ARRIVAL.name).to_numpy())
         named = rows.filter(pa.array(is_named))
         arrivals = named.column(ARRIVAL.name).to_pylist()

@@ -53,8 +53,8 @@ SortedRows: TypeAlias = MappedSegment | TailBlock
 
 
 @dataclass(frozen=True, slots=True)
-class LogFiles:
-    """The data that an answer is made from: a history up to `commit`, and segments with some of its rows."""
+class ReadState:
+    """What an answer is read from: a history up to `commit`, and segments with some of its rows."""
 
     history: CommitHistory
     commit: int
@@ -62,7 +62,7 @@ class LogFiles:
 
     @property
     def has_tail(self) -> bool:
-        """Whether the files has commits that are newer than the segments."""
+        """Whether there are commits that are newer than the segments."""
         return self.commit > self.segments.head.number
 
 
@@ -93,8 +93,8 @@ class LogReader:
         self._mappings = mappings
         self._opened = _NOTHING
 
-    def with_files(self, history: CommitHistory, commit: int | None, read: Callable[[LogFiles], T]) -> T:
-        """Call `read` with a files and return the result. commit: of the files; by default the newest.
+    def with_state(self, history: CommitHistory, commit: int | None, read: Callable[[ReadState], T]) -> T:
+        """Call `read` with the state of the log at a commit, by default the newest, and return the result.
 
         If derived files are missing or damaged, they are discarded, and `read` is called without them.
         """
@@ -102,96 +102,96 @@ class LogReader:
         for _ in range(_TRIES):
             opened = self._current(history)
             try:
-                return read(LogFiles(history, number, opened.segments))
+                return read(ReadState(history, number, opened.segments))
             except ColumnsDamaged as error:
                 if discard_manifest(self._derived, opened.signature):
                     logger.warning("the derived files in %s are made again: %s", self._derived, error)
                 self._opened = replace(opened, segments=NO_SEGMENTS)
-        return read(LogFiles(history, number, NO_SEGMENTS))
+        return read(ReadState(history, number, NO_SEGMENTS))
 
-    def rows_behind(self, files: LogFiles) -> int:
+    def rows_behind(self, state: ReadState) -> int:
         """Return approximately how many rows are in no segment, including replaced rows."""
-        in_segments = sum(each.segment.rows for each in files.segments.mapped)
-        return max(files.history.rows - in_segments, 0)
+        in_segments = sum(each.segment.rows for each in state.segments.mapped)
+        return max(state.history.rows - in_segments, 0)
 
-    def rows(self, window: Window, files: LogFiles, *, coded_texts: bool = False) -> pa.Table:
+    def rows(self, window: Window, state: ReadState, *, coded_texts: bool = False) -> pa.Table:
         """Return the rows in the window that are neither cancelled nor replaced, in order.
 
-        coded_texts: see `MarketStore.rows`.
+        coded_texts: see `Snapshot.rows`.
         """
-        if coded_texts and (mapped := self._only_segment(window, files)) is not None:
+        if coded_texts and (mapped := self._only_segment(window, state)) is not None:
             names = self._dataset.schema.names
-            return rows_in(mapped, window, names, standing_at=files.commit, coded_texts=True)
-        stored = self.stored(window, files, is_standing=True)
-        stands = standing_at(stored, files.commit)
+            return rows_in(mapped, window, names, standing_at=state.commit, coded_texts=True)
+        stored = self.stored(window, state, is_standing=True)
+        stands = standing_at(stored, state.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
         return stored.select(self._dataset.schema.names)
 
     def stored(
         self,
         window: Window,
-        files: LogFiles,
+        state: ReadState,
         columns: frozenset[str] = frozenset(),
         *,
         is_standing: bool = False,
     ) -> pa.Table:
-        """Return the stored rows in the window, in order. Corrections up to the files's commit are applied.
+        """Return the stored rows in the window, in order. Corrections up to the state's commit are applied.
 
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
         names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
-        windows, commit = WindowList.of(window), files.commit if is_standing else None
-        sources = self.sources(windows, files)
+        windows, commit = WindowList.of(window), state.commit if is_standing else None
+        sources = self.sources(windows, state)
         tables = [rows_in(source, window, names, standing_at=commit) for source in sources]
         # A table of one piece has columns that numpy reads without a copy.
         stored = pa.concat_tables(tables or [stored_schema(self._dataset).empty_table().select(names)])
-        if not files.has_tail:
+        if not state.has_tail:
             return stored
-        corrections = self.corrections(windows, files)
+        corrections = self.corrections(windows, state)
         return stored_in_order(apply_corrections(stored, corrections) if corrections else stored)
 
-    def standing(self, windows: WindowList, files: LogFiles) -> pa.Table:
+    def standing(self, windows: WindowList, state: ReadState) -> pa.Table:
         """Return the rows in the windows that are neither cancelled nor replaced, in any order."""
-        stored = self.versions(windows, files)
-        return stored.filter(pa.array(standing_at(stored, files.commit)))
+        stored = self.versions(windows, state)
+        return stored.filter(pa.array(standing_at(stored, state.commit)))
 
-    def versions(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> pa.Table:
+    def versions(self, windows: WindowList, state: ReadState, *, few: bool = False) -> pa.Table:
         """Return all versions of the rows in the windows, in any order. few: see `sources`."""
         tables = [no_rows(self._dataset)]
-        for source in self.sources(windows, files, few=few):
+        for source in self.sources(windows, state, few=few):
             indices = windows.indices(source.times)
             if not isinstance(indices, slice) or indices.start < indices.stop:
                 tables.append(source.rows_at(indices))
         stored = pa.concat_tables(tables)
-        corrections = self.corrections(windows, files) if files.has_tail else None
+        corrections = self.corrections(windows, state) if state.has_tail else None
         return apply_corrections(stored, corrections) if corrections else stored
 
-    def sources(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> Iterator[SortedRows]:
+    def sources(self, windows: WindowList, state: ReadState, *, few: bool = False) -> Iterator[SortedRows]:
         """Yield the segments with rows in the windows, and the blocks of rows that no segment has. few: see `blocks`."""
-        yield from files.segments.within(windows.bounds)
-        if files.has_tail:
-            yield from self.blocks(windows, files, few=few)
+        yield from state.segments.within(windows.bounds)
+        if state.has_tail:
+            yield from self.blocks(windows, state, few=few)
 
-    def blocks(self, windows: WindowList, files: LogFiles, *, few: bool = False) -> Iterator[TailBlock]:
-        """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.reads_alone`.
+    def blocks(self, windows: WindowList, state: ReadState, *, few: bool = False) -> Iterator[TailBlock]:
+        """Yield the rows in the windows that are in no segment. few: the windows are instants; see `TailRows.claim_alone`.
 
         Rows outside the windows and rows of later commits may be included.
         """
-        for day, of_date in groupby(self._tail_parts(windows, files), key=lambda each: each.part.day):
+        for day, of_date in groupby(self._tail_parts(windows, state), key=lambda each: each.part.day):
             parts = of_kind(of_date, PartKind.ROWS)
             if parts and windows.overlaps(day * DAY_NS, (day + 1) * DAY_NS - 1):
-                yield from self._blocks_of_date(parts, windows, files, few=few)
+                yield from self._blocks_of_date(parts, windows, state, few=few)
 
-    def corrections(self, windows: WindowList, files: LogFiles) -> pa.Table | None:
+    def corrections(self, windows: WindowList, state: ReadState) -> pa.Table | None:
         """Return the corrections that are in no segment, for rows in the windows, ordered by commit.
 
         Return None if there are none.
         """
         parts = [
             stored
-            for stored in of_kind(self._tail_parts(windows, files), PartKind.CORRECTIONS)
-            if _is_needed(stored, windows, files)
+            for stored in of_kind(self._tail_parts(windows, state), PartKind.CORRECTIONS)
+            if _is_needed(stored, windows, state)
         ]
         if not parts:
             return None
@@ -199,32 +199,32 @@ class LogReader:
         corrections = read_corrections(self._dataset, self._folder, parts)
         return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
 
-    def _only_segment(self, window: Window, files: LogFiles) -> MappedSegment | None:
+    def _only_segment(self, window: Window, state: ReadState) -> MappedSegment | None:
         """Return the segment that has all rows in the window; None if there is no such segment."""
-        within = files.segments.within(window)
-        if len(within) != 1 or (files.has_tail and len(self._tail_parts(WindowList.of(window), files))):
+        within = state.segments.within(window)
+        if len(within) != 1 or (state.has_tail and len(self._tail_parts(WindowList.of(window), state))):
             return None
         return within[0]
 
     def _blocks_of_date(
-        self, parts: Sequence[StoredPart], windows: WindowList, files: LogFiles, *, few: bool
+        self, parts: Sequence[StoredPart], windows: WindowList, state: ReadState, *, few: bool
     ) -> Sequence[TailBlock]:
         """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
-        log = (self._dataset.name, self._symbol, files.segments.head.number)
-        needed = partial(filter, partial(_is_needed, windows=windows, files=files), parts)
-        if few and self._tail.reads_alone(log, parts, some := list(needed())):
+        log = (self._dataset.name, self._symbol, state.segments.head.number)
+        needed = partial(filter, partial(_is_needed, windows=windows, state=state), parts)
+        if few and self._tail.claim_alone(log, parts, some := list(needed())):
             rows = read_rows_at(self._dataset, self._folder, some, windows.start_ns)
-            return [TailBlock(rows, files.commit)]
+            return [TailBlock(rows, state.commit)]
         read = partial(read_rows, self._dataset, self._folder)
         try:
-            return self._tail.blocks(log, files.history, parts, read)
+            return self._tail.blocks(log, state.history, parts, read)
         except DataDamaged:
             some = list(needed())
             return [TailBlock(read(some), some[-1].commit)] if some else []
 
-    def _tail_parts(self, windows: WindowList, files: LogFiles) -> Sequence[StoredPart]:
+    def _tail_parts(self, windows: WindowList, state: ReadState) -> Sequence[StoredPart]:
         """Return the parts of all commits after the segments, with event dates in or between the windows."""
-        return files.history.parts_in(windows.bounds.whole_dates(), after=files.segments.head.number)
+        return state.history.parts_in(windows.bounds.whole_dates(), after=state.segments.head.number)
 
     def _current(self, history: CommitHistory) -> _Opened:
         """Return the segments of the current manifest, checked against the history."""
@@ -267,5 +267,5 @@ def standing(source: SortedRows, start: int, end: int, commit: int) -> Mask:
     return stands
 
 
-def _is_needed(stored: StoredPart, windows: WindowList, files: LogFiles) -> bool:
-    return stored.commit <= files.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)
+def _is_needed(stored: StoredPart, windows: WindowList, state: ReadState) -> bool:
+    return stored.commit <= state.commit and windows.overlaps(stored.part.first_ns, stored.part.last_ns)

@@ -10,7 +10,7 @@ from store.arrays import Integers
 from store.csv.derived.manifest import Segment
 from store.csv.derived.segments import MappedSegment
 from store.csv.files.commit_records import PartKind, StoredPart, of_kind
-from store.csv.reading.log_reader import LogFiles, LogReader, SortedRows, standing
+from store.csv.reading.log_reader import LogReader, ReadState, SortedRows, standing
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
 from store.timestamps import DAY_NS
@@ -77,20 +77,20 @@ class RowFinder:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
 
-    def take_window(self, window: Window, rows: int, files: LogFiles, *, from_end: bool) -> Window:
-        """See `MarketStore.take_window`.
+    def take_window(self, window: Window, rows: int, state: ReadState, *, from_end: bool) -> Window:
+        """See `Snapshot.take_window`.
 
         The cost grows with `rows` and with the number of cancelled and replaced rows near them.
         """
         direction = _Backwards() if from_end else _Forwards()
-        dates, chunk, remaining = _tail_dates(window, files), rows, window
+        dates, chunk, remaining = _tail_dates(window, state), rows, window
         times: Integers = np.empty(0, np.int64)
-        while (nearest := self._nearest(remaining, dates, files, direction)) is not None:
+        while (nearest := self._nearest(remaining, dates, state, direction)) is not None:
             stretch, sources = nearest
             part = stretch
             for source in sources:
                 part = direction.nearest_rows(part, source.times, chunk)
-            times = np.concatenate([times, *self._standing_times(part, sources, files)])
+            times = np.concatenate([times, *self._standing_times(part, sources, state)])
             if len(times) >= rows:
                 is_sorted = bool((times[1:] >= times[:-1]).all())
                 return direction.nearest_rows(window, times if is_sorted else np.sort(times), rows)
@@ -98,22 +98,22 @@ class RowFinder:
             remaining = direction.behind(remaining, part)
         return window
 
-    def bound(self, window: Window, files: LogFiles) -> int:
-        """See `MarketStore.row_bound`."""
-        count = sum(_count_of_segment(each, window, files.commit) for each in files.segments.within(window))
-        if not files.has_tail:
+    def bound(self, window: Window, state: ReadState) -> int:
+        """See `Snapshot.row_bound`."""
+        count = sum(_count_of_segment(each, window, state.commit) for each in state.segments.within(window))
+        if not state.has_tail:
             return count
-        parts = files.history.parts_in(window, files.commit, after=files.segments.head.number)
+        parts = state.history.parts_in(window, state.commit, after=state.segments.head.number)
         for day, date_parts in groupby(of_kind(parts, PartKind.ROWS), key=lambda each: each.part.day):
-            count += self._count_of_date(day, list(date_parts), window, files)
+            count += self._count_of_date(day, list(date_parts), window, state)
         # If the corrections are damaged, cancelled rows are counted, too: the result is only an upper bound.
         try:
-            return count - len(np.unique(self._cancelled(window, files)))
+            return count - len(np.unique(self._cancelled(window, state)))
         except DataDamaged:
             return count
 
     def _nearest(
-        self, remaining: Window, dates: Integers, files: LogFiles, direction: _Forwards
+        self, remaining: Window, dates: Integers, state: ReadState, direction: _Forwards
     ) -> tuple[Window, list[SortedRows]] | None:
         """Return the nearest part of a window in which all rows come from the same sources, and these sources.
 
@@ -121,7 +121,7 @@ class RowFinder:
         """
         if remaining.start_ns >= remaining.end_ns:
             return None
-        segments = files.segments.within(remaining)
+        segments = state.segments.within(remaining)
         dates = dates[
             slice(*dates.searchsorted((remaining.start_ns // DAY_NS, -(-remaining.end_ns // DAY_NS))))
         ]
@@ -132,31 +132,31 @@ class RowFinder:
         if not extents:
             return None
         stretch = direction.stretch(remaining, extents)
-        return stretch, list(self._reader.sources(WindowList.of(stretch), files))
+        return stretch, list(self._reader.sources(WindowList.of(stretch), state))
 
     def _standing_times(
-        self, window: Window, sources: Sequence[SortedRows], files: LogFiles
+        self, window: Window, sources: Sequence[SortedRows], state: ReadState
     ) -> Iterator[Integers]:
         """Yield, for each source, the times of its rows in the window that are neither cancelled nor replaced."""
-        cancelled = self._cancelled(window, files)
+        cancelled = self._cancelled(window, state)
         for source in sources:
             start, end = source.times.searchsorted((window.start_ns, window.end_ns)).tolist()
-            stands = standing(source, start, end, files.commit)
+            stands = standing(source, start, end, state.commit)
             if len(cancelled):
                 stands &= ~np.isin(source.column("arrival", start, end), cancelled)
             times = source.times[start:end]
             yield times if stands.all() else times[stands]
 
-    def _cancelled(self, window: Window, files: LogFiles) -> Integers:
+    def _cancelled(self, window: Window, state: ReadState) -> Integers:
         """Return the arrival numbers of rows in the window that commits after the segments have cancelled."""
-        corrections = self._reader.corrections(WindowList.of(window), files) if files.has_tail else None
+        corrections = self._reader.corrections(WindowList.of(window), state) if state.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
         is_cancel = corrections.column("action").to_numpy() == Action.CANCEL
         arrivals: Integers = corrections.column("arrival").to_numpy()[is_cancel]
         return arrivals
 
-    def _count_of_date(self, day: int, parts: Sequence[StoredPart], window: Window, files: LogFiles) -> int:
+    def _count_of_date(self, day: int, parts: Sequence[StoredPart], window: Window, state: ReadState) -> int:
         """Return how many rows of one date's parts are in a window: the exact number or an upper bound."""
         row_count = sum(stored.part.rows for stored in parts)
         if all(_is_inside(stored.part.first_ns, stored.part.last_ns, window) for stored in parts):
@@ -164,18 +164,18 @@ class RowFinder:
         date_window = Window(max(window.start_ns, day * DAY_NS), min(window.end_ns, (day + 1) * DAY_NS))
         # If rows are damaged, return the number that the commits state: also an upper bound. Reading them will fail.
         try:
-            blocks = list(self._reader.blocks(WindowList.of(date_window), files))
+            blocks = list(self._reader.blocks(WindowList.of(date_window), state))
         except DataDamaged:
             return row_count
-        return sum(_count(block, date_window, files.commit) for block in blocks)
+        return sum(_count(block, date_window, state.commit) for block in blocks)
 
 
-def _tail_dates(window: Window, files: LogFiles) -> Integers:
+def _tail_dates(window: Window, state: ReadState) -> Integers:
     """Return the event dates in a window, ascending, that commits after the segments touch."""
-    if not files.has_tail:
+    if not state.has_tail:
         return np.empty(0, np.int64)
-    dates, newest = files.history.newest_by_date(window, files.commit)
-    return dates[newest > files.segments.head.number]
+    dates, newest = state.history.newest_by_date(window, state.commit)
+    return dates[newest > state.segments.head.number]
 
 
 def _extent(segment: Segment) -> Window:

@@ -160,8 +160,7 @@ class PreparedBatch(_RequestFacts):
         has_own_only = len(chunks) == 1 and set(chunks[0].later).issubset(batch.dataset.id_columns)
         digest = digest_of(batch, content if has_own_only else None)
         facts = (batch.dataset, batch.caller, batch.key_hash, batch.rows.num_rows, digest)
-        said = (batch.complete_until_ns, batch.fill)
-        return cls(*facts, *said, batch, ids, chunks, content)
+        return cls(*facts, batch.complete_until_ns, batch.fill, batch, ids, chunks, content)
 
     def digests(self) -> Iterator[str]:
         """See `_RequestFacts.digests`."""

@@ -133,7 +133,7 @@ class Writer:
         with self._begun() as (descriptor, stage):
             history = stage.history
             outcomes = [self._decide(pending, stage) for pending in group]
-            self._settle_refused(group, outcomes, stage)
+            self._set_refusals(group, outcomes, stage)
             if stage.commits:
                 staged = [(stage.staged(day), history.day(day)) for day in stage.days()]
                 history = self._write(descriptor, stage)
@@ -193,7 +193,7 @@ class Writer:
             history.head(commit.number).hash, stored_bytes=stored_bytes
         )
 
-    def _settle_refused(
+    def _set_refusals(
         self, group: Sequence[PendingCommit], outcomes: Sequence[Outcome | StorageError], stage: StagedCommits
     ) -> None:
         """Set the errors of batches that are refused even without their group, whose write may fail."""

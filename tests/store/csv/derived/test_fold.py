@@ -218,10 +218,10 @@ def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: D
     other = log.opened()
     other.append(batch(trade(DAY)))
     assert other.derive(TRADES, SYMBOL) is not None
-    number = known.reader.with_files(history, None, lambda files: files.segments.head.number)
+    number = known.reader.with_state(history, None, lambda state: state.segments.head.number)
     assert number == 0
     assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 41
-    number = known.reader.with_files(known.commits.history(), None, lambda files: files.segments.head.number)
+    number = known.reader.with_state(known.commits.history(), None, lambda state: state.segments.head.number)
     assert number == 2
 
 

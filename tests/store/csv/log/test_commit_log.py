@@ -144,7 +144,7 @@ def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
 
 def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     open_before, other = restored
-    lost = open_before._logs.get(TRADES, SYMBOL).commits._view.history.head()
+    lost = open_before._logs.get(TRADES, SYMBOL).commits._loaded.history.head()
     assert times(open_before) == [trade(1)["timestamp"], trade(2)["timestamp"]]
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert (again.number, lost.number) == (3, 3)
