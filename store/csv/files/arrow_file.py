@@ -34,6 +34,7 @@ _INDEX_KEY = b"index"
 _MAGIC = b"ARROW1\0\0"
 _INT32 = np.dtype("<i4")
 _TEXT = "string"
+_VARIES = 0
 
 
 class ColumnsDamaged(Exception):
@@ -51,11 +52,18 @@ class Seal(msgspec.Struct, frozen=True, array_like=True):
     checksum: int
 
 
+class _Buffer(msgspec.Struct, frozen=True, array_like=True):
+    """bits: of a row; `_VARIES` for the text of strings."""
+
+    offset: int
+    bits: int
+
+
 class _Column(msgspec.Struct, frozen=True, array_like=True):
-    """Arrow's type, and of each buffer the offset and the bits of a row; 0 for the text of strings."""
+    """type: Arrow's."""
 
     type: str
-    buffers: list[tuple[int, int]]
+    buffers: list[_Buffer]
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -109,20 +117,21 @@ def _index_of(content: memoryview, facts: Mapping[str, Any]) -> _Index:
     base = pa.py_buffer(content)
     batch = pa.ipc.open_stream(base.slice(len(_MAGIC))).read_next_batch()
     columns = {
-        name: _Column(str(column.type), list(_places(column, base.address)))
+        name: _Column(str(column.type), list(_buffers(column, base.address)))
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
-    offsets = [offset for column in columns.values() for offset, _ in column.buffers]
+    offsets = [buffer.offset for column in columns.values() for buffer in column.buffers]
     head = min(offsets, default=len(content))
     sums = [zlib.crc32(content[at : at + BLOCK_BYTES]) for at in range(0, len(content), BLOCK_BYTES)]
     return _Index(batch.num_rows, head, columns, facts, np.array(sums, "<u4").tobytes())
 
 
-def _places(column: pa.Array, base: int) -> Iterator[tuple[int, int]]:
-    values = (32, 0) if column.type == _TEXT else (column.type.bit_width,)
-    for buffer, bits in zip(column.buffers(), (1, *values), strict=True):
+def _buffers(column: pa.Array, base: int) -> Iterator[_Buffer]:
+    """Yield the buffers that are not empty: the mask of nulls, of texts their offsets, and the values."""
+    row_bits = (1, 32, _VARIES) if column.type == _TEXT else (1, column.type.bit_width)
+    for buffer, bits in zip(column.buffers(), row_bits, strict=True):
         if buffer is not None and buffer.size:
-            yield buffer.address - base, bits
+            yield _Buffer(buffer.address - base, bits)
 
 
 class ArrowFile:
@@ -191,7 +200,7 @@ class ArrowFile:
     def _unverified(self, name: str) -> tuple[npt.NDArray[Any], int]:
         """Return a column of numbers, and its offset."""
         found = self._index.columns[name]
-        ((offset, _),) = found.buffers or ((0, 0),)
+        offset = found.buffers[0].offset if found.buffers else 0
         column = np.frombuffer(self._content, np.dtype(found.type), len(self), offset)
         self._numbers[name] = column, offset
         return column, offset
@@ -199,14 +208,14 @@ class ArrowFile:
     def _verify_rows(self, name: str, start: int, stop: int) -> None:
         column = self._index.columns[name]
         ends = stop + (column.type == _TEXT)  # a text has an offset more than rows
-        before = 0
-        for offset, bits in column.buffers:
-            if bits:
-                self._verify(offset + start * bits // 8, offset + -(-ends * bits // 8))
-            else:
-                offsets = np.frombuffer(self._content, _INT32, len(self) + 1, before)
-                self._verify(offset + int(offsets[start]), offset + int(offsets[stop]))
-            before = offset
+        for index, buffer in enumerate(column.buffers):
+            first, last = start * buffer.bits // 8, -(-ends * buffer.bits // 8)
+            if buffer.bits == _VARIES:  # the buffer before it has the offsets
+                offsets = np.frombuffer(
+                    self._content, _INT32, len(self) + 1, column.buffers[index - 1].offset
+                )
+                first, last = int(offsets[start]), int(offsets[stop])
+            self._verify(buffer.offset + first, buffer.offset + last)
 
     def _verify(self, start: int, stop: int) -> None:
         first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)

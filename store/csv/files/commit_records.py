@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -215,7 +216,13 @@ _READ_BYTES = 2**20
 # a record. It leaves no NUL bytes, and no bytes after the end of a record other than a line end.
 DAMAGED_END = re.compile(rb'\0|"(hash":"[0-9a-f]{64}|check":"[0-9a-f]{8})"\}.', re.DOTALL)
 
-CommitLine = tuple[Commit, CommitId, int]
+
+class CommitLine(NamedTuple):
+    """A commit of a log. end: the offset in the log after its line."""
+
+    commit: Commit
+    id: CommitId
+    end: int
 
 
 def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator[CommitLine]:
@@ -234,7 +241,7 @@ def read_lines(path: Path, start: int, end: int, previous: CommitId) -> Iterator
             for line in lines:
                 commit, previous = decode_commit(line, previous)
                 line_end += len(line) + 1
-                yield commit, previous, line_end
+                yield CommitLine(commit, previous, line_end)
     finally:
         os.close(descriptor)
     if DAMAGED_END.search(incomplete):

@@ -11,7 +11,7 @@ import numpy as np
 
 from store.arrays import Integers
 from store.commits import Facts
-from store.csv.files.commit_records import AcceptedBatch, Commit, DateSummary, StoredPart
+from store.csv.files.commit_records import AcceptedBatch, Commit, CommitLine, DateSummary, StoredPart
 from store.csv.files.disk import unavailable_on_error
 from store.csv.log.index_file import IndexFile
 from store.csv.log.log_index import (
@@ -327,7 +327,7 @@ class CommitHistory:
         self._rebase(self._file.load())  # another process may have added them
         view = self._view
         if view.end < end or len(view.lines) >= TAIL_COMMITS // 2 or always:
-            known = [line[:3] for line in view.lines]
+            known = [CommitLine(*line[:3]) for line in view.lines]
             extended = self._file.extended(end, view.index.head, known, always=always)
             if extended is not None:
                 self._rebase(extended)

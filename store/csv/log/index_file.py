@@ -205,7 +205,7 @@ class IndexFile:
             return
         previous = CommitId(state.number - 1, state.previous)
         try:
-            found = [(commit_id, end) for _, commit_id, end in self.lines(state.start, state.end, previous)]
+            found = [(line.id, line.end) for line in self.lines(state.start, state.end, previous)]
         except (DataDamaged, FileNotFoundError):
             found = []
         if found != [(index.head, state.end)]:
@@ -234,7 +234,7 @@ class IndexFile:
         """Return the next commits up to an offset in the log, that are to be added to the index."""
         if before is not None and known and 0 <= index.number - before.number <= len(known):
             place = index.number - before.number
-            if index.head != (known[place - 1][1] if place else before):
+            if index.head != (known[place - 1].id if place else before):
                 raise IndexDamaged("it is of another history of the log")
             return known[place:]
         self._check_history(index)

@@ -265,7 +265,7 @@ class Addition:
         self.state = self._state(lines, parts, checks.tobytes())
 
     def _state(self, lines: Sequence[CommitLine], parts: list[StoredPart], checks: bytes) -> IndexState:
-        old, facts = self._index.state, [commit.facts for commit, _, _ in lines]
+        old, facts = self._index.state, [line.commit.facts for line in lines]
         windows = [(each.fill.window, each.number) for each in facts if each.fill is not None]
         fills = np.array([(window.start_ns, window.end_ns, number) for window, number in windows], FILLS)
         superseded = [
@@ -273,13 +273,13 @@ class Addition:
             for each in facts
             for passed in each.superseded
         ]
-        _, before, start = lines[-2] if len(lines) > 1 else (None, self._index.head, old.end)
+        before, start = lines[-2][1:] if len(lines) > 1 else (self._index.head, old.end)
         return IndexState(
             number=facts[-1].number,
-            hash=lines[-1][1].hash,
+            hash=lines[-1].id.hash,
             previous=before.hash,
             start=start,
-            end=lines[-1][2],
+            end=lines[-1].end,
             committed_at=facts[-1].committed_at,
             rows=self._rows,
             newest_ns=self._completeness.newest_ns,
@@ -305,7 +305,7 @@ class Addition:
             self._entries[_hash("digest", facts.digest)] = facts.number
             if facts.key_hash is not None:
                 self._entries[_hash("key", facts.caller, facts.key_hash)] = facts.number
-        content, first = np.array(records, COMMITS).tobytes(), lines[0][0].facts
+        content, first = np.array(records, COMMITS).tobytes(), lines[0].commit.facts
         self._directory.append((first.number, first.committed_at, zlib.crc32(content)))
         self.pieces.append((_COMMIT + first.number, content))
         self._add_parts(parts)
