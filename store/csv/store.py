@@ -22,11 +22,11 @@ from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits
 from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
 from store.csv.reading.aggregate_reader import AggregateReader
-from store.csv.reading.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder
 from store.csv.symbol_folders import SymbolFolders
 from store.csv.writing.batch import PreparedAmendment, PreparedBatch
+from store.csv.writing.candidate_reader import LIMIT_BYTES, CandidateReader, RecentIds
 from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.system_clock import SystemClock
 from store.csv.writing.writer import Writer

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask, distinct
-from store.csv.files.commit_records import DateSummary, PartKind, StoredPart
+from store.csv.files.commit_records import PartKind, StoredPart
 from store.csv.files.part_reader import corrections_table, rows_table
-from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk
+from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.staging import StagedCommits
 from store.declarations import Dataset
 from store.protocol import Window
@@ -22,32 +21,10 @@ from store.rows.stored_rows import apply_corrections, passed_values
 from store.timestamps import DAY_NS
 
 
-class StoredVersions(Protocol):
-    """Finds stored rows of one log, in all versions. Needs the log's lock. Methods raise `DataDamaged`, `OSError`."""
-
-    def versions_at(self, times: Integers, history: CommitHistory) -> pa.Table:
-        """Return all versions of the rows at these event times, then `passed_values`. times: ascending and distinct."""
-
-    def times_of(self, day: int, ids: Integers, history: CommitHistory) -> Sequence[Integers]:
-        """Return the event times of a date's rows with these `id_hashes`. ids: ascending."""
-
-    def rows_of(self, commits: Sequence[int], window: Window, history: CommitHistory) -> pa.Table:
-        """Return all versions of the rows in a window that these commits stored."""
-
-    def note_stored(
-        self,
-        day: int,
-        chunks: Sequence[tuple[StoredPart, Chunk]],
-        history: CommitHistory,
-        before: DateSummary | None,
-    ) -> None:
-        """Note rows of a date that have just been stored. before: the date's summary without them."""
-
-
 class Candidates:
     """The `CandidateSource` of a log under its lock."""
 
-    def __init__(self, dataset: Dataset, stage: StagedCommits, stored: StoredVersions) -> None:
+    def __init__(self, dataset: Dataset, stage: StagedCommits, stored: CandidateReader) -> None:
         self._dataset = dataset
         self._stage = stage
         self._history = stage.history

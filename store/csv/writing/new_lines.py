@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from store.csv.writing.batch import Chunk, PreparedBatch, correction_chunks
-from store.csv.writing.candidates import Candidates, StoredVersions
+from store.csv.writing.candidate_reader import CandidateReader
+from store.csv.writing.candidates import Candidates
 from store.csv.writing.staging import StagedCommits
 from store.exceptions import CommitConflict
 from store.protocol import Dedupe, Superseded
@@ -25,7 +26,7 @@ class NewLines:
     replaced: int = 0
 
 
-def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: StoredVersions) -> NewLines:
+def new_lines(prepared: PreparedBatch, stage: StagedCommits, stored: CandidateReader) -> NewLines:
     """Return what a batch adds to the stored and staged rows.
 
     Raises `IdConflict`, `CommitConflict`, `DataDamaged`.

@@ -13,7 +13,7 @@ from store.csv.files.file_names import IS_MIRROR, MIRROR_FILE
 from store.csv.log.commit_log import CommitLog, SyncFailed
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import PreparedAmendment, PreparedRequest, ReceivedChunks
-from store.csv.writing.candidates import StoredVersions
+from store.csv.writing.candidate_reader import CandidateReader
 from store.csv.writing.correction_targets import new_changes
 from store.csv.writing.group_commit import GroupCommit, PendingCommit
 from store.csv.writing.new_lines import NewLines, new_lines
@@ -99,7 +99,7 @@ class Writer:
         log: CommitLog,
         *,
         disk: Disk,
-        stored: StoredVersions,
+        stored: CandidateReader,
         clock: Callable[[], int],
         check_clock: Callable[[int], None],
         is_mirror: bool = False,

@@ -9,8 +9,8 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived import tail
-from store.csv.reading.candidate_reader import RecentIds
 from store.csv.writing import id_times
+from store.csv.writing.candidate_reader import RecentIds
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
 from store.protocol import Amendment, Append, Dedupe

@@ -66,7 +66,7 @@ class RecentIds:
 
 
 class CandidateReader:
-    """The `StoredVersions` of one log."""
+    """Finds stored rows of one log, in all versions. Needs the log's lock. Methods raise `DataDamaged`, `OSError`."""
 
     def __init__(self, dataset: Dataset, folder: Path, reader: LogReader, ids: RecentIds) -> None:
         self._dataset = dataset
@@ -75,7 +75,7 @@ class CandidateReader:
         self._ids = ids
 
     def versions_at(self, times: Integers, history: CommitHistory) -> pa.Table:
-        """See `StoredVersions.versions_at`."""
+        """Return all versions of the rows at these event times, then `passed_values`. times: ascending and distinct."""
 
         def read(state: ReadState) -> pa.Table:
             dates = WindowList.at(times).by_date()
@@ -90,7 +90,7 @@ class CandidateReader:
         return pa.concat_tables([versions, *(passed_values(versions, each) for each in lines)])
 
     def times_of(self, day: int, ids: Integers, history: CommitHistory) -> list[Integers]:
-        """See `StoredVersions.times_of`."""
+        """Return the event times of a date's rows with these `id_hashes`. ids: ascending."""
 
         def read(state: ReadState) -> list[Integers]:
             window, head = Window(day * DAY_NS, (day + 1) * DAY_NS), state.segments.head.number
@@ -100,7 +100,7 @@ class CandidateReader:
         return self._reader.with_state(history, None, read)
 
     def rows_of(self, commits: Sequence[int], window: Window, history: CommitHistory) -> pa.Table:
-        """See `StoredVersions.rows_of`."""
+        """Return all versions of the rows in a window that these commits stored."""
 
         def read(state: ReadState) -> pa.Table:
             tables = [no_rows(self._dataset)]
@@ -129,7 +129,7 @@ class CandidateReader:
         history: CommitHistory,
         before: DateSummary | None,
     ) -> None:
-        """See `StoredVersions.note_stored`."""
+        """Note rows of a date that have just been stored. before: the date's summary without them."""
         date = self._ids.get(self._folder, day)
         if date is None and before is None and any(chunk.ids is not None for _, chunk in chunks):
             date = _DateIds()
