@@ -1,7 +1,7 @@
 """Trades and batches with valid defaults, and a clock that stands still."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,6 +15,10 @@ from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
+
+if TYPE_CHECKING:
+    from store.csv import CsvStore
+    from store.csv.open_logs import OpenLog
 
 Row = dict[str, Any]
 
@@ -33,6 +37,11 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now
+
+
+def open_log(store: "CsvStore") -> "OpenLog":
+    """The objects that read and write one log of trades, for tests that reach inside."""
+    return store._logs.get(TRADES, SYMBOL)
 
 
 def trade(at: int | str = NOON, price: float = 100.0, volume: float = 1.0, **others: Any) -> Row:

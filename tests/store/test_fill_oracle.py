@@ -34,6 +34,7 @@ from tests.store.builders import (
     batch,
     cancel,
     correct,
+    open_log,
     stored,
     trade,
 )
@@ -290,7 +291,7 @@ class GroupPlayed(Played):
     def write(self) -> None:
         assert isinstance(self.store, CsvStore)
         group = [PendingCommit(request) for request, _ in self.waiting]
-        self.store._logs.get(TRADES, SYMBOL).writer._write_group(group)
+        open_log(self.store).writer._write_group(group)
         for each, (_, expected) in zip(group, self.waiting, strict=True):
             if expected is None:
                 assert isinstance(each.error, IdConflict)

@@ -22,7 +22,7 @@ from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
+from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, Row, amendment, batch, cancel, open_log, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -213,7 +213,7 @@ def test_segments_of_a_log_that_was_restored_are_replaced(log: DerivedLog, commi
 
 def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: DerivedLog) -> None:
     log.append(*rows_of_day(0))
-    known = log.store._logs.existing(TRADES, SYMBOL)
+    known = open_log(log.store)
     history = known.commits.history()
     other = log.opened()
     other.append(batch(trade(DAY)))

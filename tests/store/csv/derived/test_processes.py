@@ -15,7 +15,7 @@ import pytest
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
-from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, open_log, stored, trade
 from tests.store.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
 from tests.store.csv.derived.derived_log import DerivedLog
 
@@ -112,4 +112,4 @@ def test_a_store_that_has_seen_damage_reads_what_another_process_built_since(log
     other.derive()
     other.store.append(batch(trade(9 * DAY)))
     assert len(stored(log.store)) == 121
-    assert log.store._logs.existing(TRADES, SYMBOL).reader._opened.segments.head.number == 1
+    assert open_log(log.store).reader._opened.segments.head.number == 1

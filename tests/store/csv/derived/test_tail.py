@@ -16,7 +16,19 @@ from store.csv.files.part_reader import read_rows
 from store.csv.log.history import CommitHistory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, amendment, batch, cancel, stored, trade
+from tests.store.builders import (
+    DAY,
+    MINUTE,
+    NOON,
+    SECOND,
+    SYMBOL,
+    amendment,
+    batch,
+    cancel,
+    open_log,
+    stored,
+    trade,
+)
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -30,7 +42,7 @@ class Tail:
 
     @property
     def history(self) -> CommitHistory:
-        return self.log.store._logs.existing(TRADES, SYMBOL).commits.history()
+        return open_log(self.log.store).commits.history()
 
     def append(self, *times: int) -> None:
         self.log.append(*(trade(at) for at in times))

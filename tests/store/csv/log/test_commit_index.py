@@ -20,7 +20,7 @@ from store.datasets import TRADES
 from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import ALL_TIME, hash_of_key
 from tests.patience import PROGRAM_SECONDS
-from tests.store.builders import SYMBOL, batch, stored, trade
+from tests.store.builders import SYMBOL, batch, open_log, stored, trade
 from tests.store.csv.log.plain_history import LogWriter
 from tests.store.csv.log.test_history import assert_equal
 
@@ -235,7 +235,7 @@ def test_commits_are_indexed_while_batches_are_stored_and_read(tmp_path: Path, m
         sys.setswitchinterval(interval)
     for reader in seen:
         assert all(rows == 2 * number for number, rows in reader.result())
-    assert indexed(store._logs.get(TRADES, SYMBOL).commits) > 50
+    assert indexed(open_log(store).commits) > 50
     assert stored(store) == stored(CsvStore(tmp_path))
     again = batch(trade(7, trade_id="7"))
     assert store.append(again).stored == CsvStore(tmp_path).append(again).stored == 0
@@ -256,7 +256,7 @@ def test_processes_that_index_one_log_agree(tmp_path: Path):
     for worker in workers:
         worker.join(PROGRAM_SECONDS)
         assert worker.exitcode == 0
-    log = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).commits
+    log = open_log(CsvStore(tmp_path)).commits
     assert indexed(log) > 70
     assert log.history().head().number == 80
     store = CsvStore(tmp_path)

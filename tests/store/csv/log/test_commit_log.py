@@ -17,7 +17,7 @@ from store.csv.log import log_lock
 from store.datasets import TRADES
 from store.exceptions import StoreBusy, UnknownSymbol
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, SYMBOL, Clock, batch, stored, trade
+from tests.store.builders import DAY, SYMBOL, Clock, batch, open_log, stored, trade
 from tests.store.csv.disks import WatchedDisk
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"
@@ -144,7 +144,7 @@ def restored(request, tmp_path: Path) -> tuple[CsvStore, CsvStore]:
 
 def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     open_before, other = restored
-    lost = open_before._logs.get(TRADES, SYMBOL).commits._loaded.history.head()
+    lost = open_log(open_before).commits._loaded.history.head()
     assert times(open_before) == [trade(1)["timestamp"], trade(2)["timestamp"]]
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert (again.number, lost.number) == (3, 3)

@@ -18,7 +18,7 @@ from store.exceptions import DataDamaged, StoreBusy, StoreUnavailable
 from store.protocol import CommitId
 from store.walk import BEGINNING, CommitPiece, CommitRecord, LogPosition, Resync
 from tests.patience import PATIENCE_SECONDS
-from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, correct, record_batch, trade
+from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, correct, open_log, record_batch, trade
 from tests.store.csv.disks import FailingDisk, WatchedDisk
 from tests.store.csv.writing.test_group_commit import wait_until
 from tests.store.walking import flat, walk
@@ -84,7 +84,7 @@ def test_a_record_that_its_writer_removes_is_not_yielded(tmp_path: Path):
     """A disk that is full during the records of a group: the first one is complete until it is cut off."""
     disk = FillingDisk()
     writer, follower = CsvStore(tmp_path, disk=disk), CsvStore(tmp_path)
-    groups = writer._logs.get(TRADES, SYMBOL).writer._groups
+    groups = open_log(writer).writer._groups
     seen: list[list[int]] = []
     following = threading.Thread(target=lambda: seen.append(numbers(walk(follower))))
 
@@ -117,7 +117,7 @@ def test_a_stopped_writer_delays_a_walk_only_if_records_must_be_synced(tmp_path:
     writer, follower = CsvStore(tmp_path), CsvStore(tmp_path)
     writer.append(batch(trade(1)))
     assert numbers(walk(follower)) == [1]
-    with writer._logs.get(TRADES, SYMBOL).commits.locked():
+    with open_log(writer).commits.locked():
         assert numbers(walk(follower)) == [1]
         with pytest.raises(StoreBusy):
             walk(CsvStore(tmp_path))
@@ -145,7 +145,7 @@ def test_a_log_restored_to_a_walks_position_is_not_damaged(tmp_path: Path):
     shutil.copytree(tmp_path / "store", tmp_path / "backup")
     for number in range(2, 70):
         store.append(batch(trade(number)))
-    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    open_log(store).commits.write_index()
     begun = CsvStore(tmp_path / "store").log(TRADES, SYMBOL).commits(place)
     shutil.rmtree(tmp_path / "store")
     shutil.copytree(tmp_path / "backup", tmp_path / "store")
@@ -187,7 +187,7 @@ def test_a_deleted_log_is_resync_for_its_followers(tmp_path: Path):
 def test_a_log_cut_before_it_is_read_is_resync(tmp_path: Path):
     store = CsvStore(tmp_path)
     commits = [store.append(batch(trade(number))).commit for number in range(70)]
-    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    open_log(store).commits.write_index()
     begun = CsvStore(tmp_path).log(TRADES, SYMBOL).commits(LogPosition(commits[2]))
     shutil.rmtree(tmp_path / "trades")
     with pytest.raises(Resync):
@@ -215,7 +215,7 @@ def test_indexed_records_are_read_from_the_log(tmp_path: Path):
         store.append(batch(trade(number)))
     store.correct(amendment(cancel(3, price=100.0, volume=1.0)))
     whole = flat(walk(store))
-    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    open_log(store).commits.write_index()
     store.append(batch(trade(99)))
     fresh = CsvStore(tmp_path)
     assert flat(walk(fresh, upto=71)) == whole

@@ -22,7 +22,7 @@ from store.exceptions import (
 )
 from store.protocol import Amendment, Append, CommitId, Receipt
 from tests.patience import PATIENCE_SECONDS
-from tests.store.builders import DAY, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, SYMBOL, batch, open_log, stored, trade
 from tests.store.csv.disks import FailingDisk, WatchedDisk
 
 
@@ -118,7 +118,7 @@ def written_together(
     store: CsvStore, disk: WatchedDisk, batches: Sequence[Append | Amendment]
 ) -> list[Future[Receipt]]:
     """Commit the batches as one group, in this order: they wait for a batch whose sync waits for them."""
-    groups = store._logs.get(TRADES, SYMBOL).writer._groups
+    groups = open_log(store).writer._groups
     arrived, inner = threading.Event(), disk.before
 
     def wait_for_all(name: str, number: int) -> None:

@@ -12,7 +12,7 @@ from store.csv.writing.batch import PreparedBatch
 from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
 from store.protocol import NO_COMMIT
-from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
+from tests.store.builders import SYMBOL, amendment, batch, cancel, open_log, trade
 from tests.store.csv.version_1 import encode_version_1
 
 SECRET = "md_AbCd1234_" + "Zx9-Yw8_Vu7" * 4
@@ -43,7 +43,7 @@ def test_a_key_is_not_on_the_disk(tmp_path: Path):
     store.append(batch(trade(1), request_key=SECRET))
     store.correct(amendment(cancel(1, price=100.0, volume=1.0), request_key=f"{SECRET}2"))
     store.append(batch(trade(2)))
-    store._logs.get(TRADES, SYMBOL).commits.write_index()
+    open_log(store).commits.write_index()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b'"key_hash":"' in kept
     assert SECRET.encode() not in kept

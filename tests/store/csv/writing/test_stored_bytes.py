@@ -5,9 +5,8 @@ from pathlib import Path
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedBatch
 from store.csv.writing.group_commit import PendingCommit
-from store.datasets import TRADES
 from store.protocol import NEW_FILE_BYTES
-from tests.store.builders import DAY, SYMBOL, amendment, batch, cancel, trade
+from tests.store.builders import DAY, amendment, batch, cancel, open_log, trade
 
 HEADER = "timestamp,symbol,price,volume,trade_id,exchange,conditions,sequence,received_at\n"
 
@@ -37,7 +36,7 @@ def test_bytes_are_those_of_the_files_and_new_files_count_more(tmp_path):
 
 def test_the_files_of_one_group_are_counted_once(tmp_path):
     """Two batches of a group write to the same new file: only the first one made it."""
-    writer = CsvStore(tmp_path)._logs.get(TRADES, SYMBOL).writer
+    writer = open_log(CsvStore(tmp_path)).writer
     group = [PendingCommit(PreparedBatch.of(batch(trade(number)))) for number in range(2)]
     writer._write_group(group)
     first, second = (pending.receipt.stored_bytes for pending in group if pending.receipt)
