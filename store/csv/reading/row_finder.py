@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,34 +19,46 @@ from store.window_list import Times, WindowList
 T = TypeVar("T")
 
 
-class _Forwards:
-    """Counts rows from the start of a window."""
+class _Direction(Protocol):
+    """Whether rows are counted from the start or from the end of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
         """Return the nearest item. items: ascending."""
-        return items[0]
 
     def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
         """Return the nearest part of a window: up to the next start or end of an extent."""
-        start = window.start_ns
-        edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
-        return Window(start, min(window.end_ns, *edges))
 
     def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
         """Return the part of a window with the nearest `count` times, and all times equal to the last one.
 
         times: ascending. If the window has fewer times, it is returned entirely.
         """
+
+    def behind(self, window: Window, part: Window) -> Window:
+        """Return the rest of a window. part: its nearest part, which is left out."""
+
+
+class _Forwards:
+    """Counts rows from the start of a window."""
+
+    def nearest(self, items: Sequence[T]) -> T:
+        return items[0]
+
+    def stretch(self, window: Window, extents: Sequence[Window]) -> Window:
+        start = window.start_ns
+        edges = [each.end_ns if each.start_ns <= start else each.start_ns for each in extents]
+        return Window(start, min(window.end_ns, *edges))
+
+    def nearest_rows(self, window: Window, times: Times, count: int) -> Window:
         last = int(times.searchsorted(window.start_ns)) + count - 1
         end = int(times[last]) + 1 if last < len(times) else window.end_ns
         return Window(window.start_ns, min(window.end_ns, end))
 
     def behind(self, window: Window, part: Window) -> Window:
-        """Return the rest of a window. part: its nearest part, which is left out."""
         return Window(part.end_ns, window.end_ns)
 
 
-class _Backwards(_Forwards):
+class _Backwards:
     """Counts rows from the end of a window."""
 
     def nearest(self, items: Sequence[T]) -> T:
@@ -82,7 +94,7 @@ class RowFinder:
 
         The cost grows with `rows` and with the number of cancelled and replaced rows near them.
         """
-        direction = _Backwards() if from_end else _Forwards()
+        direction: _Direction = _Backwards() if from_end else _Forwards()
         dates, chunk, remaining = _tail_dates(window, state), rows, window
         times: Integers = np.empty(0, np.int64)
         while (nearest := self._nearest(remaining, dates, state, direction)) is not None:
@@ -113,7 +125,7 @@ class RowFinder:
             return count
 
     def _nearest(
-        self, remaining: Window, dates: Integers, state: ReadState, direction: _Forwards
+        self, remaining: Window, dates: Integers, state: ReadState, direction: _Direction
     ) -> tuple[Window, list[SortedRows]] | None:
         """Return the nearest part of a window in which all rows come from the same sources, and these sources.
 
