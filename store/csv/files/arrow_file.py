@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Collection, Iterator, KeysView, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -52,7 +52,7 @@ class Seal(msgspec.Struct, frozen=True, array_like=True):
     checksum: int
 
 
-class _Buffer(msgspec.Struct, frozen=True, array_like=True):
+class _Buffer(NamedTuple):
     """bits: of a row; `_VARIES` for the text of strings."""
 
     offset: int
@@ -200,7 +200,7 @@ class ArrowFile:
     def _unverified(self, name: str) -> tuple[npt.NDArray[Any], int]:
         """Return a column of numbers, and its offset."""
         found = self._index.columns[name]
-        offset = found.buffers[0].offset if found.buffers else 0
+        ((offset, _),) = found.buffers or (_Buffer(0, 0),)
         column = np.frombuffer(self._content, np.dtype(found.type), len(self), offset)
         self._numbers[name] = column, offset
         return column, offset
@@ -208,14 +208,14 @@ class ArrowFile:
     def _verify_rows(self, name: str, start: int, stop: int) -> None:
         column = self._index.columns[name]
         ends = stop + (column.type == _TEXT)  # a text has an offset more than rows
-        for index, buffer in enumerate(column.buffers):
-            first, last = start * buffer.bits // 8, -(-ends * buffer.bits // 8)
-            if buffer.bits == _VARIES:  # the buffer before it has the offsets
-                offsets = np.frombuffer(
-                    self._content, _INT32, len(self) + 1, column.buffers[index - 1].offset
-                )
-                first, last = int(offsets[start]), int(offsets[stop])
-            self._verify(buffer.offset + first, buffer.offset + last)
+        before = 0
+        for offset, bits in column.buffers:
+            if bits == _VARIES:  # the buffer before has the texts' offsets
+                offsets = np.frombuffer(self._content, _INT32, len(self) + 1, before)
+                self._verify(offset + int(offsets[start]), offset + int(offsets[stop]))
+            else:
+                self._verify(offset + start * bits // 8, offset + -(-ends * bits // 8))
+            before = offset
 
     def _verify(self, start: int, stop: int) -> None:
         first, last = start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)
