@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.datasets import DECLARED_INSTRUMENTS, INSTRUMENTS
-from store.exceptions import CommitConflict, StoreUnavailable, UnknownSymbol
+from store.exceptions import CommitConflict, StorageError, StoreUnavailable, UnknownSymbol
 from store.instruments import Instrument, InstrumentHistory
 from store.protocol import ALL_TIME, NO_COMMIT, Append, CommitId, Dedupe
 from store.walk import Resync
@@ -24,6 +26,7 @@ Declaration = tuple[int, Instrument]
 """When a declaration takes effect, in nanoseconds UTC, and the instrument."""
 
 _decoder = msgspec.json.Decoder(Instrument)
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class InstrumentLog:
         self._stamp = store.change_stamp(())
         self._mutex = threading.Lock()
         self._known = _Known()
+        self._has_warned = False
 
     def history(self) -> InstrumentHistory:
         """Return all declarations. Later calls add new ones to it. If there are none it costs a stat call."""
@@ -103,10 +107,22 @@ class InstrumentLog:
         except Resync:  # the log was restored
             known = _Known()
         rows = snapshot.versions(ALL_TIME)
+        self._warn_of_unseen(rows)
         history = InstrumentHistory() if known.earlier else known.history
         for declaration in self._declarations(rows.slice(known.count)):
             history.add(*declaration)
         return _Known(stamp, snapshot.commit, rows.num_rows, history=history)
+
+    def _warn_of_unseen(self, rows: pa.Table) -> None:
+        """Log once that a process of an earlier version has declared more than the first commit took over."""
+        with suppress(StorageError):
+            taken = np.count_nonzero(rows.column("commit").to_numpy() == 1)
+            if not self._has_warned and len(self._store.earlier_declarations()) > taken:
+                self._has_warned = True
+                _logger.warning(
+                    "a process of an earlier version still declares instruments, which have no effect: stop it, and"
+                    " declare them again"
+                )
 
     def _declarations(self, rows: pa.Table) -> list[Declaration]:
         committed_at = self._log.committed_times(rows.column("commit").to_numpy()).tolist()

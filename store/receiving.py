@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.content_hash import ContentHash
 from store.copies import CopyCut, CopyMalformed
+from store.datasets import INSTRUMENTS
 from store.declarations import ColumnKind, Dataset
+from store.instruments import Instrument
 from store.lazy_imports import compute as pc
 from store.protocol import ALL_TIME, Action
 from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
@@ -19,6 +23,8 @@ from store.timestamps import DAY_NS
 from store.walk import CommitPiece, CommitRecord, CommittedCorrections, CommittedRows, LogEnd
 
 _COMMIT_BYTES = 2**30
+_FEW_ROWS, _JOINED = 4096, 8
+_instrument_decoder = msgspec.json.Decoder(Instrument)
 _TEXT_BYTES = 2**18
 
 SentPiece: TypeAlias = "CommitPiece | pa.RecordBatch"
@@ -44,6 +50,7 @@ class ReceivedCommit:
     record: CommitRecord
     batches: tuple[list[pa.RecordBatch], list[pa.RecordBatch]] = field(default_factory=lambda: ([], []))
     nbytes: int = 0
+    length: int = 0
 
     @property
     def rows(self) -> pa.Table:
@@ -57,7 +64,7 @@ class ReceivedCommit:
 
     @property
     def is_whole(self) -> bool:
-        return sum(map(len, self.batches[0])) + sum(map(len, self.batches[1])) >= self.record.length
+        return self.length >= self.record.length
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.nbytes += batch.nbytes
@@ -69,7 +76,12 @@ class ReceivedCommit:
         ]
         if not own or len(set(batch.schema.names)) < len(batch.schema):
             raise self._wrong("its rows have other columns")
-        own[0].append(batch)
+        (batches,) = own
+        batches.append(batch)
+        self.length += batch.num_rows
+        # A batch takes some KiB beside its bytes, so that many small ones are joined.
+        while len(batches) >= _JOINED and batches[-_JOINED].num_rows <= batches[-1].num_rows < _FEW_ROWS:
+            batches[-_JOINED:] = [pa.concat_batches(batches[-_JOINED:])]
 
     def check(self, rows_before: int) -> None:
         """Raise `CopyMalformed` unless rows are as the record says. rows_before: the number in the log before."""
@@ -81,6 +93,8 @@ class ReceivedCommit:
         is_same = self.record.original is not None or facts.content == content.hexdigest()
         if not is_same or (rows.num_rows, lines.num_rows) != (facts.rows, facts.corrections):
             raise self._wrong("it has other rows than were committed")
+        if self.dataset is INSTRUMENTS and not _are_instruments(rows):
+            raise self._wrong("a declaration is of no instrument")
         for dataset, table in ((self.dataset, rows), (corrections_of(self.dataset), lines)):
             if table.num_rows and not _may_be_stored(dataset, table):
                 raise self._wrong(
@@ -137,14 +151,24 @@ def _check_record(record: CommitRecord, end: LogEnd, begun: ReceivedCommit | Non
         )
 
 
+def _are_instruments(rows: pa.Table) -> bool:
+    with suppress(msgspec.MsgspecError, RecursionError):
+        for text in rows.column("instrument"):
+            _instrument_decoder.decode(text.as_py())
+        return True
+    return False
+
+
 def _may_be_stored(dataset: Dataset, rows: pa.Table) -> bool:
-    """Return whether no required value is missing, times are within `ALL_TIME` and by date, and texts are short."""
+    """Return whether required values are there, numbers finite, times within `ALL_TIME` and by date, and texts short."""
     if any(column.required and rows.column(column.name).null_count for column in dataset.columns):
         return False
     times = rows.column(0).to_numpy()
+    numbers = [rows.column(each.name) for each in dataset.columns if each.kind is ColumnKind.NUMBER]
     texts = [rows.column(each.name) for each in dataset.columns if each.kind is ColumnKind.TEXT]
     return bool(
         ALL_TIME.start_ns <= times.min() <= times.max() < ALL_TIME.end_ns
         and (np.diff(times // DAY_NS) >= 0).all()
+        and all(pc.all(pc.is_finite(each)).as_py() is not False for each in numbers)
         and all((pc.max(pc.binary_length(text)).as_py() or 0) <= _TEXT_BYTES for text in texts)
     )

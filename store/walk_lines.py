@@ -24,6 +24,7 @@ ANSWER_BYTES = 8 * 2**20
 """An answer ends with the commit by which it has so many commits, or so many bytes."""
 
 _BATCH_BYTES = 4 * 2**20
+_BESIDE_BYTES = 2**14  # what a message may have beside its rows
 
 
 class WalkLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -149,6 +150,8 @@ def _batch(data: bytes, schema: pa.Schema) -> pa.RecordBatch:
         raise ValueError("compressed, or no record batch")
     batch = pa.ipc.read_record_batch(message, schema)
     batch.validate(full=True)
+    if len(data) > 2 * batch.nbytes + _BESIDE_BYTES:
+        raise ValueError("the message has more than its rows")
     if not 0 < batch.num_rows <= PIECE_ROWS:
         raise ValueError(f"no rows, or over {PIECE_ROWS:,}")
     return batch

@@ -130,7 +130,7 @@ class CommitHistory:
     def nbytes(self) -> int:
         """The approximate size in memory."""
         view = self._view
-        return view.dates.nbytes + view.index.nbytes + _LINE_BYTES * len(view.lines)
+        return view.dates.nbytes + view.index.nbytes + self._file.nbytes + _LINE_BYTES * len(view.lines)
 
     def head(self, commit: int | None = None) -> CommitId:
         """Return the id of a commit, by default of the newest one."""

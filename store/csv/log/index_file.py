@@ -22,6 +22,7 @@ from store.csv.files.disk import unavailable_on_error
 from store.csv.log.log_index import (
     STATE,
     Addition,
+    IndexBusy,
     IndexDamaged,
     IndexState,
     IndexUnavailable,
@@ -29,7 +30,7 @@ from store.csv.log.log_index import (
     decoded_state,
     encoded_state,
 )
-from store.exceptions import DataDamaged
+from store.exceptions import DataDamaged, StoreUnavailable
 from store.protocol import CommitId
 
 DERIVED_FOLDER = ".derived"
@@ -39,8 +40,10 @@ MOST_OPEN = 64
 
 _EARLIER_FILES = ("commits.index", "commits.new")
 _COMMITS_AT_ONCE = 4096
+_PAGE_BYTES = 4096
 _PATIENCE_SECONDS = 0.5
 # The errors of SQLite that say nothing about the file: busy, locked, no memory, read-only, I/O, full, and so on.
+_BUSY = {5, 6, 14}  # busy, locked, cannot be opened
 _PASSING = {3, 5, 6, 7, 8, 9, 10, 13, 14, 15, 22, 23}
 _APPEND = (
     "INSERT INTO pieces VALUES (?, ?)"
@@ -55,14 +58,14 @@ _open_mutex = threading.Lock()
 class IndexFile:
     """Reads and extends the index of one log; see `IndexPieces`. Thread-safe. Its handle is closed if it is not used.
 
-    lock: held while the file is used.
+    lock: held while the file is used. nbytes: the size in memory of an index that is in no file.
     """
 
     def __init__(self, log: Path) -> None:
         """Create it. log: the file of the commit records."""
         self._log = log
         self.path = log.parent / DERIVED_FOLDER / INDEX_FILE
-        self.generation = 0
+        self.generation = self.nbytes = 0
         self._in_memory = False
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -82,6 +85,8 @@ class IndexFile:
         with self.lock, unavailable_on_error:
             if generation != self.generation:
                 return
+            if isinstance(error, IndexBusy) and _inode(self.path):
+                raise StoreUnavailable("the commit index is in use, or cannot be opened: retry") from error
             self.generation += 1
             try:
                 if isinstance(error, IndexDamaged):
@@ -227,6 +232,8 @@ class IndexFile:
                 connection.executemany(_APPEND, addition.appended)
                 state = encoded_state(addition.state)
                 connection.execute("REPLACE INTO pieces VALUES (?, ?)", (STATE, state))
+                if self._in_memory:
+                    self.nbytes = _PAGE_BYTES * connection.execute("PRAGMA page_count").fetchone()[0]
 
     def _lines_after(
         self, index: LogIndex, end: int, before: CommitId | None, known: Sequence[CommitLine]
@@ -279,8 +286,9 @@ class _TranslatedErrors:
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         if isinstance(error, sqlite3.Error):
-            is_passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
-            raise (IndexUnavailable if is_passing else IndexDamaged)(str(error)) from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            passing = IndexBusy if code in _BUSY else IndexUnavailable
+            raise (passing if code in _PASSING else IndexDamaged)(str(error)) from error
 
 
 _translated_errors = _TranslatedErrors()

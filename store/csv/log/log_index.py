@@ -52,6 +52,10 @@ class IndexUnavailable(Exception):
     """The index cannot be read or written now: it is locked, may not be written, or there is no space or handle."""
 
 
+class IndexBusy(IndexUnavailable):
+    """The index is locked, or there is no file handle: it can probably be used a moment later."""
+
+
 class IndexPieces(Protocol):
     """Where the pieces of an index are. generation: how often they were made again."""
 
@@ -184,11 +188,11 @@ class LogIndex:
     @_repaired
     def find(self, *texts: str) -> int | None:
         """Return the newest number under these texts: of a "key", its caller and hash, of a "digest", or of a "file"."""
+        if not self.number:  # there may be no file
+            return None
         wanted = _hash(*texts)
         bucket = _bucket(wanted)
         (check,) = _CHECK.unpack_from(self.state.checks, 4 * bucket)
-        if not check:  # it is empty
-            return None
         content = dict(self.source.between(_BUCKET + bucket, _BUCKET + bucket)).get(_BUCKET + bucket, b"")
         if zlib.crc32(content) != check:
             later = self.source.both(STATE, _BUCKET + bucket)  # others may have added to it

@@ -18,7 +18,7 @@ from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader
 from store.declarations import Dataset
-from store.exceptions import StoreUnavailable, UnknownSymbol
+from store.exceptions import DataDamaged, StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
 from store.rows.corrections import Row
 from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
@@ -183,6 +183,8 @@ def _correction(line: Row, states: dict[int, Row], targets: RowOrigins) -> Commi
     """Return the effect of one correction, and update its row in `states`."""
     arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
     assert isinstance(arrival, int)  # noqa: S101 the column's type
+    if arrival not in states:
+        raise DataDamaged("a correction has another time than its row")
     before = states[arrival]
     if action is Action.CORRECT:
         states[arrival] = line

@@ -95,6 +95,22 @@ def test_the_first_declaration_takes_them_over_with_their_times(
     assert len((log / "1970.csv").read_bytes().splitlines()) == 1 + len(EARLIER) + 1
 
 
+def test_a_line_that_an_earlier_version_adds_after_the_take_over_is_told_once(
+    store: CsvStore, earlier: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    earlier.write_bytes(_line(US, changed_at=1))
+    store.set_instrument(Instrument("Z"))
+    assert store.declarations("Z")
+    assert not caplog.records
+    earlier.write_bytes(_line(US, changed_at=1) + _line(Instrument("Q"), changed_at=2))
+    for symbol in ("Y", "X"):
+        store.set_instrument(Instrument(symbol))
+        assert store.declarations(symbol)
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+    assert "have no effect" in caplog.text
+    assert not store.declarations("Q")
+
+
 def test_an_end_at_each_call_to_the_disk_loses_and_doubles_nothing(earlier: Path, tmp_path: Path) -> None:
     for ending in count(1):
         folder = tmp_path / str(ending)

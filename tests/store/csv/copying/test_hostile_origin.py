@@ -16,11 +16,12 @@ from store.content_hash import ContentHash
 from store.copies import CopyMalformed, OriginRestored
 from store.csv import CsvStore
 from store.csv.files.commit_records import Commit, Part
-from store.datasets import BARS, STORED_DATASETS, TRADES
+from store.datasets import BARS, DECLARED_INSTRUMENTS, INSTRUMENTS, STORED_DATASETS, TRADES
+from store.exceptions import DataDamaged
 from store.mirroring import Mirror
 from store.protocol import NO_COMMIT, CommitId, Fill, Superseded, Window
 from store.rows.stored_rows import corrections_of
-from store.walk import PIECE_ROWS, CommitRecord, CommittedRows
+from store.walk import PIECE_ROWS, CommitRecord, CommittedRows, LogEnd, LogPosition
 from store.walk_lines import LINE_BYTES, WalkLine, encode_line, first_line, sent_pieces
 from tests.store.builders import DAY, NOON, SYMBOL, Clock, Row, amendment, batch, cancel, record_batch, trade
 from tests.store.csv.copying.origins import Origin, all_files, logs_of
@@ -147,6 +148,14 @@ LIES: dict[str, tuple[Callable[[Forged], Forged], str]] = {
         lambda forged: forged.with_rows(trade(1, trade_id="x" * 2**20)),
         "no value, time or text",
     ),
+    "no number": (
+        lambda forged: forged.with_rows(trade(1) | {"price": float("nan")}),
+        "no value, time or text",
+    ),
+    "an infinite number": (
+        lambda forged: forged.with_rows(trade(1) | {"price": float("inf")}),
+        "no value, time or text",
+    ),
     "an impossible time": (lambda forged: forged.with_rows(trade(2**63 - 1)), "no value, time or text"),
     "dates in disorder": (lambda forged: forged.with_rows(trade(DAY), trade(1)), "no value, time or text"),
     "a time before": (lambda forged: forged.with_facts(committed_at=0), "not later"),
@@ -230,6 +239,7 @@ def lines(*indices: int) -> Callable[[Forged], Iterable[bytes]]:
 
 EARLIER = b'{"kind":"log","dataset":"trades","symbol":"AAPL","number":1,"hash":"00"}\n'
 OTHER_COLUMNS = encode_line(WalkLine("walk", log=(*first_line(TRADES, SYMBOL).log, "colour string")))
+PADDED = record_batch(*ROWS).append_column("padding", pa.array([b"x" * 10_000] * 3))
 BROKEN = bytearray(message(record_batch(*ROWS)))
 BROKEN[-40:] = b"\xff" * 40
 ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
@@ -265,6 +275,7 @@ ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
     "a schema": (sent(TRADES.schema.serialize().to_pybytes()), "compressed, or no record batch"),
     "compressed rows": (sent(message(record_batch(*ROWS * 99), "zstd")), "compressed"),
     "no rows": (sent(message(record_batch())), "no rows, or over"),
+    "more than rows": (sent(message(PADDED)), "has more than its rows"),
     "too many rows": (sent(message(record_batch(*[trade(1)] * (PIECE_ROWS + 1)))), "or over 65,536"),
     "rows of another dataset": (
         sent(message(pa.RecordBatch.from_pylist([{"timestamp": 1}], BARS.schema))),
@@ -288,6 +299,41 @@ def test_a_commit_that_swells_is_refused(honest: Forged, tmp_path: Path, monkeyp
     honest.with_rows(*ROWS * 10)
     with pytest.raises(CopyMalformed, match="over 1,000 bytes"):
         copy.log(TRADES, SYMBOL).apply(sent_pieces(TRADES, SYMBOL, honest.lines()))
+
+
+def test_a_commit_of_many_small_batches_takes_no_more_memory_than_its_rows(honest: Forged):
+    honest.with_rows(*[trade(number) for number in range(1_000)])
+    start, record, *_ = honest.lines()
+    one_by_one = [encode_line(WalkLine("rows", data=message(record_batch(row)))) for row in honest.rows]
+    pieces = sent_pieces(TRADES, SYMBOL, [start, record, *one_by_one, encode_line(WalkLine("end"))])
+    (commit,) = receiving.received_commits(TRADES, LogEnd(), pieces)
+    assert commit.rows.to_pylist() == honest.rows
+    assert len(commit.batches[0]) < 20
+
+
+@pytest.mark.parametrize("text", ["junk", "[]", "", '{"x":' + "[" * 5_000])
+def test_a_declaration_that_is_none_is_refused(tmp_path: Path, text: str):
+    rows = pa.RecordBatch.from_pylist([{"timestamp": 0, "instrument": text}], INSTRUMENTS.schema)
+    content = ContentHash(INSTRUMENTS)
+    content.add_rows(rows)
+    facts = Facts(1, NOON, "key:1", "0" * 64, 1, rows=1, content=content.hexdigest())
+    record = CommitRecord.of(encode_facts(facts), chained(NO_COMMIT.hash, encode_facts(facts)))
+    with pytest.raises(CopyMalformed, match="of no instrument"):
+        CsvStore(tmp_path).log(*DECLARED_INSTRUMENTS).apply([record, rows])
+
+
+def test_a_correction_with_another_time_than_its_row_is_damage(origin: Origin, tmp_path: Path):
+    first = origin.store.log(TRADES, SYMBOL).head
+    origin.store.correct(amendment(cancel(2, trade_id="a")))
+    record = walk(origin.store)[3]
+    assert isinstance(record, CommitRecord)
+    line = trade(7, trade_id="a") | {"arrival": 1, "action": "cancel"}
+    forged = Forged(replaced(record.facts, content=""), [], [line], first.hash)
+    copy = CsvStore(tmp_path / "copy").log(TRADES, SYMBOL)
+    copy.apply(walk(origin.store)[:3])
+    copy.apply(sent_pieces(TRADES, SYMBOL, forged.lines()))
+    with pytest.raises(DataDamaged, match="another time"):
+        list(copy.commits(LogPosition(first)))
 
 
 STATES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {

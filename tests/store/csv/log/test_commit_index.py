@@ -157,7 +157,39 @@ def test_an_index_that_cannot_be_used_is_held_in_memory(writer: LogWriter, kind:
     log.write_index()
     assert indexed(log) == 500
     assert_equal(log.history(), writer.history, writer, asked=2)
+    assert log.nbytes > 60_000
     other.close()
+
+
+@pytest.mark.parametrize("kind", ["locked", "no handles"])
+def test_an_index_that_is_busy_for_a_moment_is_not_made_again(writer: LogWriter, kind: str, monkeypatch):
+    monkeypatch.setattr(index_file, "_PATIENCE_SECONDS", 0.01)
+    log = log_of(writer)
+    history = log.history()
+    other = sqlite3.connect(index_of(writer), isolation_level=None)
+    log._index.close()
+    with monkeypatch.context() as patch:
+        if kind == "locked":
+            other.execute("BEGIN EXCLUSIVE")
+        else:
+            patch.setattr(sqlite3, "connect", connect_that_fails(sqlite3.SQLITE_CANTOPEN))
+        with pytest.raises(StoreUnavailable, match="retry"):
+            history.head(1)
+    other.close()
+    assert_equal(history, writer.history, writer, asked=2)
+    assert not log._index._in_memory
+
+
+def test_a_bucket_whose_checksum_is_0_is_not_empty(tmp_path: Path, monkeypatch):
+    usual, with_crc_0 = log_index._hash, bytes.fromhex("07000000000000000000000035ee9f8d")  # of commit 1
+    monkeypatch.setattr(log_index, "_hash", lambda *texts: with_crc_0 if "key" in texts else usual(*texts))
+    store = CsvStore(tmp_path)
+    given = batch(trade(1), request_key="k")
+    store.append(given)
+    log = store._logs.get(TRADES, SYMBOL).commits
+    log.write_index()
+    assert log_index._CHECK.unpack_from(log.history()._view.index.state.checks, 4 * 7) == (0,)
+    assert store.append(given).replayed
 
 
 def connect_that_fails(code: int):
