@@ -199,13 +199,14 @@ def _replacing(  # noqa: PLR0917 the two sides of a comparison
     """
     reverse = np.arange(len(ids))[::-1]
     is_last = reverse[first_of_each(ids[::-1])][::-1] == np.arange(len(ids))
-    pairs = IdPairs(dataset, rows, ids, stored, stored_ids)
-    stands = standing(stored)[pairs.of_stored] & pairs.have_same_values(later_of_sent=True)
+    last = np.flatnonzero(is_last)
+    pairs = IdPairs(dataset, rows.take(pa.array(last)), ids[last], stored, stored_ids)
+    stands = standing(stored)[pairs.of_stored] & pairs.have_same_values()
     is_known, is_unchanged = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.bool_)
-    is_known[pairs.of_rows] = True
-    is_unchanged[pairs.of_rows[stands]] = True
-    others = np.flatnonzero(is_last & is_known & ~is_unchanged)
-    versions = pairs.of_stored[np.isin(pairs.of_rows, others)]
+    is_known[last[pairs.of_rows]] = True
+    is_unchanged[last[pairs.of_rows[stands]]] = True
+    others = np.flatnonzero(is_known & ~is_unchanged)
+    versions = pairs.of_stored[np.isin(last[pairs.of_rows], others)]
     applied, again = replacing_changes(
         dataset,
         zip(indices[others].tolist(), rows.take(pa.array(others)).to_pylist(), strict=True),

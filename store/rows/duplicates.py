@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from operator import itemgetter
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, Mask, indices_of_ranges, ranges_of
+from store.arrays import Integers, Mask, distinct, indices_of_ranges, is_among, ranges_of
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
-from store.rows.row_hashes import NO_ID, RowKeys
+from store.rows.row_hashes import NO_ID, Hashes, RowKeys, hashed
 from store.rows.stored_rows import first_versions
+from store.timestamps import DAY_NS
+
+# Rows without ids are compared by so many columns before all are hashed, if so many stored rows per row are at their times.
+_COMPARED_FIRST = 3
+_MANY = 4
 
 
 class IdPairs:
@@ -38,19 +46,15 @@ class IdPairs:
         self.of_rows, self.of_stored = of_rows[is_pair], of_stored[is_pair]
         self._sent, self._stored = sent, found
 
-    def have_same_values(self, *, later_of_sent: bool = False) -> Mask:
-        """Return whether the values of each pair are equal, and later columns wherever both have a value.
-
-        later_of_sent: they are equal wherever the row of the batch has a value.
-        """
+    def have_same_values(self) -> Mask:
+        """Return whether the values of each pair are equal, and later columns wherever the row of the batch has a value."""
         dataset = self._dataset
         ignored = {*dataset.id_columns, *dataset.arrival_columns}
         own = [column.name for column in dataset.own_columns if column.name not in ignored]
         same = _are_equal(self._sent, self._stored, own)
         for name in (name for name in dataset.later_names if name not in dataset.id_columns):
             sent, stored = self._sent.column(name), self._stored.column(name)
-            lacks = _nulls(sent) if later_of_sent else _nulls(sent) | _nulls(stored)
-            same &= lacks | _equal(sent, stored)
+            same &= _nulls(sent) | _equal(sent, stored)
         return same
 
 
@@ -88,39 +92,98 @@ def first_of_each(ids: Integers) -> Integers:
 def _by_ids(
     dataset: Dataset, rows: pa.RecordBatch, ids: Integers, stored: pa.Table, stored_ids: Integers
 ) -> tuple[Mask, Mask]:
-    known, same = np.zeros(len(ids), np.bool_), np.zeros(len(ids), np.bool_)
-    pairs = IdPairs(dataset, rows, ids, stored, stored_ids)
-    known[pairs.of_rows] = True
-    same[pairs.of_rows[pairs.have_same_values()]] = True
-    unknown = np.flatnonzero(~known)
-    first = unknown[first_of_each(ids[unknown])]
-    repeated, first = unknown[first != unknown], first[first != unknown]
-    if len(repeated):
-        firsts = np.unique(first)
-        own = IdPairs(dataset, _taken(rows, repeated), ids[repeated], _taken(rows, firsts), ids[firsts])
-        known[repeated[own.of_rows]] = True
-        same[repeated[own.of_rows[own.have_same_values()]]] = True
+    first = np.flatnonzero(first_of_each(stored_ids) == np.arange(len(stored_ids)))
+    pairs = IdPairs(dataset, rows, ids, _taken(stored, first), stored_ids[first])
+    known = np.zeros(len(ids), np.bool_)
+    known[pairs.of_rows[pairs.have_same_values()]] = True
+    same, others = known.copy(), np.flatnonzero(~known)
+    if len(others):
+        near = _taken(stored, np.flatnonzero(is_among(stored_ids, distinct(ids[others]))))
+        known[others], same[others] = _Hashed.of(dataset, near, _taken(rows, others)).compared()
     return known & same, known & ~same
 
 
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    """Stored rows, then rows of a batch, all with ids. Equal numbers mean equal ids, and equal ids and values.
+
+    count: of the stored rows. later: the hashes of each later column, and a mask of its values. Rows are not paired: many
+    versions of one row may meet many rows with its id.
+    """
+
+    count: int
+    ids: Integers
+    values: Integers
+    later: Sequence[tuple[Hashes, Mask]]
+
+    @classmethod
+    def of(cls, dataset: Dataset, stored: pa.Table, rows: pa.RecordBatch) -> _Hashed:
+        def hashes(*names: str) -> Hashes:
+            return np.hstack([hashed(dataset, each, names, seeds=(1, 2)) for each in (stored, rows)])
+
+        days = np.concatenate([each.column(0).to_numpy() for each in (stored, rows)]) // DAY_NS
+        ids = _numbered([days, *hashes(*dataset.id_columns)])
+        ignored = {*dataset.id_columns, *dataset.arrival_columns}
+        own = [column.name for column in dataset.own_columns if column.name not in ignored]
+        later = [
+            (hashes(name)[0], ~np.concatenate([_nulls(each.column(name)) for each in (stored, rows)]))
+            for name in dataset.later_names
+            if name not in dataset.id_columns
+        ]
+        return cls(stored.num_rows, ids, _numbered([ids, *hashes(*own)]), later)
+
+    def compared(self) -> tuple[Mask, Mask]:
+        """Return masks of the batch's rows whose ids are stored or repeated, and of those with the same values."""
+        first, own = first_of_each(self.ids)[self.count :], np.arange(self.count, len(self.ids))
+        repeated = (first != own) & (first >= self.count)
+        return first != own, np.where(repeated, self.agree(own, first), self.equal_stored())
+
+    def agree(self, one: Integers, other: Integers) -> Mask:
+        """Return whether the values of each two rows are equal, and later columns wherever both have a value."""
+        same: Mask = self.values[one] == self.values[other]
+        for words, present in self.later:
+            same &= ~present[one] | ~present[other] | (words[one] == words[other])
+        return same
+
+    def equal_stored(self) -> Mask:
+        """Return a mask of the batch's rows that agree with any stored one."""
+        is_stored, same = np.arange(len(self.ids)) < self.count, np.zeros(len(self.ids), np.bool_)
+        present = np.zeros(len(self.ids), np.int64)
+        for bit, (_, has_value) in enumerate(self.later):
+            present |= has_value.astype(np.int64) << bit
+        sent, stored = distinct(present[self.count :]), distinct(present[: self.count])
+        for one, other in product(sent.tolist(), stored.tolist()):
+            shared = [words for bit, (words, _) in enumerate(self.later) if one & other & 1 << bit]
+            chosen = np.flatnonzero(present == np.where(is_stored, other, one))
+            numbers = (
+                _numbered([key[chosen] for key in (*shared, self.values)]) if shared else self.values[chosen]
+            )
+            same[chosen] |= is_among(numbers, distinct(numbers[is_stored[chosen]]))
+        return same[self.count :]
+
+
 def _by_count(dataset: Dataset, rows: pa.RecordBatch, stored: pa.Table) -> Mask:
+    if stored.num_rows > _MANY * rows.num_rows:
+        first = [column.name for column in dataset.own_columns[:_COMPARED_FIRST]]
+        (own,), (others,) = (hashed(dataset, each, first, seeds=(1,)) for each in (rows, stored))
+        stored = _taken(stored, np.flatnonzero(is_among(others, distinct(own))))
     sent, known = RowKeys.of(dataset, rows), RowKeys.of(dataset, stored)
     matched, taken = _matched(sent, known)
-    rest = np.flatnonzero(~matched & np.isin(sent.one, known.one[~taken]))
+    rest = np.flatnonzero(~matched & is_among(sent.one, distinct(known.one[~taken])))
     if len(rest) and dataset.later_names:
-        _match_rest(dataset, rows, rest, stored.filter(pa.array(~taken)), matched)
+        free = np.flatnonzero(~taken & is_among(known.one, distinct(sent.one[rest])))
+        names = [name for name in dataset.later_names if name not in dataset.id_columns]
+        is_matched = _rest_matched(_keyed(rows, sent, rest, names), _keyed(stored, known, free, names))
+        matched[rest[is_matched]] = True
     return matched
 
 
 def _matched(sent: RowKeys, stored: RowKeys) -> tuple[Mask, Mask]:
     """Match rows one to one with stored rows that are equal in all columns; return masks of both."""
     count = len(stored.one)
-    keys = [
-        np.concatenate([getattr(stored, name), getattr(sent, name)]) for name in ("later", "other", "one")
-    ]
-    order = np.lexsort(keys)
-    is_first = np.ones(len(order), np.bool_)
-    is_first[1:] = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+    order, is_first = _grouped(
+        [np.concatenate([getattr(stored, name), getattr(sent, name)]) for name in ("later", "other", "one")]
+    )
     starts, group = np.flatnonzero(is_first), np.cumsum(is_first) - 1
     in_store = np.add.reduceat((order < count).astype(np.int64), starts)[group]
     in_batch = np.diff(np.append(starts, len(order)))[group] - in_store
@@ -130,32 +193,57 @@ def _matched(sent: RowKeys, stored: RowKeys) -> tuple[Mask, Mask]:
     return is_matched[count:], is_matched[:count]
 
 
-def _match_rest(
-    dataset: Dataset, rows: pa.RecordBatch, unmatched: Integers, stored: pa.Table, matched: Mask
-) -> None:
-    """Match the remaining rows, in order, with stored rows of which one lacks later columns that the other has."""
-    names = [name for name in dataset.later_names if name not in dataset.id_columns]
-    sent, original = _taken(rows, unmatched), dataset.first_form
-    candidates: dict[tuple[int, int], list[tuple[object, ...]]] = defaultdict(list)
-    for key, later in zip(_keys(original, stored), _values(stored, names), strict=True):
-        candidates[key].append(later)
-    for index, key, later in zip(
-        unmatched.tolist(), _keys(original, sent), _values(sent, names), strict=True
-    ):
-        others = candidates.get(key, [])
-        found = next((n for n, other in enumerate(others) if _agree(later, other)), None)
-        if found is not None:
-            del others[found]
-            matched[index] = True
+def _numbered(keys: Sequence[Integers]) -> Integers:
+    """Return a number for each row: the same one for rows with equal keys."""
+    order, is_first = _grouped(keys)
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(is_first)
+    return numbers
 
 
-def _keys(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> list[tuple[int, int]]:
-    hashes = RowKeys.of(dataset, rows)
-    return list(zip(hashes.one.tolist(), hashes.other.tolist(), strict=True))
+def _grouped(keys: Sequence[Integers]) -> tuple[Integers, Mask]:
+    """Return an order in which rows with equal keys are neighbours, as they came, and a mask of the first ones in it.
+
+    It is fast if rows with the same last key hardly ever differ.
+    """
+    order = np.argsort(keys[-1], kind="stable")
+    differs = [np.append(True, np.diff(key[order]) != 0)[: len(order)] for key in keys]
+    is_first: Mask = np.logical_or.reduce(differs)
+    if (is_first & ~differs[-1]).any():
+        order = np.lexsort(keys)
+        is_first = np.logical_or.reduce(
+            [np.append(True, np.diff(key[order]) != 0)[: len(order)] for key in keys]
+        )
+    return order, is_first
 
 
-def _values(rows: pa.RecordBatch | pa.Table, names: Sequence[str]) -> list[tuple[object, ...]]:
-    return list(zip(*(rows.column(name).to_pylist() for name in names), strict=True))
+_Keyed = Iterable[tuple[tuple[int, int], tuple[object, ...]]]
+
+
+def _rest_matched(rows: _Keyed, stored: _Keyed) -> list[bool]:
+    """Match the remaining rows, in order, with the first stored rows of which one lacks later columns that the other has.
+
+    Return whether each is matched.
+    """
+    places: dict[tuple[int, int], dict[tuple[object, ...], deque[int]]] = defaultdict(dict)
+    for place, (key, later) in enumerate(stored):
+        places[key].setdefault(later, deque()).append(place)
+    matched = []
+    for key, later in rows:
+        agreeing = [own for other, own in places[key].items() if own and _agree(later, other)]
+        if agreeing:
+            min(agreeing, key=itemgetter(0)).popleft()
+        matched.append(bool(agreeing))
+    return matched
+
+
+def _keyed(
+    rows: pa.RecordBatch | pa.Table, hashes: RowKeys, indices: Integers, names: Sequence[str]
+) -> _Keyed:
+    """Return the hashes and the named values of the rows with these indices."""
+    keys = zip(hashes.one[indices].tolist(), hashes.other[indices].tolist(), strict=True)
+    values = (rows.column(name).take(pa.array(indices)).to_pylist() for name in names)
+    return zip(keys, zip(*values, strict=True), strict=True)
 
 
 def _agree(one: Sequence[object], other: Sequence[object]) -> bool:

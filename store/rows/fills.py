@@ -6,13 +6,14 @@ commit, and the batch is stored as if they had not been stored.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Mask
+from store.arrays import Integers, Mask
 from store.bars.prints import STANDS
 from store.declarations import Dataset
 from store.protocol import Superseded, Window
@@ -48,24 +49,25 @@ class LogFills:
         """
         commits, arrivals = integers(versions, "commit"), integers(versions, "arrival")
         is_own = np.zeros(len(arrivals), np.bool_)
+        times = integers(versions, "timestamp")
+        series = _series_of(dataset, versions) if self.superseded else {}
         for commit, passed in self.superseded:
-            is_own |= (commits < commit) & between(dataset, versions, [passed])
+            inside = _inside(times, series, passed)
+            is_own[inside[commits[inside] < commit]] = True
         stands = np.isin(arrivals, arrivals[standing(versions)])
         return self.filled(versions) & stands & ~np.isin(arrivals, arrivals[is_own])
 
 
 NO_FILLS = LogFills((), ())
+_NO_INDICES = np.zeros(0, np.int64)
 
 
 def extents_of(dataset: Dataset, rows: pa.RecordBatch) -> tuple[Superseded, ...]:
     """Return, for each series of a batch, the event times of its first and its last row. rows: at least one."""
     times = rows.column(0).to_numpy()
-    series = _series_of(dataset, rows)
-    if series is None:
-        return (Superseded(int(times.min()), int(times.max())),)
     return tuple(
-        Superseded(int(times[series == name].min()), int(times[series == name].max()), str(name))
-        for name in np.unique(series)
+        Superseded(int(times[own].min()), int(times[own].max()), name)
+        for name, own in sorted(_series_of(dataset, rows).items())
     )
 
 
@@ -76,12 +78,10 @@ def bounds_of(extents: Sequence[Superseded]) -> Window:
 
 def between(dataset: Dataset, rows: pa.Table, extents: Iterable[Superseded]) -> Mask:
     """Return a mask of the rows whose event time and series are in one of the extents."""
-    times = integers(rows, "timestamp")
-    found: Mask = np.zeros(len(times), np.bool_)
-    series = _series_of(dataset, rows) if len(times) else None
+    found: Mask = np.zeros(rows.num_rows, np.bool_)
+    times, series = integers(rows, "timestamp"), _series_of(dataset, rows)
     for each in extents:
-        inside = (times >= each.first_ns) & (times <= each.last_ns)
-        found |= inside if series is None else inside & (series == each.series)
+        found[_inside(times, series, each)] = True
     return found
 
 
@@ -91,11 +91,18 @@ def standing(versions: pa.Table) -> Mask:
     return stands
 
 
-def _series_of(
-    dataset: Dataset, rows: pa.RecordBatch | pa.Table
-) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
-    """Return each row's series (see `Superseded`); None if the dataset has only one."""
+def _inside(times: Integers, series: dict[str, Integers], extent: Superseded) -> Integers:
+    """Return the indices of the rows in an extent. times: of all rows. series: see `_series_of`."""
+    own = series.get(extent.series, _NO_INDICES)
+    return own[(times[own] >= extent.first_ns) & (times[own] <= extent.last_ns)]
+
+
+def _series_of(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> dict[str, Integers]:
+    """Return the indices of each series' rows (see `Superseded`)."""
     if not dataset.series_columns:
-        return None
-    values = zip(*(rows.column(name).to_pylist() for name in dataset.series_columns), strict=True)
-    return np.array([";".join(map(str, each)) for each in values])
+        return {"": np.arange(rows.num_rows)}
+    series: dict[str, list[int]] = defaultdict(list)
+    columns = [rows.column(name).to_pylist() for name in dataset.series_columns]
+    for index, values in enumerate(zip(*columns, strict=True)):
+        series[";".join(map(str, values))].append(index)
+    return {name: np.array(indices) for name, indices in series.items()}

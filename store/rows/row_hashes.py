@@ -78,11 +78,11 @@ def id_hashes(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Integers:
     has_id = rows.column(dataset.id_columns[-1]).is_valid().to_numpy(zero_copy_only=False)
     if not has_id.any():
         return hashes
-    (hashed,) = _combined(_columns(dataset, rows, dataset.id_columns), seeds=(3,), count=rows.num_rows)
+    (hashes_of_ids,) = hashed(dataset, rows, dataset.id_columns, seeds=(3,))
     if dataset.has_optional_ids:
         days = (rows.column(0).to_numpy() // DAY_NS).view(np.uint64)
-        hashed = mixed(hashed.view(np.uint64) ^ mixed(days * STEP)).view(np.int64)
-    return np.where(has_id, hashed >> 1, NO_ID)
+        hashes_of_ids = mixed(hashes_of_ids.view(np.uint64) ^ mixed(days * STEP)).view(np.int64)
+    return np.where(has_id, hashes_of_ids >> 1, NO_ID)
 
 
 def searched_ids(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Integers | None:
@@ -103,10 +103,18 @@ class RowKeys:
     @classmethod
     def of(cls, dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> RowKeys:
         """Hash rows. rows: with the dataset's columns, and perhaps others."""
-        names, count = [column.name for column in dataset.own_columns], rows.num_rows
-        one, other = _combined(_columns(dataset, rows, names), seeds=(1, 2), count=count)
+        names = [column.name for column in dataset.own_columns]
         later = [name for name in dataset.later_names if name not in names]
-        return cls(one, other, *_combined(_columns(dataset, rows, later), seeds=(6,), count=count))
+        one, other = hashed(dataset, rows, names, seeds=(1, 2))
+        return cls(one, other, *hashed(dataset, rows, later, seeds=(6,)))
+
+
+def hashed(
+    dataset: Dataset, rows: pa.RecordBatch | pa.Table, names: Sequence[str], *, seeds: Sequence[int]
+) -> Hashes:
+    """Return one row of hashes of the named columns per seed."""
+    columns = [_words(rows.column(name), dataset.column(name).kind) for name in names]
+    return _combined(columns, seeds=seeds, count=rows.num_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +123,6 @@ class _ColumnWords:
 
     words: Words
     present: Mask | None
-
-
-def _columns(
-    dataset: Dataset, rows: pa.RecordBatch | pa.Table, names: Sequence[str]
-) -> list[_ColumnWords | None]:
-    return [_words(rows.column(name), dataset.column(name).kind) for name in names]
 
 
 def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords | None:
@@ -135,6 +137,8 @@ def _words(values: pa.Array | pa.ChunkedArray, kind: ColumnKind) -> _ColumnWords
         values = values.cast(pa.int64())
     dtype = np.float64 if kind is ColumnKind.NUMBER else np.int64
     filled: npt.NDArray[Any] = np.asarray(values.fill_null(0) if values.null_count else values, dtype=dtype)
+    if kind is ColumnKind.NUMBER:
+        filled = filled + 0.0  # minus zero is zero
     return _ColumnWords(filled.view(np.uint64)[np.newaxis], present)
 
 

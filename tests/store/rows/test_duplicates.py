@@ -1,6 +1,8 @@
 """Which rows are duplicates, against a rule for one row at a time."""
 
+import tracemalloc
 from collections.abc import Sequence
+from cProfile import Profile
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from store.rows.duplicates import duplicates_among
 from store.rows.row_hashes import id_hashes, text_words
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.chance import examples
-from tests.store.builders import DAY, MINUTE, NOON, Row, trade
+from tests.store.builders import DAY, MINUTE, NOON, Row, record_batch, trade
 
 
 def identity(dataset: Dataset, row: Row) -> tuple[Any, ...] | None:
@@ -115,3 +117,47 @@ def test_equal_texts_have_equal_hashes_and_others_do_not(texts: list[str | None]
     words = text_words(pa.array(["x"] * offset + texts, pa.string()).slice(offset)).T.tolist()
     present = [(text, tuple(word)) for text, word in zip(texts, words, strict=True) if text is not None]
     assert len({text for text, _ in present}) == len({word for _, word in present}) == len({*present})
+
+
+def versions_of(rows: pa.RecordBatch) -> pa.Table:
+    return stored_rows(pa.Table.from_batches([rows]), [ArrivalRun(0, 1, rows.num_rows)])
+
+
+def compared(rows: pa.RecordBatch, stored: pa.RecordBatch) -> tuple[tuple[int, int], int]:
+    """How many trades are duplicates, and how many conflicts; the most bytes that were held to find out."""
+    versions = versions_of(stored)
+    ids = id_hashes(TRADES, rows), id_hashes(TRADES, versions)
+    tracemalloc.start()
+    try:
+        duplicates, conflicts = duplicates_among(TRADES, rows, ids[0], versions, ids[1])
+        return (int(duplicates.sum()), int(conflicts.sum())), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_versions_of_a_row_are_not_paired_with_as_many_rows_of_its_id():
+    count = 2000
+    versions = record_batch(*(trade(price=1.0 + n, trade_id="x") for n in range(count)))
+    rows = record_batch(*(trade(price=1.5 + n / 2, trade_id="x", received_at=n) for n in range(count)))
+    found, peak = compared(rows, versions)
+    assert found == (count // 2, count // 2)
+    assert peak < count * count
+
+
+def test_a_row_is_hashed_with_those_at_its_time_and_price_only():
+    count = 20_000
+    versions = record_batch(*(trade(price=1.0 + n, exchange="N", conditions="x") for n in range(count)))
+    found, peak = compared(record_batch(trade(price=7.0, exchange="N", conditions="x")), versions)
+    assert found == (1, 0)
+    assert peak < 90 * count
+
+
+def test_equal_rows_that_differ_in_a_later_column_are_not_compared_with_each_other():
+    def calls(count: int) -> int:
+        sides = [record_batch(*[trade(buyer_is_maker=side)] * count) for side in (True, False)]
+        profile = Profile()
+        found, _ = profile.runcall(compared, *sides)
+        assert found == (0, 0)
+        return sum(each.callcount for each in profile.getstats())
+
+    assert calls(400) < 3 * calls(200)
