@@ -18,7 +18,7 @@ from store.declarations import ColumnKind, Dataset
 from store.instruments import Instrument
 from store.lazy_imports import compute as pc
 from store.protocol import ALL_TIME, Action
-from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
+from store.rows.stored_rows import ARRIVAL, action_name, corrections_of
 from store.timestamps import DAY_NS
 from store.walk import CommitPiece, CommitRecord, CommittedCorrections, CommittedRows, LogEnd
 
@@ -35,8 +35,9 @@ def sent_batch(dataset: Dataset, piece: CommittedRows | CommittedCorrections) ->
     """Return a piece's rows, or its corrections in the schema of `corrections_of` the dataset."""
     if isinstance(piece, CommittedRows):
         return piece.rows
+    action = action_name(dataset.schema.names)
     lines = [
-        {**(each.after or each.before), ARRIVAL.name: each.arrival, ACTION.name: each.action.value}
+        {**(each.after or each.before), ARRIVAL.name: each.arrival, action: each.action.value}
         for each in piece.corrections
     ]
     return pa.RecordBatch.from_pylist(lines, schema=corrections_of(dataset).schema)
@@ -101,7 +102,8 @@ class ReceivedCommit:
                     "a row has no value, time or text that may be stored, or is not by event date"
                 )
         if lines.num_rows:
-            arrivals, actions = lines.column(ARRIVAL.name).to_numpy(), lines.column(ACTION.name).unique()
+            arrivals = lines.column(ARRIVAL.name).to_numpy()
+            actions = lines.column(action_name(rows.column_names)).unique()
             is_known = arrivals.min() >= 0 and arrivals.max() < rows_before + facts.rows
             if not is_known or not set(actions.to_pylist()) <= set(Action):
                 raise self._wrong("a correction is of no row")

@@ -16,7 +16,7 @@ from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import CorrectedRowInvalid, CorrectionAmbiguous, CorrectionTargetMissing
 from store.lazy_imports import compute as pc
 from store.protocol import Action, Amendment, Correction
-from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, UNTIL, corrections_of
+from store.rows.stored_rows import ARRIVAL, COMMIT, UNTIL, action_name, corrections_of
 from store.timestamps import DAY_NS
 
 Row = dict[str, object]
@@ -130,9 +130,9 @@ def replacing_changes(
 
 def correction_lines(dataset: Dataset, applied: Iterable[AppliedCorrection]) -> pa.RecordBatch:
     """Return applied corrections of rows of a dataset by event date, in the schema of `corrections_of`."""
-    time = dataset.columns[0].name
+    time, action = dataset.columns[0].name, action_name(dataset.schema.names)
     lines = [
-        {**change.row, ARRIVAL.name: change.arrival, ACTION.name: change.action.value}
+        {**change.row, ARRIVAL.name: change.arrival, action: change.action.value}
         for change in sorted(applied, key=lambda change: int(str(change.row[time])) // DAY_NS)
     ]
     return pa.RecordBatch.from_pylist(lines, schema=corrections_of(dataset).schema)

@@ -17,7 +17,7 @@ from store.rows.corrections import AppliedCorrection, correction_lines, historie
 from store.rows.duplicates import IdPairs, duplicates_among, first_of_each
 from store.rows.fills import LogFills, between, bounds_of, extents_of, standing
 from store.rows.row_hashes import NO_ID, id_hashes, searched_ids
-from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of, no_rows
+from store.rows.stored_rows import ARRIVAL, action_name, corrections_of, no_rows
 from store.timestamps import DAY_NS
 
 
@@ -134,7 +134,8 @@ def _corrections(
     if cancelled:
         rows = pa.concat_tables(cancelled).sort_by(ARRIVAL.name)
         action = pa.array([Action.CANCEL.value] * rows.num_rows)
-        tables.append(rows.append_column(ACTION.field, action).select(schema.names).cast(schema))
+        name = action_name(dataset.schema.names)
+        tables.append(rows.append_column(name, action).select(schema.names).cast(schema))
     lines = pa.concat_tables(tables)
     order = np.argsort(lines.column(0).to_numpy() // DAY_NS, kind="stable")
     (batch,) = lines.take(pa.array(order)).combine_chunks().to_batches()

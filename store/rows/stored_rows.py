@@ -60,11 +60,16 @@ SYSTEM_NAMES = [column.name for column in _SYSTEM_COLUMNS]
 ORDER_NAMES = ("timestamp", "sequence", *SYSTEM_NAMES)
 
 
+def action_name(names: Collection[str]) -> str:
+    """Return the name of the action's column beside a dataset's columns, which may have an `action` of their own."""
+    return ACTION.name if ACTION.name not in names else f"correction_{ACTION.name}"
+
+
 def corrections_of(dataset: Dataset) -> Dataset:
     """Return a dataset with the columns of corrections: `arrival` and `action` precede later columns."""
     own = (
         Column(ARRIVAL.name, ColumnKind.INTEGER, required=True),
-        Column(ACTION.name, ColumnKind.TEXT, required=True),
+        Column(action_name(dataset.schema.names), ColumnKind.TEXT, required=True),
     )
     later = (column for column in dataset.columns if column.later)
     return replace(dataset, columns=(*dataset.first_form.columns, *own, *later))
@@ -130,10 +135,11 @@ def apply_corrections(rows: pa.Table, corrections: pa.Table) -> pa.Table:
     until[corrected[is_first]] = commit[is_first]
     is_last = np.append(is_first[1:], True)
     ends = np.where(is_last, STANDS, np.append(commit[1:], 0)).astype(np.int32)
-    corrects = corrections.column("action").to_numpy()[order] == Action.CORRECT
+    action = action_name(rows.column_names)
+    corrects = corrections.column(action).to_numpy()[order] == Action.CORRECT
     kept = corrects & (commit < ends)
     additions = with_system_columns(
-        corrections.take(pa.array(order[kept])).drop_columns("action"), until=ends[kept]
+        corrections.take(pa.array(order[kept])).drop_columns(action), until=ends[kept]
     )
     return pa.concat_tables([with_system_columns(rows, until=until), additions.select(rows.column_names)])
 
@@ -143,9 +149,10 @@ def passed_values(rows: pa.Table, corrections: pa.Table) -> pa.Table:
 
     A commit may correct a row repeatedly. `apply_corrections` has only the last of its values.
     """
-    is_correct = corrections.column(ACTION.name).to_numpy(zero_copy_only=False) == Action.CORRECT
+    action = action_name(rows.column_names)
+    is_correct = corrections.column(action).to_numpy(zero_copy_only=False) == Action.CORRECT
     is_correct &= np.isin(integers(corrections, "arrival"), integers(rows, "arrival"))
-    lines = corrections.filter(pa.array(is_correct)).drop_columns(ACTION.name)
+    lines = corrections.filter(pa.array(is_correct)).drop_columns(action)
     return (
         with_system_columns(lines, until=integers(lines, "commit"))
         .select(rows.column_names)

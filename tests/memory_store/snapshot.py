@@ -14,9 +14,9 @@ from store.log import EmptySnapshot, Log, Snapshot
 from store.protocol import ALL_TIME, NO_COMMIT, Action, CommitId, Completeness, Fill, Window
 from store.receiving import ReceivedCommit
 from store.rows.stored_rows import (
-    ACTION,
     ARRIVAL,
     SYSTEM_NAMES,
+    action_name,
     integers,
     standing_at,
     stored_in_order,
@@ -89,7 +89,12 @@ class MemoryHandle(Log):
                 log.commits.append(MemoryCommit(commit.record, set()))
                 add_rows(log, commit.rows.to_pylist())
                 for row in commit.lines.to_pylist():
-                    apply_change(log, row.pop(ARRIVAL.name), Action(row.pop(ACTION.name)), row)
+                    apply_change(
+                        log,
+                        row.pop(ARRIVAL.name),
+                        Action(row.pop(action_name(self.dataset.schema.names))),
+                        row,
+                    )
 
     def read(self) -> MemoryLog:
         """Return the log. Raises `UnknownSymbol` if it has no commit."""

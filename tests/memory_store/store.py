@@ -26,6 +26,7 @@ from store.protocol import (
 from store.rows.corrections import changes
 from store.rows.decide import BatchDecision, decide
 from store.rows.row_hashes import searched_ids
+from store.rows.stored_rows import action_name
 from store.walk import CommitHook, CommitRecord, call_hooks
 from tests.memory_store.log import (
     MemoryCommit,
@@ -118,7 +119,9 @@ class MemoryStore(MarketStore):
         )
         add_rows(log, new)
         for row in lines:
-            apply_change(log, row.pop("arrival"), Action(row.pop("action")), row)
+            apply_change(
+                log, row.pop("arrival"), Action(row.pop(action_name(batch.dataset.schema.names))), row
+            )
         return self._chained(batch.dataset, log)
 
     def _correct(self, amendment: Amendment) -> Receipt:

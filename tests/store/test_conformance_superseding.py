@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from store.datasets import BARS, TRADES
+from store.datasets import BARS, TRADES, UNIVERSE_CHANGES
 from store.exceptions import IdConflict
 from store.protocol import ALL_TIME, Append, Dedupe, Fill, Superseded, Window
 from store.walk import BEGINNING, CommitRecord, CommittedCorrections, CommittedRows
@@ -146,3 +146,17 @@ def test_a_bar_of_the_feed_replaces_that_of_a_fill_with_other_values(store):
     receipt = store.append(bars_batch(bar(0, 1.0, vwap=1.0)))
     assert (receipt.stored, receipt.superseded) == (1, 1)
     assert [row["vwap"] for row in store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()] == [1.0]
+
+
+def test_rows_with_an_action_of_their_own_are_cancelled(store):
+    def append(action: str, fill: Fill | None = None) -> int:
+        row = {"timestamp": 0, "member": "A", "action": action}
+        rows = pa.RecordBatch.from_pylist([row], UNIVERSE_CHANGES.schema)
+        return store.append(Append(UNIVERSE_CHANGES, "SPX", rows, "key:1", fill=fill)).stored
+
+    assert append("add", Fill(Window(0, DAY), "vendor")) == append("remove") == 1
+    log = store.log(UNIVERSE_CHANGES, "SPX")
+    assert [row["action"] for row in log.at().rows(ALL_TIME).to_pylist()] == ["remove"]
+    *_, last = log.commits(BEGINNING)
+    assert isinstance(last, CommittedCorrections)
+    assert last.corrections[0].before == {"timestamp": 0, "member": "A", "action": "add"}

@@ -21,7 +21,7 @@ from store.declarations import Dataset
 from store.exceptions import DataDamaged, StoreUnavailable, UnknownSymbol
 from store.protocol import NO_COMMIT, Action, CommitId, Window
 from store.rows.corrections import Row
-from store.rows.stored_rows import ACTION, ARRIVAL, corrections_of
+from store.rows.stored_rows import ARRIVAL, action_name, corrections_of
 from store.walk import (
     PIECE_ROWS,
     CommitPiece,
@@ -117,13 +117,14 @@ class CommitWalk:
         """
         tables = self._tables(corrections_of(self._dataset), stored)
         states: dict[int, Row] = {}
+        action = action_name(self._dataset.schema.names)
         for ordinal, lines in _batches(tables, start):
             times = lines.column(0).to_numpy()
             window = Window(int(times.min()), int(times.max()) + 1)
             targets = RowOrigins(history, window, stored.commit - 1)
             for arrival, row in self._before(history, stored.commit, lines).items():
                 states.setdefault(arrival, row)
-            yield ordinal, tuple(_correction(line, states, targets) for line in lines.to_pylist())
+            yield ordinal, tuple(_correction(line, action, states, targets) for line in lines.to_pylist())
 
     def _before(self, history: CommitHistory, number: int, lines: pa.RecordBatch) -> Mapping[int, Row]:
         """Return the rows that `lines` correct, by arrival number, as they were before the commit `number`."""
@@ -179,9 +180,11 @@ def _batches(
             start = end
 
 
-def _correction(line: Row, states: dict[int, Row], targets: RowOrigins) -> CommittedCorrection:
+def _correction(
+    line: Row, action_column: str, states: dict[int, Row], targets: RowOrigins
+) -> CommittedCorrection:
     """Return the effect of one correction, and update its row in `states`."""
-    arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(ACTION.name)))
+    arrival, action = line.pop(ARRIVAL.name), Action(str(line.pop(action_column)))
     assert isinstance(arrival, int)  # noqa: S101 the column's type
     if arrival not in states:
         raise DataDamaged("a correction has another time than its row")

@@ -85,7 +85,7 @@ class LogReader:
         self, dataset: Dataset, symbol: str, folder: Path, tail: TailRows, mappings: SegmentMappings
     ) -> None:
         """Create it. `tail` and `mappings` are shared by all logs of a store."""
-        self._dataset = dataset
+        self.dataset = dataset
         self._symbol = symbol
         self._folder = folder
         self._derived = str(folder / DERIVED_FOLDER)
@@ -120,12 +120,12 @@ class LogReader:
         coded_texts: see `Snapshot.rows`.
         """
         if coded_texts and (mapped := self._only_segment(window, state)) is not None:
-            names = self._dataset.schema.names
+            names = self.dataset.schema.names
             return rows_in(mapped, window, names, standing_at=state.commit, coded_texts=True)
         stored = self.stored(window, state, is_standing=True)
         stands = standing_at(stored, state.commit)
         stored = stored if stands.all() else stored.filter(pa.array(stands))
-        return stored.select(self._dataset.schema.names)
+        return stored.select(self.dataset.schema.names)
 
     def stored(
         self,
@@ -140,12 +140,12 @@ class LogReader:
         Rows of later commits may be included. columns: the columns to return; empty means all. is_standing:
         the caller does not need cancelled and replaced rows, so some of them may be missing.
         """
-        names = [name for name in stored_schema(self._dataset).names if not columns or name in columns]
+        names = [name for name in stored_schema(self.dataset).names if not columns or name in columns]
         windows, commit = WindowList.of(window), state.commit if is_standing else None
         sources = self.sources(windows, state)
         tables = [rows_in(source, window, names, standing_at=commit) for source in sources]
         # A table of one piece has columns that numpy reads without a copy.
-        stored = pa.concat_tables(tables or [stored_schema(self._dataset).empty_table().select(names)])
+        stored = pa.concat_tables(tables or [stored_schema(self.dataset).empty_table().select(names)])
         if not state.has_tail:
             return stored
         corrections = self.corrections(windows, state)
@@ -158,7 +158,7 @@ class LogReader:
 
     def versions(self, windows: WindowList, state: ReadState, *, few: bool = False) -> pa.Table:
         """Return all versions of the rows in the windows, in any order. few: see `sources`."""
-        tables = [no_rows(self._dataset)]
+        tables = [no_rows(self.dataset)]
         for source in self.sources(windows, state, few=few):
             indices = windows.indices(source.times)
             if not isinstance(indices, slice) or indices.start < indices.stop:
@@ -196,7 +196,7 @@ class LogReader:
         if not parts:
             return None
         parts.sort(key=attrgetter("commit"))
-        corrections = read_corrections(self._dataset, self._folder, parts)
+        corrections = read_corrections(self.dataset, self._folder, parts)
         return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
 
     def _only_segment(self, window: Window, state: ReadState) -> MappedSegment | None:
@@ -210,12 +210,12 @@ class LogReader:
         self, parts: Sequence[StoredPart], windows: WindowList, state: ReadState, *, few: bool
     ) -> Sequence[TailBlock]:
         """Return all rows of the date's parts, from the cache. If few are needed or some damaged, read only those."""
-        log = (self._dataset.name, self._symbol, state.segments.head.number)
+        log = (self.dataset.name, self._symbol, state.segments.head.number)
         needed = partial(filter, partial(_is_needed, windows=windows, state=state), parts)
         if few and self._tail.claim_alone(log, parts, some := list(needed())):
-            rows = read_rows_at(self._dataset, self._folder, some, windows.start_ns)
+            rows = read_rows_at(self.dataset, self._folder, some, windows.start_ns)
             return [TailBlock(rows, state.commit)]
-        read = partial(read_rows, self._dataset, self._folder)
+        read = partial(read_rows, self.dataset, self._folder)
         try:
             return self._tail.blocks(log, state.history, parts, read)
         except DataDamaged:
@@ -233,7 +233,7 @@ class LogReader:
             return opened
         segments = opened.segments
         if signature != opened.signature or not history.has(segments.head):
-            segments = open_segments(self._dataset, self._folder, history, segments, self._mappings)
+            segments = open_segments(self.dataset, self._folder, history, segments, self._mappings)
             if segments is NO_SEGMENTS and signature != NO_FILE:
                 signature = NEVER_SEEN  # look again: this history may not have the manifest's commit yet
         opened = self._opened = _Opened(head, signature, segments)

@@ -13,6 +13,7 @@ from store.csv.files.commit_records import PartKind, StoredPart, of_kind
 from store.csv.reading.log_reader import LogReader, ReadState, SortedRows, standing
 from store.exceptions import DataDamaged
 from store.protocol import Action, Window
+from store.rows.stored_rows import action_name
 from store.timestamps import DAY_NS
 from store.window_list import Times, WindowList
 
@@ -164,7 +165,9 @@ class RowFinder:
         corrections = self._reader.corrections(WindowList.of(window), state) if state.has_tail else None
         if corrections is None:
             return np.empty(0, np.int64)
-        is_cancel = corrections.column("action").to_numpy() == Action.CANCEL
+        is_cancel = (
+            corrections.column(action_name(self._reader.dataset.schema.names)).to_numpy() == Action.CANCEL
+        )
         arrivals: Integers = corrections.column("arrival").to_numpy()[is_cancel]
         return arrivals
 

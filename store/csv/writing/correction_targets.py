@@ -12,7 +12,7 @@ from store.csv.writing.candidate_rows import CandidateRows
 from store.csv.writing.staging import StagedCommits
 from store.lazy_imports import compute as pc
 from store.rows.corrections import RowHistory, changes, correction_lines
-from store.rows.stored_rows import ACTION, ARRIVAL
+from store.rows.stored_rows import ARRIVAL, action_name
 
 
 def new_changes(
@@ -43,7 +43,7 @@ def row_histories(candidates: CandidateRows, stage: StagedCommits, day: int) -> 
             )
     for table in (*candidates.corrections(day), *_staged(candidates, stage, day, PartKind.CORRECTIONS)):
         for row in table.to_pylist():
-            histories[row[ARRIVAL.name]].apply(row[ACTION.name], {name: row[name] for name in names})
+            histories[row[ARRIVAL.name]].apply(row[action_name(names)], {name: row[name] for name in names})
     return list(histories.values())
 
 
