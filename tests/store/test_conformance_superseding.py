@@ -152,7 +152,7 @@ def test_rows_with_an_action_of_their_own_are_cancelled(store):
     def append(action: str, fill: Fill | None = None) -> int:
         row = {"timestamp": 0, "member": "A", "action": action}
         rows = pa.RecordBatch.from_pylist([row], UNIVERSE_CHANGES.schema)
-        return store.append(Append(UNIVERSE_CHANGES, "SPX", rows, "key:1", fill=fill)).stored
+        return int(store.append(Append(UNIVERSE_CHANGES, "SPX", rows, "key:1", fill=fill)).stored)
 
     assert append("add", Fill(Window(0, DAY), "vendor")) == append("remove") == 1
     log = store.log(UNIVERSE_CHANGES, "SPX")
