@@ -13,7 +13,7 @@ from store.protocol import ALL_TIME
 EARLIER_INSTRUMENTS_FILE = "instruments.jsonl"
 
 
-class _Line(Instrument, frozen=True):
+class _DeclarationLine(Instrument, frozen=True):
     """A declaration. changed_at: when it takes effect, in nanoseconds UTC.
 
     more: how many more lines of the same request follow.
@@ -36,7 +36,7 @@ class _Line(Instrument, frozen=True):
         return msgspec.structs.replace(default_instrument(self.symbol), **beyond, volume_kind="")
 
 
-_decoder = msgspec.json.Decoder(_Line)
+_decoder = msgspec.json.Decoder(_DeclarationLine)
 
 
 def earlier_declarations(file: str) -> list[Declaration]:
@@ -55,7 +55,7 @@ def earlier_declarations(file: str) -> list[Declaration]:
     return [(line.changed_at, line.instrument) for line in lines]
 
 
-def _line(number: int, text: bytes) -> _Line:
+def _line(number: int, text: bytes) -> _DeclarationLine:
     try:
         return _decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

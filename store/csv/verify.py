@@ -36,15 +36,15 @@ READ_BYTES = 1024 * BLOCK_BYTES
 _CLAIMED_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?:\}$|,"(?:parts|layout)":)')
 
 
-class _Layout(msgspec.Struct):
-    """What records of all versions have of a commit's layout. layout: its own, of a commit that was moved."""
+class _UnverifiedParts(msgspec.Struct):
+    """The parts that a damaged record claims, of any version. layout: those of a commit that was moved."""
 
     commit: int
     parts: tuple[Part, ...]
     layout: tuple[Part, ...] | None = None
 
 
-_layout_decoder = msgspec.json.Decoder(_Layout)
+_layout_decoder = msgspec.json.Decoder(_UnverifiedParts)
 
 
 @dataclass

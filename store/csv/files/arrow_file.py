@@ -59,7 +59,7 @@ class _Buffer(NamedTuple):
     bits: int
 
 
-class _Column(msgspec.Struct, frozen=True, array_like=True):
+class _ColumnPlaces(msgspec.Struct, frozen=True, array_like=True):
     """type: Arrow's."""
 
     type: str
@@ -71,7 +71,7 @@ class _Index(msgspec.Struct, frozen=True):
 
     rows: int
     head: int
-    columns: dict[str, _Column]
+    columns: dict[str, _ColumnPlaces]
     facts: Mapping[str, Any]
     sums: bytes
 
@@ -117,7 +117,7 @@ def _index_of(content: memoryview, facts: Mapping[str, Any]) -> _Index:
     base = pa.py_buffer(content)
     batch = pa.ipc.open_stream(base.slice(len(_MAGIC))).read_next_batch()
     columns = {
-        name: _Column(str(column.type), list(_buffers(column, base.address)))
+        name: _ColumnPlaces(str(column.type), list(_buffers(column, base.address)))
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
     offsets = [buffer.offset for column in columns.values() for buffer in column.buffers]

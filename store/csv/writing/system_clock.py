@@ -27,7 +27,7 @@ def boot_time_ns() -> int:
 _BOOT_TIME = boot_time_ns if hasattr(time, "CLOCK_BOOTTIME") else None
 
 
-class _Known(msgspec.Struct):
+class _KnownClock(msgspec.Struct):
     """What all processes know of the clock.
 
     offset_ns: the wall clock's time at the start of the machine, which `boot_id` names, when a commit was last stamped or
@@ -79,7 +79,7 @@ class SystemClock:
         if is_new:
             self._offset_ns = offset_ns
             with suppress(OSError):
-                self._replace(_Known(_boot_id(), offset_ns, self._known().until_ns))
+                self._replace(_KnownClock(_boot_id(), offset_ns, self._known().until_ns))
 
     def is_ahead(self, newest_ns: int) -> bool:
         """Return whether a log with a newest commit of this time is ahead of the clock, and nobody has accepted that."""
@@ -90,7 +90,7 @@ class SystemClock:
 
         Raises `OSError`.
         """
-        self._replace(_Known(_boot_id(), self._read_offset(), max(until_ns, self._known().until_ns)))
+        self._replace(_KnownClock(_boot_id(), self._read_offset(), max(until_ns, self._known().until_ns)))
 
     def _check_step(self, offset_ns: int) -> None:
         known = self._known()
@@ -98,7 +98,7 @@ class SystemClock:
         if self._boot_time is not None and known_ns is not None and abs(offset_ns - known_ns) > MAX_STEP_NS:
             raise ClockStepped(f"the clock has stepped by more than a minute: {_ACCEPT}")
 
-    def _replace(self, known: _Known) -> None:
+    def _replace(self, known: _KnownClock) -> None:
         new = self._file.with_suffix(f".{os.getpid()}.{threading.get_native_id()}.new")
         new.write_bytes(msgspec.json.encode(known) + b"\n")
         new.chmod(0o644)  # the server's user reads what root has accepted
@@ -114,10 +114,10 @@ class SystemClock:
             if self._boot_time() - before < _SECOND_NS:  # the process was not stopped between the two
                 return now - before
 
-    def _known(self) -> _Known:
+    def _known(self) -> _KnownClock:
         with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return msgspec.json.decode(self._file.read_bytes(), type=_Known)
-        return _Known()
+            return msgspec.json.decode(self._file.read_bytes(), type=_KnownClock)
+        return _KnownClock()
 
 
 def _boot_id() -> str:
