@@ -6,14 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-import time_machine
 
 from store import open_store
 from store.csv import CsvStore
 from store.datasets import CORPORATE_ACTIONS, TRADES
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
-from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS
 from strategies.backtest import Backtest
 from strategies.catalogue import SHIPPED
 from strategies.outcome import outcome_of
@@ -66,8 +65,8 @@ def test_a_split_that_was_announced_before_the_position_takes_effect(path: Path,
         ],
     )
     split = {"timestamp": START_NS + DAY_NS, "kind": "split", "ratio": 2.0}
-    with time_machine.travel((START_NS + HOUR_NS) / SECOND_NS, tick=False):
-        CsvStore(path).append(Append(CORPORATE_ACTIONS, SYMBOL, batch_of(CORPORATE_ACTIONS, [split]), "test"))
+    announced = CsvStore(path, clock=lambda: START_NS + HOUR_NS)
+    announced.append(Append(CORPORATE_ACTIONS, SYMBOL, batch_of(CORPORATE_ACTIONS, [split]), "test"))
     inputs = msgspec.structs.replace(inputs_of(Once.name, SYMBOL, minutes=2_000), start_ns=begin_ns)
     events: list[Any] = []
     state = Backtest(inputs, open_store(path), lambda each: events.append(each.event)).run()

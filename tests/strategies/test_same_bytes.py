@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,14 @@ def printed_at(instant: str, *options: str) -> str:
         return printed(*options)
 
 
+def travelling(path: Path) -> CsvStore:
+    """A store whose clock tests may set."""
+    return CsvStore(path, clock=time.time_ns)
+
+
 def append_trade(path: Path, at_ns: int, price: float = 100.0, symbol: str = SYMBOL) -> None:
     row = {"timestamp": at_ns, "price": price, "volume": 1.0}
-    CsvStore(path).append(Append(TRADES, symbol, batch_of(TRADES, [row]), "test"))
+    travelling(path).append(Append(TRADES, symbol, batch_of(TRADES, [row]), "test"))
 
 
 def test_the_clock_changes_nothing(past: None):
@@ -69,7 +75,7 @@ def test_rows_that_come_later_change_nothing_as_of_before(past: None, path: Path
     as_of = orjson.loads(before)["inputs"]["as_of"]
     append_trade(path, START_NS - 30 * MINUTE_NS, 50.0)
     append_trade(path, START_NS + 500 * MINUTE_NS, 200.0)
-    CsvStore(path).set_instrument(Instrument("C-USD", settle=7.0))
+    travelling(path).set_instrument(Instrument("C-USD", settle=7.0))
     assert printed("--as-of", as_of) == before
     assert printed() != before
 
@@ -129,10 +135,10 @@ def test_it_ends_when_the_newest_bar_is_shown_or_with_the_newest_commit(path: Pa
     """Bars of five minutes are shown two seconds after their end."""
     path.mkdir()
     with time_machine.travel("2024-11-01T00:00:00Z", tick=False):
-        CsvStore(path).set_instrument(Instrument(SYMBOL, instrument_class="crypto", settle=2.0))
+        travelling(path).set_instrument(Instrument(SYMBOL, instrument_class="crypto", settle=2.0))
     with time_machine.travel(parse_timestamp(committed) / SECOND_NS, tick=False):
         append_trade(path, LAST_NS)
-    market = Market(CsvStore(path))
+    market = Market(travelling(path))
     changed_ns = newest_change_ns(market, [SYMBOL], "USD")
     assert abs(changed_ns - parse_timestamp(committed)) < 1_000
     period = stored_period(market, [SYMBOL], 5 * MINUTE_NS, changed_ns)
@@ -142,7 +148,7 @@ def test_it_ends_when_the_newest_bar_is_shown_or_with_the_newest_commit(path: Pa
 
 def test_a_stored_bar_is_of_its_interval(path: Path):
     path.mkdir()
-    store = CsvStore(path)
+    store = travelling(path)
     prices = dict.fromkeys(("open", "high", "low", "close"), 10.0)
     row = {"timestamp": START_NS, "resolution": "5m", "volume": 1.0, **prices}
     store.append(Append(BARS, SYMBOL, batch_of(BARS, [row]), "test"))
@@ -153,7 +159,7 @@ def test_a_stored_bar_is_of_its_interval(path: Path):
 
 def test_a_declaration_is_a_change(path: Path):
     path.mkdir()
-    store = CsvStore(path)
+    store = travelling(path)
     with time_machine.travel("2025-02-01T00:00:00Z", tick=False):
         append_trade(path, START_NS)
     with time_machine.travel("2025-02-02T00:00:00Z", tick=False):
