@@ -23,9 +23,10 @@ from store.timestamps import DAY_NS
 from store.walk import CommitPiece, CommitRecord, CommittedCorrections, CommittedRows, LogEnd
 
 _COMMIT_BYTES = 2**30
-_FEW_ROWS, _JOINED = 4096, 8
-_instrument_decoder = msgspec.json.Decoder(Instrument)
 _TEXT_BYTES = 2**18
+# So many batches of at most so many rows are joined to one.
+_JOINED, _FEW_ROWS = 8, 4096
+_instrument_decoder = msgspec.json.Decoder(Instrument)
 
 SentPiece: TypeAlias = "CommitPiece | pa.RecordBatch"
 """A piece of a walk. Rows may come as they are, and corrections as `sent_batch` gives them."""

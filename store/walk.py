@@ -111,9 +111,9 @@ class CommittedRows:
 class CommittedCorrection:
     """The effect of a correction on a row.
 
-    target_commit, target_ordinal: the commit that stored the row, and the row's index in it. arrival: the row's number in
-    the log, from 0. before: the row's values after all earlier corrections, including those of the same commit. after: its new values;
-    None for a cancel.
+    target_commit, target_ordinal: the commit that stored the row, and the row's index in it. arrival: the row's number
+    in the log, from 0. before: the row's values after all earlier corrections, including those of the same commit.
+    after: its new values; None for a cancel.
     """
 
     action: Action

@@ -148,10 +148,6 @@ class CsvStore(MarketStore):
         with unavailable_on_error:
             self._system_clock.accept(until_ns)
 
-    def _check_clock(self, newest_ns: int) -> None:
-        if self._clock is self._system_clock:
-            self._system_clock.check(newest_ns)
-
     def is_ahead_of_clock(self, newest_ns: int) -> bool:
         """See `MaintainedStore.is_ahead_of_clock`."""
         return self._system_clock.is_ahead(newest_ns)
@@ -167,6 +163,10 @@ class CsvStore(MarketStore):
         """See `MarketStore.change_stamp`."""
         paths = [self._logs.commits_file(dataset, symbol) for dataset, symbol in logs]
         return lambda: (self._declared(), *map(file_signature, paths))
+
+    def _check_clock(self, newest_ns: int) -> None:
+        if self._clock is self._system_clock:
+            self._system_clock.check(newest_ns)
 
     def _declared(self) -> FileSignature:
         """Return a value that changes with each declaration, also of a process of an earlier version."""

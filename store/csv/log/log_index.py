@@ -49,7 +49,7 @@ class IndexDamaged(Exception):
 
 
 class IndexUnavailable(Exception):
-    """The index cannot be read or written now: it is locked, may not be written, or there is no space or handle."""
+    """The index cannot be read or written now: it may not be written, or there is no space; see also `IndexBusy`."""
 
 
 class IndexBusy(IndexUnavailable):

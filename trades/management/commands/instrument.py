@@ -91,7 +91,8 @@ class Command(BaseCommand):
         except StorageError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            raise CommandError(f"the change cannot be recorded, so it was not made: {error}") from error
+            problem = f"the change cannot be recorded, so it was not made: {error}"
+            raise CommandError(f"{problem}; in a new DATA_DIR run `manage.py migrate` first") from error
 
     def _show(self, instrument: Instrument, *, as_json: bool) -> None:
         self.stdout.write(json.dumps(instrument_document(instrument)) if as_json else described(instrument))

@@ -157,6 +157,7 @@ def test_a_store_without_a_clock_of_its_own_watches_the_systems(tmp_path: Path):
     store, now = CsvStore(tmp_path), time.time_ns
     store.append(batch(trade(1)))
     assert store.log(TRADES, SYMBOL).committed_at(1) == pytest.approx(now(), abs=MAX_STEP_NS)
+    assert json.loads((tmp_path / CLOCK_FILE).read_bytes())["until_ns"] == 0
     if hasattr(time, "CLOCK_BOOTTIME"):
         earlier = time.monotonic_ns()
         assert boot_time_ns() >= earlier
