@@ -101,7 +101,6 @@ class SystemClock:
     def _replace(self, known: _KnownClock) -> None:
         new = self._file.with_suffix(f".{os.getpid()}.{threading.get_native_id()}.new")
         new.write_bytes(msgspec.json.encode(known) + b"\n")
-        new.chmod(0o644)  # the server's user reads what root has accepted
         new.replace(self._file)
 
     def _read_offset(self) -> int:
