@@ -86,19 +86,6 @@ class BarPolicy:
             counts_volume=max((effect.volume for effect in effects), default=Effect.YES).counts,
         )
 
-    def deciding_words(self, words: Iterable[str]) -> dict[str, str | None]:
-        """Return, for `open_close`, `high_low` and `volume`, the first word with the strongest effect; None without one.
-
-        A word with the effect YES decides nothing.
-        """
-        known = [(word, self.effects[word]) for word in words if word in self.effects]
-        deciding: dict[str, str | None] = {}
-        for name in ("open_close", "high_low", "volume"):
-            strongest = max(known, key=lambda each: getattr(each[1], name), default=None)
-            is_yes = strongest is None or getattr(strongest[1], name) is Effect.YES
-            deciding[name] = None if is_yes or strongest is None else strongest[0]
-        return deciding
-
     @property
     def counts_every_print(self) -> bool:
         """Whether all prints count, so that conditions need not be read."""

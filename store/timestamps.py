@@ -208,23 +208,6 @@ def _digits() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArr
     return clock.view(np.uint64), after_point, inner
 
 
-def invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
-    """Return the indices of the first texts, at most `limit`, that `parse_timestamps` refuses."""
-    invalid: list[int] = []
-    pending = [(0, len(texts))]
-    while pending and len(invalid) < limit:
-        start, end = pending.pop()
-        try:
-            parse_timestamps(texts[start:end])
-        except InvalidTimestamp:
-            middle = (start + end) // 2
-            if end - start == 1:
-                invalid.append(start)
-            else:
-                pending += [(middle, end), (start, middle)]
-    return invalid
-
-
 def _texts(texts: Sequence[str]) -> pa.Array:
     """Return texts as a column. Raises `InvalidTimestamp` if one is too long: Arrow's errors have it several times."""
     column = pa.array(texts, pa.string())

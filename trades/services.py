@@ -28,15 +28,6 @@ from store.exceptions import (
 )
 from store.instrument_calendars import calendar_if_known
 from store.instruments import REFUSE
-from store.log_views.dated_rows import (
-    DATED,
-    RepeatedDate,
-    dated_times,
-    dates_windows,
-    is_dated,
-    repeated_dates,
-    stored_times,
-)
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.rows.stored_rows import UNTIL
 from store.timestamps import DAY_NS
@@ -46,6 +37,15 @@ from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, has_conditions, rows_with, translated_rows, unknown_words
 from trades.correction_batch import CORRECTIONS_LIMIT, CorrectionBatch
+from trades.dated_rows import (
+    DATED,
+    RepeatedDate,
+    dated_times,
+    dates_windows,
+    is_dated,
+    repeated_dates,
+    stored_times,
+)
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
 
@@ -144,7 +144,7 @@ def _check_replacing(batch: RowBatch) -> None:
 def dated_rows(*, dataset: Dataset, symbol: str, rows: pa.RecordBatch) -> pa.RecordBatch:
     """Return rows with the times by which they are stored; those that mean a whole date have one time for each.
 
-    rows: with `timestamp` and the dataset's `series_columns`. See `store.log_views.dated_rows.stored_times`. Raises
+    rows: with `timestamp` and the dataset's `series_columns`. See `trades.dated_rows.stored_times`. Raises
     `StorageError`s.
     """
     means_date = is_dated(dataset, rows)

@@ -15,6 +15,7 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_explanation import BarExplanation
 from stats.market_data.ohlcv.bar_rows import BarRowReader
+from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
 from stats.market_data.pinned_logs import commits_of
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.query_parameters import explain_serializer
@@ -25,7 +26,6 @@ from stats.rendering.json_rows import row_objects
 from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.cached_property import cached_property
-from store.log_views.explained_prints import ExplainedPrints, explained_prints
 from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import parts_of_bar

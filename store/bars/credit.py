@@ -11,7 +11,7 @@ import numpy as np
 
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
-from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, MINUTE_NS
+from store.timestamps import DAY_NS, LATEST_NS, MINUTE_NS
 
 # Returns the trading date of each instant, in days since 1970. Later instants never have earlier dates, and
 # dates begin on whole minutes.
@@ -57,20 +57,6 @@ def credit_end_ns(end_ns: int, interval_ns: int, dates_of: DatesOf | None) -> in
         return end_ns
     date_end_ns = _date_end_ns(end_ns - interval_ns, dates_of)
     return max(end_ns, -(-date_end_ns // interval_ns) * interval_ns)
-
-
-def credit_start_ns(start_ns: int, dates_of: DatesOf | None) -> int:
-    """Return an instant, whole days before `start_ns`, before which no bar gets volume of intervals from `start_ns` on."""
-    if dates_of is None:
-        return start_ns
-    date = dates_of(np.array([start_ns]))[0]
-    while start_ns >= EARLIEST_NS:
-        days_ns = start_ns - _DAYS
-        earlier = np.flatnonzero(dates_of(days_ns) < date)
-        if len(earlier):
-            return int(days_ns[earlier[0]])
-        start_ns = int(days_ns[-1])
-    return start_ns
 
 
 def _date_end_ns(instant_ns: int, dates_of: DatesOf) -> int:

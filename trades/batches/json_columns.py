@@ -18,7 +18,6 @@ from store.timestamps import (
     LATEST_NS,
     LONGEST_TEXT,
     InvalidTimestamp,
-    invalid_timestamps,
     parse_timestamps,
 )
 from trades.batches.row_batch import BatchOptions
@@ -126,7 +125,7 @@ def parse_time_column(column: Column, texts: pa.Array) -> TypedColumn:
             instants[rows] = parse_timestamps(piece)
         except InvalidTimestamp:
             cut_texts = pc.utf8_slice_codeunits(piece, 0, LONGEST_TEXT + 1)
-            wrong = invalid_timestamps(cut_texts, limit=ERRORS_LIMIT - len(faults))
+            wrong = _invalid_timestamps(cut_texts, limit=ERRORS_LIMIT - len(faults))
             convert = column_rule(column).convert
             faults |= {int(rows[index]): convert(cut_texts[index].as_py()) for index in wrong}
             checked = wrong[-1] + 1 if len(faults) == ERRORS_LIMIT else len(cut_texts)
@@ -203,3 +202,20 @@ def _no_objects(rows: Sequence[Any]) -> Iterator[RowError]:
         if not isinstance(row, dict):
             fault = NULL if row is None else NO_OBJECT
             yield RowError(index, None, fault.code, fault.message)
+
+
+def _invalid_timestamps(texts: Sequence[str], *, limit: int) -> list[int]:
+    """Return the indices of the first texts, at most `limit`, that `parse_timestamps` refuses."""
+    invalid: list[int] = []
+    pending = [(0, len(texts))]
+    while pending and len(invalid) < limit:
+        start, end = pending.pop()
+        try:
+            parse_timestamps(texts[start:end])
+        except InvalidTimestamp:
+            middle = (start + end) // 2
+            if end - start == 1:
+                invalid.append(start)
+            else:
+                pending += [(middle, end), (start, middle)]
+    return invalid

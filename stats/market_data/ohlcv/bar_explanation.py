@@ -1,7 +1,7 @@
 """What made one bar, as members of the explanation's document: its prints, and the stored bars in it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import orjson
 import pyarrow as pa
 
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from store.bar_policies import BarPolicy
+from stats.market_data.ohlcv.explained_prints import ExplainedPrints
+from store.bar_policies import BarPolicy, Effect
 from store.declarations import WORD_SEPARATOR
-from store.log_views.explained_prints import ExplainedPrints
 from store.log_views.stored_bars import BarParts
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
@@ -139,7 +139,7 @@ def _print(found: ExplainedPrints, policy: BarPolicy, row: int, sets: Collection
         "part": _part(found, row),
         "sets": [name for name in sets if found.sets[name] == row],
         "counts": _counts(found, row),
-        "because": policy.deciding_words(words),
+        "because": _deciding_words(policy, words),
     }
 
 
@@ -157,5 +157,19 @@ def _conditions(found: ExplainedPrints, policy: BarPolicy) -> Iterator[dict[str,
             "prints": len(rows),
             "volume": float(found.prints.volume[rows].sum()),
             "counts": _counts(found, rows[0]),
-            "because": policy.deciding_words(words),
+            "because": _deciding_words(policy, words),
         }
+
+
+def _deciding_words(policy: BarPolicy, words: Iterable[str]) -> dict[str, str | None]:
+    """Return, for `open_close`, `high_low` and `volume`, the first word with the strongest effect; None without one.
+
+    A word with the effect YES decides nothing.
+    """
+    known = [(word, policy.effects[word]) for word in words if word in policy.effects]
+    deciding: dict[str, str | None] = {}
+    for name in ("open_close", "high_low", "volume"):
+        strongest = max(known, key=lambda each: getattr(each[1], name), default=None)
+        is_yes = strongest is None or getattr(strongest[1], name) is Effect.YES
+        deciding[name] = None if is_yes or strongest is None else strongest[0]
+    return deciding

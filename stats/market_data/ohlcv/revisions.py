@@ -16,18 +16,19 @@ from stats.market_data.rows import Rows, WindowedSource, joined
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
-from store.bars.credit import credit_dates, credit_start_ns
+from store.bars.credit import DatesOf, credit_dates
 from store.datasets import TRADES
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS
+from store.timestamps import DAY_NS, EARLIEST_NS
 
 _PRICES = ("open", "high", "low", "close")
 # How many rows are read at first for each wanted revision; then four times as many, and so on.
 _ROWS_FOR_ONE = 16
+_DAYS = np.arange(1, 17) * DAY_NS
 
 
 def revision_columns(*, has_integer_volume: bool) -> tuple[OutColumn, ...]:
@@ -124,7 +125,7 @@ class _RevisionReader:
             return NOTHING
         length_ns = self.grid.resolution.length_ns
         credited_dates = credit_dates(self.policy, length_ns, self.grid.trading_dates)
-        start_ns = credit_start_ns(dates[0] * DAY_NS, credited_dates)
+        start_ns = _credit_start_ns(dates[0] * DAY_NS, credited_dates)
         return Window(max(self.window.start_ns, start_ns), min(self.window.end_ns, (dates[1] + 1) * DAY_NS))
 
     def floor(self, time_ns: int) -> int:
@@ -176,3 +177,17 @@ def _commit_before(log: LogView, instant_ns: int | None) -> int:
     if instant_ns is None or log.is_empty:
         return 0
     return log.snapshot.log.as_of(instant_ns).commit.number
+
+
+def _credit_start_ns(start_ns: int, dates_of: DatesOf | None) -> int:
+    """Return an instant, whole days before `start_ns`, before which no bar gets volume of intervals from `start_ns` on."""
+    if dates_of is None:
+        return start_ns
+    date = dates_of(np.array([start_ns]))[0]
+    while start_ns >= EARLIEST_NS:
+        days_ns = start_ns - _DAYS
+        earlier = np.flatnonzero(dates_of(days_ns) < date)
+        if len(earlier):
+            return int(days_ns[earlier[0]])
+        start_ns = int(days_ns[-1])
+    return start_ns

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from store.log_views.dated_rows import dates_windows
 from store.timestamps import DAY_NS
+from trades.dated_rows import dates_windows
 
 BEFORE, AFTER, MOST = 14, 33, 62
 
