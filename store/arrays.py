@@ -1,6 +1,8 @@
-"""The types of numpy columns."""
+"""The types of numpy columns, and functions of them."""
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +10,32 @@ import numpy.typing as npt
 Integers: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+class EqualColumns:
+    """Equally long columns: a base of frozen dataclasses with slots, all fields of which are columns."""
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+
+    def __len__(self) -> int:
+        return len(getattr(self, self.__slots__[0]))
+
+    def __getitem__(self, part: slice | Integers | Mask) -> Self:
+        """Return some of the rows."""
+        return cast("Any", type(self))(*(getattr(self, name)[part] for name in self.__slots__))  # type: ignore[no-any-return]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of the parts one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = [
+            np.concatenate([getattr(part, each.name) for part in parts])
+            if parts
+            else np.empty(0, np.int64 if each.type in (Integers, "Integers") else np.float64)
+            for each in fields(cast("Any", cls))
+        ]
+        return cast("Any", cls)(*columns)  # type: ignore[no-any-return]
 
 
 # More equal values than this are searched for.

@@ -1,6 +1,8 @@
 """The resolutions of bars, in storage and in queries."""
 
+from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar, TypeAlias
 
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
@@ -74,3 +76,30 @@ _LENGTHS_NS = {Resolution.TICK: 1} | {
     for resolution in Resolution
     if resolution is not Resolution.TICK
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """The length of bars that no resolution has. Bars of whole days are periods, too."""
+
+    length_ns: int
+    is_tick: ClassVar[bool] = False
+    rank: ClassVar[int] = -1
+
+    @property
+    def is_period(self) -> bool:
+        return self.length_ns % DAY_NS == 0
+
+    @property
+    def value(self) -> str:
+        return f"{self.length_ns}ns"
+
+
+BarLength: TypeAlias = Resolution | Length
+
+_OF_LENGTH = {each.length_ns: each for each in Resolution if not each.is_tick and each.length_ns <= DAY_NS}
+
+
+def resolution_of_length(length_ns: int) -> Resolution | None:
+    """Return the resolution whose intervals all have this length; None if there is none."""
+    return _OF_LENGTH.get(length_ns)

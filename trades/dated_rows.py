@@ -18,7 +18,7 @@ from store.arrays import Integers, Mask
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
-from store.log_views.grids import UtcIntervals
+from store.log_views.session_spans import UtcIntervals
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS

@@ -26,8 +26,8 @@ from stats.rendering.json_rows import row_objects
 from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.cached_property import cached_property
-from store.log_views.grids import OUTSIDE
 from store.log_views.log_view import LogView
+from store.log_views.session_spans import OUTSIDE
 from store.log_views.stored_bars import parts_of_bar
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window

@@ -25,7 +25,7 @@ from stats.rendering.table import OutColumn
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS
-from store.resolutions import Resolution
+from store.resolutions import BarLength, Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
@@ -376,6 +376,6 @@ _MAXIMUM_RANGES_NS = (
 )
 
 
-def maximum_range_ns(resolution: Resolution) -> int:
+def maximum_range_ns(resolution: BarLength) -> int:
     """Return the maximum length of a page's range at a resolution, in nanoseconds."""
     return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from store.arrays import Floats, Integers, Mask
+from store.arrays import EqualColumns, Floats, Integers, Mask
 from store.bars.aggregates import Aggregates
 from store.bars.bars import Bars, priced_bars
 from store.bars.credit import DatesOf
@@ -52,7 +52,7 @@ def bar_history(versions: AggregateVersions, interval_ns: int, dates_of: DatesOf
 
 
 @dataclass(frozen=True, slots=True)
-class _States:
+class _States(EqualColumns):
     """Equally long columns, by bar, then by instant: an interval's aggregate after each commit that changed it.
 
     bar: the interval's number. instant: the commit's number. Other columns: see `Aggregates`.
@@ -72,10 +72,6 @@ class _States:
     def has_bar(self) -> Mask:
         """Whether a print that stands sets a price. Otherwise the volume is still to be credited."""
         return ~np.isnan(self.open)
-
-    def at(self, index: Integers) -> _States:
-        """Return the states with some indices."""
-        return _States(*(getattr(self, name)[index] for name in self.__slots__))
 
     def bars(self, time_ns: Integers) -> Bars:
         """Return the bars, with NaN and 0 where there is none."""
@@ -141,7 +137,7 @@ def _credited(states: _States, instants: int, dates: Integers) -> _States:
     begins, ends = has_bar & ~had_bar, has_bar & (is_last | ~np.append(has_bar[1:], False))
     priced = StandingItems(states.bar[begins], states.instant[begins], behind[ends], len(dates))
     lacks = np.flatnonzero(~has_bar & (states.trade_count > 0))
-    given = states.at(lacks)
+    given = states[lacks]
     standing = StandingItems(given.bar, given.instant, behind[lacks], len(dates))
 
     owners = _with_owners(states, ~has_bar | ~had_bar, priced, dates)
@@ -174,7 +170,7 @@ def _with_owners(states: _States, moves: Mask, priced: StandingItems, dates: Int
     width = int(states.instant.max()) + 1
     own = states.bar * width + states.instant
     keys = np.unique(np.concatenate([own, (owner * width + instant)[is_owned]]))
-    found = states.at(own.searchsorted(keys, side="right") - 1)
+    found = states[own.searchsorted(keys, side="right") - 1]
     return replace(found, instant=keys % width)
 
 

@@ -1,18 +1,17 @@
 """Bars, and how they are made of aggregates."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from store.arrays import Floats, Integers, Mask
-from store.bars.aggregates import Aggregates, concatenated
+from store.arrays import EqualColumns, Floats, Integers
+from store.bars.aggregates import Aggregates
 from store.bars.credit import DatesOf, owners
 from store.bars.exact_sums import merged_sums
 
 
 @dataclass(frozen=True, slots=True)
-class Bars:
+class Bars(EqualColumns):
     """Equally long columns, ascending by time, one row per interval with a price.
 
     time_ns: start of the interval, UTC. volume, notional: exact sums of the sizes and of price * size,
@@ -28,23 +27,10 @@ class Bars:
     trade_count: Integers
     notional: Floats
 
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
-    def __getitem__(self, part: slice | Integers | Mask) -> "Bars":
-        return Bars(*(getattr(self, name)[part] for name in self.__slots__))
-
     def between(self, start_ns: int, end_ns: int) -> "Bars":
         """Return the bars that begin in `[start_ns, end_ns)`."""
         first, behind = self.time_ns.searchsorted((start_ns, end_ns)).tolist()
         return self[first:behind]
-
-
-def joined_bars(parts: Sequence[Bars]) -> Bars:
-    """Return the bars of the parts one after the other."""
-    if not parts:
-        return bars_of(concatenated([]))
-    return Bars(*(np.concatenate([getattr(part, name) for part in parts]) for name in Bars.__slots__))
 
 
 def bars_of(aggregates: Aggregates, dates_of: DatesOf | None = None) -> Bars:

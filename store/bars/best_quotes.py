@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import Floats, Integers, Mask
+from store.arrays import EqualColumns, Floats, Integers, Mask
 
 # Half as long as int64, and so faster.
 _Numbers: TypeAlias = npt.NDArray[np.int32]
@@ -22,7 +22,7 @@ _LATEST_NS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
-class VenueQuotes:
+class VenueQuotes(EqualColumns):
     """Quotes of several venues in order: equally long columns.
 
     time_ns: ascending, nanoseconds UTC. venue: a number from 0. until_ns: the quote takes part before this instant,
@@ -38,20 +38,14 @@ class VenueQuotes:
     ask: Floats
     ask_size: Floats
 
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
 
 @dataclass(frozen=True, slots=True)
-class BestSide:
+class BestSide(EqualColumns):
     """One side of the best: its price, its size and the number of its venue; NaN and `NO_VENUE` if there is none."""
 
     price: Floats
     size: Floats
     venue: Integers
-
-    def __getitem__(self, part: Mask | Integers) -> BestSide:
-        return BestSide(self.price[part], self.size[part], self.venue[part])
 
     def changes(self) -> Mask:
         """Return which rows differ from the row before. The first row differs if it has a price."""
@@ -60,15 +54,12 @@ class BestSide:
 
 
 @dataclass(frozen=True, slots=True)
-class BestQuotes:
+class BestQuotes(EqualColumns):
     """Changes of the best, in order. time_ns: nanoseconds UTC."""
 
     time_ns: Integers
     bid: BestSide
     ask: BestSide
-
-    def __len__(self) -> int:
-        return len(self.time_ns)
 
 
 def best_quotes_of(quotes: VenueQuotes, start_ns: int, end_ns: int) -> BestQuotes:
@@ -89,7 +80,7 @@ def best_quotes_of(quotes: VenueQuotes, start_ns: int, end_ns: int) -> BestQuote
 
 
 @dataclass(frozen=True, slots=True)
-class _Events:
+class _Events(EqualColumns):
     """Quotes, and ends of quotes that no earlier quote of the venue replaced. row: the quote; -1 for an end.
 
     is_whole: false for an end that is followed by another event at the same instant.
@@ -99,9 +90,6 @@ class _Events:
     venue: Integers
     row: _Numbers
     is_whole: Mask
-
-    def __getitem__(self, part: Mask) -> _Events:
-        return _Events(self.time_ns[part], self.venue[part], self.row[part], self.is_whole[part])
 
 
 def _events_of(quotes: VenueQuotes) -> _Events:

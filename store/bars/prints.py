@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
-from store.arrays import Floats, Integers, Mask
+from store.arrays import EqualColumns, Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.declarations import WORD_SEPARATOR
 from store.lazy_imports import compute as pc
@@ -19,7 +19,7 @@ NO_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Prints:
+class Prints(EqualColumns):
     """Equally long columns, ordered by (time, sequence, arrival).
 
     time: nanoseconds UTC. sequence: `NO_SEQUENCE` if absent. newest: the newest commit that stored, cancelled
@@ -35,13 +35,6 @@ class Prints:
     sets_open_close: Mask
     sets_high_low: Mask
     counts_volume: Mask
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def taken(self, order: Integers) -> Prints:
-        """Return the prints with some indices, in their order."""
-        return Prints(*(getattr(self, name)[order] for name in self.__slots__))
 
 
 def prints_of(rows: pa.Table, policy: BarPolicy, *, commit: int | None = None) -> Prints:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Floats, Integers, Mask
+from store.arrays import EqualColumns, Floats, Integers
 
 NAN = float("nan")
 
@@ -38,7 +37,7 @@ NO_QUOTE = KnownQuote()
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteBars:
+class QuoteBars(EqualColumns):
     """Equally long columns, ascending by time, one row per interval with a quote.
 
     time_ns: start of the interval, UTC. A side that was never quoted is NaN. bid_size, ask_size: the sizes
@@ -57,23 +56,6 @@ class QuoteBars:
     ask_close: Floats
     ask_size: Floats
     quote_count: Integers
-
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
-    def __getitem__(self, part: slice | Integers | Mask) -> QuoteBars:
-        return QuoteBars(*(getattr(self, name)[part] for name in self.__slots__))
-
-
-def joined_quote_bars(parts: Sequence[QuoteBars]) -> QuoteBars:
-    """Return the bars of the parts one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return QuoteBars(np.empty(0, np.int64), *(np.empty(0),) * 10, np.empty(0, np.int64))
-    return QuoteBars(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in QuoteBars.__slots__)
-    )
 
 
 def merged_quote_bars(bars: QuoteBars) -> QuoteBars:
@@ -105,15 +87,11 @@ def _first_known(values: Floats, starts: Integers) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteSide:
+class QuoteSide(EqualColumns):
     """One side's price and size at some instants or in some rows, NaN if unknown or absent."""
 
     price: Floats
     size: Floats
-
-    def at(self, rows: Integers) -> QuoteSide:
-        """Return the side at some of the instants."""
-        return QuoteSide(self.price[rows], self.size[rows])
 
 
 def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:

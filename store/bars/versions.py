@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from store import lazy_pyarrow as pa
-from store.arrays import Integers, Mask
+from store.arrays import EqualColumns, Integers
 from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates, concatenated
 from store.bars.aggregation import aggregate_slices
@@ -16,7 +16,7 @@ from store.bars.prints import STANDS, Prints, prints_of
 
 
 @dataclass(frozen=True, slots=True)
-class AggregateVersions:
+class AggregateVersions(EqualColumns):
     """Aggregates of prints that stand from one commit until another. An interval may have several, in any order.
 
     aggregates: their `newest` is the commit that stored the prints. until: the commit that cancelled or replaced them;
@@ -25,12 +25,6 @@ class AggregateVersions:
 
     aggregates: Aggregates
     until: Integers
-
-    def __len__(self) -> int:
-        return len(self.until)
-
-    def __getitem__(self, part: slice | Integers | Mask) -> AggregateVersions:
-        return AggregateVersions(self.aggregates[part], self.until[part])
 
     def as_of(self, commit: int) -> AggregateVersions:
         """Return them as a commit left them: without later ones and without later ends."""
@@ -65,7 +59,7 @@ def print_versions(prints: Prints, time: Integers, until: Integers) -> Aggregate
     keys = [time, commit] if until.min() == STANDS else [time, commit, until]
     if ((time[1:] == time[:-1]) & ((commit[1:] < commit[:-1]) | (until[1:] < until[:-1]))).any():
         order = np.lexsort(keys[::-1])
-        prints, keys, until = prints.taken(order), [key[order] for key in keys], until[order]
+        prints, keys, until = prints[order], [key[order] for key in keys], until[order]
     is_new = np.ones(len(time), np.bool_)
     is_new[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     starts = np.flatnonzero(is_new)

@@ -11,9 +11,8 @@ import numpy as np
 from calendars.trading_calendar import start_of_row
 from store.arrays import Integers
 from store.bars.adjustment import Adjustment, AdjustmentRules, NotApplied, adjustment_of
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import Grid
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import with_missing_bars
 from store.log_views.trade_bars import BarMaker, merged_bars, merged_days
@@ -24,7 +23,7 @@ from store.timestamps import DAY_NS, MINUTE_NS
 # The maximum age of the close that a dividend factor uses.
 CLOSE_LOOKBACK_NS = 14 * DAY_NS
 # Returns the maker of a grid's unadjusted bars.
-MakerOf: TypeAlias = Callable[[Grid], BarMaker]
+MakerOf: TypeAlias = Callable[[BarGrid], BarMaker]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class AdjustedBars:
             parts = self._parts(interval) if start < end else bars[:0]
             if len(parts):
                 label = np.full(len(parts), bars.time_ns[start])
-                bars = joined_bars([bars[:start], merged_bars(parts, label), bars[end:]])
+                bars = Bars.joined([bars[:start], merged_bars(parts, label), bars[end:]])
         return bars
 
     def not_applied(self, window: Window) -> list[NotApplied]:

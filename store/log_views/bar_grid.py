@@ -4,33 +4,37 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calendars.exceptions import NoExchange, UnknownExchange
 from calendars.schedule import Anchor, Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar, date_of_row, trading_date_of
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import OUTSIDE, UtcIntervals
+from store.instrument_calendars import calendar_for, calendar_if_known, daily_hours, never_closes
+from store.instruments import Instrument
 from store.log_views.session_spans import (
+    OUTSIDE,
     SessionGrid,
+    UtcIntervals,
     aligned_window,
     intraday_spans,
     period_spans,
     session_grid,
 )
 from store.protocol import Window
-from store.resolutions import Resolution
+from store.resolutions import BarLength, Length, Resolution, resolution_of_length
 from store.timestamps import DAY_NS, MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
 class BarGrid:
-    """The intervals of a resolution.
+    """The intervals of bars. Each has a label, which is its bar's time; labels ascend and are nanoseconds UTC.
 
     calendar: the exchange's calendar; None if the instrument has no exchange. session: whether days, weeks and
     months follow trading dates or UTC dates. hours: only rows within these hours of the exchange count. anchor:
     where intervals shorter than a day begin.
     """
 
-    resolution: Resolution
+    resolution: BarLength
     calendar: TradingCalendar | None
     session: SessionMode
     hours: Hours
@@ -54,22 +58,25 @@ class BarGrid:
     @property
     def is_plain(self) -> bool:
         """Whether all intervals have one length, start at multiples of it since 1970 UTC, and include all hours."""
-        is_fixed = not self.resolution.is_period or self.resolution is Resolution.DAY
+        is_fixed = self.resolution not in (Resolution.WEEK, Resolution.MONTH)
         follows_utc = self.period_calendar is None and self.anchor_calendar is None
         return is_fixed and follows_utc and self.hours is Hours.ALL
 
     @property
     def is_of_multiples(self) -> bool:
-        """See `Grid.is_of_multiples`."""
-        return not self.resolution.is_period and self.anchor_calendar is None
+        """Whether intervals start at multiples of one length since 1970 UTC, whatever the hours that count."""
+        return self.is_plain or (not self.resolution.is_period and self.anchor_calendar is None)
 
     @property
     def is_of_regular_sessions(self) -> bool:
-        """See `Grid.is_of_regular_sessions`."""
+        """Whether its periods consist of the regular sessions of an exchange's trading dates."""
         return self.period_calendar is not None and self.hours is Hours.REGULAR
 
     def with_resolution(self, resolution: Resolution) -> "BarGrid":
-        """See `Grid.with_resolution`."""
+        """Return a grid with the same hours and dates but another resolution.
+
+        Its intervals shorter than a day start at multiples of their length.
+        """
         return replace(self, resolution=resolution, anchor=Anchor.CLOCK)
 
     def days(self) -> "BarGrid":
@@ -120,11 +127,11 @@ class BarGrid:
         return np.where(index >= 0, spans.label_ns[index], OUTSIDE)
 
     def trading_dates(self, time_ns: Integers) -> Integers:
-        """See `Grid.trading_dates`."""
+        """Return each instant's trading date, days since 1970. Credited volume stays within one."""
         return trading_date_of(time_ns, self.calendar)
 
     def dates_of_rows(self, time_ns: Integers) -> Integers:
-        """See `Grid.dates_of_rows`."""
+        """Return the dates, days since 1970, that stored bars of a day or longer mean; see `date_of_row`."""
         return date_of_row(time_ns, self.calendar)
 
     def constant_window(self, now_ns: int) -> Window:
@@ -191,6 +198,51 @@ class BarGrid:
         return spans.indices(time_ns) >= 0
 
 
-def utc_grid(resolution: Resolution) -> BarGrid:
+def utc_grid(resolution: BarLength) -> BarGrid:
     """Return the grid of a resolution in UTC, with all hours."""
     return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
+
+
+def plain_grid(interval_ns: int, instrument: Instrument) -> BarGrid:
+    """Return the grid of equal intervals of this length in UTC, with all hours and the instrument's trading dates."""
+    resolution = resolution_of_length(interval_ns) or Length(interval_ns)
+    return BarGrid(resolution, calendar_if_known(instrument), SessionMode.UTC, Hours.ALL)
+
+
+def instrument_grid(
+    instrument: Instrument,
+    resolution: Resolution,
+    *,
+    session: SessionMode | None = None,
+    hours: Hours | None = None,
+    anchor: Anchor = Anchor.CLOCK,
+) -> BarGrid:
+    """Return the grid of an instrument's bars. session, hours: None for the instrument's default.
+
+    If the grid depends on sessions, raises `NoExchange` without an exchange, and `UnknownExchange` if its hours are not
+    known.
+    """
+    is_utc = session is not SessionMode.EXCHANGE and hours in {None, Hours.ALL} and anchor is Anchor.CLOCK
+    is_of_dates = session is not SessionMode.UTC and resolution.is_period
+    calendar = _calendar(instrument, is_needed=is_of_dates or not is_utc)
+    if never_closes(instrument):
+        return utc_grid(resolution)
+    if calendar is None and not is_utc:
+        raise NoExchange(
+            f"{instrument.symbol} names no exchange, so its sessions are not known: declare it by"
+            f" PUT /api/v1/instruments/{instrument.symbol}, or ask with session=utc, hours=all and anchor=clock"
+        )
+    mode = session or (SessionMode.UTC if calendar is None else SessionMode.EXCHANGE)
+    is_dated = resolution.is_period and mode is SessionMode.EXCHANGE
+    default_hours = daily_hours(instrument) if is_dated else Hours.ALL
+    return BarGrid(resolution, calendar, mode, hours or default_hours, anchor)
+
+
+def _calendar(instrument: Instrument, *, is_needed: bool) -> TradingCalendar | None:
+    """Return the instrument's calendar; None if it has none, or if its hours are not known and not needed."""
+    try:
+        return calendar_for(instrument)
+    except UnknownExchange:
+        if is_needed:
+            raise
+        return None

@@ -10,7 +10,7 @@ from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.bar_history import bar_history
-from store.bars.bars import Bars, bars_of, joined_bars
+from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates
 from store.bars.prints import STANDS, prints_of
 from store.bars.session_bars import aggregate_rows, session_bars_of
@@ -18,8 +18,9 @@ from store.bars.spans import span_bars_of
 from store.bars.versions import all_standing, print_versions
 from store.datasets import BARS
 from store.lazy_imports import compute as pc
-from store.log_views.grids import OUTSIDE, Grid
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
+from store.log_views.session_spans import OUTSIDE
 from store.log_views.stored_bars import resolutions_in, with_stored_bars
 from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
 from store.protocol import ALL_TIME, Window
@@ -35,7 +36,7 @@ _CREDIT_WITHIN_NS = 7 * DAY_NS
 def bars_of_logs(
     trades: LogView,
     stored: LogView,
-    grid: Grid,
+    grid: BarGrid,
     policy: BarPolicy,
     settle_ns: int | None = None,
     *,
@@ -88,7 +89,7 @@ class KnownLog:
     """A log of which each bar of a grid sees only what was known at the bar's end plus `settle_ns`, or at `known_at_ns`."""
 
     view: LogView
-    grid: Grid
+    grid: BarGrid
     policy: BarPolicy
     settle_ns: int
     known_at_ns: int | None = None
@@ -175,11 +176,11 @@ class _ThenBars:
     """Makes the bars of trades on a grid: that of the log, or a finer one whose bars are merged to it."""
 
     log: KnownLog
-    grid: Grid
+    grid: BarGrid
 
     def bars(self, window: Window) -> Bars:
         if self.log.is_empty or window.start_ns >= window.end_ns:
-            return joined_bars([])
+            return Bars.joined([])
         policy, grid = self.log.policy, self.grid
         is_own = grid == self.log.grid
         if is_own and self.log.is_of_auctions:
@@ -211,8 +212,8 @@ class _ThenBars:
         behind = ranks_ns.searchsorted(times.until_ns)
         seen = np.flatnonzero((first < behind) & (labels != OUTSIDE))
         if not len(seen):
-            return joined_bars([])
-        prints = replace(prints_of(all_standing(rows), log.policy), newest=first).taken(seen)
+            return Bars.joined([])
+        prints = replace(prints_of(all_standing(rows), log.policy), newest=first)[seen]
         until = np.where(behind < len(ranks_ns), behind, STANDS)[seen]
         history = bar_history(print_versions(prints, labels[seen], until), 1, dates_of)
         return history.at(own, ranks_ns.searchsorted(instants_ns))

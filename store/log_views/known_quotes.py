@@ -13,12 +13,10 @@ from store.arrays import Integers
 from store.bars.quote_bars import (
     QuoteBars,
     QuoteSide,
-    joined_quote_bars,
     merged_quote_bars,
     quote_bars_after,
     sides_of,
 )
-from store.log_views.grids import OUTSIDE
 from store.log_views.known_bars import KnownLog
 from store.log_views.quote_windows import (
     Exchange,
@@ -27,6 +25,7 @@ from store.log_views.quote_windows import (
     rows_by_exchange,
     whole_intervals,
 )
+from store.log_views.session_spans import OUTSIDE
 from store.protocol import Window
 from store.rows.knowledge import KnowledgeTimes
 
@@ -43,7 +42,7 @@ def windowed_known_quote_bars(log: KnownLog, window: Window, exchange: Exchange)
             return {None: np.arange(rows.num_rows)}
         return {exchange: np.flatnonzero(is_of_exchange(rows, exchange))}
 
-    return joined_quote_bars(
+    return QuoteBars.joined(
         [
             _known_quote_bars(log, part, streams)[exchange]
             for part in whole_intervals(log.view, window, log.grid)
@@ -122,7 +121,7 @@ class _UnopenedBars:
     def opened(self) -> QuoteBars:
         """Return the bars."""
         if not len(self.starts):
-            return joined_quote_bars([])
+            return QuoteBars.joined([])
         return merged_quote_bars(quote_bars_after(self.before, self.quotes, self.starts, self.time_ns))
 
 
@@ -137,7 +136,7 @@ def _unopened(sides: _Sides, labels: Integers, instant_ns: Integers, own: Intege
 
 def _at(sides: _Sides, rows: Integers) -> _Sides:
     bid, ask = sides
-    return bid.at(rows), ask.at(rows)
+    return bid[rows], ask[rows]
 
 
 def _filled(
@@ -146,7 +145,7 @@ def _filled(
     """Return the side; where it is unknown, that of the last of the first `counts` rows that was known."""
     missing, rows = np.flatnonzero(np.isnan(side.price)), np.flatnonzero(~np.isnan(quoted.price))
     index = times.taken(rows).last_at(rows.searchsorted(counts[missing]), instant_ns[missing])
-    missing, found = missing[index >= 0], quoted.at(rows[index[index >= 0]])
+    missing, found = missing[index >= 0], quoted[rows[index[index >= 0]]]
     price, size = side.price.copy(), side.size.copy()
     price[missing], size[missing] = found.price, found.size
     return QuoteSide(price, size)

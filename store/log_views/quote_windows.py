@@ -17,14 +17,14 @@ from store.bars.quote_bars import (
     NO_QUOTE,
     KnownQuote,
     QuoteBars,
-    joined_quote_bars,
     merged_quote_bars,
     quote_after,
     quote_bars_of,
 )
 from store.lazy_imports import compute as pc
-from store.log_views.grids import OUTSIDE, Grid
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView, rows_backwards
+from store.log_views.session_spans import OUTSIDE
 from store.protocol import Window
 from store.timestamps import DAY_NS
 
@@ -41,7 +41,7 @@ _StreamRows: TypeAlias = "Callable[[pa.Table, Exchange], pa.Table]"
 _COLUMNS = ["timestamp", "bid", "bid_size", "ask", "ask_size", "exchange"]
 
 
-def windowed_quote_bars(view: LogView, window: Window, grid: Grid, exchange: Exchange) -> QuoteBars:
+def windowed_quote_bars(view: LogView, window: Window, grid: BarGrid, exchange: Exchange) -> QuoteBars:
     """Return a grid's quote bars in an aligned window. exchange: None means all quotes as one stream."""
     stream_rows = _all_rows if exchange is None else _rows_of_exchange
     known: KnownQuote | None = None
@@ -54,10 +54,12 @@ def windowed_quote_bars(view: LogView, window: Window, grid: Grid, exchange: Exc
             known = _carried_in(view, window.start_ns, [exchange], stream_rows)[exchange]
         parts.append(_bars_on_grid(quotes, grid, part, known))
         known = quote_after(quotes, known)
-    return joined_quote_bars(parts)
+    return QuoteBars.joined(parts)
 
 
-def quote_bars_by_exchange(view: LogView, window: Window, grid: Grid) -> Iterator[tuple[Exchange, QuoteBars]]:
+def quote_bars_by_exchange(
+    view: LogView, window: Window, grid: BarGrid
+) -> Iterator[tuple[Exchange, QuoteBars]]:
     """Yield each exchange's name and bars in an aligned window, ordered by name. The whole window is in memory."""
     quotes = view.rows(window).select(_COLUMNS)
     names = exchanges_of(quotes)
@@ -66,7 +68,7 @@ def quote_bars_by_exchange(view: LogView, window: Window, grid: Grid) -> Iterato
         yield name, _bars_on_grid(_rows_of_exchange(quotes, name), grid, window, carried[name])
 
 
-def _bars_on_grid(quotes: pa.Table, grid: Grid, window: Window, known: KnownQuote) -> QuoteBars:
+def _bars_on_grid(quotes: pa.Table, grid: BarGrid, window: Window, known: KnownQuote) -> QuoteBars:
     """Return the bars of ordered quotes in an aligned window; known: the quote before it.
 
     Quotes outside the grid's hours make no bar, but the next bar opens at the last of them.
@@ -85,7 +87,7 @@ def carried_quotes(
     return _carried_in(view, start_ns, exchanges, _rows_of_exchange)
 
 
-def whole_intervals(view: LogView, window: Window, grid: Grid) -> Iterator[Window]:
+def whole_intervals(view: LogView, window: Window, grid: BarGrid) -> Iterator[Window]:
     """Yield an aligned window in parts of whole intervals with about `ROWS_AT_ONCE` rows each."""
     while window.start_ns < window.end_ns:
         end_ns = view.take_window(window, ROWS_AT_ONCE).end_ns

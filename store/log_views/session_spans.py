@@ -8,10 +8,46 @@ from calendars.schedule import Hours, Schedule, SessionMode
 from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
-from store.log_views.grids import UtcIntervals
 from store.protocol import Window
-from store.resolutions import Resolution
+from store.resolutions import BarLength, Resolution
 from store.timestamps import DAY_NS
+
+# The label of an instant outside all intervals. No interval has it, because intervals start on whole seconds.
+OUTSIDE = -1
+# 1970-01-01 was a Thursday.
+_MONDAY_OFFSET = 3
+_UNEQUAL = (Resolution.WEEK, Resolution.MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class UtcIntervals:
+    """The intervals of a resolution in UTC, numbered from 1970. Weeks begin on Monday; dates are days since 1970."""
+
+    resolution: BarLength
+
+    def number_of(self, instants: Integers) -> Integers:
+        """Return the number of the interval that contains each instant."""
+        if self.resolution in _UNEQUAL:
+            return self.number_of_day(instants // DAY_NS)
+        return instants // self.resolution.length_ns
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        """Return the start of each interval, nanoseconds UTC."""
+        if self.resolution in _UNEQUAL:
+            return self.first_day(numbers) * DAY_NS
+        return numbers * self.resolution.length_ns
+
+    def number_of_day(self, days: Integers) -> Integers:
+        """Return the number of the day, week or month that contains each date."""
+        if self.resolution is Resolution.MONTH:
+            return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+        return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
+
+    def first_day(self, numbers: Integers) -> Integers:
+        """Return the first date of each day, week or month."""
+        if self.resolution is Resolution.MONTH:
+            return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+        return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +75,7 @@ class SessionGrid:
         return Window(int(self.edges_ns[first]), int(self.edges_ns[last + 1]))
 
 
-def session_grid(resolution: Resolution, window: Window, calendar: TradingCalendar) -> SessionGrid:
+def session_grid(resolution: BarLength, window: Window, calendar: TradingCalendar) -> SessionGrid:
     """Return the intervals, shorter than a day, of the trading dates around a window."""
     length, end_ns = resolution.length_ns, max(window.end_ns, window.start_ns + 1)
     schedule = calendar.around(window.start_ns, end_ns - 1)
@@ -58,7 +94,7 @@ def session_grid(resolution: Resolution, window: Window, calendar: TradingCalend
 
 
 def aligned_window(
-    resolution: Resolution, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
+    resolution: BarLength, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
 ) -> Window:
     """Return the window of all intervals that overlap the range `[start_ns, end_ns)`.
 
@@ -78,7 +114,7 @@ def aligned_window(
 
 
 def period_spans(
-    resolution: Resolution,
+    resolution: BarLength,
     window: Window,
     *,
     calendar: TradingCalendar | None,
@@ -163,7 +199,7 @@ def _utc_periods(
 
 
 def _schedule_of_periods(
-    resolution: Resolution, first_ns: int, last_ns: int, calendar: TradingCalendar
+    resolution: BarLength, first_ns: int, last_ns: int, calendar: TradingCalendar
 ) -> tuple[Schedule, Mask]:
     """Return the trading dates of all periods that overlap `[first_ns, last_ns]`.
 

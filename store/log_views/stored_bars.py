@@ -10,12 +10,13 @@ import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers, Mask, is_among
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
 from store.lazy_imports import compute as pc
-from store.log_views.grids import OUTSIDE, BarLength, Grid
+from store.log_views.bar_grid import BarGrid
+from store.log_views.session_spans import OUTSIDE
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars
 from store.protocol import ALL_TIME, Window
-from store.resolutions import Resolution
+from store.resolutions import BarLength, Resolution
 from store.timestamps import DAY_NS
 
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
@@ -76,7 +77,7 @@ def parts_of_bar(maker: BarMaker, interval: Window) -> BarParts | None:
     return maker.parts_of_bar(interval) if isinstance(maker, _WithStoredBars) else None
 
 
-def with_stored_bars(of_trades: Callable[[Grid], BarMaker], stored: StoredRows, grid: Grid) -> BarMaker:
+def with_stored_bars(of_trades: Callable[[BarGrid], BarMaker], stored: StoredRows, grid: BarGrid) -> BarMaker:
     """Return a maker of a grid's bars from trades and, where there are no trades, from stored bars.
 
     of_trades: returns the maker of any grid's bars of trades.
@@ -94,9 +95,9 @@ class _WithStoredBars:
     parts is a stored bar without `trade_count` or `vwap`.
     """
 
-    of_trades: Callable[[Grid], BarMaker]
+    of_trades: Callable[[BarGrid], BarMaker]
     stored: StoredRows
-    grid: Grid
+    grid: BarGrid
 
     def bars(self, window: Window) -> Bars:
         return self._bars(window)[0]
@@ -115,7 +116,7 @@ class _WithStoredBars:
     def parts_of_bar(self, interval: Window) -> BarParts | None:
         """See `parts_of_bar`."""
         found = list(self.merged_from(interval))
-        bars = joined_bars([each.bars for each in found])
+        bars = Bars.joined([each.bars for each in found])
         order = np.argsort(bars.time_ns)
         rank, is_stored = (
             np.concatenate([getattr(each, name) for each in found])[order] for name in ("rank", "is_stored")
@@ -126,7 +127,7 @@ class _WithStoredBars:
         """Yield what the window's bars with a stored part were merged from. labels: of these bars alone; None for all."""
         stored, ranks = self._with_stored_part(window, self.of_trades(self.grid).bars(window))
         wanted = np.ones(len(stored), np.bool_) if labels is None else np.isin(stored.time_ns, labels)
-        own = self.grid.resolution.rank if isinstance(self.grid.resolution, Resolution) else -1
+        own = self.grid.resolution.rank
         is_own = ranks == own
         yield _parts_of_one(stored[wanted & is_own], own, is_stored=True)
         for rank in np.unique(ranks[wanted & ~is_own]).tolist():
@@ -159,7 +160,7 @@ class _WithStoredBars:
                 labels = np.setdiff1d(labels, longer_labels) if is_made_of(longer, resolution) else labels
             if len(labels):
                 candidates = self._of_parts(resolution, labels, window)
-                joined = joined_bars([bars, candidates])
+                joined = Bars.joined([bars, candidates])
                 chosen = _larger_by_volume(joined)
                 bars = joined[chosen]
                 ranks = np.append(ranks, np.full(len(candidates), resolution.rank))[chosen]
@@ -210,7 +211,7 @@ class _WithStoredBars:
         shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
         pieces = self._parts(shorter, window)
         of_shared = np.isin(pieces.bars.time_ns // length * length, bars.time_ns[is_shared])
-        joined = joined_bars([bars[~is_shared], pieces.bars[of_shared]])
+        joined = Bars.joined([bars[~is_shared], pieces.bars[of_shared]])
         order = np.argsort(joined.time_ns)
         return _ShorterBars(
             joined[order],
@@ -282,7 +283,7 @@ def _parts_of_one(bars: Bars, rank: int, *, is_stored: bool) -> BarParts:
     return BarParts(bars, np.full(len(bars), rank), np.full(len(bars), is_stored))
 
 
-def stored_bars_window(window: Window, grid: Grid) -> Window:
+def stored_bars_window(window: Window, grid: BarGrid) -> Window:
     """Return the window of stored bars on which a window's bars depend.
 
     It is longer, because a stored day may begin outside its date's window.
@@ -307,7 +308,7 @@ def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:
     missing = candidates[~is_among(candidates.time_ns, bars.time_ns)]
     if not len(missing):
         return bars
-    joined = joined_bars([bars, missing])
+    joined = Bars.joined([bars, missing])
     return joined[np.argsort(joined.time_ns, kind="stable")]
 
 

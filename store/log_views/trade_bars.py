@@ -7,10 +7,10 @@ import numpy as np
 
 from store.arrays import Integers
 from store.bar_policies import BarPolicy
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
 from store.bars.credit import credit_dates, credit_end_ns
 from store.bars.prints import masks_of
-from store.log_views.grids import Grid
+from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
@@ -32,7 +32,7 @@ class TradeBars(BarMaker, Protocol):
         """Return the window of the log on which the bars of a window depend."""
 
 
-def trade_bars(view: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
+def trade_bars(view: LogView, grid: BarGrid, policy: BarPolicy) -> TradeBars:
     """Return a maker of a grid's bars from trades."""
     if grid.is_plain:
         return _PlainBars(view, grid, policy)
@@ -41,7 +41,7 @@ def trade_bars(view: LogView, grid: Grid, policy: BarPolicy) -> TradeBars:
     return _SpanBars(view, grid, policy)
 
 
-def credited_until_ns(grid: Grid, policy: BarPolicy, window: Window) -> int:
+def credited_until_ns(grid: BarGrid, policy: BarPolicy, window: Window) -> int:
     """Return the end of the rows whose volume may be credited to the bars of an aligned window.
 
     It is the window's end if no later volume can be: at the end of a trading date, or without credit.
@@ -72,7 +72,7 @@ class _PlainBars:
     """Bars of equal intervals that include all prints."""
 
     view: LogView
-    grid: Grid
+    grid: BarGrid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
@@ -84,7 +84,7 @@ class _PlainBars:
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
-            return joined_bars([])
+            return Bars.joined([])
         return self.view.snapshot.bars(
             window, self.grid.resolution.length_ns, policy=self.policy, dates_of=self.grid.trading_dates
         )
@@ -95,7 +95,7 @@ class _SpanBars:
     """Bars of the prints in the spans of a grid that is not plain."""
 
     view: LogView
-    grid: Grid
+    grid: BarGrid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
@@ -104,7 +104,7 @@ class _SpanBars:
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
-            return joined_bars([])
+            return Bars.joined([])
         spans = self.grid.spans(self.needed(window))
         length = self.grid.resolution.length_ns
         dates_of = credit_dates(self.policy, length, self.grid.trading_dates)
@@ -119,7 +119,7 @@ class _AuctionBars:
     """Daily bars of the regular session, by the policy's daily table (see `session_bars`)."""
 
     view: LogView
-    grid: Grid
+    grid: BarGrid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
@@ -127,13 +127,13 @@ class _AuctionBars:
 
     def bars(self, window: Window) -> Bars:
         if self.view.is_empty:
-            return joined_bars([])
+            return Bars.joined([])
         dates = self.needed(window)
         days = self.view.snapshot.session_bars(dates, policy=self.policy)
         return merged_days(days, self.grid, window)
 
 
-def merged_days(days: Bars, grid: Grid, window: Window) -> Bars:
+def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:
     """Merge daily bars into the bars of a grid's periods. days: bars at midnight UTC of their date."""
     periods = grid.periods(window)
     index = np.searchsorted(periods.dates, days.time_ns // DAY_NS, side="right") - 1

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from store.durations import LONGEST_NS, UNITS_NS, parse_duration
-from store.log_views.grids import RESOLUTION_OF_LENGTH
 from store.protocol import ALL_TIME, Window
 from store.reading.exceptions import (
     InvalidInstant,
@@ -21,7 +20,7 @@ from store.reading.exceptions import (
     InvalidWindow,
     UnknownKnowledge,
 )
-from store.resolutions import Resolution
+from store.resolutions import Resolution, resolution_of_length
 from store.rows.knowledge import Knowledge
 from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
@@ -102,7 +101,7 @@ def resolution_of(interval: object) -> Resolution:
     with suppress(ValueError):
         if isinstance(interval, str):
             return Resolution.spelled(interval)
-    found = RESOLUTION_OF_LENGTH.get(interval_ns(interval))
+    found = resolution_of_length(interval_ns(interval))
     if found is None:
         names = ", ".join(Resolution.bar_names())
         raise InvalidInterval(

@@ -9,9 +9,8 @@ from typing import Any, TypeAlias, Unpack
 from store.bars.adjustment import NotApplied
 from store.bars.bars import Bars
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
-from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
 from store.instrument_calendars import trading_dates
-from store.log import Snapshot
 from store.log_views.log_view import empty_view
 from store.reading.arguments import (
     InstantArgument,
@@ -21,7 +20,6 @@ from store.reading.arguments import (
     interval_ns,
 )
 from store.reading.bar_choice import DEFAULTS, BarChoice, BarOptions, SessionBarOptions
-from store.reading.bar_logs import bar_logs
 from store.reading.exchange_grids import is_long
 from store.reading.latest import LatestTrades, Trade
 from store.reading.quote_reader import QuoteReader, bars_frame
@@ -118,7 +116,7 @@ class SymbolBarReader(QuoteReader):
             if length != DAY_NS and not self._store.heads(BARS, (symbol,)):
                 return self._plain_bars(symbol, start, end, length, choice)
         series = self._symbol_bars(symbol, choice).series(interval)
-        return series.bars(aligned_window(start, end, series.unit_ns))
+        return series.bars(aligned_window(start, end, series.last.unit_ns))
 
     def _plain_bars(
         self,
@@ -139,16 +137,13 @@ class SymbolBarReader(QuoteReader):
 
     def _symbol_bars(self, symbol: str, choice: BarChoice) -> SymbolBars:
         """Return a symbol's bars as of its newest commits or `as_of`. Raises `UnknownSymbol`."""
-
-        def snapshot_of(dataset: Dataset, name: str) -> Snapshot:
-            self._derive_at_first_use(dataset, name)
-            return self._snapshot(dataset, name, choice.as_of)
-
-        logs = bar_logs(self._store, symbol, snapshot_of)
-        actions = (
-            self._view_or_empty(CORPORATE_ACTIONS, symbol, choice.as_of, "now")
-            if choice.is_adjusted
-            else empty_view(self._store.log(CORPORATE_ACTIONS, symbol))
+        wanted = (TRADES, BARS, CORPORATE_ACTIONS) if choice.is_adjusted else (TRADES, BARS)
+        found = self._existing(wanted, symbol, choice.as_of)
+        if not {TRADES, BARS}.intersection(found):
+            raise UnknownSymbol(symbol)
+        trades, stored, actions = (
+            found.get(each) or empty_view(self._store.log(each, symbol))
+            for each in (TRADES, BARS, CORPORATE_ACTIONS)
         )
         terms = self._terms(symbol, choice.as_of, choice.knowledge)
-        return SymbolBars(terms[-1].instrument, logs, actions, choice, terms)
+        return SymbolBars(trades, stored, actions, choice, terms)

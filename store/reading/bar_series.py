@@ -1,65 +1,68 @@
-"""One symbol's bars of one interval: on an exchange's grid, or of one length in UTC."""
+"""The bars of one interval of one symbol, for any window."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
+from store.bars.quote_bars import QuoteBars
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import Grid
-from store.log_views.trade_bars import BarMaker
+from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
-from store.reading.bar_logs import DATES_APART_NS, BarLogs, dates_with_rows
-from store.reading.exchange_grids import grid_window
 from store.timestamps import DAY_NS
 
+# The time of a stored daily bar may be this far from its trading date.
+_DATES_APART_NS = 14 * DAY_NS
+_Made = TypeVar("_Made", Bars, QuoteBars)
+_MadeBy_co = TypeVar("_MadeBy_co", bound=Bars | QuoteBars, covariant=True)
 
-class BarSeries(Protocol):
-    """The bars of one interval of one symbol, for any window that begins and ends at multiples of `unit_ns`."""
 
-    @property
-    def logs(self) -> BarLogs:
-        """What the bars are made from."""
+class Maker(Protocol[_MadeBy_co]):
+    """Makes a grid's bars for any aligned window that is not empty."""
 
-    @property
-    def unit_ns(self) -> int: ...
-
-    def bars(self, window: Window) -> Bars:
-        """Return the bars of all intervals that overlap a window."""
-
-    def window_before(self, window: Window) -> Window:
-        """Return a window before the first interval that overlaps a window, with all rows that there are."""
+    def bars(self, window: Window) -> _MadeBy_co: ...
 
 
 @dataclass(frozen=True, slots=True)
-class GridBars:
-    """Bars of an exchange's grid. Windows of days, weeks and months are of dates.
+class GridBars(Generic[_Made]):
+    """Bars of a grid. Windows of days, weeks and months are of dates; their bars have midnight UTC of the first date.
 
-    The time of a day, week or month is midnight UTC of its first date. until_ns: intervals that begin at or after this
-    instant are left out.
+    logs: what the bars are made from. until_ns: intervals that begin at or after this instant are left out. ends: only
+    bars that end in this window. is_cut: whether windows are first cut to the dates that have rows.
     """
 
-    logs: BarLogs
+    kind: type[_Made]
+    logs: tuple[LogView, ...]
     grid: BarGrid
-    maker: BarMaker
+    maker: Maker[_Made]
     until_ns: int
+    ends: Window = ALL_TIME
+    is_cut: bool = True
 
     @property
     def unit_ns(self) -> int:
+        """The windows begin and end at multiples of this."""
+        if self.grid.is_plain:
+            return self.grid.resolution.length_ns
         return DAY_NS if self.grid.resolution.is_period else 1
 
-    def bars(self, window: Window) -> Bars:
+    def bars(self, window: Window) -> _Made:
+        """Return the bars of all intervals that overlap a window."""
         whole = self._whole(window)
-        if whole is None:
-            return joined_bars([])
+        if whole is None or self.ends.end_ns <= whole.start_ns or self.ends.start_ns > whole.end_ns:
+            return self.kind.joined([])
         bars = self.maker.bars(whole)
-        if not self.grid.resolution.is_period:
+        if self.ends == ALL_TIME and not self.grid.resolution.is_period:
             return bars
-        _, days = self.grid.ends_and_dates(bars.time_ns, whole)
-        return replace(bars, time_ns=days * DAY_NS)
+        ends_ns, days = self.grid.ends_and_dates(bars.time_ns, whole)
+        if self.grid.resolution.is_period:
+            bars = replace(bars, time_ns=days * DAY_NS)
+        is_own = (ends_ns >= self.ends.start_ns) & (ends_ns < self.ends.end_ns)
+        return bars if self.ends == ALL_TIME else bars[is_own]
 
     def start_of(self, window: Window) -> int | None:
         """Return the start of the first interval that overlaps any window and may have a bar; None if none may."""
@@ -67,86 +70,67 @@ class GridBars:
         return None if whole is None else whole.start_ns
 
     def window_before(self, window: Window) -> Window:
-        # Windows of weeks and months begin at their first date.
-        start_ns = window.start_ns
+        """Return a window before the first interval that overlaps a window, with all rows that there are."""
+        end_ns = window.start_ns
         if not self.grid.resolution.is_period:
-            start_ns = self.grid.aligned(start_ns, start_ns + 1).start_ns
-        return _before(self.logs, start_ns, self.unit_ns)
+            end_ns = self.grid.aligned(end_ns, end_ns + 1).start_ns
+        before = Window(min(ALL_TIME.start_ns, end_ns), end_ns)
+        rows = _aligned(dates_with_rows(self.logs, before), self.unit_ns)
+        return Window(rows.start_ns, min(rows.end_ns, end_ns))
 
     def _whole(self, window: Window) -> Window | None:
-        """Return the window of whole intervals that may have bars."""
-        rows_window = _rows_within(self.logs, window)
-        return grid_window(self.grid, rows_window, self.until_ns)
+        """Return the window of whole intervals that may have bars, up to `until_ns`; None if there are none."""
+        if self.is_cut:
+            window = dates_with_rows(self.logs, window)
+        if self.grid.resolution.is_period:
+            window = Window(self.grid.date_start(window.start_ns), self.grid.date_start(window.end_ns))
+        if window.start_ns >= window.end_ns:
+            return None
+        window = self.grid.aligned(window.start_ns, window.end_ns)
+        end_ns = min(window.end_ns, self.until_ns)
+        return Window(window.start_ns, end_ns) if window.start_ns < end_ns else None
 
 
 @dataclass(frozen=True, slots=True)
-class LengthBars:
-    """Bars of one length in UTC. until_ns: see `GridBars`. is_then: whether bars are as they were known then."""
+class BarSeries(Generic[_Made]):
+    """The bars of an instrument's terms, oldest first. Of two bars of one time the older terms' stays."""
 
-    logs: BarLogs
-    unit_ns: int
-    maker: BarMaker
-    until_ns: int
-    is_then: bool
-
-    def bars(self, window: Window) -> Bars:
-        if self.is_then:
-            window = _aligned(_rows_within(self.logs, window), self.unit_ns)
-        window = Window(window.start_ns, min(window.end_ns, self.until_ns))
-        return self.maker.bars(window) if window.start_ns < window.end_ns else joined_bars([])
-
-    def window_before(self, window: Window) -> Window:
-        return _before(self.logs, window.start_ns, self.unit_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class EndsWithin:
-    """Makes those bars of a grid that end in a window."""
-
-    maker: BarMaker
-    grid: Grid
-    ends: Window
-
-    def bars(self, window: Window) -> Bars:
-        if self.ends.end_ns <= window.start_ns or self.ends.start_ns > window.end_ns:
-            return joined_bars([])
-        bars = self.maker.bars(window)
-        ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, window)
-        return bars[(ends_ns >= self.ends.start_ns) & (ends_ns < self.ends.end_ns)]
-
-
-@dataclass(frozen=True, slots=True)
-class TermsSeries:
-    """The bars of several terms of one instrument, oldest first. Of two bars of one time the older terms' stays."""
-
-    parts: tuple[BarSeries, ...]
+    parts: tuple[GridBars[_Made], ...]
 
     @property
-    def logs(self) -> BarLogs:
-        return self.parts[-1].logs
+    def last(self) -> GridBars[_Made]:
+        """The bars of the last terms."""
+        return self.parts[-1]
 
-    @property
-    def unit_ns(self) -> int:
-        return self.parts[-1].unit_ns
-
-    def bars(self, window: Window) -> Bars:
-        bars = joined_bars([part.bars(window) for part in self.parts])
+    def bars(self, window: Window) -> _Made:
+        """Return the bars of all intervals that overlap a window; it begins and ends at multiples of `unit_ns`."""
+        if len(self.parts) == 1:
+            return self.last.bars(window)
+        bars = self.last.kind.joined([part.bars(window) for part in self.parts])
         _, index = np.unique(bars.time_ns, return_index=True)
         return bars[index]
 
-    def window_before(self, window: Window) -> Window:
-        return self.parts[-1].window_before(window)
+
+def dates_with_rows(logs: Iterable[LogView], window: Window) -> Window:
+    """Return the part of a window from the first to the last event date with rows in any of the logs.
+
+    It is empty if there are none. It is extended at both ends, because a row's time may differ from its trading
+    date.
+    """
+    windows = [each for log in logs for each in _dates_with_rows(log, window)]
+    start_ns = max(window.start_ns, min((each.start_ns for each in windows), default=window.end_ns))
+    end_ns = min(window.end_ns, max((each.end_ns for each in windows), default=start_ns))
+    return Window(start_ns, max(start_ns, end_ns))
 
 
-def _before(logs: BarLogs, end_ns: int, unit_ns: int) -> Window:
-    """Return the window before an instant, a multiple of `unit_ns`, that may have bars."""
-    before = Window(min(ALL_TIME.start_ns, end_ns), end_ns)
-    rows = _aligned(_rows_within(logs, before), unit_ns)
-    return Window(rows.start_ns, min(rows.end_ns, end_ns))
-
-
-def _rows_within(logs: BarLogs, window: Window) -> Window:
-    return dates_with_rows([(log, DATES_APART_NS) for log in logs], window)
+def _dates_with_rows(view: LogView, window: Window) -> list[Window]:
+    from_ns, until_ns = window.start_ns - _DATES_APART_NS, window.end_ns + _DATES_APART_NS
+    from_start = view.snapshot.extent(Window(max(from_ns, ALL_TIME.start_ns), ALL_TIME.end_ns))
+    to_end = view.snapshot.extent(Window(ALL_TIME.start_ns, min(until_ns, ALL_TIME.end_ns)))
+    if from_start is None or to_end is None:
+        return []
+    first_ns, behind_ns = from_start[0] * DAY_NS, (to_end[1] + 1) * DAY_NS
+    return [Window(first_ns - _DATES_APART_NS, behind_ns + _DATES_APART_NS)]
 
 
 def _aligned(window: Window, unit_ns: int) -> Window:

@@ -26,6 +26,7 @@ from store.protocol import Window
 from store.reading.arguments import (
     InstantArgument,
     IntervalArgument,
+    aligned_window,
     exact_window,
     instant_ns,
     interval_ns,
@@ -34,8 +35,8 @@ from store.reading.bar_choice import BarChoice, QuoteBarOptions
 from store.reading.columns import Columns, select
 from store.reading.exceptions import InvalidArgument, InvalidInterval, UnknownName
 from store.reading.joins import JoinReader, joined_rows
-from store.reading.quote_bars import SymbolQuoteBars
 from store.reading.rows import RowOptions, Rows
+from store.reading.symbol_bars import quote_series
 from store.terms import Settle
 
 
@@ -147,7 +148,8 @@ class QuoteReader(JoinReader):
         choice, name = BarChoice(**options), self._named(symbol)
         terms = self._terms(name, choice.as_of, choice.knowledge)
         log = self._view(_quotes_of(terms[-1].instrument), name, choice.as_of)
-        bars = SymbolQuoteBars(log, terms, choice, exchange).bars(start, end, interval)
+        series = quote_series(log, terms, choice, exchange, interval)
+        bars = series.bars(aligned_window(start, end, series.last.unit_ns))
         return bars_frame(bars) if frame else bars
 
     def best_quote(

@@ -1,18 +1,16 @@
 """The reader of one store, for programs on the same machine."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any, Unpack
 
 from store.bars.bars import Bars
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
-from store.log_views.log_view import LogView
 from store.protocol import Window
 from store.reading.arguments import InstantArgument, IntervalArgument, exact_window, instant_ns
 from store.reading.bar_choice import BarChoice, BarOptions
-from store.reading.bar_logs import DATES_APART_NS, dates_with_rows
 from store.reading.bar_reader import SymbolBarReader
+from store.reading.bar_series import dates_with_rows
 from store.reading.columns import select
 from store.reading.exceptions import UnknownColumn
 from store.reading.panel import Panel, panel_of
@@ -58,7 +56,7 @@ class Reader(SymbolBarReader):
         series = [self._symbol_bars(symbol, choice).series(interval) for symbol in universe]
         window = intervals.aligned(exact_window(start, end))
         if start is None or end is None:
-            logs = ((log, DATES_APART_NS) for each in series for log in each.logs)
+            logs = [log for each in series for log in each.last.logs]
             window = intervals.aligned(dates_with_rows(logs, window))
 
         def bars_of(index: int, part: Window) -> Bars:
@@ -91,7 +89,7 @@ class Reader(SymbolBarReader):
         window = exact_window(start, end)
         logs = []
         for symbol in self._replayed_symbols(symbols, window, as_of, declared):
-            views = self._existing(declared, symbol, as_of)
+            views = self._existing(declared, symbol, as_of).values()
             if not views and not (symbols is None or isinstance(symbols, str)):
                 raise UnknownSymbol(symbol)
             logs += [(view, names[view.dataset.name]) for view in views]
@@ -107,16 +105,6 @@ class Reader(SymbolBarReader):
         if symbols is None:
             return sorted({symbol for each in datasets for symbol in self._store.symbols(each)})
         return self._universe(symbols, window, as_of, "then")
-
-    def _existing(
-        self, datasets: Sequence[Dataset], symbol: str, as_of: InstantArgument | None
-    ) -> list[LogView]:
-        """Return the logs of a symbol that exist."""
-        found = []
-        for dataset in dict.fromkeys(datasets):
-            with suppress(UnknownSymbol):
-                found.append(self._view(dataset, symbol, as_of))
-        return found
 
     def panel(
         self,

@@ -1,7 +1,7 @@
 """The reader's methods that return rows of a dataset, as columns."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +186,16 @@ class RowReader:
         if is_then(knowledge):
             return declared_terms(self._store, symbol, as_of_ns)
         return terms_then(self._store.instrument(symbol, as_of_ns=as_of_ns), ())
+
+    def _existing(
+        self, datasets: Iterable[Dataset], symbol: str, as_of: InstantArgument | None
+    ) -> dict[Dataset, LogView]:
+        """Return the logs of a symbol that exist."""
+        found = {}
+        for dataset in datasets:
+            with suppress(UnknownSymbol):
+                found[dataset] = self._view(dataset, symbol, as_of)
+        return found
 
     def _view_or_empty(
         self, dataset: Dataset, symbol: str, as_of: InstantArgument | None, knowledge: str

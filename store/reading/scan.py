@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
-from store.log_views.grids import UtcIntervals
+from store.log_views.session_spans import UtcIntervals
 from store.protocol import Window
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.exchange_grids import is_long

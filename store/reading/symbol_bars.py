@@ -1,26 +1,28 @@
-"""Makes one symbol's bars from its trades, stored bars and corporate actions, as the options ask for."""
+"""The bars of one symbol's trades, stored bars and corporate actions, or of its quotes, as the options ask for."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from store.bar_policies import BarPolicy
+from store.bar_policies import EVERY_PRINT
 from store.bars.adjustment import AdjustmentRules, NotApplied
+from store.bars.bars import Bars
+from store.bars.quote_bars import QuoteBars
 from store.instruments import Instrument
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars, effects_until_ns
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import Grid, plain_grid
-from store.log_views.known_bars import bars_of_logs
+from store.log_views.known_bars import KnownLog, bars_of_logs
+from store.log_views.known_quotes import windowed_known_quote_bars
 from store.log_views.log_view import LogView
+from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.trade_bars import BarMaker
-from store.protocol import ALL_TIME, Window
-from store.reading.arguments import IntervalArgument, interval_ns
+from store.protocol import Window
+from store.reading.arguments import IntervalArgument
 from store.reading.bar_choice import BarChoice
-from store.reading.bar_logs import BarLogs
-from store.reading.bar_series import BarSeries, EndsWithin, GridBars, LengthBars, TermsSeries
+from store.reading.bar_series import BarSeries, GridBars
 from store.reading.exceptions import InvalidInterval
-from store.reading.exchange_grids import grid_by_terms, is_long, shown_until_ns
+from store.reading.exchange_grids import grid_of_terms, is_long, shown_until_ns
 from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
 
@@ -29,79 +31,104 @@ from store.timestamps import DAY_NS
 class SymbolBars:
     """The bars of one symbol.
 
-    instrument, logs, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
-    adjusted. terms: those that bars have by their end, oldest first. ends: only bars that end in this window.
+    trades, stored, actions: as of the choice's `as_of`. actions: corporate actions; not needed for bars that are not
+    adjusted. terms: those that bars have by their end, oldest first.
     """
 
-    instrument: Instrument
-    logs: BarLogs
+    trades: LogView
+    stored: LogView
     actions: LogView
     choice: BarChoice
     terms: tuple[TermsPeriod, ...]
-    ends: Window = ALL_TIME
 
-    def series(self, interval: IntervalArgument) -> BarSeries:
+    def series(self, interval: IntervalArgument) -> BarSeries[Bars]:
         """Return the bars of an interval. Raises `InvalidInterval`, `NoExchange` and `UnknownExchange`."""
         if self.choice.is_then and self.choice.adjustment != "raw" and is_long(interval):
             raise InvalidInterval(
                 "weeks and months as they were known are not adjusted for actions within them: give 1d"
             )
-        if len(self.terms) > 1:
-            # The last terms are kept for hours that were not declared then.
-            one = replace(self, terms=self.terms[-1:])
-            return TermsSeries(
-                tuple(
-                    replace(one, instrument=each.instrument, ends=Window(each.from_ns, each.until_ns)).series(
-                        interval
-                    )
-                    for each in self.terms
-                )
-            )
-        grid, choice = self._exchange_grid(interval), self.choice
-        if grid is not None:
-            maker = self._adjusted(grid) if choice.is_adjusted else self._unadjusted(grid)
-            return GridBars(self.logs, grid, maker, shown_until_ns(choice, grid))
-        length = interval_ns(interval)
-        maker = self._unadjusted(plain_grid(length, self.instrument))
-        return LengthBars(self.logs, length, maker, shown_until_ns(choice, length), choice.is_then)
+        return BarSeries(tuple(self._of_terms(each, interval) for each in self.terms))
 
     def not_applied(self, window: Window, interval: IntervalArgument) -> list[NotApplied]:
         """Return the actions for which the bars of a window are not adjusted, although they should be."""
-        grid = self._exchange_grid(interval)
-        if grid is None or not self.choice.is_adjusted:
+        if not self.choice.is_adjusted:
             return []
-        bars = GridBars(self.logs, grid, self._unadjusted(grid), shown_until_ns(self.choice, grid))
+        bars = self._of_terms(self.terms[-1], interval)
         start_ns = bars.start_of(window)
         if start_ns is None:
             return []
-        return self._adjusted(grid).not_applied(Window(start_ns, window.end_ns))
+        adjusted = self._adjusted(bars.grid, self.terms[-1].instrument)
+        return adjusted.not_applied(Window(start_ns, window.end_ns))
 
-    def _exchange_grid(self, interval: IntervalArgument) -> BarGrid | None:
-        """Return the grid by the instrument's hours, or the last ones if the options need hours and it had none."""
-        return grid_by_terms(self.instrument, self.terms[-1].instrument, self.choice, interval)
+    def _of_terms(self, terms: TermsPeriod, interval: IntervalArgument) -> GridBars[Bars]:
+        choice, instrument = self.choice, terms.instrument
+        grid = grid_of_terms(terms, self.terms[-1], choice, interval)
+        maker = self._adjusted(grid, instrument) if choice.is_adjusted else self._unadjusted(grid, instrument)
+        return GridBars(
+            Bars,
+            (self.trades, self.stored),
+            grid,
+            maker,
+            shown_until_ns(choice, grid),
+            Window(terms.from_ns, terms.until_ns),
+            is_cut=choice.is_then or not grid.is_plain,
+        )
 
-    def _unadjusted(self, grid: Grid) -> BarMaker:
-        settle_ns = self.instrument.settle_ns if self.choice.is_then else None
-        maker = bars_of_logs(*self.logs, grid, self._policy, settle_ns, known_at_ns=self.choice.known_at_ns)
-        return maker if self.ends == ALL_TIME else EndsWithin(maker, grid, self.ends)
+    def _unadjusted(self, grid: BarGrid, instrument: Instrument) -> BarMaker:
+        settle_ns = instrument.settle_ns if self.choice.is_then else None
+        policy = self.choice.given_policy or instrument.policy
+        return bars_of_logs(
+            self.trades, self.stored, grid, policy, settle_ns, known_at_ns=self.choice.known_at_ns
+        )
 
-    def _adjusted(self, grid: BarGrid) -> AdjustedBars | BarsOfDays:
+    def _adjusted(self, grid: BarGrid, instrument: Instrument) -> AdjustedBars | BarsOfDays:
         """Return the maker of adjusted bars. Actions count that take effect up to the end of today."""
-        rules = AdjustmentRules(self.choice.adjustment == "all", self.instrument.currency)
+        rules = AdjustmentRules(self.choice.adjustment == "all", instrument.currency)
         until_ns = effects_until_ns(grid, self.choice.now_ns)
-        return adjusted_bars(self._unadjusted, grid, self.actions, rules, until_ns)
-
-    @property
-    def _policy(self) -> BarPolicy:
-        return self.choice.given_policy or self.instrument.policy
+        return adjusted_bars(
+            lambda each: self._unadjusted(each, instrument), grid, self.actions, rules, until_ns
+        )
 
 
-def last_close(series: BarSeries, window: Window, length_ns: int) -> float:
+@dataclass(frozen=True, slots=True)
+class _QuoteBarMaker:
+    """Makes the bars of a log's quotes. exchange: None means all quotes as one stream."""
+
+    log: LogView
+    grid: BarGrid
+    settle_ns: int | None
+    exchange: str | None
+
+    def bars(self, window: Window) -> QuoteBars:
+        if self.settle_ns is None:
+            return windowed_quote_bars(self.log, window, self.grid, self.exchange)
+        known = KnownLog(self.log, self.grid, EVERY_PRINT, self.settle_ns)
+        return windowed_known_quote_bars(known, window, self.exchange)
+
+
+def quote_series(
+    log: LogView,
+    terms: tuple[TermsPeriod, ...],
+    choice: BarChoice,
+    exchange: str | None,
+    interval: IntervalArgument,
+) -> BarSeries[QuoteBars]:
+    """Return the bars of a symbol's quotes. log, terms: as for `SymbolBars`. exchange: None means all as one stream."""
+    parts = []
+    for each in terms:
+        grid = grid_of_terms(each, terms[-1], choice, interval)
+        maker = _QuoteBarMaker(log, grid, each.instrument.settle_ns if choice.is_then else None, exchange)
+        ends, until_ns = Window(each.from_ns, each.until_ns), shown_until_ns(choice, grid)
+        parts.append(GridBars(QuoteBars, (log,), grid, maker, until_ns, ends))
+    return BarSeries(tuple(parts))
+
+
+def last_close(series: BarSeries[Bars], window: Window, length_ns: int) -> float:
     """Return the close of the last bar before those of a window; NaN if there is none.
 
     Searches backwards, in ever longer parts. length_ns: the length of the bars.
     """
-    before = series.window_before(window)
+    before = series.last.window_before(window)
     end_ns, length = before.end_ns, max(length_ns, DAY_NS - DAY_NS % length_ns)
     while end_ns > before.start_ns:
         start_ns = max(before.start_ns, end_ns - length)

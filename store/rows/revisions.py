@@ -10,7 +10,7 @@ import numpy as np
 from store.arrays import Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.bar_history import bar_history
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
 from store.bars.credit import DatesOf
 from store.bars.versions import AggregateVersions
 from store.protocol import Window
@@ -62,7 +62,7 @@ def revisions_of(
     """
     if not len(versions):
         nothing = np.empty(0, np.int64)
-        return Revisions(nothing, nothing, joined_bars([]), joined_bars([]))
+        return Revisions(nothing, nothing, Bars.joined([]), Bars.joined([]))
     history = bar_history(versions, query.interval_ns, query.dates_of)
     commit, bars = history.commit, history.bars
     is_same_bar = np.append(False, bars.time_ns[1:] == bars.time_ns[:-1])

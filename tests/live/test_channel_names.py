@@ -8,7 +8,7 @@ import pytest
 from calendars.exceptions import NoExchange
 from live.channels import Channel, parse_channel
 from store.instruments import Instrument
-from store.log_views.instrument_grid import instrument_grid
+from store.log_views.bar_grid import instrument_grid
 from trades.stores import market_store
 
 SESSIONS, HOURS, ANCHORS = (

@@ -10,7 +10,7 @@ from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
 from store.datasets import BARS, TRADES
 from store.instruments import Instrument
-from store.log_views.grids import plain_grid
+from store.log_views.bar_grid import plain_grid
 from store.log_views.known_bars import KnownLog, bars_of_logs
 from store.log_views.log_view import empty_view, view_of
 from store.market_store import MarketStore

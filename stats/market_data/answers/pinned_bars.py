@@ -20,8 +20,7 @@ from stats.parameters import query_values
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
-from store.log_views.bar_grid import BarGrid
-from store.log_views.instrument_grid import instrument_grid
+from store.log_views.bar_grid import BarGrid, instrument_grid
 from store.log_views.log_view import empty_view, view_of
 from store.protocol import NO_COMMIT, CommitId
 from store.resolutions import Resolution

@@ -7,8 +7,7 @@ from functools import lru_cache
 from stats.market_data.plan import Range, SymbolQuery
 from store.instrument_calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
-from store.log_views.bar_grid import BarGrid, utc_grid
-from store.log_views.instrument_grid import instrument_grid
+from store.log_views.bar_grid import BarGrid, instrument_grid, utc_grid
 from store.log_views.log_view import ROWS_AT_ONCE, LogView
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution

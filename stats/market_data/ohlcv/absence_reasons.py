@@ -34,8 +34,7 @@ from stats.market_data.ohlcv.session_activity import blocks_of
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from store.arrays import Integers, Mask
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import UtcIntervals
-from store.log_views.session_spans import SessionGrid, expected_intervals
+from store.log_views.session_spans import SessionGrid, UtcIntervals, expected_intervals
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution

@@ -26,7 +26,7 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
 from store.log_views.stored_resolutions import stored_resolutions
 from store.protocol import ALL_TIME, Window
-from store.resolutions import Resolution
+from store.resolutions import BarLength, Resolution
 from store.timestamps import DAY_NS, parse_timestamp
 
 PENDING_WINDOWS: Need[Callable[[str], tuple[Window, ...] | None]] = Need(
@@ -179,7 +179,7 @@ class BarAbsences:
 MAXIMUM_GAPS_RANGE_NS = 366 * DAY_NS
 
 
-def _check_gaps_range(window: Window, resolution: Resolution) -> None:
+def _check_gaps_range(window: Window, resolution: BarLength) -> None:
     """Raise `RangeTooLarge` if a range is too long to list its gaps in one answer."""
     longest_ns = maximum_range_ns(resolution)
     if resolution.rank >= Resolution.MINUTE.rank:

@@ -8,7 +8,6 @@ from store.bar_policies import BarPolicy
 from store.bars.adjustment import AdjustmentRules
 from store.log_views.adjusted_bars import adjusted_bars
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import Grid
 from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
@@ -31,7 +30,7 @@ class BarInputs:
     rules: AdjustmentRules | None = None
     actions_until_ns: Annotated[int, DIFFERS_BY_PAGE] = ALL_TIME.start_ns
 
-    def unadjusted(self, grid: Grid) -> BarMaker:
+    def unadjusted(self, grid: BarGrid) -> BarMaker:
         """Return the maker of a grid's unadjusted bars."""
         return bars_of_logs(self.trades, self.stored_bars, grid, self.policy, self.settle_ns)
 

@@ -12,7 +12,7 @@ from store.arrays import Floats, Integers, Mask
 from store.bar_policies import BarPolicy
 from store.bars.prints import Prints, prints_of
 from store.bars.session_bars import SessionPrints, session_prints_of
-from store.log_views.grids import OUTSIDE
+from store.log_views.session_spans import OUTSIDE
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from store.timestamps import LATEST_NS
 

@@ -10,8 +10,7 @@ from calendars.trading_calendar import TradingCalendar
 from stats.market_data.ohlcv.gap_evidence import JudgedRuns
 from stats.market_data.ohlcv.session_activity import uncovered
 from store.arrays import Integers, Mask
-from store.log_views.grids import UtcIntervals
-from store.log_views.session_spans import SessionGrid, open_windows
+from store.log_views.session_spans import SessionGrid, UtcIntervals, open_windows
 from store.protocol import Window
 from store.timestamps import DAY_NS
 

@@ -21,7 +21,7 @@ from stats.market_data.ohlcv.session_activity import (
     sessions_around,
 )
 from store.arrays import Floats, Integers, Mask
-from store.bars.bars import Bars, joined_bars
+from store.bars.bars import Bars
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import BarMaker
@@ -150,7 +150,7 @@ class GapEvidence:
 
     def _bars(self, sessions: DatedSessions) -> Bars:
         if not len(sessions.start_ns):
-            return joined_bars([])
+            return Bars.joined([])
         end_ns = min(int(sessions.end_ns[-1]), self.until_ns)
         start_ns = int(sessions.start_ns[0])
         return self.bar_maker.bars(self.bar_grid.aligned(start_ns, max(start_ns + 1, end_ns)))

@@ -20,9 +20,9 @@ from stats.options.pricing import Valuation, valuation
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.log_views.bar_grid import BarGrid
-from store.log_views.grids import OUTSIDE
 from store.log_views.last_rows import NEVER_NS
 from store.log_views.log_view import LogView
+from store.log_views.session_spans import OUTSIDE
 from store.protocol import Window
 
 GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")

@@ -16,7 +16,7 @@ from store import open_store
 from store.datasets import CORPORATE_ACTIONS, INTEREST_RATES, OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.log_views.instrument_grid import instrument_grid
+from store.log_views.bar_grid import instrument_grid
 from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp

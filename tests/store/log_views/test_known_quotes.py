@@ -6,7 +6,7 @@ import pytest
 from store.bar_policies import EVERY_PRINT
 from store.datasets import QUOTES
 from store.instruments import Instrument
-from store.log_views.grids import plain_grid
+from store.log_views.bar_grid import plain_grid
 from store.log_views.known_bars import KnownLog
 from store.log_views.known_quotes import known_quote_bars_by_exchange, windowed_known_quote_bars
 from store.log_views.log_view import LogView, view_of

@@ -8,7 +8,7 @@ import pytest
 from store.bars.quote_bars import QuoteBars, quote_bars_of
 from store.instruments import Instrument
 from store.log_views import log_view, quote_windows
-from store.log_views.grids import plain_grid
+from store.log_views.bar_grid import plain_grid
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import (
     DATES_LOOKED_BACK,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from calendars.schedule import Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar, trading_date_of
 from store.bars.spans import Spans
-from store.log_views.grids import UtcIntervals
 from store.log_views.session_spans import (
+    UtcIntervals,
     aligned_window,
     expected_intervals,
     intraday_spans,
