@@ -1,6 +1,5 @@
 """The dataset `/quotes`: quotes as stored, or bars of bid and ask."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -25,12 +24,9 @@ from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.bar_policies import EVERY_PRINT
-from store.bars.quote_bars import QuoteBars
 from store.datasets import QUOTES
 from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid
-from store.log_views.known_bars import KnownLog
-from store.log_views.known_quotes import known_quote_bars_by_exchange
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import quote_bars_by_exchange
 from store.protocol import ALL_TIME, Window
@@ -69,7 +65,7 @@ class QuoteBarReader:
         return part_in_memory(self.log, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
-        series = list(self._by_exchange(window))
+        series = list(quote_bars_by_exchange(self.log, window, self.grid, self.settle_ns))
         time_ns = np.concatenate([np.empty(0, np.int64), *(bars.time_ns for _, bars in series)])
         order = np.argsort(time_ns, kind="stable")
         ends_ns, dates = self.grid.ends_and_dates(time_ns, window)
@@ -89,14 +85,6 @@ class QuoteBarReader:
 
     def total_estimate(self) -> int:
         return self.log.row_bound(self.window)
-
-    def _by_exchange(self, window: Window) -> Iterator[tuple[str | None, QuoteBars]]:
-        """Yield each exchange's name and bars, ordered by name. Quotes without an exchange have the name None."""
-        if self.settle_ns is None:
-            return quote_bars_by_exchange(self.log, window, self.grid)
-        return known_quote_bars_by_exchange(
-            KnownLog(self.log, self.grid, EVERY_PRINT, self.settle_ns), window
-        )
 
 
 def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:

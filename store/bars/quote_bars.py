@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 
 from store import lazy_pyarrow as pa
 from store.arrays import EqualColumns, Floats, Integers
-
-NAN = float("nan")
-
-
-@dataclass(frozen=True, slots=True)
-class KnownQuote:
-    """The last known bid and ask with their sizes; NaN if unknown."""
-
-    bid: float = NAN
-    bid_size: float = NAN
-    ask: float = NAN
-    ask_size: float = NAN
-
-    @property
-    def is_two_sided(self) -> bool:
-        """Whether both sides are known."""
-        return not (isnan(self.bid) or isnan(self.ask))
-
-    def or_else(self, older: KnownQuote) -> KnownQuote:
-        """Return this quote; a side that is unknown is taken from the older quote."""
-        bid, ask = (older if isnan(self.bid) else self), (older if isnan(self.ask) else self)
-        return KnownQuote(bid.bid, bid.bid_size, ask.ask, ask.ask_size)
-
-
-NO_QUOTE = KnownQuote()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,53 +68,19 @@ class QuoteSide(EqualColumns):
     size: Floats
 
 
-def quote_bars_of(rows: pa.Table, interval_ns: int, carried: KnownQuote = NO_QUOTE) -> QuoteBars:
-    """Return bars of one venue's ordered quotes; intervals start at multiples of `interval_ns` since 1970.
-
-    A row without a side does not change that side. carried: the quote known before the rows.
-    """
-    time = rows.column("timestamp").to_numpy()
-    bucket = time // interval_ns
-    starts = np.flatnonzero(np.diff(bucket, prepend=bucket[:1] - 1))
-    sides = sides_of(rows)
-    lasts = [_last_quoted(side, starts) for side in sides]
-    before = [
-        _before(side, last, price, size)
-        for side, last, price, size in zip(
-            sides, lasts, (carried.bid, carried.ask), (carried.bid_size, carried.ask_size), strict=True
-        )
-    ]
-    bid, ask = map(_side_bars, sides, before, (starts, starts), lasts)
-    return QuoteBars(bucket[starts] * interval_ns, *bid, *ask, np.diff(starts, append=len(time)))
-
-
-def quote_bars_after(
-    before: tuple[QuoteSide, QuoteSide],
+def quote_bars_of(
     rows: tuple[QuoteSide, QuoteSide],
     starts: Integers,
     time_ns: Integers,
+    before: tuple[QuoteSide, QuoteSide],
 ) -> QuoteBars:
-    """Return the bars of slices of one venue's ordered quotes.
+    """Return the bars of slices of one stream's ordered quotes. A row without a side does not change that side.
 
-    before: bid and ask known before each slice. rows: bid and ask of the quotes. starts: each slice's first row.
-    time_ns: the bars' times.
+    rows: bid and ask of the quotes. starts: each slice's first row. time_ns: the bars' times. before: bid and ask known
+    before each slice.
     """
-    bid, ask = (
-        _side_bars(side, known, starts, _last_quoted(side, starts))
-        for side, known in zip(rows, before, strict=True)
-    )
-    return QuoteBars(time_ns, *bid, *ask, np.diff(starts, append=len(rows[0].price)))
-
-
-def quote_after(rows: pa.Table, before: KnownQuote = NO_QUOTE) -> KnownQuote:
-    """Return the quote known after ordered rows, given the one known before them."""
-    values: list[float] = []
-    for side, carried in zip(
-        sides_of(rows), ((before.bid, before.bid_size), (before.ask, before.ask_size)), strict=True
-    ):
-        quoted = np.flatnonzero(~np.isnan(side.price))
-        values += (float(side.price[quoted[-1]]), float(side.size[quoted[-1]])) if len(quoted) else carried
-    return KnownQuote(*values)
+    bid, ask = (_side_bars(side, known, starts) for side, known in zip(rows, before, strict=True))
+    return QuoteBars(time_ns, *bid, *ask, np.diff(starts, append=len(rows[0])))
 
 
 def sides_of(rows: pa.Table) -> tuple[QuoteSide, QuoteSide]:
@@ -152,35 +92,14 @@ def sides_of(rows: pa.Table) -> tuple[QuoteSide, QuoteSide]:
     return QuoteSide(bid, bid_size), QuoteSide(ask, ask_size)
 
 
-def _last_quoted(side: QuoteSide, starts: Integers) -> Integers:
-    """Return the index of the last row of each slice that quotes the side; -1 if none does."""
-    if not len(starts):
-        return starts
-    rows = np.where(np.isnan(side.price), -1, np.arange(len(side.price)))
-    last: Integers = np.maximum.reduceat(rows, starts)
-    return last
-
-
-def _before(side: QuoteSide, last: Integers, carried_price: float, carried_size: float) -> QuoteSide:
-    """Return the side known before each slice. last: see `_last_quoted`. carried_*: known before the first slice."""
-    earlier = np.maximum.accumulate(np.append(-1, last[:-1])) if len(last) else last
-    return QuoteSide(
-        np.where(earlier >= 0, side.price[earlier], carried_price),
-        np.where(earlier >= 0, side.size[earlier], carried_size),
-    )
-
-
 def _side_bars(
-    side: QuoteSide, before: QuoteSide, starts: Integers, last: Integers
+    side: QuoteSide, before: QuoteSide, starts: Integers
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Return open, high, low, close and the closing size of each slice. last: see `_last_quoted`."""
-    if not len(starts):
-        return (np.empty(0),) * 5
-    open_ = before.price.copy()
-    for index in np.flatnonzero(np.isnan(open_) & (last >= 0)).tolist():
-        # The side was never quoted before.
-        prices = side.price[starts[index] : last[index] + 1]
-        open_[index] = prices[np.argmin(np.isnan(prices))]
+    """Return open, high, low, close and the closing size of each slice."""
+    # The last row of each slice that quotes the side; -1 if none does.
+    last = np.maximum.reduceat(np.where(np.isnan(side.price), -1, np.arange(len(side))), starts)
+    # A side that was never quoted before opens at its first quote.
+    open_ = np.where(np.isnan(before.price), _first_known(side.price, starts), before.price)
     high = np.fmax(np.fmax.reduceat(side.price, starts), open_)
     low = np.fmin(np.fmin.reduceat(side.price, starts), open_)
     close, size = (

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from store.bar_policies import EVERY_PRINT
 from store.bars.adjustment import AdjustmentRules, NotApplied
 from store.bars.bars import Bars
 from store.bars.quote_bars import QuoteBars
 from store.instruments import Instrument
 from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars, effects_until_ns
 from store.log_views.bar_grid import BarGrid
-from store.log_views.known_bars import KnownLog, bars_of_logs
-from store.log_views.known_quotes import windowed_known_quote_bars
+from store.log_views.known_bars import bars_of_logs
 from store.log_views.log_view import LogView
 from store.log_views.quote_windows import windowed_quote_bars
 from store.log_views.trade_bars import BarMaker
@@ -100,10 +98,7 @@ class _QuoteBarMaker:
     exchange: str | None
 
     def bars(self, window: Window) -> QuoteBars:
-        if self.settle_ns is None:
-            return windowed_quote_bars(self.log, window, self.grid, self.exchange)
-        known = KnownLog(self.log, self.grid, EVERY_PRINT, self.settle_ns)
-        return windowed_known_quote_bars(known, window, self.exchange)
+        return windowed_quote_bars(self.log, window, self.grid, self.exchange, self.settle_ns)
 
 
 def quote_series(
