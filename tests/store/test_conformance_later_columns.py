@@ -27,14 +27,6 @@ def counts(receipt: Receipt) -> tuple[int, tuple[int, ...]]:
     return receipt.stored, receipt.duplicate_rows
 
 
-def test_rows_with_and_without_the_column_are_read_back_as_they_were(store):
-    rows = [flagged(None, 1), flagged(True, 2), flagged(False, 3), flagged(None, DAY), flagged(True, DAY + 1)]
-    for at in range(0, len(rows), 2):
-        store.append(batch(*rows[at : at + 2]))
-    assert stored(store) == rows
-    assert stored(store, commit=1) == rows[:2]
-
-
 @pytest.mark.parametrize("trade_id", ["a", None])
 @pytest.mark.parametrize("sent", FLAGS)
 @pytest.mark.parametrize("kept", FLAGS)
@@ -74,13 +66,6 @@ def test_all_conflicts_of_a_batch_are_reported(store):
     assert store.log(TRADES, SYMBOL).head.number == 1
 
 
-def test_a_batch_of_conflicts_alone_is_refused(store):
-    store.append(batch(flagged(True, trade_id="a")))
-    with pytest.raises(IdConflict) as conflict:
-        store.append(batch(flagged(True, price=7.0, trade_id="a")))
-    assert conflict.value.rows == [0]
-
-
 @pytest.mark.parametrize(
     ("flags_sent", "duplicates"),
     [([True, True], (1,)), ([True, None], (1,)), ([None, True], (1,)), ([None, False, True], (1, 2))],
@@ -89,12 +74,6 @@ def test_an_id_repeated_in_a_batch_is_compared_with_its_first_row(store, flags_s
     receipt = store.append(batch(*(flagged(flag, trade_id="a") for flag in flags_sent)))
     assert receipt.duplicate_rows == duplicates
     assert flags(store) == [flags_sent[0]]
-
-
-def test_an_id_repeated_in_a_batch_with_another_value_is_a_conflict(store):
-    with pytest.raises(IdConflict) as conflict:
-        store.append(batch(*(flagged(flag, trade_id="a") for flag in (True, True, False, None))))
-    assert conflict.value.rows == [2]
 
 
 @pytest.mark.parametrize(
@@ -138,19 +117,13 @@ def test_a_feed_is_replayed_with_and_without_the_column(store, size):
 
 
 @pytest.mark.parametrize(("kept", "sent"), [(None, True), (True, None), (True, False)])
-def test_a_request_key_replays_whatever_later_columns_say(store, kept, sent):
+def test_a_batch_is_known_by_its_key_and_its_digest_whatever_later_columns_say(store, kept, sent):
     first = store.append(batch(flagged(kept, trade_id="a"), request_key="k"))
     again = store.append(batch(flagged(sent, trade_id="a"), request_key="k"))
     assert again.replayed
     assert again.commit == first.commit
+    assert store.append(batch(flagged(sent, trade_id="a"), dedupe=Dedupe.BATCH)).stored == 0
     assert flags(store) == [kept]
-
-
-@pytest.mark.parametrize(("kept", "sent"), [(None, True), (True, None), (True, False)])
-def test_mode_batch_knows_a_batch_whatever_later_columns_say(store, kept, sent):
-    store.append(batch(flagged(kept)))
-    assert store.append(batch(flagged(sent), dedupe=Dedupe.BATCH)).stored == 0
-    assert store.append(batch(flagged(sent), dedupe=Dedupe.NONE)).stored == 1
 
 
 def test_a_correction_sets_the_column_and_unsets_it(store):
@@ -158,6 +131,8 @@ def test_a_correction_sets_the_column_and_unsets_it(store):
     store.correct(amendment(correct(1, trade_id="a", new={"buyer_is_maker": True})))
     store.correct(amendment(correct(2, price=100.0, volume=1.0, new={"price": 7.0, "buyer_is_maker": False})))
     store.correct(amendment(correct(3, price=100.0, volume=1.0, new={"buyer_is_maker": None})))
+    assert flags(store) == [True, False, None]
+    store.correct(amendment(correct(1, trade_id="a", new={"volume": 9.0})))
     assert flags(store) == [True, False, None]
     assert [flags(store, at) for at in (1, 2, 3)] == [
         [None, None, True],
@@ -176,12 +151,6 @@ def test_digest_of_corrections_covers_later_columns(store):
     with pytest.raises(RequestKeyReused):
         store.correct(amendment(said[1], request_key="k"))
     assert flags(store) == [True]
-
-
-def test_a_correction_of_another_column_keeps_it(store):
-    store.append(batch(flagged(True, trade_id="a")))
-    store.correct(amendment(correct(1, trade_id="a", new={"price": 7.0})))
-    assert stored(store) == [flagged(True, price=7.0, trade_id="a")]
 
 
 def test_row_with_id_matches_original_and_corrected_later_column(store):

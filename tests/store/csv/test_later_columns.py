@@ -8,14 +8,13 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived.manifest import read_manifest
-from store.csv.files import file_names
 from store.csv.verify import CsvLogCheck
 from store.datasets import TRADES
-from store.declarations import Column, ColumnKind, Dataset, Partition
+from store.declarations import Column, ColumnKind, Dataset
 from store.exceptions import DataDamaged, IdConflict
 from store.maintained import LogFinding
 from store.protocol import ALL_TIME, Append
-from tests.store.builders import DAY, NOON, SYMBOL, Row, amendment, batch, correct, stored, trade
+from tests.store.builders import DAY, SYMBOL, Row, amendment, batch, correct, stored, trade
 from tests.store.csv.disks import WatchedDisk
 from tests.store.csv.writing.test_group_commit import written_together
 
@@ -62,22 +61,16 @@ def read_as(dataset: Dataset, path: Path) -> list[Row]:
 
 
 def test_rows_go_to_the_first_file_whose_header_holds_them(tmp_path: Path):
-    sent = [None, True, None, False, None]
-    for at, flag in enumerate(sent):
-        CsvStore(tmp_path).append(batch(flagged(flag, at)))
-    assert headers(tmp_path) == {f"{DATE}.1.csv": FLAG, f"{DATE}.csv": ""}
+    sent = [flagged(flag, at) for at, flag in enumerate([None, True, None, False, None])]
+    other_date = [flagged(True, DAY), flagged(None, DAY + 1)]
+    for row in sent:
+        CsvStore(tmp_path).append(batch(row))
+    CsvStore(tmp_path).append(batch(*other_date))
+    assert headers(tmp_path) == {f"{DATE}.1.csv": FLAG, f"{DATE}.csv": "", "2025-01-03.csv": FLAG}
     assert cells(tmp_path, f"{DATE}.1.csv") == ["true", "false"]
-    assert stored(CsvStore(tmp_path)) == [flagged(flag, at) for at, flag in enumerate(sent)]
-    assert findings(tmp_path) == []
-
-
-def test_a_file_begun_with_the_column_takes_rows_without_it(tmp_path: Path):
-    store = CsvStore(tmp_path)
-    store.append(batch(flagged(True, 0), flagged(None, 1)))
-    store.append(batch(trade(2)))
-    assert headers(tmp_path) == {f"{DATE}.csv": FLAG}
-    assert cells(tmp_path, f"{DATE}.csv") == ["true", "", ""]
-    assert stored(CsvStore(tmp_path)) == stored(store) == [flagged(True, 0), trade(1), trade(2)]
+    assert cells(tmp_path, "2025-01-03.csv") == ["true", ""]
+    assert stored(CsvStore(tmp_path)) == [*sent, *other_date]
+    assert CsvStore(tmp_path).append(batch(*sent)).stored == 0
     assert findings(tmp_path) == []
 
 
@@ -90,25 +83,6 @@ def test_batches_of_one_group_are_placed_by_the_headers_of_those_before(tmp_path
     assert isinstance(futures[4].exception(), IdConflict)
     assert headers(tmp_path) == {f"{DATE}.1.csv": FLAG, f"{DATE}.csv": ""}
     assert [row["buyer_is_maker"] for row in stored(CsvStore(tmp_path))] == [None, True, None, False, None]
-
-
-@pytest.mark.parametrize("limit", [200, file_names.FILE_LIMIT_BYTES])
-def test_full_files_and_files_of_other_headers_are_passed_over(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(file_names, "FILE_LIMIT_BYTES", limit)
-    rows = [flagged([None, True][at % 3 == 1], at) for at in range(20)]
-    for row in rows:
-        CsvStore(tmp_path).append(batch(row))
-    assert set(headers(tmp_path).values()) == {"", FLAG}
-    assert stored(CsvStore(tmp_path)) == rows
-    assert CsvStore(tmp_path).append(batch(*rows)).stored == 0
-
-
-def test_the_dates_of_a_year_share_files_of_either_header(tmp_path: Path):
-    yearly = replace(TRADES, partition=Partition.YEAR)
-    rows = [flagged([None, True][at % 2], NOON + at * DAY, trade_id=str(at)) for at in range(4)]
-    CsvStore(tmp_path).append(rows_of(yearly, *rows))
-    assert headers(tmp_path) == {"2025.1.csv": FLAG, "2025.csv": ""}
-    assert read_as(yearly, tmp_path) == rows
 
 
 def test_corrections_that_set_the_column_begin_another_file_of_corrections(tmp_path: Path):
