@@ -1,5 +1,7 @@
 """Bars of real days against the vendor's own: by condition, by quote carried in, with sizes of zero."""
 
+from pathlib import Path
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -9,9 +11,14 @@ from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.credit import utc_dates
 from store.bars.prints import prints_of
-from store.bars.quote_bars import quote_bars_of
 from store.bars.session_bars import session_bars_of
-from tests.store.builders import MINUTE, SECOND
+from store.csv import CsvStore
+from store.instruments import Instrument
+from store.log_views.bar_grid import plain_grid
+from store.log_views.quote_windows import windowed_quote_bars
+from store.protocol import Window
+from tests.store.builders import DAY, MINUTE, SECOND
+from tests.store.quotes import quote_log
 from tests.store.real_data import (
     PRICE_UNIT,
     equity_bars,
@@ -70,18 +77,17 @@ def test_daily_session_bar_equals_the_vendors(ibm: pa.Table):
     assert [getattr(bars, name)[0] for name in FIVE[:4]] == expected == [182.00, 183.30, 181.85, 182.01]
 
 
-def test_quote_bars_equal_the_vendors():
+def test_quote_bars_equal_the_vendors(tmp_path: Path):
     sides = ["bid", "bid_size", "ask", "ask_size"]
     path = "equity/ibm_20131007_tick_quote_partial.csv"
     frame = real_frame(path, ["ms", *sides, "exchange", "mask", "suspicious"])
     quoted = {name: frame[name].where(frame[name.removesuffix("_size")] > 0) for name in sides}
-    rows = pa.table(
-        {"timestamp": frame["time_ns"]} | {name: column.to_numpy() for name, column in quoted.items()}
-    )
+    rows = pa.Table.from_pandas(pd.DataFrame({"timestamp": frame["time_ns"], **quoted})).to_pylist()
     names = ["bid_open", "bid_high", "bid_low", "bid_close", "bid_size"]
     names += ["ask_open", "ask_high", "ask_low", "ask_close", "ask_size"]
     vendor = real_frame("equity/ibm_20131007_minute_quote.csv", ["ms", *names]).set_index("time_ns")
-    bars = quote_bars_of(rows, MINUTE)
+    log = quote_log(CsvStore(tmp_path), *rows)
+    bars = windowed_quote_bars(log, Window(0, DAY), plain_grid(MINUTE, Instrument("IBM")), None)
     assert len(bars) == 10
     for name in names:
         assert getattr(bars, name).tolist() == vendor.loc[bars.time_ns, name].tolist(), name
