@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
@@ -123,6 +124,24 @@ class TailRows:
                 self._dates[key] = date
         return date.blocks
 
+    def add(
+        self, log: LogKey, history: CommitHistory, parts: Sequence[StoredPart], new: Sequence[pa.Table]
+    ) -> None:
+        """Add the stored rows of the last parts of a date, of which all others are cached; so nobody reads them back.
+
+        parts: as for `blocks`. new: one table for each of the last parts.
+        """
+        key = (log, parts[0].part.day)
+        with self._mutex:
+            date = self._dates.get(key)
+        if date is not None and date.covered == len(parts) - len(new) and history.has(date.newest):
+            newest = history.head(parts[-1].commit)
+            rows = pa.concat_tables(new)
+            copy = rows.take(pa.array(np.arange(rows.num_rows)))  # the caller may use its arrays again
+            date = self._extend(date, parts, lambda _: copy, newest)
+            with self._mutex:
+                self._dates[key] = date
+
     def claim_alone(self, log: LogKey, parts: Sequence[StoredPart], needed: Sequence[StoredPart]) -> bool:
         """Count `needed`, some of the parts, as read without the others; return False if all should be read instead.
 
@@ -144,7 +163,7 @@ class TailRows:
         new = list(parts[date.covered :])
         block = TailBlock(read(new), max(stored.commit for stored in new))
         blocks = list(date.blocks)
-        while blocks and blocks[-1].rows.num_rows <= 2 * block.rows.num_rows:
+        while blocks and blocks[-1].rows.num_rows <= block.rows.num_rows:
             last = blocks.pop()
             rows = pa.concat_tables([last.rows, block.rows])
             block = TailBlock(rows, max(last.newest, block.newest))

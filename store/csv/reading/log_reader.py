@@ -199,6 +199,13 @@ class LogReader:
         corrections = read_corrections(self.dataset, self._folder, parts)
         return corrections.filter(pa.array(windows.contains(corrections.column("timestamp").to_numpy())))
 
+    def note_stored(self, day: int, new: Sequence[pa.Table], history: CommitHistory) -> None:
+        """Keep rows of an event date, which have just been committed, for later reads. new: a table for each part."""
+        segments, whole_day = self._opened.segments, Window(day * DAY_NS, (day + 1) * DAY_NS)
+        parts = of_kind(history.parts_in(whole_day, after=segments.head.number), PartKind.ROWS)
+        if len(parts) >= len(new) > 0:
+            self._tail.add((self.dataset.name, self._symbol, segments.head.number), history, parts, new)
+
     def _only_segment(self, window: Window, state: ReadState) -> MappedSegment | None:
         """Return the segment that has all rows in the window; None if there is no such segment."""
         within = state.segments.within(window)

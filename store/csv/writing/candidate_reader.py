@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
 from store.csv.files.commit_records import DateSummary, PartKind, StoredPart, loads_of, of_kind
-from store.csv.files.part_reader import read_corrections, read_parts, read_rows
+from store.csv.files.part_reader import read_corrections, read_parts, read_rows, rows_table
 from store.csv.log.history import CommitHistory
 from store.csv.reading.log_reader import LogReader, ReadState
 from store.csv.writing.batch import Chunk
@@ -20,7 +20,7 @@ from store.csv.writing.id_times import IdTimes
 from store.declarations import Dataset
 from store.protocol import NO_COMMIT, Window
 from store.rows.row_hashes import searched_ids
-from store.rows.stored_rows import apply_corrections, first_versions, no_rows, passed_values
+from store.rows.stored_rows import apply_corrections, first_versions, no_rows, passed_values, stored_schema
 from store.timestamps import DAY_NS
 from store.window_list import WindowList
 
@@ -130,6 +130,12 @@ class CandidateReader:
         before: DateSummary | None,
     ) -> None:
         """Note rows of a date that have just been stored. before: the date's summary without them."""
+        rows = [
+            rows_table(pa.Table.from_batches([chunk.rows]), [part]).cast(stored_schema(self._dataset))
+            for part, chunk in chunks
+            if chunk.kind is PartKind.ROWS
+        ]
+        self._reader.note_stored(day, rows, history)
         date = self._ids.get(self._folder, day)
         if date is None and before is None and any(chunk.ids is not None for _, chunk in chunks):
             date = _DateIds()
