@@ -46,17 +46,11 @@ def text_words(values: pa.Array) -> Words:
     words_from = np.ndarray(len(padded) - _WORD_BYTES + 1, "<u8", padded, strides=(1,))
     starts, lengths = ends[:-1] - ends[0], np.diff(ends)
     hashes = mixed(lengths.view(np.uint64) + _SEEDS)
+    shortest = max(int(lengths.min(initial=1)), 1)
     for offset in range(0, int(lengths.max(initial=1)), _WORD_BYTES):
-        if offset == 0:
-            words = words_from[starts] & _OWN_BYTES[np.minimum(lengths, _WORD_BYTES)]
-            hashes = mixed((hashes ^ words) * MIX_2 + _SEEDS)
-        else:
-            longer = np.flatnonzero(lengths > offset)
-            words = (
-                words_from[starts[longer] + offset]
-                & _OWN_BYTES[np.minimum(lengths[longer] - offset, _WORD_BYTES)]
-            )
-            hashes[:, longer] = mixed((hashes[:, longer] ^ words) * MIX_2 + _SEEDS)
+        own = slice(None) if offset < shortest else np.flatnonzero(lengths > offset)
+        words = words_from[starts[own] + offset] & _OWN_BYTES[np.minimum(lengths[own] - offset, _WORD_BYTES)]
+        hashes[:, own] = mixed((hashes[:, own] ^ words) * MIX_2 + _SEEDS)
     return hashes
 
 
