@@ -1,15 +1,19 @@
-"""A process of its own that makes a key through the API over a database file, while something is wrong with it.
+"""A process of its own that makes a key through the API over a database file, once for each fault.
 
-Arguments: the fault, and the folder of the data. Prints one line of JSON: status and code of the answer.
+Argument: a folder with a migrated database. Prints one line of JSON: for each fault how the call's process ended, the
+status and code of the answer, how many keys and records of the call are left, and whether the chain is whole.
 """
 
 import json
+import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import sys
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import django
@@ -22,26 +26,51 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from audit.calls import strict  # noqa: E402
+from audit.chain.verify import chain_verify  # noqa: E402
+from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
 from ratelimit.keys.services import key_create  # noqa: E402
+from ratelimit.models import ApiKey  # noqa: E402
 
 # Its commit is what no interface names.
 _CONNECTION: Any = connections["default"]
+# Django is set up once, and each call is made in a copy of this process.
+_COPIES = multiprocessing.get_context("fork")
 NEW_KEY = {"name": "new", "tier": "default", "scopes": ["market:read"]}
 
 
-def main(fault: str, data_dir: str) -> None:
+def main(migrated: str) -> None:
+    sys.stdout.write(json.dumps({fault: outcome(fault, Path(migrated)) for fault in FAULTS}))
+
+
+def outcome(fault: str, migrated: Path) -> dict[str, Any]:
+    folder = migrated / fault
+    folder.mkdir(0o700)
+    database, answer = folder / "marketdata.sqlite3", folder / "answer.json"
+    shutil.copy(migrated / database.name, database)
+    connection.settings_dict["NAME"], settings.AUDIT_DIR = str(database), folder / "audit"
+    process = _COPIES.Process(target=attempt, args=(fault, database, answer))
+    process.start()
+    process.join()
+    left = [ApiKey.objects.filter(name="new").count(), AuditRecord.objects.filter(method="POST").count()]
+    is_whole = not chain_verify().findings
+    connection.close()
+    said = json.loads(answer.read_text()) if answer.exists() else None
+    return {"ended": process.exitcode, "answer": said, "left": left, "is_whole": is_whole}
+
+
+def attempt(fault: str, database: Path, answer: Path) -> None:
+    """Make a key, and write the status and the code of the answer into a file."""
     settings.ALLOWED_HOSTS = ["*"]
     connection.settings_dict["OPTIONS"]["timeout"] = 0.2
     headers = {"X-API-Key": made_key()}
-    with closing(sqlite3.connect(f"{data_dir}/marketdata.sqlite3", isolation_level=None)) as other:
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
         connection.ensure_connection()
         FAULTS[fault](other)
-        client = Client()
-        answer = client.post(
+        got = Client().post(
             "/api/v1/keys", json.dumps(NEW_KEY), content_type="application/json", headers=headers
         )
-    sys.stdout.write(json.dumps({"status": answer.status_code, "code": answer.json().get("code")}))
+    answer.write_text(json.dumps([got.status_code, got.json().get("code")]))
 
 
 def made_key() -> str:

@@ -14,22 +14,19 @@ import pytest
 
 from tests.audit.builders import sealed, spooled
 from tests.marketdata_project.front_server import eventually
-from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
+from tests.migrated_database import place_database
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).resolve().parents[3]
-COUNT = 12_000
+COUNT = 6_000
 SETUP = """
 import sys
 import django
 django.setup()
 from datetime import UTC, datetime
 from pathlib import Path
-"""
-MIGRATE = """
-from django.core.management import call_command
-call_command("migrate", "audit", verbosity=0)
 """
 COLLECT = """
 from audit.services import spool_collect
@@ -41,10 +38,10 @@ while True:
 COLLECT_AS_TOLD = """
 from audit.services import spool_collect
 from audit.spooling import collector
-collector.BATCH_RECORDS = 1000
+collector.BATCH_RECORDS = 500
 print("ready", flush=True)
 for line in sys.stdin:
-    spool_collect(now=datetime.now(UTC), limit=1000)
+    spool_collect(now=datetime.now(UTC), limit=500)
 """
 # Without the lock file, as two hosts would be on a network file system that keeps no locks.
 COLLECT_UNLOCKED = """
@@ -53,7 +50,7 @@ print("ready", flush=True)
 sys.stdin.read()
 moved = 1
 while moved:
-    moved = sum(file_collect(path, now=datetime.now(UTC), limit=1000) for path in Path(sys.argv[1]).glob("*.jsonl"))
+    moved = sum(file_collect(path, now=datetime.now(UTC), limit=500) for path in Path(sys.argv[1]).glob("*.jsonl"))
     print(moved, flush=True)
 """
 
@@ -75,22 +72,20 @@ def collector(data_dir, source):
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("migrated")
-    with collector(data_dir, MIGRATE) as process:
-        assert process.wait(PROGRAM_SECONDS) == 0
-    return (data_dir / "marketdata.sqlite3").read_bytes()
+def spool() -> dict[str, bytes]:
+    """The content of each file."""
+    lines = [spooled(number) for number in range(COUNT)]
+    names = [f"{part}-1.sealed.jsonl" for part in range(4)]
+    return {name: sealed(name, *lines[part::4]) for part, name in enumerate(names)}
 
 
 @pytest.fixture
-def data_dir(migrated, tmp_path):
-    (tmp_path / "marketdata.sqlite3").write_bytes(migrated)
+def data_dir(spool, tmp_path):
+    place_database(tmp_path)
     folder = tmp_path / "audit" / "spool"
     folder.mkdir(parents=True)
-    lines = [spooled(number) for number in range(COUNT)]
-    for part in range(4):
-        name = f"{part}-1.sealed.jsonl"
-        (folder / name).write_bytes(sealed(name, *lines[part::4]))
+    for name, content in spool.items():
+        (folder / name).write_bytes(content)
     return tmp_path
 
 
@@ -112,10 +107,10 @@ def wait_until_collected(data_dir):
 
 def test_collector_killed_again_and_again_moves_every_record_once(data_dir):
     kills = 0
-    for batches in (1, 2, 4, 1):
+    for batches in (1, 4):
         with collector(data_dir, COLLECT_AS_TOLD) as process:
             assert process.stdout.readline() == b"ready\n"
-            target = len(rows(data_dir)) + batches * 1000
+            target = len(rows(data_dir)) + batches * 500
             # It is killed amid one more, and not when all is done, however late that is.
             process.stdin.write((batches + 1) * b"\n")
             process.stdin.flush()
