@@ -1,6 +1,6 @@
 """Every method of every endpoint by every role, through the whole stack; who is admitted is told by the table alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -139,16 +139,32 @@ def walked() -> Iterator[Route]:
         seen.add(route.name)
 
 
+def methods_of(name: str, route: Route) -> Sequence[str]:
+    """The methods with which a role asks. Of those that a view lacks, the answer is the same for all that are admitted."""
+    if SOAK or name in {"nobody", "all"}:
+        return METHODS
+    some = sorted(route.implemented)
+    return some if ROLES[name].credential == "key" else some[:1]
+
+
+def is_telling(name: str, expected: Verdict) -> bool:
+    """Whether a short run asks: a role of one scope where it is admitted, one that lacks something where it is refused."""
+    if SOAK or not name.startswith(("only ", "all but ", "all, for ")):
+        return True
+    return (expected == ADMITTED) == name.startswith("only ")
+
+
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_may_do_what_the_table_grants_and_nothing_else(api, settings, name):
-    """Of methods that a view does not have, the answer is the same for all roles that are admitted: two roles ask."""
     settings.TRADING_RATE = UNLIMITED
     role, client = ROLES[name], Client()
     headers = headers_of(role, client)
     wrong = []
     for route in walked():
-        for method in METHODS if SOAK or name in {"nobody", "all"} else sorted(route.implemented):
+        for method in methods_of(name, route):
             expected = oracle(route, method, role)
+            if not is_telling(name, expected):
+                continue
             response = called(client, route, method, headers)
             found = verdict(response, method, expected)
             if found != expected:

@@ -24,6 +24,7 @@ from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import generate
 from ratelimit.models import OAuthClient
 from tests.api_client import make_key
+from tests.chance import SOAK
 from tests.ratelimit.credentials.logins import login, next_address, person
 from tests.ratelimit.credentials.programs.test_oauth2 import basic, client_of
 from tests.received_calls import received
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.system]
 WITHIN = 0.10
 # Of calls that are mostly the hash; one that is left out would be 100 %.
 OF_HASHES = 0.25
-READINGS = 9
+READINGS = 9 if SOAK else 5
 
 
 def reading(first: Callable[[], object], second: Callable[[], object], *, calls: int) -> float:
