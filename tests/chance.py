@@ -23,6 +23,15 @@ def examples(count: int) -> int:
     return count if SOAK else max(count // 10, min(count, 10))
 
 
+def each_of(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """All combinations of the axes' values with SOAK=1; otherwise as few as have each value of each axis."""
+    values = [list(axis) for axis in axes]
+    if SOAK:
+        return list(product(*values))
+    most = max(map(len, values))
+    return [tuple(axis[place % len(axis)] for axis in values) for place in range(most)]
+
+
 def cases_of(*axes: Iterable[Any]) -> list[tuple[Any, ...]]:
     """All combinations of the axes' values with SOAK=1; otherwise few, with each pair of values of two axes."""
     values = [list(axis) for axis in axes]

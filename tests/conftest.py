@@ -83,10 +83,15 @@ def _is_in_system_folder(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of whole folders; modules elsewhere mark themselves. Leave out the soak's unless SOAK=1."""
+    """Mark the tests of whole folders; modules elsewhere mark themselves. Leave out the soak's unless SOAK=1.
+
+    A module's tests stay in one process, so that what they share is made once.
+    """
     for item in items:
         if _is_in_system_folder(item.path):
             item.add_marker("system")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if not SOAK:
         of_soak = {item: None for item in items if item.get_closest_marker("soak")}
         config.hook.pytest_deselected(items=[*of_soak])

@@ -17,6 +17,7 @@ from tests.chance import SOAK
 # The library itself calls what pandas will remove, and warns of Seoul's former break.
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.xdist_group("calendars"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.* are discontinued:UserWarning"),
 ]
 with corrections.TABLE.open(encoding="utf-8", newline="") as _lines:
