@@ -38,7 +38,7 @@ from tests.store.builders import (
 
 pytestmark = pytest.mark.system
 
-EXAMPLES = 300 if SOAK else 12
+EXAMPLES = 300 if SOAK else 5
 TIMES = (0, 1, MINUTE, DAY - 1, DAY, 3 * DAY)
 SYMBOLS = (SYMBOL, "MSFT")
 

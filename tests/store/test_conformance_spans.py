@@ -81,7 +81,7 @@ EDGES = sorted(
 )
 
 
-@pytest.mark.parametrize("seed", range(9 if SOAK else 3))
+@pytest.mark.parametrize("seed", range(9 if SOAK else 1))
 def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
     rng = random.Random(seed)
     standing = []

@@ -151,7 +151,7 @@ print(len(closes), sum(close for _, close in closes))
 def test_more_symbols_than_file_handles(tmp_path: Path, derived: bool):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 48
     store = CsvStore(tmp_path)
-    symbols = [f"S{n}" for n in range(150)]
+    symbols = [f"S{n}" for n in range(60)]
     for number, symbol in enumerate(symbols):
         store.append(batch(*(trade(n * DAY + n, 1.0 + number) for n in range(3)), symbol=symbol))
         if derived:
@@ -163,7 +163,7 @@ def test_more_symbols_than_file_handles(tmp_path: Path, derived: bool):
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["3", str(3.0 * sum(range(1, 151)))]
+    assert done.stdout.split() == ["3", str(3.0 * sum(range(1, 61)))]
 
 
 def test_seconds_and_uneven_intervals(tmp_path: Path):

@@ -28,7 +28,7 @@ from tests.store.printed_days import DATES, short_date, utc_date
 
 pytestmark = pytest.mark.system
 
-EXAMPLES = 150 if SOAK else 6
+EXAMPLES = 150 if SOAK else 3
 INTERVALS = (SECOND, 7 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, 90 * MINUTE, DAY)
 WORDS = (
     None,

@@ -12,12 +12,14 @@ from store.csv.log.commit_log import CommitLog
 from store.csv.log.history import CommitHistory
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
-from tests.chance import examples
+from tests.chance import SOAK
 from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter, PlainHistory
 
 pytestmark = pytest.mark.system
 
 DATES = 12
+# How many commits and windows are asked about.
+ASKED = 6 if SOAK else 3
 
 
 def windows(writer: LogWriter, count: int) -> list[Window]:
@@ -30,7 +32,9 @@ def windows(writer: LogWriter, count: int) -> list[Window]:
     return chosen
 
 
-def assert_equal(history: CommitHistory, plain: PlainHistory, writer: LogWriter, *, asked: int = 6) -> None:
+def assert_equal(
+    history: CommitHistory, plain: PlainHistory, writer: LogWriter, *, asked: int = ASKED
+) -> None:
     head = len(plain.commits)
     assert history.head() == plain.head()
     assert (history.committed_at, history.rows) == (plain.committed_at(), plain.rows())
@@ -79,7 +83,7 @@ def assert_lookups_equal(history: CommitHistory, plain: PlainHistory, writer: Lo
             assert history.accepted(caller, str(number)) == plain.accepted(caller, str(number))
 
 
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=25 if SOAK else 5, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 40), min_size=1, max_size=4), st.booleans())
 def test_answers_do_not_depend_on_when_indexes_were_written(tmp_path_factory, seed, counts, is_one_log):
     path = tmp_path_factory.mktemp("log") / "commits.jsonl"

@@ -18,7 +18,7 @@ from tests.chance import SOAK
 from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, SYMBOL, Clock, Row, amendment, batch, cancel, correct, stored, trade
 
-SEEDS = 60 if SOAK else 8
+SEEDS = 60 if SOAK else 3
 
 
 @pytest.fixture(autouse=True)
