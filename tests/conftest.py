@@ -43,7 +43,7 @@ hypothesis_settings.register_profile("soak", deadline=None, max_examples=100)
 hypothesis_settings.load_profile("soak" if SOAK else "ci")
 vars(hypothesis_core)["global_force_seed"] = chosen_seed()
 
-SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "smoke", "system"}
+SYSTEM_FOLDERS = {"benchmarks", "browser", "faults", "hostile", "system"}
 _HERE = Path(__file__).parent
 _WHOLLY_SYSTEM = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
 _WHOLLY_SOAK = re.compile(r"^pytestmark = .*\bpytest\.mark\.soak\b", re.MULTILINE)

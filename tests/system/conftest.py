@@ -32,6 +32,20 @@ def shared(tmp_path_factory) -> Iterator[Installation]:
         yield installation
 
 
+@pytest.fixture(scope="session")
+def traded(tmp_path_factory) -> Iterator[Installation]:
+    """An installation whose processes are killed while accounts trade; its tests share the xdist group `trading`."""
+    with installed(tmp_path_factory.mktemp("traded")) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory) -> Iterator[Installation]:
+    """An installation as `make run` starts it, with the sample; its tests share the xdist group `sample`."""
+    with installed(tmp_path_factory.mktemp("sampled"), LOAD_SAMPLE="1") as installation:
+        yield installation
+
+
 @pytest.fixture
 def installation(shared: Installation) -> Installation:
     """The shared installation, whole again after whatever an earlier test did to it."""

@@ -20,14 +20,24 @@ from tests.system.installation import WORKERS, Installation
 _LISTENING = "0A"
 
 
+def narrow_socket(port: int, buffer: int) -> socket.socket:
+    """A connection with a receive buffer of so many bytes, so that little is under way to a client that does not read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    connection.settimeout(PATIENCE_SECONDS)
+    connection.connect(("127.0.0.1", port))
+    return connection
+
+
 @contextmanager
 def asked(port: int, key: str, target: str, *, buffer: int | None = None) -> Iterator[socket.socket]:
     """A connection on which a request was sent and nothing was read; with a receive buffer of so many bytes."""
-    with socket.socket() as connection:
-        if buffer is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        connection.settimeout(PATIENCE_SECONDS)
-        connection.connect(("127.0.0.1", port))
+    address = ("127.0.0.1", port)
+    with (
+        narrow_socket(port, buffer)
+        if buffer
+        else socket.create_connection(address, PATIENCE_SECONDS) as connection
+    ):
         head = f"GET {target} HTTP/1.1\r\nHost: h\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())
         yield connection

@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 CLIENTS = 20
 RATE = 10
 KEY_TO_MAKE = b'{"name": "clocks", "scopes": ["market:read"]}'
-STEP_SECONDS = 3.0 if SOAK else 1.5
+STEP_SECONDS = 3.0 if SOAK else 1.0
 # Each a second before: the leap day begins and ends, the clocks of Berlin are put forward and back, a year
 # and a month end.
 INSTANTS = (

@@ -38,7 +38,7 @@ from tests.system.installation import ENVIRONMENT, WEB_ONLY, Installation, insta
 
 pytestmark = pytest.mark.xdist_group("front and django")
 
-MUTANTS, ROLE_CALLS = (10_000, 20_000) if SOAK else (100, 200)
+MUTANTS, ROLE_CALLS = (10_000, 20_000) if SOAK else (40, 60)
 SETTINGS = failing_settings.__name__
 JSON = {"Content-Type": "application/json"}
 

@@ -32,8 +32,8 @@ from tests.system.redis_faults import kill_redis
 CORRECTIONS = "/api/v1/trades/corrections"
 JSON = {"Content-Type": "application/json"}
 
-CLIENTS = 1000 if SOAK else 60
-SECONDS = 30.0 if SOAK else 3.0
+CLIENTS = 1000 if SOAK else 40
+SECONDS = 30.0 if SOAK else 2.0
 SYMBOLS = [f"LIVE{number}" for number in range(20)]
 BATCH_ROWS, BATCHES_PER_SECOND = 100, 50
 SENDERS = 4
@@ -43,7 +43,7 @@ CUTS = examples(500) if SOAK else 10
 CUT_CLIENTS = 20 if SOAK else 8
 IMPORTED, RESTORED = "IMPORTED", "RESTORED"
 CUT_SYMBOLS = ["CUTA", "CUTB", IMPORTED, RESTORED]
-IMPORTED_ROWS = 50_000 if SOAK else 20_000
+IMPORTED_ROWS = 50_000 if SOAK else 5_000
 
 
 def corrected(client: Client, batch: Batch) -> None:

@@ -22,7 +22,7 @@ from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.live_clients import Conversation, Feed, LiveCrowd, talking
 from tests.system.live_logs import LogItems
-from tests.system.streaming import Webs
+from tests.system.streaming import Webs, narrow_socket
 from tests.system.test_drain import stopped
 
 pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("live")]
@@ -32,8 +32,10 @@ CHANNEL = f"trades:{SYMBOL}"
 OTHERS = 50 if SOAK else 10
 ROUNDS = 3 if SOAK else 1
 ATTEMPTS = 5
-# A batch is about 200 KiB in frames, a small one 60 KiB. The kernel takes some MiB before the server has to keep any.
-BATCH_ROWS, SMALL_ROWS, BATCHES = 2_000, 600, 40
+# A batch is about 200 KiB in frames, a small one 60 KiB.
+BATCH_ROWS, SMALL_ROWS, BATCHES = 2_000, 600, 40 if SOAK else 10
+# Bytes that the client's end takes before the server has to keep any.
+NARROW = 4_096
 # Of these it keeps at most 1 MiB.
 BEYOND_BATCHES = 6
 # After so many batches that change nothing it takes no more.
@@ -115,7 +117,7 @@ def fill(talk: Conversation, port: int, load: Load, *, rows: int = SMALL_ROWS) -
 def cut_off(installation: Installation, key: str, load: Load, *, is_flooded: bool) -> Cut:
     """Have a client stop to read until it is cut off; then it reads on. is_flooded: whether it is sent more all the while."""
     feed, peak = Feed(None), 0.0
-    with talking(installation.port, key, max_queue=1) as talk:
+    with talking(installation.port, key, max_queue=1, sock=narrow_socket(installation.port, NARROW)) as talk:
         feed.subscribed(talk.ask(op="subscribe", channels=[CHANNEL])["channels"][CHANNEL])
         fill(talk, installation.port, load, rows=BATCH_ROWS if is_flooded else SMALL_ROWS)
         full_at = time.monotonic()
@@ -226,7 +228,9 @@ def test_a_stop_is_told_to_every_client_and_waits_for_none_that_does_not_read(
         load.send_all(1)
         with (
             LiveCrowd(installation.port, *keys) as crowd,
-            talking(installation.port, key, max_queue=1) as stalled,
+            talking(
+                installation.port, key, max_queue=1, sock=narrow_socket(installation.port, NARROW)
+            ) as stalled,
         ):
             clients = [crowd.add(CHANNEL) for _ in range(OTHERS)]
             assert crowd.are_subscribed()

@@ -32,7 +32,7 @@ from tests.system.installation import WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.system
 
-KILLS = 100 if SOAK else 2
+KILLS = 100 if SOAK else 1
 # Every commit is compared in the end.
 PAUSE_SECONDS = 0.02 if SOAK else 0.1
 NAMES = ("AAPL", "MSFT")

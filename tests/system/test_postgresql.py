@@ -79,7 +79,7 @@ def pair(tmp_path_factory) -> Iterator[Pair]:
 
 
 def test_of_ten_that_show_a_nonce_at_once_one_has_used_it(pair):
-    for number in range(10):
+    for number in range(4):
         told = [each for found in pair.race("use_nonce", nonce=f"n{number}") for each in found]
         assert sorted(told, key=str) == [None, *["nonce_used"] * 9]
 

@@ -11,6 +11,7 @@ from itertools import count
 
 import pytest
 
+from tests.chance import SOAK
 from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import allowed, is_kept
 from tests.system.batches import Batch
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("installation")]
 
 logger = logging.getLogger(__name__)
 
+KILLS = 3 if SOAK else 1
 SLOWEST_SECONDS = 1.0
 QUIET_SECONDS = 0.5
 _symbols = (f"REDIS{number}" for number in count())
@@ -98,7 +100,7 @@ def _whole(installation: Installation) -> None:
 def test_a_killed_redis_is_replaced_and_nobody_notices(installation):
     healed = []
     with under_load(installation):
-        for _ in range(3):
+        for _ in range(KILLS):
             began = time.monotonic()
             kill_redis(installation)
             assert installation.is_ready()

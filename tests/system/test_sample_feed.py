@@ -4,13 +4,14 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
+
+import pytest
 
 from tests.chance import SOAK
 from tests.marketdata_project.front_server import eventually
-from tests.marketdata_project.serve_process import Served, serving
-from tests.migrated_database import place_database
+from tests.marketdata_project.serve_process import Served
 from tests.patience import PROGRAM_SECONDS, is_kept
+from tests.system.installation import Installation
 from trades.sample import COIN
 
 STOP_SECONDS = 1.0
@@ -34,19 +35,18 @@ def is_stored(served: Served, count: int) -> bool:
     return eventually(lambda: min(commits(served)) >= count, seconds=PROGRAM_SECONDS)
 
 
-def test_commits_arrive_also_after_its_end(tmp_path: Path):
-    place_database(tmp_path / "data")
-    with serving(tmp_path, LOAD_SAMPLE="1") as served:
-        served.says("Sample: a feed goes on with .* SAMPLE_FEED=0 turns it off")
-        assert served.port
-        assert is_stored(served, 3), served.output.read_text()
-        (feed,) = feed_of(served)
-        began = time.monotonic()
-        os.kill(feed, signal.SIGTERM)
-        assert eventually(lambda: feed not in feed_of(served))
-        took, seen = time.monotonic() - began, commits(served)
-        # Beside other things it waits for its turn to end, too.
-        assert not SOAK or is_kept(STOP_SECONDS, [took])
-        assert is_stored(served, max(seen) + 2), served.output.read_text()
-        refused = set(re.findall(r"The sample feed's POST: (\d+)", served.output.read_text()))
-        assert refused <= SLOW_STATUSES, served.output.read_text()
+@pytest.mark.xdist_group("sample")
+def test_commits_arrive_also_after_its_end(sampled: Installation):
+    served = sampled.served
+    served.says("Sample: a feed goes on with .* SAMPLE_FEED=0 turns it off")
+    assert is_stored(served, 3), served.output.read_text()
+    (feed,) = feed_of(served)
+    began = time.monotonic()
+    os.kill(feed, signal.SIGTERM)
+    assert eventually(lambda: feed not in feed_of(served))
+    took, seen = time.monotonic() - began, commits(served)
+    # Beside other things it waits for its turn to end, too.
+    assert not SOAK or is_kept(STOP_SECONDS, [took])
+    assert is_stored(served, max(seen) + 2), served.output.read_text()
+    refused = set(re.findall(r"The sample feed's POST: (\d+)", served.output.read_text()))
+    assert refused <= SLOW_STATUSES, served.output.read_text()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import orjson
@@ -14,32 +13,24 @@ import pytest
 from django.conf import settings as project
 
 from tests.marketdata_project.front_server import Reply, eventually
-from tests.marketdata_project.serve_process import Served, start
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, clients_of_every_web
-from tests.system.installation import ENVIRONMENT, UNLIMITED, WEB_ONLY, Installation, installed
+from tests.system.installation import UNLIMITED, Installation
+from tests.system.kills import restarted
 from tests.system.nginx import answer_of
 
-pytestmark = pytest.mark.xdist_group("signed")
+pytestmark = pytest.mark.xdist_group("installation")
 
-SIGNING_SECRET = secrets.token_urlsafe(64)
 BARS = f"{OHLC}?symbol=SIGNED"
 THREADS = 20
 
 
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory) -> Iterator[Installation]:
-    with installed(
-        tmp_path_factory.mktemp("signed"), data_dir=None, **WEB_ONLY, SIGNING_SECRET=SIGNING_SECRET
-    ) as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
-def _same_secret(settings) -> None:
-    settings.SIGNING_SECRET = SIGNING_SECRET
+def _same_secret(installation: Installation, settings) -> None:
+    settings.SECRET_KEY = (installation.served.data_dir / "secret_key").read_text().strip()
+    settings.SIGNING_SECRET = ""
 
 
 @pytest.fixture
@@ -150,7 +141,7 @@ def test_a_key_that_only_signs_is_not_accepted_bare(installation):
     assert send(installation, "GET", BARS, None, headers).status == 200
 
 
-def test_the_signers_calls_are_recorded_as_its_own_and_without_secrets(installation, key):
+def test_the_signers_calls_are_recorded_as_its_own_and_without_secrets(installation, key, settings):
     nonce = f"seen-{secrets.token_hex(12)}"
     secret = secret_of(key)
     headers = signed("GET", url_of(installation, BARS), key_id=prefix_of(key), secret=secret, nonce=nonce)
@@ -161,7 +152,7 @@ def test_the_signers_calls_are_recorded_as_its_own_and_without_secrets(installat
     assert row["caller"].startswith("key:")
     written = installation.served.output.read_text()
     assert secret not in written
-    assert SIGNING_SECRET not in written
+    assert settings.SECRET_KEY not in written
 
 
 def test_the_example_signs(installation, key, tmp_path):
@@ -209,14 +200,10 @@ def test_after_a_restart_a_signature_is_still_used(installation, key):
     headers = ingest_headers(installation, key, body)
     others = ingest_headers(installation, key, body)
     assert send(installation, "POST", INGEST, body, headers).status == 200
-    before, port = installation.served, installation.port
-    installation.kill_everything(list(before.members()))
-    assert before.ended()
-    environment = {**ENVIRONMENT, **WEB_ONLY, "SIGNING_SECRET": SIGNING_SECRET, "PORT": str(port)}
+    installation.kill_everything(list(installation.served.members()))
+    assert installation.served.ended()
     # The window is longer than a slow machine's start: it is the nonce that refuses.
-    environment["SIGNATURE_WINDOW_SECONDS"] = "600"
-    served = start(before.data_dir, before.output, **environment)
-    installation.served = Served(served.process, before.data_dir, before.output)
+    restarted(installation, SIGNATURE_WINDOW_SECONDS="600")
     assert installation.is_ready()
     assert code_of(send(installation, "POST", INGEST, body, headers)) == "nonce_used"
     assert send(installation, "POST", INGEST, body, others).status == 200

@@ -19,6 +19,7 @@ from store.csv.store import CsvStore
 from store.datasets import QUOTES, TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS, parse_timestamp
+from tests.chance import SOAK
 from tests.hostile.gauge import MIB
 from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data import tapes
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.xdist_group("installation")
 
 logger = logging.getLogger(__name__)
 
-ROWS, QUOTED = 300_000, 40_000
+ROWS, QUOTED = (300_000, 40_000) if SOAK else (120_000, 20_000)
 SYMBOL, DAMAGED = "STREAMED", "ROTTEN"
 FIRST_DAY = parse_timestamp("2025-03-03T00:00:00Z")
 RANGE = "start=2025-03-03&end=2025-03-04"
@@ -87,13 +88,14 @@ def pages(port: int, key: str, dataset: str, query: str, format_name: str) -> It
             target = link[1]
 
 
-@pytest.fixture
-def webs(installation: Installation, key: str) -> Webs:
+@pytest.fixture(scope="module")
+def webs(shared: Installation, key: str) -> Webs:
     """Both processes, once they have sent a stream in every format, and rest."""
+    assert shared.is_complete()
     for format_name in FORMATS:
         for _ in range(3 * WORKERS):
-            body(installation.port, key, path("trades", HOUR, format_name))
-    webs = Webs(installation)
+            body(shared.port, key, path("trades", HOUR, format_name))
+    webs = Webs(shared)
     assert eventually(webs.stand_still)
     return webs
 

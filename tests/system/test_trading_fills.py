@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,10 +18,10 @@ from store.walk import BEGINNING, CommitRecord, CommittedRows
 from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.marketdata_project.front_server import eventually
-from tests.system.installation import Installation, installed
+from tests.system.installation import Installation
 from tests.system.traders import Market, Trader, accounts_open, database, is_engine_alive, verify
 
-pytestmark = pytest.mark.seconds
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 
 KILLS = 20 if SOAK else 1
 ORDERS_EACH = 8
@@ -66,14 +65,10 @@ class Resting:
         return (0, Decimal(0)) if self.limit is None else (1, (printed - self.limit) * self.side)
 
 
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, data_dir=None) as running:
-        yield running
-
-
-def test_the_prints_decide_whatever_is_killed(installation: Installation, seed: int, told: Told) -> None:
-    market, chance = Market(installation, "COIN"), random.Random(seed)
+def test_the_prints_decide_whatever_is_killed(traded: Installation, seed: int, told: Told) -> None:
+    installation, chance = traded, random.Random(seed)
+    assert installation.is_complete()
+    market = Market(installation, "FILLS")
     market.print((100, 10))
     accounts_open(installation, market, [ACCOUNT])
     with contextlib.closing(Trader(installation, ACCOUNT)) as trader:
@@ -143,8 +138,11 @@ def filled(
 
 def events(installation: Installation, name: str) -> list[dict[str, Any]]:
     with database(installation) as read:
-        query = "SELECT body FROM trading_eventrow WHERE name = ? ORDER BY number"
-        return [orjson.loads(body) for (body,) in read.execute(query, [name])]
+        query = (
+            "SELECT e.body FROM trading_eventrow e JOIN trading_account a ON a.id = account_id"
+            " WHERE e.name = ? AND a.name = ? ORDER BY e.number"
+        )
+        return [orjson.loads(body) for (body,) in read.execute(query, [name, ACCOUNT])]
 
 
 def resting_orders(installation: Installation) -> list[Resting]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.marketdata_project.front_server import eventually
 from tests.system.account_feed import AccountFeed, following
-from tests.system.installation import Installation, installed
+from tests.system.installation import Installation
 from tests.system.kills import restarted
 from tests.system.traders import (
     Market,
@@ -29,19 +28,13 @@ from tests.system.traders import (
     verify,
 )
 
-pytestmark = pytest.mark.seconds
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 
 EXECUTES = 1_000 if SOAK else 60
 ACCOUNTS = [f"A{number}" for number in range(4)]
 WEB, ENGINE, JOBS = "marketdata web", "marketdata engine", "marketdata jobs"
 VICTIMS = [WEB, ENGINE, "redis-server", JOBS, "everything"]
 ROUNDS = 8 if SOAK else 1
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    with installed(tmp_path, data_dir=None) as running:
-        yield running
 
 
 def kill(installation: Installation, victim: str) -> None:
@@ -85,8 +78,10 @@ def trade(trader: Trader, market: Market, seed: int, ending: threading.Event) ->
         time.sleep(0.02)
 
 
-def test_each_order_and_execution_is_there_once(installation: Installation, seed: int, told: Told) -> None:
-    market, chance = Market(installation, "COIN"), random.Random(seed)
+def test_each_order_and_execution_is_there_once(traded: Installation, seed: int, told: Told) -> None:
+    installation, chance = traded, random.Random(seed)
+    assert installation.is_complete()
+    market = Market(installation, "KILLS")
     market.print((100, 10))
     accounts_open(installation, market, ACCOUNTS)
     traders = [Trader(installation, account) for account in ACCOUNTS]

@@ -22,7 +22,7 @@ from tests.chance import SOAK
 from tests.hostile.figures import Told
 from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
-from tests.system.installation import Installation, installed
+from tests.system.installation import Installation
 from tests.system.kills import restarted
 from tests.system.redis_faults import frozen_redis, is_degraded, kill_redis
 from tests.system.traders import (
@@ -35,7 +35,7 @@ from tests.system.traders import (
     verify,
 )
 
-pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("outages")]
+pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 
 Answers = dict[str, str]
 ALL_WELL = {
@@ -133,7 +133,6 @@ def no_engine(installation: Installation) -> Iterator[None]:
 Fault = Callable[[Installation], contextlib.AbstractContextManager[None]]
 FAULTS: dict[str, tuple[Fault, Answers]] = {
     "Redis killed": (redis_killed, ALL_WELL),
-    "Redis frozen": (redis_frozen, ALL_WELL),
     "engine frozen": (engine_frozen, NO_ENGINE),
     "audit not writable": (audit_unwritable, NO_AUDIT),
     "database locked": (database_locked, NO_WRITES),
@@ -141,22 +140,23 @@ FAULTS: dict[str, tuple[Fault, Answers]] = {
 if SOAK:
     FAULTS |= {
         "nothing": (nothing, ALL_WELL),
+        "Redis frozen": (redis_frozen, ALL_WELL),
         "killed, started with TRADING_ENGINE=0": (no_engine, NO_ENGINE),
     }
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installed(tmp_path_factory.mktemp("outages"), data_dir=None) as installation:
-        yield installation
+@pytest.fixture
+def running(traded: Installation) -> Installation:
+    assert traded.is_complete()
+    return traded
 
 
 @pytest.fixture(scope="module")
-def market(running: Installation) -> Market:
-    market = Market(running, "COIN")
+def market(traded: Installation) -> Market:
+    market = Market(traded, "OUTAGES")
     market.print((100, 10))
     names = [_account(fault) for fault in FAULTS] + ["FILE"]
-    accounts_open(running, market, names)
+    accounts_open(traded, market, names)
     return market
 
 
@@ -276,6 +276,7 @@ def test_what_each_call_answers(running: Installation, market: Market, told: Tol
         prepared.trader.close()
 
 
+@pytest.mark.soak
 def test_the_file_stops_without_web_and_redis(running: Installation, market: Market, told: Told) -> None:
     """The engine alone obeys it, and after it nothing opens."""
     prepared = Prepared.of(running, market, "FILE")

@@ -1,19 +1,20 @@
-"""The README's calls of trading answer on the sample as printed, but for ids, times, prices and what follows from prices."""
+"""The README's calls answer as printed; those of trading but for ids, times, prices and what follows from prices."""
 
 import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docs.test_pages import README
+from tests.docs.test_pages import AGAIN, README, blocks_from, body_in
 from tests.marketdata_project.front_server import eventually
-from tests.marketdata_project.serve_process import serving
-from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
+from tests.system.clients import INGEST, connected
+from tests.system.installation import Installation
+
+pytestmark = pytest.mark.xdist_group("sample")
 
 SECTION = re.compile(r"^## Trade on paper\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
@@ -47,24 +48,33 @@ def is_as_printed(found: Any, printed: Any, name: str = "") -> bool:
     return isinstance(found, int | float) if is_number and name not in EXACT else found == printed
 
 
-@pytest.mark.xdist_group("serve")
-def test_the_readmes_calls_of_trading_answer_as_printed(tmp_path: Path):
+def test_the_calls_answer_as_printed(sampled: Installation):
+    call, stored, bars, document = blocks_from(README, INGEST)[:4]
+    again = stored.replace('"stored":3,"duplicates":0,"duplicate_rows":[]', AGAIN)
+    path = re.search(r"8000(/v1/stats/ohlc[^\"]*)", bars)
+    assert path is not None
+    with connected(sampled.port, sampled.key) as client:
+        assert [client.ingest(body_in(call)).body.decode() for _ in range(2)] == [stored, again]
+        assert client.get(path[1]).body.decode() == document
+        page = client.get("/api/v1/docs")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_the_calls_of_trading_answer_as_printed(sampled: Installation):
     assert len(calls()) == 7
-    place_database(tmp_path / "data")
-    with serving(tmp_path, LOAD_SAMPLE="1") as served:
-        key = served.says(r"API key \(shown once\): (md_\S+)")[1]
-        port, preview = served.port, ""
-        found: dict[str, Any] = {}
-        for call, printed in calls():
-            command = call.replace(":8000", f":{port}").replace("d2e46ff6-…", preview)
+    preview = ""
+    found: dict[str, Any] = {}
+    for call, printed in calls():
+        command = call.replace(":8000", f":{sampled.port}").replace("d2e46ff6-…", preview)
 
-            def answers(command: str = command, printed: Any = printed) -> bool:
-                text = subprocess.run(
-                    ["bash", "-c", command], env={**os.environ, "KEY": key}, capture_output=True, check=True
-                ).stdout
-                found.clear()
-                found.update(json.loads(text))
-                return is_as_printed(found, printed)
+        def answers(command: str = command, printed: Any = printed) -> bool:
+            environment = {**os.environ, "KEY": sampled.key}
+            text = subprocess.run(
+                ["bash", "-c", command], env=environment, capture_output=True, check=True
+            ).stdout
+            found.clear()
+            found.update(json.loads(text))
+            return is_as_printed(found, printed)
 
-            assert eventually(answers, seconds=PATIENCE_SECONDS), f"{call}: {json.dumps(found)}"
-            preview = found.get("preview_id", "")
+        assert eventually(answers, seconds=PATIENCE_SECONDS), f"{call}: {json.dumps(found)}"
+        preview = found.get("preview_id", "")
