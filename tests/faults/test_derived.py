@@ -27,7 +27,7 @@ from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, stored
 
 BATCHES = 100 if SOAK else 12
-TRIES = 100 if SOAK else 20
+TRIES = 100 if SOAK else 8
 WINDOWS = [
     (ALL_TIME, DAY),
     (Window(NOON, NOON + DAY), MINUTE),

@@ -17,7 +17,7 @@ from tests.system.clients import OHLC, Client, connected
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 
 SYMBOLS = ["DOUBT", "ROTTEN", "SOUND"]
-TRIES = 100 if SOAK else 10
+TRIES = 100 if SOAK else 5
 
 
 @pytest.fixture(scope="module")

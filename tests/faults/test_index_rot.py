@@ -22,8 +22,7 @@ from tests.store.csv.log.plain_history import FIRST_DAY, LogWriter
 pytestmark = pytest.mark.system
 
 DATES, OLD, NEW, TAIL = 12, 130, 150, 20
-FLIPS = 300
-TRIES = 100 if SOAK else 40
+FLIPS, TRIES = (300, 100) if SOAK else (30, 10)
 PAGE_BYTES = 4096
 
 Spoil = Callable[[bytearray, bytes, random.Random], None]
@@ -141,7 +140,7 @@ def test_the_pieces_are_what_is_checked(tmp_path: Path):
     subject.path.write_bytes(subject.new)
     with sqlite3.connect(subject.path) as connection:
         pieces = connection.execute("SELECT id, content FROM pieces").fetchall()
-    for number, (key, _) in enumerate(pieces[:: max(len(pieces) // 40, 1)]):
+    for number, (key, _) in enumerate(pieces[:: max(len(pieces) // (40 if SOAK else 10), 1)]):
         subject.path.write_bytes(subject.new)
         with sqlite3.connect(subject.path) as connection:
             if number % 2:

@@ -12,7 +12,7 @@ from tests.faults.batches import all_rows, batch_of, findings, rows_sent
 from tests.faults.failing_disk import RecordSyncFails
 from tests.faults.table import Tallies
 
-TRIES = 100 if SOAK else 15
+TRIES = 100 if SOAK else 6
 
 
 def test_a_record_whose_sync_fails_is_in_doubt_and_its_retry_is_recognised(

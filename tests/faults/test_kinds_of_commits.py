@@ -22,8 +22,9 @@ from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
 from tests.chance import SOAK
 from tests.faults.batches import all_rows
-from tests.faults.power import RECORDS, Luck, PowerCutDisk, UnsyncedDisk, restored
+from tests.faults.power import RECORDS, PowerCutDisk, UnsyncedDisk, restored
 from tests.faults.table import Tallies, Tally
+from tests.faults.test_power_cut import lucks
 from tests.memory_store import MemoryStore
 from tests.store.builders import (
     DAY,
@@ -40,8 +41,8 @@ from tests.store.builders import (
 )
 from tests.store.csv.disks import FailingDisk
 
-STEP = 1 if SOAK else 29
-STRIDE = 1 if SOAK else 2
+STEP = 1 if SOAK else 61
+STRIDE = 1 if SOAK else 4
 LOG = f"trades/{SYMBOL}/{RECORDS}"
 
 
@@ -113,7 +114,7 @@ def test_a_power_cut_at_any_write_or_sync(
         disk.acknowledged(number)
     disk.now()
     for moment in disk.moments:
-        for luck in (Luck(rng, kept=False), Luck(rng, kept=True), *[Luck(rng)] * (10 if SOAK else 1)):
+        for luck in lucks(rng):
             folder = restored(moment, tmp_path / str(next(folders)), luck)
             look(folder, states, len(moment.acknowledged), tally)
             go_on(folder, states)

@@ -22,8 +22,8 @@ from tests.faults.processes import children
 from tests.faults.table import Tallies, Tally
 
 PRIOR_ROWS, ALL_ROWS = 20, 100
-TRIES = 100 if SOAK else 12
-MANY = (600, 10, 100) if SOAK else (200, 10, 25)
+TRIES = 100 if SOAK else 6
+MANY = (600, 10, 100) if SOAK else (200, 4, 10)
 HANDLES = 256
 DISK_BYTES = 2**20
 

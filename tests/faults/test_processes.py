@@ -23,7 +23,7 @@ from tests.store.builders import SYMBOL, stored
 
 WRITERS, READERS = 2, 10
 BATCHES = 60 if SOAK else 8
-KILLS = 100 if SOAK else 10
+KILLS = 100 if SOAK else 6
 KILLS_OF_A_SYMBOL = 5
 LONGEST_LIFE_SECONDS = 0.12
 STOPS_AT_EACH_CALL = 7 if SOAK else 1

@@ -22,7 +22,7 @@ from tests.faults.table import Tallies
 from tests.memory_store import MemoryStore
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
-TRIES = 100 if SOAK else 25
+TRIES = 100 if SOAK else 10
 COMMITS, ROWS = 12, 40
 SPAN = 60 * SECOND_NS
 OTHER = "MSFT"

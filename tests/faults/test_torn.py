@@ -18,7 +18,7 @@ from tests.store.builders import SYMBOL, stored
 LOG = f"trades/{SYMBOL}/commits.jsonl"
 PRIOR = [1, 2, 6, 9]
 LAST = 7
-STEP = 1 if SOAK else 11
+STEP = 1 if SOAK else 31
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_last_record_that_is_torn_at_any_byte(written: Path, tallied: Tallies)
     log = (written / LOG).read_bytes()
     last = log.rindex(b"\n", 0, -1) + 1
     watching = CsvStore(written)
-    for length in range(last, len(log), 1 if SOAK else 5):
+    for length in range(last, len(log), 1 if SOAK else 11):
         (written / LOG).write_bytes(log[:length])
         copy = copied(written, "copy")
         store = CsvStore(copy, disk=UnsyncedDisk())
@@ -103,7 +103,7 @@ def test_committed_rows_that_are_cut_off_are_missed_and_all_others_are_served(
     for number in apart:
         store.append(batch_of(number))
     whole = data_files(tmp_path)
-    for _ in range(100 if SOAK else 20):
+    for _ in range(100 if SOAK else 8):
         name = rng.choice(list(whole))
         length = rng.randrange(len(whole[name]))
         (tmp_path / LOG).with_name(name).write_bytes(whole[name][:length])

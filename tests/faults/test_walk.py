@@ -21,10 +21,11 @@ from tests.chance import SOAK
 from tests.faults import following
 from tests.faults.batches import batch_of
 from tests.faults.following import RESYNC, amendment_of, gaps
-from tests.faults.power import RECORDS, Luck, PowerCutDisk, restored
+from tests.faults.power import RECORDS, PowerCutDisk, restored
 from tests.faults.processes import THREADS, Child, children
 from tests.faults.table import Tallies
 from tests.faults.test_limits import folder, small_disk  # noqa: F401 fixtures
+from tests.faults.test_power_cut import lucks
 from tests.faults.test_processes import WRITERS, lived
 from tests.store.builders import SYMBOL
 from tests.store.csv.disks import Ended
@@ -32,7 +33,6 @@ from tests.store.walking import flat, walk
 
 KILLS = 100 if SOAK else 8
 BACKUP, RESTORE, RESTORE_UNSEEN = KILLS // 4, KILLS // 2, 3 * KILLS // 4
-BY_CHANCE = 10 if SOAK else 1
 
 
 def back_up(store: Path, to: Path) -> None:
@@ -164,7 +164,7 @@ def test_what_was_yielded_before_a_power_cut_is_there_after_it(
         except UnknownSymbol:
             yielded = []
         moment = disk.now()
-        for luck in [Luck(rng, kept=False), Luck(rng, kept=True), *[Luck(rng)] * BY_CHANCE]:
+        for luck in lucks(rng):
             image = restored(moment, case / "image", luck)
             found = flat(walk(CsvStore(image))) if yielded else []
             tally.add(acknowledged=len(yielded), lost=yielded != found[: len(yielded)])

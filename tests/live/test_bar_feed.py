@@ -58,7 +58,7 @@ def test_after_each_commit_the_bars_are_those_of_rest(default_store, kind, asked
         market = RandomMarket(chance, ACME, parse_timestamp(clock), with_bars)
         query = bar_query(ACME, resolution, asked)
         client = Client(BarFeed.at(query, BarPosition(), now_ns=market.now_ns))
-        for _ in range(100 if SOAK else 10):
+        for _ in range(100 if SOAK else 6):
             market.now_ns += chance.choice(
                 [0, SECOND_NS, 7 * SECOND_NS, MINUTE_NS, 20 * MINUTE_NS, 3 * HOUR_NS]
             )

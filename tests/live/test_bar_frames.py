@@ -14,7 +14,7 @@ from live.tokens import parse_tokens
 from store.datasets import BARS, TRADES
 from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, Append
-from tests.chance import chosen_seed
+from tests.chance import SOAK, chosen_seed
 from tests.store.builders import MINUTE, SECOND, SYMBOL, amendment, batch, cancel, instant, trade
 from trades.stores import market_store
 
@@ -86,7 +86,7 @@ def test_live_bars_equal_rest_after_each_commit_and_from_each_token(store: Marke
     follower = SymbolFollower(SYMBOL)
     watcher = Watcher(follower.add(channel()).seq, rest(api))
     tokens, standing = [], list[int]()
-    for number in range(1, 25):
+    for number in range(1, 25 if SOAK else 13):
         write(store, chance, number, standing)
         watcher.take(follower.advance().messages)
         assert watcher.in_order() == rest(api)

@@ -248,7 +248,9 @@ def live(tmp_path: Path, settings: Any, transactional_db: None) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("is_killed", [False, True], ids=["undisturbed", "killed"])
+@pytest.mark.parametrize(
+    "is_killed", [pytest.param(False, marks=pytest.mark.soak), True], ids=["undisturbed", "killed"]
+)
 def test_the_engine_on_the_data_clock_is_told_the_same(live: Path, is_killed: bool) -> None:
     clock, chance = Clock(START_NS), random.Random(2)
     store = declared(live, clock)

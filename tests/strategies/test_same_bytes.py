@@ -42,7 +42,7 @@ def path(tmp_path: Path, settings: Any, db: None) -> Path:
 
 @pytest.fixture
 def past(path: Path) -> None:
-    random_market(path, random.Random(7), minutes=240)
+    random_market(path, random.Random(7), minutes=120)
 
 
 def printed(*options: str) -> str:

@@ -243,7 +243,7 @@ def cut_off(crowd: LiveCrowd, chance: random.Random, stopping: threading.Event) 
     for cuts in count():
         if stopping.is_set() and cuts >= CUTS:
             return cuts
-        time.sleep(chance.uniform(0.01, 0.1 if SOAK else 0.5))
+        time.sleep(chance.uniform(0.01, 0.1 if SOAK else 1.5))
         crowd.cut([chance.choice(crowd.clients)])
     raise AssertionError
 

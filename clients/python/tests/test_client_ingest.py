@@ -16,7 +16,7 @@ from tests.patience import PROGRAM_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
 
-ROWS, BATCH, KILLS = (1_000_000, 10_000, 8) if SOAK else (20_000, 500, 3)
+ROWS, BATCH, KILLS = (1_000_000, 10_000, 8) if SOAK else (10_000, 250, 2)
 PROGRAM = """
 import sys
 sys.path.insert(0, {source!r})

@@ -218,7 +218,7 @@ def bodies(draw) -> bytes:
     return text.encode(codec, "backslashreplace" if codec == "latin-1" else "surrogatepass")
 
 
-@settings(max_examples=5_000 if SOAK else 40, deadline=None)
+@settings(max_examples=5_000 if SOAK else 15, deadline=None)
 @given(body=bodies())
 @example(body=b'{"trades":[],"trades":[]}')
 @example(body=b"")
@@ -226,14 +226,14 @@ def test_a_mutated_body_is_accepted_by_both_or_refused_by_both(body):
     assert_agreement(body)
 
 
-@settings(max_examples=2_000 if SOAK else 20, deadline=None)
+@settings(max_examples=2_000 if SOAK else 10, deadline=None)
 @given(text=timestamps, field=st.sampled_from(["timestamp", "received_at"]), beside=st.booleans())
 def test_both_take_the_same_forms_of_time(text, field, beside):
     rows = [trade(**{field: text}), *([trade()] if beside else [])]
     assert_agreement(body_of(*rows))
 
 
-@settings(max_examples=2_000 if SOAK else 30, deadline=None)
+@settings(max_examples=2_000 if SOAK else 15, deadline=None)
 @given(place=st.integers(0, 400), byte=st.integers(0, 255), width=st.integers(0, 2))
 def test_both_judge_a_damaged_body_alike(place, byte, width):
     row = "{" + ",".join(f'"{name}":{value}' for name, value in FULL.items()) + "}"

@@ -19,7 +19,7 @@ BY_ROWS = ["ndjson", "msgpack", "msgpack columns"]
 
 datasets = pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
 often = settings(
-    max_examples=1_000 if SOAK else 6, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=1_000 if SOAK else 3, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

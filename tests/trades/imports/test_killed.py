@@ -18,9 +18,9 @@ from tests.trades.imports.test_counts import generated
 
 pytestmark = pytest.mark.system
 
-ROWS = 20_000
+ROWS = 20_000 if SOAK else 8_000
 BLOCK_BYTES = 20_000
-KILLS_AT_MOST = 100 if SOAK else 4
+KILLS_AT_MOST = 100 if SOAK else 3
 
 
 def started(data_dir: Path, file: Path, *end: str) -> subprocess.Popen[str]:

@@ -163,8 +163,10 @@ def test_a_column_with_an_unclear_name_counts_if_nothing_clearer_is_there(tmp_pa
         imported(path)
 
 
-@pytest.mark.parametrize("column", ["code", "market", "marketId"])
-@pytest.mark.parametrize("values", [("7203",), ("AAPL", "MSFT"), ("600519", "600036")])
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("code", ("7203",)), ("market", ("AAPL", "MSFT")), ("marketId", ("600519", "600036"))],
+)
 def test_a_column_with_an_unclear_name_must_not_contradict_the_file_s(
     tmp_path: Path, column: str, values: tuple[str, ...]
 ):
@@ -181,10 +183,18 @@ def test_a_column_with_an_unclear_name_must_not_contradict_the_file_s(
     assert [*stored("trades")] == sorted({*values, "AAPL", "BTC-USD"})
 
 
-@pytest.mark.parametrize("given", [{}, {"symbol": "AAPL"}])
-@pytest.mark.parametrize("values", [("AAPL", "MSFT"), ("aapl.us", "msft.us"), ("TPC", "TpC"), ("ESH4", "NQH4"),
-                                    ("BTC/USD", "ETH/USD"), ("AAPL US", "BRK B"), ("A", "AA")])  # fmt: skip
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "kind", "given"),
+    [
+        (("AAPL", "MSFT"), "csv", {}),
+        (("aapl.us", "msft.us"), "parquet", {}),
+        (("TPC", "TpC"), "csv", {"symbol": "AAPL"}),
+        (("ESH4", "NQH4"), "parquet", {"symbol": "AAPL"}),
+        (("BTC/USD", "ETH/USD"), "csv", {}),
+        (("AAPL US", "BRK B"), "parquet", {}),
+        (("A", "AA"), "csv", {"symbol": "AAPL"}),
+    ],
+)
 def test_an_unread_column_that_tells_symbols_apart_refuses_the_file(
     tmp_path: Path, given: dict[str, str], values: tuple[str, str], kind: str
 ):

@@ -11,7 +11,7 @@ from audit.models import AuditRecord
 from http_requests.exceptions import MalformedDocument
 from store.instruments import Instrument
 from tests.api_client import Api, answer, problem
-from tests.chance import examples
+from tests.chance import SOAK
 from tests.trading.calls import COIN, ORDER, CallDesk, post, trader
 from tests.trading.desks import prints
 from trades.exceptions import BatchRefused
@@ -326,7 +326,7 @@ VALID = b"symbol,quantity,price\nAAPL,100,189.98\nBTC-USD,0.5,\n$CASH,81001.25,\
 
 
 @given(data=st.data())
-@settings(max_examples=examples(1_000), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1_000 if SOAK else 30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_torn_csv_is_read_or_refused(default_store: Any, data: st.DataObject):
     body = bytearray(VALID)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.chance import examples
+from tests.chance import SOAK
 from tests.trading.core.folded import REF, Folded, check_ledger, these
 from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook, unit_price
 from trading.core.account import (
@@ -225,7 +225,7 @@ def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> 
 
 
 @given(steps=st.lists(_steps, min_size=12, max_size=40))
-@settings(max_examples=examples(500))
+@settings(max_examples=500 if SOAK else 15)
 def test_books_equal_the_oracle(steps: list[tuple[Any, ...]]) -> None:
     pair = _Pair()
     for name, *arguments in steps:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from tests.chance import examples
+from tests.chance import SOAK
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.events import Event, decoded, encoded, name_of
 
@@ -48,7 +48,7 @@ def _values(info: inspect.Type) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
 def test_event_is_read_as_it_was_written(kind: type[msgspec.Struct]) -> None:
     @given(event=_values(inspect.type_info(kind)))
-    @settings(max_examples=examples(50))
+    @settings(max_examples=50 if SOAK else 4)
     def check(event: Any) -> None:
         text = encoded(event)
         again = decoded(text)
@@ -59,7 +59,7 @@ def test_event_is_read_as_it_was_written(kind: type[msgspec.Struct]) -> None:
 
 
 @given(state=_values(inspect.type_info(AccountState)))
-@settings(max_examples=examples(100))
+@settings(max_examples=100 if SOAK else 4)
 def test_state_is_read_as_it_was_written(state: AccountState) -> None:
     data = encoded_state(state)
     assert decoded_state(data) == state

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chance import SOAK
 from tests.trading.core.paper import dec
 from trading.core.curve import DAY_NS, Curve, equity_point
 from trading.core.ratios import annual_return_percent, sharpe_ratio, sortino_ratio, volatility_percent
@@ -66,7 +67,7 @@ def test_drawdown_and_return_are_those_of_empyrical(equities: list[Decimal]):
     )
 
 
-@given(st.integers(400, 2_000), st.floats(-0.01, 0.01), st.randoms(use_true_random=False))
+@given(st.integers(400, 2_000 if SOAK else 500), st.floats(-0.01, 0.01), st.randoms(use_true_random=False))
 def test_the_annual_return_is_that_of_empyrical_with_days_of_the_calendar(days, drift, chance):
     equities = [Decimal(1_000)]
     for _ in range(days):

@@ -21,7 +21,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.chance import SOAK, chosen_seed, examples
+from tests.chance import SOAK, chosen_seed
 from tests.trading.core.folded import REF, check_ledger
 from tests.trading.core.paper import MS_NS, Paper, order_of
 from trading.core import due
@@ -284,7 +284,7 @@ class TradingMachine(RuleBasedStateMachine):
 
 TestTrading = TradingMachine.TestCase
 TestTrading.settings = settings(
-    max_examples=examples(300), stateful_step_count=100 if SOAK else 40, deadline=None
+    max_examples=300 if SOAK else 12, stateful_step_count=100 if SOAK else 40, deadline=None
 )
 
 
@@ -325,7 +325,7 @@ def _random_step(machine: TradingMachine, chance: Random) -> None:
 def test_long_days() -> None:
     """Many orders at once, which the machine seldom comes to."""
     chance, executed = Random(chosen_seed()), 0
-    for day in range(examples(50)):
+    for day in range(50 if SOAK else 5):
         machine = TradingMachine()
         fill, latency_ms = chance.choice(list(FillRule)), chance.choice((0, 50))
         config = RiskConfig(

@@ -1,6 +1,6 @@
 """The sample on the `data` clock, with late, shuffled and corrected prints: three kills change no fill, and each is explained.
 
-The usual run takes one symbol on the week's last day, and 300 more commits; SOAK=1 takes all of the week, and 10,000.
+The usual run takes one symbol on the week's last day, and 100 more commits; SOAK=1 takes all of the week, and 10,000.
 """
 
 import datetime as dt
@@ -33,7 +33,7 @@ from trading.services.control import trading_stop
 
 pytestmark = [pytest.mark.system, pytest.mark.django_db(transaction=True)]
 FRIDAY_EVENING = dt.datetime(2025, 6, 13, 23, tzinfo=dt.UTC)
-DAYS, MORE_COMMITS, SYMBOLS = (5, 10_000, EQUITIES) if SOAK else (1, 300, EQUITIES[:1])
+DAYS, MORE_COMMITS, SYMBOLS = (5, 10_000, EQUITIES) if SOAK else (1, 100, EQUITIES[:1])
 CHUNKS_A_DAY, SHUFFLED = 12, 20
 # It has bars only: one for each minute in which DEMOA has prints.
 BARRED = "BARRED"
