@@ -75,8 +75,7 @@ def test_declared_fields_are_read_back(store, instrument: Instrument):
 
 
 @pytest.mark.parametrize(
-    ("instrument_class", "kind"),
-    [("equity", "whole"), ("crypto", "fractional"), ("fx", "fractional")],
+    ("instrument_class", "kind"), [("equity", "whole"), ("crypto", "fractional"), ("fx", "fractional")]
 )
 def test_volume_kind_is_fractional_only_for_crypto(store, instrument_class: str, kind: str):
     store.set_instrument(Instrument("X", instrument_class=instrument_class))

@@ -79,14 +79,7 @@ def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
         for number, days_on in enumerate([0, 2, 0, 5, 2])
     ]
     newest = {days_on: store.log(TRADES, SYMBOL).at().version(whole_day(days_on)) for days_on in range(6)}
-    assert newest == {
-        0: commits[2],
-        1: NO_COMMIT,
-        2: commits[4],
-        3: NO_COMMIT,
-        4: NO_COMMIT,
-        5: commits[3],
-    }
+    assert newest == {0: commits[2], 1: NO_COMMIT, 2: commits[4], 3: NO_COMMIT, 4: NO_COMMIT, 5: commits[3]}
     assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == commits[4]
     assert store.log(TRADES, SYMBOL).at(4).version(Window(MIDNIGHT, MIDNIGHT + 6 * DAY)) == commits[3]
     assert store.log(TRADES, SYMBOL).at(4).version(whole_day(2)) == commits[1]

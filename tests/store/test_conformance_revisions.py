@@ -10,18 +10,7 @@ from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import (
-    DAY,
-    MINUTE,
-    NOON,
-    SYMBOL,
-    Clock,
-    amendment,
-    batch,
-    cancel,
-    correct,
-    trade,
-)
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, amendment, batch, cancel, correct, trade
 from tests.store.revision_walk import BarValues, Revision, listed
 
 HOUR = Window(NOON, NOON + 60 * MINUTE)

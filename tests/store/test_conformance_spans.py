@@ -14,18 +14,7 @@ from store.protocol import ALL_TIME
 from store.rows.stored_rows import ArrivalRun, stored_rows
 from tests.chance import SOAK
 from tests.store.bars.slow_spans import columns, random_spans, slow_span_bars
-from tests.store.builders import (
-    DAY,
-    MINUTE,
-    NOON,
-    SECOND,
-    SYMBOL,
-    amendment,
-    batch,
-    cancel,
-    correct,
-    trade,
-)
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, amendment, batch, cancel, correct, trade
 from tests.store.printed_days import DATES
 
 pytestmark = pytest.mark.system

@@ -53,9 +53,7 @@ def test_volume_of_a_later_utc_date_that_no_segment_holds_yet(
     assert [volumes(store, dates_of, interval_ns) for store in stores] == [[expected], [expected]]
 
 
-def test_volume_behind_the_next_price_once_that_is_cancelled(
-    stores: tuple[CsvStore, MemoryStore],
-) -> None:
+def test_volume_behind_the_next_price_once_that_is_cancelled(stores: tuple[CsvStore, MemoryStore]) -> None:
     for store in stores:
         store.append(batch(trade(2 * DAY + MINUTE, volume=7.0, conditions="odd_lot")))
     assert stores[0].derive(TRADES, SYMBOL) is not None

@@ -121,11 +121,7 @@ def test_a_rebuild_writes_all_files_again(log: DerivedLog) -> None:
 
 def test_files_of_killed_builds_are_deleted(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0))
-    left = [
-        "0123456789abcdef.rows.arrow",
-        "manifest.json.1.partial",
-        "0123456789abcdef.rows.arrow.1.partial",
-    ]
+    left = ["0123456789abcdef.rows.arrow", "manifest.json.1.partial", "0123456789abcdef.rows.arrow.1.partial"]
     left += [f"{log.names[0]}.gone-000000000000.rollups.arrow", f"{log.names[0]}.rows.arrow.1.partial"]
     for name in left:
         (log.files / name).write_bytes(b"half")

@@ -116,11 +116,7 @@ def test_minutes_and_days_are_always_stored_and_other_levels_if_they_are_shorter
 
 @pytest.mark.parametrize(
     ("apart_ns", "commits", "is_stored"),
-    [
-        (MINUTE // 80, 1, True),
-        (MINUTE // 2, 1, False),
-        (MINUTE // 80, 96, False),
-    ],
+    [(MINUTE // 80, 1, True), (MINUTE // 2, 1, False), (MINUTE // 80, 96, False)],
 )
 def test_versions_are_left_out_where_there_is_one_for_a_few_rows(
     apart_ns: int, commits: int, is_stored: bool

@@ -9,24 +9,9 @@ import pytest
 from store.csv import CsvStore
 from store.csv.files import file_names
 from store.datasets import TRADES
-from store.exceptions import (
-    CorrectionTargetMissing,
-    DataDamaged,
-    IdConflict,
-)
+from store.exceptions import CorrectionTargetMissing, DataDamaged, IdConflict
 from store.protocol import Amendment, Append, Window
-from tests.store.builders import (
-    DAY,
-    NOON,
-    SYMBOL,
-    Row,
-    amendment,
-    batch,
-    cancel,
-    correct,
-    stored,
-    trade,
-)
+from tests.store.builders import DAY, NOON, SYMBOL, Row, amendment, batch, cancel, correct, stored, trade
 from tests.store.csv.disks import WatchedDisk
 from tests.store.csv.writing import correction_process
 from tests.store.csv.writing.correction_process import POOL, pool_row

@@ -13,13 +13,7 @@ from store.csv import CsvStore
 from store.csv.writing.batch import PreparedBatch
 from store.csv.writing.group_commit import GROUP_LIMIT, GroupCommit, PendingCommit
 from store.datasets import TRADES
-from store.exceptions import (
-    IdConflict,
-    OutcomeUnknown,
-    RequestInProgress,
-    RequestKeyReused,
-    StoreFull,
-)
+from store.exceptions import IdConflict, OutcomeUnknown, RequestInProgress, RequestKeyReused, StoreFull
 from store.protocol import Amendment, Append, CommitId, Receipt
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import DAY, SYMBOL, batch, open_log, stored, trade
