@@ -11,6 +11,7 @@ from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
 from store.datasets import TRADES
+from store.log import Log
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
 from store.rows.stored_rows import ArrivalRun, stored_rows
@@ -76,6 +77,10 @@ def batch(
 def fill_of(start: int, end: int, source: str = "other") -> Fill:
     """A fill of the window between so many nanoseconds after noon."""
     return Fill(Window(instant(start), instant(end)), source, "trades of the gap", "7-abcdef")
+
+
+def trades_of(store: MarketStore) -> Log:
+    return store.log(TRADES, SYMBOL)
 
 
 def stored(

@@ -5,7 +5,7 @@ import pytest
 from store.datasets import TRADES
 from store.exceptions import IdConflict, RequestKeyReused, UnknownSymbol
 from store.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
-from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, NOON, batch, stored, trade, trades_of
 
 
 def test_first_batch_is_commit_1_and_its_rows_are_read_back(store):
@@ -18,18 +18,16 @@ def test_first_batch_is_commit_1_and_its_rows_are_read_back(store):
     assert (receipt.received, receipt.stored, receipt.duplicates, receipt.duplicate_rows) == (3, 3, 0, ())
     assert (receipt.commit.number, receipt.replayed) == (1, False)
     assert stored(store) == rows
-    assert store.log(TRADES, SYMBOL).at().rows(ALL_TIME).schema.equals(TRADES.schema)
+    assert trades_of(store).at().rows(ALL_TIME).schema.equals(TRADES.schema)
 
 
 def test_commits_are_counted_from_1_and_the_receipt_names_the_head(store):
     receipts = [store.append(batch(trade(number))) for number in range(3)]
     assert [receipt.commit.number for receipt in receipts] == [1, 2, 3]
     assert len({receipt.commit.hash for receipt in receipts}) == 3
-    assert store.log(TRADES, SYMBOL).head == receipts[-1].commit
-    assert [store.log(TRADES, SYMBOL).at(number).commit for number in (1, 2, 3)] == [
-        r.commit for r in receipts
-    ]
-    assert store.log(TRADES, SYMBOL).at(0).commit == NO_COMMIT
+    assert trades_of(store).head == receipts[-1].commit
+    assert [trades_of(store).at(number).commit for number in (1, 2, 3)] == [r.commit for r in receipts]
+    assert trades_of(store).at(0).commit == NO_COMMIT
 
 
 def test_each_symbol_has_its_own_commit_numbers(store):
@@ -79,7 +77,7 @@ def test_the_same_request_key_gives_the_first_answer_again(store):
     again = store.append(batch(trade(1), trade(2), request_key="k"))
     assert again.replayed
     assert (again.received, again.stored, again.duplicate_rows, again.commit) == (2, 1, (0,), first.commit)
-    assert store.log(TRADES, SYMBOL).head.number == 3
+    assert trades_of(store).head.number == 3
 
 
 def test_a_replay_needs_no_duplicate_detection(store):
@@ -132,14 +130,14 @@ def test_duplicates_with_a_request_key_are_a_commit_without_rows(store):
     keyed = store.append(batch(trade(1), request_key="k"))
     assert (keyed.stored, keyed.duplicate_rows, keyed.commit.number) == (0, (0,), 2)
     assert store.append(batch(trade(1), request_key="k")).replayed
-    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == first.commit
+    assert trades_of(store).at().version(ALL_TIME) == first.commit
 
 
 def test_duplicates_without_a_request_key_are_no_commit_and_name_the_head(store):
     store.append(batch(trade(1)))
     head = store.append(batch(trade(2))).commit
     assert store.append(batch(trade(1))).commit == head
-    assert store.log(TRADES, SYMBOL).head == head
+    assert trades_of(store).head == head
 
 
 def test_commit_as_of_is_the_newest_commit_made_by_an_instant(store, clock):
@@ -147,28 +145,21 @@ def test_commit_as_of_is_the_newest_commit_made_by_an_instant(store, clock):
         clock.now = NOON + 10 * number
         store.append(batch(trade(number)))
     asked = {NOON: 0, NOON + 10: 1, NOON + 19: 1, NOON + 20: 2, NOON + 30: 3, NOON + DAY: 3}
-    assert {at: store.log(TRADES, SYMBOL).as_of(at).commit.number for at in asked} == asked
-    assert [store.log(TRADES, SYMBOL).committed_at(number) - NOON for number in (1, 2, 3)] == [10, 20, 30]
+    assert {at: trades_of(store).as_of(at).commit.number for at in asked} == asked
+    assert [trades_of(store).committed_at(number) - NOON for number in (1, 2, 3)] == [10, 20, 30]
 
 
 def test_a_clock_that_is_set_back_does_not_reorder_commits(store, clock):
     for number, now in enumerate((NOON, NOON - DAY, NOON - DAY, NOON), start=1):
         clock.now = now
         store.append(batch(trade(number)))
-    assert [store.log(TRADES, SYMBOL).as_of(NOON + late).commit.number for late in range(-1, 5)] == [
-        0,
-        1,
-        2,
-        3,
-        4,
-        4,
-    ]
+    assert [trades_of(store).as_of(NOON + late).commit.number for late in range(-1, 5)] == [0, 1, 2, 3, 4, 4]
 
 
 def test_a_batch_over_several_dates_is_one_commit(store):
     rows = [trade(2 * DAY), trade(0), trade(DAY), trade(1)]
     assert store.append(batch(*rows)).stored == 4
-    assert store.log(TRADES, SYMBOL).head.number == 1
+    assert trades_of(store).head.number == 1
     assert stored(store) == [rows[1], rows[3], rows[2], rows[0]]
     assert stored(store, Window(NOON + DAY, NOON + DAY + 1)) == [rows[2]]
 

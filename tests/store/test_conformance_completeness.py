@@ -6,13 +6,13 @@ from store.datasets import TRADES
 from store.exceptions import RequestKeyReused
 from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Dedupe, Window
 from store.walk import BEGINNING, CommitRecord
-from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade, trades_of
 
 NOTHING = ALL_TIME.start_ns
 
 
 def completeness(store, commit=None):
-    found = store.log(TRADES, SYMBOL).at(commit).completeness()
+    found = trades_of(store).at(commit).completeness()
     return found.newest_ns, found.complete_until_ns
 
 
@@ -26,7 +26,7 @@ def test_newest_event_time_grows_and_never_falls(store, clock):
         (NOON + 9, NOTHING),
         (NOON + DAY, NOTHING),
     ]
-    assert store.log(TRADES, SYMBOL).at(0).completeness() == Completeness(NOTHING, NOTHING)
+    assert trades_of(store).at(0).completeness() == Completeness(NOTHING, NOTHING)
 
 
 def test_a_row_of_the_future_does_not_make_the_log_complete_until_then(store, clock):
@@ -57,14 +57,14 @@ def test_a_declaration_without_rows_is_a_commit_of_its_own(store):
         (NOON + 5, NOON + SECOND),
     ]
     assert stored(store) == [trade(5)]
-    assert store.log(TRADES, SYMBOL).at().version(Window(NOON, NOON + DAY)).number == 1
+    assert trades_of(store).at().version(Window(NOON, NOON + DAY)).number == 1
 
 
 def test_a_log_may_begin_with_a_declaration(store):
     assert store.append(batch(complete_until=NOON)).commit.number == 1
     assert completeness(store) == (NOTHING, NOON)
     assert stored(store) == []
-    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == NO_COMMIT
+    assert trades_of(store).at().version(ALL_TIME) == NO_COMMIT
     store.append(batch(trade(1)))
     assert stored(store) == [trade(1)]
 
@@ -95,9 +95,7 @@ def test_a_repeated_batch_may_declare_more(store):
 def test_a_walk_tells_the_declarations(store):
     store.append(batch(trade(5), complete_until=NOON + SECOND))
     store.append(batch(trade(6)))
-    records = [
-        piece for piece in store.log(TRADES, SYMBOL).commits(BEGINNING) if isinstance(piece, CommitRecord)
-    ]
+    records = [piece for piece in trades_of(store).commits(BEGINNING) if isinstance(piece, CommitRecord)]
     assert [record.facts.complete_until_ns for record in records] == [NOON + SECOND, None]
 
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from store.datasets import TRADES
 from store.exceptions import IdConflict
 from store.protocol import Dedupe
 from tests.chance import SOAK
-from tests.store.builders import DAY, SYMBOL, Row, batch, stored, trade
+from tests.store.builders import DAY, Row, batch, stored, trade, trades_of
 
 
 def ticks(count: int, **others: Any) -> list[Row]:
@@ -88,7 +87,7 @@ def test_an_id_with_other_values_is_a_conflict_and_nothing_is_stored(store):
             )
         )
     assert conflict.value.rows == [1, 3, 5]
-    assert store.log(TRADES, SYMBOL).head.number == 1
+    assert trades_of(store).head.number == 1
     assert len(stored(store)) == 2
 
 

@@ -2,17 +2,16 @@
 
 import pytest
 
-from store.datasets import TRADES
 from store.exceptions import RequestKeyReused, UnknownSymbol
 from store.protocol import ALL_TIME, NO_COMMIT, Fill, Window
 from store.walk import BEGINNING, CommitRecord
-from tests.store.builders import MINUTE, NOON, SECOND, SYMBOL, batch, fill_of, stored, trade
+from tests.store.builders import MINUTE, NOON, SECOND, batch, fill_of, stored, trade, trades_of
 
 FILL = fill_of(0, MINUTE)
 
 
 def fills(store, window=ALL_TIME, commit=None):
-    return store.log(TRADES, SYMBOL).at(commit).fills(window)
+    return trades_of(store).at(commit).fills(window)
 
 
 def test_a_fill_stores_its_rows_and_is_told_with_its_commit(store):
@@ -30,13 +29,13 @@ def test_a_fill_without_new_rows_is_a_commit(store, rows):
     assert (receipt.stored, receipt.duplicates, receipt.commit.number) == (0, len(rows), 2)
     assert fills(store) == [(2, FILL)]
     assert stored(store) == [trade(1)]
-    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME).number == 1
+    assert trades_of(store).at().version(ALL_TIME).number == 1
 
 
 def test_a_log_may_begin_with_a_fill_without_rows(store):
     assert store.append(batch(fill=FILL)).commit.number == 1
     assert (fills(store), stored(store)) == ([(1, FILL)], [])
-    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == NO_COMMIT
+    assert trades_of(store).at().version(ALL_TIME) == NO_COMMIT
 
 
 def test_fills_of_a_window_as_of_a_commit(store):
@@ -58,7 +57,7 @@ def test_fills_of_an_unknown_log_raise(store):
 def test_a_fill_leaves_what_the_feed_declared(store):
     store.append(batch(trade(5), complete_until=NOON + SECOND))
     store.append(batch(trade(9), fill=FILL))
-    assert store.log(TRADES, SYMBOL).at().completeness().complete_until_ns == NOON + SECOND
+    assert trades_of(store).at().completeness().complete_until_ns == NOON + SECOND
 
 
 def test_a_fill_is_part_of_what_a_key_stands_for(store):
@@ -73,9 +72,7 @@ def test_a_fill_is_part_of_what_a_key_stands_for(store):
 def test_a_walk_tells_the_fills(store):
     store.append(batch(trade(5), fill=FILL))
     store.append(batch(trade(6)))
-    records = [
-        piece for piece in store.log(TRADES, SYMBOL).commits(BEGINNING) if isinstance(piece, CommitRecord)
-    ]
+    records = [piece for piece in trades_of(store).commits(BEGINNING) if isinstance(piece, CommitRecord)]
     assert [record.facts.fill for record in records] == [FILL, None]
 
 

@@ -6,7 +6,7 @@ import pytest
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
 from store.timestamps import EARLIEST_NS, LATEST_NS
-from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, MINUTE, NOON, batch, stored, trade, trades_of
 
 MIDNIGHT = NOON - DAY // 2
 
@@ -32,7 +32,7 @@ def test_a_window_includes_its_start_and_not_its_end(store):
     store.append(batch(*(trade(number) for number in range(5))))
     assert stored(store, Window(NOON + 1, NOON + 3)) == [trade(1), trade(2)]
     assert stored(store, Window(NOON + 5, NOON + 9)) == []
-    assert store.log(TRADES, SYMBOL).at().rows(Window(NOON + 5, NOON + 9)).schema.equals(TRADES.schema)
+    assert trades_of(store).at().rows(Window(NOON + 5, NOON + 9)).schema.equals(TRADES.schema)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_earliest_and_latest_instants_belong_to_their_own_day(store, instant):
     assert (
         stored(store, Window(start - DAY, start)) == stored(store, Window(start + DAY, start + DAY * 2)) == []
     )
-    assert store.log(TRADES, SYMBOL).at().version(Window(start - DAY, start)) == NO_COMMIT
-    assert store.log(TRADES, SYMBOL).at().bars(ALL_TIME, DAY).time_ns.tolist() == [start]
+    assert trades_of(store).at().version(Window(start - DAY, start)) == NO_COMMIT
+    assert trades_of(store).at().bars(ALL_TIME, DAY).time_ns.tolist() == [start]
     assert store.append(batch(row)).stored == 0
 
 
@@ -65,12 +65,12 @@ def test_reads_at_a_commit_see_earlier_rows_only(store):
     history = []
     for number in range(1, 5):
         store.append(batch(trade(10 - number, float(number)), trade(DAY * number)))
-        history.append((stored(store), store.log(TRADES, SYMBOL).at().bars(ALL_TIME, MINUTE).close.tolist()))
+        history.append((stored(store), trades_of(store).at().bars(ALL_TIME, MINUTE).close.tolist()))
     for number, (rows, closes) in enumerate(history, start=1):
         assert stored(store, commit=number) == rows
-        assert store.log(TRADES, SYMBOL).at(number).bars(ALL_TIME, MINUTE).close.tolist() == closes
+        assert trades_of(store).at(number).bars(ALL_TIME, MINUTE).close.tolist() == closes
     assert stored(store, commit=0) == []
-    assert len(store.log(TRADES, SYMBOL).at(0).bars(ALL_TIME, MINUTE)) == 0
+    assert len(trades_of(store).at(0).bars(ALL_TIME, MINUTE)) == 0
 
 
 def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
@@ -78,16 +78,13 @@ def test_the_version_of_a_window_is_the_newest_commit_on_its_dates(store):
         store.append(batch(trade(days_on * DAY), trade(days_on * DAY + 1, float(number + 1)))).commit
         for number, days_on in enumerate([0, 2, 0, 5, 2])
     ]
-    newest = {days_on: store.log(TRADES, SYMBOL).at().version(whole_day(days_on)) for days_on in range(6)}
+    newest = {days_on: trades_of(store).at().version(whole_day(days_on)) for days_on in range(6)}
     assert newest == {0: commits[2], 1: NO_COMMIT, 2: commits[4], 3: NO_COMMIT, 4: NO_COMMIT, 5: commits[3]}
-    assert store.log(TRADES, SYMBOL).at().version(ALL_TIME) == commits[4]
-    assert store.log(TRADES, SYMBOL).at(4).version(Window(MIDNIGHT, MIDNIGHT + 6 * DAY)) == commits[3]
-    assert store.log(TRADES, SYMBOL).at(4).version(whole_day(2)) == commits[1]
-    assert store.log(TRADES, SYMBOL).at(1).version(whole_day(2)) == NO_COMMIT
-    assert (
-        store.log(TRADES, SYMBOL).at().version(Window(MIDNIGHT + 3 * DAY, MIDNIGHT + 5 * DAY + 1))
-        == commits[3]
-    )
+    assert trades_of(store).at().version(ALL_TIME) == commits[4]
+    assert trades_of(store).at(4).version(Window(MIDNIGHT, MIDNIGHT + 6 * DAY)) == commits[3]
+    assert trades_of(store).at(4).version(whole_day(2)) == commits[1]
+    assert trades_of(store).at(1).version(whole_day(2)) == NO_COMMIT
+    assert trades_of(store).at().version(Window(MIDNIGHT + 3 * DAY, MIDNIGHT + 5 * DAY + 1)) == commits[3]
 
 
 def test_the_extent_of_a_window_is_its_first_and_last_date_with_commits(store):
@@ -97,10 +94,10 @@ def test_the_extent_of_a_window_is_its_first_and_last_date_with_commits(store):
 
     def extent(start: int, end: int, commit: int | None = None) -> tuple[int, ...]:
         window = Window(MIDNIGHT + start, MIDNIGHT + end)
-        found = store.log(TRADES, SYMBOL).at(commit).extent(window)
+        found = trades_of(store).at(commit).extent(window)
         return () if found is None else tuple(date - first for date in found)
 
-    assert store.log(TRADES, SYMBOL).at().extent(ALL_TIME) == (first, first + 5)
+    assert trades_of(store).at().extent(ALL_TIME) == (first, first + 5)
     assert (extent(-DAY, 9 * DAY), extent(-DAY, 9 * DAY, 1), extent(-DAY, 9 * DAY, 2)) == (
         (0, 5),
         (2, 2),
@@ -108,25 +105,25 @@ def test_the_extent_of_a_window_is_its_first_and_last_date_with_commits(store):
     )
     assert (extent(1, 2 * DAY), extent(1, 2 * DAY + 1), extent(DAY, 5 * DAY)) == ((0, 0), (0, 2), (2, 2))
     assert (extent(6 * DAY, 9 * DAY), extent(DAY, DAY), extent(2 * DAY, DAY)) == ((), (), ())
-    assert [store.log(TRADES, SYMBOL).at().extent(ALL_TIME, after=after) for after in (1, 2, 3)] == [
+    assert [trades_of(store).at().extent(ALL_TIME, after=after) for after in (1, 2, 3)] == [
         (first, first + 5),
         (first + 5, first + 5),
         None,
     ]
-    assert store.log(TRADES, SYMBOL).at(2).extent(ALL_TIME, after=1) == (first, first)
+    assert trades_of(store).at(2).extent(ALL_TIME, after=1) == (first, first)
 
 
 def test_rows_that_were_stored_before_do_not_touch_the_version_of_their_date(store):
     first = store.append(batch(trade(0))).commit
     second = store.append(batch(trade(0), trade(DAY))).commit
-    assert store.log(TRADES, SYMBOL).at().version(whole_day()) == first
-    assert store.log(TRADES, SYMBOL).at().version(whole_day(1)) == second
+    assert trades_of(store).at().version(whole_day()) == first
+    assert trades_of(store).at().version(whole_day(1)) == second
 
 
 def test_bars_open_and_close_by_order_and_sum_volumes(store):
     store.append(batch(trade(59 * 10**9, 5.0, 0.1), trade(0, 3.0, 0.2), trade(1, 9.0, 0.3)))
     store.append(batch(trade(0, 4.0, 0.4, sequence=1), trade(MINUTE, 7.0, 10), trade(30, 1.0, 0.5)))
-    bars = store.log(TRADES, SYMBOL).at().bars(ALL_TIME, MINUTE)
+    bars = trades_of(store).at().bars(ALL_TIME, MINUTE)
     assert bars.time_ns.tolist() == [NOON, NOON + MINUTE]
     assert bars.open.tolist() == [4.0, 7.0]
     assert bars.high.tolist() == [9.0, 7.0]
@@ -139,14 +136,14 @@ def test_bars_open_and_close_by_order_and_sum_volumes(store):
 def test_bars_of_a_window_are_the_bars_of_its_rows(store):
     store.append(batch(*(trade(number * MINUTE // 2, 1.0 + number) for number in range(20))))
     window = Window(NOON + 2 * MINUTE, NOON + 7 * MINUTE)
-    bars = store.log(TRADES, SYMBOL).at().bars(window, MINUTE)
+    bars = trades_of(store).at().bars(window, MINUTE)
     assert bars.time_ns.tolist() == [NOON + number * MINUTE for number in range(2, 7)]
     assert bars.open.tolist() == [5.0, 7.0, 9.0, 11.0, 13.0]
 
 
 def test_a_window_without_trades_has_no_bars(store):
     store.append(batch(trade(0)))
-    assert len(store.log(TRADES, SYMBOL).at().bars(whole_day(3), MINUTE)) == 0
+    assert len(trades_of(store).at().bars(whole_day(3), MINUTE)) == 0
 
 
 @pytest.mark.system

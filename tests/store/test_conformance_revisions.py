@@ -6,11 +6,10 @@ import pytest
 
 from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy
 from store.bars.bars import Bars
-from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, Clock, amendment, batch, cancel, correct, trade
+from tests.store.builders import DAY, MINUTE, NOON, Clock, amendment, batch, cancel, correct, trade, trades_of
 from tests.store.revision_walk import BarValues, Revision, listed
 
 HOUR = Window(NOON, NOON + 60 * MINUTE)
@@ -30,7 +29,7 @@ def bar(price: float, volume: float = 1.0, trade_count: int = 1) -> BarValues:
 
 def revised(store: MarketStore, window: Window = HOUR, **asked: Any) -> list[Revision]:
     """The revisions as of `commit`, by default the newest one."""
-    trades = store.log(TRADES, SYMBOL).at(asked.pop("commit", None))
+    trades = trades_of(store).at(asked.pop("commit", None))
     return listed(trades.revisions(window, MINUTE, **{"policy": EVERY_PRINT, "after": 0, **asked}))
 
 
@@ -65,7 +64,7 @@ def credited(store) -> MarketStore:
     ids=["every print", "hour", "minute", "no price", "from a gap", "to the end", "all"],
 )
 def test_volume_without_a_price_is_credited_across_the_edge_of_a_window(credited, policy, window, expected):
-    assert volumes(credited.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=policy)) == expected
+    assert volumes(trades_of(credited).at().bars(window, MINUTE, policy=policy)) == expected
 
 
 def test_volume_is_never_credited_to_another_date(store):
@@ -77,14 +76,14 @@ def test_volume_is_never_credited_to_another_date(store):
         )
     )
     for window in (HOUR, Window(MIDNIGHT, MIDNIGHT + DAY), ALL_TIME):
-        bars = store.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=US_EQUITIES)
+        bars = trades_of(store).at().bars(window, MINUTE, policy=US_EQUITIES)
         assert (bars.volume.tolist(), bars.trade_count.tolist(), bars.notional.tolist()) == (
             [3.0],
             [2],
             [28.0],
         )
     for interval_ns, last in ((DAY, 3.0), (2 * DAY, 9.0)):
-        bars = store.log(TRADES, SYMBOL).at().bars(ALL_TIME, interval_ns, policy=US_EQUITIES)
+        bars = trades_of(store).at().bars(ALL_TIME, interval_ns, policy=US_EQUITIES)
         assert bars.volume.tolist() == [last]
 
 
@@ -97,15 +96,12 @@ def test_volume_is_credited_within_the_dates_that_are_given(store):
         return (time_ns - NOON) // (30 * MINUTE)
 
     asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": dates_of}
-    assert volumes(store.log(TRADES, SYMBOL).at().bars(HOUR, MINUTE, **asked)) == {0: 3.0 + 2.0**29, 40: 1.0}
-    assert volumes(store.log(TRADES, SYMBOL).at().bars(Window(NOON, NOON + MINUTE), MINUTE, **asked)) == {
+    assert volumes(trades_of(store).at().bars(HOUR, MINUTE, **asked)) == {0: 3.0 + 2.0**29, 40: 1.0}
+    assert volumes(trades_of(store).at().bars(Window(NOON, NOON + MINUTE), MINUTE, **asked)) == {
         0: 3.0 + 2.0**29
     }
     ends = [
-        store.log(TRADES, SYMBOL)
-        .at()
-        .dependency_window(Window(NOON, NOON + minutes * MINUTE), MINUTE, **asked)
-        .end_ns
+        trades_of(store).at().dependency_window(Window(NOON, NOON + minutes * MINUTE), MINUTE, **asked).end_ns
         for minutes in (1, 30, 31, 41)
     ]
     assert ends == [NOON + minutes * MINUTE for minutes in (30, 30, 41, 60)]
@@ -118,8 +114,8 @@ def test_an_interval_is_of_the_date_on_which_it_begins(store):
     asked: dict[str, Any] = {"policy": US_EQUITIES, "dates_of": lambda time_ns: (time_ns - NOON) // DAY}
     for end_ns in (MIDNIGHT + 8 * hour, MIDNIGHT + DAY):
         window = Window(MIDNIGHT, end_ns)
-        assert store.log(TRADES, SYMBOL).at().bars(window, 8 * hour, **asked).volume.tolist() == [3.0]
-        needed = store.log(TRADES, SYMBOL).at().dependency_window(window, 8 * hour, **asked)
+        assert trades_of(store).at().bars(window, 8 * hour, **asked).volume.tolist() == [3.0]
+        needed = trades_of(store).at().dependency_window(window, 8 * hour, **asked)
         assert needed.end_ns == (NOON + 4 * hour if end_ns < NOON else MIDNIGHT + 40 * hour)
 
 
@@ -139,7 +135,7 @@ def test_an_interval_is_of_the_date_on_which_it_begins(store):
 def test_the_dependency_window_ends_with_the_next_interval_that_has_a_price_or_the_date(
     credited, policy: BarPolicy, window, end: int
 ):
-    found = credited.log(TRADES, SYMBOL).at().dependency_window(window, MINUTE, policy=policy)
+    found = trades_of(credited).at().dependency_window(window, MINUTE, policy=policy)
     assert found == Window(window.start_ns, end)
 
 
@@ -147,7 +143,7 @@ def test_dependency_window_as_of_a_commit(credited):
     credited.append(batch(trade(62 * MINUTE, 12.0, trade_id="a")))
     credited.correct(amendment(cancel(62 * MINUTE, trade_id="a")))
     ends = [
-        credited.log(TRADES, SYMBOL).at(at).dependency_window(HOUR, MINUTE, policy=US_EQUITIES).end_ns
+        trades_of(credited).at(at).dependency_window(HOUR, MINUTE, policy=US_EQUITIES).end_ns
         for at in range(4)
     ]
     assert ends == [MIDNIGHT + DAY, *(NOON + minutes * MINUTE for minutes in (71, 63, 71))]
@@ -158,7 +154,7 @@ def test_bars_of_the_session_follow_corrections(store):
     store.append(batch(trade(0, 10.0), trade(1, 50.0, trade_id="a"), outside, trade(DAY, 11.0)))
     store.correct(amendment(cancel(1, trade_id="a")))
     day = Window(MIDNIGHT, MIDNIGHT + DAY)
-    now, then = (store.log(TRADES, SYMBOL).at(at).session_bars(day, policy=US_EQUITIES) for at in (None, 1))
+    now, then = (trades_of(store).at(at).session_bars(day, policy=US_EQUITIES) for at in (None, 1))
     assert (now.time_ns.tolist(), now.high.tolist(), then.high.tolist()) == ([MIDNIGHT], [10.0], [50.0])
 
 
@@ -186,8 +182,8 @@ def test_a_late_trade_and_corrections_revise_the_bars_that_they_change_and_no_ot
 def test_a_symbol_that_was_never_stored_has_no_revisions(store):
     for ask in (
         lambda: revised(store),
-        lambda: store.log(TRADES, SYMBOL).at().session_bars(ALL_TIME, policy=US_EQUITIES),
-        lambda: store.log(TRADES, SYMBOL).at().dependency_window(HOUR, MINUTE, policy=US_EQUITIES),
+        lambda: trades_of(store).at().session_bars(ALL_TIME, policy=US_EQUITIES),
+        lambda: trades_of(store).at().dependency_window(HOUR, MINUTE, policy=US_EQUITIES),
     ):
         with pytest.raises(UnknownSymbol):
             ask()

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
-from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, open_log, stored, trade
+from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, open_log, stored, trade, trades_of
 from tests.store.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
 from tests.store.csv.derived.derived_log import DerivedLog
 
@@ -42,7 +41,7 @@ def builder(log: DerivedLog, seed: int) -> BaseProcess:
 
 def same_bars(log: DerivedLog) -> bool:
     found, expected = (
-        store.log(TRADES, SYMBOL).at().bars(ALL_TIME, 5 * MINUTE) for store in (log.opened(), log.memory)
+        trades_of(store).at().bars(ALL_TIME, 5 * MINUTE) for store in (log.opened(), log.memory)
     )
     return all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__)
 

@@ -14,7 +14,7 @@ from store.instruments import Instrument
 from store.protocol import Window
 from tests.memory_store import MemoryStore
 from tests.store.bars.slow_spans import columns
-from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, trade, trades_of
 
 pytestmark = pytest.mark.system
 
@@ -64,7 +64,7 @@ def test_bars_of_windows_in_any_order_are_those_of_memory(
     for _ in range(12):
         start = NOON + rng.randint(-30, MINUTES) * MINUTE
         window = Window(start, start + rng.choice((1, 10, 100, 3 * MINUTES)) * MINUTE)
-        read = [each.log(TRADES, SYMBOL).at().bars(window, MINUTE, policy=policy) for each in (store, memory)]
+        read = [trades_of(each).at().bars(window, MINUTE, policy=policy) for each in (store, memory)]
         assert_same(*read)
 
 
@@ -88,7 +88,7 @@ def test_volume_without_a_price_behind_a_window_is_credited_to_its_last_bar(tmp_
 def test_shared_bars_are_read_only(stores):
     store, _ = stores
     for window in (Window(NOON, NOON + 30 * MINUTE), Window(NOON, NOON + DAY)):
-        bars = store.log(TRADES, SYMBOL).at().bars(window, MINUTE)
+        bars = trades_of(store).at().bars(window, MINUTE)
         assert not any(getattr(bars, name).flags.writeable for name in Bars.__slots__)
 
 
@@ -104,10 +104,7 @@ def test_a_window_over_several_segments_has_each_minute_once(tmp_path, apart: in
     assert derived.segments == 15
     for minutes in range(1, 50):
         window = Window(NOON, NOON + minutes * MINUTE)
-        assert_same(
-            store.log(TRADES, SYMBOL).at().bars(window, MINUTE),
-            memory.log(TRADES, SYMBOL).at().bars(window, MINUTE),
-        )
+        assert_same(trades_of(store).at().bars(window, MINUTE), trades_of(memory).at().bars(window, MINUTE))
 
 
 @pytest.mark.parametrize("policy", [EVERY_PRINT, US_EQUITIES], ids=lambda policy: policy.name)
@@ -120,9 +117,7 @@ def test_bars_as_of_a_commit_ignore_later_commits_in_their_segment(tmp_path, pol
     store.derive(TRADES, SYMBOL)
     window = Window(NOON + MINUTE, NOON + 5 * MINUTE)
     for at in range(1, 5):
-        read = [
-            each.log(TRADES, SYMBOL).at(at).bars(window, MINUTE, policy=policy) for each in (store, memory)
-        ]
+        read = [trades_of(each).at(at).bars(window, MINUTE, policy=policy) for each in (store, memory)]
         assert_same(*read)
         assert read[0].high.tolist() == [float(at)] * 4
 
@@ -131,7 +126,7 @@ def test_a_late_trade_is_in_spans_of_segments(stores):
     spans = columns([(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n * MINUTE) for n in range(10, 40)])
     for each in stores:
         each.append(batch(trade(at=NOON + 15 * MINUTE + 1, price=500.0)))
-    read = [each.log(TRADES, SYMBOL).at().span_bars(spans, dates_of=None) for each in stores]
+    read = [trades_of(each).at().span_bars(spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert read[0].high.max() == 500.0
 
@@ -140,6 +135,6 @@ def test_spans_that_are_not_intervals_are_merged(stores):
     spans = columns(
         [(NOON + n * MINUTE, NOON + (n + 1) * MINUTE, NOON + n // 5 * 5 * MINUTE) for n in range(50)]
     )
-    read = [each.log(TRADES, SYMBOL).at().span_bars(spans, dates_of=None) for each in stores]
+    read = [trades_of(each).at().span_bars(spans, dates_of=None) for each in stores]
     assert_same(*read)
     assert len(read[0]) == 10

@@ -16,10 +16,9 @@ from store.csv.derived.manifest import FORMAT, MANIFEST_FILE, read_manifest, rep
 from store.csv.files import arrow_file
 from store.csv.files.arrow_file import ArrowFile, ColumnsDamaged, Seal, write_arrow
 from store.csv.files.mapping import mapped_bytes
-from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
 from tests.chance import SOAK
-from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, trade
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, trade, trades_of
 from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
@@ -42,7 +41,7 @@ def same_answers(log: DerivedLog) -> bool:
         return False
     for interval_ns in (SECOND, MINUTE, 5 * MINUTE):
         found, expected = (
-            store.log(TRADES, SYMBOL).at().bars(ALL_TIME, interval_ns) for store in (log.opened(), log.memory)
+            trades_of(store).at().bars(ALL_TIME, interval_ns) for store in (log.opened(), log.memory)
         )
         if not all(np.array_equal(getattr(found, name), getattr(expected, name)) for name in found.__slots__):
             return False
@@ -108,7 +107,7 @@ def test_damaged_files_that_cannot_be_deleted_are_looked_at_once(
     monkeypatch.setattr(arrow_file, "mapped_bytes", counted)
     monkeypatch.setattr(Path, "unlink", refused)
     for _ in range(5):
-        assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 80
+        assert len(trades_of(log.store).at().rows(ALL_TIME)) == 80
     assert len(looked) == 1
 
 
@@ -163,9 +162,9 @@ def test_a_damaged_block_is_found_when_it_is_read_and_only_then(tmp_path: Path, 
 
 
 def test_a_store_continues_to_read_mapped_files(log: DerivedLog) -> None:
-    before = log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)
+    before = trades_of(log.store).at().rows(ALL_TIME)
     shutil.rmtree(log.files)
-    assert log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME).equals(before)
+    assert trades_of(log.store).at().rows(ALL_TIME).equals(before)
     log.add_and_derive(trade(3 * DAY))
     assert len(before) == 80
     assert same_answers(log)
@@ -217,9 +216,9 @@ def test_a_read_of_a_window_needs_only_its_blocks(
     for start, is_kept in ((0, True), (1_800 * SECOND, False)):
         window = Window(NOON + start, NOON + start + 100 * SECOND)
         found, expected = (
-            store.log(TRADES, SYMBOL).at().rows(window)["price"].to_pylist()
+            trades_of(store).at().rows(window)["price"].to_pylist()
             if file == "rows"
-            else store.log(TRADES, SYMBOL).at().bars(window, SECOND).close.tolist()
+            else trades_of(store).at().bars(window, SECOND).close.tolist()
             for store in (log.opened(), log.memory)
         )
         assert found == expected

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from store.csv.derived.segments import SegmentMappings
-from store.datasets import TRADES
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, MINUTE, SYMBOL, stored, trade
+from tests.store.builders import DAY, MINUTE, stored, trade, trades_of
 from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
@@ -29,7 +28,7 @@ def test_mappings_are_bounded_and_answers_are_the_same(log: DerivedLog) -> None:
     log.store._mappings = mappings = SegmentMappings(10)
     for _ in range(2):
         assert len(stored(log.store)) == 80
-        assert len(log.store.log(TRADES, SYMBOL).at().bars(ALL_TIME, DAY)) == 21
+        assert len(trades_of(log.store).at().bars(ALL_TIME, DAY)) == 21
         assert 0 < len(mappings) <= 10
         assert mappings_under(log.files) <= 20
     assert log.is_like_memory()

@@ -14,10 +14,9 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.log import log_lock
-from store.datasets import TRADES
 from store.exceptions import StoreBusy, UnknownSymbol
 from store.protocol import ALL_TIME
-from tests.store.builders import DAY, SYMBOL, Clock, batch, open_log, stored, trade
+from tests.store.builders import DAY, SYMBOL, Clock, batch, open_log, stored, trade, trades_of
 from tests.store.csv.disks import WatchedDisk
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"
@@ -80,7 +79,7 @@ def test_a_read_during_a_write_does_not_count_the_commit_twice(tmp_path: Path):
         assert store.append(batch(trade(number))).commit.number == number + 1
     assert sorted(seen) == seen
     assert len(seen) == 12
-    assert store.log(TRADES, SYMBOL).head.number == 4
+    assert trades_of(store).head.number == 4
     assert len(stored(store)) == 4
     assert stored(store) == stored(CsvStore(tmp_path))
     assert CsvStore(tmp_path).append(batch(trade(9))).commit.number == 5
@@ -149,18 +148,14 @@ def test_a_restored_log_repeats_numbers_with_other_hashes(restored):
     again = other.append(batch(trade(4, trade_id="4"))).commit
     assert (again.number, lost.number) == (3, 3)
     assert again.hash != lost.hash
-    assert (
-        open_before.log(TRADES, SYMBOL).head
-        == open_before.log(TRADES, SYMBOL).at().version(ALL_TIME)
-        == again
-    )
+    assert trades_of(open_before).head == trades_of(open_before).at().version(ALL_TIME) == again
     assert times(open_before) == times(other)
 
 
 def test_a_restored_log_of_the_old_length_is_noticed(restored):
     open_before, other = restored
     again = other.append(batch(trade(4, trade_id="4"))).commit
-    assert open_before.log(TRADES, SYMBOL).head == again
+    assert trades_of(open_before).head == again
     assert times(open_before) == times(other)
 
 
@@ -187,7 +182,7 @@ def test_a_record_that_replaced_a_torn_one_of_its_length_is_not_cut_off(written:
     last = log.rindex(b"\n", 0, -1) + 1
     (written / LOG).write_bytes(log[:last] + b"x" * (len(log) - last))
     store = CsvStore(written)
-    assert store.log(TRADES, SYMBOL).head.number == 2
+    assert trades_of(store).head.number == 2
     read_at = (written / LOG).stat()
     with (written / LOG).open("r+b") as file:
         file.write(log)

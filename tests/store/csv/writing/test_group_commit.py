@@ -12,11 +12,10 @@ import pytest
 from store.csv import CsvStore
 from store.csv.writing.batch import PreparedBatch
 from store.csv.writing.group_commit import GROUP_LIMIT, GroupCommit, PendingCommit
-from store.datasets import TRADES
 from store.exceptions import IdConflict, OutcomeUnknown, RequestInProgress, RequestKeyReused, StoreFull
 from store.protocol import Amendment, Append, CommitId, Receipt
 from tests.patience import PATIENCE_SECONDS
-from tests.store.builders import DAY, SYMBOL, batch, open_log, stored, trade
+from tests.store.builders import DAY, batch, open_log, stored, trade, trades_of
 from tests.store.csv.disks import FailingDisk, WatchedDisk
 
 
@@ -168,7 +167,7 @@ def test_batches_of_a_group_are_compared_with_each_other(tmp_path: Path):
     )
     assert [f.result().stored for f in (futures[0], futures[1], futures[2], futures[4])] == [1, 2, 0, 0]
     assert isinstance(futures[3].exception(), IdConflict)
-    assert futures[2].result().commit == futures[4].result().commit == store.log(TRADES, SYMBOL).head
+    assert futures[2].result().commit == futures[4].result().commit == trades_of(store).head
     assert len(stored(store)) == 4
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.writing.system_clock import CLOCK_FILE, MAX_STEP_NS, SystemClock, boot_time_ns
-from store.datasets import TRADES
 from store.exceptions import ClockStepped
-from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade
+from tests.store.builders import DAY, NOON, SECOND, batch, stored, trade, trades_of
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
 YEAR = 365 * DAY
@@ -50,7 +49,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def times(store: CsvStore) -> list[int]:
-    log = store.log(TRADES, SYMBOL)
+    log = trades_of(store)
     return [log.committed_at(number) for number in range(1, log.head.number + 1)]
 
 
@@ -133,7 +132,7 @@ def test_a_log_that_is_ahead_refuses_writes_until_that_is_accepted(machine: Mach
     for number in (2, 3):
         machine.store(has_boot_time=has_boot_time).append(batch(trade(number)))
     assert times(store) == [NOON + YEAR, NOON + YEAR + 1, NOON + YEAR + 2]
-    assert store.log(TRADES, SYMBOL).as_of(NOON + DAY).commit.number == 0
+    assert trades_of(store).as_of(NOON + DAY).commit.number == 0
 
 
 def test_a_log_that_is_a_minute_ahead_is_written_to(machine: Machine):
@@ -156,7 +155,7 @@ def test_a_damaged_file_accepts_nothing(machine: Machine, text: bytes):
 def test_a_store_without_a_clock_of_its_own_watches_the_systems(tmp_path: Path):
     store, now = CsvStore(tmp_path), time.time_ns
     store.append(batch(trade(1)))
-    assert store.log(TRADES, SYMBOL).committed_at(1) == pytest.approx(now(), abs=MAX_STEP_NS)
+    assert trades_of(store).committed_at(1) == pytest.approx(now(), abs=MAX_STEP_NS)
     assert json.loads((tmp_path / CLOCK_FILE).read_bytes())["until_ns"] == 0
     if hasattr(time, "CLOCK_BOOTTIME"):
         earlier = time.monotonic_ns()
