@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
+from store.csv.files import arrow_file
 from store.market_store import MarketStore
 from store.protocol import Amendment, Append, Receipt
 from tests.memory_store import MemoryStore
@@ -51,5 +52,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=list(STORES))
-def store(request: Any, tmp_path: Path, clock: Clock) -> MarketStore:
+def store(request: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MarketStore:
+    """A store. Its derived files have checksums of a few bytes, so that a read spans many of them."""
+    monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 8)
+    monkeypatch.setattr(arrow_file, "_SEARCHED_AT_ONCE", 1)
     return STORES[request.param](tmp_path / "store", clock)

@@ -107,6 +107,31 @@ def test_volume_is_credited_within_the_dates_that_are_given(store):
     assert ends == [NOON + minutes * MINUTE for minutes in (30, 30, 41, 60)]
 
 
+@pytest.mark.parametrize(
+    ("days_of_a_date", "interval_ns", "credited"), [(4, MINUTE, 8.0), (1, MINUTE, 1.0), (4, DAY, 1.0)]
+)
+def test_volume_of_a_later_utc_date_is_credited_within_a_long_date(
+    store, days_of_a_date: int, interval_ns: int, credited: float
+):
+    """Such as a trading date before which the exchange was closed."""
+    asked: dict[str, Any] = {
+        "policy": US_EQUITIES,
+        "dates_of": lambda time_ns: (time_ns - MIDNIGHT) // (days_of_a_date * DAY),
+    }
+
+    def volume() -> list[float]:
+        found = trades_of(store).at().bars(Window(MIDNIGHT, MIDNIGHT + DAY), interval_ns, **asked)
+        return found.volume.tolist()  # type: ignore[no-any-return]
+
+    store.append(batch(trade(0), trade(2 * DAY, trade_id="later"), trade(3 * DAY)))
+    store.append(batch(trade(2 * DAY + MINUTE, volume=7.0, **ODD)))
+    assert volume() == [1.0]
+    store.correct(amendment(cancel(2 * DAY, trade_id="later")))
+    assert volume() == [credited]
+    store.append(batch(trade(DAY, volume=16.0, **ODD)))
+    assert volume() == [credited + 16.0 * (credited > 1.0)]
+
+
 def test_an_interval_is_of_the_date_on_which_it_begins(store):
     """Dates begin at noon. The eight hours from 08:00 on are of the date before."""
     hour = 60 * MINUTE

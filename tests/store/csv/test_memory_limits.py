@@ -1,12 +1,16 @@
 """The caches of a store of files stay within their limits, and the answers are the same."""
 
+import gc
 from pathlib import Path
 
 import pytest
 
 from store.csv import CsvStore
+from store.csv.derived.segments import SegmentMappings
 from store.datasets import TRADES
-from tests.store.builders import batch, stored, trade
+from store.protocol import ALL_TIME
+from tests.store.builders import DAY, MINUTE, SYMBOL, batch, stored, trade
+from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
 
@@ -21,6 +25,19 @@ def test_logs_with_many_commits_are_closed_and_opened_again(tmp_path: Path) -> N
     for symbol in range(30):
         assert len(stored(store, symbol=f"S{symbol}")) == 40
         assert store.log(TRADES, f"S{symbol}").head.number == 40
+
+
+def test_segments_are_mapped_within_a_limit(tmp_path: Path) -> None:
+    log = DerivedLog(tmp_path, segment_rows=2)
+    log.add_and_derive(*(trade(day * DAY // 2 + n * MINUTE) for day in range(40) for n in range(2)))
+    log.store = log.opened()
+    log.store._mappings = mappings = SegmentMappings(10)
+    for _ in range(2):
+        assert len(stored(log.store)) == 80
+        assert len(log.store.log(TRADES, SYMBOL).at().bars(ALL_TIME, DAY)) == 21
+        assert 0 < len(mappings) <= 10
+        gc.collect()
+        assert Path("/proc/self/maps").read_text().count(f"{log.files}/") <= 20
 
 
 def test_a_store_needs_some_memory(tmp_path: Path) -> None:

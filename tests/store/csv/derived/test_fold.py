@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from unittest.mock import Mock
 
-import msgspec
 import pyarrow as pa
 import pytest
 
@@ -21,8 +20,8 @@ from store.csv.derived.segment_writer import SegmentWriter
 from store.datasets import TRADES
 from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
-from store.protocol import ALL_TIME
-from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, Row, amendment, batch, cancel, open_log, trade
+from store.protocol import ALL_TIME, Window
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, amendment, batch, cancel, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -52,14 +51,6 @@ def test_segments_are_disjoint_ordered_and_within_their_limit(log: DerivedLog) -
 def test_rows_of_one_time_are_never_split(log: DerivedLog) -> None:
     log.add_and_derive(*rows_of_day(0, 30), *[trade(DAY, 1.0 + n) for n in range(130)], trade(DAY + 1))
     assert [segment.rows for segment in log.segments] == [30, 130, 1]
-
-
-@pytest.mark.parametrize("segment_rows", [1, 3])
-def test_segments_may_be_as_small_as_a_row(tmp_path: Path, segment_rows: int) -> None:
-    log = DerivedLog(tmp_path, segment_rows=segment_rows)
-    log.add_and_derive(*rows_of_day(0, 7), trade(0), *rows_of_day(1, 2))
-    assert sum(segment.rows for segment in log.segments) == 10
-    assert log.is_like_memory()
 
 
 def test_late_rows_and_corrections_rewrite_only_the_segments_that_they_touch(log: DerivedLog) -> None:
@@ -142,25 +133,6 @@ def test_a_failed_fold_leaves_the_old_files_only(log: DerivedLog) -> None:
         assert log.contents() == before
 
 
-def test_files_deleted_during_a_fold_are_store_unavailable(
-    log: DerivedLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log.append(trade(0))
-    written = SegmentWriter._segment
-
-    def lost(self: SegmentWriter, rows: pa.Table) -> Segment:
-        segment = written(self, rows)
-        for path in log.files.glob("*.arrow"):
-            path.unlink()
-        return msgspec.structs.replace(segment, rollups={})
-
-    monkeypatch.setattr(SegmentWriter, "_segment", lost)
-    with pytest.raises(StoreUnavailable):
-        log.derive()
-    monkeypatch.undo()
-    assert log.derive().commit == 1
-
-
 def test_a_second_concurrent_build_returns_none(log: DerivedLog) -> None:
     log.append(*rows_of_day(0))
     with derived_lock(log.files.parent) as is_ours:
@@ -207,20 +179,6 @@ def test_segments_of_a_log_that_was_restored_are_replaced(log: DerivedLog, commi
     assert log.is_like_memory()
 
 
-def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: DerivedLog) -> None:
-    log.append(*rows_of_day(0))
-    known = open_log(log.store)
-    history = known.commits.history()
-    other = log.opened()
-    other.append(batch(trade(DAY)))
-    assert other.derive(TRADES, SYMBOL) is not None
-    number = known.reader.with_state(history, None, lambda state: state.segments.head.number)
-    assert number == 0
-    assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 41
-    number = known.reader.with_state(known.commits.history(), None, lambda state: state.segments.head.number)
-    assert number == 2
-
-
 def test_an_open_store_uses_rollups_that_another_process_has_made_at_the_same_commit(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,3 +193,10 @@ def test_an_open_store_uses_rollups_that_another_process_has_made_at_the_same_co
         for store in (reader, log.memory)
     )
     assert found.close.tolist() == expected.close.tolist()
+
+
+def test_shared_bars_are_read_only(log: DerivedLog) -> None:
+    log.add_and_derive(*rows_of_day(0))
+    for window in (Window(NOON, NOON + MINUTE), ALL_TIME):
+        bars = log.store.log(TRADES, SYMBOL).at().bars(window, MINUTE)
+        assert not any(getattr(bars, name).flags.writeable for name in bars.__slots__)

@@ -1,10 +1,7 @@
-"""Real processes: killed builders, concurrent builders, and a hundred logs with few file handles."""
+"""Builders in processes of their own: killed, concurrent, and beside a store that has seen damage."""
 
-import json
 import multiprocessing
 import random
-import subprocess
-import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -13,9 +10,9 @@ import numpy as np
 import pytest
 
 from store.protocol import ALL_TIME
-from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
+from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import DAY, MINUTE, SECOND, SYMBOL, batch, open_log, stored, trade, trades_of
-from tests.store.csv.derived.build_process import LOGS, build_until_killed, read_under_few_handles
+from tests.store.csv.derived.build_process import build_until_killed
 from tests.store.csv.derived.derived_log import DerivedLog
 
 pytestmark = pytest.mark.system
@@ -67,34 +64,6 @@ def test_killed_builders_leave_the_same_answers_and_no_files(log: DerivedLog, se
     assert files == {file for segment in log.segments for file in segment.files}
     assert log.is_like_memory()
     assert same_bars(log)
-
-
-@pytest.mark.system
-def test_concurrent_builders_and_a_writer_end_at_the_newest_commit(log: DerivedLog) -> None:
-    processes = [builder(log, seed) for seed in range(3)]
-    try:
-        for number in range(25):
-            log.append(trade(number % 7 * DAY + number * SECOND + 500))
-            assert log.is_like_memory(commit=number + 2)
-            assert same_bars(log)
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
-    assert log.derive().commit == 26
-    assert log.is_like_memory()
-
-
-@pytest.mark.system
-def test_a_hundred_derived_logs_need_few_handles(tmp_path: Path) -> None:
-    process = subprocess.run(
-        [sys.executable, "-m", read_under_few_handles.__module__, str(tmp_path)],
-        cwd=Path(__file__).parents[4],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=PROGRAM_SECONDS,
-    )
-    assert json.loads(process.stdout) == [[20, 2]] * (2 * LOGS)
 
 
 def test_a_store_that_has_seen_damage_reads_what_another_process_built_since(log: DerivedLog) -> None:

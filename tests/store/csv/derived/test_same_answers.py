@@ -22,9 +22,8 @@ from store.exceptions import NotStored
 from store.protocol import ALL_TIME, Action, Amendment, Correction, Window
 from tests.chance import SOAK
 from tests.memory_store import MemoryStore
-from tests.store.bars.slow_spans import columns, random_spans
 from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, Row, bars_of_rows, batch, trade
-from tests.store.printed_days import DATES, short_date, utc_date
+from tests.store.printed_days import short_date, utc_date
 
 pytestmark = pytest.mark.system
 
@@ -160,45 +159,12 @@ def check(house: House, at: int, seed: int) -> None:
             expected = house.memory.log(TRADES, SYMBOL).at(at).session_bars(window, policy=policy)
             found = house.store.log(TRADES, SYMBOL).at(at).session_bars(window, policy=policy)
             assert_equal(found, expected, (policy.name, window, at))
-    check_span_bars(house, rows, commit=at, seed=seed)
-    check_take_window(house, rows, commit=at, seed=seed)
     for interval_ns in INTERVALS:
         for policy in (EVERY_PRINT, US_EQUITIES):
             for window in windows(rows, interval_ns, seed):
                 dates_of = random.Random(seed).choice([utc_date, short_date])
                 asked: dict[str, Any] = {"policy": policy, "dates_of": dates_of}
                 check_bars(house.store, rows, window, interval_ns, commit=at, **asked)
-
-
-def check_span_bars(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
-    rng = random.Random(seed)
-    first, last = rows.column("timestamp").to_numpy()[[0, -1]].tolist()
-    for unit in (DAY, 30 * MINUTE, MINUTE, SECOND, 1):
-        near = rng.sample(rows.column("timestamp").to_pylist(), min(len(rows), 8))
-        edges = [
-            each // unit * unit + place * unit for each in (first, last, *near) for place in (-1, 0, 1, 2)
-        ]
-        spans = columns(random_spans(rng, edges))
-        for policy in (EVERY_PRINT, US_EQUITIES):
-            wanted: dict[str, Any] = {"policy": policy, "dates_of": rng.choice(DATES)}
-            found, expected = (
-                store.log(TRADES, SYMBOL).at(commit).span_bars(spans, **wanted)
-                for store in (house.store, house.memory)
-            )
-            assert_equal(found, expected, (spans, wanted))
-
-
-def check_take_window(house: House, rows: pa.Table, *, commit: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for window in (*windows(rows, 1, seed), *windows(rows, DAY, seed + 1)):
-        inside = house.memory.log(TRADES, SYMBOL).at(commit).row_bound(window)
-        assert house.store.log(TRADES, SYMBOL).at(commit).row_bound(window) >= inside
-        count, from_end = rng.randint(1, inside + 2), rng.random() < 0.5
-        found, expected = (
-            store.log(TRADES, SYMBOL).at(commit).take_window(window, count, from_end=from_end)
-            for store in (house.store, house.memory)
-        )
-        assert found == expected, (window, count, from_end, commit)
 
 
 def check_bars(

@@ -18,19 +18,7 @@ from store.csv.files.part_reader import read_rows
 from store.csv.log.history import CommitHistory
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Window
-from tests.store.builders import (
-    DAY,
-    MINUTE,
-    NOON,
-    SECOND,
-    SYMBOL,
-    amendment,
-    batch,
-    cancel,
-    open_log,
-    stored,
-    trade,
-)
+from tests.store.builders import DAY, MINUTE, NOON, SECOND, SYMBOL, batch, open_log, stored, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
 
@@ -76,16 +64,6 @@ def test_every_commit_is_read_once_and_blocks_are_few(tail: Tail) -> None:
     assert tail.read == [*range(1, 41)]
 
 
-def test_a_view_that_is_older_sees_at_least_its_own_rows(tail: Tail) -> None:
-    tail.append(1)
-    parts, history = tail.history.parts_in(ALL_TIME), tail.history
-    tail.append(2)
-    tail.blocks()
-    older = tail.rows.blocks(("trades", SYMBOL, 0), history, parts, tail._read)
-    assert sum(block.rows.num_rows for block in older) == 2
-    assert tail.read == [1, 2]
-
-
 def test_least_recently_used_dates_are_evicted(tmp_path: Path) -> None:
     tail = Tail(tmp_path, rows_limit=5)
     tail.append(*(day * DAY + n for day in range(3) for n in range(2)))
@@ -95,14 +73,6 @@ def test_least_recently_used_dates_are_evicted(tmp_path: Path) -> None:
     tail.blocks(0)
     assert tail.read == []
     tail.blocks(1)
-    assert tail.read == [1]
-
-
-def test_one_date_is_cached_whatever_its_size(tmp_path: Path) -> None:
-    tail = Tail(tmp_path, rows_limit=5)
-    tail.append(*range(50))
-    tail.blocks()
-    tail.blocks()
     assert tail.read == [1]
 
 
@@ -118,21 +88,6 @@ def test_aggregates_of_a_block_are_made_once_and_are_not_kept_of_ever_more_level
     assert len(block._aggregates) < 10
 
 
-@pytest.mark.parametrize("commits", [1, 2, 3])
-def test_a_restored_log_is_read_again(tail: Tail, commits: int) -> None:
-    tail.append(1)
-    tail.append(2)
-    tail.blocks()
-    shutil.rmtree(tail.log.files.parent)
-    tail.log.store = tail.log.opened()
-    tail.read.clear()
-    for number in range(commits):
-        tail.append(100 + number)
-    times = [at for block in tail.blocks() for at in block.rows.column("timestamp").to_pylist()]
-    assert sorted(times) == [NOON + 100 + number for number in range(commits)]
-    assert tail.read == [*range(1, commits + 1)]
-
-
 def test_a_restore_under_a_running_store_is_noticed(tmp_path: Path) -> None:
     log = DerivedLog(tmp_path)
     log.add_and_derive(trade(1))
@@ -145,14 +100,6 @@ def test_a_restore_under_a_running_store_is_noticed(tmp_path: Path) -> None:
     assert len(stored(log.store)) == 1
     log.store.append(batch(trade(9)))
     assert [row["timestamp"] - NOON for row in stored(log.store)] == [1, 9]
-
-
-def test_corrections_of_rows_that_no_segment_holds(tail: Tail) -> None:
-    tail.append(1, 2)
-    for store in (tail.log.store, tail.log.memory):
-        store.correct(amendment(cancel(1, price=100.0, volume=1.0)))
-    assert tail.log.is_like_memory()
-    assert tail.log.is_like_memory(commit=1)
 
 
 def test_a_writer_does_not_read_back_what_it_adds_to_a_cached_date(tail: Tail) -> None:
