@@ -64,20 +64,6 @@ def test_other_dates_and_symbols_take_writes_despite_damage(folder: Path):
     assert len(stored(store, commit=COMMITS - 1)) == (COMMITS - 1) * ROWS
 
 
-def test_a_block_of_nuls_is_reported_with_its_offset(tmp_path: Path):
-    store = CsvStore(tmp_path)
-    store.append(batch(*(trade(n, trade_id=str(n)) for n in range(600))))
-    text = bytearray((tmp_path / FILE).read_bytes())
-    header = text.index(b"\n") + 1
-    start = header + 3 * 4096
-    text[start : start + 4096] = bytes(4096)
-    (tmp_path / FILE).write_bytes(text)
-    with pytest.raises(
-        DataDamaged, match=f"{SYMBOL}/2025-01-02.csv, commit 1: the 4096 bytes from {start} are not"
-    ):
-        stored(store)
-
-
 def test_a_data_file_that_is_too_short_takes_no_rows(folder: Path):
     text = (folder / FILE).read_bytes()[:-5]
     (folder / FILE).write_bytes(text)
@@ -97,13 +83,3 @@ def test_a_data_file_that_is_missing_is_damage_and_other_dates_are_served(folder
     with pytest.raises(DataDamaged):
         store.append(batch(trade(50 * SPAN)))
     assert store.symbols(TRADES) == [SYMBOL, "MSFT"]
-
-
-def test_mended_rows_are_served_again(folder: Path):
-    store = CsvStore(folder)
-    text = (folder / FILE).read_bytes()
-    (folder / FILE).write_bytes(text.replace(b"0-3", b"0-4", 1))
-    with pytest.raises(DataDamaged):
-        stored(store)
-    (folder / FILE).write_bytes(text)
-    assert len(stored(store)) == COMMITS * ROWS + 1

@@ -20,8 +20,6 @@ from store.datasets import DECLARED_INSTRUMENTS
 from store.exceptions import AliasTaken, DataDamaged, StoreBusy
 from store.instruments import Instrument, InstrumentHistory, default_instrument
 from store.protocol import Append
-from store.walk import BEGINNING
-from tests.memory_store import MemoryStore
 from tests.store.builders import NOON, SYMBOL, Clock, batch, trade
 from tests.store.csv.disks import Ended, EndingDisk, WatchedDisk
 
@@ -208,17 +206,6 @@ def test_flipped_and_torn_bytes_are_found_and_give_no_other_answer(store: CsvSto
     assert (answers(store), damages(store)) == (right, [])
 
 
-def test_several_declarations_whose_record_is_torn_have_no_effect(store: CsvStore, log: Path) -> None:
-    store.set_instrument(US)
-    file = log / "commits.jsonl"
-    before = len(file.read_bytes())
-    store.set_instruments(MANY)
-    written = file.read_bytes()
-    for length in range(before, len(written), 7):
-        file.write_bytes(written[:length])
-        assert store.declared_instruments() == CsvStore(log.parents[1]).declared_instruments() == [US], length
-
-
 def test_a_log_that_was_restored_is_read_from_its_beginning(
     store: CsvStore, log: Path, tmp_path: Path
 ) -> None:
@@ -255,18 +242,6 @@ def test_a_declaration_does_not_wait_for_ever_for_another_process(
         assert store.instrument("B") == CsvStore(store._path).instrument("B") == Instrument("B")
     store.set_instrument(MANY[0])
     assert store.instrument("B") == MANY[0]
-
-
-def test_every_store_has_the_same_hashes(tmp_path: Path) -> None:
-    clock = Clock()
-    stores = [CsvStore(tmp_path, clock=clock), MemoryStore(clock=clock)]
-    for store in stores:
-        store.set_instruments([Instrument(SYMBOL, name="März, \"'", aliases=("APL",)), *MANY])
-        store.set_instrument(US)
-    assert stores[0].log(*DECLARED_INSTRUMENTS).head == stores[1].log(*DECLARED_INSTRUMENTS).head
-    copied = MemoryStore()
-    copied.log(*DECLARED_INSTRUMENTS).apply(stores[0].log(*DECLARED_INSTRUMENTS).commits(BEGINNING))
-    assert copied.declarations(SYMBOL) == stores[0].declarations(SYMBOL)
 
 
 def change(folder: Path, name: str) -> None:

@@ -14,7 +14,7 @@ from store.csv.verify import CsvLogCheck
 from store.datasets import BARS, TRADES
 from store.exceptions import UnknownSymbol
 from store.maintained import LogFinding
-from store.protocol import Append, Fill, Window
+from store.protocol import Append
 from tests.store.builders import MINUTE, NOON, SYMBOL, batch, trade
 
 DAY_FILE = "2025-01-02.csv"
@@ -85,16 +85,6 @@ def test_damage_is_reported_by_its_block(folder: Path, length: int):
         assert found.last_ns is not None
 
 
-def test_every_damaged_part_is_reported(folder: Path):
-    def change(data: bytearray) -> None:
-        for _, start, _ in parts(folder):
-            data[start + 7] ^= 1
-
-    changed(folder / DAY_FILE, change)
-    expected = [(commit, start) for commit, start, _ in parts(folder)]
-    assert [(found.commit, found.offset) for found in findings(folder)] == expected
-
-
 @pytest.mark.parametrize("place", [0, 1, COMMITS - 1])
 def test_a_damaged_record_is_reported_and_later_ones_are_checked(folder: Path, place: int):
     lines = (folder / "commits.jsonl").read_bytes().splitlines(keepends=True)
@@ -109,16 +99,6 @@ def test_a_damaged_record_is_reported_and_later_ones_are_checked(folder: Path, p
     (found,) = check.findings()
     assert (found.file, found.offset, found.commit) == ("commits.jsonl", start, place + 1)
     assert check.checked.commits == COMMITS
-
-
-def test_a_fill_is_checked_like_the_rest_of_its_record(folder: Path):
-    window = Window(NOON, NOON + 24 * 60 * MINUTE)
-    CsvStore(folder.parent.parent).append(batch(fill=Fill(window, "other")))
-    assert findings(folder) == []
-    log = folder / "commits.jsonl"
-    log.write_bytes(log.read_bytes().replace(b'"source":"other"', b'"source":"elses"'))
-    (finding,) = findings(folder)
-    assert (finding.file, finding.commit, finding.is_harmless) == ("commits.jsonl", COMMITS + 1, False)
 
 
 def test_a_missing_record_is_damage(folder: Path):

@@ -1,17 +1,15 @@
 """A mirror has its origin's commits, whatever happens to it in between."""
 
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
 
 from store import mirroring, walk_lines
-from store.copies import CopyCut, CopyProgress, MirrorInUse, NotAMirror
+from store.copies import CopyProgress, MirrorInUse, NotAMirror
 from store.csv import CsvStore
 from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.datasets import DATASETS, QUOTES, TRADES
@@ -19,12 +17,10 @@ from store.exceptions import StoreUnavailable
 from store.instruments import Instrument
 from store.mirroring import Mirror
 from store.protocol import ALL_TIME, Append, Dedupe
-from tests.chance import examples
 from tests.store.builders import DAY, SYMBOL, Clock, amendment, batch, cancel, trade
 from tests.store.csv.copying.origins import Origin, logs_of
 from tests.store.csv.disks import Ended, EndingDisk, FailingDisk
-from tests.store.test_agreement import SYMBOLS, Step, outcome, steps
-from tests.store.walking import walk
+from tests.store.test_agreement import SYMBOLS
 
 pytestmark = pytest.mark.system
 
@@ -123,37 +119,12 @@ def test_more_symbols_than_are_asked_for_at_once(
     assert all(seen and wait == 1 for _, seen, wait in asked[3:])
 
 
-def test_declarations_have_their_instants(origin: Origin, folder: Path, clock: Clock):
-    for exchange in ("XNAS", "XNYS", "XNAS"):
-        clock.now += 1
-        origin.store.set_instrument(Instrument(SYMBOL, exchange=exchange, aliases=("APL",)))
-    mirrored(origin, folder)
-    assert CsvStore(folder).declarations(SYMBOL) == origin.store.declarations(SYMBOL)
-    assert CsvStore(folder).canonical("APL") == SYMBOL
-    assert logs_of(folder) == logs_of(folder.parent / "origin")
-
-
 def test_declarations_of_an_earlier_version_are_taken_over_for_mirrors(origin: Origin, folder: Path):
     (folder.parent / "origin").mkdir()
     (folder.parent / "origin" / EARLIER_INSTRUMENTS_FILE).write_text('{"symbol":"AAPL","changed_at":7}\n')
     mirrored(origin, folder)
     assert CsvStore(folder).declarations(SYMBOL) == [(7, Instrument(SYMBOL))]
     assert logs_of(folder) == logs_of(folder.parent / "origin")
-
-
-@given(steps())
-@settings(max_examples=examples(40), deadline=None)
-def test_random_logs_with_an_end_at_a_random_call_to_the_disk(made: list[Step]):
-    with tempfile.TemporaryDirectory() as place:
-        folder, clock = Path(place), Clock()
-        origin = Origin(CsvStore(folder / "origin", clock=clock))
-        for number, step in enumerate(made):
-            clock.now += step.clock
-            outcome(origin.store, step.batch)
-            if step.reopened:
-                _ended_update(origin, folder / "mirror", ending=1 + number % 7)
-        mirrored(origin, folder / "mirror")
-        assert logs_of(folder / "mirror") == logs_of(folder / "origin")
 
 
 def _ended_update(origin: Origin, folder: Path, ending: int) -> bool:
@@ -305,24 +276,3 @@ def test_a_mirror_that_was_written_to_is_told(origin: Origin, folder: Path):
 def test_one_process_at_a_time(origin: Origin, folder: Path):
     with Mirror(folder, "http://origin").opened(), pytest.raises(MirrorInUse):
         mirrored(origin, folder)
-
-
-def _first(count: int) -> Callable[[Iterable[bytes]], Iterable[bytes]]:
-    return lambda lines: list(lines)[:count]
-
-
-def test_a_cut_answer_keeps_its_whole_commits(origin: Origin, folder: Path):
-    fill(origin.store)
-    whole = list(walk_lines.walk_lines(origin.store.log(TRADES, SYMBOL)))
-    records = [number for number, line in enumerate(whole) if b'"kind":"record"' in line]
-    for cut in range(len(whole)):
-        origin.changed = _first(cut)
-        with pytest.raises(CopyCut):
-            mirrored(origin, folder, [SYMBOL])
-        kept = CsvStore(folder)
-        commits = sum(1 for start in [*records[1:], len(whole) - 1] if start <= cut)
-        assert (SYMBOL in kept.symbols(TRADES)) == bool(commits)
-        if commits:
-            assert kept.log(TRADES, SYMBOL).head.number == commits
-            assert walk(kept) == walk(origin.store, upto=commits)
-        shutil.rmtree(folder)

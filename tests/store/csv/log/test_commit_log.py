@@ -3,10 +3,7 @@
 import fcntl
 import os
 import shutil
-import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from tests.store.builders import DAY, SYMBOL, Clock, batch, open_log, stored, tr
 from tests.store.csv.disks import WatchedDisk
 
 LOG = f"trades/{SYMBOL}/commits.jsonl"
-FILE = f"trades/{SYMBOL}/2025-01-02.csv"
 
 
 @pytest.fixture
@@ -83,37 +79,6 @@ def test_a_read_during_a_write_does_not_count_the_commit_twice(tmp_path: Path):
     assert len(stored(store)) == 4
     assert stored(store) == stored(CsvStore(tmp_path))
     assert CsvStore(tmp_path).append(batch(trade(9))).commit.number == 5
-
-
-def test_threads_see_complete_commits_once(tmp_path: Path):
-    store, count = CsvStore(tmp_path), 60
-    store.append(batch(trade(0), trade(DAY)))
-    ended = threading.Event()
-
-    def read() -> list[int]:
-        seen = []
-        while not ended.is_set():
-            seen.append(len(stored(store)))
-        return seen
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(3) as pool:
-            readers = [pool.submit(read) for _ in range(2)]
-            try:
-                for number in range(1, count):
-                    receipt = store.append(batch(trade(number), trade(DAY + number)))
-                    assert receipt.commit.number == number + 1
-            finally:
-                ended.set()
-    finally:
-        sys.setswitchinterval(interval)
-    for reader in readers:
-        seen = reader.result()
-        assert seen == sorted(seen)
-        assert all(rows % 2 == 0 for rows in seen)
-    assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 2 * count
 
 
 def restored_by_rename(backup: Path, folder: Path) -> None:

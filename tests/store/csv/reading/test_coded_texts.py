@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from store.datasets import TRADES
-from store.protocol import ALL_TIME, Window
+from store.protocol import Window
 from tests.store.builders import NOON, SECOND, SYMBOL, Row, amendment, cancel, trade
 from tests.store.csv.derived.derived_log import DerivedLog
 
@@ -46,15 +46,6 @@ def test_texts_of_a_segment_that_repeat_stay_coded(tmp_path: Path):
     assert coded_names(coded(log, FIRST)) == ["exchange", "conditions"]
     # Too few rows for a dictionary of two texts.
     assert coded_names(coded(log, Window(NOON, NOON + 4 * SECOND))) == ["exchange"]
-
-
-def test_rows_of_several_places_are_decoded(tmp_path: Path):
-    log = DerivedLog(tmp_path)
-    log.add_and_derive(*rows(0, 100))
-    assert len(log.segments) == 2
-    assert coded_names(coded(log, ALL_TIME)) == []
-    log.append(*rows(100, 1))
-    assert coded_names(coded(log, Window(NOON + 50 * SECOND, NOON + 101 * SECOND))) == []
 
 
 def test_corrections_hold_also_for_coded_texts(tmp_path: Path):

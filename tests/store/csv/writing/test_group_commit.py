@@ -143,21 +143,6 @@ def test_a_group_of_commits_costs_as_many_syncs_as_one(tmp_path: Path):
     assert len(stored(store)) == 31
 
 
-def test_eight_threads_sync_less_often_than_they_commit(tmp_path: Path):
-    disk = WatchedDisk()
-    store = CsvStore(tmp_path, disk=disk)
-
-    def ingest(thread: int) -> list[int]:
-        rows = (trade(thread * 100 + number, price=float(1 + thread)) for number in range(15))
-        return [store.append(batch(row)).commit.number for row in rows]
-
-    with ThreadPoolExecutor(8) as pool:
-        numbers = [number for of_thread in pool.map(ingest, range(8)) for number in of_thread]
-    assert sorted(numbers) == list(range(1, 121))
-    assert disk.calls["sync"] < 2 * 120
-    assert len(stored(store)) == len(stored(CsvStore(tmp_path))) == 120
-
-
 def test_batches_of_a_group_are_compared_with_each_other(tmp_path: Path):
     disk = WatchedDisk()
     store = CsvStore(tmp_path, disk=disk)
