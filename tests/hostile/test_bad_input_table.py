@@ -20,10 +20,10 @@ OHLC = "/api/v1/stats/ohlc"
 WINDOW = "start=2025-01-02T14:00:00Z&end=2025-01-02T15:00:00Z"
 OAUTH = ("oauth_token", "oauth_revoke")
 # Of each kind some, and the soak has all of them.
-NO_SYMBOLS = ["%00", "%ff%fe", "..%2fx", "%2e%2e%2f%2e%2e%2fx", "%0d%0aX:%201", "A" * 33, "%252e"]
+NO_SYMBOLS = ["%00", "%2e%2e%2f%2e%2e%2fx", "%0d%0aX:%201", "A" * 33]
 if SOAK:
     NO_SYMBOLS += [
-        "AAPL%00", "%c0%af", "..%5cx", "%ed%a0%80", "%CE%91APL", "%EF%BC%A1", "%0a", "%25", "A" * 300, "%20", "a%20%20b", "%7Eroot",
+        "%ff%fe", "..%2fx", "%252e", "AAPL%00", "%c0%af", "..%5cx", "%ed%a0%80", "%CE%91APL", "%EF%BC%A1", "%0a", "%25", "A" * 300, "%20", "a%20%20b", "%7Eroot",
         "%e2%80%ae", "-A", ".A", "~",
     ]  # fmt: skip
 
@@ -110,7 +110,7 @@ def test_a_line_end_behind_a_path_makes_it_another_one(
 
 
 def test_a_parameter_given_twice_or_empty_is_400(wire: Wire, operations: list[Operation], rng: random.Random):
-    for operation in some(operations, rng, 40):
+    for operation in some(operations, rng, 12):
         for parameter in operation.of_place("query"):
             # Some are known in other formats only; then they are 400 all the same.
             is_of_others = parameter.name == "symbol" and JSON in operation.media_types
@@ -130,7 +130,7 @@ def test_a_parameter_given_twice_or_empty_is_400(wire: Wire, operations: list[Op
 def test_a_parameter_that_is_not_known_is_400_and_the_nearest_is_named(
     wire: Wire, operations: list[Operation], rng: random.Random
 ):
-    for operation in operations:
+    for operation in some(operations, rng, 40):
         names = [each.name for each in operation.of_place("query")]
         typo = f"{names[0][:-1]}_" if names else "limt"
         reply = checked(valid_call(operation, rng).with_query(typo, "1").sent(wire), (operation.name, typo))

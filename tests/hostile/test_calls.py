@@ -11,7 +11,7 @@ from tests.hostile.wire import Wire, checked
 
 pytestmark = pytest.mark.xdist_group("hostile")
 
-TIMES = 20 if SOAK else 2
+TIMES = 20 if SOAK else 1
 
 
 def test_every_operation_of_the_schema_has_calls_that_are_answered(

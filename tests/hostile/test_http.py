@@ -143,7 +143,7 @@ def test_no_file_is_served_that_is_not_offered(wire: Wire, target: str):
 
 
 def test_head_and_options_say_what_get_would(wire: Wire, operations: list[Operation], rng: random.Random):
-    for operation in operations:
+    for operation in operations if SOAK else rng.sample(operations, len(operations) // 3):
         call = valid_call(operation, rng)
         call.method = "OPTIONS"
         reply = checked(call.sent(wire), (operation.name, "OPTIONS"))

@@ -36,7 +36,7 @@ def test_no_integer_of_a_path_a_query_or_a_body_fails_the_server(
 ):
     failed, asked, keys = [], 0, count()
     for operation in operations:
-        for edge in EDGES:
+        for edge in EDGES if SOAK else [rng.choice(EDGES)]:
             for call in changed(operation, edge, rng):
                 if operation.takes("Idempotency-Key"):
                     call.headers["Idempotency-Key"] = f"integers-{next(keys)}"
@@ -44,5 +44,5 @@ def test_no_integer_of_a_path_a_query_or_a_body_fails_the_server(
                 asked += 1
                 if reply.status >= 500:
                     failed.append((operation.name, call.target, call.document, reply.body[:200]))
-    assert asked > 1_000
+    assert asked > (1_000 if SOAK else 250)
     assert not failed, (len(failed), failed[:40])

@@ -18,7 +18,7 @@ from tests.system.installation import Installation
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]
 
 # So many at least, and for so long.
-MUTANTS = 1_000 if SOAK else 500
+MUTANTS = 1_000 if SOAK else 250
 SECONDS = 3_600.0 if SOAK else 5.0
 # No process grows by so much in the last nine tenths. In the first, modules are loaded and caches begin to fill.
 MEASURED_SECONDS, MOST_MIB = 0.9 * SECONDS, 100.0

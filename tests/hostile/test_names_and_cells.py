@@ -31,6 +31,8 @@ SYMBOLS = [
     "CON", "con.csv", "NUL", "AUX", "PRN", "COM1", "LPT9.TXT", "CON.", "a/b", "a/..", "a..", "commits.jsonl", "1", "x:y", "x=y", "x+y", "x^y", "^GSPC", "x y",
     "x-y", "x.", "x..y", "A" * 32, "2025-01-02", "2025-01-02.csv", "trades", "instruments.jsonl", "ibm", "IBM", "Ibm", "0x10", "1e5", "nan", "null", "true",
 ]  # fmt: skip
+if not SOAK:
+    NO_SYMBOLS, SYMBOLS = NO_SYMBOLS[::3], SYMBOLS[::2]
 FORMULAS = [
     "=",
     "+",
@@ -115,7 +117,7 @@ def test_ibm_and_IBM_are_one_symbol(wire: Wire):  # noqa: N802 the case is what 
 
 
 def test_an_alias_is_as_harmless_as_a_symbol(wire: Wire):
-    for name in NO_SYMBOLS[:: 1 if SOAK else 4]:
+    for name in NO_SYMBOLS:
         body = orjson.dumps({"symbol": "ALIASED", "aliases": [name]})
         reply = checked(wire.ask("PUT", "/api/v1/instruments/ALIASED", {"Content-Type": JSON}, body), name)
         assert reply.status == 422, (name, reply)

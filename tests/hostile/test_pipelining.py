@@ -23,7 +23,7 @@ from tests.system.installation import Installation
 pytestmark = pytest.mark.xdist_group("hostile")
 
 REQUESTS = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 4_096
-SECONDS = 15.0 if SOAK else 5.0
+SECONDS = 15.0 if SOAK else 3.0
 # What all connections together may hold (`MOST_HELD_BYTES`: 16 MiB an address), and what answering takes.
 MOST_GROWN_MIB = 64.0
 

@@ -13,7 +13,7 @@ from tests.hostile.wire import Wire, checked, code
 
 pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.usefixtures("modest")]
 
-TURNS = 6_000 if SOAK else 200
+TURNS = 6_000 if SOAK else 90
 # Numbers at which lengths and offsets go wrong.
 WORDS = [
     0,
