@@ -9,14 +9,7 @@ from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.bar_policies import (
-    EVERY_PRINT,
-    US_EQUITIES,
-    BarPolicy,
-    ConditionEffect,
-    Effect,
-    PrintRole,
-)
+from store.bar_policies import EVERY_PRINT, US_EQUITIES, BarPolicy, ConditionEffect, Effect, PrintRole
 from store.bars.prints import has_condition, masks_of
 
 EVERYWHERE = (True, True, True)

@@ -49,15 +49,7 @@ def then(
 
 def columns_of(bars: Bars) -> list[tuple[float, ...]]:
     """(start, open, high, low, close, volume, count) of each bar."""
-    columns = (
-        bars.time_ns,
-        bars.open,
-        bars.high,
-        bars.low,
-        bars.close,
-        bars.volume,
-        bars.trade_count,
-    )
+    columns = (bars.time_ns, bars.open, bars.high, bars.low, bars.close, bars.volume, bars.trade_count)
     return [tuple(row) for row in np.column_stack([column.astype(object) for column in columns]).tolist()]
 
 
@@ -92,10 +84,7 @@ def test_it_counts_which_time_told(store: MarketStore, clock: Clock):
     send(store, clock, 10, trade(1), trade(2), trade(3, received_at=NOON))
     send(store, clock, 2 * HOUR, trade(4))
     log = KnownLog(
-        view_of(store.log(TRADES, SYMBOL).at()),
-        plain_grid(MINUTE, Instrument("ACME")),
-        EVERY_PRINT,
-        SETTLE,
+        view_of(store.log(TRADES, SYMBOL).at()), plain_grid(MINUTE, Instrument("ACME")), EVERY_PRINT, SETTLE
     )
     assert log.versions(WINDOW).counts() == {"received_at": 1, "committed_at": 2, "event": 1}
 

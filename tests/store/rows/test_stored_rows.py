@@ -7,14 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.datasets import TRADES
-from store.rows.stored_rows import (
-    ACTION,
-    ARRIVAL,
-    COMMIT,
-    ArrivalRun,
-    apply_corrections,
-    stored_rows,
-)
+from store.rows.stored_rows import ACTION, ARRIVAL, COMMIT, ArrivalRun, apply_corrections, stored_rows
 from tests.memory_store.snapshot import visible
 from tests.store.builders import Row, record_batch, trade
 
