@@ -10,7 +10,8 @@ from store.bars.aggregation import aggregate_prints
 from store.bars.bars import Bars, bars_of
 from store.bars.credit import DatesOf, credit_dates, utc_dates
 from store.bars.prints import prints_of
-from store.datasets import TRADES
+from store.datasets import BARS, TRADES
+from store.declarations import Dataset
 from store.log import Log
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
@@ -51,6 +52,13 @@ def trade(at: int | str = NOON, price: float = 100.0, volume: float = 1.0, **oth
     return row | others
 
 
+def bar(minute: int, close: float, resolution: str = "1m", **others: Any) -> Row:
+    """A bar that starts so many minutes after noon; all its prices and its volume are the same."""
+    row = {"timestamp": NOON + minute * MINUTE, "resolution": resolution}
+    filled = dict.fromkeys(BARS.schema.names) | row
+    return filled | dict.fromkeys(("open", "high", "low", "close", "volume"), close) | others
+
+
 def instant(at: int | str) -> int:
     if isinstance(at, str):
         return parse_timestamp(at)
@@ -59,6 +67,14 @@ def instant(at: int | str) -> int:
 
 def record_batch(*rows: Row) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=TRADES.schema)
+
+
+def append_of(dataset: Dataset, *rows: Row, symbol: str = SYMBOL, **terms: Any) -> Append:
+    """A batch of rows of any dataset. Columns that a row lacks are null."""
+    filled = [dict.fromkeys(dataset.schema.names) | row for row in rows]
+    return Append(
+        dataset, symbol, pa.RecordBatch.from_pylist(filled, schema=dataset.schema), "key:1", **terms
+    )
 
 
 def batch(

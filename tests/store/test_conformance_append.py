@@ -1,11 +1,15 @@
 """What becomes of a batch, in every store: receipts, commits, idempotency keys."""
 
+from typing import Any
+
 import pytest
 
 from store.datasets import TRADES
 from store.exceptions import IdConflict, RequestKeyReused, UnknownSymbol
 from store.protocol import ALL_TIME, NO_COMMIT, Dedupe, Window
-from tests.store.builders import DAY, NOON, batch, stored, trade, trades_of
+from store.walk import CommitRecord
+from tests.store.builders import DAY, NOON, batch, fill_of, stored, trade, trades_of
+from tests.store.walking import walk
 
 
 def test_first_batch_is_commit_1_and_its_rows_are_read_back(store):
@@ -108,6 +112,33 @@ def test_request_key_with_rows_in_another_order_of_dates_is_refused(store):
     with pytest.raises(RequestKeyReused):
         store.append(batch(trade(DAY), trade(0), request_key="k"))
     assert store.append(batch(trade(DAY), trade(0), dedupe=Dedupe.BATCH)).stored == 2
+
+
+@pytest.mark.parametrize(
+    ("term", "fact", "value", "other"),
+    [
+        ("complete_until", "complete_until_ns", NOON + 9, NOON + 10),
+        ("fill", "fill", fill_of(0, DAY), fill_of(0, DAY, "another")),
+    ],
+    ids=["complete_until", "fill"],
+)
+def test_a_term_of_a_batch_is_told_with_its_commit_and_belongs_to_its_key(
+    store, term: str, fact, value, other
+):
+    called = []
+    store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
+    given = batch(trade(5), request_key="k", **{term: value})
+    first, again = store.append(given), store.append(given)
+    assert (again.replayed, again.commit) == (True, first.commit)
+    changed: Any
+    for changed in (None, other):
+        with pytest.raises(RequestKeyReused):
+            store.append(batch(trade(5), request_key="k", **{term: changed}))
+    store.append(batch(trade(6)))
+    store.append(batch(**{term: other}))
+    records = [piece for piece in walk(store) if isinstance(piece, CommitRecord)]
+    assert [getattr(record.facts, fact) for record in records] == [value, None, other]
+    assert called == [1, 2, 3]
 
 
 def test_a_request_key_belongs_to_its_caller_and_its_symbol(store):

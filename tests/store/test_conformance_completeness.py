@@ -3,9 +3,7 @@
 import pytest
 
 from store.datasets import TRADES
-from store.exceptions import RequestKeyReused
 from store.protocol import ALL_TIME, NO_COMMIT, Action, Amendment, Completeness, Correction, Dedupe, Window
-from store.walk import BEGINNING, CommitRecord
 from tests.store.builders import DAY, NOON, SECOND, SYMBOL, batch, stored, trade, trades_of
 
 NOTHING = ALL_TIME.start_ns
@@ -77,33 +75,10 @@ def test_an_earlier_declaration_changes_nothing(store):
     assert (receipt.duplicates, receipt.commit.number) == (1, 2)
 
 
-def test_a_declaration_is_part_of_what_a_key_stands_for(store):
-    first = store.append(batch(trade(5), request_key="k", complete_until=NOON + SECOND))
-    again = store.append(batch(trade(5), request_key="k", complete_until=NOON + SECOND))
-    assert (again.commit, again.replayed) == (first.commit, True)
-    for other in (None, NOON + 2 * SECOND):
-        with pytest.raises(RequestKeyReused):
-            store.append(batch(trade(5), request_key="k", complete_until=other))
-
-
 def test_a_repeated_batch_may_declare_more(store):
     store.append(batch(trade(5), dedupe=Dedupe.BATCH))
     receipt = store.append(batch(complete_until=NOON + SECOND, dedupe=Dedupe.BATCH))
     assert receipt.commit.number == 2
-
-
-def test_a_walk_tells_the_declarations(store):
-    store.append(batch(trade(5), complete_until=NOON + SECOND))
-    store.append(batch(trade(6)))
-    records = [piece for piece in trades_of(store).commits(BEGINNING) if isinstance(piece, CommitRecord)]
-    assert [record.facts.complete_until_ns for record in records] == [NOON + SECOND, None]
-
-
-def test_a_declaration_calls_the_hooks(store):
-    called = []
-    store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
-    store.append(batch(complete_until=NOON))
-    assert called == [1]
 
 
 def test_a_batch_needs_rows_or_a_declaration():

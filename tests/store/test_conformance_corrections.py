@@ -301,19 +301,15 @@ def keyed(*corrections: Correction, caller: str = "key:1") -> Amendment:
     return amendment(*corrections, caller=caller, request_key="k")
 
 
-def test_the_same_idempotency_key_and_corrections_give_the_first_answer(store):
+def test_the_same_idempotency_key_and_corrections_give_the_first_answer_to_their_caller(store):
     store.append(batch(trade(1), trade(1)))
-    first = store.correct(keyed(cancel(1, **NAMED)))
-    again = store.correct(keyed(cancel(1, **NAMED)))
-    assert (again.replayed, again.stored, again.commit) == (True, first.stored, first.commit)
-    assert len(stored(store)) == 1
-
-
-def test_idempotency_key_belongs_to_its_caller(store):
-    store.append(batch(trade(1), trade(1)))
-    store.correct(keyed(cancel(1, **NAMED)))
-    assert not store.correct(keyed(cancel(1, **NAMED), caller="key:2")).replayed
-    assert stored(store) == []
+    for stored_rows, others, left in ((1, (), 1), (1, (), 0), (0, (0,), 0)):
+        caller = f"key:{left}{stored_rows}"
+        first, again = (store.correct(keyed(cancel(1, **NAMED), caller=caller)) for _ in range(2))
+        assert (first.stored, first.duplicate_rows, first.replayed) == (stored_rows, others, False)
+        assert (again.stored, again.duplicate_rows, again.replayed) == (stored_rows, others, True)
+        assert again.commit == first.commit
+        assert len(stored(store)) == left
 
 
 @pytest.mark.parametrize(
@@ -332,20 +328,9 @@ def test_idempotency_key_of_other_corrections_is_refused(store, other: Amendment
         store.correct(other)
     with pytest.raises(RequestKeyReused):
         store.append(batch(trade(5), request_key="k"))
-
-
-def test_idempotency_key_of_rows_is_refused_for_corrections(store):
-    store.append(batch(trade(1), request_key="k"))
+    store.append(batch(trade(5), request_key="rows"))
     with pytest.raises(RequestKeyReused):
-        store.correct(keyed(cancel(1, **NAMED)))
-
-
-def test_idempotency_key_replays_a_batch_without_new_corrections(store):
-    store.append(batch(trade(1)))
-    store.correct(amendment(cancel(1, **NAMED)))
-    first = store.correct(keyed(cancel(1, **NAMED)))
-    assert (first.stored, first.duplicate_rows, first.commit.number) == (0, (0,), 3)
-    assert store.correct(keyed(cancel(1, **NAMED))).replayed
+        store.correct(amendment(cancel(1, **NAMED), request_key="rows"))
 
 
 def test_a_symbol_that_was_never_stored_cannot_be_corrected(store):

@@ -9,6 +9,7 @@ from store.datasets import CORRECTED, DATASETS
 from store.exceptions import CorrectedRowInvalid, IdConflict, RequestKeyReused
 from store.protocol import ALL_TIME, Action, Amendment, Append, Correction, Dedupe, Fill, Window
 from store.walk import BEGINNING, CommitRecord, CommittedCorrections
+from tests.store.builders import append_of
 from tests.trades.formats.bodies import read
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
@@ -17,21 +18,15 @@ datasets = pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda data
 
 
 @datasets
-def test_rows_are_read_back_as_they_were(store, dataset):
+def test_rows_are_read_back_as_they_were_and_recognised(store, dataset):
     batch = read("json", SAMPLE_ROWS[dataset.name], BatchOptions(dataset))
-    receipt = store.append(Append(dataset, batch.symbol, batch.rows, "key:1"))
+    sent = Append(dataset, batch.symbol, batch.rows, "key:1")
+    receipt = store.append(sent)
     found = store.log(dataset, batch.symbol).at().rows(ALL_TIME)
     assert found.combine_chunks().equals(pa.Table.from_batches([batch.rows]))
     assert store.log(dataset, batch.symbol).at().version(ALL_TIME) == receipt.commit
     assert store.symbols(dataset) == [batch.symbol]
-
-
-@datasets
-def test_rows_sent_again_are_recognised(store, dataset):
-    batch = read("json", SAMPLE_ROWS[dataset.name], BatchOptions(dataset))
-    append = Append(dataset, batch.symbol, batch.rows, "key:1")
-    store.append(append)
-    assert store.append(append).duplicates == batch.rows.num_rows
+    assert store.append(sent).duplicates == batch.rows.num_rows
 
 
 @pytest.mark.parametrize(
@@ -83,8 +78,7 @@ def test_a_row_is_corrected_then_cancelled_and_every_commit_stays_readable(store
     versions = [store.log(dataset, batch.symbol).at(n).rows(ALL_TIME).to_pylist() for n in (1, 2, 3)]
     assert versions == [[first, *others], [first | new, *others], others]
     for sent in ([first], [first | new]):
-        rows = pa.RecordBatch.from_pylist(sent, schema=dataset.schema)
-        assert store.append(Append(dataset, batch.symbol, rows, "key:1")).duplicates == 1
+        assert store.append(append_of(dataset, *sent, symbol=batch.symbol)).duplicates == 1
     corrections = [
         (each.before, each.after)
         for piece in store.log(dataset, batch.symbol).commits(BEGINNING)
@@ -115,7 +109,7 @@ NEXT = BAR | {"timestamp": BAR["timestamp"] + 3_600 * 10**9}
 
 
 def bars_batch(*rows, **terms):
-    return Append(BARS, "RUN1", pa.RecordBatch.from_pylist(list(rows), schema=BARS.schema), "key:1", **terms)
+    return append_of(BARS, *rows, symbol="RUN1", **terms)
 
 
 def bars(store, commit=None):
@@ -202,8 +196,7 @@ def test_a_replacing_batch_is_repeated_by_its_key(store):
 
 
 def test_only_rows_with_identities_that_can_be_corrected_replace_others():
-    rows = pa.RecordBatch.from_pylist([], schema=DATASETS["trades"].schema)
     with pytest.raises(ValueError, match="all have ids"):
-        Append(DATASETS["trades"], "AAPL", rows, "key:1", complete_until_ns=1, replaces=True)
+        append_of(DATASETS["trades"], complete_until_ns=1, replaces=True)
     with pytest.raises(ValueError, match="all have ids"):
         bars_batch(BAR, dedupe=Dedupe.NONE, replaces=True)

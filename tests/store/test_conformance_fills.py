@@ -2,9 +2,8 @@
 
 import pytest
 
-from store.exceptions import RequestKeyReused, UnknownSymbol
+from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, NO_COMMIT, Fill, Window
-from store.walk import BEGINNING, CommitRecord
 from tests.store.builders import MINUTE, NOON, SECOND, batch, fill_of, stored, trade, trades_of
 
 FILL = fill_of(0, MINUTE)
@@ -58,29 +57,6 @@ def test_a_fill_leaves_what_the_feed_declared(store):
     store.append(batch(trade(5), complete_until=NOON + SECOND))
     store.append(batch(trade(9), fill=FILL))
     assert trades_of(store).at().completeness().complete_until_ns == NOON + SECOND
-
-
-def test_a_fill_is_part_of_what_a_key_stands_for(store):
-    first = store.append(batch(trade(1), fill=FILL, request_key="k"))
-    again = store.append(batch(trade(1), fill=FILL, request_key="k"))
-    assert (again.replayed, again.commit) == (True, first.commit)
-    for other in (None, fill_of(0, MINUTE, "another")):
-        with pytest.raises(RequestKeyReused):
-            store.append(batch(trade(1), fill=other, request_key="k"))
-
-
-def test_a_walk_tells_the_fills(store):
-    store.append(batch(trade(5), fill=FILL))
-    store.append(batch(trade(6)))
-    records = [piece for piece in trades_of(store).commits(BEGINNING) if isinstance(piece, CommitRecord)]
-    assert [record.facts.fill for record in records] == [FILL, None]
-
-
-def test_a_fill_calls_the_hooks(store):
-    called = []
-    store.committed.append(lambda dataset, symbol, commit: called.append(commit.number))
-    store.append(batch(fill=FILL))
-    assert called == [1]
 
 
 @pytest.mark.parametrize("at", [-1, MINUTE])

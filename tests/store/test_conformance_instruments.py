@@ -1,13 +1,12 @@
 """Instruments, aliases and the stamp of the catalogue, in every store."""
 
-import pyarrow as pa
 import pytest
 
 from store.datasets import DATASETS, OPEN_INTEREST, TRADES
 from store.exceptions import AliasTaken
 from store.instruments import Instrument, default_instrument
 from store.protocol import Append
-from tests.store.builders import NOON, SYMBOL, Clock, batch, trade
+from tests.store.builders import DAY, NOON, SYMBOL, Clock, append_of, batch, trade
 
 FUTURE = Instrument(
     "ESH26", "us_equities", "future", "XCME", "USD", 0.25, "fractional", ("ES1", "ES MAR26"), "ES", "2026-03-20",
@@ -17,15 +16,8 @@ OPTION = default_instrument("AAPL250117C00150000")
 
 
 def interest() -> Append:
-    row = {
-        "timestamp": NOON,
-        "date": NOON - NOON % 86_400_000_000_000,
-        "open_interest": 5.0,
-        "status": "final",
-    }
-    return Append(
-        OPEN_INTEREST, "ESH26", pa.RecordBatch.from_pylist([row], schema=OPEN_INTEREST.schema), "key:1"
-    )
+    row = {"timestamp": NOON, "date": NOON - NOON % DAY, "open_interest": 5.0, "status": "final"}
+    return append_of(OPEN_INTEREST, row, symbol="ESH26")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 """What a feed's batch does to rows that a fill stored, in every store; `test_fill_oracle` plays any course of them."""
 
-import pyarrow as pa
 import pytest
 
 from store.datasets import BARS, TRADES, UNIVERSE_CHANGES
 from store.exceptions import IdConflict
-from store.protocol import ALL_TIME, Append, Dedupe, Fill, Superseded, Window
+from store.protocol import ALL_TIME, Dedupe, Fill, Superseded, Window
 from store.walk import BEGINNING, CommitRecord, CommittedCorrections, CommittedRows
 from tests.store.builders import (
     DAY,
@@ -13,6 +12,8 @@ from tests.store.builders import (
     NOON,
     SYMBOL,
     amendment,
+    append_of,
+    bar,
     batch,
     cancel,
     correct,
@@ -114,22 +115,11 @@ def test_a_batch_that_only_cancels_rows_of_a_fill_is_a_commit(store):
     assert called == [3]
 
 
-def bar(minute, close, resolution="1m", **others):
-    row = dict.fromkeys(BARS.schema.names) | {"timestamp": NOON + minute * MINUTE, "resolution": resolution}
-    return row | dict.fromkeys(("open", "high", "low", "close", "volume"), close) | others
-
-
-def bars_batch(*rows, fill=None):
-    return Append(
-        BARS, SYMBOL, pa.RecordBatch.from_pylist(list(rows), schema=BARS.schema), "key:1", fill=fill
-    )
-
-
 def test_bars_are_superseded_within_their_resolution(store):
     window = Fill(Window(NOON, NOON + DAY), "other")
     rows = [bar(n, 1.0) for n in range(4)] + [bar(0, 2.0, "5m"), bar(5, 2.0, "5m")]
-    store.append(bars_batch(*rows, fill=window))
-    receipt = store.append(bars_batch(bar(0, 1.0), bar(2, 3.0), bar(5, 2.0, "5m")))
+    store.append(append_of(BARS, *rows, fill=window))
+    receipt = store.append(append_of(BARS, bar(0, 1.0), bar(2, 3.0), bar(5, 2.0, "5m")))
     assert (receipt.stored, receipt.duplicates, receipt.superseded) == (3, 0, 4)
     found = store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()
     assert [(row["timestamp"] - NOON, row["resolution"], row["close"]) for row in found] == [
@@ -142,8 +132,8 @@ def test_bars_are_superseded_within_their_resolution(store):
 
 
 def test_a_bar_of_the_feed_replaces_that_of_a_fill_with_other_values(store):
-    store.append(bars_batch(bar(0, 1.0), fill=Fill(Window(NOON, NOON + DAY), "other")))
-    receipt = store.append(bars_batch(bar(0, 1.0, vwap=1.0)))
+    store.append(append_of(BARS, bar(0, 1.0), fill=Fill(Window(NOON, NOON + DAY), "other")))
+    receipt = store.append(append_of(BARS, bar(0, 1.0, vwap=1.0)))
     assert (receipt.stored, receipt.superseded) == (1, 1)
     assert [row["vwap"] for row in store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()] == [1.0]
 
@@ -151,8 +141,7 @@ def test_a_bar_of_the_feed_replaces_that_of_a_fill_with_other_values(store):
 def test_rows_with_an_action_of_their_own_are_cancelled(store):
     def append(action: str, fill: Fill | None = None) -> int:
         row = {"timestamp": 0, "member": "A", "action": action}
-        rows = pa.RecordBatch.from_pylist([row], UNIVERSE_CHANGES.schema)
-        return int(store.append(Append(UNIVERSE_CHANGES, "SPX", rows, "key:1", fill=fill)).stored)
+        return int(store.append(append_of(UNIVERSE_CHANGES, row, symbol="SPX", fill=fill)).stored)
 
     assert append("add", Fill(Window(0, DAY), "vendor")) == append("remove") == 1
     log = store.log(UNIVERSE_CHANGES, "SPX")

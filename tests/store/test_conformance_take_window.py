@@ -3,16 +3,26 @@
 import random
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from store.datasets import BARS, OPEN_INTEREST, QUOTES, TRADES
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
-from store.protocol import ALL_TIME, Append, Window
+from store.protocol import ALL_TIME, Window
 from tests.chance import SOAK
-from tests.store.builders import DAY, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
+from tests.store.builders import (
+    DAY,
+    NOON,
+    SYMBOL,
+    amendment,
+    append_of,
+    batch,
+    cancel,
+    correct,
+    stored,
+    trade,
+)
 
 pytestmark = pytest.mark.system
 
@@ -92,9 +102,7 @@ def test_rows_of_every_dataset_are_found(store, dataset: Dataset, values: dict[s
             own = {name: value for name, value in varied.items() if name in row}
             dated = {"date": row["date"] + place * DAY} if "date" in row else {}
             rows.append(row | own | dated | {"timestamp": at})
-        store.append(
-            Append(dataset, SYMBOL, pa.RecordBatch.from_pylist(rows, schema=dataset.schema), "key:1")
-        )
+        store.append(append_of(dataset, *rows))
         check(store, dataset, None, rng)
         check(store, dataset, rng.randint(0, number + 1), rng)
 

@@ -13,8 +13,7 @@ from store.market_store import MarketStore
 from store.protocol import ALL_TIME
 from store.walk import BEGINNING
 from tests.memory_store import MemoryStore
-from tests.store.builders import SYMBOL, batch, fill_of, stored, trade
-from tests.store.data.before_replaced_fills.make import FILL, bar, bars
+from tests.store.builders import DAY, SYMBOL, append_of, bar, batch, fill_of, stored, trade
 
 BEFORE = Path(__file__).parent.parent / "data" / "before_replaced_fills" / "store"
 
@@ -64,7 +63,9 @@ def test_a_row_that_was_superseded_is_stored_if_it_comes_again(store: MarketStor
 
 
 def test_bars_are_confirmed_within_their_resolution(store: MarketStore):
-    receipt = store.append(bars(bar(0, 6.0, "5m"), bar(5, 6.0, "5m"), bar(0, 1.0), bar(1, 2.0), bar(3, 2.0)))
+    receipt = store.append(
+        append_of(BARS, bar(0, 6.0, "5m"), bar(5, 6.0, "5m"), bar(0, 1.0), bar(1, 2.0), bar(3, 2.0))
+    )
     assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (4, (2,), 1)
     found = store.log(BARS, SYMBOL).at().rows(ALL_TIME).to_pylist()
     assert [(row["resolution"], row["close"]) for row in found] == [
@@ -75,4 +76,4 @@ def test_bars_are_confirmed_within_their_resolution(store: MarketStore):
         ("1m", 2.0),
         ("5m", 6.0),
     ]
-    assert store.append(bars(bar(2, 1.0), fill=FILL)).stored == 0
+    assert store.append(append_of(BARS, bar(2, 1.0), fill=fill_of(0, DAY))).stored == 0

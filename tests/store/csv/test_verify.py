@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from store.csv import CsvStore, verify
@@ -14,8 +13,7 @@ from store.csv.verify import CsvLogCheck
 from store.datasets import BARS, TRADES
 from store.exceptions import UnknownSymbol
 from store.maintained import LogFinding
-from store.protocol import Append
-from tests.store.builders import MINUTE, NOON, SYMBOL, batch, trade
+from tests.store.builders import MINUTE, SYMBOL, append_of, bar, batch, trade
 
 DAY_FILE = "2025-01-02.csv"
 COMMITS = 4
@@ -129,18 +127,8 @@ def test_a_changed_header_is_reported(folder: Path):
 def test_a_header_that_makes_other_rows_is_reported(tmp_path: Path):
     """The header names both later columns of bars in another order. A price between two numbers is no count."""
     store = CsvStore(tmp_path)
-    row = {
-        "timestamp": NOON,
-        "resolution": "1m",
-        "open": 1.0,
-        "high": 1.0,
-        "low": 1.0,
-        "close": 1.0,
-        "volume": 1.0,
-    }
-    rows = [{**row, "timestamp": NOON + at * MINUTE, "vwap": 1.5, "trade_count": 2} for at in range(2)]
-    for each in rows:
-        store.append(Append(BARS, SYMBOL, pa.RecordBatch.from_pylist([each], schema=BARS.schema), "key:1"))
+    for minute in range(2):
+        store.append(append_of(BARS, bar(minute, 1.0, vwap=1.5, trade_count=2)))
     folder = tmp_path / "bars" / SYMBOL
     (file,) = folder.glob("*.csv")
     swapped = file.read_bytes().replace(b"vwap,trade_count", b"trade_count,vwap")
