@@ -142,7 +142,7 @@ def test_any_answer_is_the_one_without_a_cache(request: Any, api: Api, with_redi
     fill(market)
 
     @seed(20_241_223)
-    @examples(max_examples=300 if SOAK else 8, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 4, phases=[Phase.generate])
     @given(subject=st.sampled_from(SUBJECTS), steps=st.lists(moves, min_size=8, max_size=16))
     def holds(subject: Subject, steps: list[Any]) -> None:
         history = History(market, client, subject, subject.parameters)

@@ -21,6 +21,7 @@ from store.protocol import Action, Amendment, Append, Correction, Dedupe
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import Api, answer
+from tests.chance import each_of
 from tests.installation import shared_installation
 from tests.store_settings import IS_OF_FILES
 from trades.stores import market_store
@@ -203,11 +204,9 @@ def ends_of(instrument: Instrument, resolution: str, labels: list[int], words: d
     return found
 
 
-@pytest.mark.parametrize(("symbol", "resolution", "words"), CASES, ids=str)
-@pytest.mark.parametrize("dataset", ["ohlcv", "quotes"])
-def test_a_bar_is_that_of_its_end(
-    live: Api, dataset: str, symbol: str, resolution: str, words: dict[str, str]
-):
+@pytest.mark.parametrize(("dataset", "case"), each_of(["ohlcv", "quotes"], CASES), ids=str)
+def test_a_bar_is_that_of_its_end(live: Api, dataset: str, case: tuple[str, str, dict[str, str]]):
+    symbol, resolution, words = case
     now = rows_of(live, symbol, dataset, resolution=resolution, **words)
     then = {
         key(row): row
@@ -223,9 +222,11 @@ def test_a_bar_is_that_of_its_end(
     assert resolution in LONG or list(then.values()) != now
 
 
-@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
-@pytest.mark.parametrize("resolution", ["1m", "1d", "1w"])
-@pytest.mark.parametrize("dataset", ["ohlcv", "quotes"])
+@pytest.mark.parametrize(
+    ("dataset", "resolution", "words"),
+    each_of(["ohlcv", "quotes"], ["1m", "1d", "1w"], [{}, {"hours": "regular"}]),
+    ids=str,
+)
 def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str, words: dict[str, str]):
     then = rows_of(live, MOVED, dataset, resolution=resolution, knowledge="then", **words)
     wanted: dict[tuple[str, str], Any] = {}
@@ -246,8 +247,7 @@ def test_a_bar_has_the_terms_of_its_end(live: Api, dataset: str, resolution: str
 
 
 @pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
-@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
-@pytest.mark.parametrize("resolution", ["1m", *LONG])
+@pytest.mark.parametrize(("words", "resolution"), each_of([{}, {"hours": "regular"}], ["1m", *LONG]), ids=str)
 def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])
@@ -261,8 +261,7 @@ def test_the_reader_has_the_same_terms(live: Api, resolution: str, words: Any):
 
 
 @pytest.mark.skipif(not IS_OF_FILES, reason="the reader reads files")
-@pytest.mark.parametrize("words", [{}, {"hours": "regular"}], ids=["default", "regular"])
-@pytest.mark.parametrize("resolution", ["1m", *LONG])
+@pytest.mark.parametrize(("words", "resolution"), each_of([{}, {"hours": "regular"}], ["1m", *LONG]), ids=str)
 def test_the_readers_quote_bars_have_the_same_terms(live: Api, resolution: str, words: Any):
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])

@@ -49,7 +49,7 @@ steps = st.lists(
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_every_page_has_the_first_page_s_snapshot(api: Api, dataset: str, sort: str, count: int):
     @seed(20_241_223)
-    @examples(max_examples=300 if SOAK else 6, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 3, phases=[Phase.generate])
     @given(
         stored=st.lists(seconds, min_size=count, max_size=count),
         limit=limits,
@@ -77,7 +77,7 @@ def test_every_page_has_the_first_page_s_snapshot(api: Api, dataset: str, sort: 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 def test_the_newest_rows_of_several_symbols_are_paged(api: Api, dataset: str, sort: str):
     @seed(20_241_224)
-    @examples(max_examples=300 if SOAK else 8, phases=[Phase.generate])
+    @examples(max_examples=300 if SOAK else 4, phases=[Phase.generate])
     @given(
         stored=st.lists(seconds, min_size=2, max_size=4),
         last=st.sampled_from([1, 2, 3, 5, 100]),

@@ -19,6 +19,7 @@ from store.reading.exceptions import (
 from store.reading.quote_reader import NoQuote
 from store.timestamps import format_timestamp, parse_timestamp
 from tests.api_client import answer
+from tests.chance import each_of
 from tests.stats.market_data.builders import (
     BEHIND,
     CALL,
@@ -128,17 +129,17 @@ def is_refused(words: dict[str, str], resolution: str) -> bool:
     return words.keys() >= {"adjustment", "knowledge"} and resolution in {"1w", "1M"}
 
 
-BARS = [(symbol, words) for symbol in (EQUITY, FUTURE, CRYPTO) for words in WORDS]
-BARS += [(SPLIT, words) for words in ADJUSTED]
 BARS_BY_RESOLUTION = [
     pytest.param(symbol, words, resolution, id=f"{symbol}-{name_of(words)}-{resolution}")
-    for symbol, words in BARS
-    for resolution in ("5m", "4h", *PERIODS)
+    for resolutions in (("5m", "4h"), PERIODS)
+    for symbol, words, resolution in (
+        *each_of((EQUITY, FUTURE, CRYPTO), WORDS, resolutions),
+        *each_of([SPLIT], ADJUSTED, resolutions),
+    )
     if not is_refused(words, resolution)
 ]
 
 
-@pytest.mark.system
 @pytest.mark.parametrize(("symbol", "words", "resolution"), BARS_BY_RESOLUTION)
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
@@ -150,9 +151,10 @@ def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str
     assert wanted
 
 
-@pytest.mark.parametrize("now", NOWS)
 @pytest.mark.parametrize(
-    "words", [{}, {"hours": "regular"}, {"anchor": "session"}, {"adjustment": "all"}], ids=name_of
+    ("now", "words"),
+    each_of(NOWS, [{}, {"hours": "regular"}, {"anchor": "session"}, {"adjustment": "all"}]),
+    ids=str,
 )
 def test_bars_of_intervals_that_are_over(market: Market, words: Any, now: str):
     with time_machine.travel(now, tick=False):
@@ -163,8 +165,14 @@ def test_bars_of_intervals_that_are_over(market: Market, words: Any, now: str):
                 assert rows_of(found) == wanted, (symbol, resolution)
 
 
-@pytest.mark.parametrize("words", [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}], ids=name_of)  # fmt: skip
-@pytest.mark.parametrize("resolution", ["4h", *PERIODS])
+@pytest.mark.parametrize(
+    ("words", "resolution"),
+    each_of(
+        [{}, {"hours": "regular"}, {"anchor": "session", "hours": "extended"}, {"adjustment": "all"}],
+        ["4h", *PERIODS],
+    ),
+    ids=str,
+)
 def test_a_scan_has_the_bars_of_every_symbol(
     market: Market, resolution: str, words: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -184,11 +192,18 @@ def test_a_scan_has_the_bars_of_every_symbol(
         assert found[symbol]
 
 
-@pytest.mark.parametrize(("symbol", "words"), [(FUTURE, {"hours": "regular"}), (EQUITY, {"anchor": "session"}), (SPLIT, {"adjustment": "all"})])  # fmt: skip
-@pytest.mark.parametrize("resolution", ["4h", "1w"])
+@pytest.mark.parametrize(
+    ("case", "resolution"),
+    each_of(
+        [(FUTURE, {"hours": "regular"}), (EQUITY, {"anchor": "session"}), (SPLIT, {"adjustment": "all"})],
+        ["4h", "1w"],
+    ),
+    ids=str,
+)
 def test_filled_scans_and_panels_begin_with_the_closes_before_them(
-    market: Market, resolution: str, symbol: str, words: Any
+    market: Market, resolution: str, case: tuple[str, Any]
 ):
+    symbol, words = case
     start, end, opened = "2024-12-30T15:20:00Z", "2025-01-03T15:20:00Z", reader()
     first = int(opened.bars(symbol, start, end, resolution, **words).time_ns[0])
     before = opened.bars(symbol, None, first, resolution, **words).between(0, first)
@@ -218,9 +233,11 @@ def test_a_panel_takes_the_same_words(market: Market):
         }
 
 
-@pytest.mark.parametrize("words", WORDS, ids=name_of)
-@pytest.mark.parametrize("resolution", ["1h", *PERIODS])
-@pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO])
+@pytest.mark.parametrize(
+    ("symbol", "resolution", "words"),
+    each_of([EQUITY, FUTURE, CRYPTO], ["1h", *PERIODS], WORDS),
+    ids=str,
+)
 def test_quote_bars(market: Market, symbol: str, resolution: str, words: Any):
     rows = asked(market, symbol, "quotes", resolution=resolution, end="2024-12-31", **words)
     assert rows
@@ -246,9 +263,10 @@ def test_quote_bars_of_intervals_that_are_over(market: Market, now: str):
 
 
 @pytest.mark.parametrize(
-    "words", [{}, {"max_age": "10s"}, {"max_age": "1d", "knowledge": "then"}], ids=name_of
+    ("words", "symbol"),
+    each_of([{}, {"max_age": "10s"}, {"max_age": "1d", "knowledge": "then"}], [EQUITY, FUTURE, CRYPTO, CALL]),
+    ids=str,
 )
-@pytest.mark.parametrize("symbol", [EQUITY, FUTURE, CRYPTO, CALL])
 def test_best_quotes(market: Market, symbol: str, words: Any, monkeypatch: pytest.MonkeyPatch):
     hour = {"start": timestamp(EQUITY_HOUR), "end": timestamp(EQUITY_HOUR + HOUR_NS)}
     rows = asked(market, symbol, "quotes", exchange="best", **hour, **words)

@@ -8,6 +8,7 @@ import datetime as dt
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -173,12 +174,10 @@ def over_http(told: Told, path: str, window: tuple[int, int], **asked: Any) -> l
     ]
 
 
-@pytest.mark.parametrize("resolution", LENGTHS)
-def test_bars_over_http_and_in_process(told: Told, resolution: str) -> None:
-    length = LENGTHS[resolution]
+def test_bars_over_http_and_in_process(told: Told) -> None:
     declared: Any = settings.MARKET_STORES["default"]
     reader = open_store(declared["OPTIONS"]["path"])
-    for commit in (COMMITS, COMMITS // 2):
+    for commit, (resolution, length) in product((COMMITS, COMMITS // 2), LENGTHS.items()):
         as_of = market_store().log(TRADES, "ACME").committed_at(commit)
         for window in windows(told.week, length):
             expected = cut(told.bars(commit, length), window)
@@ -206,19 +205,18 @@ def test_bars_of_regular_hours(told: Told) -> None:
             assert found == cut(told.bars(COMMITS, LENGTHS[resolution], is_regular), window)
 
 
-@pytest.mark.parametrize("resolution", LENGTHS)
-def test_revisions_are_the_changes_between_the_bars_of_two_commits(told: Told, resolution: str) -> None:
-    length = LENGTHS[resolution]
-    expected = told.revisions(length)
-    assert expected
-    for window in windows(told.week, length):
-        query = {"start": timestamp(window[0]), "end": timestamp(window[1]), "resolution": resolution}
-        page = answer(told.api.get(f"{TREE}/revisions", {**query, "limit": 10_000}))
-        found = [
-            (parse_timestamp(row["timestamp"]), row["commit"], row["before_volume"], row["after_volume"])
-            for row in page["revisions"]
-        ]
-        assert found == [row for row in expected if window[0] <= row[0] < window[1]]
+def test_revisions_are_the_changes_between_the_bars_of_two_commits(told: Told) -> None:
+    for resolution, length in LENGTHS.items():
+        expected = told.revisions(length)
+        assert expected
+        for window in windows(told.week, length):
+            query = {"start": timestamp(window[0]), "end": timestamp(window[1]), "resolution": resolution}
+            page = answer(told.api.get(f"{TREE}/revisions", {**query, "limit": 10_000}))
+            found = [
+                (parse_timestamp(row["timestamp"]), row["commit"], row["before_volume"], row["after_volume"])
+                for row in page["revisions"]
+            ]
+            assert found == [row for row in expected if window[0] <= row[0] < window[1]]
 
 
 @pytest.mark.parametrize(("exchange", "volume"), [("XNYS", 8.0), (None, 1.0)])

@@ -11,6 +11,7 @@ from store.datasets import TRADES
 from store.instruments import CRYPTO, Instrument
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
 from tests.api_client import Api, answer, trade
+from tests.chance import SOAK
 from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
@@ -306,7 +307,7 @@ def arrivals(chance: random.Random, settle_ns: int) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("policy", ["all", "us_equities"])
 @pytest.mark.parametrize("exchange", [None, "XNYS"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(2 if SOAK else 1))
 def test_a_final_bar_of_a_feed_that_keeps_settle_never_changes(
     api: Api, policy: str, exchange: str | None, seed: int
 ):

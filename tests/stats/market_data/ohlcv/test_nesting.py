@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api_client import Api, answer, problem
-from tests.chance import SOAK
+from tests.chance import SOAK, each_of
 from tests.stats.market_data.builders import HOUR_NS, ingest, tell, timestamp
 from tests.stats.market_data.oracle import (
     INTRADAY,
@@ -129,8 +129,7 @@ def answered(response: Any) -> list[tuple[str, int]]:
     return [(bar["timestamp"], bar["volume"]) for bar in answer(response)["bars"]]
 
 
-@pytest.mark.parametrize("stored", [*INTRADAY, *PERIODS])
-@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: listed.name)
+@pytest.mark.parametrize(("listed", "stored"), each_of(LISTED, [*INTRADAY, *PERIODS]))
 def test_stored_bars_make_the_intervals_that_contain_them(api: Api, listed: ListedInstrument, stored: str):
     tell(api, "NEST", **listed.facts)
     times = times_of(stored, listed)
@@ -155,8 +154,9 @@ def prints(chance: random.Random, end_ns: int) -> list[Row]:
 
 
 @pytest.mark.parametrize("seed", range(3 if SOAK else 1))
-@pytest.mark.parametrize("stored", ["1m", "3m", "10m", "1h", "2h", "4h", "6h", "12h"])
-@pytest.mark.parametrize("listed", LISTED, ids=lambda listed: listed.name)
+@pytest.mark.parametrize(
+    ("listed", "stored"), each_of(LISTED, ["1m", "3m", "10m", "1h", "2h", "4h", "6h", "12h"])
+)
 def test_trades_count_where_they_were_made_and_stored_bars_where_none_were(
     api: Api, listed: ListedInstrument, stored: str, seed: int
 ):

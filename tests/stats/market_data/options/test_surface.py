@@ -8,6 +8,7 @@ import pytest
 from store.instruments import OPTION, Instrument
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer, problem
+from tests.chance import each_of
 from tests.stats.market_data.options.market import (
     CALL,
     CHAIN,
@@ -128,8 +129,7 @@ def test_now_is_its_instant_without_an_end(market: Api):
     assert surface_of(market) == []
 
 
-@pytest.mark.parametrize("limit", [1, 5, 12, 100])
-@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize(("limit", "sort"), each_of([5, 1, 12, 100], ["asc", "desc"]))
 def test_pages_together_have_all_rows(market: Api, limit: int, sort: str):
     whole = surface_of(market, end=NOON)
     page = surface_page(market, end=NOON, limit=limit, sort=sort)

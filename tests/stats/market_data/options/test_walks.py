@@ -12,6 +12,7 @@ from store.instruments import OPTION, Instrument
 from store.log import Log, Snapshot
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, problem
+from tests.chance import each_of
 from tests.stats.market_data.options.market import (
     CALL,
     CHAIN,
@@ -52,8 +53,7 @@ def market(api: Api) -> Api:
     return api
 
 
-@pytest.mark.parametrize("limit", [1, 7, 40])
-@pytest.mark.parametrize("resolution", ["tick", "1m"])
+@pytest.mark.parametrize(("limit", "resolution"), each_of([7, 1, 40], ["tick", "1m"]))
 def test_pages_together_have_all_rows(market: Api, limit: int, resolution: str):
     whole = rows_of(market, CALL.symbol, resolution=resolution)
     assert len(whole) == (QUOTES + 1 if resolution == "tick" else 7)
