@@ -93,7 +93,9 @@ def is_of_oauth(name: str, status: str) -> bool:
 
 
 @pytest.mark.system
+@pytest.mark.soak
 def test_the_schema_is_valid_openapi_3_1():
+    """`make check` validates it, too."""
     assert schema()["openapi"].startswith("3.1")
     assert [error.message for error in OpenAPIV31SpecValidator(schema()).iter_errors()] == []
 

@@ -111,7 +111,9 @@ def test_what_is_long_and_varied_is_no_weak_secret(value):
 
 
 @pytest.mark.system
+@pytest.mark.soak
 def test_the_checks_of_a_deployment_have_nothing_to_say(tmp_path):
+    """`make check` asks them in each run."""
     manage = Path(__file__).resolve().parents[2] / "manage.py"
     done = subprocess.run(
         [sys.executable, str(manage), "check", "--deploy", "--fail-level", "WARNING"],
