@@ -133,55 +133,50 @@ def test_the_forger_can_tell_the_truth_of_version_1(origin: Origin, honest: Forg
     assert [*rows.rows.to_pylist(), *more.rows.to_pylist()] == ROWS
 
 
-LIES: dict[str, tuple[Callable[[Forged], Forged], str]] = {
-    "another content": (lambda forged: forged.with_facts(content="0" * 64), "other rows than were committed"),
-    "a content that is none": (
-        lambda forged: forged.with_facts(content="é"),
-        "other rows than were committed",
-    ),
-    "fewer rows": (lambda forged: forged.with_facts(rows=4), "ends within commit 1"),
-    "more rows": (lambda forged: forged.with_facts(rows=2), "other rows than were committed"),
-    "a correction too many": (lambda forged: forged.with_facts(corrections=1), "ends within commit 1"),
-    "negative rows": (lambda forged: forged.with_facts(rows=-1), "other rows than were committed"),
-    "no price": (lambda forged: forged.with_rows(trade(1) | {"price": None}), "no value, time or text"),
-    "a long text": (
-        lambda forged: forged.with_rows(trade(1, trade_id="x" * 2**20)),
-        "no value, time or text",
-    ),
-    "no number": (
-        lambda forged: forged.with_rows(trade(1) | {"price": float("nan")}),
-        "no value, time or text",
-    ),
-    "an infinite number": (
-        lambda forged: forged.with_rows(trade(1) | {"price": float("inf")}),
-        "no value, time or text",
-    ),
-    "an impossible time": (lambda forged: forged.with_rows(trade(2**63 - 1)), "no value, time or text"),
-    "dates in disorder": (lambda forged: forged.with_rows(trade(DAY), trade(1)), "no value, time or text"),
-    "a time before": (lambda forged: forged.with_facts(committed_at=0), "not later"),
-    "a time after all": (lambda forged: forged.with_facts(committed_at=2**63 - 1), "not later"),
-    "the wrong number": (lambda forged: forged.with_facts(number=2), "not the next one"),
+Lie = Callable[[Forged], Forged]
+OTHER_ROWS, NO_VALUE = "other rows than were committed", "no value, time or text"
+
+
+def facts(**changes: Any) -> Lie:
+    return lambda forged: forged.with_facts(**changes)
+
+
+def rows(*others: Row) -> Lie:
+    return lambda forged: forged.with_rows(*others)
+
+
+def version_1(*counts: int, **change: Any) -> Lie:
+    return lambda forged: forged.as_version_1(*counts, **change)
+
+
+LIES: dict[str, tuple[Lie, str]] = {
+    "another content": (facts(content="0" * 64), OTHER_ROWS),
+    "a content that is none": (facts(content="é"), OTHER_ROWS),
+    "fewer rows": (facts(rows=4), "ends within commit 1"),
+    "more rows": (facts(rows=2), OTHER_ROWS),
+    "a correction too many": (facts(corrections=1), "ends within commit 1"),
+    "negative rows": (facts(rows=-1), OTHER_ROWS),
+    "no price": (rows(trade(1) | {"price": None}), NO_VALUE),
+    "a long text": (rows(trade(1, trade_id="x" * 2**20)), NO_VALUE),
+    "no number": (rows(trade(1) | {"price": float("nan")}), NO_VALUE),
+    "an infinite number": (rows(trade(1) | {"price": float("inf")}), NO_VALUE),
+    "an impossible time": (rows(trade(2**63 - 1)), NO_VALUE),
+    "dates in disorder": (rows(trade(DAY), trade(1)), NO_VALUE),
+    "a time before": (facts(committed_at=0), "not later"),
+    "a time after all": (facts(committed_at=2**63 - 1), "not later"),
+    "the wrong number": (facts(number=2), "not the next one"),
     "another commit before": (
         lambda forged: Forged(forged.facts, forged.rows, previous="1" * 64),
         "not the next one",
     ),
-    "the future": (lambda forged: forged.with_facts(complete_until_ns=2**63 - 1), "names an instant"),
-    "a fill of the future": (
-        lambda forged: forged.with_facts(fill=Fill(Window(0, 2**63 - 1), "other")),
-        "names an instant",
-    ),
-    "superseded in the past": (
-        lambda forged: forged.with_facts(superseded=(Superseded(-(2**62), 0),)),
-        "names an instant",
-    ),
-    "version 1, more rows": (lambda forged: forged.as_version_1(2, 3), "ends within commit 1"),
-    "version 1, fewer rows": (lambda forged: forged.as_version_1(2), "other rows than were committed"),
-    "version 1, negative rows": (lambda forged: forged.as_version_1(-1), "other rows than were committed"),
-    "version 1, corrections": (
-        lambda forged: forged.as_version_1(2, 1, kind="corrections"),
-        "other rows than were committed",
-    ),
-    "version 1, another kind": (lambda forged: forged.as_version_1(kind="others"), "record cannot be read"),
+    "the future": (facts(complete_until_ns=2**63 - 1), "names an instant"),
+    "a fill of the future": (facts(fill=Fill(Window(0, 2**63 - 1), "other")), "names an instant"),
+    "superseded in the past": (facts(superseded=(Superseded(-(2**62), 0),)), "names an instant"),
+    "version 1, more rows": (version_1(2, 3), "ends within commit 1"),
+    "version 1, fewer rows": (version_1(2), OTHER_ROWS),
+    "version 1, negative rows": (version_1(-1), OTHER_ROWS),
+    "version 1, corrections": (version_1(2, 1, kind="corrections"), OTHER_ROWS),
+    "version 1, another kind": (version_1(kind="others"), "record cannot be read"),
     "version 1, the wrong number": (
         lambda forged: forged.with_facts(number=7).as_version_1(),
         "not the next one",
@@ -237,21 +232,23 @@ def lines(*indices: int) -> Callable[[Forged], Iterable[bytes]]:
     return lambda honest: [honest.lines()[index] for index in indices]
 
 
+def record(text: str) -> Callable[[Forged], Iterable[bytes]]:
+    return lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text=text))]
+
+
 EARLIER = b'{"kind":"log","dataset":"trades","symbol":"AAPL","number":1,"hash":"00"}\n'
 OTHER_COLUMNS = encode_line(WalkLine("walk", log=(*first_line(TRADES, SYMBOL).log, "colour string")))
 PADDED = record_batch(*ROWS).append_column("padding", pa.array([b"x" * 10_000] * 3))
 BROKEN = bytearray(message(record_batch(*ROWS)))
 BROKEN[-40:] = b"\xff" * 40
+OF_ANOTHER = "is not of trades of AAPL, or has another form"
 ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
-    "another symbol": (lambda honest: honest.lines("MSFT"), "is not of trades of AAPL, or has another form"),
-    "another dataset": (
-        lambda honest: honest.lines(SYMBOL, "quotes"),
-        "is not of trades of AAPL, or has another form",
-    ),
+    "another symbol": (lambda honest: honest.lines("MSFT"), OF_ANOTHER),
+    "another dataset": (lambda honest: honest.lines(SYMBOL, "quotes"), OF_ANOTHER),
     "nothing": (lambda _: [], "ends before"),
     "no lines of JSON": (lambda _: [b"<html>\n"], "not as expected"),
     "lines of an earlier version": (lambda _: [EARLIER], "must run the same version"),
-    "other columns": (lambda _: [OTHER_COLUMNS], "is not of trades of AAPL, or has another form"),
+    "other columns": (lambda _: [OTHER_COLUMNS], OF_ANOTHER),
     "other lines": (lambda honest: [honest.lines()[0], b'{"kind":"surprise"}\n'], "not as expected"),
     "no base64": (lambda honest: [*honest.lines()[:2], b'{"kind":"rows","data":"?"}\n'], "not as expected"),
     "rows first": (lines(0, 2), "before the record"),
@@ -261,14 +258,8 @@ ANSWERS: dict[str, tuple[Callable[[Forged], Iterable[bytes]], str]] = {
     "no end": (lines(0, 1), "ends before its last line"),
     "no commit": (lines(0, 3), "did not come"),
     "an endless line": (lambda honest: endless(honest.lines()), f"over {LINE_BYTES:,} bytes"),
-    "a record of two lines": (
-        lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text='{"v":2,\n"commit":1'))],
-        "not as expected",
-    ),
-    "a record that is none": (
-        lambda honest: [honest.lines()[0], encode_line(WalkLine("record", text="x" * 1000))],
-        "a line of record cannot be read",
-    ),
+    "a record of two lines": (record('{"v":2,\n"commit":1'), "not as expected"),
+    "a record that is none": (record("x" * 1000), "a line of record cannot be read"),
     "no message": (sent(b"x" * 100), "cannot be read"),
     "half a message": (sent(message(record_batch(*ROWS))[:200]), "cannot be read"),
     "a broken message": (sent(bytes(BROKEN)), "cannot be read|other rows"),

@@ -11,7 +11,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import Append, Dedupe, Window
 from tests.chance import SOAK
-from tests.store.builders import MINUTE, NOON, SYMBOL, amendment, batch, cancel, trade
+from tests.store.builders import MINUTE, NOON, SYMBOL
 
 pytestmark = pytest.mark.system
 
@@ -68,21 +68,3 @@ def test_a_walk_gives_each_row_once_while_late_ones_are_written_and_folded_in(fo
             writer.derive(TRADES, SYMBOL)
     assert {page.num_rows >= PAGE for page in walked[:-1]} == {True}
     assert pa.concat_tables(reversed(walked) if from_end else walked).equals(snapshot)
-
-
-def test_a_row_bound_of_many_rows_is_not_counted(tmp_path: Path):
-    store = CsvStore(tmp_path)
-    store.append(crowded(200_000, seed=1, price=1.0))
-    cancelled = store.log(TRADES, SYMBOL).at().rows(HOUR).slice(0, 20).to_pylist()
-    store.correct(
-        amendment(*(cancel(row["timestamp"], price=1.0, volume=row["volume"]) for row in cancelled))
-    )
-    store.append(batch(trade(0, 5.0)))
-    store.derive(TRADES, SYMBOL)
-    part = Window(NOON, NOON + 59 * MINUTE)
-    few = Window(NOON, NOON + MINUTE)
-    for window in (HOUR, part, few):
-        visible = store.log(TRADES, SYMBOL).at().rows(window).num_rows
-        assert visible <= store.log(TRADES, SYMBOL).at().row_bound(window) <= visible + 20
-    assert store.log(TRADES, SYMBOL).at().row_bound(HOUR) == 200_001 - 20
-    assert store.log(TRADES, SYMBOL).at().row_bound(few) == store.log(TRADES, SYMBOL).at().rows(few).num_rows

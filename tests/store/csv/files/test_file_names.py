@@ -27,23 +27,7 @@ def is_symbol(text: str) -> bool:
         return False
 
 
-AWKWARD = [
-    "CON",
-    "CON.",
-    "CON.A",
-    "NUL",
-    "LPT1.TXT",
-    "AUX..",
-    "COM9",
-    "A.",
-    "A..",
-    "A.B.",
-    "^",
-    "1",
-    "E:1",
-    "A B",
-    "CONX",
-]
+AWKWARD = ["CON", "CON.", "CON.A", "NUL", "LPT1.TXT", "AUX..", "COM9", "A.", "A..", "A.B.", "^", "1", "E:1", "A B", "CONX"]  # fmt: skip
 symbols = st.from_regex(r"[A-Z0-9^][A-Z0-9._\-=^:+& ]{0,31}", fullmatch=True).filter(
     is_symbol
 ) | st.sampled_from(AWKWARD)
@@ -70,17 +54,6 @@ def test_folder_names_are_valid_on_every_file_system(symbol):
     assert not name.endswith((".", " "))
     assert not RESERVED.fullmatch(name)
     assert len(PurePosixPath(name).parts) == len(PureWindowsPath(name).parts) == 1
-
-
-@given(
-    st.text(max_size=12) | st.sampled_from(["../x", "..", ".", "/", "A/../B", "a\0", "\\\\host\\x", "C:\\x"])
-)
-def test_no_symbol_leads_out_of_the_folder(text):
-    name = folder_name(text.encode("utf-8", "replace").decode())
-    assert "/" not in name
-    assert "\\" not in name
-    assert "\0" not in name
-    assert name not in (".", "..")
 
 
 @pytest.mark.parametrize(
