@@ -32,7 +32,6 @@ from tests.store.builders import (
     cancel,
     correct,
     fill_of,
-    stored,
     trade,
 )
 
@@ -152,47 +151,37 @@ def picture(store: MarketStore, symbol: str) -> dict[str, Any]:
     """All that a store answers about a symbol, commit hashes apart."""
     if symbol not in store.symbols(TRADES):
         return {}
-    head = store.log(TRADES, symbol).head.number
-    midnight = NOON - DAY // 2
-    windows = [
-        ALL_TIME,
-        Window(NOON, NOON + DAY),
-        *(Window(midnight + n * DAY, midnight + (n + 1) * DAY) for n in range(5)),
+    log, midnight = store.log(TRADES, symbol), NOON - DAY // 2
+    days = [Window(midnight + n * DAY, midnight + (n + 1) * DAY) for n in range(5)]
+    windows = [ALL_TIME, Window(NOON, NOON + DAY), *days]
+    minute = Window(NOON, NOON + MINUTE)
+    commits = [log.at(number) for number in (None, *range(log.head.number + 1))]
+    barred = [(ALL_TIME, MINUTE), (windows[1], MINUTE), (ALL_TIME, DAY), (windows[2], DAY)]
+    asked: list[dict[str, Any]] = [
+        {"policy": US_EQUITIES, "dates_of": dates_of} for dates_of in (utc_dates, long_dates)
     ]
-    ats = [None, *range(head + 1)]
-    barred = [(windows[0], MINUTE), (windows[1], MINUTE), (windows[0], DAY), (windows[2], DAY)]
     return {
-        "head": head,
-        "fills": [store.log(TRADES, symbol).at(at).fills(window) for window in windows for at in ats],
-        "rows": [stored(store, window, symbol=symbol, commit=at) for window in windows for at in ats],
-        "versions": [
-            store.log(TRADES, symbol).at(at).version(window).number for window in windows for at in ats
+        "head": log.head.number,
+        "as of": [log.as_of(NOON + late).commit.number for late in range(-30, 60, 3)],
+        "windows": [
+            (at.fills(window), at.rows(window).to_pylist(), at.version(window).number, at.extent(window))
+            for window in windows
+            for at in commits
         ],
-        "extents": [store.log(TRADES, symbol).at(at).extent(window) for window in windows for at in ats],
-        "as of": [store.log(TRADES, symbol).as_of(NOON + late).commit.number for late in range(-30, 60, 3)],
         "bars": [
-            columns(store.log(TRADES, symbol).at(at).bars(window, interval_ns, policy=policy))
+            columns(at.bars(window, interval_ns, policy=policy))
             for window, interval_ns in barred
             for policy in BAR_POLICIES.values()
-            for at in (None, head // 2)
+            for at in (commits[0], commits[1 + log.head.number // 2])
         ],
-        "session": [
-            columns(store.log(TRADES, symbol).at(at).session_bars(ALL_TIME, policy=US_EQUITIES)) for at in ats
-        ],
+        "session": [columns(at.session_bars(ALL_TIME, policy=US_EQUITIES)) for at in commits],
         "dependency_window": [
-            store.log(TRADES, symbol)
-            .at(at)
-            .dependency_window(window, MINUTE, policy=US_EQUITIES, dates_of=dates_of)
-            for window in (Window(NOON, NOON + MINUTE), windows[1])
-            for dates_of in (utc_dates, long_dates)
-            for at in ats
+            at.dependency_window(window, MINUTE, **each)
+            for window in (minute, windows[1])
+            for each in asked
+            for at in commits
         ],
-        "long dates": [
-            columns(
-                store.log(TRADES, symbol).at().bars(window, MINUTE, policy=US_EQUITIES, dates_of=long_dates)
-            )
-            for window in (windows[0], Window(NOON, NOON + MINUTE))
-        ],
+        "long dates": [columns(commits[0].bars(window, MINUTE, **asked[1])) for window in (ALL_TIME, minute)],
     }
 
 

@@ -15,19 +15,7 @@ from store.exceptions import (
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Amendment, Correction, Window
 from tests.chance import SOAK
-from tests.store.builders import (
-    DAY,
-    MINUTE,
-    NOON,
-    SYMBOL,
-    Clock,
-    amendment,
-    batch,
-    cancel,
-    correct,
-    stored,
-    trade,
-)
+from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
 NAMED = {"price": 100.0, "volume": 1.0}
 
@@ -79,20 +67,6 @@ def test_a_row_may_be_corrected_again_and_cancelled_and_each_commit_is_readable(
     assert prices(store) == []
 
 
-def test_bars_follow_corrections_and_stay_as_they_were_at_earlier_commits(store):
-    store.append(batch(trade(0, 5.0), trade(1, 9.0, trade_id="spike"), trade(2, 6.0), trade(MINUTE, 7.0)))
-    store.correct(
-        amendment(cancel(1, trade_id="spike"), correct(2, price=6.0, volume=1.0, new={"volume": 4.0}))
-    )
-    now, before = (store.log(TRADES, SYMBOL).at(at).bars(ALL_TIME, MINUTE) for at in (None, 1))
-    assert (now.high.tolist(), now.volume.tolist(), now.trade_count.tolist()) == (
-        [6.0, 7.0],
-        [5.0, 1.0],
-        [2, 1],
-    )
-    assert (before.high.tolist(), before.volume.tolist()) == ([9.0, 7.0], [3.0, 1.0])
-
-
 def test_a_correction_may_take_a_price_below_zero(store):
     store.append(batch(trade(0, 5.0, 2.0, trade_id="a"), trade(1, 6.0, 1.0)))
     store.correct(amendment(correct(0, trade_id="a", new={"price": -5.5})))
@@ -108,14 +82,6 @@ def test_a_correction_touches_the_version_of_its_date_and_no_other(store):
     assert store.log(TRADES, SYMBOL).at().version(first) == store.log(TRADES, SYMBOL).head == commit
     assert store.log(TRADES, SYMBOL).at().version(second) == store.log(TRADES, SYMBOL).at(1).commit
     assert store.log(TRADES, SYMBOL).at(1).version(first).number == 1
-
-
-def test_corrections_are_commits_as_of_an_instant(store, clock: Clock):
-    store.append(batch(trade(1, trade_id="a")))
-    clock.now += MINUTE
-    store.correct(amendment(cancel(1, trade_id="a")))
-    assert store.log(TRADES, SYMBOL).as_of(clock.now - 1).commit.number == 1
-    assert store.log(TRADES, SYMBOL).as_of(clock.now).commit.number == 2
 
 
 def test_corrections_of_many_dates_are_one_commit(store):

@@ -3,7 +3,6 @@
 import pytest
 
 from store.datasets import BARS, TRADES, UNIVERSE_CHANGES
-from store.exceptions import IdConflict
 from store.protocol import ALL_TIME, Dedupe, Fill, Superseded, Window
 from store.walk import BEGINNING, CommitRecord, CommittedCorrections, CommittedRows
 from tests.store.builders import (
@@ -15,7 +14,6 @@ from tests.store.builders import (
     append_of,
     bar,
     batch,
-    cancel,
     correct,
     fill_of,
     stored,
@@ -52,18 +50,6 @@ def test_a_feed_without_duplicates_replaces_all_rows_of_the_fill(store, dedupe):
     assert (receipt.stored, receipt.superseded) == (2, 3)
     assert prices(store) == [1.0, 3.0, 4.0]
     assert store.append(rows).superseded is None
-
-
-def test_a_row_of_a_fill_that_a_correction_cancelled_stays_cancelled(store):
-    rows = [trade(1, 1.0), trade(2, 2.0), trade(3, 3.0, trade_id="a")]
-    filled(store, *rows)
-    store.correct(amendment(cancel(1, price=1.0, volume=1.0), cancel(3, trade_id="a")))
-    receipt = store.append(batch(*rows))
-    assert (receipt.stored, receipt.duplicate_rows, receipt.superseded) == (1, (0, 2), 1)
-    assert prices(store) == [2.0]
-    assert filled(store, *rows).stored == 0
-    with pytest.raises(IdConflict):
-        store.append(batch(trade(4, 3.0, trade_id="a")))
 
 
 def test_a_corrected_row_of_a_fill_is_cancelled_with_its_new_values(store):

@@ -35,16 +35,17 @@ WALKED: dict[str, Opened] = {
 
 def history(store: MarketStore, symbol: str) -> list[Any]:
     """What a store says of a log at each of its commits."""
+    log = store.log(TRADES, symbol)
     days = [Window(NOON + n * DAY - DAY // 2, NOON + n * DAY + DAY // 2) for n in range(5)]
     return [
         (
             stored(store, symbol=symbol, commit=number),
-            store.log(TRADES, symbol).at(number).commit,
-            store.log(TRADES, symbol).committed_at(number),
-            store.log(TRADES, symbol).as_of(NOON + number).commit.number,
-            [store.log(TRADES, symbol).at(number).version(window) for window in (ALL_TIME, *days)],
+            log.at(number).commit,
+            log.committed_at(number),
+            log.as_of(NOON + number).commit.number,
+            [log.at(number).version(window) for window in (ALL_TIME, *days)],
         )
-        for number in range(1, store.log(TRADES, symbol).head.number + 1)
+        for number in range(1, log.head.number + 1)
     ]
 
 
