@@ -6,7 +6,14 @@ from typing import ClassVar, TypeAlias
 
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
-_HOUR_NS = 60 * MINUTE_NS
+_UNITS_NS = {
+    "s": SECOND_NS,
+    "m": MINUTE_NS,
+    "h": 60 * MINUTE_NS,
+    "d": DAY_NS,
+    "w": 7 * DAY_NS,
+    "M": 31 * DAY_NS,
+}
 
 
 class Resolution(Enum):
@@ -30,25 +37,13 @@ class Resolution(Enum):
     WEEK = "1w"
     MONTH = "1M"
 
-    @property
-    def is_tick(self) -> bool:
-        """Whether it means rows, not bars."""
-        return self is Resolution.TICK
-
-    @property
-    def is_period(self) -> bool:
-        """Whether it is a day, a week or a month. These follow trading dates if there is a calendar."""
-        return self in _PERIODS
-
-    @property
-    def length_ns(self) -> int:
-        """The length in nanoseconds; for weeks and months the longest possible."""
-        return _LENGTHS_NS[self]
-
-    @property
-    def rank(self) -> int:
-        """The index among all resolutions, the shortest first."""
-        return _RANKS[self]
+    def __init__(self, name: str) -> None:
+        self.is_tick = name == "tick"  # it means rows, not bars
+        # For weeks and months the longest possible.
+        self.length_ns = 1 if self.is_tick else int(name[:-1]) * _UNITS_NS[name[-1]]
+        # Days, weeks and months follow trading dates if there is a calendar.
+        self.is_period = self.length_ns >= DAY_NS
+        self.rank = len(type(self).__members__)  # the shortest is first
 
     @classmethod
     def names(cls) -> list[str]:
@@ -67,15 +62,6 @@ class Resolution(Enum):
 
 
 RESOLUTION_ALIASES = (("1min", "1m"), ("5min", "5m"), ("1mo", "1M"))
-
-_PERIODS = frozenset({Resolution.DAY, Resolution.WEEK, Resolution.MONTH})
-_RANKS = {resolution: index for index, resolution in enumerate(Resolution)}
-_UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": _HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS, "M": 31 * DAY_NS}
-_LENGTHS_NS = {Resolution.TICK: 1} | {
-    resolution: int(resolution.value[:-1]) * _UNITS_NS[resolution.value[-1]]
-    for resolution in Resolution
-    if resolution is not Resolution.TICK
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,9 @@ class BarGrid:
     @property
     def is_plain(self) -> bool:
         """Whether all intervals have one length, start at multiples of it since 1970 UTC, and include all hours."""
-        is_fixed = self.resolution not in (Resolution.WEEK, Resolution.MONTH)
-        follows_utc = self.period_calendar is None and self.anchor_calendar is None
-        return is_fixed and follows_utc and self.hours is Hours.ALL
+        if self.hours is not Hours.ALL or self.resolution in (Resolution.WEEK, Resolution.MONTH):
+            return False
+        return self.calendar is None or (self.period_calendar is None and self.anchor_calendar is None)
 
     @property
     def is_of_multiples(self) -> bool:

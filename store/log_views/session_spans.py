@@ -101,7 +101,7 @@ def aligned_window(
     Days, weeks and months follow the calendar or, without one, UTC. Shorter intervals always follow UTC.
     """
     last_ns = max(start_ns, end_ns - 1)
-    if not resolution.is_period:
+    if not resolution.is_period or (calendar is None and resolution not in _UNEQUAL):
         length = resolution.length_ns
         return Window(start_ns // length * length, (last_ns // length + 1) * length)
     if calendar is None:

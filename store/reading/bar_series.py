@@ -56,13 +56,15 @@ class GridBars(Generic[_Made]):
         if whole is None or self.ends.end_ns <= whole.start_ns or self.ends.start_ns > whole.end_ns:
             return self.kind.joined([])
         bars = self.maker.bars(whole)
-        if self.ends == ALL_TIME and not self.grid.resolution.is_period:
+        is_dated = self.grid.resolution.is_period and not self.grid.is_plain
+        if self.ends == ALL_TIME and not is_dated:
             return bars
         ends_ns, days = self.grid.ends_and_dates(bars.time_ns, whole)
-        if self.grid.resolution.is_period:
+        if is_dated:
             bars = replace(bars, time_ns=days * DAY_NS)
-        is_own = (ends_ns >= self.ends.start_ns) & (ends_ns < self.ends.end_ns)
-        return bars if self.ends == ALL_TIME else bars[is_own]
+        if self.ends == ALL_TIME:
+            return bars
+        return bars[(ends_ns >= self.ends.start_ns) & (ends_ns < self.ends.end_ns)]
 
     def start_of(self, window: Window) -> int | None:
         """Return the start of the first interval that overlaps any window and may have a bar; None if none may."""

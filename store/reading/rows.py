@@ -172,8 +172,7 @@ class RowReader:
     ) -> LogView:
         """Return a log as of its newest commit or `as_of`, with knowledge `then` of each row as it was known."""
         name = self._log_name(dataset, symbol)
-        self._derive_at_first_use(dataset, name)
-        view = view_of(self._snapshot(dataset, name, as_of))
+        view = self._view_now(dataset, name, as_of)
         if not is_then(knowledge):
             return view
         if dataset in WITHOUT_INSTRUMENTS:
@@ -187,14 +186,18 @@ class RowReader:
             return declared_terms(self._store, symbol, as_of_ns)
         return terms_then(self._store.instrument(symbol, as_of_ns=as_of_ns), ())
 
+    def _view_now(self, dataset: Dataset, name: str, as_of: InstantArgument | None) -> LogView:
+        self._derive_at_first_use(dataset, name)
+        return view_of(self._snapshot(dataset, name, as_of))
+
     def _existing(
-        self, datasets: Iterable[Dataset], symbol: str, as_of: InstantArgument | None
+        self, datasets: Iterable[Dataset], name: str, as_of: InstantArgument | None
     ) -> dict[Dataset, LogView]:
         """Return the logs of a symbol that exist."""
         found = {}
         for dataset in datasets:
             with suppress(UnknownSymbol):
-                found[dataset] = self._view(dataset, symbol, as_of)
+                found[dataset] = self._view_now(dataset, name, as_of)
         return found
 
     def _view_or_empty(
