@@ -245,3 +245,23 @@ def test_the_row_of_a_whole_date_means_that_date_whatever_instant_it_has(exchang
 def test_an_action_of_midnight_utc_takes_effect_when_its_trading_date_starts(exchange, stored, effect):
     calendar = None if exchange is None else exchange_calendar(exchange)
     assert start_of_row(ns(stored), calendar) == ns(effect)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "holiday"),
+    [
+        ("XNYS", "2024-11-28"),
+        ("XNYS", "2023-04-07"),
+        ("XNYS", "2025-01-09"),
+        ("XLON", "2024-08-26"),
+        ("XCME", "2022-04-15"),
+        ("XCME", "2024-12-25"),
+        ("XCEC", "2023-04-07"),
+        ("XCBT", "2024-11-28"),
+    ],
+)
+def test_a_holiday_is_no_trading_date(exchange, holiday):
+    calendar = exchange_calendar(exchange)
+    before, itself = (len(calendar.on_dates(date, date)) for date in (day(holiday) - 1, day(holiday)))
+    assert not itself
+    assert before or day(holiday) % 7 == 4  # a Monday follows a Sunday

@@ -8,6 +8,7 @@ import pytest
 from store.bar_policies import EVERY_PRINT, US_EQUITIES
 from store.bars.bars import Bars
 from store.bars.credit import utc_dates
+from store.bars.spans import Spans
 from store.datasets import TRADES
 from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME
@@ -100,3 +101,19 @@ def test_bars_of_random_spans_equal_bars_made_row_by_row(store, seed: int):
                 )
                 found = list(zip(*(getattr(bars, name).tolist() for name in Bars.__slots__), strict=True))
                 assert found == slow_span_bars(visible, policy, spans, date_of=date_of)
+
+
+BAD = {
+    "one column is longer": ([0, 5], [5, 6], [0]),
+    "an empty window": ([0], [0], [0]),
+    "an end before its start": ([5], [4], [0]),
+    "windows that overlap": ([0, 4], [5, 9], [0, 4]),
+    "windows that descend": ([5, 0], [9, 5], [0, 5]),
+    "labels that descend": ([0, 5], [5, 9], [5, 0]),
+}
+
+
+@pytest.mark.parametrize("given_columns", BAD.values(), ids=list(BAD))
+def test_invalid_spans_raise(given_columns: tuple[list[int], ...]):
+    with pytest.raises(ValueError, match="spans"):
+        Spans(*(np.array(column, np.int64) for column in given_columns))

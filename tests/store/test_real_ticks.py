@@ -68,22 +68,3 @@ def test_every_tick_is_stored_once(loaded: tuple[Path, int], ticks: pa.Table):
     order = np.argsort(rows.column("trade_id").cast(pa.int64()).to_numpy())
     assert rows.take(pa.array(order)).equals(ticks)
     assert (np.diff(rows.column("timestamp").to_numpy()) >= 0).all()
-
-
-@pytest.mark.parametrize(("frequency", "minutes"), [("1min", 1), ("5min", 5), ("1h", 60), ("24h", 1440)])
-def test_bars_equal_pandas_over_the_files(loaded: tuple[Path, int], frequency: str, minutes: int):
-    folder, _ = loaded
-    files = sorted((folder / TRADES.name / SYMBOL).glob("*.csv"))
-    frame = pd.concat(pd.read_csv(file, parse_dates=["timestamp"]) for file in files)
-    groups = (
-        frame.sort_values("timestamp", kind="stable")
-        .set_index("timestamp")
-        .resample(frequency, origin="epoch")
-    )
-    expected = groups["price"].ohlc().assign(volume=groups["volume"].sum(), count=groups.size())
-    expected = expected[expected["count"] > 0]
-    bars = CsvStore(folder).log(TRADES, SYMBOL).at().bars(ALL_TIME, minutes * MINUTE)
-    assert bars.time_ns.tolist() == expected.index.as_unit("ns").asi8.tolist()
-    for name in ("open", "high", "low", "close", "volume"):
-        assert getattr(bars, name).tolist() == expected[name].tolist()
-    assert bars.trade_count.tolist() == expected["count"].tolist()

@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.exceptions import RequestKeyReused
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Receipt, Window
 from store.walk import BEGINNING, CommitRecord, LogPosition
 from tests.memory_store import MemoryStore
-from tests.store.builders import DAY, NOON, SYMBOL, Clock, batch, stored, trade
+from tests.store.builders import DAY, NOON, Clock, stored
 from tests.store.conftest import FoldedStore, PartlyFoldedStore
 from tests.store.test_agreement import EXAMPLES, Step, outcome, steps
 from tests.store.walking import flat, walk
@@ -116,13 +114,3 @@ def test_store_built_from_commits_continues_like_the_original(plan: list[Step], 
         assert outcome(replica, step.batch) == outcome(store, step.batch)
     for symbol in store.symbols(TRADES):
         assert history(replica, symbol) == history(store, symbol)
-
-
-def test_a_request_is_replayed_by_another_backend(tmp_path: Path):
-    store, replica = CsvStore(tmp_path), MemoryStore()
-    receipt = store.append(batch(trade(1), request_key="k"))
-    replica.log(TRADES, SYMBOL).apply(walk(store))
-    assert replica.append(batch(trade(1), request_key="k")) == replace(receipt, replayed=True)
-    with pytest.raises(RequestKeyReused):
-        replica.append(batch(trade(2), request_key="k"))
-    assert replica.append(batch(trade(1))).duplicate_rows == (0,)

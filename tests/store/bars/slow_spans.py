@@ -1,10 +1,8 @@
 """Generated spans, and bars of them made row by row, as plainly as can be."""
 
 import random
-from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
 from store.bar_policies import BarPolicy
 from store.bars.prints import STANDS
@@ -54,16 +52,6 @@ def cut_spans(cuts: list[int], kinds: list[str]) -> list[Span]:
 
 
 KINDS = ("gap", "new", "new", "new", "same")
-
-
-def drawn_spans(instants: st.SearchStrategy[int], *, most: int = 12) -> st.SearchStrategy[list[Span]]:
-    """Spans whose edges are some of the instants."""
-
-    def kinds(cuts: list[int]) -> Any:
-        drawn = st.lists(st.sampled_from(KINDS), min_size=len(cuts), max_size=len(cuts))
-        return drawn.map(lambda kinds: cut_spans(sorted(cuts), kinds))
-
-    return st.lists(instants, unique=True, max_size=most).flatmap(kinds)
 
 
 def random_spans(rng: random.Random, instants: list[int]) -> list[Span]:

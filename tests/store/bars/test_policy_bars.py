@@ -71,16 +71,6 @@ def test_any_merge_tree_gives_the_same_aggregates(policy, drawn, data):
     assert_same(merge(parts, 5 * MINUTE), aggregated(rows, policy, 5 * MINUTE))
 
 
-@settings(max_examples=examples(40), deadline=None)
-@given(drawn=days)
-def test_newest_is_the_last_commit_that_touched_the_interval(drawn):
-    rows = in_order(drawn)
-    aggregates = aggregated(rows, US_EQUITIES, MINUTE)
-    for time, newest in zip(aggregates.time.tolist(), aggregates.newest.tolist(), strict=True):
-        inside = [row for row in rows if row["timestamp"] // MINUTE * MINUTE == time]
-        assert newest == max(row["commit"] if row["until"] == STANDS else row["until"] for row in inside)
-
-
 def a_print(at: int = 0, **others: object) -> Row:
     row = {"timestamp": NOON + at, "price": 1.0, "volume": 1.0, "sequence": None, "conditions": None}
     return row | {"commit": 1, "lasts": None} | others
@@ -110,15 +100,3 @@ def test_merged_prints_of_one_instant_are_ordered_by_sequence_then_arrival(order
     assert (merged.open.tolist(), merged.close.tolist()) == ([2.0], [1.0])
     equal = [part for part in parts if part.first_sequence[0] == 7]
     assert (merge(equal, MINUTE).open.tolist(), merge(equal, MINUTE).close.tolist()) == ([0.0], [3.0])
-
-
-def test_merge_of_nothing_is_empty():
-    empty = merge([], MINUTE)
-    assert len(empty) == len(bars_of(empty)) == len(merge([empty, empty], MINUTE)) == 0
-    assert (
-        len(aggregated([], US_EQUITIES, MINUTE))
-        == len(bars_of(aggregate_prints(prints_of(table([]), US_EQUITIES), DAY)))
-        == 0
-    )
-    assert empty.time.dtype == np.int64
-    assert empty.open.dtype == np.float64

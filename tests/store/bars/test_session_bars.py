@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.bar_policies import EVERY_PRINT, US_EQUITIES
+from store.bar_policies import US_EQUITIES
 from store.bars.bars import Bars, bars_of
 from store.bars.prints import STANDS
 from store.bars.session_bars import aggregate_rows, session_bars_of
 from tests.chance import examples
 from tests.store.builders import DAY, NOON
-from tests.store.printed_days import Row, in_order, role_of, several_days, slow_bars, table
+from tests.store.printed_days import Row, in_order, role_of, several_days, table
 
 AUCTIONS = {"opening_print", "closing_print"}
 
@@ -62,13 +62,6 @@ def test_session_bars_equal_bars_made_row_by_row(drawn, at):
     assert tuples(found) == expected
 
 
-@given(drawn=st.lists(several_days, max_size=20))
-@settings(max_examples=examples(30), deadline=None)
-def test_policy_without_daily_table_gives_bars_of_utc_dates(drawn):
-    rows = in_order(drawn)
-    assert tuples(session_bars_of(table(rows), EVERY_PRINT)) == slow_bars(rows, EVERY_PRINT, DAY)
-
-
 def day(*prints: tuple[float, float, str | None]) -> Bars:
     """The bars of prints (price, size, conditions) one second apart."""
     drawn = [
@@ -114,8 +107,3 @@ def test_largest_auction_print_counts_or_the_first_of_equals():
 def test_official_close_is_used_without_a_closing_auction():
     bars = day((1.0, 5.0, None), (2.0, 5.0, None), (3.0, 8.0, "official_close"))
     assert ohlcv(bars) == [1.0, 3.0, 1.0, 3.0, 10.0]
-
-
-def test_sums_of_a_wide_range_are_rounded_once():
-    sizes = [1e15, 1e-5, 1e-100, 1e-300]
-    assert ohlcv(day(*((1.0, size, None) for size in sizes)))[4] == math.fsum(sizes)

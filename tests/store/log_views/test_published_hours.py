@@ -9,7 +9,7 @@ from store.bars.spans import PeriodSpans
 from store.log_views.session_spans import aligned_window, period_spans
 from store.protocol import Window
 from store.resolutions import Resolution
-from tests.calendars.published import WEEKS, day, ns
+from tests.calendars.published import WEEKS, ns
 
 
 def told(spans: PeriodSpans) -> list[tuple[str, str, str, str]]:
@@ -30,26 +30,6 @@ def test_a_range_within_a_date_is_aligned_to_the_date(week):
             Resolution.DAY, ns(published.closes), ns(published.closes) + 1, calendar=calendar
         )
         assert touched == Window(ns(published.start), ns(published.end))
-
-
-@pytest.mark.parametrize(
-    ("exchange", "holiday"),
-    [
-        ("XNYS", "2024-11-28"),
-        ("XNYS", "2023-04-07"),
-        ("XNYS", "2025-01-09"),
-        ("XLON", "2024-08-26"),
-        ("XCME", "2022-04-15"),
-        ("XCME", "2024-12-25"),
-        ("XCEC", "2023-04-07"),
-        ("XCBT", "2024-11-28"),
-    ],
-)
-def test_a_holiday_is_no_trading_date(exchange, holiday):
-    calendar = exchange_calendar(exchange)
-    before, itself = (len(calendar.on_dates(date, date)) for date in (day(holiday) - 1, day(holiday)))
-    assert not itself
-    assert before or day(holiday) % 7 == 4  # a Monday follows a Sunday
 
 
 def test_a_week_and_a_month_are_labelled_by_their_first_trading_date_and_dated_by_their_first_day():

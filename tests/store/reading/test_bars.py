@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,22 +48,6 @@ def test_the_window_is_widened_to_whole_bars(tmp_path: Path):
     assert len(reader.bars("AAPL", NOON + MINUTE, NOON + 2 * MINUTE + 1)) == 2
 
 
-@pytest.mark.parametrize(
-    ("start", "end"),
-    [
-        ("2025-01-08T15:00", "2025-01-08T16:00"),
-        (pd.Timestamp("2025-01-08 10:00", tz="America/New_York"), np.datetime64("2025-01-08T16:00")),
-    ],
-)
-def test_every_form_of_instants_gives_the_same_bars(sample: Reader, start: Any, end: Any):
-    first = pd.Timestamp("2025-01-08T15:00Z").value
-    wanted = sample.bars("DEMOA", first, first + 60 * MINUTE, MINUTE)
-    given = sample.bars("DEMOA", start, end, np.timedelta64(1, "m"))
-    assert len(wanted) == len(given)
-    for name in ("time_ns", *PRICES, "volume", "notional"):
-        assert getattr(wanted, name).tolist() == getattr(given, name).tolist()
-
-
 def test_policies_by_name_by_value_and_of_the_instrument(tmp_path: Path):
     add(tmp_path, trade(0, 10.0, 1.0), trade(SECOND, 99.0, 2.0, conditions="derivatively_priced"))
     reader = open_store(tmp_path)
@@ -77,13 +60,6 @@ def test_policies_by_name_by_value_and_of_the_instrument(tmp_path: Path):
     assert reader.bars("AAPL", policy="all").high.tolist() == [99.0]
     with pytest.raises(UnknownPolicy, match="did you mean us_equities"):
         reader.bars("AAPL", policy="us_equity")
-
-
-def test_frame_without_bars_has_all_columns(sample: Reader):
-    frame: Any = sample.bars("DEMOA", "2024-01-01", "2024-01-02", frame=True)
-    assert len(frame) == 0
-    assert frame.columns.tolist()[:5] == [*PRICES, "volume"]
-    assert str(frame.index.tz) == "UTC"
 
 
 def test_session_bars_follow_the_policys_daily_table(tmp_path: Path):

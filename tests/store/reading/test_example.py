@@ -54,12 +54,6 @@ def test_it_runs_over_the_sample_and_prints_its_rate(sample_folder: Path, tmp_pa
     )
 
 
-def test_it_reads_the_folder_of_the_environment(sample_folder: Path, tmp_path: Path):
-    done = run_example(folder=tmp_path, DATA_DIR=str(sample_folder))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "trades of 3 symbols" in done.stdout
-
-
 def expected_account(prices: np.ndarray, fast: int, slow: int, cost: float) -> tuple[int, float]:
     """Trades and profit of one symbol whose bars have one price each, from sums over whole windows."""
     sums = np.concatenate(([0], np.cumsum(prices)))
@@ -92,13 +86,6 @@ def test_example_trades_on_crossing_averages(tmp_path: Path):
         assert found, done.stdout + done.stderr
         assert int(found[1]) == trades > 20
         assert float(found[2].replace(",", "")) == pytest.approx(profit, abs=0.006)
-
-
-def test_example_without_data_tells_how_to_get_some(tmp_path: Path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        done = run_example(folder, folder=tmp_path)
-        assert done.returncode == 1
-        assert f"there are no trades in {folder}: run `make run`" in done.stderr
 
 
 @pytest.mark.parametrize(

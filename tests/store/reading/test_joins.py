@@ -17,7 +17,6 @@ from store.reading import Reader
 from store.reading.exceptions import InvalidInterval
 from tests.store.builders import NOON, SECOND, Clock, trade
 from tests.store.quotes import quote
-from tests.store.real_data import PRICE_UNIT, midnight_ns, real_frame
 
 LAGS = [(0, None), (1, None), (3, 5), (0, 0), (SECOND, None), (20, 20)]
 
@@ -154,26 +153,3 @@ def test_spreads_follow_their_definitions(tmp_path: Path):
     assert list(found.side) == [None, "buy", "sell", None, "buy", None, "buy"]
     np.testing.assert_allclose(found.effective_spread, [nan, 0.02, 0.01, 0, -0.01, nan, 0.1], atol=1e-12)
     np.testing.assert_allclose(found.realised_spread, [nan, -0.18, 0.21, nan, -0.21, nan, nan], atol=1e-12)
-
-
-def test_ibm_is_joined_as_by_pandas(tmp_path: Path):
-    midnight = midnight_ns(2013, 10, 7)
-    sides = ["bid", "bid_size", "ask", "ask_size", "exchange", "mask", "flag"]
-    trades = real_frame(
-        "equity/ibm_20131007_tick_trade.csv", ["ms", "price", "volume", "exchange", "mask", "flag"]
-    )
-    quotes = real_frame("equity/ibm_20131007_tick_quote_partial.csv", ["ms", *sides])
-    left = pd.DataFrame({"timestamp": midnight + trades["time_ns"], "price": trades["price"] / PRICE_UNIT})
-    right = (quotes[["bid", "ask"]] / PRICE_UNIT).replace(0, np.nan)
-    right["quote_timestamp"] = midnight + quotes["time_ns"]
-    columns = {"timestamp": right["quote_timestamp"], "bid": right["bid"], "ask": right["ask"]}
-    stored(tmp_path, "trades", {**left, "volume": trades["volume"]}, "IBM")
-    stored(tmp_path, "quotes", columns, "IBM")
-    reader, left = open_store(tmp_path), in_order(left)
-    right = right.sort_values("quote_timestamp", kind="stable")
-    for lag in (0, 1, 5 * SECOND):
-        wanted = merged(left, right, lag, None)
-        found = reader.asof_join("trades", "quotes", "IBM", lag=lag)
-        for name in ("price", "bid", "ask"):
-            np.testing.assert_array_equal(found[name], wanted[name])
-    assert len(found) > 20_000

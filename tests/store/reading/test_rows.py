@@ -14,7 +14,7 @@ from store import open_store
 from store.backends import NoSuchStore
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.exceptions import DataDamaged, UnknownSymbol
+from store.exceptions import UnknownSymbol
 from store.protocol import ALL_TIME, Window
 from store.reading import Reader
 from store.reading.columns import NULL, Columns
@@ -98,17 +98,6 @@ def test_a_frame_has_utc_times_and_types_that_do_not_depend_on_the_values(mixed:
     assert frame.equals(mixed.trades("AAPL").frame())
 
 
-def test_frame_equals_the_csv_file_read_by_pandas(sample: Reader, sample_folder: Path):
-    files = sorted((sample_folder / "trades" / "DEMOB").glob("*.csv"))
-    raw = pd.concat(pd.read_csv(file, parse_dates=["timestamp", "received_at"]) for file in files)
-    expected = raw.sort_values(["timestamp", "sequence"], kind="stable").set_index("timestamp")
-    frame: Any = sample.trades("DEMOB", frame=True)
-    assert frame.index.equals(expected.index.as_unit("ns"))
-    assert frame.columns.drop(expected.columns, errors="ignore").tolist() == list(TRADES.later_names)
-    for name in TRADES.first_form.schema.names[1:]:
-        assert frame[name].tolist() == expected[name].tolist()
-
-
 def test_selected_columns_keep_their_order_after_the_time(mixed: Reader):
     assert list(mixed.trades("AAPL", columns=["volume", "price"])) == ["timestamp", "volume", "price"]
     frame: Any = mixed.trades("AAPL", columns=["volume"], frame=True)
@@ -177,22 +166,6 @@ def test_unknown_name_is_in_the_message(mixed: Reader, tmp_path: Path):
         _ = mixed.trades("AAPL").volumes
 
 
-def test_symbols_are_spelled_as_over_http(mixed: Reader):
-    assert len(mixed.trades("aapl")) == 2
-    assert mixed.latest("aapl") == mixed.latest("AAPL")
-    assert len(mixed.bars("aapl")) == 1
-
-
-def test_damage_raises_and_other_dates_are_served(tmp_path: Path):
-    add(tmp_path, trade(0, 1.0), trade(DAY, 2.0))
-    file = tmp_path / "trades" / "AAPL" / "2025-01-02.csv"
-    file.write_bytes(file.read_bytes().replace(b",1,", b",3,"))
-    reader = open_store(tmp_path)
-    with pytest.raises(DataDamaged, match=r"2025-01-02\.csv"):
-        reader.trades("AAPL")
-    assert reader.trades("AAPL", "2025-01-03").price.tolist() == [2.0]
-
-
 def test_coverage_counts_what_is_stored(sample: Reader, mixed: Reader, tmp_path: Path):
     for symbol in ("DEMOA", "DEMOC"):
         rows = sample.trades(symbol)
@@ -213,13 +186,3 @@ def test_symbols_and_versions(sample: Reader, sample_folder: Path, tmp_path: Pat
     )
     assert first.start_ns < first.end_ns
     assert open_store(tmp_path).symbols() == []
-
-
-def test_a_new_commit_on_another_date_leaves_a_version(tmp_path: Path):
-    add(tmp_path, trade(0))
-    reader = open_store(tmp_path)
-    before: Any = reader.version("AAPL", NOON, NOON + 1)
-    add(tmp_path, trade(DAY))
-    assert reader.version("AAPL", NOON, NOON + 1) == before
-    add(tmp_path, trade(7))
-    assert reader.version("AAPL", NOON, NOON + 1) != before

@@ -70,11 +70,6 @@ def test_slice_rows_equal_its_columns(sample: Reader):
             view.close[0] = 1.0
 
 
-def test_without_symbols_all_are_scanned(sample: Reader):
-    _, view = next(sample.scan(interval="1d"))
-    assert view.universe == SYMBOLS
-
-
 def test_filled_bars_equal_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(3)
     store = CsvStore(tmp_path)
