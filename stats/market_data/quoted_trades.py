@@ -15,8 +15,7 @@ from stats.rendering.table import OutColumn
 from store.arrays import Integers
 from store.datasets import QUOTES, TRADES
 from store.log_views.asof_join import AsOfJoin
-from store.log_views.best_quote_view import BestQuoteView
-from store.log_views.best_quotes import BEST_QUOTES
+from store.log_views.best_quotes import BEST_QUOTES, BestQuoteView
 from store.log_views.last_rows import RowView
 from store.log_views.spreads import BEST_QUOTED_TRADES, QUOTED_TRADES, QuotedTrades
 from store.log_views.venue_hours import venue_hours_of

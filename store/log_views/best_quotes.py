@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,39 @@ def best_quote_rows(log: LogView, window: Window, max_age_ns: int, venue_hours: 
     values = (best.time_ns, bid.price, bid.size, ask.price, ask.size)
     names = (_names(bid, venues), _names(ask, venues), pa.array(_states(bid, ask)))
     return pa.Table.from_arrays([*map(pa.array, values), *names], schema=BEST_QUOTES.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class BestQuoteView:
+    """The changes of the best of a log of quotes, read as the rows of a log. max_age_ns: see `best_quote_rows`."""
+
+    log: LogView
+    max_age_ns: int
+    venue_hours: VenueHours
+
+    @property
+    def dataset(self) -> Dataset:
+        """The declaration of the rows."""
+        return BEST_QUOTES
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no quotes."""
+        return self.log.is_empty
+
+    def rows(self, window: Window) -> pa.Table:
+        """Return the changes in a window."""
+        if window.start_ns >= window.end_ns:
+            return BEST_QUOTES.schema.empty_table()
+        return best_quote_rows(self.log, window, self.max_age_ns, self.venue_hours)
+
+    def take_window(self, window: Window, rows: int, *, from_end: bool = False) -> Window:
+        """Return a part of the window with about so many quotes, at its start or its end."""
+        return self.log.take_window(window, rows, from_end=from_end)
+
+    def row_bound(self, window: Window) -> int:
+        """Return an upper bound of the number of quotes in a window."""
+        return self.log.row_bound(window)
 
 
 def _book_at(log: LogView, time_ns: int, max_age_ns: int) -> pa.Table:

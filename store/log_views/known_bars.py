@@ -22,7 +22,7 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
 from store.log_views.stored_bars import resolutions_in, with_stored_bars
-from store.log_views.trade_bars import BarMaker, merged_days, trade_bars
+from store.log_views.trade_bars import BarMaker, TradeBars, is_of_auctions, merged_days
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.rows.knowledge import KnowledgeTimes
@@ -49,7 +49,7 @@ def bars_of_logs(
     only if it happened and was known by then. known_at_ns: all bars are as they were known at this instant instead.
     """
     if settle_ns is None:
-        return with_stored_bars(lambda of_grid: trade_bars(trades, of_grid, policy), stored, grid)
+        return with_stored_bars(lambda of_grid: TradeBars(trades, of_grid, policy), stored, grid)
     known_trades, known_bars = (
         KnownLog(view, grid, policy, settle_ns, known_at_ns) for view in (trades, stored)
     )
@@ -136,7 +136,7 @@ class KnownLog:
         if not len(last_ns):
             return last_ns
         window = self.grid.aligned(int(last_ns.min()), int(last_ns.max()) + 1)
-        if self.is_of_auctions:
+        if is_of_auctions(self.grid, self.policy):
             periods = self.grid.periods(window)
             index = np.searchsorted(periods.dates, last_ns // DAY_NS, side="right") - 1
             ends_ns, inside = periods.ends_ns[np.maximum(index, 0)], index >= 0
@@ -144,9 +144,9 @@ class KnownLog:
             labels = self.grid.labels_of(last_ns, window)
             inside = labels != OUTSIDE
             if inside.all():
-                return self.instants_of(self.ends_of(labels, window))
+                return self.instants_of(self.grid.ends_and_dates(labels, window)[0])
             ends_ns = np.zeros_like(labels)
-            ends_ns[inside] = self.ends_of(labels[inside], window)
+            ends_ns[inside], _ = self.grid.ends_and_dates(labels[inside], window)
         return np.where(inside, self.instants_of(ends_ns), ALL_TIME.start_ns)
 
     def instants_of(self, ends_ns: Integers) -> Integers:
@@ -161,15 +161,6 @@ class KnownLog:
             return end_ns + self.settle_ns + 1
         return max(min(self.known_at_ns + 1, end_ns + _CREDIT_WITHIN_NS), end_ns)
 
-    @property
-    def is_of_auctions(self) -> bool:
-        """Whether the policy's daily table decides which prints belong to the grid's bars, not the time."""
-        return self.grid.is_of_regular_sessions and self.policy.daily is not None
-
-    def ends_of(self, labels: Integers, window: Window) -> Integers:
-        """Return the ends of the intervals with these labels."""
-        return self.grid.ends_and_dates(labels, window)[0]
-
 
 @dataclass(frozen=True, slots=True)
 class _ThenBars:
@@ -183,7 +174,7 @@ class _ThenBars:
             return Bars.joined([])
         policy, grid = self.log.policy, self.grid
         is_own = grid == self.log.grid
-        if is_own and self.log.is_of_auctions:
+        if is_own and is_of_auctions(grid, policy):
             whole_days = window.whole_dates()
             rows = self.log.versions(whole_days).known_rows(whole_days.end_ns)
             return merged_days(session_bars_of(rows, policy), grid, window)
@@ -205,7 +196,7 @@ class _ThenBars:
         labels = grid.labels_of(time_ns, grid.aligned(reach.start_ns, reach.end_ns))
         begins = np.append(True, labels[1:] != labels[:-1])[: len(labels)]
         own = np.setdiff1d(labels[begins & (time_ns < window.end_ns)], [OUTSIDE])
-        instants_ns = log.instants_of(log.ends_of(own, window))
+        instants_ns = log.instants_of(grid.ends_and_dates(own, window)[0])
         # In place of commits, this history counts instants: a version is new at the first one that knows it.
         ranks_ns = np.unique(instants_ns)
         first = ranks_ns.searchsorted(np.maximum(times.from_ns, time_ns))

@@ -25,20 +25,9 @@ class BarMaker(Protocol):
     def bars(self, window: Window) -> Bars: ...
 
 
-class TradeBars(BarMaker, Protocol):
-    """A maker of bars from a log of trades."""
-
-    def needed(self, window: Window) -> Window:
-        """Return the window of the log on which the bars of a window depend."""
-
-
-def trade_bars(view: LogView, grid: BarGrid, policy: BarPolicy) -> TradeBars:
-    """Return a maker of a grid's bars from trades."""
-    if grid.is_plain:
-        return _PlainBars(view, grid, policy)
-    if grid.is_of_regular_sessions and policy.daily is not None:
-        return _AuctionBars(view, grid, policy)
-    return _SpanBars(view, grid, policy)
+def is_of_auctions(grid: BarGrid, policy: BarPolicy) -> bool:
+    """Whether the policy's daily table decides which prints belong to the grid's bars, not the time."""
+    return grid.is_of_regular_sessions and policy.daily is not None
 
 
 def credited_until_ns(grid: BarGrid, policy: BarPolicy, window: Window) -> int:
@@ -68,14 +57,19 @@ def last_price_ns(
 
 
 @dataclass(frozen=True, slots=True)
-class _PlainBars:
-    """Bars of equal intervals that include all prints."""
+class TradeBars:
+    """Makes a grid's bars from a log of trades."""
 
     view: LogView
     grid: BarGrid
     policy: BarPolicy
 
     def needed(self, window: Window) -> Window:
+        """Return the window of the log on which the bars of a window depend."""
+        if is_of_auctions(self.grid, self.policy):
+            return window.whole_dates()
+        if not self.grid.is_plain:
+            return Window(window.start_ns, credited_until_ns(self.grid, self.policy, window))
         if self.view.is_empty or window.start_ns >= window.end_ns:
             return window
         return self.view.snapshot.dependency_window(
@@ -83,54 +77,19 @@ class _PlainBars:
         )
 
     def bars(self, window: Window) -> Bars:
+        """See `BarMaker`."""
         if self.view.is_empty:
             return Bars.joined([])
-        return self.view.snapshot.bars(
-            window, self.grid.resolution.length_ns, policy=self.policy, dates_of=self.grid.trading_dates
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _SpanBars:
-    """Bars of the prints in the spans of a grid that is not plain."""
-
-    view: LogView
-    grid: BarGrid
-    policy: BarPolicy
-
-    def needed(self, window: Window) -> Window:
-        """Return the window and the rest of its last trading date, whose volume may be credited to its last bar."""
-        return Window(window.start_ns, credited_until_ns(self.grid, self.policy, window))
-
-    def bars(self, window: Window) -> Bars:
-        if self.view.is_empty:
-            return Bars.joined([])
-        spans = self.grid.spans(self.needed(window))
-        length = self.grid.resolution.length_ns
-        dates_of = credit_dates(self.policy, length, self.grid.trading_dates)
-        bars = self.view.snapshot.span_bars(spans, policy=self.policy, dates_of=dates_of)
-
-        is_period = self.grid.resolution.is_period
-        return bars if is_period else bars.between(window.start_ns, window.end_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class _AuctionBars:
-    """Daily bars of the regular session, by the policy's daily table (see `session_bars`)."""
-
-    view: LogView
-    grid: BarGrid
-    policy: BarPolicy
-
-    def needed(self, window: Window) -> Window:
-        return window.whole_dates()
-
-    def bars(self, window: Window) -> Bars:
-        if self.view.is_empty:
-            return Bars.joined([])
-        dates = self.needed(window)
-        days = self.view.snapshot.session_bars(dates, policy=self.policy)
-        return merged_days(days, self.grid, window)
+        snapshot, grid, length = self.view.snapshot, self.grid, self.grid.resolution.length_ns
+        if is_of_auctions(self.grid, self.policy):
+            days = snapshot.session_bars(self.needed(window), policy=self.policy)
+            return merged_days(days, grid, window)
+        if grid.is_plain:
+            return snapshot.bars(window, length, policy=self.policy, dates_of=grid.trading_dates)
+        spans = grid.spans(self.needed(window))
+        dates_of = credit_dates(self.policy, length, grid.trading_dates)
+        bars = snapshot.span_bars(spans, policy=self.policy, dates_of=dates_of)
+        return bars if grid.resolution.is_period else bars.between(window.start_ns, window.end_ns)
 
 
 def merged_days(days: Bars, grid: BarGrid, window: Window) -> Bars:

@@ -10,12 +10,12 @@ from store.bars.quote_bars import QuoteBars
 from store.datasets import OPTION_QUOTES, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument
-from store.log_views.best_quote_view import BestQuoteView
 from store.log_views.best_quotes import (
     BEST,
     BEST_QUOTES,
     DEFAULT_MAX_AGE_NS,
     LONGEST_MAX_AGE_NS,
+    BestQuoteView,
     window_of_changes,
 )
 from store.log_views.last_rows import RowView

@@ -107,33 +107,6 @@ def test_rows_of_every_dataset_are_found(store, dataset: Dataset, values: dict[s
         check(store, dataset, rng.randint(0, number + 1), rng)
 
 
-def test_rows_of_one_time_are_never_split(store):
-    store.append(batch(*(trade(5, float(price)) for price in range(1, 9)), trade(4), trade(6)))
-    for rows in (2, 5, 9):
-        assert store.log(TRADES, SYMBOL).at().take_window(ALL_TIME, rows) == Window(
-            ALL_TIME.start_ns, NOON + 6
-        )
-        assert store.log(TRADES, SYMBOL).at().take_window(ALL_TIME, rows, from_end=True) == Window(
-            NOON + 5, ALL_TIME.end_ns
-        )
-    assert store.log(TRADES, SYMBOL).at().take_window(ALL_TIME, 11) == ALL_TIME
-
-
-def test_cancelled_rows_and_those_of_later_commits_are_not_counted(store):
-    store.append(batch(*(trade(at, trade_id=str(at)) for at in range(10))))
-    store.correct(amendment(*(cancel(at, trade_id=str(at)) for at in range(2, 8))))
-    store.append(batch(*(trade(at, 7.0) for at in range(10))))
-    window = Window(NOON, NOON + 10)
-    assert store.log(TRADES, SYMBOL).at(1).take_window(window, 3) == Window(NOON, NOON + 3)
-    assert store.log(TRADES, SYMBOL).at(2).take_window(window, 3) == Window(NOON, NOON + 9)
-    assert store.log(TRADES, SYMBOL).at(2).take_window(window, 3, from_end=True) == Window(
-        NOON + 1, NOON + 10
-    )
-    assert store.log(TRADES, SYMBOL).at(3).take_window(window, 5) == Window(NOON, NOON + 3)
-    assert store.log(TRADES, SYMBOL).at(0).take_window(window, 1) == window
-    assert store.log(TRADES, SYMBOL).at().row_bound(window) == 14
-
-
 def test_take_window_of_an_unknown_symbol_raises(store):
     with pytest.raises(UnknownSymbol):
         store.log(TRADES, SYMBOL).at().take_window(ALL_TIME, 1)

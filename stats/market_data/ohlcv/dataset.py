@@ -27,7 +27,7 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
 from store.log_views.stored_bars import is_made_of, stored_bars_window
 from store.log_views.stored_resolutions import stored_resolutions
-from store.log_views.trade_bars import trade_bars
+from store.log_views.trade_bars import TradeBars
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.terms import terms_at
@@ -142,7 +142,7 @@ def _bar_inputs(
         # Other terms have other intervals, and look at other rows after them. Pinned logs are not limited.
         needed = ALL_TIME
     else:
-        trades_window = trade_bars(trades, grid, instrument.policy).needed(window)
+        trades_window = TradeBars(trades, grid, instrument.policy).needed(window)
         needed = _needed(symbol_query, grid, query_range, trades_window, actions)
     stored_grid = grid if actions.is_empty else grid.days()
     stored_needed = stored_bars_window(needed, stored_grid) if needed.start_ns < needed.end_ns else needed
