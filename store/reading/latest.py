@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from store import lazy_pyarrow as pa
 from store.datasets import TRADES
 from store.log_views.log_view import last_row, view_of
 from store.market_store import MarketStore
@@ -36,20 +34,13 @@ class NoTrade(LookupError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedTrade:
-    """The last trade. It is current as long as the log has this token; see `MarketStore.heads`."""
-
-    token: Hashable
-    trade: Trade
-
-
 class LatestTrades:
     """The last trade of each requested symbol."""
 
     def __init__(self, store: MarketStore) -> None:
         self._store = store
-        self._cached: dict[str, _CachedTrade] = {}
+        # A trade is current as long as the log has its token; see `MarketStore.heads`.
+        self._cached: dict[str, tuple[Hashable, Trade]] = {}
 
     def of(self, symbol: str) -> Trade:
         """Return the last trade by (event time, sequence, arrival).
@@ -59,24 +50,17 @@ class LatestTrades:
         cached = self._cached.get(symbol)
         # The token is taken before the rows are read: if a commit is made meanwhile, the next call reads them again.
         token = self._store.heads(TRADES, (symbol,)).get(symbol)
-        if cached is not None and cached.token == token:
-            return cached.trade
-        return self._read(symbol, cached, token)
-
-    def _read(self, symbol: str, cached: _CachedTrade | None, token: Hashable) -> Trade:
+        if cached is not None and cached[0] == token:
+            return cached[1]
         view = view_of(self._store.log(TRADES, symbol).at())
-        rows = view.rows(Window(cached.trade.time_ns, ALL_TIME.end_ns)) if cached else None
+        rows = None if cached is None else view.rows(Window(cached[1].time_ns, ALL_TIME.end_ns))
         if not rows:  # the cached last trade may have been cancelled
             rows = last_row(view)
         if rows is None:
             raise NoTrade(f"every trade of {symbol} has been cancelled")
         if len(self._cached) >= _CACHE_SIZE:
             self._cached.clear()
-        trade = _last(rows)
-        self._cached[symbol] = _CachedTrade(token, trade)
+        (values,) = rows.slice(rows.num_rows - 1).to_pylist()
+        trade = Trade(*(values[column.name] for column in TRADES.columns))
+        self._cached[symbol] = token, trade
         return trade
-
-
-def _last(rows: pa.Table) -> Trade:
-    (row,) = rows.slice(rows.num_rows - 1).to_pylist()
-    return Trade(*(row[column.name] for column in TRADES.columns))

@@ -85,7 +85,7 @@ class QuoteReader(JoinReader):
         """
         max_age_ns = _max_age_ns(exchange, max_age)
         if max_age_ns is None:
-            return super().quotes(symbol, start, end, **options)
+            return self.rows("quotes", symbol, start, end, **options)
         return self._best_quotes(symbol, exact_window(start, end), max_age_ns, options)
 
     def spreads(

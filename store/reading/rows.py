@@ -78,16 +78,6 @@ class RowReader:
         """Return trades: price, volume, trade_id, sequence, exchange, conditions, received_at, buyer_is_maker."""
         return self.rows("trades", symbol, start, end, **options)
 
-    def quotes(
-        self,
-        symbol: str,
-        start: InstantArgument | None = None,
-        end: InstantArgument | None = None,
-        **options: Unpack[RowOptions],
-    ) -> Rows:
-        """Return quotes; an absent side is NaN."""
-        return self.rows("quotes", symbol, start, end, **options)
-
     def members(
         self,
         universe: str,
