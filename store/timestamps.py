@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from store import instant_text
 from store import lazy_pyarrow as pa
-from store.instant_text import LEAP_SECOND, YEARS, epoch_ns, extended, is_leap_second
 from store.lazy_imports import compute as pc
 
 Instants = npt.NDArray[np.int64]
 
-SECOND_NS = 1_000_000_000
+SECOND_NS = instant_text.SECOND_NS
 MINUTE_NS = 60 * SECOND_NS
 _DAY_SECONDS = 86_400
 DAY_NS = _DAY_SECONDS * SECOND_NS
-EARLIEST_NS = int(datetime(YEARS.start, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS
-LATEST_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * SECOND_NS - 1
+EARLIEST_NS, LATEST_NS = instant_text.EARLIEST_NS, instant_text.LATEST_NS
+OUT_OF_RANGE, NO_TIMESTAMP = instant_text.OUT_OF_RANGE, instant_text.NO_TIMESTAMP
+InvalidTimestamp = instant_text.InvalidTimestamp
+TimestampOutOfRange = instant_text.TimestampOutOfRange
+parse_timestamp = instant_text.parse_timestamp
+parse_timestamp_or_epoch = instant_text.parse_timestamp_or_epoch
 
-# The standard library parses one text in a thirtieth of Arrow's time.
-_USUAL = re.compile(
-    r"((?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]([0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.([0-9]{1,9}))?)?)?)([Zz]|[+-][0-9]{2}(?::?[0-5][0-9])?)?)?"
-)
 _ZONED = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-# Years outside 1900-2200. Parsing fails for many of them: int64 cannot hold their nanoseconds since 1970.
-_FAR_YEAR = re.compile(r"(?!19|20|21|2200)[0-9]{4}-[0-9]{2}-[0-9]{2}")
-OUT_OF_RANGE = f"years from {YEARS[0]} to {YEARS[-1]} can be stored"
-NO_TIMESTAMP = "not an ISO 8601 / RFC 3339 date or time"
 # The longest text that is parsed. This bounds error messages, which repeat the text.
 LONGEST_TEXT = 64
 _TEXT_WIDTH = len("2025-01-02T14:30:00.123456789Z")
 _SECONDS_WIDTH = len("2025-01-02T14:30:00")
-
-
-class InvalidTimestamp(ValueError):
-    """The text is not an ISO 8601 / RFC 3339 date or time. The caller must correct it."""
-
-    code = "invalid_timestamp"
-
-
-class TimestampOutOfRange(InvalidTimestamp):
-    """The year lies outside 1900-2200. The caller must correct it."""
-
-    code = "timestamp_out_of_range"
 
 
 def parse_timestamps(texts: Sequence[str]) -> Instants:
@@ -65,42 +45,6 @@ def parse_timestamps(texts: Sequence[str]) -> Instants:
     if parsed.size and (parsed.min() < EARLIEST_NS or parsed.max() > LATEST_NS):
         raise TimestampOutOfRange(OUT_OF_RANGE)
     return parsed
-
-
-def parse_timestamp(text: str) -> int:
-    """Return the nanoseconds of one text; see `parse_timestamps`."""
-    text = extended(text)
-    usual = _USUAL.fullmatch(text)
-    if usual is not None:
-        date, clock, fraction, zone = usual.groups()
-        whole = f"{date}T{(clock or '00:00').partition('.')[0]}{(zone or 'Z').upper()}"
-        with suppress(ValueError):  # reported below
-            instant = int(datetime.fromisoformat(whole).timestamp()) * SECOND_NS + int(
-                (fraction or "0").ljust(9, "0")
-            )
-            if EARLIEST_NS <= instant <= LATEST_NS:
-                return instant
-    try:
-        return int(parse_timestamps([text])[0])
-    except InvalidTimestamp:
-        if _FAR_YEAR.match(text):
-            raise TimestampOutOfRange(OUT_OF_RANGE) from None
-        if is_leap_second(text):
-            raise InvalidTimestamp(LEAP_SECOND) from None
-        raise
-
-
-def parse_timestamp_or_epoch(text: str) -> int:
-    """Return the same as `parse_timestamp`.
-
-    Epoch integers of 10, 13, 16 or 19 digits (s, ms, µs, ns) are accepted, too.
-    """
-    instant = epoch_ns(text)
-    if instant is None:
-        return parse_timestamp(text)
-    if not EARLIEST_NS <= instant <= LATEST_NS:
-        raise TimestampOutOfRange(OUT_OF_RANGE)
-    return instant
 
 
 def format_timestamp(instant_ns: int) -> str:
@@ -224,7 +168,7 @@ def _cast(texts: pa.Array, zone: str | None) -> Instants:
 def _parse_mixed(texts: Sequence[str]) -> Instants:
     """Parse texts with and without offsets, also of the basic format; RFC 3339 allows lower-case `t` and `z`."""
     try:
-        plain = _texts([extended(text) for text in _texts(texts).to_pylist()])
+        plain = _texts([instant_text.extended(text) for text in _texts(texts).to_pylist()])
         upper = pc.ascii_upper(plain)
         has_zone = pc.match_substring_regex(upper, _ZONED).to_numpy(zero_copy_only=False)
         parsed = np.empty(len(texts), dtype=np.int64)
