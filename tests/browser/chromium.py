@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -80,13 +79,10 @@ class Watched:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
-    def axe(self, *, without: tuple[str, ...] = ()) -> list[str]:
-        """Return what axe-core finds that is serious or critical, except for the rules in `without`."""
-        options: dict[str, Any] = {
-            "resultTypes": ["violations"],
-            "rules": {rule: {"enabled": False} for rule in without},
-        }
-        found = Axe().run(self.page, options=options).response["violations"]
+    def axe(self, *, within: str | None = None) -> list[str]:
+        """Return what axe-core finds that is serious or critical, in the page or in the part with this selector."""
+        options = {"resultTypes": ["violations"]}
+        found = Axe().run(self.page, context=within, options=options).response["violations"]
         return [
             f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
             for each in found

@@ -71,8 +71,8 @@ def run_python(site: Installation, origin: str, operation: dict[str, Any]) -> st
     return ""
 
 
-# curl is a process for each sample: the soak has all of them.
-@pytest.mark.parametrize(("run", "step"), [(run_curl, 1 if SOAK else 8), (run_python, 1)])
+# The soak has all of them.
+@pytest.mark.parametrize(("run", "step"), [(run_curl, 1 if SOAK else 16), (run_python, 1 if SOAK else 5)])
 def test_samples_of_market_data_work_as_pasted(site: Installation, origin: str, run, step: int):
     assert len(of_market_data()) > 100
     assert [told for each in of_market_data()[::step] if (told := run(site, origin, each))] == []

@@ -155,7 +155,7 @@ def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
         assert watched.page.locator("tbody tr").count() == 3
 
 
-@pytest.mark.parametrize("path", ["/endpoints", "/docs/errors", "/docs/guide/limits", "/login"])
+@pytest.mark.parametrize("path", ["/endpoints", "/docs/errors", "/login"])
 @WINDOWS
 def test_other_pages_have_the_same_header_and_fit(
     opened: Opened, path: str, name: str, options: dict[str, Any]
@@ -178,7 +178,7 @@ def test_other_pages_have_the_same_header_and_fit(
         ("coverage", "/api/v1/market-data/equities/DEMOA/coverage", False),
         ("keys", "/api/v1/keys", True),
         ("limits", "/api/v1/limits", False),
-    ][: None if SOAK else 3],
+    ][: None if SOAK else 2],
 )
 def test_lists_are_tables_and_documents_are_facts(opened: Opened, name: str, path: str, is_list: bool):
     with opened(login=True, **PHONE) as watched:

@@ -308,7 +308,7 @@ def test_states_are_said_in_words(opened: Opened, trader: httpx.Client):
             watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
             expect(page.get_by_label("Account", exact=True)).to_have_value(desk.name)
             expect(page.locator("#trading-state")).to_contain_text(said)
-            assert watched.axe() == []
+        assert watched.axe() == []
 
 
 def test_a_cut_connection_is_said_and_what_was_missed_is_shown(opened: Opened, trader: httpx.Client):
