@@ -33,7 +33,7 @@ HEADERS = [
     "User-Agent",
 ]
 # One in so many of the texts is tried at each place.
-STEP = 1 if SOAK else 160
+STEP = 1 if SOAK else 400
 
 
 @pytest.fixture(scope="module")
