@@ -179,6 +179,20 @@ def test_segments_of_a_log_that_was_restored_are_replaced(log: DerivedLog, commi
     assert log.is_like_memory()
 
 
+def test_a_reader_that_saw_the_manifest_before_its_commits_takes_it_later(log: DerivedLog) -> None:
+    log.append(*rows_of_day(0))
+    known = log.store._logs.get(TRADES, SYMBOL)
+    history = known.commits.history()
+    other = log.opened()
+    other.append(batch(trade(DAY)))
+    assert other.derive(TRADES, SYMBOL) is not None
+    number = known.reader.with_state(history, None, lambda state: state.segments.head.number)
+    assert number == 0
+    assert len(log.store.log(TRADES, SYMBOL).at().rows(ALL_TIME)) == 41
+    number = known.reader.with_state(known.commits.history(), None, lambda state: state.segments.head.number)
+    assert number == 2
+
+
 def test_an_open_store_uses_rollups_that_another_process_has_made_at_the_same_commit(
     log: DerivedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
