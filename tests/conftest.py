@@ -25,7 +25,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.faults import table
 from tests.hostile import figures
 from tests.installation import caches_clear
-from tests.migrated_database import template_remove
+from tests.migrated_database import migrate_once, template_remove
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server, spare_server_end
 from tests.ratelimit.redis_server import RedisServer, patience_of
@@ -113,6 +113,12 @@ def pytest_runtest_teardown() -> None:
     """
     while _streams:
         _streams.pop().close()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix) -> None:
+    """Called before the tests' database is made."""
+    migrate_once()
 
 
 @pytest.fixture(scope="session")
