@@ -348,7 +348,7 @@ def sequence(
     return found
 
 
-@settings(max_examples=1_000 if SOAK else 150)
+@settings(max_examples=1_000 if SOAK else 40)
 @given(steps(), st.lists(st.integers(0, 9), max_size=6), st.sampled_from([WallClock, DataClock]))
 def test_a_resumed_sequence_is_the_undisturbed_one(
     written: list[tuple[Any, ...]], cuts: list[int], make_clock: Callable[[], EngineClock]
