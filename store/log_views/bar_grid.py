@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calendars.exceptions import NoExchange, UnknownExchange
+from calendars.exceptions import NoExchange
 from calendars.schedule import Anchor, Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar, date_of_row, trading_date_of
 from store.arrays import Integers, Mask
@@ -224,7 +224,7 @@ def instrument_grid(
     """
     is_utc = session is not SessionMode.EXCHANGE and hours in {None, Hours.ALL} and anchor is Anchor.CLOCK
     is_of_dates = session is not SessionMode.UTC and resolution.is_period
-    calendar = _calendar(instrument, is_needed=is_of_dates or not is_utc)
+    calendar = calendar_for(instrument) if is_of_dates or not is_utc else calendar_if_known(instrument)
     if never_closes(instrument):
         return utc_grid(resolution)
     if calendar is None and not is_utc:
@@ -236,13 +236,3 @@ def instrument_grid(
     is_dated = resolution.is_period and mode is SessionMode.EXCHANGE
     default_hours = daily_hours(instrument) if is_dated else Hours.ALL
     return BarGrid(resolution, calendar, mode, hours or default_hours, anchor)
-
-
-def _calendar(instrument: Instrument, *, is_needed: bool) -> TradingCalendar | None:
-    """Return the instrument's calendar; None if it has none, or if its hours are not known and not needed."""
-    try:
-        return calendar_for(instrument)
-    except UnknownExchange:
-        if is_needed:
-            raise
-        return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from store import lazy_pyarrow as pa
+import numpy as np
+
 from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME, Window
 from store.rows.knowledge import STILL_KNOWN_NS
@@ -69,23 +70,18 @@ def _instants(changes: list[_Change], start_ns: int, end_ns: int) -> set[int]:
 def _changes(universe: LogView, end_ns: int) -> dict[str, list[_Change]]:
     """Return the changes before an instant by member, in order."""
     window = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
-    found: dict[str, list[_Change]] = {}
     if universe.settle is None:
-        for time_ns, member, action in _listed(universe.rows(window)):
-            found.setdefault(member, []).append(_Change(time_ns, action == "add", time_ns, STILL_KNOWN_NS))
-        return found
-    versions = universe.versions(window)
-    times = universe.known_times(versions)
-    # A universe is no instrument, so its `settle` is the same at all times.
-    settle_ns = universe.settle.at(end_ns)
-    known = (times.from_ns - settle_ns).tolist(), (times.until_ns - settle_ns).tolist()
-    for (time_ns, member, action), from_ns, until_ns in zip(_listed(versions), *known, strict=True):
-        change = _Change(time_ns, action == "add", max(time_ns, from_ns), until_ns)
+        rows = universe.rows(window)
+        from_ns, until_ns = rows.column("timestamp").to_numpy(), np.full(rows.num_rows, STILL_KNOWN_NS)
+    else:
+        rows = universe.versions(window)
+        times = universe.known_times(rows)
+        # A universe is no instrument, so its `settle` is the same at all times.
+        settle_ns = universe.settle.at(end_ns)
+        from_ns, until_ns = times.from_ns - settle_ns, times.until_ns - settle_ns
+    columns = (rows.column(name).to_pylist() for name in ("timestamp", "member", "action"))
+    found: dict[str, list[_Change]] = {}
+    for time_ns, member, action, *known in zip(*columns, from_ns.tolist(), until_ns.tolist(), strict=True):
+        change = _Change(time_ns, action == "add", max(time_ns, known[0]), known[1])
         found.setdefault(member, []).append(change)
     return found
-
-
-def _listed(changes: pa.Table) -> list[tuple[int, str, str]]:
-    """Return time, member and action of each change, in order."""
-    columns = (changes.column(name).to_pylist() for name in ("timestamp", "member", "action"))
-    return list(zip(*columns, strict=True))
