@@ -14,7 +14,6 @@ from store.exceptions import (
 )
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, Amendment, Correction, Window
-from tests.chance import SOAK
 from tests.store.builders import DAY, MINUTE, NOON, SYMBOL, amendment, batch, cancel, correct, stored, trade
 
 NAMED = {"price": 100.0, "volume": 1.0}
@@ -311,23 +310,6 @@ def test_a_symbol_that_was_never_stored_cannot_be_corrected(store):
 def test_identifying_columns_cannot_be_corrected(new: dict[str, Any]):
     with pytest.raises(ValueError, match=r"may change|needs new values"):
         amendment(correct(1, trade_id="a", new=new))
-
-
-COUNT = 3_000 if SOAK else 300
-
-
-def test_hundreds_of_corrections_of_a_large_day(store):
-    rows = [trade(number, float(1 + number), trade_id=str(number)) for number in range(COUNT)]
-    store.append(batch(*rows))
-    store.correct(
-        amendment(
-            *(cancel(number, trade_id=str(number)) for number in range(0, COUNT, 3)),
-            *(correct(number, trade_id=str(number), new={"price": 0.5}) for number in range(1, COUNT, 3)),
-        )
-    )
-    assert prices(store) == [
-        0.5 if number % 3 == 1 else 1.0 + number for number in range(COUNT) if number % 3
-    ]
 
 
 def test_rows_that_are_stored_after_the_search_are_found(store):

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from store.datasets import BARS, OPEN_INTEREST, QUOTES, TRADES
@@ -112,3 +113,18 @@ def test_take_window_of_an_unknown_symbol_raises(store):
         store.log(TRADES, SYMBOL).at().take_window(ALL_TIME, 1)
     with pytest.raises(UnknownSymbol):
         store.log(TRADES, SYMBOL).at().row_bound(ALL_TIME)
+
+
+@pytest.mark.parametrize("from_end", [False, True], ids=["forwards", "backwards"])
+def test_pages_have_each_row_once_while_late_ones_are_written(store, from_end: bool):
+    rng, pages, rest = random.Random(1), [], ALL_TIME
+    store.append(batch(*(random_trade(rng) for _ in range(150))))
+    pinned = store.log(TRADES, SYMBOL).at()
+    rows = pinned.rows(ALL_TIME)
+    while rest.start_ns < rest.end_ns:
+        window = pinned.take_window(rest, 7, from_end=from_end)
+        pages.append(pinned.rows(window))
+        store.append(batch(random_trade(rng)))
+        rest = Window(rest.start_ns, window.start_ns) if from_end else Window(window.end_ns, rest.end_ns)
+    assert all(page.num_rows >= 7 for page in pages[:-1])
+    assert pa.concat_tables(reversed(pages) if from_end else pages).equals(rows)

@@ -42,16 +42,6 @@ def test_a_folder_that_was_deleted_is_synced_when_it_is_made_again(tmp_path: Pat
     assert synced_folders(disk, store, "B") == 4
 
 
-def test_a_failure_of_one_symbol_does_not_affect_another(tmp_path: Path):
-    disk = FailingDisk(1, lasting=True)
-    store = CsvStore(tmp_path, disk=disk)
-    with pytest.raises(StoreUnavailable):
-        store.append(batch(trade(1)))
-    disk.heal()
-    store.append(batch(trade(1), symbol="MSFT"))
-    assert store.symbols(TRADES) == ["MSFT"]
-
-
 @pytest.mark.parametrize("failing", [1, 2, 3, 4])
 def test_rows_that_could_not_be_written_are_cut_off(tmp_path: Path, failing: int):
     disk = FailingDisk(code=errno.ENOSPC)
