@@ -51,7 +51,7 @@ def windowed_quote_bars(
             return {None: np.arange(rows.num_rows)}
         return {exchange: np.flatnonzero(_is_of_exchange(rows, exchange))}
 
-    carried: dict[Exchange, _Known] = {}
+    carried: dict[Exchange, _KnownSides] = {}
     parts = []
     for part in _whole_intervals(view, window, grid):
         quotes = _Quotes.of(view, part, grid, settle_ns)
@@ -108,7 +108,7 @@ class _Quotes:
 
 
 def _bars(
-    quotes: _Quotes, streams: _Streams, from_ns: int, carried: dict[Exchange, _Known]
+    quotes: _Quotes, streams: _Streams, from_ns: int, carried: dict[Exchange, _KnownSides]
 ) -> dict[Exchange, QuoteBars]:
     """Return the bars of each stream of quotes.
 
@@ -123,7 +123,7 @@ def _bars(
         if times is not None:
             pending[name] = bars.known
         elif len(rows) and name not in carried:
-            pending[name] = carried[name] = _Known.of(1)
+            pending[name] = carried[name] = _KnownSides.of(1)
     _look_back(quotes, streams, from_ns, {name: each for name, each in pending.items() if each.is_incomplete})
     for name, each in carried.items():
         if name in made:
@@ -132,7 +132,9 @@ def _bars(
     return {name: each.opened() for name, each in made.items()}
 
 
-def _look_back(quotes: _Quotes, streams: _Streams, start_ns: int, incomplete: dict[Exchange, _Known]) -> None:
+def _look_back(
+    quotes: _Quotes, streams: _Streams, start_ns: int, incomplete: dict[Exchange, _KnownSides]
+) -> None:
     """Search the quotes before an instant for what was known before each stream's bars."""
     for rows, times in quotes.looked_back(start_ns) if incomplete else ():
         sides = sides_of(rows)
@@ -146,14 +148,14 @@ def _look_back(quotes: _Quotes, streams: _Streams, start_ns: int, incomplete: di
 
 
 @dataclass(slots=True)
-class _Known:
+class _KnownSides:
     """Bid and ask that are known before each of some bars; NaN until they are found. instant_ns: see `_Quotes`."""
 
     sides: _Sides
     instant_ns: Integers | None
 
     @classmethod
-    def of(cls, count: int, instant_ns: Integers | None = None) -> _Known:
+    def of(cls, count: int, instant_ns: Integers | None = None) -> _KnownSides:
         nothing = np.full(count, np.nan)
         return cls((QuoteSide(nothing, nothing), QuoteSide(nothing, nothing)), instant_ns)
 
@@ -198,7 +200,7 @@ class _Unopened:
     starts: Integers
     first_rows: Integers
     time_ns: Integers
-    known: _Known
+    known: _KnownSides
 
     @classmethod
     def of(cls, quotes: _Quotes, quoted: _Sides, rows: Integers) -> _Unopened:
@@ -208,11 +210,11 @@ class _Unopened:
         starts = np.flatnonzero(np.diff(run, prepend=-1))
         firsts = own[starts]
         instant_ns = None if quotes.instant_ns is None else quotes.instant_ns[rows[firsts]]
-        return cls(quoted, own, starts, firsts, labels[firsts], _Known.of(len(starts), instant_ns))
+        return cls(quoted, own, starts, firsts, labels[firsts], _KnownSides.of(len(starts), instant_ns))
 
-    def last(self, before: _Known) -> _Known:
+    def last(self, before: _KnownSides) -> _KnownSides:
         """Return the last bid and ask of the stream. before: those before its quotes."""
-        last = _Known.of(1)
+        last = _KnownSides.of(1)
         last.look_at(self.quoted, None, np.array([len(self.quoted[0])]))
         last.look_at(before.sides, None, np.ones(1, np.int64))
         return last
