@@ -98,6 +98,30 @@ def test_a_damaged_block_is_found_when_it_is_read_and_only_then(tmp_path: Path, 
     assert found[0].startswith("numbers.arrow is not as written near byte")
 
 
+def test_rows_are_never_made_of_a_flipped_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_file, "BLOCK_BYTES", 1)  # so no byte is verified because one beside it is
+    columns = {
+        "times": pa.array(range(7, 18)),
+        "counts": pa.array([3, None, *range(9)], pa.int32()),
+        "texts": pa.array([None, "", "a", "bc", None, "def", "", "g", "hi", None, "j"]),
+        "marks": pa.array([True, None, False] * 3 + [True, True]),
+    }
+    batch = pa.RecordBatch.from_pydict(columns)
+    path = tmp_path / "rows.arrow"
+    seal = write_arrow(path, batch, {})
+    content, noticed = path.read_bytes(), 0
+    for place in range(seal.start):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        for start, stop in [*((row, row + 1) for row in range(len(batch))), (0, len(batch))]:
+            try:
+                rows = ArrowFile(path, seal).rows(start, stop, batch.schema.names)
+            except ColumnsDamaged:
+                noticed += 1
+            else:
+                assert rows.equals(batch.slice(start, stop - start)), (place, start, stop)
+    assert noticed > seal.start
+
+
 def test_a_partial_file_of_a_killed_process_with_the_same_id_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "numbers.arrow"
     (tmp_path / f"numbers.arrow.{os.getpid()}.partial").write_bytes(b"x" * 10_000)
