@@ -113,3 +113,15 @@ def test_a_writer_does_not_read_back_what_it_adds_to_a_cached_date(tail: Tail) -
     for file in tail.log.files.parent.glob("*.csv"):
         file.unlink()
     assert [row["timestamp"] - NOON for row in stored(store)] == [0, 1, 2]
+
+
+def test_segments_of_a_log_that_was_replaced_by_another_are_not_read(tmp_path: Path) -> None:
+    log, other = DerivedLog(tmp_path / "log"), DerivedLog(tmp_path / "other")
+    log.append(trade(1))
+    other.append(trade(9))
+    log.derive()
+    assert len(stored(log.store)) == 1
+    for path in other.files.parent.iterdir():
+        if path.is_file():  # the derived files stay
+            path.replace(log.files.parent / path.name)
+    assert [row["timestamp"] - NOON for row in stored(log.store)] == [9]
