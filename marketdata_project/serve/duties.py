@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Event, Thread
 
-from django.db import close_old_connections, connections
+from django.db import OperationalError, close_old_connections, connections
 from django.utils import timezone
 
 from audit.chain.prune import records_delete_old
@@ -116,13 +116,16 @@ class DutyThreads:
 
 
 def duty_try(duty: Duty) -> bool:
-    """Run a duty once and return whether it succeeded. Logs an exception."""
+    """Run a duty once and return whether it succeeded. Logs an error; that the database is busy or away in one line."""
     try:
         try:
             with counted_duty(duty.service.__name__):
                 duty.service(now=timezone.now())
         finally:
             close_old_connections()
+    except OperationalError as error:
+        logger.warning("The worker's duty %s failed: %s; it is tried again", duty.service.__name__, error)
+        return False
     except Exception:
         logger.exception("The worker's duty %s failed; it is tried again", duty.service.__name__)
         return False

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 
 from marketdata_project.management.commands import worker
 from marketdata_project.serve import duties
@@ -115,6 +116,18 @@ def test_a_failure_to_tidy_up_is_one_of_the_duty(monkeypatch, caplog):
     monkeypatch.setattr(duties, "close_old_connections", lambda: 1 // 0)
     assert not duty_try(Duty(lambda *, now: None, period=1))
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_busy_database_is_one_line_of_the_log(monkeypatch, caplog):
+    monkeypatch.setattr(duties, "close_old_connections", lambda: None)
+
+    def collect(*, now):
+        raise OperationalError("database is locked")
+
+    assert not duty_try(Duty(collect, period=1))
+    (record,) = caplog.records
+    assert "collect failed: database is locked" in record.getMessage()
+    assert record.exc_info is None
 
 
 def test_nothing_that_must_be_done_is_left_out():
