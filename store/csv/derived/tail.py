@@ -25,7 +25,7 @@ from store.rows.stored_rows import stored_in_order
 ROWS_LIMIT = 200_000
 _LEVELS_LIMIT = 6
 # Reading one part takes as long as reading this many more rows of a part.
-_ROWS_OF_A_READ = 2_048
+ROWS_OF_A_READ = 2_048
 
 # Dataset, symbol, and the commit up to which the log's segments have all rows.
 LogKey = tuple[str, str, int]
@@ -147,7 +147,7 @@ class TailRows:
 
         So a late batch waits for the rows beside it, not for the whole date: until such reads add up to half of its rows.
         """
-        key, count = (log, parts[0].part.day), sum(each.part.rows + _ROWS_OF_A_READ for each in needed)
+        key, count = (log, parts[0].part.day), sum(each.part.rows + ROWS_OF_A_READ for each in needed)
         with self._mutex:
             date = self._dates.get(key) or _TailDate()
             read = date.read_alone + count

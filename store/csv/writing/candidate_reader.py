@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from store import lazy_pyarrow as pa
 from store.arrays import Integers
+from store.csv.derived.tail import ROWS_OF_A_READ
 from store.csv.files.commit_records import DateSummary, PartKind, StoredPart, loads_of, of_kind
 from store.csv.files.part_reader import read_corrections, read_parts, read_rows, rows_table
 from store.csv.log.history import CommitHistory
@@ -130,12 +131,11 @@ class CandidateReader:
         before: DateSummary | None,
     ) -> None:
         """Note rows of a date that have just been stored. before: the date's summary without them."""
-        rows = [
-            rows_table(pa.Table.from_batches([chunk.rows]), [part]).cast(stored_schema(self._dataset))
-            for part, chunk in chunks
-            if chunk.kind is PartKind.ROWS
-        ]
-        self._reader.note_stored(day, rows, history)
+        new = [(part, chunk.rows) for part, chunk in chunks if chunk.kind is PartKind.ROWS]
+        if sum(part.part.rows for part, _ in new) >= ROWS_OF_A_READ:  # fewer are soon read back
+            schema = stored_schema(self._dataset)
+            rows = [rows_table(pa.Table.from_batches([each]), [part]).cast(schema) for part, each in new]
+            self._reader.note_stored(day, rows, history)
         date = self._ids.get(self._folder, day)
         if date is None and before is None and any(chunk.ids is not None for _, chunk in chunks):
             date = _DateIds()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from store.bar_policies import EVERY_PRINT
-from store.csv.derived.tail import TailBlock, TailRows
+from store.csv.derived.tail import ROWS_OF_A_READ, TailBlock, TailRows
 from store.csv.files.commit_records import StoredPart
 from store.csv.files.part_reader import read_rows
 from store.csv.log.history import CommitHistory
@@ -106,13 +106,13 @@ def test_a_writer_does_not_read_back_what_it_adds_to_a_cached_date(tail: Tail) -
     store = tail.log.store
     store.append(batch(trade(1)))
     assert len(stored(store)) == 1
-    times = np.array([NOON, NOON + 2])
-    rows = batch(trade(0), trade(2)).rows.set_column(0, TRADES.schema.field(0), pa.array(times))
+    times = NOON + np.arange(2, ROWS_OF_A_READ + 2)
+    rows = batch(*[trade(0)] * len(times)).rows.set_column(0, TRADES.schema.field(0), pa.array(times))
     store.append(replace(batch(trade(0)), rows=rows))
-    times += 1  # the caller uses its array again
+    times += DAY  # the caller uses its array again
     for file in tail.log.files.parent.glob("*.csv"):
         file.unlink()
-    assert [row["timestamp"] - NOON for row in stored(store)] == [0, 1, 2]
+    assert [row["timestamp"] - NOON for row in stored(store)] == [*range(1, ROWS_OF_A_READ + 2)]
 
 
 def test_segments_of_a_log_that_was_replaced_by_another_are_not_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from store.csv import CsvStore
 from store.csv.derived import tail
-from store.csv.writing import id_times
+from store.csv.writing import candidate_reader, id_times
 from store.csv.writing.candidate_reader import RecentIds
 from store.datasets import TRADES
 from store.exceptions import DataDamaged, IdConflict, StorageError
@@ -23,8 +23,9 @@ SEEDS = 60 if SOAK else 3
 
 @pytest.fixture(autouse=True)
 def small_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use both ways of reading newer rows, and of holding ids."""
-    monkeypatch.setattr(tail, "_ROWS_OF_A_READ", 0)
+    """Use both ways of reading newer rows, keep what is written, and use both ways of holding ids."""
+    for module in (tail, candidate_reader):
+        monkeypatch.setattr(module, "ROWS_OF_A_READ", 0)
     monkeypatch.setattr(id_times, "_SMALL", 8)
     monkeypatch.setattr(id_times, "_RECENT_LIMIT", 30)
 
