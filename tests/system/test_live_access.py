@@ -26,7 +26,7 @@ SYMBOL = "ACCESS"
 CHANNEL = f"trades:{SYMBOL}"
 EFFECTIVE_SECONDS = 1.0
 # So many connections, so that each of two processes has some.
-SEVERAL = 4
+SEVERAL = 6
 RATE = 10
 
 

@@ -119,7 +119,7 @@ class TailRows:
         if not history.has(date.newest):
             date = _TailDate()
         if date.covered < len(parts):
-            date = self._extend(date, parts, read, history.head(parts[-1].commit))
+            date = self._extended(date, parts, read(parts[date.covered :]), history)
             with self._mutex:
                 self._dates[key] = date
         return date.blocks
@@ -135,10 +135,9 @@ class TailRows:
         with self._mutex:
             date = self._dates.get(key)
         if date is not None and date.covered == len(parts) - len(new) and history.has(date.newest):
-            newest = history.head(parts[-1].commit)
             rows = pa.concat_tables(new)
             copy = rows.take(pa.array(np.arange(rows.num_rows)))  # the caller may use its arrays again
-            date = self._extend(date, parts, lambda _: copy, newest)
+            date = self._extended(date, parts, copy, history)
             with self._mutex:
                 self._dates[key] = date
 
@@ -156,15 +155,14 @@ class TailRows:
             self._dates[key] = replace(date, read_alone=read)
             return True
 
-    def _extend(
-        self, date: _TailDate, parts: Sequence[StoredPart], read: Read, newest: CommitId
+    def _extended(
+        self, date: _TailDate, parts: Sequence[StoredPart], new: pa.Table, history: CommitHistory
     ) -> _TailDate:
-        """Return the date with a block for the new parts. Blocks of similar size are merged."""
-        new = list(parts[date.covered :])
-        block = TailBlock(read(new), max(stored.commit for stored in new))
+        """Return the date with a block for the rows of its new parts. Blocks of similar size are merged."""
+        block = TailBlock(new, max(stored.commit for stored in parts[date.covered :]))
         blocks = list(date.blocks)
         while blocks and blocks[-1].rows.num_rows <= block.rows.num_rows:
             last = blocks.pop()
             rows = pa.concat_tables([last.rows, block.rows])
             block = TailBlock(rows, max(last.newest, block.newest))
-        return _TailDate((*blocks, block), len(parts), newest)
+        return _TailDate((*blocks, block), len(parts), history.head(parts[-1].commit))

@@ -30,8 +30,8 @@ _BOOT_TIME = boot_time_ns if hasattr(time, "CLOCK_BOOTTIME") else None
 class _KnownClock(msgspec.Struct):
     """What all processes know of the clock.
 
-    offset_ns: the wall clock's time at the start of the machine, which `boot_id` names, when a commit was last stamped or
-    the clock was accepted. until_ns: an operator accepts commits up to this time, although they are ahead of the clock.
+    boot_id: names this start of the machine. offset_ns: the wall clock's time at that start, as it was found when a commit
+    was last stamped or the clock was accepted. until_ns: an operator accepts commits up to this time, even ahead of the clock.
     """
 
     boot_id: str = ""
@@ -42,8 +42,8 @@ class _KnownClock(msgspec.Struct):
 class SystemClock:
     """The wall clock, watched against a clock that nobody sets.
 
-    It steps if the difference of both changes by more than a minute after a commit of this start of the machine. The
-    difference is in `clock.json` of the data folder, so that a process that starts after the step knows of it, too.
+    A step is a change of their difference by more than a minute since the last commit, if the machine was not restarted since.
+    `clock.json` in the data folder keeps the difference: a process that starts after a step notices it, too.
     """
 
     def __init__(
