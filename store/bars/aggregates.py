@@ -74,6 +74,9 @@ COLUMNS: dict[str, npt.DTypeLike] = {
 }
 
 
+NO_AGGREGATES = Aggregates(*(np.empty(0, dtype) for dtype in COLUMNS.values()))
+
+
 def _taken(column: npt.NDArray[Any], indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the values at some indices; ten times as fast as indexing.
 
@@ -96,7 +99,7 @@ def concatenated(parts: Sequence[Aggregates]) -> Aggregates:
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        return Aggregates(*(np.empty(0, dtype) for dtype in COLUMNS.values()))
+        return NO_AGGREGATES
     return Aggregates(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.arrays import Floats, Integers, Mask
-from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, Aggregates, concatenated
+from store.bars.aggregates import AFTER_ALL, BEFORE_ALL, NO_AGGREGATES, Aggregates
 from store.bars.exact_sums import exact_sums
 from store.bars.prints import Prints
 
@@ -19,7 +19,7 @@ from store.bars.prints import Prints
 def aggregate_prints(prints: Prints, interval_ns: int) -> Aggregates:
     """Aggregate ordered prints in intervals that start at multiples of `interval_ns` since 1970 UTC."""
     if not len(prints):
-        return concatenated([])
+        return NO_AGGREGATES
     time = prints.time // interval_ns * interval_ns
     return aggregate_slices(prints, time, np.flatnonzero(np.diff(time, prepend=time[0] - 1)))
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from store import lazy_pyarrow as pa
 from store.bar_policies import BarPolicy
-from store.bars.aggregates import COLUMNS, Aggregates, concatenated, merge
+from store.bars.aggregates import COLUMNS, NO_AGGREGATES, Aggregates, concatenated, merge
 from store.bars.aggregation import aggregate_prints
 from store.bars.prints import STANDS, Prints, prints_of
 from store.bars.session_bars import aggregate_rows
@@ -102,7 +102,7 @@ class RollupLevel:
         self._bounds = start, stop
         self._constants: Mapping[str, Any] = file.facts["constants"]
         # A window, and its aggregates, which are views of the file that were verified. Mostly the next window is in it.
-        self._read = Window(0, 0), concatenated([])
+        self._read = Window(0, 0), NO_AGGREGATES
 
     def within(self, window: Window) -> Aggregates:
         """Return the aggregates of the intervals that start in a window."""
@@ -131,7 +131,10 @@ class RollupLevel:
 
     def _column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         if name in self._constants:
-            return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
+            value = np.array(self._constants[name])
+            value.flags.writeable = False
+            # The same as `np.broadcast_to`, ten times as fast.
+            return np.ndarray(stop - start, value.dtype, value, strides=(0,))
         return self._file.numbers(name, start, stop)
 
 

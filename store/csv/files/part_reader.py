@@ -106,8 +106,11 @@ def read_rows_at(dataset: Dataset, folder: Path, parts: Sequence[StoredPart], in
 def _lines_at(text: bytes, instants: Integers) -> tuple[bytes, Integers, int] | None:
     """Return the lines that begin with one of these instants, their indices, and the number of all lines.
 
-    None if a line may not begin with a time as `fixed_width_text` writes it.
+    None if all lines should be decoded: most are probably wanted, or one may not begin with a time as `fixed_width_text`
+    writes it.
     """
+    if 2 * len(instants) > text.count(b"\n"):
+        return None
     wanted = [instant.encode() for instant in fixed_width_text(instants, ",").to_pylist()]
     width = len(wanted[0])
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1

@@ -21,6 +21,7 @@ from store.csv.log.log_index import (
     dates_in,
     dates_with,
     is_in,
+    place_of,
     stored_parts,
 )
 from store.exceptions import DataDamaged
@@ -49,28 +50,35 @@ class _Line(NamedTuple):
 class _View:
     """An index, and the commits after it, to which one thread may add: a commit is visible once it is the head.
 
-    lines: the later commits. parts: theirs, by event date. dates: see `LogIndex`, with the later commits. rows: the
-    number of rows ever appended. end: the offset in the log after the newest commit's line.
+    lines: the later commits. parts: theirs, by event date. rows: the number of rows ever appended. end: the offset in
+    the log after the newest commit's line.
     """
 
     def __init__(self, index: LogIndex) -> None:
         self.index = index
         self.lines: list[_Line] = []
         self.parts: dict[int, list[StoredPart]] = {}
-        self.dates, self.head = index.dates, index.head
-        self.rows, self.end = index.state.rows, index.state.end
+        self.head, self.rows, self.end = index.head, index.state.rows, index.state.end
+        self._dates = index.dates, 0
 
     def add(self, commit: Commit, commit_id: CommitId, line_end: int) -> None:
         """Add the next commit."""
-        parts = stored_parts(commit.number, commit.parts, self.rows)
         before = self.lines[-1].completeness if self.lines else self.index.completeness
         self.lines.append(_Line(commit, commit_id, line_end, commit.completeness_after(before)))
-        for stored in parts:
+        for stored in stored_parts(commit.number, commit.parts, self.rows):
             self.parts.setdefault(stored.part.day, []).append(stored)
-        if parts:
-            self.dates = dates_with(self.dates, parts)
         self.rows, self.end = self.rows + commit.facts.rows, line_end
         self.head = commit_id
+
+    @property
+    def dates(self) -> Integers:
+        """The table of dates, with the later commits; see `LogIndex`."""
+        dates, count = self._dates  # of so many lines
+        later = self.lines[count:]
+        if later:
+            dates = dates_with(dates, [line.commit for line in later])
+            self._dates = dates, count + len(later)
+        return dates
 
     def line(self, number: int) -> _Line:
         """Return a commit that the index does not cover."""
@@ -252,8 +260,8 @@ class CommitHistory:
     def day(self, date: int) -> DateSummary | None:
         """Return the summary of an event date (days since the epoch); None if it has no rows."""
         dates = self._view.dates
-        at = int(dates[0].searchsorted(date))
-        if at == dates.shape[1] or dates[0, at] != date:
+        at = place_of(dates, date)
+        if at is None:
             return None
         newest, _, first_ns, last_ns = dates[1:, at].tolist()
         return DateSummary(newest, first_ns, last_ns)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store.arrays import Integers
-from store.csv.files.commit_records import CommitLine, Part, PartKind, StoredPart
+from store.csv.files.commit_records import Commit, CommitLine, Part, PartKind, StoredPart
 from store.protocol import ALL_TIME, NO_COMMIT, NOTHING_COMPLETE, CommitId, Completeness, Window
 from store.timestamps import DAY_NS
 
@@ -40,7 +40,7 @@ _PIECES = np.dtype([("commit", "<i8"), ("committed_at", "<i8"), ("check", "<i8")
 _EXTENT = struct.Struct("<qqq")
 _CHECK = struct.Struct("<I")
 _ENTRY = struct.Struct("<16sq")
-_LIMITS = np.iinfo(np.int64)
+_NO_PARTS = (0, 2**63 - 1, 2**63 - 1, -(2**63))  # the columns of a date before its first part
 _PLACES = 128  # the ids of so many commits are remembered: versions of windows are asked for again and again
 
 
@@ -152,8 +152,8 @@ class LogIndex:
 
     def newest_of(self, date: int) -> int:
         """Return the newest commit that touches a date; 0 if there is none."""
-        at = int(self.dates[0].searchsorted(date))
-        return int(self.dates[1, at]) if at < self.dates.shape[1] and self.dates[0, at] == date else 0
+        at = place_of(self.dates, date)
+        return 0 if at is None else int(self.dates[1, at])
 
     @_repaired
     def commits(self, first: int, last: int) -> Records:
@@ -255,9 +255,8 @@ class Addition:
         self._directory: list[tuple[int, int, int]] = []
         self._entries: dict[bytes, int] = {}
         self._ends: dict[str, int] = {}
-        parts: list[StoredPart] = []
         for start in range(0, len(lines), PIECE_COMMITS):
-            parts += self._add(lines[start : start + PIECE_COMMITS])
+            self._add(lines[start : start + PIECE_COMMITS])
         self._entries |= {_hash("file", file): end for file, end in self._ends.items()}
         buckets: dict[int, bytearray] = {}
         for hash_, value in self._entries.items():
@@ -266,9 +265,9 @@ class Addition:
         checks = np.frombuffer(index.state.checks, np.uint32).copy()
         for bucket, entries in buckets.items():
             checks[bucket] = zlib.crc32(entries, int(checks[bucket]))
-        self.state = self._state(lines, parts, checks.tobytes())
+        self.state = self._state(lines, checks.tobytes())
 
-    def _state(self, lines: Sequence[CommitLine], parts: list[StoredPart], checks: bytes) -> IndexState:
+    def _state(self, lines: Sequence[CommitLine], checks: bytes) -> IndexState:
         old, facts = self._index.state, [line.commit.facts for line in lines]
         windows = [(each.fill.window, each.number) for each in facts if each.fill is not None]
         fills = np.array([(window.start_ns, window.end_ns, number) for window, number in windows], FILLS)
@@ -288,14 +287,14 @@ class Addition:
             rows=self._rows,
             newest_ns=self._completeness.newest_ns,
             complete_until_ns=self._completeness.complete_until_ns,
-            dates=dates_with(self._index.dates, parts).tobytes(),
+            dates=dates_with(self._index.dates, [line.commit for line in lines]).tobytes(),
             pieces=old.pieces + np.array(self._directory, _PIECES).tobytes(),
             checks=checks,
             fills=old.fills + fills.tobytes(),
             superseded=old.superseded + np.array(superseded, SUPERSEDED).tobytes(),
         )
 
-    def _add(self, lines: Sequence[CommitLine]) -> list[StoredPart]:
+    def _add(self, lines: Sequence[CommitLine]) -> None:
         records, parts = [], []
         for commit, commit_id, end in lines:
             facts = commit.facts
@@ -313,7 +312,6 @@ class Addition:
         self._directory.append((first.number, first.committed_at, zlib.crc32(content)))
         self.pieces.append((_COMMIT + first.number, content))
         self._add_parts(parts)
-        return parts
 
     def _add_parts(self, parts: Sequence[StoredPart]) -> None:
         dates: dict[int, list[StoredPart]] = {}
@@ -388,22 +386,27 @@ def dates_in(dates: Integers, window: Window) -> Integers:
     return dates[:, dates[0].searchsorted(first) : dates[0].searchsorted(last, "right")]
 
 
-def dates_with(dates: Integers, parts: Sequence[StoredPart]) -> Integers:
-    """Return a table of dates with new parts added; see `LogIndex`."""
-    new = np.array(
-        [(each.part.day, each.commit, each.part.first_ns, each.part.last_ns) for each in parts], np.int64
-    )
-    days, numbers, firsts, lasts = new.reshape(-1, 4).T
-    at = dates[0].searchsorted(days)
-    if not dates.shape[1] or (dates[0].take(at, mode="clip") != days).any():
-        new_days = np.setdiff1d(days, dates[0])
-        columns = np.array([[0], [_LIMITS.max], [_LIMITS.max], [_LIMITS.min]]).repeat(len(new_days), 1)
-        dates = np.insert(dates, dates[0].searchsorted(new_days), np.vstack([new_days, columns]), axis=1)
-        at = dates[0].searchsorted(days)
-        np.minimum.at(dates[2], at, numbers)
+def place_of(dates: Integers, day: int) -> int | None:
+    """Return the column of a date in a table of dates; None if it has no parts."""
+    at = int(dates[0].searchsorted(day))
+    return at if at < dates.shape[1] and dates[0, at] == day else None
+
+
+def dates_with(dates: Integers, commits: Sequence[Commit]) -> Integers:
+    """Return a table of dates with the parts of later commits added; see `LogIndex`."""
+    parts = [
+        (part.day, commit.number, part.first_ns, part.last_ns) for commit in commits for part in commit.parts
+    ]
+    new_days = sorted(day for day in {part[0] for part in parts} if place_of(dates, day) is None)
+    if new_days:
+        columns = np.array([(day, *_NO_PARTS) for day in new_days]).T
+        dates = np.insert(dates, dates[0].searchsorted(new_days), columns, axis=1)
     else:
         dates = dates.copy()
+    days, numbers, firsts, lasts = np.array(parts, np.int64).reshape(-1, 4).T
+    at = dates[0].searchsorted(days)
     dates[1, at] = numbers  # ascending, so that the last one remains
+    np.minimum.at(dates[2], at, numbers)
     np.minimum.at(dates[3], at, firsts)
     np.maximum.at(dates[4], at, lasts)
     return dates
