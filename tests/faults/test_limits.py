@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from store.csv import CsvStore
+from store.csv.log.history import TAIL_COMMITS
 from store.exceptions import StoreFull, StoreUnavailable
 from tests.chance import SOAK
 from tests.faults import handles_process, limited_process
@@ -140,8 +141,10 @@ def look(store: CsvStore, acknowledged: list[int], tally: Tally) -> None:
 def test_a_disk_that_is_mounted_read_only_is_read(small_disk: Path, tallied: Tallies):
     tally = tallied("06 read-only folder")
     store = CsvStore(small_disk)
-    store.append(batch_of(1))
-    for number in range(2, 2 + TRIES):
+    before = range(1, 2 + TAIL_COMMITS)  # so many that the index is written
+    for number in before:
+        store.append(batch_of(number))
+    for number in range(before.stop, before.stop + TRIES):
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         for symbol in ("AAPL", "MSFT"):
             with pytest.raises(StoreUnavailable) as raised:

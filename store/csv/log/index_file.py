@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ class IndexFile:
         with self.lock:
             if self._in_memory or _inode(self.path):
                 try:
-                    self._open_current("rw")
+                    self._open_current()
                     index = self._read()
                     self._check_history(index)
                 except (IndexDamaged, IndexUnavailable, OSError) as error:
@@ -167,7 +167,7 @@ class IndexFile:
 
     def _rows(self, sql: str, *values: int) -> list[Any]:
         with self.lock, _translated_errors:
-            connection = self._connection or self._open_current("rw")
+            connection = self._connection or self._open_current()
             found = connection.execute(sql, values).fetchall()
         self._used()
         return found
@@ -176,7 +176,7 @@ class IndexFile:
         found = self.between(STATE, STATE)
         return LogIndex(self, decoded_state(found[0][1]) if found else IndexState())
 
-    def _open_current(self, mode: str) -> sqlite3.Connection:
+    def _open_current(self, mode: str = "ro") -> sqlite3.Connection:
         """Return a connection to the file that is there now, or to the index in memory."""
         if self._connection is not None and not self._in_memory and _inode(self.path) != self._inode:
             self.close()
@@ -249,13 +249,17 @@ class IndexFile:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all or nothing. Other processes can read until the end."""
+        """Write all or nothing. Other processes can read until the end.
+
+        The handle is closed after it: while one is open for writing, nobody can mount the disk read-only.
+        """
         try:
             self.path.parent.mkdir(exist_ok=True)
         except OSError as error:
             if not self._in_memory:
                 raise IndexUnavailable(str(error)) from error
-        with _translated_errors:
+        self.close()
+        with _translated_errors, closing(self):
             connection = self._open_current("rwc")
             for pragma in ("journal_mode = MEMORY", "synchronous = OFF", "cache_spill = OFF"):
                 connection.execute(f"PRAGMA {pragma}")
