@@ -116,7 +116,7 @@ class DutyThreads:
 
 
 def duty_try(duty: Duty) -> bool:
-    """Run a duty once and return whether it succeeded. Logs an error; that the database is busy or away in one line."""
+    """Run a duty once and return whether it succeeded. Logs an error: in one line if the database is busy or away."""
     try:
         try:
             with counted_duty(duty.service.__name__):

@@ -1,7 +1,7 @@
 """Makes aggregates and bars of prints.
 
-`prints.prints_of` reads rows under a bar policy, `aggregate_prints` aggregates them, `aggregates.merge`
-merges aggregates, `bars.bars_of` makes the bars. Volume of an interval without a price is credited to a bar
+From rows to bars there are four steps: `prints.prints_of` (under a bar policy), `aggregate_prints`,
+`aggregates.merge`, `bars.bars_of`. Volume of an interval without a price is credited to a bar
 before it (see `credit`). Aggregates keep it in its own interval, so that it is credited once, at the
 requested resolution.
 """

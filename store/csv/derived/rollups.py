@@ -131,10 +131,7 @@ class RollupLevel:
 
     def _column(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
         if name in self._constants:
-            value = np.array(self._constants[name])
-            value.flags.writeable = False
-            # The same as `np.broadcast_to`, ten times as fast.
-            return np.ndarray(stop - start, value.dtype, value, strides=(0,))
+            return np.broadcast_to(np.asarray(self._constants[name]), stop - start)
         return self._file.numbers(name, start, stop)
 
 

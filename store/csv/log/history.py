@@ -73,7 +73,7 @@ class _View:
     @property
     def dates(self) -> Integers:
         """The table of dates, with the later commits; see `LogIndex`."""
-        dates, count = self._dates  # of so many lines
+        dates, count = self._dates  # count: of the lines whose parts are in it
         later = self.lines[count:]
         if later:
             dates = dates_with(dates, [line.commit for line in later])
@@ -92,8 +92,8 @@ class _View:
 class CommitHistory:
     """The commits of one log. Commits are only ever added; a restored log gets a new history.
 
-    One thread may add while others read; the readers see only complete commits. Methods that must read the index or
-    the log raise `DataDamaged` if the log is damaged and `StoreUnavailable` if it cannot be read.
+    One thread may add while others read; the readers see only complete commits. A method that reads the index or
+    the log raises `DataDamaged` if the log is damaged, and `StoreUnavailable` if it cannot be read.
     """
 
     def __init__(self, file: IndexFile) -> None:

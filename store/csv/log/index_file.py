@@ -1,8 +1,8 @@
 """The SQLite file with the pieces of a log's index, or a database in memory where there can be no file.
 
-Whoever sees that many commits are not in the index adds them. The rollback journal is in memory: a process that is killed
-while it writes leaves a torn file, which is noticed and made again, as after a power cut. So there is no second file that
-could be taken for that of another database, and a folder that is not writable can be read.
+Whoever sees that many commits are not in the index adds them. The rollback journal is in memory. So there is no second
+file, which SQLite could apply to another database, and a folder that is not writable can be read. A process that is killed
+while it writes leaves a torn file, as a power cut does: a check finds that, and the file is made again.
 """
 
 import logging
@@ -251,7 +251,7 @@ class IndexFile:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Write all or nothing. Other processes can read until the end.
 
-        The handle is closed after it: while one is open for writing, nobody can mount the disk read-only.
+        Its handle is its own, and closed after it: while one is open for writing, nobody can mount the disk read-only.
         """
         try:
             self.path.parent.mkdir(exist_ok=True)

@@ -3,7 +3,7 @@
 It consists of pieces: contents under numbers, which only grow in number, and its state. Nothing is believed that was not
 checked, because the pieces are never synced: any of them may be damaged, missing, or older than another one. The state
 has the CRC-32 of the pieces with commits and of the buckets of hashes. A piece with parts of an event date has a CRC-32
-of its own, and names the commit before its first one, so that no piece between two others can be missing.
+of its own, and names the commit before its first one: so a piece that is missing between two others is noticed.
 """
 
 import hashlib

@@ -42,7 +42,7 @@ class _KnownClock(msgspec.Struct):
 class SystemClock:
     """The wall clock, watched against a clock that nobody sets.
 
-    A step is a change of their difference by more than a minute since the last commit, if the machine was not restarted since.
+    A step: the difference of both has changed by more than a minute since the last commit, without a restart of the machine.
     `clock.json` in the data folder keeps the difference: a process that starts after a step notices it, too.
     """
 
