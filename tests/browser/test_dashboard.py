@@ -212,6 +212,21 @@ def test_back_shows_the_symbol_before(opened: Opened):
         assert watched.faults == []
 
 
+def test_what_is_kept_while_the_address_changes_does_not_change_it_back(opened: Opened):
+    with opened(login=True) as watched:
+        page = show(watched, "DEMOA")
+        page.evaluate(STILL)
+        # The address changes at once; the page hears of it in a later task.
+        page.evaluate("""() => {
+          location.hash = location.hash.replace("DEMOA", "DEMOB");
+          document.getElementById("resolution").dispatchEvent(new Event("change"));
+        }""")
+        expect(page.locator("#symbol")).to_have_text("DEMOB")
+        page.evaluate(STILL)
+        assert place(page)["symbol"] == "DEMOB"
+        assert watched.faults == []
+
+
 def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
     with opened(login=True) as watched:
         page = show(watched, "FIXED")

@@ -26,7 +26,9 @@ export class ChartPanel {
     Object.assign(this, {api, feed});
     this.#bars = new Bars(api);
     this.#chart = makeChart(byId("chart"), {onClick: onBar, onRange: (range) => this.#moved(range)});
-    this.remember = debounced(200, ({from, to, atEnd}) => keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))}));
+    this.remember = debounced(200, (symbol, {from, to, atEnd}) => {
+      if (symbol === state.symbol) keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))});
+    });
     this.reloadSoon = throttled(RELOAD_MS, () => this.load({place: false}));
   }
 
@@ -113,7 +115,7 @@ export class ChartPanel {
 
   async #moved(range) {
     if (this.#placing) return;
-    this.remember(range);
+    this.remember(state.symbol, range);
     if (!range.wantsPast || !this.#bars.hasEarlier) return;
     try {
       const earlier = await this.#bars.earlier({signal: this.#aborter.signal});

@@ -4,8 +4,10 @@ const NAMES = ["symbol", "class", "resolution", "session", "hours", "anchor", "a
 const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx", option: "options"};
 
 export const state = {};
+let written = "";
 
 export function readState() {
+  written = location.hash;
   const found = new URLSearchParams(location.hash.slice(1));
   for (const name of NAMES) state[name] = found.get(name) ?? "";
   state.resolution ||= "1m";
@@ -15,8 +17,13 @@ export function readState() {
 export function keep(changes) {
   const isOther = Boolean(state.symbol && changes.symbol && changes.symbol !== state.symbol);
   Object.assign(state, changes);
+  // Back, forward or a link has changed the address: its event is on the way, and what it says is read then.
+  if (location.hash !== written) return;
   const filled = NAMES.filter((name) => state[name] !== "").map((name) => [name, state[name]]);
-  history[isOther ? "pushState" : "replaceState"](null, "", `#${new URLSearchParams(filled)}`);
+  const address = `#${new URLSearchParams(filled)}`;
+  if (address === written) return;
+  history[isOther ? "pushState" : "replaceState"](null, "", address);
+  written = location.hash;
 }
 
 /** A symbol's path below /market-data, such as `/market-data/equities/AAPL`, by the instrument's class. */
