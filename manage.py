@@ -8,7 +8,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from command_line import open_standard_streams, quiet_without_a_reader
+from ops.command_line import open_standard_streams, quiet_without_a_reader
 
 if __name__ == "__main__":
     open_standard_streams()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from needs import Need
+from ops.needs import Need
 
 
 class CallClass(NamedTuple):

@@ -18,7 +18,7 @@ from audit.spooling.lines import encode_line
 from audit.spooling.spool import SUFFIX, Spool, process_spool
 from audit.spooling.unsealed import UnsealedLines, files_left_aside, lines_record
 from http_requests.received import ReceivedCall
-from metrics.declarations import AUDIT_COLLECTED
+from ops.metrics.declarations import AUDIT_COLLECTED
 
 logger = logging.getLogger(__name__)
 

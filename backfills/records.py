@@ -13,7 +13,7 @@ from django.db.models import Max, Q, QuerySet
 from backfills.models import EXHAUSTED, QUARANTINED, Backfill
 from backfills.sources.order import SourceStatement
 from jobs.models import UNFINISHED, Job
-from outbox.services import event_add
+from ops.outbox.services import event_add
 from store.declarations import Dataset
 from store.protocol import Window
 from store.timestamps import format_timestamp, parse_timestamp

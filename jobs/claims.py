@@ -14,8 +14,8 @@ from django.db.models import Q, QuerySet
 
 from jobs.kinds import JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, Job
-from metrics.declarations import JOBS_ENDED
-from outbox.services import event_add
+from ops.metrics.declarations import JOBS_ENDED
+from ops.outbox.services import event_add
 
 # Seconds after which a job whose worker is silent belongs to nobody.
 LEASE = timedelta(seconds=20)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rest_framework.serializers import Serializer
 
-from needs import Need
+from ops.needs import Need
 
 Document = dict[str, Any]
 

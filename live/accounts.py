@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from needs import Need
+from ops.needs import Need
 
 ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND = "orders", "alerts", "portfolio"
 ACCOUNT_KINDS = (ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND)

@@ -24,11 +24,11 @@ from live.frames import FORMATS, JSON
 from live.hub import Hub, Lanes
 from live.loop_time import LoopTimes
 from live.sockets import ENVIRON, SOCKET, Socket
-from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.redis.connection import is_available
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
-from redis_calls.connection import is_available
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.protocol import ALL_TIME, CommitId

@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from live.accounts import BELL_PREFIX
-from redis_calls.connection import PAUSE_SECONDS, breaker, is_available
-from redis_calls.loop_connection import LoopConnection
-from redis_calls.script import redis_call
+from ops.redis.connection import PAUSE_SECONDS, breaker, is_available
+from ops.redis.loop_connection import LoopConnection
+from ops.redis.script import redis_call
 
 logger = logging.getLogger(__name__)
 

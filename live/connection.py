@@ -21,7 +21,7 @@ from live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
 from live.loop_time import LoopTime
 from live.sockets import Socket
 from live.tokens import Token
-from metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
+from ops.metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
 from stats.exceptions import READ_ERRORS
 from store.walk import Resync
 

@@ -12,7 +12,7 @@ from live.channels import AccountChannel, AnyChannel
 from live.commits import NewCommits
 from live.followers import Advance, OpenFeed, Reached, SymbolFollower
 from live.frames import Message
-from metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from store.declarations import Dataset
 from trades.stores import market_store
 

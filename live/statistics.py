@@ -3,9 +3,9 @@
 from typing import Any
 
 from live.channels import ALL_KINDS
-from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
-from metrics.metric_types import Series
-from metrics.process_files import totals
+from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.metrics.metric_types import Series
+from ops.metrics.process_files import totals
 
 
 def live_statistics() -> dict[str, Any]:

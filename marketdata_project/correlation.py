@@ -10,8 +10,8 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
-from audit.records.masking import masked_text
-from redis_calls.connection import is_available
+from ops.masking import masked_text
+from ops.redis.connection import is_available
 
 HEADER = "X-Correlation-ID"
 _ALLOWED = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")

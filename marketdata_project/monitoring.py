@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from audit.services import audit_lag, files_unsealed
 from http_requests import addresses
 from marketdata_project.serve.status import STALE_SECONDS, Heartbeat
-from metrics.declarations import (
+from ops.metrics.declarations import (
     AUDIT_LAG_SECONDS,
     AUDIT_SPOOLED_BYTES,
     AUDIT_UNSEALED_FILES,
@@ -26,9 +26,9 @@ from metrics.declarations import (
     WEB_PROCESSES_WANTED,
     WORKER_HEARTBEAT_AGE,
 )
-from metrics.exposition import exposition
-from metrics.metric_types import Metric
-from metrics.process_files import totals
+from ops.metrics.exposition import exposition
+from ops.metrics.metric_types import Metric
+from ops.metrics.process_files import totals
 from ratelimit.fresh_cache import FreshCache
 
 # Bytes. With less free space a batch of some thousand rows cannot be stored.

@@ -26,7 +26,6 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from audit.records.masking import masked_path
 from backfills import exceptions as backfills
 from calendars import exceptions as calendars
 from http_requests import exceptions as requests
@@ -41,6 +40,7 @@ from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
+from ops.masking import masked_path
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
 from stats.market_data.navigation import unknown_name_hint

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES, CallClass
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
 from live.accounts import ACCOUNT_FEEDS, AccountFeeds
-from outbox.services import RECEIVERS, Receiver, event_log
+from ops.outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from outbound.exceptions import DestinationRefused, OutboundError, UnexpectedStatus
+from ops.outbound.exceptions import DestinationRefused, OutboundError, UnexpectedStatus
 from store.copies import CopyMalformed, CopyProgress
 from store.exceptions import StorageError
 from store.mirroring import LogSource, Mirror

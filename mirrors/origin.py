@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from outbound.destination import Destination, Limits
-from outbound.exceptions import AnswerTooLarge, UnexpectedStatus
+from ops.outbound.destination import Destination, Limits
+from ops.outbound.exceptions import AnswerTooLarge, UnexpectedStatus
 from store.copies import OriginRestored
 from store.protocol import CommitId
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from needs import Need
+from ops.needs import Need
 from store.protocol import Amendment, Append, Receipt
 from trades.stores import market_store, write_measured
 

@@ -29,9 +29,9 @@ from typing import Any, Protocol, TypeVar, cast
 import pyarrow as pa
 from django.conf import settings
 
-from command_line.forks import CAN_FORK, ForkedProcess
 from http_requests.exceptions import MalformedDocument, RequestError
 from http_requests.work import counted_work, current_work
+from ops.command_line.forks import CAN_FORK, ForkedProcess
 from store.datasets import DATASETS
 from store.lazy_imports import imported
 from trades.batches.row_batch import BatchOptions

@@ -14,7 +14,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
-from metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, ROWS
+from ops.metrics.declarations import COMMIT_FAILURES, COMMIT_SECONDS, COMMITS, ROWS
 from store.datasets import DATASETS, STORED_DATASETS
 from store.declarations import Dataset
 from store.exceptions import StoreUnavailable, UnknownSymbol

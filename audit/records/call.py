@@ -22,7 +22,7 @@ from audit.records.columns import (
     fitted,
 )
 from audit.records.detail import detail_text
-from audit.records.masking import masked_path, masked_query, masked_text
+from ops.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
 """The longest spool line, with its seal and line feed. It equals PIPE_BUF, so that one write is atomic on any file."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from audit.records.columns import DETAIL_CHARS
-from audit.records.masking import masked_body, masked_document
+from ops.masking import masked_body, masked_document
 
 BODY_BYTES = 4096
 """The maximum size of a recorded body. Only the size and the hash of a longer body are recorded."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audit.spooling.lines import FileSeal, lost_line
-from metrics.declarations import AUDIT_LOST
+from ops.metrics.declarations import AUDIT_LOST
 
 logger = logging.getLogger(__name__)
 

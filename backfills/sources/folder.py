@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from backfills.exceptions import NotOffered, SourceFailed
 from backfills.sources.protocol import Fetched, Offer, SourceRequest
 from backfills.sources.row_spool import RowSpool
-from outbound.pace import Pace
+from ops.outbound.pace import Pace
 from store.exceptions import StorageError
 from store.protocol import Window
 from store.timestamps import DAY_NS, SECOND_NS

@@ -11,8 +11,8 @@ from backfills.sources.arrow_stream import VerifiedArrowStream
 from backfills.sources.known_absence import known_windows, window_terms
 from backfills.sources.protocol import Fetched, Offer, SourceRequest
 from backfills.sources.row_spool import RowSpool
-from outbound.destination import Destination, DestinationAnswer, Limits
-from outbound.exceptions import (
+from ops.outbound.destination import Destination, DestinationAnswer, Limits
+from ops.outbound.exceptions import (
     DestinationUnavailable,
     OutboundError,
     UnexpectedStatus,
@@ -31,7 +31,7 @@ _UNKNOWN = frozenset({"unknown_symbol", "no_data", "wrong_class", "not_found"})
 class Installation:
     """Another installation, by the URL before its `/api/v1`. It gives trades, quotes and quotes of options.
 
-    key: an API key with the scope `market:read`. limits: see `outbound.destination.Limits`. offer: see `Offer`.
+    key: an API key with the scope `market:read`. limits: see `ops.outbound.destination.Limits`. offer: see `Offer`.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from outbound.destination import Destination
-from outbound.exceptions import AnswerMalformed, AnswerTooLarge, UnexpectedStatus
+from ops.outbound.destination import Destination
+from ops.outbound.exceptions import AnswerMalformed, AnswerTooLarge, UnexpectedStatus
 from store.datasets import TRADES
 from store.protocol import Window
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp

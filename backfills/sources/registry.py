@@ -10,7 +10,7 @@ from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
 from backfills.sources.protocol import Source
-from outbound.exceptions import DestinationRefused
+from ops.outbound.exceptions import DestinationRefused
 
 DEFAULT = "default"
 _made: dict[str, Source] = {}

@@ -21,7 +21,7 @@ from marketdata_project.problem_body import (
     problem_body,
     unversioned_body,
 )
-from metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
+from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from stats.delivery.finished_answers import FinishedAnswer
 
 FILE_PIECE_BYTES = 256 * 1024

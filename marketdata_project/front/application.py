@@ -48,7 +48,7 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import AnswerSender, ClientStalled, send_refusal
 from marketdata_project.front.waiting import AnswerWaiting
 from marketdata_project.proxies import trusted_environ
-from metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
+from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer

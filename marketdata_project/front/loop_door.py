@@ -25,6 +25,7 @@ from marketdata_project.front.environ import environ_for
 from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
 from marketdata_project.front.ready_answer import AWAITED, Awaited, Deliver, ReadyAnswer
 from marketdata_project.proxies import address_of, is_trusted, trusted_environ, unmapped
+from ops.redis.loop_connection import LoopConnection
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
@@ -32,7 +33,6 @@ from ratelimit.limits.admission import Admission, admission_lines
 from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit_soon, rate_of
 from ratelimit.limits.token_bucket import burst_of
-from redis_calls.loop_connection import LoopConnection
 from stats.delivery.finished_answers import FinishedAnswer
 
 # Headers of bodies, sessions, signatures, certificates and other protocols.

@@ -35,7 +35,7 @@ from marketdata_project.front.framing import (
 from marketdata_project.front.limits import MOST_HELD_BYTES, BodyBudget, ConnectionSlots, ReservedBytes
 from marketdata_project.front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
 from marketdata_project.front.sockets import GuardedSocketProtocol, handshake_in
-from metrics.declarations import ANSWERS_CUT, CONNECTIONS
+from ops.metrics.declarations import ANSWERS_CUT, CONNECTIONS
 
 Call = TypeVar("Call")
 

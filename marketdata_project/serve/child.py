@@ -20,10 +20,10 @@ from typing import TypeVar
 
 from django.db import connections
 
-from command_line.forks import CAN_FORK, ForkedProcess
-from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.installation import InstallationError
 from marketdata_project.serve.watchdog import Watchdog
+from ops.command_line.forks import CAN_FORK, ForkedProcess
+from ops.log_masking import log_uncaught
 
 _PR_SET_PDEATHSIG = 1
 

@@ -18,7 +18,7 @@ from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
 from marketdata_project.serve.status import counted_duty, publish_fold_lag
-from outbox.services import events_delete_old, events_deliver
+from ops.outbox.services import events_delete_old, events_deliver
 from ratelimit.credentials.people.browser_login import sessions_delete_expired
 from ratelimit.credentials.people.known_addresses import known_addresses_delete_old
 from ratelimit.credentials.signed_requests import nonces_delete_expired

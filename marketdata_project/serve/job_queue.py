@@ -29,7 +29,7 @@ from jobs.kinds import JOB_KINDS
 from jobs.models import FAILED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from marketdata_project.correlation import correlated
-from metrics.declarations import JOBS_ENDED
+from ops.metrics.declarations import JOBS_ENDED
 
 logger = logging.getLogger(__name__)
 

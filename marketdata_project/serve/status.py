@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from metrics.declarations import (
+from ops.metrics.declarations import (
     DUTY_LAST_SUCCESS,
     DUTY_RUNS,
     DUTY_SECONDS,
@@ -16,8 +16,8 @@ from metrics.declarations import (
     FOLD_WAITING_LOGS,
     REDIS_AVAILABLE,
 )
-from metrics.process_files import Publisher
-from redis_calls.connection import is_available
+from ops.metrics.process_files import Publisher
+from ops.redis.connection import is_available
 from store.maintained import Upkeep
 
 

@@ -26,7 +26,6 @@ from marketdata_project.front.lanes import Lane
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.front.protocol import GuardedProtocol
 from marketdata_project.front.waiting import AnswerWaiting
-from marketdata_project.log_masking import log_uncaught
 from marketdata_project.serve.child import parent_is
 from marketdata_project.serve.installation import hide_new_files
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release, tune_malloc
@@ -40,6 +39,7 @@ from marketdata_project.serve.warm import (
     tune_garbage_collector,
 )
 from marketdata_project.serve.watchdog import Pulse
+from ops.log_masking import log_uncaught
 from trades.decoder import decoder_fork
 
 SOCKET_PATH = b"/ws/v1/stream"

@@ -18,7 +18,7 @@ from marketdata_project.settings.access import *  # noqa: F403 settings by subje
 from marketdata_project.settings.environment import env, integer, json_object, secret
 from marketdata_project.settings.outbound import *  # noqa: F403 settings by subject
 from marketdata_project.settings.transport import *  # noqa: F403 settings by subject
-from redis_calls.connection import connection_class_for
+from ops.redis.connection import connection_class_for
 from stats.caching.local import DEFAULT_BYTES
 from stats.options.rates import DEFAULT_RATES, Rates, parse_rates
 
@@ -131,7 +131,7 @@ INSTALLED_APPS = [
     "ratelimit",
     "audit",
     "idempotency",
-    "outbox",
+    "ops.outbox",
     "jobs",
     "backfills",
     "mirrors",
@@ -300,7 +300,7 @@ LOGGING = {
     "filters": {"correlation": {"()": "marketdata_project.correlation.CorrelationFilter"}},
     "formatters": {
         "line": {
-            "()": "marketdata_project.log_masking.MaskingFormatter",
+            "()": "ops.log_masking.MaskingFormatter",
             "fmt": "%(asctime)s %(levelname)s %(name)s [%(correlation_id)s] %(message)s",
         },
     },

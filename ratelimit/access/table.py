@@ -7,7 +7,7 @@ nobody may call an endpoint.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from needs import Need
+from ops.needs import Need
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.callers import Caller
 

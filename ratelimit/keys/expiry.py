@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, transaction
 
-from outbox.services import event_add
+from ops.outbox.services import event_add
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError, NotRotatable
 from ratelimit.keys.selectors import keys_expiring

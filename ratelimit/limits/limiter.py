@@ -11,14 +11,14 @@ from functools import cache, partial
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from metrics.declarations import LIMIT_DECISIONS
+from ops.metrics.declarations import LIMIT_DECISIONS
+from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
 from ratelimit.limits.local_reservations import LocalReservations, TokenOrder
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
 from ratelimit.limits.shared_limits import SharedAnswer, SharedTurn, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
-from redis_calls.loop_connection import LoopConnection
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from cachetools import LRUCache
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from metrics.declarations import LIMIT_DECISIONS
+from ops.metrics.declarations import LIMIT_DECISIONS
+from ops.redis.script import Script, redis_call
 from ratelimit.limits.token_bucket import SECOND_US
-from redis_calls.script import Script, redis_call
 
 HOUR_US = 3_600 * SECOND_US
 # How much longer an address waits for a name, for each of its own failures.

@@ -9,10 +9,10 @@ from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from ops.redis.loop_connection import LoopConnection, give
+from ops.redis.script import Script
 from ratelimit.limits.quotas import QuotaBalance, QuotaCharge, Reservation
 from ratelimit.limits.token_bucket import BucketState, Charge, charged_state
-from redis_calls.loop_connection import LoopConnection, give
-from redis_calls.script import Script
 
 _KEYS_PER_SCAN = 1_000
 # The script's outcome if the bucket has enough tokens but a quota has too few. The other outcomes are 1 (admitted) and

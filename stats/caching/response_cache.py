@@ -11,8 +11,8 @@ from enum import StrEnum
 from django.conf import settings
 
 from http_requests.after_answer import after_answer
-from metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
-from metrics.process_files import totals
+from ops.metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
+from ops.metrics.process_files import totals
 from stats.caching.keys import symbol_prefix
 from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache

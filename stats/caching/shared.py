@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError, ResponseError
 
-from redis_calls.script import redis_call
+from ops.redis.script import redis_call
 
 logger = logging.getLogger(__name__)
 

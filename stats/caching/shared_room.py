@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from cachetools import LRUCache
 from redis.exceptions import RedisError
 
-from redis_calls.script import redis_call
+from ops.redis.script import redis_call
 
 # Redis is asked for its memory at most once in this time.
 ASKED_SECONDS = 1.0

@@ -8,7 +8,7 @@ from http_requests.after_answer import after_answer
 from http_requests.compression import Encoding, compressed
 from http_requests.conditional import etag_of
 from http_requests.work import counted_work
-from needs import Need
+from ops.needs import Need
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry

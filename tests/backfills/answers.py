@@ -17,7 +17,7 @@ from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import Window
 from store.timestamps import SECOND_NS, parse_timestamp
-from tests.outbound.hostile_server import Behaviour, Server, says, served
+from tests.ops.outbound.hostile_server import Behaviour, Server, says, served
 
 COMMIT = "trades=17-9f3a2c"
 START_NS = parse_timestamp("2025-01-02T14:30:00Z")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.outbound.test_addresses import LOOPBACK
+from tests.ops.outbound.test_addresses import LOOPBACK
 
 
 @pytest.fixture(autouse=True)

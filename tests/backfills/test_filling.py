@@ -17,7 +17,7 @@ from backfills.services import OWNER, exhausted_retry
 from backfills.sources.folder import Folder
 from jobs.models import Job
 from jobs.run import run_job
-from outbox.models import Event
+from ops.outbox.models import Event
 from store.arrays import Integers
 from store.datasets import TRADES
 from store.protocol import ALL_TIME

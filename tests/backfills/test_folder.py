@@ -163,7 +163,7 @@ def test_times_without_an_offset_are_of_the_zone(root: Path):
 
 def test_a_rate_spaces_the_files(root: Path, monkeypatch):
     slept: list[float] = []
-    monkeypatch.setattr("outbound.pace.time.sleep", slept.append)
+    monkeypatch.setattr("ops.outbound.pace.time.sleep", slept.append)
     for day in (2, 3):
         written(root / "AAPL" / f"2025-01-{day:02}.csv", [HEAD, f"2025-01-{day:02}T10:00:00Z,190,1"])
     folder(root, rate=0.01).fetch(request_for(Window(DAY.start_ns, DAY.start_ns + 2 * DAY_NS)))

@@ -23,7 +23,7 @@ from tests.backfills.answers import (
     streams,
     trades,
 )
-from tests.outbound.hostile_server import Behaviour, cuts, drips, hangs, in_turn, says, served
+from tests.ops.outbound.hostile_server import Behaviour, cuts, drips, hangs, in_turn, says, served
 from trades.stores import market_store
 
 ROWS = trades(1_000)

@@ -17,7 +17,7 @@ from tests.backfills.answers import (
     streams,
     trades,
 )
-from tests.outbound.hostile_server import cuts, hangs, in_turn, says
+from tests.ops.outbound.hostile_server import cuts, hangs, in_turn, says
 
 ROWS = trades(1_000)
 AROUND = Surroundings(190.0, 195.0)

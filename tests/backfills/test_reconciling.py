@@ -20,7 +20,7 @@ from store.protocol import ALL_TIME, Fill, Window
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from tests.api_client import Api, answer, make_key, problem
 from tests.backfills.answers import QUICK, START_NS, source_served, streams, trades
-from tests.outbound.hostile_server import says
+from tests.ops.outbound.hostile_server import says
 from trades.services import fill_store, rows_correct
 from trades.stores import market_store
 

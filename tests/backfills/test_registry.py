@@ -10,9 +10,9 @@ from backfills.sources.folder import Folder
 from backfills.sources.installation import Installation
 from backfills.sources.registry import source_named, sources_in_order
 from backfills.sources.system_checks import check_order, check_sources
-from marketdata_project.log_masking import masked, own_secrets
 from marketdata_project.settings import outbound
 from marketdata_project.settings.environment import json_object
+from ops.log_masking import masked, own_secrets
 
 INSTALLATION = {
     "BACKEND": "backfills.sources.installation.Installation",

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from django.conf import settings as project
 
 from backfills.sources.registry import sources_in_order
-from outbound.destination import Limits
-from tests.outbound.hostile_server import says, served
-from tests.outbound.test_addresses import LOOPBACK
+from ops.outbound.destination import Limits
+from tests.ops.outbound.hostile_server import says, served
+from tests.ops.outbound.test_addresses import LOOPBACK
 
 OUTBOUND = (project.BASE_DIR / "docs" / "outbound.md").read_text()
 BACKFILLS = (project.BASE_DIR / "docs" / "backfills.md").read_text()

@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from metrics.declarations import METRICS
-from metrics.exposition import exported_labels
-from metrics.metric_types import Counter, Metric
+from ops.metrics.declarations import METRICS
+from ops.metrics.exposition import exported_labels
+from ops.metrics.metric_types import Counter, Metric
 
 PAGE = settings.BASE_DIR / "docs" / "metrics.md"
 

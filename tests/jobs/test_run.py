@@ -18,7 +18,7 @@ from jobs.kinds import JOB_KINDS, Run
 from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from jobs.services import job_cancel
-from outbox.models import Event as OutboxEvent
+from ops.outbox.models import Event as OutboxEvent
 from store.exceptions import StoreUnavailable, UnknownSymbol
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,8 +20,8 @@ from live.client import CORRELATION_ID
 from live.hub import Lanes
 from live.sockets import ENVIRON, SOCKET
 from marketdata_project.front.lanes import Lane
+from ops.redis.connection import is_available
 from ratelimit.models import ApiKey
-from redis_calls.connection import is_available
 from tests.api_client import make_key
 from tests.live.memory_accounts import MemoryAccounts
 from tests.live.sockets import HeldSocket

@@ -17,7 +17,7 @@ from live.tokens import parse_tokens
 from marketdata_project.front.answers import Answer
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
-from metrics.declarations import LIVE_SUBSCRIPTIONS
+from ops.metrics.declarations import LIVE_SUBSCRIPTIONS
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from store.datasets import TRADES

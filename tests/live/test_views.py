@@ -2,7 +2,7 @@
 
 import pytest
 
-from metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from tests.api_client import Api, answer, make_key, problem
 from tests.marketdata_project.front_server import ask, running
 

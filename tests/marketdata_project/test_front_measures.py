@@ -8,8 +8,14 @@ from django.urls import resolve
 
 from http_requests.wsgi_variables import ROUTE
 from marketdata_project.front.answers import route_of
-from metrics.declarations import CONNECTIONS, FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, REQUESTS_IN_FLIGHT
-from metrics.metric_types import Metric
+from ops.metrics.declarations import (
+    CONNECTIONS,
+    FRONT_REFUSALS,
+    REQUEST_SECONDS,
+    REQUESTS,
+    REQUESTS_IN_FLIGHT,
+)
+from ops.metrics.metric_types import Metric
 from tests.marketdata_project.front_server import ask, connected, eventually, running
 
 

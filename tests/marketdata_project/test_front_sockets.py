@@ -16,8 +16,8 @@ from marketdata_project.front.application import Front
 from marketdata_project.front.body import BodyReader
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.serve.web import WebServer
-from metrics.declarations import CONNECTIONS, REQUESTS_IN_FLIGHT
-from metrics.metric_types import Metric
+from ops.metrics.declarations import CONNECTIONS, REQUESTS_IN_FLIGHT
+from ops.metrics.metric_types import Metric
 from tests.marketdata_project.front_server import (
     ask,
     connected,

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import pytest
 from django.conf import settings as real
 
-from marketdata_project import log_masking
 from marketdata_project.correlation import correlated
+from ops import log_masking
 
 KEY = f"md_abcdefgh_{secrets.token_urlsafe(32)}"
 OWN = secrets.token_urlsafe(64)
@@ -108,4 +108,4 @@ def test_what_nobody_catches_is_logged_and_masked(log, monkeypatch):
 def test_all_handlers_of_the_settings_mask():
     declared: Any = real.LOGGING
     assert {handler["formatter"] for handler in declared["handlers"].values()} == {"line"}
-    assert declared["formatters"]["line"]["()"] == "marketdata_project.log_masking.MaskingFormatter"
+    assert declared["formatters"]["line"]["()"] == "ops.log_masking.MaskingFormatter"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from needs import Need
+from ops.needs import Need
 from tests.program import PACKAGES
 
 DECLARATION = re.compile(r"^(\w+): .*= Need\(", re.MULTILINE)

@@ -10,12 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mirrors import following, origin
-from outbound.destination import Limits
+from ops.outbound.destination import Limits
 from store.copies import encode_states
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.walk_lines import walk_lines
-from tests.outbound.hostile_server import Call, served
+from tests.ops.outbound.hostile_server import Call, served
 from tests.store.builders import SYMBOL, batch, trade
 from tests.store.csv.copying.origins import logs_of
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from django_redis.pool import ConnectionFactory
 
+from ops.redis.connection import breaker
 from ratelimit.limits.limiter import process_limiter
-from redis_calls.connection import breaker
 from tests.ratelimit.redis_server import RedisServer
 
 # Starting a server takes longer than most tests. The server of one test, emptied, is the next one's.

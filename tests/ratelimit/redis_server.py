@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from redis_calls.connection import connection_class_for
+from ops.redis.connection import connection_class_for
 from tests.patience import PATIENCE_SECONDS
 
 

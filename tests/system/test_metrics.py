@@ -16,8 +16,8 @@ import yaml
 from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
-from metrics.declarations import METRICS
-from metrics.metric_types import Counter
+from ops.metrics.declarations import METRICS
+from ops.metrics.metric_types import Counter
 from tests.marketdata_project.front_server import ask, eventually
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, clients_of_every_web, connected

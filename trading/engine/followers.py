@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from needs import Need
+from ops.needs import Need
 from trading.engine.clock import EngineClock
 from trading.engine.floor import AccountsDesk, FloorFollower, RecordedEvent
 from trading.engine.marks import MarkBook

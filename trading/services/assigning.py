@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from needs import Need
+from ops.needs import Need
 from trading.core.events import StrategyAssigned, StrategyChoice
 from trading.exceptions import StrategyNameTaken
 from trading.journal import open_journal

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from backfills.reconciling import KIND
 from backfills.serializers import ReconciliationRequestSerializer
-from command_line import command_actor, quiet_without_a_reader
 from http_requests.field_errors import field_errors
 from jobs.follow import run_shown
 from jobs.kinds import Document
 from jobs.models import SUCCEEDED
 from jobs.services import job_submit
+from ops.command_line import command_actor, quiet_without_a_reader
 from store.datasets import DATASETS
 
 _COUNTS = ("missing", "extra", "different", "unconfirmed", "appended", "cancelled", "corrected", "not_stored")

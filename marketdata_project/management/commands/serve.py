@@ -13,8 +13,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
-from command_line import discard_output
-from command_line.forks import CAN_FORK
 from marketdata_project.serve.child import in_fork
 from marketdata_project.serve.cores import worker_cores
 from marketdata_project.serve.embedded_redis import EmbeddedRedis
@@ -35,7 +33,9 @@ from marketdata_project.serve.migrations import pending_migrations
 from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_environment
 from marketdata_project.serve.turns import shared_memory
 from marketdata_project.serve.warm import load_before_forks
-from metrics.process_files import remove_files
+from ops.command_line import discard_output
+from ops.command_line.forks import CAN_FORK
+from ops.metrics.process_files import remove_files
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.credentials.people.login_link import login_link_create

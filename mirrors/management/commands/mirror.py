@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from mirrors.following import FAILURES, ProgressLines, failure_text, follow, printable
 from mirrors.origin import InstallationLogs
-from outbound.exceptions import DestinationRefused
+from ops.outbound.exceptions import DestinationRefused
 from store.copies import MirrorError
 from store.mirroring import Mirror
 from store.symbols import InvalidSymbol, parse_symbol

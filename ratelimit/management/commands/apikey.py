@@ -11,7 +11,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from command_line import command_actor
+from ops.command_line import command_actor
 from ratelimit.keys.selectors import key_document, key_list, key_named, keys_expiring
 from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.keys.terms import BEFORE_EXPIRY

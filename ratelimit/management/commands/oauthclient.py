@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from command_line import command_actor
+from ops.command_line import command_actor
 from ratelimit.credentials.programs.clients import (
     CreatedClient,
     client_create,

@@ -15,8 +15,8 @@ from rich.progress import track
 from rich.table import Table
 
 from calendars.schedule import Hours
-from command_line import quiet_without_a_reader
 from http_requests.exceptions import RequestError
+from ops.command_line import quiet_without_a_reader
 from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
     Gap,

@@ -8,7 +8,7 @@ import numpy as np
 
 from calendars.schedule import Anchor, Hours
 from calendars.trading_calendar import trading_date_of
-from needs import Need
+from ops.needs import Need
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.records.masking import (
+from ops.masking import (
     DEPTH,
     masked_body,
     masked_document,

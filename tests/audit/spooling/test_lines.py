@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from audit.records import columns
 from audit.records.call import LINE_BYTES, record_of_call
-from audit.records.masking import masked_text
 from audit.spooling.lines import UnreadableRecordError, decode_line, encode_line
+from ops.masking import masked_text
 
 pytestmark = pytest.mark.system
 

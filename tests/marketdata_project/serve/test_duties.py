@@ -14,7 +14,7 @@ from marketdata_project.management.commands import worker
 from marketdata_project.serve import duties
 from marketdata_project.serve.duties import DUTIES, HOUR, Duty, duty_try, store_duties
 from marketdata_project.serve.status import Heartbeat
-from metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
+from ops.metrics.declarations import DUTY_LAST_SUCCESS, DUTY_RUNS, DUTY_SECONDS
 from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 

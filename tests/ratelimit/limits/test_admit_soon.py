@@ -10,13 +10,13 @@ from django.conf import settings as project_settings
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from ops.redis.connection import breaker
+from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.limiter import Charging, Limiter
 from ratelimit.limits.quotas import DAY, QuotaCharge
 from ratelimit.limits.shared_limits import MAX_TOGETHER, admission_script, take_shared
 from ratelimit.limits.token_bucket import Bucket, Charge, bucket_state, take
-from redis_calls.connection import breaker
-from redis_calls.loop_connection import LoopConnection
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -6,11 +6,11 @@ import pytest
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from metrics.declarations import LIMIT_DECISIONS
+from ops.metrics.declarations import LIMIT_DECISIONS
+from ops.redis.connection import breaker
 from ratelimit.limits.limiter import Limiter, process_limiter
 from ratelimit.limits.shared_limits import SharedAnswer
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
-from redis_calls.connection import breaker
 from tests.marketdata_project.front_server import eventually
 from tests.ratelimit.processes import asked_at_once
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from http_requests.after_answer import postponed_work
-from redis_calls.connection import breaker
+from ops.redis.connection import breaker
 from stats.caching.response_cache import ResponseCache, cache_statistics
 from stats.caching.shared import Entry
 from stats.caching.shared_room import ASKED_SECONDS, SharedRoom

@@ -31,7 +31,7 @@ def configure() -> None:
 
 
 def serve() -> None:
-    from metrics.process_files import Publisher  # noqa: PLC0415 after the path
+    from ops.metrics.process_files import Publisher  # noqa: PLC0415 after the path
     from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics  # noqa: PLC0415 after the settings
     from stats.caching.shared import Entry  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from command_line import command_actor
+from ops.command_line import command_actor
 from store.exceptions import AliasTaken, StorageError
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from store.symbols import InvalidSymbol, parse_symbol

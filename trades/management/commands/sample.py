@@ -9,7 +9,7 @@ import pyarrow as pa
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from command_line import command_actor
+from ops.command_line import command_actor
 from store.datasets import TRADES
 from store.declarations import WORD_SEPARATOR
 from store.exceptions import StorageError

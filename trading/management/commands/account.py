@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.services import event_record
-from command_line import command_actor
+from ops.command_line import command_actor
 from store.currencies import CURRENCIES
 from trading.api.account_inputs import MOST_MONEY
 from trading.core.amounts import money

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.services import event_record
-from command_line import command_actor
+from ops.command_line import command_actor
 from trading.management.verb_command import VerbCommand
 from trading.models import Account
 from trading.reading.status import status_document

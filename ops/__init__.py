@@ -1,0 +1,1 @@
+"""Processes and connections: serving, Redis, metrics, other hosts, command lines, logs."""

@@ -1,0 +1,183 @@
+"""Writes each process's numbers to a file once a second, and sums the numbers of all processes.
+
+A process that replaces another continues from its predecessor's file, so counters never fall. A gauge counts only
+while the process that wrote it lives.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ops.metrics.declarations import (
+    METRICS,
+    PROCESS_MEMORY,
+    PROCESS_OPEN_FILES,
+    PROCESS_START_TIME,
+    PROCESS_STARTS,
+)
+from ops.metrics.metric_types import Gauge, Metric, Series, add_series
+
+PERIOD_SECONDS = 1.0
+_SUFFIX = ".json"
+
+logger = logging.getLogger(__name__)
+
+Saved = dict[str, list[tuple[tuple[str, ...], list[float]]]]
+
+
+class ProcessValues(msgspec.Struct):
+    """The content of a file: one process's numbers by metric."""
+
+    process: str
+    pid: int
+    values: Saved
+
+
+_DECODER = msgspec.json.Decoder(ProcessValues)
+
+
+class Publisher:
+    """A writer of this process's numbers to `<process>.json` in `folder`.
+
+    If the disk is full, the file stays unchanged until the next attempt, a second later. A killed process loses the
+    numbers of its last second.
+    """
+
+    def __init__(self, folder: Path, process: str) -> None:
+        self.folder = folder
+        self.process = process
+        self._path = folder / f"{process}{_SUFFIX}"
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
+        self._is_failing = False
+
+    def start(self) -> None:
+        """Continue the numbers of the process that this one replaces, and publish once a second in a thread."""
+        global _publisher  # noqa: PLW0603 a process has one
+        predecessor = _read(self._path)
+        for metric in METRICS:
+            if predecessor is not None and not isinstance(metric, Gauge):
+                metric.restore(_series_of(predecessor, metric))
+        PROCESS_STARTS.add(self.process)
+        PROCESS_START_TIME.set(time.time())
+        PROCESS_MEMORY.follow(_resident_bytes)
+        PROCESS_OPEN_FILES.follow(_open_files)
+        _publisher = self
+        self.publish()
+        self._thread.start()
+
+    def publish(self) -> None:
+        """Replace the file now."""
+        with self._lock:
+            draft = self._path.with_suffix(".draft")
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                draft.write_bytes(msgspec.json.encode(_own_values(self.process)))
+                draft.replace(self._path)
+                self._is_failing = False
+            except OSError as error:
+                if not self._is_failing:
+                    logger.warning("The metrics of this process cannot be published: %s", error)
+                self._is_failing = True
+
+    def stop(self) -> None:
+        """End the thread and publish for the last time."""
+        global _publisher  # noqa: PLW0603 a process has one
+        self._stopping.set()
+        self._thread.join()
+        self.publish()
+        _publisher = None
+
+    def _work(self) -> None:
+        while not self._stopping.wait(PERIOD_SECONDS):
+            self.publish()
+
+
+_publisher: Publisher | None = None
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the files of processes that ran before. Raises OSError."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        path.unlink()
+
+
+def totals(metrics: Iterable[Metric] = METRICS) -> dict[Metric, Series]:
+    """Return the sums over all publishing processes; in a process that does not publish, its own numbers."""
+    total: dict[Metric, Series] = {metric: {} for metric in metrics}
+    for values in _published():
+        is_alive = _is_alive(values.pid)
+        for metric, series in total.items():
+            if is_alive or not isinstance(metric, Gauge):
+                add_series(series, _labelled(metric, _series_of(values, metric), values.process))
+    return total
+
+
+def _published() -> list[ProcessValues]:
+    """Return the content of all files.
+
+    Publishes this process's own values first, so that no exported counter falls if the process is killed.
+    """
+    if _publisher is None:
+        return [_own_values("this")]
+    _publisher.publish()
+    contents = (_read(path) for path in sorted(_publisher.folder.glob(f"*{_SUFFIX}")))
+    return [values for values in contents if values is not None]
+
+
+def _own_values(process: str) -> ProcessValues:
+    saved: Saved = {metric.name: list(metric.series().items()) for metric in METRICS}
+    return ProcessValues(process, os.getpid(), saved)
+
+
+def _read(path: Path) -> ProcessValues | None:
+    """Return a file's content; None if it is missing or incomplete (for instance after a power cut)."""
+    try:
+        return _DECODER.decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        logger.warning("The metrics in %s cannot be read: %s", path, error)
+        return None
+
+
+def _series_of(values: ProcessValues, metric: Metric) -> Series:
+    return dict(values.values.get(metric.name, ()))
+
+
+def _labelled(metric: Metric, series: Series, process: str) -> Series:
+    if not isinstance(metric, Gauge) or not metric.is_per_process:
+        return series
+    return {(*labels, process): values for labels, values in series.items()}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _resident_bytes() -> float:
+    """Return the resident memory; 0 without /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _open_files() -> float:
+    """Return the number of open files; 0 without /proc."""
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 pathlib takes twice as long
+    except OSError:
+        return 0

@@ -1,0 +1,74 @@
+"""Which URLs and addresses may be asked: by default HTTPS on public addresses."""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+import httpx
+from django.conf import settings
+
+from ops.outbound.exceptions import DestinationRefused, DestinationUnavailable
+
+# All public IPv6 addresses are global unicast (RFC 4291, 2.4). 6to4 addresses contain an IPv4 address (RFC 3056).
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_6TO4 = IPv6Network("2002::/16")
+
+
+def parse_base_url(name: str, text: str, *, is_trusted: bool = False) -> httpx.URL:
+    """Return the URL of the destination `name`. Raises `DestinationRefused`, which does not quote the URL.
+
+    is_trusted: a person typed the URL, so it may be http:// on this machine, whatever the settings say. It may have no user, password, query or fragment: credentials belong into headers.
+    """
+    try:
+        url = httpx.URL(text)
+        has_more = bool(url.userinfo or url.query or url.fragment)
+    except (httpx.InvalidURL, ValueError):
+        raise DestinationRefused(name, "the URL is malformed") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise DestinationRefused(name, "the URL is not https://HOST/… or http://HOST/…")
+    if url.scheme not in settings.OUTBOUND_SCHEMES and not (is_trusted and _is_this_machine(url.host)):
+        raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
+    if has_more:
+        raise DestinationRefused(name, "the URL has a user, a query or a fragment; leave them out")
+    return url
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = False) -> Sequence[str]:
+    """Resolve `host` and return its addresses, as numbers. Raises `DestinationRefused`, `DestinationUnavailable`.
+
+    is_trusted: allow all.
+
+    One address that is not allowed refuses the host: such answers are what a rebinding attack looks like.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise DestinationUnavailable(
+            name, f"the host's name cannot be resolved ({type(error).__name__})"
+        ) from None
+    addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    refused = next((each for each in addresses if not (is_trusted or is_allowed(each))), None)
+    if refused is not None:
+        raise DestinationRefused(name, f"the address {refused} is not public, nor in OUTBOUND_NETWORKS")
+    return addresses
+
+
+def is_allowed(text: str) -> bool:
+    """Return whether an address is public, or in a network of `OUTBOUND_NETWORKS`."""
+    address = ip_address(text.partition("%")[0])  # a link-local address names its interface after "%"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return _is_public(address) or any(address in network for network in settings.OUTBOUND_NETWORKS)
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        return address in _GLOBAL_UNICAST and address not in _6TO4 and address.is_global
+    return address.is_global and not (address.is_multicast or address.is_reserved)

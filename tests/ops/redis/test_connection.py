@@ -1,0 +1,296 @@
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from django.conf import settings
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ops.redis.connection import (
+    PAUSE_SECONDS,
+    Breaker,
+    FailFastConnection,
+    FailFastSSLConnection,
+    FailFastUnixConnection,
+    breaker,
+    connection_class_for,
+    is_available,
+)
+from tests.marketdata_project.front_server import eventually
+from tests.ratelimit.redis_server import RedisServer
+
+pytestmark = pytest.mark.system
+
+USUAL_SECONDS = settings.REDIS_TIMEOUT_SECONDS
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    running = RedisServer()
+    running.start()
+    breaker.close()
+    yield running
+    running.end()
+    breaker.close()
+
+
+@pytest.fixture
+def client(server, redis_timeout: float) -> Iterator[redis.Redis]:
+    pool = redis.ConnectionPool.from_url(
+        server.url,
+        connection_class=connection_class_for(server.url),
+        socket_timeout=redis_timeout,
+        socket_connect_timeout=redis_timeout,
+    )
+    yield redis.Redis(connection_pool=pool)
+    pool.disconnect()
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """What the breaker goes by."""
+    clock = Clock()
+    monkeypatch.setattr(breaker, "_clock", clock)
+    return clock
+
+
+def outcome(client: redis.Redis) -> type[Exception] | None:
+    """What became of a command: RedisTimeoutError if it waited in vain, RedisConnectionError if it was not even sent."""
+    try:
+        client.ping()
+    except RedisError as error:
+        return type(error)
+    return None
+
+
+def answers(client: redis.Redis) -> bool:
+    return outcome(client) is None
+
+
+def connect(client: redis.Redis) -> None:
+    """Have it connected to a Redis that is there; where a machine stands still, it may seem away at first."""
+
+    def is_there() -> bool:
+        breaker.close()
+        return answers(client)
+
+    assert eventually(is_there)
+
+
+def test_a_killed_redis_fails_at_once_and_is_found_again(client, server):
+    assert client.ping()
+    server.kill()
+    assert not any(answers(client) for _ in range(50))
+    assert not is_available()
+    server.start()
+    assert eventually(lambda: answers(client))
+    assert is_available()
+
+
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_a_frozen_redis_costs_one_timeout_each_pause_and_otherwise_nothing(client, server, clock):
+    connect(client)
+    server.freeze()
+    for _ in range(3):
+        assert outcome(client) is RedisTimeoutError
+        assert {outcome(client) for _ in range(100)} == {RedisConnectionError}
+        assert not is_available()
+        clock.now += PAUSE_SECONDS
+    server.thaw()
+    assert eventually(lambda: answers(client))
+
+
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_frozen_under_many_threads_only_one_waits_per_pause(client, server, clock):
+    connect(client)
+    server.freeze()
+    outcome(client)
+    for _ in range(3):
+        clock.now += PAUSE_SECONDS
+        with ThreadPoolExecutor(6) as pool:
+            outcomes = Counter(pool.map(lambda _: outcome(client), range(60)))
+        assert outcomes == {RedisTimeoutError: 1, RedisConnectionError: 59}
+
+
+def test_pooled_sockets_outlive_a_restart_without_a_failure(client, server):
+    connections = [client.connection_pool.get_connection() for _ in range(3)]
+    for connection in connections:
+        client.connection_pool.release(connection)
+    server.kill()
+    server.start()
+    assert all(answers(client) for _ in range(5))
+    assert is_available()
+
+
+def test_a_socket_found_closed_while_reading_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    connection.send_command("PING")
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.read_response()
+    assert is_available()
+    server.start()
+    assert client.ping()
+    client.connection_pool.release(connection)
+
+
+def test_a_socket_found_closed_while_writing_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.send_packed_command([b"x"] * 3)
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_a_full_socket_counts_as_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    with pytest.raises(RedisTimeoutError):
+        connection.send_packed_command([b"x" * 10_000_000])
+    assert not is_available()
+    client.connection_pool.release(connection)
+
+
+def test_an_error_reply_is_an_answer(client):
+    breaker.check(None)
+    breaker.failed(None)
+    breaker._next_probe_at = 0
+    with pytest.raises(ResponseError):
+        client.execute_command("NOSUCH")
+    assert is_available()
+
+
+def test_one_command_is_answered_and_tells_the_breaker(client):
+    connection = client.connection_pool.get_connection()
+    assert connection.ask("SET", "name", 7) == b"OK"
+    assert connection.ask("GET", "name") == b"7"
+    breaker.failed(None)
+    with pytest.raises(RedisConnectionError):
+        connection.ask("PING")
+    breaker._next_probe_at = 0
+    with pytest.raises(ResponseError):
+        connection.ask("NOSUCH")
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
+def test_one_command_that_is_not_answered_in_time_is_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.freeze()
+    with pytest.raises(RedisTimeoutError):
+        connection.ask("PING")
+    assert not is_available()
+    client.connection_pool.release(connection)
+
+
+def test_a_socket_found_closed_by_one_command_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    server.kill()
+    with pytest.raises(RedisConnectionError):
+        connection.ask("PING")
+    assert is_available()
+    server.start()
+    assert connection.ask("PING") == b"PONG"
+    client.connection_pool.release(connection)
+
+
+def test_a_socket_of_before_an_outage_does_not_make_the_outage_longer(client, server, clock):
+    connection = client.connection_pool.get_connection()
+    assert connection.ask("PING") == b"PONG"
+    server.kill()
+    breaker.failed(None)
+    server.start()
+    clock.now += PAUSE_SECONDS
+    assert connection.ask("PING") == b"PONG"
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+def test_a_wait_for_a_message_may_end_without_one(client):
+    with client.pubsub() as subscription:
+        subscription.subscribe("nothing")
+        subscription.get_message(timeout=1)
+        assert subscription.get_message(timeout=0.01) is None
+    assert is_available()
+
+
+def test_a_readers_own_timeout_is_not_redis_being_away(client, server):
+    connection = client.connection_pool.get_connection()
+    with pytest.raises(RedisTimeoutError):
+        connection.read_response(timeout=0.01)
+    assert is_available()
+    client.connection_pool.release(connection)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("unix:///run/redis.sock?db=0", FailFastUnixConnection),
+        ("redis://localhost/0", FailFastConnection),
+        ("rediss://localhost/0", FailFastSSLConnection),
+    ],
+    ids=["unix", "tcp", "tls"],
+)
+def test_the_connection_class_follows_the_url(url, expected):
+    assert connection_class_for(url) is expected
+    pool = redis.ConnectionPool.from_url(url, connection_class=expected)
+    assert isinstance(pool.make_connection(), expected)
+
+
+def test_after_a_pause_one_connection_probes():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.check(first)
+    subject.failed(first)
+    for who in (first, second):
+        with pytest.raises(RedisConnectionError):
+            subject.check(who)
+    clock.now += 1
+    subject.check(second)
+    subject.check(second)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)
+    subject.succeeded()
+    subject.check(first)
+    assert not subject.is_open
+
+
+def test_a_failed_probe_starts_another_pause_and_others_failures_do_not():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.failed(first)
+    clock.now += 1
+    subject.check(first)
+    subject.failed(second)
+    subject.lost(second)
+    subject.check(first)
+    subject.lost(first)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)
+
+
+def test_a_probe_that_never_reports_is_given_up():
+    clock = Clock()
+    subject, first, second = Breaker(pause=1, clock=clock), object(), object()
+    subject.failed(first)
+    clock.now += 1
+    subject.check(first)
+    clock.now += 1
+    subject.check(second)
+    with pytest.raises(RedisConnectionError):
+        subject.check(first)
