@@ -17,8 +17,8 @@ from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_la
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import SUFFIX, Spool, process_spool
 from audit.spooling.unsealed import UnsealedLines, files_left_aside, lines_record
-from http_requests.received import ReceivedCall
 from ops.metrics.declarations import AUDIT_COLLECTED
+from web.requests.received import ReceivedCall
 
 logger = logging.getLogger(__name__)
 

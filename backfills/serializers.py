@@ -8,12 +8,12 @@ from rest_framework import serializers
 
 from backfills.models import STATES
 from calendars.schedule import Hours
-from http_requests.field_errors import KnownFieldsSerializer
 from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import DAY_NS, InvalidTimestamp, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.requests.field_errors import KnownFieldsSerializer
 
 REQUEST = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 RECONCILIATION = {**REQUEST, "source": "desk"}

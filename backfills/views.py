@@ -23,14 +23,14 @@ from backfills.serializers import (
     ReconciliationRequestSerializer,
 )
 from backfills.services import backfill_documents
-from http_requests.parameters import single_parameters
 from jobs.kinds import Document
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
-from listing.filters import StrictFilterBackend, choice_filter
-from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.requests.parameters import single_parameters
 
 
 class BackfillPagination(KeysetPagination):

@@ -19,7 +19,6 @@ from django.conf import settings
 
 from benchmarks.generated_trades import Stream
 from benchmarks.report import Goal, Note, Ratio, Row, Sizes
-from http_requests.compression import Encoding, compressed, compressed_pieces
 from stats.rendering.format import Document
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -27,6 +26,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import SECOND_NS, parse_timestamp
+from web.requests.compression import Encoding, compressed, compressed_pieces
 
 _BARS = 1_000
 _CHUNK_ROWS = 10_000

@@ -9,7 +9,6 @@ import orjson
 from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from http_requests.waiting import Renewed
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import RUNNING, Job
@@ -18,6 +17,7 @@ from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
 from store.instant_text import format_instant
+from web.requests.waiting import Renewed
 
 Document = dict[str, Any]
 PATH = "/api/v1/jobs"

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from http_requests.field_errors import field_errors
 from jobs.kinds import JOB_KINDS, Document
 from jobs.models import Job
 from jobs.services import job_submit
+from web.requests.field_errors import field_errors
 
 logger = logging.getLogger(__name__)
 

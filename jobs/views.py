@@ -15,11 +15,6 @@ from rest_framework.serializers import CharField, ChoiceField, IntegerField, Ser
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
-from http_requests.parameters import single_parameters
-from http_requests.parsers import request_document
-from http_requests.waiting import AnswerWait, prefer_header, preferred_wait
-from http_requests.wsgi_variables import ANSWER_WAIT
-from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from jobs.documents import (
     job_document,
     job_of,
@@ -33,9 +28,14 @@ from jobs.models import AWAITED, STATES, Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
-from listing.filters import StrictFilterBackend, choice_filter
-from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
+from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.requests.parameters import single_parameters
+from web.requests.parsers import request_document
+from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 _ID = OpenApiParameter(
     "job",

@@ -10,9 +10,6 @@ from typing import Any
 from django.conf import settings
 from rest_framework.exceptions import PermissionDenied
 
-from http_requests.addresses import identity_of
-from http_requests.exceptions import InvalidParameter
-from http_requests.received import call_in
 from live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from live.channels import ALL_KINDS, AllSymbols, new_channels
 from live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
@@ -35,6 +32,9 @@ from store.protocol import ALL_TIME, CommitId
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 from trades.stores import market_store
+from web.requests.addresses import identity_of
+from web.requests.exceptions import InvalidParameter
+from web.requests.received import call_in
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

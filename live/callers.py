@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
-from http_requests.received import ReceivedCall
-from http_requests.work import Work, counted_work
 from live.accounts import ACCOUNT_FEEDS
 from live.exceptions import TooManyConnections, UnknownAccount
 from live.hub import Arguments, Lanes, Result
@@ -30,6 +28,8 @@ from ratelimit.limits.services import (
 )
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import BucketState, burst_of
+from web.requests.received import ReceivedCall
+from web.requests.work import Work, counted_work
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,6 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from audit.needs import PROBLEM_ANSWER
 from audit.services import call_record, call_spool
-from http_requests.exceptions import RequestError
-from http_requests.json_document import read_json
-from http_requests.received import ReceivedCall, call_in
 from live.callers import (
     ConnectionLimits,
     charge,
@@ -45,6 +42,9 @@ from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.keys.api_keys import SCHEME
 from ratelimit.limits.throttles import LimitReached
 from stats.exceptions import READ_ERRORS
+from web.requests.exceptions import RequestError
+from web.requests.json_document import read_json
+from web.requests.received import ReceivedCall, call_in
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ LiveError               the client must correct its message
 ├── BarsNotPaid         the caller's bucket owes too much for bars that were computed for it
 └── UpgradeRequired     a plain request came where a WebSocket is opened
 
-Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `http_requests.exceptions`. A token
+Errors of symbols and parameters come from `trades.exceptions`, `stats.exceptions` and `web.requests.exceptions`. A token
 of a log that was restored raises `store.walk.Resync`; a number that an account's events have not reached,
 `AccountRestored`.
 """

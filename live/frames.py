@@ -9,7 +9,6 @@ import msgspec
 import orjson
 import pyarrow as pa
 
-from http_requests.work import WorkKind, count_work
 from live.channels import Channel
 from live.sockets import binary_frame, text_frame
 from live.tokens import seq_of
@@ -22,6 +21,7 @@ from store.declarations import Dataset
 from store.timestamps import LATEST_NS, format_timestamp
 from store.walk import CommitPiece, CommitRecord, CommittedCorrection, CommittedCorrections, CommittedRows
 from trades.stores import market_store
+from web.requests.work import WorkKind, count_work
 
 FRAME_ROWS = 500
 JSON, MESSAGE_PACK = "json", "msgpack"

@@ -12,12 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import Encoding, accepted_encoding, compressed
-from http_requests.conditional import NOT_STORED
-from http_requests.parameters import single_parameters
-from http_requests.received import call_in
-from http_requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from http_requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
 from live.callers import may_read
 from live.channels import KINDS, Channel, known_symbol, row_channel
 from live.commits import CommittedLines, NewCommits, committed_lines
@@ -33,6 +27,12 @@ from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
 from stats.rendering.query_form import format_links
 from stats.rendering.renderers import RENDERERS, QueryFormRenderer
+from web.requests.compression import Encoding, accepted_encoding, compressed
+from web.requests.conditional import NOT_STORED
+from web.requests.parameters import single_parameters
+from web.requests.received import call_in
+from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
+from web.requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _FRAME = {

@@ -10,8 +10,6 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from http_requests.received import call_in
-from http_requests.wsgi_variables import ADMISSION
 from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.access.table import ANY_CALLER, Access
@@ -22,6 +20,8 @@ from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call
 from ratelimit.limits.throttles import LimitReached
+from web.requests.received import call_in
+from web.requests.wsgi_variables import ADMISSION
 
 # Load balancers, the supervisor and Prometheus request the others.
 _CHARGED_VIEWS = PUBLIC_VIEWS - {"healthz", "readyz", "metrics"}

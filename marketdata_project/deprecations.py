@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import orjson
 from django.http import HttpRequest, HttpResponse
 
-from marketdata_project.problem_body import CONTENT_TYPE, UNVERSIONED_CONTENT_TYPE, unversioned_body
+from web.problem_body import CONTENT_TYPE, UNVERSIONED_CONTENT_TYPE, unversioned_body
 
 
 @dataclass(frozen=True, slots=True)

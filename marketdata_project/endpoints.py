@@ -4,10 +4,10 @@ from functools import lru_cache
 
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from http_requests.received import SAFE_METHODS
 from ratelimit.access.scopes import TRADING_SCOPES
 from ratelimit.access.table import CLOSING, READ, SMALL_BODY_BYTES, TRADING, WRITE, Access, access_of
 from ratelimit.limits.costs import cost_of
+from web.requests.received import SAFE_METHODS
 
 # Characters of the longest query that the event loop parses.
 _LONGEST_PARSED = 2_048

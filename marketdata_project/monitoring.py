@@ -16,7 +16,6 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from audit.services import audit_lag, files_unsealed
-from http_requests import addresses
 from marketdata_project.serve.status import STALE_SECONDS, Heartbeat
 from ops.metrics.declarations import (
     AUDIT_LAG_SECONDS,
@@ -30,6 +29,7 @@ from ops.metrics.exposition import exposition
 from ops.metrics.metric_types import Metric
 from ops.metrics.process_files import totals
 from ratelimit.fresh_cache import FreshCache
+from web.requests import addresses
 
 # Bytes. With less free space a batch of some thousand rows cannot be stored.
 _FREE_BYTES = 2**20

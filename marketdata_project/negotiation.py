@@ -12,8 +12,8 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.utils.mediatypes import _MediaType
 
-from http_requests.exceptions import InvalidParameter
 from stats.rendering.query_form import without_empty
+from web.requests.exceptions import InvalidParameter
 
 # Java sends `.2`.
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|\.[0-9]{1,3}|1(\.0{0,3})?")

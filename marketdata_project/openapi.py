@@ -7,10 +7,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
-from marketdata_project.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
 from store.datasets import CORRECTED
+from web.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 
 _OAUTH2 = "OAuth2"
 

@@ -17,12 +17,12 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
-from http_requests.received import call_in
-from http_requests.wsgi_variables import ADMISSION
 from marketdata_project.anonymous_clients import charge
 from marketdata_project.problems import Problem
 from ratelimit.credentials.identify import exposed_credential
 from ratelimit.limits.admission import admission_headers
+from web.requests.received import call_in
+from web.requests.wsgi_variables import ADMISSION
 
 # Statuses of SecurityMiddleware's own answers: a redirect, or a refused host. Other answers come from a view.
 _REDIRECTED = HTTPStatus.MOVED_PERMANENTLY

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
-from http_requests.nearest_name import nearest_of
 from marketdata_project.negotiation import is_program
 from stats.market_data.navigation import nearest_path
+from web.requests.nearest_name import nearest_of
 
 _JSON, _HTML, _PAGE = "application/problem+json", "text/html", "text/html; charset=utf-8"
 _MARKET_DATA = "/api/v1/market-data/"

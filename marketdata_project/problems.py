@@ -28,17 +28,10 @@ from rest_framework.views import set_rollback
 from audit import exceptions as audit
 from backfills import exceptions as backfills
 from calendars import exceptions as calendars
-from http_requests import exceptions as requests
-from http_requests.exceptions import FieldError
-from http_requests.field_errors import field_errors
-from http_requests.wsgi_variables import BODY_TOO_LARGE
-from idempotency import exceptions as idempotency
 from jobs import exceptions as jobs
 from live import exceptions as live
-from marketdata_project.correlation import correlation_id
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
-from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
@@ -47,6 +40,13 @@ from stats.market_data.navigation import unknown_name_hint
 from store import exceptions as storage
 from store.walk import Resync
 from trading import exceptions as trading
+from web.correlation import correlation_id
+from web.idempotency import exceptions as idempotency
+from web.problem_body import CONTENT_TYPE, problem_body
+from web.requests import exceptions as requests
+from web.requests.exceptions import FieldError
+from web.requests.field_errors import field_errors
+from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
-from http_requests.compression import Encoding, accepted_encoding, compressed
-from http_requests.parameters import single_parameters
+from web.requests.compression import Encoding, accepted_encoding, compressed
+from web.requests.parameters import single_parameters
 
 
 @dataclass(frozen=True, slots=True)

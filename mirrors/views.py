@@ -14,10 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.conditional import NOT_STORED
-from http_requests.received import call_in
-from http_requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from http_requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
 from live.callers import may_read
 from mirrors.serializers import LogCopyQuerySerializer, LogsQuerySerializer, LogsSerializer
 from mirrors.waiting import LogsChange
@@ -34,6 +30,10 @@ from store.walk import Resync
 from store.walk_lines import walk_lines
 from trades.instruments.services import requested_symbol
 from trades.stores import market_store
+from web.requests.conditional import NOT_STORED
+from web.requests.received import call_in
+from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
+from web.requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}

@@ -31,12 +31,12 @@ RateLimitError
     ├── TooManyKeys
     └── GrantExceeded
 
-Errors in a request's syntax are in `http_requests.exceptions`.
+Errors in a request's syntax are in `web.requests.exceptions`.
 """
 
 from typing import ClassVar
 
-from http_requests.exceptions import FieldError
+from web.requests.exceptions import FieldError
 
 
 class RateLimitError(Exception):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from listing.cursors import InvalidCursor, seal_text, unseal_text
 from stats.exceptions import ResyncRequired
 from store.protocol import CommitId
+from web.lists.cursors import InvalidCursor, seal_text, unseal_text
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,8 +9,8 @@ StatsError
 └── ResyncRequired        the cursor is no longer valid: start again at the first page
 
 Sessions that are not known raise `calendars.exceptions.CalendarError`s. Invalid query parameters raise
-`http_requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
-Cursors of other installations or other queries raise `listing.cursors.InvalidCursor`.
+`web.requests.exceptions.InvalidParameter` or `trades.exceptions.InvalidValue`.
+Cursors of other installations or other queries raise `web.lists.cursors.InvalidCursor`.
 """
 
 from typing import ClassVar

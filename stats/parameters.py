@@ -13,16 +13,16 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from http_requests.exceptions import InvalidParameter
-from http_requests.field_errors import field_errors
-from http_requests.parameters import single_parameters
-from listing.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from store.durations import UNITS_NS, parse_duration
 from store.instant_text import extended
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.exceptions import InvalidValue
+from web.lists.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
+from web.requests.exceptions import InvalidParameter
+from web.requests.field_errors import field_errors
+from web.requests.parameters import single_parameters
 
 DEFAULT_PAGE = 1_000
 SYMBOLS_LIMIT = 50

@@ -11,8 +11,6 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from http_requests.parameters import single_parameters
-from http_requests.parsers import request_document
 from jobs.documents import job_of, jobs_of
 from jobs.exceptions import UnknownJob
 from jobs.kinds import Document, JobKind, Run
@@ -27,8 +25,6 @@ from jobs.views import (
     SubmissionViewSet,
     job_answer,
 )
-from listing.filters import StrictFilterBackend
-from listing.pages import PAGE_PARAMETERS
 from ratelimit.callers import Caller
 from store.instant_text import format_instant
 from strategies.honesty import honesty_document, honesty_of
@@ -38,6 +34,10 @@ from strategies.page import BacktestPageRenderer
 from strategies.stored import stored_rows
 from trades.stores import market_store
 from trading.market.market import Market
+from web.lists.filters import StrictFilterBackend
+from web.lists.pages import PAGE_PARAMETERS
+from web.requests.parameters import single_parameters
+from web.requests.parsers import request_document
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000

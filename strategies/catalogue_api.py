@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.parameters import single_parameters
 from strategies.catalogue import strategy_documents
+from web.requests.parameters import single_parameters
 
 _EXAMPLE = {
     "strategies": [

@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount, Flag, Text, Word
 from store.currencies import CURRENCIES
 from store.protocol import Window
 from store.reading import Reader
@@ -24,6 +22,8 @@ from trading.api.account_inputs import MOST_MONEY, InstantField, SomeLimitsInput
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.market.symbols import declared_terms
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Amount, Flag, Text, Word
 
 MOST_SYMBOLS = 50
 # Bars of a backtest: the intervals of its period and of the history before it, of each symbol.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from http_requests.received import ReceivedCall
+from web.requests.received import ReceivedCall
 
 
 def received(

@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.parameters import single_parameters
-from http_requests.tagged_answer import tagged_answer
 from store.bar_policies import BAR_POLICIES, BarPolicy, Effect
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
+from web.requests.parameters import single_parameters
+from web.requests.tagged_answer import tagged_answer
 
 EFFECTS = [effect.name.lower() for effect in Effect]
 

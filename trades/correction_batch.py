@@ -9,10 +9,6 @@ from typing import Any
 import numpy as np
 from rest_framework import serializers
 
-from http_requests.exceptions import ERRORS_LIMIT
-from http_requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
-from http_requests.json_document import read_json
-from http_requests.work import WorkKind, count_work
 from store.datasets import TRADES
 from store.declarations import ColumnForm, Dataset
 from store.protocol import Action, Correction
@@ -21,6 +17,10 @@ from trades.batches.row_batch import BatchOptions, check_dates
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import ColumnField, SymbolField, title_of
 from trades.exceptions import BatchRefused
+from web.requests.exceptions import ERRORS_LIMIT
+from web.requests.field_errors import IndexedListSerializer, KnownFieldsSerializer, field_errors
+from web.requests.json_document import read_json
+from web.requests.work import WorkKind, count_work
 
 CORRECTIONS_LIMIT = 10_000
 _CORRECTION_BYTES = 1_000

@@ -9,11 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONBytesParser, take_body
-from http_requests.work import WorkKind, count_work
-from http_requests.wsgi_variables import BODY_DECODED
-from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.allowances import ALLOWANCE_OF
@@ -23,6 +18,11 @@ from trades.correction_batch import correction_batch_serializer, read_correction
 from trades.decoder import decoded
 from trades.instruments.services import allows_nonpositive_price, log_name
 from trades.services import rows_correct
+from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
+from web.requests.parameters import single_parameters
+from web.requests.parsers import JSONBytesParser, take_body
+from web.requests.work import WorkKind, count_work
+from web.requests.wsgi_variables import BODY_DECODED
 
 
 class CorrectionAnswerSerializer(IngestAnswerSerializer):

@@ -29,13 +29,13 @@ from typing import Any, Protocol, TypeVar, cast
 import pyarrow as pa
 from django.conf import settings
 
-from http_requests.exceptions import MalformedDocument, RequestError
-from http_requests.work import counted_work, current_work
 from ops.command_line.forks import CAN_FORK, ForkedProcess
 from store.datasets import DATASETS
 from store.lazy_imports import imported
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import DecoderEnded
+from web.requests.exceptions import MalformedDocument, RequestError
+from web.requests.work import counted_work, current_work
 
 
 class HasBytes(Protocol):

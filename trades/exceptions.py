@@ -11,13 +11,13 @@ ImportsError
 ├── NotInOrder            the file is not in order of time and must be sorted (never leaves `imports`)
 └── ImportRunning         another process imports the same file; wait for it
 
-Errors in a request's syntax are in `http_requests.exceptions`, the store's errors in `store.exceptions`.
+Errors in a request's syntax are in `web.requests.exceptions`, the store's errors in `store.exceptions`.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from http_requests.exceptions import RequestError
+from web.requests.exceptions import RequestError
 
 
 class InvalidValue(RequestError):

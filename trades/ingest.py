@@ -14,12 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.exceptions import InvalidParameter
-from http_requests.parameters import choice, single_parameters
-from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
-from http_requests.work import WorkKind, count_work
-from http_requests.wsgi_variables import BODY_DECODED
-from idempotency.answers import REPLAYED, idempotency_key, key_scope
 from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import CLOCKS_APART_NS, Dedupe
@@ -36,6 +30,12 @@ from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
 from trades.formats.csv_lines import lines_named
 from trades.instruments.services import allows_nonpositive_price, log_name, requested_symbol
 from trades.services import rows_ingest
+from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
+from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import choice, single_parameters
+from web.requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from web.requests.work import WorkKind, count_work
+from web.requests.wsgi_variables import BODY_DECODED
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
 UNKNOWN_CHOICES = ["refuse", "ignore"]

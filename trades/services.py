@@ -9,9 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
-from http_requests.work import WorkKind, count_work
-from idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from store import exceptions as storage
 from store.bars.prints import STANDS
 from store.currencies import CURRENCIES
@@ -48,6 +45,9 @@ from trades.dated_rows import (
 )
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
+from web.idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
+from web.requests.exceptions import ERRORS_LIMIT, FieldError
+from web.requests.work import WorkKind, count_work
 
 _WORDS_SHOWN = 5
 

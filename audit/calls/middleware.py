@@ -20,7 +20,7 @@ from audit.records.call import columns_of_strict_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
-from http_requests.received import call_in
+from web.requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
 """The request's attribute that holds the correlation id; an earlier middleware sets it."""

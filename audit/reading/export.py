@@ -15,7 +15,7 @@ from audit.chain.links import ChainKey, Head
 from audit.chain.verify import ChainFinding, FindingKind, Verification
 from audit.models import AuditRecord
 from audit.records.columns import AuditColumns
-from http_requests.work import WorkKind, count_work
+from web.requests.work import WorkKind, count_work
 
 PIECE_RECORDS = 500
 _NO_DETAIL = b"null"

@@ -13,10 +13,10 @@ from rest_framework import serializers
 
 from audit.models import AuditRecord
 from audit.records import columns
-from http_requests.exceptions import InvalidParameter
-from listing.filters import choice_filter, first_error
-from listing.pages import PAGE_LIMIT, SORTS, KeysetPagination
 from store.instant_text import parse_instant_or_epoch
+from web.lists.filters import choice_filter, first_error
+from web.lists.pages import PAGE_LIMIT, SORTS, KeysetPagination
+from web.requests.exceptions import InvalidParameter
 
 CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

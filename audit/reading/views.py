@@ -24,8 +24,8 @@ from audit.reading.filters import (
     records_selected,
 )
 from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
-from http_requests.parameters import single_parameters
-from listing.pages import PAGE_PARAMETERS
+from web.lists.pages import PAGE_PARAMETERS
+from web.requests.parameters import single_parameters
 
 
 class NdjsonRenderer(BaseRenderer):

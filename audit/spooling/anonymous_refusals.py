@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from audit.spooling.lines import counted_line
 from audit.spooling.spool import Spool
-from http_requests.addresses import identity_of
+from web.requests.addresses import identity_of
 
 MOST_ADDRESSES = 1_000
 """How many addresses a minute are counted separately. Others share a count, and none of their refusals is recorded."""

@@ -12,17 +12,17 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.deprecations import Deprecation
 from marketdata_project.error_codes import DECLARED
-from marketdata_project.problem_body import (
+from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
+from stats.delivery.finished_answers import FinishedAnswer
+from web.correlation import accepted_id, correlation_headers
+from web.problem_body import (
     CONTENT_TYPE,
     UNVERSIONED_CONTENT_TYPE,
     problem_body,
     unversioned_body,
 )
-from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
-from stats.delivery.finished_answers import FinishedAnswer
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})

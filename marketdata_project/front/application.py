@@ -18,10 +18,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from http_requests.received import ReceivedCall, call_in
-from http_requests.wsgi_variables import ANSWER_WAIT, ROUTE
 from live.sockets import ENVIRON
-from marketdata_project.correlation import accepted_id, correlated
 from marketdata_project.endpoints import HEAVY, LOGIN, endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
@@ -47,11 +44,14 @@ from marketdata_project.front.environ import ABORT, Receive, Scope, Send, enviro
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import AnswerSender, ClientStalled, send_refusal
 from marketdata_project.front.waiting import AnswerWaiting
-from marketdata_project.proxies import trusted_environ
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer
+from web.correlation import accepted_id, correlated
+from web.proxies import trusted_environ
+from web.requests.received import ReceivedCall, call_in
+from web.requests.wsgi_variables import ANSWER_WAIT, ROUTE
 
 READ_THREADS = 3
 HEAVY_THREADS = 2

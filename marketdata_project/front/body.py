@@ -15,9 +15,6 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from http_requests.addresses import identity_of
-from http_requests.received import ReceivedCall
-from http_requests.wsgi_variables import BODY_DECODED, BODY_TOO_LARGE, BODY_UNREAD
 from marketdata_project.front.environ import Receive
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.limits import (
@@ -29,6 +26,9 @@ from marketdata_project.front.limits import (
     ReservedBytes,
 )
 from ratelimit.access.table import SMALL_BODY_BYTES
+from web.requests.addresses import identity_of
+from web.requests.received import ReceivedCall
+from web.requests.wsgi_variables import BODY_DECODED, BODY_TOO_LARGE, BODY_UNREAD
 
 # A body is refused if none of its bytes arrives for PROGRESS_SECONDS.
 PROGRESS_SECONDS = 5.0

@@ -6,8 +6,6 @@ from typing import Any
 
 from audit.calls.middleware import is_api_call
 from audit.services import call_record, call_spool
-from http_requests.received import ReceivedCall, call_in
-from http_requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.application import RefusedCall
 from marketdata_project.front.prepared import is_secure
@@ -16,6 +14,8 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
+from web.requests.received import ReceivedCall, call_in
+from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
 def body_sender(environ: MutableMapping[str, Any]) -> str | None:

@@ -10,10 +10,6 @@ from time import perf_counter_ns
 from typing import Any
 
 from audit.services import call_record, call_spool
-from http_requests.received import ReceivedCall, call_in
-from http_requests.work import Work
-from http_requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, CHARGED_CALL, ROUTE
-from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.prepared import LONGEST_KEY, PreparedCall, key_of, prepared_call
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
@@ -21,6 +17,10 @@ from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import COST_HEADER, admission_headers
 from ratelimit.limits.services import ChargedCall, admit, settle_call
 from stats.delivery.finished_answers import FinishedAnswer, finished_answer
+from web.correlation import accepted_id, correlation_headers
+from web.requests.received import ReceivedCall, call_in
+from web.requests.work import Work
+from web.requests.wsgi_variables import ADMISSION, BODY_TOO_LARGE, CHARGED_CALL, ROUTE
 
 Environ = dict[str, Any]
 

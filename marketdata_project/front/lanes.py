@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast
 
-from http_requests.after_answer import postponed_work
+from web.requests.after_answer import postponed_work
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from http_requests import addresses
-from http_requests.addresses import Network
 from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
+from web.requests import addresses
+from web.requests.addresses import Network
 
 MOST_PER_ADDRESS = 1000
 # The most bytes in memory of bodies that may be over SMALL_BODY_BYTES. The caller is authenticated before they are read.

@@ -18,13 +18,10 @@ from typing import NamedTuple
 from django.core.signals import setting_changed
 
 from audit.services import call_record, call_spool
-from http_requests.received import ReceivedCall, call_in
-from marketdata_project.correlation import accepted_id, correlation_headers
 from marketdata_project.front.answers import WITHOUT_BODY, count_answer
 from marketdata_project.front.environ import environ_for
 from marketdata_project.front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
 from marketdata_project.front.ready_answer import AWAITED, Awaited, Deliver, ReadyAnswer
-from marketdata_project.proxies import address_of, is_trusted, trusted_environ, unmapped
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
@@ -34,6 +31,9 @@ from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit_soon, rate_of
 from ratelimit.limits.token_bucket import burst_of
 from stats.delivery.finished_answers import FinishedAnswer
+from web.correlation import accepted_id, correlation_headers
+from web.proxies import address_of, is_trusted, trusted_environ, unmapped
+from web.requests.received import ReceivedCall, call_in
 
 # Headers of bodies, sessions, signatures, certificates and other protocols.
 _NOT_PLAIN = frozenset(

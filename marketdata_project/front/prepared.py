@@ -19,8 +19,6 @@ from django.middleware.security import SecurityMiddleware
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
-from http_requests.compression import accepted_encoding
-from http_requests.received import ReceivedCall
 from marketdata_project.endpoints import endpoint_at
 from marketdata_project.front.answers import route_of
 from ratelimit.access.table import Access, access_of
@@ -30,6 +28,8 @@ from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.held_answer import HeldAnswer
 from stats.delivery.pinned_answer import Representation
 from stats.delivery.responses import ContentViewSet, with_link
+from web.requests.compression import accepted_encoding
+from web.requests.received import ReceivedCall
 
 MAX_PREPARED = 4_096
 # In characters. Longer calls are not prepared, which bounds the memory of prepared calls: anybody can send them.

@@ -9,7 +9,6 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from marketdata_project.correlation import HEADER
 from marketdata_project.front.answers import (
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
@@ -36,6 +35,7 @@ from marketdata_project.front.limits import MOST_HELD_BYTES, BodyBudget, Connect
 from marketdata_project.front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
 from marketdata_project.front.sockets import GuardedSocketProtocol, handshake_in
 from ops.metrics.declarations import ANSWERS_CUT, CONNECTIONS
+from web.correlation import HEADER
 
 Call = TypeVar("Call")
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import close_old_connections
 
-from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD, CHARGED_CALL
 from marketdata_project.deprecations import deprecation_of
 from marketdata_project.front.answers import WITHOUT_BODY, Answer, Refusal, Stream
 from marketdata_project.front.body import discard_rest
 from marketdata_project.front.environ import Message, Receive, Send
 from marketdata_project.front.lanes import Lane
 from ratelimit.limits.open_calls import PieceTurns
+from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD, CHARGED_CALL
 
 if TYPE_CHECKING:  # a web process imports this module before the apps
     from ratelimit.limits.admission import Admission

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from http_requests.waiting import AnswerWait
 from marketdata_project.front.answers import Answer
 from marketdata_project.front.body import ClientGone
 from marketdata_project.front.environ import ON_EOF, Receive, Scope
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.sending import disconnected
+from web.requests.waiting import AnswerWait
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
 from backfills.services import exhausted_retry
-from idempotency.answers import answers_delete_old
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release
@@ -26,6 +25,7 @@ from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
 from trading.services.previews import previews_delete_old
+from web.idempotency.answers import answers_delete_old
 
 logger = logging.getLogger(__name__)
 

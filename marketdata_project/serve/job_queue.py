@@ -28,8 +28,8 @@ from redis.exceptions import RedisError
 from jobs.kinds import JOB_KINDS
 from jobs.models import FAILED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
-from marketdata_project.correlation import correlated
 from ops.metrics.declarations import JOBS_ENDED
+from web.correlation import correlated
 
 logger = logging.getLogger(__name__)
 

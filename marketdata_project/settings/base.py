@@ -130,7 +130,7 @@ INSTALLED_APPS = [
     "stats",
     "ratelimit",
     "audit",
-    "idempotency",
+    "web.idempotency",
     "ops.outbox",
     "jobs",
     "backfills",
@@ -140,7 +140,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "marketdata_project.correlation.CorrelationMiddleware",
+    "web.correlation.CorrelationMiddleware",
     # Outside of all that refuse, so that it sees every refusal.
     "marketdata_project.deprecations.DeprecationMiddleware",
     # After CorrelationMiddleware, so that redirects and refusals have a correlation id.
@@ -244,7 +244,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "stats.rendering.renderers.QueryFormRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["http_requests.parsers.JSONDocumentParser"],
+    "DEFAULT_PARSER_CLASSES": ["web.requests.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",
@@ -297,7 +297,7 @@ METRICS_DIR = RUN_DIR / "metrics"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"correlation": {"()": "marketdata_project.correlation.CorrelationFilter"}},
+    "filters": {"correlation": {"()": "web.correlation.CorrelationFilter"}},
     "formatters": {
         "line": {
             "()": "ops.log_masking.MaskingFormatter",

@@ -6,10 +6,10 @@ from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from http_requests.exceptions import BodyTooLarge
-from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD
 from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_of_call, denial_of
 from ratelimit.callers import Caller
+from web.requests.exceptions import BodyTooLarge
+from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

@@ -9,8 +9,6 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from http_requests.received import call_in
-from http_requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
 from ratelimit.access.permissions import access_of_request
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
@@ -23,6 +21,8 @@ from ratelimit.credentials.identify import (
 )
 from ratelimit.credentials.people.browser_login import caller_of_browser
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from web.requests.received import call_in
+from web.requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

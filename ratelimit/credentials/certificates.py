@@ -12,10 +12,10 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.exceptions import InvalidCertificate
 from ratelimit.keys.selectors import caller_of_key, key_cache, key_used
+from web.requests.received import ReceivedCall
 
 # The value of nginx's $ssl_client_verify for a valid certificate.
 VERIFIED = "SUCCESS"

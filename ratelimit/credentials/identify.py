@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now, caller_of_program
 from ratelimit.credentials.certificates import caller_of_certificate
@@ -29,6 +28,7 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
 from ratelimit.keys.selectors import caller_of_key, key_cache, key_now, key_used
+from web.requests.received import ReceivedCall
 
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
 

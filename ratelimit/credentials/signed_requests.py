@@ -24,12 +24,12 @@ from http_message_signatures import (
 )
 from http_message_signatures.algorithms import HMAC_SHA256
 
-from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.exceptions import DigestMismatch, InvalidSignature, NonceUsed, SignatureExpired
 from ratelimit.keys.api_keys import signing_secrets
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_used
 from ratelimit.models import UsedNonce
+from web.requests.received import ReceivedCall
 
 # Nonces are stored this much longer than their signatures are valid. So no replay is accepted if the clock of this
 # process, or of the one that deletes nonces, is wrong by less.

@@ -13,9 +13,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.parameters import single_parameters
-from http_requests.parsers import request_document
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import token_cache
@@ -36,6 +33,9 @@ from ratelimit.credentials.people.sessions import (
     session_end,
 )
 from ratelimit.exceptions import CredentialError, InvalidToken, NetworkNotAllowed
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.parameters import single_parameters
+from web.requests.parsers import request_document
 
 _MAX_PASSWORD_LENGTH = 1024
 _MAX_KEY_LENGTH = 200

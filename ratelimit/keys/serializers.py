@@ -7,8 +7,6 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction, extend_schema_field
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Flag, Integer, Text, Word
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
 from ratelimit.entitlements import TIERS
 from ratelimit.keys.services import DEFAULT_OVERLAP, MAX_OVERLAP
@@ -16,6 +14,8 @@ from ratelimit.keys.terms import BEFORE_EXPIRY, MAX_LISTED, MAX_NAME_LENGTH, MAX
 from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.models import STATES
 from store.instant_text import parse_instant
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Flag, Integer, Text, Word
 
 NEW_KEY: dict[str, Any] = {
     "name": "feed",

@@ -18,11 +18,6 @@ from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
 from audit.services import EventRecorder
-from http_requests.parameters import is_true, single_parameters
-from http_requests.parsers import request_document
-from idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from listing.filters import StrictFilterBackend, choice_filter
-from listing.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from ratelimit.callers import Caller
 from ratelimit.entitlements import TIERS
 from ratelimit.keys.selectors import in_state, key_document, key_visible, keys_visible
@@ -39,6 +34,11 @@ from ratelimit.keys.serializers import (
 )
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import STATES, ApiKey
+from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.requests.parameters import is_true, single_parameters
+from web.requests.parsers import request_document
 
 _ID = OpenApiParameter(
     "key",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
-from http_requests.work import WorkKind
+from web.requests.work import WorkKind
 
 ROWS_PER_TOKEN = WorkKind.ROWS.per_token
 # A page has at most 10,000 rows.

@@ -8,12 +8,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from audit.needs import PROBLEM_ANSWER
-from http_requests.work import Work, counted_work
-from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ratelimit.exceptions import TooManyStreams
 from ratelimit.limits.admission import COST_HEADER, admission_headers
 from ratelimit.limits.open_calls import OpenCalls
 from ratelimit.limits.services import settle_call
+from web.requests.work import Work, counted_work
+from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
 # The most open streams of a caller in a process.
 MOST_STREAMS = 4

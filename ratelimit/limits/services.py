@@ -9,10 +9,6 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import DatabaseError
 
-from http_requests import addresses
-from http_requests.received import SAFE_METHODS, call_in
-from http_requests.work import Work
-from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
@@ -21,6 +17,10 @@ from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import Charging, process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
 from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
+from web.requests import addresses
+from web.requests.received import SAFE_METHODS, call_in
+from web.requests.work import Work
+from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
 DATA_GROUP = "data"
 ADDRESS_BUCKET = "address"

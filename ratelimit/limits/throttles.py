@@ -6,12 +6,12 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from http_requests.wsgi_variables import ADMISSION
 from ratelimit.access.permissions import access_of_request
 from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import admit_call, kind_of
+from web.requests.wsgi_variables import ADMISSION
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
     from rest_framework.views import APIView

@@ -9,8 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.parameters import single_parameters
-from http_requests.wsgi_variables import ADMISSION
 from ratelimit.access.table import ANY_CALLER, KINDS, Access, access_table
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
@@ -19,6 +17,8 @@ from ratelimit.limits.quotas import QuotaState, quota_reserved
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.storage_quotas import CallerAllowance
 from ratelimit.limits.token_bucket import BucketState
+from web.requests.parameters import single_parameters
+from web.requests.wsgi_variables import ADMISSION
 
 # The buckets that every caller sees, even if the access table has no endpoint that is charged to them.
 _BUCKETS_OF_ALL = [Access(ANY_CALLER, kind=kind) for kind in KINDS]

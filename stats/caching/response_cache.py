@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from django.conf import settings
 
-from http_requests.after_answer import after_answer
 from ops.metrics.declarations import CACHE_ANSWERS, CACHE_BYTES
 from ops.metrics.process_files import totals
 from stats.caching.keys import symbol_prefix
@@ -18,6 +17,7 @@ from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
 from stats.caching.shared_room import SharedRoom
 from store.timestamps import SECOND_NS
+from web.requests.after_answer import after_answer
 
 # A thread that has waited this long for another thread's computation computes the answer itself.
 PATIENCE_SECONDS = 30.0

@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
 from trades.batches.serializers import SymbolField
+from web.requests.field_errors import KnownFieldsSerializer
 
 
 @extend_schema_serializer(

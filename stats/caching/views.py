@@ -5,11 +5,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONDocumentParser, request_document
 from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
 from trades.instruments.services import symbol_canonical
+from web.requests.parameters import single_parameters
+from web.requests.parsers import JSONDocumentParser, request_document
 
 
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from http_requests.conditional import NOT_STORED, REVALIDATED, is_current
-from http_requests.work import counted_work
 from stats.caching.response_cache import Outcome
 from stats.caching.shared import Entry
 from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
 from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS, format_timestamp
+from web.requests.conditional import NOT_STORED, REVALIDATED, is_current
+from web.requests.work import counted_work
 
 # The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
 # made from these cursors and the request's URL.

@@ -4,12 +4,12 @@ from collections.abc import Callable, Hashable
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from http_requests.conditional import is_current
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer, answer_in_memory
 from stats.delivery.pinned_answer import LogName, PinnedAnswer, PinnedContent, Representation
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
+from web.requests.conditional import is_current
 
 # Answers of more logs are not held: they are large, and the event loop would check each log for commits.
 MOST_LOGS = 256

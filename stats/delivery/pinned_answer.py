@@ -4,10 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from http_requests.after_answer import after_answer
-from http_requests.compression import Encoding, compressed
-from http_requests.conditional import etag_of
-from http_requests.work import counted_work
 from ops.needs import Need
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
@@ -17,6 +13,10 @@ from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS
+from web.requests.after_answer import after_answer
+from web.requests.compression import Encoding, compressed
+from web.requests.conditional import etag_of
+from web.requests.work import counted_work
 
 LogName = tuple[Dataset, str]
 """A dataset, and the symbol of a log of it."""

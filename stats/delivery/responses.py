@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import accepted_encoding
-from http_requests.work import current_work
 from stats.delivery.finished_answers import NEXT, PREVIOUS, finished_answer
 from stats.delivery.held_answer import Pin
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation
+from web.requests.compression import accepted_encoding
+from web.requests.work import current_work
 
 _BROWSED_ROWS = 100
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import orjson
 
 from calendars.schedule import Hours
-from http_requests.work import WorkKind, count_work
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable, WrongClass
@@ -32,6 +31,7 @@ from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
+from web.requests.work import WorkKind, count_work
 
 GAPS = "gaps"
 

@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from http_requests.nearest_name import nearest_of, nearest_or_all
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.rendering.query_form import PageLink
+from web.requests.nearest_name import nearest_of, nearest_or_all
 
 # The number of rows per symbol in links to a dataset: for one symbol, and for several symbols.
 _ROWS = 100

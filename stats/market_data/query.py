@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from rest_framework import serializers
 
 from calendars.schedule import Anchor, Hours, SessionMode
-from http_requests.exceptions import InvalidParameter
-from listing.pages import PAGE_LIMIT
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
@@ -29,6 +27,8 @@ from store.resolutions import BarLength, Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.lists.pages import PAGE_LIMIT
+from web.requests.exceptions import InvalidParameter
 
 
 @dataclass(frozen=True, slots=True, eq=False)

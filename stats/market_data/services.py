@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from http_requests.compression import ENCODINGS
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, cached_entry
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
@@ -18,6 +17,7 @@ from stats.market_data.query import (
 from stats.market_data.reports import COVERAGE, ReportQuery, coverage_pin, report_pin
 from trades.exceptions import InvalidValue
 from trades.stores import market_store
+from web.requests.compression import ENCODINGS
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:

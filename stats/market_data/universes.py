@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import orjson
 
-from http_requests.exceptions import InvalidParameter
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData
@@ -40,6 +39,7 @@ from store.terms import Settle
 from store.timestamps import format_timestamp
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
+from web.requests.exceptions import InvalidParameter
 
 _COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.TIME))
 

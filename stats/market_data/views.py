@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from http_requests.compression import accepted_encoding
 from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
@@ -46,6 +45,7 @@ from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
 from trades.instruments.catalogue import catalogue_nearest
+from web.requests.compression import accepted_encoding
 
 
 class MarketDataViewSet(ViewSet):

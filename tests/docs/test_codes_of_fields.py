@@ -12,13 +12,13 @@ import pytest
 from django.conf import settings
 from rest_framework import serializers
 
-from http_requests.field_errors import CODES_OF_DRF, KnownFieldsSerializer
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.symbols import InvalidSymbol
 from store.timestamps import InvalidTimestamp
 from tests.program import OF_PROGRAM, PACKAGES, program_nodes
 from trades.batches.serializers import batch_serializer
+from web.requests.field_errors import CODES_OF_DRF, KnownFieldsSerializer
 
 pytestmark = OF_PROGRAM
 PAGE = Path(settings.BASE_DIR, "docs", "errors.md")

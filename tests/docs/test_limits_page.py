@@ -5,10 +5,10 @@ import re
 import pytest
 from django.conf import settings
 
-from http_requests.work import WorkKind
 from ratelimit.entitlements import TIERS
 from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.token_bucket import burst_of
+from web.requests.work import WorkKind
 
 PAGE = (settings.BASE_DIR / "docs" / "limits.md").read_text()
 

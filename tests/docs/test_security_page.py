@@ -7,7 +7,6 @@ from pathlib import Path
 from django.conf import settings
 from django.core.checks import registry
 
-from http_requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 from live.client import MOST_CHANNELS
 from live.connection import MOST_UNSENT_BYTES
 from marketdata_project.error_codes import ERROR_CODES
@@ -15,6 +14,7 @@ from marketdata_project.front import body, framing, limits, protocol, sending, s
 from ratelimit.access.table import SMALL_BODY_BYTES
 from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
 from trades.formats.csv_body import LINES_LIMIT
+from web.requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT
 
 PAGE = (settings.BASE_DIR / "docs" / "security.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py(?:::\w+)?)`", PAGE)))

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
 
-from http_requests.received import call_in
 from ratelimit.credentials.signed_requests import (
     AHEAD_SECONDS,
     MAX_HEADER_LENGTH,
@@ -19,6 +18,7 @@ from ratelimit.exceptions import DigestMismatch
 from tests.api_client import make_key
 from tests.marketdata_project.front_server import running
 from tests.ratelimit.credentials.signatures.signing import Arrived, caller_signed, prefix_of, secret_of
+from web.requests.received import call_in
 
 PAGE = (settings.BASE_DIR / "docs" / "signatures.md").read_text()
 PROGRAM = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]

@@ -15,12 +15,12 @@ import requests
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
-from http_requests.compression import accepted_encoding, compressed_pieces
 from stats.rendering.formats import FORMATS
 from tests.api_client import trade
 from tests.encodings import decoded
 from tests.marketdata_project.front_server import running
 from tests.stats.rendering.tables import TWO_TRADES
+from web.requests.compression import accepted_encoding, compressed_pieces
 
 PAGE = (settings.BASE_DIR / "docs" / "streams.md").read_text()
 PROGRAMS = dict(

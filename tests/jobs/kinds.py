@@ -5,8 +5,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
 from jobs.kinds import JobKind, Run
+from web.requests.field_errors import KnownFieldsSerializer
 
 
 class CountSerializer(KnownFieldsSerializer):

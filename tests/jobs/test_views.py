@@ -7,7 +7,6 @@ import orjson
 import pytest
 from django.utils import timezone
 
-from http_requests.wsgi_variables import ANSWER_WAIT
 from jobs.models import CANCELLED, Job
 from jobs.run import run_job
 from jobs.services import jobs_delete_old
@@ -15,6 +14,7 @@ from jobs.waiting import JobEnd
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 JOBS = "/api/v1/jobs"
 

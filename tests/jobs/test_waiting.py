@@ -14,8 +14,6 @@ from django.db import DatabaseError, close_old_connections
 from django.http import HttpResponse
 from django.utils import timezone
 
-from http_requests.waiting import AnswerWait
-from http_requests.wsgi_variables import ANSWER_WAIT
 from jobs.documents import ended_jobs, job_renewed
 from jobs.models import SUCCEEDED, Job
 from jobs.waiting import JobEnd, JobEnds
@@ -24,6 +22,8 @@ from marketdata_project.front.waiting import AnswerWaiting
 from ratelimit.models import ApiKey
 from tests.api_client import Api
 from tests.marketdata_project.front_server import running
+from web.requests.waiting import AnswerWait
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 pytestmark = pytest.mark.system
 

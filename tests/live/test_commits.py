@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 import pytest
 
-from http_requests.wsgi_variables import ANSWER_WAIT
 from live import commits
 from live.channels import row_channel
 from live.commits import NewCommits, committed_lines
@@ -28,6 +27,7 @@ from tests.api_client import Api, make_key, problem
 from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
 from trades.stores import market_store
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 TREE = "/api/v1/market-data"
 COMMITS = f"{TREE}/equities/{SYMBOL}/trades/commits"

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from http_requests.work import WorkKind, count_work
 from live import client
 from live.application import LiveFeed
 from live.callers import ConnectionLimits
@@ -32,6 +31,7 @@ from tests.memory_store import MemoryStore
 from tests.patience import allowed
 from tests.store.builders import batch, trade
 from trades.stores import market_store
+from web.requests.work import WorkKind, count_work
 
 CALLER = Caller("key:1", "desk", "default", 10, frozenset(), sensitivity="confidential")
 FOLLOWED = 3_000
@@ -81,7 +81,7 @@ def _fails(rows: int) -> None:
 def test_a_replay_that_takes_long_is_charged_by_its_time(owed: list[int], monkeypatch, settings):
     settings.PROCESSOR_MS_PER_TOKEN = 10
     times_ns = iter((0, 59_000_000))
-    monkeypatch.setattr("http_requests.work.time.thread_time_ns", lambda: next(times_ns))
+    monkeypatch.setattr("web.requests.work.time.thread_time_ns", lambda: next(times_ns))
     run(lambda: limits().read_old(CALLER, count_work, WorkKind.ROWS, 2_000))
     assert owed == [4]
 

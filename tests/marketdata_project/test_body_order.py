@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from http_requests.wsgi_variables import ADMISSION, BODY_UNREAD
 from marketdata_project.endpoints import body_limit
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.calls import body_sender
@@ -17,6 +16,7 @@ from ratelimit.models import ApiKey, UsedNonce
 from tests.api_client import INGEST, body_of, make_key, problem, trade
 from tests.marketdata_project.front_server import ask, echo, running
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
+from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD
 
 ROWS = [trade(trade_id=f"{number:09}") for number in range(300)]
 BODY = body_of(*ROWS)

@@ -10,12 +10,12 @@ from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpResponse
 
-from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front import body
 from marketdata_project.front.limits import BodyBudget
 from ratelimit.access.table import SMALL_BODY_BYTES
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.marketdata_project.test_front_limits import from_address
+from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 pytestmark = pytest.mark.system
 

@@ -8,14 +8,14 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse
 from django.test import Client
 
-from marketdata_project.correlation import (
+from tests.api_client import answer
+from tests.marketdata_project.front_server import ask, running
+from web.correlation import (
     CorrelationFilter,
     CorrelationMiddleware,
     accepted_id,
     correlation_id,
 )
-from tests.api_client import answer
-from tests.marketdata_project.front_server import ask, running
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/nope", "/api/v1/stats/ohlc"])
@@ -70,7 +70,7 @@ def test_requests_without_one_get_one_each(db):
 
 def test_new_ids_are_in_the_order_of_their_milliseconds(monkeypatch):
     clock = [1_735_700_000_000_000_000]
-    monkeypatch.setattr("marketdata_project.correlation.time.time_ns", lambda: clock[0])
+    monkeypatch.setattr("web.correlation.time.time_ns", lambda: clock[0])
     ids = []
     for _ in range(50):
         ids.append(accepted_id(None))

@@ -13,11 +13,11 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.serializers import Serializer
 
 from marketdata_project.error_codes import DECLARED, ERROR_CODES, NextStep
-from marketdata_project.problem_body import TITLES
 from marketdata_project.problems import OWN_ERRORS
 from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import OF_PROGRAM, program_nodes
 from trades.batches.refusals import _BATCH_CODES, _SPECIFIC_CODES
+from web.problem_body import TITLES
 
 pytestmark = OF_PROGRAM
 # The calls whose first argument is the code of an answer.

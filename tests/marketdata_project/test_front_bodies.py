@@ -13,12 +13,12 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front import body, protocol, sending
 from marketdata_project.front.limits import BodyBudget, ReservedBytes
 from ops.metrics.declarations import ANSWERS_CUT
 from tests.marketdata_project.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.patience import PATIENCE_SECONDS
+from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 pytestmark = pytest.mark.system
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError
 
-from http_requests.wsgi_variables import BODY_TOO_LARGE
 from marketdata_project.front.application import DjangoHandler
 from marketdata_project.front.door import FrontDoor
 from ratelimit.keys.selectors import key_cache
@@ -27,6 +26,7 @@ from tests.system.front_door import (
     tree_targets,
     visible,
 )
+from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from http_requests.after_answer import after_answer
 from marketdata_project.front.lanes import Lane
+from web.requests.after_answer import after_answer
 
 
 def test_a_lane_survives_what_fails_in_it(caplog):

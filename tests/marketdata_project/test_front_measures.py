@@ -6,7 +6,6 @@ import pytest
 from django.http import HttpResponse
 from django.urls import resolve
 
-from http_requests.wsgi_variables import ROUTE
 from marketdata_project.front.answers import route_of
 from ops.metrics.declarations import (
     CONNECTIONS,
@@ -17,6 +16,7 @@ from ops.metrics.declarations import (
 )
 from ops.metrics.metric_types import Metric
 from tests.marketdata_project.front_server import ask, connected, eventually, running
+from web.requests.wsgi_variables import ROUTE
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from audit.services import anonymous_refusals, call_spool
 from marketdata_project.front import body
 from marketdata_project.front.answers import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
 from marketdata_project.front.calls import refusal_recorder
-from marketdata_project.problem_body import TITLES, TYPE_BASE
 from marketdata_project.problems import Problem
 from tests.marketdata_project.front_server import Reply, ask, echo, eventually, running
+from web.problem_body import TITLES, TYPE_BASE
 
 PATH = b"/api/v1/stats/%C3%A9"
 

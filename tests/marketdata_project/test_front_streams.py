@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from http_requests.wsgi_variables import ADMISSION, CHARGED_CALL
 from marketdata_project.front.answers import Answer, Stream
 from marketdata_project.front.sending import AnswerSender
 from ratelimit.access.table import Access
@@ -14,6 +13,7 @@ from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import ChargedCall
 from ratelimit.limits.token_bucket import Bucket, BucketState, bucket_state, take
+from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
 CALL = ChargedCall(Caller("key:1", "desk", "default", 10, frozenset()), Access("market:read"), 10)
 PIECES = [b"one", b"two", b"three"]

@@ -11,11 +11,11 @@ from time import monotonic
 import pytest
 from django.http import HttpResponse
 
-from http_requests.waiting import AnswerWait, Renewed
-from http_requests.wsgi_variables import ANSWER_WAIT
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
 from tests.marketdata_project.front_server import Reply, ask, connected, eventually, read_reply, running
+from web.requests.waiting import AnswerWait, Renewed
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 pytestmark = pytest.mark.system
 

@@ -6,8 +6,8 @@ from django.test import Client
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.guide_search import MAX_RESULTS, search, sections_of_code, words_of
 from marketdata_project.guide_text import guide_names, guide_sections
-from marketdata_project.problem_body import TYPE_BASE, problem_body
 from tests.html_page import Page
+from web.problem_body import TYPE_BASE, problem_body
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from posixpath import normpath
 
 import pytest
 
-from http_requests.received import ReceivedCall
 from marketdata_project.endpoints import HEAVY, LOGIN, lane_of
 from marketdata_project.front.application import _turn_of
 from ratelimit.access.table import ACCESS_TABLE, CLOSING, READ, TRADING, WRITE, Access, AccessTable
 from tests.ratelimit.access import accounts_site
+from web.requests.received import ReceivedCall
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import pytest
 from django.conf import settings as real
 
-from marketdata_project.correlation import correlated
 from ops import log_masking
+from web.correlation import correlated
 
 KEY = f"md_abcdefgh_{secrets.token_urlsafe(32)}"
 OWN = secrets.token_urlsafe(64)

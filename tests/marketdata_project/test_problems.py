@@ -12,8 +12,6 @@ from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
 
 from backfills import exceptions as backfills
-from http_requests import exceptions as requests
-from http_requests.wsgi_variables import BODY_TOO_LARGE
 from jobs import exceptions as jobs
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
 from marketdata_project.problems import OWN_ERRORS, problem_of
@@ -26,6 +24,8 @@ from tests.api_client import INGEST, OHLC, problem, trade
 from tests.memory_store import MemoryStore
 from trades.exceptions import BatchRefused
 from trading import exceptions as trading
+from web.requests import exceptions as requests
+from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 ARGUMENTS = {
     storage.UnknownSymbol: ("AAPL",),

@@ -13,10 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_requests.wsgi_variables import IS_FORWARDED
-from marketdata_project.proxies import MOST_HOPS, client_address, parsed_address, trusted_environ
 from marketdata_project.settings.environment import networks
 from tests.patience import PROGRAM_SECONDS
+from web.proxies import MOST_HOPS, client_address, parsed_address, trusted_environ
+from web.requests.wsgi_variables import IS_FORWARDED
 
 pytestmark = pytest.mark.system
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from idempotency.models import SealedAnswer
 from marketdata_project.serve import duties
 from marketdata_project.serve.duties import DUTIES, duty_try
 from ratelimit.keys.services import key_create
 from ratelimit.models import ApiKey
+from web.idempotency.models import SealedAnswer
 
 
 @pytest.mark.django_db

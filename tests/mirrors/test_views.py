@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 from django.conf import settings
 
-from http_requests.wsgi_variables import ANSWER_WAIT
 from marketdata_project.front.answers import Answer
 from marketdata_project.front.lanes import Lane
 from marketdata_project.front.waiting import AnswerWaiting
@@ -32,6 +31,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.store.builders import SYMBOL, amendment, batch, cancel, trade
 from tests.store.csv.copying.origins import logs_of
 from trades.stores import market_store
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 LOGS = "/api/v1/market-data/logs"
 COPY = f"{LOGS}/trades/{SYMBOL}/copy"

@@ -11,9 +11,9 @@ import pyarrow as pa
 from django.apps import AppConfig
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
 from jobs.kinds import JobKind, Run
 from tests.chance import SOAK
+from web.requests.field_errors import KnownFieldsSerializer
 
 LEASE = timedelta(seconds=8)
 FIRST_NS = 1_735_828_200 * 10**9  # 2025-01-02T14:30:00Z

@@ -15,7 +15,6 @@ import orjson
 import pytest
 from django.http import StreamingHttpResponse
 
-from http_requests.exceptions import BodyTooLarge
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
@@ -25,13 +24,14 @@ from marketdata_project.front.answers import (
     TOO_MANY_CONNECTIONS,
     Refusal,
 )
-from marketdata_project.problem_body import CONTENT_TYPE, problem_body
 from marketdata_project.problems import Problem, problem_of
 from tests.api_client import DECLARED
 from tests.marketdata_project.front_server import Reply, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 from tests.system.certificates import Authority
 from tests.system.nginx import TEMPLATE, Nginx, nginx_before
+from web.problem_body import CONTENT_TYPE, problem_body
+from web.requests.exceptions import BodyTooLarge
 
 pytestmark = pytest.mark.xdist_group("nginx")
 

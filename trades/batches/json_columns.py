@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET
 
-from http_requests.exceptions import ERRORS_LIMIT
-from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.timestamps import (
     EARLIEST_NS,
@@ -31,6 +29,8 @@ from trades.batches.validation import (
     validate_columns,
 )
 from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, AllowsNonpositive, Fault
+from web.requests.exceptions import ERRORS_LIMIT
+from web.requests.nearest_name import LONGEST_SHOWN, no_such_field
 
 _ROWS_AT_ONCE = 2_000
 # Arrow reports a wrong text only after it has parsed all others.

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
-from http_requests.field_errors import field_errors
 from store.datasets import DATASETS
 from store.declarations import Dataset
 from trades.batches.row_batch import BatchOptions
 from trades.batches.serializers import batch_serializer
 from trades.batches.validation import RowError
 from trades.exceptions import BatchRefused
+from web.requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from web.requests.field_errors import field_errors
 
 _DECLARED = DATASETS.values()
 # If all errors of a batch share one of these codes, the answer carries it instead of `validation_failed`.

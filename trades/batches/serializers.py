@@ -11,7 +11,6 @@ from typing import Any, cast
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
-from http_requests.field_errors import KnownFieldsSerializer
 from store.declarations import Column, Dataset
 from trades.batches.json_columns import JsonRows, read_json_rows
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, assemble_batch, check_size
@@ -19,6 +18,7 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.validation import SYMBOL, RowError, column_rule
 from trades.batches.value_rules import NULL, REQUIRED, Fault
 from trades.exceptions import BatchRefused
+from web.requests.field_errors import KnownFieldsSerializer
 
 
 class ColumnField(serializers.Field[Any, Any, Any, Any]):

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
-from http_requests.work import WorkKind, count_work
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
 from store.symbols import is_symbol
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
@@ -23,6 +22,7 @@ from trades.batches.row_batch import (
 )
 from trades.batches.validation import TypedColumn, columns_of, validate_columns
 from trades.batches.value_rules import LARGEST_NUMBER
+from web.requests.work import WorkKind, count_work
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 _TYPES: dict[ColumnKind, Any] = {

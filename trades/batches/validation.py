@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from http_requests.exceptions import ERRORS_LIMIT
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
 from trades.batches.text_rules import ChoiceRule, CurrencyRule, IdRule, SymbolRule, WordRule, WordsRule
@@ -27,6 +26,7 @@ from trades.batches.value_rules import (
     TimeRule,
     ValueRule,
 )
+from web.requests.exceptions import ERRORS_LIMIT
 
 SYMBOL = Column("symbol", ColumnKind.TEXT, required=True, form=ColumnForm.SYMBOL)
 

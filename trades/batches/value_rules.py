@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from http_requests.field_errors import MISSING, NOT_NULL
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm
 from store.instant_text import LEAP_SECOND
@@ -26,6 +25,7 @@ from store.timestamps import (
     TimestampOutOfRange,
     parse_timestamp,
 )
+from web.requests.field_errors import MISSING, NOT_NULL
 
 LARGEST_NUMBER = 2**53
 ID_LENGTH = 64

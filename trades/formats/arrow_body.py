@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from http_requests.exceptions import MalformedDocument
 from store.arrow_messages import is_compressed
 from store.declarations import Column
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
@@ -16,6 +15,7 @@ from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_values import TextBudget, typed_values
 from trades.formats.columns import check_not_repeated, read_columns
+from web.requests.exceptions import MalformedDocument
 
 COLUMNS_LIMIT = 1_000
 _MESSAGES_LIMIT = 10_000

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 from store.arrays import Integers
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS
@@ -27,6 +26,7 @@ from trades.batches.value_rules import (
     Fault,
     FaultMasks,
 )
+from web.requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
 
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # Valid texts are at most this long. A longer one in a dictionary could be repeated in every row.

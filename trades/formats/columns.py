@@ -4,13 +4,13 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
-from http_requests.work import WorkKind, count_work
 from store.declarations import ARROW_TYPES, Column
 from trades.batches.refusals import refusal_of, rows_refusal
 from trades.batches.row_batch import BatchOptions, RowBatch, assemble_batch, check_size
 from trades.batches.validation import TypedColumn, row_errors, validate_columns
+from web.requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
+from web.requests.nearest_name import LONGEST_SHOWN, nearest_name
+from web.requests.work import WorkKind, count_work
 
 
 class ColumnSource(Protocol):

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from http_requests.exceptions import ERRORS_LIMIT, MalformedDocument
 from store.declarations import ARROW_TYPES, Column, ColumnKind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import parse_time_column
@@ -23,6 +22,7 @@ from trades.batches.validation import TypedColumn, column_rule, fault_masks, num
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
 from trades.formats.columns import check_not_repeated, read_columns
 from trades.formats.csv_lines import Bytes, line_numbers
+from web.requests.exceptions import ERRORS_LIMIT, MalformedDocument
 
 COLUMNS_LIMIT = 1_000
 LINES_LIMIT = 10 * ROWS_LIMIT

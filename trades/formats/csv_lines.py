@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from http_requests.exceptions import FieldError
 from store.arrays import Integers
 from trades.exceptions import BatchRefused
+from web.requests.exceptions import FieldError
 
 _ROW = re.compile(r"\w+\[(\d+)\]")
 _PIECE_BYTES = 2**18

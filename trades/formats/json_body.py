@@ -12,8 +12,6 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from http_requests.exceptions import MalformedDocument
-from http_requests.json_document import read_json
 from store.declarations import ColumnForm, ColumnKind, Dataset
 from trades.batches.refusals import document_refusal
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
@@ -29,6 +27,8 @@ from trades.batches.typed_rows import (
 )
 from trades.batches.validation import columns_of
 from trades.exceptions import BatchRefused
+from web.requests.exceptions import MalformedDocument
+from web.requests.json_document import read_json
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
 _QUOTATION_MARK = ord('"')

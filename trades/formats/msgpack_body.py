@@ -14,8 +14,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from http_requests.exceptions import MalformedDocument
-from http_requests.work import WorkKind, count_work
 from store.declarations import Column, ColumnKind, Dataset
 from trades.batches.json_columns import json_column
 from trades.batches.refusals import document_refusal
@@ -36,6 +34,8 @@ from trades.batches.validation import TypedColumn
 from trades.batches.value_rules import WORDS_LIMIT
 from trades.exceptions import BatchRefused
 from trades.formats.columns import check_names, read_columns
+from web.requests.exceptions import MalformedDocument
+from web.requests.work import WorkKind, count_work
 
 KEYS_LIMIT = 1_000
 _LAST_SMALL_MAP = 0x8F

@@ -13,13 +13,13 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 
-from http_requests.nearest_name import nearest_of
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from trades.instruments.serializers import instrument_document
 from trades.instruments.services import instruments_all
 from trades.instruments.texts import alias_text
 from trades.models import TEXT_LENGTHS, CatalogueState, InstrumentEntry
 from trades.stores import market_store
+from web.requests.nearest_name import nearest_of
 
 # Rows written in one transaction; a larger batch would make the database's other writers wait longer.
 _ROWS_AT_ONCE = 2_000

@@ -12,9 +12,6 @@ from drf_spectacular.drainage import get_override, set_override
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from http_requests.exceptions import InvalidParameter
-from listing.filters import StrictFilterBackend, choice_filter
-from listing.pages import KeysetPagination
 from store.bar_policies import BAR_POLICIES
 from store.instruments import INSTRUMENT_CLASSES, RIGHTS
 from store.symbols import InvalidSymbol, parse_symbol
@@ -22,6 +19,9 @@ from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.instruments.services import symbol_canonical
 from trades.models import InstrumentEntry
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import KeysetPagination
+from web.requests.exceptions import InvalidParameter
 
 
 class InstrumentPagination(KeysetPagination):

@@ -8,8 +8,6 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from calendars.exceptions import UnknownExchange
-from http_requests.exceptions import FieldError
-from http_requests.field_errors import KnownFieldsSerializer, field_errors
 from store.bar_policies import BAR_POLICIES
 from store.currencies import currency_pair
 from store.declarations import Column, ColumnKind
@@ -42,6 +40,8 @@ from trades.instruments.fields import (
     is_name,
     pattern_field,
 )
+from web.requests.exceptions import FieldError
+from web.requests.field_errors import KnownFieldsSerializer, field_errors
 
 CLASS = "class"
 # Maps a field to the instrument classes that have it. Fields that are not listed belong to all classes.

@@ -8,7 +8,6 @@ from django.utils import timezone
 from msgspec import structs
 
 from audit.services import event_record, events_lock
-from http_requests.work import current_work
 from store.datasets import DATASETS, WITHOUT_INSTRUMENTS
 from store.declarations import Dataset
 from store.exceptions import OutcomeUnknown, UnknownSymbol
@@ -17,6 +16,7 @@ from store.symbols import InvalidSymbol, parse_symbol
 from trades.exceptions import InvalidValue
 from trades.instruments.serializers import instrument_document
 from trades.stores import market_store
+from web.requests.work import current_work
 
 # Each process then computes the answers anew that it held.
 DECLARATION_TOKENS = 10

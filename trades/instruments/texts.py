@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from io import TextIOBase
 from typing import Any, TextIO
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
-from http_requests.nearest_name import LONGEST_SHOWN, nearest_name
 from store.instruments import ALIAS_SEPARATOR, Instrument, default_instrument
 from store.symbols import InvalidSymbol, parse_symbol
 from store.text_columns import escaped_text, unescaped_text
 from trades.instruments.serializers import INSTRUMENT_FIELDS, instrument_document, merged, read_instrument
+from web.requests.exceptions import ERRORS_LIMIT, FieldError
+from web.requests.nearest_name import LONGEST_SHOWN, nearest_name
 
 _NUMBERS = frozenset({"tick_size", "settle", "strike", "multiplier"})
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

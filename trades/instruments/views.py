@@ -10,11 +10,6 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_outside_and_record
-from http_requests.exceptions import InvalidParameter
-from http_requests.parameters import single_parameters
-from http_requests.parsers import JSONDocumentParser, request_document
-from http_requests.tagged_answer import tagged_answer
-from listing.pages import PAGE_PARAMETERS
 from store.instruments import default_instrument
 from store.protocol import NEW_FILE_BYTES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
@@ -40,6 +35,11 @@ from trades.instruments.services import (
 )
 from trades.models import InstrumentEntry
 from trades.stores import market_store
+from web.lists.pages import PAGE_PARAMETERS
+from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import single_parameters
+from web.requests.parsers import JSONDocumentParser, request_document
+from web.requests.tagged_answer import tagged_answer
 
 _SYMBOL = OpenApiParameter(
     "symbol",

@@ -9,8 +9,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from http_requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
-from http_requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word, json_values
 from store.currencies import CURRENCIES
 from store.exceptions import UnknownSymbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
@@ -25,6 +23,8 @@ from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
 from trading.services.assigning import STRATEGY_REFUSAL
 from trading.services.target_models import MODEL_NAME
+from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
+from web.requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word, json_values
 
 REASON_LENGTH = 500
 MOST_MONEY = Decimal(10) ** 12

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from http_requests.parameters import single_parameters
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
@@ -31,6 +30,7 @@ from trading.reading.selectors import (
 )
 from trading.services.accounts import account_create, heartbeat, preferences_change
 from trading.services.assigning import strategy_assign
+from web.requests.parameters import single_parameters
 
 
 class AccountWritesViewSet(TradingWrites, AccountsViewSet):

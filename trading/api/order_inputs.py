@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from rest_framework import serializers
 
-from http_requests.exceptions import FieldError
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount, Flag, Pattern, Word
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
 from trading.core.orders import OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
+from web.requests.exceptions import FieldError
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Amount, Flag, Pattern, Word
 
 MOST = Decimal(10) ** 12
 _LEAST = Decimal("1e-9")

@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.parameters import single_parameters
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
 from trades.instruments.services import requested_symbol, symbol_canonical
@@ -40,6 +39,7 @@ from trading.services.previews import (
     trade_execute,
     trade_preview,
 )
+from web.requests.parameters import single_parameters
 
 _SYMBOL = OpenApiParameter(
     "symbol",

@@ -8,13 +8,13 @@ from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
 from rest_framework import serializers
 
-from http_requests.exceptions import InvalidParameter
-from listing.filters import StrictFilterBackend, choice_filter
-from listing.pages import PAGE_LIMIT, SORTS
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.orders import OrderState
 from trading.models import ExecutionRow, OrderRow, TradeRow, TransactionRow
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import PAGE_LIMIT, SORTS
+from web.requests.exceptions import InvalidParameter
 
 # The word for all states that another one may follow.
 _OPEN = "open"

@@ -10,9 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
-from http_requests.exceptions import InvalidParameter
-from http_requests.parameters import choice, single_parameters
-from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from ratelimit.callers import Caller
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trading.api import examples
@@ -40,6 +37,9 @@ from trading.reading.selectors import (
 )
 from trading.reading.status import status_document
 from trading.services.accounts import account_find, accounts_of
+from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import choice, single_parameters
 
 ACCOUNT = OpenApiParameter(
     "account",

@@ -10,8 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, ChoiceField, FloatField, IntegerField, ListField, Serializer
 
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount, Flag, Integer, Text, json_values
 from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
@@ -35,6 +33,8 @@ from trading.services.rebalancing import (
     require_trading,
 )
 from trading.services.target_models import model_find, weights_of
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Amount, Flag, Integer, Text, json_values
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300

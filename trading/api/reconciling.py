@@ -11,9 +11,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.exceptions import InvalidParameter
-from http_requests.parameters import choice, single_parameters
-from http_requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
 from jobs.views import IDEMPOTENCY_KEY
 from trades.formats import CSV, JSON
 from trades.ingest import UNKNOWN_CHOICES
@@ -27,6 +24,9 @@ from trading.documents import transaction_document
 from trading.models import Account, TransactionRow
 from trading.reading.reconciling import reconciliation_document
 from trading.services.adjusting import cash_adjust, position_adjust
+from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import choice, single_parameters
+from web.requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
 
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _DEFAULT = Tolerances()

@@ -9,8 +9,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.conditional import without_proxy_suffix
-from http_requests.parameters import single_parameters
 from jobs.kinds import Document
 from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
@@ -53,6 +51,8 @@ from trading.services.control import (
     trading_start,
     trading_stop_each,
 )
+from web.requests.conditional import without_proxy_suffix
+from web.requests.parameters import single_parameters
 
 _IF_MATCH = OpenApiParameter(
     "If-Match",

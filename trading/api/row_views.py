@@ -11,8 +11,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
-from http_requests.parameters import single_parameters
-from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from ratelimit.callers import Caller
 from trading.api import examples
 from trading.api.read_filters import (
@@ -53,6 +51,8 @@ from trading.reading.selectors import (
     trade_documents,
 )
 from trading.services.orders import order_in
+from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.requests.parameters import single_parameters
 
 ORDER_ID = OpenApiParameter(
     "order",

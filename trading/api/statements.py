@@ -8,16 +8,6 @@ from typing import Any, cast
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
-from http_requests.exceptions import ERRORS_LIMIT, FieldError
-from http_requests.field_errors import (
-    IndexedListSerializer,
-    KnownFieldsSerializer,
-    field_errors,
-    field_refusal,
-)
-from http_requests.json_document import read_json
-from http_requests.json_fields import Amount, Integer
-from http_requests.nearest_name import LONGEST_SHOWN, no_such_field
 from trades.batches.serializers import SymbolField
 from trades.batches.validation import SYMBOL, column_rule
 from trades.batches.value_rules import LARGEST_NUMBER
@@ -29,6 +19,16 @@ from trades.instruments.services import allows_nonpositive_price, symbol_canonic
 from trading.api.account_inputs import MOST_MONEY, known_symbol, reason_field
 from trading.api.order_inputs import MOST, QUANTITY_DECIMALS, strategy_field
 from trading.core.statement import StatedPosition, Statement
+from web.requests.exceptions import ERRORS_LIMIT, FieldError
+from web.requests.field_errors import (
+    IndexedListSerializer,
+    KnownFieldsSerializer,
+    field_errors,
+    field_refusal,
+)
+from web.requests.json_document import read_json
+from web.requests.json_fields import Amount, Integer
+from web.requests.nearest_name import LONGEST_SHOWN, no_such_field
 
 # No symbol begins with a dollar sign. CASH and USD are symbols of shares.
 CASH_ROW = "$CASH"

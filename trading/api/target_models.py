@@ -13,11 +13,6 @@ from rest_framework.serializers import CharField, DateTimeField, FloatField, Int
 from rest_framework.viewsets import GenericViewSet
 
 from audit.calls.strict import change_and_record
-from http_requests.conditional import without_proxy_suffix
-from http_requests.field_errors import KnownFieldsSerializer
-from http_requests.json_fields import Amount
-from http_requests.parameters import single_parameters
-from listing.pages import PAGE_PARAMETERS, KeysetPagination
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.api.account_inputs import known_symbol
@@ -35,6 +30,11 @@ from trading.services.target_models import (
     model_tag,
     models_of,
 )
+from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.requests.conditional import without_proxy_suffix
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Amount
+from web.requests.parameters import single_parameters
 
 _MOST_SYMBOLS = 200
 _WEIGHT_DECIMALS = 9

@@ -7,8 +7,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from http_requests.field_errors import KnownFieldsSerializer, field_refusal
-from http_requests.json_fields import Text
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
@@ -20,6 +18,8 @@ from trading.models import Account
 from trading.services.accounts import account_find
 from trading.what_if.answer import what_if_document
 from trading.what_if.stored import replay_of
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
+from web.requests.json_fields import Text
 
 _EXAMPLE = {
     "account": "main",

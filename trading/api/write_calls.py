@@ -12,9 +12,6 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from audit.calls.strict import change_and_record
-from http_requests.parameters import single_parameters
-from http_requests.parsers import request_document
-from idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
 from jobs.kinds import Run
 from jobs.schedules import SCHEDULED
 from ratelimit.access.table import access_of, denial_of
@@ -27,6 +24,9 @@ from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
+from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
+from web.requests.parameters import single_parameters
+from web.requests.parsers import request_document
 
 SIGNED = "signature"
 # What `require_submitter` raises.

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from listing.newest import beyond_newest
 from ratelimit.callers import Caller
 from store.timestamps import format_timestamp
 from trading.core.acceptance import accept
@@ -28,6 +27,7 @@ from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
 from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import Submitted, require_new_client_order_id
+from web.lists.newest import beyond_newest
 
 PREVIEW_SECONDS = 30
 _KEPT_SECONDS = 86_400

@@ -17,9 +17,9 @@ from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
 from audit.services import files_unsealed, unsealed_record
 from audit.spooling.unsealed import lines_count
-from http_requests.exceptions import InvalidParameter
 from ops.command_line import command_actor
 from store.instant_text import parse_instant_or_epoch
+from web.requests.exceptions import InvalidParameter
 
 _TERMINAL = "-"
 

@@ -14,13 +14,13 @@ from backfills.models import Backfill
 from backfills.records import KIND
 from backfills.serializers import BackfillRequestSerializer
 from calendars.schedule import Hours
-from http_requests.field_errors import field_errors
 from jobs.follow import run_shown
 from jobs.models import SUCCEEDED, Job
 from jobs.services import job_submit
 from ops.command_line import command_actor
 from store.instruments import GAP_RULES
 from store.timestamps import format_timestamp
+from web.requests.field_errors import field_errors
 
 
 class Command(BaseCommand):

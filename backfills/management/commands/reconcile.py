@@ -11,13 +11,13 @@ from rich.table import Table
 
 from backfills.reconciling import KIND
 from backfills.serializers import ReconciliationRequestSerializer
-from http_requests.field_errors import field_errors
 from jobs.follow import run_shown
 from jobs.kinds import Document
 from jobs.models import SUCCEEDED
 from jobs.services import job_submit
 from ops.command_line import command_actor, quiet_without_a_reader
 from store.datasets import DATASETS
+from web.requests.field_errors import field_errors
 
 _COUNTS = ("missing", "extra", "different", "unconfirmed", "appended", "cancelled", "corrected", "not_stored")
 

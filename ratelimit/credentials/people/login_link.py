@@ -17,7 +17,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from http_requests.wsgi_variables import IS_FORWARDED
+from web.requests.wsgi_variables import IS_FORWARDED
 
 LIFETIME = timedelta(hours=1)
 # The superuser who is logged in by the link. It has no password.

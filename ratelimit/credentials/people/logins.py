@@ -18,7 +18,6 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import Throttled
 
-from http_requests import addresses
 from ratelimit.credentials.people.known_addresses import address_is_known, address_note
 from ratelimit.credentials.people.password_turns import password_turns
 from ratelimit.events import key_event
@@ -26,6 +25,7 @@ from ratelimit.limits.admission import RATE_LIMITED
 from ratelimit.limits.login_backoff import Attempt, process_login_backoff
 from ratelimit.limits.services import admit_login
 from ratelimit.limits.token_bucket import SECOND_US
+from web.requests import addresses
 
 # URL namespaces of the pages with browser sessions: the admin and the login page.
 _LOGIN_SITES = frozenset({"admin", "login"})

@@ -15,7 +15,6 @@ from rich.progress import track
 from rich.table import Table
 
 from calendars.schedule import Hours
-from http_requests.exceptions import RequestError
 from ops.command_line import quiet_without_a_reader
 from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
@@ -28,6 +27,7 @@ from stats.market_data.silence import Silence, exchange_silence
 from store.instruments import GAP_RULES
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
+from web.requests.exceptions import RequestError
 
 _EPOCH = date(1970, 1, 1)
 _QUERY = ("start", "end", "resolution", "hours", "rule", "as_of")

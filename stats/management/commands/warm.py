@@ -3,13 +3,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from http_requests.exceptions import RequestError
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.exceptions import READ_ERRORS
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.services import warm
 from stats.rendering.formats import FORMATS
 from store.symbols import InvalidSymbol, parse_symbol
+from web.requests.exceptions import RequestError
 
 
 class Command(BaseCommand):

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from cachetools import LRUCache
 
-from http_requests.exceptions import InvalidParameter
-from listing.cursors import InvalidCursor
 from stats.cursors import PageCursor
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import MarketDataset, SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
+from web.lists.cursors import InvalidCursor
+from web.requests.exceptions import InvalidParameter
 
 MAX_PLANS = 2_048
 # First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.

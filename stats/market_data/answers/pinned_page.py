@@ -7,9 +7,6 @@ from typing import Annotated, Any
 
 import orjson
 
-from http_requests.exceptions import InvalidParameter
-from http_requests.nearest_name import nearest_or_all
-from http_requests.work import WorkKind, count_work
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.finished_answers import NEXT, PREVIOUS
@@ -27,6 +24,9 @@ from stats.rendering.table import OutColumn, Table
 from store.cached_property import cached_property
 from store.log_views.log_view import LogView
 from store.rows.knowledge import KnownBy
+from web.requests.exceptions import InvalidParameter
+from web.requests.nearest_name import nearest_or_all
+from web.requests.work import WorkKind, count_work
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from itertools import chain
 
 import pyarrow as pa
 
-from http_requests.compression import Encoding, compressed_pieces
-from http_requests.conditional import NOT_STORED
-from http_requests.exceptions import InvalidParameter
-from http_requests.work import WorkKind, count_work
 from stats.cursors import RowPosition
 from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
 from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
 from store.timestamps import format_timestamp
+from web.requests.compression import Encoding, compressed_pieces
+from web.requests.conditional import NOT_STORED
+from web.requests.exceptions import InvalidParameter
+from web.requests.work import WorkKind, count_work
 
 # Rows per piece. The first piece is small, so that it is sent early. Each further piece has `_GROWTH` times as
 # many rows, up to the maximum.

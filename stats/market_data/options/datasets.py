@@ -10,7 +10,6 @@ from importlib.metadata import version
 
 from django.conf import settings
 
-from http_requests.exceptions import InvalidParameter
 from stats.exceptions import NoContract
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge, RowKnowledge
@@ -45,6 +44,7 @@ from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trades.stores import market_store
+from web.requests.exceptions import InvalidParameter
 
 # Indices of the logs of a plan: the option's quotes, the chain, the underlying's logs, the interest rates, and the
 # corporate actions.

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from calendars.schedule import Hours
-from http_requests.work import WorkKind, count_work
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.intervals.windows import part_in_memory
 from stats.market_data.options.contract import OptionContract
@@ -24,6 +23,7 @@ from store.log_views.last_rows import NEVER_NS
 from store.log_views.log_view import LogView
 from store.log_views.session_spans import OUTSIDE
 from store.protocol import Window
+from web.requests.work import WorkKind, count_work
 
 GREEKS = ("delta", "gamma", "theta", "vega", "rho", "iv")
 INPUTS = ("price", "spot", "forward", "forward_source", "rate", "dividend_yield", "dividends", "t")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from http_requests.work import WorkKind, count_work
 from stats.cursors import RowPosition
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import OptionMarket, quotes_at
@@ -26,6 +25,7 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.cached_property import cached_property
 from store.log_views.last_rows import NEVER_NS
+from web.requests.work import WorkKind, count_work
 
 
 def surface_columns(names: Iterable[str]) -> tuple[OutColumn, ...]:

@@ -9,8 +9,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from http_requests.exceptions import FieldError
-from http_requests.field_errors import field_errors
 from store.exceptions import StorageError
 from store.reading import Reader
 from store.timestamps import format_timestamp
@@ -25,6 +23,8 @@ from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.market.symbols import declared_terms, has_declared_terms
+from web.requests.exceptions import FieldError
+from web.requests.field_errors import field_errors
 
 _BAR = 40
 # The options of a body's fields that are called otherwise.

@@ -6,7 +6,6 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
-from http_requests.received import ReceivedCall
 from ratelimit.credentials.certificates import MAX_HEADER_LENGTH, caller_of_certificate
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest
@@ -16,6 +15,7 @@ from ratelimit.models import ApiKey
 from tests.api_client import make_key
 from tests.received_calls import received
 from tests.system.certificates import Authority, Issued
+from web.requests.received import ReceivedCall
 
 NOW = timezone.now()
 

@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.utils import timezone
 
-from http_requests.received import ReceivedCall
 from ratelimit.access.scopes import SCOPES
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored, identify
@@ -30,6 +29,7 @@ from ratelimit.models import ApiKey, OAuthClient
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.received_calls import received
+from web.requests.received import ReceivedCall
 
 pytestmark = pytest.mark.django_db
 CLOCK = "/api/v1/clock"

@@ -13,12 +13,12 @@ import django
 
 django.setup(set_prefix=False)
 
-from idempotency.answers import KeyedCall, answer_once  # noqa: E402
 from ratelimit.exceptions import KeyAdministrationError, RateLimitError, RevokedApiKey  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402
 from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
 from tests.ratelimit.keys.key_callers import caller_by  # noqa: E402
+from web.idempotency.answers import KeyedCall, answer_once  # noqa: E402
 
 PAUSE_SECONDS = 0.002
 AFTERWARDS_SECONDS = 0.3

@@ -5,11 +5,11 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from audit.models import AuditRecord
-from idempotency.models import SealedAnswer
 from ratelimit.keys.services import key_create
 from ratelimit.models import ApiKey
 from tests.api_client import answer, make_key, problem
 from tests.ratelimit.keys.key_calls import KEYS, post
+from web.idempotency.models import SealedAnswer
 
 pytestmark = pytest.mark.usefixtures("project_redis")
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from listing.pages import PAGE_PARAMETERS
 from ratelimit.keys.views import KeyFilter, KeysQuerySerializer
 from ratelimit.models import ApiKey
 from tests.api_client import OF_SCHEMA, answer, problem
 from tests.ratelimit.keys.key_calls import KEYS, keys_of, stored
+from web.lists.pages import PAGE_PARAMETERS
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from idempotency.models import SealedAnswer
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.ratelimit.keys.key_calls import KEYS, NEW, manager, post
+from web.idempotency.models import SealedAnswer
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from listing.pages import PAGE_LIMIT
 from marketdata_project.access_table import ACCESS
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
@@ -16,6 +15,7 @@ from ratelimit.limits.costs import (
     cost_of,
 )
 from ratelimit.limits.services import admit, bucket_name, bucket_state_of, kind_of
+from web.lists.pages import PAGE_LIMIT
 
 ACCESS_PAGE = Access("market:read", cost=PAGE)
 

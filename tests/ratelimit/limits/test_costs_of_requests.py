@@ -142,7 +142,7 @@ def test_a_stream_is_charged_piece_by_piece(api):
 
 def test_the_records_of_an_export_are_charged(api, monkeypatch):
     monkeypatch.setattr("audit.reading.export.PIECE_RECORDS", 2)
-    monkeypatch.setattr("http_requests.work.WorkKind.per_token", property(lambda _kind: 1))
+    monkeypatch.setattr("web.requests.work.WorkKind.per_token", property(lambda _kind: 1))
     assert api.ingest(*(trade(timestamp=minute) for minute in minutes(2))).status_code == 200
     key = new_key()
     for _ in range(12):
@@ -220,7 +220,7 @@ def test_a_call_pays_for_its_time_if_that_is_more(api, settings, monkeypatch, pa
     api.ingest(trade())
     settings.PROCESSOR_MS_PER_TOKEN = 10
     spent_ns = iter(range(0, 10**12, 57_000_000))
-    monkeypatch.setattr("http_requests.work.time.thread_time_ns", lambda: next(spent_ns))
+    monkeypatch.setattr("web.requests.work.time.thread_time_ns", lambda: next(spent_ns))
     status, tokens = charged(path)
     assert (status, tokens) == (200, 5)
 

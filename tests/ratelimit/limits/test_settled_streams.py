@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from http_requests.work import Work, WorkKind, count_work
 from ratelimit.limits.middleware import _settled
+from web.requests.work import Work, WorkKind, count_work
 
 
 def test_what_is_counted_while_a_piece_is_made_is_charged_before_it_is_sent():

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import redis
 
-from http_requests.after_answer import postponed_work
 from ops.redis.connection import breaker
 from stats.caching.response_cache import ResponseCache, cache_statistics
 from stats.caching.shared import Entry
 from stats.caching.shared_room import ASKED_SECONDS, SharedRoom
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of, entry_of
+from web.requests.after_answer import postponed_work
 
 pytestmark = pytest.mark.system
 

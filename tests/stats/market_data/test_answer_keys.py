@@ -14,7 +14,6 @@ from msgspec import structs
 from rest_framework import serializers
 
 from calendars import library
-from http_requests.exceptions import RequestError
 from stats import parameters as kinds
 from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
 from stats.exceptions import READ_ERRORS
@@ -51,6 +50,7 @@ from tests.stats.market_data.builders import (
 )
 from tests.stats.market_data.oracle import SECOND_NS
 from trades.stores import market_store
+from web.requests.exceptions import RequestError
 
 Pin = Callable[[int], PinnedContent]
 pytestmark = [pytest.mark.django_db, pytest.mark.system]

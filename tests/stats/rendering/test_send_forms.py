@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from http_requests.parsers import JSONBytesParser, bytes_parser
 from stats.rendering.renderers import DOCUMENT_RENDERERS
 from tests.html_page import Page
 from tests.stats.rendering.views import respond
+from web.requests.parsers import JSONBytesParser, bytes_parser
 
 BATCH = {"trades": [{"symbol": "AAPL", "price": 1.5}, {"symbol": "AAPL", "price": 2, "note": "a,b"}]}
 

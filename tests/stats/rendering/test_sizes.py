@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from http_requests.compression import compressed
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import Table
 from store.bar_policies import US_EQUITIES
@@ -14,6 +13,7 @@ from store.bars.prints import prints_of
 from tests.stats.rendering.tables import BARS, document
 from tests.store.builders import SECOND
 from tests.store.real_data import equity_trades, midnight_ns
+from web.requests.compression import compressed
 
 COUNT = 1_000
 

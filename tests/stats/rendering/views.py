@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from http_requests.exceptions import InvalidParameter
 from stats.rendering.formats import FORMATS
 from stats.rendering.renderers import RENDERERS
 from tests.stats.rendering.tables import TWO_BARS, document
+from web.requests.exceptions import InvalidParameter
 
 
 class QuerySerializer(serializers.Serializer[Any]):

@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from http_requests.exceptions import MalformedDocument, RequestError
 from store.datasets import DATASETS
 from store.timestamps import parse_timestamp
 from tests.trades.formats.bodies import stream_of
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_body import read_arrow_body
+from web.requests.exceptions import MalformedDocument, RequestError
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
 INSTANT = dt.datetime(2025, 1, 2, 12, tzinfo=dt.UTC)

@@ -9,8 +9,6 @@ from django.conf import settings as project
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from http_requests.exceptions import MalformedDocument
-from http_requests.json_document import read_json
 from store.datasets import TRADES
 from tests.api_client import body_of, trade
 from tests.chance import SOAK
@@ -19,6 +17,8 @@ from trades.batches.serializers import batch_serializer
 from trades.exceptions import BatchRefused
 from trades.formats import json_body
 from trades.formats.json_body import decode_json, json_refusal
+from web.requests.exceptions import MalformedDocument
+from web.requests.json_document import read_json
 
 pytestmark = pytest.mark.system
 

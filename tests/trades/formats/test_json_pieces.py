@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from http_requests.exceptions import MalformedDocument
 from tests.api_client import trade
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.exceptions import BatchRefused
 from trades.formats import json_body
 from trades.formats.json_body import decode_json
+from web.requests.exceptions import MalformedDocument
 
 ROWS = [trade(price=1.0 + number) for number in range(400)]
 

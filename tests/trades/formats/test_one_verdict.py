@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from http_requests.field_errors import MISSING, NOT_NULL
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
@@ -23,6 +22,7 @@ from trades.exceptions import BadRow, BatchRefused
 from trades.formats import READERS
 from trades.imports.layout import ReadOptions, file_layout, header_names
 from trades.imports.parse import BlockParser
+from web.requests.field_errors import MISSING, NOT_NULL
 
 ROWS = {dataset: SAMPLE_ROWS[dataset.name][0] for dataset in DATASETS.values()}
 STATUS = {each.code: each.status for each in ERROR_CODES}

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from http_requests.exceptions import MalformedDocument
 from store.datasets import DATASETS
 from store.declarations import Column, ColumnForm, Dataset
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.validation import columns_of
 from trades.formats.json_body import read_json_body, read_ndjson_body
+from web.requests.exceptions import MalformedDocument
 
 COLUMNS = [(dataset, column) for dataset in DATASETS.values() for column in columns_of(dataset)]
 

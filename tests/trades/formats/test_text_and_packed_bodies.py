@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from http_requests.exceptions import RequestError
 from tests.machine import slowness
 from tests.trades.formats.bodies import CSV, MSGPACK, NDJSON
 from trades.batches.row_batch import BatchOptions
 from trades.formats import READERS
+from web.requests.exceptions import RequestError
 
 HEADER = b"timestamp,symbol,price,volume\n"
 LINE = b"2025-01-02T14:30:00Z,AAPL,1.5,100\n"

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 django.setup()
 
-from http_requests.exceptions import RequestError  # noqa: E402 needs the settings
 from tests.trades.formats.bodies import ARROW, CSV, MSGPACK, NDJSON  # noqa: E402 as above
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions  # noqa: E402 as above
 from trades.decoder import LARGE_BYTES  # noqa: E402 as above
 from trades.formats import JSON, READERS  # noqa: E402 as above
+from web.requests.exceptions import RequestError  # noqa: E402 needs the settings
 
 ROW = '{"symbol":"A","timestamp":"2025-01-02T15:04:05Z","price":1,"volume":1}'
 IGNORED = ROW[:-1] + ',"x":'

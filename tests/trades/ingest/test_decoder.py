@@ -8,7 +8,6 @@ from pathlib import Path
 import orjson
 import pytest
 
-from http_requests.work import counted_work
 from store.datasets import TRADES
 from store.exceptions import StorageError
 from tests.api_client import trade
@@ -18,6 +17,7 @@ from trades.correction_batch import read_corrections
 from trades.decoder import LARGE_BYTES, decoded
 from trades.exceptions import BatchRefused, DecoderEnded
 from trades.formats import READERS
+from web.requests.work import counted_work
 
 ROWS = 30_000
 

@@ -9,13 +9,13 @@ import orjson
 import pytest
 from django.conf import settings
 
-from http_requests.exceptions import MalformedDocument
 from store.datasets import TRADES
 from tests.api_client import trade
 from tests.trades.formats.bodies import ENCODERS
 from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
 from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR, decoded
 from trades.formats import JSON, READERS
+from web.requests.exceptions import MalformedDocument
 
 # The kernel counts a thread's pages in steps of 64.
 COUNTED_BYTES = 2 * 64 * 4096

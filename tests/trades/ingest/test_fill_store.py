@@ -3,13 +3,13 @@
 import pyarrow as pa
 import pytest
 
-from idempotency.exceptions import IdempotencyKeyReused
 from store.datasets import OPTION_QUOTES, TRADES
 from store.protocol import ALL_TIME, Window
 from tests.store.builders import MINUTE, NOON, SYMBOL, fill_of, record_batch, trade
 from trades.exceptions import BatchRefused
 from trades.services import fill_store
 from trades.stores import market_store
+from web.idempotency.exceptions import IdempotencyKeyReused
 
 pytestmark = pytest.mark.usefixtures("default_store")
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from rest_framework.serializers import ValidationError
 
-from http_requests.field_errors import field_errors
 from store.instruments import Instrument
 from tests.trading.calls import COIN
 from trades.stores import market_store
 from trading.api.order_inputs import OrderInput
 from trading.core.orders import OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
+from web.requests.field_errors import field_errors
 
 MARKET: dict[str, Any] = {"symbol": "coin", "side": "buy", "quantity": 2}
 LIMIT = {**MARKET, "type": "limit", "limit_price": 100}

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.models import AuditRecord
-from http_requests.exceptions import MalformedDocument
 from store.instruments import Instrument
 from tests.api_client import Api, answer, problem
 from tests.chance import SOAK
@@ -21,6 +20,7 @@ from trading.core.statement import Statement
 from trading.core.terms import AccountKind
 from trading.models import EventRow, LogProgress, TransactionRow
 from trading.verification import account_verify
+from web.requests.exceptions import MalformedDocument
 
 CSV = "text/csv"
 RECONCILE, ADJUSTMENTS = "/accounts/ACC/reconcile", "/accounts/ACC/adjustments"

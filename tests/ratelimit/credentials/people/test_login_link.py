@@ -14,9 +14,9 @@ from django.core.management.base import CommandError
 from django.test import Client
 from django.utils import timezone
 
-from http_requests.wsgi_variables import IS_FORWARDED
 from ratelimit.credentials.people import login_link
 from ratelimit.credentials.people.login_link import LIFETIME, login_link_create
+from web.requests.wsgi_variables import IS_FORWARDED
 
 pytestmark = pytest.mark.django_db
 BASE = "http://127.0.0.1:8000"

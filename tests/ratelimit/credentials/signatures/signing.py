@@ -12,12 +12,12 @@ from django.utils import timezone
 from http_message_signatures import ContentDigest, HTTPMessageSigner, MappingKeyResolver
 from http_message_signatures.algorithms import HMAC_SHA256
 
-from http_requests.received import ReceivedCall
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import complete_identity, identify
 from ratelimit.credentials.signed_requests import COVERED_IF_SENT
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import digest, signing_secret
+from web.requests.received import ReceivedCall
 
 COVERED = ("@method", "@target-uri")
 HOST = "desk.example"

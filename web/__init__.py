@@ -1,0 +1,1 @@
+"""HTTP without a domain: requests, lists, idempotency, problems."""

@@ -1,0 +1,175 @@
+"""Idempotency for POSTs that write to the database: all calls with the same Idempotency-Key get the same answer.
+
+Answers may contain a new key's secrets, so they are stored encrypted, with a key derived from SECRET_KEY.
+"""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from rest_framework.request import Request
+
+from web.idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
+from web.idempotency.models import SealedAnswer
+from web.lists.newest import beyond_newest
+from web.requests.exceptions import InvalidParameter
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+"""Headers of a replayed answer."""
+
+# For how long answers are stored.
+LIFETIME = timedelta(days=1)
+# Of the answers of a key and its successors, or of a person, so many of the newest are kept.
+MOST_ANSWERS = 100_000
+_KEY = re.compile(r"[!-~]{1,255}")
+
+Document = dict[str, Any]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the request's `Idempotency-Key`; None without one. Raises InvalidParameter."""
+    return parse_key(request.headers.get("Idempotency-Key"))
+
+
+def key_scope(request: Request) -> str:
+    """Return the scope in which an Idempotency-Key is unique: `Caller.family`, which survives an API key's rotation."""
+    return str(cast("Any", request.user).family)
+
+
+def parse_key(header: str | None) -> str | None:
+    """Return the header's key: 1-255 visible ASCII characters, with or without quotes. None without a header.
+
+    Raises InvalidParameter.
+    """
+    if header is None:
+        return None
+    key = header[1:-1] if len(header) > 1 and header[0] == header[-1] == '"' else header
+    if not _KEY.fullmatch(key):
+        raise InvalidParameter("invalid_idempotency_key", "Idempotency-Key is 1-255 visible ASCII characters")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCall:
+    """A call with an Idempotency-Key.
+
+    body: the parsed document. query: the values of each query parameter; `format`, which changes only how the answer
+    is written, is left out.
+    """
+
+    scope: str
+    path: str
+    key: str
+    body: Any
+    query: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the body and the query, in hex. The order of names does not matter.
+
+        Without a query it is of the body alone, as in answers that earlier versions stored.
+        """
+        content = [self.body, self.query] if self.query else self.body
+        # `orjson` refuses integers of 2^64 and more.
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keyed_call(request: Request, body: Any) -> KeyedCall | None:
+    """Return the request as a KeyedCall; None without an Idempotency-Key. Raises InvalidParameter."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    query = {name: values for name, values in request.GET.lists() if name != "format"}
+    return KeyedCall(key_scope(request), request.path.rstrip("/"), key, body, query)
+
+
+def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
+    """Return the answer to a call, and whether an earlier call had stored it.
+
+    The first call runs `make` in the transaction that stores the answer; if `make` raises, nothing is stored. A
+    concurrent second call waits for the first. Raises IdempotencyKeyReused, AlreadyMade.
+    """
+    with transaction.atomic():
+        answers_delete_expired(now=now)
+        earlier = _store_or_find(call, now=now)
+        if earlier is not None:
+            return _answer(earlier, call), True
+        answer = make()
+        _rows_of(call).update(sealed=_cipher().encrypt(orjson.dumps(answer)).decode())
+        return answer, False
+
+
+def answers_delete_expired(*, now: datetime) -> None:
+    """Delete answers that are a day old or older."""
+    SealedAnswer.objects.filter(created_at__lte=now - LIFETIME).delete()
+
+
+def answers_delete_old(*, now: datetime) -> None:
+    """Delete answers that are a day old or older, and each caller's oldest beyond MOST_ANSWERS."""
+    answers_delete_expired(now=now)
+    beyond_newest(SealedAnswer.objects.all(), holder="identity", most=MOST_ANSWERS).delete()
+
+
+def _store_or_find(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
+    """Store this call and return None. If a call with the same key was stored before, return its row instead."""
+    try:
+        with transaction.atomic():
+            SealedAnswer.objects.create(fingerprint=call.fingerprint, created_at=now, **_columns_of(call))
+    except IntegrityError:
+        return _rows_of(call).get()
+    return None
+
+
+def _answer(earlier: SealedAnswer, call: KeyedCall) -> Document:
+    if earlier.fingerprint != call.fingerprint:
+        raise IdempotencyKeyReused
+    data = _decrypted(earlier.sealed)
+    if data is None:
+        raise AlreadyMade
+    answer: Document = orjson.loads(data)
+    return answer
+
+
+def _rows_of(call: KeyedCall) -> QuerySet[SealedAnswer]:
+    return SealedAnswer.objects.filter(**_columns_of(call))
+
+
+def _columns_of(call: KeyedCall) -> dict[str, str]:
+    # Hashed, because a client may send a secret as its Idempotency-Key.
+    key_hash = hashlib.sha256(call.key.encode()).hexdigest()
+    return {"identity": call.scope, "path": call.path, "idempotency_key": key_hash}
+
+
+_LABEL = b"marketdata sealed answers 1"
+
+
+def _decrypted(sealed: str) -> bytes | None:
+    """Return the decrypted data; None if SECRET_KEY has changed, or the text was altered."""
+    try:
+        return _cipher().decrypt(sealed.encode())
+    except InvalidToken:
+        return None
+
+
+def _cipher() -> MultiFernet:
+    return MultiFernet([_fernet(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+@lru_cache(maxsize=16)
+def _fernet(secret_key: str) -> Fernet:
+    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_LABEL).derive(secret_key.encode())
+    return Fernet(urlsafe_b64encode(derived))
