@@ -48,7 +48,7 @@ def _seconds(server: Server, rounds: int) -> list[float]:
             "BACKFILL_SOURCES": json.dumps(
                 {
                     "other": {
-                        "BACKEND": "backfills.sources.installation.Installation",
+                        "BACKEND": "jobs.backfills.sources.installation.Installation",
                         "OPTIONS": {"url": server.url},
                     }
                 }
@@ -65,10 +65,10 @@ def main(rounds: int) -> None:
     import django  # noqa: PLC0415 this process needs it, that of the benchmarks does not
 
     django.setup()
-    from backfills.checks import Surroundings  # noqa: PLC0415
-    from backfills.sources.order import fetch_first  # noqa: PLC0415
-    from backfills.sources.protocol import SourceRequest  # noqa: PLC0415
-    from backfills.sources.registry import sources_in_order  # noqa: PLC0415
+    from jobs.backfills.checks import Surroundings  # noqa: PLC0415
+    from jobs.backfills.sources.order import fetch_first  # noqa: PLC0415
+    from jobs.backfills.sources.protocol import SourceRequest  # noqa: PLC0415
+    from jobs.backfills.sources.registry import sources_in_order  # noqa: PLC0415
     from store.datasets import TRADES  # noqa: PLC0415
     from store.instruments import Instrument  # noqa: PLC0415
     from store.protocol import Append, Window  # noqa: PLC0415

@@ -27,10 +27,10 @@ from store.datasets import BARS
 from store.instruments import CRYPTO, EQUITY, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
-from strategies.backtest import Backtest, BacktestInputs
 from trading.core.configuration import RiskConfig
 from trading.core.events import Executed
 from trading.engine.floor import RecordedEvent
+from trading.strategies.backtest import Backtest, BacktestInputs
 
 CASH, QUANTITY = 10_000_000, 100
 _WIDE = Decimal(1_000_000)

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from live.channels import KINDS
 from marketdata_project.job_kinds import KINDS as JOB_KINDS
 from ratelimit.access.table import ANY_CALLER, ANYBODY, CLOSING, TRADING, WRITE, Access, Table
+from stats.live.channels import KINDS
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
-from backfills.sources.system_checks import check_order, check_sources
+from jobs.backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
 from marketdata_project.serve.cores import worker_cores
 from store.datasets import TRADES

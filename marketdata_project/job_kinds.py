@@ -1,10 +1,10 @@
 """The table of the kinds of jobs."""
 
-from backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
+from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
-from strategies.api import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 from trading.api.what_ifs import WHAT_IF
+from trading.strategies.api import BACKTEST
 
 KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER, WHAT_IF)

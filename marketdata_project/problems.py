@@ -26,16 +26,16 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from audit import exceptions as audit
-from backfills import exceptions as backfills
 from calendars import exceptions as calendars
 from jobs import exceptions as jobs
-from live import exceptions as live
+from jobs.backfills import exceptions as backfills
 from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
 from stats import exceptions as stats
+from stats.live import exceptions as live
 from stats.market_data.navigation import unknown_name_hint
 from store import exceptions as storage
 from store.walk import Resync

@@ -9,21 +9,20 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
-from backfills.views import BackfillsViewSet, ReconciliationsViewSet
+from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.views import JobsViewSet
-from live.channels import KINDS
-from live.views import LiveFeedViewSet, commits_view
 from marketdata_project.guides import guide, guides
 from marketdata_project.login_pages import login_link, login_page
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import dashboard, endpoint_list, errors
 from marketdata_project.schema_view import SchemaView
-from mirrors.views import LogCopyViewSet, LogsViewSet
 from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
+from stats.live.channels import KINDS
+from stats.live.views import LiveFeedViewSet, commits_view
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
@@ -38,12 +37,11 @@ from stats.market_data.views import (
     report_view,
     stream_view,
 )
+from stats.mirrors.views import LogCopyViewSet, LogsViewSet
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import CORRECTED, DATASETS, TRADES
 from store.declarations import Dataset
-from strategies.api import BacktestsViewSet
-from strategies.catalogue_api import StrategiesViewSet
 from trades.condition_views import ConditionsViewSet
 from trades.corrections import corrections_view
 from trades.ingest import ingest_view
@@ -71,6 +69,8 @@ from trading.api.row_views import (
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
 from trading.api.what_ifs import WhatIfViewSet
+from trading.strategies.api import BacktestsViewSet
+from trading.strategies.catalogue_api import StrategiesViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES, CallClass
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
-from live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from ops.outbox.services import RECEIVERS, Receiver, event_log
 from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
+from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
 from trades.allowances import ALLOWANCE_OF, StorageAllowance
@@ -93,13 +93,13 @@ def _receivers() -> Sequence[Receiver]:
 
 
 def _answer_computed() -> Callable[[PinnedContent], None]:
-    from backfills.services import answer_computed
+    from jobs.backfills.services import answer_computed
 
     return answer_computed
 
 
 def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
-    from backfills.records import pending_windows
+    from jobs.backfills.records import pending_windows
 
     return pending_windows
 
@@ -111,12 +111,12 @@ def _account_feeds() -> AccountFeeds:
 
 
 def _followers() -> Callable[..., EngineFollower]:
-    from strategies.live import LiveStrategies
+    from trading.strategies.live import LiveStrategies
 
     return LiveStrategies
 
 
 def _strategy_refusal() -> Callable[[StrategyChoice], tuple[str, str] | None]:
-    from strategies.catalogue import strategy_refusal
+    from trading.strategies.catalogue import strategy_refusal
 
     return strategy_refusal

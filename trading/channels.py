@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from django.db.models import Q
 
-from live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
+from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from trading.core.events import Alert, decoded
 from trading.core.orders import Order
 from trading.documents import Document, order_document
@@ -17,7 +17,7 @@ _OF_KIND = {ORDERS_KIND: ~Q(orders=""), ALERTS_KIND: Q(name="alert")}
 
 
 class LiveAccounts:
-    """Reads the events in the database. See `live.accounts.AccountFeeds`."""
+    """Reads the events in the database. See `stats.live.accounts.AccountFeeds`."""
 
     def head(self, account: str) -> int | None:
         """See `AccountFeeds`."""

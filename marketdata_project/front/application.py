@@ -18,7 +18,6 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from live.sockets import ENVIRON
 from marketdata_project.endpoints import HEAVY, LOGIN, endpoint_at
 from marketdata_project.front.answers import (
     APPLICATION_FAILED,
@@ -48,6 +47,7 @@ from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer
+from stats.live.sockets import ENVIRON
 from web.correlation import accepted_id, correlated
 from web.proxies import trusted_environ
 from web.requests.received import ReceivedCall, call_in
@@ -96,7 +96,7 @@ class SocketServer(Protocol):
         """Begin to hear of commits. Called in the event loop."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket. Its scope has the extensions of `live.sockets`."""
+        """Serve one WebSocket. Its scope has the extensions of `stats.live.sockets`."""
 
     async def close(self) -> None:
         """Tell all clients to connect again, and close their sockets. Returns at once; accept no more sockets."""

@@ -15,8 +15,8 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from live.loop_time import LoopTime
-from live.sockets import SOCKET
+from stats.live.loop_time import LoopTime
+from stats.live.sockets import SOCKET
 
 # A connection that is being closed is aborted after so many seconds.
 CLOSE_SECONDS = 2.0
@@ -38,7 +38,7 @@ def handshake_in(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Reque
 
 
 class GuardedSocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that is a `live.sockets.Socket`, in the extensions of its ASGI scope.
+    """A WebSocket that is a `stats.live.sockets.Socket`, in the extensions of its ASGI scope.
 
     Its client cannot fill the memory, because nothing is read while a message waits for the application, and only the
     newest pong waits for a client that does not read. Nor can it fill the log, or prevent the connection's end. The

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audit.chain.prune import records_delete_old
 from audit.services import spool_collect
-from backfills.services import exhausted_retry
+from jobs.backfills.services import exhausted_retry
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from marketdata_project.serve.memory import RELEASE_SECONDS, memory_release

@@ -133,10 +133,10 @@ INSTALLED_APPS = [
     "web.idempotency",
     "ops.outbox",
     "jobs",
-    "backfills",
-    "mirrors",
+    "jobs.backfills",
+    "stats.mirrors",
     "trading",
-    "strategies",
+    "trading.strategies",
 ]
 
 MIDDLEWARE = [

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from django.conf import settings as project
 
-from backfills.sources.registry import sources_in_order
+from jobs.backfills.sources.registry import sources_in_order
 from ops.outbound.destination import Limits
 from tests.ops.outbound.hostile_server import says, served
 from tests.ops.outbound.test_addresses import LOOPBACK

@@ -7,11 +7,11 @@ from pathlib import Path
 from django.conf import settings
 from django.core.checks import registry
 
-from live.client import MOST_CHANNELS
-from live.connection import MOST_UNSENT_BYTES
 from marketdata_project.error_codes import ERROR_CODES
 from marketdata_project.front import body, framing, limits, protocol, sending, sockets
 from ratelimit.access.table import SMALL_BODY_BYTES
+from stats.live.client import MOST_CHANNELS
+from stats.live.connection import MOST_UNSENT_BYTES
 from trades.decoder import LARGE_BYTES, MEMORY_BYTES, MEMORY_FACTOR
 from trades.formats.csv_body import LINES_LIMIT
 from web.requests.json_document import CONTAINERS_LIMIT, DEPTH_LIMIT, VALUES_LIMIT

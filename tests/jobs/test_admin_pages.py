@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from backfills.models import EXHAUSTED, Backfill
+from jobs.backfills.models import EXHAUSTED, Backfill
 from jobs.models import Job
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from celery.schedules import crontab
 from django.db import OperationalError
 from django.utils import timezone
 
-from backfills.kinds import GAP_REPORT
+from jobs.backfills.kinds import GAP_REPORT
 from jobs.models import SUCCEEDED, Job
 from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
 from marketdata_project.checks import check_schedules

@@ -12,7 +12,7 @@ from typing import TypeVar
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
-from live.sockets import ENVIRON, SOCKET, Socket, text_frame
+from stats.live.sockets import ENVIRON, SOCKET, Socket, text_frame
 from tests.marketdata_project.front_server import connected, eventually
 from tests.patience import PATIENCE_SECONDS
 

@@ -10,10 +10,10 @@ from time import monotonic, thread_time
 import pytest
 from websockets.frames import Frame, Opcode
 
-from live.loop_time import SHARE
-from live.sockets import SOCKET
 from marketdata_project.front import sockets
 from marketdata_project.front.limits import ConnectionSlots
+from stats.live.loop_time import SHARE
+from stats.live.sockets import SOCKET
 from tests.marketdata_project.front_server import connected, echo, eventually, running
 from tests.marketdata_project.front_sockets import (
     EchoFeed,

@@ -11,13 +11,13 @@ import pytest
 import uvicorn
 from websockets.frames import Opcode
 
-from live.sockets import text_frame
 from marketdata_project.front.application import Front
 from marketdata_project.front.body import BodyReader
 from marketdata_project.front.limits import ConnectionSlots
 from marketdata_project.serve.web import WebServer
 from ops.metrics.declarations import CONNECTIONS, REQUESTS_IN_FLIGHT
 from ops.metrics.metric_types import Metric
+from stats.live.sockets import text_frame
 from tests.marketdata_project.front_server import (
     ask,
     connected,

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
 
-from backfills import exceptions as backfills
 from jobs import exceptions as jobs
+from jobs.backfills import exceptions as backfills
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError

@@ -10,7 +10,7 @@ class ShortWaits(AppConfig):
     label = "short_waits"
 
     def ready(self) -> None:
-        from live import application, connection  # noqa: PLC0415 they need the apps
+        from stats.live import application, connection  # noqa: PLC0415 they need the apps
 
         for module, name, seconds in (
             (application, "PING_SECONDS", PING_SECONDS),

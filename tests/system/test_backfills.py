@@ -86,7 +86,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
     with installed(tmp_path / "whole", **WEB_ONLY, LOAD_SAMPLE="0") as whole:
         store_trades(whole.store, times)
         source = {
-            "BACKEND": "backfills.sources.installation.Installation",
+            "BACKEND": "jobs.backfills.sources.installation.Installation",
             "OPTIONS": {"url": f"http://127.0.0.1:{whole.port}"},
         }
         with installed(

@@ -41,7 +41,7 @@ ARCHIVED = 3
 def environment(tmp_path: Path) -> dict[str, str]:
     """The settings of an installation with further kinds of jobs, and with an archive for backfills."""
     archive = {"path": str(tmp_path / "archive"), "pattern": "{symbol}.{date}.csv"}
-    source = {"BACKEND": "backfills.sources.folder.Folder", "OPTIONS": archive}
+    source = {"BACKEND": "jobs.backfills.sources.folder.Folder", "OPTIONS": archive}
     return {
         "TRADING_ENGINE": "0",
         "DJANGO_SETTINGS_MODULE": SETTINGS,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from live.tokens import record_of, seq_of
+from stats.live.tokens import record_of, seq_of
 from store.csv.store import CsvStore
 from store.datasets import TRADES
 from tests.chance import SOAK

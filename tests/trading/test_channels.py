@@ -7,7 +7,7 @@ import msgspec
 import orjson
 import pytest
 
-from live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
+from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from tests.chance import chosen_seed
 from tests.trading.recorded import RecordedAccount
 from trading.channels import LiveAccounts

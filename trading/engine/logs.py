@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from live.tokens import head_of, parse_tokens, position_of, record_of
+from stats.live.tokens import head_of, parse_tokens, position_of, record_of
 from store.arrays import Integers
 from store.datasets import CORPORATE_ACTIONS
 from store.declarations import Dataset

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from live.tokens import head_of
+from stats.live.tokens import head_of
 from store.arrays import Mask
 from store.bars.prints import standing
 from store.datasets import BARS, QUOTES, TRADES

@@ -10,9 +10,6 @@ from store import open_store
 from store.datasets import TRADES
 from store.instruments import EQUITY, Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
-from strategies.backtest import Backtest, BacktestInputs
-from strategies.catalogue import SHIPPED
-from strategies.strategy import Strategy
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.desks import FREE, TradingDesk, stored
 from trades.stores import market_store
@@ -22,6 +19,9 @@ from trading.core.terms import Side
 from trading.engine.floor import RecordedEvent
 from trading.models import ExecutionRow
 from trading.reading.explain import execution_explain
+from trading.strategies.backtest import Backtest, BacktestInputs
+from trading.strategies.catalogue import SHIPPED
+from trading.strategies.strategy import Strategy
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

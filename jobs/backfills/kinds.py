@@ -1,0 +1,50 @@
+"""The kinds of jobs about missing and wrong rows."""
+
+from jobs.backfills import gap_report, reconciling
+from jobs.backfills.filling import backfill
+from jobs.backfills.records import KIND
+from jobs.backfills.serializers import (
+    BackfillRequestSerializer,
+    ReconciliationRequestSerializer,
+    RequestRangeSerializer,
+)
+from jobs.kinds import Document, JobKind
+
+
+def _turn(parameters: Document) -> str:
+    """Return the turn of a symbol's backfills, so that two of them never ask for the same gap."""
+    return f"{KIND}:{parameters['symbol']}"
+
+
+BACKFILL = JobKind(
+    name=KIND,
+    function=backfill,
+    serializer=BackfillRequestSerializer,
+    unit="gaps",
+    endpoint="backfills",
+    scope="backfill:write",
+    turn=_turn,
+    at_once=5,
+    is_schedulable=True,
+)
+
+RECONCILIATION = JobKind(
+    name=reconciling.KIND,
+    function=reconciling.reconcile,
+    serializer=ReconciliationRequestSerializer,
+    unit="dates",
+    endpoint="reconciliations",
+    scope="backfill:write",
+    turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
+    attempts=10,
+    is_schedulable=True,
+)
+
+GAP_REPORT = JobKind(
+    name=gap_report.KIND,
+    function=gap_report.gap_report,
+    serializer=RequestRangeSerializer,
+    unit="exchanges",
+    at_once=1,
+    is_schedulable=True,
+)

@@ -1,0 +1,77 @@
+"""`manage.py backfill`: fills the gaps of a symbol, in this process."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from calendars.schedule import Hours
+from jobs.backfills.models import Backfill
+from jobs.backfills.records import KIND
+from jobs.backfills.serializers import BackfillRequestSerializer
+from jobs.follow import run_shown
+from jobs.models import SUCCEEDED, Job
+from jobs.services import job_submit
+from ops.command_line import command_actor
+from store.instruments import GAP_RULES
+from store.timestamps import format_timestamp
+from web.requests.field_errors import field_errors
+
+
+class Command(BaseCommand):
+    help = "Fetch the missing trades of a symbol from the configured sources. Needs no server; may run beside one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("symbol", metavar="SYMBOL")
+        parser.add_argument("--start", required=True, help="an instant or a date, such as 2025-01-02")
+        parser.add_argument("--end", required=True, help="the end, exclusive")
+        parser.add_argument("--hours", choices=[hours.value for hours in Hours])
+        parser.add_argument("--rule", choices=GAP_RULES, help="which missing bars are gaps")
+        parser.add_argument(
+            "--accept-far", action="store_true", help="store prices far from those beside a gap, too"
+        )
+        parser.add_argument("--json", action="store_true", help="print the job's result as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names = ("symbol", "start", "end", "hours", "rule", "accept_far")
+        serializer = BackfillRequestSerializer(data={name: options[name] for name in names if options[name]})
+        try:
+            serializer.is_valid(raise_exception=True)
+        except ValidationError as error:
+            first = next(field_errors(error.detail))
+            raise CommandError(f"{first.path}: {first.message}") from error
+        actor = command_actor()
+        job = job_submit(
+            kind=KIND, parameters=serializer.validated_data, owner=actor, created_by=actor, now=timezone.now()
+        )
+        job = run_shown(job, Console(stderr=True))
+        if job.state != SUCCEEDED:
+            raise CommandError(job.error["message"] if job.error else f"the job is {job.state}")
+        if options["json"]:
+            self.stdout.write(json.dumps(job.result))
+        else:
+            Console(file=self.stdout, width=180).print(_table(job))  # type: ignore[arg-type]
+
+
+def _table(job: Job) -> Table:
+    """Return what became of each gap, and the sums."""
+    table = Table("start", "end", "state", "rows", "source", caption=_sums(job.result or {}))
+    for row in Backfill.objects.filter(job=job.uuid).order_by("start_ns"):
+        told = "; ".join(f"{source}: {said}" for source, said in row.told)
+        table.add_row(
+            format_timestamp(row.start_ns),
+            format_timestamp(row.end_ns),
+            row.state,
+            f"{row.rows:,}",
+            row.source or told or "there is no source",
+        )
+    return table
+
+
+def _sums(result: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in result.items() if count) or "no gaps"

@@ -1,0 +1,153 @@
+"""Writes down what came of asking for a gap, with an event in the outbox, and reads it again."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error, transaction
+from django.db.models import Max, Q, QuerySet
+
+from jobs.backfills.models import EXHAUSTED, QUARANTINED, Backfill
+from jobs.backfills.sources.order import SourceStatement
+from jobs.models import UNFINISHED, Job
+from ops.outbox.services import event_add
+from store.declarations import Dataset
+from store.protocol import Window
+from store.timestamps import format_timestamp, parse_timestamp
+
+logger = logging.getLogger(__name__)
+
+KIND = "backfill"
+_EMPTY_COLUMNS: dict[str, Any] = {
+    "source": "",
+    "source_commit": "",
+    "commit": "",
+    "rows": 0,
+    "told": [],
+    "message": "",
+    "attempts": 0,
+    "retry_at": None,
+}
+_FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
+
+
+def gap_found(*, dataset: Dataset, symbol: str, window: Window, now: datetime) -> None:
+    """Add the event `gap.found` to the outbox, unless sources were asked for this gap before."""
+    key = {"dataset": dataset.name, "symbol": symbol, "start_ns": window.start_ns, "end_ns": window.end_ns}
+    with transaction.atomic():
+        if not Backfill.objects.filter(**key).exists():
+            _gap_event("found", dataset, symbol, window, now=now)
+
+
+def _gap_event(
+    what: str, dataset: Dataset, symbol: str, window: Window, *, now: datetime, **members: Any
+) -> None:
+    start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
+    payload = {"dataset": dataset.name, "start": start, "end": end, **members}
+    event_add(kind=f"gap.{what}", subject=f"symbol:{symbol}", payload=payload, at=now)
+
+
+def backfill_record(
+    *,
+    dataset: Dataset,
+    symbol: str,
+    window: Window,
+    state: str,
+    now: datetime,
+    job: UUID | None,
+    **columns: Any,
+) -> Backfill:
+    """Store the state of a gap, and add the event `gap.<state>` to the outbox. columns: of `Backfill`."""
+    with transaction.atomic():
+        _superseded(dataset, symbol, window).update(retry_at=None)
+        row, _ = Backfill.objects.update_or_create(
+            dataset=dataset.name,
+            symbol=symbol,
+            start_ns=window.start_ns,
+            end_ns=window.end_ns,
+            defaults={**_EMPTY_COLUMNS, "state": state, "asked_at": now, "job": job, **columns},
+        )
+        _gap_event(state, dataset, symbol, window, now=now, source=row.source, rows=row.rows)
+    return row
+
+
+def exhausted_record(
+    *,
+    dataset: Dataset,
+    symbol: str,
+    window: Window,
+    told: Sequence[SourceStatement],
+    retry_after: float | None,
+    now: datetime,
+    job: UUID | None,
+) -> Backfill:
+    """Store, and log as an error, that no source could fill a gap. It is asked for again after 1, 2, 4, … 24 hours.
+
+    retry_after: the shortest wait that a source asked for, in seconds.
+    """
+    # The gap of a feed that is away grows: the attempts for its beginning count.
+    earlier = _superseded(dataset, symbol, window).aggregate(Max("attempts"))["attempts__max"]
+    attempts = (earlier or 0) + 1
+    delay = min(_FIRST_RETRY * 2 ** min(attempts - 1, 10), _LONGEST_RETRY)
+    delay = max(delay, min(timedelta(seconds=min(retry_after or 0, 86_400)), _LONGEST_RETRY))
+    logger.error(
+        "no source could fill the gap of %s %s from %s to %s: %s",
+        dataset.name, symbol, format_timestamp(window.start_ns), format_timestamp(window.end_ns),
+        "; ".join(f"{each.source}: {each.said}" for each in told) or "there is no source",
+    )  # fmt: skip
+    return backfill_record(
+        dataset=dataset, symbol=symbol, window=window, state=EXHAUSTED, now=now, job=job,
+        told=[list(each) for each in told], attempts=attempts, retry_at=now + delay,
+    )  # fmt: skip
+
+
+def _superseded(dataset: Dataset, symbol: str, window: Window) -> QuerySet[Backfill]:
+    """Return the exhausted gaps that lie in a window, for which sources have now been asked again."""
+    return Backfill.objects.filter(
+        dataset=dataset.name,
+        symbol=symbol,
+        state=EXHAUSTED,
+        start_ns__gte=window.start_ns,
+        end_ns__lte=window.end_ns,
+    )
+
+
+def exhausted_forget(symbol: str, window: Window, *, gaps: Sequence[Window]) -> None:
+    """Ask no more for exhausted gaps in a window that are none any more. gaps: those that are there now."""
+    waiting = Backfill.objects.filter(symbol=symbol, state=EXHAUSTED, retry_at__isnull=False)
+    for row in waiting.filter(start_ns__gte=window.start_ns, end_ns__lte=window.end_ns):
+        if not any(gap.start_ns < row.end_ns and row.start_ns < gap.end_ns for gap in gaps):
+            Backfill.objects.filter(pk=row.pk).update(retry_at=None, message="it is no gap any more")
+
+
+def not_deferred(
+    symbol: str, gaps: Iterable[Window], *, now: datetime, with_exhausted: bool = False
+) -> list[Window]:
+    """Return the gaps of a symbol that no deferred one overlaps or touches.
+
+    Those in quarantine await a person, exhausted ones a later time; with_exhausted: only those in quarantine count.
+    """
+    waiting = Q(state=QUARANTINED)
+    if not with_exhausted:
+        waiting |= Q(state=EXHAUSTED, retry_at__gt=now)
+    rows = list(Backfill.objects.filter(waiting, symbol=symbol).values_list("start_ns", "end_ns"))
+    return [
+        gap for gap in gaps if not any(start <= gap.end_ns and gap.start_ns <= end for start, end in rows)
+    ]
+
+
+def pending_windows(symbol: str) -> tuple[Window, ...] | None:
+    """Return the ranges for which backfills of a symbol are queued or running; None if no source is configured."""
+    if not settings.BACKFILL_SOURCES:
+        return None
+    jobs = Job.objects.filter(kind=KIND, state__in=UNFINISHED, parameters__symbol=symbol).order_by("pk")
+    try:
+        ranges = list(jobs.values_list("parameters__start", "parameters__end"))
+    except Error as error:
+        # Market data are read without the database, too.
+        logger.warning("the backfills of %s cannot be read: %s", symbol, error)
+        ranges = []
+    return tuple(Window(parse_timestamp(start), parse_timestamp(end)) for start, end in ranges)

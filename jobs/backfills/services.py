@@ -1,0 +1,114 @@
+"""Services of backfills: queue them, for a caller or by themselves when an answer meets a gap, and show them."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import Error
+from django.utils import timezone
+
+from jobs.backfills.filling import unfilled
+from jobs.backfills.models import EXHAUSTED, Backfill
+from jobs.backfills.records import KIND, not_deferred, pending_windows
+from jobs.models import AWAITED, Job
+from jobs.services import job_submit
+from stats.delivery.pinned_answer import PinnedContent
+from stats.exceptions import READ_ERRORS
+from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.gaps import GapsReport, gaps_of
+from store.instant_text import format_instant
+from store.protocol import Window
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, format_timestamp
+
+logger = logging.getLogger(__name__)
+
+OWNER = "service"
+# At most so many nanoseconds before the end of a range are looked at, because a thread of the reads does it.
+_LOOKED_AT_NS = 31 * DAY_NS
+
+
+def backfill_submit(*, symbol: str, window: Window, now: datetime, urgency: int = 0) -> Job:
+    """Queue the service's own backfill of a window; if it is queued already, return that job."""
+    start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
+    return job_submit(
+        kind=KIND,
+        parameters={"symbol": symbol, "start": start, "end": end, "automatic": True},
+        owner=OWNER,
+        created_by=OWNER,
+        now=now,
+        once_key=f"{KIND}:{symbol}:{start}:{end}",
+        urgency=urgency,
+    )
+
+
+def exhausted_retry(*, now: datetime) -> None:
+    """Queue the gaps that no source could fill, and whose time to ask again has come."""
+    due = Backfill.objects.filter(state=EXHAUSTED, retry_at__lte=now).order_by("retry_at")[:100]
+    for row in due:
+        backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
+
+
+def answer_computed(content: PinnedContent) -> None:
+    """Queue backfills for the gaps of the bars that were just computed, if a source is configured.
+
+    Called after the answer has gone out, and never for a cached one. Errors are logged.
+    """
+    if not (settings.BACKFILL_AUTOMATIC and settings.BACKFILL_SOURCES) or content.as_of_ns is not None:
+        return
+    try:
+        for symbol, window, resolution in _ranges(content):
+            _queue_gaps(symbol, window, resolution)
+    except (*READ_ERRORS, Error) as error:
+        logger.warning("gaps of %s cannot be looked for: %s", content.name, error)
+
+
+def _ranges(content: PinnedContent) -> Iterator[tuple[str, Window, Resolution]]:
+    """Yield symbol, range and resolution of the bars in an answer."""
+    pages = content.pages if isinstance(content, GapsReport) else (content,)
+    for page in pages:
+        # The first page of a walk looks at the whole range.
+        if isinstance(page, PinnedPage) and page.query.form.name == "ohlcv" and page.cursor is None:
+            for symbol, plan in zip(page.symbols, page.plans, strict=True):
+                window = plan.range.since(plan.range.end_ns - _LOOKED_AT_NS)
+                first_ns = max(window.start_ns, window.end_ns - _LOOKED_AT_NS)
+                yield symbol, Window(first_ns, window.end_ns), page.query.resolution
+
+
+def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
+    """Queue one backfill from the first open gap of the window to the last."""
+    now = timezone.now()
+    judged = resolution if resolution.is_period else Resolution.MINUTE
+    found = gaps_of(symbol, window, judged, now_ns=time.time_ns())
+    missing = not_deferred(symbol, unfilled(symbol, found), now=now)
+    missing = [part for gap in missing for part in gap.without(pending_windows(symbol) or ())]
+    if missing:
+        whole = Window(missing[0].start_ns, missing[-1].end_ns)
+        backfill_submit(symbol=symbol, window=whole, now=now, urgency=AWAITED)
+
+
+def backfill_documents(rows: Iterable[Backfill]) -> list[dict[str, Any]]:
+    """Return what clients see of gaps for which sources were asked."""
+    return [
+        {
+            "dataset": row.dataset,
+            "symbol": row.symbol,
+            "start": format_timestamp(row.start_ns),
+            "end": format_timestamp(row.end_ns),
+            "state": row.state,
+            "source": row.source,
+            "source_commit": row.source_commit,
+            "commit": row.commit,
+            "rows": row.rows,
+            "told": [{"source": source, "said": said} for source, said in row.told],
+            "message": row.message,
+            "job": None if row.job is None else str(row.job),
+            "attempts": row.attempts,
+            "retry_at": format_instant(row.retry_at),
+            "asked_at": format_instant(row.asked_at),
+        }
+        for row in rows
+    ]

@@ -1,0 +1,140 @@
+"""The endpoints of backfills and reconciliations, and the list of gaps for which sources were asked."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
+
+from jobs.backfills import reconciling
+from jobs.backfills.models import STATES, Backfill
+from jobs.backfills.records import KIND
+from jobs.backfills.serializers import (
+    BACKFILL,
+    RECONCILIATION,
+    REQUEST,
+    BackfillRequestSerializer,
+    BackfillSerializer,
+    ReconciliationRequestSerializer,
+)
+from jobs.backfills.services import backfill_documents
+from jobs.kinds import Document
+from jobs.serializers import JOB, JobSerializer
+from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from ratelimit.callers import Caller
+from trades.instruments.services import requested_symbol, symbol_canonical
+from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.requests.parameters import single_parameters
+
+
+class BackfillPagination(KeysetPagination):
+    """Pages of gaps, in the order in which they were first asked for."""
+
+    rows_name = "backfills"
+    by = "pk"
+    sort_description = "By the time at which a source was first asked; `desc`: newest first."
+    default_limit = 100
+    default_sort = "desc"
+
+
+class BackfillFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    symbol = django_filters.CharFilter(method="of_symbol", help_text="The gaps' symbol.")
+    state = choice_filter(STATES, "What came of it.")
+
+    class Meta:
+        model = Backfill
+        fields: tuple[str, ...] = ()
+
+    def of_symbol(self, rows: QuerySet[Backfill], _: str, symbol: str) -> QuerySet[Backfill]:
+        return rows.filter(symbol=symbol_canonical(requested_symbol(symbol)))
+
+
+class BackfillsQuerySerializer(Serializer[Any]):
+    """The list's query parameters, for a browser's form only; BackfillFilter and BackfillPagination validate them."""
+
+    symbol = CharField(required=False)
+    state = ChoiceField(list(STATES), required=False)
+    limit = IntegerField(min_value=1, max_value=PAGE_LIMIT, default=BackfillPagination.default_limit)
+    cursor = CharField(required=False)
+    sort = ChoiceField(list(SORTS), required=False)
+
+
+class BackfillsViewSet(SubmissionViewSet):
+    """Backfills: missing rows, fetched from other sources."""
+
+    kind = KIND
+    queryset = Backfill.objects.all()
+    filter_backends = [StrictFilterBackend]
+    filterset_class = BackfillFilter
+    pagination_class = BackfillPagination
+    query_serializer_classes = {"list": BackfillsQuerySerializer}
+
+    @extend_schema(
+        operation_id="backfills",
+        summary="List backfills",
+        responses={200: BackfillSerializer(many=True)},
+        examples=[OpenApiExample("A gap that was filled", value=BACKFILL, response_only=True)],
+    )
+    def list(self, request: Request) -> Response:
+        """Gaps for which sources were asked, with what came of it."""
+        single_parameters(request.GET, (*BackfillFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        pagination = BackfillPagination()
+        rows = pagination.paginate_queryset(self.filter_queryset(Backfill.objects.all()), request)
+        return Response(pagination.envelope(backfill_documents(rows)), headers={"Cache-Control": "no-store"})
+
+    @extend_schema(
+        operation_id="backfill_submit",
+        summary="Fill gaps",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=BackfillRequestSerializer,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("A week", value=REQUEST, request_only=True),
+            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Queue a job that finds the gaps of a symbol in a range and fetches the missing rows from the sources.
+
+        It also asks again for gaps that no source could fill before. Its result counts the gaps by what became of
+        them, and the rows.
+        """
+        return self.submit(request)
+
+
+class ReconciliationsViewSet(SubmissionViewSet):
+    """Reconciliations: our rows, compared with a source's."""
+
+    kind = reconciling.KIND
+
+    @extend_schema(
+        operation_id="reconciliation_submit",
+        summary="Compare with a source",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=ReconciliationRequestSerializer,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("A week", value=RECONCILIATION, request_only=True),
+            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Queue a job that compares a symbol's rows in a range with a source, date by date.
+
+        Its result counts missing, extra and different rows, and lists the first thousand. With `store` it stores them:
+        missing rows are added, extra ones cancelled, different ones corrected.
+        """
+        return self.submit(request)
+
+    def check_caller(self, caller: Caller, parameters: Document) -> None:
+        """Storing differences changes data, which `backfill:write` does not allow."""
+        if parameters["store"] and "market:write" not in caller.scopes:
+            raise PermissionDenied("the caller lacks the scope market:write", "missing_scope")

@@ -1,0 +1,289 @@
+"""The ASGI application of `/ws/v1/stream`: opens connections, looks after them, and ends them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from rest_framework.exceptions import PermissionDenied
+
+from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
+from ops.redis.connection import is_available
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import Identity
+from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
+from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
+from stats.live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
+from stats.live.commits import NewCommits
+from stats.live.connection import PING_SECONDS, Connection, Subscription, Wildcard
+from stats.live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
+from stats.live.exceptions import BarsNotPaid
+from stats.live.frames import FORMATS, JSON
+from stats.live.hub import Hub, Lanes
+from stats.live.loop_time import LoopTimes
+from stats.live.sockets import ENVIRON, SOCKET, Socket
+from store.declarations import Dataset
+from store.exceptions import StorageError
+from store.protocol import ALL_TIME, CommitId
+from store.timestamps import format_timestamp
+from store.walk import CommitHook
+from trades.stores import market_store
+from web.requests.addresses import identity_of
+from web.requests.exceptions import InvalidParameter
+from web.requests.received import call_in
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+_FIRST_MESSAGE_SECONDS = 10.0
+# Keys are read anew every 0.3 seconds, so a revoked one is noticed within a second.
+_CHECK_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
+
+
+class LiveFeed:
+    """The application. One for each process."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        is_served: Callable[[Environ], bool] = lambda _: True,
+        *,
+        turns: PieceTurns | None = None,
+    ) -> None:
+        """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
+
+        `turns` are those of the reads of old messages.
+        """
+        self._lanes, self._is_served, self._turns = lanes, is_served, turns or PieceTurns()
+        self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
+        self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
+        self._loop_times = LoopTimes()
+        self._clients: set[Client] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+        # The store's hooks, and the one of this feed.
+        self._hooks: list[CommitHook] = []
+        self._hook: CommitHook | None = None
+
+    def begin(self) -> None:
+        """Begin to hear of the commits of this process, and to count from zero. Call it in the event loop."""
+        _count_from_zero()
+        loop = asyncio.get_running_loop()
+
+        def committed(_dataset: Dataset, symbol: str, _commit: CommitId) -> None:
+            loop.call_soon_threadsafe(self._hub.committed, symbol)
+
+        self._hooks, self._hook = market_store().committed, committed
+        self._hooks.append(committed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        limits = ConnectionLimits(self._open_calls, self._turns, self._lanes)
+        try:
+            await self._serve(scope, receive, send, limits)
+        finally:
+            limits.close()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, limits: ConnectionLimits) -> None:
+        await receive()
+        environ: Environ = scope["extensions"][ENVIRON]
+        identity = None
+        try:
+            format_name = self._format_of(environ)
+            identity = await self._lanes.ask(identified, call_in(environ))
+            if identity is not None:
+                await limits.open(identity)
+        except Exception as error:  # noqa: BLE001 answered as a problem
+            await _refuse(error, environ, identity, send)
+            return
+        if identity is not None:
+            record(environ, identity, 101)
+        socket: Socket = scope["extensions"][SOCKET]
+        holder = identity_of(call_in(environ).address) if identity is None else identity.caller.family
+        socket.loop_time = self._loop_times.of(holder)
+        correlation_id = environ[CORRELATION_ID].encode()
+        await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
+        connection = Connection(socket, self._hub, self._lanes.replay, format_name)
+        client = Client(environ, connection, identity, self._lanes.ask, limits)
+        if self._is_closed:
+            connection.end(RESTARTING)
+        self._hub.start()
+        if not self._tasks:
+            looks = ((_CHECK_SECONDS, self._check_credentials), (_LOOK_SECONDS, self._look_after))
+            self._tasks = [asyncio.create_task(self._repeat(*each)) for each in looks]
+        self._clients.add(client)
+        LIVE_CONNECTIONS.add(1)
+        try:
+            await client.serve(receive)
+        except Exception:
+            logger.exception("a connection of the live feed failed")
+            connection.end(SERVER_ERROR)
+        finally:
+            connection.end(LEFT)
+            self._clients.discard(client)
+            LIVE_CONNECTIONS.add(-1)
+            status = LEFT.status if connection.ended is None else connection.ended.status
+            # Who came without a credential, and left, is not recorded.
+            if client.identity is not None or status != LEFT.status:
+                record(environ, client.identity, status, latency_us=connection.latency_us)
+
+    async def wait(self, event: NewCommits) -> None:
+        """See `Hub.wait`."""
+        await self._hub.wait(event)
+
+    async def close(self) -> None:
+        """Tell all clients to connect again, and end their connections."""
+        self._is_closed = True
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+        for client in tuple(self._clients):
+            client.connection.end(RESTARTING)
+        self._hub.stop()
+        for task in self._tasks:
+            task.cancel()
+
+    def _format_of(self, environ: Environ) -> str:
+        """Return the format that a client asks for. Raises `PermissionDenied`, `InvalidParameter`."""
+        if not self._is_served(environ):
+            raise PermissionDenied(
+                "the live feed is not served over this host or to pages of this origin, or needs TLS",
+                "forbidden",
+            )
+        query = call_in(environ).query
+        name = query.removeprefix("format=") if query else JSON
+        if name not in FORMATS:
+            raise InvalidParameter("invalid_parameter", f"the query is format={' or format='.join(FORMATS)}")
+        return name
+
+    async def _repeat(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+        """Call `look` again and again."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await look()
+            except Exception:  # whatever it is, the next time may succeed
+                logger.exception("the connections of the live feed cannot be looked after")
+
+    async def _check_credentials(self) -> None:
+        """End the connections whose credential is no longer valid."""
+        clients: dict[tuple[str | None, ...], list[Client]] = {}
+        for client in self._clients:
+            if client.identity is not None and client.connection.ended is None:
+                clients.setdefault(client.credential, []).append(client)
+        identities = [(each[0].call, each[0].identity) for each in clients.values() if each[0].identity]
+        found = await self._lanes.check(renewed_identities, identities) if identities else []
+        for same, identity in zip(clients.values(), found, strict=True):
+            for client in same:
+                client.renew(identity)
+
+    async def _look_after(self) -> None:
+        """End silent and stalled connections, send pings, and subscribe to new symbols."""
+        now = asyncio.get_running_loop().time()
+        for client in tuple(self._clients):
+            connection = client.connection
+            connection.check_liveness(now)
+            if client.identity is None and connection.latency_us > _FIRST_MESSAGE_SECONDS * 1e6:
+                connection.end(NOT_AUTHENTICATED)
+        clients = [each for each in self._clients if each.connection.ended is None]
+        await self._charge_bars(clients)
+        due = [each for each in clients if now - each.connection.pinged_at >= PING_SECONDS]
+        logs = {
+            log
+            for each in due
+            for subscription in _of_ping(each.connection)
+            if (log := subscription.live.channel.log) is not None
+        }
+        states = await self._lanes.ask(_states_of, list(logs)) if logs else {}
+        for client in due:
+            if client.connection.ended is None:
+                client.connection.ping(_ping(client.connection, states), now)
+        await self._add_new_symbols(clients)
+
+    async def _charge_bars(self, clients: list[Client]) -> None:
+        """Charge callers for the bars that were computed for them. Those that owe too much lose their bars."""
+        token_ns = settings.PROCESSOR_MS_PER_TOKEN * 1_000_000
+        if not token_ns:
+            return
+        charges: dict[Client, tuple[Caller, int]] = {}
+        for client in clients:
+            tokens, rest_ns = divmod(client.connection.computed_ns, token_ns)
+            if tokens and client.identity is not None:
+                client.connection.computed_ns = rest_ns
+                charges[client] = client.identity.caller, tokens
+        found = await self._lanes.ask(charge_bars, list(charges.values())) if charges else []
+        for client, owes_too_much in zip(charges, found, strict=True):
+            if owes_too_much:
+                client.connection.leave_bars(BarsNotPaid())
+
+    async def _add_new_symbols(self, clients: list[Client]) -> None:
+        """Subscribe the clients of wildcards to symbols that have got their first row."""
+        wildcards: dict[AllSymbols, list[tuple[Client, Wildcard]]] = {}
+        for client in clients:
+            for each in client.connection.wildcards.values():
+                wildcards.setdefault(each.channels, []).append((client, each))
+        for kind, found in wildcards.items():
+            channels = await self._lanes.ask(new_channels, kind, [each.known for _, each in found])
+            for client, wildcard in found if channels else ():
+                client.add_new(wildcard, channels)
+
+
+def _count_from_zero() -> None:
+    """Export all numbers, so that an alert sees the first event as an increase."""
+    LIVE_CONNECTIONS.add(0)
+    for kind in ALL_KINDS:
+        LIVE_SUBSCRIPTIONS.add(0, kind)
+        LIVE_MESSAGES.add(kind, amount=0)
+    for end in ENDS:
+        LIVE_ENDS.add(end.code, amount=0)
+
+
+def _states_of(logs: list[tuple[Dataset, str]]) -> dict[tuple[Dataset, str], dict[str, str]]:
+    """Return the head of each log, and up to when it is complete."""
+    store, states = market_store(), {}
+    for dataset, symbol in logs:
+        try:
+            newest = store.log(dataset, symbol).at()
+            complete = newest.completeness()
+        except StorageError:
+            # The client is told when the log is read.
+            continue
+        settled_ns = complete.newest_ns - store.instrument(symbol).settle_ns
+        until_ns = max(settled_ns, complete.complete_until_ns, ALL_TIME.start_ns)
+        states[dataset, symbol] = {"head": newest.commit.token, "complete_until": format_timestamp(until_ns)}
+    return states
+
+
+def _of_ping(connection: Connection) -> Iterable[Subscription]:
+    """Return the subscriptions whose logs a ping has."""
+    return islice(connection.subscriptions.values(), MOST_CHANNELS)
+
+
+def _ping(connection: Connection, states: Mapping[tuple[Dataset, str], Mapping[str, str]]) -> dict[str, Any]:
+    logs: dict[str, Mapping[str, str]] = {}
+    for subscription in _of_ping(connection):
+        log = subscription.live.channel.log
+        state = None if log is None else states.get(log)
+        if state is not None:
+            logs[subscription.live.channel.name] = state
+    degraded = [] if is_available() else ["redis"]
+    return {"op": "ping", "sent_at": _now_text(), "logs": logs, "degraded": degraded}
+
+
+def _now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+async def _refuse(error: Exception, environ: Environ, identity: Identity | None, send: Send) -> None:
+    """Answer a call that opens no connection with a problem."""
+    answer = problem_answer(error)
+    record(environ, identity, answer.status_code)
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.content})

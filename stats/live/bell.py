@@ -1,0 +1,122 @@
+"""The bell: processes tell one another through Redis that a log or an account has something new. It says only where to look."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ops.redis.connection import PAUSE_SECONDS, breaker, is_available
+from ops.redis.loop_connection import LoopConnection
+from ops.redis.script import redis_call
+from stats.live.accounts import BELL_PREFIX
+
+logger = logging.getLogger(__name__)
+
+_CHANNEL = "live:commits"
+_SEPARATOR = "\n"
+_PAUSE_FOR_NOBODY_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
+
+
+def account_changed(account: str) -> None:
+    """Tell all web processes, this one too, that an account has new events, once the database transaction commits.
+
+    Any process may call it, in any thread, also without a transaction. If Redis is away, nobody is told, and the call
+    waits for it at most once a second.
+    """
+    transaction.on_commit(partial(_publish_account, account), robust=True)
+
+
+def _publish_account(account: str) -> None:
+    with suppress(RedisError):
+        redis_call("PUBLISH", _CHANNEL, f"{_SEPARATOR}{BELL_PREFIX}{account}")
+
+
+class Bell:
+    """Sends the symbols whose logs have new commits. Hears these, and accounts with new events. For one event loop.
+
+    Without Redis nothing is heard; the followers look from time to time anyway.
+    """
+
+    def __init__(self, on_ring: Callable[[str], object]) -> None:
+        """`on_ring` is called with a symbol whose logs another process wrote, or an account with its prefix."""
+        self._on_ring = on_ring
+        self._own = os.urandom(8).hex()
+        self._redis = LoopConnection()
+        self._rung: set[str] = set()
+        self._is_listening = False
+        self._nobody_until = 0.0
+
+    def ring(self, symbol: str) -> None:
+        """Tell the other processes. Symbols of one turn of the loop are one message.
+
+        If none of them listened, they are not told for a moment; one that begins to listen looks for itself.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._nobody_until:
+            return
+        if not self._rung:
+            loop.call_soon(self._publish)
+        self._rung.add(symbol)
+
+    def _publish(self) -> None:
+        message = _SEPARATOR.join((self._own, *self._rung))
+        self._rung.clear()
+        self._redis.ask(self._published, "PUBLISH", _CHANNEL, message)
+
+    def _published(self, answer: object) -> None:
+        """Take Redis's answer: how many processes heard the message, this one included; or an error."""
+        if answer == int(self._is_listening):
+            self._nobody_until = asyncio.get_running_loop().time() + _PAUSE_FOR_NOBODY_SECONDS
+
+    async def listen(self) -> None:
+        """Hear the other processes until the task is cancelled. Connects again after a failure."""
+        while True:
+            self._redis.ready_or_opening()
+            try:
+                await self._hear()
+            except (RedisError, OSError) as error:
+                logger.debug("the bell of the live feed is not heard: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _hear(self) -> None:
+        cache: dict[str, Any] = settings.CACHES["default"]
+        client = Redis.from_url(
+            cache["LOCATION"],
+            socket_connect_timeout=cache["OPTIONS"]["SOCKET_CONNECT_TIMEOUT"],
+            decode_responses=True,
+        )
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(_CHANNEL)
+                self._is_listening = True
+                breaker.succeeded()
+                while is_available():
+                    message = await subscription.get_message(timeout=_LOOK_SECONDS)
+                    if message is None:
+                        # A Redis that is frozen is silent: only a command without an answer shows it.
+                        self._redis.ask(lambda _: None, "PING")
+                    else:
+                        self._take(message)
+        finally:
+            self._is_listening = False
+            with suppress(RedisError, OSError):
+                await client.aclose()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        sender, *names = message["data"].split(_SEPARATOR)
+        if sender != self._own:
+            for name in names:
+                self._on_ring(name)
+
+    def close(self) -> None:
+        """Close the connection for sending."""
+        self._redis.close()

@@ -1,0 +1,198 @@
+"""Who may use the live feed, and what its requests cost. What is no coroutine may block: call it in a thread."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from django.db import DatabaseError
+from rest_framework.exceptions import PermissionDenied
+
+from ratelimit.access.table import Access, access_of, denial_of
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import Identity, identify, use_nonce
+from ratelimit.credentials.signed_requests import VerifiedSignature
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.limits.admission import Admission
+from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.services import (
+    admit,
+    admit_address,
+    bucket_name,
+    charge_debt,
+    charge_rest,
+    rate_of,
+)
+from ratelimit.limits.throttles import LimitReached
+from ratelimit.limits.token_bucket import BucketState, burst_of
+from stats.live.accounts import ACCOUNT_FEEDS
+from stats.live.exceptions import TooManyConnections, UnknownAccount
+from stats.live.hub import Arguments, Lanes, Result
+from web.requests.received import ReceivedCall
+from web.requests.work import Work, counted_work
+
+logger = logging.getLogger(__name__)
+
+URL_NAME = "live-stream"
+# A caller whose bucket owes more for bars loses its channels of bars. A bucket can owe two seconds.
+_MOST_DEBT_US = 1_000_000
+_OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
+
+
+def identified(call: ReceivedCall) -> Identity | None:
+    """Authenticate a caller; None without a credential. Without a valid one, a token is charged to its address.
+
+    Raises `CredentialError`, `NetworkNotAllowed`, `LimitReached`, DatabaseError.
+    """
+    try:
+        identity = identify(call, now=datetime.now(UTC))
+    except CredentialError:
+        _check(admit_address(call.address))
+        raise
+    if identity is None:
+        _check(admit_address(call.address))
+        return None
+    return use_nonce(identity)
+
+
+def check_caller(identity: Identity) -> None:
+    """Charge a caller one token for its connection. Raises `PermissionDenied`, `LimitReached`, DatabaseError."""
+    _check_access(identity)
+    charge(identity.caller, 1)
+
+
+def _check_access(identity: Identity) -> None:
+    denial = denial_of(identity.caller, access_of(URL_NAME, "GET"))
+    if denial is not None:
+        raise PermissionDenied(denial.message, denial.code)
+
+
+def may_follow(caller: Caller, account: str) -> bool:
+    """Return whether a caller may have the channels of an account, if there is one. Does not block."""
+    return denial_of(caller, _OF_ACCOUNTS) is None and caller.owns(account)
+
+
+def check_account(caller: Caller, account: str) -> None:
+    """Raise `PermissionDenied` or `UnknownAccount` unless a caller may have the channels of an account."""
+    denial = denial_of(caller, _OF_ACCOUNTS)
+    if denial is not None:
+        raise PermissionDenied(denial.message, denial.code)
+    if not caller.owns(account) or ACCOUNT_FEEDS.get().head(account) is None:
+        raise UnknownAccount(account)
+
+
+def charge(caller: Caller, tokens: int) -> None:
+    """Raise `LimitReached` if the caller has too few tokens."""
+    _check(admit(caller, feed_access(), cost=tokens))
+
+
+def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
+    """Charge callers for computing bars: tokens that are spent already. Return for each whether it owes too much."""
+    return [_owes_too_much(caller, tokens) for caller, tokens in charges]
+
+
+def _owes_too_much(caller: Caller, tokens: int) -> bool:
+    try:
+        return charge_debt(caller, feed_access(), tokens=tokens).bucket.debt_us > _MOST_DEBT_US
+    except DatabaseError as error:
+        logger.warning("bars that were computed for %s were not charged: %s", caller.identity, error)
+        return False
+
+
+class ConnectionLimits:
+    """The limits of a connection: how many its caller has, and what its reads of old messages cost.
+
+    These cost their rows, or their processor time if that is more, and the connection's own token pays the first one.
+    """
+
+    def __init__(self, open_calls: OpenCalls, turns: PieceTurns, lanes: Lanes) -> None:
+        self._open_calls, self._turns, self._lanes = open_calls, turns, lanes
+        self._end: Callable[[], None] | None = None
+        self._work, self._paid = Work(), 1
+        self._bucket: BucketState | None = None
+
+    async def open(self, identity: Identity) -> None:
+        """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
+        self._end = self._open_calls.opened(identity.caller.family)
+        if self._end is None:
+            raise TooManyConnections
+        await self._lanes.ask(check_caller, identity)
+
+    def close(self) -> None:
+        """Count the connection no longer."""
+        if self._end is not None:
+            self._end()
+
+    async def read_old(
+        self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
+        async with self._turns.turn(caller.family, bucket_name(feed_access())) as turn:
+            reading = self._lanes.replay(self._charged, caller, function, *arguments)
+            try:
+                return await asyncio.shield(reading)
+            finally:
+                # Whoever cancels this does not end the thread's work: the turn lasts as long.
+                await asyncio.wait([reading])
+                turn.charged(self._bucket)
+
+    def _charged(
+        self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Result:
+        try:
+            with counted_work(self._work), self._work.timed():
+                return function(*arguments)
+        finally:
+            self._paid, admission = charge_rest(caller, feed_access(), self._work, paid=self._paid)
+            self._bucket = None if admission is None else admission.bucket
+
+
+def feed_access() -> Access:
+    """Return the row of the access table."""
+    access = access_of(URL_NAME, "GET")
+    assert access is not None  # noqa: S101 a caller without access was refused
+    return access
+
+
+def _check(admission: Admission) -> None:
+    if not admission.admitted:
+        raise LimitReached(admission)
+
+
+def most_channels_at_once(caller: Caller) -> int:
+    """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
+    return burst_of(max(1, rate_of(caller, feed_access())))
+
+
+def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Identity | Exception]:
+    """Authenticate callers again. Return for each what it may now, or why it may no longer use the feed.
+
+    As long as the database cannot be asked, the last answer counts.
+    """
+    return [_renewed(call, identity) for call, identity in identities]
+
+
+def may_read(call: ReceivedCall, signature: VerifiedSignature | None, access: Access | None) -> bool:
+    """Return whether the caller of a call that is being answered may still make it. access: the endpoint's row.
+
+    The session of a browser is not read again.
+    """
+    try:
+        identity = identify(call, now=datetime.now(UTC), signature=signature)
+    except (CredentialError, NetworkNotAllowed):
+        return False
+    return identity is None or denial_of(identity.caller, access) is None
+
+
+def _renewed(call: ReceivedCall, identity: Identity) -> Identity | Exception:
+    try:
+        found = identify(call, now=datetime.now(UTC), signature=identity.signature)
+        assert found is not None  # noqa: S101 the call has a credential
+        _check_access(found)
+    except DatabaseError:
+        return identity
+    except Exception as error:
+        if not isinstance(error, CredentialError | NetworkNotAllowed | PermissionDenied):
+            logger.exception("a caller of the live feed cannot be authenticated again")
+        return error
+    return found

@@ -1,0 +1,388 @@
+"""The connection of one client: its messages, its subscriptions, and what it has not taken yet."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+import orjson
+
+from ops.metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
+from stats.exceptions import READ_ERRORS
+from stats.live.account_follower import EventFeed
+from stats.live.channels import BARS_KIND, AccountChannel, AllSymbols, AnyChannel
+from stats.live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
+from stats.live.exceptions import AccountRestored, LiveError
+from stats.live.followers import Replay
+from stats.live.frames import Message, frame_of, merged, resync_message
+from stats.live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
+from stats.live.loop_time import LoopTime
+from stats.live.sockets import Socket
+from stats.live.tokens import Token
+from store.walk import Resync
+
+logger = logging.getLogger(__name__)
+
+# The most bytes that a client may leave unsent before a lossless channel ends its connection.
+MOST_UNSENT_BYTES = 2**20
+# Above this, updates of open bars are replaced by newer ones, and old messages wait.
+_MANY_UNSENT_BYTES = 64 * 2**10
+# A client that takes nothing of what is unsent for so long is cut off.
+STALLED_SECONDS = 8.0
+IDLE_SECONDS = 30.0
+# So many subscriptions are begun or ended in one turn of the event loop.
+AT_ONCE = 100
+PING_SECONDS = 15.0
+_RETRY_SECONDS = (0.5, 3.0)
+_RESTORED = (Resync, AccountRestored)
+
+
+class ReadOld(Protocol):
+    """Runs a function that reads old messages in a thread, when it is the caller's turn."""
+
+    def __call__(
+        self, function: Callable[[*Arguments], Result], *arguments: *Arguments
+    ) -> Awaitable[Result]: ...
+
+
+class Subscription:
+    """A client's subscription to a channel. seq: the token of the last message that was written to it.
+
+    is_latest: whether any message may be replaced by a newer one.
+    """
+
+    __slots__ = ("_connection", "is_latest", "live", "replay", "seq")
+
+    def __init__(self, connection: "Connection", live: LiveChannel, *, is_latest: bool) -> None:
+        self._connection = connection
+        self.live = live
+        self.is_latest = is_latest
+        self.seq = live.seq
+        self.replay: asyncio.Task[None] | None = None
+
+    def deliver(self, message: Message) -> None:
+        """See `Subscriber`."""
+        self._connection.deliver(self, message)
+
+    def fail(self, error: Exception) -> None:
+        """See `Subscriber`."""
+        self._connection.fail(self, error)
+
+    def computed(self, processor_ns: int) -> None:
+        """See `Subscriber`."""
+        self._connection.computed_ns += processor_ns
+
+
+@dataclass(slots=True)
+class Wildcard:
+    """A subscription to all symbols. known: the names of the channels that it was subscribed to so far."""
+
+    channels: AllSymbols
+    is_latest: bool
+    known: set[str] = field(default_factory=set)
+
+
+# A subscription, what it is resumed with, and whether the client gets a message first.
+_Opened = tuple[Subscription, Replay | EventFeed | None, Message | None]
+
+
+class Connection:
+    """What a client is subscribed to and what it was sent. For the event loop's thread."""
+
+    def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, format_name: str) -> None:
+        self._socket, self._hub, self._run_replay = socket, hub, replay
+        # How old messages are read. Who charges the caller for it replaces this.
+        self.read_old: ReadOld = replay
+        # Whether a frame could not be written any more.
+        self._is_gone = False
+        self._format = format_name
+        self.subscriptions: dict[str, Subscription] = {}
+        self.wildcards: dict[str, Wildcard] = {}
+        self.ended: End | None = None
+        # The processor time of computing bars for the client that was not charged yet.
+        self.computed_ns = 0
+        self._began_ns = perf_counter_ns()
+        # The newest updates of channels whose messages may be replaced, until the client has taken others.
+        self._waiting: dict[Subscription, list[Message]] = {}
+        self._waiting_bytes = 0
+        self._flushing: asyncio.Task[None] | None = None
+        # One client's channels are resumed one after another, and their old messages are read a few at a time.
+        self._resuming = asyncio.Lock()
+        self._written = 0
+        self._taken = 0
+        self._moved_at = asyncio.get_running_loop().time()
+        # Clients that connect together are not sent their pings together.
+        self.pinged_at = self._moved_at - random.uniform(0, PING_SECONDS / 2)  # noqa: S311 jitter
+
+    @property
+    def latency_us(self) -> int:
+        """How long the connection has been open, in microseconds."""
+        return (perf_counter_ns() - self._began_ns) // 1000
+
+    @property
+    def loop_time(self) -> LoopTime:
+        """See `Socket`."""
+        return self._socket.loop_time
+
+    async def drained(self) -> None:
+        """Wait until the client has taken most of what it was sent."""
+        await self._socket.drained()
+
+    def send(self, document: Mapping[str, Any]) -> None:
+        """Send a message that belongs to no channel. A client that leaves too much unsent is cut off."""
+        if self.ended is None and self._socket.unsent_bytes > MOST_UNSENT_BYTES:
+            self.end(SLOW_CONSUMER)
+            return
+        self._write(frame_of(orjson.dumps(document), self._format))
+
+    def deliver(self, subscription: Subscription, message: Message) -> None:
+        """Send a channel's message, keep it until the client has taken others, or end the connection."""
+        if self.ended is not None:
+            return
+        unsent = self._socket.unsent_bytes
+        if unsent < _MANY_UNSENT_BYTES and not self._waiting:
+            self._send(subscription, message)
+        elif message.is_replaceable and (subscription.is_latest or not message.is_lossless):
+            self._keep(subscription, message)
+        else:
+            for kept in self._take_waiting(subscription):
+                self._send(subscription, kept)
+            frame = message.frame(self._format)
+            if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
+                self.end(SLOW_CONSUMER)
+            else:
+                self._send(subscription, message)
+
+    def fail(self, subscription: Subscription, error: Exception) -> None:
+        """Tell the client that a channel cannot be read, and end the subscription; or the connection, if it is our fault."""
+        if not isinstance(error, (LiveError, *READ_ERRORS)):
+            self.end(SERVER_ERROR)
+            return
+        name = subscription.live.channel.name
+        told = {"code": error.code, "message": str(error), "ch": name, "seq": subscription.seq}
+        self.send({"op": "error", **told})
+        self.unsubscribe(name)
+
+    async def subscribe(
+        self, channels: Iterable[AnyChannel], tokens: Mapping[str, Mapping[str, Token]], *, is_latest: bool
+    ) -> tuple[dict[str, str], Callable[[], None]]:
+        """Subscribe to channels: from tokens, by the channel's name, or from now on.
+
+        Returns the token from which each continues, and a function that begins to send what is older, or the state; call
+        it at once, after the client was told. Raises `StorageError`s, `UnknownAccount`; then nothing is subscribed.
+        """
+        opened: list[_Opened] = []
+        try:
+            for channel in channels:
+                live = await self._hub.open(channel)
+                subscription = Subscription(self, live, is_latest=is_latest)
+                opened.append((subscription, None, live.state))
+                if channel.name in tokens and live.state is None:
+                    opened[-1] = (subscription, *await self._replay(channel, live, tokens[channel.name]))
+        except BaseException:
+            self._leave(opened)
+            raise
+        if self.ended is not None or self._is_gone:
+            self._leave(opened)
+            opened = []
+        return self._begun(opened)
+
+    def _leave(self, opened: list[_Opened]) -> None:
+        for subscription, _, _ in opened:
+            self._hub.leave(subscription.live)
+
+    def _begun(self, opened: list[_Opened]) -> tuple[dict[str, str], Callable[[], None]]:
+        begun: dict[str, str] = {}
+        firsts: list[Message] = []
+        replays: list[tuple[Subscription, Replay | EventFeed]] = []
+        for subscription, replay, first in opened:
+            live = subscription.live
+            self.unsubscribe(live.channel.name)
+            self.subscriptions[live.channel.name] = subscription
+            subscription.seq = begun[live.channel.name] = live.seq if replay is None else replay.seq
+            if first is not None:
+                # The channel may have moved on since it was opened.
+                firsts.append(live.state or resync_message(live.channel.name, live.seq))
+            if replay is None:
+                live.subscribers.add(subscription)
+            else:
+                replays.append((subscription, replay))
+
+        def begin() -> None:
+            for message in firsts:
+                self._write(message.frame(self._format))
+            for subscription, replay in replays:
+                subscription.replay = asyncio.create_task(self._catch_up(subscription, replay))
+
+        return begun, begin
+
+    def unsubscribe(self, name: str) -> bool:
+        """End a subscription. Return False if there is none."""
+        subscription = self.subscriptions.pop(name, None)
+        if subscription is None:
+            return False
+        subscription.live.subscribers.discard(subscription)
+        self._take_waiting(subscription)
+        if subscription.replay is not None:
+            subscription.replay.cancel()
+        self._hub.leave(subscription.live)
+        return True
+
+    def leave_bars(self, error: LiveError) -> None:
+        """End all subscriptions to bars, and tell the client why."""
+        for subscription in tuple(self.subscriptions.values()):
+            if subscription.live.channel.kind == BARS_KIND:
+                self.fail(subscription, error)
+
+    def end(self, end: End) -> None:
+        """Tell the client why and how to resume, and close the connection. Does nothing if it has ended."""
+        if self.ended is not None:
+            return
+        self.ended = end
+        LIVE_ENDS.add(end.code)
+        if end is not LEFT:
+            retry_after = round(random.uniform(*_RETRY_SECONDS), 2)  # noqa: S311 jitter
+            tokens = {name: each.seq for name, each in self.subscriptions.items()}
+            document = {"op": "closing", "code": end.code, "message": end.message}
+            self.send({**document, "retry_after": retry_after, "from": tokens})
+            self._socket.close(end.close_code, end.code)
+        self._unsubscribe_all()
+        if self._flushing is not None:
+            self._flushing.cancel()
+
+    def _unsubscribe_all(self) -> None:
+        """End all subscriptions, so many at a time."""
+        for name in tuple(islice(self.subscriptions, AT_ONCE)):
+            self.unsubscribe(name)
+        if self.subscriptions:
+            asyncio.get_running_loop().call_soon(self._unsubscribe_all)
+
+    def check_liveness(self, now: float) -> None:
+        """End the connection if the client is silent or takes nothing. now: by the event loop's clock, in seconds."""
+        unsent = self._socket.unsent_bytes
+        taken = self._written - unsent
+        if not unsent or taken > self._taken:
+            self._moved_at = now
+        self._taken = taken
+        if now - self._moved_at > STALLED_SECONDS:
+            self.end(SLOW_CONSUMER)
+        elif now - self._socket.heard_at > IDLE_SECONDS:
+            self.end(IDLE)
+
+    def ping(self, document: Mapping[str, Any], now: float) -> None:
+        """Send a ping with the state of the logs, and one of the protocol, which every client's library answers."""
+        self.pinged_at = now
+        if self._socket.unsent_bytes < _MANY_UNSENT_BYTES:
+            self.send(document)
+        self._socket.ping()
+
+    async def _replay(
+        self, channel: AnyChannel, live: LiveChannel, tokens: Mapping[str, Token]
+    ) -> tuple[Replay | EventFeed | None, Message | None]:
+        """Return the channel's replay from tokens; or, if the log was restored, a message that says so."""
+        try:
+            if isinstance(channel, AccountChannel):
+                return await self.read_old(EventFeed.resumed, channel, tokens), None
+            return await self.read_old(Replay, channel, tokens), None
+        except _RESTORED:
+            return None, resync_message(channel.name, live.seq)
+
+    async def _catch_up(self, subscription: Subscription, replay: Replay | EventFeed) -> None:
+        """Send what is older than what the channel delivers; then join the channel."""
+        live = subscription.live
+        try:
+            async with self._resuming:
+                await self._send_old(subscription, replay)
+        except _RESTORED:
+            # The log was restored while it was read; the client continues at its head.
+            self._send(subscription, resync_message(live.channel.name, live.seq))
+        except Exception as error:
+            if not isinstance(error, (LiveError, *READ_ERRORS)):
+                logger.exception("old messages of the live feed cannot be sent")
+            subscription.replay = None
+            self.fail(subscription, error)
+            return
+        live.subscribers.add(subscription)
+        subscription.replay = None
+
+    async def _send_old(self, subscription: Subscription, replay: Replay | EventFeed) -> None:
+        """Send old messages as the client takes them, until the replay has come to where the channel is."""
+        live = subscription.live
+        while not self._is_gone:
+            if await self._send_some(subscription, replay):
+                continue
+            if live.error is not None:
+                raise live.error
+            is_ahead = _is_ahead(replay, live)
+            if is_ahead or (replay.commits == live.commits and replay.seq != live.seq):
+                # The client has a later token than the channel, or the channel is in the midst of a commit.
+                self._hub.ring(live.channel.bell_name)
+                await live.moved()
+            elif replay.commits == live.commits and replay.settled_ns >= live.settled_ns:
+                return
+
+    async def _send_some(self, subscription: Subscription, replay: Replay | EventFeed) -> bool:
+        """Send the next old messages. Return whether there were any."""
+        live = subscription.live
+        messages = await self.read_old(replay.next, live.commits)
+        LIVE_MESSAGES.add(live.channel.kind, amount=len(messages))
+        for message in messages:
+            if self._socket.unsent_bytes >= _MANY_UNSENT_BYTES:
+                await self._socket.drained()
+            self._send(subscription, message)
+        return bool(messages)
+
+    def _send(self, subscription: Subscription, message: Message) -> None:
+        subscription.seq = message.seq
+        self._write(message.frame(self._format))
+
+    def _write(self, frame: bytes) -> None:
+        if self._socket.write(frame):
+            self._written += len(frame)
+        else:
+            # The client may have gone while one of its messages is still being answered.
+            self._is_gone = True
+
+    def _keep(self, subscription: Subscription, message: Message) -> None:
+        """Keep a message that newer ones may replace, until the client has taken others."""
+        if not message.is_merged:
+            self._take_waiting(subscription)
+        self._waiting.setdefault(subscription, []).append(message)
+        self._waiting_bytes += len(message.payload)
+        if self._waiting_bytes > MOST_UNSENT_BYTES and message.is_merged:
+            self.end(SLOW_CONSUMER)
+        elif self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+
+    def _take_waiting(self, subscription: Subscription) -> list[Message]:
+        """Return the messages of a subscription that wait, and keep them no longer."""
+        kept = self._waiting.pop(subscription, [])
+        self._waiting_bytes -= sum(len(message.payload) for message in kept)
+        return kept
+
+    async def _flush(self) -> None:
+        """Send the messages that wait, one for each channel, as soon as the client has taken what it was sent."""
+        try:
+            while self._waiting:
+                await self._socket.drained()
+                for subscription, kept in tuple(self._waiting.items()):
+                    await self._send_merged(subscription, kept)
+        finally:
+            self._flushing = None
+
+    async def _send_merged(self, subscription: Subscription, kept: list[Message]) -> None:
+        """Send one message instead of those that wait, unless a later one had to be sent meanwhile."""
+        count = len(kept)
+        message = kept[0] if count == 1 else await self._run_replay(merged, tuple(kept))
+        if self._waiting.get(subscription) is kept and len(kept) == count:
+            self._take_waiting(subscription)
+            self._send(subscription, message)
+
+
+def _is_ahead(replay: Replay | EventFeed, live: LiveChannel) -> bool:
+    """Return whether a client has a later token than the channel has delivered."""
+    return any(commit.number > live.commits[dataset].number for dataset, commit in replay.commits.items())

@@ -1,0 +1,306 @@
+"""A backfill finds what is missing, fetches it once, stores it, and says what came of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.utils import timezone
+
+from jobs.backfills.models import Backfill
+from jobs.backfills.services import OWNER, exhausted_retry
+from jobs.backfills.sources.folder import Folder
+from jobs.models import Job
+from jobs.run import run_job
+from ops.outbox.models import Event
+from store.arrays import Integers
+from store.datasets import TRADES
+from store.protocol import ALL_TIME
+from store.timestamps import DAY_NS, MINUTE_NS, format_timestamp
+from tests.api_client import Api, answer, make_key
+from tests.marketdata_project.front_server import eventually
+from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, store_trades
+from trades.stores import market_store
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
+
+SCHEDULE = schedule_of(30)
+MINUTES = minutes_of(SCHEDULE)
+# Four trades in each minute.
+TIMES = np.sort(np.concatenate([MINUTES + second * MINUTE_NS // 4 for second in range(4)]))
+OPEN = int(SCHEDULE.open_ns[28])
+LOST = (OPEN + 60 * MINUTE_NS, OPEN + 90 * MINUTE_NS)
+PATH = "/api/v1/backfills"
+
+
+def without(*spans: tuple[int, int], times: Integers = TIMES) -> Integers:
+    for start, end in spans:
+        times = times[(times < start) | (times >= end)]
+    return times
+
+
+def table_of(times: Integers, price: float = 10.0) -> pa.Table:
+    count = len(times)
+    given = {"timestamp": times.tolist(), "price": [price] * count, "volume": [1.0] * count}
+    arrays = [pa.array(given.get(field.name, [None] * count), field.type) for field in TRADES.schema]
+    return pa.Table.from_arrays(arrays, schema=TRADES.schema)
+
+
+@pytest.fixture
+def archive(tmp_path: Path, settings) -> Callable[..., None]:
+    """Configure a folder with a file of each UTC date that has some of the trades."""
+
+    def write(times: Integers = TIMES, *, name: str = "archive", price: float = 10.0) -> None:
+        path = tmp_path / name
+        path.mkdir(exist_ok=True)
+        for day in np.unique(times // DAY_NS).tolist():
+            rows = table_of(times[times // DAY_NS == day], price)
+            pq.write_table(rows, path / f"GEN-{format_timestamp(day * DAY_NS)[:10]}.parquet")
+        options = {"path": str(path), "pattern": "{symbol}-{date}.parquet"}
+        declared = {"BACKEND": "jobs.backfills.sources.folder.Folder", "OPTIONS": options}
+        settings.BACKFILL_SOURCES = {**settings.BACKFILL_SOURCES, name: declared}
+
+    return write
+
+
+def submitted(api: Api, **body: Any) -> Job:
+    start, end = format_timestamp(int(SCHEDULE.open_ns[0])), format_timestamp(int(SCHEDULE.close_ns[-1]))
+    response = api.call("POST", PATH, orjson.dumps({"symbol": "GEN", "start": start, "end": end, **body}))
+    assert response.status_code == 202, response.content
+    assert response["Location"] == answer(response)["links"]["self"]
+    return Job.objects.get(uuid=answer(response)["id"])
+
+
+def ran(job: Job) -> dict[str, Any]:
+    run_job(job.uuid)
+    job.refresh_from_db()
+    assert job.state == "succeeded", job.error
+    result: dict[str, Any] = job.result or {}
+    return result
+
+
+def stored_times() -> list[int]:
+    rows = market_store().log(TRADES, "GEN").at().rows(ALL_TIME)
+    times: list[int] = rows.column("timestamp").to_pylist()
+    return times
+
+
+def test_lost_minutes_and_a_lost_date_are_filled_exactly(api: Api, archive) -> None:
+    date = (int(SCHEDULE.open_ns[25]), int(SCHEDULE.close_ns[25]))
+    store_trades(without(LOST, date))
+    archive()
+    result = ran(submitted(api))
+    assert (result["gaps"], result["filled"], result["rows"]) == (2, 2, 4 * (30 + 390))
+    assert stored_times() == TIMES.tolist()
+    assert ran(submitted(api))["gaps"] == 0
+    rows = answer(api.get(PATH, {"symbol": "gen", "sort": "asc"}))["backfills"]
+    assert [(row["state"], row["source"], row["rows"]) for row in rows] == [
+        ("filled", "archive", 4 * 390),
+        ("filled", "archive", 4 * 30),
+    ]
+    assert rows[1]["commit"] == market_store().log(TRADES, "GEN").head.token
+    assert [event.kind for event in Event.objects.exclude(kind="job.ended")] == [
+        "gap.found",
+        "gap.filled",
+    ] * 2
+
+
+def test_a_source_that_has_nothing_either_is_evidence_that_nobody_traded(api: Api, archive) -> None:
+    store_trades(without(LOST))
+    archive(without(LOST))
+    query = {
+        "start": format_timestamp(OPEN),
+        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
+        "resolution": "1m",
+    }
+    path = "/api/v1/market-data/equities/GEN/gaps"
+    assert len(answer(api.get(path, query))["gaps"]) == 1
+    assert ran(submitted(api))["empty"] == 1
+    assert answer(api.get(path, query))["gaps"] == []
+    assert ran(submitted(api))["gaps"] == 0
+    assert ran(submitted(api, rule="calendar"))["gaps"] == 0, "nothing is asked for twice"
+
+
+def test_the_second_source_gives_what_the_first_lacks(api: Api, archive) -> None:
+    date = (int(SCHEDULE.open_ns[25]), int(SCHEDULE.close_ns[25]))
+    store_trades(without(LOST, date))
+    archive(without(date), name="first")
+    archive(name="second")
+    assert ran(submitted(api))["filled"] == 2
+    assert stored_times() == TIMES.tolist()
+    by_source = {row.source: row.told for row in Backfill.objects.all()}
+    assert by_source["first"] == []
+    assert [name for name, _ in by_source["second"]] == ["first"]
+
+
+def test_a_gap_that_no_source_can_fill_is_exhausted_and_asked_for_again_later(
+    api: Api, archive, caplog
+) -> None:
+    store_trades(without(LOST))
+    archive(without((0, OPEN + DAY_NS)))
+    assert ran(submitted(api))["exhausted"] == 1
+    assert "no source could fill the gap of trades GEN" in caplog.text
+    row = Backfill.objects.get()
+    assert (row.state, row.attempts) == ("exhausted", 1)
+    assert row.retry_at is not None
+    assert round((row.retry_at - row.asked_at).total_seconds()) == 3600
+    exhausted_retry(now=timezone.now())
+    assert not Job.objects.filter(owner=OWNER).exists()
+    exhausted_retry(now=row.retry_at)
+    exhausted_retry(now=row.retry_at)
+    (again,) = Job.objects.filter(owner=OWNER)
+    Backfill.objects.update(retry_at=timezone.now())
+    Job.objects.update(not_before=timezone.now())
+    ran(again)
+    row.refresh_from_db()
+    assert row.attempts == 2
+    assert row.retry_at is not None
+    assert round((row.retry_at - row.asked_at).total_seconds()) == 7200
+
+
+def test_an_exhausted_gap_that_is_none_any_more_is_not_asked_for_again(api: Api, archive) -> None:
+    store_trades(without(LOST))
+    archive(without((0, OPEN + DAY_NS)))
+    ran(submitted(api))
+    store_trades(TIMES[(LOST[0] <= TIMES) & (LOST[1] > TIMES)])
+    Backfill.objects.update(retry_at=timezone.now())
+    exhausted_retry(now=timezone.now())
+    ran(Job.objects.get(owner=OWNER))
+    assert Backfill.objects.get().retry_at is None
+
+
+def test_what_a_source_does_not_vouch_for_stays_a_gap(api: Api, archive, monkeypatch) -> None:
+    store_trades(without(LOST))
+    archive(without((LOST[0] + MINUTE_NS, LOST[1] - MINUTE_NS)), name="first")
+    fetch = Folder.fetch
+    monkeypatch.setattr(
+        Folder,
+        "fetch",
+        lambda source, request: (
+            replace(fetch(source, request), answered=()) if source.name == "first" else fetch(source, request)
+        ),
+    )
+    result = ran(submitted(api))
+    assert (result["rows"], result["exhausted"]) == (8, 1)
+    told = Backfill.objects.get(state="exhausted").told
+    assert told == [["first", "has no rows here, and does not know that there are none"]]
+    archive(name="second")
+    assert ran(submitted(api))["rows"] == len(TIMES[(LOST[0] <= TIMES) & (LOST[1] > TIMES)]) - 8
+    assert stored_times() == TIMES.tolist()
+
+
+def test_a_far_price_waits_for_a_person(api: Api, archive) -> None:
+    store_trades(without(LOST))
+    archive(price=20.0)
+    assert ran(submitted(api))["quarantined"] == 1
+    row = Backfill.objects.get()
+    assert "far from the prices on both sides" in row.message
+    assert ran(submitted(api))["gaps"] == 0, "a person is awaited"
+    assert len(stored_times()) == len(without(LOST))
+    assert ran(submitted(api, accept_far=True))["filled"] == 1
+    assert len(stored_times()) == len(TIMES)
+    row.refresh_from_db()
+    assert row.state == "filled"
+
+
+def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, settings) -> None:
+    store_trades(without(LOST))
+    archive()
+    path = "/api/v1/market-data/equities/GEN"
+    query = {
+        "start": format_timestamp(OPEN),
+        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
+        "resolution": "1m",
+    }
+    settings.BACKFILL_AUTOMATIC = False
+    api.get(f"{path}/ohlcv", {**query, "fields": "open"})
+    assert not Job.objects.exists()
+    settings.BACKFILL_AUTOMATIC = True
+    for _ in range(3):
+        api.get(f"{path}/ohlcv", {**query, "coverage": "1"})
+        api.get(f"{path}/gaps", query)
+    (job,) = Job.objects.all()
+    assert (job.owner, job.urgency) == (OWNER, 1)
+    assert job.parameters["start"] == format_timestamp(LOST[0])
+    assert job.parameters["end"] == format_timestamp(LOST[1])
+
+    def reasons(**params: str) -> list[str]:
+        return [gap["reason"] for gap in answer(api.get(f"{path}/gaps", {**query, **params}))["gaps"]]
+
+    assert eventually(lambda: reasons() == ["pending"])
+    pending = [
+        each["start"]
+        for each in answer(api.get(f"{path}/ohlcv", {**query, "coverage": "1"}))["absences"]
+        if each["reason"] == "pending"
+    ]
+    assert pending == [format_timestamp(LOST[0])]
+    now = format_timestamp(int(timezone.now().timestamp()) * 10**9)
+    assert reasons(as_of=now) == ["gap"]
+    ran(job)
+    assert reasons() == []
+    assert stored_times() == TIMES.tolist()
+
+
+def test_an_exhausted_gap_is_not_asked_for_by_every_answer(api: Api, archive) -> None:
+    store_trades(without(LOST))
+    archive(without((0, OPEN + DAY_NS)))
+    ran(submitted(api))
+    jobs = Job.objects.count()
+    query = {
+        "start": format_timestamp(OPEN),
+        "end": format_timestamp(OPEN + 390 * MINUTE_NS),
+        "resolution": "1m",
+    }
+    api.get("/api/v1/market-data/equities/GEN/gaps", query)
+    assert Job.objects.count() == jobs
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"start": "2025-01-03", "end": "2025-01-02"}, "invalid_range"),
+        ({"start": "yesterday"}, "invalid_timestamp"),
+        ({"symbol": "../x"}, None),
+        ({"callback_url": "https://example.com"}, "unknown_field"),
+        ({"rule": "none"}, "invalid_choice"),
+        ({"symbol": 7}, "invalid_type"),
+        ({"accept_far": "yes"}, "invalid_type"),
+        ({"start": "2000-01-01", "end": "2025-01-01"}, "invalid_range"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(api: Api, body: dict[str, Any], code: str | None) -> None:
+    usual = {"symbol": "GEN", "start": "2025-01-02", "end": "2025-01-03"}
+    response = api.call("POST", PATH, orjson.dumps({**usual, **body}))
+    assert response.status_code == 422
+    assert code is None or answer(response)["errors"][0]["code"] == code
+    assert not Job.objects.exists()
+
+
+def test_an_unknown_symbol_fails_the_job(api: Api, archive) -> None:
+    archive()
+    job = submitted(api, symbol="NONE")
+    run_job(job.uuid)
+    job.refresh_from_db()
+    assert job.error is not None
+    assert (job.state, job.error["code"]) == ("failed", "unknown_symbol")
+
+
+def test_the_same_idempotency_key_is_one_job(api: Api) -> None:
+    body = orjson.dumps({"symbol": "GEN", "start": "2025-01-02", "end": "2025-01-03"})
+    first, second = (api.call("POST", PATH, body, Idempotency_Key="k") for _ in range(2))
+    assert answer(first) == answer(second)
+    assert second["Idempotency-Replayed"] == "true"
+    assert second["Location"] == first["Location"]
+    assert Job.objects.count() == 1
+
+
+def test_only_the_scope_may_submit(api: Api) -> None:
+    body = orjson.dumps({"symbol": "GEN", "start": "2025-01-02", "end": "2025-01-03"})
+    reader = Api(make_key(scopes=("market:read",)))
+    assert answer(reader.call("POST", PATH, body))["code"] == "missing_scope"
+    assert reader.get(PATH).status_code == 200

@@ -1,0 +1,71 @@
+"""The bars of a live channel are those of REST at the same commit, after each commit."""
+
+import random
+
+import pytest
+import time_machine
+
+from stats.live.bar_feed import BarFeed, BarPosition
+from stats.market_data.answers.pinned_bars import bar_query
+from store.instruments import Instrument
+from store.timestamps import SECOND_NS, parse_timestamp
+from tests.chance import SOAK, cases_of, chosen_seed
+from tests.stats.live.channels import HOUR_NS, MINUTE_NS, OTHER, Client, RandomMarket, differences, rest_bars
+from trades.stores import market_store
+
+pytestmark = [pytest.mark.django_db, pytest.mark.system]
+
+ACME = "ACME"
+INSTRUMENTS = {
+    "plain": Instrument(ACME),
+    "listed": Instrument(ACME, exchange="XNYS"),
+    "credits": Instrument(ACME, bar_policy="us_equities"),
+    "credits-listed": Instrument(ACME, bar_policy="us_equities", exchange="XNYS"),
+    "tokyo": Instrument(ACME, bar_policy="us_equities", exchange="XTKS", settle=30),
+}
+ASKED = ["", "hours=regular", "hours=extended&anchor=session", "session=utc", "session=exchange&hours=all"]
+RESOLUTIONS = ["1s", "1m", "15m", "4h", "1d", "1w"]
+# Before the open in New York; in the session; around its close; the evening of that date; on a Sunday; in Tokyo's session.
+STARTS = [
+    "2025-01-03T14:29:00Z",
+    "2025-01-03T17:00:00Z",
+    "2025-01-03T20:57:00Z",
+    "2025-01-07T00:20:00Z",
+    "2025-01-05T22:00:00Z",
+    "2025-01-06T02:20:00Z",
+]
+
+
+def settled(client: Client, now_ns: int) -> None:
+    """Let time pass. The feed says when it may matter."""
+    due_ns = client.feed.due_ns
+    if due_ns is not None and due_ns <= now_ns:
+        client.take(client.feed.settle(now_ns=now_ns))
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "resolution", "with_bars"), cases_of(INSTRUMENTS, ASKED, RESOLUTIONS, [False, True])
+)
+def test_after_each_commit_the_bars_are_those_of_rest(default_store, kind, asked, resolution, with_bars):
+    if INSTRUMENTS[kind].exchange is None and asked not in {"", "session=utc"}:
+        pytest.skip("needs sessions")
+    chance = random.Random(f"{chosen_seed()}{kind}{asked}{resolution}{with_bars}")
+    clock = chance.choice(STARTS)
+    with time_machine.travel(clock, tick=False) as traveller:
+        market_store().set_instruments(
+            [INSTRUMENTS[kind], Instrument(OTHER, exchange=INSTRUMENTS[kind].exchange)]
+        )
+        market = RandomMarket(chance, ACME, parse_timestamp(clock), with_bars)
+        query = bar_query(ACME, resolution, asked)
+        client = Client(BarFeed.at(query, BarPosition(), now_ns=market.now_ns))
+        for _ in range(100 if SOAK else 6):
+            market.now_ns += chance.choice(
+                [0, SECOND_NS, 7 * SECOND_NS, MINUTE_NS, 20 * MINUTE_NS, 3 * HOUR_NS]
+            )
+            traveller.move_to(market.now_ns / 1e9)
+            settled(client, market.now_ns)
+            assert not differences(client.bars, rest_bars(query, now_ns=market.now_ns))
+            market.act()
+            client.follow(market.now_ns + SECOND_NS)
+            rest = rest_bars(query, now_ns=market.now_ns, as_of_ns=client.feed.committed_at)
+            assert not differences(client.bars, rest)

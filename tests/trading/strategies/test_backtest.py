@@ -1,0 +1,142 @@
+"""A backtest passes over the rows that change nothing: its events are those of one that takes every row."""
+
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from store import open_store
+from store.csv import CsvStore
+from store.datasets import BARS, QUOTES
+from store.instruments import CRYPTO, Instrument
+from store.protocol import Append
+from store.reading import Reader
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
+from tests.chance import SOAK
+from tests.trading.strategies.past import GENEROUS, START_NS, batch_of, inputs_of, random_market, stored_bars
+from trading.core.events import Executed, OrderAccepted, encoded
+from trading.core.rows import Quote
+from trading.engine.floor import RecordedEvent
+from trading.strategies import backtest, catalogue
+from trading.strategies.backtest import Backtest, BacktestInputs
+from trading.strategies.strategy import Bar, Strategy
+from trading.strategies.tape import EVERY_ROW
+
+CASES = [
+    ("crossover", ("A-USD",), {"fast": 3, "slow": 8}),
+    ("breakout", ("C-USD", "B-USD"), {"entry": 5, "exit": 3, "risk": 1}),
+]
+if SOAK:
+    CASES += [
+        ("crossover", ("A-USD", "B-USD", "C-USD"), {"fast": 2, "slow": 5}),
+        ("breakout", ("B-USD",), {"entry": 5, "exit": 3, "risk": 1}),
+    ]
+
+
+def events_of(inputs: BacktestInputs, reader: Reader) -> list[tuple[int, str]]:
+    events: list[tuple[int, str]] = []
+    run = Backtest(inputs, reader, lambda each: events.append((each.at_ns, encoded(each.event))))
+    run.run()
+    return events
+
+
+@pytest.mark.parametrize("seed", range(10 if SOAK else 1))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} of {len(case[1])}")
+def test_rows_that_change_nothing_are_passed_over(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, tuple[str, ...], dict[str, int]],
+    seed: int,
+):
+    strategy, symbols, parameters = case
+    minutes = 600 if SOAK else 200
+    reader = random_market(tmp_path / "data", random.Random(seed), minutes=minutes)
+    inputs = inputs_of(strategy, *symbols, parameters=parameters, minutes=minutes)
+    quick = events_of(inputs, reader)
+    monkeypatch.setattr(backtest, "bands_of", lambda state, _: dict.fromkeys(state.symbols(), EVERY_ROW))
+    assert events_of(inputs, reader) == quick
+    assert sum(f'"{Executed.__struct_config__.tag}"' in event for _, event in quick) > 10
+
+
+class Late(Strategy):
+    """Buys a minute before midnight."""
+
+    name = "late"
+
+    def on_bar(self, bar: Bar) -> None:
+        if bar.end_ns % DAY_NS == DAY_NS - MINUTE_NS:
+            self.buy(bar.symbol, Decimal(1))
+
+
+class Quoting(Strategy):
+    """Buys at the third quote."""
+
+    name = "quoting"
+    seen = 0
+
+    def on_quote(self, quote: Quote) -> None:
+        self.seen += 1
+        if self.seen == 3:
+            self.buy(quote.ref.symbol, Decimal(1))
+
+
+def test_a_symbol_with_quotes_only_can_be_traded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "quoting", Quoting)
+    store = CsvStore(tmp_path)
+    store.set_instrument(Instrument(symbol="Q-USD", instrument_class=CRYPTO, currency="USD", tick_size=0.01))
+    quotes = [{"timestamp": START_NS + second * SECOND_NS, "bid": 9.99, "ask": 10.01} for second in range(5)]
+    store.append(Append(QUOTES, "Q-USD", batch_of(QUOTES, quotes), "test"))
+    accepted: list[RecordedEvent] = []
+
+    def keep(recorded: RecordedEvent) -> None:
+        if isinstance(recorded.event, OrderAccepted):
+            accepted.append(recorded)
+
+    parts: list[float] = []
+    Backtest(inputs_of("quoting", "Q-USD"), open_store(tmp_path), keep).run(parts.append)
+    assert [each.at_ns for each in accepted] == [START_NS + 2 * SECOND_NS]
+    assert parts == [1]
+
+
+def test_a_row_that_is_known_as_a_day_begins_fills_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "late", Late)
+    store = CsvStore(tmp_path)
+    store.set_instrument(
+        Instrument(symbol="C-USD", instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=0.0)
+    )
+    minutes = 3 * 24 * 60
+    store.append(Append(BARS, "C-USD", batch_of(BARS, stored_bars(random.Random(3), minutes)), "test"))
+    filled: list[int] = []
+
+    def keep(recorded: RecordedEvent) -> None:
+        if isinstance(recorded.event, Executed):
+            filled.append(recorded.event.print.ref.timestamp_ns)
+
+    inputs = msgspec.structs.replace(
+        inputs_of("late", "C-USD", minutes=minutes), config=msgspec.structs.replace(GENEROUS, latency_ms=0)
+    )
+    Backtest(inputs, open_store(tmp_path), keep).run()
+    # What is known at the end is not taken any more.
+    assert filled == [START_NS + day * DAY_NS - MINUTE_NS for day in (1, 2)]
+
+
+class Holding(Strategy):
+    """Buys at its first bar, and keeps it."""
+
+    name = "holding"
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.broker.position(bar.symbol) and not self.broker.has_orders(bar.symbol):
+            self.buy(bar.symbol, Decimal(1))
+
+
+def test_an_open_position_is_valued_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(catalogue.SHIPPED, "holding", Holding)
+    reader = random_market(tmp_path / "data", random.Random(5))
+    state = Backtest(inputs_of("holding", "C-USD"), reader, lambda _: None).run()
+    [position] = state.positions.values()
+    # The last minute's bar is known at the end, which is not of the period.
+    last = reader.bars("C-USD", START_NS, START_NS + 599 * MINUTE_NS, "1min").close[-1]
+    assert state.equity == state.cash + position.quantity * Decimal(str(last))

@@ -1,0 +1,51 @@
+"""What the result of a backtest has, and what its page shows of it."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.reading import Reader
+from tests.trading.strategies.past import inputs_of, random_market
+from trading.strategies.outcome import BacktestOutcome, outcome_of
+from trading.strategies.page import _drawn, _shown
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    return random_market(tmp_path / "data", random.Random(7), minutes=240)
+
+
+def outcome(reader: Reader, minutes: int = 240, **more: Any) -> BacktestOutcome:
+    inputs = inputs_of("crossover", "A-USD", "B-USD", minutes=minutes, parameters={"fast": 3, "slow": 8})
+    return outcome_of(inputs, reader, **more)
+
+
+def test_positions_that_are_open_at_the_end_are_told(reader: Reader):
+    document = outcome(reader, minutes=200).document
+    [position] = document["positions"]
+    bought = {row["at"]: row for row in document["signals"]["rows"] if row["symbol"] == position["symbol"]}
+    last = bought[max(bought)]
+    assert position["direction"] == "LONG"
+    assert last["side"] == "buy"
+    assert 0 < position["quantity"] <= last["quantity"]
+    assert position["opened_at"] > last["at"]
+    assert position["average_price"] == pytest.approx(last["price"], rel=0.05)
+
+
+def test_a_long_list_says_that_it_is_the_first_rows(reader: Reader):
+    whole, cut = (outcome(reader, most_rows=each).document for each in (10_000, 5))
+    assert cut["performance"] == whole["performance"]
+    assert cut["trades"] == whole["trades"][:5]
+    count, signals = whole["performance"]["trades"], whole["signals"]["accepted"]
+    assert count > 5
+    drawn = _drawn(cut)
+    assert (len(drawn["trades"]), drawn["trades_in_all"]) == (5, count)
+    assert drawn["positions"] == cut["positions"]
+    assert (drawn["start"], drawn["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:00:00Z")
+    job = {"state": "succeeded", "progress": None, "error": None}
+    shown = _shown(job | {"result": cut})
+    assert f"trades: of the first 5 of {count} trades" in shown
+    assert f"refused signals: of the first 5 of {signals} signals" in shown
+    assert {"trades", "refused signals", "open at the end"} <= _shown(job | {"result": whole}).keys()

@@ -1,0 +1,231 @@
+"""Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from jobs.documents import job_of, jobs_of
+from jobs.exceptions import UnknownJob
+from jobs.kinds import Document, JobKind, Run
+from jobs.models import STATES, Job
+from jobs.serializers import JOB, JobSerializer
+from jobs.views import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    JobFilter,
+    JobPagination,
+    JobsQuerySerializer,
+    SubmissionViewSet,
+    job_answer,
+)
+from ratelimit.callers import Caller
+from store.instant_text import format_instant
+from trades.stores import market_store
+from trading.market.market import Market
+from trading.strategies.honesty import honesty_document, honesty_of
+from trading.strategies.inputs import BacktestInput, inputs_of_job
+from trading.strategies.outcome import document_bytes, outcome_of
+from trading.strategies.page import BacktestPageRenderer
+from trading.strategies.stored import stored_rows
+from web.lists.filters import StrictFilterBackend
+from web.lists.pages import PAGE_PARAMETERS
+from web.requests.parameters import single_parameters
+from web.requests.parsers import request_document
+
+# Of a backtest's trades and signals a job keeps so many.
+MOST_JOB_ROWS = 1_000
+# The part of a job with `honesty` that is its own run; the test of honesty runs the strategy twice.
+_OWN_RUN = 1 / 3
+_FIGURES = ("trades", "pnl", "return_pct", "max_dd", "sharpe")
+_HUNDRED = 100
+_EXAMPLE = {
+    "strategy": "crossover",
+    "symbols": ["DEMOA", "DEMOB"],
+    "parameters": {"fast": 10, "slow": 30},
+}
+_WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
+_ROW: Document = {
+    "id": JOB["id"],
+    "state": "succeeded",
+    "created_at": JOB["created_at"],
+    "strategy": "crossover",
+    "symbols": ["DEMOA", "DEMOB"],
+    "start": _WEEK["start"],
+    "end": _WEEK["end"],
+    "progress_pct": 100,
+    "figures": {"trades": 12, "pnl": 152.5, "return_pct": 0.15, "max_dd": 0.4, "sharpe": 1.7},
+}
+_JOB = {
+    **JOB,
+    "kind": "backtest",
+    "parameters": _WEEK,
+    "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
+}
+_ID = OpenApiParameter(
+    "job",
+    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
+    OpenApiParameter.PATH,
+    description="The backtest's id, which is that of its job.",
+)
+
+
+def backtest(run: Run) -> Document:
+    """Run a backtest, and a test of its honesty if that is asked for. Raises the errors of the store and of trading."""
+    reader = stored_rows()
+    inputs = inputs_of_job(run.parameters, reader)
+    is_tested = run.parameters.get("honesty", False)
+    own = _OWN_RUN if is_tested else 1
+    document = outcome_of(inputs, reader, _told(run, 0, own), most_rows=MOST_JOB_ROWS).document
+    if is_tested:
+        document["honesty"] = honesty_document(honesty_of(inputs, reader, _told(run, own, 1)))
+    run.progress(_HUNDRED, _HUNDRED)
+    performance = document["performance"]
+    # The list reads the figures here, and not the whole result.
+    run.leave({"figures": {name: performance[name] for name in _FIGURES}})
+    result: Document = msgspec.json.decode(document_bytes(document))
+    return result
+
+
+def _told(run: Run, begin: float, end: float) -> Callable[[float], None]:
+    """Return what tells the job how much is done of its work between two parts of it."""
+    return lambda part: run.progress(int((begin + part * (end - begin)) * _HUNDRED), _HUNDRED)
+
+
+BACKTEST = JobKind(
+    name="backtest",
+    function=backtest,
+    serializer=BacktestInput,
+    unit="per cent",
+    endpoint="backtests",
+    scope="trading:read",
+    sensitivity="confidential",
+    most_unfinished=20,
+    at_once=1,
+    attempts=3,
+    cost="stream",
+    is_result_large=True,
+)
+
+
+class BacktestFiguresSerializer(serializers.Serializer[Any]):
+    """The main figures, in the account's currency or in per cent."""
+
+    trades = serializers.IntegerField()
+    pnl = serializers.FloatField()
+    return_pct = serializers.FloatField()
+    max_dd = serializers.FloatField(help_text="The largest drawdown, per cent.")
+    sharpe = serializers.FloatField(allow_null=True)
+
+
+class BacktestRowSerializer(serializers.Serializer[Any]):
+    """A backtest in short."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(list(STATES))
+    created_at = serializers.DateTimeField()
+    strategy = serializers.CharField()
+    symbols = serializers.ListField(child=serializers.CharField())
+    start = serializers.CharField(help_text="As it was given.")
+    end = serializers.CharField(help_text="As it was given.")
+    progress_pct = serializers.IntegerField(help_text="How much is done, per cent.")
+    figures = BacktestFiguresSerializer(allow_null=True, help_text="null until it has succeeded.")
+
+
+class BacktestPagination(JobPagination):
+    """Pages of backtests, in the order in which they were submitted."""
+
+    rows_name = "backtests"
+
+
+class BacktestsViewSet(SubmissionViewSet):
+    """Backtests: strategies over the past. A caller sees its own."""
+
+    kind = BACKTEST.name
+    filter_backends = [StrictFilterBackend]
+    filterset_class = JobFilter
+    pagination_class = BacktestPagination
+    query_serializer_classes = {"list": JobsQuerySerializer}
+    renderer_classes = [JSONRenderer, BacktestPageRenderer]
+    row_link = ("id", "backtest")
+
+    @extend_schema(
+        operation_id="backtests",
+        summary="List backtests",
+        responses={200: BacktestRowSerializer(many=True)},
+        examples=[OpenApiExample("A backtest", value=_ROW, response_only=True)],
+    )
+    def list(self, request: Request) -> Response:
+        """One's own backtests, newest first, with what they were asked for and their main figures."""
+        single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        pagination = BacktestPagination()
+        jobs = pagination.paginate_queryset(self.filter_queryset(_backtests_of(request)), request)
+        rows = [_row(job) for job in jobs]
+        return Response(pagination.envelope(rows), headers={"Cache-Control": "no-store"})
+
+    @extend_schema(
+        operation_id="backtest",
+        summary="Get a backtest",
+        parameters=[_ID, PREFER],
+        responses={200: JobSerializer},
+        examples=[OpenApiExample("A running backtest", value=_JOB, response_only=True)],
+    )
+    def retrieve(self, request: Request, job: str) -> Response:
+        """A backtest's job, with its progress and at its end its result.
+
+        The result has the inputs, what was assumed, the figures of `GET /performance`, the first thousand trades and
+        signals, and with `honesty` the first decision that differs if the strategy knows what came later.
+        """
+        single_parameters(request.GET, ("format",))
+        stored = job_of(cast("Caller", request.user), job)
+        if stored.kind != self.kind:
+            raise UnknownJob
+        return job_answer(request, stored)
+
+    @extend_schema(
+        operation_id="backtest_submit",
+        summary="Run a strategy over the past",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=BacktestInput,
+        responses={202: JobSerializer},
+        examples=[
+            OpenApiExample("All that is stored", value=_EXAMPLE, request_only=True),
+            OpenApiExample("Its honesty, too", value={**_EXAMPLE, "honesty": True}, request_only=True),
+            OpenApiExample("The job", value=_JOB, response_only=True, status_codes=["202"]),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Queue a job that runs a strategy over stored rows by the engine's rules. No account changes.
+
+        The same inputs and the same stored rows give the same result.
+        """
+        return self.submit(request)
+
+    def parameters(self, request: Request) -> Document:
+        """Return the job's parameters, with a period. Raises ValidationError, also for symbols without rows in it."""
+        context = {"market": Market(market_store())}
+        serializer = BacktestInput(data=request_document(request), context=context)
+        serializer.is_valid(raise_exception=True)
+        return cast("Document", serializer.validated_data)
+
+
+def _backtests_of(request: Request) -> QuerySet[Job]:
+    """Return the caller's backtests without their results, which are large."""
+    return jobs_of(cast("Caller", request.user)).filter(kind=BACKTEST.name).defer("result")
+
+
+def _row(job: Job) -> Document:
+    return {
+        "id": str(job.uuid),
+        "state": job.state,
+        "created_at": format_instant(job.created_at),
+        **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
+        "progress_pct": job.done,
+        "figures": job.note.get("figures"),
+    }

@@ -1,0 +1,285 @@
+"""A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.instruments import Instrument
+from store.reading import Reader
+from store.rows.knowledge import Knowledge
+from store.timestamps import DAY_NS, EARLIEST_NS
+from trading.core.account import AccountState
+from trading.core.configuration import RiskConfig
+from trading.core.due import value_at_end
+from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingStarted, Transferred
+from trading.core.matching import Record
+from trading.core.rows import Quote
+from trading.core.terms import AccountKind, Fee, Slippage, Terms
+from trading.engine.clock import DataClock
+from trading.engine.floor import AccountAct, Floor, RecordedEvent
+from trading.engine.marks import MarkBook, NewestPrices
+from trading.engine.memory_desk import MemoryDesk
+from trading.market.market import Market
+from trading.market.newest_rows import RowPrice
+from trading.strategies.catalogue import parameters_of, strategy_named
+from trading.strategies.host import StrategyHost
+from trading.strategies.past_bars import PastBars
+from trading.strategies.quiet import bands_of
+from trading.strategies.revisions import BarRevision, with_revisions
+from trading.strategies.strategy import Bar, StrategyParameters
+from trading.strategies.tape import EVERY_ROW, Band, Tape
+
+ACCOUNT = "backtest"
+_REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
+# A long weekend.
+_PRICES_BEFORE_NS = 4 * DAY_NS
+# After so many rows or instants between two bars the progress is told.
+_TURNS = 2_000
+
+
+class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides a backtest. The same inputs and the same stored rows give the same bytes.
+
+    parameters: of the strategy. start_ns, end_ns: nanoseconds UTC; orders are placed in [start, end). cash: what the
+    account begins with, in `currency`. config: the account's limits, and how orders fill. fee_basis_points,
+    slippage_basis_points: in the place of the fees and the slippage of the instruments' class; None for these. terms:
+    that are declared for symbols, by the names of `Terms`. knowledge: `then`, or `now` for bars that know what came
+    later. as_of_ns: the commits that are read.
+    """
+
+    strategy: str
+    symbols: tuple[str, ...]
+    start_ns: int
+    end_ns: int
+    parameters: dict[str, Any] = {}
+    cash: Decimal = Decimal(100_000)
+    currency: str = "USD"
+    kind: AccountKind = AccountKind.MARGIN
+    config: RiskConfig = RiskConfig()
+    fee_basis_points: Decimal | None = None
+    slippage_basis_points: Decimal | None = None
+    terms: dict[str, dict[str, Any]] = {}
+    knowledge: str = "then"
+    as_of_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TapeMarket(Market):
+    """The market of a backtest: prices are of the rows that were passed, and no log grows."""
+
+    tape: Tape = field(kw_only=True)
+    _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
+    _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _has_bars_only: dict[str, bool] = field(default_factory=dict)
+
+    def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        return self.tape.newest(symbol, now_ns)
+
+    def _price_before(self, ref: RowRef) -> RowPrice | None:
+        return self.tape.price_before_last(ref.symbol)
+
+    def instrument(self, symbol: str) -> Instrument:
+        return self.tape.instruments[symbol]
+
+    def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
+        return self.tape.price_step(symbol, now_ns)
+
+    def own_terms(self, symbol: str) -> tuple[Terms, bool]:
+        if symbol not in self._terms:
+            self._terms[symbol] = Market.own_terms(self, symbol)
+        return self._terms[symbol]
+
+    def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:
+        if symbol not in self._has_bars_only:
+            self._has_bars_only[symbol] = Market.bars_from_ns(self, symbol, decided_ns) is not None
+        return decided_ns if self._has_bars_only[symbol] else None
+
+    def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
+        key = symbol, account_currency
+        if key not in self._heads:
+            self._heads[key] = Market.heads(self, symbol, account_currency)
+        return self._heads[key]
+
+
+@dataclass(slots=True)
+class TapeMarks(MarkBook):
+    """Marks that are those of the rows that were passed, whether they were taken or not."""
+
+    def _prices_of(self, symbol: str, now_ns: int) -> NewestPrices:
+        return NewestPrices(*self.market.newest(symbol, now_ns))
+
+
+class Backtest:
+    """A backtest, which is run once. had_bars: whether the strategy was shown any in the period."""
+
+    def __init__(
+        self, inputs: BacktestInputs, reader: Reader, keep: Callable[[RecordedEvent], object]
+    ) -> None:
+        """Create it. keep: is given each event.
+
+        Raises StrategyError, and the errors of the store.
+        """
+        self.inputs = inputs
+        self._keep_event = keep
+        strategy_class = strategy_named(inputs.strategy)
+        parameters = parameters_of(strategy_class, inputs.parameters)
+        self._market = _market_of(inputs, reader)
+        self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
+        self._marks = TapeMarks(self._market)
+        self._floor = Floor(self._desk, self._clock, self._marks)
+        self._host = StrategyHost(
+            account=ACCOUNT,
+            desk=self._desk,
+            marks=self._marks,
+            symbols=inputs.symbols,
+            strategy_class=strategy_class,
+            parameters=parameters,
+        )
+        bars = _bars_of(inputs, reader, self._market, parameters)
+        is_revised = self._host.watches_revisions and inputs.knowledge == Knowledge.THEN
+        self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
+        # Until then nothing happens but bars: no row matters, and nothing is due.
+        self._event_ns = inputs.start_ns
+        self._bands: dict[str, Band] | None = None
+        self._version = -1
+        self.had_bars = False
+        self._progress: Callable[[float], object] = lambda _: None
+
+    def run(self, progress: Callable[[float], object] = lambda _: None) -> AccountState:
+        """Run it, and return the account's state at the end.
+
+        progress: is told the part that is done, now and then, also within a long bar. It may raise to end the run.
+        """
+        inputs, host = self.inputs, self._host
+        self._progress = progress
+        self._open_account()
+        host.is_history = True
+        step_ns = (inputs.end_ns - inputs.start_ns) // 100
+        tell_ns = inputs.start_ns
+        show: Callable[[int, Any], object] = host.show_either if host.watches_revisions else host.show
+        for shown_ns, bar in self._bars:
+            if shown_ns >= self._event_ns:
+                if shown_ns >= inputs.end_ns:
+                    break
+                self.had_bars = True
+                host.is_history = False
+                self._advance(shown_ns)
+                if shown_ns >= tell_ns:
+                    tell_ns += step_ns
+                    self._tell(shown_ns)
+            show(shown_ns, bar)
+            if host.wanted:
+                self._act(host.take_wanted(), shown_ns)
+        host.is_history = False
+        self._advance(inputs.end_ns - 1)
+        self._desk.act([(ACCOUNT, self._value)], at_ns=inputs.end_ns - 1)
+        progress(1)
+        return self._desk.states[ACCOUNT]
+
+    def _tell(self, now_ns: int) -> None:
+        begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
+        self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
+
+    def _value(self, state: AccountState, record: Record) -> None:
+        value_at_end(state, self._marks.marks(state, now_ns=self.inputs.end_ns - 1), record)
+
+    def _open_account(self) -> None:
+        inputs = self.inputs
+        config = RiskConfigured(version=1, config=inputs.config, by="backtest")
+        paid_in = Transferred(transfer="cash", amount=inputs.cash, equity=Decimal(0))
+        opened = AccountOpened(kind=inputs.kind, currency=inputs.currency)
+        for event in (opened, config, paid_in, TradingStarted(by="backtest")):
+            self._desk.record(ACCOUNT, event, at_ns=inputs.start_ns)
+        self._desk.version += 1
+
+    def _keep(self, recorded: RecordedEvent) -> None:
+        self._keep_event(recorded)
+        self._host.recorded(recorded)
+
+    def _act(self, acts: Sequence[AccountAct], now_ns: int) -> None:
+        """Do what the strategy wants, and look what is due then."""
+        self._floor.pass_time(now_ns)
+        self._desk.act(acts, at_ns=now_ns)
+        self._floor.pass_time(now_ns)
+        self._event_ns = now_ns
+
+    def _advance(self, until_ns: int) -> None:
+        """Take the rows that matter and are known up to an instant, and do what is due until then."""
+        floor, tape, host = self._floor, self._market.tape, self._host
+        for turn in count(1):
+            if turn % _TURNS == 0:
+                self._tell(self._clock.now_ns)
+            own_ns = host.next_ns()
+            wakes_ns = until_ns + 1 if own_ns is None else own_ns
+            row = tape.next(self._quiet(), min(floor.due_ns, wakes_ns + 1, until_ns + 1))
+            if row is not None:
+                floor.pass_time(row.known_ns)
+                floor.take(row)
+                if host.watches_rows and row.known_ns >= self.inputs.start_ns:
+                    self._desk.act(host.taken(row), at_ns=row.known_ns)
+                floor.pass_time(row.known_ns)
+                # The marks have moved, also if nothing was recorded.
+                self._bands = None
+            elif floor.due_ns <= min(until_ns, wakes_ns):
+                floor.pass_time(floor.due_ns)
+            elif wakes_ns <= until_ns:
+                self._act(host.due(wakes_ns), wakes_ns)
+            else:
+                break
+        instants = (floor.due_ns, tape.next_ns(self._quiet()), self._host.next_ns(), self.inputs.end_ns)
+        self._event_ns = min(each for each in instants if each is not None)
+
+    def _quiet(self) -> dict[str, Band]:
+        """Return the prices between which a row changes nothing, in the states of now."""
+        if self._bands is None or self._version != self._desk.version:
+            self._version = self._desk.version
+            state = self._desk.states[ACCOUNT]
+            self._bands = bands_of(state, lambda: self._marks.marks(state, now_ns=self._clock.now_ns))
+            if self._host.watches_rows:
+                self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
+        return self._bands
+
+
+def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
+    """Return the market of the symbols, and of the pairs that convert their currencies."""
+    costs: dict[str, Any] = {}
+    if inputs.fee_basis_points is not None:
+        costs["fee"] = Fee(basis_points=inputs.fee_basis_points)
+    if inputs.slippage_basis_points is not None:
+        costs["slippage"] = Slippage(basis_points=inputs.slippage_basis_points)
+
+    def terms_of(symbol: str) -> dict[str, Any]:
+        return inputs.terms.get(symbol, {}) | costs
+
+    market = Market(reader.store, terms_of, as_of_ns=inputs.as_of_ns)
+    logs = {
+        (dataset.name, symbol)
+        for each in inputs.symbols
+        for dataset, symbol in market.logs_of_orders(each, inputs.currency)
+    }
+    datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
+    symbols = sorted({symbol for _, symbol in logs})
+    # The first orders are checked at prices from before the period.
+    begin_ns = max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
+    replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
+    tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
+    return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
+
+
+def _bars_of(
+    inputs: BacktestInputs, reader: Reader, market: Market, parameters: StrategyParameters
+) -> PastBars:
+    return PastBars(
+        reader,
+        {symbol: market.instrument(symbol).settle_ns for symbol in inputs.symbols},
+        max(inputs.start_ns - parameters.looked_back_ns, EARLIEST_NS),
+        inputs.end_ns,
+        parameters.interval_ns,
+        inputs.knowledge,
+        inputs.as_of_ns,
+    )

@@ -1,0 +1,286 @@
+"""A host runs one strategy: it shows it bars, rows and fills, and makes acts of its orders."""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+from decimal import Decimal
+from functools import partial
+from heapq import heappop, heappush
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from trading.core.acceptance import accept, accept_closing, judge, reject
+from trading.core.account import AccountState
+from trading.core.acts import Act
+from trading.core.amounts import ZERO, lots_below, to_step
+from trading.core.amounts import quantity as exact_quantity
+from trading.core.due import request_cancels
+from trading.core.events import Executed, Print
+from trading.core.matching import Record
+from trading.core.orders import OrderTerms
+from trading.core.rows import MarketRow, Quote
+from trading.core.terms import Side, Terms
+from trading.core.valuation import UnknownMark, equity_of
+from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
+from trading.engine.marks import MarkBook
+from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.views import market_view, position_closing_view
+from trading.strategies.revisions import BarRevision
+from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
+
+_PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
+
+
+class HostCheckpoint(msgspec.Struct, kw_only=True):
+    """What a host must know to go on: the strategy's `State`, fills that it was not told of, timers, and the time."""
+
+    state: msgspec.Raw
+    fills: list[OrderFill]
+    timers: list[int]
+    now_ns: int
+
+
+@dataclass(slots=True)
+class StrategyHost:
+    """A strategy at work for an account.
+
+    wanted: what the strategy wants and was not done yet. is_history: what is shown is past already, so nothing is
+    ordered. now_ns: the time of the data. watches_rows: whether the strategy decides by single trades or quotes.
+    watches_revisions: whether it wants to know of these. decides_by: the bar that it is shown; None if it decides
+    by something else.
+    """
+
+    account: str
+    desk: AccountsDesk
+    marks: MarkBook
+    symbols: tuple[str, ...]
+    strategy_class: InitVar[type[Strategy]]
+    parameters: InitVar[StrategyParameters]
+    now_ns: int = 0
+    decides_by: Bar | None = None
+    is_history: bool = False
+    strategy: Strategy = field(init=False)
+    watches_rows: bool = field(init=False)
+    watches_revisions: bool = field(init=False)
+    wanted: list[AccountAct] = field(default_factory=list)
+    _shown: dict[str, deque[Bar]] = field(default_factory=dict)
+    _fills: list[OrderFill] = field(default_factory=list)
+    _timers: list[int] = field(default_factory=list)
+    _terms: dict[str, Terms] = field(default_factory=dict)
+
+    def __post_init__(self, strategy_class: type[Strategy], parameters: StrategyParameters) -> None:
+        self._shown = {symbol: deque(maxlen=strategy_class.bars_kept) for symbol in self.symbols}
+        self.strategy = strategy_class(self, parameters, strategy_class.State())
+        self.watches_rows = (strategy_class.on_trade, strategy_class.on_quote) != (
+            Strategy.on_trade,
+            Strategy.on_quote,
+        )
+        self.watches_revisions = strategy_class.on_revision != Strategy.on_revision
+
+    @property
+    def by(self) -> str:
+        """Who is named in its orders."""
+        return f"strategy:{self.strategy.name}"
+
+    @property
+    def _state(self) -> AccountState:
+        return self.desk.states[self.account]
+
+    @property
+    def equity(self) -> Decimal:
+        state = self._state
+        try:
+            return equity_of(state, self.marks.marks(state, now_ns=self.now_ns))
+        except UnknownMark:
+            return state.equity
+
+    @property
+    def risk_level(self) -> Decimal:
+        return self._state.risk_level
+
+    def position(self, symbol: str) -> Decimal:
+        held = self._state.position(symbol, self.strategy.name)
+        return ZERO if held is None else held.quantity
+
+    def has_orders(self, symbol: str) -> bool:
+        return any(each.terms.strategy == self.strategy.name for each in self._state.orders_of(symbol))
+
+    def bars(self, symbol: str, count: int) -> list[Bar]:
+        shown = self._shown[symbol]
+        return list(islice(shown, max(len(shown) - count, 0), None))
+
+    def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
+        own, asked = self._terms_of(symbol), exact_quantity(quantity)
+        if self.is_history or asked <= 0:
+            return
+        lots = lots_below(quantity, own.lot)
+        order = OrderTerms(
+            symbol=symbol,
+            side=side,
+            # Less than a lot is refused by the checks, so that it is told.
+            quantity=lots or asked,
+            strategy=self.strategy.name,
+            **terms,
+        )
+        self._want(partial(self._place, order, self.decides_by))
+
+    def close(self, symbol: str) -> None:
+        if not self.is_history:
+            self._want(partial(self._close, symbol, self.decides_by))
+
+    def cancel(self, symbol: str) -> None:
+        if not self.is_history:
+            self._want(partial(self._cancel, symbol))
+
+    def wake(self, at_ns: int) -> None:
+        heappush(self._timers, max(at_ns, self.now_ns))
+
+    def show(self, now_ns: int, bar: Bar) -> None:
+        """Show a bar at an instant. What the strategy wants then is in `wanted`."""
+        self.now_ns, self.decides_by = now_ns, bar
+        self._shown[bar.symbol].append(bar)
+        self.strategy.on_bar(bar)
+
+    def show_either(self, now_ns: int, shown: Bar | BarRevision) -> None:
+        """Show a bar, or what a bar has become."""
+        if isinstance(shown, Bar):
+            self.show(now_ns, shown)
+        else:
+            self.revise(now_ns, shown)
+
+    def revise(self, now_ns: int, revision: BarRevision) -> None:
+        """Show at an instant what a bar is, unless that is what was shown last."""
+        self.now_ns, self.decides_by = now_ns, None
+        shown, after = self._shown[revision.symbol], revision.bar
+        place = bisect_left(shown, revision.start_ns, key=attrgetter("start_ns"))
+        is_shown = place < len(shown) and shown[place].start_ns == revision.start_ns
+        before = shown[place] if is_shown else None
+        if before == after or (place == 0 and not is_shown and len(shown) == shown.maxlen):
+            return
+        if before is not None:
+            del shown[place]
+        if after is not None:
+            if len(shown) == shown.maxlen:
+                shown.popleft()
+                place -= 1
+            shown.insert(place, after)
+        self.strategy.on_revision(before, after)
+
+    def add_past_bar(self, bar: Bar) -> None:
+        """Have a bar among the last ones that was shown before."""
+        self._shown[bar.symbol].append(bar)
+
+    def checkpoint(self) -> HostCheckpoint:
+        """Return what a host must know to go on."""
+        state = msgspec.Raw(msgspec.json.encode(self.strategy.state))
+        return HostCheckpoint(state=state, fills=self._fills, timers=self._timers, now_ns=self.now_ns)
+
+    def restore(self, checkpoint: HostCheckpoint) -> None:
+        """Go on with the checkpoint of an earlier host."""
+        self.strategy.state = msgspec.json.decode(checkpoint.state, type=type(self.strategy).State)
+        self._fills, self._timers, self.now_ns = checkpoint.fills, checkpoint.timers, checkpoint.now_ns
+
+    def next_ns(self) -> int | None:
+        """Return when it acts next by itself: after fills, and by timers. See `trading.engine.floor.FloorFollower`."""
+        if self._fills:
+            return self.now_ns
+        return self._timers[0] if self._timers else None
+
+    def due(self, now_ns: int) -> Sequence[AccountAct]:
+        """Tell of fills and timers, and return what the strategy wants."""
+        self.now_ns, self.decides_by = now_ns, None
+        fills, self._fills = self._fills, []
+        for fill in fills:
+            self.strategy.on_fill(fill)
+        while self._timers and self._timers[0] <= now_ns:
+            self.strategy.on_timer(heappop(self._timers))
+        return self.take_wanted()
+
+    def taken(self, row: MarketRow) -> Sequence[AccountAct]:
+        """Show a row that the accounts have had, and return what the strategy wants."""
+        if row.ref.symbol in self.symbols:
+            self.now_ns, self.decides_by = row.known_ns, None
+            if isinstance(row, Print):
+                self.strategy.on_trade(row)
+            elif isinstance(row, Quote):
+                self.strategy.on_quote(row)
+        return self.take_wanted()
+
+    def recorded(self, recorded: RecordedEvent) -> None:
+        """Note what happened to the account: the strategy is told of its fills."""
+        event = recorded.event
+        if recorded.account != self.account or not isinstance(event, Executed):
+            return
+        terms = next(each.terms for each in recorded.effects.orders if each.id == event.order_id)
+        if terms.strategy == self.strategy.name:
+            self.now_ns = recorded.at_ns
+            self._fills.append(
+                OrderFill(
+                    event.order_id, terms.symbol, terms.side, event.quantity, event.price, recorded.at_ns
+                )
+            )
+
+    def take_wanted(self) -> list[AccountAct]:
+        """Return what the strategy wanted since the last call."""
+        wanted, self.wanted = self.wanted, []
+        return wanted
+
+    def _want(self, act: Act) -> None:
+        self.wanted.append((self.account, act))
+
+    def _terms_of(self, symbol: str) -> Terms:
+        found = self._terms.get(symbol)
+        if found is None:
+            found = self._terms[symbol] = self.marks.market.terms(symbol)
+        return found
+
+    def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
+        market, now_ns = self.marks.market, self.now_ns
+        decided_ns = now_ns if bar is None else bar.end_ns
+        try:
+            view = market_view(market, self.marks, state, order, now_ns=now_ns, decided_ns=decided_ns)
+        except (NoReferencePrice, NoRate, NotTradable) as error:
+            terms = self._terms_of(order.symbol)
+            reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
+            return
+        order = _on_tick(order, view.terms)
+        # The price of the bar that decided is not old, however long ago the market closed.
+        fresh_from_ns = now_ns if bar is None else bar.start_ns
+        found = judge(state, order, view, now_ns=now_ns, fresh_from_ns=fresh_from_ns)
+        if found.is_passed:
+            accept(state, record, found, view, now_ns=now_ns, by=self.by)
+        else:
+            reject(state, record, order, view.terms, now_ns=now_ns, by=self.by, found=found)
+
+    def _close(self, symbol: str, bar: Bar | None, state: AccountState, record: Record) -> None:
+        position = state.position(symbol, self.strategy.name)
+        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+        is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
+        if position is not None and not is_closing:
+            now_ns = self.now_ns
+            view = position_closing_view(
+                self.marks.market,
+                self.marks,
+                position,
+                state.currency,
+                now_ns=now_ns,
+                decided_ns=None if bar is None else bar.end_ns,
+            )
+            accept_closing(state, record, position, view, now_ns=now_ns, by=self.by)
+
+    def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
+        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+        request_cancels(orders, record, reason="strategy", by=self.by)
+
+
+def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:
+    """Return the order with its prices on the next tick."""
+    prices = {name: getattr(order, name) for name in _PRICES}
+    return msgspec.structs.replace(
+        order,
+        **{name: to_step(price, terms.tick_at(price)) for name, price in prices.items() if price is not None},
+    )

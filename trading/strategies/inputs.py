@@ -1,0 +1,226 @@
+"""The body of a call that asks for a backtest, and the inputs that it stands for."""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from store.currencies import CURRENCIES
+from store.protocol import Window
+from store.reading import Reader
+from store.symbols import InvalidSymbol, parse_symbol
+from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
+from trading.api.account_inputs import MOST_MONEY, InstantField, SomeLimitsInput, whole_config
+from trading.core.configuration import RiskConfig
+from trading.core.terms import AccountKind
+from trading.market.symbols import declared_terms
+from trading.strategies.backtest import BacktestInputs
+from trading.strategies.catalogue import SHIPPED, parameters_of, strategy_named
+from trading.strategies.exceptions import InvalidParameters
+from trading.strategies.stored import newest_change_ns, stored_period, symbol_refusals
+from trading.strategies.strategy import StrategyParameters
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Amount, Flag, Text, Word
+
+MOST_SYMBOLS = 50
+# Bars of a backtest: the intervals of its period and of the history before it, of each symbol.
+MOST_BARS = 5_000_000
+_MOST_BASIS_POINTS = Decimal(10_000)
+_FIELD = re.compile(r"(?: - at `\$\.|unknown field `|: `)(\w+)`")
+_DEFAULTS = {
+    "parameters": {},
+    "cash": 100_000,
+    "currency": "USD",
+    "kind": "margin",
+    "config": {},
+    "knowledge": "then",
+}
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class _Object(serializers.JSONField):
+    """A JSON object."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("must be an object", code="invalid_type")
+        return data
+
+
+class BacktestInput(KnownFieldsSerializer):
+    """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job.
+
+    Context: `market`, whose store has the rows. What is not given depends on the store alone, and not on the clock.
+    """
+
+    most_symbols: ClassVar[int | None] = MOST_SYMBOLS
+    most_bars: ClassVar[int | None] = MOST_BARS
+
+    strategy = Word([*SHIPPED])
+    symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
+    start = InstantField(
+        required=False,
+        help_text="When orders begin: ISO 8601, UTC without an offset. Default: the first date with rows of a symbol.",
+    )
+    end = InstantField(
+        required=False,
+        help_text="Likewise, exclusive. Default: until the bar of the newest row is shown, but not after the newest commit.",
+    )
+    parameters = _Object(required=False, help_text="Of the strategy. A missing one has its default.")
+    cash = Amount(
+        low=Decimal(0),
+        high=MOST_MONEY,
+        is_above=True,
+        decimals=6,
+        required=False,
+        help_text="What the account begins with. Default: 100,000.",
+    )
+    currency = Word(sorted(CURRENCIES), required=False, help_text="Of the account. Default: USD.")
+    kind = Word([*AccountKind], required=False, help_text="Of the account. Default: `margin`.")
+    config = SomeLimitsInput(required=False, help_text="Limits of the account that are not the default.")
+    fee_basis_points = Amount(
+        low=Decimal(0),
+        high=_MOST_BASIS_POINTS,
+        required=False,
+        allow_null=True,
+        help_text="In the place of the fees of the instrument's class.",
+    )
+    slippage_basis_points = Amount(
+        low=Decimal(0),
+        high=_MOST_BASIS_POINTS,
+        required=False,
+        allow_null=True,
+        help_text="In the place of the slippage of the instrument's class.",
+    )
+    knowledge = Word(
+        ["then", "now"],
+        required=False,
+        help_text="Bars as they were known then (the default), or as they are known now.",
+    )
+    as_of = InstantField(
+        required=False,
+        help_text="Rows that were stored up to then are read, as in `start`. Default: the newest commit or declaration.",
+    )
+    honesty = Flag(
+        required=False, help_text="Whether to tell what the strategy owes to data that was known later."
+    )
+
+    def validate_symbols(self, symbols: list[str]) -> list[str]:
+        """Return the symbols, each once. Refuse none, too many, and what can be no symbol."""
+        if not symbols or (self.most_symbols is not None and len(symbols) > self.most_symbols):
+            raise _refusal(f"give 1 to {self.most_symbols} symbols", "out_of_range")
+        try:
+            return list(dict.fromkeys(map(parse_symbol, symbols)))
+        except InvalidSymbol as error:
+            raise _refusal(str(error), error.code) from error
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what cannot be run: wrong parameters, contradictory limits, an unfit period, symbols without rows."""
+        parameters = _parameters(attrs)
+        whole_config(RiskConfig(), attrs.get("config", {}))
+        window = self._pinned(attrs, parameters.interval_ns)
+        self._check_length(window, parameters, len(attrs["symbols"]))
+        as_of_ns = parse_timestamp(attrs["as_of"])
+        self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window, as_of_ns))
+        return _DEFAULTS | {
+            name: _json_number(value) if isinstance(value, Decimal) else value
+            for name, value in attrs.items()
+        }
+
+    def _pinned(self, attrs: dict[str, Any], interval_ns: int) -> Window:
+        """Return the period. Set its bounds if they were not given, and `as_of` to the newest change that is read.
+
+        It ends with what is stored, so that the days after it are no part of the figures.
+        """
+        market, symbols = self.context["market"], attrs["symbols"]
+        given_ns = parse_timestamp(attrs["as_of"]) if "as_of" in attrs else None
+        currency = attrs.get("currency", _DEFAULTS["currency"])
+        changed_ns = newest_change_ns(market, symbols, currency, given_ns)
+        if changed_ns or given_ns is None:
+            attrs["as_of"] = format_timestamp(changed_ns)
+        stored = stored_period(market, symbols, interval_ns, changed_ns)
+        if stored is not None:
+            attrs.setdefault("start", format_timestamp(stored.start_ns))
+            # A start after the newest row is refused with the symbols, which says where they have rows.
+            last_ns = max(stored.end_ns, parse_timestamp(attrs["start"]) + SECOND_NS)
+            if "end" not in attrs or parse_timestamp(attrs["end"]) > last_ns:
+                attrs["end"] = format_timestamp(last_ns)
+        elif not {"start", "end"} <= attrs.keys():
+            self._refuse(symbol_refusals(market, symbols, as_of_ns=given_ns))
+        start_ns, end_ns = (parse_timestamp(attrs[name]) for name in ("start", "end"))
+        if start_ns >= end_ns:
+            raise serializers.ValidationError({"end": ["must be later than start"]}, code="invalid_range")
+        return Window(start_ns, end_ns)
+
+    def _check_length(self, window: Window, parameters: StrategyParameters, symbols: int) -> None:
+        length_ns = window.end_ns - window.start_ns + parameters.looked_back_ns
+        bars = length_ns // parameters.interval_ns * symbols
+        if self.most_bars is not None and bars > self.most_bars:
+            message = f"{bars:,} bars are too many: at most {self.most_bars:,}; ask for a shorter period"
+            raise serializers.ValidationError({"end": [message]}, code="out_of_range")
+
+    def _refuse(self, refusals: list[tuple[str, str]]) -> None:
+        if refusals:
+            errors = [serializers.ErrorDetail(message, code) for code, message in refusals]
+            raise serializers.ValidationError({"symbols": errors})
+
+
+class UnboundedBacktestInput(BacktestInput):
+    """A backtest of any size, which no server runs."""
+
+    most_symbols = None
+    most_bars = None
+
+
+def inputs_of_job(
+    parameters: Mapping[str, Any],
+    reader: Reader,
+    terms_of: Callable[[str], Mapping[str, Any]] = declared_terms,
+) -> BacktestInputs:
+    """Return the inputs that a job's parameters mean. terms_of: see `declared` of `Market`. Raises the errors of the store."""
+    symbols = tuple(dict.fromkeys(reader.symbol(each) for each in parameters["symbols"]))
+    return BacktestInputs(
+        strategy=parameters["strategy"],
+        symbols=symbols,
+        start_ns=parse_timestamp(parameters["start"]),
+        end_ns=parse_timestamp(parameters["end"]),
+        parameters=parameters["parameters"],
+        cash=Decimal(str(parameters["cash"])),
+        currency=parameters["currency"],
+        kind=AccountKind(parameters["kind"]),
+        config=whole_config(RiskConfig(), parameters["config"]),
+        fee_basis_points=_decimal_or_none(parameters.get("fee_basis_points")),
+        slippage_basis_points=_decimal_or_none(parameters.get("slippage_basis_points")),
+        knowledge=parameters["knowledge"],
+        as_of_ns=parse_timestamp(parameters["as_of"]),
+        terms={symbol: terms for symbol in symbols if (terms := dict(terms_of(symbol)))},
+    )
+
+
+def _parameters(attrs: Mapping[str, Any]) -> StrategyParameters:
+    try:
+        return parameters_of(strategy_named(attrs["strategy"]), attrs.get("parameters", {}))
+    except InvalidParameters as error:
+        raise serializers.ValidationError({"parameters": _at_its_field(str(error))}) from error
+
+
+def _at_its_field(message: str) -> Any:
+    """Return the refusal of a strategy's parameter, at the field that its message names."""
+    found = _FIELD.search(message)
+    error = [serializers.ErrorDetail(message, "unfit")]
+    return error if found is None else {found[1]: error}
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _decimal_or_none(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _refusal(message: str, code: str) -> serializers.ValidationError:
+    return serializers.ValidationError(message, code=code)

@@ -1,0 +1,231 @@
+"""`manage.py backtest STRATEGY SYMBOL… --from --to`."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from store.exceptions import StorageError
+from store.reading import Reader
+from store.timestamps import format_timestamp
+from trading.engine.floor import RecordedEvent
+from trading.exceptions import TradingError
+from trading.market.market import Market
+from trading.market.symbols import declared_terms, has_declared_terms
+from trading.strategies.backtest import BacktestInputs
+from trading.strategies.catalogue import SHIPPED
+from trading.strategies.exceptions import StrategyError
+from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
+from trading.strategies.inputs import UnboundedBacktestInput, inputs_of_job
+from trading.strategies.outcome import document_bytes, event_line, outcome_of
+from trading.strategies.stored import stored_rows
+from web.requests.exceptions import FieldError
+from web.requests.field_errors import field_errors
+
+_BAR = 40
+# The options of a body's fields that are called otherwise.
+_OPTIONS = {
+    "symbols": "SYMBOL",
+    "parameters": "--set",
+    "config": "--limit",
+    "start": "--from",
+    "end": "--to",
+    "as_of": "--as-of",
+    "fee_basis_points": "--fee",
+    "slippage_basis_points": "--slippage",
+}
+_FIGURES = (
+    ("trades", "trades", "{:,}"),
+    ("win_rate", "win rate", "{:.1%}"),
+    ("pnl", "gain or loss", "{:,.2f}"),
+    ("fees", "fees", "{:,.2f}"),
+    ("total_r", "total R", "{:,.2f}"),
+    ("profit_factor", "profit factor", "{:,.2f}"),
+    ("return_pct", "return", "{:,.2f} %"),
+    ("annual_return_pct", "return a year", "{:,.2f} %"),
+    ("volatility_pct", "volatility a year", "{:,.2f} %"),
+    ("sharpe", "Sharpe ratio", "{:,.2f}"),
+    ("sortino", "Sortino ratio", "{:,.2f}"),
+    ("max_dd", "largest drawdown", "{:,.2f} %"),
+    ("turnover", "turnover", "{:,.2f}"),
+)
+
+
+class Command(BaseCommand):
+    help = "Runs a strategy over the past by the engine's rules. It needs no server."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("strategy", choices=sorted(SHIPPED))
+        parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
+        parser.add_argument(
+            "--from",
+            dest="start",
+            help="a date or time, UTC unless it has an offset (default: the first date with rows)",
+        )
+        parser.add_argument(
+            "--to", dest="end", help="likewise, exclusive (default: until the bar of the newest row is shown)"
+        )
+        parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
+        parser.add_argument("--currency", default="USD")
+        parser.add_argument(
+            "--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy"
+        )
+        parser.add_argument(
+            "--limit", nargs="*", default=[], metavar="NAME=VALUE", help="limits of the account"
+        )
+        parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
+        parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
+        parser.add_argument("--knowledge", choices=["then", "now"], default="then")
+        parser.add_argument(
+            "--as-of", help="read the rows that were stored up to then (default: the newest commit)"
+        )
+        runs = parser.add_mutually_exclusive_group()
+        runs.add_argument(
+            "--honesty", action="store_true", help="show what the strategy owes to later knowledge"
+        )
+        runs.add_argument(
+            "--events", metavar="FILE", help="write each event of the account there, a line of JSON"
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the backtest. Raises CommandError."""
+        try:
+            reader = stored_rows()
+            inputs, progress = _inputs(options, reader), self._progress(options)
+            if options["honesty"]:
+                found = honesty_of(inputs, reader, progress)
+                document, lines = honesty_document(found), _honesty_lines(found)
+            else:
+                with _events_kept(options["events"]) as keep:
+                    document = outcome_of(inputs, reader, progress, keep=keep).document
+                lines = _table(document)
+        except (StrategyError, StorageError, TradingError, OSError) as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"the database with declared terms cannot be read: {error}") from error
+        if options["json"]:
+            self.stdout.write(document_bytes(document).decode())
+        else:
+            self.stdout.writelines(f"{line}\n" for line in lines)
+
+    def _progress(self, options: Mapping[str, Any]) -> Any:
+        is_shown = self.stderr.isatty() and not options["json"]
+        return self._show_progress if is_shown else lambda _: None
+
+    def _show_progress(self, part: float) -> None:
+        done = round(part * _BAR)
+        # Without `str` Django would show it as an error: bold and red.
+        self.stderr.write(f"\r{'█' * done}{'░' * (_BAR - done)} {int(part * 100):3}%", str, ending="")
+        if part >= 1:
+            self.stderr.write("\r" + " " * (_BAR + 6) + "\r", str, ending="")
+
+
+def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
+    """Return the inputs that the options mean, judged as the body of a call is. Raises CommandError."""
+    body = {
+        "strategy": options["strategy"],
+        "symbols": options["symbols"],
+        "start": options["start"],
+        "end": options["end"],
+        "parameters": dict(map(_pair, options["set"])),
+        "cash": _value(options["cash"]),
+        "currency": options["currency"],
+        "config": {name: _value(text) for name, text in map(_pair, options["limit"])},
+        "fee_basis_points": _value(options["fee"]),
+        "slippage_basis_points": _value(options["slippage"]),
+        "knowledge": options["knowledge"],
+        "as_of": options["as_of"],
+    }
+    context = {"market": Market(reader.store)}
+    given = {name: value for name, value in body.items() if value is not None}
+    serializer = UnboundedBacktestInput(data=given, context=context)
+    if not serializer.is_valid():
+        raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
+    terms_of = declared_terms if has_declared_terms() else _no_terms
+    return inputs_of_job(serializer.validated_data, reader, terms_of)
+
+
+@contextmanager
+def _events_kept(path: str | None) -> Iterator[Callable[[RecordedEvent], object]]:
+    """Yield what writes an event to a file, which keeps none in memory; without a path it does nothing. Raises OSError."""
+    if path is None:
+        yield lambda _: None
+        return
+    with Path(path).open("wb") as file:
+        yield lambda recorded: file.write(event_line(recorded))
+
+
+def _no_terms(_: str) -> Mapping[str, Any]:
+    return {}
+
+
+def _refusal_line(error: FieldError) -> str:
+    field, _, name = error.path.partition(".")
+    option = _OPTIONS.get(field, f"--{field}")
+    return f"{option} {name}: {error.message}" if name else f"{option}: {error.message}"
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise CommandError(f"{text}: give NAME=VALUE")
+    return name, value
+
+
+def _value(text: str | None) -> float | int | str | None:
+    """Return a number as JSON has it; another text unchanged."""
+    for kind in (int, float):
+        with suppress(ValueError, TypeError):
+            return kind(text or "")
+    return text
+
+
+def _table(document: Mapping[str, Any]) -> Iterator[str]:
+    inputs, figures = document["inputs"], document["performance"]
+    head = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['start']} to {inputs['end']}"
+    yield f"{head}. {document['notice']}" if document["notice"] else head
+    given = ", ".join(f"{name}={value}" for name, value in inputs["parameters"].items() if value is not None)
+    yield f"parameters: {given}; begins with {inputs['cash']:,.2f} {inputs['currency']}"
+    signals = document["signals"]
+    refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals["refused_by"].items()))
+    unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals["unfilled_by"].items()))
+    lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
+    yield f"{'signals':<20} {signals['accepted'] + signals['refused']:>14,}   {lost}"
+    for name, title, form in _FIGURES:
+        yield f"{title:<20} {_figure(figures[name], form):>14}"
+    exposure = figures["exposure"]
+    mean, largest = (_figure(exposure[name], "{:,.2f} %") for name in ("mean_pct", "largest_pct"))
+    held = _figure(exposure["time_in_market"], "{:.1%}")
+    yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
+    for each in document["positions"]:
+        yield f"{'open at the end':<20} {each['quantity']:>14,}   {each['symbol']} {each['direction']} at {each['average_price']}"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _honesty_lines(found: Honesty) -> Iterator[str]:
+    if found.first is None:
+        yield f"The {found.same:,} decisions are the same with bars as they were known then."
+        return
+    now, then = found.first
+    yield f"{found.same:,} decisions are the same. The first that differs:"
+    yield f"  with what is known now:   {_decided(now)}"
+    yield f"  with what was known then: {_decided(then)}"
+    yield f"Equity at the end: {found.equity_now:,.2f} now, {found.equity_then:,.2f} then."
+    yield f"{found.unknowable:,.2f} of it could not have been known."
+
+
+def _decided(decision: Decision | None) -> str:
+    if decision is None:
+        return "nothing"
+    at = format_timestamp(decision.at_ns)
+    if decision.order is None:
+        return f"{at} cancel {decision.cancelled} orders"
+    return f"{at} {decision.order.side} {decision.order.quantity} {decision.order.symbol}"

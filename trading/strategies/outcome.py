@@ -1,0 +1,234 @@
+"""What a backtest says: its figures, its trades and signals, and all that it assumed. The same inputs give the same bytes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from store.reading import Reader
+from store.timestamps import format_timestamp
+from trading.core.account import AccountState
+from trading.core.amounts import plain
+from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
+from trading.core.positions import Position
+from trading.core.report import PerformanceReport
+from trading.documents import (
+    check_document,
+    config_document,
+    instant_or_null,
+    number,
+    number_or_null,
+    trade_document,
+)
+from trading.engine.floor import RecordedEvent
+from trading.reading.report_documents import report_document
+from trading.strategies.backtest import Backtest, BacktestInputs
+from trading.strategies.catalogue import parameters_of, strategy_named
+
+# By the knowledge of the inputs.
+_BARS = {
+    "then": "Bars are shown at their end plus the instrument's `settle`, as they were known then. What changes them later is "
+    "shown as a revision.",
+    "now": "Bars are shown at their end plus the instrument's `settle`, as they are known today: with what came later.",
+}
+_ASSUMPTIONS = (
+    "Orders fill by the engine's rules, at prices that were printed after the latency, up to `participation` of the volume.",
+    "Orders of the backtest move no price, and nobody reacts to them.",
+    "Without a declared tick US equities have 0.01, below 1 USD 0.0001; others the decimals of the prices known then.",
+    "Fees and slippage are those of the instrument's class unless the inputs give others. Shorts can always be borrowed.",
+    "Instruments, calendars and fees are those declared today.",
+    "A position that is open at the end is valued at its mark.",
+)
+# Of longer lists the first ones are shown, and how many there are.
+MOST_ROWS = 10_000
+
+
+class BacktestOutcome:
+    """What is learned of a backtest while it runs. Give its `take` every event.
+
+    most_rows: of trades, and of signals, that its document has. had_bars: whether the strategy was shown any in the period.
+    """
+
+    def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
+        self.inputs, self._most_rows = inputs, most_rows
+        self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
+        self.had_bars = True
+        self.trades: list[dict[str, Any]] = []
+        self.signals: list[dict[str, Any]] = []
+        self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
+        # Why the first order was refused, by the check that did not pass.
+        self._reasons: dict[str, str] = {}
+        # The orders of signals that nothing has filled so far.
+        self._unfilled: set[str] = set()
+        self._ticks: dict[str, set[Decimal]] = {}
+        self._state: AccountState | None = None
+
+    def take(self, recorded: RecordedEvent) -> None:
+        """Take the next event."""
+        event, self._state = recorded.event, recorded.state
+        self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
+        if len(self.trades) < self._most_rows:
+            self.trades += map(trade_document, recorded.effects.closed)
+        if isinstance(event, OrderAccepted | OrderRejected):
+            tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
+            self._ticks.setdefault(event.order.symbol, set()).add(tick)
+        if isinstance(event, OrderAccepted | OrderRejected) and not event.order.reduce_only:
+            if isinstance(event, OrderAccepted):
+                self.accepted += 1
+                self._unfilled.add(event.order_id)
+            else:
+                check = next((each.name for each in event.checks if not each.is_passed), "price")
+                self.refused[check] += 1
+                self._reasons.setdefault(check, event.reason)
+            if len(self.signals) < self._most_rows:
+                self.signals.append(_signal(event))
+        elif isinstance(event, Executed) and event.order_id in self._unfilled:
+            self.filled += 1
+            self._unfilled.remove(event.order_id)
+        elif isinstance(event, OrderEnded) and event.order_id in self._unfilled:
+            self.ended[event.reason] += 1
+            self._unfilled.remove(event.order_id)
+
+    @property
+    def unfilled(self) -> Counter[str]:
+        """How many orders of signals ended without a fill, by the reason; `working` for those that have not ended."""
+        return self.ended + Counter(working=len(self._unfilled))  # adding leaves out what is 0
+
+    @property
+    def notice(self) -> str | None:
+        """Why nothing was traded. None if something was, or if the bars gave no signal."""
+        signals = self.accepted + self.refused.total()
+        if not signals and not self.had_bars:
+            return "There were no bars: nothing that is stored for the period makes bars of the strategy's interval."
+        if self.filled or not signals:
+            return None
+        refused = sorted(self.refused.items())
+        said = [f"{count:,} refused by {check} ({self._reasons[check]})" for check, count in refused]
+        said += [f"{count:,} unfilled ({reason})" for reason, count in sorted(self.unfilled.items())]
+        return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the run says, once it has ended."""
+        return {
+            "notice": self.notice,
+            "inputs": inputs_document(self.inputs),
+            "terms": _terms_document(self.inputs),
+            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
+            "performance": report_document(self.report),
+            "signals": {
+                "accepted": self.accepted,
+                "refused": self.refused.total(),
+                "refused_by": dict(self.refused),
+                "unfilled": self.unfilled.total(),
+                "unfilled_by": dict(self.unfilled),
+                "rows": self.signals,
+            },
+            "trades": self.trades,
+            "positions": [] if self._state is None else [*map(_position, self._state.positions.values())],
+        }
+
+    @property
+    def _tick_lines(self) -> list[str]:
+        """The ticks with which orders came, a line for each symbol."""
+        return [
+            f"The tick of {symbol} was {' to '.join(dict.fromkeys((plain(min(ticks)), plain(max(ticks)))))}."
+            for symbol, ticks in sorted(self._ticks.items())
+        ]
+
+
+def outcome_of(
+    inputs: BacktestInputs,
+    reader: Reader,
+    progress: Callable[[float], object] = lambda _: None,
+    *,
+    most_rows: int = MOST_ROWS,
+    keep: Callable[[RecordedEvent], object] = lambda _: None,
+) -> BacktestOutcome:
+    """Run a backtest, and return what it says. Raises StrategyError.
+
+    progress: see `Backtest.run`. keep: is given each event as it is recorded.
+    """
+    outcome = BacktestOutcome(inputs, most_rows)
+
+    def take(recorded: RecordedEvent) -> None:
+        outcome.take(recorded)
+        keep(recorded)
+
+    backtest = Backtest(inputs, reader, take)
+    backtest.run(progress)
+    outcome.had_bars = backtest.had_bars
+    outcome.report.end(inputs.end_ns)
+    return outcome
+
+
+def event_line(recorded: RecordedEvent) -> bytes:
+    """Return an event as a line of JSON: its instant, its number, and itself as the journal encodes it."""
+    event = msgspec.Raw(encoded(recorded.event).encode())
+    line = {"at": format_timestamp(recorded.at_ns), "number": recorded.number, "event": event}
+    return msgspec.json.encode(line) + b"\n"
+
+
+def document_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON. The same document gives the same bytes."""
+    return msgspec.json.encode(document, order="sorted")
+
+
+def _position(position: Position) -> dict[str, Any]:
+    """Return a position that is open at the end."""
+    return {
+        "symbol": position.symbol,
+        "direction": position.direction,
+        "quantity": number(abs(position.quantity)),
+        "average_price": number_or_null(position.average_price),
+        "opened_at": instant_or_null(None if position.trade is None else position.trade.opened_ns),
+    }
+
+
+def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
+    order = event.order
+    signal = {
+        "at": format_timestamp(event.submitted_ns),
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": number(order.quantity),
+        "stop_loss": None if order.stop_loss is None else number(order.stop_loss),
+        "price": None if event.reference is None else number(event.reference.price),
+        "order_id": event.order_id,
+    }
+    if isinstance(event, OrderAccepted):
+        return signal | {"refused": None, "checks": []}
+    failed = [check_document(check) for check in event.checks if not check.is_passed]
+    return signal | {"refused": event.reason, "checks": failed}
+
+
+def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
+    """Return what decides a backtest, with the parameters that were not given; `POST /backtests` takes it as a body."""
+    parameters = parameters_of(strategy_named(inputs.strategy), inputs.parameters)
+    return {
+        "strategy": inputs.strategy,
+        "symbols": list(inputs.symbols),
+        "start": format_timestamp(inputs.start_ns),
+        "end": format_timestamp(inputs.end_ns),
+        "parameters": msgspec.to_builtins(parameters),
+        "cash": number(inputs.cash),
+        "currency": inputs.currency,
+        "kind": inputs.kind.value,
+        "knowledge": inputs.knowledge,
+        "as_of": instant_or_null(inputs.as_of_ns),
+        "config": config_document(inputs.config),
+        "fee_basis_points": number_or_null(inputs.fee_basis_points),
+        "slippage_basis_points": number_or_null(inputs.slippage_basis_points),
+    }
+
+
+def _terms_document(inputs: BacktestInputs) -> dict[str, Any]:
+    """Return the terms that are declared for symbols, by symbol."""
+    return {
+        symbol: {
+            name: number(value) if isinstance(value, Decimal) else value for name, value in terms.items()
+        }
+        for symbol, terms in inputs.terms.items()
+    }

@@ -1,0 +1,102 @@
+"""Bars of the past, each with the instant at which it is shown: its end plus the instrument's `settle`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from heapq import merge
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import TypeVar
+
+from stats.live.tokens import head_of
+from store.arrays import Integers
+from store.bars.bars import Bars
+from store.datasets import BARS, TRADES
+from store.protocol import NO_COMMIT
+from store.reading import Reader
+from store.timestamps import DAY_NS
+from trading.strategies.strategy import WEEK, WEEK_NS, Bar
+
+# So many intervals of all symbols are read at once.
+_BARS_AT_ONCE = 1 << 15
+_COLUMNS = ("open", "high", "low", "close", "volume")
+# 1970 began on a Thursday.
+_MONDAY_NS = 4 * DAY_NS
+Instants = TypeVar("Instants", int, Integers)
+# As `Bar._make`, without a call of Python for each bar.
+_made = partial(tuple.__new__, Bar)
+
+
+def interval_start_ns(at_ns: Instants, interval_ns: int) -> Instants:
+    """Return the start of the interval, or of each interval, that an instant is in. A week begins on Monday."""
+    first_ns = _MONDAY_NS if interval_ns == WEEK_NS else 0
+    return at_ns - (at_ns - first_ns) % interval_ns
+
+
+@dataclass(frozen=True, slots=True)
+class PastBars:
+    """An iterable of (shown_ns, bar), by instant and symbol.
+
+    settle_ns: of each symbol. start_ns, end_ns: of the bars' starts. knowledge: `then` for bars as they were known when
+    they are shown, `now` for bars as they are known today. as_of_ns: the commits that are read; None for all.
+    known_at_ns: all bars are as they were known at this instant instead. at_once_ns: rows of so long are read at once,
+    also for long bars.
+    """
+
+    reader: Reader
+    settle_ns: Mapping[str, int]
+    start_ns: int
+    end_ns: int
+    interval_ns: int
+    knowledge: str = "then"
+    as_of_ns: int | None = None
+    known_at_ns: int | None = None
+    at_once_ns: int = 32 * DAY_NS
+
+    @property
+    def symbols(self) -> list[str]:
+        """Those that have bars; others have only quotes, or nothing yet."""
+        return [each for each in sorted(self.settle_ns) if self._has_bars(each)]
+
+    def _has_bars(self, symbol: str) -> bool:
+        store = self.reader.store
+        return any(head_of(store, dataset, symbol) != NO_COMMIT for dataset in (TRADES, BARS))
+
+    def __iter__(self) -> Iterator[tuple[int, Bar]]:
+        streams = [chain.from_iterable(self._blocks(symbol)) for symbol in self.symbols]
+        return streams[0] if len(streams) == 1 else merge(*streams, key=itemgetter(0))
+
+    def last(self, symbol: str, count: int, until_ns: int) -> list[tuple[int, Bar]]:
+        """Return the last bars of a symbol that are shown up to an instant, oldest first; at most so many."""
+        found: list[tuple[int, Bar]] = []
+        end_ns = interval_start_ns(until_ns - self.settle_ns[symbol], self.interval_ns)
+        length_ns = count * self.interval_ns
+        while len(found) < count and end_ns > self.start_ns:
+            start_ns = max(end_ns - length_ns, self.start_ns)
+            found = [*self._block(symbol, start_ns, end_ns), *found]
+            end_ns, length_ns = start_ns, 2 * length_ns
+        return found[len(found) - count :] if len(found) > count else found
+
+    def _blocks(self, symbol: str) -> Iterator[Iterator[tuple[int, Bar]]]:
+        """Yield the bars of a symbol, in blocks that are read at once."""
+        count = max(_BARS_AT_ONCE // len(self.settle_ns), 1_024)
+        step_ns = max(min(count, self.at_once_ns // self.interval_ns), 1) * self.interval_ns
+        for start_ns in range(interval_start_ns(self.start_ns, self.interval_ns), self.end_ns, step_ns):
+            yield self._block(symbol, start_ns, min(start_ns + step_ns, self.end_ns))
+
+    def _block(self, symbol: str, start_ns: int, end_ns: int) -> Iterator[tuple[int, Bar]]:
+        bars: Bars = self.reader.bars(
+            symbol,
+            start_ns,
+            end_ns,
+            WEEK if self.interval_ns == WEEK_NS else self.interval_ns,
+            session="utc",
+            knowledge=self.knowledge,
+            as_of=self.as_of_ns,
+            known_at=self.known_at_ns,
+        )
+        ends_ns: Integers = bars.time_ns + self.interval_ns
+        times = (bars.time_ns.tolist(), ends_ns.tolist())
+        columns = (getattr(bars, name).tolist() for name in _COLUMNS)
+        made = map(_made, zip(repeat(symbol), *times, *columns, strict=False))
+        return zip((ends_ns + self.settle_ns[symbol]).tolist(), made, strict=True)

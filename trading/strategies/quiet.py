@@ -1,0 +1,109 @@
+"""Between which prices a row of a symbol changes nothing for an account. Rows inside are passed over unread."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from math import inf, nextafter
+
+from trading.core.account import AccountState
+from trading.core.amounts import HUNDRED, ONE, ZERO
+from trading.core.configuration import Zone
+from trading.core.due import STEP
+from trading.core.orders import Order
+from trading.core.terms import maintenance_rate
+from trading.core.valuation import Marks, equity_of, maintenance_of
+from trading.strategies.tape import EVERY_ROW, Band
+
+
+def bands_of(state: AccountState, marks_now: Callable[[], Marks]) -> dict[str, Band]:
+    """Return the band of each symbol that the account holds or orders. marks_now: is asked if they decide.
+
+    Inside all of them no order fills or is triggered, and no mark is recorded: the equity moves by less than the step
+    at which it is recorded and reaches no other zone, and no margin call begins or ends. A row inside has no effect;
+    one outside may have.
+    """
+    bands = {symbol: _quiet_for_orders(state.orders_of(symbol)) for symbol in state.symbols()}
+    held = {position.symbol for position in state.positions.values()}
+    if all(bands[symbol] is EVERY_ROW for symbol in held):
+        return bands
+    marks = marks_now()
+    if not held <= marks.keys():
+        return dict.fromkeys(bands, EVERY_ROW)
+    room = _room(state, marks) / len(held)
+    for symbol in held:
+        mark = marks[symbol]
+        is_foreign = any(
+            each.symbol == symbol and each.terms.currency != state.currency
+            for each in state.positions.values()
+        )
+        worth = sum(
+            (
+                abs(each.quantity) * each.terms.multiplier * mark.rate
+                for each in state.positions.values()
+                if each.symbol == symbol
+            ),
+            ZERO,
+        )
+        own = EVERY_ROW if is_foreign or room <= 0 else _around(mark.price, room / worth)
+        bands[symbol] = _narrower(bands[symbol], own)
+    return bands
+
+
+def _room(state: AccountState, marks: Marks) -> Decimal:
+    """Return by how much the equity may move before anything is recorded; 0 if it may not."""
+    equity = equity_of(state, marks)
+    edges = [state.equity - state.high_water * STEP, state.equity + state.high_water * STEP]
+    edges += [state.high_water * (ONE - percent / HUNDRED) for percent in _zone_edges(state)]
+    room = min(abs(equity - edge) for edge in edges)
+    if not state.equity - state.high_water * STEP < equity < state.equity + state.high_water * STEP:
+        return ZERO
+    # The maintenance margin moves with the price, too: at most as the value does.
+    most = max(
+        (
+            maintenance_rate(each.terms, is_long=each.quantity > 0)
+            for each in state.positions.values()
+            if each.terms.contract_margin is None
+        ),
+        default=ZERO,
+    )
+    return min(room, abs(equity - maintenance_of(state, marks)) / (ONE + most))
+
+
+def _zone_edges(state: AccountState) -> list[Decimal]:
+    config = state.config
+    if state.zone is Zone.HALT:
+        return []
+    edges = [config.caution, config.danger, config.halt]
+    return edges + [edge - config.hysteresis for edge in edges]
+
+
+def _quiet_for_orders(orders: list[Order]) -> Band:
+    """Return between which prices no order fills or is triggered."""
+    low, high = -inf, inf
+    for order in orders:
+        price = order.terms.stop_price if order.is_stop_waiting else order.terms.limit_price
+        # The next row ends an immediate order, and begins the session of an undated one.
+        is_next = order.is_undated or order.terms.time_in_force.is_immediate
+        if price is None or is_next or (order.is_taking and not order.is_stop_waiting):
+            return EVERY_ROW
+        # A buy stop waits above the market, a buy limit below it.
+        if (order.terms.side.sign > 0) is order.is_stop_waiting:
+            high = min(high, _below(price))
+        else:
+            low = max(low, _above(price))
+    return Band(low, high)
+
+
+def _around(price: Decimal, distance: Decimal) -> Band:
+    return Band(_above(price - distance), _below(price + distance))
+
+
+def _narrower(one: Band, other: Band) -> Band:
+    return Band(max(one.low, other.low), min(one.high, other.high))
+
+
+def _above(price: Decimal) -> float:
+    return nextafter(float(price), inf)
+
+
+def _below(price: Decimal) -> float:
+    return nextafter(float(price), -inf)
