@@ -20,7 +20,7 @@ from redis import Redis
 from benchmarks.clients import Connection
 from benchmarks.processes import BASE_DIR, await_ready, running
 from benchmarks.servers import Server
-from marketdata_project.serve.embedded_redis import EmbeddedRedis
+from ops.serve.embedded_redis import EmbeddedRedis
 
 PEER_VENV = BASE_DIR / ".venv-bench"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from jobs.backfills.sources.system_checks import check_order, check_sources
 from jobs.schedules import JobSchedule, ScheduleRefused
-from marketdata_project.serve.cores import worker_cores
+from ops.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
@@ -145,7 +145,7 @@ def check_schedules(**_: Any) -> list[CheckMessage]:
     """Check that the jobs of JOB_SCHEDULES can be submitted (marketdata.E009)."""
     found: list[CheckMessage] = []
     for name, declared in settings.JOB_SCHEDULES.items():
-        from marketdata_project.serve.beat import crontab_of  # noqa: PLC0415 loading Celery takes a tenth of a second
+        from jobs.beat import crontab_of  # noqa: PLC0415 loading Celery takes a tenth of a second
 
         try:
             crontab_of(JobSchedule.of(name, declared))

@@ -16,7 +16,6 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from audit.services import audit_lag, files_unsealed
-from marketdata_project.serve.status import STALE_SECONDS, Heartbeat
 from ops.metrics.declarations import (
     AUDIT_LAG_SECONDS,
     AUDIT_SPOOLED_BYTES,
@@ -28,6 +27,7 @@ from ops.metrics.declarations import (
 from ops.metrics.exposition import exposition
 from ops.metrics.metric_types import Metric
 from ops.metrics.process_files import totals
+from ops.serve.status import STALE_SECONDS, Heartbeat
 from ratelimit.fresh_cache import FreshCache
 from web.requests import addresses
 

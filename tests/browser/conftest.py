@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.chromium import DESKTOP, SCREENSHOTS, Watched, chromium
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system.installation import Installation, installed
 from tests.system.traders import is_engine_alive, trader_key
 

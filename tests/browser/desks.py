@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chromium import Watched
 from tests.browser.conftest import Opened
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system.installation import Installation
 
 # Nothing but the drawdown is in the way of an account with these.

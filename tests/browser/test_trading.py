@@ -11,7 +11,7 @@ from playwright.sync_api import Route, WebSocketRoute, expect
 from tests.browser.chromium import PHONE, WINDOWS
 from tests.browser.conftest import Opened
 from tests.browser.desks import WIDE, Desk, assert_is_sound, confirm, preview, section, traded
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import allowed
 from tests.system.installation import Installation
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from django.conf import settings
 from django.core.checks import registry
 
+from front import body, framing, limits, protocol, sending, sockets
 from marketdata_project.error_codes import ERROR_CODES
-from marketdata_project.front import body, framing, limits, protocol, sending, sockets
 from ratelimit.access.table import SMALL_BODY_BYTES
 from stats.live.client import MOST_CHANNELS
 from stats.live.connection import MOST_UNSENT_BYTES

@@ -16,7 +16,7 @@ from ratelimit.credentials.signed_requests import (
 )
 from ratelimit.exceptions import DigestMismatch
 from tests.api_client import make_key
-from tests.marketdata_project.front_server import running
+from tests.front.front_server import running
 from tests.ratelimit.credentials.signatures.signing import Arrived, caller_signed, prefix_of, secret_of
 from web.requests.received import call_in
 

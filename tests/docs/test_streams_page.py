@@ -18,7 +18,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from stats.rendering.formats import FORMATS
 from tests.api_client import trade
 from tests.encodings import decoded
-from tests.marketdata_project.front_server import running
+from tests.front.front_server import running
 from tests.stats.rendering.tables import TWO_TRADES
 from web.requests.compression import accepted_encoding, compressed_pieces
 

@@ -11,7 +11,7 @@ import pytest
 from tests.chance import SOAK
 from tests.faults import failing_settings
 from tests.faults.table import Tallies
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, connected
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed

@@ -18,7 +18,7 @@ from tests.faults import processes
 from tests.faults.batches import all_rows, batch_of, findings, numbers_in, rows_sent
 from tests.faults.processes import Child, children, is_stopped
 from tests.faults.table import Tallies, Tally
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.store.builders import SYMBOL, stored
 
 WRITERS, READERS = 2, 10

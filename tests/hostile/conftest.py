@@ -7,12 +7,12 @@ import pytest
 
 from ratelimit.access.scopes import ALL_SCOPES
 from tests.chance import SOAK, chosen_seed
+from tests.front.front_server import eventually
 from tests.hostile import callers, failing_settings, failing_views, stock
 from tests.hostile.figures import Told, teller
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import Operation, operations_of, served_document, valid_call
 from tests.hostile.wire import SECRETS, Wire
-from tests.marketdata_project.front_server import eventually
 from tests.system.installation import Installation, installed
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from marketdata_project.endpoints import body_limit
+from tests.front.front_server import Reply
 from tests.hostile import stock
 from tests.hostile.wire import Wire
-from tests.marketdata_project.front_server import Reply
 
 SCHEMA = "/api/v1/schema?format=json"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

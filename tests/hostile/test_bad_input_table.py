@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply
 from tests.hostile import failing_views
 from tests.hostile.operations import JSON, Operation, body_bytes, valid_call, value_for
 from tests.hostile.wire import MEMBERS, Wire, checked, code
-from tests.marketdata_project.front_server import Reply
 from tests.system.installation import Installation
 
 pytestmark = pytest.mark.xdist_group("hostile")

@@ -10,12 +10,12 @@ import pytest
 
 from ratelimit.access.scopes import ALL_SCOPES
 from tests.chance import SOAK
+from tests.front.front_server import Reply, eventually, read_reply
 from tests.hostile import callers
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.operations import JSON, Operation, valid_call
 from tests.hostile.wire import Wire, checked, code
-from tests.marketdata_project.front_server import Reply, eventually, read_reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply
 from tests.hostile.figures import Told
 from tests.hostile.operations import JSON
 from tests.hostile.wire import Wire, checked, code
-from tests.marketdata_project.front_server import Reply
 from tests.system.installation import Installation
 
 pytestmark = pytest.mark.xdist_group("hostile")

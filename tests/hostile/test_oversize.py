@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply, read_reply
 from tests.hostile.bombs import (
     DEPTHS,
     HEADER,
@@ -25,7 +26,6 @@ from tests.hostile.mutants import ARROW, CSV, MSGPACK, NDJSON
 from tests.hostile.operations import JSON
 from tests.hostile.wire import Wire, checked
 from tests.machine import slowness
-from tests.marketdata_project.front_server import Reply, read_reply
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.xdist_group("hostile")

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
 from tests.hostile.test_http import OF_ITSELF
 from tests.hostile.wire import Wire
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.installation import Installation
 

@@ -7,7 +7,7 @@ from http.client import BadStatusLine, HTTPResponse
 import orjson
 
 from tests.api_client import DECLARED
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 
 MEMBERS = {"type", "title", "status", "code", "message", "detail", "correlation_id", "errors"}

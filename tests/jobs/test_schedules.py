@@ -11,12 +11,12 @@ from celery.schedules import crontab
 from django.db import OperationalError
 from django.utils import timezone
 
+from jobs import beat
 from jobs.backfills.kinds import GAP_REPORT
+from jobs.beat import RowScheduler, beat_service
 from jobs.models import SUCCEEDED, Job
 from jobs.schedules import JobSchedule, ScheduleRefused, last_due, scheduled_submit, schedules
 from marketdata_project.checks import check_schedules
-from marketdata_project.serve import beat
-from marketdata_project.serve.beat import RowScheduler, beat_service
 from tests.jobs.kinds import kind
 
 NIGHTLY: dict[str, Any] = {"kind": "count", "crontab": "30 2 * * *", "parameters": {"upto": 5}}

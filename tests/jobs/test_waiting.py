@@ -14,14 +14,14 @@ from django.db import DatabaseError, close_old_connections
 from django.http import HttpResponse
 from django.utils import timezone
 
+from front.lanes import Lane
+from front.waiting import AnswerWaiting
 from jobs.documents import ended_jobs, job_renewed
 from jobs.models import SUCCEEDED, Job
 from jobs.waiting import JobEnd, JobEnds
-from marketdata_project.front.lanes import Lane
-from marketdata_project.front.waiting import AnswerWaiting
 from ratelimit.models import ApiKey
 from tests.api_client import Api
-from tests.marketdata_project.front_server import running
+from tests.front.front_server import running
 from web.requests.waiting import AnswerWait
 from web.requests.wsgi_variables import ANSWER_WAIT
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"

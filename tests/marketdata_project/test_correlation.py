@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.api_client import answer
-from tests.marketdata_project.front_server import ask, running
+from tests.front.front_server import ask, running
 from web.correlation import (
     CorrelationFilter,
     CorrelationMiddleware,

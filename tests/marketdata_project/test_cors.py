@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
-from marketdata_project.front.application import DjangoHandler
-from marketdata_project.front.door import FrontDoor
+from front.application import DjangoHandler
+from front.door import FrontDoor
 from tests.api_client import make_key, trade
 from tests.system.front_door import environ_at, visible
 

@@ -12,8 +12,8 @@ from django.urls import resolve
 from marketdata_project.deprecations import DEPRECATIONS, Deprecation, deprecation_of
 from ratelimit.access.table import ACCESS_TABLE, SMALL_BODY_BYTES, AccessTable
 from tests.api_client import Api, make_key, problem, until_limited
+from tests.front.front_server import ask, echo, running
 from tests.marketdata_project import deprecated_site
-from tests.marketdata_project.front_server import ask, echo, running
 
 LEAST_MONTHS = 18
 
@@ -135,7 +135,7 @@ def fail(_environ):
     ids=["failed", "too slow"],
 )
 def test_the_front_refuses_in_the_same_form(monkeypatch, respond, request_bytes, status, reason):
-    monkeypatch.setattr("marketdata_project.front.body.PROGRESS_SECONDS", 0.05)
+    monkeypatch.setattr("front.body.PROGRESS_SECONDS", 0.05)
     with running(respond) as port:
         reply = ask(port, request_bytes)
     body = reply.json()

@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from marketdata_project import monitoring
 from marketdata_project.monitoring import healthz, readyz
-from marketdata_project.serve.status import Heartbeat
+from ops.serve.status import Heartbeat
 from ratelimit.fresh_cache import FreshCache
 
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from audit.services import call_spool
 from marketdata_project import monitoring
-from marketdata_project.serve.status import Heartbeat
+from ops.serve.status import Heartbeat
 from tests.api_client import problem
 from tests.audit.builders import spooled
 

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import connected, eventually, read_reply
+from tests.front.front_server import connected, eventually, read_reply
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS, SMALL, Served, serving, sockets_of, start
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS, is_kept

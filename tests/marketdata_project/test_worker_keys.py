@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from marketdata_project.serve import duties
-from marketdata_project.serve.duties import DUTIES, duty_try
+from marketdata_project import duties
+from marketdata_project.duties import DUTIES, duty_try
 from ratelimit.keys.services import key_create
 from ratelimit.models import ApiKey
 from web.idempotency.models import SealedAnswer

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from marketdata_project.serve.web import KEEP_ALIVE_SECONDS
-from tests.marketdata_project.front_server import Reply
+from front.process import KEEP_ALIVE_SECONDS
+from tests.front.front_server import Reply
 from tests.marketdata_project.serve_process import Served, sockets_of
 from tests.patience import PATIENCE_SECONDS
 

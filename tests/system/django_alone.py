@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from marketdata_project.front.environ import environ_for
+from front.environ import environ_for
 from marketdata_project.wsgi import application as wsgi
 
 _one_thread = ThreadPoolExecutor(1)

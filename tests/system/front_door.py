@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import Any
 
-from marketdata_project.front.environ import environ_for
+from front.environ import environ_for
 from stats.rendering.formats import FORMATS
 from tests.api_client import body_of, trade
 from tests.system.clients import OHLC

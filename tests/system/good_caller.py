@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.system.clients import CUT, Client, trades_body
 
 SYMBOL, DAYS = "GOOD", 20

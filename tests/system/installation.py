@@ -17,7 +17,7 @@ import redis
 from ratelimit.access.scopes import SCOPES
 from ratelimit.keys.api_keys import generate
 from store.csv.store import CsvStore
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served, serving
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS

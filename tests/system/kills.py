@@ -2,7 +2,7 @@
 
 import time
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served, start
 from tests.patience import PROGRAM_SECONDS
 from tests.system.batches import stored_counts

@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web
 from tests.system.installation import Installation

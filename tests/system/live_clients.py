@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_at_once
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.live_logs import Frame, Received
 

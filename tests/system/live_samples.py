@@ -9,7 +9,7 @@ import orjson
 
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.strategy_places import Place, engine_ns

@@ -15,7 +15,7 @@ from string import Template
 import pytest
 from django.conf import settings
 
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
 
 TEMPLATE = settings.BASE_DIR / "deploy" / "nginx" / "marketdata.conf"

@@ -10,7 +10,7 @@ from itertools import cycle
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system.clients import Client, clients_of_every_web
 from tests.system.installation import Installation
 

@@ -14,7 +14,7 @@ class SlowDuty(AppConfig):
     label = "slow_duty"
 
     def ready(self) -> None:
-        from marketdata_project.serve import duties  # noqa: PLC0415 its models need the apps
+        from marketdata_project import duties  # noqa: PLC0415 its models need the apps
 
         duties.DUTIES = (duties.Duty(pipe_read, period=duties.SECOND), *duties.DUTIES)
 

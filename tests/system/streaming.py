@@ -12,8 +12,8 @@ from pathlib import Path
 
 from store.csv.store import CsvStore
 from store.declarations import Dataset
+from tests.front.front_server import eventually
 from tests.hostile.gauge import Gauge
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import WORKERS, Installation
 

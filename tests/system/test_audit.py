@@ -14,7 +14,7 @@ from itertools import count
 import orjson
 import pytest
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.batches import Batch
 from tests.system.clients import CUT, INGEST, OHLC, Client, Crowd, clients_of_every_web, connected

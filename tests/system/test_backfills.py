@@ -19,7 +19,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import MINUTE_NS, format_timestamp
 from tests.chance import chosen_seed
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, trade_times
 from tests.system.installation import WEB_ONLY, Installation, installed
 

@@ -12,8 +12,8 @@ import pytest
 
 from ratelimit.limits.token_bucket import burst_of
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.system import own_clocks_settings as own_clocks
 from tests.system.clients import Client, clients_of_every_web
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed

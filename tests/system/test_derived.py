@@ -10,7 +10,7 @@ import pytest
 from store import open_store
 from store.csv.derived.manifest import read_manifest
 from store.timestamps import format_timestamp
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.system.clients import OHLC, Client, clients_of_every_web, connected, trades_body
 from tests.system.installation import UNLIMITED, WORKERS, Installation
 from tests.system.undisturbed import is_disturbed, undisturbed

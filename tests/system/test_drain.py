@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import is_kept
 from tests.system.batches import stored_counts

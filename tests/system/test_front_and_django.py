@@ -21,6 +21,7 @@ from ratelimit.access.scopes import ALL_SCOPES
 from tests.api_client import body_of, trade
 from tests.chance import SOAK, chosen_seed
 from tests.encodings import decoded
+from tests.front.front_server import Reply, eventually
 from tests.hostile import callers, failing_settings, stock
 from tests.hostile.bombs import LONG_HEADERS, LONG_TARGETS
 from tests.hostile.mutants import mutate
@@ -29,7 +30,6 @@ from tests.hostile.test_http import FILES, KEYS
 from tests.hostile.test_naughty_strings import HEADERS as NAUGHTY_HEADERS
 from tests.hostile.test_naughty_strings import OWN
 from tests.hostile.wire import Wire
-from tests.marketdata_project.front_server import Reply, eventually
 from tests.marketdata_project.serve_process import serving
 from tests.patience import PROGRAM_SECONDS
 from tests.ratelimit.access.urlconf import METHODS, endpoints

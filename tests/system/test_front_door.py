@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
 from tests.system.front_door import FORCES_DJANGO, SYMBOL

@@ -16,7 +16,7 @@ import pytest
 
 from tests.chance import SOAK
 from tests.faults.table import Tally
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.patience import is_kept
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import OHLC, Client, clients_of_every_web

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import Reply
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.clients import OHLC, Client, clients_of_every_web
 from tests.system.installation import UNLIMITED, WORKERS, Installation

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from store.datasets import TRADES
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.batches import Batch, stored_counts
 from tests.system.clients import Client, Crowd, clients_of_every_web

@@ -22,7 +22,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, Append, Dedupe
 from store.timestamps import parse_timestamp
 from tests.chance import SOAK, chosen_seed
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
 from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.installation import Installation, installed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.limits import BURST, PATH, RATE, Answered, as_fast_as_they_go, until_refused

@@ -18,8 +18,8 @@ import pytest
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, CommitId
 from tests.chance import SOAK, examples
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.system.batches import Batch
 from tests.system.clients import CUT, Client, connected

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from websockets import InvalidStatus
 
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
 from tests.system.batches import Batch
 from tests.system.clients import connected

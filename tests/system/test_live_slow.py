@@ -13,9 +13,9 @@ from stats.live.tokens import record_of, seq_of
 from store.csv.store import CsvStore
 from store.datasets import TRADES
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
-from tests.marketdata_project.front_server import eventually
 from tests.patience import allowed
 from tests.system.batches import Batch
 from tests.system.clients import connected

@@ -12,7 +12,7 @@ from websockets import InvalidStatus
 
 from store.datasets import TRADES
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system import short_waits
 from tests.system.batches import Batch
 from tests.system.clients import connected

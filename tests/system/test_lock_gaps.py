@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from marketdata_project.serve.warm import tune_garbage_collector
-from marketdata_project.serve.web import SWITCH_SECONDS
+from front.process import SWITCH_SECONDS
+from front.warm import tune_garbage_collector
 from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, trade
 from tests.chance import SOAK

@@ -18,9 +18,9 @@ from store.datasets import TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.hostile.gauge import MIB
-from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data import tapes
 from tests.system.installation import WORKERS, Installation
 from tests.system.streaming import Webs, await_folded, body, streamed

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.metrics.declarations import METRICS
 from ops.metrics.metric_types import Counter
-from tests.marketdata_project.front_server import ask, eventually
+from tests.front.front_server import ask, eventually
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, clients_of_every_web, connected
 from tests.system.installation import Installation

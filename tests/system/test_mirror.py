@@ -23,7 +23,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS, MINUTE_NS
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE, SETTINGS
 from tests.patience import PROGRAM_SECONDS
 from tests.store.builders import amendment, batch, cancel, trade

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.marketdata_project.front_server import Reply, eventually, read_reply
+from tests.front.front_server import Reply, eventually, read_reply
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch

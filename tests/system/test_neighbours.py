@@ -15,9 +15,9 @@ import pytest
 from django.conf import settings
 
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
 from tests.hostile.gauge import Gauge
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PROGRAM_SECONDS, allowed
 from tests.system import good_caller
 from tests.system.abuses import ABUSES, LONG, WALKED

@@ -15,7 +15,7 @@ import orjson
 import pytest
 from django.http import StreamingHttpResponse
 
-from marketdata_project.front.answers import (
+from front.answers import (
     APPLICATION_FAILED,
     BODY_TOO_SLOW,
     HEADERS_TOO_LARGE,
@@ -26,7 +26,7 @@ from marketdata_project.front.answers import (
 )
 from marketdata_project.problems import Problem, problem_of
 from tests.api_client import DECLARED
-from tests.marketdata_project.front_server import Reply, echo, read_reply, running
+from tests.front.front_server import Reply, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 from tests.system.certificates import Authority
 from tests.system.nginx import TEMPLATE, Nginx, nginx_before

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import orjson
 import pytest
 
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.system import leaking_settings, leaking_views
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected

@@ -10,10 +10,10 @@ from functools import partial
 
 import pytest
 
-from marketdata_project.front.application import READ_THREADS
+from front.application import READ_THREADS
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import WORKERS, Installation
 from tests.system.limits import PATH

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.docs.test_pages import AGAIN, README, blocks_from, body_in
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import INGEST, connected
 from tests.system.installation import Installation

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PROGRAM_SECONDS
 from tests.system.installation import Installation, installed
 from tests.system.traders import Market, Trader, accounts_open, database, orders_of, verify

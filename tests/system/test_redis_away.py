@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.patience import allowed, is_kept
 from tests.system.batches import Batch
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected

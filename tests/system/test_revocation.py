@@ -14,8 +14,8 @@ from typing import IO
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import SETTINGS
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import OHLC, Client, Crowd, clients_of_every_web, connected

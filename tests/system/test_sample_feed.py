@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import PROGRAM_SECONDS, is_kept
 from tests.system.installation import Installation

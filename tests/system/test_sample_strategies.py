@@ -26,8 +26,8 @@ from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.system.installation import installed
 from tests.system.live_samples import LIVE_SYMBOLS, Posted, Watch, post_sample

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from django.conf import settings as project
 
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
 from tests.system.batches import Batch

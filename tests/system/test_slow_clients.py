@@ -13,8 +13,8 @@ from select import select
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply
 from tests.hostile.figures import Told, teller
-from tests.marketdata_project.front_server import Reply
 from tests.patience import PATIENCE_SECONDS, allowed
 from tests.system.batches import Batch
 from tests.system.clients import OHLC, Client, connected

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system import slow_duty_settings
 from tests.system.clients import connected
 from tests.system.installation import WEB_ONLY, Installation, installed

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from marketdata_project.front.sending import STREAM_THREADS
+from front.sending import STREAM_THREADS
 from ratelimit.limits.middleware import MOST_STREAMS
 from store.csv.store import CsvStore
 from store.datasets import QUOTES, TRADES
 from store.protocol import Window
 from store.timestamps import DAY_NS, parse_timestamp
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.gauge import MIB
-from tests.marketdata_project.front_server import eventually
 from tests.stats.market_data import tapes
 from tests.system.clients import connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation

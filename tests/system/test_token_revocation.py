@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply, eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import Client, Crowd, clients_of_every_web, connected
 from tests.system.installation import UNLIMITED, WORKERS, Installation

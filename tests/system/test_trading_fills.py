@@ -16,8 +16,8 @@ import pytest
 from store.datasets import TRADES
 from store.walk import BEGINNING, CommitRecord, CommittedRows
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.system.installation import Installation
 from tests.system.traders import Market, Trader, accounts_open, database, is_engine_alive, verify
 

@@ -13,8 +13,8 @@ from itertools import count
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.system.account_feed import AccountFeed, following
 from tests.system.installation import Installation
 from tests.system.kills import restarted

@@ -19,8 +19,8 @@ from uuid import uuid4
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import eventually
 from tests.marketdata_project.serve_process import MANAGE
 from tests.system.installation import Installation
 from tests.system.kills import restarted

@@ -15,8 +15,8 @@ from http import HTTPStatus
 import pytest
 
 from tests.chance import SOAK
+from tests.front.front_server import Reply, eventually
 from tests.hostile.figures import Told
-from tests.marketdata_project.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.installation import Installation
 from tests.system.traders import Market, Trader, accounts_open, orders_of, trader_key, verify

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from marketdata_project.front.application import READ_THREADS
-from tests.marketdata_project.front_server import Reply, eventually
+from front.application import READ_THREADS
+from tests.front.front_server import Reply, eventually
 from tests.system import stuck_settings
 from tests.system.batches import Batch, random_batch, stored_counts
 from tests.system.clients import CUT, Client, Crowd, clients_of_every_web, connected

@@ -16,7 +16,7 @@ from ratelimit.access.scopes import SCOPES
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.protocol import Append, Dedupe
-from tests.marketdata_project.front_server import Reply, eventually
+from tests.front.front_server import Reply, eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import CUT, Client
 from tests.system.installation import UNLIMITED, Installation

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ratelimit.limits import limiter
-from tests.marketdata_project.front_server import Reply
+from tests.front.front_server import Reply
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import OHLC, clients_of_every_web
 from tests.system.installation import Installation

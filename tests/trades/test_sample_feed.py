@@ -14,7 +14,6 @@ import pytest
 import time_machine
 
 from marketdata_client import Client
-from marketdata_project.serve.sample_feed import send
 from store.datasets import QUOTES, TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
@@ -29,6 +28,7 @@ from trades.sample_feed import (
     FeedRows,
     SampleFeed,
 )
+from trades.sample_feeder import send
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system

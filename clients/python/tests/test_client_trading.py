@@ -9,7 +9,7 @@ import pytest
 from client_server import document, reply
 
 from marketdata_client import AsyncClient, Client, InvalidRequest
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.system.installation import Installation
 from tests.system.traders import Market, accounts_open, trader_key
 

@@ -13,11 +13,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from django.utils import timezone
 
-from marketdata_project.serve.child import in_fork
-from marketdata_project.serve.cores import worker_cores
-from marketdata_project.serve.embedded_redis import EmbeddedRedis
-from marketdata_project.serve.feed_key import KEY_NAME, feed_prepare
-from marketdata_project.serve.installation import (
+from front.process import main as run_web_process
+from front.warm import load_before_forks
+from ops.command_line import discard_output
+from ops.command_line.forks import CAN_FORK
+from ops.metrics.process_files import remove_files
+from ops.serve.child import in_fork
+from ops.serve.cores import worker_cores
+from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.installation import (
     FolderUnavailable,
     InstallationError,
     address_of,
@@ -29,19 +33,16 @@ from marketdata_project.serve.installation import (
     sole_user,
     url_of,
 )
-from marketdata_project.serve.migrations import pending_migrations
-from marketdata_project.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_environment
-from marketdata_project.serve.turns import shared_memory
-from marketdata_project.serve.warm import load_before_forks
-from ops.command_line import discard_output
-from ops.command_line.forks import CAN_FORK
-from ops.metrics.process_files import remove_files
+from ops.serve.migrations import pending_migrations
+from ops.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_environment
+from ops.serve.turns import shared_memory
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.credentials.people.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample import COIN, EQUITIES
+from trades.sample_feed_key import KEY_NAME, feed_prepare
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.models import Account
@@ -157,6 +158,7 @@ class Command(BaseCommand):
         plan = ServePlan(
             listener=listener,
             turns=turns,
+            web=run_web_process,
             workers=settings.WORKERS,
             cores=worker_cores(settings.WORKER_CORES, workers=settings.WORKERS),
             redis=redis,

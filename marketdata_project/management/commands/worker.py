@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from marketdata_project.serve.child import parent_is
-from marketdata_project.serve.duties import DUTIES, DutyThreads, store_duties
-from marketdata_project.serve.memory import tune_malloc
-from marketdata_project.serve.status import Heartbeat, start_publishing_metrics
+from marketdata_project.duties import DUTIES, DutyThreads, store_duties
 from ops.log_masking import log_uncaught
+from ops.serve.child import parent_is
+from ops.serve.memory import tune_malloc
+from ops.serve.status import Heartbeat, start_publishing_metrics
 
 PERIOD_SECONDS = 1.0
 # How long the worker waits at its end for running duties. After `END_SECONDS` the supervisor kills the worker.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.audit.builders import sealed, spooled
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
 

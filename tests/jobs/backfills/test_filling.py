@@ -23,7 +23,7 @@ from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS, MINUTE_NS, format_timestamp
 from tests.api_client import Api, answer, make_key
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, store_trades
 from trades.stores import market_store
 

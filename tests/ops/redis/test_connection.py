@@ -19,7 +19,7 @@ from ops.redis.connection import (
     connection_class_for,
     is_available,
 )
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.ratelimit.redis_server import RedisServer
 
 pytestmark = pytest.mark.system

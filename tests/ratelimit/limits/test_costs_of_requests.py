@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from marketdata_project.front.door import FrontDoor
+from front.door import FrontDoor
 from ratelimit.keys.services import key_create
 from stats.caching.response_cache import RESPONSE_CACHE
 from tests.api_client import Api, problem, trade

@@ -11,7 +11,7 @@ from ops.redis.connection import breaker
 from ratelimit.limits.limiter import Limiter, process_limiter
 from ratelimit.limits.shared_limits import SharedAnswer
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.ratelimit.processes import asked_at_once
 
 pytestmark = pytest.mark.system

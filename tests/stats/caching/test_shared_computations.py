@@ -5,7 +5,7 @@ import pytest
 
 from stats.caching.response_cache import ResponseCache
 from stats.caching.shared import Entry
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import entry_of
 

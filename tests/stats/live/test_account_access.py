@@ -12,7 +12,7 @@ import pytest
 from django.db import transaction
 from django.test import RequestFactory
 
-from marketdata_project.front.lanes import Lane
+from front.lanes import Lane
 from ops.redis.connection import is_available
 from ratelimit.models import ApiKey
 from stats.live import hub

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from marketdata_project.front.answers import Answer
-from marketdata_project.front.lanes import Lane
-from marketdata_project.front.waiting import AnswerWaiting
+from front.answers import Answer
+from front.lanes import Lane
+from front.waiting import AnswerWaiting
 from ops.metrics.declarations import LIVE_SUBSCRIPTIONS
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from marketdata_project.front.lanes import Lane
+from front.lanes import Lane
 from stats.live.channels import row_channel
 from stats.live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection, Subscription
 from stats.live.frames import JSON, Message

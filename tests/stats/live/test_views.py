@@ -4,7 +4,7 @@ import pytest
 
 from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from tests.api_client import Api, answer, make_key, problem
-from tests.marketdata_project.front_server import ask, running
+from tests.front.front_server import ask, running
 
 STATS = "/api/v1/stream/stats"
 STREAM = "/ws/v1/stream"

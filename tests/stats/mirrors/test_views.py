@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from django.conf import settings
 
-from marketdata_project.front.answers import Answer
-from marketdata_project.front.lanes import Lane
-from marketdata_project.front.waiting import AnswerWaiting
+from front.answers import Answer
+from front.lanes import Lane
+from front.waiting import AnswerWaiting
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from stats.mirrors import views

@@ -19,7 +19,7 @@ from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import answer, trade
 from tests.chance import SOAK
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS, allowed
 from trades.stores import market_store
 

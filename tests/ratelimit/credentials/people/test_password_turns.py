@@ -7,7 +7,7 @@ import pytest
 
 from ratelimit.credentials.people.password_turns import MOST_WAITING, PasswordTurns
 from ratelimit.exceptions import PasswordChecksBusy
-from tests.marketdata_project.front_server import eventually
+from tests.front.front_server import eventually
 
 
 class Checks:

@@ -1,0 +1,76 @@
+"""Authenticates and charges senders of large bodies, and records the front's refusals, without Django's middlewares."""
+
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from audit.calls.middleware import is_api_call
+from audit.services import call_record, call_spool
+from front.application import RefusedCall
+from front.prepared import is_secure
+from marketdata_project.endpoints import endpoint_at
+from ratelimit.access.table import Access, Denial, access_of, denial_of
+from ratelimit.callers import Caller
+from ratelimit.credentials.identify import identify, use_nonce
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.limits.services import admit_call
+from web.requests.received import ReceivedCall, call_in
+from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
+
+
+def body_sender(environ: MutableMapping[str, Any]) -> str | None:
+    """Authenticate, authorize and charge the caller by the headers; return its family, or None if one of them fails.
+
+    Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
+    Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
+    """
+    if is_secure(environ) is None:
+        return None
+    call = call_in(environ)
+    try:
+        identity = identify(call, now=datetime.now(UTC))
+        if identity is None:
+            return None
+        if identity.signature is not None:
+            # Use up the nonce before charging: otherwise replayed headers would spend the caller's tokens.
+            environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
+        environ[CALLER] = identity.caller.identity
+        is_admitted = _is_admitted(call, identity.caller, environ)
+    except (CredentialError, NetworkNotAllowed):
+        return None
+    return identity.caller.family if is_admitted else None
+
+
+def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:
+    access, denial = _access_and_denial(call, caller)
+    if access is None or denial is not None:
+        return False
+    return admit_call(environ, caller, access).admitted
+
+
+def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:
+    endpoint = endpoint_at(call.path)
+    if endpoint is None:
+        return None, None
+    access = access_of(endpoint.url_name, call.method)
+    return access, denial_of(caller, access, arguments=endpoint.kwargs)
+
+
+def refusal_recorder() -> Callable[[RefusedCall], None]:
+    """Return a function that writes the audit record of a refused API call, with its caller if that is known."""
+    spool = call_spool()
+
+    def record(call: RefusedCall) -> None:
+        received = call_in(call.environ)
+        if is_api_call(received.path):
+            call_record(
+                spool=spool,
+                call=received,
+                at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
+                caller=call.environ.get(CALLER, ""),
+                status=call.status,
+                latency_us=call.latency_us,
+                correlation_id=call.environ["HTTP_X_CORRELATION_ID"],
+            )
+
+    return record

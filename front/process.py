@@ -1,0 +1,288 @@
+"""A web process: runs the front (`marketdata_project.front`) and Django on a socket that the supervisor opened.
+
+Where it is not forked: `python -m front.process --number 0 --fd 5 --turns 6 --parent 4711`.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Thread
+from types import FrameType
+
+import django
+import uvicorn
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from front.application import DjangoHandler, Front
+from front.body import BodyReader
+from front.lanes import Lane
+from front.limits import ConnectionSlots
+from front.protocol import GuardedProtocol
+from front.pulse import Pulse
+from front.waiting import AnswerWaiting
+from front.warm import (
+    collect_if_due,
+    drop_request_signals,
+    load_everything,
+    load_libraries,
+    tune_garbage_collector,
+)
+from ops.log_masking import log_uncaught
+from ops.serve.child import parent_is
+from ops.serve.installation import hide_new_files
+from ops.serve.memory import RELEASE_SECONDS, memory_release, tune_malloc
+from ops.serve.status import start_publishing_metrics
+from ops.serve.turns import Acceptor, Turns
+from trades.decoder import decoder_fork
+
+SOCKET_PATH = b"/ws/v1/stream"
+LIVE_THREADS = 2
+DRAIN_SECONDS = 8
+KEEP_ALIVE_SECONDS = 20
+# How long a thread that computes keeps the interpreter from the event loop; Python's default is 5 ms.
+SWITCH_SECONDS = 0.0005
+TICKS_BEFORE_LIBRARIES = 10
+# A key's copy in memory is used for 9 ticks; see `MAX_AGE_SECONDS`.
+TICKS_BETWEEN_RENEWALS = 3
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn's server. It also ends when its parent process has ended, and sends proofs of life by `pulse`."""
+
+    parent: int | None = None
+    pulse: Pulse | None = None
+    each_second: Callable[[], None] | None = None
+
+    turns: Turns
+    front: Front | None = None
+
+    renew_keys: Callable[[], asyncio.Future[None]] | None = None
+
+    _answered = 0
+    _libraries: Thread | None = None
+    _renewal: asyncio.Future[None] | None = None
+    _beating: asyncio.Task[None] | None = None
+    _acceptors: Sequence[Acceptor] = ()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, by turns. The pulse beats until the event loop ends, also while requests are finished."""
+        if self.pulse is not None:
+            # From the first beat on, the watchdog counts the seconds without a proof.
+            self.pulse.beat()
+            self._beating = asyncio.create_task(self.pulse.run())
+        await super().startup([])
+        if self.front is not None:
+            self.front.live.begin()
+        self._acceptors = [
+            Acceptor(listener, self.turns, self._new_protocol, self.server_state.connections)
+            for listener in sockets or []
+        ]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, and send WebSockets away; then finish running requests.
+
+        Connections that were just accepted end, too.
+        """
+        if self.front is not None:
+            self.front.waiting.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+            await acceptor.wait_closed()
+        if self.front is not None:
+            await self.front.live.close()
+        await super().shutdown(sockets)
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, as uvicorn makes it."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end; uvicorn calls this ten times a second.
+
+        After the first second it loads libraries. Each second it calls `each_second` in a thread. It
+        returns unused memory from time to time, calls `renew_keys` unless the last call still runs, and collects
+        garbage after a tick without requests.
+        """
+        answered = self.server_state.total_requests
+        # Each WebSocket has a task as long as it is open.
+        sockets = 0 if self.front is None else self.front.open_sockets
+        if len(self.server_state.tasks) <= sockets and answered == self._answered:
+            collect_if_due()
+        self._answered = answered
+        if counter == TICKS_BEFORE_LIBRARIES and self._libraries is None:
+            self._libraries = load_libraries()
+        if counter % 10 == 0 and not parent_is(self.parent):
+            self.should_exit = True
+        if counter % 10 == 0 and self.each_second is not None:
+            await asyncio.to_thread(self.each_second)
+        is_renewed = self._renewal is None or self._renewal.done()
+        if counter % TICKS_BETWEEN_RENEWALS == 0 and self.renew_keys is not None and is_renewed:
+            self._renewal = self.renew_keys()
+        if counter % (10 * RELEASE_SECONDS) == 0:
+            await asyncio.to_thread(memory_release)
+        return await super().on_tick(counter)
+
+
+def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
+    """Return the server with everything loaded and tuned. `pulse` is the descriptor of the watchdog's pipe."""
+    log_uncaught()
+    handler = DjangoHandler()
+    tune_malloc()
+    drop_request_signals()
+    load_everything(handler)
+    front = _front(handler)
+    config = uvicorn.Config(
+        front,
+        loop="uvloop",
+        http=_protocol(turns),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # warnings are about malformed requests, with which clients could fill the log
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    tune_garbage_collector()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    server = WebServer(config)
+    server.turns, server.front = turns, front
+    server.pulse = None if pulse is None else Pulse(pulse, front.reads)
+    server.renew_keys = _key_renewal()
+    return server
+
+
+def _key_renewal() -> Callable[[], asyncio.Future[None]]:
+    """Return a function that begins to renew the cached keys, in a thread of its own."""
+    from ratelimit.keys.selectors import key_cache  # noqa: PLC0415 needs the apps
+
+    def renew() -> None:
+        # After a database error the requests read their keys themselves, and answer with the error.
+        with suppress(DatabaseError):
+            key_cache.renew_used()
+
+    lane = Lane("keys", threads=1, after=close_old_connections)
+    return lambda: lane.run(renew)
+
+
+def _protocol(turns: Turns) -> type[GuardedProtocol]:
+    """Return the protocol class with the connection slots of the settings. It counts ended connections in `turns`."""
+    from front.loop_door import LoopDoor  # noqa: PLC0415 needs the apps
+
+    class Protocol(GuardedProtocol):
+        door = LoopDoor(lambda: turns.connections)
+        socket_path = SOCKET_PATH
+        slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            turns.connections -= 1
+
+    return Protocol
+
+
+def _front(handler: DjangoHandler) -> Front:
+    """Return the front. Its parts are imported here because they need Django's apps."""
+    from front.calls import body_sender, refusal_recorder  # noqa: PLC0415
+    from front.door import FrontDoor  # noqa: PLC0415
+    from front.prepared import is_secure  # noqa: PLC0415
+    from jobs.documents import ended_jobs  # noqa: PLC0415
+    from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
+    from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
+    from marketdata_project.endpoints import body_limit, lane_of  # noqa: PLC0415
+    from ratelimit.limits.open_calls import PieceTurns  # noqa: PLC0415
+    from stats.live.application import LiveFeed  # noqa: PLC0415
+    from stats.live.commits import NewCommits  # noqa: PLC0415
+    from stats.live.hub import Lanes  # noqa: PLC0415
+    from stats.mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
+
+    lanes = [
+        Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
+    ]
+    turns = PieceTurns()
+    live = LiveFeed(
+        Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ), turns=turns
+    )
+    waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
+    job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
+    changes = LogsChanges(waiting_lane.run)
+    return Front(
+        handler.respond,
+        bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
+        lane_of=lane_of,
+        ready=FrontDoor(),
+        on_refusal=refusal_recorder(),
+        waiting=AnswerWaiting(
+            waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
+        ),
+        live=live,
+        turns=turns,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM; then finish running requests for at most DRAIN_SECONDS."""
+    parser = argparse.ArgumentParser(prog="web", description="One web process of `manage.py serve`.")
+    parser.add_argument("--number", type=int, required=True, help="0 for the first web process")
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket's descriptor")
+    parser.add_argument("--turns", type=int, required=True, help="the descriptor of the memory for turns")
+    parser.add_argument("--parent", type=int, help="end when this process has ended")
+    parser.add_argument("--pulse", type=int, help="the descriptor of the watchdog's pipe")
+    options = parser.parse_args(arguments)
+    hide_new_files()
+    django.setup(set_prefix=False)
+    # Before this process starts threads.
+    decoder_fork()
+    turns = Turns(options.turns, own=options.number)
+    server = web_server(turns=turns, pulse=options.pulse)
+    server.parent = options.parent
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # For signals before uvicorn installs its own handlers, and for the signal that uvicorn raises again at its end.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    _serve(server, socket.socket(fileno=options.fd), number=options.number)
+    _end_now()
+
+
+def _serve(server: WebServer, listener: socket.socket, *, number: int) -> None:
+    """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
+    from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
+    from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
+    from ratelimit.limits.storage_quotas import start_storage_writer  # noqa: PLC0415 as above
+
+    writers = start_last_used_writer(), start_storage_writer()
+    refusals = anonymous_refusals()
+    publisher = start_publishing_metrics(f"web-{number + 1}")
+    server.each_second = refusals.settle
+    server.run(sockets=[listener])
+    refusals.close()
+    for writer in writers:
+        writer.stop()
+    publisher.stop()
+
+
+def _end_now() -> None:
+    """Exit without waiting for threads: running requests have had DRAIN_SECONDS."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

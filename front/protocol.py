@@ -1,0 +1,452 @@
+"""uvicorn's HTTP/1.1 protocol with limits on connections and on the time and size of headers, and JSON error bodies."""
+
+import asyncio
+import logging
+from typing import Any, ClassVar, TypeVar
+
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from front.answers import (
+    HEADERS_TOO_LARGE,
+    HEADERS_TOO_SLOW,
+    MALFORMED,
+    NOT_A_HANDSHAKE,
+    TOO_MANY_CONNECTIONS,
+    Refusal,
+    count_refusal,
+)
+from front.environ import ABORT, ON_EOF
+from front.framing import (
+    HEADER_BYTES,
+    asks_for_socket,
+    body_length,
+    head_bytes,
+    head_refusal,
+    is_whole_get,
+    origin_form,
+    section_end,
+    with_known_method,
+    without_chunks,
+)
+from front.limits import MOST_HELD_BYTES, BodyBudget, ConnectionSlots, ReservedBytes
+from front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
+from front.sockets import GuardedSocketProtocol, handshake_in
+from ops.metrics.declarations import ANSWERS_CUT, CONNECTIONS
+from web.correlation import HEADER
+
+Call = TypeVar("Call")
+
+logger = logging.getLogger(__name__)
+
+HEADER_SECONDS = 20.0
+CHECK_SECONDS = 5.0
+_CORRELATION_ID = HEADER.lower().encode()
+
+
+class _Flow(FlowControl):
+    """uvicorn's flow control. While `is_held`, nothing makes it read on."""
+
+    is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A protocol that closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
+
+    Requests are parsed one at a time. What arrives behind a request that is being answered is held unparsed, and
+    nothing more is read until it is parsed. `held_bytes` limits what the connections of the process hold together.
+    `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
+    HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.
+    Each connection has one timer, which checks every CHECK_SECONDS. A timer per request would be too expensive.
+    """
+
+    slots = ConnectionSlots()
+    held_bytes = BodyBudget(MOST_HELD_BYTES)
+    flow: _Flow
+    door: Door[Any] | None = None
+    # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
+    socket_path: bytes | None = None
+    # The lines that the server adds to each answer, and the list that they were made from.
+    _added: ClassVar[tuple[object, bytes]] = (None, b"")
+    _whole: tuple[Door[Any], bytes] | None = None
+    _awaited: AwaitedRequest | None = None
+    _is_answered = False
+    _has_slot = False
+    _headers_since: float | None
+    _check: asyncio.TimerHandle
+    _is_in_request = False
+    _is_in_body = False
+    _has_progress = False
+    _unfinished_bytes = 0
+    _unknown_method: str | None = None
+    _is_websocket = False
+    # What arrived, of which the first `_offset` bytes are parsed; and the last bytes of what arrived before.
+    _arrived = b""
+    _offset = 0
+    _tail = b""
+    # How many bytes of the body are still to come; 0 if its length is not known.
+    _body_left = 0
+    _held: ReservedBytes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Begin to wait for headers; refuse the connection if its address has no free slot."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport)
+        self._held = ReservedBytes(self.held_bytes, (self._address,))
+        CONNECTIONS.add(1)
+        self._headers_since = self.loop.time()
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
+        self._has_slot = self.slots.take(self._address)
+        if not self._has_slot:
+            self._refuse(TOO_MANY_CONNECTIONS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel the timer and release the slot."""
+        self._check.cancel()
+        if exc is not None and self._is_answering():
+            ANSWERS_CUT.add("reset")
+        self._awaited = None
+        self._drop_arrived()
+        CONNECTIONS.add(-1)
+        if self._has_slot:
+            self._has_slot = False
+            self.slots.give_back(self._address)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the request's headers."""
+        self._headers_since = self.loop.time()
+        self._is_in_request = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header without the white space around its value (RFC 9112, 5.1)."""
+        name = name.lower()
+        if name == b"expect":
+            super().on_header(name, value.strip(b" \t"))
+        else:
+            self.headers.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Check the headers. From then on the application limits the body. Raises HttpParserError if it refuses."""
+        if self.parser.should_upgrade():
+            # `_feed` has the request parsed again.
+            return
+        self._headers_since = None
+        if self._is_websocket:
+            # The parser did not see it; a later server of WebSockets does.
+            self.headers.append((b"upgrade", b"websocket"))
+            self._is_websocket = False
+        # A request that came whole needs no further check if the door answers it.
+        if self._whole is not None and self._ask_when_parsed(*self._whole):
+            self._is_answered = True
+            return
+        refusal = head_refusal(self.url, self.headers, version=self.parser.get_http_version())
+        if refusal is not None:
+            self._refuse(refusal)
+            raise HttpParserError(refusal.message)
+        self.url = origin_form(self.url, self.headers)
+        self._is_in_body = self._has_progress = True
+        self._body_left = body_length(self.headers)
+        super().on_headers_complete()
+        if self._unknown_method is not None:
+            # The application begins in a later turn of the loop.
+            self.scope["method"], self._unknown_method = self._unknown_method, None
+        if any(name == b"transfer-encoding" for name, _ in self.headers):
+            # The parser adds trailers to this list. They must not become headers, because proxies do not check
+            # them (RFC 9110, 6.5.1).
+            self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a piece of a body."""
+        self._has_progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that a request is complete."""
+        if self._is_answered:
+            self._is_answered = False
+        elif self.parser.should_upgrade():
+            return
+        else:
+            super().on_message_complete()
+        self._is_in_request = self._is_in_body = False
+        self._has_progress = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, up to the end of a request; the rest when that is answered."""
+        self._arrived, self._offset = self._arrived[self._offset :] + data, 0
+        self._parse_on()
+
+    def on_response_complete(self) -> None:
+        """Go on with the requests that arrived meanwhile."""
+        if not self._arrived:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.loop.call_soon(self._parse_on)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio does
+        """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
+        if self._is_in_request or not self._is_answering():
+            return False
+        if self._awaited is None and ON_EOF in self.cycle.scope:
+            self.cycle.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
+        self.shutdown()
+        return True
+
+    def shutdown(self) -> None:
+        """Close the connection when the running request is answered."""
+        if self._awaited is None:
+            super().shutdown()
+        else:
+            self._awaited.is_last = True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope[ABORT] = self._abort  # type: ignore[literal-required]  # not ASGI's
+        # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
+        if cycle.scope["http_version"] < "1.1":
+            app = without_chunks(app, cycle)
+        super()._start_asgi_task(cycle, app)
+
+    def _abort(self) -> None:
+        # uvicorn logs an error if the application ends an answer that a connected client lacks.
+        self.cycle.disconnected = True
+        self.transport.abort()
+
+    def _parse_on(self) -> None:
+        """Parse what arrived, up to the end of a request, unless one is being answered. Hold the rest."""
+        if self.transport.is_closing():
+            self._drop_arrived()
+            return
+        while self._offset < len(self._arrived) and (self._is_in_request or not self._is_answering()):
+            start, self._offset = self._offset, self._section_end()
+            self._take(self._arrived[start : self._offset])
+            if not self._is_in_request:
+                # Other connections have their turn.
+                break
+        if self._offset < len(self._arrived):
+            self._hold_rest()
+        elif self._arrived:
+            self._tail = (self._tail + self._arrived[-3:])[-3:]
+            self._drop_arrived()
+            if not self._is_body_full():
+                self.flow.resume_reading()
+
+    def _is_body_full(self) -> bool:
+        """Return whether so much of a body waits for the application that no more is read until it asks."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
+
+    def _section_end(self) -> int:
+        """Return the end of the next piece to parse. A request may end with the piece, but not within it."""
+        if not self._body_left:
+            return section_end(self._arrived, self._offset, self._tail if self._is_in_request else b"")
+        end = min(self._offset + self._body_left, len(self._arrived))
+        self._body_left -= end - self._offset
+        return end
+
+    def _hold_rest(self) -> None:
+        """Read nothing more until the rest is parsed; if too much is held, end the connection after the answer."""
+        if not self.flow.is_held:
+            if not self._held.take(len(self._arrived)):
+                self._drop_arrived()
+                self.shutdown()
+                return
+            self.flow.is_held = True
+            self.flow.pause_reading()
+        if not self._is_answering():
+            self.loop.call_soon(self._parse_on)
+
+    def _drop_arrived(self) -> None:
+        self._arrived, self._offset = b"", 0
+        self._held.release()
+        self.flow.is_held = False
+
+    def _take(self, data: bytes) -> None:
+        """Have the door answer a whole request; parse all other data. No request ends before the last byte.
+
+        A request whose bytes the door remembers is not parsed again.
+        """
+        door = None if self._is_in_request or not self._is_free() else self.door
+        if door is not None and (call := door.recalled(self._address, data)) is not None:
+            if self._ask_door(door, call, data):
+                self._unset_keepalive_if_required()
+                self._unfinished_bytes = 0
+                return
+            door = None
+        self._parse(data, door)
+
+    def _parse(self, data: bytes, door: Door[Any] | None) -> None:
+        """Parse the data; ask the door, if there is one, for the answer to a whole GET.
+
+        Refuse the request if more than HEADER_BYTES arrived without completing anything.
+        """
+        self._has_progress = False
+        self._whole = None if door is None or not is_whole_get(data) else (door, data)
+        self._feed(data)
+        self._whole = None
+        self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
+        if self._unfinished_bytes > HEADER_BYTES:
+            self._refuse(HEADERS_TOO_LARGE)
+
+    def _feed(self, data: bytes) -> None:
+        """Give the data to the parser; answer a malformed request with a problem."""
+        self._unset_keepalive_if_required()
+        if not self._is_in_request and not data.startswith(b"GET "):
+            data, self._unknown_method = with_known_method(data)
+        rest: bytes | memoryview = data
+        try:
+            while rest:
+                rest = self._after_upgrade(rest)
+        except (HttpParserError, HttpParserUpgrade):
+            # To the parser CONNECT always upgrades; its target is that of a proxy.
+            self._refuse(MALFORMED)
+
+    def _after_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Give the parser the data to the end or up to a request to upgrade. Return what is left.
+
+        If the request does not open a WebSocket, the parser gets it again without Upgrade: it would take what is left
+        for another protocol, a body too. A server may ignore Upgrade (RFC 9110, 7.8).
+        """
+        parser = self.parser
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._opens_socket():
+                self._open_socket(self._arrived[self._offset :])
+                return b""
+            headers = [header for header in self.headers if header[0] != b"upgrade"]
+            upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
+            self._is_websocket = upgrades == [b"websocket"]
+            parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
+            return memoryview(data)[upgrade.args[0] :]
+        return b""
+
+    def _opens_socket(self) -> bool:
+        """Return whether the request to upgrade is one for a WebSocket, and no other request is before it."""
+        version = self.parser.get_http_version()
+        return (
+            self.socket_path is not None
+            and self.url.partition(b"?")[0].removesuffix(b"/") == self.socket_path
+            and self._is_free()
+            and asks_for_socket(self.parser.get_method(), version, self.headers)
+            and head_refusal(self.url, self.headers, version=version) is None
+        )
+
+    def _open_socket(self, early: bytes) -> None:
+        """Hand the connection over to a WebSocket, at whose end this protocol gives back what it holds."""
+        request = handshake_in(self.url, self.headers)
+        self._has_progress = True
+        if request is None:
+            self._refuse(NOT_A_HANDSHAKE)
+            return
+        self._check.cancel()
+        self._drop_arrived()
+        self.connections.discard(self)
+        client_socket = GuardedSocketProtocol(
+            self.config, self.server_state, self.app_state, on_lost=self.connection_lost
+        )
+        self.transport.set_protocol(client_socket)
+        client_socket.open(self.transport, request, early)
+
+    def _is_free(self) -> bool:
+        """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
+        return not (self._is_answering() or self.flow.write_paused)
+
+    def _ask_when_parsed(self, door: Door[Call], data: bytes) -> bool:
+        """Ask the door about the request that was parsed from `data`. Return whether it has answered, or will."""
+        if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
+            return False
+        try:
+            call = door.read(self._address, data, self.url, self.headers)
+        except Exception:
+            # The parser would take an error for a malformed request.
+            logger.exception("The event loop could not read a request; the application does")
+            return False
+        return call is not None and self._ask_door(door, call, data)
+
+    def _ask_door(self, door: Door[Call], call: Call, data: bytes) -> bool:
+        """Ask the door. Return whether it has answered, or will."""
+        try:
+            answer = door.answer(call, self._deliver)
+        except Exception:
+            logger.exception("The event loop could not answer; the application does")
+            return False
+        if answer is None:
+            return False
+        if isinstance(answer, Awaited):
+            self._awaited = AwaitedRequest(data)
+            self._headers_since = None
+        else:
+            self._send_ready(answer)
+        return True
+
+    def _deliver(self, answer: ReadyAnswer | None) -> None:
+        """Send the awaited answer; None leaves the request to the application."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
+            return
+        if answer is None:
+            self._parse(awaited.data, None)
+        elif not self.transport.is_closing():
+            self._send_ready(answer)
+        if awaited.is_last:
+            self.shutdown()
+        self._parse_on()
+
+    def _send_ready(self, answer: ReadyAnswer) -> None:
+        added = self.server_state.default_headers
+        if self._added[0] is not added:
+            lines = b"".join([name + b": " + value + b"\r\n" for name, value in added])
+            GuardedProtocol._added = added, lines
+        head = STATUS_LINE[answer.status] + self._added[1] + answer.lines + b"\r\n"
+        self.transport.writelines((head, answer.body))
+        self.server_state.total_requests += 1
+        # `_check_headers` closes the connection if it stays idle: uvicorn would start a timer for each answer.
+        self._headers_since = self.loop.time()
+
+    def _check_headers(self) -> None:
+        since = self._headers_since
+        is_late = since is not None and self.loop.time() - since > HEADER_SECONDS - CHECK_SECONDS
+        if is_late and not self._is_answering():
+            self._refuse(HEADERS_TOO_SLOW if self._is_in_request else None)
+            return
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _client_id(self) -> str | None:
+        """Return the X-Correlation-ID among the headers read so far; None unless there is exactly one."""
+        if not self._is_in_request:
+            return None
+        ids = [value for name, value in self.headers if name == _CORRELATION_ID]
+        return ids[0].decode("latin-1") if len(ids) == 1 else None
+
+    def _is_answering(self) -> bool:
+        return self._awaited is not None or (self.cycle is not None and not self.cycle.response_complete)
+
+    def _refuse(self, refusal: Refusal | None) -> None:
+        """Send the refusal, unless the answer to the request has begun, and close the connection."""
+        if self.transport.is_closing():
+            return
+        is_answering = self._is_answering()
+        if refusal is not None and (not is_answering or self._awaits_own_body()):
+            self.transport.write(refusal.http_bytes(client_id=self._client_id()))
+            count_refusal(refusal)
+        if is_answering and self._awaited is None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    def _awaits_own_body(self) -> bool:
+        """Return whether the body of the request that is being answered is still arriving."""
+        return self._is_in_body and not self.cycle.response_started

@@ -1,0 +1,132 @@
+"""The worker's duties (services that run periodically). Each has a thread, so that a slow duty delays no other."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event, Thread
+
+from django.db import OperationalError, close_old_connections, connections
+from django.utils import timezone
+
+from audit.chain.prune import records_delete_old
+from audit.services import spool_collect
+from jobs.backfills.services import exhausted_retry
+from jobs.relay import jobs_send
+from jobs.services import jobs_delete_old
+from ops.outbox.services import events_delete_old, events_deliver
+from ops.serve.memory import RELEASE_SECONDS, memory_release
+from ops.serve.status import counted_duty, publish_fold_lag
+from ratelimit.credentials.people.browser_login import sessions_delete_expired
+from ratelimit.credentials.people.known_addresses import known_addresses_delete_old
+from ratelimit.credentials.signed_requests import nonces_delete_expired
+from ratelimit.keys.expiry import keys_watch
+from ratelimit.limits.quotas import quota_usage_delete_old
+from trades.stores import derived_keeper
+from trading.services.previews import previews_delete_old
+from web.idempotency.answers import answers_delete_old
+
+logger = logging.getLogger(__name__)
+
+SECOND, MINUTE, HOUR = 1.0, 60.0, 3600.0
+# The pause after Redis did not take the id of a job.
+_RELAY_PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A service that takes `now`. period, after_error: seconds until its next run after a success or an error."""
+
+    service: Callable[..., object]
+    period: float
+    after_error: float = MINUTE
+
+
+def jobs_relay(*, now: datetime) -> None:
+    """Send a message for each job that may start."""
+    from jobs.queue import send_job  # noqa: PLC0415 loading Celery takes a tenth of a second
+
+    try:
+        jobs_send(now=now, send=send_job)
+    except OSError as error:
+        logger.warning("jobs wait: %s", error)
+        time.sleep(_RELAY_PAUSE_SECONDS)
+
+
+DUTIES: tuple[Duty, ...] = (
+    Duty(spool_collect, period=SECOND, after_error=SECOND),
+    Duty(memory_release, period=RELEASE_SECONDS),
+    Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
+    Duty(keys_watch, period=HOUR),
+    Duty(answers_delete_old, period=HOUR),
+    Duty(quota_usage_delete_old, period=HOUR),
+    Duty(records_delete_old, period=HOUR),
+    Duty(jobs_relay, period=0.25, after_error=SECOND),
+    Duty(jobs_delete_old, period=HOUR),
+    Duty(exhausted_retry, period=MINUTE),
+    Duty(events_deliver, period=SECOND, after_error=SECOND),
+    Duty(events_delete_old, period=HOUR),
+    Duty(previews_delete_old, period=HOUR),
+    Duty(sessions_delete_expired, period=HOUR),
+    Duty(known_addresses_delete_old, period=HOUR),
+)
+
+
+def store_duties() -> tuple[Duty, ...]:
+    """Return the duty that updates the market store's derived files; empty for a store without such files."""
+    keeper = derived_keeper()
+    if keeper is None:
+        return ()
+    publish_fold_lag(keeper)
+
+    def derived_keep(*, now: datetime) -> None:
+        keeper.round(seconds=SECOND)
+
+    return (Duty(derived_keep, period=SECOND, after_error=SECOND),)
+
+
+class DutyThreads:
+    """A thread for each duty, which runs it at once and then periodically, with its own database connection."""
+
+    def __init__(self, duties: Iterable[Duty]) -> None:
+        self._ending = Event()
+        self._threads = [
+            Thread(target=self._repeat, args=(duty,), name=duty.service.__name__, daemon=True)
+            for duty in duties
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, patience: float) -> None:
+        """Start no more duties, and wait up to `patience` seconds in all for the running ones.
+
+        A duty that takes longer ends with the process. Nothing is lost: its transaction is rolled back, and an
+        unfinished derived file is ignored.
+        """
+        self._ending.set()
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+
+    def _repeat(self, duty: Duty) -> None:
+        while not self._ending.is_set():
+            self._ending.wait(duty.period if duty_try(duty) else duty.after_error)
+        connections.close_all()
+
+
+def duty_try(duty: Duty) -> bool:
+    """Run a duty once and return whether it succeeded. Logs an error: in one line if the database is busy or away."""
+    try:
+        try:
+            with counted_duty(duty.service.__name__):
+                duty.service(now=timezone.now())
+        finally:
+            close_old_connections()
+    except OperationalError as error:
+        logger.warning("The worker's duty %s failed: %s; it is tried again", duty.service.__name__, error)
+        return False
+    except Exception:
+        logger.exception("The worker's duty %s failed; it is tried again", duty.service.__name__)
+        return False
+    return True

@@ -1,0 +1,312 @@
+"""The supervisor: starts Redis, the web processes and the worker, keeps them running, and ends all of them."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from select import select
+from subprocess import SubprocessError
+from types import FrameType, TracebackType
+from typing import Self
+
+from django.core.management import execute_from_command_line
+
+from ops.serve.child import Child, Program, end_with_parent
+from ops.serve.embedded_redis import EmbeddedRedis
+from ops.serve.installation import InstallationError, address_of, url_of
+from ops.serve.watchdog import Watchdog
+
+
+class SignalInbox:
+    """A context manager that collects `signals`, so that they do not interrupt the program. For the main thread."""
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self._signals = tuple(signals)
+        self._previous: list[tuple[signal.Signals, signal._HANDLER]] = []
+
+    def __enter__(self) -> Self:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._previous_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._previous = [(number, signal.signal(number, _nothing)) for number in self._signals]
+        return self
+
+    def __exit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous:
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        self._receiver.close()
+        self._sender.close()
+
+    def wait(self, seconds: float) -> frozenset[int]:
+        """Wait up to `seconds` for signals; return those that arrived, possibly none."""
+        select([self._receiver], [], [], max(seconds, 0))
+        with suppress(BlockingIOError):
+            return frozenset(self._receiver.recv(4096))
+        return frozenset()
+
+
+def _nothing(_signal: int, _frame: FrameType | None) -> None:
+    """Do nothing: the wake-up descriptor reports the signal."""
+
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Seconds. The installation ends within 10 s of a stop signal: 8.5 s for running requests and duties, 1 s for Redis.
+END_SECONDS = 8.5
+REDIS_END_SECONDS = 1.0
+_REDIS_START_SECONDS = 5.0
+_TICK_SECONDS = 1.0
+_PROBE_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ServePlan:
+    """The processes to run: `workers` times `web` on `listener`, a worker, and `redis` unless it is None.
+
+    `web` is the function that a web process calls with its arguments; its module does the same with `python -m`.
+
+    `trades` adds the trading engine, `runs_jobs` a process that runs jobs, `submits_jobs` one that submits the scheduled
+    jobs, `feeds_sample` one that posts the sample's rows.
+
+    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
+    `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
+    `watchdog_seconds` is replaced; 0 turns that off.
+    """
+
+    listener: socket.socket
+    turns: int
+    web: Callable[[list[str]], None]
+    workers: int
+    cores: Sequence[int]
+    redis: EmbeddedRedis | None
+    watchdog_seconds: float
+    trades: bool
+    runs_jobs: bool
+    submits_jobs: bool
+    feeds_sample: bool
+
+
+def set_environment(*, settings_module: str, base_dir: Path, data_dir: Path, port: int) -> None:
+    """Set what the environment of child processes needs, in this process's own: absolute paths and the actual port."""
+    path = os.pathsep.join(filter(None, [str(base_dir), os.environ.get("PYTHONPATH", "")]))
+    os.environ.update(
+        {
+            "DJANGO_SETTINGS_MODULE": settings_module,
+            "DATA_DIR": str(data_dir),
+            "PORT": str(port),
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+
+
+class Supervisor:
+    """The parent of a plan's processes. For the main thread of a process that has no other threads."""
+
+    def __init__(self, plan: ServePlan, *, say: Say) -> None:
+        self._plan = plan
+        self._say = say
+        self._redis = [Child(program) for program in _redis_programs(plan)]
+        self._others = [Child(program) for program in _python_programs(plan)]
+        self._ready = False
+        self._replaced = 0
+
+    def run(self, *, on_ready: Callable[[], None]) -> None:
+        """Run until a stop signal. `on_ready` is called once, when `/readyz` first answers 200."""
+        with SignalInbox([*STOP_SIGNALS, signal.SIGCHLD]) as inbox:
+            try:
+                if self._start(inbox):
+                    self._keep_running(inbox, on_ready)
+                self._say("Stopping")
+                # Without this, connections that no process accepts any more would wait until the end.
+                self._plan.listener.close()
+                self._end(self._others, inbox, END_SECONDS)
+                self._end(self._redis, inbox, REDIS_END_SECONDS)
+            finally:
+                self._kill([*self._others, *self._redis])
+                self._tidy()
+
+    def _tidy(self) -> None:
+        if self._plan.redis is not None:
+            self._plan.redis.tidy()
+        for child in self._others:
+            if child.program.watchdog is not None:
+                child.program.watchdog.close()
+
+    def _start(self, inbox: SignalInbox) -> bool:
+        """Start all programs, Redis first; return False if a stop signal came meanwhile."""
+        self._start_due(self._redis)
+        if self._plan.redis is not None and not self._await_redis(self._plan.redis, inbox):
+            return False
+        self._start_due(self._others)
+        return True
+
+    def _await_redis(self, redis: EmbeddedRedis, inbox: SignalInbox) -> bool:
+        deadline = time.monotonic() + _REDIS_START_SECONDS
+        while not redis.answers():
+            if time.monotonic() > deadline:
+                self._say(
+                    f"Redis does not answer yet (see {redis.run_dir / 'redis.log'}); starting without it"
+                )
+                break
+            if inbox.wait(0.02).intersection(STOP_SIGNALS):
+                return False
+        return True
+
+    def _keep_running(self, inbox: SignalInbox, on_ready: Callable[[], None]) -> None:
+        children = [*self._redis, *self._others]
+        while not inbox.wait(self._patience(children)).intersection(STOP_SIGNALS):
+            self._reap(children)
+            self._kill_silent(children)
+            self._start_due(children)
+            if not self._ready and _answers_ready(self._plan.listener):
+                self._ready = True
+                on_ready()
+
+    def _patience(self, children: Iterable[Child]) -> float:
+        """Return the seconds until the next start or check is due."""
+        if not self._ready:
+            return _PROBE_SECONDS
+        delays = [child.due_at - time.monotonic() for child in children if not child.running]
+        return min([_TICK_SECONDS, *delays])
+
+    def _reap(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if (message := child.reap()) is not None:
+                self._say(f"{message}; starting it again in {child.postpone():.1f} s")
+
+    def _kill_silent(self, children: Iterable[Child]) -> None:
+        """Kill web processes that sent no proof of life for `watchdog_seconds`. They restart like any ended process."""
+        for child in children:
+            watchdog = child.program.watchdog
+            if watchdog is None or child.process is None:
+                continue
+            if (silence := watchdog.look()) >= self._plan.watchdog_seconds:
+                self._replaced += 1
+                logger.warning(
+                    "%s (process %d) answered nothing for %.1f s and is killed and replaced; replaced so far: %d",
+                    child.program.name, child.process.pid, silence, self._replaced,
+                )  # fmt: skip
+                # SIGKILL, because the process could not react to SIGTERM. Acknowledged writes are on the disk.
+                child.send(signal.SIGKILL)
+                watchdog.reset()
+
+    def _start_due(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if child.running or time.monotonic() < child.due_at:
+                continue
+            try:
+                child.start()
+            except (OSError, SubprocessError, InstallationError) as error:
+                name = child.program.name
+                self._say(f"{name} cannot be started: {error}; trying again in {child.postpone():.1f} s")
+
+    def _end(self, children: list[Child], inbox: SignalInbox, seconds: float) -> None:
+        """Send SIGTERM to the children, and kill those that still run after `seconds`."""
+        deadline = time.monotonic() + seconds
+        for child in children:
+            child.send(signal.SIGTERM)
+            child.send(signal.SIGCONT)  # a process that SIGSTOP suspended could not handle SIGTERM
+        while any(child.running for child in children) and time.monotonic() < deadline:
+            inbox.wait(min(0.1, deadline - time.monotonic()))
+            for child in children:
+                child.reap()
+        self._kill(children)
+
+    def _kill(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if child.process is not None and child.reap() is None:
+                child.send(signal.SIGKILL)
+                child.process.wait()
+                child.reap()
+                self._say(f"{child.program.name} did not end in time and was killed")
+
+
+def _redis_programs(plan: ServePlan) -> list[Program]:
+    if plan.redis is None:
+        return []
+    return [
+        Program(
+            name="redis",
+            command=plan.redis.command,
+            bind_to_parent=end_with_parent(),
+            before=plan.redis.prepare,
+        )
+    ]
+
+
+def _python_programs(plan: ServePlan) -> list[Program]:
+    programs = [
+        *(_web_program(plan, number) for number in range(plan.workers)),
+        _command_program(plan, "worker", "worker"),
+    ]
+    if plan.trades:
+        programs.append(_command_program(plan, "engine", "trading_engine"))
+    if plan.runs_jobs:
+        programs.append(_command_program(plan, "jobs", "job_worker"))
+    if plan.submits_jobs:
+        programs.append(_command_program(plan, "beat", "job_beat"))
+    if plan.feeds_sample:
+        programs.append(_command_program(plan, "sample feed", "sample_feed", "--url", url_of(plan.listener)))
+    return programs
+
+
+def _command_program(plan: ServePlan, name: str, command: str, *options: str) -> Program:
+    # The supervisor made the checks.
+    arguments = [command, "--parent", str(os.getpid()), *options, "--skip-checks"]
+    return Program(
+        name=name,
+        command=lambda: [sys.executable, "-m", "django", *arguments],
+        bind_to_parent=end_with_parent(),
+        main=partial(execute_from_command_line, ["manage.py", *arguments]),
+    )
+
+
+def _web_program(plan: ServePlan, number: int) -> Program:
+    fd = plan.listener.fileno()
+    watchdog = Watchdog() if plan.watchdog_seconds > 0 else None
+    arguments = ["--number", str(number), "--fd", str(fd), "--turns", str(plan.turns)]
+    arguments += ["--parent", str(os.getpid())]
+    if watchdog is not None:
+        arguments += ["--pulse", str(watchdog.sender)]
+    return Program(
+        name=f"web {number + 1}",
+        command=lambda: [sys.executable, "-m", plan.web.__module__, *arguments],
+        bind_to_parent=end_with_parent(),
+        descriptors=(fd, plan.turns, *(() if watchdog is None else (watchdog.sender,))),
+        main=partial(plan.web, arguments),
+        before=None if watchdog is None else watchdog.reset,
+        watchdog=watchdog,
+        core=plan.cores[number % len(plan.cores)] if plan.cores else None,
+    )
+
+
+def _answers_ready(listener: socket.socket) -> bool:
+    host, port = address_of(listener)
+    connection = HTTPConnection(host, port, timeout=0.5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        with suppress(OSError):
+            connection.close()

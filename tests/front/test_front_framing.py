@@ -1,0 +1,281 @@
+"""Where requests begin and end: trailers, broken chunks, what follows a request."""
+
+import socket
+import threading
+
+import pytest
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse, StreamingHttpResponse
+
+from tests.front.front_server import ask, connected, echo, read_reply, running
+from tests.patience import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def port():
+    """A front that answers with what arrived."""
+    with running(echo) as number:
+        yield number
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-T: a\r\n" * 1_000, b"X-T: " + b"a" * 8_000 + b"\r\n", b"a" * 8_000],
+    ids=["many", "large", "one"],
+)
+def test_trailers_without_end_are_cut_off_and_the_request_is_never_made(piece):
+    calls = []
+
+    def respond(environ):
+        calls.append(environ["PATH_INFO"])
+        return HttpResponse(b"ok")
+
+    with running(respond) as port, connected(port) as connection:
+        connection.sendall(
+            b"POST /cut HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        )
+        connection.sendall(b"X-T: " if b":" not in piece else b"")
+        assert is_cut_off(connection, piece, times=10_000)
+    assert calls == []
+
+
+def is_cut_off(connection: socket.socket, piece: bytes, *, times: int) -> bool:
+    """Whether the other end is gone before so much has been sent."""
+    try:
+        for _ in range(times):
+            connection.sendall(piece)
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_few_trailers_are_passed_over(port):
+    request = (
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Api-Key: b\r\n\r\n"
+    )
+    seen = ask(port, request).json()
+    assert seen["body_length"] == 1
+    assert "HTTP_X_API_KEY" not in seen
+
+
+@pytest.mark.parametrize("body", [b"xyz\r\n", b"1\r\nab\r\n", b"1\r\na\r\nfffffffffffffffff\r\n"], ids=repr)
+def test_a_body_that_is_broken_on_its_way_is_a_400_problem(port, body):
+    reply = ask(port, b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+def test_connect_is_a_400_problem_and_no_error_in_pieces_too(port, caplog):
+    with connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nCONN")
+        assert read_reply(connection).status == 200
+        connection.sendall(b"ECT h:22 HTTP/1.1\r\nHost: h\r\n\r\n")
+        reply = read_reply(connection)
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+def test_thousands_of_requests_at_once_are_no_large_header():
+    request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    with running(lambda _environ: HttpResponse(b"ok")) as port, connected(port) as connection:
+        connection.sendall(request * 2_500)
+        raw = b""
+        while raw.count(b"HTTP/1.1 200") < 2_500:
+            piece = connection.recv(2**20)
+            assert piece
+            raw += piece
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        (b"GET / HTTP/1.1", b"", 400),
+        (b"GET / HTTP/1.1", b"X-Host: h\r\n", 400),
+        (b"GET / HTTP/1.1", b"Host: h\r\nHost: h\r\n", 400),
+        (b"GET / HTTP/1.1", b"Host: a\r\nAccept: b\r\nHOST: c\r\n", 400),
+        (b"POST / HTTP/1.1", b"Content-Length: 3\r\n", 400),
+        (b"GET / HTTP/1.0", b"Host: a\r\nHost: b\r\n", 400),
+        (b"GET / HTTP/1.1", b"host: h\r\n", 200),
+        (b"GET / HTTP/1.0", b"", 200),
+    ],
+)
+def test_a_request_has_exactly_one_host_which_only_http_1_0_may_leave_out(
+    port, request_line, headers, status
+):
+    reply = ask(port, request_line + b"\r\n" + headers + b"\r\n")
+    assert reply.status == status
+    if status == 400:
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize("around", [b"%s", b" \t %s\t \t"], ids=repr)
+def test_white_space_around_a_headers_value_is_none_of_it(port, around):
+    request = b"GET / HTTP/1.1\r\nHost: h\r\nX-Api-Key:" + around % b"a b" + b"\r\n\r\n"
+    assert ask(port, request).json()["HTTP_X_API_KEY"] == "a b"
+
+
+PIECES = [b"a" * 100_000, b"", b"b\n", b"c" * 7]
+
+
+@pytest.fixture(scope="module")
+def streaming_port():
+    """A front that answers with a stream of PIECES."""
+    with running(lambda _environ: StreamingHttpResponse(PIECES)) as number:
+        yield number
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.0"])
+@pytest.mark.parametrize("connection_header", [b"", b"Connection: keep-alive\r\n"], ids=["", "keep-alive"])
+def test_a_stream_to_a_client_that_knows_no_chunks_ends_with_the_connection(
+    streaming_port, version, connection_header
+):
+    request = b"GET / HTTP/" + version + b"\r\nHost: h\r\n" + connection_header + b"\r\n"
+    head, body = answer_until_close(streaming_port, request)
+    assert b"transfer-encoding" not in head
+    assert b"\r\nconnection: close" in head
+    assert body == b"".join(PIECES)
+
+
+def test_a_stream_s_head_and_finished_answers_have_no_chunks_before_http_1_1(streaming_port):
+    head, body = answer_until_close(streaming_port, b"HEAD / HTTP/1.0\r\n\r\n")
+    assert (b"transfer-encoding" in head, body) == (False, b"")
+    with running(lambda _environ: HttpResponse(b"whole")) as port:
+        head, body = answer_until_close(port, b"GET / HTTP/1.0\r\n\r\n")
+        assert (b"content-length: 5" in head, body) == (True, b"whole")
+
+
+def test_a_stream_to_http_1_1_is_chunked(streaming_port):
+    reply = ask(streaming_port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (reply.headers["transfer-encoding"], reply.body) == ("chunked", b"".join(PIECES))
+
+
+def test_a_stream_that_fails_closes_the_connection_of_http_1_0_behind_what_came():
+    def pieces():
+        yield b"first"
+        raise OSError("a damaged block")
+
+    with running(lambda _environ: StreamingHttpResponse(pieces())) as port:
+        assert answer_until_close(port, b"GET / HTTP/1.0\r\n\r\n")[1] == b"first"
+
+
+def answer_until_close(port: int, request: bytes) -> tuple[bytes, bytes]:
+    """Head and body as they are on the wire, until the other end closes."""
+    with connected(port) as connection:
+        connection.sendall(request)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return head.lower(), body
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    ("target", "host", "received"),
+    [
+        ("http://other/a%20b?c=d", "other", "/a%20b?c=d"),
+        ("HTTPS://other:8443/a", "other:8443", "/a"),
+        ("http://[::1]:80//a//b", "[::1]:80", "//a//b"),
+        ("http://other", "other", "/"),
+        ("http://other?c=http://third/", "other", "/?c=http://third/"),
+        ("//a/b", "h", "//a/b"),
+    ],
+)
+def test_the_authority_of_a_target_in_absolute_form_replaces_the_header(
+    port, target, host, received, version
+):
+    """RFC 9112, 3.2.2."""
+    seen = ask(port, f"GET {target} HTTP/{version}\r\nHost: h\r\nX-A: b\r\n\r\n".encode()).json()
+    assert (seen["HTTP_HOST"], seen["REQUEST_URI"], seen["HTTP_X_A"]) == (host, received, "b")
+
+
+def test_the_authority_of_the_target_is_the_host_that_must_be_allowed(settings):
+    settings.ALLOWED_HOSTS = ["desk.example"]
+
+    def respond(environ):
+        try:
+            return HttpResponse(WSGIRequest(environ).get_host())
+        except DisallowedHost:
+            return HttpResponse(status=400)
+
+    with running(respond) as port:
+        for target, header, status in (("desk.example", "other", 200), ("other", "desk.example", 400)):
+            request = f"GET http://{target}/ HTTP/1.1\r\nHost: {header}\r\n\r\n"
+            assert ask(port, request.encode()).status == status
+
+
+def test_without_a_host_http_1_0_takes_that_of_the_target(port):
+    assert ask(port, b"GET http://other/ HTTP/1.0\r\n\r\n").json()["HTTP_HOST"] == "other"
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET http://other/ HTTP/1.1",
+        b"GET http://key@other/ HTTP/1.1\r\nHost: other",
+        b"GET http:/// HTTP/1.1\r\nHost: h",
+        b"GET ftp://other/ HTTP/1.1\r\nHost: h",
+        b"GET other:80 HTTP/1.1\r\nHost: h",
+        b"CONNECT other:80 HTTP/1.1\r\nHost: h",
+    ],
+)
+def test_other_forms_of_a_target_are_malformed(port, request_head):
+    reply = ask(port, request_head + b"\r\n\r\n")
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize("method", ["FOO", "CONNECT", "M-SEARCH"])
+def test_an_unknown_method_is_the_applications(port, method):
+    request = f"{method} /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab".encode()
+    with connected(port) as connection:
+        for sent, expected in ((request, method), (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET")):
+            connection.sendall(sent)
+            assert read_reply(connection).json()["REQUEST_METHOD"] == expected
+
+
+@pytest.mark.parametrize("method", ["get", "Foo", "FOO@", "F" * 21, ""])
+def test_what_cannot_be_a_method_is_malformed(port, method):
+    reply = ask(port, f"{method} / HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 3], ids=["at once", "in turn"])
+@pytest.mark.parametrize("body", [b"", b"Content-Length: 2\r\n\r\nab"], ids=["", "with a body"])
+def test_a_request_to_upgrade_is_answered_like_any_other_and_so_are_those_behind_it(port, pieces, body):
+    first = b"POST /1 HTTP/1.1\r\nHost: h\r\n" + UPGRADE + (body or b"\r\n")
+    second = b"GET /2 HTTP/1.1\r\nHost: h\r\n" + UPGRADE + b"\r\n"
+    third = b"GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    with connected(port) as connection:
+        for sent in [first + second + third] if pieces == 1 else [first, second, third]:
+            connection.sendall(sent)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert [raw.count(b'"PATH_INFO":"/%d"' % number) for number in (1, 2, 3)] == [1, 1, 1]
+    assert raw.count(b'"body_length":2') == (1 if body else 0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_client_that_sends_no_more_gets_the_answers_to_its_requests(count):
+    """A client may close its direction of the connection behind its requests (RFC 9112, 9.6)."""
+    going_on = threading.Event()
+
+    def respond(_environ):
+        assert going_on.wait(PATIENCE_SECONDS)
+        return HttpResponse(b"ok")
+
+    with running(respond) as port, connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * count)
+        connection.shutdown(socket.SHUT_WR)
+        going_on.set()
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert raw.count(b"HTTP/1.1 200 OK") == raw.count(b"\r\n\r\nok") == count
+
+
+def test_an_unfinished_request_ends_with_its_connection(port):
+    with connected(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""

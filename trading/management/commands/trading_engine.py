@@ -1,0 +1,88 @@
+"""`manage.py trading_engine`: the process that fills orders. `serve` starts one; another one waits until the first is gone."""
+
+import math
+import signal
+from argparse import ArgumentParser, ArgumentTypeError
+from contextlib import suppress
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
+
+from ops.serve.child import end_when_parent_has_ended
+from ops.serve.memory import tune_malloc
+from ops.serve.migrations import pending_migrations
+from store.timestamps import InvalidTimestamp, parse_timestamp
+
+if TYPE_CHECKING:
+    from trading.engine.clock import EngineClock
+
+
+class Command(BaseCommand):
+    help = "Fill orders until SIGTERM. One process of the installation does; others wait."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--parent", type=int, help="end when this process has ended")
+        parser.add_argument(
+            "--data-clock",
+            metavar="INSTANT",
+            help="for replays: rows are known at their own times, from this instant on, as fast as they are taken",
+        )
+        parser.add_argument(
+            "--speed",
+            metavar="FACTOR",
+            type=_speed,
+            help="with --data-clock: its time passes at most so many times as fast as that of the wall clock",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # Imported here because calendars and columns take a second to load.
+        from ops.serve.status import start_publishing_metrics  # noqa: PLC0415
+        from trading.engine.engine import Engine  # noqa: PLC0415
+
+        clock = _clock(options["data_clock"], options["speed"])
+        if options["parent"] is None:
+            _check_migrated()
+        else:
+            end_when_parent_has_ended(options["parent"])
+        tune_malloc()
+        ending = Event()
+        signal.signal(signal.SIGTERM, lambda *_: ending.set())
+        publisher = start_publishing_metrics("engine")
+        try:
+            Engine(clock).run(ending)
+        finally:
+            publisher.stop()
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a positive, finite number")
+    return speed
+
+
+def _clock(begins: str | None, speed: float | None) -> "EngineClock":
+    """Return the clock that the options mean. Raises CommandError."""
+    from trading.engine.clock import DataClock, PacedClock, WallClock  # noqa: PLC0415
+
+    if begins is None:
+        if speed is not None:
+            raise CommandError("--speed needs --data-clock")
+        return WallClock()
+    try:
+        begins_ns = parse_timestamp(begins)
+    except InvalidTimestamp as error:
+        raise CommandError(f"--data-clock: {error}") from error
+    return DataClock(begins_ns) if speed is None else PacedClock(begins_ns, speed=speed)
+
+
+def _check_migrated() -> None:
+    # `serve` migrates before it starts an engine. One without its database waits for it.
+    with suppress(Error):
+        if pending_migrations():
+            raise CommandError("the database is not migrated: run manage.py migrate, or serve")
