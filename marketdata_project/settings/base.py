@@ -126,6 +126,7 @@ INSTALLED_APPS = [
     "csp",
     *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "marketdata_project",
+    "dashboard",
     "trades",
     "stats",
     "ratelimit",
@@ -167,7 +168,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "marketdata_project" / "templates"],
+        "DIRS": [BASE_DIR / "dashboard" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -336,7 +337,7 @@ def _chart_files() -> list[tuple[str, Path]]:
 
 STATICFILES_DIRS = _chart_files()
 STATICFILES_FINDERS = [
-    "marketdata_project.chart_files.ChartFileFinder",
+    "dashboard.chart_files.ChartFileFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
 ]
 HAS_CHARTS = bool(STATICFILES_DIRS)

@@ -75,11 +75,11 @@ def test_the_table_of_rooms_lists_every_package_and_the_packages_of_apps():
         if path.name == "__init__.py"
     }
     rooms = {room.as_posix() for room in packages if len(room.parts) <= 2 and room.name not in OF_DJANGO}
-    assert sorted(listed) == sorted(rooms | {"benchmarks", "clients/python", "examples", "tests"})
+    assert sorted(listed) == sorted(rooms | {"benchmarks", "clients/python", "docs/examples", "tests"})
 
 
 def test_names_that_the_pages_give_are_in_the_program():
-    program = "\n".join(path.read_text() for path in sources(*PACKAGES, "examples", "tests"))
+    program = "\n".join(path.read_text() for path in sources(*PACKAGES, "docs/examples", "tests"))
     words = set(re.findall(r"\w+", program))
     for page in ("architecture", "decisions"):
         named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", (DOCS / f"{page}.md").read_text()))

@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from marketdata_project.chart_files import ChartFileFinder
+from dashboard.chart_files import ChartFileFinder
 from tests.html_page import Page
 
 

@@ -43,7 +43,7 @@ OTHERS = [
     "/healthz",
     pytest.param("/api/v1/schema", marks=OF_SCHEMA),
     "/nothing",
-    "/static/marketdata_project/site.css",
+    "/static/dashboard/site.css",
     "/static/rest_framework/js/default.js",
     OHLC,
 ]

@@ -1,4 +1,4 @@
-"""The backtest in `examples/` runs as its page says, and trades what pandas says that it must."""
+"""The backtest in `docs/examples/` runs as its page says, and trades what pandas says that it must."""
 
 import re
 import subprocess

@@ -16,7 +16,9 @@ from trades.stores import market_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
-_SPEC = importlib.util.spec_from_file_location("meter", settings.BASE_DIR / "examples/lookahead_meter.py")
+_SPEC = importlib.util.spec_from_file_location(
+    "meter", settings.BASE_DIR / "docs/examples/lookahead_meter.py"
+)
 assert _SPEC is not None
 assert _SPEC.loader is not None
 METER = importlib.util.module_from_spec(_SPEC)

@@ -1,6 +1,6 @@
 """A moving-average crossover over every symbol of a store, bar by bar, as a backtest would run it.
 
-    .venv/bin/python examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
+    .venv/bin/python docs/examples/moving_average_backtest.py [DATA_DIR] [--interval 1min --fast 10 --slow 30 …]
 
 A symbol is held while the mean of its last `--fast` closes is above the mean of its last `--slow` closes. A decision
 at a bar's close is executed at the open of the symbol's next bar, at a cost, so no decision uses later prices.
@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
 
 from store import open_store  # noqa: E402
@@ -27,7 +27,7 @@ from store.reading.scan import Slice  # noqa: E402
 
 CAPITAL = 10_000.0
 NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a generated sample, or import your own with
-`manage.py import_csv`, or name another folder: examples/moving_average_backtest.py DATA_DIR"""
+`manage.py import_csv`, or name another folder: docs/examples/moving_average_backtest.py DATA_DIR"""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Sends a signed request (RFC 9421, hmac-sha256), with the standard library alone.
 
-    MARKETDATA_SIGNING_SECRET=mds_… python examples/signed_request.py http://127.0.0.1:8000/api/v1/limits
+    MARKETDATA_SIGNING_SECRET=mds_… python docs/examples/signed_request.py http://127.0.0.1:8000/api/v1/limits
     --key-id AbCd1234 … --method POST --body trades.json
 
 `--key-id` is the key's prefix, the 8 characters after `md_`. The secret comes from the environment, so that

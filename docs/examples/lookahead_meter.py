@@ -1,6 +1,6 @@
 """Runs one strategy on bars as they are known now and as they were known then, and prints where it looks ahead.
 
-    .venv/bin/python examples/lookahead_meter.py [DATA_DIR] [--symbols AAPL … --interval 1min --start … --end …]
+    .venv/bin/python docs/examples/lookahead_meter.py [DATA_DIR] [--symbols AAPL … --interval 1min --start … --end …]
 
 The strategy buys when a bar's volume is more than `--times` the mean of the last `--bars` volumes and the bar rises,
 and sells when a bar with such a volume falls. It is run twice over the same scan. A decision that differs was made
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))  # the project runs from its folder, it is not installed
 
 from store import open_store  # noqa: E402
