@@ -34,10 +34,9 @@ DUE_PASSES = 100
 
 # What takes long to import, of what the supervisor's children need.
 _CHILDREN = (
-    *(
-        f"marketdata_project.management.commands.{name}"
-        for name in ("worker", "trading_engine", "sample_feed")
-    ),
+    "marketdata_project.management.commands.worker",
+    "trading.management.commands.trading_engine",
+    "trades.management.commands.sample_feed",
     "jobs.queue",
     "front.process",
     "trading.engine.engine",
