@@ -22,6 +22,7 @@ from front.answers import WITHOUT_BODY, count_answer
 from front.environ import environ_for
 from front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
 from front.ready_answer import AWAITED, Awaited, Deliver, ReadyAnswer
+from ops.metrics.declarations import EVENT_LOOP_ANSWERS
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
@@ -39,9 +40,11 @@ from web.requests.received import ReceivedCall, call_in
 _NOT_PLAIN = frozenset(
     {
         b"content-length", b"content-type", b"transfer-encoding", b"expect", b"upgrade", b"cookie", b"origin",
-        b"signature", b"signature-input", b"x-ssl-client-verify", b"x-ssl-client-cert",
+        b"signature", b"signature-input", b"x-ssl-client-cert",
     }
 )  # fmt: skip
+# nginx always sends X-SSL-Client-Verify.
+_NO_CERTIFICATE = (b"", b"NONE")
 # The headers that decide what a call means, in any order.
 _DECIDING = (b"accept", b"accept-encoding", b"host", b"x-forwarded-host", b"x-forwarded-proto")
 MAX_REMEMBERED = 4_096
@@ -108,6 +111,7 @@ class LoopDoor:
         self._newest_poll: object | None = None
         self._calls: OrderedDict[_Key, _PlainCall] = OrderedDict()
         self._secret = os.urandom(_DIGEST_BYTES)
+        EVENT_LOOP_ANSWERS.add(amount=0)
 
     def recalled(self, peer: str, data: bytes) -> _PlainCall | None:
         """Return what `read` made of the same bytes; None if it is not remembered."""
@@ -125,6 +129,8 @@ class LoopDoor:
         """Return the call; None if the process does not know its key or what it means."""
         values = dict(headers)
         if len(values) < len(headers) or not _are_plain(tuple(values)):
+            return None
+        if values.get(b"x-ssl-client-verify", b"NONE") not in _NO_CERTIFICATE:
             return None
         is_proxy = is_trusted(peer)
         address = address_of(peer, _text(values, b"x-forwarded-for") or "") if is_proxy else unmapped(peer)
@@ -226,6 +232,7 @@ class LoopDoor:
         )
         lines = known.lines(answer) + admission_lines(admission) + _lines(correlation_headers(correlation_id))
         count_answer(known.prepared.route, "GET", answer.status, began_ns=began_ns)
+        EVENT_LOOP_ANSWERS.add()
         return ReadyAnswer(answer.status, lines, answer.body)
 
 

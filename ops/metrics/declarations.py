@@ -27,6 +27,9 @@ ANSWERS_CUT = Counter(
     "Connections that ended before their answer, by reason: reset (by the client), or stalled (the client stopped reading).",
     ("reason",),
 )
+EVENT_LOOP_ANSWERS = Counter(
+    "marketdata_event_loop_answers", "Requests answered in the event loop, from memory, without a thread."
+)
 FRONT_REFUSALS = Counter(
     "marketdata_front_refusals",
     "Requests and connections refused before Django, by error code.",

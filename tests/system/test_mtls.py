@@ -21,6 +21,7 @@ from tests.system.certificates import Authority, Issued
 from tests.system.clients import INGEST, OHLC
 from tests.system.installation import UNLIMITED, WEB_ONLY, Installation, installed
 from tests.system.nginx import Nginx, answer_of, nginx_before, nginx_program
+from tests.system.test_metrics import exported, scraped
 
 pytestmark = pytest.mark.xdist_group("nginx")
 
@@ -145,6 +146,23 @@ def test_a_certificate_that_is_not_good_is_refused_by_the_proxy(nginx, installat
 def test_a_good_certificate_without_a_good_key_is_refused(nginx, files, name, code):
     reply = nginx.ask("GET", BARS, certificate=files[name])
     assert (reply.status, code_of(reply)) == (401, code)
+
+
+def answers_in_the_event_loop(installation: Installation) -> float:
+    found = exported(scraped(installation))["marketdata_event_loop_answers_total"]
+    return sum(value for _, value in found)
+
+
+def test_an_equal_get_with_a_key_is_answered_in_the_event_loop(nginx, installation):
+    """nginx tells of every client whether it has a certificate."""
+    headers = {"X-API-Key": installation.key}
+    before = answers_in_the_event_loop(installation)
+
+    def is_answered_in_the_loop() -> bool:
+        assert nginx.ask("GET", BARS, None, headers).status == 200
+        return answers_in_the_event_loop(installation) > before
+
+    assert eventually(is_answered_in_the_loop)
 
 
 def test_a_key_works_without_a_certificate(nginx, installation):
