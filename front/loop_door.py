@@ -1,7 +1,7 @@
 """Answers in the event loop: calls whose caller and answer this process has at hand.
 
-Nothing here waits for Redis, the database or a thread. If the process has no tokens of the caller at hand, the answer
-follows when Redis has charged it. A call for which anything must be read or computed elsewhere is left to the front.
+Nothing here waits for Redis, the database or a thread: the answer follows when Redis has charged the call. A call for
+which anything must be read or computed elsewhere is left to the front.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import Admission, admission_lines
-from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit_soon, rate_of
 from ratelimit.limits.token_bucket import burst_of
 from stats.delivery.finished_answers import FinishedAnswer
@@ -151,8 +150,8 @@ class LoopDoor:
             self._remember(call)
         return call
 
-    def answer(self, call: _PlainCall, deliver: Deliver) -> ReadyAnswer | Awaited | None:
-        """Return the answer, or AWAITED; None if it must be read or computed, or the caller is refused."""
+    def answer(self, call: _PlainCall, deliver: Deliver) -> Awaited | None:
+        """Return AWAITED; None if it must be read or computed, or the caller is refused."""
         began_ns = perf_counter_ns()
         now, prepared = datetime.now(UTC), call.known.prepared
         caller = caller_if_cached(call.key_digest, address=call.received.address, now=now)
@@ -169,23 +168,19 @@ class LoopDoor:
             # The front charges what the work costs beyond the first charge.
             return None
 
-        def ready(admission: Admission) -> ReadyAnswer:
-            return self._recorded(call, caller, answer, admission, now=now, began_ns=began_ns)
-
         def charged(admission: Admission | None) -> None:
             made = None
             try:
-                made = None if admission is None else ready(admission)
+                if admission is not None:
+                    made = self._recorded(call, caller, answer, admission, now=now, began_ns=began_ns)
             finally:
                 deliver(made)
                 # The calls that came behind this one may have been answered after the loop's next poll began.
                 self._newest_poll = None
 
         access, cost = prepared.access, prepared.cost
-        charge = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
-        if isinstance(charge, Admission):
-            return ready(charge)
-        return AWAITED if charge is Charging.SENT else None
+        is_sent = admit_soon(caller, access, cost=cost, redis=self._redis, then=charged)
+        return AWAITED if is_sent else None
 
     def _key(self, peer: str, data: bytes) -> _Key:
         # The bytes contain the caller's key, which no process keeps.

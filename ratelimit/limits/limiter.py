@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import Enum
 from functools import cache, partial
 
 from django.conf import settings
@@ -15,7 +14,6 @@ from ops.metrics.declarations import LIMIT_DECISIONS
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.local_reservations import LocalReservations, TokenOrder
 from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
 from ratelimit.limits.shared_limits import SharedAnswer, SharedTurn, ask_shared, take_shared
 from ratelimit.limits.token_bucket import Charge
@@ -25,13 +23,6 @@ logger = logging.getLogger(__name__)
 # Attempts to reserve quota tokens for one request. A second attempt is needed only if, between a reservation and the
 # call that sends it to Redis, the period ends or Redis loses the quota's balance.
 _MAX_RESERVATION_ATTEMPTS = 3
-
-
-class Charging(Enum):
-    """A charge from an event loop that reserved tokens did not pay. NOT_SENT: call `admit`."""
-
-    SENT = 1
-    NOT_SENT = 2
 
 
 class Limiter:
@@ -49,7 +40,6 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
-        self._reservations = LocalReservations()
         self._local = LocalLimits(workers=workers)
         self._reserving = threading.Lock()
         self._is_local = False
@@ -57,12 +47,9 @@ class Limiter:
 
     def admit(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge a bucket and quotas for a request: all of them, or none. Raises DatabaseError."""
-        admission = self.admit_reserved(charge, quotas)
-        if admission is not None:
-            return admission
         counted_in = "redis"
         try:
-            admission = self._admit_shared(charge, quotas)
+            admission = _admission(self._take_shared(charge, quotas), quotas)
         except RedisError as error:
             admission, counted_in = self._admit_local(charge, quotas, error), "process"
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
@@ -84,7 +71,7 @@ class Limiter:
                 answer = self._take_shared(charge, quotas)
         except RedisError as error:
             return self._admit_local(charge, quotas, error)
-        return _admission(answer, TokenOrder(charge, quotas))
+        return _admission(answer, quotas)
 
     def _admit_local(self, charge: Charge, quotas: Sequence[QuotaCharge], error: RedisError) -> Admission:
         """Charge this process's own limits. error: why Redis was not asked. Raises DatabaseError."""
@@ -94,13 +81,6 @@ class Limiter:
         now_us, epoch_now_us = self._clock() // 1000, self._wall_clock() // 1000
         return self._local.admit(charge, quotas, now_us=now_us, epoch_now_us=epoch_now_us)
 
-    def admit_reserved(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission | None:
-        """Charge tokens that this process has reserved; None if it has too few. Does not use Redis."""
-        admission = self._reservations.spend(charge, quotas, now_ns=self._clock())
-        if admission is not None:
-            LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
-        return admission
-
     def admit_soon(
         self,
         charge: Charge,
@@ -108,41 +88,35 @@ class Limiter:
         *,
         redis: LoopConnection,
         then: Callable[[Admission | None], object],
-    ) -> Admission | Charging:
-        """Charge a call from an event loop, without waiting. Return the admission if reserved tokens pay.
+    ) -> bool:
+        """Charge a call from an event loop, without waiting. Return whether the charge was sent; else call `admit`.
 
-        After SENT `then` gets the admission if the call is admitted, and None if `admit` must decide: the call was
-        refused, or Redis did not answer.
+        `then` gets the admission if the call is admitted, and None if `admit` must decide: the call was refused, or
+        Redis did not answer. It is never called before this returns.
         """
-        admission = self.admit_reserved(charge, quotas)
-        if admission is not None:
-            return admission
         if not redis.ready_or_opening():
-            return Charging.NOT_SENT
-        order = self._reservations.order(charge, quotas, now_ns=self._clock())
-        settle = partial(self._settle_soon, order, then)
-        if not quotas:
-            self._turn_of(redis).ask(order.charge, settle)
-        elif not ask_shared(redis, order.charge, order.quotas, settle):
-            self._reservations.settle(order, None)
-            return Charging.NOT_SENT
-        return Charging.SENT
+            return False
+        settle = partial(self._settle_soon, charge, quotas, then)
+        if quotas:
+            return ask_shared(redis, charge, quotas, settle)
+        self._turn_of(redis).ask(charge, settle)
+        return True
 
     def _settle_soon(
         self,
-        order: TokenOrder,
+        charge: Charge,
+        quotas: Sequence[QuotaCharge],
         then: Callable[[Admission | None], object],
         answer: SharedAnswer | None,
     ) -> None:
         admission = None
         if answer is not None:
             self._note_answer()
-            admission = _admission(answer, order)
+            admission = _admission(answer, quotas)
         if admission is not None and not admission.admitted:
             admission = None
-        self._reservations.settle(order, admission)
         if admission is not None:
-            LIMIT_DECISIONS.add(order.charge.name, "admitted", "redis")
+            LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
         then(admission)
 
     def _turn_of(self, redis: LoopConnection) -> SharedTurn:
@@ -150,23 +124,6 @@ class Limiter:
         if turn is None or not turn.is_open or turn.redis is not redis:
             turn = self._turn = SharedTurn(redis)
         return turn
-
-    def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
-        """Charge the limits in Redis, and take tokens ahead. Raises RedisError, DatabaseError."""
-        order, admission = self._settled(charge, quotas)
-        while order.ahead and not admission.admitted:
-            # After a refusal, an order takes nothing ahead.
-            order, admission = self._settled(charge, quotas)
-        return admission
-
-    def _settled(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> tuple[TokenOrder, Admission]:
-        order, admission = self._reservations.order(charge, quotas, now_ns=self._clock()), None
-        try:
-            admission = _admission(self._take_shared(order.charge, order.quotas), order)
-        finally:
-            is_admitted = admission is not None and admission.admitted
-            self._reservations.settle(order, admission if is_admitted else None)
-        return order, admission
 
     def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
         """Charge the limits in Redis. If Redis has too few unspent tokens of a quota, reserve more first."""
@@ -190,10 +147,10 @@ class Limiter:
             logger.info("Redis is back, limits are shared again")
 
 
-def _admission(answer: SharedAnswer, order: TokenOrder) -> Admission:
-    if not order.quotas:
+def _admission(answer: SharedAnswer, quotas: Sequence[QuotaCharge]) -> Admission:
+    if not quotas:
         return Admission(answer.bucket)
-    return admission_of(answer.bucket, order.quotas, answer.balances, is_short=answer.is_short)
+    return admission_of(answer.bucket, quotas, answer.balances, is_short=answer.is_short)
 
 
 def _least_left(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> int:

@@ -14,7 +14,7 @@ from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES, cost_of
-from ratelimit.limits.limiter import Charging, process_limiter
+from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
 from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
 from web.requests import addresses
@@ -46,7 +46,7 @@ def admit_soon(
     cost: int,
     redis: LoopConnection,
     then: Callable[[Admission | None], object],
-) -> Admission | Charging:
+) -> bool:
     """Charge like `admit`, from an event loop and without waiting; see `Limiter.admit_soon`."""
     charge, quotas = _charges(caller, access, cost)
     return process_limiter().admit_soon(charge, quotas, redis=redis, then=then)

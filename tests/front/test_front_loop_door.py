@@ -16,9 +16,10 @@ from front import loop_door
 from front.door import FrontDoor
 from front.loop_door import LoopDoor
 from front.ready_answer import ReadyAnswer
+from ratelimit.access.table import Access
+from ratelimit.callers import Caller
 from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
-from ratelimit.limits.limiter import Charging
 from ratelimit.limits.services import admit
 from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
@@ -33,10 +34,15 @@ BY_NAME = {"X-Correlation-ID": "loop-door"}
 
 @pytest.fixture(autouse=True)
 def _with_tokens(monkeypatch):
-    """Charge at once what the loop door would charge by its own connection to Redis."""
-    monkeypatch.setattr(
-        loop_door, "admit_soon", lambda caller, access, *, cost, **_: admit(caller, access, cost=cost)
-    )
+    """Charge in the loop's next turn what the loop door would charge by its own connection to Redis."""
+
+    def admit_now(caller: Caller, access: Access, *, cost: int, then: Any, **_named: object) -> bool:
+        admission = admit(caller, access, cost=cost)
+        if admission.admitted:
+            asyncio.get_running_loop().call_soon(then, admission)
+        return admission.admitted
+
+    monkeypatch.setattr(loop_door, "admit_soon", admit_now)
 
 
 @pytest.fixture
@@ -53,18 +59,21 @@ def in_loop(query: str, headers: dict[str, str], *, peer: str = "127.0.0.1") -> 
         *((name.lower().encode(), text.encode()) for name, text in headers.items()),
     ]
     target = f"{OHLC}?symbol={SYMBOL}{query}".encode()
-    answer = answered(peer, target, sent)
-    assert answer is None or isinstance(answer, ReadyAnswer)
-    return answer
+    return answered(peer, target, sent)
 
 
-def answered(peer: str, target: bytes, sent: list[tuple[bytes, bytes]]) -> object:
-    async def in_a_loop() -> object:
+def answered(peer: str, target: bytes, sent: list[tuple[bytes, bytes]]) -> ReadyAnswer | None:
+    answers: list[ReadyAnswer | None] = [None]
+
+    async def in_a_loop() -> None:
         door = LoopDoor()
         call = door.read(peer, b"", target, sent)
-        return None if call is None else door.answer(call, lambda _answer: None)
+        if call is not None:
+            door.answer(call, answers.append)
+            await asyncio.sleep(0)
 
-    return asyncio.run(in_a_loop())
+    asyncio.run(in_a_loop())
+    return answers[-1]
 
 
 def headers_of(answer: ReadyAnswer) -> dict[str, str]:
@@ -233,9 +242,9 @@ def test_a_call_behind_an_awaited_one_is_checked_apart_from_the_calls_of_the_nex
     assert FrontDoor()(environ_of("GET", "", {"X-API-Key": key})) is not None
     door, _, call = door_and_call(key)
 
-    def admit_later(*_: object, then: Any, **_named: object) -> Charging:
+    def admit_later(*_: object, then: Any, **_named: object) -> bool:
         asyncio.get_running_loop().call_soon(then, None)
-        return Charging.SENT
+        return True
 
     async def main() -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()

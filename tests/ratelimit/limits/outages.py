@@ -21,17 +21,13 @@ with_redis = settings(
 
 
 class World:
-    """Processes of one installation, their clock, and a Redis that goes by that clock and can be away.
-
-    `taken` are the tokens asked of the bucket in Redis, a number for each call.
-    """
+    """Processes of one installation, their clock, and a Redis that goes by that clock and can be away."""
 
     def __init__(self, *, workers: int = 1) -> None:
         self.now_us = START_US
         self.is_away = False
         self.cut_off: set[int] = set()
         self.asking = 0
-        self.taken: list[int] = []
         self.limiters = [
             Limiter(workers=workers, clock=self.clock_ns, wall_clock=self.clock_ns) for _ in range(workers)
         ]
@@ -43,15 +39,11 @@ class World:
     def take_shared(self, charge: Charge, **details: Any) -> SharedAnswer:
         if self.is_away or self.asking in self.cut_off:
             raise RedisError("away")
-        self.taken.append(charge.cost)
         return shared_limits.take_shared(charge, now_us=self.now_us, **details)
 
-    def ask(
-        self, *, worker: int = 0, rate: int = RATE, burst: int | None = None, cost: int = 1
-    ) -> BucketState:
+    def ask(self, *, worker: int = 0, rate: int = RATE) -> BucketState:
         self.asking = worker
-        bucket = Bucket(rate, burst or 2 * rate)
-        return self.limiters[worker].admit(Charge("key:1", "read", bucket, cost)).bucket
+        return self.limiters[worker].admit(Charge("key:1", "read", Bucket(rate, 2 * rate))).bucket
 
     def greedy(self, steps: list[int], *, rate: int = RATE) -> int:
         """How many tokens are given if every process takes all it can after each step of time."""

@@ -38,7 +38,6 @@ DAY_US = 86_400 * SECOND_US
 NOW = datetime(2026, 11, 30, 23, tzinfo=UTC)  # the last hour of a month
 START_US = int(NOW.timestamp()) * SECOND_US
 WIDE = Bucket(1_000_000, 2_000_000)
-INTERNAL = Bucket(1000, 2000)
 ATTEMPTS = 10
 
 with_redis = settings(
@@ -297,89 +296,6 @@ def test_a_redis_that_restarts_with_old_data_gives_nothing_twice(redis_server):
     _, _, rest, told = map(int, get_redis_connection("default").get(key).split())
     assert row.booked == told
     assert given_out + rest <= row.booked <= given_out + rest + 20
-
-
-def test_tokens_of_a_quota_that_were_taken_ahead_pay_for_later_calls(made_world):
-    world = made_world()
-    remaining = [world.ask(day=5000, bucket=INTERNAL).quotas[0].remaining for _ in range(4)]
-    assert remaining == [4999, 4997, 4997, 4993]
-    for expected in (4993, 4993, 4993, 4992):
-        world.now_us += SECOND_US
-        assert world.ask(day=5000, bucket=INTERNAL).quotas[0].remaining == expected
-
-
-def test_a_refused_call_leaves_what_was_taken_ahead_to_the_next_ones(made_world):
-    world = made_world()
-    for _ in range(4):
-        world.ask(day=5000, bucket=INTERNAL)
-    world.now_us += SECOND_US
-    assert not world.ask(day=5000, tokens=INTERNAL.burst + 1, bucket=INTERNAL).admitted
-    assert world.ask(day=5000, tokens=3, bucket=INTERNAL).quotas[0].remaining == 4993
-
-
-def test_with_less_than_a_seconds_tokens_left_a_quota_is_charged_exactly(made_world):
-    world = made_world()
-    remaining = [world.ask(day=1000, bucket=INTERNAL).quotas[0].remaining for _ in range(20)]
-    assert remaining == list(range(999, 979, -1))
-
-
-def test_a_quota_that_was_changed_does_not_spend_what_was_taken_of_the_former_one(made_world):
-    world = made_world()
-    for _ in range(4):
-        world.ask(day=5000, bucket=INTERNAL)
-    assert world.ask(day=6000, bucket=INTERNAL).quotas[0].remaining == 5992
-    assert world.ask(day=5000, month=5000, bucket=INTERNAL).quotas[1].remaining == 4999
-
-
-def test_calls_that_cost_nothing_of_a_quota_spend_nothing_that_was_taken_ahead(made_world):
-    world = made_world()
-    before = [world.ask(day=5000, bucket=INTERNAL) for _ in range(4)][-1]
-    told = world.ask(day=5000, tokens=0, bucket=INTERNAL)
-    assert (told.bucket.remaining, told.quotas[0].remaining) == (before.bucket.remaining - 1, 4993)
-
-
-def test_tokens_of_one_day_never_pay_for_calls_of_the_next(made_world):
-    """START_US is an hour before midnight."""
-    world = made_world()
-    world.now_us += 3538 * SECOND_US
-    for _ in range(4):
-        world.ask(day=5000, bucket=INTERNAL)
-    world.now_us += 2 * SECOND_US
-    assert [world.ask(day=5000, bucket=INTERNAL).quotas[0].remaining for _ in range(3)] == [4992, 4991, 4990]
-    world.now_us += 60 * SECOND_US
-    assert world.ask(day=5000, bucket=INTERNAL).quotas[0].remaining == 4999
-
-
-@with_redis
-@given(
-    workers=st.integers(1, 3),
-    moves=st.lists(
-        st.tuples(
-            st.integers(0, 2),
-            st.sampled_from([1, 1, 1, 7, 60]),
-            st.sampled_from([0, 0, 0, 15_000, 50_000]),
-        ),
-        max_size=40,
-    ),
-)
-def test_tokens_taken_ahead_never_exceed_a_quota_and_lose_little_of_it(made_world, workers, moves):
-    world, given_out, quota = made_world(workers=workers), 0, 1600
-
-    def ask(worker: int, tokens: int) -> bool:
-        nonlocal given_out
-        admitted: bool = world.ask(day=quota, tokens=tokens, worker=worker, bucket=INTERNAL).admitted
-        given_out += tokens * admitted
-        return admitted
-
-    for worker, tokens, step in moves:
-        world.now_us += step
-        ask(worker % workers, tokens)
-    world.now_us += 2 * SECOND_US
-    for tokens in (60, 7, 1):
-        for worker in range(workers):
-            while ask(worker, tokens):
-                pass
-    assert given_out == reserved() == quota
 
 
 def test_the_unspent_tokens_live_in_redis_until_the_period_ends(redis_server):
