@@ -15,7 +15,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
-from audit.calls.middleware import is_api_call
+from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from marketdata_project.anonymous_clients import charge
 from marketdata_project.problems import Problem

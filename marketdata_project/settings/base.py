@@ -151,7 +151,7 @@ MIDDLEWARE = [
     "marketdata_project.browsers.PagePolicyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "audit.calls.middleware.AuditMiddleware",
+    "audit.recording.middleware.AuditMiddleware",
     "ratelimit.limits.middleware.RateLimitMiddleware",
     "marketdata_project.anonymous_clients.AnonymousClientMiddleware",
     "marketdata_project.problems.ProblemMiddleware",

@@ -13,7 +13,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.calls.middleware import AuditMiddleware, is_api_call
+from audit.recording.middleware import AuditMiddleware, is_api_call
 from audit.services import call_record, call_spool
 from tests.received_calls import received
 
@@ -54,7 +54,7 @@ urlpatterns = [path("api/v1/<outcome>", OutcomeView.as_view()), path("page", lam
 def records(tmp_path, settings):
     settings.AUDIT_DIR = tmp_path
     settings.ROOT_URLCONF = __name__
-    settings.MIDDLEWARE = ["audit.calls.middleware.AuditMiddleware"]
+    settings.MIDDLEWARE = ["audit.recording.middleware.AuditMiddleware"]
     settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
     yield lambda: [
         json.loads(line) for file in tmp_path.glob("spool/*") for line in file.read_bytes().splitlines()

@@ -14,8 +14,8 @@ from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool, spool_collect
 from tests.audit.builders import AT
-from tests.audit.calls import strict_views
-from tests.audit.calls.strict_views import Authentication, Elsewhere, written
+from tests.audit.recording import strict_views
+from tests.audit.recording.strict_views import Authentication, Elsewhere, written
 
 pytestmark = pytest.mark.django_db
 # Its commit is what no interface names.
@@ -27,7 +27,7 @@ def client(tmp_path, settings):
     Elsewhere.changed.clear()
     settings.AUDIT_DIR = tmp_path
     settings.ROOT_URLCONF = strict_views.__name__
-    settings.MIDDLEWARE = ["audit.calls.middleware.AuditMiddleware"]
+    settings.MIDDLEWARE = ["audit.recording.middleware.AuditMiddleware"]
     settings.REST_FRAMEWORK = {
         "UNAUTHENTICATED_USER": None,
         "EXCEPTION_HANDLER": f"{strict_views.__name__}.refusal",
@@ -247,7 +247,7 @@ def test_a_commit_whose_confirmation_is_lost_leaves_the_outcome_unknown(client, 
 
 
 def test_an_error_of_the_program_is_no_answer_of_the_view(client, settings, spooled, monkeypatch):
-    monkeypatch.setattr("audit.calls.middleware.columns_of_strict_call", broken)
+    monkeypatch.setattr("audit.recording.middleware.columns_of_strict_call", broken)
     assert post(client, "/api/v1/keys/201").status_code == 500
     assert (written(), recorded()) == (set(), [])
     assert [record["status"] for record in spooled()] == [500]

@@ -25,9 +25,9 @@ from django.db import OperationalError, connection, connections, transaction  # 
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from audit.calls import strict  # noqa: E402
 from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
+from audit.recording import strict  # noqa: E402
 from audit.services import event_record  # noqa: E402
 from ratelimit.keys.services import key_create  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402

@@ -15,9 +15,9 @@ from django.db import Error, transaction
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.calls.middleware import CallUnderway, call_underway, strict_columns
 from audit.chain.append import head_reserve, records_append, records_transaction
 from audit.exceptions import AuditUnavailable, ChangeOutcomeUnknown
+from audit.recording.middleware import CallUnderway, call_underway, strict_columns
 from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
 from audit.services import EventRecorder

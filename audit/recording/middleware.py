@@ -65,7 +65,7 @@ def is_api_call(path: str) -> bool:
 class AuditMiddleware:
     """Records API calls with their latency: the time until the answer, or a stream's headers, was ready.
 
-    Strict calls (CLASS_OF_CALL) are recorded in the database before they are answered. `audit.calls.strict` records
+    Strict calls (CLASS_OF_CALL) are recorded in the database before they are answered. `audit.recording.strict` records
     those that make a change; this class records the others. All other calls are recorded in the spool.
     """
 

@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 from rest_framework.viewsets import ViewSet
 
-from audit.calls.strict import change_and_record, change_outside_and_record
 from audit.exceptions import AuditError
 from audit.models import SpoolFile
 from audit.needs import CallClass
+from audit.recording.strict import change_and_record, change_outside_and_record
 from tests.audit.builders import AT
 
 

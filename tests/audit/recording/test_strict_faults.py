@@ -25,7 +25,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     data_dir.chmod(0o700)
     place_database(data_dir)
     done = subprocess.run(  # the interpreter and a file of ours
-        [sys.executable, "tests/audit/calls/strict_process.py", str(data_dir)],
+        [sys.executable, "tests/audit/recording/strict_process.py", str(data_dir)],
         cwd=ROOT,
         env={**os.environ, "DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT), "AUDIT_KEY": "of this test",
              "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development"},
