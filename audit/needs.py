@@ -10,10 +10,10 @@ from ops.needs import Need
 
 
 class CallClass(NamedTuple):
-    """The audit class of a call, or "". is_strict: it is recorded in the database before it is answered."""
+    """The audit class of a call, or "". audit_first: it is recorded in the database before it is answered."""
 
     name: str = ""
-    is_strict: bool = False
+    audit_first: bool = False
 
 
 CLASS_OF_CALL: Need[Callable[[str | None, str], CallClass]] = Need("audit.needs.CLASS_OF_CALL")

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from audit.recording.strict import change_and_record
+from audit.recording.audit_first import change_and_record
 from jobs.documents import (
     job_document,
     job_of,

@@ -49,7 +49,7 @@ def _access_table() -> AccessTable:
 
 def _class_of_call(url_name: str | None, method: str) -> CallClass:
     access = access_of(url_name, method)
-    return CallClass() if access is None else CallClass(access.audit_class, access.is_strict)
+    return CallClass() if access is None else CallClass(access.audit_class, access.audit_first)
 
 
 def _recorded_names() -> frozenset[str]:

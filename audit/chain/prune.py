@@ -18,7 +18,7 @@ from audit.exceptions import NotAsWritten
 from audit.models import AuditRecord
 from audit.records.call import columns_of_event
 
-# The number of records removed in one transaction. Strict calls wait meanwhile: 0.1 to 0.2 seconds.
+# The number of records removed in one transaction. Audit-first calls wait meanwhile: 0.1 to 0.2 seconds.
 BATCH_SIZE = 10_000
 
 

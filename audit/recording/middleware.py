@@ -16,7 +16,7 @@ from django.utils.functional import LazyObject
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
 from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER, RECORDED_NAMES
-from audit.records.call import columns_of_strict_call
+from audit.records.call import columns_of_audit_first_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
@@ -31,15 +31,16 @@ _UNDERWAY = "audit_call"
 class CallUnderway:
     """A call that is being answered.
 
-    `at` is the time when it began, `started` the same time by `perf_counter_ns`. A strict call is recorded in the
-    database, with its `body`, before its answer is sent; any other call is recorded in the spool. `is_change_made`: the change was made; if a failure follows, its outcome is unknown. `is_recorded`: the
-    record is committed.
+    `at` is the time when it began, `started` the same time by `perf_counter_ns`. An `audit_first` call is recorded
+    in the database, with its `body`, before its answer is sent; any other call is recorded in the spool.
+    `is_change_made`: the change was made; if a failure follows, its outcome is unknown. `is_recorded`: the record is
+    committed.
     """
 
     at: datetime
     started: int
     audit_class: str = ""
-    is_strict: bool = False
+    audit_first: bool = False
     body: bytes = b""
     is_change_made: bool = False
     is_recorded: bool = False
@@ -65,8 +66,9 @@ def is_api_call(path: str) -> bool:
 class AuditMiddleware:
     """Records API calls with their latency: the time until the answer, or a stream's headers, was ready.
 
-    Strict calls (CLASS_OF_CALL) are recorded in the database before they are answered. `audit.recording.strict` records
-    those that make a change; this class records the others. All other calls are recorded in the spool.
+    Audit-first calls (CLASS_OF_CALL) are recorded in the database before they are answered.
+    `audit.recording.audit_first` records those that make a change; this class records the others. All other calls
+    are recorded in the spool.
     """
 
     sync_capable = True
@@ -86,7 +88,7 @@ class AuditMiddleware:
         vars(request)[_UNDERWAY] = call
         try:
             response = self.get_response(request)
-            if call.is_strict and not call.is_recorded:
+            if call.audit_first and not call.is_recorded:
                 response = self._recorded(request, call, response)
             status = response.status_code
             return response
@@ -98,13 +100,13 @@ class AuditMiddleware:
         """Set the call's audit class, and keep its body before a parser consumes it."""
         call, match = call_underway(request), request.resolver_match
         if call is not None and match is not None:
-            call.audit_class, call.is_strict = self.class_of(match.url_name, request.method or "")
-            call.body = request.body if call.is_strict else b""
+            call.audit_class, call.audit_first = self.class_of(match.url_name, request.method or "")
+            call.body = request.body if call.audit_first else b""
 
     def _recorded(
         self, request: HttpRequest, call: CallUnderway, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Record a strict call that made no change; return the answer, or a 503 if recording failed.
+        """Record an audit-first call that made no change; return the answer, or a 503 if recording failed.
 
         Refusals of anonymous clients are only counted, except an address's first in a minute.
         """
@@ -114,7 +116,7 @@ class AuditMiddleware:
             return response
         try:
             with records_transaction():
-                records_append([strict_columns(request, call, status, {})], now=call.at)
+                records_append([audit_first_columns(request, call, status, {})], now=call.at)
         except Error:
             logger.exception("a call of class %s was not recorded, status %d", call.audit_class, status)
             return self.problem(AuditUnavailable())
@@ -122,13 +124,13 @@ class AuditMiddleware:
         return response
 
 
-def strict_columns(
+def audit_first_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
-    """Return the record of a strict call. The call's masked body is added to `detail`."""
+    """Return the record of an audit-first call. The call's masked body is added to `detail`."""
     body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
     record = record_of(call_in(request.META), **_outcome(request, call, status))
-    return columns_of_strict_call(record, detail={**body, **detail})
+    return columns_of_audit_first_call(record, detail={**body, **detail})
 
 
 def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:

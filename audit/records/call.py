@@ -118,8 +118,8 @@ def columns_of_call(record: CallRecord) -> AuditColumns:
     )  # fmt: skip
 
 
-def columns_of_strict_call(record: CallRecord, *, detail: Mapping[str, Any]) -> AuditColumns:
-    """Return the record of a strict call as columns of the chain."""
+def columns_of_audit_first_call(record: CallRecord, *, detail: Mapping[str, Any]) -> AuditColumns:
+    """Return the record of an audit-first call as columns of the chain."""
     return columns_of_call(without_surrogates(record))._replace(detail=detail_text(detail))
 
 

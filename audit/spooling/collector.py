@@ -29,7 +29,7 @@ from audit.spooling.spool import SUFFIX
 
 logger = logging.getLogger(__name__)
 
-# A transaction costs as much processor time as 200 records. Strict calls wait while this many are stored: 0.07 s.
+# A transaction costs as much processor time as 200 records. Audit-first calls wait while this many are stored: 0.07 s.
 BATCH_RECORDS = 4000
 READ_BYTES = 2 * 2**20
 UNSEALED = "unsealed"

@@ -67,7 +67,7 @@ class Access:
         return f"{self.scope} or {self.or_scope}" if self.or_scope else self.scope
 
     @property
-    def is_strict(self) -> bool:
+    def audit_first(self) -> bool:
         """Whether the audit record of a call is committed before its answer is sent."""
         return bool(self.audit_class) and self.kind != CLOSING
 

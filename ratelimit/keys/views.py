@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from audit.recording.strict import change_and_record
+from audit.recording.audit_first import change_and_record
 from audit.services import EventRecorder
 from ratelimit.callers import Caller
 from ratelimit.entitlements import TIERS

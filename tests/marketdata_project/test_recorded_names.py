@@ -7,7 +7,7 @@ from marketdata_project.access_table import ACCESS, RECORDED_NAMES
 from tests.marketdata_project.test_openapi import operations, schema
 
 # The operations whose bodies are recorded, by the url names of their rows in the table of access.
-STRICT = {
+AUDIT_FIRST = {
     "instrument": ("instrument_set",),
     "keys": ("key_create",),
     "key": ("key_revoke",),
@@ -53,12 +53,12 @@ def fields(node: Any) -> Iterator[str]:
             yield from fields(list(inner.values()) if name == "properties" and inner else inner)
 
 
-def test_the_strict_operations_are_those_of_the_table_of_access():
-    assert {name for (name, _), access in ACCESS.items() if access.is_strict} == set(STRICT)
+def test_the_audit_first_operations_are_those_of_the_table_of_access():
+    assert {name for (name, _), access in ACCESS.items() if access.audit_first} == set(AUDIT_FIRST)
 
 
 def test_recorded_names_are_those_that_the_api_declares():
-    ids = {each for names in STRICT.values() for each in names}
+    ids = {each for names in AUDIT_FIRST.values() for each in names}
     bodies = [
         each["requestBody"]
         for each in operations().values()

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from audit.recording.strict import change_outside_and_record
+from audit.recording.audit_first import change_outside_and_record
 from store.instruments import default_instrument
 from store.protocol import NEW_FILE_BYTES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch

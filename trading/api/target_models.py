@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import CharField, DateTimeField, FloatField, IntegerField, Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from audit.recording.strict import change_and_record
+from audit.recording.audit_first import change_and_record
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.api.account_inputs import known_symbol

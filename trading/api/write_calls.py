@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from audit.recording.strict import change_and_record
+from audit.recording.audit_first import change_and_record
 from jobs.kinds import Run
 from jobs.schedules import SCHEDULED
 from ratelimit.access.table import access_of, denial_of

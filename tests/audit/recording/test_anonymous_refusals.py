@@ -1,4 +1,4 @@
-"""A flood of calls without a caller: one record and one count for each address and minute, strict calls included."""
+"""A flood of calls without a caller: one record and one count for each address and minute, audit-first calls included."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_refusals_of_a_flood_are_counted_with_the_status_that_was_answered(api, 
 
 
 @pytest.mark.django_db
-def test_strict_calls_without_a_caller_are_counted_too_and_write_nothing(api, spooled):
+def test_audit_first_calls_without_a_caller_are_counted_too_and_write_nothing(api, spooled):
     before = AuditRecord.objects.count()
     stranger = Api(None)
     assert stranger.call("POST", KEYS, b'{"name":"x"}').status_code == 401

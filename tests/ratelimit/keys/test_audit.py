@@ -65,7 +65,7 @@ def test_a_change_that_cannot_be_recorded_is_refused(api, monkeypatch, idempoten
         raise DatabaseError("away")
 
     headers = {} if idempotency_key is None else {"idempotency_key": idempotency_key}
-    monkeypatch.setattr("audit.recording.strict.records_append", away)
+    monkeypatch.setattr("audit.recording.audit_first.records_append", away)
     refused = post(api, **headers)
     assert refused.status_code == 503
     assert b"md_" not in refused.content

@@ -1,4 +1,4 @@
-"""Calls of a strict class: their record and their change are one, or there is neither."""
+"""Calls of an audit-first class: their record and their change are one, or there is neither."""
 
 import json
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool, spool_collect
 from tests.audit.builders import AT
-from tests.audit.recording import strict_views
-from tests.audit.recording.strict_views import Authentication, Elsewhere, written
+from tests.audit.recording import audit_first_views
+from tests.audit.recording.audit_first_views import Authentication, Elsewhere, written
 
 pytestmark = pytest.mark.django_db
 # Its commit is what no interface names.
@@ -26,13 +26,16 @@ DATABASE: Any = connection
 def client(tmp_path, settings):
     Elsewhere.changed.clear()
     settings.AUDIT_DIR = tmp_path
-    settings.ROOT_URLCONF = strict_views.__name__
+    settings.ROOT_URLCONF = audit_first_views.__name__
     settings.MIDDLEWARE = ["audit.recording.middleware.AuditMiddleware"]
     settings.REST_FRAMEWORK = {
         "UNAUTHENTICATED_USER": None,
-        "EXCEPTION_HANDLER": f"{strict_views.__name__}.refusal",
+        "EXCEPTION_HANDLER": f"{audit_first_views.__name__}.refusal",
     }
-    with CLASS_OF_CALL.replaced(strict_views.class_of), PROBLEM_ANSWER.replaced(strict_views.problem):
+    with (
+        CLASS_OF_CALL.replaced(audit_first_views.class_of),
+        PROBLEM_ANSWER.replaced(audit_first_views.problem),
+    ):
         yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 
@@ -122,13 +125,13 @@ def test_what_cannot_be_rendered_is_an_error_and_changes_nothing(client):
     assert written() == set()
 
 
-def test_a_viewset_is_strict_as_well(client):
+def test_a_viewset_is_audit_first_as_well(client):
     assert post(client, "/api/v1/things").json() == {"made": True}
     assert [record.status for record in recorded()] == [201]
 
 
 @pytest.mark.parametrize(("status", "left"), [(200, {"change"}), (404, set())])
-def test_a_view_that_lets_everybody_in_is_strict_as_well(client, status, left):
+def test_a_view_that_lets_everybody_in_is_audit_first_as_well(client, status, left):
     assert post(client, f"/api/v1/open?status={status}", b"").status_code == status
     assert [(record.status, record.detail) for record in recorded()] == [(status, "")]
     assert written() == left
@@ -141,7 +144,9 @@ def test_a_refusal_of_a_view_that_is_none_of_drfs_is_recorded(client):
 
 
 @pytest.mark.parametrize("path", ["easy", "wrongly-following"])
-def test_a_recorded_change_of_an_endpoint_that_is_not_strict_is_an_error_and_not_made(client, spooled, path):
+def test_a_recorded_change_of_an_endpoint_that_is_not_audit_first_is_an_error_and_not_made(
+    client, spooled, path
+):
     assert post(client, f"/api/v1/{path}/201").status_code == 500
     assert (written(), recorded()) == (set(), [])
     assert [record["status"] for record in spooled()] == [500]
@@ -247,7 +252,7 @@ def test_a_commit_whose_confirmation_is_lost_leaves_the_outcome_unknown(client, 
 
 
 def test_an_error_of_the_program_is_no_answer_of_the_view(client, settings, spooled, monkeypatch):
-    monkeypatch.setattr("audit.recording.middleware.columns_of_strict_call", broken)
+    monkeypatch.setattr("audit.recording.middleware.columns_of_audit_first_call", broken)
     assert post(client, "/api/v1/keys/201").status_code == 500
     assert (written(), recorded()) == (set(), [])
     assert [record["status"] for record in spooled()] == [500]
@@ -281,7 +286,7 @@ def test_a_body_is_told_masked_or_by_its_size(client, body, told):
 
 
 @pytest.mark.parametrize("url", ["/api/v1/easy-read", "/page"])
-def test_other_calls_are_not_recorded_strictly(client, spooled, url):
+def test_other_calls_are_not_recorded_first(client, spooled, url):
     post(client, url)
     assert recorded() == []
     assert len(spooled()) == (url != "/page")

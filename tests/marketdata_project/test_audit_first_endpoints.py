@@ -1,4 +1,4 @@
-"""Every endpoint of a strict class, as the table of access says: without its record nothing is changed."""
+"""Every endpoint of an audit-first class, as the table of access says: without its record nothing is changed."""
 
 import json
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ LIMITS = {
     for name, value in msgspec.structs.asdict(RiskConfig()).items()
 }
 WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
-# Path, body, status and the refusal of a call whose record fails, of each strict endpoint.
+# Path, body, status and the refusal of a call whose record fails, of each audit-first endpoint.
 CALLS = {
     ("keys", "POST"): ("/api/v1/keys", {"name": "a", "scopes": ["market:read"]}, 201, "audit_unavailable"),
     ("key", "DELETE"): (f"/api/v1/keys/{KEY}", None, 200, "audit_unavailable"),
@@ -85,7 +85,7 @@ CALLS = {
 
 
 def state():
-    """What strict calls change in the database."""
+    """What audit-first calls change in the database."""
     keys = list(ApiKey.objects.order_by("pk").values_list("pk", "revoked_at", "expires_at"))
     versions = list(TargetModel.objects.values_list("name", "version"))
     return keys, versions, *(kind.objects.count() for kind in (Account, EventRow, Preview, Job))
@@ -129,8 +129,8 @@ def without_records():
         yield
 
 
-def test_every_strict_endpoint_is_tried_here():
-    assert {endpoint for endpoint, access in ACCESS.items() if access.is_strict} == CALLS.keys()
+def test_every_audit_first_endpoint_is_tried_here():
+    assert {endpoint for endpoint, access in ACCESS.items() if access.audit_first} == CALLS.keys()
 
 
 @pytest.mark.parametrize("endpoint", CALLS, ids=str)

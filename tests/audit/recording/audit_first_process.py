@@ -27,7 +27,7 @@ from django.utils import timezone  # noqa: E402
 
 from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
-from audit.recording import strict  # noqa: E402
+from audit.recording import audit_first  # noqa: E402
 from audit.services import event_record  # noqa: E402
 from ratelimit.keys.services import key_create  # noqa: E402
 from ratelimit.models import ApiKey  # noqa: E402
@@ -120,7 +120,7 @@ def full_file(other):
 
 def killed_before_the_record(other):
     """kill -9 when the key is made and its record is not."""
-    vars(strict)["records_append"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    vars(audit_first)["records_append"] = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def killed_before_the_commit(other):

@@ -1,8 +1,8 @@
-"""Commits a strict call's change together with its audit record: both or neither.
+"""Commits an audit-first call's change together with its audit record: both or neither.
 
 A view parses and checks first, then writes its change through one of two functions. `change_and_record` locks the
 chain's head while it appends the record. `change_outside_and_record` locks it during the change, too. On SQLite a
-writing transaction excludes all others. The middleware records strict calls that make no change, such as refusals
+writing transaction excludes all others. The middleware records audit-first calls that make no change, such as refusals
 and reads.
 """
 
@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from audit.chain.append import head_reserve, records_append, records_transaction
 from audit.exceptions import AuditUnavailable, ChangeOutcomeUnknown
-from audit.recording.middleware import CallUnderway, call_underway, strict_columns
+from audit.recording.middleware import CallUnderway, audit_first_columns, call_underway
 from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
 from audit.services import EventRecorder
@@ -74,16 +74,16 @@ def change_outside_and_record(
 @contextmanager
 def _one_commit(view: APIView) -> Iterator[CallUnderway]:
     call = call_underway(view.request._request)  # noqa: SLF001 DRF's own way to Django's request
-    if call is None or not call.is_strict:
+    if call is None or not call.audit_first:
         raise RuntimeError(
-            "the endpoint makes a recorded change, but by the table of access it is not strict"
+            "the endpoint makes a recorded change, but by the table of access it is not audit-first"
         )
     try:
         with records_transaction():
             yield call
     except Error as error:
         logger.exception("a call of class %s was not recorded", call.audit_class)
-        call.is_strict = False
+        call.audit_first = False
         raise (ChangeOutcomeUnknown() if call.is_change_made else AuditUnavailable()) from error
 
 
@@ -96,7 +96,7 @@ def _append(
     change: Any = None,
 ) -> None:
     detail = {} if change is None else {"change": change}
-    columns = strict_columns(view.request._request, call, answer.status_code, detail)  # noqa: SLF001
+    columns = audit_first_columns(view.request._request, call, answer.status_code, detail)  # noqa: SLF001
     records_append([*(events or ()), columns], now=call.at)
 
 

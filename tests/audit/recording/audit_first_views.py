@@ -1,4 +1,4 @@
-"""Views whose calls are of strict classes, with the settings under which they are called."""
+"""Views whose calls are of audit-first classes, with the settings under which they are called."""
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
@@ -11,7 +11,7 @@ from rest_framework.viewsets import ViewSet
 from audit.exceptions import AuditError
 from audit.models import SpoolFile
 from audit.needs import CallClass
-from audit.recording.strict import change_and_record, change_outside_and_record
+from audit.recording.audit_first import change_and_record, change_outside_and_record
 from tests.audit.builders import AT
 
 
@@ -158,28 +158,28 @@ def plain(request):
 
 
 urlpatterns = [
-    path("api/v1/outcome/<outcome>", Elsewhere.as_view(), name="strict-config"),
-    path("api/v1/unchanged/<outcome>", Unchanging.as_view(), name="strict-keys"),
-    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="strict-keys"),
-    path("api/v1/refused/<outcome>", Refusing.as_view(), name="strict-keys"),
-    path("api/v1/unspeakable", Unspeakable.as_view(), name="strict-keys"),
-    path("api/v1/things", Things.as_view({"post": "create"}), name="strict-keys"),
-    path("api/v1/open", Open.as_view(), name="strict-config"),
-    path("api/v1/plain", plain, name="strict-config"),
-    path("api/v1/stream", Stream.as_view(), name="strict-keys"),
+    path("api/v1/outcome/<outcome>", Elsewhere.as_view(), name="first-config"),
+    path("api/v1/unchanged/<outcome>", Unchanging.as_view(), name="first-keys"),
+    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="first-keys"),
+    path("api/v1/refused/<outcome>", Refusing.as_view(), name="first-keys"),
+    path("api/v1/unspeakable", Unspeakable.as_view(), name="first-keys"),
+    path("api/v1/things", Things.as_view({"post": "create"}), name="first-keys"),
+    path("api/v1/open", Open.as_view(), name="first-config"),
+    path("api/v1/plain", plain, name="first-config"),
+    path("api/v1/stream", Stream.as_view(), name="first-keys"),
     path("api/v1/following/<outcome>", Following.as_view(), name="following-trading"),
     path("api/v1/wrongly-following/<outcome>", Outcomes.as_view(), name="following-trading"),
     path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
     path("api/v1/easy-read", plain, name="easy"),
-    path("page", plain, name="strict-keys"),
+    path("page", plain, name="first-keys"),
 ]
 
 
 def class_of(url_name, method):
-    strictness, _, name = url_name.partition("-")
+    first, _, name = url_name.partition("-")
     if not name or method == "GET":
         return CallClass()
-    return CallClass(name, is_strict=strictness == "strict")
+    return CallClass(name, audit_first=first == "first")
 
 
 def problem(error):

@@ -1,4 +1,4 @@
-"""Strict calls of a browser's session, under the project's own middlewares."""
+"""Audit-first calls of a browser's session, under the project's own middlewares."""
 
 import json
 

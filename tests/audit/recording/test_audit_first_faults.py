@@ -13,7 +13,7 @@ import pytest
 from tests.migrated_database import place_database
 from tests.patience import PROGRAM_SECONDS
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("strict_faults")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("audit_first_faults")]
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLED = -signal.SIGKILL
@@ -21,11 +21,11 @@ KILLED = -signal.SIGKILL
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    data_dir = tmp_path_factory.mktemp("strict")
+    data_dir = tmp_path_factory.mktemp("audit_first")
     data_dir.chmod(0o700)
     place_database(data_dir)
     done = subprocess.run(  # the interpreter and a file of ours
-        [sys.executable, "tests/audit/recording/strict_process.py", str(data_dir)],
+        [sys.executable, "tests/audit/recording/audit_first_process.py", str(data_dir)],
         cwd=ROOT,
         env={**os.environ, "DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT), "AUDIT_KEY": "of this test",
              "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.development"},
