@@ -73,7 +73,7 @@ def _session(entered: dict[str, Any], request: HttpRequest) -> TokenPair:
     except (CredentialError, NetworkNotAllowed):
         record_key_login(request, "")
         raise
-    record_key_login(request, pair.holder.subject)
+    record_key_login(request, pair.holder.caller.identity)
     return pair
 
 

@@ -138,6 +138,21 @@ class AccessProfile(Entitlement):
         return f"access of {self.user}"
 
 
+class TokenSession(models.Model):
+    """What began with a login by password or key: its tokens are accepted until the session ends. None is stored."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    holder = models.CharField(max_length=100, help_text="`Caller.identity`.")
+    secret = models.CharField(max_length=64, help_text="The digest of the holder's password or key.")
+    refresh_id = models.CharField(max_length=32, help_text="The id of the only valid refresh token.")
+    began_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True, help_text="When the newest token expires.")
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"session of {self.holder}"
+
+
 class KnownAddress(models.Model):
     """An address (of IPv6 a /64) from which a person has logged in with the password.
 

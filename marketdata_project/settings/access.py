@@ -32,9 +32,8 @@ PASSWORD_HASHERS = [
     *global_settings.PASSWORD_HASHERS,
     "ratelimit.credentials.programs.server.SecretHasher",
 ]
-# The issuer (`iss`) in people's tokens. Installations should not share a secret; if they do, their issuers must differ.
+# The issuer (`iss`) in the tokens of sessions. Installations should not share a secret; if they do, their issuers must differ.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
-SIMPLE_JWT = {"USER_ID_CLAIM": "sub"}
 # Trading calls per second, the same for every tier.
 TRADING_RATE = integer("TRADING_RATE", 1)
 # Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-SSL-Client headers are used.

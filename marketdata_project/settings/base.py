@@ -118,7 +118,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework_simplejwt.token_blacklist",
     "oauth2_provider",
     "django_filters",
     "drf_spectacular",

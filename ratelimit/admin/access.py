@@ -1,4 +1,4 @@
-"""The admin's pages for access profiles and OAuth2 clients. The libraries' own pages for tokens are removed."""
+"""The admin's pages for access profiles and OAuth2 clients. The library's own pages for tokens are removed."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from oauth2_provider.models import AccessToken, Grant, IDToken, RefreshToken
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import token_cache
@@ -57,14 +56,12 @@ class WordListField(forms.CharField):
         return super().clean(value).replace(",", " ").split()
 
 
-# The libraries' pages allow deletion. Deleting a row that marks a token as used would make the token valid again.
+# The library's pages allow deletion.
 for of_library in (
     AccessToken,
     Grant,
     IDToken,
     RefreshToken,
-    OutstandingToken,
-    BlacklistedToken,
     OAuthClient,
 ):
     admin.site.unregister(of_library)

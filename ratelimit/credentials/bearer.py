@@ -70,8 +70,8 @@ def _load(token: str, *, now: datetime) -> CachedToken:
     # A program's token is opaque and has no dot. A person's token is a JWT and has two dots.
     if "." not in token:
         return CachedToken(*caller_of_program_token(token, now=now))
-    claims = jwt.read_access_token(token)
-    return CachedToken(caller_in_session(claims, now=now), claims.expires_at)
+    claims = jwt.token_decode(token, jwt.ACCESS)
+    return CachedToken(caller_in_session(claims.session_id, now=now), claims.expires_at)
 
 
 def caller_of_program_token(token: str, *, now: datetime) -> tuple[Caller, datetime]:

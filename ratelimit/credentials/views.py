@@ -203,7 +203,7 @@ class LogoutView(_SessionView):
 
 
 def _session_end(request: Request) -> None:
-    identity = session_end(refresh=_refresh_token(request))
+    identity = session_end(refresh=_refresh_token(request), now=timezone.now())
     token_cache.forget(identity)
     # The audit log names this caller, who needs no grants.
     request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]

@@ -123,7 +123,7 @@ def test_the_database_refuses_that_a_record_is_changed(pair, statement):
 
 
 def test_a_log_out_ends_what_a_refresh_at_the_same_time_was_given(pair):
-    assert pair.ask("log_out_during_a_refresh") == {"waited": True, "tokens": 2, "living": 0}
+    assert pair.ask("log_out_during_a_refresh") == {"waited": True, "living": 0}
 
 
 def test_a_key_that_is_changed_by_a_call_and_by_a_command_at_once_stops_neither(pair):

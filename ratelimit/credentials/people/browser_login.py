@@ -14,11 +14,14 @@ from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people.jwt import LEEWAY
 from ratelimit.credentials.people.sessions import TokenPair, key_holder, session_close
 from ratelimit.exceptions import InvalidToken
+from ratelimit.models import TokenSession
 
 _HEADER, _COOKIE = "X-Refresh", "cookie"
 # Where the refresh token is used, and the browser sends it.
@@ -41,7 +44,7 @@ def browser_login(request: HttpRequest, response: HttpResponseBase, pair: TokenP
         login(request, holder.user)
     else:
         request.session.cycle_key()
-        request.session[_KEY] = [int(holder.subject.partition(":")[2]), holder.secrets[0]]
+        request.session[_KEY] = [int(holder.caller.identity.partition(":")[2]), holder.secrets[0]]
     request.session[_TOKENS] = pair.session_id
     set_cookie(response, pair)
 
@@ -73,8 +76,9 @@ def browser_logout(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def sessions_delete_expired(*, now: datetime) -> None:
-    """Delete Django's sessions that have expired."""
+    """Delete Django's sessions and the token sessions that have expired."""
     Session.objects.filter(expire_date__lt=now).delete()
+    TokenSession.objects.filter(expires_at__lt=now - LEEWAY).delete()
 
 
 def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:
@@ -100,7 +104,7 @@ def _end_tokens(*, request: HttpRequest | None, **_: Any) -> None:
     """End the token session of a browser that logs out on any page."""
     session_id = None if request is None else request.session.get(_TOKENS)
     if session_id is not None:
-        session_close(session_id)
+        session_close(session_id, now=timezone.now())
 
 
 user_logged_out.connect(_end_tokens, dispatch_uid=__name__)

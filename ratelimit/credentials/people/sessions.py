@@ -1,21 +1,14 @@
-"""Token sessions of people and of API keys. Refresh tokens, each valid once, continue or end a session.
-
-The ids of a session's refresh tokens begin with the session's id. At most one of these tokens is not blacklisted.
-When all are blacklisted, the session is over. It also ends SESSION_LIFETIME after the login. Only the tokens' ids are
-stored.
-"""
+"""Token sessions of people and of API keys. A refresh token, valid once, continues its session or ends it."""
 
 import hashlib
-import hmac
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from ratelimit.access.table import access_of
 from ratelimit.callers import Caller
@@ -33,22 +26,19 @@ from ratelimit.keys.api_keys import digest, key_in_headers
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
 from ratelimit.limits.services import admit
 from ratelimit.limits.throttles import LimitReached
+from ratelimit.models import TokenSession
 
 CREDENTIAL = "jwt"
-_KEY = "key:"
-# A login or a renewal removes at most so many expired tokens: a long delete would make the database's other writers wait.
-_REMOVED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The person or the API key of a session.
 
-    subject: a person's id, or `key:12`. user: None for a key. secrets: digests of the password or of the key; the
-    first one goes into new tokens, tokens with any of them are accepted.
+    user: None for a key. secrets: digests of the password or of the key; new sessions get the first one, sessions
+    with any of them are valid.
     """
 
-    subject: str
     user: User | None
     caller: Caller
     secrets: tuple[str, ...] = field(repr=False)
@@ -102,8 +92,15 @@ def person_holder(user: User, *, now: datetime) -> Holder:
 
 def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     """Return the tokens of a new session of that holder."""
-    _remove_expired(holder.subject, now=now)
-    return _issue(holder, session_id=jwt.new_session_id(), logged_in_at=now)
+    session = TokenSession.objects.create(
+        id=jwt.new_id(),
+        holder=holder.caller.identity,
+        secret=holder.secrets[0],
+        refresh_id=jwt.new_id(),
+        began_at=now,
+        expires_at=now + jwt.REFRESH_LIFETIME,
+    )
+    return _pair(holder, session.pk, session.refresh_id, now=now)
 
 
 def session_continue(*, refresh: str, address: str, now: datetime) -> TokenPair:
@@ -111,44 +108,37 @@ def session_continue(*, refresh: str, address: str, now: datetime) -> TokenPair:
 
     Raises InvalidToken, and NetworkNotAllowed if a key may not be used from that IP address; then the token stays valid.
     """
-    claims = jwt.read_refresh_token(refresh)
-    _remove_expired(claims.subject, now=now)
-    with transaction.atomic():
-        outstanding = _tokens(claims.subject).filter(jti=claims.token_id).first()
-        holder = _holder(claims, now=now)
-        if holder is not None:
-            _require_network(holder, address)
-        if outstanding is not None:
-            _, is_first = BlacklistedToken.objects.get_or_create(token=outstanding)
-            is_over = now - claims.logged_in_at >= jwt.SESSION_LIFETIME
-            if is_first and holder is not None and not is_over:
-                return _issue(holder, session_id=claims.session_id, logged_in_at=claims.logged_in_at)
-            # The token was used before (one of its two holders may be a thief), the holder lost all grants, or the
-            # session is too old.
-            session_close(claims.session_id)
+    claims = jwt.token_decode(refresh, jwt.REFRESH)
+    session, holder = _open_session(claims.session_id, now=now)
+    if holder is not None:
+        _require_network(holder, address)
+        refresh_id = jwt.new_id()
+        if now - session.began_at < jwt.SESSION_LIFETIME and _open(session.pk).filter(
+            refresh_id=claims.token_id
+        ).update(refresh_id=refresh_id, secret=holder.secrets[0], expires_at=now + jwt.REFRESH_LIFETIME):
+            return _pair(holder, session.pk, refresh_id, now=now)
+    # The token was used before (one of its two holders may be a thief), the holder lost all grants, or the session is
+    # too old.
+    session_close(session.pk, now=now)
     raise InvalidToken
 
 
-def session_end(*, refresh: str) -> str:
+def session_end(*, refresh: str, now: datetime) -> str:
     """End the session of a refresh token. Returns its holder's identity. Raises InvalidToken."""
-    claims = jwt.read_refresh_token(refresh)
-    with transaction.atomic():
-        session_close(claims.session_id)
-    return _identity(claims.subject)
+    claims = jwt.token_decode(refresh, jwt.REFRESH)
+    session_close(claims.session_id, now=now)
+    return claims.subject
 
 
-def session_close(session_id: str) -> None:
+def session_close(session_id: str, *, now: datetime) -> None:
     """End a session: none of its tokens is accepted any more."""
-    # Loops because a concurrent call may issue another token while this call waits to blacklist the first one.
-    while tokens := list(_open_tokens(session_id)):
-        for token in tokens:
-            BlacklistedToken.objects.get_or_create(token=token)
+    _open(session_id).update(ended_at=now)
 
 
-def caller_in_session(claims: jwt.Claims, *, now: datetime) -> Caller:
-    """Return the caller of an access token whose session is open. Raises InvalidToken."""
-    holder = _holder(claims, now=now)
-    if holder is None or not _open_tokens(claims.session_id).exists():
+def caller_in_session(session_id: str, *, now: datetime) -> Caller:
+    """Return the caller of an open session. Raises InvalidToken."""
+    _, holder = _open_session(session_id, now=now)
+    if holder is None:
         raise InvalidToken
     return holder.caller
 
@@ -175,16 +165,25 @@ def _charge(caller: Caller) -> None:
         raise LimitReached(admission)
 
 
-def _holder(claims: jwt.Claims, *, now: datetime) -> Holder | None:
-    """Return the token's holder; None if it lost its grants, or if its password or key changed since the login."""
-    if claims.subject.startswith(_KEY):
-        holder = key_holder(int(claims.subject.removeprefix(_KEY)), now=now)
+def _open(session_id: str) -> QuerySet[TokenSession]:
+    return TokenSession.objects.filter(pk=session_id, ended_at=None)
+
+
+def _open_session(session_id: str, *, now: datetime) -> tuple[TokenSession, Holder | None]:
+    """Return an open session and its holder; None if it lost its grants, or if its password or key changed since.
+
+    Raises InvalidToken.
+    """
+    session = _open(session_id).first()
+    if session is None:
+        raise InvalidToken
+    kind, _, number = session.holder.partition(":")
+    if kind == "key":
+        holder = key_holder(int(number), now=now)
     else:
-        user = person_of(claims.subject)
+        user = person_of(number)
         holder = None if user is None else _person(user, now=now)
-    secrets = () if holder is None else holder.secrets
-    is_same = any(hmac.compare_digest(secret, claims.password_digest) for secret in secrets)
-    return holder if is_same else None
+    return session, holder if holder is not None and session.secret in holder.secrets else None
 
 
 def _person(user: User, *, now: datetime) -> Holder | None:
@@ -192,61 +191,23 @@ def _person(user: User, *, now: datetime) -> Holder | None:
     if caller is None:
         return None
     secrets = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return Holder(subject=str(user.pk), user=user, caller=caller, secrets=secrets)
+    return Holder(user=user, caller=caller, secrets=secrets)
 
 
 def _key(key: CachedKey, *, now: datetime) -> Holder:
     caller = replace(caller_of_key(key, now=now), credential=CREDENTIAL)
     if key.signed_only:
         raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")
-    # The stored digest itself stays here: a token is readable to whoever has it.
+    # Not the stored digest itself, which stays in the table of keys.
     secret = hashlib.sha256(f"session of {key.digest}".encode()).hexdigest()
-    return Holder(subject=caller.identity, user=None, caller=caller, secrets=(secret,))
+    return Holder(user=None, caller=caller, secrets=(secret,))
 
 
-def _identity(subject: str) -> str:
-    return subject if subject.startswith(_KEY) else f"user:{subject}"
-
-
-def _tokens(subject: str) -> QuerySet[OutstandingToken]:
-    """Return the tokens of a person, or those of all keys."""
-    if subject.startswith(_KEY):
-        return OutstandingToken.objects.filter(user=None)
-    return OutstandingToken.objects.filter(user_id=int(subject))
-
-
-def _open_tokens(session_id: str) -> QuerySet[OutstandingToken]:
-    """Return the session's tokens that are not blacklisted.
-
-    Their ids are the session's id, "." and hexadecimal digits. The range uses the index of `jti` and is the same in
-    every collation; a prefix would not use the index in SQLite.
-    """
-    return OutstandingToken.objects.filter(
-        jti__gt=session_id, jti__lt=f"{session_id}g", blacklistedtoken=None
-    )
-
-
-def _remove_expired(subject: str, *, now: datetime) -> None:
-    """Remove the expired ones of a person's oldest tokens, or of all keys'. Tokens expire in the order of their ids."""
-    oldest = _tokens(subject).order_by("id").values_list("id", "expires_at")[:_REMOVED_AT_ONCE]
-    expired = [number for number, expires_at in oldest if expires_at < now - jwt.LEEWAY]
-    if expired:
-        OutstandingToken.objects.filter(id__in=expired).delete()
-
-
-def _issue(holder: Holder, *, session_id: str, logged_in_at: datetime) -> TokenPair:
-    token = jwt.new_refresh_token(
-        subject=holder.subject,
+def _pair(holder: Holder, session_id: str, refresh_id: str, *, now: datetime) -> TokenPair:
+    common: Any = {"subject": holder.caller.identity, "session_id": session_id, "now": now}
+    return TokenPair(
+        holder=holder,
         session_id=session_id,
-        password_digest=holder.secrets[0],
-        logged_in_at=logged_in_at,
+        access=jwt.token_encode(jwt.ACCESS, token_id=jwt.new_id(), lifetime=jwt.ACCESS_LIFETIME, **common),
+        refresh=jwt.token_encode(jwt.REFRESH, token_id=refresh_id, lifetime=jwt.REFRESH_LIFETIME, **common),
     )
-    OutstandingToken.objects.create(
-        user=holder.user,
-        jti=token["jti"],
-        # The library would store the token itself here, and whoever reads the database could use it.
-        token="",
-        created_at=token.current_time,
-        expires_at=datetime.fromtimestamp(token["exp"], tz=UTC),
-    )
-    return TokenPair(holder=holder, session_id=session_id, access=str(token.access_token), refresh=str(token))

@@ -122,7 +122,7 @@ def test_the_secret_of_a_client_is_rotated_and_shown_once(root):
     assert "is valid until" in root.post(CLIENTS, sent, follow=True).content.decode()
 
 
-@pytest.mark.parametrize("app", ["oauth2_provider", "token_blacklist"])
+@pytest.mark.parametrize("app", ["oauth2_provider"])
 def test_the_libraries_have_no_pages_of_their_own(root, app):
     assert not [model for model in admin.site._registry if model._meta.app_label == app]
     assert root.get(f"/admin/{app}/").status_code == 404

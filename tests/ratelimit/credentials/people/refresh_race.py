@@ -10,8 +10,7 @@ from django.db import connections
 
 def main() -> None:
     django.setup()
-    from rest_framework_simplejwt.token_blacklist.models import OutstandingToken  # noqa: PLC0415 models need the set-up
-
+    from ratelimit.models import TokenSession  # noqa: PLC0415 models need the set-up
     from tests.ratelimit.credentials.logins import logged_in, person, post  # noqa: PLC0415 as above
 
     person(scopes=["market:read"])
@@ -29,7 +28,7 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    living = OutstandingToken.objects.filter(blacklistedtoken=None).count()
+    living = TokenSession.objects.filter(ended_at=None).count()
     sys.stdout.write(orjson.dumps({"statuses": statuses, "living": living}).decode())
 
 

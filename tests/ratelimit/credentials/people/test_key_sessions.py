@@ -5,17 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people import sessions
 from ratelimit.credentials.people.browser_login import sessions_delete_expired
 from ratelimit.keys.selectors import key_cache
-from ratelimit.models import ApiKey
+from ratelimit.models import ApiKey, TokenSession
 from tests.api_client import answer, make_key, problem
 from tests.ratelimit.credentials.logins import called, person, post
 
@@ -68,50 +64,23 @@ def test_logout_ends_only_its_own_session():
     assert called(second["access"]).status_code == 200
 
 
-def test_the_check_of_a_session_reads_its_own_tokens_by_index():
-    with CaptureQueriesContext(connection) as made:
-        tokens = answer(login_by(make_key()))
-        assert called(tokens["access"]).status_code == 200
-    (check,) = [each["sql"] for each in made if "blacklistedtoken" in each["sql"] and "jti" in each["sql"]]
-    with connection.cursor() as cursor:
-        plan = str(cursor.execute(f"EXPLAIN QUERY PLAN {check}").fetchall())
-    assert "(jti>? AND jti<?)" in plan
-
-
-def test_expired_tokens_of_keys_are_removed_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr(sessions, "_REMOVED_AT_ONCE", 3)
-    key = make_key()
-    for _ in range(5):
-        answer(login_by(key))
-    OutstandingToken.objects.update(expires_at=timezone.now() - timedelta(hours=1))
-    with CaptureQueriesContext(connection) as made:
-        tokens = answer(login_by(key))
-    assert OutstandingToken.objects.count() == 3
-    (look,) = [each["sql"] for each in made if "expires_at" in each["sql"] and "LIMIT" in each["sql"]]
-    with connection.cursor() as cursor:
-        plan = str(cursor.execute(f"EXPLAIN QUERY PLAN {look}").fetchall())
-    assert "USING INDEX" in plan
-    assert "B-TREE" not in plan
-    answer(post("/auth/refresh", {"refresh": tokens["refresh"]}))
-    assert OutstandingToken.objects.count() == 2
-
-
 def test_a_login_is_charged_to_its_key(project_redis, standing_clock):
     key, other = make_key(rate=1), make_key(rate=1)
     assert [login_by(key).status_code for _ in range(4)] == [200, 200, 429, 429]
-    assert OutstandingToken.objects.count() == 2
+    assert TokenSession.objects.count() == 2
     refused = login_by(key)
     assert problem(refused) == (429, "rate_limited")
     assert int(refused["Retry-After"]) >= 1
     assert login_by(other).status_code == 200
 
 
-def test_sessions_of_browsers_are_deleted_after_their_time():
+def test_sessions_are_deleted_after_their_time():
     browser(make_key())
     Session.objects.update(expire_date=timezone.now())
+    TokenSession.objects.update(expires_at=timezone.now() - timedelta(seconds=3))
     browser(make_key())
     sessions_delete_expired(now=timezone.now())
-    assert Session.objects.count() == 1
+    assert (Session.objects.count(), TokenSession.objects.count()) == (1, 1)
 
 
 @pytest.mark.parametrize("text", ["", "md_nothing", "md_12345678_" + "x" * 43, "…"])
