@@ -59,6 +59,7 @@ check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, mi
 	@echo "Lint"; $(PY) -m ruff check --quiet .
 	@echo "Types"; $(PY) -m mypy .
 	@echo "Imports between apps"; .venv/bin/lint-imports
+	@echo "The client for threads"; $(PY) clients/python/unasync.py --check
 	@echo "Imports of the client"; cd clients/python && ../../.venv/bin/lint-imports
 	@echo "Deployment"; $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 	@echo "Migrations"; $(PY) manage.py makemigrations --check --dry-run

@@ -111,7 +111,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[_Server]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were made, without making them."""
     made: list[float] = []
-    monkeypatch.setattr("marketdata_client.client.time", SimpleNamespace(sleep=made.append))
+    monkeypatch.setattr("marketdata_client._sync.session.time", SimpleNamespace(sleep=made.append))
     return made
 
 
@@ -122,7 +122,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     def give_up(_seconds: float) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("marketdata_client.client.time", SimpleNamespace(sleep=give_up))
+    monkeypatch.setattr("marketdata_client._sync.session.time", SimpleNamespace(sleep=give_up))
 
 
 def deliver(server: _Server, post: FeedPost = ROWS) -> None:

@@ -1,7 +1,8 @@
 """Client of the market-data API: `Client` for threads, `AsyncClient` for asyncio."""
 
-from marketdata_client.async_client import AsyncClient
+from marketdata_client._async.client import AsyncClient
 from marketdata_client.client import Client
+from marketdata_client.config import Retries
 from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signer
 from marketdata_client.errors import (
     BadAnswer,
@@ -22,7 +23,6 @@ from marketdata_client.errors import (
 )
 from marketdata_client.ingesting import Ingested
 from marketdata_client.live import Frame
-from marketdata_client.site import Retries
 from marketdata_client.tables import Table
 
 __version__ = "0.1.0"

@@ -1,25 +1,21 @@
-"""Reads stored data: pages, whole ranges, streams that are verified by their trailer."""
+"""What queries of stored data send, and how their answers are read: pages, and streams that are verified by their trailer."""
 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from marketdata_client.arrow_messages import ArrowMessages
 from marketdata_client.bodies import object_in
-from marketdata_client.errors import BadAnswer, IncompleteStream, MarketDataError, Refused, Unreachable
-from marketdata_client.exchange import answered
-from marketdata_client.site import Call, Parameter, Site, segment
-from marketdata_client.steps import Answer, Emit, Flow, Read, Sleep, Stepper
+from marketdata_client.errors import BadAnswer, IncompleteStream
+from marketdata_client.requests import Answer, Parameter, Request, segment
 from marketdata_client.tables import (
     Table,
     arrow_library,
     checked_lists,
     has_pyarrow,
-    joined,
     table_of_rows,
 )
 
@@ -30,77 +26,63 @@ _NEXT_LINK = re.compile(r'<([^<>]{1,16384})>\s*;\s*rel="?next"?')
 _LONGEST_LINE = 16 * 2**20
 # Lists of the columnar document that are no columns.
 _NOT_COLUMNS = frozenset({"symbols", "absences", "not_applied"})
-_ARROW, _COLUMNAR, _JSON = "arrow", "columnar", "json"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is read. symbol: one, or several (only pages). parameters: those of docs/market_data.md."""
+    """What is read. symbol: one, or several (only pages). params: those of docs/market_data.md."""
 
     dataset: str
     symbol: Symbols
     market: str = EQUITIES
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    params: Mapping[str, Parameter] = field(default_factory=dict)
 
-    def call(self, format_name: str, **more: Parameter) -> Call:
-        market = f"{ROOT}/{segment(self.market)}"
-        query = {**self.parameters, **more, "format": format_name}
-        dataset = "/".join(segment(part) for part in self.dataset.split("/"))
-        if isinstance(self.symbol, str):
-            return Call("GET", f"{market}/{segment(self.symbol)}/{dataset}", query)
-        return Call("GET", f"{market}/{dataset}", {"symbols": self.symbol, **query})
+    @property
+    def is_streamed(self) -> bool:
+        """Whether all rows are read by a stream."""
+        return isinstance(self.symbol, str) and self.params.get("last") is None
 
-    def stream_call(self, format_name: str, **more: Parameter) -> Call:
+    def table_page(self, cursor: Parameter) -> Request:
+        """Return the request of a page in the fastest format that can be read."""
+        if has_pyarrow():
+            return self._request(format="arrow", cursor=cursor)
+        return self._request(format="columnar", cursor=cursor, time="ns")
+
+    def row_page(self, cursor: Parameter) -> Request:
+        """Return the request of a page in JSON."""
+        return self._request(format="json", cursor=cursor)
+
+    def stream(self) -> Request:
+        """Return the request of a stream, which `stream_reader` reads."""
         if not isinstance(self.symbol, str):
             raise ValueError("a stream is of one symbol; read several with pages()")  # noqa: TRY004 several are for pages
-        call = self.call(format_name, trailer=1, **more)
-        return Call("GET", f"{call.path}/stream", call.query)
+        if has_pyarrow():
+            return self._request("/stream", format="arrow", trailer=1)
+        return self._request("/stream", format="ndjson", trailer=1, time="ns")
+
+    def _request(self, below: str = "", **more: Parameter) -> Request:
+        market = f"{ROOT}/{segment(self.market)}"
+        dataset = "/".join(segment(part) for part in self.dataset.split("/"))
+        query = {**self.params, **more}
+        if isinstance(self.symbol, str):
+            return Request("GET", f"{market}/{segment(self.symbol)}/{dataset}{below}", query)
+        return Request("GET", f"{market}/{dataset}", {"symbols": self.symbol, **query})
 
 
-def pages(site: Site, query: Query) -> Flow[None]:
-    """Emit a `Table` for each page."""
-    format_name = _ARROW if has_pyarrow() else _COLUMNAR
-    yield from _walk(site, query, format_name, _page_table)
+def cross_section(name: str, symbols: Sequence[str], market: str) -> Request:
+    """Return the request of `latest` or `snapshot`."""
+    return Request("GET", f"{ROOT}/{segment(market)}/{name}", {"symbols": list(symbols)})
 
 
-def rows(site: Site, query: Query) -> Flow[None]:
-    """Emit each row of all pages as the JSON has it."""
-
-    def emitted(answer: Answer) -> tuple[list[dict[str, Any]], str | None]:
-        document = object_in(answer.body)
-        found: list[dict[str, Any]] = next((value for value in document.values() if _is_rows(value)), [])
-        return found, _cursor(document.get("next_cursor"))
-
-    yield from _walk(site, query, _JSON, emitted, one_by_one=True)
+def page_rows(answer: Answer) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the rows of a page in JSON, and the cursor of the next page."""
+    document = object_in(answer.body)
+    found: list[dict[str, Any]] = next((value for value in document.values() if _is_rows(value)), [])
+    return found, _cursor(document.get("next_cursor"))
 
 
-def first_page(site: Site, query: Query) -> Flow[Table]:
-    """Return one page."""
-    format_name = _ARROW if has_pyarrow() else _COLUMNAR
-    answer = yield from answered(site, query.call(format_name, **_time(format_name)))
-    return _page_table(answer)[0]
-
-
-def _walk(site: Site, query: Query, format_name: str, read: Any, *, one_by_one: bool = False) -> Flow[None]:
-    """Emit what `read` makes of each page. Raises `BadAnswer` if a page leads to itself."""
-    cursor = query.parameters.get("cursor")
-    while True:
-        call = query.call(format_name, cursor=cursor, **_time(format_name))
-        content, following = read((yield from answered(site, call)))
-        for value in content if one_by_one else [content]:
-            yield Emit(value)
-        if following is None:
-            return
-        if following == cursor:
-            raise BadAnswer("a page leads to itself")
-        cursor = following
-
-
-def _time(format_name: str) -> dict[str, str]:
-    return {"time": "ns"} if format_name == _COLUMNAR else {}
-
-
-def _page_table(answer: Answer) -> tuple[Table, str | None]:
+def page_table(answer: Answer) -> tuple[Table, str | None]:
+    """Return the rows of a page, and the cursor of the next page."""
     commit = answer.headers.get("x-commit", "")
     if "arrow" in answer.headers.get("content-type", ""):
         messages = ArrowMessages()
@@ -133,66 +115,6 @@ def _cursor(found: object) -> str | None:
 
 def _is_rows(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
-
-
-def stream(site: Site, query: Query) -> Flow[None]:
-    """Emit tables as their rows arrive. The end is reached only if the trailer agrees; else raises `IncompleteStream`."""
-    format_name = _ARROW if has_pyarrow() else "ndjson"
-    terms = {} if format_name == _ARROW else {"time": "ns"}
-    answer = yield from answered(site, query.stream_call(format_name, **terms), opened=True)
-    commit = answer.headers.get("x-commit", "")
-    reader = _ArrowReader(commit) if format_name == _ARROW else _LineReader(commit)
-    while piece := (yield from _read()):
-        for table in reader.take(piece):
-            yield Emit(table)
-    for table in reader.end():
-        yield Emit(table)
-
-
-def _read() -> Flow[bytes]:
-    try:
-        piece: bytes = yield Read()
-    except Unreachable as error:
-        raise IncompleteStream(f"the stream broke off: {error}") from error
-    return piece
-
-
-def whole(site: Site, query: Query) -> Flow[Table]:
-    """Return all rows of a range: by a stream, which is read again if it breaks; of several symbols, or with `last`, by pages."""
-    is_streamed = isinstance(query.symbol, str) and query.parameters.get("last") is None
-    for attempt in count(1):
-        try:
-            return (yield from _collected((stream if is_streamed else pages)(site, query), site.max_rows))
-        except IncompleteStream as error:
-            pause = site.retries.pause(attempt, None)
-            if pause is None:
-                raise
-            site.retries.on_pause(error, pause)
-        yield Sleep(pause)
-    raise AssertionError("count() has no end")
-
-
-def _collected(flow: Flow[None], max_rows: int) -> Flow[Table]:
-    """Return what a flow emits, in one table."""
-    tables: list[Table] = []
-    total, stepper = 0, Stepper(flow)
-    try:
-        while (step := stepper.next()) is not None:
-            if isinstance(step, Emit):
-                tables.append(step.value)
-                total += len(step.value)
-                if total > max_rows:
-                    raise MarketDataError(
-                        f"there are more than {max_rows:,} rows; raise max_rows, or iterate"
-                    )
-                continue
-            try:
-                stepper.outcome = yield step
-            except (BadAnswer, Refused, Unreachable) as error:
-                stepper.error = error
-    finally:
-        stepper.close()
-    return joined(tables)
 
 
 class _ArrowReader:
@@ -243,6 +165,11 @@ class _LineReader:
         verify(trailer, rows=self._rows, digest=self._digest.hexdigest(), commit=self._commit)
         if not self._rows:
             yield Table({}, commit=self._commit)
+
+
+def stream_reader(commit: str) -> _ArrowReader | _LineReader:
+    """Return what makes tables of a stream's bytes. commit: the header `X-Commit`."""
+    return _ArrowReader(commit) if has_pyarrow() else _LineReader(commit)
 
 
 def verify(trailer: Mapping[str, str], *, rows: int, digest: str, commit: str) -> None:

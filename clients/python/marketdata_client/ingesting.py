@@ -1,16 +1,11 @@
-"""Sends rows in batches, each stored once, whatever breaks."""
+"""Rows in batches, and what became of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from marketdata_client.bodies import object_in
-from marketdata_client.calls import json_bytes
 from marketdata_client.errors import BadAnswer
-from marketdata_client.exchange import answered
-from marketdata_client.journal import Journal
-from marketdata_client.site import Call, Parameter, Site, query_text, segment
-from marketdata_client.steps import Flow
+from marketdata_client.requests import IDEMPOTENCY_KEY, Parameter, Request, json_bytes, query_text, segment
 
 _NDJSON = "application/x-ndjson"
 _MOST_BATCHES_WAITING = 10
@@ -50,47 +45,28 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """dataset: such as `trades`. batch_rows: the most of a request. parameters: those of docs/ingest.md."""
+    """Where rows of a dataset, such as `trades`, are sent. params: those of docs/ingest.md."""
 
     dataset: str
-    batch_rows: int
-    parameters: Mapping[str, Parameter]
+    params: Mapping[str, Parameter]
 
     @property
     def target(self) -> str:
         """Where it goes, with its parameters."""
-        return f"{self.path}?{query_text(self.parameters)}"
+        return f"{self._path}?{query_text(self.params)}"
+
+    def request(self, symbol: str, body: bytes, key: str) -> Request:
+        """Return the request of a batch. key: for idempotency."""
+        headers = {"Content-Type": _NDJSON, IDEMPOTENCY_KEY: key}
+        return Request("POST", self._path, {**self.params, "symbol": symbol}, headers, body)
 
     @property
-    def path(self) -> str:
+    def _path(self) -> str:
         return f"/api/v1/{segment(self.dataset.replace('_', '-'))}/ingest"
 
 
-def ingested(
-    site: Site,
-    ingest: Ingest,
-    rows: Iterable[Row],
-    journal: Journal,
-    on_progress: Callable[[Ingested], object],
-) -> Flow[Ingested]:
-    """Send all rows that the journal does not have as stored, and return what became of all."""
-    total = Ingested()
-    for number, (symbol, body) in enumerate(_bodies(rows, ingest.batch_rows), start=1):
-        answer = journal.begin(number, f"{symbol}\n".encode() + body)
-        is_known = answer is not None
-        if answer is None:
-            headers = {"Content-Type": _NDJSON, "Idempotency-Key": journal.key(number)}
-            call = Call("POST", ingest.path, {**ingest.parameters, "symbol": symbol}, headers, body)
-            answer = object_in((yield from answered(site, call)).body)
-        total = total.plus(answer, resumed=is_known)
-        if not is_known:
-            journal.end(number, answer)
-        on_progress(total)
-    return total
-
-
-def _bodies(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the batches of each symbol, in order. The same rows make the same batches.
+def batches(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]:
+    """Yield a symbol and a body for each batch, in order. The same rows make the same batches.
 
     If many symbols have few rows each, the fullest batch goes early, so that memory is bounded.
     """

@@ -1,42 +1,31 @@
-"""Waits for jobs: work that the server does after it has answered."""
+"""Jobs: work that the server does after it has answered, and the bar that shows it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from marketdata_client.bodies import object_in
 from marketdata_client.errors import BadAnswer, JobFailed
-from marketdata_client.exchange import answered
-from marketdata_client.site import Call, Site, segment
-from marketdata_client.steps import Flow, Sleep
+from marketdata_client.requests import Request, segment
 
-JOBS = "/api/v1/jobs"
+_JOBS = "/api/v1/jobs"
 _WAIT_SECONDS = 20
 _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 Job = dict[str, Any]
 
 
-def job_call(job_id: str, *, wait: bool = False) -> Call:
+def job_request(job_id: str, *, wait: bool = False) -> Request:
     headers = {"Prefer": f"wait={_WAIT_SECONDS}"} if wait else {}
-    return Call("GET", f"{JOBS}/{segment(job_id)}", headers=headers)
+    return Request("GET", f"{_JOBS}/{segment(job_id)}", headers=headers)
 
 
-def job_result(site: Site, job_id: str, on_progress: Callable[[Job], object]) -> Flow[Any]:
-    """Return the result of a job, when it has ended. Raises `JobFailed`."""
-    while True:
-        answer = yield from answered(site, job_call(job_id, wait=True))
-        job = object_in(answer.body)
-        on_progress(job)
-        state = job.get("state")
-        if state == "succeeded":
-            return job.get("result")
-        if state in _ENDED:
-            raise JobFailed(job)
-        if not isinstance(state, str):
-            raise BadAnswer("the job has no state")
-        # A server that does not hold the answer must not be asked without a pause.
-        if "preference-applied" not in answer.headers:
-            yield Sleep(1.0)
+def has_succeeded(job: Job) -> bool:
+    """Whether a job has ended. Raises `JobFailed` if it ended, but not well."""
+    state = job.get("state")
+    if not isinstance(state, str):
+        raise BadAnswer("the job has no state")
+    if state in _ENDED and state != "succeeded":
+        raise JobFailed(job)
+    return state == "succeeded"
 
 
 class ProgressBar:

@@ -1,4 +1,4 @@
-"""The live feed: frames of rows as they are stored, without a hole or a repeat, whatever breaks."""
+"""What the live feed's messages mean, and when a feed connects again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,21 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marketdata_client.bodies import object_in
-from marketdata_client.errors import (
-    BadAnswer,
-    MarketDataError,
-    Refused,
-    Unreachable,
-    refusal,
-)
-from marketdata_client.history import Query, whole
-from marketdata_client.site import Site
-from marketdata_client.steps import Connect, Emit, Flow, Hear, Say, Sleep
+from marketdata_client.config import Retries
+from marketdata_client.errors import BadAnswer, MarketDataError, Refused, Unreachable, refusal
+from marketdata_client.tables import Table
 
-_PATH = "/ws/v1/stream"
+PATH = "/ws/v1/stream"
 # The server pings each 15 seconds.
-_SILENCE_SECONDS = 40.0
+SILENCE_SECONDS = 40.0
 _DAY_SECONDS = 86_400.0
+PONG = '{"op":"pong"}'
 # 4401: the credential is not valid any more; 4403: it may not read this any more.
 _FINAL_CLOSES = {4401, 4403}
 _PASSING = {429, 502, 503, 504}
@@ -55,108 +49,103 @@ class Subscription:
 
     def text(self) -> str:
         """Return the message that subscribes."""
-        terms: dict[str, Any] = {"op": "subscribe", "channels": list(self.channels)}
+        params: dict[str, Any] = {"op": "subscribe", "channels": list(self.channels)}
         if self.tokens:
-            terms["from"] = self.tokens
+            params["from"] = self.tokens
         if self.mode is not None:
-            terms["mode"] = self.mode
-        return json.dumps(terms)
+            params["mode"] = self.mode
+        return json.dumps(params)
+
+    def take(self, message: Mapping[str, Any]) -> Frame | None:
+        """Return the frame of a message, if it has one. Raises `FeedInterrupted`, and `Refused` for an error."""
+        match message.get("op"):
+            case None:
+                return self._frame(message)
+            case "subscribed":
+                self.tokens |= _texts(message.get("channels"))
+            case "resync":
+                channel, seq = _text(message, "ch"), _text(message, "seq")
+                self.tokens[channel] = seq
+                return Frame(channel, [], seq, "resync", message)
+            case "closing":
+                raise FeedInterrupted("the server closes the feed", pause=_retry_after(message))
+            case "error":
+                if message.get("code") != "rate_limited":
+                    raise refusal(_ERROR_STATUS, message)
+                raise FeedInterrupted("too many requests", pause=_retry_after(message))
+        return None
+
+    def _frame(self, message: Mapping[str, Any]) -> Frame:
+        channel, rows = _text(message, "ch"), message.get("data")
+        if not isinstance(rows, list):
+            raise BadAnswer("a frame has no list of rows")
+        seq, expected = _text(message, "seq"), self.tokens.get(channel)
+        previous = message.get("prev")
+        is_lossless = channel.startswith(_LOSSLESS) and self.mode != "latest"
+        if is_lossless and expected is not None and previous is not None and previous != expected:
+            raise FeedInterrupted(f"{channel}: a frame after {previous} came, not after {expected}")
+        self.tokens[channel] = seq
+        return Frame(channel, rows, seq, str(message.get("kind", "rows")), message)
 
 
-class _Lost(MarketDataError):
-    """A frame does not continue the one before."""
+class FeedInterrupted(MarketDataError):
+    """The feed must connect again. pause: the seconds that the server asks for; None if a frame is missing."""
+
+    def __init__(self, message: str, *, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
 
 
-def frames(site: Site, subscription: Subscription) -> Flow[None]:
-    """Emit `Frame`s for ever. A connection that breaks is opened again, from the last frame on.
+class Reconnects:
+    """Decides when a feed connects again."""
 
-    Raises `NotAuthenticated`, `Forbidden` and `InvalidRequest` if the server refuses for good, and `Unreachable` if it
-    cannot be reached at the beginning.
-    """
-    failures, has_begun = 0, False
-    while True:
-        try:
-            yield Connect(site.websocket(_PATH))
-            yield Say(subscription.text())
-            while True:
-                message = object_in((yield Hear(_SILENCE_SECONDS)).encode())
-                has_begun = has_begun or message.get("op") == "subscribed"
-                pause = yield from _received(subscription, message)
-                if pause is not None:
-                    yield Sleep(min(pause, site.retries.longest_pause))
-                    break
-                # Not after `subscribed`: each round of a server that then fails has it.
-                failures = failures if message.get("op") == "subscribed" else 0
-        except (Refused, Unreachable) as error:
-            pause = _pause(site, error, failures)
-            failures += 1
-            if not has_begun and failures >= site.retries.attempts:
-                raise
-            yield Sleep(pause)
-        except _Lost:
-            failures += 1
-            yield Sleep(site.retries.back_off(failures))
+    def __init__(self, retries: Retries) -> None:
+        self._retries, self._failures, self._has_begun = retries, 0, False
+
+    def took(self, message: Mapping[str, Any]) -> None:
+        """Note that a message was taken."""
+        if message.get("op") == "subscribed":
+            # Each round of a server that then fails has it.
+            self._has_begun = True
+        else:
+            self._failures = 0
+
+    def pause(self, error: Refused | Unreachable | FeedInterrupted) -> float:
+        """Return the seconds until the next attempt. Raises what does not pass by itself."""
+        if isinstance(error, FeedInterrupted) and error.pause is not None:
+            return min(error.pause, self._retries.longest_pause)
+        self._failures += 1
+        if isinstance(error, FeedInterrupted):
+            return self._retries.back_off(self._failures)
+        _check_passing(error)
+        if not self._has_begun and self._failures >= self._retries.attempts:
+            raise error
+        if isinstance(error, Refused) and error.retry_after is not None:
+            return min(error.retry_after, self._retries.longest_pause)
+        return self._retries.back_off(self._failures)
 
 
-def _pause(site: Site, error: Refused | Unreachable, failures: int) -> float:
-    """Return the seconds until the next attempt. Raises what does not pass by itself."""
+def _check_passing(error: Refused | Unreachable) -> None:
     if isinstance(error, Refused):
         if error.status not in _PASSING:
             raise error
-        if error.retry_after is not None:
-            return min(error.retry_after, site.retries.longest_pause)
     elif error.close_code in _FINAL_CLOSES:
-        status = error.close_code - 4000
-        raise refusal(status, {"code": "closed", "message": str(error)}) from error
-    return site.retries.back_off(failures + 1)
+        raise refusal(error.close_code - 4000, {"code": "closed", "message": str(error)}) from error
 
 
-def _received(subscription: Subscription, message: Mapping[str, Any]) -> Flow[float | None]:
-    """Take a message; return the seconds after which to connect again, None to go on."""
-    match message.get("op"):
-        case None:
-            yield from _frame(subscription, message)
-        case "subscribed":
-            subscription.tokens |= _texts(message.get("channels"))
-        case "resync":
-            channel, seq = _text(message, "ch"), _text(message, "seq")
-            subscription.tokens[channel] = seq
-            yield Emit(Frame(channel, [], seq, "resync", message))
-        case "ping":
-            yield Say('{"op":"pong"}')
-        case "closing":
-            return _retry_after(message)
-        case "error":
-            if message.get("code") != "rate_limited":
-                raise refusal(_ERROR_STATUS, message)
-            return _retry_after(message)
-        case _:
-            pass
-    return None
+def message_in(text: str | bytes) -> dict[str, Any]:
+    """Return a message of the feed. Raises `BadAnswer`."""
+    if isinstance(text, bytes):
+        raise BadAnswer("the live feed sent bytes, not a text")
+    return object_in(text.encode())
 
 
-def _frame(subscription: Subscription, message: Mapping[str, Any]) -> Flow[None]:
-    channel, rows = _text(message, "ch"), message.get("data")
-    if not isinstance(rows, list):
-        raise BadAnswer("a frame has no list of rows")
-    seq, expected = _text(message, "seq"), subscription.tokens.get(channel)
-    previous = message.get("prev")
-    is_lossless = channel.startswith(_LOSSLESS) and subscription.mode != "latest"
-    if is_lossless and expected is not None and previous is not None and previous != expected:
-        raise _Lost(f"{channel}: a frame after {previous} came, not after {expected}")
-    subscription.tokens[channel] = seq
-    yield Emit(Frame(channel, rows, seq, str(message.get("kind", "rows")), message))
-
-
-def followed(site: Site, query: Query, channel: str) -> Flow[None]:
-    """Emit the stored rows of a range or `last=` as one frame, then all that is stored after them."""
-    dataset = channel.partition(":")[0]
-    table = yield from whole(site, query)
+def history_frame(table: Table, dataset: str, channel: str) -> Frame:
+    """Return stored rows as a frame, after whose token the feed continues."""
     token = dict(part.strip().split("=", 1) for part in table.commit.split(",") if "=" in part).get(dataset)
     if token is None:
         raise BadAnswer(f"the answer's X-Commit names no commit of {dataset}")
-    yield Emit(Frame(channel, table.rows(), token, "history"))
-    yield from frames(site, Subscription([channel], {channel: token}))
+    return Frame(channel, table.rows(), token, "history")
 
 
 def _retry_after(message: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ from client_server import document
 
 import marketdata_client
 from marketdata_client import BadAnswer, Client, Ingested, InvalidRequest, JournalConflict
-from marketdata_client.ingesting import _bodies
+from marketdata_client.ingesting import batches
 from tests.chance import SOAK
 from tests.patience import PROGRAM_SECONDS
 
@@ -166,12 +166,12 @@ def test_an_answer_without_counts_is_not_kept_as_that_of_a_batch(
 
 
 def test_many_symbols_are_sent_in_bounded_memory():
-    sizes = [body.count(b"\n") for _, body in _bodies((rows(1, f"S{n % 50}")[0] for n in range(1000)), 4)]
+    sizes = [body.count(b"\n") for _, body in batches((rows(1, f"S{n % 50}")[0] for n in range(1000)), 4)]
     assert sum(sizes) == 1000
     assert max(sizes) <= 4
     taken = iter(rows(1, f"S{n}")[0] for n in range(1000))
-    bodies = _bodies(taken, 4)
-    next(bodies)
+    found = batches(taken, 4)
+    next(found)
     assert sum(1 for _ in taken) == 1000 - 10 * 4
 
 

@@ -116,6 +116,15 @@ def test_closing_the_async_client_closes_a_feed_that_was_left(client: Client, ur
     asyncio.run(leave())
 
 
+def test_closing_the_client_for_threads_closes_a_feed_that_was_left(client: Client, url: str, key: str):
+    store(client, "LEFTTOO", range(1))
+    with Client(url, key) as far:
+        feed = far.live("trades:LEFTTOO", tokens={"trades:LEFTTOO": "0"})
+        next(feed)
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        next(feed)
+
+
 def test_a_feed_that_is_being_read_ends_with_its_async_client(client: Client, url: str, key: str):
     store(client, "READ", range(1))
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from client_server import document, reply
 
-from marketdata_client import Client, Forbidden, NotAuthenticated
-from marketdata_client.site import Retries
+from marketdata_client import Client, Forbidden, NotAuthenticated, Retries
 from store import open_store
 from store.copies import CopyCut, MirrorInUse
 from tests.system.installation import UNLIMITED, Installation

@@ -53,8 +53,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def note(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr("marketdata_client.client.time", SimpleNamespace(sleep=made.append))
-    monkeypatch.setattr("marketdata_client.async_client.asyncio.sleep", note)
+    monkeypatch.setattr("marketdata_client._sync.session.time", SimpleNamespace(sleep=made.append))
+    monkeypatch.setattr("marketdata_client._async.session.asyncio.sleep", note)
     return made
 
 
@@ -222,9 +222,9 @@ def test_a_credential_is_visible_ascii_and_not_shown(key: str):
 
 
 def test_no_representation_has_the_secret():
-    client = Client(URL, "md_secret")
-    signing = Client(URL, credential=Signer("AbCd1234", "mds_secret"))
-    assert "secret" not in repr([client.site, signing.site, signing.site.credential])
+    configs = [Client(URL, "md_secret")._session.config]
+    configs.append(Client(URL, credential=Signer("AbCd1234", "mds_secret"))._session.config)
+    assert "secret" not in repr([configs, *(each.credential for each in configs)])
 
 
 @pytest.mark.parametrize("path", ["api", "//other.example/x", "/x?a=1", "/x#a"])

@@ -1,26 +1,23 @@
-"""The server, as a client knows it: its URL, the credential, what to retry, how much to accept."""
+"""What a client is told: the server's URL, the credential, what to retry, how much to accept."""
 
-import datetime as dt
 import math
 import random
 import ssl
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypedDict
-from urllib.parse import quote, urlencode, urlsplit
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
 import httpx
 
 from marketdata_client.credentials import Anonymous, ApiKey, BearerToken, Credential
 from marketdata_client.errors import MarketDataError, Refused
-from marketdata_client.steps import Request
+from marketdata_client.requests import Request, query_text
 
-Parameter: TypeAlias = str | int | float | bool | dt.date | dt.datetime | Sequence[str] | None
 USER_AGENT = "marketdata-client/0.1.0"
 # 503 of these does not pass by itself.
 _LASTING = frozenset({"data_damaged"})
 _PASSING = frozenset({429, 502, 503, 504})
-_IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,9 @@ class Retries:
     statuses: Collection[int] = ()
     on_pause: Callable[[MarketDataError, float], object] = lambda _error, _seconds: None
 
-    def pause(self, attempt: int, refused: Refused | None) -> float | None:
-        """Return the seconds to wait after a failed attempt, counted from 1; None if it is the last. refused: the answer, if any."""
+    def pause(self, attempt: int, error: MarketDataError) -> float | None:
+        """Return the seconds to wait after a failed attempt, counted from 1; None if it was the last."""
+        refused = error if isinstance(error, Refused) else None
         if attempt >= self.attempts:
             return None
         if refused is not None and not (refused.status in self.statuses or _may_pass(refused)):
@@ -65,22 +63,7 @@ def _may_pass(refused: Refused) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A request before it has a URL and a credential. path: below the base URL, percent-encoded."""
-
-    method: str
-    path: str
-    query: Mapping[str, Parameter] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def is_repeatable(self) -> bool:
-        return self.method == "GET" or _IDEMPOTENCY_KEY in self.headers
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
+class ClientConfig:
     """base_url: without a slash at the end. The others: see `Options`."""
 
     base_url: str
@@ -93,20 +76,18 @@ class Site:
     ssl_context: ssl.SSLContext | None = None
     trust_env: bool = True
 
-    def request(self, call: Call) -> Request:
-        """Return the request to send, signed anew if the credential signs."""
-        query = query_text(call.query)
-        url = self._url(call.path + (f"?{query}" if query else ""))
+    def target(self, request: Request) -> tuple[str, dict[str, str]]:
+        """Return a request's absolute URL and all its headers, signed anew if the credential signs."""
+        query = query_text(request.query)
+        url = self._url(request.path + (f"?{query}" if query else ""))
         encoding = "gzip" if self.compression else "identity"
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": encoding, **call.headers}
-        headers |= self.credential.headers(call.method, url, headers, call.body)
-        return Request(call.method, url, headers, call.body)
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": encoding, **request.headers}
+        return url, headers | self.credential.headers(request.method, url, headers, request.body)
 
-    def websocket(self, path: str) -> Request:
-        """Return the request that opens a WebSocket. A signature is of the http URL, which the server sees."""
+    def websocket(self, path: str) -> tuple[str, dict[str, str]]:
+        """Return a WebSocket's absolute URL and its headers. A signature is of the http URL, which the server sees."""
         url = self._url(path)
-        headers = self.credential.headers("GET", url, {}, b"")
-        return Request("GET", "ws" + url.removeprefix("http"), headers)
+        return "ws" + url.removeprefix("http"), self.credential.headers("GET", url, {}, b"")
 
     def _url(self, target: str) -> str:
         return str(httpx.URL(self.base_url + target))
@@ -133,8 +114,8 @@ class Options(TypedDict, total=False):
     trust_env: bool
 
 
-def make_site(base_url: str, key: str | None, options: Options) -> Site:
-    """Return a site. Raises ValueError if the URL is not of http or https, or a credential is wrong."""
+def make_config(base_url: str, key: str | None, options: Options) -> ClientConfig:
+    """Raises ValueError if the URL is not of http or https, or a credential is wrong."""
     known: dict[str, Any] = {**options}
     token, credential = known.pop("token", None), known.pop("credential", None)
     if sum(each is not None for each in (key, token, credential)) > 1:
@@ -143,7 +124,7 @@ def make_site(base_url: str, key: str | None, options: Options) -> Site:
         credential = ApiKey(key)
     if token is not None:
         credential = BearerToken(token)
-    return Site(_checked(base_url), credential or Anonymous(), **known)
+    return ClientConfig(_checked(base_url), credential or Anonymous(), **known)
 
 
 def _checked(base_url: str) -> str:
@@ -153,33 +134,3 @@ def _checked(base_url: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("the base URL must have no user, no query and no fragment")
     return base_url.rstrip("/")
-
-
-def query_text(query: Mapping[str, Parameter]) -> str:
-    """Return a query string. Parameters that are None are left out."""
-    return urlencode(
-        {name: _text(value) for name, value in query.items() if value is not None}, quote_via=quote, safe=""
-    )
-
-
-def _text(value: Parameter) -> str:
-    match value:
-        case bool():
-            return str(int(value))
-        case dt.datetime():
-            if value.tzinfo is None:
-                raise ValueError(f"{value} has no time zone; use datetime.UTC")
-            return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-        case str() | int() | float() | dt.date():
-            return str(value)
-        case None:
-            return ""
-        case _:
-            return ",".join(value)
-
-
-def segment(text: str) -> str:
-    """Return a text as one segment of a path."""
-    if text in {"", ".", ".."}:
-        raise ValueError(f"{text!r} cannot be a part of a path")
-    return quote(text, safe="")

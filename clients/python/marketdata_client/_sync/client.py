@@ -1,0 +1,248 @@
+# Made by unasync.py from _async/client.py. Change that, and make it again.
+"""The client for programs with threads."""
+
+from collections.abc import Iterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx
+
+from marketdata_client._sync.history import stream, walk, whole
+from marketdata_client._sync.live import followed, frames
+from marketdata_client._sync.session import Session
+from marketdata_client.bodies import object_in
+from marketdata_client.config import Options, make_config
+from marketdata_client.errors import BadAnswer
+from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
+from marketdata_client.ingesting import Ingest, Ingested, Row, batches
+from marketdata_client.jobs import Job, has_succeeded, job_request, shown_progress
+from marketdata_client.journal import Journal
+from marketdata_client.live import Frame, Subscription
+from marketdata_client.requests import Parameter, Request, get_request, post_once, post_request, segment
+from marketdata_client.tables import Table
+
+
+class SyncClient:
+    """A client of one server. Use it in `with`, or `close()`.
+
+    base_url: the URL before `/api/v1`. key: an API key. options: see `Options`. Raises ValueError if the URL is not of http or https, or a credential is not visible ASCII.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._session = Session(make_config(base_url, key, options), transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections, also those of feeds: they raise `RuntimeError` if they are read on."""
+        self._session.close()
+
+    def get(self, path: str, **params: Parameter) -> Any:
+        """Return the JSON document at a path such as `/api/v1/limits`."""
+        return self._session.json(get_request(path, params))
+
+    def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        """POST a JSON document; return the answer's. It is retried only with an idempotency key."""
+        return self._session.json(post_request(path, body, idempotency_key=idempotency_key))
+
+    def bars(
+        self, symbol: Symbols, resolution: str = "1m", *, market: str = EQUITIES, **params: Parameter
+    ) -> Table:
+        """Return the bars of a range (`start=`, `end=`) or the newest ones (`last=`), as `read` does."""
+        return self.read("ohlcv", symbol, market=market, **{"resolution": resolution, **params})
+
+    def trades(self, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter) -> Table:
+        """Return the trades of a range or the newest ones, as `read` does."""
+        return self.read("trades", symbol, market=market, **params)
+
+    def quotes(self, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter) -> Table:
+        """Return the quotes of a range or the newest ones, as `read` does."""
+        return self.read("quotes", symbol, market=market, **params)
+
+    def read(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter
+    ) -> Table:
+        """Return all rows of a query in one table.
+
+        The range of one symbol, of any length, is read by a verified stream; several symbols, or `last=`, by pages.
+        """
+        return whole(self._session, Query(dataset, symbol, market, params))
+
+    def page(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter
+    ) -> Table:
+        """Return one page, of any dataset and with any parameter of pages."""
+        query = Query(dataset, symbol, market, params)
+        answer = self._session.answer(query.table_page(params.get("cursor")))
+        return page_table(answer)[0]
+
+    def pages(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter
+    ) -> Iterator[Table]:
+        """Iterate over the pages of a query. All are of one snapshot."""
+        query = Query(dataset, symbol, market, params)
+        return walk(self._session, query, query.table_page, page_table)
+
+    def rows(
+        self, dataset: str, symbol: Symbols, *, market: str = EQUITIES, **params: Parameter
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over the rows of all pages, as the API's JSON has them."""
+        query = Query(dataset, symbol, market, params)
+        for page in walk(self._session, query, query.row_page, page_rows):
+            for row in page:
+                yield row
+
+    def stream(
+        self, dataset: str, symbol: str, *, market: str = EQUITIES, **params: Parameter
+    ) -> Iterator[Table]:
+        """Iterate over a range in bounded memory.
+
+        The rows count only if the iteration comes to its end: it raises `IncompleteStream` if not all came.
+        """
+        return stream(self._session, Query(dataset, symbol, market, params))
+
+    def latest(self, symbols: Sequence[str], *, market: str = EQUITIES) -> list[dict[str, Any]]:
+        """Return the newest trade and quote of each symbol."""
+        return self._cross_section("latest", symbols, market)
+
+    def snapshot(self, symbols: Sequence[str], *, market: str = EQUITIES) -> list[dict[str, Any]]:
+        """Return the newest trade, quote, minute bar and daily bars of each symbol."""
+        return self._cross_section("snapshot", symbols, market)
+
+    def ingest(
+        self,
+        dataset: str,
+        rows: Iterable[Row],
+        *,
+        journal: str | Path | None = None,
+        batch_rows: int = 10_000,
+        on_progress: Callable[[Ingested], object] = lambda _: None,
+        **params: Parameter,
+    ) -> Ingested:
+        """Store rows (as docs/ingest.md has them, each with its symbol) in batches.
+
+        journal: a file that survives the process. If it is killed, start again with the same rows from the beginning
+        and the same journal: every row is stored once. Raises `JournalConflict` if the rows are others.
+        """
+        ingest, total = Ingest(dataset, params), Ingested()
+        with Journal(journal, f"{self._session.config.base_url}{ingest.target}") as opened:
+            for number, (symbol, body) in enumerate(batches(rows, batch_rows), start=1):
+                stored = opened.begin(number, f"{symbol}\n".encode() + body)
+                answer = stored
+                if answer is None:
+                    answer = self._session.json_object(ingest.request(symbol, body, opened.key(number)))
+                total = total.plus(answer, resumed=stored is not None)
+                if stored is None:
+                    opened.end(number, answer)
+                on_progress(total)
+        return total
+
+    def live(
+        self, *channels: str, tokens: Mapping[str, str] | None = None, mode: str | None = None
+    ) -> Iterator[Frame]:
+        """Iterate over frames of the live feed (docs/live.md) as they come, for ever.
+
+        tokens: from which each channel continues; by default with what is stored from now on. A broken connection is
+        opened again, and nothing is missed; only bars may come again.
+        """
+        return frames(self._session, Subscription(channels, dict(tokens or {}), mode))
+
+    def follow(
+        self, dataset: str, symbol: str, *, market: str = EQUITIES, **params: Parameter
+    ) -> Iterator[Frame]:
+        """Iterate over the stored rows (`start=` or `last=`) in one frame, then over each that is stored later."""
+        return followed(self._session, Query(dataset, symbol, market, params), symbol)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job's document."""
+        return self._session.json_object(job_request(job_id))
+
+    def wait(self, job_id: str, *, on_progress: Callable[[Job], object] | None = None) -> Any:
+        """Return a job's result when it has ended. Shows a bar, unless `on_progress` takes the job's states.
+
+        Raises `JobFailed`.
+        """
+        with shown_progress(on_progress) as tell:
+            while True:
+                answer = self._session.answer(job_request(job_id, wait=True))
+                job = object_in(answer.body)
+                tell(job)
+                if has_succeeded(job):
+                    return job.get("result")
+                # A server that does not hold the answer must not be asked without a pause.
+                if "preference-applied" not in answer.headers:
+                    self._session.sleep(1.0)
+
+    def portfolio(self, *, account: str | None = None) -> dict[str, Any]:
+        """Return an account's positions, equity and cash. account: None for the only one that the key sees."""
+        return self._session.json_object(get_request("/api/v1/portfolio", {"account": account}))
+
+    def order(
+        self,
+        symbol: str,
+        side: str,
+        quantity: float,
+        *,
+        account: str | None = None,
+        client_order_id: str | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Place an order, and return it as it was accepted. Raises `InvalidRequest` if a check of risk fails.
+
+        side: `buy` or `sell`. params: `type` (`market`), `limit_price`, `stop_loss` and others of docs/trading.md. It is
+        placed once, also if the call is sent again; with a `client_order_id` also if the program is started again.
+        """
+        body = {
+            "symbol": symbol,
+            "side": side,
+            "quantity": quantity,
+            **params,
+            "client_order_id": client_order_id,
+        }
+        return self._session.json_object(post_once("/api/v1/orders", body, {"account": account}))
+
+    def cancel(self, order_id: str, *, account: str | None = None) -> dict[str, Any]:
+        """Ask for the cancel of an order, and return it; the engine cancels it."""
+        path = f"/api/v1/orders/{segment(order_id)}"
+        return self._session.json_object(Request("DELETE", path, {"account": account}))
+
+    def backtest(
+        self,
+        strategy: str,
+        symbols: Sequence[str],
+        *,
+        on_progress: Callable[[Job], object] | None = None,
+        **params: Any,
+    ) -> Any:
+        """Run a strategy over the past, and return the result: `performance`, `trades`, `signals`, `inputs`.
+
+        params: `start`, `end`, `parameters` and others of docs/strategies.md; without a period all that is stored. Shows
+        a bar, as `wait` does. Raises `JobFailed`, and `InvalidRequest` for wrong parameters.
+        """
+        if isinstance(symbols, str):
+            raise TypeError("give the symbols in a list")
+        body = {"strategy": strategy, "symbols": list(symbols), **params}
+        job = self._session.json_object(post_once("/api/v1/backtests", body))
+        if not isinstance(job.get("id"), str):
+            raise BadAnswer("the job has no id")
+        return self.wait(job["id"], on_progress=on_progress)
+
+    def _cross_section(self, name: str, symbols: Sequence[str], market: str) -> list[dict[str, Any]]:
+        found = (self._session.json_object(cross_section(name, symbols, market))).get(name)
+        if not isinstance(found, list):
+            raise BadAnswer(f"the answer has no list {name}")
+        return found

@@ -1,0 +1,35 @@
+"""The client for threads is made from that for asyncio, and is as it was made."""
+
+import inspect
+
+import unasync
+from marketdata_client import AsyncClient, Client
+from marketdata_client._sync.client import SyncClient
+
+
+def test_making_it_again_changes_nothing():
+    assert list(unasync.differing()) == []
+
+
+def test_a_module_that_was_changed_by_hand_or_left_is_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(unasync, "PACKAGE", tmp_path)
+    for name in ("_async", "_sync"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "_async" / "new.py").write_text("async def f(): await g()\n")
+    (tmp_path / "_sync" / "left.py").write_text("")
+    assert unasync.main(["--check"]) == 1
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(tmp_path / "_sync" / name) for name in ("left.py", "new.py")
+    ]
+    assert unasync.main([]) == 0
+    assert unasync.main(["--check"]) == 0
+    assert (tmp_path / "_sync" / "new.py").read_text().endswith("\ndef f(): g()\n")
+
+
+def test_both_clients_have_the_same_methods():
+    def signatures(kind: type) -> dict[str, list[str]]:
+        found = inspect.getmembers(kind, inspect.isfunction)
+        return {name: list(inspect.signature(each).parameters) for name, each in found if name[0] != "_"}
+
+    assert signatures(SyncClient) == signatures(AsyncClient)
+    assert signatures(Client).keys() - signatures(AsyncClient).keys() == {"mirror"}
