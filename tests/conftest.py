@@ -28,7 +28,7 @@ from tests.installation import caches_clear
 from tests.migrated_database import migrate_once, template_remove
 from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server, spare_server_end
-from tests.ratelimit.redis_server import RedisServer, patience_of
+from tests.ratelimit.redis_server import RedisServer
 from tests.store_settings import IS_OF_FILES, stores_at
 
 _numbers = count()
@@ -171,14 +171,8 @@ def redis_timeout() -> float:
 
 @pytest.fixture
 def project_redis(settings, redis_timeout: float) -> Iterator[RedisServer]:
-    """A running server that is the project's Redis during the test, with the project's own cache settings but for its patience."""
-
-    def caches_at(url: str) -> dict[str, Any]:
-        usual = settings.CACHES["default"]
-        options = {**usual["OPTIONS"], **patience_of(redis_timeout)}
-        return {"default": {**usual, "LOCATION": url, "OPTIONS": options}}
-
-    with connected_server(settings, caches_at) as server:
+    """A running server that is the project's Redis during the test."""
+    with connected_server(settings, redis_timeout) as server:
         yield server
 
 

@@ -196,18 +196,20 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 
-# These are the Redis connections (django-redis). Nothing uses Django's cache itself.
-CACHES = {
-    "default": {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": REDIS_LOCATION,
-        "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-            "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-            "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(REDIS_LOCATION)},
-        },
+_REDIS = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": REDIS_LOCATION,
+    "KEY_FUNCTION": "ops.redis.client.unchanged_key",
+    "OPTIONS": {
+        "CLIENT_CLASS": "ops.redis.client.BytesClient",
+        "REDIS_CLIENT_CLASS": "ops.redis.client.ThreadRedis",
+        "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
+        "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(REDIS_LOCATION)},
     },
 }
+# `answers` is the shared cache of finished answers. `default`, which Django requires, is the connection for all else.
+CACHES = {"default": _REDIS, "answers": _REDIS}
 
 # Without the variable, the store's caches have their own default sizes.
 _STORE_MEMORY = {"memory_mib": integer("STORE_MEMORY_MIB", 0)} if "STORE_MEMORY_MIB" in env else {}

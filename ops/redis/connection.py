@@ -21,7 +21,7 @@ from redis.connection import (
     UnixDomainSocketConnection,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -96,7 +96,7 @@ def is_available() -> bool:
 
 
 class FailFast(AbstractConnection):
-    """A connection that asks the breaker before each connect and send, and reports the outcome. It never retries."""
+    """A connection that asks the breaker before each connect and each `ask`, and reports the outcome. It never retries."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -112,52 +112,29 @@ class FailFast(AbstractConnection):
             breaker.failed(self)
             raise
 
-    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        breaker.check(self)
-        try:
-            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
-        except RedisError as error:
-            self._report(error)
-            raise
-
-    def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            response = super().read_response(*args, **kwargs)
-        except RedisError as error:
-            # A call with its own timeout waits for a published message, which may never come. No answer is due.
-            self._report(error, is_answer_due="timeout" not in kwargs)
-            raise
-        breaker.succeeded()
-        return response
-
     def ask(self, *command: str | bytes | int) -> Any:
-        """Send one command and return its answer, faster than the methods above.
+        """Send one command and return its answer.
 
-        Unlike a pool, it does not first check whether the server has closed the socket.
+        Unlike redis-py's clients, it does not first check whether the server has closed the socket.
         """
         packed = pack_command(command)  # type: ignore[arg-type]  # the stub allows one item only
         if breaker.check(self):
             # The server has probably closed a socket that was open before the outage, so the probe would fail on it.
             self.disconnect()  # type: ignore[no-untyped-call]
         try:
-            super().send_packed_command((packed,))  # type: ignore[no-untyped-call]
-            answer = super().read_response()
-        except RedisError as error:
-            self._report(error)
+            self.send_packed_command((packed,))  # type: ignore[no-untyped-call]
+            answer = self.read_response()
+        except RedisTimeoutError:
+            breaker.failed(self)
+            raise
+        except RedisConnectionError:
+            breaker.lost(self)
+            raise
+        except ResponseError:  # an answer, too
+            breaker.succeeded()
             raise
         breaker.succeeded()
         return answer
-
-    # Called in `except` blocks, because a context manager would make every command a tenth slower.
-    def _report(self, error: RedisError, *, is_answer_due: bool = True) -> None:
-        """Report a failed command to the breaker. An error that Redis returned counts as an answer."""
-        if isinstance(error, RedisTimeoutError):
-            if is_answer_due:
-                breaker.failed(self)
-        elif isinstance(error, RedisConnectionError):
-            breaker.lost(self)
-        elif isinstance(error, ResponseError):
-            breaker.succeeded()
 
 
 class FailFastConnection(FailFast, Connection):

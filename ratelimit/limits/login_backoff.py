@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 from django.conf import settings
+from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from ops.metrics.declarations import LIMIT_DECISIONS
-from ops.redis.script import Script, redis_call
+from ops.redis.script import Script
 from ratelimit.limits.token_bucket import SECOND_US
 
 HOUR_US = 3_600 * SECOND_US
@@ -99,7 +100,7 @@ class LoginBackoff:
             for _, key in attempt.backoffs:
                 self._local.pop(key, None)
         try:
-            redis_call("DEL", *attempt.keys)
+            get_redis_connection("default").delete(*attempt.keys)
         except RedisError:
             # Redis keeps the failures of before, until they are forgotten.
             return

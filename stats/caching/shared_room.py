@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable, Hashable
 
 from cachetools import LRUCache
+from django_redis import get_redis_connection
 from redis.exceptions import RedisError
-
-from ops.redis.script import redis_call
 
 # Redis is asked for its memory at most once in this time.
 ASKED_SECONDS = 1.0
@@ -48,8 +47,7 @@ class SharedRoom:
 def _is_half_full() -> bool:
     """Return whether Redis uses more than half of its memory limit; False without a limit, or if it does not tell."""
     try:
-        lines: bytes = redis_call("INFO", "memory")
+        memory: dict[str, int] = get_redis_connection("answers").info("memory")
     except RedisError:
         return False
-    fields = dict(line.split(b":", 1) for line in lines.split(b"\r\n") if b":" in line)
-    return 0 < int(fields.get(b"maxmemory", 0)) < 2 * int(fields.get(b"used_memory", 0))
+    return 0 < memory.get("maxmemory", 0) < 2 * memory.get("used_memory", 0)

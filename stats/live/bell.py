@@ -10,12 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django_redis import get_redis_connection
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ops.redis.connection import PAUSE_SECONDS, breaker, is_available
 from ops.redis.loop_connection import LoopConnection
-from ops.redis.script import redis_call
 from stats.live.accounts import BELL_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def account_changed(account: str) -> None:
 
 def _publish_account(account: str) -> None:
     with suppress(RedisError):
-        redis_call("PUBLISH", _CHANNEL, f"{_SEPARATOR}{BELL_PREFIX}{account}")
+        get_redis_connection("default").publish(_CHANNEL, f"{_SEPARATOR}{BELL_PREFIX}{account}")
 
 
 class Bell:

@@ -1,20 +1,16 @@
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 
 from ratelimit.keys.selectors import key_cache
 from tests.ratelimit import key_events
-from tests.ratelimit.connected_server import connected_server
-from tests.ratelimit.redis_server import RedisServer, cache_settings
+from tests.ratelimit.redis_server import RedisServer
 
 
 @pytest.fixture
-def redis_server(settings, redis_timeout: float) -> Iterator[RedisServer]:
-    """A running server that is the project's Redis during the test."""
-    with connected_server(settings, partial(cache_settings, timeout=redis_timeout)) as server:
-        yield server
+def redis_server(project_redis: RedisServer) -> RedisServer:
+    return project_redis
 
 
 @pytest.fixture

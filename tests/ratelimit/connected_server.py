@@ -3,7 +3,7 @@
 The server itself is a module apart, because programs without Django's apps use it, too.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,18 +11,21 @@ from django_redis.pool import ConnectionFactory
 
 from ops.redis.connection import breaker
 from ratelimit.limits.limiter import process_limiter
-from tests.ratelimit.redis_server import RedisServer
+from tests.ratelimit.redis_server import RedisServer, patience_of
 
 # Starting a server takes longer than most tests. The server of one test, emptied, is the next one's.
 _spare: list[RedisServer] = []
 
 
 @contextmanager
-def connected_server(settings: Any, caches_at: Callable[[str], dict[str, Any]]) -> Iterator[RedisServer]:
-    """A running, empty server that is the project's Redis meanwhile, with the CACHES that are made of its address."""
+def connected_server(settings: Any, timeout: float) -> Iterator[RedisServer]:
+    """A running, empty server that is the project's Redis meanwhile, with the project's CACHES but for the address and patience."""
     server = _spare.pop() if _spare else RedisServer()
     server.start()
-    settings.CACHES = caches_at(server.url)
+    settings.CACHES = {
+        alias: {**usual, "LOCATION": server.url, "OPTIONS": {**usual["OPTIONS"], **patience_of(timeout)}}
+        for alias, usual in settings.CACHES.items()
+    }
     breaker.close()
     process_limiter.cache_clear()
     yield server

@@ -7,11 +7,9 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import redis
 
-from ops.redis.connection import connection_class_for
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -99,17 +97,3 @@ class RedisServer:
 def patience_of(seconds: float) -> dict[str, float]:
     """The options of a cache by which a Redis that does not answer for so long is away."""
     return {"SOCKET_CONNECT_TIMEOUT": seconds, "SOCKET_TIMEOUT": seconds}
-
-
-def cache_settings(url: str, *, timeout: float) -> dict[str, Any]:
-    """CACHES with the project's connection class."""
-    return {
-        "default": {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": url,
-            "OPTIONS": {
-                **patience_of(timeout),
-                "CONNECTION_POOL_KWARGS": {"connection_class": connection_class_for(url)},
-            },
-        }
-    }

@@ -1,10 +1,10 @@
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
 from django.conf import settings
+from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ops.redis.connection import (
     PAUSE_SECONDS,
     Breaker,
+    FailFast,
     FailFastConnection,
     FailFastSSLConnection,
     FailFastUnixConnection,
@@ -19,6 +20,7 @@ from ops.redis.connection import (
     connection_class_for,
     is_available,
 )
+from ops.redis.script import thread_connection
 from tests.front.front_server import eventually
 from tests.ratelimit.redis_server import RedisServer
 
@@ -36,25 +38,19 @@ class Clock:
 
 
 @pytest.fixture
-def server() -> Iterator[RedisServer]:
-    running = RedisServer()
-    running.start()
-    breaker.close()
-    yield running
-    running.end()
-    breaker.close()
+def server(project_redis: RedisServer) -> RedisServer:
+    return project_redis
 
 
 @pytest.fixture
-def client(server, redis_timeout: float) -> Iterator[redis.Redis]:
-    pool = redis.ConnectionPool.from_url(
-        server.url,
-        connection_class=connection_class_for(server.url),
-        socket_timeout=redis_timeout,
-        socket_connect_timeout=redis_timeout,
-    )
-    yield redis.Redis(connection_pool=pool)
-    pool.disconnect()
+def client(server: RedisServer) -> redis.Redis:
+    connected: redis.Redis = get_redis_connection("default")
+    return connected
+
+
+@pytest.fixture
+def connection(server: RedisServer) -> FailFast:
+    return thread_connection()
 
 
 @pytest.fixture
@@ -123,59 +119,16 @@ def test_frozen_under_many_threads_only_one_waits_per_pause(client, server, cloc
         assert outcomes == {RedisTimeoutError: 1, RedisConnectionError: 59}
 
 
-def test_pooled_sockets_outlive_a_restart_without_a_failure(client, server):
-    connections = [client.connection_pool.get_connection() for _ in range(3)]
-    for connection in connections:
-        client.connection_pool.release(connection)
-    server.kill()
-    server.start()
-    assert all(answers(client) for _ in range(5))
-    assert is_available()
-
-
-def test_a_socket_found_closed_while_reading_is_not_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
-    server.freeze()
-    connection.send_command("PING")
-    server.kill()
-    with pytest.raises(RedisConnectionError):
-        connection.read_response()
-    assert is_available()
-    server.start()
-    assert client.ping()
-    client.connection_pool.release(connection)
-
-
-def test_a_socket_found_closed_while_writing_is_not_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
-    server.kill()
-    with pytest.raises(RedisConnectionError):
-        connection.send_packed_command([b"x"] * 3)
-    assert is_available()
-    client.connection_pool.release(connection)
-
-
 @pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
-def test_a_full_socket_counts_as_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
+def test_a_full_socket_counts_as_redis_being_away(connection, server):
+    connection.ask("PING")
     server.freeze()
     with pytest.raises(RedisTimeoutError):
-        connection.send_packed_command([b"x" * 10_000_000])
+        connection.ask("SET", "name", b"x" * 10_000_000)
     assert not is_available()
-    client.connection_pool.release(connection)
 
 
-def test_an_error_reply_is_an_answer(client):
-    breaker.check(None)
-    breaker.failed(None)
-    breaker._next_probe_at = 0
-    with pytest.raises(ResponseError):
-        client.execute_command("NOSUCH")
-    assert is_available()
-
-
-def test_one_command_is_answered_and_tells_the_breaker(client):
-    connection = client.connection_pool.get_connection()
+def test_one_command_is_answered_and_tells_the_breaker(connection):
     assert connection.ask("SET", "name", 7) == b"OK"
     assert connection.ask("GET", "name") == b"7"
     breaker.failed(None)
@@ -185,32 +138,19 @@ def test_one_command_is_answered_and_tells_the_breaker(client):
     with pytest.raises(ResponseError):
         connection.ask("NOSUCH")
     assert is_available()
-    client.connection_pool.release(connection)
 
 
-@pytest.mark.parametrize("redis_timeout", [USUAL_SECONDS])
-def test_one_command_that_is_not_answered_in_time_is_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
-    server.freeze()
-    with pytest.raises(RedisTimeoutError):
-        connection.ask("PING")
-    assert not is_available()
-    client.connection_pool.release(connection)
-
-
-def test_a_socket_found_closed_by_one_command_is_not_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
+def test_a_socket_found_closed_is_not_redis_being_away(connection, server):
+    connection.ask("PING")
     server.kill()
     with pytest.raises(RedisConnectionError):
         connection.ask("PING")
     assert is_available()
     server.start()
     assert connection.ask("PING") == b"PONG"
-    client.connection_pool.release(connection)
 
 
-def test_a_socket_of_before_an_outage_does_not_make_the_outage_longer(client, server, clock):
-    connection = client.connection_pool.get_connection()
+def test_a_socket_of_before_an_outage_does_not_make_the_outage_longer(connection, server, clock):
     assert connection.ask("PING") == b"PONG"
     server.kill()
     breaker.failed(None)
@@ -218,23 +158,6 @@ def test_a_socket_of_before_an_outage_does_not_make_the_outage_longer(client, se
     clock.now += PAUSE_SECONDS
     assert connection.ask("PING") == b"PONG"
     assert is_available()
-    client.connection_pool.release(connection)
-
-
-def test_a_wait_for_a_message_may_end_without_one(client):
-    with client.pubsub() as subscription:
-        subscription.subscribe("nothing")
-        subscription.get_message(timeout=1)
-        assert subscription.get_message(timeout=0.01) is None
-    assert is_available()
-
-
-def test_a_readers_own_timeout_is_not_redis_being_away(client, server):
-    connection = client.connection_pool.get_connection()
-    with pytest.raises(RedisTimeoutError):
-        connection.read_response(timeout=0.01)
-    assert is_available()
-    client.connection_pool.release(connection)
 
 
 @pytest.mark.parametrize(

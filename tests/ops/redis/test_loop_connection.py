@@ -200,7 +200,7 @@ def test_password_and_database_of_the_url_are_used(project_redis, settings):
     client = get_redis_connection("default")
     client.config_set("requirepass", "secret")
     path = cache["LOCATION"].removeprefix("unix://")
-    settings.CACHES = {"default": {**cache, "LOCATION": f"unix://:secret@{path}?db=3"}}
+    settings.CACHES = {**settings.CACHES, "default": {**cache, "LOCATION": f"unix://:secret@{path}?db=3"}}
 
     async def test(connection: LoopConnection) -> None:
         await answer_to(connection, "SET", "here", 1)
