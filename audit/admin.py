@@ -24,6 +24,7 @@ from audit.models import AuditRecord
 from audit.needs import PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
+from audit.reading.views import AuditViewSet
 
 NOTHING = SafeString("-")
 """Shown for an empty value."""
@@ -221,7 +222,9 @@ class AuditRecordAdmin(_ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: AuditRecord | None = None) -> bool:
         """Return whether the user has Django's view permission and may call `GET /audit`."""
-        return super().has_view_permission(request, obj) and PERSON_MAY.get()(request, "audit", "GET")
+        return super().has_view_permission(request, obj) and PERSON_MAY.get()(
+            request, AuditViewSet.access["list"]
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -42,13 +42,13 @@ from front.environ import ABORT, Receive, Scope, Send, environ_for
 from front.lanes import Lane
 from front.sending import AnswerSender, ClientStalled, send_refusal
 from front.waiting import AnswerWaiting
-from marketdata_project.endpoints import HEAVY, LOGIN, endpoint_at
+from marketdata_project.endpoints import HEAVY, LOGIN
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
-from ratelimit.access.table import CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.open_calls import PieceTurns
 from stats.delivery.finished_answers import FinishedAnswer
 from stats.live.sockets import ENVIRON
 from web.correlation import accepted_id, correlated
+from web.endpoints import CLOSING, READ, TRADING, WRITE, endpoint_at
 from web.proxies import trusted_environ
 from web.requests.received import ReceivedCall, call_in
 from web.requests.wsgi_variables import ANSWER_WAIT, ROUTE

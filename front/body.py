@@ -25,7 +25,7 @@ from front.limits import (
     DecodingPlace,
     ReservedBytes,
 )
-from ratelimit.access.table import SMALL_BODY_BYTES
+from web.endpoints import SMALL_BODY_BYTES
 from web.requests.addresses import identity_of
 from web.requests.received import ReceivedCall
 from web.requests.wsgi_variables import BODY_DECODED, BODY_TOO_LARGE, BODY_UNREAD

@@ -8,12 +8,12 @@ from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from front.application import RefusedCall
 from front.prepared import is_secure
-from marketdata_project.endpoints import endpoint_at
-from ratelimit.access.table import Access, Denial, access_of, denial_of
+from ratelimit.access.denials import Denial, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
+from web.endpoints import Access, access_of, endpoint_at
 from web.requests.received import ReceivedCall, call_in
 from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
@@ -52,7 +52,7 @@ def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | Non
     endpoint = endpoint_at(call.path)
     if endpoint is None:
         return None, None
-    access = access_of(endpoint.url_name, call.method)
+    access = access_of(endpoint.func, call.method)
     return access, denial_of(caller, access, arguments=endpoint.kwargs)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from audit.services import call_record, call_spool
 from front.prepared import LONGEST_KEY, PreparedCall, key_of, prepared_call
-from ratelimit.access.table import denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
 from ratelimit.limits.admission import COST_HEADER, admission_headers

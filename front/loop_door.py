@@ -24,7 +24,7 @@ from front.prepared import MAX_PREPARED, PreparedCall, key_of, prepared_call
 from front.ready_answer import AWAITED, Awaited, Deliver, ReadyAnswer
 from ops.metrics.declarations import EVENT_LOOP_ANSWERS
 from ops.redis.loop_connection import LoopConnection
-from ratelimit.access.table import denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_if_cached, only_key_digest
 from ratelimit.limits.admission import Admission, admission_lines

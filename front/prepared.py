@@ -20,14 +20,13 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
 from front.answers import route_of
-from marketdata_project.endpoints import endpoint_at
-from ratelimit.access.table import Access, access_of
 from ratelimit.limits.admission import COST_HEADER
 from ratelimit.limits.costs import cost_of
 from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.held_answer import HeldAnswer
 from stats.delivery.pinned_answer import Representation
 from stats.delivery.responses import ContentViewSet, with_link
+from web.endpoints import Access, access_of, endpoint_at
 from web.requests.compression import accepted_encoding
 from web.requests.received import ReceivedCall
 
@@ -94,7 +93,7 @@ def prepared_call(key: CallKey) -> PreparedCall | None:
     view = None if endpoint is None else getattr(endpoint.func, "cls", None)
     if endpoint is None or view is None or not issubclass(view, ContentViewSet):
         return None
-    access, secure = access_of(endpoint.url_name, "GET"), _is_secure(key.transport)
+    access, secure = access_of(endpoint.func, "GET"), _is_secure(key.transport)
     # A call with an audit class is recorded in its view's transaction.
     if access is None or access.audit_class or secure is None:
         return None

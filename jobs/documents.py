@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import RUNNING, Job
-from ratelimit.access.table import Access, denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
@@ -32,7 +32,7 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
     """
     visible = Q(pk__in=())
     for kind in JOB_KINDS.get().values():
-        if denial_of(caller, Access(kind.scope, sensitivity=kind.sensitivity)) is None:
+        if denial_of(caller, kind.access) is None:
             visible |= Q(kind=kind.name) & _is_of_accounts(kind, caller)
     return Job.objects.filter(visible, owner=caller.family)
 

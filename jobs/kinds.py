@@ -8,8 +8,11 @@ from uuid import UUID
 from rest_framework.serializers import Serializer
 
 from ops.needs import Need
+from web.endpoints import Access
 
 Document = dict[str, Any]
+# Nobody has this scope.
+NOBODY_SUBMITS = Access("")
 
 
 class Run(Protocol):
@@ -56,9 +59,8 @@ class JobKind:
     function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
-    time in the whole installation. attempts: after so many the job is failed. endpoint: the URL name of the call that
-    submits it; "" for a kind that only schedules submit. scope, sensitivity, audit_class, cost: of that call, as in
-    `ratelimit.access.table.Access`. account_parameter: the name of the parameter with the job's account; "" for none.
+    time in the whole installation. attempts: after so many the job is failed. access: of the call that submits
+    it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
     most_unfinished: so many unfinished jobs of a caller's family; a call that would add another is refused.
     is_result_large: lists of jobs have null in its place. is_schedulable: whether `JOB_SCHEDULES` may name it; its
     serializer then needs no context.
@@ -68,14 +70,10 @@ class JobKind:
     function: Callable[[Run], Document]
     serializer: Callable[..., Serializer[Any]]
     unit: str
-    endpoint: str = ""
-    scope: str = ""
-    sensitivity: str = "public"
+    access: Access = NOBODY_SUBMITS
     turn: Callable[[Document], str] = lambda _: ""
     at_once: int = 2
     attempts: int = 20
-    audit_class: str = ""
-    cost: str = "one"
     account_parameter: str = ""
     most_unfinished: int = 1_000
     is_result_large: bool = False

@@ -29,6 +29,7 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
+from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from web.lists.filters import StrictFilterBackend, choice_filter
 from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
@@ -89,6 +90,11 @@ class JobsViewSet(GenericViewSet[Job]):
     It sees a job as long as it may submit such a job.
     """
 
+    access = {
+        "list": Access(ANY_CALLER),
+        "retrieve": Access(ANY_CALLER),
+        "cancel": Access(ANY_CALLER, kind=WRITE),
+    }
     queryset = Job.objects.all()
     serializer_class = JobSerializer
     filter_backends = [StrictFilterBackend]
@@ -154,7 +160,7 @@ class SubmissionViewSet(GenericViewSet[Any]):
         single_parameters(request.GET, ("format",))
         parameters = self.parameters(request)
         self.check_caller(_caller(request), parameters)
-        if self._kind.audit_class:
+        if self._kind.access.audit_class:
             return change_and_record(self, lambda _: self._submit_once(request, parameters))
         return self._submit_once(request, parameters)
 

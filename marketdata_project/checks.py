@@ -16,6 +16,7 @@ from ops.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
+from web.endpoint_list import endpoint_list
 
 _HIGHEST_PORT = 65_535
 
@@ -155,7 +156,18 @@ def check_schedules(**_: Any) -> list[CheckMessage]:
     return found
 
 
+def check_access(**_: Any) -> list[CheckMessage]:
+    """Check that each view declares what its calls require (marketdata.E010)."""
+    undeclared = [f"{each.method} {each.path}" for each in endpoint_list() if each.access is None]
+    if not undeclared:
+        return []
+    message = f"Nobody may call {', '.join(undeclared)}: the view does not declare what that requires."
+    hint = "Name the handler in the view's `access`; see docs/changing.md."
+    return [Error(message, hint=hint, id="marketdata.E010")]
+
+
 _CHECKS = (
+    check_access,
     check_workers,
     check_port,
     check_store,

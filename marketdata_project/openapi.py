@@ -1,15 +1,13 @@
 """Hooks of drf-spectacular: keep one path per endpoint, and add each operation's access and error codes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
-from ratelimit.access.table import ANY_CALLER, ANYBODY, READ, Access, access_of
 from store.datasets import CORRECTED
+from web.endpoints import ANY_CALLER, ANYBODY, READ, Access, access_of
 from web.problem_body import CONTENT_TYPE, TITLES, TYPE_BASE
 
 _OAUTH2 = "OAuth2"
@@ -18,20 +16,10 @@ Operations = dict[tuple[str, str], Access | None]
 
 
 def access_of_operations(endpoints: list[tuple[Any, ...]]) -> Operations:
-    """Return the access table's row of each operation. An operation is a path and a lower-case method."""
-    names = dict(_names(get_resolver()))
+    """Return the access of each operation. An operation is a path and a lower-case method."""
     return {
-        (path, method.lower()): access_of(names.get(callback), method)
-        for path, _regex, method, callback in endpoints
+        (path, method.lower()): access_of(callback, method) for path, _regex, method, callback in endpoints
     }
-
-
-def _names(resolver: URLResolver) -> Iterator[tuple[Any, str | None]]:
-    for entry in resolver.url_patterns:
-        if isinstance(entry, URLPattern):
-            yield entry.callback, entry.name
-        else:
-            yield from _names(entry)
 
 
 def add_access(operation: dict[str, Any], access: Access | None) -> None:
@@ -55,7 +43,7 @@ def add_access(operation: dict[str, Any], access: Access | None) -> None:
 def is_given_by(error: ErrorCode, access: Access | None, method: str) -> bool:
     """Return whether an operation can answer with an error code. `method` is in lower case.
 
-    access: the operation's row in the access table; with None every code that fits the method is possible.
+    access: of the operation; with None every code that fits the method is possible.
     """
     if error.given_by in _CHANGES and method == "get":
         return False
@@ -82,7 +70,7 @@ def _has_caller(access: Access) -> bool:
 
 def _submits_jobs(access: Access) -> bool:
     """Return whether the row is that of a call that submits jobs. Other calls may have an equal row."""
-    return any(access == access_of(kind.endpoint, "POST") for kind in JOB_KINDS.get().values())
+    return any(access == kind.access for kind in JOB_KINDS.get().values())
 
 
 _CHANGES = {

@@ -9,10 +9,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from audit.needs import CLASS_OF_CALL, PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES, CallClass
+from audit.needs import PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
 from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
 from ops.outbox.services import RECEIVERS, Receiver, event_log
-from ratelimit.access.table import ACCESS_TABLE, AccessTable, access_of
 from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
@@ -21,12 +20,11 @@ from trades.allowances import ALLOWANCE_OF, StorageAllowance
 from trading.core.events import StrategyChoice
 from trading.engine.followers import FOLLOWERS, EngineFollower
 from trading.services.assigning import STRATEGY_REFUSAL
+from web.endpoints import Access
 
 
 def wire() -> None:
     """Provide all values; call it once per process."""
-    ACCESS_TABLE.provide(_access_table)
-    CLASS_OF_CALL.provide(lambda: _class_of_call)
     RECORDED_NAMES.provide(_recorded_names)
     PROBLEM_ANSWER.provide(lambda: _problem_answer)
     PERSON_MAY.provide(_person_may)
@@ -41,19 +39,8 @@ def wire() -> None:
     STRATEGY_REFUSAL.provide(_strategy_refusal)
 
 
-def _access_table() -> AccessTable:
-    from marketdata_project.access_table import ACCESS
-
-    return AccessTable(ACCESS)
-
-
-def _class_of_call(url_name: str | None, method: str) -> CallClass:
-    access = access_of(url_name, method)
-    return CallClass() if access is None else CallClass(access.audit_class, access.audit_first)
-
-
 def _recorded_names() -> frozenset[str]:
-    from marketdata_project.access_table import RECORDED_NAMES as RECORDED
+    from marketdata_project.recorded_names import RECORDED_NAMES as RECORDED
 
     return RECORDED
 
@@ -64,7 +51,7 @@ def _problem_answer(error: Exception) -> HttpResponse:
     return problem_of(error).response()
 
 
-def _person_may() -> Callable[[HttpRequest, str, str], bool]:
+def _person_may() -> Callable[[HttpRequest, Access], bool]:
     from ratelimit.credentials.people.grants import person_may
 
     return person_may

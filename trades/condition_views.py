@@ -12,6 +12,7 @@ from rest_framework.viewsets import ViewSet
 from store.bar_policies import BAR_POLICIES, BarPolicy, Effect
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
+from web.endpoints import Access
 from web.requests.parameters import single_parameters
 from web.requests.tagged_answer import tagged_answer
 
@@ -117,6 +118,8 @@ class BarPoliciesSerializer(serializers.Serializer[Any]):
 
 class ConditionsViewSet(ViewSet):
     """Sale conditions."""
+
+    access = {"list": Access("market:read")}
 
     @extend_schema(
         operation_id="conditions",

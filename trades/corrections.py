@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -18,6 +19,7 @@ from trades.correction_batch import correction_batch_serializer, read_correction
 from trades.decoder import decoded
 from trades.instruments.services import allows_nonpositive_price, log_name
 from trades.services import rows_correct
+from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
 from web.requests.parameters import single_parameters
 from web.requests.parsers import JSONBytesParser, take_body
@@ -82,6 +84,7 @@ def _schema(dataset: Dataset) -> dict[str, Any]:
 class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
     """Takes cancels and corrections of a dataset's stored rows."""
 
+    access = {"correct": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser]
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Self
 
 import pyarrow as pa
+from django.conf import settings
 from django.http import QueryDict
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -30,6 +31,7 @@ from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
 from trades.formats.csv_lines import lines_named
 from trades.instruments.services import allows_nonpositive_price, log_name, requested_symbol
 from trades.services import rows_ingest
+from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
@@ -261,6 +263,7 @@ _ANSWERS = IngestAnswerSerializer()
 class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
     """Takes batches of a dataset's rows."""
 
+    access = {"ingest": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser, *(bytes_parser(name) for name in READERS if name != JSON)]
 

@@ -24,6 +24,7 @@ from audit.reading.filters import (
     records_selected,
 )
 from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
+from web.endpoints import Access
 from web.lists.pages import PAGE_PARAMETERS
 from web.requests.parameters import single_parameters
 
@@ -61,6 +62,7 @@ class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not type
 class AuditViewSet(GenericViewSet[AuditRecord]):
     """The read-only endpoint of records."""
 
+    access = {"list": Access("audit:read", sensitivity="confidential", group="access", cost="export")}
     queryset = AuditRecord.objects.all()
     serializer_class = RecordSerializer
     filter_backends = [AuditFilterBackend]

@@ -76,7 +76,7 @@ def _one_commit(view: APIView) -> Iterator[CallUnderway]:
     call = call_underway(view.request._request)  # noqa: SLF001 DRF's own way to Django's request
     if call is None or not call.audit_first:
         raise RuntimeError(
-            "the endpoint makes a recorded change, but by the table of access it is not audit-first"
+            "the endpoint makes a recorded change, but by its view's access it is not audit-first"
         )
     try:
         with records_transaction():

@@ -15,11 +15,12 @@ from django.utils.functional import LazyObject
 
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
-from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER, RECORDED_NAMES
+from audit.needs import PROBLEM_ANSWER, RECORDED_NAMES
 from audit.records.call import columns_of_audit_first_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
+from web.endpoints import access_of
 from web.requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
@@ -66,7 +67,7 @@ def is_api_call(path: str) -> bool:
 class AuditMiddleware:
     """Records API calls with their latency: the time until the answer, or a stream's headers, was ready.
 
-    Audit-first calls (CLASS_OF_CALL) are recorded in the database before they are answered.
+    Audit-first calls (`Access.audit_first`) are recorded in the database before they are answered.
     `audit.recording.audit_first` records those that make a change; this class records the others. All other calls
     are recorded in the spool.
     """
@@ -78,7 +79,6 @@ class AuditMiddleware:
         self.get_response = get_response
         self.spool = call_spool()
         self.refusals = anonymous_refusals()
-        self.class_of = CLASS_OF_CALL.get()
         self.problem = PROBLEM_ANSWER.get()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -99,8 +99,9 @@ class AuditMiddleware:
     def process_view(self, request: HttpRequest, *_: Any) -> None:
         """Set the call's audit class, and keep its body before a parser consumes it."""
         call, match = call_underway(request), request.resolver_match
-        if call is not None and match is not None:
-            call.audit_class, call.audit_first = self.class_of(match.url_name, request.method or "")
+        access = None if match is None else access_of(match.func, request.method or "")
+        if call is not None and access is not None:
+            call.audit_class, call.audit_first = access.audit_class, access.audit_first
             call.body = request.body if call.audit_first else b""
 
     def _recorded(

@@ -2,7 +2,7 @@
 
 from jobs.backfills import gap_report, reconciling
 from jobs.backfills.filling import backfill
-from jobs.backfills.records import KIND
+from jobs.backfills.records import KIND, SUBMISSION
 from jobs.backfills.serializers import (
     BackfillRequestSerializer,
     ReconciliationRequestSerializer,
@@ -21,8 +21,7 @@ BACKFILL = JobKind(
     function=backfill,
     serializer=BackfillRequestSerializer,
     unit="gaps",
-    endpoint="backfills",
-    scope="backfill:write",
+    access=SUBMISSION,
     turn=_turn,
     at_once=5,
     is_schedulable=True,
@@ -33,8 +32,7 @@ RECONCILIATION = JobKind(
     function=reconciling.reconcile,
     serializer=ReconciliationRequestSerializer,
     unit="dates",
-    endpoint="reconciliations",
-    scope="backfill:write",
+    access=SUBMISSION,
     turn=lambda parameters: f"{reconciling.KIND}:{parameters['symbol']}",
     attempts=10,
     is_schedulable=True,

@@ -17,10 +17,13 @@ from ops.outbox.services import event_add
 from store.declarations import Dataset
 from store.protocol import Window
 from store.timestamps import format_timestamp, parse_timestamp
+from web.endpoints import WRITE, Access
 
 logger = logging.getLogger(__name__)
 
 KIND = "backfill"
+# The call that submits a backfill or a reconciliation.
+SUBMISSION = Access("backfill:write", kind=WRITE)
 _EMPTY_COLUMNS: dict[str, Any] = {
     "source": "",
     "source_commit": "",

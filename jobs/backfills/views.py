@@ -13,7 +13,7 @@ from rest_framework.serializers import CharField, ChoiceField, IntegerField, Ser
 
 from jobs.backfills import reconciling
 from jobs.backfills.models import STATES, Backfill
-from jobs.backfills.records import KIND
+from jobs.backfills.records import KIND, SUBMISSION
 from jobs.backfills.serializers import (
     BACKFILL,
     RECONCILIATION,
@@ -28,6 +28,7 @@ from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.endpoints import Access
 from web.lists.filters import StrictFilterBackend, choice_filter
 from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
 from web.requests.parameters import single_parameters
@@ -70,6 +71,10 @@ class BackfillsQuerySerializer(Serializer[Any]):
 class BackfillsViewSet(SubmissionViewSet):
     """Backfills: missing rows, fetched from other sources."""
 
+    access = {
+        "list": Access("market:read", sensitivity="internal", cost="page"),
+        "create": SUBMISSION,
+    }
     kind = KIND
     queryset = Backfill.objects.all()
     filter_backends = [StrictFilterBackend]
@@ -113,6 +118,7 @@ class BackfillsViewSet(SubmissionViewSet):
 class ReconciliationsViewSet(SubmissionViewSet):
     """Reconciliations: our rows, compared with a source's."""
 
+    access = {"create": SUBMISSION}
     kind = reconciling.KIND
 
     @extend_schema(

@@ -1,1 +1,1 @@
-"""Authorization: scopes, sensitivity, accounts, and the access table with a row for each endpoint."""
+"""Authorization: scopes, sensitivity, accounts."""

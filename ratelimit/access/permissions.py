@@ -1,4 +1,4 @@
-"""DRF's permission class, which applies the access table."""
+"""DRF's permission class, which applies what views declare in `access`."""
 
 from typing import TYPE_CHECKING
 
@@ -6,8 +6,9 @@ from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from ratelimit.access.table import SMALL_BODY_BYTES, Access, access_of_call, denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
+from web.endpoints import SMALL_BODY_BYTES, Access, access_of_call
 from web.requests.exceptions import BodyTooLarge
 from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD
 
@@ -21,7 +22,7 @@ _ERRORS: dict[str, type[APIException]] = {"not_authenticated": NotAuthenticated,
 
 
 class HasAccess(BasePermission):
-    """The permission to call an endpoint, decided by its row in the access table. Without a row nobody may call it.
+    """The permission to call an endpoint, decided by what its view declares of the handler (`web.endpoints`). Without that nobody may call it.
 
     OPTIONS, and methods that the view lacks (405), require a credential, unless the endpoint is open to everybody.
     If the caller does not own the account, the answer is 404, as for an unknown account. A refused caller is charged
@@ -34,7 +35,7 @@ class HasAccess(BasePermission):
         Otherwise raises NotAuthenticated, PermissionDenied or NotFound; Throttled if a limit is reached. Raises
         BodyTooLarge if the caller may, but the body was not read because a refusal was expected.
         """
-        access, user = access_of_request(request, view), request.user
+        access, user = access_of_request(request), request.user
         caller = user if isinstance(user, Caller) else None
         denial = denial_of(caller, access, arguments=view.kwargs)
         if denial is not None:
@@ -46,28 +47,18 @@ class HasAccess(BasePermission):
         return True
 
 
-def access_of_request(request: Request, view: "APIView") -> Access | None:
-    """Return the row that applies to a request; None if access is denied. Cached on the request for the throttle."""
+def access_of_request(request: Request) -> Access | None:
+    """Return the access that applies to a request; None if it is denied. Cached on the request for the throttle."""
     cache = vars(request)
     if "access_of_request" not in cache:
-        cache["access_of_request"] = _row_for(request, view)
+        match = request.resolver_match
+        cache["access_of_request"] = (
+            None if match is None else access_of_call(match.func, request.method or "")
+        )
     access: Access | None = cache["access_of_request"]
     return access
-
-
-def _row_for(request: Request, view: "APIView") -> Access | None:
-    match = request.resolver_match
-    url_name = None if match is None else match.url_name
-    method = request.method or ""
-    return access_of_call(url_name, method, is_implemented=_implements(view, method))
 
 
 def _is_charged(request: Request) -> bool:
     """Return whether the request was already charged. DRF checks permissions repeatedly for HTML forms and OPTIONS."""
     return ADMISSION in request.META
-
-
-def _implements(view: "APIView", method: str) -> bool:
-    """Return whether the view has the method; if not, the answer is 405."""
-    name = method.lower()
-    return name in view.http_method_names and hasattr(view, name)

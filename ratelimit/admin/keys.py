@@ -24,6 +24,7 @@ from ratelimit.keys.services import (
     key_rotate,
 )
 from ratelimit.keys.terms import columns_of
+from ratelimit.keys.views import KeysViewSet
 from ratelimit.models import STATES, ApiKey
 
 _GRANTED = (*GRANTS, "expires_at", "signed_only", "certificate", "before_expiry")
@@ -98,13 +99,15 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         return key.state_at(timezone.now())
 
     def has_view_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return super().has_view_permission(request, obj) and person_may(request, "keys", "GET")
+        return super().has_view_permission(request, obj) and person_may(request, KeysViewSet.access["list"])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and person_may(request, "keys", "POST")
+        return super().has_add_permission(request) and person_may(request, KeysViewSet.access["create"])
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        return super().has_change_permission(request, obj) and person_may(request, "key", "DELETE")
+        return super().has_change_permission(request, obj) and person_may(
+            request, KeysViewSet.access["destroy"]
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False

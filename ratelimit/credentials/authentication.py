@@ -9,8 +9,8 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from ratelimit.access.denials import denial_of
 from ratelimit.access.permissions import access_of_request
-from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import (
     caller_now,
@@ -77,7 +77,7 @@ def caller_again(view: "APIView") -> Caller:
     assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
     with _drf_errors():
         stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
-    denial = denial_of(stored, access_of_request(request, view))
+    denial = denial_of(stored, access_of_request(request))
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
     return stored

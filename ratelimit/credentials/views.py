@@ -26,6 +26,7 @@ from ratelimit.credentials.people.browser_login import (
 from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 from ratelimit.credentials.people.sessions import (
     CREDENTIAL,
+    CREDENTIALS,
     TokenPair,
     key_session_begin,
     session_begin,
@@ -125,6 +126,7 @@ class NoCredential(BaseAuthentication):
 
 
 class _SessionView(APIView):
+    access = {"post": CREDENTIALS}
     authentication_classes = [NoCredential]
 
     def handle_exception(self, exc: Exception) -> Response:

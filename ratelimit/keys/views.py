@@ -1,6 +1,7 @@
 """The endpoints of keys, and the filters and pages of their list."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +35,7 @@ from ratelimit.keys.serializers import (
 )
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import STATES, ApiKey
+from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
 from web.lists.filters import StrictFilterBackend, choice_filter
 from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
@@ -101,9 +103,20 @@ class KeysQuerySerializer(serializers.Serializer[Any]):
     sort = serializers.ChoiceField(list(SORTS), required=False)
 
 
+_READS = Access("keys:manage", or_scope="keys:admin", sensitivity="confidential", group="access")
+_CHANGES = replace(_READS, kind=WRITE, audit_class="keys")
+
+
 class KeysViewSet(GenericViewSet[ApiKey]):
     """The keys that the caller may see (`keys_visible`)."""
 
+    access = {
+        "list": replace(_READS, cost="page"),
+        "create": _CHANGES,
+        "rotate": replace(_CHANGES, own_key="key"),
+        "retrieve": _READS,
+        "destroy": _CHANGES,
+    }
     queryset = ApiKey.objects.all()
     filter_backends = [StrictFilterBackend]
     filterset_class = KeyFilter

@@ -1,4 +1,4 @@
-"""Rules for the cost of a request in tokens, by name. The access table names the rule of each endpoint."""
+"""Rules for the cost of a request in tokens, by name. Each view names the rule of its calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from ops.redis.loop_connection import LoopConnection
-from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
 from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
+from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
 from web.requests import addresses
 from web.requests.received import SAFE_METHODS, call_in
 from web.requests.work import Work
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     """Charge `cost` tokens for one request, or for one message on an open connection.
 
-    Charges the caller's bucket for the row of the access table, and the caller's quotas, in one call to Redis:
+    Charges the caller's bucket of these calls, and the caller's quotas, in one call to Redis:
     all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if tokens of a
     quota cannot be reserved.
     """
@@ -60,7 +60,7 @@ def charge_debt(caller: Caller, access: Access, *, tokens: int) -> Admission:
 
 
 class ChargedCall(NamedTuple):
-    """Whom a call was charged to, by which row of the access table, and its cost in tokens. caller: None: its address."""
+    """Whom a call was charged to, by which access, and its cost in tokens. caller: None: its address."""
 
     caller: Caller | None
     access: Access
@@ -132,7 +132,7 @@ def admit_login(identity: str, rate: int) -> Admission:
 
 
 def bucket_state_of(caller: Caller, access: Access) -> BucketState:
-    """Return the state of the bucket that is charged for calls of a row of the access table. Nothing is charged."""
+    """Return the state of the bucket that is charged for such calls. Nothing is charged."""
     return (
         process_limiter()
         .admit(_charge(caller.family, bucket_name(access), rate_of(caller, access), 0))
@@ -154,13 +154,13 @@ def bucket_name(access: Access) -> str:
 
 
 def rate_of(caller: Caller, access: Access) -> int:
-    """Return the rate of a caller's bucket for calls of a row of the access table, in tokens per second."""
+    """Return the rate of a caller's bucket for such calls, in tokens per second."""
     rate = caller.trading_rate if access.kind == TRADING else caller.rate
     return rate if access.rate is None else min(rate, access.rate)
 
 
 def kind_of(method: str | None) -> str:
-    """Return the kind of bucket to charge for a method if the access table has no row: READ or WRITE."""
+    """Return the kind of bucket to charge for a method if the view declares nothing: READ or WRITE."""
     return READ if method in SAFE_METHODS else WRITE
 
 

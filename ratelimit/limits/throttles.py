@@ -7,10 +7,10 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from ratelimit.access.permissions import access_of_request
-from ratelimit.access.table import ANY_CALLER, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import admit_call, kind_of
+from web.endpoints import ANY_CALLER, Access
 from web.requests.wsgi_variables import ADMISSION
 
 if TYPE_CHECKING:  # DRF's views import this module through their settings
@@ -24,7 +24,7 @@ class TokenBucketThrottle(BaseThrottle):
         """Return True or raise LimitReached."""
         meta = request.META
         if ADMISSION not in meta:
-            _admit(request, view)
+            _admit(request)
         admission: Admission = meta[ADMISSION]
         if not admission.admitted:
             raise LimitReached(admission)
@@ -39,10 +39,10 @@ class LimitReached(Throttled):
         self.wait = admission.retry_after
 
 
-def _admit(request: Request, view: "APIView") -> None:
-    """Charge a request by its row in the access table; without a row, charge one token to its method's bucket."""
+def _admit(request: Request) -> None:
+    """Charge a request by what its view declares; if that is nothing, charge one token to its method's bucket."""
     caller = request.user if isinstance(request.user, Caller) else None
-    access = access_of_request(request, view) or Access(ANY_CALLER, kind=kind_of(request.method))
+    access = access_of_request(request) or Access(ANY_CALLER, kind=kind_of(request.method))
     # DRF has already negotiated the format when it authenticates the request.
     answer_format = getattr(getattr(request, "accepted_renderer", None), "format", None) or ""
     admit_call(request.META, caller, access, answer_format=answer_format)

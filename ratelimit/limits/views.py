@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from ratelimit.access.table import ANY_CALLER, KINDS, Access, access_table
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
@@ -17,10 +16,12 @@ from ratelimit.limits.quotas import QuotaState, quota_reserved
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.storage_quotas import CallerAllowance
 from ratelimit.limits.token_bucket import BucketState
+from web.endpoint_list import endpoint_list
+from web.endpoints import ANY_CALLER, KINDS, Access
 from web.requests.parameters import single_parameters
 from web.requests.wsgi_variables import ADMISSION
 
-# The buckets that every caller sees, even if the access table has no endpoint that is charged to them.
+# The buckets that every caller sees, even if no endpoint is charged to them.
 _BUCKETS_OF_ALL = [Access(ANY_CALLER, kind=kind) for kind in KINDS]
 
 
@@ -43,9 +44,9 @@ def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
 
 
 def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, Any]]:
-    declared = sorted(access_table().values(), key=bucket_name)
+    declared = {each.access for each in endpoint_list() if each.access is not None}
     documents: dict[str, dict[str, Any]] = {}
-    for access in [*_BUCKETS_OF_ALL, *declared]:
+    for access in [*_BUCKETS_OF_ALL, *sorted(declared, key=bucket_name)]:
         name = bucket_name(access)
         if name not in documents:
             state = charged if name == charged.name else bucket_state_of(caller, access)
@@ -167,6 +168,8 @@ class LimitsSerializer(serializers.Serializer[Any]):
 
 class LimitsViewSet(ViewSet):
     """The caller's own limits."""
+
+    access = {"retrieve": Access(ANY_CALLER, group="access", cost="unmetered")}
 
     @extend_schema(
         operation_id="limits",

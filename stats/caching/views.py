@@ -8,6 +8,7 @@ from rest_framework.viewsets import GenericViewSet
 from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from stats.caching.serializers import CacheStatisticsSerializer, InvalidatedSerializer, InvalidateSerializer
 from trades.instruments.services import symbol_canonical
+from web.endpoints import WRITE, Access
 from web.requests.parameters import single_parameters
 from web.requests.parsers import JSONDocumentParser, request_document
 
@@ -15,6 +16,13 @@ from web.requests.parsers import JSONDocumentParser, request_document
 class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands behind it
     """The response cache."""
 
+    access = {
+        "stats": Access("market:read", sensitivity="internal"),
+        # Redis looks at all of its keys: once a second, whatever the client's rate.
+        "invalidate": Access(
+            "market:write", sensitivity="internal", kind=WRITE, cost="stream", bucket="cache", rate=10
+        ),
+    }
     serializer_class = InvalidateSerializer
     parser_classes = [JSONDocumentParser]
 

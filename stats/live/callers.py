@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
-from ratelimit.access.table import Access, access_of, denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.credentials.signed_requests import VerifiedSignature
@@ -28,12 +28,14 @@ from ratelimit.limits.token_bucket import BucketState, burst_of
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.exceptions import TooManyConnections, UnknownAccount
 from stats.live.hub import Arguments, Lanes, Result
+from web.endpoints import Access
 from web.requests.received import ReceivedCall
 from web.requests.work import Work, counted_work
 
 logger = logging.getLogger(__name__)
 
-URL_NAME = "live-stream"
+# A connection, and what its caller reads.
+FEED = Access("market:read")
 # A caller whose bucket owes more for bars loses its channels of bars. A bucket can owe two seconds.
 _MOST_DEBT_US = 1_000_000
 _OF_ACCOUNTS = Access("trading:read", sensitivity="confidential")
@@ -62,7 +64,7 @@ def check_caller(identity: Identity) -> None:
 
 
 def _check_access(identity: Identity) -> None:
-    denial = denial_of(identity.caller, access_of(URL_NAME, "GET"))
+    denial = denial_of(identity.caller, FEED)
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
 
@@ -83,7 +85,7 @@ def check_account(caller: Caller, account: str) -> None:
 
 def charge(caller: Caller, tokens: int) -> None:
     """Raise `LimitReached` if the caller has too few tokens."""
-    _check(admit(caller, feed_access(), cost=tokens))
+    _check(admit(caller, FEED, cost=tokens))
 
 
 def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
@@ -93,7 +95,7 @@ def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
 
 def _owes_too_much(caller: Caller, tokens: int) -> bool:
     try:
-        return charge_debt(caller, feed_access(), tokens=tokens).bucket.debt_us > _MOST_DEBT_US
+        return charge_debt(caller, FEED, tokens=tokens).bucket.debt_us > _MOST_DEBT_US
     except DatabaseError as error:
         logger.warning("bars that were computed for %s were not charged: %s", caller.identity, error)
         return False
@@ -127,7 +129,7 @@ class ConnectionLimits:
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
-        async with self._turns.turn(caller.family, bucket_name(feed_access())) as turn:
+        async with self._turns.turn(caller.family, bucket_name(FEED)) as turn:
             reading = self._lanes.replay(self._charged, caller, function, *arguments)
             try:
                 return await asyncio.shield(reading)
@@ -143,15 +145,8 @@ class ConnectionLimits:
             with counted_work(self._work), self._work.timed():
                 return function(*arguments)
         finally:
-            self._paid, admission = charge_rest(caller, feed_access(), self._work, paid=self._paid)
+            self._paid, admission = charge_rest(caller, FEED, self._work, paid=self._paid)
             self._bucket = None if admission is None else admission.bucket
-
-
-def feed_access() -> Access:
-    """Return the row of the access table."""
-    access = access_of(URL_NAME, "GET")
-    assert access is not None  # noqa: S101 a caller without access was refused
-    return access
 
 
 def _check(admission: Admission) -> None:
@@ -161,7 +156,7 @@ def _check(admission: Admission) -> None:
 
 def most_channels_at_once(caller: Caller) -> int:
     """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
-    return burst_of(max(1, rate_of(caller, feed_access())))
+    return burst_of(max(1, rate_of(caller, FEED)))
 
 
 def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> list[Identity | Exception]:

@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from audit.needs import PROBLEM_ANSWER
 from audit.services import call_record, call_spool
-from ratelimit.access.table import is_cleared
+from ratelimit.access.denials import is_cleared
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed

@@ -14,7 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from ratelimit.access.permissions import access_of_request
 from stats.delivery.responses import is_browsed
-from stats.live.callers import may_read
+from stats.live.callers import FEED, may_read
 from stats.live.channels import KINDS, Channel, known_symbol, row_channel
 from stats.live.commits import CommittedLines, NewCommits, committed_lines
 from stats.live.exceptions import UpgradeRequired
@@ -27,6 +27,7 @@ from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
 from stats.rendering.query_form import format_links
 from stats.rendering.renderers import RENDERERS, QueryFormRenderer
+from web.endpoints import Access
 from web.requests.compression import Encoding, accepted_encoding, compressed
 from web.requests.conditional import NOT_STORED
 from web.requests.parameters import single_parameters
@@ -48,6 +49,7 @@ _FRAME = {
 class CommitsViewSet(MarketDataViewSet):
     """What was committed to a log, as the live feed sends it. subject: one of `KINDS`."""
 
+    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [_NDJSON, QueryFormRenderer]
     query_serializer_class = CommitsSerializer
     title_prefix = "commits of "
@@ -69,7 +71,7 @@ class CommitsViewSet(MarketDataViewSet):
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and not committed.lines:
             call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
-            may_still_read = partial(may_read, call, signature, access_of_request(request, self))
+            may_still_read = partial(may_read, call, signature, access_of_request(request))
             renewed = partial(_renewed, channel, tokens, encoding, may_still_read)
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
@@ -121,6 +123,11 @@ def commits_view(market_class: MarketClass, dataset: str) -> type[CommitsViewSet
 
 class LiveFeedViewSet(ViewSet):
     """The live feed."""
+
+    access = {
+        "stats": Access("market:read", sensitivity="internal"),
+        "connect": FEED,
+    }
 
     @extend_schema(
         operation_id="live_stats",

@@ -1,7 +1,7 @@
 """The endpoints of the market-data API. Functions make one viewset for each dataset or report of a class."""
 
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -31,7 +31,7 @@ from stats.market_data.openapi import (
     stream_schema,
     universes_schema,
 )
-from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
+from stats.market_data.query import MarketClass, Target, check_format, parse_query
 from stats.market_data.query_parameters import (
     explain_serializer,
     gaps_serializer,
@@ -45,7 +45,13 @@ from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
 from trades.instruments.catalogue import catalogue_nearest
+from web.endpoints import Access
 from web.requests.compression import accepted_encoding
+
+_READ = Access("market:read")
+_PAGE = Access("market:read", cost="page")
+_STREAM = Access("market:read", cost="stream")
+_REVISIONS = Access("market:read", sensitivity="internal", cost="page", is_heavy=True)
 
 
 class MarketDataViewSet(ViewSet):
@@ -201,6 +207,8 @@ class GapsViewSet(MarketDataViewSet, ContentViewSet):
 class SeveralGapsViewSet(ContentViewSet):
     """The gaps of several symbols, of any class."""
 
+    # All symbols at once: a large key would keep a processor busy with it.
+    access = {"retrieve": replace(_STREAM, bucket=GAPS, rate=20, is_heavy=True)}
     renderer_classes = DOCUMENT_RENDERERS
     query_serializer_class = gaps_serializer(several=True)
 
@@ -222,6 +230,7 @@ class SeveralGapsViewSet(ContentViewSet):
 class UniversesViewSet(ContentViewSet):
     """The list of universes."""
 
+    access = {"retrieve": _READ}
     renderer_classes = DOCUMENT_RENDERERS
     query_serializer_class = universes_serializer()
 
@@ -248,6 +257,7 @@ def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type
         market_class,
         dataset,
         doc="A page of the rows of a range, or of the newest rows.",
+        access=_REVISIONS if dataset == "revisions" else _PAGE,
         serializer=form.serializer(streamed=False, several=several),
         schema=page_schema(market_class, form, several=several),
     )
@@ -261,6 +271,7 @@ def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
         market_class,
         dataset,
         doc="All rows of a range, as a stream.",
+        access=_STREAM,
         serializer=form.serializer(streamed=True, several=False),
         schema=stream_schema(market_class, form),
     )
@@ -278,6 +289,8 @@ def report_view(market_class: MarketClass, report: str, *, several: bool) -> typ
         market_class,
         report,
         doc=f"The {report} of {market_class.path}.",
+        # Those of several symbols open many logs.
+        access=replace(_PAGE, is_heavy=True) if several else _READ,
         serializer=report_serializer(report, several=several),
         schema=schema,
     )
@@ -290,6 +303,8 @@ def explain_view(market_class: MarketClass) -> type[ExplainViewSet]:
         market_class,
         EXPLAIN,
         doc="What made one bar: its prints, what each set and why, and the bar's changes.",
+        # Reads all prints of the bar.
+        access=_REVISIONS,
         serializer=explain_serializer(),
         schema=explain_schema(market_class),
     )
@@ -302,6 +317,7 @@ def gaps_view(market_class: MarketClass) -> type[GapsViewSet]:
         market_class,
         GAPS,
         doc="The intervals in which trades are missing.",
+        access=replace(_READ, is_heavy=True),
         serializer=gaps_serializer(several=False),
         schema=gaps_schema(market_class),
     )
@@ -316,6 +332,7 @@ def _viewset(
     subject: str,
     *,
     doc: str,
+    access: Access,
     serializer: type[serializers.Serializer[Any]],
     schema: dict[str, Any],
 ) -> type[ViewSetType]:
@@ -326,6 +343,7 @@ def _viewset(
 
     attributes = {
         "__doc__": doc,
+        "access": {"retrieve": access},
         "market_class": market_class,
         "subject": subject,
         "query_serializer_class": serializer,
@@ -333,13 +351,6 @@ def _viewset(
     }
     title = f"{market_class.path}-{subject}".title().replace("-", "")
     return type(f"{title}{base.__name__}", (base,), attributes)
-
-
-def branches() -> Iterator[tuple[MarketClass, str]]:
-    """Yield each pair of a class and one of its datasets."""
-    for market_class in MARKET_CLASSES.values():
-        for dataset in datasets_of(market_class):
-            yield market_class, dataset
 
 
 def datasets_of(market_class: MarketClass) -> list[str]:

@@ -30,6 +30,7 @@ from store.walk import Resync
 from store.walk_lines import walk_lines
 from trades.instruments.services import requested_symbol
 from trades.stores import market_store
+from web.endpoints import Access
 from web.requests.conditional import NOT_STORED
 from web.requests.received import call_in
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
@@ -63,6 +64,7 @@ _LINES: list[dict[str, Any]] = [
 class LogsViewSet(ViewSet):
     """What a mirror copies."""
 
+    access = {"list": Access("market:copy", sensitivity="internal")}
     renderer_classes = DOCUMENT_RENDERERS
     query_serializer_class = LogsQuerySerializer
 
@@ -87,7 +89,7 @@ class LogsViewSet(ViewSet):
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and values.get("seen") == states.seen:
             call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
-            may_still_read = partial(may_read, call, signature, access_of_request(request, self))
+            may_still_read = partial(may_read, call, signature, access_of_request(request))
             renewed = partial(_renewed, symbols, may_still_read)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
         return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
@@ -100,6 +102,7 @@ class LogsViewSet(ViewSet):
 class LogCopyViewSet(ViewSet):
     """The commits of a log."""
 
+    access = {"retrieve": Access("market:copy", sensitivity="internal", cost="stream")}
     renderer_classes = [_NDJSON, QueryFormRenderer]
     query_serializer_class = LogCopyQuerySerializer
 

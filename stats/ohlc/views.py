@@ -14,6 +14,7 @@ from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
+from web.endpoints import Access
 
 _BARS = OpenApiExample(
     "Two bars",
@@ -46,6 +47,7 @@ _BARS = OpenApiExample(
 class OhlcViewSet(ContentViewSet):
     """Bars made from stored trades."""
 
+    access = {"list": Access("market:read", cost="page")}
     query_serializer_class = OhlcQuerySerializer
     renderer_classes = [JSONRenderer, QueryFormRenderer]
 

@@ -17,11 +17,13 @@ from stats.sessions.serializers import (
     ClockAnswerSerializer,
     ClockQuerySerializer,
 )
+from web.endpoints import Access
 
 
 class CalendarViewSet(ContentViewSet):
     """Trading dates of exchanges."""
 
+    access = {"retrieve": Access("market:read")}
     query_serializer_class = CalendarQuerySerializer
 
     @extend_schema(
@@ -46,6 +48,7 @@ class CalendarViewSet(ContentViewSet):
 class ClockViewSet(ContentViewSet):
     """The states of exchanges."""
 
+    access = {"retrieve": Access("market:read")}
     query_serializer_class = ClockQuerySerializer
 
     @extend_schema(

@@ -1,18 +1,17 @@
 """The page of access says what is so: its tables are the code's, its call answers as printed."""
 
 import re
-from collections.abc import Iterator
+from io import StringIO
 
 from django.conf import settings
+from django.core.management import call_command
 
-from marketdata_project.access_table import ACCESS, PUBLIC_VIEWS
+from marketdata_project.endpoints import PUBLIC_VIEWS
 from ratelimit.access.scopes import ROLES, SCOPES, SENSITIVITIES
-from stats.market_data.query import MARKET_CLASSES
 from tests.api_client import Api, make_key
-from tests.ratelimit.access.urlconf import Route, endpoints, routes
+from tests.ratelimit.access.urlconf import routes
 
 TEXT = (settings.BASE_DIR / "docs" / "access.md").read_text()
-CLASS = re.compile(rf"(?<=/market-data/)({'|'.join(MARKET_CLASSES)})(?=/)")
 
 
 def table_after(heading: str) -> list[str]:
@@ -22,58 +21,14 @@ def table_after(heading: str) -> list[str]:
     return rows[2:]
 
 
-def canonical() -> Iterator[Route]:
-    """Each endpoint once: below /api/v1, without a format's suffix."""
-    for route in endpoints():
-        if route.path.startswith("/api/v1/") and not route.path.endswith(".csv"):
-            yield route
-
-
-def template(route: Route) -> str:
-    """The path of an endpoint; the classes of the tree are one."""
-    path = re.sub(r"\(\?P<(\w+)>", r"<\1>(", route.pattern.removeprefix("api/v1/").strip("^"))
-    return CLASS.sub("{class}", "/api/v1/" + plain(path).removesuffix("/?\\Z"))
-
-
-def plain(path: str) -> str:
-    """A pattern with each group as the name of its parameter in braces."""
-    while "<" in path:
-        start = path.index("<")
-        opening = path.index("(", start)
-        depth, end = 1, opening + 1
-        while depth:
-            depth += {"(": 1, ")": -1}.get(path[end], 0)
-            end += 1
-        path = path[:start] + "{" + path[start + 1 : opening - 1] + "}" + path[end:]
-    return path
-
-
-def rows() -> list[str]:
-    found: dict[str, None] = {}
-    for route in canonical():
-        for method in sorted(route.implemented - {"HEAD"}):
-            access = ACCESS[route.name or "", method]
-            cells = (
-                f"`{method} {template(route)}`",
-                f"`{access.scope_text}`" if access.scope in SCOPES else access.scope,
-                access.sensitivity,
-                f"{access.bucket}, {access.rate}/s" if access.bucket else f"{access.group}, {access.kind}",
-                access.cost,
-                access.audit_class,
-                "32 MiB"
-                if access.body_bytes == settings.MAX_BODY_BYTES
-                else f"{access.body_bytes // 1024} KiB",
-            )
-            found[f"| {' | '.join(cells)} |".replace("|  |", "| |")] = None
-    return list(found)
-
-
-def test_the_table_of_endpoints_is_the_codes():
-    assert sorted(table_after("Endpoints")) == sorted(rows())
+def test_the_table_of_endpoints_is_the_command_s():
+    printed = StringIO()
+    call_command("access", stdout=printed)
+    assert printed.getvalue() in TEXT
 
 
 def test_the_classes_of_the_tree_are_asked_for_the_same():
-    paths = [row.split("|")[1] for row in rows()]
+    paths = [row.split("|")[1] for row in table_after("Endpoints")]
     assert len(paths) == len(set(paths))
 
 

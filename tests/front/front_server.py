@@ -17,8 +17,8 @@ from front.application import Front
 from front.body import BodyReader
 from front.limits import BodyBudget, ConnectionSlots
 from front.protocol import GuardedProtocol
-from ratelimit.access.table import READ, WRITE
 from tests.patience import PATIENCE_SECONDS
+from web.endpoints import READ, WRITE
 
 SOCKET_PATH = b"/ws/v1/stream"
 

@@ -3,10 +3,10 @@
 import pytest
 from django.test import Client
 
-from marketdata_project.access_table import ACCESS
 from marketdata_project.endpoints import body_limit
-from ratelimit.access.table import ANY_CALLER, ANYBODY, SMALL_BODY_BYTES
 from tests.api_client import INGEST, Api, body_of, problem, trade
+from tests.ratelimit.access.urlconf import ACCESS
+from web.endpoints import ANY_CALLER, ANYBODY, SMALL_BODY_BYTES
 
 MIB = 2**20
 LARGE = {

@@ -12,9 +12,9 @@ from django.http import HttpResponse
 
 from front import body
 from front.limits import BodyBudget
-from ratelimit.access.table import SMALL_BODY_BYTES
 from tests.front.front_server import ask, connected, echo, eventually, read_reply, running
 from tests.front.test_front_limits import from_address
+from web.endpoints import SMALL_BODY_BYTES
 from web.requests.wsgi_variables import BODY_TOO_LARGE
 
 pytestmark = pytest.mark.system

@@ -14,9 +14,9 @@ from front.application import (
     DjangoHandler,
 )
 from front.warm import load_everything
-from ratelimit.access.table import CLOSING, KINDS, READ, TRADING, WRITE
 from tests.front.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
+from web.endpoints import CLOSING, KINDS, READ, TRADING, WRITE
 
 pytestmark = pytest.mark.system
 

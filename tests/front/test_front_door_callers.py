@@ -15,14 +15,15 @@ from cryptography.x509.oid import NameOID
 
 from front.application import DjangoHandler
 from front.door import FrontDoor
-from ratelimit.access.table import ACCESS_TABLE, ANY_CALLER, ANYBODY, Access, AccessTable
 from ratelimit.credentials.bearer import token_cache
 from stats.caching.response_cache import RESPONSE_CACHE
+from stats.ohlc.views import OhlcViewSet
 from tests.api_client import Api, answer, make_key
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.system.batches import Batch
 from tests.system.front_door import SYMBOL, environ_of, visible
+from web.endpoints import ANY_CALLER, ANYBODY, Access
 
 Headers = dict[str, str]
 
@@ -135,25 +136,25 @@ def test_a_quota_that_is_used_up_is_djangos_to_tell(bars, project_redis):
     assert answer(DjangoHandler().respond(environ))["code"] == "quota_exceeded"
 
 
-TABLES: dict[str, tuple[dict[tuple[str, str], Access], bool]] = {
-    "as it is": ({("ohlc", "GET"): Access("market:read")}, True),
-    "for any caller": ({("ohlc", "GET"): Access(ANY_CALLER)}, True),
-    "for another scope": ({("ohlc", "GET"): Access("trading:read")}, False),
-    "for who is cleared": ({("ohlc", "GET"): Access("market:read", sensitivity="confidential")}, False),
-    "recorded before the answer": ({("ohlc", "GET"): Access("market:read", audit_class="config")}, False),
-    "of another method": ({("ohlc", "POST"): Access("market:read")}, False),
+DECLARED: dict[str, tuple[dict[str, Access], bool]] = {
+    "as it is": ({"list": Access("market:read")}, True),
+    "for any caller": ({"list": Access(ANY_CALLER)}, True),
+    "for another scope": ({"list": Access("trading:read")}, False),
+    "for who is cleared": ({"list": Access("market:read", sensitivity="confidential")}, False),
+    "recorded before the answer": ({"list": Access("market:read", audit_class="config")}, False),
+    "of another method": ({"create": Access("market:read")}, False),
     "without it": ({}, False),
 }
 
 
-@pytest.mark.parametrize(("table", "given"), TABLES.values(), ids=TABLES)
-def test_the_table_of_access_decides_at_the_front_door_too(bars, table, given):
+@pytest.mark.parametrize(("declared", "given"), DECLARED.values(), ids=DECLARED)
+def test_the_view_s_access_decides_at_the_front_door_too(bars, monkeypatch, declared, given):
     environ = held({"X-API-Key": make_key(scopes=("market:read",), sensitivity="internal")})
-    with ACCESS_TABLE.replaced(AccessTable(table)):
-        assert (FrontDoor()({**environ}) is not None) is given
+    monkeypatch.setattr(OhlcViewSet, "access", declared)
+    assert (FrontDoor()({**environ}) is not None) is given
 
 
-def test_nobody_is_left_to_django_even_where_anybody_may(bars):
+def test_nobody_is_left_to_django_even_where_anybody_may(bars, monkeypatch):
     environ = held({})
-    with ACCESS_TABLE.replaced(AccessTable({("ohlc", "GET"): Access(ANYBODY)})):
-        assert FrontDoor()({**environ}) is None
+    monkeypatch.setattr(OhlcViewSet, "access", {"list": Access(ANYBODY)})
+    assert FrontDoor()({**environ}) is None

@@ -16,7 +16,6 @@ from front import loop_door
 from front.door import FrontDoor
 from front.loop_door import LoopDoor
 from front.ready_answer import ReadyAnswer
-from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
@@ -28,6 +27,7 @@ from tests.api_client import Api, make_key
 from tests.system.batches import Batch
 from tests.system.clients import OHLC
 from tests.system.front_door import LEFT, SYMBOL, TAKEN, environ_of, visible
+from web.endpoints import Access
 
 BY_NAME = {"X-Correlation-ID": "loop-door"}
 

@@ -8,11 +8,11 @@ import pytest
 
 from front.answers import Answer, Stream
 from front.sending import AnswerSender
-from ratelimit.access.table import Access
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.services import ChargedCall
 from ratelimit.limits.token_bucket import Bucket, BucketState, bucket_state, take
+from web.endpoints import Access
 from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
 CALL = ChargedCall(Caller("key:1", "desk", "default", 10, frozenset()), Access("market:read"), 10)

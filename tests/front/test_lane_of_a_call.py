@@ -1,13 +1,14 @@
 """Which of the front's lanes answers a call."""
 
 from posixpath import normpath
+from unittest.mock import patch
 
 import pytest
 
 from front.application import _turn_of
 from marketdata_project.endpoints import HEAVY, LOGIN, lane_of
-from ratelimit.access.table import ACCESS_TABLE, CLOSING, READ, TRADING, WRITE, Access, AccessTable
 from tests.ratelimit.access import accounts_site
+from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
 from web.requests.received import ReceivedCall
 
 
@@ -63,8 +64,9 @@ def test_reads_whose_work_is_known_to_be_much_are_heavy(path: str, query: str, l
     ],
 )
 def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str, path: str, lane: str):
-    rows = {**accounts_site.TABLE, ("owned-account", "DELETE"): Access("trading:write", kind=CLOSING)}
-    with ACCESS_TABLE.replaced(AccessTable(rows)):
+    closing = {"delete": Access("trading:write", kind=CLOSING)}
+    view = accounts_site.AccountView
+    with patch.multiple(view, access={**view.access, **closing}, delete=view.put, create=True):
         assert lane_of(path, method, "") == lane
 
 

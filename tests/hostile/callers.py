@@ -7,10 +7,10 @@ from itertools import count
 from django.urls import resolve
 
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES
-from ratelimit.access.table import ANY_CALLER, ANYBODY, Access, access_of
 from tests.hostile import stock
 from tests.hostile.operations import Operation
 from tests.system.installation import UNLIMITED, Installation
+from web.endpoints import ANY_CALLER, ANYBODY, Access, access_of
 
 NO_SCOPES = "none"
 GRANTS = (*SCOPES, ALL_SCOPES, NO_SCOPES)
@@ -56,7 +56,7 @@ def stock_database(installation: Installation) -> None:
 
 
 def is_open(operation: Operation, grant: str) -> bool:
-    """Whether the table of access lets a key with that grant call it."""
+    """Whether the access of its view lets a key with that grant call it."""
     access = _access_of(operation)
     return access.scope in (ANYBODY, ANY_CALLER) or grant in (ALL_SCOPES, access.scope, access.or_scope)
 
@@ -69,6 +69,6 @@ def _access_of(operation: Operation) -> Access:
     path = operation.path
     for parameter in operation.of_place("path"):
         path = path.replace(f"{{{parameter.name}}}", "1")
-    access = access_of(resolve(path).url_name, operation.method)
+    access = access_of(resolve(path).func, operation.method)
     assert access is not None, operation
     return access

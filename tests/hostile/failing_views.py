@@ -1,6 +1,5 @@
 """The service with one more page, which fails: what a client then sees must say nothing of why."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import NoReturn
 from unittest.mock import patch
@@ -16,7 +15,8 @@ from marketdata_project.urls import (  # noqa: F401 Django looks for them beside
     handler500,
 )
 from marketdata_project.urls import urlpatterns as served
-from ratelimit.access.table import ACCESS_TABLE, AccessTable
+from stats.caching.views import CacheViewSet
+from stats.market_data.views import SeveralGapsViewSet
 
 PATH = "/fails-on-purpose"
 SECRET = "swordfish of the hostile tests"
@@ -25,9 +25,9 @@ if __name__ == settings.ROOT_URLCONF:
     patch("jobs.views.require_room", lambda *_, **__: None).start()
     # The tests make keys, and ask every endpoint, as fast as they can.
     patch("ratelimit.keys.services.MOST_KEYS_OF_OWNER", 10**6).start()
-    rows = {name: replace(row, rate=None) for name, row in ACCESS_TABLE.get().rows.items()}
-    without_rates = ExitStack()
-    without_rates.enter_context(ACCESS_TABLE.replaced(AccessTable(rows)))
+    for view in (CacheViewSet, SeveralGapsViewSet):
+        unlimited = {handler: replace(access, rate=None) for handler, access in view.access.items()}
+        patch.object(view, "access", unlimited).start()
 
 
 def fail(_request: HttpRequest) -> NoReturn:

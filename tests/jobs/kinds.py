@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from jobs.kinds import JobKind, Run
+from web.endpoints import Access
 from web.requests.field_errors import KnownFieldsSerializer
 
 
@@ -31,7 +32,7 @@ def kind(function: Callable[[Run], dict[str, Any]] = count, **options: Any) -> J
             "function": function,
             "serializer": CountSerializer,
             "unit": "steps",
-            "scope": "market:write",
+            "access": Access("market:write"),
             "is_schedulable": True,
             **options,
         }

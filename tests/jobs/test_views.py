@@ -7,6 +7,7 @@ import orjson
 import pytest
 from django.utils import timezone
 
+from jobs.kinds import NOBODY_SUBMITS
 from jobs.models import CANCELLED, Job
 from jobs.run import run_job
 from jobs.services import jobs_delete_old
@@ -14,6 +15,7 @@ from jobs.waiting import JobEnd
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
+from trading.api.access import ACCOUNT_READ
 from web.requests.wsgi_variables import ANSWER_WAIT
 
 JOBS = "/api/v1/jobs"
@@ -87,7 +89,7 @@ def narrow(**grants: Any) -> None:
     caches_clear()
 
 
-SECRET = {"scope": "trading:read", "sensitivity": "confidential", "account_parameter": "account"}
+SECRET = {"access": ACCOUNT_READ, "account_parameter": "account"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_whose_key_was_revoked_waits_in_vain(api: Api, own) -> None:
 
 
 def test_jobs_of_a_kind_that_no_call_submits_are_seen_by_nobody(api: Api, own) -> None:
-    assert problem(api.get(f"{JOBS}/{own(scope='').uuid}")) == (404, "not_found")
+    assert problem(api.get(f"{JOBS}/{own(access=NOBODY_SUBMITS).uuid}")) == (404, "not_found")
 
 
 def test_pages_leave_out_what_the_caller_may_not_see(api: Api, own) -> None:

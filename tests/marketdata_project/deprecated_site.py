@@ -5,31 +5,29 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata_project.access_table import ACCESS as PROJECTS
-from ratelimit.access.table import WRITE, Access
+from web.endpoints import WRITE, Access
 
 
 class StatusView(APIView):
+    access = {"get": Access("trading:read", sensitivity="confidential")}
+
     def get(self, request):
         return Response({"status": "running"}, headers={"Link": '</next>; rel="next"'})
 
 
 class StartView(APIView):
+    access = {"post": Access("trading:write", kind=WRITE)}
+
     def post(self, request):
         raise serializers.ValidationError({"account": [serializers.ErrorDetail("unknown", "unknown_field")]})
 
 
 class FailingView(APIView):
+    access = {"get": Access("trading:read")}
+
     def get(self, request):
         raise ZeroDivisionError
 
-
-TABLE = {
-    **PROJECTS,
-    ("status", "GET"): Access("trading:read", sensitivity="confidential"),
-    ("trading-start", "POST"): Access("trading:write", kind=WRITE),
-    ("signals", "GET"): Access("trading:read"),
-}
 
 urlpatterns = [
     re_path(r"^api/status/?\Z", StatusView.as_view(), name="status"),

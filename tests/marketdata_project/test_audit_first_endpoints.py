@@ -9,9 +9,9 @@ from django.db import OperationalError, connection
 
 from audit.models import AuditRecord
 from jobs.models import Job
-from marketdata_project.access_table import ACCESS
 from ratelimit.models import ApiKey
 from tests.api_client import answer, make_key, problem
+from tests.ratelimit.access.urlconf import ACCESS
 from tests.trading.calls import COIN, ORDER, CallDesk, amount, post
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig

@@ -30,6 +30,15 @@ STORES = {
 }
 
 
+def test_each_endpoint_declares_what_it_requires(settings):
+    assert checks.check_access() == []
+    settings.ROOT_URLCONF = "tests.ratelimit.access.accounts_site"
+    [found] = checks.check_access()
+    assert found.id == "marketdata.E010"
+    assert "DELETE /plain" in found.msg
+    assert "GET /undeclared" in found.msg
+
+
 @pytest.mark.parametrize(
     ("workers", "ids"), [(1, []), (64, []), (0, ["marketdata.E001"]), (-1, ["marketdata.E001"])]
 )

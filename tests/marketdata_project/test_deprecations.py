@@ -10,10 +10,10 @@ import pytest
 from django.urls import resolve
 
 from marketdata_project.deprecations import DEPRECATIONS, Deprecation, deprecation_of
-from ratelimit.access.table import ACCESS_TABLE, SMALL_BODY_BYTES, AccessTable
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.front.front_server import ask, echo, running
 from tests.marketdata_project import deprecated_site
+from web.endpoints import SMALL_BODY_BYTES
 
 LEAST_MONTHS = 18
 
@@ -32,14 +32,8 @@ def test_other_paths_are_not_deprecated(path: str):
     assert deprecation_of(path) is None
 
 
-@pytest.fixture
-def _site(db, project_redis):
-    with ACCESS_TABLE.replaced(AccessTable(deprecated_site.TABLE)):
-        yield
-
-
 deprecated_urls = pytest.mark.urls(deprecated_site.__name__)
-uses_site = pytest.mark.usefixtures("_site")
+uses_site = pytest.mark.usefixtures("db", "project_redis")
 
 
 def assert_is_marked(headers: Any, path: str, *, link: str = "") -> None:

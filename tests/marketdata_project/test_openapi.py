@@ -12,12 +12,12 @@ from drf_spectacular.generators import SchemaGenerator
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from marketdata_project.access_table import ACCESS
 from marketdata_project.openapi import add_access
 from ratelimit.access.scopes import SCOPES
-from ratelimit.access.table import Access
 from tests.api_client import OF_SCHEMA, problem, trade
+from tests.ratelimit.access.urlconf import ACCESS
 from trades.batches.sample_rows import SEED_TRADES
+from web.endpoints import Access
 
 pytestmark = OF_SCHEMA
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from marketdata_project.access_table import ACCESS, RECORDED_NAMES
+from marketdata_project.recorded_names import RECORDED_NAMES
 from tests.marketdata_project.test_openapi import operations, schema
+from tests.ratelimit.access.urlconf import ACCESS
 
 # The operations whose bodies are recorded, by the url names of their rows in the table of access.
 AUDIT_FIRST = {

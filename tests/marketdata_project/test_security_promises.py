@@ -16,12 +16,12 @@ from django.conf import settings
 from django.test import Client
 from django.urls import resolve
 
-from marketdata_project.access_table import ACCESS
-from ratelimit.access.table import ANYBODY, CLOSING, READ, TRADING, WRITE
 from ratelimit.limits.costs import COST_RULES
 from tests.api_client import OF_SCHEMA, Api
 from tests.chance import SOAK
 from tests.program import OF_PROGRAM, program_nodes
+from tests.ratelimit.access.urlconf import ACCESS
+from web.endpoints import ANYBODY, CLOSING, READ, TRADING, WRITE
 
 # The supervisor asks its own web processes whether they are ready. Whatever asks another host is in `outbound`.
 # Both call the own server only.

@@ -13,6 +13,7 @@ from rest_framework import serializers
 
 from jobs.kinds import JobKind, Run
 from tests.chance import SOAK
+from web.endpoints import Access
 from web.requests.field_errors import KnownFieldsSerializer
 
 LEASE = timedelta(seconds=8)
@@ -63,6 +64,6 @@ APPENDING = JobKind(
     function=append_rows,
     serializer=AppendingSerializer,
     unit="rows",
-    scope="market:write",
+    access=Access("market:write"),
     at_once=5,
 )

@@ -35,6 +35,7 @@ from trades.instruments.services import (
 )
 from trades.models import InstrumentEntry
 from trades.stores import market_store
+from web.endpoints import WRITE, Access
 from web.lists.pages import PAGE_PARAMETERS
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import single_parameters
@@ -63,6 +64,11 @@ _FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
 class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     """Instruments with data or a declaration."""
 
+    access = {
+        "list": Access("market:read", cost="page"),
+        "retrieve": Access("market:read"),
+        "update": Access("market:write", kind=WRITE, audit_class="config"),
+    }
     queryset = InstrumentEntry.objects.all()
     serializer_class = InstrumentSerializer
     filter_backends = [InstrumentFilterBackend]

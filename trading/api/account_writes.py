@@ -1,5 +1,6 @@
 """The endpoints that open and set up accounts."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,7 @@ from rest_framework.serializers import Serializer
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
+from trading.api.access import ACCOUNT_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     AccountInput,
     PreferencesInput,
@@ -35,6 +37,13 @@ from web.requests.parameters import single_parameters
 
 class AccountWritesViewSet(TradingWrites, AccountsViewSet):
     """Accounts: listed, opened, set up."""
+
+    access = {
+        **AccountsViewSet.access,
+        "create": RISK_CHANGE,
+        "partial_update": ACCOUNT_CHANGE,
+        "heartbeat": replace(ACCOUNT_CHANGE, audit_class=""),
+    }
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""

@@ -13,6 +13,7 @@ from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.api import examples
+from trading.api.access import CLOSE, ORDER_CHANGE
 from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
 from trading.api.read_views import ACCOUNT, ACCOUNT_ID
 from trading.api.row_views import ORDER_ID, AccountOrdersViewSet, OrdersViewSet
@@ -71,6 +72,14 @@ _ACCEPTED = _example("An order", examples.ORDER, 201)
 
 class OrderWritesViewSet(TradingWrites, OrdersViewSet):
     """Orders: listed, placed, replaced, cancelled."""
+
+    access = {
+        **OrdersViewSet.access,
+        "create": ORDER_CHANGE,
+        "cancel_all": CLOSE,
+        "partial_update": ORDER_CHANGE,
+        "destroy": CLOSE,
+    }
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""
@@ -187,6 +196,7 @@ def _done(submitted: Submitted, account: Account) -> Done:
 class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
     """Positions that are closed."""
 
+    access = {"close": CLOSE}
     queryset = Account.objects.all()
     serializer_class = CloseInput
 
@@ -221,6 +231,7 @@ class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
 class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
     """Trades in two steps."""
 
+    access = {"preview": ORDER_CHANGE, "execute": ORDER_CHANGE}
     queryset = Account.objects.all()
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

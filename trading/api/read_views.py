@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -13,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet, ViewSet
 from ratelimit.callers import Caller
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trading.api import examples
+from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.read_filters import DEFAULT_LIMIT, query_form
 from trading.api.serializers import (
     AccountPositionsSerializer,
@@ -119,6 +121,13 @@ PerformanceQuerySerializer = type(
 class AccountStateViewSet(ViewSet):
     """What an account is now."""
 
+    access = {
+        "status": ACCOUNT_READ,
+        "portfolio": ACCOUNT_READ,
+        "risk": ACCOUNT_READ,
+        "performance": replace(ACCOUNT_READ, cost="period"),
+        "config": ACCOUNT_READ,
+    }
     query_serializer_class = AccountQuerySerializer
     query_serializer_classes = {"performance": PerformanceQuerySerializer}
 
@@ -231,6 +240,7 @@ class AccountsPagination(KeysetPagination):
 class AccountsViewSet(GenericViewSet[Account]):
     """Accounts that the caller may see."""
 
+    access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
     pagination_class = AccountsPagination
@@ -261,6 +271,8 @@ class AccountsViewSet(GenericViewSet[Account]):
 
 class PositionsViewSet(ViewSet):
     """Positions of an account."""
+
+    access = {"positions": ACCOUNT_READ}
 
     @extend_schema(
         operation_id="account_positions",

@@ -14,6 +14,7 @@ from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
 from trading.api.read_views import ACCOUNT_ID
 from trading.api.write_calls import SUBMITTER_REFUSED, Done, TradingWrites, require_submitter
@@ -165,7 +166,7 @@ def rebalance(run: Run) -> Document:
 
     def check() -> None:
         run.check()
-        require_submitter(run, REBALANCE.endpoint)
+        require_submitter(run, REBALANCE.access)
 
     account = Account.objects.get(name=run.parameters["account"])
     rebalancing = Rebalancing(account, run.uuid, _started(run, account), check)
@@ -204,11 +205,8 @@ REBALANCE = JobKind(
     function=rebalance,
     serializer=RebalanceParameters,
     unit="trades",
-    endpoint="account-rebalance",
-    scope="trading:write",
-    sensitivity="confidential",
+    access=ACCOUNT_CHANGE,
     account_parameter="account",
-    audit_class="trading",
     turn=lambda parameters: f"rebalance:{parameters['account']}",
     # Each waits for the market, and takes one of the installation's JOB_THREADS.
     at_once=4,
@@ -220,6 +218,7 @@ REBALANCE = JobKind(
 class RebalancesViewSet(TradingWrites, SubmissionViewSet):
     """Accounts that are brought to the weights of their model."""
 
+    access = {"create": REBALANCE.access}
     kind = REBALANCE.name
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

@@ -1,6 +1,7 @@
 """The endpoints that compare an account with a broker's statement, and correct it by adjusting entries."""
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from jobs.views import IDEMPOTENCY_KEY
 from trades.formats import CSV, JSON
 from trades.ingest import UNKNOWN_CHOICES
 from trading.api import examples
+from trading.api.access import ACCOUNT_READ, RISK_CHANGE
 from trading.api.read_views import ACCOUNT_ID, account_answer, account_named
 from trading.api.serializers import ReconciledAccountSerializer, TransactionSerializer
 from trading.api.statements import AdjustmentInput, StatementInput, read_statement
@@ -24,6 +26,7 @@ from trading.documents import transaction_document
 from trading.models import Account, TransactionRow
 from trading.reading.reconciling import reconciliation_document
 from trading.services.adjusting import cash_adjust, position_adjust
+from web.endpoints import WRITE
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
 from web.requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
@@ -67,6 +70,7 @@ _SHARES = {
 class ReconcileViewSet(GenericViewSet[Account]):
     """Accounts that are compared with statements."""
 
+    access = {"reconcile": replace(ACCOUNT_READ, kind=WRITE, cost="stream")}
     queryset = Account.objects.all()
     serializer_class = StatementInput
     parser_classes = [JSONBytesParser, bytes_parser(CSV)]
@@ -110,6 +114,7 @@ def _decimal(values: dict[str, str], name: str, default: Decimal) -> Decimal:
 class AdjustmentsViewSet(TradingWrites, GenericViewSet[Account]):
     """Positions and cash that a person corrects."""
 
+    access = {"create": RISK_CHANGE}
     queryset = Account.objects.all()
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

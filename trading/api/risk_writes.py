@@ -1,6 +1,7 @@
 """The endpoints that start and stop trading, set what an account may risk, and bust executions."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -12,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from jobs.kinds import Document
 from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
+from trading.api.access import CLOSE, ORDER_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     REASON_LENGTH,
     OverrideInput,
@@ -75,6 +77,7 @@ _RISK_TAG = re.compile(r'"risk-([0-9]{1,9})"')
 class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
     """Trading that is started and stopped."""
 
+    access = {"start": ORDER_CHANGE, "stop": replace(CLOSE, or_scope="risk:write")}
     queryset = Account.objects.all()
     serializer_class = AccountStatusSerializer
 
@@ -131,6 +134,7 @@ def _status_of_all(documents: list[Document]) -> str:
 class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
     """What accounts may risk."""
 
+    access = {"override": RISK_CHANGE, "configure": RISK_CHANGE, "bust": RISK_CHANGE}
     queryset = Account.objects.all()
 
     def get_object(self) -> Account:

@@ -1,6 +1,7 @@
 """The endpoints that list rows of an account: orders, executions, transactions, trades and signals."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from ratelimit.callers import Caller
 from trading.api import examples
+from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.read_filters import (
     DEFAULT_LIMIT,
     ExecutionFilter,
@@ -86,6 +88,7 @@ class AccountRowsViewSet(GenericViewSet[Any]):
     further_parameters: those of the query beside filters and pages. query_serializer_classes: the same as a form.
     """
 
+    access = {"list": ACCOUNT_PAGE}
     filter_backends = [TradingFilterBackend]
     filterset_class: ClassVar[type[FilterSet]]
     pagination_class: type[AccountRowsPagination]
@@ -117,6 +120,7 @@ class OrderPagination(AccountRowsPagination):
 class OrdersViewSet(AccountRowsViewSet):
     """Orders of an account."""
 
+    access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = OrderRow.objects.all()
     serializer_class = OrderSerializer
     filterset_class = OrderFilter
@@ -210,6 +214,7 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
 class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
     """Executions of an order."""
 
+    access = {"list": ACCOUNT_PAGE}
     queryset = ExecutionRow.objects.all()
     serializer_class = ExecutionSerializer
     pagination_class = ExecutionPagination
@@ -231,6 +236,8 @@ class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
 
 class ExecutionExplanationViewSet(ViewSet):
     """Why an execution is as it is."""
+
+    access = {"explain": replace(ACCOUNT_READ, cost="stream")}
 
     @extend_schema(
         operation_id="execution_explain",

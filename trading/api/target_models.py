@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from audit.recording.audit_first import change_and_record
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
+from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
 from trading.api.read_filters import DEFAULT_LIMIT, query_form
 from trading.api.read_views import ACCOUNT, AccountQuerySerializer, account_answer, account_named
@@ -138,6 +139,12 @@ class ModelsPagination(KeysetPagination):
 class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
     """Models of an account."""
 
+    access = {
+        "list": ACCOUNT_PAGE,
+        "retrieve": ACCOUNT_READ,
+        "update": ACCOUNT_CHANGE,
+        "destroy": ACCOUNT_CHANGE,
+    }
     queryset = TargetModel.objects.all()
     pagination_class = ModelsPagination
     query_serializer_classes = {"list": query_form(None, "account"), "retrieve": AccountQuerySerializer}

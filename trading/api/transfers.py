@@ -11,6 +11,7 @@ from rest_framework.serializers import Serializer
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import TransferInput, TransferParameters
 from trading.api.read_views import ACCOUNT_ID
 from trading.api.write_calls import TradingWrites, require_submitter
@@ -22,7 +23,7 @@ def transfer(run: Run) -> Document:
 
     Raises the errors of `account_transfer`, and those of SUBMITTER_REFUSED.
     """
-    require_submitter(run, TRANSFER.endpoint)
+    require_submitter(run, TRANSFER.access)
     account, amount = run.parameters["account"], run.parameters["amount"]
     account_transfer(name=account, transfer=str(run.uuid), amount=Decimal(repr(amount)))
     return {"account": account, "transfer": str(run.uuid), "amount": amount}
@@ -33,11 +34,8 @@ TRANSFER = JobKind(
     function=transfer,
     serializer=TransferParameters,
     unit="transfers",
-    endpoint="account-transfers",
-    scope="trading:write",
-    sensitivity="confidential",
+    access=ACCOUNT_CHANGE,
     account_parameter="account",
-    audit_class="trading",
     turn=lambda parameters: f"transfer:{parameters['account']}",
 )
 
@@ -45,6 +43,7 @@ TRANSFER = JobKind(
 class TransfersViewSet(TradingWrites, SubmissionViewSet):
     """Money that is paid in or out."""
 
+    access = {"create": TRANSFER.access}
     kind = TRANSFER.name
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

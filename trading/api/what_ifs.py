@@ -11,6 +11,7 @@ from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from store.timestamps import parse_timestamp
+from trading.api.access import REPLAY
 from trading.api.account_inputs import InstantField, SomeLimitsInput, whole_config
 from trading.api.write_calls import TradingWrites, require_submitter
 from trading.journal import state_of
@@ -59,7 +60,7 @@ class WhatIfParameters(WhatIfInput):
 
 def what_if(run: Run) -> Document:
     """Replay an account. Raises WhatIfTooLong, those of SUBMITTER_REFUSED."""
-    require_submitter(run, WHAT_IF.endpoint)
+    require_submitter(run, WHAT_IF.access)
     parameters = run.parameters
     account = Account.objects.get(name=parameters["account"])
     since_ns, until_ns = (
@@ -76,14 +77,11 @@ WHAT_IF = JobKind(
     function=what_if,
     serializer=WhatIfParameters,
     unit="rows",
-    endpoint="risk-what-if",
-    scope="trading:read",
-    sensitivity="confidential",
+    access=REPLAY,
     account_parameter="account",
     most_unfinished=20,
     at_once=1,
     attempts=3,
-    cost="stream",
     is_result_large=True,
 )
 
@@ -91,6 +89,7 @@ WHAT_IF = JobKind(
 class WhatIfViewSet(TradingWrites, SubmissionViewSet):
     """What other limits would have done."""
 
+    access = {"create": WHAT_IF.access}
     kind = WHAT_IF.name
 
     def get_serializer_class(self) -> type[Serializer[Any]]:

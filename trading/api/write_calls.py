@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from audit.recording.audit_first import change_and_record
 from jobs.kinds import Run
 from jobs.schedules import SCHEDULED
-from ratelimit.access.table import access_of, denial_of
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import caller_again
 from ratelimit.credentials.identify import caller_stored
@@ -24,6 +24,7 @@ from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
+from web.endpoints import Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
@@ -140,15 +141,15 @@ def require_signed(account: Account, caller: Caller) -> None:
         )
 
 
-def require_submitter(run: Run, endpoint: str) -> None:
+def require_submitter(run: Run, access: Access) -> None:
     """Raise one of SUBMITTER_REFUSED unless who submitted a job may still do so, as it is stored now.
 
-    endpoint: the URL name of the call that submits such jobs. Schedules are settings, so they may.
+    access: of the call that submits such jobs. Schedules are settings, so they may.
     """
     if run.created_by.startswith(SCHEDULED):
         return
     caller = caller_stored(run.created_by, now=timezone.now())
-    denial = denial_of(caller, access_of(endpoint, "POST"))
+    denial = denial_of(caller, access)
     if denial is not None:
         raise PermissionDenied(denial.message, denial.code)
     account_find(caller=caller, name=run.parameters["account"])

@@ -28,6 +28,7 @@ from jobs.views import (
 from ratelimit.callers import Caller
 from store.instant_text import format_instant
 from trades.stores import market_store
+from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
 from trading.market.market import Market
 from trading.strategies.honesty import honesty_document, honesty_of
 from trading.strategies.inputs import BacktestInput, inputs_of_job
@@ -103,13 +104,10 @@ BACKTEST = JobKind(
     function=backtest,
     serializer=BacktestInput,
     unit="per cent",
-    endpoint="backtests",
-    scope="trading:read",
-    sensitivity="confidential",
+    access=REPLAY,
     most_unfinished=20,
     at_once=1,
     attempts=3,
-    cost="stream",
     is_result_large=True,
 )
 
@@ -147,6 +145,7 @@ class BacktestPagination(JobPagination):
 class BacktestsViewSet(SubmissionViewSet):
     """Backtests: strategies over the past. A caller sees its own."""
 
+    access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
     kind = BACKTEST.name
     filter_backends = [StrictFilterBackend]
     filterset_class = JobFilter

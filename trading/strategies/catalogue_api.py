@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from trading.strategies.catalogue import strategy_documents
+from web.endpoints import Access
 from web.requests.parameters import single_parameters
 
 _EXAMPLE = {
@@ -55,6 +56,8 @@ class StrategiesSerializer(serializers.Serializer[Any]):
 
 class StrategiesViewSet(ViewSet):
     """The strategies that backtests run and that are assigned to accounts."""
+
+    access = {"list": Access("trading:read")}
 
     @extend_schema(
         operation_id="strategies",

@@ -10,12 +10,13 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 from django.utils import timezone
 
+from ratelimit.access.denials import denial_of
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
-from ratelimit.access.table import access_of, denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.entitlements import GRANTS, caller_from, tier_named
 from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
+from web.endpoints import Access
 
 DEFAULT_PERSON_TIER = "internal"
 # The scopes of staff without an access profile.
@@ -90,8 +91,8 @@ def _with_tier(
     )
 
 
-def person_may(request: HttpRequest, url_name: str, method: str) -> bool:
-    """Return whether the person of a browser session may use an endpoint from the request's address.
+def person_may(request: HttpRequest, access: Access) -> bool:
+    """Return whether the person of a browser session may make such calls from the request's address.
 
     Admin pages check this in addition to Django's permissions, which do not cover scopes, sensitivity, expiry and
     networks.
@@ -99,4 +100,4 @@ def person_may(request: HttpRequest, url_name: str, method: str) -> bool:
     caller = caller_of_person(request.user, credential="session", now=timezone.now())
     if caller is None or not caller.may_call_from(request.META.get("REMOTE_ADDR", "")):
         return False
-    return denial_of(caller, access_of(url_name, method)) is None
+    return denial_of(caller, access) is None

@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ratelimit.access.table import access_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.people import jwt
 from ratelimit.credentials.people.grants import caller_of_person, person_of
@@ -27,8 +26,11 @@ from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_no
 from ratelimit.limits.services import admit
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.models import TokenSession
+from web.endpoints import ANYBODY, WRITE, Access
 
 CREDENTIAL = "jwt"
+# The calls that give, renew and end credentials.
+CREDENTIALS = Access(ANYBODY, group="access", kind=WRITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +160,7 @@ def _require_network(holder: Holder, address: str) -> None:
 
 
 def _charge(caller: Caller) -> None:
-    access = access_of("auth-token", "POST")
-    assert access is not None  # noqa: S101 the endpoint is in the table
-    admission = admit(caller, access, cost=1)
+    admission = admit(caller, CREDENTIALS, cost=1)
     if not admission.admitted:
         raise LimitReached(admission)
 

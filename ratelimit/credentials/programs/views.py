@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from ratelimit.credentials.authentication import REALM
 from ratelimit.credentials.bearer import caller_of_program_token
+from ratelimit.credentials.people.sessions import CREDENTIALS
 from ratelimit.credentials.views import NOT_STORED, NoCredential
 from ratelimit.exceptions import InvalidToken
 
@@ -75,6 +76,7 @@ _REVOCATION = OpenApiExample("The token", value={"token": "9f…"}, request_only
 class _Endpoint(OAuthLibMixin, APIView):  # type: ignore[misc]  # without types
     """A view whose clients authenticate by HTTP Basic or by the form, never by other credentials."""
 
+    access = {"post": CREDENTIALS}
     authentication_classes = [NoCredential]
     parser_classes = [FormParser]
 

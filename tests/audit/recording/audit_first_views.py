@@ -10,9 +10,9 @@ from rest_framework.viewsets import ViewSet
 
 from audit.exceptions import AuditError
 from audit.models import SpoolFile
-from audit.needs import CallClass
 from audit.recording.audit_first import change_and_record, change_outside_and_record
 from tests.audit.builders import AT
+from web.endpoints import CLOSING, WRITE, Access
 
 
 def write(name):
@@ -45,7 +45,13 @@ class Authentication(BaseAuthentication):
         return "Api-Key"
 
 
+KEYS_CALL = Access("keys:manage", kind=WRITE, audit_class="keys")
+CONFIG_CALL = Access("market:write", kind=WRITE, audit_class="config")
+FOLLOWING_CALL = Access("trading:write", kind=CLOSING, audit_class="trading")
+
+
 class Outcomes(APIView):
+    access = {"post": KEYS_CALL}
     authentication_classes = [Authentication]
     permission_classes = []
     throttle_classes = []
@@ -76,6 +82,7 @@ class Outcomes(APIView):
 class Elsewhere(Outcomes):
     """Changes what no rollback takes back."""
 
+    access = {"post": CONFIG_CALL}
     changed: list[str] = []
 
     def post(self, request, outcome):
@@ -98,6 +105,8 @@ class Unchanging(Outcomes):
 class Following(Outcomes):
     """Makes its change by itself; its record follows."""
 
+    access = {"post": FOLLOWING_CALL}
+
     def post(self, request, outcome):
         write("change")
         return self.answer(request, outcome)
@@ -109,7 +118,16 @@ class Refusing(Outcomes):
         raise exceptions.Throttled
 
 
+class WronglyFollowing(Outcomes):
+    access = {"post": FOLLOWING_CALL}
+
+
+class Easy(Outcomes):
+    access = {}
+
+
 class Unspeakable(APIView):
+    access = {"post": KEYS_CALL}
     authentication_classes = []
     permission_classes = []
     throttle_classes = []
@@ -123,6 +141,7 @@ class Unspeakable(APIView):
 
 
 class Things(ViewSet):
+    access = {"create": KEYS_CALL}
     authentication_classes = []
     permission_classes = []
     throttle_classes = []
@@ -136,6 +155,7 @@ class Things(ViewSet):
 
 
 class Open(APIView):
+    access = {"post": CONFIG_CALL}
     authentication_classes = []
     permission_classes = []
     throttle_classes = []
@@ -149,37 +169,40 @@ class Open(APIView):
 
 
 class Stream(Open):
+    access = {"post": KEYS_CALL}
+
     def post(self, request):
         return StreamingHttpResponse([b"a", b"b"])
 
 
-def plain(request):
-    return HttpResponse(status=409)
+class Plain(Open):
+    def get(self, request):
+        return HttpResponse(status=409)
+
+    def post(self, request):
+        return HttpResponse(status=409)
+
+
+class EasyRead(Plain):
+    access = {}
 
 
 urlpatterns = [
-    path("api/v1/outcome/<outcome>", Elsewhere.as_view(), name="first-config"),
-    path("api/v1/unchanged/<outcome>", Unchanging.as_view(), name="first-keys"),
-    path("api/v1/keys/<outcome>", Outcomes.as_view(), name="first-keys"),
-    path("api/v1/refused/<outcome>", Refusing.as_view(), name="first-keys"),
-    path("api/v1/unspeakable", Unspeakable.as_view(), name="first-keys"),
-    path("api/v1/things", Things.as_view({"post": "create"}), name="first-keys"),
-    path("api/v1/open", Open.as_view(), name="first-config"),
-    path("api/v1/plain", plain, name="first-config"),
-    path("api/v1/stream", Stream.as_view(), name="first-keys"),
-    path("api/v1/following/<outcome>", Following.as_view(), name="following-trading"),
-    path("api/v1/wrongly-following/<outcome>", Outcomes.as_view(), name="following-trading"),
-    path("api/v1/easy/<outcome>", Outcomes.as_view(), name="easy"),
-    path("api/v1/easy-read", plain, name="easy"),
-    path("page", plain, name="first-keys"),
+    path("api/v1/outcome/<outcome>", Elsewhere.as_view()),
+    path("api/v1/unchanged/<outcome>", Unchanging.as_view()),
+    path("api/v1/keys/<outcome>", Outcomes.as_view()),
+    path("api/v1/refused/<outcome>", Refusing.as_view()),
+    path("api/v1/unspeakable", Unspeakable.as_view()),
+    path("api/v1/things", Things.as_view({"post": "create"})),
+    path("api/v1/open", Open.as_view()),
+    path("api/v1/plain", Plain.as_view()),
+    path("api/v1/stream", Stream.as_view()),
+    path("api/v1/following/<outcome>", Following.as_view()),
+    path("api/v1/wrongly-following/<outcome>", WronglyFollowing.as_view()),
+    path("api/v1/easy/<outcome>", Easy.as_view()),
+    path("api/v1/easy-read", EasyRead.as_view()),
+    path("page", Plain.as_view()),
 ]
-
-
-def class_of(url_name, method):
-    first, _, name = url_name.partition("-")
-    if not name or method == "GET":
-        return CallClass()
-    return CallClass(name, audit_first=first == "first")
 
 
 def problem(error):

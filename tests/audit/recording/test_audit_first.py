@@ -10,7 +10,7 @@ from django.test import Client
 
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord
-from audit.needs import CLASS_OF_CALL, PROBLEM_ANSWER
+from audit.needs import PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool, spool_collect
 from tests.audit.builders import AT
@@ -32,10 +32,7 @@ def client(tmp_path, settings):
         "UNAUTHENTICATED_USER": None,
         "EXCEPTION_HANDLER": f"{audit_first_views.__name__}.refusal",
     }
-    with (
-        CLASS_OF_CALL.replaced(audit_first_views.class_of),
-        PROBLEM_ANSWER.replaced(audit_first_views.problem),
-    ):
+    with PROBLEM_ANSWER.replaced(audit_first_views.problem):
         yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 

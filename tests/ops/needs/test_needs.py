@@ -38,8 +38,8 @@ def test_it_is_provided_once():
 
 
 def test_a_room_that_is_used_without_wiring_fails_clearly():
-    code = "from ratelimit.access.table import access_of; access_of('ohlc', 'GET')"
+    code = "from audit.needs import RECORDED_NAMES; RECORDED_NAMES.get()"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
     )
-    assert "NotProvided: ratelimit.access.table.ACCESS_TABLE was not provided" in done.stderr
+    assert "NotProvided: audit.needs.RECORDED_NAMES was not provided" in done.stderr

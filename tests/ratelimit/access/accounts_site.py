@@ -5,14 +5,18 @@ from django.urls import include, path
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from marketdata_project.access_table import ACCESS as PROJECTS
-from ratelimit.access.table import ANYBODY, WRITE, Access
+from web.endpoints import ANYBODY, WRITE, Access
 
 KNOWN = ("A1", "A2")
 
 
 class AccountView(APIView):
     """An account; one that is not there is Django's 404."""
+
+    access = {
+        "get": Access("trading:read", sensitivity="confidential", account="account_id"),
+        "put": Access("trading:write", account="account_id", kind=WRITE),
+    }
 
     def get(self, request, account_id):
         if account_id not in KNOWN:
@@ -24,11 +28,13 @@ class AccountView(APIView):
 
 
 class OpenView(APIView):
+    access = {"post": Access(ANYBODY, kind=WRITE)}
+
     def post(self, request):
         return Response({"open": True})
 
 
-class PlainView(APIView):
+class UndeclaredView(APIView):
     def get(self, request):
         return Response({})
 
@@ -36,14 +42,8 @@ class PlainView(APIView):
         return Response({})
 
 
-ACCESS = {
-    ("owned-account", "GET"): Access("trading:read", sensitivity="confidential", account="account_id"),
-    ("owned-account", "PUT"): Access("trading:write", account="account_id", kind=WRITE),
-    ("open", "POST"): Access(ANYBODY, kind=WRITE),
-    ("plain", "GET"): Access("market:read"),
-}
-
-TABLE = {**PROJECTS, **ACCESS}
+class PlainView(UndeclaredView):
+    access = {"get": Access("market:read")}
 
 
 def page(request):
@@ -56,8 +56,8 @@ urlpatterns = [
     path("accounts/<str:account_id>", AccountView.as_view(), name="owned-account"),
     path("open", OpenView.as_view(), name="open"),
     path("plain", PlainView.as_view(), name="plain"),
-    path("undeclared", PlainView.as_view(), name="undeclared"),
-    path("nameless", PlainView.as_view()),
+    path("undeclared", UndeclaredView.as_view(), name="undeclared"),
+    path("nameless", UndeclaredView.as_view()),
     # What pages for a browser link to.
     path("", include("marketdata_project.urls")),
 ]

@@ -2,13 +2,9 @@
 
 import pytest
 
-from ratelimit.access.table import (
-    NOT_THERE,
-    Access,
-    denial_of,
-    is_cleared,
-)
+from ratelimit.access.denials import NOT_THERE, denial_of, is_cleared
 from ratelimit.callers import Caller
+from web.endpoints import Access
 
 READ = Access("market:read", sensitivity="internal")
 OF_ACCOUNT = Access("trading:read", account="account_id")

@@ -5,11 +5,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from marketdata_project.access_table import ACCESS
+from ratelimit.access.denials import denial_of
 from ratelimit.access.scopes import ROLES, SCOPES, SENSITIVITIES
-from ratelimit.access.table import denial_of
 from ratelimit.callers import Caller
 from ratelimit.models import ApiKey
+from tests.ratelimit.access.urlconf import ACCESS
 
 
 def endpoints_of(name: str) -> set[tuple[str, str]]:

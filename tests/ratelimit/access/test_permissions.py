@@ -5,18 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from ratelimit.access.table import ACCESS_TABLE, AccessTable
 from ratelimit.callers import Caller
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.ratelimit.access import accounts_site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.ratelimit.access.accounts_site")]
-
-
-@pytest.fixture(autouse=True)
-def _site():
-    with ACCESS_TABLE.replaced(AccessTable(accounts_site.TABLE)):
-        yield
 
 
 def holder(*accounts: str, scopes: tuple[str, ...] = ("all",), sensitivity: str = "confidential") -> Api:

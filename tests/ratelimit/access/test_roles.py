@@ -12,15 +12,14 @@ from django.test import Client
 from django.urls import resolve
 from django.utils import timezone
 
-from marketdata_project.access_table import ACCESS
 from ratelimit.access.scopes import SCOPES
-from ratelimit.access.table import Access
 from ratelimit.models import ApiKey
 from tests.api_client import UNLIMITED, make_key
 from tests.chance import SOAK
 from tests.ratelimit.access.programs import token_of_a_program
-from tests.ratelimit.access.urlconf import METHODS, Route, endpoints
+from tests.ratelimit.access.urlconf import ACCESS, METHODS, Route, endpoints
 from tests.ratelimit.credentials.logins import logged_in, person
+from web.endpoints import Access
 
 pytestmark = pytest.mark.system
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from marketdata_project.access_table import DJANGO_SITES, PUBLIC_VIEWS
+from marketdata_project.endpoints import DJANGO_SITES, PUBLIC_VIEWS
+from web.endpoints import Access, access_of
 
 # A value for every parameter of a path; a path of an object names one that is not there.
 SAMPLES = {
@@ -66,6 +67,18 @@ def endpoints() -> list[Route]:
     return [route for route in routes() if route.name not in PUBLIC_VIEWS]
 
 
+def _declared() -> Iterator[tuple[tuple[str, str], Access]]:
+    for route in endpoints():
+        for method in route.implemented - {"HEAD"}:
+            access = access_of(route.view, method)
+            assert access is not None, route.pattern
+            yield (route.name or "", method), access
+
+
 def _sample(regex: str) -> str:
     [(text, parameters), *_] = normalize(regex)
     return text % {name: SAMPLES[name] for name in parameters}
+
+
+# What each endpoint declares, by url name and method.
+ACCESS = dict(_declared())

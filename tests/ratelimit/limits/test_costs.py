@@ -2,8 +2,6 @@
 
 import pytest
 
-from marketdata_project.access_table import ACCESS
-from ratelimit.access.table import CLOSING, READ, TRADING, WRITE, Access
 from ratelimit.callers import Caller
 from ratelimit.limits.costs import (
     COST_RULES,
@@ -15,6 +13,8 @@ from ratelimit.limits.costs import (
     cost_of,
 )
 from ratelimit.limits.services import admit, bucket_name, bucket_state_of, kind_of
+from tests.ratelimit.access.urlconf import ACCESS
+from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
 from web.lists.pages import PAGE_LIMIT
 
 ACCESS_PAGE = Access("market:read", cost=PAGE)
