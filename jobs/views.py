@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
+from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_and_record
@@ -31,8 +31,9 @@ from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from web.lists.filters import StrictFilterBackend, choice_filter
-from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.lists.filters import choice_filter
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
 from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
@@ -75,16 +76,7 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
         fields: tuple[str, ...] = ()
 
 
-class JobsQuerySerializer(Serializer[Any]):
-    """The list's query parameters, for a browser's form only; JobFilter and JobPagination validate them."""
-
-    state = ChoiceField(list(STATES), required=False)
-    limit = IntegerField(min_value=1, max_value=PAGE_LIMIT, default=JobPagination.default_limit)
-    cursor = CharField(required=False)
-    sort = ChoiceField(list(SORTS), required=False)
-
-
-class JobsViewSet(GenericViewSet[Job]):
+class JobsViewSet(ListViewSet[Job]):
     """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations.
 
     It sees a job as long as it may submit such a job.
@@ -97,10 +89,8 @@ class JobsViewSet(GenericViewSet[Job]):
     }
     queryset = Job.objects.all()
     serializer_class = JobSerializer
-    filter_backends = [StrictFilterBackend]
     filterset_class = JobFilter
     pagination_class = JobPagination
-    query_serializer_classes = {"list": JobsQuerySerializer}
     row_link = ("id", "job")
 
     @extend_schema(
@@ -110,11 +100,10 @@ class JobsViewSet(GenericViewSet[Job]):
     )
     def list(self, request: Request) -> Response:
         """One's own jobs, newest first. `result` is null for backtests, what-if and rebalances: get the job for it."""
-        single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
-        pagination, now = JobPagination(), timezone.now()
-        jobs = pagination.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))), request)
-        documents = [listed_job_document(job, now=now) for job in jobs]
-        return Response(pagination.envelope(documents), headers={"Cache-Control": "no-store"})
+        self.list_parameters()
+        jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
+        now = timezone.now()
+        return self.get_paginated_response([listed_job_document(job, now=now) for job in jobs or ()])
 
     @extend_schema(operation_id="job", summary="Get a job", parameters=[_ID, PREFER], examples=[_RUNNING])
     def retrieve(self, request: Request, job: str) -> Response:

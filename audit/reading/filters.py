@@ -7,15 +7,13 @@ from typing import Any
 import django_filters
 from django import forms
 from django.db.models import QuerySet
-from django_filters import ChoiceFilter
 from django_filters.rest_framework import FilterSet
-from rest_framework import serializers
 
 from audit.models import AuditRecord
 from audit.records import columns
 from store.instant_text import parse_instant_or_epoch
-from web.lists.filters import choice_filter, first_error
-from web.lists.pages import PAGE_LIMIT, SORTS, KeysetPagination
+from web.lists.filters import choice_filter, matching_rows
+from web.lists.pages import KeysetPagination
 from web.requests.exceptions import InvalidParameter
 
 CLASSES = ("trading", "risk", "config", "keys")
@@ -84,17 +82,18 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
         first = int(status_class[0]) * 100
         return records.filter(status__gte=first, status__lt=first + 100)
 
+    def filter_queryset(self, queryset: Records) -> Records:
+        """Return the matching records. Raises InvalidParameter if `since` is not before `until`."""
+        since, until = (self.form.cleaned_data.get(name) for name in ("since", "until"))
+        if since is not None and until is not None and since >= until:
+            raise InvalidParameter("invalid_range", "since must be before until")
+        selected: Records = super().filter_queryset(queryset)
+        return selected
+
 
 def records_selected(parameters: Mapping[str, str]) -> Records:
     """Return the records that match all given filters. Raises InvalidParameter."""
-    filters = AuditFilter(parameters, AuditRecord.objects.all())
-    if not filters.is_valid():
-        _, message = first_error(filters)
-        raise InvalidParameter("invalid_parameter", message)
-    since, until = (filters.form.cleaned_data.get(name) for name in ("since", "until"))
-    if since is not None and until is not None and since >= until:
-        raise InvalidParameter("invalid_range", "since must be before until")
-    selected: Records = filters.qs
+    selected: Records = matching_rows(AuditFilter(parameters, AuditRecord.objects.all()))
     return selected
 
 
@@ -108,27 +107,3 @@ class RecordPagination(KeysetPagination):
     default_sort = "desc"
     # The maximum number of records that are counted, because the table may have many millions.
     counted = 10_000
-
-
-def _parameter_field(each: Any) -> serializers.Field[Any, Any, Any, Any]:
-    text = str(each.extra["help_text"])
-    if isinstance(each, ChoiceFilter):
-        return serializers.ChoiceField(list(each.extra["choices"]), required=False, help_text=text)
-    return serializers.CharField(required=False, help_text=text)
-
-
-# Created with `type()`, because one field is named `class`, which is a keyword in Python.
-RecordsQuerySerializer: type[serializers.Serializer[Any]] = type(
-    "RecordsQuerySerializer",
-    (serializers.Serializer,),
-    {
-        "__doc__": "The query parameters.",
-        "__module__": __name__,
-        **{name: _parameter_field(each) for name, each in AuditFilter.base_filters.items()},
-        "limit": serializers.IntegerField(
-            min_value=1, max_value=PAGE_LIMIT, default=RecordPagination.default_limit
-        ),
-        "cursor": serializers.CharField(required=False),
-        "sort": serializers.ChoiceField(list(SORTS), required=False),
-    },
-)

@@ -5,14 +5,10 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.settings import api_settings
-from rest_framework.views import APIView
-from rest_framework.viewsets import GenericViewSet
 
 from audit.models import AuditRecord
 from audit.reading.export import exported_records, ndjson_pieces
@@ -20,12 +16,10 @@ from audit.reading.filters import (
     AuditFilter,
     RecordPagination,
     Records,
-    RecordsQuerySerializer,
-    records_selected,
 )
 from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
 from web.endpoints import Access
-from web.lists.pages import PAGE_PARAMETERS
+from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
 
 
@@ -51,25 +45,15 @@ _DEFAULT_RENDERERS: tuple[Any, ...] = tuple(api_settings.DEFAULT_RENDERER_CLASSE
 _PRIVATE = {"Cache-Control": "no-store"}
 
 
-class AuditFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """Filters records. Raises InvalidParameter for an invalid value, as for other query parameters."""
-
-    def filter_queryset(self, request: Request, queryset: Records, view: APIView) -> Records:
-        """Return the records that match the query. Raises InvalidParameter."""
-        return records_selected(request.query_params)
-
-
-class AuditViewSet(GenericViewSet[AuditRecord]):
+class AuditViewSet(ListViewSet[AuditRecord]):
     """The read-only endpoint of records."""
 
     access = {"list": Access("audit:read", sensitivity="confidential", group="access", cost="export")}
     queryset = AuditRecord.objects.all()
     serializer_class = RecordSerializer
-    filter_backends = [AuditFilterBackend]
     filterset_class = AuditFilter
     pagination_class = RecordPagination
     renderer_classes = (*_DEFAULT_RENDERERS, NdjsonRenderer)
-    query_serializer_class = RecordsQuerySerializer
 
     @extend_schema(
         operation_id="audit",
@@ -89,18 +73,12 @@ class AuditViewSet(GenericViewSet[AuditRecord]):
         Each also has the previous record's hash, so that it can be verified alone (`manage.py audit verify --file`).
         """
         renderer: Any = request.accepted_renderer
-        is_export = renderer.format == NdjsonRenderer.format
-        pages = () if is_export else PAGE_PARAMETERS
-        single_parameters(request.GET, (*AuditFilter.base_filters, *pages, "format"))
-        records = self.filter_queryset(self.get_queryset())
-        return _exported(records) if is_export else _page(records, request)
-
-
-def _page(records: Records, request: Request) -> Response:
-    pages = RecordPagination()
-    rows = pages.paginate_queryset(records, request)
-    documents = [record_document(record) for record in exported_records(rows)]
-    return Response(pages.envelope(documents), headers=_PRIVATE)
+        if renderer.format == NdjsonRenderer.format:
+            single_parameters(request.GET, (*AuditFilter.base_filters, "format"))
+            return _exported(self.filter_queryset(self.get_queryset()))
+        self.list_parameters()
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([record_document(each) for each in exported_records(rows or [])])
 
 
 def _exported(records: Records) -> StreamingHttpResponse:

@@ -9,7 +9,6 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, ChoiceField, IntegerField, Serializer
 
 from jobs.backfills import reconciling
 from jobs.backfills.models import STATES, Backfill
@@ -29,9 +28,9 @@ from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
 from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
-from web.lists.filters import StrictFilterBackend, choice_filter
-from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
-from web.requests.parameters import single_parameters
+from web.lists.filters import choice_filter
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
 
 
 class BackfillPagination(KeysetPagination):
@@ -58,17 +57,7 @@ class BackfillFilter(FilterSet):  # type: ignore[misc]  # not typed
         return rows.filter(symbol=symbol_canonical(requested_symbol(symbol)))
 
 
-class BackfillsQuerySerializer(Serializer[Any]):
-    """The list's query parameters, for a browser's form only; BackfillFilter and BackfillPagination validate them."""
-
-    symbol = CharField(required=False)
-    state = ChoiceField(list(STATES), required=False)
-    limit = IntegerField(min_value=1, max_value=PAGE_LIMIT, default=BackfillPagination.default_limit)
-    cursor = CharField(required=False)
-    sort = ChoiceField(list(SORTS), required=False)
-
-
-class BackfillsViewSet(SubmissionViewSet):
+class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backfills: missing rows, fetched from other sources."""
 
     access = {
@@ -77,10 +66,8 @@ class BackfillsViewSet(SubmissionViewSet):
     }
     kind = KIND
     queryset = Backfill.objects.all()
-    filter_backends = [StrictFilterBackend]
     filterset_class = BackfillFilter
     pagination_class = BackfillPagination
-    query_serializer_classes = {"list": BackfillsQuerySerializer}
 
     @extend_schema(
         operation_id="backfills",
@@ -90,10 +77,9 @@ class BackfillsViewSet(SubmissionViewSet):
     )
     def list(self, request: Request) -> Response:
         """Gaps for which sources were asked, with what came of it."""
-        single_parameters(request.GET, (*BackfillFilter.base_filters, *PAGE_PARAMETERS, "format"))
-        pagination = BackfillPagination()
-        rows = pagination.paginate_queryset(self.filter_queryset(Backfill.objects.all()), request)
-        return Response(pagination.envelope(backfill_documents(rows)), headers={"Cache-Control": "no-store"})
+        self.list_parameters()
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(backfill_documents(rows or []))
 
     @extend_schema(
         operation_id="backfill_submit",

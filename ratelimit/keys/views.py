@@ -11,11 +11,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
-from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_and_record
 from audit.services import EventRecorder
@@ -37,8 +35,9 @@ from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import STATES, ApiKey
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
-from web.lists.filters import StrictFilterBackend, choice_filter
-from web.lists.pages import PAGE_LIMIT, PAGE_PARAMETERS, SORTS, KeysetPagination
+from web.lists.filters import choice_filter
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
 from web.requests.parameters import is_true, single_parameters
 from web.requests.parsers import request_document
 
@@ -90,24 +89,11 @@ class KeyFilter(FilterSet):  # type: ignore[misc]  # not typed
         return in_state(keys, state)
 
 
-class KeysQuerySerializer(serializers.Serializer[Any]):
-    """The list's query parameters, for a browser's form only; KeyFilter and KeyPagination validate them."""
-
-    tier = serializers.ChoiceField(list(TIERS), required=False)
-    state = serializers.ChoiceField(list(STATES), required=False)
-    name = serializers.CharField(required=False, help_text="The beginning of the key's name.")
-    prefix = serializers.CharField(required=False, help_text="The key's prefix.")
-    owner = serializers.CharField(required=False, help_text="The key's owner.")
-    limit = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=KeyPagination.default_limit)
-    cursor = serializers.CharField(required=False)
-    sort = serializers.ChoiceField(list(SORTS), required=False)
-
-
 _READS = Access("keys:manage", or_scope="keys:admin", sensitivity="confidential", group="access")
 _CHANGES = replace(_READS, kind=WRITE, audit_class="keys")
 
 
-class KeysViewSet(GenericViewSet[ApiKey]):
+class KeysViewSet(ListViewSet[ApiKey]):
     """The keys that the caller may see (`keys_visible`)."""
 
     access = {
@@ -118,10 +104,8 @@ class KeysViewSet(GenericViewSet[ApiKey]):
         "destroy": _CHANGES,
     }
     queryset = ApiKey.objects.all()
-    filter_backends = [StrictFilterBackend]
     filterset_class = KeyFilter
     pagination_class = KeyPagination
-    query_serializer_classes = {"list": KeysQuerySerializer}
     row_link = ("id", "key")
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
@@ -136,13 +120,11 @@ class KeysViewSet(GenericViewSet[ApiKey]):
     )
     def list(self, request: Request) -> Response:
         """The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
-        single_parameters(request.GET, (*KeyFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        self.list_parameters()
         visible = keys_visible(_caller(request)).prefetch_related("successors")
-        pagination, now = KeyPagination(), timezone.now()
-        keys = pagination.paginate_queryset(self.filter_queryset(visible), request)
-        return Response(
-            pagination.envelope([key_document(key, now=now) for key in keys]), headers=_NOT_STORED
-        )
+        keys = self.paginate_queryset(self.filter_queryset(visible))
+        now = timezone.now()
+        return self.get_paginated_response([key_document(key, now=now) for key in keys or ()])
 
     @extend_schema(
         operation_id="key_create",

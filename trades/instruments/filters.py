@@ -1,27 +1,21 @@
 """The query parameters of instruments: filters, pages, and their fields in the browsable form."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
-from django_filters import ChoiceFilter
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.drainage import get_override, set_override
-from rest_framework import serializers
-from rest_framework.views import APIView
+from drf_spectacular.drainage import set_override
 
 from store.bar_policies import BAR_POLICIES
 from store.instruments import INSTRUMENT_CLASSES, RIGHTS
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.exceptions import InvalidValue
 from trades.instruments.serializers import CLASS
 from trades.instruments.services import symbol_canonical
 from trades.models import InstrumentEntry
-from web.lists.filters import StrictFilterBackend, choice_filter
+from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
-from web.requests.exceptions import InvalidParameter
 
 
 class InstrumentPagination(KeysetPagination):
@@ -139,56 +133,3 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
                 occurs |= Q(**{f"{name}__icontains": word})
             entries = entries.filter(occurs)
         return entries
-
-
-class InstrumentFilterBackend(StrictFilterBackend):
-    """Refuses an invalid symbol or number with the same error as other endpoints."""
-
-    def refusal(self, code: str, message: str) -> Exception:
-        if code == InvalidSymbol.code:
-            return InvalidValue(code, message)
-        if code == _INVALID_NUMBER:
-            return InvalidParameter(code, message)
-        return super().refusal(code, message)
-
-
-class ShownField(serializers.CharField):
-    """A parameter with a given schema."""
-
-    def __init__(self, *, schema: Mapping[str, Any], **options: Any) -> None:
-        super().__init__(required=False, **options)
-        set_override(self, "field", dict(schema))
-
-
-def _parameter_field(each: Any) -> ShownField:
-    choices = [value for value, _ in each.extra["choices"]] if isinstance(each, ChoiceFilter) else []
-    schema = {"enum": choices} if choices else get_override(each, "field", {})
-    return ShownField(schema=schema, help_text=str(each.extra["help_text"]))
-
-
-def _query_serializer(name: str, fields: Mapping[str, ShownField]) -> type[serializers.Serializer[Any]]:
-    doc = {"__doc__": "The query parameters.", "__module__": __name__}
-    return type(name, (serializers.Serializer,), {**doc, **fields})
-
-
-InstrumentsQuerySerializer = _query_serializer(
-    "InstrumentsQuerySerializer",
-    {name: _parameter_field(each) for name, each in InstrumentFilter.base_filters.items()}
-    | {
-        each["name"]: ShownField(schema=each["schema"], help_text=each["description"])
-        for each in InstrumentPagination().get_schema_operation_parameters(APIView())
-    },
-)
-InstrumentQuerySerializer = _query_serializer(
-    "InstrumentQuerySerializer",
-    {
-        "as_of": ShownField(
-            schema={"examples": ["2025-01-02T14:30:00Z"]},
-            help_text="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
-        ),
-        "symbol_as_of": ShownField(
-            schema={"examples": ["2022-06-08"]},
-            help_text="The date on which the symbol had the meaning that is asked for. Default: now.",
-        ),
-    },
-)

@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_outside_and_record
 from store.instruments import default_instrument
@@ -18,10 +18,7 @@ from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import (
     InstrumentFilter,
-    InstrumentFilterBackend,
     InstrumentPagination,
-    InstrumentQuerySerializer,
-    InstrumentsQuerySerializer,
 )
 from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
 from trades.instruments.services import (
@@ -36,7 +33,7 @@ from trades.instruments.services import (
 from trades.models import InstrumentEntry
 from trades.stores import market_store
 from web.endpoints import WRITE, Access
-from web.lists.pages import PAGE_PARAMETERS
+from web.lists.views import ListViewSet, ShownField
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import single_parameters
 from web.requests.parsers import JSONDocumentParser, request_document
@@ -61,7 +58,20 @@ _SYMBOL_AS_OF = OpenApiParameter(
 _FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
 
 
-class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
+class InstrumentQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of one instrument, for a browser's form only."""
+
+    as_of = ShownField(
+        {"examples": ["2025-01-02T14:30:00Z"]},
+        help_text="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
+    )
+    symbol_as_of = ShownField(
+        {"examples": ["2022-06-08"]},
+        help_text="The date on which the symbol had the meaning that is asked for. Default: now.",
+    )
+
+
+class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     """Instruments with data or a declaration."""
 
     access = {
@@ -71,13 +81,12 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     }
     queryset = InstrumentEntry.objects.all()
     serializer_class = InstrumentSerializer
-    filter_backends = [InstrumentFilterBackend]
     filterset_class = InstrumentFilter
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]
     lookup_field = "symbol"
     row_link = ("symbol", "instrument")
-    query_serializer_classes = {"list": InstrumentsQuerySerializer, "retrieve": InstrumentQuerySerializer}
+    query_serializer_classes = {"retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:
         """Add the symbol's default instrument as `base`.
@@ -101,12 +110,11 @@ class InstrumentsViewSet(GenericViewSet[InstrumentEntry]):
     )
     def list(self, request: Request) -> Response:
         """List the instruments that have data or a declaration, by symbol."""
-        single_parameters(request.GET, (*InstrumentFilter.base_filters, *PAGE_PARAMETERS, "format"))
+        self.list_parameters()
         catalogue_refresh()
-        pages = InstrumentPagination()
-        entries = pages.paginate_queryset(self.filter_queryset(self.get_queryset()), request)
-        rows = [instrument_document(instrument_in(entry)) for entry in entries]
-        return tagged_answer(request, pages.envelope(rows))
+        entries = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        rows = [instrument_document(instrument_in(entry)) for entry in entries or ()]
+        return tagged_answer(request, self.envelope(rows))
 
     @extend_schema(
         operation_id="instrument",

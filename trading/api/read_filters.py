@@ -6,31 +6,20 @@ import django_filters
 from django import forms
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
-from rest_framework import serializers
 
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.orders import OrderState
 from trading.models import ExecutionRow, OrderRow, TradeRow, TransactionRow
-from web.lists.filters import StrictFilterBackend, choice_filter
-from web.lists.pages import PAGE_LIMIT, SORTS
+from web.lists.filters import choice_filter
 from web.requests.exceptions import InvalidParameter
 
 # The word for all states that another one may follow.
 _OPEN = "open"
 DEFAULT_LIMIT = 50
 _DIRECTIONS = {"LONG": "buy", "SHORT": "sell"}
-_TIME_CODES = {"invalid_timestamp", "timestamp_out_of_range"}
 
 Rows = QuerySet[Any]
-
-
-class TradingFilterBackend(StrictFilterBackend):
-    """A filter backend that refuses a wrong time with the code of times."""
-
-    def refusal(self, code: str, message: str) -> Exception:
-        """See `StrictFilterBackend.refusal`."""
-        return InvalidParameter(code if code in _TIME_CODES else "invalid_parameter", message)
 
 
 class _TimeFormField(forms.CharField):
@@ -142,19 +131,3 @@ class TradeFilter(_RowsFilter):
             raise InvalidParameter("invalid_range", "from must be before to")
         found: Rows = super().filter_queryset(queryset)
         return found
-
-
-def query_form(filters: type[FilterSet] | None, *further: str) -> type[serializers.Serializer[Any]]:
-    """Return a serializer with a list's query parameters, for a browser's form only. further: names of texts."""
-    fields: dict[str, Any] = {name: serializers.CharField(required=False) for name in further}
-    for name, each in ({} if filters is None else filters.base_filters).items():
-        choices = each.extra.get("choices")
-        fields[name] = (
-            serializers.CharField(required=False)
-            if choices is None
-            else serializers.ChoiceField(list(choices), required=False)
-        )
-    fields["limit"] = serializers.IntegerField(min_value=1, max_value=PAGE_LIMIT, default=DEFAULT_LIMIT)
-    fields["cursor"] = serializers.CharField(required=False)
-    fields["sort"] = serializers.ChoiceField(list(SORTS), required=False)
-    return type("RowsFormSerializer", (serializers.Serializer,), {"__module__": __name__, **fields})

@@ -9,13 +9,13 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet, ViewSet
+from rest_framework.viewsets import ViewSet
 
 from ratelimit.callers import Caller
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trading.api import examples
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
-from trading.api.read_filters import DEFAULT_LIMIT, query_form
+from trading.api.read_filters import DEFAULT_LIMIT
 from trading.api.serializers import (
     AccountPositionsSerializer,
     AccountSerializer,
@@ -39,7 +39,8 @@ from trading.reading.selectors import (
 )
 from trading.reading.status import status_document
 from trading.services.accounts import account_find, accounts_of
-from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
 
@@ -237,7 +238,7 @@ class AccountsPagination(KeysetPagination):
     default_limit = DEFAULT_LIMIT
 
 
-class AccountsViewSet(GenericViewSet[Account]):
+class AccountsViewSet(ListViewSet[Account]):
     """Accounts that the caller may see."""
 
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
@@ -245,16 +246,13 @@ class AccountsViewSet(GenericViewSet[Account]):
     serializer_class = AccountSerializer
     pagination_class = AccountsPagination
     row_link = ("id", "account")
-    query_serializer_classes = {"list": query_form(None)}
 
     @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))
     def list(self, request: Request) -> Response:
         """The accounts that the caller may see, by id."""
-        single_parameters(request.GET, (*PAGE_PARAMETERS, "format"))
-        pages = AccountsPagination()
-        accounts = pages.paginate_queryset(accounts_of(cast("Caller", request.user)), request)
-        documents = [account_document(account) for account in accounts]
-        return Response(pages.envelope(documents), headers=NO_STORE)
+        self.list_parameters()
+        accounts = self.paginate_queryset(accounts_of(cast("Caller", request.user)))
+        return self.get_paginated_response([account_document(account) for account in accounts or ()])
 
     @extend_schema(
         operation_id="account",

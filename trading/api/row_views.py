@@ -5,12 +5,10 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
-from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
-from rest_framework.viewsets import GenericViewSet, ViewSet
+from rest_framework.viewsets import ViewSet
 
 from ratelimit.callers import Caller
 from trading.api import examples
@@ -21,9 +19,7 @@ from trading.api.read_filters import (
     OrderFilter,
     SignalFilter,
     TradeFilter,
-    TradingFilterBackend,
     TransactionFilter,
-    query_form,
 )
 from trading.api.read_views import (
     ACCOUNT,
@@ -54,6 +50,7 @@ from trading.reading.selectors import (
 )
 from trading.services.orders import order_in
 from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
 
 ORDER_ID = OpenApiParameter(
@@ -82,18 +79,11 @@ class AccountRowsPagination(KeysetPagination):
     counted = _COUNTED
 
 
-class AccountRowsViewSet(GenericViewSet[Any]):
-    """The base of lists of the rows of an account, which the path names, or the parameter `account`.
-
-    further_parameters: those of the query beside filters and pages. query_serializer_classes: the same as a form.
-    """
+class AccountRowsViewSet(ListViewSet[Any]):
+    """The base of lists of the rows of an account, which the path names, or the parameter `account`."""
 
     access = {"list": ACCOUNT_PAGE}
-    filter_backends = [TradingFilterBackend]
-    filterset_class: ClassVar[type[FilterSet]]
-    pagination_class: type[AccountRowsPagination]
     further_parameters: ClassVar[tuple[str, ...]] = ("account",)
-    query_serializer_classes: ClassVar[dict[str, type[Serializer[Any]]]]
 
     def page(
         self,
@@ -103,12 +93,10 @@ class AccountRowsViewSet(GenericViewSet[Any]):
         documents: Callable[[Account, list[Any]], list[Document]],
     ) -> Response:
         """Return a page of the account's rows. name: of the account, if the path has it."""
-        known = (*self.filterset_class.base_filters, *PAGE_PARAMETERS, "format", *self.further_parameters)
-        values = single_parameters(request.GET, known)
+        values = self.list_parameters()
         account = account_named(request, name or values.get("account"))
-        pages = self.pagination_class()
-        found = pages.paginate_queryset(self.filter_queryset(rows(account)), request)
-        return account_answer(account, pages.envelope(documents(account, found)))
+        found = self.paginate_queryset(self.filter_queryset(rows(account))) or []
+        return account_answer(account, self.envelope(documents(account, list(found))))
 
 
 class OrderPagination(AccountRowsPagination):
@@ -126,10 +114,7 @@ class OrdersViewSet(AccountRowsViewSet):
     filterset_class = OrderFilter
     pagination_class = OrderPagination
     row_link = ("id", "order")
-    query_serializer_classes = {
-        "list": query_form(OrderFilter, "account"),
-        "retrieve": AccountQuerySerializer,
-    }
+    query_serializer_classes = {"retrieve": AccountQuerySerializer}
 
     @extend_schema(
         operation_id="orders", summary="List orders", parameters=[ACCOUNT], examples=example(examples.ORDER)
@@ -167,7 +152,6 @@ class AccountOrdersViewSet(OrdersViewSet):
     """Orders of the account in the path."""
 
     further_parameters = ()
-    query_serializer_classes = {"list": query_form(OrderFilter)}
 
     @extend_schema(
         operation_id="account_orders",
@@ -193,7 +177,6 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
     serializer_class = ExecutionSerializer
     filterset_class = ExecutionFilter
     pagination_class = ExecutionPagination
-    query_serializer_classes = {"list": query_form(ExecutionFilter, "account")}
 
     @extend_schema(
         operation_id="executions",
@@ -211,14 +194,14 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
         )
 
 
-class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
+class ExecutionsViewSet(ListViewSet[ExecutionRow]):
     """Executions of an order."""
 
     access = {"list": ACCOUNT_PAGE}
     queryset = ExecutionRow.objects.all()
     serializer_class = ExecutionSerializer
     pagination_class = ExecutionPagination
-    query_serializer_classes = {"list": query_form(None, "account")}
+    further_parameters = ("account",)
 
     @extend_schema(
         operation_id="order_executions",
@@ -229,9 +212,8 @@ class ExecutionsViewSet(GenericViewSet[ExecutionRow]):
     def list(self, request: Request, order: str) -> Response:
         """What filled an order, newest first, each with the stored row that it was filled by."""
         row = order_named(request, order, *PAGE_PARAMETERS)
-        pages = ExecutionPagination()
-        found = pages.paginate_queryset(row.executions.all(), request)
-        return account_answer(row.account, pages.envelope(execution_documents(found, account=row.account)))
+        found = list(self.paginate_queryset(row.executions.all()) or [])
+        return account_answer(row.account, self.envelope(execution_documents(found, account=row.account)))
 
 
 class ExecutionExplanationViewSet(ViewSet):
@@ -270,7 +252,6 @@ class TransactionsViewSet(AccountRowsViewSet):
     serializer_class = TransactionSerializer
     filterset_class = TransactionFilter
     pagination_class = TransactionPagination
-    query_serializer_classes = {"list": query_form(TransactionFilter, "account")}
 
     @extend_schema(
         operation_id="transactions",
@@ -296,7 +277,6 @@ class AccountTransactionsViewSet(TransactionsViewSet):
     """Transactions of the account in the path."""
 
     further_parameters = ()
-    query_serializer_classes = {"list": query_form(TransactionFilter)}
 
     @extend_schema(
         operation_id="account_transactions",
@@ -323,8 +303,6 @@ class ClosedTradesViewSet(AccountRowsViewSet):
     serializer_class = ClosedTradeSerializer
     filterset_class = TradeFilter
     pagination_class = ClosedTradePagination
-    further_parameters = ("account", "offset")
-    query_serializer_classes = {"list": query_form(TradeFilter, *further_parameters)}
 
     @extend_schema(
         operation_id="closed_trades",
@@ -352,7 +330,6 @@ class SignalsViewSet(AccountRowsViewSet):
     serializer_class = SignalSerializer
     filterset_class = SignalFilter
     pagination_class = SignalPagination
-    query_serializer_classes = {"list": query_form(SignalFilter, "account")}
 
     @extend_schema(
         operation_id="signals",

@@ -10,14 +10,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import CharField, DateTimeField, FloatField, IntegerField, Serializer
-from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_and_record
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
-from trading.api.read_filters import DEFAULT_LIMIT, query_form
+from trading.api.read_filters import DEFAULT_LIMIT
 from trading.api.read_views import ACCOUNT, AccountQuerySerializer, account_answer, account_named
 from trading.api.write_calls import Done, TradingWrites
 from trading.core.amounts import ONE, ZERO
@@ -31,11 +30,11 @@ from trading.services.target_models import (
     model_tag,
     models_of,
 )
-from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
 from web.requests.conditional import without_proxy_suffix
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount
-from web.requests.parameters import single_parameters
 
 _MOST_SYMBOLS = 200
 _WEIGHT_DECIMALS = 9
@@ -136,7 +135,7 @@ class ModelsPagination(KeysetPagination):
     default_limit = DEFAULT_LIMIT
 
 
-class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
+class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
     """Models of an account."""
 
     access = {
@@ -147,7 +146,8 @@ class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
     }
     queryset = TargetModel.objects.all()
     pagination_class = ModelsPagination
-    query_serializer_classes = {"list": query_form(None, "account"), "retrieve": AccountQuerySerializer}
+    further_parameters = ("account",)
+    query_serializer_classes = {"retrieve": AccountQuerySerializer}
 
     def get_object(self) -> TargetModel:
         """Return the model of a call. OPTIONS asks for it."""
@@ -160,11 +160,9 @@ class ModelsViewSet(TradingWrites, GenericViewSet[TargetModel]):
     @extend_schema(operation_id="models", summary="List models", parameters=[ACCOUNT], examples=[_EXAMPLE])
     def list(self, request: Request) -> Response:
         """The models of an account, by name."""
-        values = single_parameters(request.GET, (*PAGE_PARAMETERS, "account", "format"))
-        account = account_named(request, values.get("account"))
-        pages = ModelsPagination()
-        models = pages.paginate_queryset(models_of(account), request)
-        return account_answer(account, pages.envelope([model_document(account, each) for each in models]))
+        account = account_named(request, self.list_parameters().get("account"))
+        models = self.paginate_queryset(models_of(account)) or []
+        return account_answer(account, self.envelope([model_document(account, each) for each in models]))
 
     @extend_schema(
         operation_id="model", summary="Get a model", parameters=[_MODEL_ID, ACCOUNT], examples=[_EXAMPLE]

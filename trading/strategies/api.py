@@ -21,7 +21,6 @@ from jobs.views import (
     PREFER,
     JobFilter,
     JobPagination,
-    JobsQuerySerializer,
     SubmissionViewSet,
     job_answer,
 )
@@ -35,8 +34,7 @@ from trading.strategies.inputs import BacktestInput, inputs_of_job
 from trading.strategies.outcome import document_bytes, outcome_of
 from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
-from web.lists.filters import StrictFilterBackend
-from web.lists.pages import PAGE_PARAMETERS
+from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
 
@@ -142,15 +140,13 @@ class BacktestPagination(JobPagination):
     rows_name = "backtests"
 
 
-class BacktestsViewSet(SubmissionViewSet):
+class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backtests: strategies over the past. A caller sees its own."""
 
     access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
     kind = BACKTEST.name
-    filter_backends = [StrictFilterBackend]
     filterset_class = JobFilter
     pagination_class = BacktestPagination
-    query_serializer_classes = {"list": JobsQuerySerializer}
     renderer_classes = [JSONRenderer, BacktestPageRenderer]
     row_link = ("id", "backtest")
 
@@ -162,11 +158,9 @@ class BacktestsViewSet(SubmissionViewSet):
     )
     def list(self, request: Request) -> Response:
         """One's own backtests, newest first, with what they were asked for and their main figures."""
-        single_parameters(request.GET, (*JobFilter.base_filters, *PAGE_PARAMETERS, "format"))
-        pagination = BacktestPagination()
-        jobs = pagination.paginate_queryset(self.filter_queryset(_backtests_of(request)), request)
-        rows = [_row(job) for job in jobs]
-        return Response(pagination.envelope(rows), headers={"Cache-Control": "no-store"})
+        self.list_parameters()
+        jobs = self.paginate_queryset(self.filter_queryset(_backtests_of(request)))
+        return self.get_paginated_response([_row(job) for job in jobs or ()])
 
     @extend_schema(
         operation_id="backtest",

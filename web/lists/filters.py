@@ -11,26 +11,26 @@ from rest_framework.views import APIView
 
 from web.requests.exceptions import InvalidParameter
 
+# Codes of our own form fields. Those of Django's fields are `invalid_parameter` to clients.
+_DECLARED = {"invalid_number", "invalid_symbol", "invalid_timestamp", "timestamp_out_of_range"}
+
 
 class StrictFilterBackend(DjangoFilterBackend):  # type: ignore[misc]  # not typed
-    """A filter backend that refuses an invalid value with `invalid_parameter`."""
+    """A filter backend that refuses an invalid value."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Any:
-        """Return the matching rows. Raises the exception that `refusal` returns for an invalid value."""
+        """Return the matching rows. Raises InvalidParameter."""
         filters = self.get_filterset(request, queryset, view)
-        if filters.is_valid():
-            return filters.qs
-        raise self.refusal(*first_error(filters))
-
-    def refusal(self, code: str, message: str) -> Exception:
-        """Return the exception for an invalid value. `code` is the form's error code."""
-        return InvalidParameter("invalid_parameter", message)
+        return queryset if filters is None else matching_rows(filters)
 
 
-def first_error(filters: FilterSet) -> tuple[str, str]:
-    """Return the form's error code and message for the first invalid filter. At least one must be invalid."""
+def matching_rows(filters: FilterSet) -> Any:
+    """Return the rows that match all filters. Raises InvalidParameter for the first invalid one."""
+    if filters.is_valid():
+        return filters.qs
     name, errors = next(iter(filters.errors.as_data().items()))
-    return str(errors[0].code), f"{name}: {errors[0].messages[0]}"
+    code = errors[0].code if errors[0].code in _DECLARED else "invalid_parameter"
+    raise InvalidParameter(code, f"{name}: {errors[0].messages[0]}")
 
 
 def choice_filter(words: Collection[str], text: str, **options: Any) -> django_filters.ChoiceFilter:

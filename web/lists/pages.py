@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from web.lists.cursors import Cursor
@@ -107,6 +108,15 @@ class KeysetPagination(BasePagination):
         self.page = rows.page(cursor, self._limit(values.get("limit")), offset)
         self.total = queryset.order_by()[: self.counted].count()
         return self.page.rows
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the names of the parameters."""
+        return (*PAGE_PARAMETERS, "offset") if cls.takes_offset else PAGE_PARAMETERS
+
+    def get_paginated_response(self, data: list[Any]) -> Response:
+        """Return the answer with a page's rows. Caches do not store it."""
+        return Response(self.envelope(data), headers={"Cache-Control": "no-store"})
 
     def envelope(self, rows: list[Any]) -> dict[str, Any]:
         """Return a page's document, with its rows, cursors and `total_estimate`."""
