@@ -3,16 +3,12 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 
 from ops.needs import Need
 from web.endpoints import Access
 
 RECORDED_NAMES: Need[frozenset[str]] = Need("audit.needs.RECORDED_NAMES")
 """The names of the API's query parameters and body fields. Their values are recorded; all other values are masked."""
-
-PROBLEM_ANSWER: Need[Callable[[Exception], HttpResponseBase]] = Need("audit.needs.PROBLEM_ANSWER")
-"""Makes the answer for an error with which the audit log refuses a call."""
 
 PERSON_MAY: Need[Callable[[HttpRequest, Access], bool]] = Need("audit.needs.PERSON_MAY")
 """Returns whether the user of a request's session may make such calls."""

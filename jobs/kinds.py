@@ -81,6 +81,3 @@ class JobKind:
 
 
 JOB_KINDS: Need[Mapping[str, JobKind]] = Need("jobs.kinds.JOB_KINDS")
-
-PROBLEM_BODY: Need[Callable[[Exception], Document]] = Need("jobs.kinds.PROBLEM_BODY")
-"""Returns the body of the problem for an exception. Logs an unknown one."""

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew, leased
 from jobs.exceptions import JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
-from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
+from jobs.kinds import JOB_KINDS, Document, JobKind
 from jobs.models import CANCELLED, FAILED, SUCCEEDED, Job
+from web.problem_body import PROBLEM_OF
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: Document | Exception 
 
 
 def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) -> None:
-    problem = PROBLEM_BODY.get()(error)
+    problem = PROBLEM_OF.get()(error).body()
     if problem["status"] < _SERVER_ERROR or job.attempts >= kind.attempts:
         _fail(job, error, problem)
         return
@@ -188,7 +189,7 @@ def _retry_or_fail(job: Job, kind: JobKind, error: Exception, *, now: datetime) 
 
 
 def _fail(job: Job, error: Exception, problem: Any = None) -> None:
-    body = problem or PROBLEM_BODY.get()(error)
+    body = problem or PROBLEM_OF.get()(error).body()
     if job_end(job, state=FAILED, error=body, now=timezone.now()):
         # What its parameters ask for cannot be done: that is no error of the server.
         level = logging.INFO if body["status"] < _SERVER_ERROR else logging.ERROR

@@ -4,15 +4,13 @@ Each value is imported at its first use, so commands that use none of them do no
 """
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
-from audit.needs import PERSON_MAY, PROBLEM_ANSWER, RECORDED_NAMES
-from jobs.kinds import JOB_KINDS, PROBLEM_BODY, Document, JobKind
-from ops.outbox.services import RECEIVERS, Receiver, event_log
-from stats.delivery.pinned_answer import ANSWER_COMPUTED, PinnedContent
+from audit.needs import PERSON_MAY, RECORDED_NAMES
+from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
@@ -21,18 +19,16 @@ from trading.core.events import StrategyChoice
 from trading.engine.followers import FOLLOWERS, EngineFollower
 from trading.services.assigning import STRATEGY_REFUSAL
 from web.endpoints import Access
+from web.problem_body import PROBLEM_OF, AnyProblem
 
 
 def wire() -> None:
     """Provide all values; call it once per process."""
     RECORDED_NAMES.provide(_recorded_names)
-    PROBLEM_ANSWER.provide(lambda: _problem_answer)
+    PROBLEM_OF.provide(_problem_of)
     PERSON_MAY.provide(_person_may)
     ALLOWANCE_OF.provide(_allowance_of)
     JOB_KINDS.provide(_job_kinds)
-    PROBLEM_BODY.provide(lambda: _problem_body)
-    RECEIVERS.provide(_receivers)
-    ANSWER_COMPUTED.provide(_answer_computed)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
     FOLLOWERS.provide(_followers)
@@ -45,10 +41,10 @@ def _recorded_names() -> frozenset[str]:
     return RECORDED
 
 
-def _problem_answer(error: Exception) -> HttpResponse:
+def _problem_of() -> Callable[[Exception], AnyProblem]:
     from marketdata_project.problems import problem_of
 
-    return problem_of(error).response()
+    return problem_of
 
 
 def _person_may() -> Callable[[HttpRequest, Access], bool]:
@@ -67,22 +63,6 @@ def _job_kinds() -> Mapping[str, JobKind]:
     from marketdata_project.job_kinds import KINDS
 
     return {kind.name: kind for kind in KINDS}
-
-
-def _problem_body(error: Exception) -> Document:
-    from marketdata_project.problems import problem_of
-
-    return problem_of(error).body()
-
-
-def _receivers() -> Sequence[Receiver]:
-    return (event_log,)
-
-
-def _answer_computed() -> Callable[[PinnedContent], None]:
-    from jobs.backfills.services import answer_computed
-
-    return answer_computed
 
 
 def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:

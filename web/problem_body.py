@@ -1,7 +1,11 @@
 """The JSON body of every error (RFC 9457), for Django's answers, the front's answers and the schema."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from django.http import HttpResponse
+
+from ops.needs import Need
 
 CONTENT_TYPE = "application/problem+json"
 UNVERSIONED_CONTENT_TYPE = "application/json"
@@ -29,6 +33,20 @@ TITLES = {
     503: "Not now",
     507: "No space is left",
 }
+
+
+class AnyProblem(Protocol):
+    """An error as clients see it."""
+
+    def body(self) -> dict[str, Any]:
+        """Return the members of the JSON body."""
+
+    def response(self) -> HttpResponse:
+        """Return a Django response, for code outside DRF."""
+
+
+PROBLEM_OF: Need[Callable[[Exception], AnyProblem]] = Need("web.problem_body.PROBLEM_OF")
+"""Returns the problem for any exception. Logs an unknown one."""
 
 
 def problem_body(

@@ -15,12 +15,13 @@ from django.utils.functional import LazyObject
 
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
-from audit.needs import PROBLEM_ANSWER, RECORDED_NAMES
+from audit.needs import RECORDED_NAMES
 from audit.records.call import columns_of_audit_first_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
 from web.endpoints import access_of
+from web.problem_body import PROBLEM_OF
 from web.requests.received import call_in
 
 CORRELATION_ID = "correlation_id"
@@ -79,7 +80,6 @@ class AuditMiddleware:
         self.get_response = get_response
         self.spool = call_spool()
         self.refusals = anonymous_refusals()
-        self.problem = PROBLEM_ANSWER.get()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not is_api_call(request.path_info):
@@ -120,7 +120,7 @@ class AuditMiddleware:
                 records_append([audit_first_columns(request, call, status, {})], now=call.at)
         except Error:
             logger.exception("a call of class %s was not recorded, status %d", call.audit_class, status)
-            return self.problem(AuditUnavailable())
+            return PROBLEM_OF.get()(AuditUnavailable()).response()
         call.is_recorded = True
         return response
 

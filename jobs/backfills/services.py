@@ -52,10 +52,10 @@ def exhausted_retry(*, now: datetime) -> None:
         backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
 
 
-def answer_computed(content: PinnedContent) -> None:
+def gaps_queue(*, content: PinnedContent, **_: Any) -> None:
     """Queue backfills for the gaps of the bars that were just computed, if a source is configured.
 
-    Called after the answer has gone out, and never for a cached one. Errors are logged.
+    A receiver of `answer_computed`. Errors are logged.
     """
     if not (settings.BACKFILL_AUTOMATIC and settings.BACKFILL_SOURCES) or content.as_of_ns is not None:
         return

@@ -7,11 +7,11 @@ from typing import Any
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from audit.needs import PROBLEM_ANSWER
 from ratelimit.exceptions import TooManyStreams
 from ratelimit.limits.admission import COST_HEADER, admission_headers
 from ratelimit.limits.open_calls import OpenCalls
 from ratelimit.limits.services import settle_call
+from web.problem_body import PROBLEM_OF
 from web.requests.work import Work, counted_work
 from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
@@ -51,7 +51,7 @@ class RateLimitMiddleware:
         end = self._streams.opened(charged.caller.family)
         if end is None:
             response.close()
-            return PROBLEM_ANSWER.get()(TooManyStreams(f"you have {MOST_STREAMS} streams open"))
+            return PROBLEM_OF.get()(TooManyStreams(f"you have {MOST_STREAMS} streams open")).response()
         response.streaming_content = _settled(response.streaming_content, work, settle)
         response._resource_closers.extend((settle, end))  # noqa: SLF001 as Django's own responses do
         return response  # type: ignore[no-any-return]

@@ -1,10 +1,10 @@
 """Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ops.needs import Need
+from django.dispatch import Signal
+
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
@@ -94,8 +94,8 @@ class PinnedContent(ABC):
         return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
 
 
-ANSWER_COMPUTED: Need[Callable[[PinnedContent], None]] = Need("stats.delivery.pinned_answer.ANSWER_COMPUTED")
-"""Called with each content that was computed and not found in the cache, after the answer has gone out."""
+answer_computed = Signal()
+"""Sent with each `content` that was computed and not found in the cache, after the answer has gone out."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
         return _encoded(entry, representation.encoding, pinned.etag)
     with counted_work() as work:
         rendered = pinned.content.rendered(representation.format)
-    after_answer(lambda: ANSWER_COMPUTED.get()(pinned.content))
+    after_answer(lambda: answer_computed.send(PinnedAnswer, content=pinned.content))
     return Entry(
         body=rendered.body,
         content_type=FORMATS[representation.format].content_type,

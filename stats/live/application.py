@@ -17,7 +17,7 @@ from ratelimit.credentials.identify import Identity
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
-from stats.live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, problem_answer, record
+from stats.live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, record
 from stats.live.commits import NewCommits
 from stats.live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from stats.live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
@@ -32,6 +32,7 @@ from store.protocol import ALL_TIME, CommitId
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 from trades.stores import market_store
+from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
 from web.requests.exceptions import InvalidParameter
 from web.requests.received import call_in
@@ -282,7 +283,7 @@ def _now_text() -> str:
 
 async def _refuse(error: Exception, environ: Environ, identity: Identity | None, send: Send) -> None:
     """Answer a call that opens no connection with a problem."""
-    answer = problem_answer(error)
+    answer = PROBLEM_OF.get()(error).response()
     record(environ, identity, answer.status_code)
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})

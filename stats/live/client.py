@@ -6,11 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-from django.http import HttpResponse
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
-from audit.needs import PROBLEM_ANSWER
 from audit.services import call_record, call_spool
 from ratelimit.access.denials import is_cleared
 from ratelimit.callers import Caller
@@ -42,6 +39,7 @@ from stats.live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED, TOO
 from stats.live.exceptions import LiveError, TooManyChannels, TooManyConnections, UnknownOperation
 from stats.live.hub import Arguments, Result, RunInThread
 from stats.live.tokens import Token, parse_event_number, parse_tokens
+from web.problem_body import PROBLEM_OF
 from web.requests.exceptions import RequestError
 from web.requests.json_document import read_json
 from web.requests.received import ReceivedCall, call_in
@@ -374,20 +372,13 @@ def _texts(request: Mapping[str, Any], name: str) -> list[str]:
 
 def _error_of(error: Exception) -> dict[str, Any]:
     """Return an error as a client sees it."""
-    body = orjson.loads(problem_answer(error).content)
+    body = PROBLEM_OF.get()(error).body()
     wait = getattr(error, "wait", None)
     return {
         "code": body["code"],
         "message": body["message"],
         **({} if wait is None else {"retry_after": wait}),
     }
-
-
-def problem_answer(error: Exception) -> HttpResponse:
-    """Return the answer to a call that is refused."""
-    answer = PROBLEM_ANSWER.get()(error)
-    assert isinstance(answer, HttpResponse)  # noqa: S101 a problem has a body
-    return answer
 
 
 def record(

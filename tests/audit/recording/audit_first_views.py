@@ -205,10 +205,19 @@ urlpatterns = [
 ]
 
 
-def problem(error):
-    return HttpResponse(error.code, status=503)
+class AuditProblem:
+    def __init__(self, error):
+        self.error = error
+
+    def body(self):
+        return {"code": self.error.code}
+
+    def response(self):
+        return HttpResponse(self.error.code, status=503)
 
 
 def refusal(error, context):
     """DRF's hook: what the audit log refuses is answered as the middleware answers it."""
-    return problem(error) if isinstance(error, AuditError) else exception_handler(error, context)
+    return (
+        AuditProblem(error).response() if isinstance(error, AuditError) else exception_handler(error, context)
+    )

@@ -10,12 +10,12 @@ from django.test import Client
 
 from audit.chain.verify import chain_verify
 from audit.models import AuditRecord
-from audit.needs import PROBLEM_ANSWER
 from audit.reading.export import ndjson_pieces
 from audit.services import call_spool, spool_collect
 from tests.audit.builders import AT
 from tests.audit.recording import audit_first_views
 from tests.audit.recording.audit_first_views import Authentication, Elsewhere, written
+from web.problem_body import PROBLEM_OF
 
 pytestmark = pytest.mark.django_db
 # Its commit is what no interface names.
@@ -32,7 +32,7 @@ def client(tmp_path, settings):
         "UNAUTHENTICATED_USER": None,
         "EXCEPTION_HANDLER": f"{audit_first_views.__name__}.refusal",
     }
-    with PROBLEM_ANSWER.replaced(audit_first_views.problem):
+    with PROBLEM_OF.replaced(audit_first_views.AuditProblem):
         yield Client(headers={"X-API-Key": "k"}, raise_request_exception=False)
     call_spool().close()
 
