@@ -16,7 +16,6 @@ from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
 from trades.allowances import ALLOWANCE_OF, StorageAllowance
 from trading.core.events import StrategyChoice
-from trading.engine.followers import FOLLOWERS, EngineFollower
 from trading.services.assigning import STRATEGY_REFUSAL
 from web.endpoints import Access
 from web.problem_body import PROBLEM_OF, AnyProblem
@@ -31,7 +30,6 @@ def wire() -> None:
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
-    FOLLOWERS.provide(_followers)
     STRATEGY_REFUSAL.provide(_strategy_refusal)
 
 
@@ -75,12 +73,6 @@ def _account_feeds() -> AccountFeeds:
     from trading.channels import LiveAccounts
 
     return LiveAccounts()
-
-
-def _followers() -> Callable[..., EngineFollower]:
-    from trading.strategies.live import LiveStrategies
-
-    return LiveStrategies
 
 
 def _strategy_refusal() -> Callable[[StrategyChoice], tuple[str, str] | None]:

@@ -24,6 +24,7 @@ from trading.models import (
     TradeRow,
     TransactionRow,
 )
+from trading.strategies.live import LiveStrategies
 
 # Ids of orders and executions, and hashes of commits.
 NAMED = re.compile('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=[0-9]-)[0-9a-f]{6}(?=")')
@@ -72,7 +73,7 @@ def run_on(desk: TradingDesk) -> int:
         except Killed:
             killed += 1
             EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(DataClock())
+            desk.engine = Engine(LiveStrategies, DataClock())
     return killed
 
 

@@ -21,7 +21,7 @@ from trading.engine import stopping
 from trading.engine.clock import DataClock, EngineClock
 from trading.engine.desk import Desk, EngineReplaced
 from trading.engine.floor import Floor
-from trading.engine.followers import FOLLOWERS
+from trading.engine.followers import FollowerFactory
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
@@ -48,7 +48,8 @@ _Key = tuple[str, str]
 class Engine:
     """One round after another: `run` until a stop, or `round` in tests and replays."""
 
-    def __init__(self, clock: EngineClock) -> None:
+    def __init__(self, follower_of: FollowerFactory, clock: EngineClock) -> None:
+        self._follower_of = follower_of
         self._clock = clock
         self._holder = uuid4()
         self._leads = False
@@ -94,7 +95,7 @@ class Engine:
     def _open_floor(self, desk: Desk) -> None:
         self._desk = desk
         self._marks = MarkBook(market(self._place_of))
-        self._follower = FOLLOWERS.get()(desk, self._marks, self._clock)
+        self._follower = self._follower_of(desk, self._marks, self._clock)
         desk.keep, desk.keep_places = self._follower.recorded, self._follower.save
         self._floor = Floor(desk, self._clock, self._marks, [self._follower])
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ops.needs import Need
 from trading.engine.clock import EngineClock
 from trading.engine.floor import AccountsDesk, FloorFollower, RecordedEvent
 from trading.engine.marks import MarkBook
@@ -24,6 +23,5 @@ class EngineFollower(FloorFollower, Protocol):
         """Store what it remembers, in the transaction of the logs' places."""
 
 
-FOLLOWERS: Need[Callable[[AccountsDesk, MarkBook, EngineClock], EngineFollower]] = Need(
-    "trading.engine.followers.FOLLOWERS"
-)
+FollowerFactory = Callable[[AccountsDesk, MarkBook, EngineClock], EngineFollower]
+"""Makes a follower for a floor that is opened."""

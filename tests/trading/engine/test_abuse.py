@@ -30,6 +30,7 @@ from trading.reading.status import status_document
 from trading.services import control
 from trading.services.accounts import account_transfer, preferences_change
 from trading.services.orders import order_cancel, position_close
+from trading.strategies.live import LiveStrategies
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 
@@ -127,7 +128,7 @@ def test_a_split_that_is_changed_before_it_takes_effect_is_applied_as_changed(
     run(desk)
     if is_restarted:
         lease_end(desk.engine._holder)
-        desk.engine = Engine(DataClock())
+        desk.engine = Engine(LiveStrategies, DataClock())
         prints("COIN", (30, 100.0 * 500 / expected, MANY))
         run(desk)
     assert [each.quantity for each in desk.state.positions.values()] == [expected]
@@ -142,7 +143,7 @@ def test_a_split_that_is_changed_after_it_took_effect_stays_and_raises_one_alert
     change_split(Action.CANCEL)
     run(desk)
     lease_end(desk.engine._holder)
-    desk.engine = Engine(DataClock())
+    desk.engine = Engine(LiveStrategies, DataClock())
     prints("COIN", (30, 50.0, MANY))
     run(desk)
     assert [each.quantity for each in desk.state.positions.values()] == [1_000]
@@ -274,7 +275,7 @@ def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):
     lease_end(desk.engine._holder)
     control.trading_stop(account=desk.account, by="test")
     begun_ns = time.time_ns()
-    desk.engine = Engine(WallClock())
+    desk.engine = Engine(LiveStrategies, WallClock())
     before = desk.state.number
     desk.engine.round()
     later = EventRow.objects.filter(number__gt=before)

@@ -31,6 +31,7 @@ from trading.reading.explain import execution_explain
 from trading.services.accounts import account_create, account_transfer
 from trading.services.control import execution_bust, trading_start, trading_stop
 from trading.services.orders import order_cancel, order_submit
+from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 
@@ -128,14 +129,14 @@ def test_a_resting_order_is_matched_with_what_was_printed_while_the_engine_was_a
     desk.run()
     lease_end(desk.engine._holder)
     prints("COIN", (5, 94.0, 10.0), (6, 120.0, 10.0))
-    desk.engine = Engine(DataClock())
+    desk.engine = Engine(LiveStrategies, DataClock())
     desk.run()
     assert desk.find(order).state is OrderState.FILLED
     desk.check()
 
 
 def test_a_second_engine_waits_until_the_lease_is_given_back(desk: TradingDesk):
-    second = Engine(DataClock())
+    second = Engine(LiveStrategies, DataClock())
     desk.order("COIN", Side.BUY, 1)
     prints("COIN", (1, 100.0, 10.0))
     assert not second.round()
@@ -186,7 +187,7 @@ def test_a_transaction_of_rows_ends_soon(desk: TradingDesk):
 
 
 def test_an_engine_that_waits_writes_nothing(desk: TradingDesk):
-    second = Engine(DataClock())
+    second = Engine(LiveStrategies, DataClock())
     with CaptureQueriesContext(connection) as queries:
         assert not second.round()
     assert all(each["sql"].startswith("SELECT") for each in queries)
@@ -197,7 +198,7 @@ def test_an_engine_whose_lease_was_taken_writes_nothing(desk: TradingDesk):
     desk.run()
     number = desk.state.number
     away()
-    second = Engine(DataClock())
+    second = Engine(LiveStrategies, DataClock())
     second.round()
     prints("COIN", (1, 100.0, 10.0))
     with pytest.raises(EngineReplaced):

@@ -26,6 +26,7 @@ from trading.models import Account, EngineLease, ExecutionRow, LogProgress
 from trading.services.accounts import account_create
 from trading.services.control import risk_configure
 from trading.services.orders import orders_cancel
+from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 RESTING = {"type": OrderType.LIMIT, "limit_price": "1", "time_in_force": TimeInForce.GTC}
@@ -55,7 +56,7 @@ class TestLogsAreLetGo:
     @pytest.fixture
     def live(self, desk: TradingDesk) -> TradingDesk:
         lease_end(desk.engine._holder)
-        desk.engine = Engine(WallClock())
+        desk.engine = Engine(LiveStrategies, WallClock())
         risk_configure(account=desk.account, config=replace(FREE, latency_ms=0), version=None, by="test")
         self.print(desk)
         return desk

@@ -18,6 +18,7 @@ from trading.engine.engine import Engine
 from trading.exceptions import NotTradable
 from trading.lease import lease_end
 from trading.models import EquityRow, EventRow, InstrumentTerms, TradeRow
+from trading.strategies.live import LiveStrategies
 from trading.verification import account_verify
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +92,7 @@ def test_an_engine_that_begins_again_settles_nothing_twice(desk: TradingDesk):
     prints("FUT", (1, 100.0, 10.0), (2, 101.0, 10.0), (MIDNIGHT + 1, 102.0, 1.0))
     desk.run()
     lease_end(desk.engine._holder)
-    desk.engine = Engine(DataClock())
+    desk.engine = Engine(LiveStrategies, DataClock())
     prints("FUT", (MIDNIGHT + 2, 102.0, 1.0))
     desk.run()
     assert [each.price for each in settlements()] == [Decimal(101)]
@@ -172,7 +173,7 @@ def test_an_engine_that_begins_again_closes_a_future_once(expiring: TradingDesk)
     expiring.run()
     for day in range(3):
         lease_end(expiring.engine._holder)
-        expiring.engine = Engine(DataClock())
+        expiring.engine = Engine(LiveStrategies, DataClock())
         prints("FUT", (MIDNIGHT + day * DAY + 5, 50.0, 1.0))
         expiring.run()
     assert [(each.price, each.is_final) for each in settlements()] == [(Decimal(101), True)]

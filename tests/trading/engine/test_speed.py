@@ -18,6 +18,7 @@ from trading.core.terms import Side
 from trading.engine.clock import PacedClock
 from trading.engine.engine import Engine
 from trading.models import EngineLease, ExecutionRow
+from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 SPEED = 10
@@ -54,7 +55,7 @@ def desk(default_store: Any) -> TradingDesk:
 def be_paced(desk: TradingDesk, wall: WallTime) -> None:
     """Put an engine of that speed in the place of the desk's."""
     EngineLease.objects.update(leased_until_ns=0)
-    desk.engine = Engine(PacedClock(BEGIN_NS, speed=SPEED, clock=wall))
+    desk.engine = Engine(LiveStrategies, PacedClock(BEGIN_NS, speed=SPEED, clock=wall))
     # What passes before it leads does not count.
     wall.pass_seconds(1_000)
     desk.run()
@@ -140,7 +141,7 @@ def test_while_it_waits_a_stop_ends_it_at_once(desk: TradingDesk, wall: WallTime
 
 def test_one_that_takes_over_begins_where_the_last_one_ended(desk: TradingDesk, wall: WallTime):
     """It waited meanwhile, with the time of its beginning."""
-    second = Engine(PacedClock(BEGIN_NS, speed=SPEED, clock=wall))
+    second = Engine(LiveStrategies, PacedClock(BEGIN_NS, speed=SPEED, clock=wall))
     desk.order("COIN", Side.BUY, 2, time_in_force=TimeInForce.GTC)
     prints("COIN", (1_000, 101.0, 1.0))
     assert filled(desk) == 1

@@ -27,6 +27,7 @@ from trading.services import control
 from trading.services.accounts import heartbeat, preferences_change
 from trading.services.control import trading_stop
 from trading.services.orders import order_cancel
+from trading.strategies.live import LiveStrategies
 
 pytestmark = pytest.mark.django_db
 
@@ -111,7 +112,7 @@ def test_what_a_closed_market_keeps_from_closing_is_named_and_closed_in_its_next
     (queued,) = EventRow.objects.filter(name="close_queued")
     assert decoded(queued.body) == CloseQueued(symbol="AAPL", strategy="", opens_ns=NEXT_OPEN_NS)
     lease_end(desk.engine._holder)
-    desk.engine = Engine(DataClock())
+    desk.engine = Engine(LiveStrategies, DataClock())
     trading_stop(account=desk.account, by="test")
     desk.run()
     assert len(stop_orders()) == 2

@@ -39,6 +39,7 @@ from trading.models import EngineLease, EventRow
 from trading.services.assigning import strategy_assign
 from trading.strategies.backtest import Backtest
 from trading.strategies.catalogue import SHIPPED
+from trading.strategies.live import LiveStrategies
 from trading.strategies.models import StrategyCheckpoint
 from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyState
 
@@ -247,7 +248,7 @@ def test_it_decides_as_a_backtest(
             run_on(desk)
         if is_killed:
             EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(DataClock())
+            desk.engine = Engine(LiveStrategies, DataClock())
     live = [each for each in live_events() if each[0] < last_ns]
     past = backtest_events(market, name, parameters, last_ns)
     assert named(live) == named(past)
@@ -323,7 +324,7 @@ def test_what_it_missed_is_history(market: Path, monkeypatch: pytest.MonkeyPatch
     now_ns = START_NS + 10 * MINUTE_NS + 5 * SECOND_NS
     for _ in range(2):
         EngineLease.objects.update(leased_until_ns=0)
-        desk.engine = Engine(WallClock(START_NS + 1, clock=lambda: now_ns))
+        desk.engine = Engine(LiveStrategies, WallClock(START_NS + 1, clock=lambda: now_ns))
         desk.engine._pass_time(now_ns)
         desk.run()
     assert Seeing.seen == [True] * 18 + [False] * 2
@@ -348,7 +349,7 @@ def test_fills_and_timers_of_an_outage_are_history(
             store.append(Append(TRADES, SYMBOLS[0], batch_of(TRADES, [row]), "test"))
         if wall[0] in (0, 100):
             EngineLease.objects.update(leased_until_ns=0)
-            desk.engine = Engine(WallClock(clock=lambda: START_NS + wall[0] * SECOND_NS))
+            desk.engine = Engine(LiveStrategies, WallClock(clock=lambda: START_NS + wall[0] * SECOND_NS))
         if not (is_away and 63 < wall[0] < 100):
             desk.run()
     assert Following.told == [("fill", is_away), ("timer", is_away), ("timer", False)]

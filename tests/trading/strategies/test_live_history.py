@@ -14,6 +14,7 @@ from trading.engine.engine import Engine
 from trading.models import EngineLease, EventRow
 from trading.strategies import live
 from trading.strategies.catalogue import SHIPPED
+from trading.strategies.live import LiveStrategies
 from trading.strategies.models import StrategyCheckpoint
 from trading.strategies.strategy import Bar, Strategy, StrategyParameters, StrategyState
 
@@ -80,7 +81,7 @@ def test_history_is_shown_in_parts_between_which_others_have_their_turn(
     desk = desk_with(Patient.name, {})
     now_ns = START_NS
     EngineLease.objects.update(leased_until_ns=0)
-    desk.engine = Engine(WallClock(START_NS, clock=lambda: now_ns))
+    desk.engine = Engine(LiveStrategies, WallClock(START_NS, clock=lambda: now_ns))
     shown = []
     for _ in range(2 * BARS + 2):
         now_ns += WallClock.turn_ns + 1

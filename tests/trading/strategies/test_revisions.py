@@ -29,6 +29,7 @@ from trading.models import EngineLease
 from trading.services.assigning import strategy_assign
 from trading.strategies import backtest, catalogue
 from trading.strategies.backtest import Backtest, BacktestInputs
+from trading.strategies.live import LiveStrategies
 from trading.strategies.strategy import Bar, Strategy
 from trading.strategies.tape import EVERY_ROW
 
@@ -271,7 +272,7 @@ def test_late_rows_of_one_commit_are_one_revision(live: Path) -> None:
     store = declared(live, clock)
     desk = assigned()
     EngineLease.objects.update(leased_until_ns=0)
-    desk.engine = Engine(WallClock(now.now, clock=now))
+    desk.engine = Engine(LiveStrategies, WallClock(now.now, clock=now))
 
     def pass_time(now_ns: int) -> None:
         now.now = now_ns

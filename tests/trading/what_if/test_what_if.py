@@ -53,6 +53,7 @@ from trading.services.control import (
     trading_stop,
 )
 from trading.services.orders import order_cancel, order_replace, position_close
+from trading.strategies.live import LiveStrategies
 from trading.what_if import stored
 from trading.what_if.answer import what_if_document
 from trading.what_if.replay import AccountReplay
@@ -351,7 +352,7 @@ def test_an_account_of_a_data_clock_is_replayed_by_it_under_a_wall_clock(
     desk = history(tmp_path / "store", settings, FREE, calls)
     expected, until_ns = own_events(), engine_status().now_ns
     EngineLease.objects.all().delete()
-    desk.engine = Engine(WallClock())
+    desk.engine = Engine(LiveStrategies, WallClock())
     desk.run()
     replayed = replay_of(desk.account, limits={}, since_ns=None, until_ns=until_ns, progress=lambda _: None)
     document = what_if_document(replayed)

@@ -40,6 +40,7 @@ class Command(BaseCommand):
         # Imported here because calendars and columns take a second to load.
         from ops.serve.status import start_publishing_metrics  # noqa: PLC0415
         from trading.engine.engine import Engine  # noqa: PLC0415
+        from trading.strategies.live import LiveStrategies  # noqa: PLC0415
 
         clock = _clock(options["data_clock"], options["speed"])
         if options["parent"] is None:
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: ending.set())
         publisher = start_publishing_metrics("engine")
         try:
-            Engine(clock).run(ending)
+            Engine(LiveStrategies, clock).run(ending)
         finally:
             publisher.stop()
 
