@@ -263,16 +263,14 @@ def _serve(server: WebServer, listener: socket.socket, *, number: int) -> None:
     """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
     from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
-    from ratelimit.limits.storage_quotas import start_storage_writer  # noqa: PLC0415 as above
 
-    writers = start_last_used_writer(), start_storage_writer()
+    writer = start_last_used_writer()
     refusals = anonymous_refusals()
     publisher = start_publishing_metrics(f"web-{number + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[listener])
     refusals.close()
-    for writer in writers:
-        writer.stop()
+    writer.stop()
     publisher.stop()
 
 

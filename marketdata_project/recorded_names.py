@@ -13,7 +13,7 @@ RECORDED_NAMES = frozenset(
     orders_per_minute overlap_seconds owner parameters partial participation path policy prefix preview preview_id preview_tolerance price price_tolerance quantity
     quiet rate reason reduce_only release_halt requires_signature resolution right risk_level roll roll_before rule scopes
     search seen sensitivity session settle settlement side signed_only since sort stale_after_seconds start state status
-    status_class stop_loss stop_price storage_quota strategy strike successors symbol symbol_as_of symbol_quota symbols take_profit tick_size tier time
+    status_class stop_loss stop_price strategy strike successors symbol symbol_as_of symbols take_profit tick_size tier time
     time_in_force timeout_seconds to tolerance total_loss trading_rate trailer type underlying unknown unknown_conditions until
     volume_kind weight weights
     """.split()  # noqa: SIM905 names are read as words

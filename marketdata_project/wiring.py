@@ -5,7 +5,6 @@ Each value is imported at its first use, so commands that use none of them do no
 # ruff: noqa: PLC0415
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from django.http import HttpRequest
 
@@ -14,7 +13,6 @@ from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
-from trades.allowances import ALLOWANCE_OF, StorageAllowance
 from trading.core.events import StrategyChoice
 from trading.services.assigning import STRATEGY_REFUSAL
 from web.endpoints import Access
@@ -26,7 +24,6 @@ def wire() -> None:
     RECORDED_NAMES.provide(_recorded_names)
     PROBLEM_OF.provide(_problem_of)
     PERSON_MAY.provide(_person_may)
-    ALLOWANCE_OF.provide(_allowance_of)
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
@@ -49,12 +46,6 @@ def _person_may() -> Callable[[HttpRequest, Access], bool]:
     from ratelimit.credentials.people.grants import person_may
 
     return person_may
-
-
-def _allowance_of() -> Callable[[Any], StorageAllowance]:
-    from ratelimit.limits.storage_quotas import CallerAllowance
-
-    return CallerAllowance.of
 
 
 def _job_kinds() -> Mapping[str, JobKind]:

@@ -15,11 +15,10 @@ class Caller:
 
     `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind of credential
     that this request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens
-    per second. Daily and monthly quotas are in tokens. `symbol_quota` and `storage_quota` limit the symbols that the
-    caller creates and the bytes that it stores, ever. A quota of None is unlimited. `accounts` contains ALL_ACCOUNTS
-    if every account is granted. `family` is the identity that owns the buckets and quotas: for a key that was made by
-    rotation, the first key of its chain (`key:3`); otherwise the caller's own identity. The grants end at `expires_at`.
-    A `signed_only` key may only sign requests.
+    per second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if every account is granted.
+    `family` is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of its
+    chain (`key:3`); otherwise the caller's own identity. The grants end at `expires_at`. A `signed_only` key may only
+    sign requests.
     """
 
     identity: str
@@ -31,8 +30,6 @@ class Caller:
     trading_rate: int = 1
     daily_quota: int | None = None
     monthly_quota: int | None = None
-    symbol_quota: int | None = None
-    storage_quota: int | None = None
     accounts: frozenset[str] = frozenset()
     sensitivity: str = "public"
     networks: tuple[Network, ...] = ()

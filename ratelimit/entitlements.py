@@ -14,29 +14,24 @@ from ratelimit.models import ApiKey, Entitlement
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Default limits. `rate` is in tokens per second for each bucket. A quota of None is unlimited.
+    """Default limits. `rate` is in tokens per second for each bucket.
 
-    Daily and monthly quotas are in tokens per UTC day and month. `symbol_quota` and `storage_quota` are the symbols
-    that a caller may create and the bytes that it may store, ever.
+    Quotas are in tokens per UTC day and month; None is unlimited.
     """
 
     name: str
     rate: int
     daily_quota: int | None
     monthly_quota: int | None
-    symbol_quota: int | None
-    storage_quota: int | None
 
-
-_GIB, _TIB = 2**30, 2**40
 
 TIERS = MappingProxyType(
     {
         tier.name: tier
         for tier in (
-            Tier("default", 10, 100_000, 2_000_000, 10_000, 10 * _GIB),
-            Tier("premium", 100, 10_000_000, 200_000_000, 100_000, _TIB),
-            Tier("internal", 1000, None, None, None, None),
+            Tier("default", 10, 100_000, 2_000_000),
+            Tier("premium", 100, 10_000_000, 200_000_000),
+            Tier("internal", 1000, None, None),
         )
     }
 )
@@ -59,8 +54,6 @@ GRANTS = (
     "trading_rate",
     "daily_quota",
     "monthly_quota",
-    "symbol_quota",
-    "storage_quota",
     "scopes",
     "accounts",
     "sensitivity",
@@ -84,8 +77,6 @@ def caller_from(
         trading_rate=settings.TRADING_RATE if entitlement.trading_rate is None else entitlement.trading_rate,
         daily_quota=quota(entitlement.daily_quota, of_tier=tier.daily_quota),
         monthly_quota=quota(entitlement.monthly_quota, of_tier=tier.monthly_quota),
-        symbol_quota=quota(entitlement.symbol_quota, of_tier=tier.symbol_quota),
-        storage_quota=quota(entitlement.storage_quota, of_tier=tier.storage_quota),
         scopes=frozenset(entitlement.scopes),
         accounts=frozenset(entitlement.accounts),
         sensitivity=entitlement.sensitivity,
@@ -106,5 +97,5 @@ def quota(own: int | None, *, of_tier: int | None) -> int | None:
 
 def granted_document(entitlement: Entitlement, caller: Caller) -> dict[str, Any]:
     """Return the grants as a document, with the caller's effective rates and quotas (None: unlimited)."""
-    of_caller = {"rate", "trading_rate", "daily_quota", "monthly_quota", "symbol_quota", "storage_quota"}
+    of_caller = {"rate", "trading_rate", "daily_quota", "monthly_quota"}
     return {name: getattr(caller if name in of_caller else entitlement, name) for name in GRANTS}

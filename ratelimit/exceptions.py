@@ -18,8 +18,6 @@ RateLimitError
 ├── PasswordChecksBusy         the caller can log in after `Retry-After`
 ├── NetworkNotAllowed          the caller must call from another address, or get more networks granted
 ├── TooManyStreams             the caller must end one of its streams
-├── SymbolQuotaExceeded        the caller may create no more symbols; it must ask for a larger quota
-├── StorageQuotaExceeded       the caller may store no more; it must ask for a larger quota
 └── KeyAdministrationError     the operator must correct the request
     ├── InvalidKeyRequest
     ├── UnknownTier
@@ -155,18 +153,6 @@ class TooManyStreams(RateLimitError):
     """The caller has as many streams open as it may. Read one to its end, or close one."""
 
     code = "too_many_streams"
-
-
-class SymbolQuotaExceeded(RateLimitError):
-    """The caller has created as many symbols as it may; it can write to existing ones, or ask for a larger quota."""
-
-    code = "symbol_quota_exceeded"
-
-
-class StorageQuotaExceeded(RateLimitError):
-    """The caller has stored as many bytes as it may; ask for a larger quota. To retry later does not help."""
-
-    code = "storage_quota_exceeded"
 
 
 class KeyAdministrationError(RateLimitError):

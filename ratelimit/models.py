@@ -1,4 +1,4 @@
-"""Credentials and their grants; and what must not be lost with Redis: known addresses, used nonces, quotas, storage."""
+"""Credentials and their grants; and what must not be lost with Redis: known addresses, used nonces, quotas."""
 
 from datetime import datetime
 from typing import Any
@@ -26,12 +26,6 @@ class Entitlement(models.Model):
     )
     monthly_quota = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Tokens per UTC month instead of the tier's; 0: unlimited."
-    )
-    symbol_quota = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Symbols to create, ever, instead of the tier's; 0: unlimited."
-    )
-    storage_quota = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Bytes to store, ever, instead of the tier's; 0: unlimited."
     )
     scopes = models.JSONField(default=list)
     accounts = models.JSONField(default=list, help_text="Accounts by id; * is every account.")
@@ -202,14 +196,3 @@ class QuotaUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.identity} {self.period}: {self.booked}"
-
-
-class StorageUse(models.Model):
-    """What a caller with a storage quota has created and stored, ever. `identity` is `Caller.family`."""
-
-    identity = models.CharField(max_length=100, unique=True)
-    symbols = models.PositiveBigIntegerField(default=0)
-    stored_bytes = models.PositiveBigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"{self.identity}: {self.symbols} symbols, {self.stored_bytes} bytes"

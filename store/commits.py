@@ -46,8 +46,8 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     superseded: tuple[Superseded, ...] = ()
     replaced: int = 0
 
-    def receipt(self, commit_hash: str, *, replayed: bool = False, stored_bytes: int = 0) -> Receipt:
-        """Return the receipt that the caller got. stored_bytes: see `Receipt`."""
+    def receipt(self, commit_hash: str, *, replayed: bool = False) -> Receipt:
+        """Return the receipt that the caller got."""
         is_of_rows = bool(self.superseded or self.replaced)
         return Receipt(
             received=self.received,
@@ -56,7 +56,6 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
             commit=CommitId(self.number, commit_hash),
             replayed=replayed,
             superseded=self.corrections - self.replaced if self.superseded else None,
-            stored_bytes=stored_bytes,
             replaced=self.replaced,
         )
 

@@ -248,8 +248,6 @@ class Amendment:
 
 
 DUPLICATE_ROWS_KEPT = 100
-NEW_FILE_BYTES = 16 * 2**10
-"""A new file counts as so many bytes more than its lines: file systems have about one inode for each 16 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +257,7 @@ class Receipt:
     duplicate_rows: the indices in the batch of the first hundred rows that were stored before (or corrections
     that were applied before). superseded: how many rows of fills the batch cancelled; None if it
     cancelled none.
-    replaced: how many stored rows got the values of a row of the batch; see `Append`. stored_bytes: about how much its
-    commit added to the store, with `NEW_FILE_BYTES` for each new file; 0 if this call made no commit.
+    replaced: how many stored rows got the values of a row of the batch; see `Append`.
     """
 
     received: int
@@ -269,7 +266,6 @@ class Receipt:
     commit: CommitId
     replayed: bool = False
     superseded: int | None = None
-    stored_bytes: int = field(default=0, compare=False)
     replaced: int = 0
 
     @property

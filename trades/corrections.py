@@ -12,7 +12,6 @@ from rest_framework.viewsets import GenericViewSet
 
 from store.datasets import TRADES
 from store.declarations import Dataset
-from trades.allowances import ALLOWANCE_OF
 from trades.batches.row_batch import BatchOptions
 from trades.batches.serializers import IngestAnswerSerializer, title_of
 from trades.correction_batch import correction_batch_serializer, read_corrections, sample_corrections
@@ -105,7 +104,6 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
             batch=batch,
             caller=key_scope(request),
             request_key=request_key,
-            allowance=ALLOWANCE_OF.get()(request.user),
         )
         headers = {"X-Commit": f"{self.dataset.name}={corrected.receipt.commit.token}"}
         if corrected.receipt.replayed:

@@ -19,7 +19,6 @@ from store.datasets import TRADES
 from store.declarations import Dataset
 from store.protocol import CLOCKS_APART_NS, Dedupe
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
-from trades.allowances import ALLOWANCE_OF
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
@@ -298,7 +297,6 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
                 conditions=query.conditions,
                 complete_until_ns=query.complete_until_ns,
                 replaces=query.replaces,
-                allowance=ALLOWANCE_OF.get()(request.user),
             )
         headers = {"X-Commit": f"{self.dataset.name}={ingested.receipt.commit.token}"}
         if ingested.receipt.replayed:

@@ -28,7 +28,6 @@ from store.instruments import REFUSE
 from store.protocol import ALL_TIME, Amendment, Append, Correction, Dedupe, Fill, Receipt
 from store.rows.stored_rows import UNTIL
 from store.timestamps import DAY_NS
-from trades.allowances import StorageAllowance, write_allowed
 from trades.batches.row_batch import RowBatch
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
@@ -74,17 +73,15 @@ def rows_ingest(
     request_key: str | None = None,
     complete_until_ns: int | None = None,
     conditions: ConditionMap | None = None,
-    allowance: StorageAllowance | None = None,
     replaces: bool = False,
 ) -> Ingested:
     """Store a checked batch durably, all of it or nothing.
 
     caller: the sender's stable name, the scope of `request_key`. complete_until_ns, replaces: see `Append`. conditions:
-    the map of the rows' condition codes; None takes that of the exchange, if it has one. allowance: see
-    `write_allowed`.
-    Raises `BatchRefused`, `IdempotencyError`s, the store's `StorageError`s and the errors of the allowance. A batch is
-    refused if an id is stored with other values, the dataset is not for the symbol, the instrument refuses an unknown
-    condition, or it replaces and has more than `CORRECTIONS_LIMIT` rows.
+    the map of the rows' condition codes; None takes that of the exchange, if it has one. Raises `BatchRefused`,
+    `IdempotencyError`s and the store's `StorageError`s. A batch is refused if an id is stored with other values, the
+    dataset is not for the symbol, the instrument refuses an unknown condition, or it replaces and has more than
+    `CORRECTIONS_LIMIT` rows.
     """
     if replaces:
         _check_replacing(batch)
@@ -102,7 +99,7 @@ def rows_ingest(
     )
     try:
         with request_keys_refused():
-            receipt = write_allowed(append, lambda: market_store().append(append), allowance)
+            receipt = write_measured(dataset, lambda: market_store().append(append))
             return Ingested(batch.symbol, receipt, unknown, replaces)
     except IdConflict as error:
         code, message, column = dataset.conflict
@@ -243,13 +240,11 @@ def rows_correct(
     batch: CorrectionBatch,
     caller: str,
     request_key: str | None = None,
-    allowance: StorageAllowance | None = None,
 ) -> Ingested:
     """Apply checked corrections durably, all of them or none.
 
-    caller: the sender's stable name, the scope of `request_key`. allowance: see `write_allowed`. Raises `BatchRefused`
-    for corrections that match no row, match several different ones, or break a rule; `IdempotencyError`s; the
-    store's `StorageError`s; the allowance's.
+    caller: the sender's stable name, the scope of `request_key`. Raises `BatchRefused` for corrections that match no row,
+    match several different ones, or break a rule; `IdempotencyError`s; the store's `StorageError`s.
     """
     count_work(WorkKind.DATES, len({each.timestamp_ns // DAY_NS for each in batch.corrections}))
     corrections = _dated_corrections(dataset, batch)
@@ -262,7 +257,7 @@ def rows_correct(
 
     try:
         with request_keys_refused():
-            receipt = write_allowed(amendment, correct, allowance)
+            receipt = write_measured(dataset, correct)
             return Ingested(batch.symbol, receipt)
     except (CorrectionTargetMissing, CorrectionAmbiguous, CorrectedRowInvalid) as error:
         fields = [

@@ -280,6 +280,7 @@ SPECTACULAR_SETTINGS = {
         "GapRule": "store.instruments.GAP_RULES",
         "JobState": "jobs.models.STATES",
         "KeyState": "ratelimit.models.STATES",
+        "QuotaNameEnum": "ratelimit.limits.quotas.UNITS",
         "FillEnum": "trading.api.serializers.FILL_RULES",
         "OrderState": "trading.api.serializers.ORDER_STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",

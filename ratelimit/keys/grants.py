@@ -57,8 +57,6 @@ def exceeded_grants(caller: Caller, requested: Caller) -> list[str]:
         "trading_rate": requested.trading_rate <= caller.trading_rate,
         "daily_quota": _is_at_most(requested.daily_quota, caller.daily_quota),
         "monthly_quota": _is_at_most(requested.monthly_quota, caller.monthly_quota),
-        "symbol_quota": _is_at_most(requested.symbol_quota, caller.symbol_quota),
-        "storage_quota": _is_at_most(requested.storage_quota, caller.storage_quota),
         "expires_at": _is_at_most(requested.expires_at, caller.expires_at),
         "signed_only": requested.signed_only or not caller.signed_only,
     }

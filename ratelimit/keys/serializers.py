@@ -36,8 +36,6 @@ KEY: dict[str, Any] = {
     "trading_rate": 1,
     "daily_quota": 10_000_000,
     "monthly_quota": 200_000_000,
-    "symbol_quota": 100_000,
-    "storage_quota": 1_099_511_627_776,
     "scopes": ["market:read", "market:write"],
     "accounts": [],
     "sensitivity": "internal",
@@ -122,12 +120,6 @@ class NewKeySerializer(KnownFieldsSerializer):
     monthly_quota = _number(
         "Tokens per UTC month instead of the tier's; 0: unlimited.", minimum=0, maximum=MAX_QUOTA
     )
-    symbol_quota = _number(
-        "Symbols to create, ever, instead of the tier's; 0: unlimited.", minimum=0, maximum=MAX_QUOTA
-    )
-    storage_quota = _number(
-        "Bytes to store, ever, instead of the tier's; 0: unlimited.", minimum=0, maximum=MAX_QUOTA
-    )
     accounts = _list_of(Text(max_length=64), "Accounts by id; `*` is every account.", required=False)
     sensitivity = Word(
         list(SENSITIVITIES),
@@ -180,8 +172,6 @@ class KeySerializer(serializers.Serializer[Any]):
     trading_rate = serializers.IntegerField(help_text="Trading calls per second.")
     daily_quota = serializers.IntegerField(allow_null=True, help_text="Tokens per UTC day.")
     monthly_quota = serializers.IntegerField(allow_null=True, help_text="Tokens per UTC month.")
-    symbol_quota = serializers.IntegerField(allow_null=True, help_text="Symbols that it may create, ever.")
-    storage_quota = serializers.IntegerField(allow_null=True, help_text="Bytes that it may store, ever.")
     scopes = serializers.ListField(child=serializers.ChoiceField(list(SCOPES)))
     accounts = serializers.ListField(child=serializers.CharField())
     sensitivity = serializers.ChoiceField(list(SENSITIVITIES))

@@ -32,7 +32,7 @@ _MARKET_DATA = "market:"
 class KeyTerms(TypedDict, total=False):
     """The attributes of a new key. An omitted attribute, and None, mean the default.
 
-    Rates are per second and replace the tier's. Quotas are in tokens, symbols and bytes; 0 is unlimited. The scope
+    Rates are per second and replace the tier's. Quotas are in tokens; 0 is unlimited. The scope
     `all` is every scope, the account `*` every account. `certificate` is the SHA-256 of a client certificate (DER), in
     hexadecimal.
     """
@@ -44,8 +44,6 @@ class KeyTerms(TypedDict, total=False):
     trading_rate: int | None
     daily_quota: int | None
     monthly_quota: int | None
-    symbol_quota: int | None
-    storage_quota: int | None
     accounts: Iterable[str]
     sensitivity: str | None
     networks: Iterable[str]
@@ -66,8 +64,6 @@ def columns_of(terms: KeyTerms, *, now: datetime) -> dict[str, Any]:
         "trading_rate": _number(terms, "trading_rate", "the trading rate", minimum=1, maximum=MAX_RATE),
         "daily_quota": _number(terms, "daily_quota", "the daily quota", minimum=0, maximum=MAX_QUOTA),
         "monthly_quota": _number(terms, "monthly_quota", "the monthly quota", minimum=0, maximum=MAX_QUOTA),
-        "symbol_quota": _number(terms, "symbol_quota", "the symbol quota", minimum=0, maximum=MAX_QUOTA),
-        "storage_quota": _number(terms, "storage_quota", "the storage quota", minimum=0, maximum=MAX_QUOTA),
         "scopes": list(scopes),
         "accounts": _accounts(terms.get("accounts", ())),
         "sensitivity": _sensitivity(terms.get("sensitivity"), scopes),

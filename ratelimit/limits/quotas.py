@@ -12,7 +12,7 @@ from functools import lru_cache
 from ratelimit.limits.token_bucket import SECOND_US
 from ratelimit.models import QuotaUse
 
-DAY, MONTH = "day", "month"
+UNITS = DAY, MONTH = "day", "month"
 # The largest quota in tokens. Lua in Redis, and many readers of JSON, use doubles, which are exact up to this number.
 MAX_QUOTA = 2**53 - 1
 RESERVATIONS_PER_QUOTA = 1000

@@ -12,9 +12,8 @@ from rest_framework.viewsets import ViewSet
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
-from ratelimit.limits.quotas import QuotaState, quota_reserved
+from ratelimit.limits.quotas import UNITS, QuotaState, quota_reserved
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
-from ratelimit.limits.storage_quotas import CallerAllowance
 from ratelimit.limits.token_bucket import BucketState
 from web.endpoint_list import endpoint_list
 from web.endpoints import ANY_CALLER, KINDS, Access
@@ -35,7 +34,6 @@ def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
         "scopes": sorted(caller.scopes),
         "buckets": _bucket_documents(caller, charged.bucket),
         "quotas": [_quota_document(caller, quota) for quota in charged.quotas],
-        "storage": CallerAllowance.of(caller).documents(),
         "costs": [
             {"name": rule.name, "description": rule.description, "is_metered": rule.is_metered}
             for rule in COST_RULES.values()
@@ -91,20 +89,11 @@ class BucketSerializer(serializers.Serializer[Any]):
 class QuotaSerializer(serializers.Serializer[Any]):
     """Tokens of a UTC day or month."""
 
-    name = serializers.ChoiceField(choices=["day", "month"])
+    name = serializers.ChoiceField(choices=UNITS)
     limit = serializers.IntegerField()
     used = serializers.IntegerField()
     remaining = serializers.IntegerField()
     reset = serializers.DateTimeField(help_text="When the next period begins.")
-
-
-class StorageQuotaSerializer(serializers.Serializer[Any]):
-    """What the caller may create and store, ever: symbols, or bytes."""
-
-    name = serializers.ChoiceField(choices=["symbols", "bytes"])
-    limit = serializers.IntegerField()
-    used = serializers.IntegerField(help_text="To within the writes of two seconds.")
-    remaining = serializers.IntegerField()
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -143,10 +132,6 @@ class CostSerializer(serializers.Serializer[Any]):
                         "reset": "2026-11-21T00:00:00Z",
                     }
                 ],
-                "storage": [
-                    {"name": "symbols", "limit": 10000, "used": 12, "remaining": 9988},
-                    {"name": "bytes", "limit": 10737418240, "used": 3145728, "remaining": 10734272512},
-                ],
                 "costs": [{"name": "one", "description": "1 token.", "is_metered": True}],
             },
         )
@@ -162,7 +147,6 @@ class LimitsSerializer(serializers.Serializer[Any]):
     scopes = serializers.ListField(child=serializers.CharField(), help_text="What the caller may do.")
     buckets = BucketSerializer(many=True)
     quotas = QuotaSerializer(many=True, help_text="Empty for a caller without quotas.")
-    storage = StorageQuotaSerializer(many=True, help_text="Empty for a caller without storage quotas.")
     costs = CostSerializer(many=True)
 
 

@@ -52,8 +52,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--trading-rate": {"type": int, "help": "trading calls per second instead of TRADING_RATE"},
     "--daily-quota": {"metavar": "N|none", "help": "tokens per UTC day instead of the tier's"},
     "--monthly-quota": {"metavar": "N|none", "help": "tokens per UTC month instead of the tier's"},
-    "--symbol-quota": {"metavar": "N|none", "help": "symbols to create, ever, instead of the tier's"},
-    "--storage-quota": {"metavar": "N|none", "help": "bytes to store, ever, instead of the tier's"},
     "--account": {
         "action": "append",
         "dest": "accounts",
@@ -108,8 +106,6 @@ def terms_in(options: dict[str, Any]) -> dict[str, Any]:
         "trading_rate": options["trading_rate"],
         "daily_quota": _quota(options["daily_quota"]),
         "monthly_quota": _quota(options["monthly_quota"]),
-        "symbol_quota": _quota(options["symbol_quota"]),
-        "storage_quota": _quota(options["storage_quota"]),
         "accounts": _accounts(options["accounts"], scopes),
         "sensitivity": options["sensitivity"] or (None if role is None else role.sensitivity),
         "networks": options["networks"] or (),

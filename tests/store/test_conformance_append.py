@@ -193,13 +193,3 @@ def test_a_batch_over_several_dates_is_one_commit(store):
     assert trades_of(store).head.number == 1
     assert stored(store) == [rows[1], rows[3], rows[2], rows[0]]
     assert stored(store, Window(NOON + DAY, NOON + DAY + 1)) == [rows[2]]
-
-
-def test_only_a_commit_adds_bytes(store):
-    first = store.append(batch(trade(1), request_key="k"))
-    second = store.append(batch(*(trade(number) for number in range(2, 52))))
-    assert first.stored_bytes > 0
-    assert second.stored_bytes > 50 * 30
-    assert store.append(batch(trade(1), request_key="k")).stored_bytes == 0
-    assert store.append(batch(trade(1))).stored_bytes == 0
-    assert store.append(batch(trade(1), request_key="j")).stored_bytes > 0

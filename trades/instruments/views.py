@@ -11,9 +11,7 @@ from rest_framework.response import Response
 
 from audit.recording.audit_first import change_outside_and_record
 from store.instruments import default_instrument
-from store.protocol import NEW_FILE_BYTES
 from store.timestamps import InvalidTimestamp, format_timestamp, parse_timestamp_or_epoch
-from trades.allowances import ALLOWANCE_OF
 from trades.exceptions import InvalidValue
 from trades.instruments.catalogue import catalogue_refresh, instrument_in
 from trades.instruments.filters import (
@@ -25,8 +23,6 @@ from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
     instruments_set,
-    is_declared,
-    is_known,
     requested_symbol,
     symbol_canonical,
 )
@@ -150,9 +146,6 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
         serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
         instrument = instrument_resolved(serializer.validated_data["instrument"])
-        allowance, is_new = ALLOWANCE_OF.get()(request.user), not is_known(instrument.symbol)
-        is_stored = is_declared(instrument)
-        allowance.check(lambda: is_new)
 
         def write() -> tuple[Any, Any]:
             # Declarations are locked here: no other process can change the instrument before it is replaced.
@@ -160,10 +153,7 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
             (stored,) = instruments_set(instruments=[instrument])
             return before, instrument_document(stored)
 
-        answer = change_outside_and_record(self, Response(instrument_document(instrument)), write)
-        # Every process reads all declarations and keeps them in memory, so one counts as much as a file.
-        allowance.count(symbols=int(is_new), stored_bytes=0 if is_stored else NEW_FILE_BYTES)
-        return answer
+        return change_outside_and_record(self, Response(instrument_document(instrument)), write)
 
 
 def _symbol(text: str, on_ns: int | None = None) -> str:

@@ -82,8 +82,6 @@ def _with_tier(
         trading_rate=settings.TRADING_RATE,
         daily_quota=tier.daily_quota,
         monthly_quota=tier.monthly_quota,
-        symbol_quota=tier.symbol_quota,
-        storage_quota=tier.storage_quota,
         scopes=scopes,
         accounts=accounts,
         sensitivity=sensitivity,

@@ -13,11 +13,8 @@ from store.csv.files.file_names import file_for
 from store.csv.log.history import CommitHistory
 from store.csv.writing.batch import Chunk, PreparedRequest
 from store.csv.writing.id_times import IdTimes
-from store.protocol import DUPLICATE_ROWS_KEPT, NEW_FILE_BYTES, Superseded
+from store.protocol import DUPLICATE_ROWS_KEPT, Superseded
 from store.walk import CommitRecord
-
-# About the length of a commit's record without its parts, and of a part in it.
-_RECORD_BYTES, _PART_BYTES = 440, 130
 
 
 @dataclass(slots=True)
@@ -46,7 +43,6 @@ class StagedCommits:
         self._days: dict[int, _StagedDay] = {}
         self._ends: dict[str, int] = {}
         self._headers: dict[str, Header] = {}
-        self._new_files: dict[str, int] = {}
         self._rows = history.rows
         self._completeness = history.completeness()
 
@@ -103,12 +99,6 @@ class StagedCommits:
         self.digests.add(commit.facts.digest)
         return commit
 
-    def stored_bytes(self, commit: Commit) -> int:
-        """Return about how many bytes a staged commit adds to the store; see `Receipt`."""
-        new_files = sum(part.offset == self._new_files.get(part.file) for part in commit.parts)
-        lines = sum(part.length + len(part.checksums) + _PART_BYTES for part in commit.parts)
-        return _RECORD_BYTES + lines + new_files * NEW_FILE_BYTES
-
     def staged(self, day: int) -> list[tuple[StoredPart, Chunk]]:
         """Return the staged parts of an event date, in order."""
         staged_day = self._days.get(day, _StagedDay())
@@ -138,7 +128,7 @@ class StagedCommits:
         if start == 0:
             self._headers[file] = chunk.header
             self.writes[file] = [header_line(chunk.header)]
-            start = self._new_files[file] = len(self.writes[file][0])
+            start = len(self.writes[file][0])
         text, checksums = chunk.lines_in(self._headers[file])
         self.writes.setdefault(file, []).append(text)
         self._ends[file] = start + len(text)

@@ -188,10 +188,7 @@ class Writer:
         commit = stage.add(
             request, new.chunks, new.duplicates, new.superseded, self._clock(), replaced=new.replaced
         )
-        stored_bytes = stage.stored_bytes(commit)
-        return lambda history: commit.facts.receipt(
-            history.head(commit.number).hash, stored_bytes=stored_bytes
-        )
+        return lambda history: commit.facts.receipt(history.head(commit.number).hash)
 
     def _set_refusals(
         self, group: Sequence[PendingCommit], outcomes: Sequence[Outcome | StorageError], stage: StagedCommits

@@ -58,10 +58,6 @@ def test_create_takes_all_that_a_key_may_be(tmp_path):
         "5",
         "--monthly-quota",
         "none",
-        "--symbol-quota",
-        "7",
-        "--storage-quota",
-        "none",
     ]
     arguments += ["--account", "A", "--account", "B", "--network", "10.0.0.0/8", "--sensitivity", "public"]
     arguments += ["--signed-only", "--certificate", str(pem), "--before-expiry", "rotate"]
@@ -70,8 +66,6 @@ def test_create_takes_all_that_a_key_may_be(tmp_path):
         "trading_rate": 3,
         "daily_quota": 5,
         "monthly_quota": None,
-        "symbol_quota": 7,
-        "storage_quota": None,
         "accounts": ["A", "B"],
         "networks": ["10.0.0.0/8"],
         "sensitivity": "public",

@@ -23,8 +23,6 @@ HAS = {
     "trading_rate": 2,
     "daily_quota": 1000,
     "monthly_quota": 5000,
-    "symbol_quota": 10,
-    "storage_quota": 10_000,
     "accounts": frozenset({"A", "B"}),
     "sensitivity": "internal",
     "networks": (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
@@ -53,8 +51,6 @@ def caller(**changes) -> Caller:
         ({"daily_quota": 1001}, ["daily_quota"]),
         ({"daily_quota": None}, ["daily_quota"]),
         ({"monthly_quota": None}, ["monthly_quota"]),
-        ({"symbol_quota": 11, "storage_quota": 10_001}, ["symbol_quota", "storage_quota"]),
-        ({"symbol_quota": None, "storage_quota": 1}, ["symbol_quota"]),
         ({"networks": (ip_network("10.1.0.0/16"),)}, []),
         ({"networks": (ip_network("2001:db8:1::/48"),)}, []),
         ({"networks": ()}, ["networks"]),
@@ -98,7 +94,7 @@ def test_a_refusal_names_the_exceeded_grants():
     )
     with pytest.raises(
         GrantExceeded,
-        match="scopes, sensitivity, daily_quota, monthly_quota, symbol_quota, storage_quota, expires_at",
+        match="scopes, sensitivity, daily_quota, monthly_quota, expires_at",
     ):
         check_within(caller(), key)
 

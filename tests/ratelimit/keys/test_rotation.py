@@ -30,8 +30,6 @@ GRANTS = {
     "trading_rate": 2,
     "daily_quota": 0,
     "monthly_quota": 9,
-    "symbol_quota": 7,
-    "storage_quota": 0,
     "scopes": ["market:read", "trading:read"],
     "accounts": ["A"],
     "sensitivity": "confidential",
