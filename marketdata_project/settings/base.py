@@ -262,12 +262,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    # JavaScript, because a plugin is no JSON; the page loads the plugins' files.
+    # JavaScript, because a plugin is no JSON; the page loads the plugin's file.
     "SWAGGER_UI_SETTINGS": """{
   deepLinking: true,
   docExpansion: "none",
   defaultModelsExpandDepth: -1,
-  plugins: [resolvePartly, codeSamples],
+  plugins: [resolvePartly],
 }""",
     "ENUM_NAME_OVERRIDES": {
         "AccountKind": "trading.api.serializers.ACCOUNT_KINDS",
@@ -290,7 +290,6 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "marketdata_project.openapi.add_problems",
         "marketdata_project.openapi_tags.order_by_tag",
-        "marketdata_project.code_samples.add_code_samples",
     ],
 }
 

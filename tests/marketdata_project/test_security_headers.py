@@ -109,7 +109,7 @@ def test_no_page_has_a_script_a_style_or_a_handler_in_it(staff, path):
 def test_the_script_of_the_documentation_is_one_of_ours(client):
     page = client.get("/api/v1/docs").content.decode()
     sources = re.findall(r'<script src="([^"]*)"', page)
-    assert len(sources) == 5
+    assert len(sources) == 4
     assert all(source.startswith("/") and not source.startswith("//") for source in sources)
     script = client.get(sources[-1])
     assert script.headers["Content-Type"] == "application/javascript"
