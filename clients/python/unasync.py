@@ -6,7 +6,6 @@ python unasync.py --check    ends with 1 if a module is not what would be writte
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "marketdata_client"
@@ -37,27 +36,19 @@ def made(source: Path) -> str:
     return f"# Made by unasync.py from _async/{source.name}. Change that, and make it again.\n{text}"
 
 
-def differing() -> Iterator[tuple[Path, str | None]]:
-    """Yield the modules of `_sync` that are not as made, with the text that they should have; None: they should not be."""
-    sources = {path.name: path for path in (PACKAGE / "_async").glob("*.py")}
-    present = {path.name for path in (PACKAGE / "_sync").glob("*.py")}
-    for name in sorted(sources.keys() | present):
-        target = PACKAGE / "_sync" / name
-        wanted = made(sources[name]) if name in sources else None
-        if wanted != (target.read_text() if target.exists() else None):
-            yield target, wanted
+def differing() -> dict[Path, str]:
+    """Return the modules of `_sync` that are not as made, with the text that they should have."""
+    made_texts = {PACKAGE / "_sync" / path.name: made(path) for path in (PACKAGE / "_async").glob("*.py")}
+    return {path: text for path, text in made_texts.items() if not path.exists() or path.read_text() != text}
 
 
 def main(arguments: list[str]) -> int:
-    found = list(differing())
+    found = differing()
     if arguments == ["--check"]:
-        sys.stdout.writelines(f"{path} is not what unasync.py makes\n" for path, _ in found)
+        sys.stdout.writelines(f"{path} is not what unasync.py makes\n" for path in found)
         return 1 if found else 0
-    for path, wanted in found:
-        if wanted is None:
-            path.unlink()
-        else:
-            path.write_text(wanted)
+    for path, text in found.items():
+        path.write_text(text)
     return 0
 
 

@@ -8,8 +8,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from marketdata_client.errors import BadAnswer, IncompleteStream
-from marketdata_client.tables import arrow_library
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _MOST_METADATA = 4 * 2**20
@@ -33,11 +34,10 @@ class ArrowMessages:
 
     def take(self, piece: bytes) -> Iterator[Any]:
         """Return the record batches that are whole with this piece. Raises `BadAnswer`."""
-        pa = arrow_library()
         self._waiting += piece
         try:
             while (message := self._next()) is not None:
-                yield from self._batches(pa, message)
+                yield from self._batches(message)
             if self._is_over and self._waiting:
                 raise BadAnswer("bytes follow the end of the Arrow stream")
         except (pa.ArrowException, struct.error, ValueError, OSError) as error:
@@ -82,7 +82,7 @@ class ArrowMessages:
         del self._waiting[:whole]
         return message
 
-    def _batches(self, pa: Any, message: bytes) -> Iterator[Any]:
+    def _batches(self, message: bytes) -> Iterator[Any]:
         if self.trailer:
             raise BadAnswer("rows follow the trailer")
         if self._schema is None:
@@ -94,14 +94,14 @@ class ArrowMessages:
             batch = pa.ipc.read_record_batch(pa.py_buffer(message), self._schema)
             if batch.num_rows > _MOST_ROWS:
                 raise BadAnswer("a batch of the Arrow stream has too many rows")
-            if not batch.num_rows and self._take_trailer(pa, message):
+            if not batch.num_rows and self._take_trailer(message):
                 return
             batch.validate(full=True)
             self.rows += batch.num_rows
             yield batch
         self.digest.update(message)
 
-    def _take_trailer(self, pa: Any, message: bytes) -> bool:
+    def _take_trailer(self, message: bytes) -> bool:
         with pa.ipc.open_stream(pa.py_buffer(self._head + message)) as reader:
             self.trailer = _texts(reader.read_next_batch_with_custom_metadata().custom_metadata)
         return bool(self.trailer)

@@ -1,31 +1,23 @@
 """What queries of stored data send, and how their answers are read: pages, and streams that are verified by their trailer."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+import pyarrow as pa
+
 from marketdata_client.arrow_messages import ArrowMessages
 from marketdata_client.bodies import object_in
 from marketdata_client.errors import BadAnswer, IncompleteStream
 from marketdata_client.requests import Answer, Parameter, Request, segment
-from marketdata_client.tables import (
-    Table,
-    arrow_library,
-    checked_lists,
-    has_pyarrow,
-    table_of_rows,
-)
+from marketdata_client.tables import Table
 
 Symbols: TypeAlias = str | Sequence[str]
 EQUITIES = "equities"
 ROOT = "/api/v1/market-data"
 _NEXT_LINK = re.compile(r'<([^<>]{1,16384})>\s*;\s*rel="?next"?')
-_LONGEST_LINE = 16 * 2**20
-# Lists of the columnar document that are no columns.
-_NOT_COLUMNS = frozenset({"symbols", "absences", "not_applied"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +35,18 @@ class Query:
         return isinstance(self.symbol, str) and self.params.get("last") is None
 
     def table_page(self, cursor: Parameter) -> Request:
-        """Return the request of a page in the fastest format that can be read."""
-        if has_pyarrow():
-            return self._request(format="arrow", cursor=cursor)
-        return self._request(format="columnar", cursor=cursor, time="ns")
+        """Return the request of a page in Arrow."""
+        return self._request(format="arrow", cursor=cursor)
 
     def row_page(self, cursor: Parameter) -> Request:
         """Return the request of a page in JSON."""
         return self._request(format="json", cursor=cursor)
 
     def stream(self) -> Request:
-        """Return the request of a stream, which `stream_reader` reads."""
+        """Return the request of a stream, which `StreamReader` reads."""
         if not isinstance(self.symbol, str):
             raise ValueError("a stream is of one symbol; read several with pages()")  # noqa: TRY004 several are for pages
-        if has_pyarrow():
-            return self._request("/stream", format="arrow", trailer=1)
-        return self._request("/stream", format="ndjson", trailer=1, time="ns")
+        return self._request("/stream", format="arrow", trailer=1)
 
     def _request(self, below: str = "", **more: Parameter) -> Request:
         market = f"{ROOT}/{segment(self.market)}"
@@ -82,21 +70,14 @@ def page_rows(answer: Answer) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def page_table(answer: Answer) -> tuple[Table, str | None]:
-    """Return the rows of a page, and the cursor of the next page."""
-    commit = answer.headers.get("x-commit", "")
-    if "arrow" in answer.headers.get("content-type", ""):
-        messages = ArrowMessages()
-        batches = list(messages.take(answer.body))
-        messages.end()
-        held = arrow_library().Table.from_batches(batches, messages.schema)
-        return Table(held, commit=commit), _linked_cursor(answer.headers.get("link", ""))
-    document = object_in(answer.body)
-    lists = {
-        name: values
-        for name, values in document.items()
-        if isinstance(values, list) and name not in _NOT_COLUMNS
-    }
-    return checked_lists(lists, commit=commit), _cursor(document.get("next_cursor"))
+    """Return the rows of a page in Arrow, and the cursor of the next page."""
+    messages = ArrowMessages()
+    batches = list(messages.take(answer.body))
+    messages.end()
+    table = pa.Table.from_batches(batches, messages.schema)
+    return Table(table, commit=answer.headers.get("x-commit", "")), _linked_cursor(
+        answer.headers.get("link", "")
+    )
 
 
 def _linked_cursor(link: str) -> str | None:
@@ -117,66 +98,27 @@ def _is_rows(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
-class _ArrowReader:
+class StreamReader:
+    """Makes tables of a stream's bytes. commit: the header `X-Commit`."""
+
     def __init__(self, commit: str) -> None:
         self._messages, self._commit = ArrowMessages(), commit
 
     def take(self, piece: bytes) -> Iterator[Table]:
-        pa = arrow_library()
+        """Yield the tables that are whole with this piece. Raises `BadAnswer`."""
         for batch in self._messages.take(piece):
             yield Table(pa.Table.from_batches([batch]), commit=self._commit)
 
     def end(self) -> Iterator[Table]:
+        """Yield an empty table if there were no rows. Raises `IncompleteStream` unless the trailer agrees."""
         messages = self._messages
         messages.end()
-        verify(messages.trailer, rows=messages.rows, digest=messages.digest.hexdigest(), commit=self._commit)
+        trailer = messages.trailer
+        if not trailer.get("sha256"):
+            raise IncompleteStream("the stream does not end with its trailer")
+        if (trailer.get("rows"), trailer["sha256"]) != (str(messages.rows), messages.digest.hexdigest()):
+            raise IncompleteStream("the rows are not those that the trailer was made of")
+        if trailer.get("commit", self._commit) != self._commit:
+            raise IncompleteStream("the trailer is of other commits than the answer's headers")
         if not messages.rows:
             yield Table(messages.schema.empty_table(), commit=self._commit)
-
-
-class _LineReader:
-    """Holds the last line back, because it may be the trailer."""
-
-    def __init__(self, commit: str) -> None:
-        self._commit, self._digest, self._rows = commit, hashlib.sha256(), 0
-        self._waiting = b""
-
-    def take(self, piece: bytes) -> Iterator[Table]:
-        *lines, rest = (self._waiting + piece).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            raise BadAnswer("a line of the stream is too long")
-        if not lines:
-            self._waiting = rest
-            return
-        self._waiting = lines.pop() + b"\n" + rest
-        if lines:
-            yield self._table(lines)
-
-    def _table(self, lines: list[bytes]) -> Table:
-        self._digest.update(b"".join(line + b"\n" for line in lines))
-        self._rows += len(lines)
-        return table_of_rows([object_in(line) for line in lines], commit=self._commit)
-
-    def end(self) -> Iterator[Table]:
-        last = self._waiting.removesuffix(b"\n")
-        if not self._waiting.endswith(b"\n") or not last or b"\n" in last:
-            raise IncompleteStream("the stream does not end with its trailer")
-        trailer = {name: str(value) for name, value in object_in(last).items()}
-        verify(trailer, rows=self._rows, digest=self._digest.hexdigest(), commit=self._commit)
-        if not self._rows:
-            yield Table({}, commit=self._commit)
-
-
-def stream_reader(commit: str) -> _ArrowReader | _LineReader:
-    """Return what makes tables of a stream's bytes. commit: the header `X-Commit`."""
-    return _ArrowReader(commit) if has_pyarrow() else _LineReader(commit)
-
-
-def verify(trailer: Mapping[str, str], *, rows: int, digest: str, commit: str) -> None:
-    """Raise `IncompleteStream` unless a trailer agrees with what was received."""
-    if not trailer.get("sha256"):
-        raise IncompleteStream("the stream does not end with its trailer")
-    if (trailer.get("rows"), trailer["sha256"]) != (str(rows), digest):
-        raise IncompleteStream("the rows are not those that the trailer was made of")
-    if trailer.get("commit", commit) != commit:
-        raise IncompleteStream("the trailer is of other commits than the answer's headers")

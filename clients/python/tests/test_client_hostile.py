@@ -1,9 +1,8 @@
 """A server that is hostile, or somebody between: what it sends is bounded, and no credential goes elsewhere."""
 
 import asyncio
-import gzip
 import hashlib
-import json
+import math
 import time
 from typing import Any
 
@@ -15,12 +14,11 @@ from marketdata_client import (
     AsyncClient,
     BadAnswer,
     Client,
-    IncompleteStream,
     Retries,
     ServerFailed,
     Unreachable,
 )
-from marketdata_client import history as history_module
+from marketdata_client.bodies import BodyDecoder
 
 pytestmark = pytest.mark.system
 
@@ -209,27 +207,9 @@ def test_a_stream_that_is_not_whole_is_an_error(scripted, body: bytes):
         streamed(scripted, body)
 
 
-@pytest.mark.parametrize(
-    "tail", [b"", b'{"end":true}\n', b'{"end":true,"rows":2,"sha256":"0"}\n', b'{"price":3.0}']
-)
-def test_lines_without_their_trailer_are_an_error(scripted, monkeypatch, tail: bytes):
-    monkeypatch.setattr(history_module, "has_pyarrow", lambda: False)
-    lines = b'{"price":1.0}\n{"price":2.0}\n'
-    right = {"rows": 2, "sha256": hashlib.sha256(lines).hexdigest(), "commit": "c"}
-    server = scripted(reply(lines + json.dumps(right).encode() + b"\n", X_Commit="c"), reply(lines + tail))
-    with Client(server.url, KEY, retries=ONCE) as client:
-        assert client.trades("A").rows() == [{"price": 1.0}, {"price": 2.0}]
-        with pytest.raises(IncompleteStream):
-            client.trades("A")
-
-
-def test_a_compressed_stream_comes_in_pieces(scripted, monkeypatch):
-    monkeypatch.setattr(history_module, "has_pyarrow", lambda: False)
-    lines = b'{"price":1.0}\n' * 400_000
-    trailer = {"rows": 400_000, "sha256": hashlib.sha256(lines).hexdigest(), "commit": "c"}
-    body = gzip.compress(lines + json.dumps(trailer).encode() + b"\n", mtime=0)
-    server = scripted(reply(body, X_Commit="c", Content_Encoding="gzip"))
-    with Client(server.url, KEY, retries=ONCE) as client:
-        sizes = [len(table) for table in client.stream("trades", "A")]
-    assert sum(sizes) == 400_000
-    assert max(sizes) <= 2**20 / 14 + 1
+def test_a_compressed_body_comes_in_bounded_pieces():
+    decoder = BodyDecoder({"content-encoding": "gzip"}, limit=math.inf, seconds=math.inf)
+    sizes = [len(piece) for piece in decoder.pieces(bomb(40))]
+    decoder.end()
+    assert sum(sizes) == 40 * 2**20
+    assert max(sizes) <= 2**20

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 from marketdata_client import AsyncClient, Client, InvalidRequest, NotFound, Signer
-from marketdata_client import history as history_module
 from tests.system.installation import Installation
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("client")]
@@ -38,12 +37,6 @@ def _stored(url: str, key: str) -> None:
             client.post("/api/v1/trades/ingest", {"trades": rows}, idempotency_key=f"reading-{symbol}")
 
 
-@pytest.fixture(params=[True, False], ids=["arrow", "without pyarrow"])
-def _formats(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "has_pyarrow", lambda: request.param)
-
-
-@pytest.mark.usefixtures("_formats")
 def test_rows_are_the_same_by_pages_by_streams_and_one_by_one(client: Client):
     rows = list(client.rows("trades", "READA", limit=1000, **HOUR))
     assert len(rows) == COUNT
@@ -58,7 +51,6 @@ def test_rows_are_the_same_by_pages_by_streams_and_one_by_one(client: Client):
     assert client.trades("READA", last=3).rows() == rows[-3:]
 
 
-@pytest.mark.usefixtures("_formats")
 def test_both_clients_read_the_same(url: str, key: str, client: Client):
     async def everything() -> list[object]:
         async with AsyncClient(url, key) as other:
@@ -89,7 +81,6 @@ def test_both_clients_read_the_same(url: str, key: str, client: Client):
     ]
 
 
-@pytest.mark.usefixtures("_formats")
 def test_frames_have_the_same_values(client: Client):
     table = client.bars("READA", "1m", **HOUR)
     close = [row["close"] for row in table.rows()]
@@ -106,7 +97,6 @@ def test_frames_have_the_same_values(client: Client):
     assert str(arrow.schema.field("timestamp").type) == "timestamp[ns, tz=UTC]"
 
 
-@pytest.mark.usefixtures("_formats")
 def test_nothing_in_a_range_is_an_empty_table(client: Client):
     empty = client.trades("READA", start=dt.date(2024, 1, 2), end=dt.datetime(2024, 1, 3, tzinfo=dt.UTC))
     assert len(empty) == 0
@@ -118,7 +108,6 @@ def test_nothing_in_a_range_is_an_empty_table(client: Client):
     assert bar.numpy()["trade_count"].dtype == "int64"
 
 
-@pytest.mark.usefixtures("_formats")
 def test_a_row_comes_back_as_it_was_sent(client: Client):
     sent, row = trade("READA", COUNT - 1), client.trades("READA", last=1).rows()[0]
     assert {name: row[name] for name in sent if name != "symbol"} == {

@@ -8,19 +8,16 @@ from marketdata_client._sync.client import SyncClient
 
 
 def test_making_it_again_changes_nothing():
-    assert list(unasync.differing()) == []
+    assert unasync.differing() == {}
 
 
-def test_a_module_that_was_changed_by_hand_or_left_is_found(tmp_path, monkeypatch, capsys):
+def test_a_module_that_was_changed_by_hand_is_found(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(unasync, "PACKAGE", tmp_path)
     for name in ("_async", "_sync"):
         (tmp_path / name).mkdir()
     (tmp_path / "_async" / "new.py").write_text("async def f(): await g()\n")
-    (tmp_path / "_sync" / "left.py").write_text("")
     assert unasync.main(["--check"]) == 1
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        str(tmp_path / "_sync" / name) for name in ("left.py", "new.py")
-    ]
+    assert capsys.readouterr().out.startswith(str(tmp_path / "_sync" / "new.py"))
     assert unasync.main([]) == 0
     assert unasync.main(["--check"]) == 0
     assert (tmp_path / "_sync" / "new.py").read_text().endswith("\ndef f(): g()\n")

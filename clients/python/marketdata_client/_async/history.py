@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from marketdata_client._async.session import AsyncSession
 from marketdata_client.errors import BadAnswer, IncompleteStream, MarketDataError, Unreachable
-from marketdata_client.history import Query, page_table, stream_reader
+from marketdata_client.history import Query, StreamReader, page_table
 from marketdata_client.requests import Answer, Parameter, Request
 from marketdata_client.tables import Table, joined
 
@@ -35,7 +35,7 @@ async def walk(
 async def stream(session: AsyncSession, query: Query) -> AsyncGenerator[Table, None]:
     """Iterate over tables as their rows arrive. The end is reached only if the trailer agrees; else raises `IncompleteStream`."""
     async with session.open(query.stream()) as opened:
-        reader = stream_reader(opened.headers.get("x-commit", ""))
+        reader = StreamReader(opened.headers.get("x-commit", ""))
         try:
             async for piece in opened.pieces():
                 for table in reader.take(piece):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from marketdata_client._sync.session import Session
 from marketdata_client.errors import BadAnswer, IncompleteStream, MarketDataError, Unreachable
-from marketdata_client.history import Query, page_table, stream_reader
+from marketdata_client.history import Query, StreamReader, page_table
 from marketdata_client.requests import Answer, Parameter, Request
 from marketdata_client.tables import Table, joined
 
@@ -36,7 +36,7 @@ def walk(
 def stream(session: Session, query: Query) -> Generator[Table, None, None]:
     """Iterate over tables as their rows arrive. The end is reached only if the trailer agrees; else raises `IncompleteStream`."""
     with session.open(query.stream()) as opened:
-        reader = stream_reader(opened.headers.get("x-commit", ""))
+        reader = StreamReader(opened.headers.get("x-commit", ""))
         try:
             for piece in opened.pieces():
                 for table in reader.take(piece):
