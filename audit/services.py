@@ -8,15 +8,13 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.chain.append import chain_key, head_reserve, records_append, spool_key
-from audit.chain.witness import witness
+from audit.chain.append import head_of_chain, head_reserve, records_append
 from audit.needs import RECORDED_NAMES
 from audit.records.call import CallRecord, columns_of_event, record_of_call
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
 from audit.spooling.spool import SUFFIX, Spool, process_spool
-from audit.spooling.unsealed import UnsealedLines, files_left_aside, lines_record
 from ops.metrics.declarations import AUDIT_COLLECTED
 from web.requests.received import ReceivedCall
 
@@ -32,7 +30,7 @@ _NOT_MODIFIED = 304
 
 def call_spool() -> Spool:
     """This process's spool, in `AUDIT_DIR/spool`."""
-    return process_spool(_spool_folder(), spool_key())
+    return process_spool(Path(settings.AUDIT_DIR) / "spool")
 
 
 def anonymous_refusals() -> AnonymousRefusals:
@@ -147,7 +145,6 @@ def events_lock() -> None:
 def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
     """Move spooled records into the database, oldest file first; return the number of moved records.
 
-    Only lines with a valid seal are moved. A file with others is left aside (`files_unsealed`) when it is finished.
     Stops after about `limit` records (two or three seconds). Returns 0 if another collector is running. A file that
     cannot be read is logged and skipped. Raises django.db.Error, without losing a record.
     """
@@ -163,7 +160,6 @@ def spool_collect(*, now: datetime, limit: int = COLLECT_LIMIT) -> int:
             except OSError:
                 logger.exception("the audit spool file %s cannot be collected", path.name)
         AUDIT_COLLECTED.add(amount=moved)
-        witness(chain_key()).anchor_if_due(now=now)
         return moved
 
 
@@ -172,17 +168,9 @@ def audit_lag(*, now: datetime) -> SpoolLag:
     return spool_lag(_spool_folder(), now=now)
 
 
-def files_unsealed() -> list[Path]:
-    """Return the files with lines that the collector left out, because they have no valid seal or are no records."""
-    return files_left_aside(_spool_folder())
-
-
-def unsealed_record(path: Path, *, actor: str, now: datetime) -> UnsealedLines:
-    """Record the lines without a valid seal in one of `files_unsealed`, each as an event `audit.line_unsealed`.
-
-    Raises OSError, BlockingIOError if the file is in use, django.db.Error.
-    """
-    return lines_record(path, spool=_spool_folder(), actor=actor, declared=RECORDED_NAMES.get(), now=now)
+def head_log(*, now: datetime) -> None:
+    """Log the newest record's number and hash: evidence of the chain's end where the log is kept. Raises django.db.Error."""
+    logger.info("audit head: record %d has the hash %s", *head_of_chain())
 
 
 def _spool_folder() -> Path:

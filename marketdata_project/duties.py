@@ -11,7 +11,7 @@ from django.db import OperationalError, close_old_connections, connections
 from django.utils import timezone
 
 from audit.chain.prune import records_delete_old
-from audit.services import spool_collect
+from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
@@ -62,6 +62,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(answers_delete_old, period=HOUR),
     Duty(quota_usage_delete_old, period=HOUR),
     Duty(records_delete_old, period=HOUR),
+    Duty(head_log, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),

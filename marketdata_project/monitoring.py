@@ -15,11 +15,10 @@ from django.views.decorators.http import require_safe
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from audit.services import audit_lag, files_unsealed
+from audit.services import audit_lag
 from ops.metrics.declarations import (
     AUDIT_LAG_SECONDS,
     AUDIT_SPOOLED_BYTES,
-    AUDIT_UNSEALED_FILES,
     DISK_FREE,
     WEB_PROCESSES_WANTED,
     WORKER_HEARTBEAT_AGE,
@@ -55,12 +54,7 @@ def _readiness() -> tuple[int, dict[str, Any]]:
     failures = [*_database_problems(), *_store_problems()]
     if failures:
         return 503, {"status": "unavailable", "reasons": failures}
-    limitations = [
-        *_space_problems(),
-        *_redis_problems(),
-        *_worker_problems(now=time.time()),
-        *_audit_problems(),
-    ]
+    limitations = [*_space_problems(), *_redis_problems(), *_worker_problems(now=time.time())]
     return 200, {"status": "degraded", "reasons": limitations} if limitations else {"status": "ready"}
 
 
@@ -112,14 +106,6 @@ def _worker_problems(*, now: float) -> list[str]:
     return []
 
 
-def _audit_problems() -> list[str]:
-    try:
-        count = len(files_unsealed())
-    except OSError:
-        return ["audit: its folder cannot be read"]
-    return [f"audit: spool files with unsealed lines: {count:,}"] if count else []
-
-
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the metrics of all processes, as text 0.0.4 or OpenMetrics (by Accept).
@@ -154,6 +140,4 @@ def _installation_values() -> dict[Metric, float]:
     with suppress(Error, OSError):
         lag = audit_lag(now=timezone.now())
         values[AUDIT_SPOOLED_BYTES], values[AUDIT_LAG_SECONDS] = lag.spooled_bytes, lag.seconds
-    with suppress(OSError):
-        values[AUDIT_UNSEALED_FILES] = len(files_unsealed())
     return values

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import client as django_client
 from hypothesis import core as hypothesis_core
@@ -105,14 +106,19 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown() -> None:
+def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Close the streamed answers that the test left unread, before its fixtures end.
 
     To close one sets a context variable. If the garbage collector does that while a variable is being set, Python 3.11
-    crashes (python/cpython#148891).
+    crashes (python/cpython#148891). After a test that commits, the head of its audit log is removed with its rows.
     """
     while _streams:
         _streams.pop().close()
+    mark = item.get_closest_marker("django_db")
+    if "transactional_db" in getattr(item, "fixturenames", ()) or (
+        mark is not None and mark.kwargs.get("transaction")
+    ):
+        (settings.AUDIT_DIR / "head").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

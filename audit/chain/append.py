@@ -1,6 +1,7 @@
 """Appends audit records to the chain, whose head stays locked until the transaction ends."""
 
 import fcntl
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,13 +12,19 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
+from audit.chain.findings import end_finding
+from audit.chain.head_file import HEAD_FILE, head_file
 from audit.chain.links import BEGINNING, ChainKey, Head, Link, in_utc
-from audit.chain.witness import witness
 from audit.models import AuditRecord, ChainEnds
+from audit.records.call import columns_of_event
 from audit.records.columns import AuditColumns
 
+HEAD_CONTRADICTED = "audit.head_contradicted"
+"""The event that records that the database contradicted the head file when records were appended."""
+
 _ENDS = 1
-_SPOOL = "spool"
+logger = logging.getLogger(__name__)
+
 _NAMES = ("sequence", *AuditColumns._fields, "hash")
 _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S608 names of our own
     table=AuditRecord._meta.db_table,  # noqa: SLF001 Django's documented name for it
@@ -29,17 +36,6 @@ _INSERT = "INSERT INTO {table} ({names}) VALUES ({places})".format(  # noqa: S60
 def chain_key() -> ChainKey:
     """Return the key of this installation's chain, from AUDIT_KEY or else SECRET_KEY."""
     return _key_of(settings.AUDIT_KEY or settings.SECRET_KEY)
-
-
-def spool_key() -> bytes:
-    """Return the key of the spool's seals."""
-    return chain_key().derived(_SPOOL)
-
-
-def spool_keys() -> tuple[bytes, ...]:
-    """Return the keys with which spool lines may be sealed: the current key, and former keys in the settings."""
-    secrets = (settings.AUDIT_KEY, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return tuple(_key_of(secret).derived(_SPOOL) for secret in dict.fromkeys(secrets) if secret)
 
 
 @cache
@@ -60,6 +56,12 @@ def head_reserve() -> None:
     """Lock the head and write it unchanged, to fail early if the database is read-only or full."""
     ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=F("head_sequence"))
     head_lock()
+
+
+def head_of_chain() -> Head:
+    """Return the last record, without a lock. Raises django.db.Error."""
+    ends = ChainEnds.objects.filter(pk=_ENDS).first()
+    return Head(ends.head_sequence, ends.head_hash) if ends is not None else BEGINNING
 
 
 def base_of_chain() -> Head:
@@ -109,20 +111,52 @@ def _turn() -> Iterator[ExitStack]:
 def records_append(rows: Iterable[AuditColumns], *, now: datetime) -> Head:
     """Append records to the chain in the current transaction; return the new head. Raises django.db.Error.
 
-    After the commit the head is also written to a file (`audit.chain.witness`).
+    After the commit the head is also written to the head file. If the database contradicts that file, an event about
+    it is appended first.
     """
     with transaction.atomic():
         before = head_lock()
-        outside = witness(chain_key())
-        outside.check(before, now=now, hash_of=_hash_of)
-        links = list(chain_key().chained(before, map(_with_utc, rows)))
-        if not links:
+        rows = list(rows)
+        if not rows:
             return before
+        contradictions = _contradictions(before, now)
+        links = list(chain_key().chained(before, map(_with_utc, [*contradictions, *rows])))
         _insert(links)
         head = Head(links[-1].sequence, links[-1].hash)
         ChainEnds.objects.filter(pk=_ENDS).update(head_sequence=head.sequence, head_hash=head.hash)
-        transaction.on_commit(lambda: outside.advance(head, now=now))
+        transaction.on_commit(lambda: head_file().advance(head, is_contradicted=bool(contradictions)))
         return head
+
+
+def hash_of(sequence: int) -> str | None:
+    """Return the hash of a record in the database; None if there is no record of that number."""
+    base = base_of_chain()
+    if sequence == base.sequence:
+        return base.hash
+    return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
+
+
+def _contradictions(before: Head, now: datetime) -> list[AuditColumns]:
+    """Return an event with the finding if the locked head contradicts the head file, or there is no such file."""
+    file = head_file()
+    if before == BEGINNING and not file.path.exists():
+        # Made before the first commit: from then on a missing file is a finding.
+        file.advance(BEGINNING)
+        return []
+    finding = end_finding(file.read(), last=before.sequence, hash_of=hash_of, source=HEAD_FILE)
+    if finding is None:
+        return []
+    logger.error("the audit log's end is not the one in %s: %s", file.path, finding.message)
+    return [
+        columns_of_event(
+            at=now,
+            actor="",
+            audit_class="",
+            event=HEAD_CONTRADICTED,
+            subject="audit",
+            detail=finding._asdict(),
+        )
+    ]
 
 
 def base_set(base: Head) -> None:
@@ -150,14 +184,6 @@ def _make_head() -> Head:
         base_seal=base_seal(BEGINNING),
     )
     return head
-
-
-def _hash_of(sequence: int) -> str | None:
-    """Return the hash of a record in the database; None if there is no record of that number."""
-    base = base_of_chain()
-    if sequence == base.sequence:
-        return base.hash
-    return AuditRecord.objects.filter(sequence=sequence).values_list("hash", flat=True).first()
 
 
 def _with_utc(row: AuditColumns) -> AuditColumns:

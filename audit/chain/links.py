@@ -63,10 +63,6 @@ class ChainKey:
         mac.update(text.encode())
         return mac.hexdigest()
 
-    def is_sealed(self, purpose: str, text: str, seal: str) -> bool:
-        """Return whether `seal` is the seal of `text`."""
-        return hmac.compare_digest(self.seal(purpose, text).encode(), seal.encode("utf-8", "replace"))
-
     def chained(self, head: Head, rows: Iterable[AuditColumns]) -> Iterator[Link]:
         """Return the rows with numbers and hashes that continue from `head`."""
         sequence, previous = head

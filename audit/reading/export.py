@@ -11,8 +11,9 @@ import msgspec
 from django.db.models import QuerySet
 
 from audit.chain.append import base_of_chain, chain_key
+from audit.chain.findings import ChainFinding, FindingKind
 from audit.chain.links import ChainKey, Head
-from audit.chain.verify import ChainFinding, FindingKind, Verification
+from audit.chain.verify import Verification
 from audit.models import AuditRecord
 from audit.records.columns import AuditColumns
 from web.requests.work import WorkKind, count_work

@@ -25,7 +25,7 @@ from audit.records.detail import detail_text
 from ops.masking import masked_path, masked_query, masked_text
 
 LINE_BYTES = 4096
-"""The longest spool line, with its seal and line feed. It equals PIPE_BUF, so that one write is atomic on any file."""
+"""The longest spool line, with its line feed. It equals PIPE_BUF, so that one write is atomic on any file."""
 
 
 _CACHED_CHARS = 512

@@ -1,8 +1,8 @@
 """Moves spool files into the database, each record exactly once, and measures what is left to move.
 
 The records of a batch and the new offset of their file are committed in one transaction. After its last byte was
-processed and its writer, which holds an flock on it, is gone, a file is deleted; if lines were left out, it is moved.
-Only lines with a valid seal are read.
+processed and its writer, which holds an flock on it, is gone, a file is deleted. If lines were unreadable, it is moved
+to UNREADABLE instead.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +19,12 @@ from typing import Any
 
 import msgspec
 
-from audit.chain.append import records_append, records_transaction, spool_keys
+from audit.chain.append import records_append, records_transaction
 from audit.models import SpoolFile
 from audit.records.call import LINE_BYTES, columns_of_call, columns_of_event
 from audit.records.columns import AuditColumns
 from audit.records.detail import size_of
-from audit.spooling.lines import FileSeal, UnreadableRecordError, decode_line
+from audit.spooling.lines import UnreadableRecordError, decode_line
 from audit.spooling.spool import SUFFIX
 
 logger = logging.getLogger(__name__)
@@ -32,17 +32,14 @@ logger = logging.getLogger(__name__)
 # A transaction costs as much processor time as 200 records. Audit-first calls wait while this many are stored: 0.07 s.
 BATCH_RECORDS = 4000
 READ_BYTES = 2 * 2**20
-UNSEALED = "unsealed"
-"""The folder beside the spool with files that are finished, and have lines that were left out."""
+UNREADABLE = "unreadable"
+"""The folder beside the spool with finished files that have unreadable lines. Nothing reads or removes them."""
 _SAMPLE_BYTES = 200
-
-Fits = Callable[[bytes, int], bool]
-"""Returns whether a line's seal is right for its file and for the offset at which the line begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolBatch:
-    """The lines of bytes [start, end) of a spool file. `unreadable`: lines with a wrong seal or no record."""
+    """The lines of bytes [start, end) of a spool file. `unreadable`: lines that are no records."""
 
     start: int
     end: int
@@ -55,24 +52,23 @@ def exclusive(path: Path) -> Iterator[bool]:
     """Lock the file at `path` (made if missing); yields False, without waiting, if another process has the lock."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("a") as file:
-        yield is_locked(file.fileno())
+        yield _is_locked(file.fileno())
 
 
 def file_collect(path: Path, *, now: datetime, limit: int) -> int:
     """Move about `limit` records of one spool file, in whole batches; delete it when it is finished.
 
-    If it has lines that are unreadable or have no valid seal, it is moved to UNSEALED instead.
-    Returns the number of moved records. Lines that are written during the call are left for the next one. Raises
-    OSError if the file cannot be read.
+    If it has unreadable lines, it is moved to UNREADABLE instead. Returns the number of moved records. Lines that are
+    written during the call are left for the next one. Raises OSError if the file cannot be read.
     """
-    with opened(path) as fd:
+    with _opened(path) as fd:
         # Lock before reading the size: if the lock is ours, the writer is gone and the size is final.
-        writer_is_gone = is_locked(fd)
+        writer_is_gone = _is_locked(fd)
         size = os.fstat(fd).st_size
-        offset, moved, fits = collected_bytes(path.name), 0, seal_check(path.name)
+        offset, moved = _collected_bytes(path.name), 0
         if size < offset:
             offset = _cut_off_store(path.name, size, offset, now=now)
-        while moved < limit and (batch := read_batch(fd, start=offset, size=size, fits=fits)).end > offset:
+        while moved < limit and (batch := _read_batch(fd, start=offset, size=size)).end > offset:
             if not _batch_collect(path.name, batch, now=now):
                 return moved
             offset, moved = batch.end, moved + len(batch.records)
@@ -82,7 +78,7 @@ def file_collect(path: Path, *, now: datetime, limit: int) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
+def _opened(path: Path) -> Iterator[int]:
     """Open a spool file. Raises OSError, also for anything but a regular file."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -93,7 +89,7 @@ def opened(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def read_batch(fd: int, *, start: int, size: int, fits: Fits) -> SpoolBatch:
+def _read_batch(fd: int, *, start: int, size: int) -> SpoolBatch:
     """Return at most BATCH_RECORDS complete lines from `start` on; an empty batch (end == start) if there is none."""
     chunk = os.pread(fd, min(READ_BYTES, size - start), start) if size > start else b""
     lines = chunk.split(b"\n", BATCH_RECORDS)
@@ -105,56 +101,32 @@ def read_batch(fd: int, *, start: int, size: int, fits: Fits) -> SpoolBatch:
     offset = start
     for line in lines:
         try:
-            records.append(_sealed_record(line, offset, fits))
+            records.append(columns_of_call(decode_line(line)))
         except UnreadableRecordError:
             unreadable.append(line)
         offset += len(line) + 1
     return SpoolBatch(start, offset, tuple(records), tuple(unreadable))
 
 
-def _sealed_record(line: bytes, offset: int, fits: Fits) -> AuditColumns:
-    if not fits(line, offset):
-        raise UnreadableRecordError("the seal is wrong")
-    return columns_of_call(decode_line(line))
-
-
-def seal_check(name: str) -> Fits:
-    """Return a function that checks the seals of a file's lines."""
-    current, *former = (FileSeal(key, name) for key in spool_keys())
-    return lambda line, offset: current.fits(line, offset) or any(seal.fits(line, offset) for seal in former)
-
-
 def _batch_collect(name: str, batch: SpoolBatch, *, now: datetime) -> bool:
-    """Store a batch like `batch_store`, and log its unreadable lines."""
-    if not batch_store(name, batch, _rows(name, batch, now), now=now):
-        return False
-    if batch.unreadable:
-        logger.warning(
-            "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
-            len(batch.unreadable), name, batch.start, batch.end, batch.unreadable[0][:_SAMPLE_BYTES],
-        )  # fmt: skip
-    return True
-
-
-def batch_store(name: str, batch: SpoolBatch, rows: list[AuditColumns], *, now: datetime) -> bool:
-    """Commit the rows of a batch with the file's progress, or return False: another process has done these bytes."""
+    """Commit a batch with the file's progress, or return False: another process has done these bytes."""
     with records_transaction():
         progress, _ = SpoolFile.objects.select_for_update().get_or_create(
             name=name, defaults={"updated_at": now}
         )
         if progress.offset != batch.start:
             return False
-        records_append(rows, now=now)
+        records_append(_rows(name, batch, now), now=now)
         progress.offset = batch.end
         progress.unreadable += len(batch.unreadable)
         progress.updated_at = now
         progress.save(update_fields=["offset", "unreadable", "updated_at"])
+    if batch.unreadable:
+        logger.warning(
+            "%d unreadable audit lines in %s, bytes %d to %d, left out; the first begins %r",
+            len(batch.unreadable), name, batch.start, batch.end, batch.unreadable[0][:_SAMPLE_BYTES],
+        )  # fmt: skip
     return True
-
-
-def progress_forget(name: str) -> None:
-    """Delete the progress of a file that is no longer in its folder."""
-    SpoolFile.objects.filter(name=name).delete()
 
 
 def _cut_off_store(name: str, size: int, offset: int, *, now: datetime) -> int:
@@ -190,25 +162,20 @@ def _finish(path: Path, fd: int, *, offset: int, size: int, now: datetime) -> No
         if not _batch_collect(path.name, SpoolBatch(offset, size, unreadable=(torn,)), now=now):
             return
     if SpoolFile.objects.filter(name=path.name, unreadable__gt=0).exists():
-        left_aside = path.parent.parent / UNSEALED
+        left_aside = path.parent.parent / UNREADABLE
         left_aside.mkdir(mode=0o700, exist_ok=True)
         path.replace(left_aside / path.name)
-        logger.warning(
-            "the audit spool file %s was moved to %s: `manage.py audit unsealed` lists it",
-            path.name,
-            left_aside,
-        )
         return
     path.unlink(missing_ok=True)
-    progress_forget(path.name)
+    SpoolFile.objects.filter(name=path.name).delete()
 
 
-def collected_bytes(name: str) -> int:
+def _collected_bytes(name: str) -> int:
     """Return the offset up to which a file was processed."""
     return SpoolFile.objects.filter(name=name).values_list("offset", flat=True).first() or 0
 
 
-def is_locked(fd: int) -> bool:
+def _is_locked(fd: int) -> bool:
     """Lock a file; return False, without waiting, if another process has locked it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -261,11 +228,10 @@ def _size(path: Path) -> int:
 
 
 def _begun_at(path: Path, offset: int) -> datetime | None:
-    """Return when the first call after `offset` began; None if its line cannot be read (yet), or has no valid seal."""
+    """Return when the first call after `offset` began; None if its line cannot be read (yet), ."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            line = file.readline(LINE_BYTES).removesuffix(b"\n")
-            return _DECODER.decode(line).at if seal_check(path.name)(line, offset) else None
+            return _DECODER.decode(file.readline(LINE_BYTES)).at
     except (OSError, msgspec.MsgspecError):
         return None

@@ -1,7 +1,5 @@
-"""Encodes, decodes and seals lines of the spool: calls, and counts of lost records and of refusals. Pure."""
+"""Encodes and decodes lines of the spool: calls, and counts of lost records and of refusals. Pure."""
 
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,38 +9,6 @@ import msgspec
 from audit.records.call import LINE_BYTES, CallRecord, call_texts, without_surrogates
 from audit.records.columns import PATH_CHARS, QUERY_CHARS, fitted
 from audit.records.detail import json_text
-
-SEAL_BYTES = 43
-"""The length of the seal at a line's end."""
-
-_HEX_BYTES = 32
-_SEAL_MEMBER = b',"seal":"%s"}'
-
-
-class FileSeal:
-    """Seals the lines of one spool file. Each seal covers the line, its offset and the file's name.
-
-    Without the key nobody can add, alter or move a line. A seal is the last member of the line's JSON object:
-    keyed BLAKE2b, 128 bits, in hex. It costs a third of an HMAC.
-    """
-
-    def __init__(self, key: bytes, name: str) -> None:
-        self._keyed = hashlib.blake2b(name.encode() + b"\0", key=key, digest_size=_HEX_BYTES // 2)
-
-    def sealed(self, line: bytes, offset: int) -> bytes:
-        """Return the line with its seal. `line` must be a JSON object with at least one member, then a line feed."""
-        members = line[:-2]
-        return members + self._seal(members, offset) + b"\n"
-
-    def fits(self, line: bytes, offset: int) -> bool:
-        """Return whether `line`, without its line feed, has the seal for this offset."""
-        members, seal = line[:-SEAL_BYTES], line[-SEAL_BYTES:]
-        return hmac.compare_digest(seal, self._seal(members, offset))
-
-    def _seal(self, members: bytes, offset: int) -> bytes:
-        keyed = self._keyed.copy()
-        keyed.update(b"%d\0%b" % (offset, members))
-        return _SEAL_MEMBER % keyed.hexdigest().encode()
 
 
 class UnreadableRecordError(ValueError):
@@ -63,7 +29,7 @@ _DETAILS = {
 
 
 def encode_line(record: CallRecord) -> bytes:
-    """Return the record as one line of JSON, short enough for a seal.
+    """Return the record as one line of JSON, of at most LINE_BYTES.
 
     If multi-byte characters make it too long, path and query are cut further, but never the caller. A lone
     surrogate, which UTF-8 cannot encode, becomes an escape.
@@ -73,14 +39,14 @@ def encode_line(record: CallRecord) -> bytes:
     except UnicodeEncodeError:
         return encode_line(without_surrogates(record))
     divisor = 1
-    while len(line) >= LINE_BYTES - SEAL_BYTES:
+    while len(line) >= LINE_BYTES:
         divisor *= 2
         line = _ENCODER.encode(_shortened(record, divisor))
     return line + b"\n"
 
 
 def decode_line(line: bytes) -> CallRecord:
-    """Return the record in `line` (without its line feed): a call, or an event of `_DETAILS`. Ignores its seal.
+    """Return the record in `line` (without its line feed): a call, or an event of `_DETAILS`.
 
     Raises UnreadableRecordError.
     """

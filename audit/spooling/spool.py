@@ -1,6 +1,6 @@
 """Spool files hold records of calls until the collector moves them. Each record is one write, so kill -9 loses none.
 
-Each process writes its own files, `<start ns>-<pid>.sealed.jsonl`, and holds an flock on the current one; the
+Each process writes its own files, `<start ns>-<pid>.jsonl`, and holds an flock on the current one; the
 collector gets the lock once the file is finished or its writer is gone.
 """
 
@@ -15,7 +15,7 @@ import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.spooling.lines import FileSeal, lost_line
+from audit.spooling.lines import lost_line
 from ops.metrics.declarations import AUDIT_LOST
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 ROTATE_BYTES = 4 * 2**20
 # Seconds between a writer's checks that its file still exists. A check costs a tenth of writing a record.
 _CHECK_SECONDS = 1.0
-SUFFIX = ".sealed.jsonl"
+SUFFIX = ".jsonl"
 _OPEN_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CLOSED = -1
 
@@ -31,16 +31,13 @@ _CLOSED = -1
 class Spool:
     """Writes this process's spool file in `folder`; opens it at the first record, and another one after a fork.
 
-    Lines are JSON objects, sealed with `key`. `lost` counts the records that could not be written since the
-    process began. Thread safe.
+    `lost` counts the records that could not be written since the process began. Thread safe.
     """
 
-    def __init__(self, folder: Path, key: bytes, *, rotate_bytes: int = ROTATE_BYTES) -> None:
+    def __init__(self, folder: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
         self.folder = folder
         self.lost = 0
         self._reported = 0
-        self._key = key
-        self._seal = FileSeal(key, "")
         self._rotate_bytes = rotate_bytes
         self._lock = threading.Lock()
         self._fd = _CLOSED
@@ -73,22 +70,13 @@ class Spool:
             self._close()
 
     def _write(self, line: bytes) -> None:
-        # The line's offset, correct even if another program has written into the file.
-        size = os.lseek(self._fd, 0, os.SEEK_END)
-        if size < self._size:
-            # The collector may already have read beyond this offset, so use a new file.
-            logger.error("the audit spool file %s was cut off: records in it may be lost", self._path)
-            self._open_next()
-            size = os.lseek(self._fd, 0, os.SEEK_END)
-        self._size = size
-        line = self._seal.sealed(line, self._size)
         written = os.write(self._fd, line)
         if written == len(line):
             self._size += written
             return
         # Remove the written part, so that the next record does not continue a torn line.
         try:
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - written)
         except OSError:
             self._close()
         raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
@@ -104,17 +92,19 @@ class Spool:
         self._close()
         self._fd, self._size = fd, 0
         self._path, self._checked_at = self.folder / name, time.monotonic()
-        self._seal = FileSeal(self._key, name)
 
     def _check_file(self) -> None:
-        """Open a new file if the current one was removed or moved: the collector would not find it."""
+        """Open a new file if the current one was removed, moved or cut off: the collector would miss records."""
         self._checked_at = time.monotonic()
         try:
-            is_there = self._path.stat().st_ino == os.fstat(self._fd).st_ino
+            found, own = self._path.stat(), os.fstat(self._fd)
+            is_there = found.st_ino == own.st_ino and own.st_size >= self._size
         except OSError:
             is_there = False
         if not is_there:
-            logger.error("the audit spool file %s is gone: records in it may be lost", self._path)
+            logger.error(
+                "the audit spool file %s is gone or was cut off: records in it may be lost", self._path
+            )
             self._open_next()
 
     def _close(self) -> None:
@@ -146,9 +136,9 @@ class Spool:
 
 
 @functools.lru_cache(maxsize=8)
-def process_spool(folder: Path, key: bytes) -> Spool:
-    """Return this process's Spool for `folder` and `key`."""
-    return Spool(folder, key)
+def process_spool(folder: Path) -> Spool:
+    """Return this process's Spool for `folder`."""
+    return Spool(folder)
 
 
 def _open_locked(folder: Path) -> tuple[int, str]:

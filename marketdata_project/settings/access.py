@@ -47,7 +47,6 @@ SIGNING_SECRET = secret("SIGNING_SECRET")
 
 # The HMAC key of the audit records' hash chain; SECRET_KEY if it is empty.
 AUDIT_KEY = secret("AUDIT_KEY")
-AUDIT_ANCHOR_FILE = env.str("AUDIT_ANCHOR_FILE", "")
 AUDIT_RETENTION_DAYS = integer("AUDIT_RETENTION_DAYS", 365)
 
 # The greatest age of a signature, in seconds.

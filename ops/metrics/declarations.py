@@ -89,9 +89,6 @@ AUDIT_SPOOLED_BYTES = Gauge(
 AUDIT_LAG_SECONDS = Gauge(
     "marketdata_audit_lag_seconds", "Age of the oldest audit record that is not in the database yet."
 )
-AUDIT_UNSEALED_FILES = Gauge(
-    "marketdata_audit_unsealed_files", "Spool files with lines without a valid seal, left for an operator."
-)
 AUDIT_COLLECTED = Counter(
     "marketdata_audit_collected_records", "Audit records moved from spool files to the database."
 )

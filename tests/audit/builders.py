@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from audit.chain.append import records_append, spool_key
+from audit.chain.append import records_append
 from audit.models import AuditRecord
 from audit.records.call import record_of_call
 from audit.records.columns import AuditColumns
-from audit.spooling.lines import FileSeal, encode_line
+from audit.spooling.lines import encode_line
 
 AT = datetime(2025, 1, 2, 3, tzinfo=UTC)
 
@@ -44,16 +44,6 @@ def spooled(number: int) -> bytes:
             declared=frozenset({"symbol"}),
         )
     )
-
-
-def sealed(name: str, *lines: bytes) -> bytes:
-    """What the spool file of that name holds after lines of which those that are objects were written by the service."""
-    seal, content = FileSeal(spool_key(), name), b""
-    for line in lines:
-        content += (
-            seal.sealed(line, len(content)) if line.startswith(b"{") and line.endswith(b"}\n") else line
-        )
-    return content
 
 
 def record(number: int = 0, **changes: Any) -> AuditRecord:

@@ -86,7 +86,7 @@ def records(correlation_id: str) -> list[dict[str, object]]:
         json.loads(line) for path in call_spool().folder.iterdir() for line in path.read_bytes().splitlines()
     ]
     return [
-        {name: line[name] for name in line.keys() - {"at", "latency_us", "seal"}}
+        {name: line[name] for name in line.keys() - {"at", "latency_us"}}
         for line in lines
         if line["correlation_id"] == correlation_id
     ]

@@ -87,13 +87,6 @@ def test_readyz_is_degraded_while_the_worker_is_silent(rf, installation, shift):
     assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
 
 
-def test_readyz_is_degraded_while_unsealed_lines_wait(rf, installation):
-    (installation / "audit" / "unsealed").mkdir(parents=True)
-    (installation / "audit" / "unsealed" / "1-1.sealed.jsonl").touch()
-    expected = {"status": "degraded", "reasons": ["audit: spool files with unsealed lines: 1"]}
-    assert answer(readyz, rf.get("/readyz")) == (HTTPStatus.OK, expected)
-
-
 @pytest.mark.usefixtures("installation")
 def test_readyz_is_unavailable_without_the_database(rf, monkeypatch):
     def away():

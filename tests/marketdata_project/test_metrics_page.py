@@ -69,13 +69,6 @@ def test_the_audit_log_s_lag_is_told_by_whoever_answers(installation):
     assert found["marketdata_audit_lag_seconds"] > 0
 
 
-def test_files_with_unsealed_lines_are_counted(installation):
-    assert samples()["marketdata_audit_unsealed_files"] == 0
-    (installation / "audit" / "unsealed").mkdir(parents=True)
-    (installation / "audit" / "unsealed" / "1-1.sealed.jsonl").touch()
-    assert samples()["marketdata_audit_unsealed_files"] == 1
-
-
 def test_what_cannot_be_found_out_is_left_out(installation, monkeypatch):
     def away(**_: object) -> None:
         raise OperationalError("the database is away")

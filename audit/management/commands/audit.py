@@ -1,4 +1,4 @@
-"""`manage.py audit`: verify the chain of records, export them, remove old ones, read unsealed lines of the spool."""
+"""`manage.py audit`: verify the chain of records, export them, remove old ones."""
 
 import json
 import sys
@@ -15,8 +15,6 @@ from audit.chain.verify import Verification, chain_verify
 from audit.exceptions import NoSuchBeginning, NotAsWritten
 from audit.reading.export import lines_verify, ndjson_pieces
 from audit.reading.filters import AuditFilter, records_selected
-from audit.services import files_unsealed, unsealed_record
-from audit.spooling.unsealed import lines_count
 from ops.command_line import command_actor
 from store.instant_text import parse_instant_or_epoch
 from web.requests.exceptions import InvalidParameter
@@ -25,7 +23,7 @@ _TERMINAL = "-"
 
 
 class Command(BaseCommand):
-    help = "Verify the chain of audit records, export them, remove old ones, or read unsealed lines of the spool."
+    help = "Verify the chain of audit records, export them, or remove old ones."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -36,16 +34,10 @@ class Command(BaseCommand):
         )
         _add_export(verbs.add_parser("export", help="write records as NDJSON, in the order of the chain"))
         _add_prune(verbs.add_parser("prune", help="remove the oldest records, up to a date"))
-        _add_unsealed(verbs.add_parser("unsealed", help="list spool files with lines without a valid seal"))
 
     def handle(self, *_: Any, verb: str, **options: Any) -> None:
         """Run a verb. Raises CommandError, and SystemExit(1) if verification finds anything."""
-        run = {
-            "verify": self._verify,
-            "export": self._export,
-            "prune": self._prune,
-            "unsealed": self._unsealed,
-        }
+        run = {"verify": self._verify, "export": self._export, "prune": self._prune}
         run[verb](options)
 
     def _verify(self, options: dict[str, Any]) -> None:
@@ -84,18 +76,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"{count:,} records removed")
 
-    def _unsealed(self, options: dict[str, Any]) -> None:
-        for path in files_unsealed():
-            try:
-                if options["record"]:
-                    lines = unsealed_record(path, actor=command_actor(), now=timezone.now())
-                else:
-                    lines = lines_count(path)
-            except OSError as error:
-                raise CommandError(str(error)) from error
-            which = "recorded" if options["record"] else "without a valid seal"
-            self.stdout.write(f"{path.name}: lines {which}: {lines.records:,}; no records: {lines.others:,}")
-
 
 def _add_verify(verify: ArgumentParser) -> None:
     verify.add_argument(
@@ -123,12 +103,6 @@ def _add_prune(prune: ArgumentParser) -> None:
         "--unverified",
         action="store_true",
         help="remove records even if verification fails; the event contains the finding",
-    )
-
-
-def _add_unsealed(unsealed: ArgumentParser) -> None:
-    unsealed.add_argument(
-        "--record", action="store_true", help="record each line as an event that says that it is unsealed"
     )
 
 

@@ -66,14 +66,6 @@ def test_links_follow_each_other_from_the_head_on():
     assert [*KEY.chained(Head(1, first.hash), [columns(2)])] == [second]
 
 
-def test_a_seal_is_of_its_text_and_its_purpose():
-    seal = KEY.seal("base", "7 abc")
-    assert KEY.is_sealed("base", "7 abc", seal)
-    assert not KEY.is_sealed("base", "8 abc", seal)
-    assert not KEY.is_sealed("witness", "7 abc", seal)
-    assert not KEY.is_sealed("base", "7 abc", "é\ud800")
-
-
 def test_the_key_shows_nowhere():
     assert "a secret" not in repr(KEY) + str(vars(KEY))
 

@@ -17,7 +17,7 @@ from audit.spooling import anonymous_refusals
 from audit.spooling.anonymous_refusals import OTHER_ADDRESSES, AnonymousRefusals
 from audit.spooling.lines import counted_line, decode_line
 from audit.spooling.spool import Spool
-from tests.audit.builders import AT, sealed
+from tests.audit.builders import AT
 
 NOON = 1_735_819_200.0
 ADDRESS = "192.0.2.1"
@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def refusals(tmp_path: Path, clock: Clock) -> AnonymousRefusals:
-    return AnonymousRefusals(Spool(tmp_path, b"k" * 32), clock=clock)
+    return AnonymousRefusals(Spool(tmp_path), clock=clock)
 
 
 def told(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
@@ -159,14 +159,14 @@ def test_no_refusal_is_lost_or_doubled_by_threads(refusals, clock, tmp_path):
 def test_a_count_is_a_record_of_the_chain(settings, tmp_path):
     settings.AUDIT_DIR = tmp_path
     (tmp_path / "spool").mkdir()
-    name = "1-1.sealed.jsonl"
+    name = "1-1.jsonl"
     line = counted_line("2001:db8::/64", {429: 2, 401: 1000}, AT)
     forged = [
         line.replace(b'"401', b'"4x1'),
         line.replace(b"1002", b"-102"),
         line.replace(b"_counted", b"_kept"),
     ]
-    (tmp_path / "spool" / name).write_bytes(sealed(name, line, *forged))
+    (tmp_path / "spool" / name).write_bytes(b"".join([line, *forged]))
     spool_collect(now=AT)
     (record,) = AuditRecord.objects.filter(event="audit.refusals_counted")
     assert (record.at, record.address, record.status, record.caller) == (AT, "2001:db8::/64", 0, "")

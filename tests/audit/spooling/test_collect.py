@@ -1,21 +1,26 @@
 """Every record that was spooled is in the database exactly once, whatever happens to the collector."""
 
 import fcntl
+import json
+import os
 import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
-from audit.chain.append import records_append, spool_key
+from audit.chain.append import records_append
 from audit.models import AuditRecord, SpoolFile
 from audit.services import spool_collect
 from audit.spooling import collector
-from audit.spooling.collector import BATCH_RECORDS, READ_BYTES, exclusive
+from audit.spooling.collector import BATCH_RECORDS, READ_BYTES, UNREADABLE, exclusive
+from audit.spooling.lines import lost_line
 from audit.spooling.spool import Spool
-from tests.audit.builders import AT, sealed, spooled
+from tests.audit.builders import AT, spooled
 
-ONE, TWO = "1-1.sealed.jsonl", "2-1.sealed.jsonl"
+ONE, TWO = "1-1.jsonl", "2-1.jsonl"
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def folder(tmp_path, settings):
 
 @pytest.fixture
 def spool(folder):
-    opened = Spool(folder, spool_key())
+    opened = Spool(folder)
     yield opened
     opened.close()
 
@@ -92,7 +97,7 @@ def test_file_in_use_stays_and_finished_file_goes_with_its_row(folder, spool):
 
 @pytest.mark.django_db
 def test_more_than_a_batch_and_more_than_a_file(folder):
-    spool = Spool(folder, spool_key(), rotate_bytes=200_000)
+    spool = Spool(folder, rotate_bytes=200_000)
     count = 2 * BATCH_RECORDS + 500
     for number in range(count):
         spool.append(spooled(number))
@@ -122,24 +127,30 @@ def test_limit_ends_a_run_early_and_the_next_goes_on(folder, spool):
         pytest.param(b"\n\n", 2, id="empty-lines"),
         pytest.param(b"\xff\xff\n", 1, id="not-utf-8"),
         pytest.param(spooled(9).replace(b"key:12", b"\\u0000"), 1, id="nul"),
+        pytest.param(spooled(9)[:-2] + b',"event":"key.revoked","detail":"{}"}\n', 1, id="an-event"),
+        pytest.param(spooled(9)[:-2] + b',"detail":"{}"}\n', 1, id="a-detail"),
+        pytest.param(lost_line(1, AT).replace(b"lost", b"kept"), 1, id="another-event"),
+        pytest.param(lost_line(1, AT).replace(b"1}", b"-1}"), 1, id="another-detail"),
         pytest.param(b"x" * (READ_BYTES + 1000) + b"\n", 2, id="longer-than-a-read"),
     ],
 )
 @pytest.mark.django_db
 def test_unreadable_lines_are_counted_and_hold_nothing_up(folder, caplog, damage, unreadable):
-    (folder / ONE).write_bytes(sealed(ONE, spooled(1), damage, spooled(2)))
-    (folder / TWO).write_bytes(sealed(TWO, spooled(3)))
+    (folder / ONE).write_bytes(spooled(1) + damage + spooled(2))
+    (folder / TWO).write_bytes(spooled(3))
     assert spool_collect(now=AT) == 3
     assert collected() == [1, 2, 3]
     assert SpoolFile.objects.get().unreadable == unreadable
+    assert {record.event for record in AuditRecord.objects.exclude(event="")} == {"audit.lines_unreadable"}
     assert f"unreadable audit lines in {ONE}" in caplog.text
     assert list(folder.iterdir()) == []
+    assert [path.name for path in (folder.parent / UNREADABLE).iterdir()] == [ONE]
 
 
 @pytest.mark.django_db
 def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(folder, caplog):
-    path, whole = folder / ONE, sealed(ONE, spooled(1), spooled(2), spooled(3))
-    torn = len(sealed(ONE, spooled(1), spooled(2))) - 10
+    path, whole = folder / ONE, spooled(1) + spooled(2) + spooled(3)
+    torn = len(spooled(1) + spooled(2)) - 10
     path.write_bytes(whole[:torn])
     with path.open("ab") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
@@ -155,18 +166,50 @@ def test_torn_last_line_waits_for_its_writer_and_is_counted_when_it_is_gone(fold
     assert not path.exists()
 
 
+@pytest.mark.parametrize("made", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
 @pytest.mark.django_db
-def test_file_that_cannot_be_read_does_not_hold_up_the_others(folder, caplog):
-    (folder / ONE).mkdir()
-    (folder / TWO).write_bytes(sealed(TWO, spooled(1)))
+def test_what_is_no_file_does_not_hold_up_the_others(folder, caplog, made):
+    made(folder / ONE)
+    (folder / TWO).write_bytes(spooled(1))
     assert spool_collect(now=AT) == 1
     assert f"{ONE} cannot be collected" in caplog.text
+
+
+@pytest.mark.django_db
+def test_lines_of_a_version_that_sealed_them_are_moved(folder):
+    (folder / "1-1.sealed.jsonl").write_bytes(
+        spooled(1)[:-2] + b',"seal":"0123456789abcdef0123456789abcdef"}\n'
+    )
+    assert spool_collect(now=AT) == 1
+    assert collected() == [1]
+
+
+@pytest.mark.django_db
+def test_a_file_that_was_cut_off_after_it_was_collected_is_recorded_once(folder, spool, monkeypatch):
+    clock = [5.0]
+    monkeypatch.setattr(
+        "audit.spooling.spool.time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: clock[0])
+    )
+    for number in range(3):
+        spool.append(spooled(number))
+    spool_collect(now=AT)
+    (path,) = folder.iterdir()
+    size = path.stat().st_size
+    os.truncate(path, 100)
+    clock[0] += 1.5
+    spool.append(spooled(3))
+    for _ in range(2):
+        spool_collect(now=AT)
+    assert collected() == [0, 1, 2, 3]
+    event = AuditRecord.objects.exclude(event="").get()
+    assert (event.event, event.subject) == ("audit.lines_cut_off", path.name)
+    assert json.loads(event.detail) == {"from": 100, "to": size}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch):
     count = BATCH_RECORDS + 500
-    (folder / ONE).write_bytes(sealed(ONE, *(spooled(number) for number in range(count))))
+    (folder / ONE).write_bytes(b"".join(map(spooled, range(count))))
     save, calls = SpoolFile.save, []
 
     def save_or_crash(self, **options):
@@ -189,7 +232,7 @@ def test_crash_between_insert_and_commit_moves_nothing_twice(folder, monkeypatch
 @pytest.mark.django_db(transaction=True)
 def test_crash_before_the_file_is_deleted_moves_nothing_twice(folder, monkeypatch):
     path = folder / ONE
-    path.write_bytes(sealed(ONE, spooled(1)))
+    path.write_bytes(spooled(1))
 
     def crash(*arguments, **options):
         raise RuntimeError
@@ -206,7 +249,7 @@ def test_crash_before_the_file_is_deleted_moves_nothing_twice(folder, monkeypatc
 
 @pytest.mark.django_db
 def test_second_collector_leaves_at_once(folder, tmp_path):
-    (folder / ONE).write_bytes(sealed(ONE, spooled(1)))
+    (folder / ONE).write_bytes(spooled(1))
     with exclusive(tmp_path / "collector.lock") as alone:
         assert alone
         assert spool_collect(now=AT) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.builders import sealed, spooled
+from tests.audit.builders import spooled
 from tests.front.front_server import eventually
 from tests.migrated_database import place_database
 from tests.patience import PATIENCE_SECONDS
@@ -75,8 +75,8 @@ def collector(data_dir, source):
 def spool() -> dict[str, bytes]:
     """The content of each file."""
     lines = [spooled(number) for number in range(COUNT)]
-    names = [f"{part}-1.sealed.jsonl" for part in range(4)]
-    return {name: sealed(name, *lines[part::4]) for part, name in enumerate(names)}
+    names = [f"{part}-1.jsonl" for part in range(4)]
+    return {name: b"".join(lines[part::4]) for part, name in enumerate(names)}
 
 
 @pytest.fixture

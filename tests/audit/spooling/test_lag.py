@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from audit.chain.append import spool_key
 from audit.services import spool_collect
 from audit.spooling.collector import SpoolLag, spool_lag
 from audit.spooling.spool import Spool
@@ -17,7 +16,7 @@ NOTHING = SpoolLag(0, 0.0)
 @pytest.fixture
 def spool(tmp_path, settings):
     settings.AUDIT_DIR = tmp_path
-    opened = Spool(tmp_path / "spool", spool_key())
+    opened = Spool(tmp_path / "spool")
     yield opened
     opened.close()
 
@@ -48,15 +47,8 @@ def test_a_record_that_is_being_written_has_no_age_yet(spool):
 
 
 @pytest.mark.django_db
-def test_a_line_without_a_valid_seal_says_nothing_of_the_age(spool):
-    spool.folder.mkdir()
-    (spool.folder / "1-1.sealed.jsonl").write_bytes(spooled(1))
-    assert left(spool) == SpoolLag(len(spooled(1)), 0.0)
-
-
-@pytest.mark.django_db
 def test_what_is_no_file_is_passed_over(spool):
     spool.folder.mkdir()
-    (spool.folder / "1-1.sealed.jsonl").mkdir()
-    (spool.folder / "2-1.sealed.jsonl").symlink_to("/dev/zero")
+    (spool.folder / "1-1.jsonl").mkdir()
+    (spool.folder / "2-1.jsonl").symlink_to("/dev/zero")
     assert left(spool) == NOTHING

@@ -14,12 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from audit.spooling.lines import SEAL_BYTES, decode_line
+from audit.spooling.lines import decode_line
 from audit.spooling.spool import Spool
 from tests.patience import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
-KEY = b"k" * 32
 
 
 @contextmanager
@@ -42,9 +41,9 @@ def output_of(source, *arguments):
 
 
 def lines_in(folder):
-    """The whole lines of all files as they were before they were sealed; a kill may tear the last one."""
+    """The whole lines of all files; a kill may tear the last one."""
     return [
-        line[: -SEAL_BYTES - 1] + b"}\n"
+        line
         for path in sorted(folder.glob("*.jsonl"))
         for line in path.read_bytes().splitlines(keepends=True)
         if line.endswith(b"\n")
@@ -61,15 +60,15 @@ def is_locked(path):
 
 
 def test_nothing_is_made_before_the_first_record(tmp_path):
-    Spool(tmp_path / "spool", KEY)
+    Spool(tmp_path / "spool")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_file_is_private_named_by_start_and_process_and_locked(tmp_path):
-    spool = Spool(tmp_path / "spool", KEY)
+    spool = Spool(tmp_path / "spool")
     assert spool.append(b"a}\n")
     (path,) = (tmp_path / "spool").iterdir()
-    start, _, pid = path.name.removesuffix(".sealed.jsonl").partition("-")
+    start, _, pid = path.name.removesuffix(".jsonl").partition("-")
     assert start.isdigit()
     assert pid == str(os.getpid())
     assert path.stat().st_mode & 0o777 == 0o600
@@ -79,7 +78,7 @@ def test_file_is_private_named_by_start_and_process_and_locked(tmp_path):
 
 
 def test_fifty_threads_leave_only_whole_lines(tmp_path):
-    spool = Spool(tmp_path, KEY, rotate_bytes=20_000)
+    spool = Spool(tmp_path, rotate_bytes=20_000)
     expected = {
         b"%d-%d-%s}\n" % (thread, number, b"x" * thread) for thread in range(50) for number in range(40)
     }
@@ -93,35 +92,29 @@ def test_fifty_threads_leave_only_whole_lines(tmp_path):
 
 
 def test_full_file_is_finished_and_another_begun(tmp_path):
-    spool = Spool(tmp_path, KEY, rotate_bytes=230)
+    spool = Spool(tmp_path, rotate_bytes=230)
     for _ in range(10):
-        spool.append(b"x" * 28 + b"}\n")
+        spool.append(b"x" * 71 + b"\n")
     files = sorted(tmp_path.glob("*.jsonl"))
     assert [path.stat().st_size for path in files] == [216, 216, 216, 72]
     assert [is_locked(path) for path in files] == [False, False, False, True]
     spool.close()
 
 
-def test_a_file_that_somebody_cut_off_is_left_and_another_begun(tmp_path, caplog):
-    spool = Spool(tmp_path, KEY)
-    spool.append(b"a}\n")
-    (cut,) = tmp_path.glob("*.jsonl")
-    os.truncate(cut, 0)
-    spool.append(b"b}\n")
-    spool.close()
-    assert (cut.read_bytes(), lines_in(tmp_path)) == (b"", [b"b}\n"])
-    assert f"{cut} was cut off" in caplog.text
-
-
-@pytest.mark.parametrize("removed", [Path.unlink, lambda path: path.rename(path.with_suffix(".moved"))])
-def test_a_file_that_somebody_took_away_is_noticed_within_a_second(tmp_path, caplog, monkeypatch, removed):
-    spool, clock = Spool(tmp_path, KEY), [5.0]
+@pytest.mark.parametrize(
+    "taken",
+    [Path.unlink, lambda path: path.rename(path.with_suffix(".moved")), lambda path: os.truncate(path, 0)],
+)
+def test_a_file_that_somebody_took_away_or_cut_off_is_noticed_within_a_second(
+    tmp_path, caplog, monkeypatch, taken
+):
+    spool, clock = Spool(tmp_path), [5.0]
     monkeypatch.setattr(
         "audit.spooling.spool.time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: clock[0])
     )
     spool.append(b"a}\n")
     (gone,) = tmp_path.glob("*.jsonl")
-    removed(gone)
+    taken(gone)
     clock[0] += 1.5
     spool.append(b"b}\n")
     spool.close()
@@ -134,7 +127,7 @@ def test_killed_writer_loses_nothing_that_it_reported(tmp_path):
         import itertools, os, sys
         from pathlib import Path
         from audit.spooling.spool import Spool
-        spool = Spool(Path(sys.argv[1]), b"k" * 32, rotate_bytes=5000)
+        spool = Spool(Path(sys.argv[1]), rotate_bytes=5000)
         for number in itertools.count():
             if spool.append(b"%d %s}\\n" % (number, b"x" * (number % 90))):
                 os.write(1, b"%d\\n" % number)
@@ -157,7 +150,7 @@ def test_forked_child_writes_a_file_of_its_own_even_if_the_lock_was_held(tmp_pat
         import os, sys
         from pathlib import Path
         from audit.spooling.spool import Spool
-        spool = Spool(Path(sys.argv[1]), b"k" * 32)
+        spool = Spool(Path(sys.argv[1]))
         spool.append(b"parent}\\n")
         spool._lock.acquire()
         if (pid := os.fork()) == 0:
@@ -181,8 +174,8 @@ def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
         from pathlib import Path
         from audit.spooling.spool import Spool
         logging.disable()
-        spool = Spool(Path(sys.argv[1]), b"k" * 32)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (14_250, resource.RLIM_INFINITY))
+        spool = Spool(Path(sys.argv[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_050, resource.RLIM_INFINITY))
         print(sum(spool.append(b"x" * 98 + b"}\\n") for _ in range(200)), spool.lost)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         print(spool.append(b"y" * 98 + b"}\\n"), spool.lost)
@@ -199,7 +192,7 @@ def test_full_disk_fails_no_call_and_leaves_whole_lines(tmp_path):
 def test_failure_is_logged_once_until_it_ends(tmp_path, caplog):
     folder = tmp_path / "spool"
     folder.write_text("a file where the folder should be")
-    spool = Spool(folder, KEY)
+    spool = Spool(folder)
     assert [spool.append(b"a}\n") for _ in range(3)] == [False] * 3
     assert spool.lost == 3
     folder.unlink()
@@ -211,7 +204,7 @@ def test_failure_is_logged_once_until_it_ends(tmp_path, caplog):
 
 def test_old_file_grows_on_when_no_new_one_can_be_made(tmp_path):
     folder = tmp_path / "spool"
-    spool = Spool(folder, KEY, rotate_bytes=10)
+    spool = Spool(folder, rotate_bytes=10)
     spool.append(b"12345678}\n")
     moved = tmp_path / "moved"
     folder.rename(moved)
@@ -236,7 +229,7 @@ def after_first_open(monkeypatch, action):
 
 def test_file_that_a_collector_deletes_before_it_is_locked_takes_no_record_away(tmp_path, monkeypatch):
     after_first_open(monkeypatch, Path.unlink)
-    spool = Spool(tmp_path, KEY)
+    spool = Spool(tmp_path)
     assert spool.append(b"a}\n")
     assert lines_in(tmp_path) == [b"a}\n"]
     spool.close()
@@ -251,7 +244,7 @@ def test_file_that_a_collector_holds_before_it_is_locked_is_left_to_it(tmp_path,
         held.append((path, file))
 
     after_first_open(monkeypatch, hold)
-    spool = Spool(tmp_path, KEY)
+    spool = Spool(tmp_path)
     assert spool.append(b"a}\n")
     ((path, file),) = held
     assert path.read_bytes() == b""
@@ -265,7 +258,7 @@ def test_clock_that_stands_still_overwrites_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "audit.spooling.spool.time", SimpleNamespace(time_ns=lambda: next(times), monotonic=time.monotonic)
     )
-    spool = Spool(tmp_path, KEY, rotate_bytes=1)
+    spool = Spool(tmp_path, rotate_bytes=1)
     assert spool.append(b"a}\n")
     assert spool.append(b"b}\n")
     spool.close()
