@@ -11,7 +11,6 @@ _NAME = "Market data"
 _ORDER = (
     "audit.AuditRecord",
     "ratelimit.ApiKey",
-    "ratelimit.OAuthClient",
     "ratelimit.AccessProfile",
     "jobs.Job",
     "trades.InstrumentEntry",

@@ -16,7 +16,7 @@ from marketdata_project.login_pages import login_link, login_page
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import dashboard, endpoint_list, errors
 from marketdata_project.schema_view import SchemaView
-from ratelimit.credentials.programs.views import OAuthRevokeView, OAuthTokenView
+from ratelimit.credentials.oauth2 import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet

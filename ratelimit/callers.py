@@ -13,7 +13,7 @@ Network = IPv4Network | IPv6Network
 class Caller:
     """A caller and its grants.
 
-    `identity` is permanent: `key:12`, `client:3` (OAuth2), `user:7` (a person). `credential` is the kind of credential
+    `identity` is permanent: `key:12`, `user:7` (a person). `credential` is the kind of credential
     that this request used: `api_key`, `jwt`, `oauth2`, `signature`, `certificate` or `session`. Rates are in tokens
     per second. Quotas are in tokens; None is unlimited. `accounts` contains ALL_ACCOUNTS if every account is granted.
     `family` is the identity that owns the buckets and quotas: for a key that was made by rotation, the first key of its

@@ -23,7 +23,6 @@ RateLimitError
     ├── UnknownTier
     ├── UnknownScope
     ├── UnknownKey
-    ├── UnknownClient
     ├── AmbiguousKey
     ├── NotRotatable
     ├── TooManyKeys
@@ -181,10 +180,6 @@ class UnknownKey(KeyAdministrationError):
     """No key has this id or prefix; look it up in the list of keys."""
 
     code = "unknown_key"
-
-
-class UnknownClient(KeyAdministrationError):
-    """No OAuth2 client has this number or client id; look it up in the list of clients."""
 
 
 class AmbiguousKey(KeyAdministrationError):

@@ -1,12 +1,9 @@
 """Credentials and their grants; and what must not be lost with Redis: known addresses, used nonces, quotas."""
 
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
-from oauth2_provider.models import AbstractApplication
 
 STATES = ("active", "expired", "revoked")
 
@@ -54,6 +51,17 @@ class ApiKey(Entitlement):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=8, db_index=True)
     digest = models.CharField(max_length=64, unique=True)
+    client_id = models.CharField(
+        max_length=255,
+        db_index=True,
+        help_text="The OAuth2 client of the key and its successors: the prefix of the first key in its chain of rotations.",
+    )
+    old_secret = models.CharField(
+        max_length=255,
+        default="",
+        blank=True,
+        help_text="The hash of the OAuth2 secret that an earlier version made, until it is used the first time.",
+    )
     created_at = models.DateTimeField()
     owner = models.CharField(
         max_length=100,
@@ -101,26 +109,6 @@ class ApiKey(Entitlement):
         return f"{self.name} ({self.prefix})"
 
 
-class OAuthClient(AbstractApplication, Entitlement):  # type: ignore[misc]  # without types
-    """A program that gets tokens by OAuth2's client-credentials grant.
-
-    The secret before the last rotation, `old_secret` (a hash), is accepted until `old_secret_expires_at`.
-    """
-
-    old_secret = models.CharField(max_length=255, default="", blank=True, editable=False)
-    old_secret_expires_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta(AbstractApplication.Meta):  # type: ignore[misc]  # without types
-        verbose_name = "OAuth2 client"
-
-    def __str__(self) -> str:
-        return str(self.name or self.client_id)
-
-    def is_usable(self, request: Any) -> bool:
-        """Return whether the client may get tokens. The library asks before it issues or revokes a token."""
-        return self.state_at(timezone.now()) == "active"
-
-
 class AccessProfile(Entitlement):
     """The grants of a person. Superusers need none: they may do everything."""
 
@@ -133,12 +121,17 @@ class AccessProfile(Entitlement):
 
 
 class TokenSession(models.Model):
-    """What began with a login by password or key: its tokens are accepted until the session ends. None is stored."""
+    """What began with a login by password or key, or with an OAuth2 grant: its tokens are accepted until the session ends. None is stored."""
 
     id = models.CharField(max_length=32, primary_key=True)
     holder = models.CharField(max_length=100, help_text="`Caller.identity`.")
     secret = models.CharField(max_length=64, help_text="The digest of the holder's password or key.")
-    refresh_id = models.CharField(max_length=32, help_text="The id of the only valid refresh token.")
+    refresh_id = models.CharField(
+        max_length=32, default="", help_text="The id of the only valid refresh token; empty for OAuth2."
+    )
+    scopes = models.JSONField(
+        null=True, help_text="The scopes of an OAuth2 token; null: all of the holder's."
+    )
     began_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True, help_text="When the newest token expires.")
     ended_at = models.DateTimeField(null=True)

@@ -1,37 +1,7 @@
 """Settings of callers, access, limits and the audit log."""
 
-from django.conf import global_settings
-
 from marketdata_project.settings.environment import env, integer, networks, secret
 
-OAUTH2_PROVIDER_APPLICATION_MODEL = "ratelimit.OAuthClient"
-# Programs get tokens by the client-credentials grant only; the options of other grants are as strict as possible.
-OAUTH2_PROVIDER = {
-    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
-    "OAUTH2_VALIDATOR_CLASS": "ratelimit.credentials.programs.server.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "ratelimit.credentials.programs.server.ClientScopes",
-    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
-    "CLIENT_SECRET_HASHER": "pbkdf2_sha256_of_random",
-    "ACCESS_TOKEN_GENERATOR": "ratelimit.credentials.programs.server.new_token",
-    "REFRESH_TOKEN_REUSE_PROTECTION": True,
-    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    "PKCE_REQUIRED": True,
-    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
-    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
-    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
-    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
-    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
-    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
-    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
-}
-# The first hasher is for passwords, the last for random secrets.
-PASSWORD_HASHERS = [
-    *global_settings.PASSWORD_HASHERS,
-    "ratelimit.credentials.programs.server.SecretHasher",
-]
 # The issuer (`iss`) in the tokens of sessions. Installations should not share a secret; if they do, their issuers must differ.
 TOKEN_ISSUER = env.str("TOKEN_ISSUER", "marketdata")
 # Trading calls per second, the same for every tier.

@@ -118,7 +118,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "oauth2_provider",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -315,9 +314,6 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "django.security": {"level": "CRITICAL"},
-        # At DEBUG these packages log tokens.
-        "oauthlib": {"level": "INFO"},
-        "oauth2_provider": {"level": "INFO"},
         # These log the URLs and headers of requests to other hosts.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},

@@ -1,4 +1,4 @@
-"""The admin's pages for keys, people, access profiles and OAuth2 clients. Each module registers its pages."""
+"""The admin's pages for keys, people and access profiles. Each module registers its pages."""
 
 from ratelimit.admin import access, keys, people
 

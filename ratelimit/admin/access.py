@@ -1,25 +1,21 @@
-"""The admin's pages for access profiles and OAuth2 clients. The library's own pages for tokens are removed."""
+"""The admin's pages for access profiles."""
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from oauth2_provider.models import AccessToken, Grant, IDToken, RefreshToken
 
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people.grants import profile_document
-from ratelimit.credentials.programs.clients import client_revoke, client_rotate
 from ratelimit.entitlements import GRANTS, TIERS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError
-from ratelimit.keys.services import DEFAULT_OVERLAP
 from ratelimit.keys.terms import columns_of
-from ratelimit.models import AccessProfile, OAuthClient
+from ratelimit.models import AccessProfile
 
 
 class ChangedBySuperusers(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -55,16 +51,6 @@ class WordListField(forms.CharField):
     def clean(self, value: Any) -> Any:
         return super().clean(value).replace(",", " ").split()
 
-
-# The library's pages allow deletion.
-for of_library in (
-    AccessToken,
-    Grant,
-    IDToken,
-    RefreshToken,
-    OAuthClient,
-):
-    admin.site.unregister(of_library)
 
 _GRANTED = (*GRANTS, "expires_at", "revoked_at")
 
@@ -128,46 +114,6 @@ class AccessProfileAdmin(ChangedBySuperusers):
                 **actor_of(request),
             )
         token_cache.forget(f"user:{obj.user_id}")
-
-
-@admin.register(OAuthClient)
-class OAuthClientAdmin(ChangedBySuperusers):
-    """OAuth2 clients: shown, rotated and revoked here, created by `manage.py oauthclient create`."""
-
-    list_display = ("id", "name", "client_id", "tier", "created", "expires_at", "revoked_at")
-    list_filter = ("tier", "sensitivity")
-    search_fields = ("name", "client_id")
-    date_hierarchy = "created"
-    fields = ("name", "client_id", *_GRANTED, "created", "old_secret_expires_at")
-    readonly_fields = fields
-    actions = ("rotate", "revoke")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: OAuthClient | None = None) -> bool:
-        return False
-
-    @admin.action(
-        description="Rotate the secrets of the selected clients, with a day's overlap", permissions=["change"]
-    )
-    def rotate(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:
-        for client in queryset:
-            try:
-                created = client_rotate(
-                    client=client, overlap=DEFAULT_OVERLAP, now=timezone.now(), **actor_of(request)
-                )
-            except KeyAdministrationError as error:
-                self.message_user(request, f"Client {client}: {error}", messages.ERROR)
-            else:
-                shown = f"{client.client_id}, secret {created.secret}. It is shown only now."
-                self.message_user(request, f"Client {client}: {shown}", messages.WARNING)
-
-    @admin.action(description="Revoke the selected clients", permissions=["change"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[OAuthClient]) -> None:
-        for client in queryset:
-            client_revoke(client=client, now=timezone.now(), **actor_of(request))
-        self.message_user(request, f"Revoked: {len(queryset)}. This is effective everywhere within a second.")
 
 
 def actor_of(request: HttpRequest) -> dict[str, Any]:

@@ -76,11 +76,12 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
     # As many columns as fit beside the filters in 1,200 px. A key's own page has the rest.
     list_display = ("prefix", "name", "state", "tier", "expires_at", "last_used_at")
     list_filter = (StateFilter, "tier", "sensitivity", "before_expiry", "signed_only")
-    search_fields = ("name", "prefix", "owner")
+    search_fields = ("name", "prefix", "client_id", "owner")
     date_hierarchy = "created_at"
     readonly_fields = (
         "name",
         "prefix",
+        "client_id",
         "owner",
         *_GRANTED,
         "created_at",

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now, caller_of_program
+from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
 from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.people.grants import caller_of_person, person_of
+from ratelimit.credentials.people.sessions import CREDENTIAL, OAUTH2
 from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
     check_signed_body,
@@ -94,7 +95,7 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     kind, _, number = caller.identity.partition(":")
     if caller.credential == "session":
         return caller
-    if kind == "key" and caller.credential != "jwt":
+    if kind == "key" and caller.credential not in (CREDENTIAL, OAUTH2):
         key = key_now(int(number))
         if key is None:
             raise InvalidApiKey("the API key is unknown")
@@ -121,8 +122,6 @@ def caller_stored(identity: str, *, now: datetime) -> Caller:
     elif kind == "user":
         user = person_of(number)
         caller = None if user is None else caller_of_person(user, credential="session", now=now)
-    elif kind == "client":
-        caller = caller_of_program(int(number), now=now)
     if caller is None:
         raise InvalidToken
     return caller

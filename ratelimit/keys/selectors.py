@@ -27,6 +27,7 @@ class CachedKey:
 
     key_id: int
     digest: str
+    client_id: str
     signed_only: bool
     caller: Caller
     expires_at: datetime | None
@@ -183,6 +184,7 @@ def _cached(key: ApiKey) -> CachedKey:
     return CachedKey(
         key_id=key.pk,
         digest=key.digest,
+        client_id=key.client_id,
         signed_only=key.signed_only,
         caller=stored_caller(key),
         expires_at=key.expires_at,
@@ -198,6 +200,7 @@ def key_document(key: ApiKey, *, now: datetime) -> dict[str, Any]:
     return {
         "id": key.pk,
         "prefix": key.prefix,
+        "client_id": key.client_id,
         "name": key.name,
         "owner": key.owner or None,
         "state": key.state_at(now),

@@ -28,6 +28,7 @@ ROTATION = {"overlap_seconds": 3600}
 KEY: dict[str, Any] = {
     "id": 12,
     "prefix": "Qm3xT9aL",
+    "client_id": "Hw2kP7bN",
     "name": "feed",
     "owner": "key:3",
     "state": "active",
@@ -160,11 +161,13 @@ class KeySerializer(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
+    client_id = serializers.CharField(
+        help_text="The OAuth2 client id of the key, whose `client_secret` is the key. Rotation does not change it."
+    )
     name = serializers.CharField()
     owner = serializers.CharField(
         allow_null=True,
-        help_text="Who created the key: `key:3` (the first key of its chain of rotations), `user:7` or `client:2`; "
-        "null: an operator.",
+        help_text="Who created the key: `key:3` (the first key of its chain of rotations), `user:7`; null: an operator.",
     )
     state = serializers.ChoiceField(list(STATES))
     tier = serializers.ChoiceField(list(TIERS))

@@ -34,7 +34,7 @@ MOST_ROTATIONS_A_DAY = 100
 MOST_KEYS_OF_OWNER = 100
 
 # Fields that a successor copies from its predecessor.
-_INHERITED = ("name", "owner", *GRANTS, "signed_only", "certificate", "before_expiry")
+_INHERITED = ("name", "owner", "client_id", *GRANTS, "signed_only", "certificate", "before_expiry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,7 @@ def _store(key: ApiKey, *, now: datetime, within: Caller | None) -> CreatedKey:
     check_within(within, key)
     new = api_keys.generate()
     key.prefix, key.digest, key.created_at = new.prefix, new.digest, now
+    key.client_id = key.client_id or new.prefix
     try:
         with transaction.atomic():
             key.save(force_insert=True)

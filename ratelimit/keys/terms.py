@@ -1,4 +1,4 @@
-"""The attributes of a new key or OAuth2 client: validation and normalization. No database access."""
+"""The attributes of a new key: validation and normalization. No database access."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ ACCOUNT_FORM = r"\*|[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
 CERTIFICATE_FORM = "[0-9a-f]{64}"
 # The prefix length of ::ffff:0:0/96, the IPv4-mapped addresses.
 _MAPPED_BITS = 96
-# Matches API keys, signing secrets and the secrets of OAuth2 clients.
+# Matches API keys and signing secrets.
 _SECRET = re.compile(r"md_[\w-]{8}_[\w-]+|mds_[\w-]{20,}", re.IGNORECASE | re.ASCII)
 _MARKET_DATA = "market:"
 

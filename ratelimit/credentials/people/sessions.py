@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import authenticate
@@ -22,13 +22,16 @@ from ratelimit.exceptions import (
     SignatureRequired,
 )
 from ratelimit.keys.api_keys import digest, key_in_headers
+from ratelimit.keys.client_secrets import key_of_client
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
 from ratelimit.limits.services import admit
 from ratelimit.limits.throttles import LimitReached
 from ratelimit.models import TokenSession
 from web.endpoints import ANYBODY, WRITE, Access
 
-CREDENTIAL = "jwt"
+CREDENTIAL, OAUTH2 = "jwt", "oauth2"
+# The longest life of an OAuth2 token.
+_PROGRAM_LIFETIME = timedelta(hours=1)
 # The calls that give, renew and end credentials.
 CREDENTIALS = Access(ANYBODY, group="access", kind=WRITE)
 
@@ -54,6 +57,15 @@ class TokenPair:
     session_id: str
     access: str = field(repr=False)
     refresh: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramToken:
+    """An OAuth2 token, its caller, and the seconds for which it is valid."""
+
+    caller: Caller
+    seconds: int
+    access: str = field(repr=False)
 
 
 def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
@@ -105,6 +117,56 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     return _pair(holder, session.pk, session.refresh_id, now=now)
 
 
+def secret_holder(*, client_id: str, secret: str, now: datetime) -> Holder:
+    """Return the key of an OAuth2 client. Raises InvalidApiKey, RevokedApiKey, ExpiredApiKey, SignatureRequired."""
+    key = key_of_client(client_id, secret)
+    if key is None:
+        raise InvalidApiKey("the client is unknown, or its secret is wrong")
+    holder = _key(key, now=now)
+    key_used(key, now=now)
+    return holder
+
+
+def program_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> ProgramToken:
+    """Return the token of a new session of a key, with some of its scopes. It is not renewed."""
+    end = holder.caller.expires_at
+    lifetime = _PROGRAM_LIFETIME if end is None else min(_PROGRAM_LIFETIME, end - now)
+    session = TokenSession.objects.create(
+        id=jwt.new_id(),
+        holder=holder.caller.identity,
+        secret=holder.secrets[0],
+        scopes=sorted(scopes),
+        began_at=now,
+        expires_at=now + lifetime,
+    )
+    caller = replace(holder.caller, scopes=scopes, credential=OAUTH2)
+    access = jwt.token_encode(
+        jwt.ACCESS,
+        subject=caller.identity,
+        session_id=session.pk,
+        token_id=jwt.new_id(),
+        now=now,
+        lifetime=lifetime,
+    )
+    return ProgramToken(caller=caller, seconds=int(lifetime.total_seconds()), access=access)
+
+
+def program_session_end(holder: Holder, *, token: str, now: datetime) -> str:
+    """End the session of an access token if it is one of the key, or of its predecessors or successors by rotation.
+
+    Returns the identity whose session ended; "" if none did.
+    """
+    try:
+        claims = jwt.token_decode(token, jwt.ACCESS)
+        caller = caller_in_session(claims.session_id, now=now)
+    except InvalidToken:
+        return ""
+    if caller.family != holder.caller.family:
+        return ""
+    session_close(claims.session_id, now=now)
+    return caller.identity
+
+
 def session_continue(*, refresh: str, address: str, now: datetime) -> TokenPair:
     """Exchange a session's newest refresh token for new tokens. An older refresh token ends the session.
 
@@ -139,10 +201,12 @@ def session_close(session_id: str, *, now: datetime) -> None:
 
 def caller_in_session(session_id: str, *, now: datetime) -> Caller:
     """Return the caller of an open session. Raises InvalidToken."""
-    _, holder = _open_session(session_id, now=now)
+    session, holder = _open_session(session_id, now=now)
     if holder is None:
         raise InvalidToken
-    return holder.caller
+    if session.scopes is None:
+        return holder.caller
+    return replace(holder.caller, scopes=holder.caller.scopes & frozenset(session.scopes), credential=OAUTH2)
 
 
 def key_holder(key_id: int, *, now: datetime) -> Holder | None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_now, identify
 from ratelimit.exceptions import InvalidApiKey, InvalidToken, NetworkNotAllowed, RevokedApiKey
-from ratelimit.models import AccessProfile, ApiKey, OAuthClient
+from ratelimit.models import AccessProfile, ApiKey
 from tests.api_client import make_key
 from tests.ratelimit.access.programs import token_of_a_program
 from tests.ratelimit.credentials.logins import logged_in, person
@@ -66,11 +66,11 @@ def test_a_persons_token_ends_with_the_profile():
         again(caller, headers)
 
 
-def test_a_programs_token_ends_with_its_client():
+def test_a_programs_token_ends_with_its_key():
     headers = {name.lower(): value for name, value in token_of_a_program(scopes=("market:read",)).items()}
     caller = identified(headers)
     assert again(caller, headers) == caller
-    OAuthClient.objects.update(revoked_at=timezone.now())
+    ApiKey.objects.update(revoked_at=timezone.now())
     with pytest.raises(InvalidToken):
         again(caller, headers)
 

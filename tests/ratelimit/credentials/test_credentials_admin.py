@@ -1,22 +1,16 @@
-"""The admin: what people may is given by superusers, clients are withdrawn, and no token is anywhere to be seen."""
+"""The admin: superusers grant people access."""
 
 import json
-import re
 
 import pytest
-from django.contrib import admin
-from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Permission, User
-from django.utils import timezone
 
 from audit.models import AuditRecord
-from ratelimit.credentials.programs.clients import client_create
-from ratelimit.models import AccessProfile, OAuthClient
+from ratelimit.models import AccessProfile
 from tests.ratelimit.credentials.logins import PASSWORD, called, logged_in, person
 
 pytestmark = pytest.mark.django_db
 PROFILES = "/admin/ratelimit/accessprofile/"
-CLIENTS = "/admin/ratelimit/oauthclient/"
 
 
 @pytest.fixture
@@ -90,39 +84,3 @@ def test_staff_with_every_permission_give_nothing_to_anybody(client):
     assert client.post(f"{PROFILES}{profile.pk}/change/", form(clerk)).status_code == 403
     assert client.post(f"{PROFILES}{profile.pk}/delete/", {"post": "yes"}).status_code == 403
     assert AccessProfile.objects.get().user != clerk
-
-
-def test_clients_are_shown_and_revoked_but_not_created_or_edited(root):
-    created = client_create(now=timezone.now(), actor="command:test", name="desk", scopes=["market:read"])
-    stored = OAuthClient.objects.get()
-    page = root.get(f"{CLIENTS}{stored.pk}/change/").content.decode() + root.get(CLIENTS).content.decode()
-    assert stored.client_id in page
-    assert stored.client_secret not in page
-    assert created.secret not in page
-    assert root.get(f"{CLIENTS}add/").status_code == 403
-    assert root.post(f"{CLIENTS}{stored.pk}/delete/", {"post": "yes"}).status_code == 403
-    root.post(f"{CLIENTS}{stored.pk}/change/", {"name": "another"})
-    assert OAuthClient.objects.get().name == "desk"
-    answer = root.post(CLIENTS, {"action": "revoke", "_selected_action": [stored.pk]}, follow=True)
-    assert "effective everywhere within a second" in answer.content.decode()
-    assert OAuthClient.objects.get().revoked_at is not None
-
-
-def test_the_secret_of_a_client_is_rotated_and_shown_once(root):
-    created = client_create(now=timezone.now(), actor="command:test", name="desk", scopes=["market:read"])
-    sent = {"action": "rotate", "_selected_action": [created.stored.pk]}
-    shown = root.post(CLIENTS, sent, follow=True).content.decode()
-    [secret] = re.findall(r"md_oauth2cl_\w+", shown)
-    stored = OAuthClient.objects.get()
-    assert check_password(secret, stored.client_secret)
-    assert check_password(created.secret, stored.old_secret)
-    page = root.get(f"{CLIENTS}{stored.pk}/change/").content.decode() + root.get(CLIENTS).content.decode()
-    assert secret not in page
-    assert stored.old_secret not in page
-    assert "is valid until" in root.post(CLIENTS, sent, follow=True).content.decode()
-
-
-@pytest.mark.parametrize("app", ["oauth2_provider"])
-def test_the_libraries_have_no_pages_of_their_own(root, app):
-    assert not [model for model in admin.site._registry if model._meta.app_label == app]
-    assert root.get(f"/admin/{app}/").status_code == 404

@@ -12,7 +12,6 @@ from ratelimit.access.scopes import SCOPES
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored, identify
 from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.programs.clients import client_create
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     CredentialError,
@@ -25,7 +24,7 @@ from ratelimit.exceptions import (
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.last_used import last_used
 from ratelimit.keys.selectors import key_cache
-from ratelimit.models import ApiKey, OAuthClient
+from ratelimit.models import ApiKey
 from tests.api_client import Api, make_key, problem
 from tests.ratelimit.credentials.logins import logged_in, person
 from tests.received_calls import received
@@ -280,15 +279,15 @@ def test_an_anonymous_session_has_no_caller():
 
 
 @pytest.mark.django_db
-def test_people_and_programs_are_known_as_they_are_stored() -> None:
+def test_people_and_keys_are_known_as_they_are_stored() -> None:
     now = timezone.now()
     user = User.objects.create(username="ada", is_superuser=True)
-    client_create(now=now, actor="command:test", name="desk", scopes=["market:read"])
-    client = OAuthClient.objects.get()
-    found = [caller_stored(identity, now=now) for identity in (f"user:{user.pk}", f"client:{client.pk}")]
+    make_key(scopes=("market:read",))
+    key = ApiKey.objects.get()
+    found = [caller_stored(identity, now=now) for identity in (f"user:{user.pk}", f"key:{key.pk}")]
     assert [each.scopes for each in found] == [frozenset(SCOPES), {"market:read"}]
     User.objects.update(is_active=False)
-    OAuthClient.objects.update(revoked_at=now)
-    for identity in (f"user:{user.pk}", f"client:{client.pk}", "user:0", "client:0", "schedule:x"):
-        with pytest.raises(InvalidToken):
+    ApiKey.objects.update(revoked_at=now)
+    for identity in (f"user:{user.pk}", f"key:{key.pk}", "user:0", "key:0", "schedule:x"):
+        with pytest.raises(CredentialError):
             caller_stored(identity, now=now)

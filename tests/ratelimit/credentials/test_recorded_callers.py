@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from audit.services import call_spool
+from tests.ratelimit.access.programs import GRANT, Program, oauth, program, token_of
 from tests.ratelimit.credentials.logins import logged_in, login, person, post
-from tests.ratelimit.credentials.programs import test_oauth2 as oauth2
 
 pytestmark = pytest.mark.django_db
 
@@ -35,15 +35,15 @@ def test_a_person_is_named_by_login_renewal_and_logout(recorded: Any) -> None:
         assert recorded(path) == [f"user:{user.pk}"], path
 
 
-def test_a_program_is_recorded_by_its_client(recorded: Any) -> None:
-    client = oauth2.client_of()
-    oauth2.issued(client)
-    assert recorded("/oauth/token") == [f"client:{client.stored.pk}"]
+def test_a_program_is_recorded_by_its_key(recorded: Any) -> None:
+    client = program()
+    token_of(client)
+    assert recorded("/oauth/token") == [f"key:{client.key.pk}"]
 
 
 def test_a_refused_client_is_recorded_without_a_caller(recorded: Any) -> None:
     person(scopes=["market:read"])
     login(password="wrong")
     post("/auth/logout", {"refresh": "a.b.c"})
-    oauth2.post("token", oauth2.GRANT, oauth2.basic("nobody", "wrong"))
+    oauth("token", GRANT, Program("nobody", "wrong").basic)
     assert [recorded(path) for path in ("/auth/token", "/auth/logout", "/oauth/token")] == [[""]] * 3

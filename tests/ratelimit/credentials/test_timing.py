@@ -8,25 +8,18 @@ a difference that is the code's is in the middle one of several readings, too.
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from statistics import median
 
 import pytest
-from django.contrib.auth.hashers import check_password
 from django.test import Client
 from django.utils import timezone
-from oauthlib.common import Request
 
 from ratelimit.credentials.identify import identify
-from ratelimit.credentials.programs.clients import client_rotate
-from ratelimit.credentials.programs.server import ClientValidator
 from ratelimit.exceptions import CredentialError
 from ratelimit.keys.api_keys import generate
-from ratelimit.models import OAuthClient
 from tests.api_client import make_key
 from tests.chance import SOAK
 from tests.ratelimit.credentials.logins import login, next_address, person
-from tests.ratelimit.credentials.programs.test_oauth2 import basic, client_of
 from tests.received_calls import received
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
@@ -111,27 +104,3 @@ def test_a_wrong_password_takes_as_long_as_an_unknown_name(slow_passwords):
 
     difference = difference_of(lambda: log_in("ada"), lambda: log_in("eve"), calls=1)
     assert difference < OF_HASHES, f"the medians differ by {difference:.1%}"
-
-
-@pytest.mark.parametrize("has_old_secret", [False, True])
-def test_a_wrong_secret_of_a_client_takes_as_long_as_an_unknown_client(has_old_secret):
-    client = client_of().stored
-    if has_old_secret:
-        client_rotate(client=client, overlap=timedelta(hours=1), now=timezone.now(), actor="test")
-    client_id = client.client_id
-
-    def authenticate(client_id: str) -> None:
-        authorization = basic(client_id, "wrong")["Authorization"]
-        request = Request("/", headers={"HTTP_AUTHORIZATION": authorization})
-        assert not ClientValidator().authenticate_client(request)
-
-    difference = difference_of(lambda: authenticate(client_id), lambda: authenticate("nobody"), calls=60)
-    assert difference < OF_HASHES, f"the medians differ by {difference:.1%}"
-
-
-def test_a_secret_of_a_client_is_stored_as_a_hash_that_is_looked_at_fast():
-    client = client_of()
-    stored = OAuthClient.objects.get().client_secret
-    assert stored.startswith("pbkdf2_sha256_of_random$1000$")
-    assert check_password(client.secret, stored)
-    assert not check_password(client.secret + "x", stored)

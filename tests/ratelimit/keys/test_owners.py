@@ -86,15 +86,15 @@ def test_people_and_programs_own_the_keys_that_they_make():
     terms: dict[str, Any] = {"scopes": list(MANAGES), "sensitivity": "confidential"}
     user = person(**terms)
     token = {"Authorization": f"Bearer {logged_in()['access']}"}
-    program = token_of_a_program(**terms)
+    program = token_of_a_program(**{**terms, "scopes": MANAGES})
     owners = []
     for headers in (token, program):
         made = answer(post(Api(None), **headers))
         assert Api(None).get(f"{KEYS}/{made['id']}", **headers).status_code == 200
         owners.append(made["owner"])
     assert owners[0] == f"user:{user.pk}"
-    assert owners[1].startswith("client:")
-    assert keys_of(Api(None).get(KEYS, **program)) == ["feed"]
+    assert owners[1] == f"key:{ApiKey.objects.get(name='test').pk}"
+    assert keys_of(Api(None).get(KEYS, **program)) == ["test", "feed"]
 
 
 def test_a_caller_creates_so_many_keys_and_a_chain_counts_once(monkeypatch):

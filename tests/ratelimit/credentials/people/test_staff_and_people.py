@@ -7,14 +7,11 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Model
 from django.test import Client
-from django.utils import timezone
 
-from ratelimit.credentials.programs.clients import client_create
-from ratelimit.models import OAuthClient
 from tests.ratelimit.credentials.logins import PASSWORD, person
 
 pytestmark = pytest.mark.django_db
-USERS, GROUPS, CLIENTS = "/admin/auth/user/", "/admin/auth/group/", "/admin/ratelimit/oauthclient/"
+USERS, GROUPS = "/admin/auth/user/", "/admin/auth/group/"
 NO_TIMES = {
     "last_login_0": "",
     "last_login_1": "",
@@ -131,14 +128,6 @@ def test_they_change_no_group(page: Client, desk: Group) -> None:
     assert page.post(f"{GROUPS}add/", {"name": "other"}).status_code == 403
     page.post(GROUPS, chosen)
     assert stored() == before
-
-
-def test_they_withdraw_no_client(page: Client) -> None:
-    client_create(now=timezone.now(), actor="command:test", name="feed", scopes=["all"])
-    client = OAuthClient.objects.get()
-    page.post(CLIENTS, {"action": "revoke", "_selected_action": [client.pk]})
-    client.refresh_from_db()
-    assert client.revoked_at is None
 
 
 def test_they_look_at_people_and_groups_without_a_hash_of_a_password(

@@ -1,1 +1,0 @@
-"""OAuth2 clients of programs, and their token endpoints."""
