@@ -2,9 +2,9 @@
 
 from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.kinds import JobKind
+from trading.api.backtests import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 from trading.api.what_ifs import WHAT_IF
-from trading.strategies.api import BACKTEST
 
 KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER, WHAT_IF)

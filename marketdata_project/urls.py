@@ -47,6 +47,7 @@ from trades.corrections import corrections_view
 from trades.ingest import ingest_view
 from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_writes import AccountWritesViewSet
+from trading.api.backtests import BacktestsViewSet
 from trading.api.order_writes import (
     AccountOrderWritesViewSet,
     OrderWritesViewSet,
@@ -66,11 +67,10 @@ from trading.api.row_views import (
     SignalsViewSet,
     TransactionsViewSet,
 )
+from trading.api.strategies import StrategiesViewSet
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
 from trading.api.what_ifs import WhatIfViewSet
-from trading.strategies.api import BacktestsViewSet
-from trading.strategies.catalogue_api import StrategiesViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:

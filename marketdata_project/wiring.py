@@ -13,8 +13,6 @@ from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
-from trading.core.events import StrategyChoice
-from trading.services.assigning import STRATEGY_REFUSAL
 from web.endpoints import Access
 from web.problem_body import PROBLEM_OF, AnyProblem
 
@@ -27,7 +25,6 @@ def wire() -> None:
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
-    STRATEGY_REFUSAL.provide(_strategy_refusal)
 
 
 def _recorded_names() -> frozenset[str]:
@@ -64,9 +61,3 @@ def _account_feeds() -> AccountFeeds:
     from trading.channels import LiveAccounts
 
     return LiveAccounts()
-
-
-def _strategy_refusal() -> Callable[[StrategyChoice], tuple[str, str] | None]:
-    from trading.strategies.catalogue import strategy_refusal
-
-    return strategy_refusal

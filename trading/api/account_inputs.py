@@ -21,8 +21,8 @@ from trading.documents import config_document
 from trading.exceptions import NotTradable
 from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
-from trading.services.assigning import STRATEGY_REFUSAL
 from trading.services.target_models import MODEL_NAME
+from trading.strategies.catalogue import strategy_refusal
 from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word, json_values
 
@@ -129,7 +129,7 @@ class StrategyInput(KnownFieldsSerializer):
         choice = StrategyChoice(
             name=attrs["name"], parameters=attrs.get("parameters", {}), symbols=tuple(attrs["symbols"])
         )
-        refused = STRATEGY_REFUSAL.get()(choice)
+        refused = strategy_refusal(choice)
         if refused is not None:
             field, message = refused
             raise field_refusal(field, message, "unfit")

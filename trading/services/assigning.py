@@ -1,19 +1,11 @@
 """Services of strategies: assign one to an account, or take it away."""
 
-from collections.abc import Callable
-
-from ops.needs import Need
 from trading.core.events import StrategyAssigned, StrategyChoice
 from trading.exceptions import StrategyNameTaken
 from trading.journal import open_journal
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account
-
-STRATEGY_REFUSAL: Need[Callable[[StrategyChoice], tuple[str, str] | None]] = Need(
-    "trading.services.assigning.STRATEGY_REFUSAL"
-)
-"""Says what is wrong with a choice: the field, `name` or `parameters`, and a message; None if nothing is."""
 
 
 def strategy_assign(*, account: Account, strategy: StrategyChoice | None, by: str) -> None:

@@ -13,11 +13,11 @@ from store.timestamps import format_timestamp
 from tests.store_settings import IS_OF_FILES, stores_at
 from tests.trading.strategies.late_rows import LatePrint, X, market
 from tests.trading.strategies.past import random_market
+from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
 from trading.core.events import encoded
 from trading.market.market import Market
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.honesty import honesty_of
-from trading.strategies.inputs import UnboundedBacktestInput, inputs_of_job
 from trading.strategies.stored import stored_rows
 
 pytestmark = [

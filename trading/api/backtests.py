@@ -28,9 +28,9 @@ from ratelimit.callers import Caller
 from store.instant_text import format_instant
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
+from trading.api.backtest_inputs import BacktestInput, inputs_of_job
 from trading.market.market import Market
 from trading.strategies.honesty import honesty_document, honesty_of
-from trading.strategies.inputs import BacktestInput, inputs_of_job
 from trading.strategies.outcome import document_bytes, outcome_of
 from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from store.exceptions import StorageError
 from store.reading import Reader
 from store.timestamps import format_timestamp
+from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
 from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError
 from trading.market.market import Market
@@ -20,7 +21,6 @@ from trading.strategies.backtest import BacktestInputs
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.exceptions import StrategyError
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
-from trading.strategies.inputs import UnboundedBacktestInput, inputs_of_job
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.stored import stored_rows
 from web.requests.exceptions import FieldError
