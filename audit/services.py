@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 
 from audit.chain.append import head_of_chain, head_reserve, records_append
-from audit.needs import RECORDED_NAMES
 from audit.records.call import CallRecord, columns_of_event, record_of_call
+from audit.records.recorded_names import RECORDED_NAMES
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
 from audit.spooling.lines import encode_line
@@ -91,7 +91,7 @@ def record_of(
         latency_us=latency_us,
         address=call.address,
         correlation_id=correlation_id,
-        declared=RECORDED_NAMES.get(),
+        declared=RECORDED_NAMES,
         audit_class=audit_class,
     )
 

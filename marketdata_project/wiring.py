@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from django.http import HttpRequest
 
-from audit.needs import PERSON_MAY, RECORDED_NAMES
+from audit.needs import PERSON_MAY
 from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
@@ -19,18 +19,11 @@ from web.problem_body import PROBLEM_OF, AnyProblem
 
 def wire() -> None:
     """Provide all values; call it once per process."""
-    RECORDED_NAMES.provide(_recorded_names)
     PROBLEM_OF.provide(_problem_of)
     PERSON_MAY.provide(_person_may)
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
-
-
-def _recorded_names() -> frozenset[str]:
-    from marketdata_project.recorded_names import RECORDED_NAMES as RECORDED
-
-    return RECORDED
 
 
 def _problem_of() -> Callable[[Exception], AnyProblem]:

@@ -34,7 +34,15 @@ from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
-from web.requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from web.requests.parsers import (
+    ArrowBytesParser,
+    CSVBytesParser,
+    JSONBytesParser,
+    LinesBytesParser,
+    MessagePackBytesParser,
+    media_type_of,
+    take_body,
+)
 from web.requests.work import WorkKind, count_work
 from web.requests.wsgi_variables import BODY_DECODED
 
@@ -264,7 +272,14 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
 
     access = {"ingest": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
-    parser_classes = [JSONBytesParser, *(bytes_parser(name) for name in READERS if name != JSON)]
+    # One for each of READERS
+    parser_classes = [
+        JSONBytesParser,
+        LinesBytesParser,
+        CSVBytesParser,
+        MessagePackBytesParser,
+        ArrowBytesParser,
+    ]
 
     def store(self, request: Request) -> Response:
         """Read the body in its format, store its rows, answer with the result."""

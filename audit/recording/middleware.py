@@ -15,10 +15,10 @@ from django.utils.functional import LazyObject
 
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
-from audit.needs import RECORDED_NAMES
 from audit.records.call import columns_of_audit_first_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
+from audit.records.recorded_names import RECORDED_NAMES
 from audit.services import anonymous_refusals, call_record, call_spool, is_anonymous_refusal, record_of
 from web.endpoints import access_of
 from web.problem_body import PROBLEM_OF
@@ -129,7 +129,7 @@ def audit_first_columns(
     request: HttpRequest, call: CallUnderway, status: int, detail: Mapping[str, Any]
 ) -> AuditColumns:
     """Return the record of an audit-first call. The call's masked body is added to `detail`."""
-    body = {"body": body_detail(call.body, RECORDED_NAMES.get())} if call.body else {}
+    body = {"body": body_detail(call.body, RECORDED_NAMES)} if call.body else {}
     record = record_of(call_in(request.META), **_outcome(request, call, status))
     return columns_of_audit_first_call(record, detail={**body, **detail})
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from marketdata_project.recorded_names import RECORDED_NAMES
+from audit.records.recorded_names import RECORDED_NAMES
 from tests.marketdata_project.test_openapi import operations, schema
 from tests.ratelimit.access.urlconf import ACCESS
 

@@ -29,7 +29,7 @@ from trading.services.adjusting import cash_adjust, position_adjust
 from web.endpoints import WRITE
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
-from web.requests.parsers import JSONBytesParser, bytes_parser, media_type_of, take_body
+from web.requests.parsers import CSVBytesParser, JSONBytesParser, media_type_of, take_body
 
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _DEFAULT = Tolerances()
@@ -73,7 +73,7 @@ class ReconcileViewSet(GenericViewSet[Account]):
     access = {"reconcile": replace(ACCOUNT_READ, kind=WRITE, cost="stream")}
     queryset = Account.objects.all()
     serializer_class = StatementInput
-    parser_classes = [JSONBytesParser, bytes_parser(CSV)]
+    parser_classes = [JSONBytesParser, CSVBytesParser]
 
     @extend_schema(
         operation_id="account_reconcile",

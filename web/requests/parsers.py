@@ -37,6 +37,30 @@ class JSONBytesParser(BytesParser):
     renderer_class = JSONRenderer  # the browsable API fills its form with it
 
 
+class LinesBytesParser(BytesParser):
+    """`application/x-ndjson` as bytes."""
+
+    media_type = "application/x-ndjson"
+
+
+class CSVBytesParser(BytesParser):
+    """`text/csv` as bytes."""
+
+    media_type = "text/csv"
+
+
+class MessagePackBytesParser(BytesParser):
+    """`application/msgpack` as bytes."""
+
+    media_type = "application/msgpack"
+
+
+class ArrowBytesParser(BytesParser):
+    """An Arrow stream as bytes."""
+
+    media_type = "application/vnd.apache.arrow.stream"
+
+
 class JSONDocumentParser(JSONBytesParser):
     """`application/json`, parsed strictly, for small bodies."""
 
@@ -65,11 +89,6 @@ def take_body(request: Request) -> bytes:
     body = request.data
     vars(request).update(_data=b"", _full_data=b"")
     return body if isinstance(body, bytes) else b""
-
-
-def bytes_parser(media_type: str) -> type[BytesParser]:
-    """Make a BytesParser class for a media type."""
-    return type("MediaTypeParser", (BytesParser,), {"media_type": media_type})
 
 
 def media_type_of(content_type: str) -> str:

@@ -38,8 +38,8 @@ def test_it_is_provided_once():
 
 
 def test_a_room_that_is_used_without_wiring_fails_clearly():
-    code = "from audit.needs import RECORDED_NAMES; RECORDED_NAMES.get()"
+    code = "from audit.needs import PERSON_MAY; PERSON_MAY.get()"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
     )
-    assert "NotProvided: audit.needs.RECORDED_NAMES was not provided" in done.stderr
+    assert "NotProvided: audit.needs.PERSON_MAY was not provided" in done.stderr

@@ -14,7 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 from stats.rendering.renderers import DOCUMENT_RENDERERS
 from tests.html_page import Page
 from tests.stats.rendering.views import respond
-from web.requests.parsers import JSONBytesParser, bytes_parser
+from web.requests.parsers import CSVBytesParser, JSONBytesParser, MessagePackBytesParser
 
 BATCH = {"trades": [{"symbol": "AAPL", "price": 1.5}, {"symbol": "AAPL", "price": 2, "note": "a,b"}]}
 
@@ -43,7 +43,7 @@ class Writes(GenericViewSet[Any]):
     permission_classes = []
     throttle_classes = []
     renderer_classes = DOCUMENT_RENDERERS
-    parser_classes = [JSONBytesParser, bytes_parser("text/csv"), bytes_parser("application/msgpack")]
+    parser_classes = [JSONBytesParser, CSVBytesParser, MessagePackBytesParser]
     serializer_class = InputSerializer
 
     @extend_schema(examples=[OpenApiExample("A batch", value=BATCH, request_only=True)])
