@@ -23,7 +23,7 @@ from stats.sessions.services import calendars_load
 from trades.batches.row_batch import BatchOptions
 from trades.batches.sample_rows import SEED_TRADES
 from trades.decoder import decoder_start
-from trades.formats.json_body import decode_json
+from trades.formats import JSON, READERS
 from trades.stores import market_store
 
 # The collector passes over its youngest objects after 2,000 new ones, and after 50 such passes over the next older ones.
@@ -64,7 +64,7 @@ def load_before_forks() -> None:
 def load_everything(handler: DjangoHandler) -> None:
     """Import the URLconf, decode a batch and answer two requests, so that no client waits for imports."""
     _ = get_resolver().url_patterns
-    decode_json(orjson.dumps({"trades": SEED_TRADES}), BatchOptions())
+    READERS[JSON](orjson.dumps({"trades": SEED_TRADES}), BatchOptions())
     for _attempt in range(2):
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",

@@ -1,7 +1,6 @@
-"""Converts rows of untyped JSON values to columns and collects their errors. Slower than the typed decoder."""
+"""Converts values of any types to columns, value by value, with the faults of those that cannot be converted."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -19,73 +18,34 @@ from store.timestamps import (
     parse_timestamps,
 )
 from trades.batches.row_batch import BatchOptions
-from trades.batches.validation import (
-    RowError,
-    TypedColumn,
-    column_rule,
-    fault_masks,
-    null_mask,
-    row_errors,
-    validate_columns,
-)
-from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, AllowsNonpositive, Fault
+from trades.batches.row_columns import RowColumns
+from trades.batches.validation import RowError, TypedColumn, column_rule, fault_masks, null_mask
+from trades.batches.value_rules import NO_OBJECT, NULL, REQUIRED, TIME_OUT_OF_RANGE, Fault
 from web.requests.exceptions import ERRORS_LIMIT
 from web.requests.nearest_name import LONGEST_SHOWN, no_such_field
 
-_ROWS_AT_ONCE = 2_000
 # Arrow reports a wrong text only after it has parsed all others.
 _TIMES_AT_ONCE = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRows:
-    """Rows of a document: their columns, their count, and the first errors."""
-
-    columns: Mapping[str, pa.Array]
-    count: int
-    errors: Sequence[RowError]
-
-
-def read_json_rows(rows: Sequence[Any], options: BatchOptions, *, epoch: bool = False) -> JsonRows:
-    """Return rows as columns, with at most `ERRORS_LIMIT` errors; stops reading once it has so many.
+def rows_of_objects(rows: Sequence[Any], options: BatchOptions, *, epoch: bool = False) -> RowColumns:
+    """Return the rows of a document, whatever their values are. They are counted as work already.
 
     epoch: times may also be nanoseconds since the Unix epoch.
     """
+    numbers: Sequence[int] = range(len(rows))
+    if not all(isinstance(row, dict) for row in rows):
+        numbers = [number for number in numbers if isinstance(rows[number], dict)]
+    objects = rows if len(numbers) == len(rows) else [rows[number] for number in numbers]
 
-    def allows_nonpositive() -> bool:
-        return options.allows_nonpositive(row.get("symbol") for row in rows if isinstance(row, dict))
+    def typed(column: Column) -> TypedColumn:
+        default = options.given.get(column.name, UNSET)
+        values = (row.get(column.name, default) for row in objects)
+        return json_column(column, values, len(objects), epoch=epoch)
 
-    pieces: list[Mapping[str, pa.Array]] = []
-    errors: list[RowError] = []
-    for start in range(0, max(len(rows), 1), _ROWS_AT_ONCE):
-        if len(errors) >= ERRORS_LIMIT:
-            break
-        values, piece_errors = _read_piece(
-            rows[start : start + _ROWS_AT_ONCE], options, epoch=epoch, allows_nonpositive=allows_nonpositive
-        )
-        pieces.append(values)
-        errors += (replace(error, row=start + error.row) for error in piece_errors)
-    columns = {name: pa.concat_arrays([piece[name] for piece in pieces]) for name in pieces[0]}
-    return JsonRows(columns, len(rows), errors[:ERRORS_LIMIT])
-
-
-def _read_piece(
-    rows: Sequence[Any], options: BatchOptions, *, epoch: bool, allows_nonpositive: AllowsNonpositive
-) -> tuple[Mapping[str, pa.Array], list[RowError]]:
-    indexes = [index for index, row in enumerate(rows) if isinstance(row, dict)]
-    objects = rows if len(indexes) == len(rows) else [rows[index] for index in indexes]
-    columns = {
-        column.name: json_column(column, _values(options, column, objects), len(objects), epoch=epoch)
-        for column in options.columns
-    }
-    unknown = list(islice(_unknown(options, objects), ERRORS_LIMIT))
-    skipped = [error.row for error in unknown]
-    values, broken = validate_columns(
-        options.dataset, columns, allows_nonpositive=allows_nonpositive, skipped=skipped
-    )
-    errors = [replace(error, row=indexes[error.row]) for error in (*row_errors(broken), *unknown)]
-    errors += islice(_no_objects(rows), ERRORS_LIMIT)
-    return values, sorted(errors, key=lambda error: error.row)
+    unknown = islice(_unknown(options, zip(numbers, objects, strict=True)), ERRORS_LIMIT)
+    errors = [*unknown, *islice(_no_objects(rows), ERRORS_LIMIT)]
+    return RowColumns(options.names, len(rows), typed, errors, numbers, is_counted=True)
 
 
 def json_column(column: Column, values: Iterable[object], count: int, *, epoch: bool = False) -> TypedColumn:
@@ -180,21 +140,15 @@ def _with_counts(typed: TypedColumn, counted: Mapping[int, int], faults: dict[in
     return TypedColumn(pa.array(instants, mask=nulls), typed.faults)
 
 
-def _values(options: BatchOptions, column: Column, rows: Sequence[Mapping[str, Any]]) -> list[object]:
-    """Return a column's values. Rows without a value get the query's."""
-    default = options.given.get(column.name, UNSET)
-    return [row.get(column.name, default) for row in rows]
-
-
-def _unknown(options: BatchOptions, rows: Sequence[Mapping[str, Any]]) -> Iterator[RowError]:
+def _unknown(options: BatchOptions, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[RowError]:
     if options.ignore_unknown:
         return
     names = frozenset(options.names)
-    for index, row in enumerate(rows):
+    for number, row in rows:
         if row.keys() <= names:
             continue
         for name in islice((name for name in row if name not in names), ERRORS_LIMIT):
-            yield RowError(index, name[:LONGEST_SHOWN], "unknown_field", no_such_field(name, options.names))
+            yield RowError(number, name[:LONGEST_SHOWN], "unknown_field", no_such_field(name, options.names))
 
 
 def _no_objects(rows: Sequence[Any]) -> Iterator[RowError]:

@@ -1,17 +1,10 @@
-"""The errors of refused batches."""
+"""The error of a refused batch."""
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Sequence
 
 from store.datasets import DATASETS
-from store.declarations import Dataset
-from trades.batches.row_batch import BatchOptions
-from trades.batches.serializers import batch_serializer
-from trades.batches.validation import RowError
 from trades.exceptions import BatchRefused
-from web.requests.exceptions import ERRORS_LIMIT, FieldError, MalformedDocument
-from web.requests.field_errors import field_errors
+from web.requests.exceptions import ERRORS_LIMIT, FieldError
 
 _DECLARED = DATASETS.values()
 # If all errors of a batch share one of these codes, the answer carries it instead of `validation_failed`.
@@ -26,36 +19,6 @@ _SPECIFIC_CODES = (
     | {rule.code for dataset in _DECLARED for rule in dataset.rules}
 ) - {"out_of_range"}
 _BATCH_CODES = {"empty_batch", "too_many_rows", "mixed_symbols", "mixed_resolutions", "too_many_dates"}
-
-
-def document_refusal(
-    options: BatchOptions, document: Any, *, unreadable: str, is_document: bool = False, epoch: bool = False
-) -> BatchRefused | MalformedDocument:
-    """Return the error of rows, or of a whole document, that the typed decoder refused.
-
-    unreadable: the error code if no wrong field is found. epoch: times may also be nanoseconds since the epoch.
-    """
-    serializer = batch_serializer(options.dataset)(
-        data=document if is_document else {options.dataset.name: document},
-        context={"options": options, "ignore_unknown": options.ignore_unknown, "epoch": epoch},
-    )
-    if serializer.is_valid():
-        return MalformedDocument(unreadable, "the body cannot be read")
-    return refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
-
-
-def rows_refusal(dataset: Dataset, found: Iterable[RowError]) -> BatchRefused:
-    """Return the refusal of a batch with these row errors."""
-    return refusal_of(
-        [
-            FieldError(
-                f"{dataset.name}[{each.row}]" + (f".{each.column}" if each.column else ""),
-                each.code,
-                each.message,
-            )
-            for each in found
-        ]
-    )
 
 
 def refusal_of(errors: Sequence[FieldError]) -> BatchRefused:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from store.arrays import Integers
 from store.datasets import TRADES
-from store.declarations import Column, Dataset
+from store.declarations import ARROW_TYPES, Column, Dataset
 from store.symbols import is_symbol, parse_symbol
 from store.timestamps import DAY_NS
 from trades.batches.validation import columns_of
@@ -18,10 +18,6 @@ from trades.exceptions import BatchRefused
 
 ROWS_LIMIT = 100_000
 DATES_LIMIT = 366
-
-
-class TypedDecodeFailed(ValueError):
-    """The typed decoder refuses the body. Read it again without types to learn why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +61,11 @@ class BatchOptions:
     def columns(self) -> tuple[Column, ...]:
         """Return the columns of a row, the event time first and the symbol second."""
         return columns_of(self.dataset)
+
+    def absent_column(self, column: Column, count: int) -> pa.Array:
+        """Return a column that a body lacks: the query's value in each of `count` rows, or nulls."""
+        given = self.given.get(column.name)
+        return pa.nulls(count, ARROW_TYPES[column.kind]) if given is None else pa.repeat(given, count)
 
     def allows_nonpositive(self, spellings: Iterable[Any]) -> bool:
         """Return whether prices may be zero or less: all spellings must mean one symbol that allows it."""

@@ -1,24 +1,29 @@
 """The serializers of batches, made from the datasets' declarations; source of the schema and the browsable forms.
 
-A batch normally goes through the typed decoder. These serializers accept and refuse the same batches, and
-collect every error. No JSON type is coerced into another.
+They validate the batches of all formats, as columns. No JSON type is coerced into another.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, cast
 
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from store.declarations import Column, Dataset
-from trades.batches.json_columns import JsonRows, read_json_rows
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, assemble_batch, check_size
+from trades.batches.json_columns import rows_of_objects
+from trades.batches.refusals import refusal_of
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, assemble_batch, check_size
+from trades.batches.row_columns import JudgedRows, RowColumns, rows_judge
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.validation import SYMBOL, RowError, column_rule
 from trades.batches.value_rules import NULL, REQUIRED, Fault
 from trades.exceptions import BatchRefused
-from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.exceptions import ERRORS_LIMIT
+from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_errors
+from web.requests.nearest_name import LONGEST_SHOWN, nearest_name
 
 
 class ColumnField(serializers.Field[Any, Any, Any, Any]):
@@ -57,13 +62,15 @@ class SymbolField(ColumnField):
 class RowListSerializer(serializers.ListSerializer[Any]):
     """Rows, validated as columns; reports at most the first hundred wrong fields."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: Any) -> JudgedRows:
         options = cast("BatchSerializer", self.parent).options
-        if not isinstance(data, list):
+        if isinstance(data, list):
+            data = rows_of_objects(data, options)
+        elif not isinstance(data, RowColumns):
             raise serializers.ValidationError(
                 f"must be a list of {options.dataset.name}", code="invalid_type"
             )
-        rows = read_json_rows(data, options, epoch=self.context.get("epoch", False))
+        rows = rows_judge(data, options)
         if rows.errors:
             raise serializers.ValidationError(cast("Any", _by_row(rows.errors)))
         return rows
@@ -81,7 +88,8 @@ class RowSerializer(KnownFieldsSerializer):
 class BatchSerializer(KnownFieldsSerializer):
     """A batch of rows of one symbol, stored whole or not at all.
 
-    Context: `options` (`BatchOptions`) and `epoch`, whether times may be nanoseconds.
+    data: a document of JSON's types, whose rows may be `RowColumns`; or `RowColumns` alone, of a format whose rows have no
+    document around them. `validated_data` is a `RowBatch`. Context: `options` (`BatchOptions`).
     """
 
     dataset: Dataset
@@ -96,16 +104,49 @@ class BatchSerializer(KnownFieldsSerializer):
         """Return the initial content of the browsable form."""
         return {self.dataset.name: SAMPLE_ROWS[self.dataset.name]}
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Return the document with a `RowBatch` in place of its rows."""
-        name = self.dataset.name
-        rows: JsonRows = attrs[name]
+    def to_internal_value(self, data: Any) -> RowBatch:
         try:
-            check_size(rows.count, name)
-            batch = assemble_batch(self.options, rows.columns, rows.columns["symbol"].unique().to_pylist())
+            if isinstance(data, RowColumns):
+                rows = self._of_columns(data)
+            else:
+                rows = super().to_internal_value(data)[self.dataset.name]
+                check_size(rows.count, self.dataset.name)
+            return assemble_batch(self.options, rows.columns, rows.symbols)
         except BatchRefused as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
-        return {name: batch}
+            raise serializers.ValidationError(_details(error)) from error
+
+    def _of_columns(self, columns: RowColumns) -> JudgedRows:
+        self._check_names(columns.names)
+        check_size(columns.count, self.dataset.name)
+        rows = rows_judge(columns, self.options)
+        if rows.errors:
+            raise serializers.ValidationError({self.dataset.name: cast("Any", _by_row(rows.errors))})
+        return rows
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        """Refuse missing and unknown columns."""
+        options, known = self.options, self.options.names
+        errors = {name: [ErrorDetail(MISSING, "required")] for name in options.required if name not in names}
+        unknown = () if options.ignore_unknown else (name for name in names if name not in known)
+        for name in islice(unknown, ERRORS_LIMIT):
+            message = f"is not a column of these rows{nearest_name(name, known)}"
+            errors[name[:LONGEST_SHOWN]] = [ErrorDetail(message, "unknown_field")]
+        if errors:
+            raise serializers.ValidationError(cast("Any", errors))
+
+
+def read_batch(decode: Callable[[bytes, BatchOptions], Any], body: bytes, options: BatchOptions) -> RowBatch:
+    """Return the valid batch of a body. decode: returns the `data` of a `BatchSerializer`.
+
+    Raises `MalformedDocument`, `BatchRefused`.
+    """
+    serializer = batch_serializer(options.dataset)(
+        data=decode(body, options), context={"options": options, "ignore_unknown": options.ignore_unknown}
+    )
+    if not serializer.is_valid():
+        raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
+    batch: RowBatch = serializer.validated_data
+    return batch
 
 
 @cache
@@ -170,12 +211,19 @@ class IngestAnswerSerializer(serializers.Serializer[Any]):
         return document
 
 
-def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[serializers.ErrorDetail]]]:
+def _details(error: BatchRefused) -> dict[str, list[ErrorDetail]]:
+    """Return the error of a batch, or of some of its columns, in DRF's form."""
+    if not error.errors:
+        return {"non_field_errors": [ErrorDetail(str(error), error.code)]}
+    return {each.path: [ErrorDetail(each.message, each.code)] for each in error.errors}
+
+
+def _by_row(errors: Iterable[RowError]) -> dict[int, dict[str, list[ErrorDetail]]]:
     """Return row errors in DRF's form: row number to field to details."""
-    by_row: dict[int, dict[str, list[serializers.ErrorDetail]]] = {}
+    by_row: dict[int, dict[str, list[ErrorDetail]]] = {}
     for error in errors:
         by_row.setdefault(error.row, {})[error.column or "non_field_errors"] = [
-            serializers.ErrorDetail(error.message, error.code)
+            ErrorDetail(error.message, error.code)
         ]
     return by_row
 

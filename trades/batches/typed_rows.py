@@ -1,6 +1,6 @@
-"""The fast path: decodes rows by their types in one pass. Refuses a wrong batch without saying why."""
+"""The fast way to columns: rows whose values were decoded by their types."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
@@ -10,19 +10,15 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Meta, UnsetType
 
+from store.arrays import Mask
 from store.declarations import ARROW_TYPES, WORD_SEPARATOR, Column, ColumnForm, ColumnKind, Dataset
 from store.symbols import is_symbol
 from store.timestamps import Instants, InvalidTimestamp, parse_timestamps
-from trades.batches.row_batch import (
-    BatchOptions,
-    RowBatch,
-    TypedDecodeFailed,
-    assemble_batch,
-    check_size,
-)
-from trades.batches.validation import TypedColumn, columns_of, validate_columns
-from trades.batches.value_rules import LARGEST_NUMBER
-from web.requests.work import WorkKind, count_work
+from trades.batches.json_columns import json_column
+from trades.batches.row_batch import BatchOptions
+from trades.batches.row_columns import RowColumns
+from trades.batches.validation import SYMBOL, TypedColumn, columns_of
+from trades.batches.value_rules import LARGEST_NUMBER, Fault
 
 Integer = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
 _TYPES: dict[ColumnKind, Any] = {
@@ -35,6 +31,10 @@ _TYPES: dict[ColumnKind, Any] = {
 _FORMS: dict[ColumnForm, Any] = {ColumnForm.ID: str | Integer, ColumnForm.WORDS: list[str]}
 
 
+class _NoWord(ValueError):
+    """A word has the separator of words."""
+
+
 def value_type(column: Column, *, epoch: bool = False) -> Any:
     """Return the type of a column's values in a body. epoch: times may also be nanoseconds since the Unix epoch."""
     if epoch and column.kind is ColumnKind.TIME:
@@ -42,10 +42,8 @@ def value_type(column: Column, *, epoch: bool = False) -> Any:
     return _FORMS.get(column.form, _TYPES[column.kind])
 
 
-def row_struct(
-    dataset: Dataset, *, given: frozenset[str], lenient: bool, epoch: bool = False
-) -> type[msgspec.Struct]:
-    """Return the struct of a row in a body. lenient: ignore unknown fields."""
+def row_struct(dataset: Dataset, *, given: frozenset[str], epoch: bool = False) -> type[msgspec.Struct]:
+    """Return the struct of a row in a body."""
     fields: list[Any] = []
     for column in columns_of(dataset):
         type_ = value_type(column, epoch=epoch)
@@ -56,117 +54,112 @@ def row_struct(
         else:
             fields.append((column.name, type_ | UnsetType | None, UNSET))
     return msgspec.defstruct(
-        "Row", fields, gc=False, kw_only=True, forbid_unknown_fields=not lenient, module=__name__
+        "Row", fields, gc=False, kw_only=True, forbid_unknown_fields=True, module=__name__
     )
-
-
-def row_values(rows: Sequence[Any], names: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the rows' values by field; a missing value is UNSET."""
-    return {name: list(map(attrgetter(name), rows)) for name in names}
-
-
-def required_values(rows: Sequence[Any], options: BatchOptions) -> dict[str, Iterable[Any]]:
-    """Return the values of the required fields; for the symbol only the distinct values."""
-    values: dict[str, Iterable[Any]] = {name: map(attrgetter(name), rows) for name in options.required}
-    # An attribute in a comprehension is faster than attrgetter.
-    values["timestamp"] = [row.timestamp for row in rows]
-    if "symbol" in values:
-        values["symbol"] = {row.symbol for row in rows}
-    return values
 
 
 @dataclass(frozen=True, slots=True)
 class TypedRows:
-    """Some rows of a body: the columns that they have, in Arrow types, and the distinct symbols."""
+    """Some rows of a body: the columns that they have, and the distinct symbols."""
 
     count: int
-    columns: Mapping[str, pa.Array]
+    columns: Mapping[str, TypedColumn]
     symbols: frozenset[str]
 
 
-def typed_rows(options: BatchOptions, values: Mapping[str, Iterable[Any]], count: int) -> TypedRows:
-    """Convert typed values to columns. Raises `TypedDecodeFailed` for a wrong value."""
-    present = values.keys() | options.given.keys()
-    columns = {
-        column.name: typed_column(column, _filled(options, column, values, count), count).values
-        for column in options.dataset.columns
-        if column.name in present
-    }
-    return TypedRows(count, columns, frozenset(values.get("symbol", ())) - {UNSET})
+def typed_rows(rows: Sequence[Any], options: BatchOptions, keys: int) -> TypedRows | None:
+    """Convert rows of `row_struct`, which have at most so many keys in the body.
 
-
-def typed_batch(options: BatchOptions, pieces: Sequence[TypedRows]) -> RowBatch:
-    """Return the batch of the pieces' rows, in order; missing columns are null.
-
-    Raises `TypedDecodeFailed` for a wrong value, `BatchRefused` for valid rows that do not form a batch.
+    Return None if they must be decoded without types: a text is no symbol, a key may be repeated, or a number may have been
+    rounded to 2^53.
     """
-    dataset = options.dataset
-    count = sum(piece.count for piece in pieces)
-    check_size(count, dataset.name)
-    count_work(WorkKind.ROWS, count)
+    values = _required_values(rows, options)
+    surplus = keys - len(options.required) * len(rows)
+    if surplus:
+        optional = {name: list(map(attrgetter(name), rows)) for name in options.names if name not in values}
+        surplus -= sum(len(column) - column.count(UNSET) for column in optional.values())
+        values |= optional
+    symbols = frozenset(values.pop(SYMBOL.name, ())) - {UNSET}
+    if surplus or not all(map(is_symbol, symbols)):
+        return None
+    columns = {}
+    for column in options.dataset.columns:
+        if column.name not in values:
+            continue
+        typed = typed_column(column, _filled(options, column, values[column.name]), len(rows))
+        if column.kind is ColumnKind.NUMBER and is_at_largest_number(typed.values):
+            return None
+        columns[column.name] = typed
+    return TypedRows(len(rows), columns, symbols)
+
+
+def joined_rows(pieces: Sequence[TypedRows], options: BatchOptions) -> RowColumns:
+    """Return the pieces' rows, in order."""
+    columns = {
+        column.name: _joined(column, pieces, options)
+        for column in options.dataset.columns
+        if any(column.name in piece.columns for piece in pieces)
+    }
     symbols = frozenset[str]().union(*(piece.symbols for piece in pieces))
-    if not all(map(is_symbol, symbols)):
-        raise TypedDecodeFailed("a text is not a symbol")
-    columns = {column.name: TypedColumn(_joined(column, pieces)) for column in dataset.columns}
-    stored, broken = validate_columns(
-        dataset, columns, allows_nonpositive=lambda: options.allows_nonpositive(symbols)
+    given = options.given.get(SYMBOL.name)
+    return RowColumns(
+        [SYMBOL.name, *columns],
+        sum(piece.count for piece in pieces),
+        lambda column: columns[column.name],
+        symbols=[*symbols] if given is None else [*symbols, given],
     )
-    if broken:
-        raise TypedDecodeFailed(broken[0].fault.message)
-    return assemble_batch(options, stored, symbols)
-
-
-def _joined(column: Column, pieces: Sequence[TypedRows]) -> pa.Array:
-    """Return the pieces' values of a column, null where a piece lacks it."""
-    type_ = ARROW_TYPES[column.kind]
-    if not any(column.name in piece.columns for piece in pieces):
-        return pa.nulls(sum(piece.count for piece in pieces), type_)
-    arrays = [
-        piece.columns[column.name] if column.name in piece.columns else pa.nulls(piece.count, type_)
-        for piece in pieces
-    ]
-    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
 
 
 def typed_column(column: Column, values: Iterable[Any], count: int) -> TypedColumn:
-    """Return a column of typed values, null where they are UNSET. Raises `TypedDecodeFailed`."""
+    """Return a column of values of its type, null where they are UNSET; times may be nanoseconds."""
     try:
         return TypedColumn(_column(column, values, count))
-    except (InvalidTimestamp, OverflowError, UnicodeEncodeError) as error:
-        raise TypedDecodeFailed(str(error)) from error
-
-
-def holds_largest_number(dataset: Dataset, rows: pa.RecordBatch) -> bool:
-    """Return whether any number is 2^53 or -2^53: it may be a larger integer that was rounded."""
-    return any(
-        is_at_largest_number(rows[column.name])
-        for column in dataset.columns
-        if column.kind is ColumnKind.NUMBER
-    )
+    except (InvalidTimestamp, OverflowError, _NoWord):
+        return json_column(column, values, count, epoch=True)
 
 
 def is_at_largest_number(numbers: pa.Array) -> bool:
-    """Return whether any number is 2^53 or -2^53."""
+    """Return whether any number is 2^53 or -2^53: it may be a larger integer that was rounded."""
     return numbers.null_count < len(numbers) and bool(np.equal(np.abs(numbers), LARGEST_NUMBER).any())
 
 
-def check_not_rounded(dataset: Dataset, rows: Collection[Mapping[str, Any]]) -> None:
-    """Raise `TypedDecodeFailed` for integers beyond 2^53, which the typed decoder rounds to 2^53."""
-    names = [column.name for column in dataset.columns if column.kind is ColumnKind.NUMBER]
-    for row in rows:
-        if any(isinstance(row.get(name), int) and abs(row[name]) > LARGEST_NUMBER for name in names):
-            raise TypedDecodeFailed("a number is over 2^53")
+def _required_values(rows: Sequence[Any], options: BatchOptions) -> dict[str, Iterable[Any]]:
+    """Return the values of the required fields; for the symbol only the distinct values."""
+    values: dict[str, Iterable[Any]] = {}
+    for column in options.columns:
+        if not column.required or column.name in options.given:
+            continue
+        if column.name not in {"timestamp", SYMBOL.name}:
+            of_rows = map(attrgetter(column.name), rows)
+            values[column.name] = of_rows if column.kind is ColumnKind.NUMBER else list(of_rows)
+    # An attribute in a comprehension is faster than attrgetter.
+    values["timestamp"] = [row.timestamp for row in rows]
+    if SYMBOL.name not in options.given:
+        values[SYMBOL.name] = {row.symbol for row in rows}
+    return values
 
 
-def _filled(
-    options: BatchOptions, column: Column, values: Mapping[str, Iterable[Any]], count: int
-) -> Iterable[Any]:
-    """Return a column's values; rows without a value get the query's. Empty if there is no value at all."""
-    column_values = values.get(column.name, ())
+def _filled(options: BatchOptions, column: Column, values: Iterable[Any]) -> Iterable[Any]:
+    """Return a column's values; rows without a value get the query's."""
     given = options.given.get(column.name)
-    if given is None:
-        return column_values
-    return [given if value is UNSET else value for value in column_values] or [given] * count
+    return values if given is None else [given if value is UNSET else value for value in values]
+
+
+def _joined(column: Column, pieces: Sequence[TypedRows], options: BatchOptions) -> TypedColumn:
+    parts = [
+        piece.columns.get(column.name) or TypedColumn(options.absent_column(column, piece.count))
+        for piece in pieces
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    values = pa.concat_arrays([part.values for part in parts])
+    masks: dict[Fault, Mask] = {}
+    start = 0
+    for part in parts:
+        for fault, mask in part.faults:
+            masks.setdefault(fault, np.zeros(len(values), dtype=bool))[start : start + len(mask)] = mask
+        start += len(part.values)
+    return TypedColumn(values, list(masks.items()))
 
 
 def _column(column: Column, values: Iterable[Any], count: int) -> pa.Array:
@@ -210,7 +203,7 @@ def _words(words_of: Iterable[list[str] | None]) -> pa.Array:
     """Return a column of words joined by semicolons; null for an empty list."""
     values = list(words_of)
     if any(WORD_SEPARATOR in word for words in values if words for word in words):
-        raise TypedDecodeFailed("a condition has a semicolon")
+        raise _NoWord
     return _texts(WORD_SEPARATOR.join(words) if words else None for words in values)
 
 

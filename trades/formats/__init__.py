@@ -1,20 +1,22 @@
-"""The formats of a batch: `READERS` maps a media type to the function that reads a body into a checked batch."""
+"""The formats of a batch: `READERS` maps a media type to the function that reads a body into a valid batch."""
 
 from collections.abc import Callable
+from functools import partial
 
 from trades.batches.row_batch import BatchOptions, RowBatch
-from trades.formats.arrow_body import read_arrow_body
-from trades.formats.csv_body import read_csv_body
-from trades.formats.json_body import read_json_body, read_ndjson_body
-from trades.formats.msgpack_body import read_msgpack_body
+from trades.batches.serializers import read_batch
+from trades.formats.arrow_body import arrow_columns
+from trades.formats.csv_body import csv_columns
+from trades.formats.json_body import json_document, ndjson_columns
+from trades.formats.msgpack_body import msgpack_document
 
 JSON, CSV = "application/json", "text/csv"
 READERS: dict[str, Callable[[bytes, BatchOptions], RowBatch]] = {
-    JSON: read_json_body,
-    "application/x-ndjson": read_ndjson_body,
-    CSV: read_csv_body,
-    "application/msgpack": read_msgpack_body,
-    "application/vnd.apache.arrow.stream": read_arrow_body,
+    JSON: partial(read_batch, json_document),
+    "application/x-ndjson": partial(read_batch, ndjson_columns),
+    CSV: partial(read_batch, csv_columns),
+    "application/msgpack": partial(read_batch, msgpack_document),
+    "application/vnd.apache.arrow.stream": partial(read_batch, arrow_columns),
 }
 # In these formats the query may give the symbol.
 WITHOUT_SYMBOLS = frozenset(READERS) - {JSON}

@@ -4,17 +4,17 @@ Everything is validated, and compressed buffers are refused.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import pyarrow as pa
 
 from store.arrow_messages import is_compressed
 from store.declarations import Column
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
+from trades.batches.row_columns import RowColumns, check_not_repeated
 from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
 from trades.formats.arrow_values import TextBudget, typed_values
-from trades.formats.columns import check_not_repeated, read_columns
 from web.requests.exceptions import MalformedDocument
 
 COLUMNS_LIMIT = 1_000
@@ -26,28 +26,25 @@ _TEXTS_FACTOR, _TEXTS_BYTES = 2, 4 * 2**20
 _FILE_MAGIC = b"ARROW1"
 
 
-@dataclass(frozen=True)
-class ArrowColumns:
-    """The known columns of a stream."""
-
-    names: list[str]
-    table: pa.Table
-    texts: TextBudget
-
-    def __len__(self) -> int:
-        return self.table.num_rows  # type: ignore[no-any-return]
-
-    def typed(self, column: Column) -> TypedColumn:
-        return typed_values(column, _in_one_piece(self.table.column(column.name)), self.texts)
-
-
-def read_arrow_body(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of a stream. Raises `MalformedDocument`, `BatchRefused`."""
-    try:
+def arrow_columns(body: bytes, options: BatchOptions) -> RowColumns:
+    """Return the columns of a stream. Raises `MalformedDocument`; `BatchRefused` for too many rows."""
+    with _damage_named():
         names, batches = _read(body, options)
         table = pa.Table.from_batches(batches) if batches else pa.table({})
-        source = ArrowColumns(names, table, TextBudget(_TEXTS_FACTOR * len(body) + _TEXTS_BYTES))
-        return read_columns(source, options)
+    texts = TextBudget(_TEXTS_FACTOR * len(body) + _TEXTS_BYTES)
+
+    def typed(column: Column) -> TypedColumn:
+        with _damage_named():
+            return typed_values(column, _in_one_piece(table.column(column.name)), texts)
+
+    return RowColumns(names, table.num_rows, typed)
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Raise `MalformedDocument` for what Arrow cannot read."""
+    try:
+        yield
     except MemoryError:  # which Arrow's own is, too
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,6 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,10 @@ import pyarrow.csv as pacsv
 from store.declarations import ARROW_TYPES, Column, ColumnKind
 from store.text_columns import ESCAPED_FIRST
 from trades.batches.json_columns import parse_time_column
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
+from trades.batches.row_columns import RowColumns, check_not_repeated
 from trades.batches.validation import TypedColumn, column_rule, fault_masks, number_column
 from trades.batches.value_rules import LARGEST_NUMBER, Fault, FaultMasks
-from trades.formats.columns import check_not_repeated, read_columns
 from trades.formats.csv_lines import Bytes, line_numbers
 from web.requests.exceptions import ERRORS_LIMIT, MalformedDocument
 
@@ -45,27 +44,14 @@ _SHORT_INTEGER = rf"^-?[0-9]{{1,{_DIGITS_LIMIT}}}$"
 _ESCAPED = "^'[" + ESCAPED_FIRST.replace("-", r"\-") + "]"
 
 
-@dataclass(frozen=True)
-class CsvColumns:
-    """The columns of a CSV body, as texts."""
-
-    table: pa.Table
-
-    @property
-    def names(self) -> list[str]:
-        """Return the names in the header."""
-        return self.table.column_names  # type: ignore[no-any-return]
-
-    def __len__(self) -> int:
-        return self.table.num_rows  # type: ignore[no-any-return]
-
-    def typed(self, column: Column) -> TypedColumn:
-        return typed_cells(column, self.table.column(column.name).chunk(0))
-
-
-def read_csv_body(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of a CSV body. Raises `MalformedDocument`, `BatchRefused`."""
-    return read_columns(CsvColumns(read_csv_texts(body)), options)
+def csv_columns(body: bytes, _options: BatchOptions) -> RowColumns:
+    """Return the columns of a CSV body. Raises `MalformedDocument`."""
+    table = read_csv_texts(body)
+    return RowColumns(
+        table.column_names,
+        table.num_rows,
+        lambda column: typed_cells(column, table.column(column.name).chunk(0)),
+    )
 
 
 def read_csv_texts(body: bytes) -> pa.Table:

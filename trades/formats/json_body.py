@@ -1,8 +1,9 @@
-"""Bodies of JSON: a document with a list of rows, or one row per line (NDJSON)."""
+"""Bodies of JSON: a document with a list of rows, or one row per line (NDJSON).
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import replace
+A body is decoded by the types of its columns, which is fast. One that has others, or may repeat a key, is decoded strictly.
+"""
+
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from itertools import islice
@@ -10,28 +11,17 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
 
-from store.declarations import ColumnForm, ColumnKind, Dataset
-from trades.batches.refusals import document_refusal
-from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, RowBatch, TypedDecodeFailed, check_size
-from trades.batches.typed_rows import (
-    TypedRows,
-    check_not_rounded,
-    holds_largest_number,
-    required_values,
-    row_struct,
-    row_values,
-    typed_batch,
-    typed_rows,
-)
-from trades.batches.validation import columns_of
-from trades.exceptions import BatchRefused
+from store.declarations import Dataset
+from trades.batches.json_columns import rows_of_objects
+from trades.batches.row_batch import ROWS_LIMIT, BatchOptions, check_size
+from trades.batches.row_columns import RowColumns
+from trades.batches.typed_rows import TypedRows, joined_rows, row_struct, typed_rows
 from web.requests.exceptions import MalformedDocument
 from web.requests.json_document import read_json
 
 _LINES_LIMIT = 10 * ROWS_LIMIT
-_QUOTATION_MARK = ord('"')
+_QUOTE, _COLON, _SPACE = b'": '
 _ROW_END = b"},"
 # A body is decoded in pieces of this size. The rows of a larger one are many more objects than fit into the
 # processor's cache; and as a process grows older, they lie farther apart and take up to twice as long.
@@ -41,40 +31,36 @@ _LINES = 1_000
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def read_json_body(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of `{"<dataset>": [row, …]}`. Raises `MalformedDocument`, `BatchRefused`."""
-    try:
-        return decode_json(body, options)
-    except TypedDecodeFailed:
-        raise json_refusal(body, options) from None
+def json_document(body: bytes, options: BatchOptions) -> Any:
+    """Return the document `{"<dataset>": [row, …]}`, or the `RowColumns` of one that has nothing else.
+
+    Raises `MalformedDocument`.
+    """
+    pieces = []
+    for piece in _pieces_of(body, options.dataset.name):
+        rows = _typed_piece(piece, options)
+        if rows is None:
+            return read_json(body)
+        pieces.append(rows)
+    return joined_rows(pieces, options)
 
 
-def read_ndjson_body(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of lines with one row each; empty lines are skipped.
+def ndjson_columns(body: bytes, options: BatchOptions) -> RowColumns:
+    """Return the columns of lines with one row each; empty lines are skipped.
 
-    Raises `MalformedDocument`, `BatchRefused`.
+    Raises `MalformedDocument`; `BatchRefused` for too many rows, or none.
     """
     if body.count(b"\n") > _LINES_LIMIT:
         raise MalformedDocument("malformed_ndjson", f"the body has more than {_LINES_LIMIT:,} lines")
     check_size(sum(not line.isspace() for line in BytesIO(body)), options.dataset.name)
     lines = [line for line in BytesIO(body) if not line.isspace()]
-    try:
-        return _decode_lines(body, lines, options)
-    except TypedDecodeFailed:
-        raise document_refusal(options, _documents(body, lines), unreadable="malformed_ndjson") from None
-
-
-def decode_json(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of a document.
-
-    Raises `TypedDecodeFailed` for a wrong value, `MalformedDocument` for repeated keys, `BatchRefused` for
-    valid rows that do not form a batch: none, too many, several symbols, too many dates.
-    """
-    pieces = _pieces_of(body, options.dataset.name)
-    if len(pieces) > 1:
-        with suppress(TypedDecodeFailed):  # a text may hold what ends a row
-            return _decode_pieces(body, pieces, replace(options, ignore_unknown=False))
-    return _decode_pieces(body, [body], options)
+    pieces = []
+    for start in range(0, len(lines), _LINES):
+        rows = _typed_lines(lines[start : start + _LINES], options)
+        if rows is None:
+            return rows_of_objects(_documents(body, lines), options)
+        pieces.append(rows)
+    return joined_rows(pieces, options)
 
 
 def _pieces_of(body: bytes, name: str) -> list[bytes]:
@@ -91,129 +77,42 @@ def _pieces_of(body: bytes, name: str) -> list[bytes]:
     return [*pieces, beginning + body[start:]]
 
 
-def _decode_pieces(body: bytes, pieces: Sequence[bytes], options: BatchOptions) -> RowBatch:
-    decoded = [_decode_piece(piece, options) for piece in pieces]
-    if any(is_doubtful for _, is_doubtful in decoded):
-        read_json(body)
-    batch = typed_batch(options, [rows for rows, _ in decoded])
-    if holds_largest_number(options.dataset, batch.rows):
-        checked: Any = read_json(body)
-        check_not_rounded(options.dataset, checked[options.dataset.name])
-    return batch
-
-
-def _decode_piece(piece: bytes, options: BatchOptions) -> tuple[TypedRows, bool]:
-    """Return the rows of a document, and whether it may repeat a key or has unknown fields."""
-    document, is_strict = _first_decoded(options, lambda decoders: decoders[0].decode(piece))
-    rows: Sequence[Any] = getattr(document, options.dataset.name)
-    values, has_surplus = _values(piece, rows, options, other_keys=1)
-    return typed_rows(options, values, len(rows)), has_surplus or not is_strict
-
-
-def json_refusal(body: bytes, options: BatchOptions) -> BatchRefused | MalformedDocument:
-    """Return the error of a document that the typed decoder refused."""
+def _typed_piece(piece: bytes, options: BatchOptions) -> TypedRows | None:
+    """Return the rows of a document; None if it must be decoded strictly."""
+    decoder, _ = _decoders(options.dataset, frozenset(options.given))
     try:
-        document = read_json(body)
-    except MalformedDocument as error:
-        return error
-    return document_refusal(options, document, unreadable="malformed_json", is_document=True)
+        rows = getattr(decoder.decode(piece), options.dataset.name)
+    except _UNREADABLE:
+        return None
+    return typed_rows(rows, options, _most_keys(piece) - 1)
 
 
-def _values(
-    body: bytes, rows: Sequence[Any], options: BatchOptions, *, other_keys: int
-) -> tuple[dict[str, Iterable[Any]], bool]:
-    """Return the rows' values by column, and whether the body may repeat a key.
-
-    other_keys: the number of keys outside of rows. Without escapes, each key and text has two quotation marks.
-    A repeated key makes the body's count too high.
-    """
-    marks = int(np.count_nonzero(np.frombuffer(body, dtype=np.uint8) == _QUOTATION_MARK))
-    required = required_values(rows, options)
-    texts = len(_text_names(options.dataset).intersection(required)) * len(rows)
-    for name in _id_names(options.dataset).intersection(required):
-        required[name] = ids = list(required[name])
-        texts += sum(isinstance(value, str) for value in ids)
-    surplus = marks - 2 * (other_keys + len(required) * len(rows) + texts)
-    if not surplus and b"\\" not in body:
-        return required, False
-    optional = row_values(rows, [name for name in options.names if name not in required])
-    surplus -= 2 * sum(map(_keys_and_texts, optional.values()))
-    return required | optional, bool(surplus) or b"\\" in body
+def _typed_lines(lines: Sequence[bytes], options: BatchOptions) -> TypedRows | None:
+    """Return the rows of some lines; None if they must be decoded strictly."""
+    _, decoder = _decoders(options.dataset, frozenset(options.given))
+    try:
+        rows = list(map(decoder.decode, lines))
+    except _UNREADABLE:
+        return None
+    return typed_rows(rows, options, _most_keys(b"".join(lines)))
 
 
 @cache
-def _text_names(dataset: Dataset) -> frozenset[str]:
-    """Return the required fields whose JSON values are texts."""
-    kinds = {ColumnKind.TIME, ColumnKind.TEXT}
-    columns = (column for column in columns_of(dataset) if column.required and column.kind in kinds)
-    return frozenset(column.name for column in columns) - _id_names(dataset)
-
-
-@cache
-def _id_names(dataset: Dataset) -> frozenset[str]:
-    """Return the required fields whose JSON values are texts or integers."""
-    return frozenset(
-        column.name for column in columns_of(dataset) if column.required and column.form is ColumnForm.ID
-    )
-
-
-def _keys_and_texts(values: Sequence[Any]) -> int:
-    """Return the number of keys and texts that an optional column has in the body."""
-    present = [value for value in values if value is not UNSET]
-    texts = sum(len(value) if isinstance(value, list) else isinstance(value, str) for value in present)
-    return len(present) + texts
-
-
-@cache
-def _decoders(dataset: Dataset, given: frozenset[str], *, lenient: bool) -> tuple[Any, Any]:
-    """Return the decoders of a document and of a row."""
-    row: Any = row_struct(dataset, given=given, lenient=lenient)
-    body = msgspec.defstruct(
-        "Body",
-        [(dataset.name, list[row])],
-        gc=False,
-        forbid_unknown_fields=not lenient,
-    )
+def _decoders(dataset: Dataset, given: frozenset[str]) -> tuple[Any, Any]:
+    """Return the decoders of a document and of a row, which refuse other keys."""
+    row: Any = row_struct(dataset, given=given)
+    body = msgspec.defstruct("Body", [(dataset.name, list[row])], gc=False, forbid_unknown_fields=True)
     return msgspec.json.Decoder(body), msgspec.json.Decoder(row)
 
 
-def _first_decoded(options: BatchOptions, decode: Callable[[tuple[Any, Any]], Any]) -> tuple[Any, bool]:
-    """Decode strictly; if that fails and unknown fields are ignored, leniently. Return also whether it was strict.
+def _most_keys(text: bytes) -> int:
+    """Return the number of colons after a quotation mark or white space in JSON.
 
-    Raises `TypedDecodeFailed`. No frame keeps the exception: its traceback would hold the body until the next
-    garbage collection.
+    Every key has one. So if it equals the number of fields that were decoded, no key is repeated. Texts may have more.
     """
-    given = frozenset(options.given)
-    try:
-        return decode(_decoders(options.dataset, given, lenient=False)), True
-    except _UNREADABLE as error:
-        if not options.ignore_unknown:
-            raise TypedDecodeFailed(str(error)) from error
-    try:
-        return decode(_decoders(options.dataset, given, lenient=True)), False
-    except _UNREADABLE as error:
-        raise TypedDecodeFailed(str(error)) from error
-
-
-def _decode_lines(body: bytes, lines: Sequence[bytes], options: BatchOptions) -> RowBatch:
-    pieces = []
-    for start in range(0, len(lines), _LINES):
-        some = lines[start : start + _LINES]
-        rows, is_doubtful = _decode_some(some, options)
-        if is_doubtful and _joined(some) is None:
-            _documents(body, lines)
-        pieces.append(rows)
-    batch = typed_batch(options, pieces)
-    if holds_largest_number(options.dataset, batch.rows):
-        check_not_rounded(options.dataset, _documents(body, lines))
-    return batch
-
-
-def _decode_some(lines: Sequence[bytes], options: BatchOptions) -> tuple[TypedRows, bool]:
-    """Return the rows of some lines, and whether one may repeat a key or has unknown fields."""
-    rows, is_strict = _first_decoded(options, lambda decoders: list(map(decoders[1].decode, lines)))
-    values, has_surplus = _values(b"".join(lines), rows, options, other_keys=0)
-    return typed_rows(options, values, len(rows)), has_surplus or not is_strict
+    characters = np.frombuffer(text, dtype=np.uint8)
+    before = characters[:-1]
+    return int(np.count_nonzero((characters[1:] == _COLON) & ((before == _QUOTE) | (before <= _SPACE))))
 
 
 def _documents(body: bytes, lines: Sequence[bytes]) -> list[Any]:

@@ -5,27 +5,23 @@ made, since a few bytes can declare millions of objects.
 Source: https://github.com/msgpack/msgpack/blob/master/spec.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from store.declarations import Column, ColumnKind, Dataset
-from trades.batches.json_columns import json_column
-from trades.batches.refusals import document_refusal
-from trades.batches.row_batch import BatchOptions, RowBatch, TypedDecodeFailed, check_size
+from trades.batches.json_columns import json_column, rows_of_objects
+from trades.batches.row_batch import BatchOptions, check_size
+from trades.batches.row_columns import RowColumns
 from trades.batches.typed_rows import (
-    check_not_rounded,
-    holds_largest_number,
+    TypedRows,
     is_at_largest_number,
-    required_values,
+    joined_rows,
     row_struct,
-    row_values,
-    typed_batch,
     typed_column,
     typed_rows,
     value_type,
@@ -33,7 +29,6 @@ from trades.batches.typed_rows import (
 from trades.batches.validation import TypedColumn
 from trades.batches.value_rules import WORDS_LIMIT
 from trades.exceptions import BatchRefused
-from trades.formats.columns import check_names, read_columns
 from web.requests.exceptions import MalformedDocument
 from web.requests.work import WorkKind, count_work
 
@@ -109,13 +104,16 @@ def bounded_value(value: bytes | msgspec.Raw) -> Any:
     return {} if shape is Shape.MAP else [None] * min(length, WORDS_LIMIT + 1)
 
 
-def read_msgpack_body(body: bytes, options: BatchOptions) -> RowBatch:
-    """Return the batch of a document. Raises `MalformedDocument`, `BatchRefused`."""
+def msgpack_document(body: bytes, options: BatchOptions) -> Any:
+    """Return the document with `RowColumns` in place of its rows, or `RowColumns`, as a `BatchSerializer` takes them.
+
+    Raises `MalformedDocument`; `BatchRefused` for too many rows, none, or columns of unequal lengths.
+    """
     try:
         fields = fields_of(body)
         if fields is None:
-            raise _refusal(options, bounded_value(body), is_document=True)
-        return _read_columns(fields, options) if _is_columnar(fields) else _read_rows(fields, options)
+            return bounded_value(body)
+        return _packed_columns(fields, options) if _is_columnar(fields) else _document(fields, options)
     except RecursionError as error:
         raise MalformedDocument(
             "nesting_too_deep", "the body is nested deeper than any batch needs"
@@ -128,62 +126,35 @@ def _is_columnar(fields: Fields) -> bool:
     return "timestamp" in fields and length_of(fields["timestamp"], Shape.LIST) is not None
 
 
-def _read_rows(fields: Fields, options: BatchOptions) -> RowBatch:
+def _document(fields: Fields, options: BatchOptions) -> Any:
     name = options.dataset.name
     count = length_of(fields[name], Shape.LIST) if name in fields else None
     if count is None or (len(fields) > 1 and not options.ignore_unknown):
-        document = {
-            field: [] if count and field == name else bounded_value(raw) for field, raw in fields.items()
-        }
-        raise _refusal(options, document, is_document=True)
+        return {field: [] if count and field == name else bounded_value(raw) for field, raw in fields.items()}
     check_size(count, name)
-    try:
-        batch = typed_batch(options, [typed_rows(options, _row_values(fields[name], options), count)])
-        if holds_largest_number(options.dataset, batch.rows):
-            check_not_rounded(options.dataset, _document_rows(fields[name]))
-    except TypedDecodeFailed:
+    typed = _typed_rows(fields[name], options)
+    if typed is None:
         count_work(WorkKind.ROWS, count)
-        raise _refusal(options, _document_rows(fields[name])) from None
-    return batch
-
-
-def _refusal(
-    options: BatchOptions, document: Any, *, is_document: bool = False
-) -> BatchRefused | MalformedDocument:
-    return document_refusal(options, document, unreadable=_MALFORMED, is_document=is_document, epoch=True)
+        return rows_of_objects(_untyped_rows(fields[name]), options, epoch=True)
+    return joined_rows([typed], options)
 
 
 @cache
-def _rows_decoder(dataset: Dataset, given: frozenset[str], lenient: bool) -> Any:
-    row = row_struct(dataset, given=given, lenient=lenient, epoch=True)
+def _rows_decoder(dataset: Dataset, given: frozenset[str]) -> Any:
+    row = row_struct(dataset, given=given, epoch=True)
     return msgspec.msgpack.Decoder(list[row])  # type: ignore[valid-type]
 
 
-def _row_values(value: msgspec.Raw, options: BatchOptions) -> dict[str, Iterable[Any]]:
-    """Return the typed rows' values by field.
-
-    Raises `TypedDecodeFailed`; `MalformedDocument` for a repeated key in a row.
-    """
-    decoder = _rows_decoder(options.dataset, frozenset(options.given), options.ignore_unknown)
+def _typed_rows(value: msgspec.Raw, options: BatchOptions) -> TypedRows | None:
+    """Return the rows; None if they must be decoded without types, which finds repeated keys."""
     try:
-        rows: Sequence[Any] = decoder.decode(value)
-    except msgspec.ValidationError as error:
-        raise TypedDecodeFailed(str(error)) from error
-    required = required_values(rows, options)
-    raw_rows = _raw_list.decode(value)
-    surplus = count_keys(raw_rows) - len(required) * len(rows)
-    if not surplus:
-        return required
-    optional = row_values(rows, [name for name in options.names if name not in required])
-    if options.ignore_unknown:
-        for row in raw_rows:
-            fields_of(row)  # raises for repeated keys
-    elif surplus != sum(len(values) - values.count(UNSET) for values in optional.values()):
-        raise MalformedDocument("duplicate_key", "a key is repeated in one row")
-    return required | optional
+        rows: Sequence[Any] = _rows_decoder(options.dataset, frozenset(options.given)).decode(value)
+    except msgspec.ValidationError:
+        return None
+    return typed_rows(rows, options, count_keys(_raw_list.decode(value)))
 
 
-def _document_rows(value: msgspec.Raw) -> list[Any]:
+def _untyped_rows(value: msgspec.Raw) -> list[Any]:
     """Decode the rows without types."""
     rows: list[Any] = []
     for raw in _raw_list.decode(value):
@@ -195,46 +166,27 @@ def _document_rows(value: msgspec.Raw) -> list[Any]:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class PackedColumns:
-    """The undecoded columns of a document, all of one length."""
-
-    fields: Fields
-    count: int
-
-    @property
-    def names(self) -> list[str]:
-        """Return the document's keys."""
-        return list(self.fields)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def typed(self, column: Column) -> TypedColumn:
-        packed = self.fields[column.name]
-        try:
-            typed = typed_column(column, _column_decoder(column).decode(packed), self.count)
-            if column.kind is not ColumnKind.NUMBER or not is_at_largest_number(typed.values):
-                return typed
-        except (msgspec.ValidationError, TypedDecodeFailed):
-            pass
-        # Convert value by value, to find the wrong values, and integers that were rounded to 2^53.
-        if len(memoryview(packed)) <= _DECODED_COLUMN_LIMIT:
-            values = msgspec.msgpack.decode(packed)
-        else:
-            values = map(bounded_value, _raw_list.decode(packed))
-        return json_column(column, values, self.count, epoch=True)
-
-
-def _read_columns(fields: Fields, options: BatchOptions) -> RowBatch:
+def _packed_columns(fields: Fields, options: BatchOptions) -> RowColumns:
     lengths = {name: length_of(fields[name], Shape.LIST) for name in options.names if name in fields}
     count = lengths["timestamp"] or 0
     check_size(count, options.dataset.name)
-    check_names(list(fields), options)
     for name, length in lengths.items():
         if length != count:
             raise BatchRefused("unequal_columns", f"{name} is not a list of {count:,} values as timestamp is")
-    return read_columns(PackedColumns(fields, count), options)
+    return RowColumns(list(fields), count, lambda column: _packed_column(column, fields[column.name], count))
+
+
+def _packed_column(column: Column, packed: msgspec.Raw, count: int) -> TypedColumn:
+    with suppress(msgspec.ValidationError):
+        typed = typed_column(column, _column_decoder(column).decode(packed), count)
+        if column.kind is not ColumnKind.NUMBER or not is_at_largest_number(typed.values):
+            return typed
+    # Convert value by value, to find the wrong values, and integers that were rounded to 2^53.
+    if len(memoryview(packed)) <= _DECODED_COLUMN_LIMIT:
+        values = msgspec.msgpack.decode(packed)
+    else:
+        values = map(bounded_value, _raw_list.decode(packed))
+    return json_column(column, values, count, epoch=True)
 
 
 @cache

@@ -12,10 +12,10 @@ import pytest
 
 from store.datasets import DATASETS
 from store.timestamps import parse_timestamp
-from tests.trades.formats.bodies import stream_of
+from tests.trades.formats.bodies import ARROW, stream_of
 from trades.batches.row_batch import BatchOptions
 from trades.exceptions import BatchRefused
-from trades.formats.arrow_body import read_arrow_body
+from trades.formats import READERS
 from web.requests.exceptions import MalformedDocument, RequestError
 
 NOON = parse_timestamp("2025-01-02T12:00:00Z")
@@ -34,7 +34,7 @@ def table(**columns: Any) -> pa.Table:
 
 
 def rows(sent: pa.Table, **options: Any) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = read_arrow_body(stream_of(sent, **options), BatchOptions()).rows.to_pydict()
+    found: dict[str, list[Any]] = READERS[ARROW](stream_of(sent, **options), BatchOptions()).rows.to_pydict()
     return found
 
 
@@ -170,7 +170,7 @@ def test_a_stream_of_several_batches_is_one_batch():
 def test_dictionaries_may_differ_from_batch_to_batch():
     encoded = [table(exchange=pa.array([word] * 2).dictionary_encode()) for word in ("XNAS", "XNYS")]
     body = stream_of(pa.concat_tables(encoded))
-    assert read_arrow_body(body, BatchOptions()).rows["exchange"].to_pylist() == ["XNAS"] * 2 + ["XNYS"] * 2
+    assert READERS[ARROW](body, BatchOptions()).rows["exchange"].to_pylist() == ["XNAS"] * 2 + ["XNYS"] * 2
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
@@ -189,7 +189,7 @@ def test_compressed_buffers_are_refused(codec, column):
 )  # fmt: skip
 def test_what_is_no_stream_is_malformed(body):
     with pytest.raises(MalformedDocument) as refused:
-        read_arrow_body(body, BatchOptions())
+        READERS[ARROW](body, BatchOptions())
     assert refused.value.code == "malformed_arrow"
 
 
@@ -231,7 +231,7 @@ def test_mutants_of_a_good_stream_are_read_or_refused(name):
         for _ in range(generator.randint(1, 3)):
             body[generator.randrange(len(body))] = generator.randrange(256)
         try:
-            read += read_arrow_body(bytes(body), BatchOptions()).rows.num_rows > 0
+            read += READERS[ARROW](bytes(body), BatchOptions()).rows.num_rows > 0
         except RequestError as error:
             assert len(str(error)) < 1_000  # noqa: PT017
     assert read
@@ -244,7 +244,7 @@ def test_the_date_of_open_interest_may_be_an_arrow_date():
             "open_interest": [7], "status": ["final"],
         }
     )  # fmt: skip
-    batch = read_arrow_body(stream_of(sent), BatchOptions(DATASETS["open_interest"]))
+    batch = READERS[ARROW](stream_of(sent), BatchOptions(DATASETS["open_interest"]))
     assert batch.rows["date"].to_pylist() == [parse_timestamp("2025-01-01")]
 
 
@@ -273,5 +273,5 @@ def test_a_text_that_stands_in_many_rows_counts_in_each(shared):
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     with pytest.raises(MalformedDocument, match="the texts of all rows") as refused:
-        read_arrow_body(sink.getvalue().to_pybytes(), BatchOptions())
+        READERS[ARROW](sink.getvalue().to_pybytes(), BatchOptions())
     assert refused.value.code == "document_too_large"

@@ -8,8 +8,7 @@ import pytest
 from tests.api_client import trade
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.exceptions import BatchRefused
-from trades.formats import json_body
-from trades.formats.json_body import decode_json
+from trades.formats import JSON, READERS, json_body
 from web.requests.exceptions import MalformedDocument
 
 ROWS = [trade(price=1.0 + number) for number in range(400)]
@@ -23,7 +22,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_one_piece(body: bytes, monkeypatch: pytest.MonkeyPatch, **options: Any) -> RowBatch:
     with monkeypatch.context() as patch:
         patch.setattr(json_body, "_PIECE_BYTES", len(body))
-        return decode_json(body, BatchOptions(**options))
+        return READERS[JSON](body, BatchOptions(**options))
 
 
 def encoded(rows: list[dict[str, Any]], **others: Any) -> bytes:
@@ -43,14 +42,14 @@ def test_the_rows_are_those_of_one_piece(
     optional: dict[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = encoded([row | optional.get(number, {}) for number, row in enumerate(ROWS)])
-    batch = decode_json(body, BatchOptions())
+    batch = READERS[JSON](body, BatchOptions())
     assert batch.rows.num_rows == 400
     assert batch == in_one_piece(body, monkeypatch)
 
 
 def test_rows_of_another_list_are_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     body = encoded(ROWS[:200], others=ROWS[200:])
-    batch = decode_json(body, BatchOptions(ignore_unknown=True))
+    batch = READERS[JSON](body, BatchOptions(ignore_unknown=True))
     assert batch.rows.num_rows == 200
     assert batch == in_one_piece(body, monkeypatch, ignore_unknown=True)
 
@@ -67,5 +66,5 @@ def test_rows_of_another_list_are_not_stored(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_refusals_are_those_of_one_piece(body: bytes, code: str) -> None:
     with pytest.raises((BatchRefused, MalformedDocument)) as refused:
-        decode_json(body, BatchOptions())
+        READERS[JSON](body, BatchOptions())
     assert refused.value.code == code
