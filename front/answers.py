@@ -15,7 +15,6 @@ from django.urls import ResolverMatch
 from marketdata_project.deprecations import Deprecation
 from marketdata_project.error_codes import DECLARED
 from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
-from stats.delivery.finished_answers import FinishedAnswer
 from web.correlation import accepted_id, correlation_headers
 from web.problem_body import (
     CONTENT_TYPE,
@@ -65,16 +64,6 @@ def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
         return Answer(status, headers, b"", None)
     headers.append((b"content-length", b"%d" % len(body)))
     return Answer(status, headers, b"" if is_head else body, None)
-
-
-def answer_of_finished(finished: FinishedAnswer) -> Answer:
-    """Convert a cached finished answer to an answer."""
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in finished.headers.items()
-    ]
-    if finished.status not in WITHOUT_BODY:
-        headers.append((b"content-length", b"%d" % len(finished.body)))
-    return Answer(finished.status, headers, finished.body, None)
 
 
 def _pieces(response: HttpResponseBase) -> Iterator[bytes]:

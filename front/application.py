@@ -25,7 +25,6 @@ from front.answers import (
     TOO_MANY_BODIES,
     Answer,
     Refusal,
-    answer_of_finished,
     answer_of_response,
     count_answer,
     count_refusal,
@@ -38,14 +37,13 @@ from front.body import (
     ClientGone,
     has_body,
 )
-from front.environ import ABORT, Receive, Scope, Send, environ_for
+from front.environ import ABORT, REMEMBER, Receive, Scope, Send, environ_for
 from front.lanes import Lane
+from front.long_polls import LongPolls
 from front.sending import AnswerSender, ClientStalled, send_refusal
-from front.waiting import AnswerWaiting
 from marketdata_project.endpoints import HEAVY, LOGIN
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.limits.open_calls import PieceTurns
-from stats.delivery.finished_answers import FinishedAnswer
 from stats.live.sockets import ENVIRON
 from web.correlation import accepted_id, correlated
 from web.endpoints import CLOSING, READ, TRADING, WRITE, endpoint_at
@@ -146,23 +144,20 @@ class Front:
         *,
         bodies: BodyReader,
         lane_of: Callable[[str, str, str], str],
-        ready: Callable[[dict[str, Any]], FinishedAnswer | None] = lambda _environ: None,
-        on_refusal: Callable[[RefusedCall], object] = lambda _call: None,
-        waiting: AnswerWaiting | None = None,
+        record_refusal: Callable[[RefusedCall], object] = lambda _call: None,
+        long_polls: LongPolls | None = None,
         live: SocketServer | None = None,
         turns: PieceTurns | None = None,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
-        `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `ready` returns a
-        finished answer without Django, or None. `on_refusal` is called for each request that Django does not get.
-        `waiting` holds answers until an event. `live` serves the WebSockets, which are refused by default.
+        `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `record_refusal` is
+        called for each request that Django does not get. `live` serves the WebSockets, which are refused by default.
         `turns` are those of the pieces of streams.
         """
         self._respond = respond
         self._bodies = bodies
-        self._ready = ready
-        self._on_refusal = on_refusal
+        self._record_refusal = record_refusal
         # `after` replaces Django's receivers of the request signals (see serve/warm.py).
         self._lanes = {
             name: Lane(name, threads=threads, after=close_old_connections)
@@ -170,7 +165,7 @@ class Front:
         }
         self._lane_of = lane_of
         self._sender = AnswerSender(turns or PieceTurns())
-        self.waiting = waiting or AnswerWaiting(self.reads, {})
+        self.long_polls = long_polls or LongPolls(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0
 
@@ -215,6 +210,8 @@ class Front:
                 answer = await lane.run_for(turn, self._call, environ)
                 route = environ.get(ROUTE, UNROUTED)
                 count_answer(route, scope["method"], answer.status, began_ns=began_ns)
+                if REMEMBER in scope:
+                    scope[REMEMBER](environ, answer)
             except Exception as error:  # noqa: BLE001 unknown ones are logged by _refusal_of
                 status = CLIENT_GONE
                 if not isinstance(error, ClientGone):
@@ -223,7 +220,7 @@ class Front:
                     count_refusal(refusal, method=environ["REQUEST_METHOD"])
                     await send_refusal(refusal, send, path=call.path, correlation_id=environ[_CORRELATION_ID])
                 latency_us = (perf_counter_ns() - started) // 1000
-                await lane.run(self._on_refusal, RefusedCall(environ, status, latency_us))
+                await lane.run(self._record_refusal, RefusedCall(environ, status, latency_us))
                 return
             finally:
                 if decoding is not None:
@@ -241,7 +238,7 @@ class Front:
         """Send an answer; if it waits for an event, afterwards."""
         if ANSWER_WAIT in environ:
             try:
-                answer = await self.waiting.held(environ[ANSWER_WAIT], answer, scope, receive)
+                answer = await self.long_polls.answer_after(environ[ANSWER_WAIT], answer, scope, receive)
             except ClientGone:
                 return
         try:
@@ -253,9 +250,6 @@ class Front:
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Answer a request; called in a thread."""
         with correlated(environ[_CORRELATION_ID]):
-            finished = self._ready(environ)
-            if finished is not None:
-                return answer_of_finished(finished)
             return answer_of_response(self._respond(environ), is_head=environ["REQUEST_METHOD"] == "HEAD")
 
 

@@ -79,17 +79,17 @@ class BodyReader:
         self,
         *,
         body_limit: Callable[[str, str], int],
-        body_sender: Callable[[dict[str, Any]], str | None],
+        authorize_large_body: Callable[[dict[str, Any]], str | None],
         budget: BodyBudget | None = None,
         decoding: DecodingMemory | None = None,
     ) -> None:
         """`body_limit` returns the size limit of a body in bytes, by path and method. The event loop calls it.
 
-        `body_sender` is called in a thread; it returns the identity of a caller who may send a large body, or None.
+        `authorize_large_body` is called in a thread; it returns the identity of a caller who may send a large body, or None.
         `budget` bounds all large bodies together, `decoding` those that are being decoded.
         """
         self._body_limit = body_limit
-        self._body_sender = body_sender
+        self._authorize_large_body = authorize_large_body
         self._large_bodies = budget or BodyBudget(MOST_BODY_BYTES)
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
         self._decoding = decoding or DecodingMemory()
@@ -109,7 +109,7 @@ class BodyReader:
         if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
             # The body is small, or is refused at once because of its declared length.
             return BodyAllowance(limit, small)
-        sender = await lane.run_for(turn, self._body_sender, environ)
+        sender = await lane.run_for(turn, self._authorize_large_body, environ)
         if sender is None:
             return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
         return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)), sender=sender)

@@ -24,9 +24,9 @@ from front.application import DjangoHandler, Front
 from front.body import BodyReader
 from front.lanes import Lane
 from front.limits import ConnectionSlots
+from front.long_polls import LongPolls
 from front.protocol import GuardedProtocol
 from front.pulse import Pulse
-from front.waiting import AnswerWaiting
 from front.warm import (
     collect_if_due,
     drop_request_signals,
@@ -91,7 +91,7 @@ class WebServer(uvicorn.Server):
         Connections that were just accepted end, too.
         """
         if self.front is not None:
-            self.front.waiting.close()
+            self.front.long_polls.close()
         for acceptor in self._acceptors:
             acceptor.close()
             await acceptor.wait_closed()
@@ -179,10 +179,10 @@ def _key_renewal() -> Callable[[], asyncio.Future[None]]:
 
 def _protocol(turns: Turns) -> type[GuardedProtocol]:
     """Return the protocol class with the connection slots of the settings. It counts ended connections in `turns`."""
-    from front.loop_door import LoopDoor  # noqa: PLC0415 needs the apps
+    from front.event_loop_reads import EventLoopReads  # noqa: PLC0415 needs the apps
 
     class Protocol(GuardedProtocol):
-        door = LoopDoor(lambda: turns.connections)
+        repeated = EventLoopReads(lambda: turns.connections)
         socket_path = SOCKET_PATH
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
@@ -195,9 +195,11 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
 def _front(handler: DjangoHandler) -> Front:
     """Return the front. Its parts are imported here because they need Django's apps."""
-    from front.calls import body_sender, refusal_recorder  # noqa: PLC0415
-    from front.door import FrontDoor  # noqa: PLC0415
-    from front.prepared import is_secure  # noqa: PLC0415
+    from front.preauthorization import (  # noqa: PLC0415
+        authorize_large_body,
+        is_accepted_transport,
+        refusal_recorder,
+    )
     from jobs.documents import ended_jobs  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
@@ -213,18 +215,17 @@ def _front(handler: DjangoHandler) -> Front:
     ]
     turns = PieceTurns()
     live = LiveFeed(
-        Lanes(*lanes), lambda environ: is_secure(environ) is not None and is_own_origin(environ), turns=turns
+        Lanes(*lanes), lambda environ: is_accepted_transport(environ) and is_own_origin(environ), turns=turns
     )
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
     changes = LogsChanges(waiting_lane.run)
     return Front(
         handler.respond,
-        bodies=BodyReader(body_limit=body_limit, body_sender=body_sender),
+        bodies=BodyReader(body_limit=body_limit, authorize_large_body=authorize_large_body),
         lane_of=lane_of,
-        ready=FrontDoor(),
-        on_refusal=refusal_recorder(),
-        waiting=AnswerWaiting(
+        record_refusal=refusal_recorder(),
+        long_polls=LongPolls(
             waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
         ),
         live=live,

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from typing import Any, ClassVar, TypeVar
+from functools import partial
+from typing import Any, ClassVar
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
@@ -18,7 +19,8 @@ from front.answers import (
     Refusal,
     count_refusal,
 )
-from front.environ import ABORT, ON_EOF
+from front.body import has_body
+from front.environ import ABORT, ON_EOF, REMEMBER
 from front.framing import (
     HEADER_BYTES,
     asks_for_socket,
@@ -32,12 +34,10 @@ from front.framing import (
     without_chunks,
 )
 from front.limits import MOST_HELD_BYTES, BodyBudget, ConnectionSlots, ReservedBytes
-from front.ready_answer import Awaited, AwaitedRequest, Door, ReadyAnswer
+from front.ready_answer import AwaitedRequest, ReadyAnswer, RepeatedRequests
 from front.sockets import GuardedSocketProtocol, handshake_in
 from ops.metrics.declarations import ANSWERS_CUT, CONNECTIONS
 from web.correlation import HEADER
-
-Call = TypeVar("Call")
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +69,14 @@ class GuardedProtocol(HttpToolsProtocol):
     slots = ConnectionSlots()
     held_bytes = BodyBudget(MOST_HELD_BYTES)
     flow: _Flow
-    door: Door[Any] | None = None
+    repeated: RepeatedRequests | None = None
     # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
     socket_path: bytes | None = None
     # The lines that the server adds to each answer, and the list that they were made from.
     _added: ClassVar[tuple[object, bytes]] = (None, b"")
-    _whole: tuple[Door[Any], bytes] | None = None
+    # The request that is being parsed, if it came whole and may be answered again without the application.
+    _whole: bytes | None = None
     _awaited: AwaitedRequest | None = None
-    _is_answered = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -143,10 +143,6 @@ class GuardedProtocol(HttpToolsProtocol):
             # The parser did not see it; a later server of WebSockets does.
             self.headers.append((b"upgrade", b"websocket"))
             self._is_websocket = False
-        # A request that came whole needs no further check if the door answers it.
-        if self._whole is not None and self._ask_when_parsed(*self._whole):
-            self._is_answered = True
-            return
         refusal = head_refusal(self.url, self.headers, version=self.parser.get_http_version())
         if refusal is not None:
             self._refuse(refusal)
@@ -170,12 +166,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request is complete."""
-        if self._is_answered:
-            self._is_answered = False
-        elif self.parser.should_upgrade():
+        if self.parser.should_upgrade():
             return
-        else:
-            super().on_message_complete()
+        super().on_message_complete()
         self._is_in_request = self._is_in_body = False
         self._has_progress = True
 
@@ -209,9 +202,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self._awaited.is_last = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope[ABORT] = self._abort  # type: ignore[literal-required]  # not ASGI's
+        scope: Any = cycle.scope
+        scope[ABORT] = self._abort
+        is_plain = scope["http_version"] == "1.1" and cycle.keep_alive and not has_body(scope["headers"])
+        if self.repeated is not None and self._whole is not None and is_plain:
+            scope[REMEMBER] = partial(self.repeated.remember, self._address, self._whole)
         # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
-        if cycle.scope["http_version"] < "1.1":
+        if scope["http_version"] < "1.1":
             app = without_chunks(app, cycle)
         super()._start_asgi_task(cycle, app)
 
@@ -270,26 +267,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self.flow.is_held = False
 
     def _take(self, data: bytes) -> None:
-        """Have the door answer a whole request; parse all other data. No request ends before the last byte.
+        """Answer a request that came before; parse all other data. No request ends before the last byte."""
+        if not self._is_in_request and self._is_free() and self._is_answered_again(data):
+            self._unset_keepalive_if_required()
+            self._unfinished_bytes = 0
+        else:
+            self._parse(data)
 
-        A request whose bytes the door remembers is not parsed again.
-        """
-        door = None if self._is_in_request or not self._is_free() else self.door
-        if door is not None and (call := door.recalled(self._address, data)) is not None:
-            if self._ask_door(door, call, data):
-                self._unset_keepalive_if_required()
-                self._unfinished_bytes = 0
-                return
-            door = None
-        self._parse(data, door)
-
-    def _parse(self, data: bytes, door: Door[Any] | None) -> None:
-        """Parse the data; ask the door, if there is one, for the answer to a whole GET.
-
-        Refuse the request if more than HEADER_BYTES arrived without completing anything.
-        """
+    def _parse(self, data: bytes) -> None:
+        """Parse the data. Refuse the request if more than HEADER_BYTES arrived without completing anything."""
         self._has_progress = False
-        self._whole = None if door is None or not is_whole_get(data) else (door, data)
+        self._whole = data if not self._is_in_request and is_whole_get(data) else None
         self._feed(data)
         self._whole = None
         self._unfinished_bytes = 0 if self._has_progress else self._unfinished_bytes + len(data)
@@ -360,33 +348,19 @@ class GuardedProtocol(HttpToolsProtocol):
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
         return not (self._is_answering() or self.flow.write_paused)
 
-    def _ask_when_parsed(self, door: Door[Call], data: bytes) -> bool:
-        """Ask the door about the request that was parsed from `data`. Return whether it has answered, or will."""
-        if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
+    def _is_answered_again(self, data: bytes) -> bool:
+        """Return whether a request will be answered without the application."""
+        if self.repeated is None:
             return False
         try:
-            call = door.read(self._address, data, self.url, self.headers)
-        except Exception:
-            # The parser would take an error for a malformed request.
-            logger.exception("The event loop could not read a request; the application does")
-            return False
-        return call is not None and self._ask_door(door, call, data)
-
-    def _ask_door(self, door: Door[Call], call: Call, data: bytes) -> bool:
-        """Ask the door. Return whether it has answered, or will."""
-        try:
-            answer = door.answer(call, self._deliver)
+            is_awaited = self.repeated.answer_without_django(self._address, data, self._deliver)
         except Exception:
             logger.exception("The event loop could not answer; the application does")
             return False
-        if answer is None:
-            return False
-        if isinstance(answer, Awaited):
+        if is_awaited:
             self._awaited = AwaitedRequest(data)
             self._headers_since = None
-        else:
-            self._send_ready(answer)
-        return True
+        return is_awaited
 
     def _deliver(self, answer: ReadyAnswer | None) -> None:
         """Send the awaited answer; None leaves the request to the application."""
@@ -394,7 +368,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if awaited is None:
             return
         if answer is None:
-            self._parse(awaited.data, None)
+            self._parse(awaited.data)
         elif not self.transport.is_closing():
             self._send_ready(answer)
         if awaited.is_last:

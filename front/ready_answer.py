@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
+
+from front.answers import Answer
 
 
 class ReadyAnswer(NamedTuple):
@@ -11,13 +13,6 @@ class ReadyAnswer(NamedTuple):
     status: int
     lines: bytes
     body: bytes
-
-
-class Awaited:
-    """Stands for an answer that is delivered later. `AWAITED` is the only one."""
-
-
-AWAITED = Awaited()
 
 
 @dataclass(slots=True)
@@ -29,23 +24,21 @@ class AwaitedRequest:
 
 
 Deliver = Callable[[ReadyAnswer | None], object]
-Call = TypeVar("Call")
 
 
-class Door(Protocol[Call]):
-    """Answers GETs in the event loop, from memory. A call is what `read` makes of a request."""
+class RepeatedRequests(Protocol):
+    """Answers GETs that came before, in the event loop, from memory."""
 
-    def recalled(self, peer: str, data: bytes) -> Call | None:
-        """Return the call that `read` made of the same bytes of the same peer; None if it is not remembered."""
+    def answer_without_django(self, peer: str, data: bytes, deliver: Deliver) -> bool:
+        """Begin to answer a request. Return False to leave it to the application, uncharged.
 
-    def read(self, peer: str, data: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> Call | None:
-        """Return the call that a GET over HTTP/1.1 makes; None leaves it to the application.
-
-        data: the whole request. target: as sent. headers: with names in lower case.
+        data: the whole request, from its first to its last byte. deliver: after True called once, in a later turn of
+        the loop, with the answer; with None to leave the request to the application.
         """
 
-    def answer(self, call: Call, deliver: Deliver) -> ReadyAnswer | Awaited | None:
-        """Return the answer, or AWAITED; None leaves the call to the application, uncharged.
+    def remember(self, peer: str, data: bytes, environ: dict[str, Any], answer: Answer) -> None:
+        """Remember how to answer a request again that the application has answered, if that is possible.
 
-        deliver: if AWAITED was returned, called once, in a later turn of the loop, with the answer or None.
+        data: a whole GET over HTTP/1.1 without a body, on a connection that stays open. environ: the request's, after
+        the answer.
         """

@@ -15,6 +15,7 @@ from django.http import HttpResponse
 
 from front.application import Front
 from front.body import BodyReader
+from front.framing import is_whole_get
 from front.limits import BodyBudget, ConnectionSlots
 from front.protocol import GuardedProtocol
 from tests.patience import PATIENCE_SECONDS
@@ -33,21 +34,18 @@ def eventually(condition: Callable[[], object], *, seconds: float = PATIENCE_SEC
     return True
 
 
-class FunctionDoor:
-    """A door that is one function of a call. It remembers every call."""
+class FunctionOfTarget:
+    """Repeated requests that are answered by a function of their target. It notes what it is told to remember."""
 
     def __init__(self, answer) -> None:
         self._answer = answer
-        self._calls: dict[tuple[str, bytes], tuple[object, ...]] = {}
+        self.remembered: list[bytes] = []
 
-    def recalled(self, peer, data):
-        return self._calls.get((peer, data))
+    def answer_without_django(self, _peer, data, deliver):
+        return is_whole_get(data) and self._answer(data.split(b" ")[1], deliver)
 
-    def read(self, peer, data, target, headers):
-        return self._calls.setdefault((peer, data), (peer, target, headers))
-
-    def answer(self, call, deliver):
-        return self._answer(*call, deliver)
+    def remember(self, _peer, data, _environ, _answer):
+        self.remembered.append(data)
 
 
 def lane_by_method(_path: str, method: str, _query: str) -> str:
@@ -71,9 +69,9 @@ def running(
     respond,
     *,
     max_body_bytes: int = 100_000,
-    body_sender=lambda _environ: "key:1",
+    authorize_large_body=lambda _environ: "key:1",
     budget: BodyBudget | None = None,
-    door=None,
+    repeated=None,
     slots: ConnectionSlots | None = None,
     held_bytes: BodyBudget | None = None,
     lane_of=lane_by_method,
@@ -81,18 +79,19 @@ def running(
 ) -> Iterator[int]:
     """Serve `respond(environ) -> HttpResponse` and yield the port; `options` are Front's.
 
-    Every path takes bodies of `max_body_bytes`. door(peer, target, headers, deliver): the protocol's door. WebSockets
-    are at SOCKET_PATH.
+    Every path takes bodies of `max_body_bytes`. repeated: the protocol's. WebSockets are at SOCKET_PATH.
     """
 
     class Protocol(GuardedProtocol):
         socket_path = SOCKET_PATH
 
-    Protocol.door = None if door is None else FunctionDoor(door)
+    Protocol.repeated = repeated
     Protocol.slots = slots or Protocol.slots
     Protocol.held_bytes = held_bytes or Protocol.held_bytes
     bodies = BodyReader(
-        body_limit=lambda _path, _method: max_body_bytes, body_sender=body_sender, budget=budget
+        body_limit=lambda _path, _method: max_body_bytes,
+        authorize_large_body=authorize_large_body,
+        budget=budget,
     )
     front = Front(respond, bodies=bodies, lane_of=lane_of, **options)
     config = uvicorn.Config(

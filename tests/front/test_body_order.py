@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from front.application import DjangoHandler
-from front.calls import body_sender
 from front.environ import environ_for
+from front.preauthorization import authorize_large_body
 from marketdata_project.endpoints import body_limit
 from ratelimit.credentials.signed_requests import RequestVerifier
 from ratelimit.keys.selectors import key_cache
@@ -43,7 +43,7 @@ def environ_of(headers: dict[str, str], *, body: bytes = BODY, path: str = INGES
 
 def answered(environ: dict[str, Any], body: bytes = BODY, *, reads: bool = True) -> Any:
     """Django's answer once the front has asked whose body it is, and has read it if it `reads` it."""
-    assert (body_sender(environ) is not None) is reads
+    assert (authorize_large_body(environ) is not None) is reads
     if not reads:
         environ[BODY_UNREAD], body = True, b""
     environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
@@ -113,7 +113,7 @@ def test_headers_that_come_again_cost_their_signer_nothing(api, project_redis, s
 
 def test_a_key_that_is_revoked_while_its_body_comes_stores_nothing(key):
     environ = environ_of(headers_by(key))
-    assert body_sender(environ) is not None
+    assert authorize_large_body(environ) is not None
     environ.update({"wsgi.input": BytesIO(BODY)})
     ApiKey.objects.update(revoked_at="2025-01-01T00:00:00Z")
     key_cache.clear()
@@ -140,7 +140,7 @@ def test_who_is_over_the_limit_is_refused_without_the_body(api, project_redis, s
 def test_what_was_refused_without_its_body_is_not_let_in_by_a_grant_made_since(api):
     key = make_key(scopes=("market:read",))
     environ = environ_of(headers_by(key))
-    assert body_sender(environ) is None
+    assert authorize_large_body(environ) is None
     ApiKey.objects.update(scopes=["market:write"])
     key_cache.clear()
     environ.update({BODY_UNREAD: True, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"})
@@ -150,7 +150,7 @@ def test_what_was_refused_without_its_body_is_not_let_in_by_a_grant_made_since(a
 def test_the_endpoints_limit_is_before_the_sender():
     asked: list[Any] = []
     post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000001\r\nConnection: close\r\n\r\n"
-    with running(echo, max_body_bytes=1_000_000, body_sender=asked.append) as port:
+    with running(echo, max_body_bytes=1_000_000, authorize_large_body=asked.append) as port:
         reply = ask(port, post)
     assert reply.json()["marketdata.body_unread"] is True
     assert asked == []
@@ -159,5 +159,5 @@ def test_the_endpoints_limit_is_before_the_sender():
 def test_what_is_refused_over_plain_http_is_not_read_and_costs_its_key_nothing(api, settings):
     settings.SECURE_SSL_REDIRECT = True
     environ = environ_of({"X-API-Key": make_key()})
-    assert body_sender(environ) is None
+    assert authorize_large_body(environ) is None
     assert ADMISSION not in environ

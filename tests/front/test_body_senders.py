@@ -43,7 +43,7 @@ def told(environ) -> HttpResponse:
 
 @contextlib.contextmanager
 def serving(**options) -> Iterator[int]:
-    with running(told, max_body_bytes=LIMIT, body_sender=owner, **options) as port:
+    with running(told, max_body_bytes=LIMIT, authorize_large_body=owner, **options) as port:
         yield port
 
 
@@ -74,7 +74,7 @@ def test_a_small_body_is_read_of_anybody_and_of_nobody_is_asked_who():
     def note(environ) -> None:
         asked.append(environ)
 
-    with running(told, max_body_bytes=LIMIT, body_sender=note) as port:
+    with running(told, max_body_bytes=LIMIT, authorize_large_body=note) as port:
         reply = ask(port, post(SMALL_BODY_BYTES) + b"a" * SMALL_BODY_BYTES)
     assert (reply.status, reply.body) == (401, b"%d" % SMALL_BODY_BYTES)
     assert asked == []
@@ -92,7 +92,7 @@ def test_without_the_database_a_large_body_is_refused(caplog):
     def owner_in_database(_environ) -> str | None:
         raise OperationalError("disk I/O error")
 
-    with running(told, max_body_bytes=LIMIT, body_sender=owner_in_database) as port:
+    with running(told, max_body_bytes=LIMIT, authorize_large_body=owner_in_database) as port:
         reply = ask(port, post(LARGE, key="key:1") + b"a" * LARGE)
     assert (reply.status, reply.json()["code"]) == (503, "database_unavailable")
     assert "the database cannot be used" in caplog.messages

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.http import HttpResponse
 
-from front.ready_answer import AWAITED, Awaited, ReadyAnswer
-from tests.front.front_server import connected, eventually, read_reply, running
+from front.ready_answer import ReadyAnswer
+from tests.front.front_server import FunctionOfTarget, connected, eventually, read_reply, running
 
 pytestmark = pytest.mark.system
 
@@ -23,7 +23,7 @@ def ready(text: str) -> ReadyAnswer:
     return ReadyAnswer(200, f"Content-Length: {len(text)}\r\n".encode(), text.encode())
 
 
-class Door:
+class Loop:
     """Awaits an answer to each path that begins with /soon, /never, and refuses the others. Remembers who waits."""
 
     def __init__(self, *, seconds: float = 0.02) -> None:
@@ -31,18 +31,14 @@ class Door:
         self.asked: list[str] = []
         self.delivered = 0
 
-    def __call__(
-        self, _peer: str, target: bytes, _headers: list[tuple[bytes, bytes]], deliver: Deliver
-    ) -> ReadyAnswer | Awaited | None:
+    def __call__(self, target: bytes, deliver: Deliver) -> bool:
         path = target.decode()
         self.asked.append(path)
-        if path.startswith("/at-once"):
-            return ready(f"door {path}")
         if not path.startswith(("/soon", "/refused")):
-            return None
-        answer = ready(f"door {path}") if path.startswith("/soon") else None
+            return False
+        answer = ready(f"loop {path}") if path.startswith("/soon") else None
         asyncio.get_running_loop().call_later(self.seconds, self._deliver, deliver, answer)
-        return AWAITED
+        return True
 
     def _deliver(self, deliver: Deliver, answer: ReadyAnswer | None) -> None:
         deliver(answer)
@@ -73,58 +69,58 @@ def received_bodies(connection: socket.socket, count: int) -> list[str]:
 
 
 def test_a_request_that_arrives_while_another_one_is_awaited_is_answered_after_it():
-    door = Door(seconds=0.2)
-    with running(application, door=door) as port, connected(port) as connection:
+    loop = Loop(seconds=0.2)
+    with running(application, repeated=FunctionOfTarget(loop)) as port, connected(port) as connection:
         connection.sendall(request("/soon"))
-        assert eventually(lambda: door.asked == ["/soon"])
+        assert eventually(lambda: loop.asked == ["/soon"])
         connection.sendall(request("/behind"))
-        assert received_bodies(connection, 2) == ["door /soon", "application /behind"]
+        assert received_bodies(connection, 2) == ["loop /soon", "application /behind"]
 
 
 @pytest.mark.parametrize("path", ["/soon", "/refused"])
 def test_a_client_that_is_gone_before_its_answer_harms_nobody(path):
-    door = Door(seconds=0.1)
-    with running(application, door=door) as port:
+    loop = Loop(seconds=0.1)
+    with running(application, repeated=FunctionOfTarget(loop)) as port:
         with connected(port) as connection:
             connection.sendall(request(path))
-            assert eventually(lambda: door.asked == [path])
-        assert eventually(lambda: door.delivered == 1)
-        assert bodies(port, request("/soon"), 1) == ["door /soon"]
+            assert eventually(lambda: loop.asked == [path])
+        assert eventually(lambda: loop.delivered == 1)
+        assert bodies(port, request("/soon"), 1) == ["loop /soon"]
 
 
 def test_a_malformed_request_behind_an_awaited_one_ends_the_connection_without_harm():
-    door = Door(seconds=0.2)
-    with running(application, door=door) as port:
+    loop = Loop(seconds=0.2)
+    with running(application, repeated=FunctionOfTarget(loop)) as port:
         with connected(port) as connection:
             connection.sendall(request("/soon"))
-            assert eventually(lambda: door.asked == ["/soon"])
+            assert eventually(lambda: loop.asked == ["/soon"])
             connection.sendall(b"NONSENSE\r\n\r\n")
             while connection.recv(1000):
                 pass
-        assert eventually(lambda: door.delivered == 1)
-        assert bodies(port, request("/soon"), 1) == ["door /soon"]
+        assert eventually(lambda: loop.delivered == 1)
+        assert bodies(port, request("/soon"), 1) == ["loop /soon"]
 
 
 def test_a_server_that_ends_answers_what_is_awaited_and_closes():
-    door = Door(seconds=0.3)
-    with running(application, door=door) as port:
+    loop = Loop(seconds=0.3)
+    with running(application, repeated=FunctionOfTarget(loop)) as port:
         connection = connected(port)
         client = connection.__enter__()
         client.sendall(request("/soon"))
-        assert eventually(lambda: door.asked == ["/soon"])
+        assert eventually(lambda: loop.asked == ["/soon"])
     reply = read_reply(client)
-    assert reply.body == b"door /soon"
+    assert reply.body == b"loop /soon"
     assert client.recv(1) == b""
     connection.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("paths", [["/soon"], ["/refused"], ["/soon/1", "/soon/2"], ["/soon", "/2"]], ids=str)
 def test_a_client_that_sends_no_more_gets_what_is_awaited(paths):
-    door = Door(seconds=0.1)
-    with running(application, door=door) as port, connected(port) as connection:
+    loop = Loop(seconds=0.1)
+    with running(application, repeated=FunctionOfTarget(loop)) as port, connected(port) as connection:
         for path in paths:
             connection.sendall(request(path))
-            assert eventually(lambda: door.asked)
+            assert eventually(lambda: loop.asked)
         connection.shutdown(socket.SHUT_WR)
         raw = b"".join(iter(lambda: connection.recv(65536), b""))
     assert [raw.count(f" {path}".encode()) for path in paths] == [1] * len(paths)

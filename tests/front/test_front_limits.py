@@ -247,7 +247,10 @@ def test_no_more_of_a_body_is_read_than_the_application_asks_for():
         assert known.wait(PATIENCE_SECONDS)
         return "key:1"
 
-    with running(echo, max_body_bytes=length, body_sender=sender) as port, connected(port) as connection:
+    with (
+        running(echo, max_body_bytes=length, authorize_large_body=sender) as port,
+        connected(port) as connection,
+    ):
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length)
         connection.settimeout(1)
         sent = 0

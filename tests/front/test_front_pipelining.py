@@ -18,7 +18,7 @@ from tests.front.front_server import (
     read_reply,
     running,
 )
-from tests.front.test_front_ready_answers import next_reply
+from tests.front.test_repeated_requests import next_reply
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system

@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from front.lanes import Lane
-from front.waiting import AnswerWaiting
+from front.long_polls import LongPolls
 from jobs.documents import ended_jobs, job_renewed
 from jobs.models import SUCCEEDED, Job
 from jobs.waiting import JobEnd, JobEnds
@@ -87,15 +87,15 @@ def view(environ: dict[str, object]) -> HttpResponse:
     return HttpResponse(b'{"state":"queued"}', content_type="application/json", headers={"Retry-After": "1"})
 
 
-def waiting() -> AnswerWaiting:
+def waiting() -> LongPolls:
     lane = Lane("waiting", threads=1, after=close_old_connections)
-    return AnswerWaiting(lane, {JobEnd: JobEnds(lambda uuids: lane.run(ended_jobs, uuids)).wait})
+    return LongPolls(lane, {JobEnd: JobEnds(lambda uuids: lane.run(ended_jobs, uuids)).wait})
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_front_sends_the_ended_job(api: Api, submit) -> None:
     job = submit(owner=f"key:{ApiKey.objects.get().pk}")
-    with running(view, waiting=waiting()) as port:
+    with running(view, long_polls=waiting()) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/job")
         Thread(
@@ -115,7 +115,7 @@ def test_the_front_sends_the_ended_job(api: Api, submit) -> None:
 def test_after_the_time_the_front_sends_the_job_as_it_is(api: Api, submit) -> None:
     job = submit(owner=f"key:{ApiKey.objects.get().pk}")
     Job.objects.filter(pk=job.pk).update(done=7)
-    with running(view, waiting=waiting()) as port:
+    with running(view, long_polls=waiting()) as port:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/briefly")
         response = connection.getresponse()

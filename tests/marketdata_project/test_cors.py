@@ -8,11 +8,6 @@ import pytest
 from django.conf import settings as project
 from django.test import Client
 
-from front.application import DjangoHandler
-from front.door import FrontDoor
-from tests.api_client import make_key, trade
-from tests.system.front_door import environ_at, visible
-
 DESK = "https://desk.example"
 PROGRAM = "import django; django.setup(); from django.conf import settings; print(settings.CORS_ALLOWED_ORIGINS, *settings.MIDDLEWARE)"
 
@@ -49,21 +44,6 @@ def test_a_page_of_another_origin_may_not(client):
 def test_a_page_may_read_what_is_said_beside_the_body(client, db):
     response = client.get("/api/v1/stats/ohlc", headers={"Origin": DESK})
     assert {"Link", "X-Commit", "X-Cache"} <= set(response["Access-Control-Expose-Headers"].split(", "))
-
-
-@pytest.mark.parametrize("condition", [{}, {"If-None-Match": "*"}], ids=["200", "304"])
-def test_answers_of_the_front_vary_by_origin_as_those_of_django(api, client, condition):
-    api.ingest(trade())
-    environ = environ_at(
-        "GET",
-        "/api/v1/stats/ohlc?symbol=AAPL",
-        {"X-API-Key": make_key(), "X-Correlation-ID": "cors", **condition},
-    )
-    assert FrontDoor()({**environ}) is not None
-    by_front, by_django = FrontDoor()({**environ}), DjangoHandler().respond(environ)
-    assert by_front is not None
-    assert by_front.headers["Vary"].endswith(", origin")
-    assert visible(by_front.headers) == visible(dict(by_django.items()))
 
 
 def test_without_origins_the_middleware_is_off(settings):

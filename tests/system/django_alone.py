@@ -1,6 +1,6 @@
 """Django without the front, served by plain uvicorn: `python -m tests.system.django_alone` prints its port.
 
-Nothing is decided before Django here: a body is read whole whoever sends it, and no answer is given at a door.
+Nothing is decided before Django here: a body is read whole whoever sends it, and no answer comes from the event loop.
 """
 
 import asyncio

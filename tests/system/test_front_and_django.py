@@ -33,7 +33,7 @@ from tests.hostile.wire import Wire
 from tests.marketdata_project.serve_process import serving
 from tests.patience import PROGRAM_SECONDS
 from tests.ratelimit.access.urlconf import METHODS, endpoints
-from tests.system.front_door import CALENDARS, CLOCKS, ENCODINGS, LEFT, TAKEN, tree_targets
+from tests.system.held_reads import CALENDARS, CLOCKS, ENCODINGS, LEFT, TAKEN, tree_targets
 from tests.system.installation import ENVIRONMENT, WEB_ONLY, Installation, installed
 
 pytestmark = pytest.mark.xdist_group("front and django")
@@ -251,7 +251,7 @@ def of_roles(both: Prepared, rng: random.Random) -> Iterator[Asked]:
 
 
 def of_held_answers(both: Prepared, _rng: random.Random) -> Iterator[Asked]:
-    """What the door may answer, and what it leaves to Django, by callers of all roles; both hold the answer by then."""
+    """What the event loop may answer, and what it leaves to Django, by callers of all roles; both hold the answer by then."""
     path = "/api/v1/stats/ohlc?symbol=AAPL"
     ways: list[tuple[str, str, dict[str, str]]] = [("GET", query, {}) for query in TAKEN.values()] + list(
         LEFT.values()

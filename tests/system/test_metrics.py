@@ -214,7 +214,7 @@ def test_every_metric_is_of_use_to_an_alert_or_the_dashboard():
 
 @pytest.mark.usefixtures("text")
 def test_counts_are_of_all_processes_and_survive_a_killed_one(installation: Installation):
-    """Bars are answered by Django, and at the door once they are held."""
+    """Bars are answered by Django, and by the event loop when they are asked for again."""
     expected = settled(installation) + count_of_calls(installation)
     assert eventually(lambda: answered(exported(scraped(installation)), "ohlc") == expected)
     installation.kill(installation.webs()[0])

@@ -19,6 +19,8 @@ BODY_DECODED = "marketdata.body_decoded"
 BODY_UNREAD = "marketdata.body_unread"
 # The largest body in bytes; present if the body was larger and the answer is 413.
 BODY_TOO_LARGE = "marketdata.body_too_large"
+# The RepeatableAnswer of a content that was answered.
+REPEATABLE_ANSWER = "marketdata.repeatable_answer"
 # The AnswerWait of an answer that is held until an event.
 ANSWER_WAIT = "marketdata.answer_wait"
 # True if the request had X-Forwarded-For, even an empty one: a proxy stands between this server and the client.

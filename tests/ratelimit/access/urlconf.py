@@ -39,13 +39,15 @@ class Route:
     def implemented(self) -> frozenset[str]:
         """The methods that the view has, OPTIONS apart; HEAD is had with GET."""
         actions = getattr(self.view, "actions", None)
-        names = actions if actions is not None else _methods_of(self.view.view_class)
+        # The hostile suite's own views are functions.
+        names = actions if actions is not None else _methods_of(getattr(self.view, "view_class", None))
         found = {name.upper() for name in names}
         return frozenset(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def _methods_of(view_class: Any) -> list[str]:
-    return [name for name in view_class.http_method_names if name != "options" and hasattr(view_class, name)]
+    names = getattr(view_class, "http_method_names", ())
+    return [name for name in names if name != "options" and hasattr(view_class, name)]
 
 
 def routes(

@@ -1,15 +1,14 @@
-"""What requests are charged for their rows, through Django and through the front door."""
+"""What requests are charged for their rows, through Django and by the event loop."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
-from front.door import FrontDoor
 from ratelimit.keys.services import key_create
 from stats.caching.response_cache import RESPONSE_CACHE
-from tests.api_client import Api, problem, trade
-from tests.system.front_door import SYMBOL, environ_of
+from tests.api_client import Api, make_key, problem, trade
+from tests.front.repeated import Process, admit_at_once, headers_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis")]
 
@@ -90,15 +89,13 @@ def test_the_audit_log_costs_as_a_stream_where_it_is_exported(api, query, accept
 
 
 @pytest.mark.parametrize("asked", ["&limit=5000", "&%6cimit=5000"])
-def test_the_front_door_charges_the_same(api, asked):
-    assert api.ingest(trade(symbol=SYMBOL)).status_code == 200
-    key = new_key()
-    path = f"/v1/stats/ohlc?symbol={SYMBOL}{asked}"
-    assert Api(key).get(path).status_code == 200
-    finished = FrontDoor()(environ_of("GET", asked, {"X-API-Key": key}))
+def test_the_event_loop_charges_the_same(api, asked, monkeypatch, standing_clock):
+    admit_at_once(monkeypatch)
+    assert api.ingest(trade()).status_code == 200
+    answers = Process().both(f"{BARS}{asked}", {"X-API-Key": make_key(rate=100)})
     RESPONSE_CACHE.local.clear()
-    assert finished is not None
-    assert f'"day";r={QUOTA - 10};' in finished.headers["RateLimit"]
+    left = [int(headers_of(answer)["x-ratelimit-remaining"]) for answer in answers]
+    assert left[0] - left[1] == 5
 
 
 def minutes(count: int) -> list[str]:
@@ -114,16 +111,9 @@ def cost_and_charge(response) -> tuple[int, int]:
 
 
 def test_rows_that_nobody_asked_the_number_of_are_charged_after_the_work(api):
-    assert (
-        api.ingest(*(trade(symbol=SYMBOL, timestamp=minute) for minute in minutes(2_500))).status_code == 200
-    )
-    path = f"/v1/stats/ohlc?symbol={SYMBOL}"
+    assert api.ingest(*(trade(timestamp=minute) for minute in minutes(2_500))).status_code == 200
     for _ in ("computed", "cached"):
-        assert cost_and_charge(Api(new_key()).get(path)) == (3, 3)
-    finished = FrontDoor()(environ_of("GET", "", {"X-API-Key": new_key()}))
-    assert finished is not None
-    assert finished.headers["X-Cost"] == "3"
-    assert f'"day";r={QUOTA - 3};' in finished.headers["RateLimit"]
+        assert cost_and_charge(Api(new_key()).get(BARS)) == (3, 3)
 
 
 def test_a_stream_is_charged_piece_by_piece(api):
@@ -225,12 +215,13 @@ def test_a_call_pays_for_its_time_if_that_is_more(api, settings, monkeypatch, pa
     assert (status, tokens) == (200, 5)
 
 
-def test_the_front_door_does_not_say_more_than_a_full_bucket_paid(api):
-    assert api.ingest(trade(symbol=SYMBOL)).status_code == 200
+def test_an_answer_does_not_say_more_than_a_full_bucket_paid(api, monkeypatch):
+    admit_at_once(monkeypatch)
+    assert api.ingest(trade()).status_code == 200
     slow = key_create(
         name="slow", tier="default", rate=1, scopes=("all",), sensitivity="internal",
         now=timezone.now(), actor="command:test",
     ).key  # fmt: skip
-    finished = FrontDoor()(environ_of("GET", "&limit=5000", {"X-API-Key": slow}))
-    assert finished is not None
-    assert finished.headers["X-Cost"] == "2"
+    answer, again = Process().both(f"{BARS}&limit=5000", {"X-API-Key": slow})
+    assert headers_of(answer)["x-cost"] == "2"
+    assert again is None

@@ -9,7 +9,7 @@ import pytest
 
 from front.answers import Answer
 from front.lanes import Lane
-from front.waiting import AnswerWaiting
+from front.long_polls import LongPolls
 from ops.metrics.declarations import LIVE_SUBSCRIPTIONS
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
@@ -170,7 +170,7 @@ class Held:
     def __init__(self) -> None:
         self.lane = Lane("live", threads=2, after=lambda: None)
         self.hub = Hub(self.lane.run, self.lane.run, self.lane.run)
-        self.waiting = AnswerWaiting(self.lane, {NewCommits: self.hub.wait})
+        self.waiting = LongPolls(self.lane, {NewCommits: self.hub.wait})
         self.gone = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Held:
         """Hold the answer to a call, as the front does."""
         answer = Answer(200, [(b"content-length", b"0")], response.content, None)
         wait = response.wsgi_request.META[ANSWER_WAIT]
-        return asyncio.create_task(self.waiting.held(wait, answer, {}, self.receive))
+        return asyncio.create_task(self.waiting.answer_after(wait, answer, {}, self.receive))
 
     async def followed(self) -> None:
         """Wait until the hub follows the symbol."""

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from front.answers import Answer
 from front.lanes import Lane
-from front.waiting import AnswerWaiting
+from front.long_polls import LongPolls
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from stats.mirrors import views
@@ -163,10 +163,10 @@ def _held(response: Any, change: Callable[[], object] | None) -> Answer:
 
     async def scene() -> Answer:
         lane = Lane("waiting", threads=1, after=lambda: None)
-        waiting = AnswerWaiting(lane, {LogsChange: LogsChanges(lane.run).wait})
+        waiting = LongPolls(lane, {LogsChange: LogsChanges(lane.run).wait})
         answer = Answer(200, [(b"content-length", b"0")], response.content, None)
         wait = response.wsgi_request.META[ANSWER_WAIT]
-        held = asyncio.create_task(waiting.held(wait, answer, {}, never))
+        held = asyncio.create_task(waiting.answer_after(wait, answer, {}, never))
         await asyncio.sleep(0.05)
         assert not held.done()
         if change is not None:

@@ -12,7 +12,7 @@ import pytest
 from django.http import HttpResponse
 
 from front.lanes import Lane
-from front.waiting import AnswerWaiting
+from front.long_polls import LongPolls
 from tests.front.front_server import Reply, ask, connected, eventually, read_reply, running
 from web.requests.waiting import AnswerWait, Renewed
 from web.requests.wsgi_variables import ANSWER_WAIT
@@ -27,7 +27,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.lane = Lane("waiting", threads=1, after=lambda: None)
-        self.waiting = AnswerWaiting(self.lane, {str: self.wait})
+        self.waiting = LongPolls(self.lane, {str: self.wait})
         self.callers = 0
         self.happened = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -64,7 +64,7 @@ def renewed(path: object) -> Renewed | None:
 @contextmanager
 def scene() -> Iterator[Scene]:
     serving = Scene()
-    with running(serving.respond, waiting=serving.waiting) as serving.port:
+    with running(serving.respond, long_polls=serving.waiting) as serving.port:
         yield serving
 
 

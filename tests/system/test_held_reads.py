@@ -1,8 +1,4 @@
-"""The front door gives Django's own answers, only sooner: same status, headers, body, record and charge.
-
-Which calls it answers, and that it answers all kinds of callers as Django does, is in `test_front_door_choice.py`
-and `test_front_door_callers.py` of `tests/marketdata_project`; all of them beside Django alone in `test_front_and_django.py`.
-"""
+"""The event loop gives Django's own answers, only sooner: same status, headers, body, record and charge."""
 
 from functools import partial
 from itertools import count
@@ -13,7 +9,7 @@ import pytest
 from tests.front.front_server import Reply, eventually
 from tests.system.batches import Batch
 from tests.system.clients import INGEST, OHLC, Client, connected
-from tests.system.front_door import FORCES_DJANGO, SYMBOL
+from tests.system.held_reads import FORCES_DJANGO, SYMBOL
 from tests.system.installation import UNLIMITED, Installation
 from tests.system.undisturbed import undisturbed, while_limits_are_shared
 
@@ -51,11 +47,11 @@ def recorded(installation: Installation, reply: Reply) -> dict[str, Any]:
 
 
 def both_ways(client: Client, path: str, headers: dict[str, str]) -> list[Reply]:
-    """The answer at the front door and Django's, from a process that holds the answer in memory."""
-    assert client.get(path, FORCES_DJANGO["cookie"]).status == 200
+    """The answer of the event loop and Django's."""
+    assert client.get(path, headers).status == (200 if not headers else 304)
     return [
         client.get(path, {**headers, **forcing, "X-Correlation-ID": f"front-{next(_numbers):04}"})
-        for forcing in ({}, FORCES_DJANGO["cookie"])
+        for forcing in ({}, FORCES_DJANGO)
     ]
 
 
@@ -79,7 +75,7 @@ def test_a_call_is_charged_once_either_way(installation, key):
         one_a_second = {"X-API-Key": installation.new_key(rate=1)}
         with connected(installation.port, key) as client:
             assert client.get(path).status == 200
-            ways = [one_a_second, {**one_a_second, **FORCES_DJANGO["cookie"]}, one_a_second]
+            ways = [one_a_second, {**one_a_second, **FORCES_DJANGO}, one_a_second]
             return [client.get(path, headers) for headers in ways]
 
     for _ in range(ATTEMPTS):
@@ -91,8 +87,8 @@ def test_a_call_is_charged_once_either_way(installation, key):
     assert [reply.headers["x-ratelimit-remaining"] for reply in replies] == ["1", "0", "0"]
 
 
-def test_a_write_is_seen_at_the_front_door_at_once(installation, key):
-    symbol = "FRONTFRESH"
+def test_a_write_is_seen_at_once(installation, key):
+    symbol = "LOOPFRESH"
     with connected(installation.port, key) as reader, connected(installation.port, key) as writer:
         for number in range(1, 30):
             assert (

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import WSGIRequest
 
 from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from front.application import RefusedCall
-from front.prepared import is_secure
 from ratelimit.access.denials import Denial, denial_of
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify, use_nonce
@@ -18,13 +22,13 @@ from web.requests.received import ReceivedCall, call_in
 from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
-def body_sender(environ: MutableMapping[str, Any]) -> str | None:
+def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
     """Authenticate, authorize and charge the caller by the headers; return its family, or None if one of them fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
     Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
     """
-    if is_secure(environ) is None:
+    if not is_accepted_transport(environ):
         return None
     call = call_in(environ)
     try:
@@ -39,6 +43,16 @@ def body_sender(environ: MutableMapping[str, Any]) -> str | None:
     except (CredentialError, NetworkNotAllowed):
         return None
     return identity.caller.family if is_admitted else None
+
+
+def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:
+    """Return whether Django would neither refuse a request's host nor redirect it to https."""
+    request = WSGIRequest({"wsgi.input": BytesIO(), **environ})
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return False
+    return request.is_secure() or not settings.SECURE_SSL_REDIRECT
 
 
 def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:

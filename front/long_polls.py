@@ -1,4 +1,4 @@
-"""Holds answers that wait for an event, in the event loop (`Prefer: wait=N`)."""
+"""Long polls: answers that wait for an event, in the event loop (`Prefer: wait=N`)."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ from web.requests.waiting import AnswerWait
 logger = logging.getLogger(__name__)
 
 
-class AnswerWaiting:
-    """Holds answers until their event, or until the time is up."""
+class LongPolls:
+    """Delays answers until their event, or until the time is up."""
 
     def __init__(self, lane: Lane, events: Mapping[type, Callable[[Any], Awaitable[None]]]) -> None:
         """`events` has for each type of event a function that returns when an event has happened.
@@ -34,7 +34,7 @@ class AnswerWaiting:
         for task in self._waiting:
             task.cancel()
 
-    async def held(self, wait: AnswerWait, answer: Answer, scope: Scope, receive: Receive) -> Answer:
+    async def answer_after(self, wait: AnswerWait, answer: Answer, scope: Scope, receive: Receive) -> Answer:
         """Return the answer as it is after the wait. Raises ClientGone.
 
         A client that closes its side of the connection is answered at once: it may have gone, or may still read.

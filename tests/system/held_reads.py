@@ -1,19 +1,10 @@
-"""Requests that the front door answers or leaves to Django, as clients send them and as a web process takes them."""
+"""Requests for contents, which the event loop may answer again, and requests that it leaves to Django."""
 
-from io import BytesIO
-from typing import Any
-
-from front.environ import environ_for
 from stats.rendering.formats import FORMATS
-from tests.api_client import body_of, trade
-from tests.system.clients import OHLC
 
-SYMBOL = "FRONTDOOR"
-_VARYING = {"Age", "Content-Length", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"}
-FORCES_DJANGO = {
-    "cookie": {"Cookie": "theme=dark"},
-    "accept": {"Accept": "text/html, */*;q=0.5"},
-}
+SYMBOL = "HELDREADS"
+# No answer to a request with a cookie is remembered.
+FORCES_DJANGO = {"Cookie": "theme=dark"}
 TAKEN = {
     "all": "",
     "5min": "&interval=5min",
@@ -50,12 +41,6 @@ LEFT: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def hour_of(symbol: str) -> bytes:
-    """A batch whose bars are enough to be worth compressing."""
-    minutes = [f"2025-01-03T15:{minute:02}:00Z" for minute in range(60)]
-    return body_of(*(trade(symbol=symbol, timestamp=minute) for minute in minutes))
-
-
 def tree_targets(symbol: str) -> list[str]:
     """Pages of the market-data tree in every format, and reports, of an equity that has trades on 2 January 2025."""
     tree, minutes = "/api/v1/market-data/equities", "start=2025-01-02&end=2025-01-03&resolution=1m"
@@ -80,35 +65,3 @@ CLOCKS = [
     "/api/v1/clock?exchange=XNYS",
     "/api/v1/clock?exchange=XNYS&at=2024-11-29T14:30:00Z",
 ]
-
-
-def environ_of(method: str, query: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The WSGI environ of a request for bars as a web process makes it."""
-    return environ_at(method, f"{OHLC}?symbol={SYMBOL}{query}", headers)
-
-
-def environ_at(method: str, target: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The WSGI environ of a request as a web process makes it."""
-    path, _, query = target.partition("?")
-    lower = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    environ = environ_for(
-        {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [*([] if "Host" in headers else [(b"host", b"localhost")]), *lower],
-            "client": ("127.0.0.1", 50000),
-            "server": ("127.0.0.1", 8000),
-        }
-    )
-    return {**environ, "wsgi.input": BytesIO()}
-
-
-def visible(headers: dict[str, str]) -> dict[str, str]:
-    """The headers of an answer without those that differ from one to the next anyway."""
-    return {name: value for name, value in headers.items() if name not in _VARYING}
