@@ -264,14 +264,16 @@ def _serve(server: WebServer, listener: socket.socket, *, number: int) -> None:
     """Serve until the server ends. Meanwhile, threads write the keys' use, the refusals, and the metrics."""
     from audit.services import anonymous_refusals  # noqa: PLC0415 its models need the apps
     from ratelimit.keys.last_used import start_last_used_writer  # noqa: PLC0415 as above
+    from ratelimit.limits.limiter import start_quota_writer  # noqa: PLC0415 as above
 
-    writer = start_last_used_writer()
+    writers = start_last_used_writer(), start_quota_writer()
     refusals = anonymous_refusals()
     publisher = start_publishing_metrics(f"web-{number + 1}")
     server.each_second = refusals.settle
     server.run(sockets=[listener])
     refusals.close()
-    writer.stop()
+    for writer in writers:
+        writer.stop()
     publisher.stop()
 
 

@@ -16,10 +16,12 @@ _django = get_wsgi_application()
 
 from audit.services import anonymous_refusals  # noqa: E402 needs Django's apps
 from ratelimit.keys.last_used import start_last_used_writer  # noqa: E402 as above
+from ratelimit.limits.limiter import start_quota_writer  # noqa: E402 as above
 from web.proxies import trusted_environ  # noqa: E402 as above
 from web.requests.received import call_in  # noqa: E402 as above
 
 start_last_used_writer()
+start_quota_writer()
 atexit.register(anonymous_refusals().close)
 
 

@@ -174,7 +174,7 @@ class UsedNonce(models.Model):
 
 
 class QuotaUse(models.Model):
-    """How many tokens of a caller's quota are reserved in a period: `booked`, never more than the quota.
+    """How many tokens of a caller's quota were used in a period: `booked`, written once a minute.
 
     `identity` is `Caller.family`. `period` is a UTC day (2026-11-20) or month (2026-11).
     """

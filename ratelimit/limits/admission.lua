@@ -1,33 +1,32 @@
--- Charges requests to a bucket each, one after another; or one request to a bucket and to quotas: to all of them, or
--- to none. A debt is for work that is done: its bucket gives the tokens even if it has too few.
+-- Charges requests, one after another: each to a bucket and to quotas, to all of them or to none. A debt is for work
+-- that is done: its bucket gives the tokens even if it has too few, and its quotas may be exceeded.
 --
--- KEYS           the buckets: "<microseconds> <parts>", the instant at which the bucket is full again; then, if there
---                is only one bucket, the quotas: "<begins> <ends> <unspent> <reserved>": the period (two instants in
---                microseconds), how many tokens the database has reserved in it, and how many of those are unspent
+-- KEYS           for each request its bucket, "<microseconds> <parts>": the instant at which the bucket is full again;
+--                then its quotas, "<tokens>": how many are used in the period that the key names
 -- ARGV[1]        "", or an instant in microseconds that replaces the server's clock. Then keys do not expire, because
 --                expiry uses the server's clock
--- ARGV[2]        how many buckets there are
--- ARGV[3 ..]     of each bucket: the rate (tokens per second), the burst (tokens), the tokens to take, and 1 for a debt
---                or 0
--- then           if there are quotas: the tokens to take from each; the limit of each; and, if there are new
---                reservations, one for each quota, or "": "<begins> <ends> <tokens> <reserved>". Reservations are
---                stored whatever the outcome
+-- ARGV[2]        how many requests there are
+-- ARGV[3 ..]     for each request the rate (tokens per second), the burst (tokens), the tokens to take, 1 for a debt or
+--                0, and how many quotas it has; then for each quota the tokens to count, the limit, the begin and
+--                the end of its period (instants in microseconds), and how many tokens are used at least, or -1
 --
--- Returns { now, then for each bucket the outcome, its microseconds and its parts, then unspent and reserved of each
--- quota }, as they are after the call. The outcome is 1 (admitted), 0 (the bucket has too few tokens) or 2 (the bucket
--- has enough tokens, a quota has not). unspent is -1 if Redis has no balance of the quota.
+-- Returns { now, then for each request the outcome, its bucket's microseconds and parts, and the used tokens of each
+-- quota }, as they are after it. The outcome is 1 (charged), 0 (the bucket has too few tokens) or 2 (the bucket has
+-- enough tokens, a quota has not, or its count is unknown). The used tokens are -1 if Redis has no count, or now is not
+-- in the period.
 --
 -- A part is 1/rate of a microsecond. An instant counted in parts needs more than the 53 bits of a double, so it is a
 -- pair (microseconds, parts). Every number below is an integer, so the arithmetic is exact.
 
 local SECOND_US = 1000000
 local DEBT_BURSTS = 1  -- as in token_bucket.py
+local COUNT_DIGITS = 16
 local INSTANT_DIGITS = 16  -- of microseconds since the epoch, until the year 2286
 
 local KEYS, ARGV, call, redis_pcall, tonumber = KEYS, ARGV, redis.call, redis.pcall, tonumber
 local fmod, format, match = math.fmod, string.format, string.match
 
-local given, buckets = tonumber(ARGV[1]), tonumber(ARGV[2])
+local given, requests = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = given
 if not now then
   local time = call('TIME')
@@ -75,94 +74,66 @@ local function stored(key, rate, deepest_us, deepest_part)
   return now, 0, false
 end
 
--- Charge the quotas if `outcome` is 1 and all have enough tokens. Return the outcome, and unspent and reserved of each.
-local function charge_quotas(outcome)
-  -- The balance of a quota in the current period; nil if the stored value is of another period, malformed or missing.
-  local function balance_in(key)
-    local value = redis_pcall('GET', key)
-    if type(value) == 'string' then
-      local begins, ends, unspent, reserved = match(value, '^(%d+) (%d+) (%d+) (%d+)$')
-      if begins and tonumber(begins) <= now and now < tonumber(ends) and tonumber(unspent) <= tonumber(reserved) then
-        return { begins = begins, ends = ends, unspent = tonumber(unspent), reserved = tonumber(reserved) }
-      end
-    end
+-- How many tokens of a quota are used, at least `least`; -1 if nobody knows. A malformed value counts as none.
+local function used_of(key, begins, ends, least)
+  if now < begins or now >= ends then
+    return -1
   end
-
-  -- The balance with a new reservation added. A reservation whose period has ended meanwhile is dropped.
-  local function with_reservation(balance, text)
-    local begins, ends, tokens, reserved = match(text, '^(%d+) (%d+) (%d+) (%d+)$')
-    if not begins or now < tonumber(begins) or now >= tonumber(ends) then
-      return balance
-    end
-    if not balance or balance.ends ~= ends then
-      balance = { begins = begins, ends = ends, unspent = 0, reserved = 0 }
-    end
-    balance.unspent = balance.unspent + tonumber(tokens)
-    balance.reserved = math.max(balance.reserved, tonumber(reserved), balance.unspent)
-    balance.is_new = true
-    return balance
+  local value, used = redis_pcall('GET', key), -1
+  if type(value) == 'string' and #value <= COUNT_DIGITS and match(value, '^%d+$') then
+    local count = tonumber(value)
+    used = format('%.0f', count) == value and count or -1
   end
-
-  local balances, tokens, quotas, counts = {}, tonumber(ARGV[7]), #KEYS - 1, {}
-  for i = 1, quotas do
-    local limit, reservation = tonumber(ARGV[7 + i]), ARGV[7 + quotas + i]
-    local balance = balance_in(KEYS[1 + i])
-    if reservation and reservation ~= '' then
-      balance = with_reservation(balance, reservation)
-    end
-    balances[i] = balance
-    -- If the limit was lowered below the reserved tokens, the excess is not usable.
-    local usable = balance and math.max(0, balance.unspent - math.max(0, balance.reserved - limit)) or 0
-    if outcome == 1 and usable < tokens then
-      outcome = 2
-    end
+  if least > used then
+    used = least
+    set(key, format('%.0f', used), ends)
   end
-  for i = 1, quotas do
-    local balance = balances[i]
-    if not balance then
-      counts[2 * i - 1], counts[2 * i] = -1, 0
-    else
-      if outcome == 1 then
-        balance.unspent = balance.unspent - tokens
-      end
-      if balance.is_new or (outcome == 1 and tokens > 0) then
-        local value = format('%s %s %.0f %.0f', balance.begins, balance.ends, balance.unspent, balance.reserved)
-        set(KEYS[1 + i], value, tonumber(balance.ends))
-      end
-      counts[2 * i - 1], counts[2 * i] = balance.unspent, balance.reserved
-    end
-  end
-  return outcome, counts
+  return used
 end
 
-local answer, counts = { now }, {}
-for i = 1, buckets do
-  local rate, burst, cost = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
+local answer, k, a = { now }, 1, 3
+for _ = 1, requests do
+  local bucket = KEYS[k]
+  local rate, burst, cost = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local is_debt, quotas = ARGV[a + 3] == '1', tonumber(ARGV[a + 4])
+  a = a + 5
   local empty_us, empty_part = plus(now, 0, burst * SECOND_US, rate)
   local deepest_us, deepest_part = plus(empty_us, empty_part, DEBT_BURSTS * burst * SECOND_US, rate)
-  local us, part, is_clamped = stored(KEYS[i], rate, deepest_us, deepest_part)
+  local us, part, is_clamped = stored(bucket, rate, deepest_us, deepest_part)
   local end_us, end_part = plus(us, part, cost * SECOND_US, rate)
-  local outcome = 1
-  if ARGV[4 * i + 2] == '1' then
+  local outcome, used = 1, {}
+  if is_debt then
     if is_later(end_us, end_part, deepest_us, deepest_part) then
       end_us, end_part = deepest_us, deepest_part
     end
   elseif is_later(end_us, end_part, empty_us, empty_part) then
     outcome = 0
   end
-  if #KEYS > buckets then
-    outcome, counts = charge_quotas(outcome)
+  for i = 1, quotas do
+    local q = a + 5 * (i - 1)
+    local tokens, limit = tonumber(ARGV[q]), tonumber(ARGV[q + 1])
+    used[i] = used_of(KEYS[k + i], tonumber(ARGV[q + 2]), tonumber(ARGV[q + 3]), tonumber(ARGV[q + 4]))
+    local is_short = used[i] < 0 or (not is_debt and tokens > 0 and used[i] + tokens > limit)
+    if outcome == 1 and is_short then
+      outcome = 2
+    end
   end
   if outcome == 1 then
     us, part = end_us, end_part
   end
   if is_clamped or (outcome == 1 and cost > 0) then
     -- A full bucket needs no key, so the key expires when the bucket is full.
-    set(KEYS[i], format('%.0f %.0f', us, part), us + 1)
+    set(bucket, format('%.0f %.0f', us, part), us + 1)
   end
-  answer[3 * i - 1], answer[3 * i], answer[3 * i + 1] = outcome, us, part
-end
-for _, count in ipairs(counts) do
-  answer[#answer + 1] = count
+  local n = #answer
+  answer[n + 1], answer[n + 2], answer[n + 3] = outcome, us, part
+  for i = 1, quotas do
+    local tokens = ARGV[a + 5 * (i - 1)]
+    if outcome == 1 and tokens ~= '0' then
+      used[i] = call('INCRBY', KEYS[k + i], tokens)
+    end
+    answer[n + 3 + i] = used[i]
+  end
+  k, a = k + 1 + quotas, a + 5 * quotas
 end
 return answer

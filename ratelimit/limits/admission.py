@@ -12,14 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ratelimit.limits.quotas import (
-    QuotaBalance,
-    QuotaCharge,
-    QuotaState,
-    exceeds_quota,
-    is_short_of,
-    period_at,
-)
+from ratelimit.limits.quotas import QuotaCharge, QuotaState, period_at
 from ratelimit.limits.token_bucket import SECOND_US, BucketState
 
 COST_HEADER = "X-Cost"
@@ -69,33 +62,20 @@ class Admission(NamedTuple):
 
 
 def admission_of(
-    bucket: BucketState,
-    quotas: Sequence[QuotaCharge],
-    balances: Sequence[QuotaBalance | None],
-    *,
-    is_short: bool,
+    bucket: BucketState, quotas: Sequence[QuotaCharge], used: Sequence[int], *, is_charged: bool
 ) -> Admission:
-    """Return a request's Admission, made from the states of the bucket and the quotas after the request.
-
-    is_short: the bucket had enough tokens, but too few reserved tokens of a quota were unspent: in Redis, or in this
-    process while Redis is away.
-    """
-    refused = [False] * len(quotas)
-    if is_short or not bucket.admitted:
-        # Check quotas even if the bucket refused. Otherwise a caller might wait for the bucket in vain.
-        refused = list(map(exceeds_quota, quotas, balances))
-        if is_short and not any(refused):
-            refused = list(map(is_short_of, quotas, balances))
+    """Return a request's Admission. used: how many tokens of each quota are used, with the request's if it is charged."""
     now_us = bucket.now_us
+    # Check quotas even if the bucket refused. Otherwise a caller might wait for the bucket in vain.
     states = [
         QuotaState(
             period=period_at(quota.unit, now_us),
             limit=quota.limit,
-            remaining=None if balance is None else balance.remaining(quota.limit),
-            admitted=not is_refused,
+            remaining=max(0, quota.limit - count),
+            admitted=is_charged or not quota.is_exceeded_by(count),
             now_us=now_us,
         )
-        for quota, balance, is_refused in zip(quotas, balances, refused, strict=True)
+        for quota, count in zip(quotas, used, strict=True)
     ]
     return Admission(bucket, tuple(states))
 
@@ -122,8 +102,6 @@ def _values(admission: Admission) -> tuple[int, int, int, str, str]:
     least_remaining = bucket.remaining
     for quota in quotas:
         policies += f", {_policy(quota.name, quota.limit, quota.period.ends_us - quota.period.begins_us)}"
-        if quota.remaining is None:
-            continue
         limits += f", {_limit(quota.name, quota.remaining, quota.until_reset_us)}"
         if quota.remaining < least_remaining:
             tightest, least_remaining = quota, quota.remaining

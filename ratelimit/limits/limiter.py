@@ -1,10 +1,8 @@
 """Admits or refuses requests, by the shared limits in Redis, or by this process's own limits while Redis is away."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache, partial
 
 from django.conf import settings
@@ -14,15 +12,18 @@ from ops.metrics.declarations import LIMIT_DECISIONS
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission, admission_of
 from ratelimit.limits.local_limits import LocalLimits
-from ratelimit.limits.quotas import QuotaCharge, Reservation, exceeds_quota, is_short_of, quota_reserve
-from ratelimit.limits.shared_limits import SharedAnswer, SharedTurn, ask_shared, take_shared
+from ratelimit.limits.quota_counts import QuotaCounts
+from ratelimit.limits.quotas import QuotaCharge
+from ratelimit.limits.shared_limits import RedisBatch, SharedAnswer, SharedCharge, take_shared
 from ratelimit.limits.token_bucket import Charge
+from ratelimit.periodic_writer import PeriodicWriter
 
 logger = logging.getLogger(__name__)
 
-# Attempts to reserve quota tokens for one request. A second attempt is needed only if, between a reservation and the
-# call that sends it to Redis, the period ends or Redis loses the quota's balance.
-_MAX_RESERVATION_ATTEMPTS = 3
+# Attempts to charge a request. A second one is needed if Redis has lost a quota's count, or is in another period than
+# this process; a third one if the period ends meanwhile.
+_MAX_ATTEMPTS = 3
+QUOTA_WRITE_SECONDS = 60.0
 
 
 class Limiter:
@@ -40,38 +41,31 @@ class Limiter:
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
-        self._local = LocalLimits(workers=workers)
-        self._reserving = threading.Lock()
+        self.quota_counts = QuotaCounts()
+        self._local = LocalLimits(workers=workers, counts=self.quota_counts)
         self._is_local = False
-        self._turn: SharedTurn | None = None
+        self._batch: RedisBatch | None = None
 
     def admit(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
         """Charge a bucket and quotas for a request: all of them, or none. Raises DatabaseError."""
         counted_in = "redis"
         try:
-            admission = _admission(self._take_shared(charge, quotas), quotas)
+            admission = self._admit_shared(charge, quotas)
         except RedisError as error:
             admission, counted_in = self._admit_local(charge, quotas, error), "process"
         LIMIT_DECISIONS.add(charge.name, "admitted" if admission.admitted else "refused", counted_in)
         return admission
 
     def charge_debt(self, charge: Charge, quotas: Sequence[QuotaCharge] = ()) -> Admission:
-        """Charge work that is done. The bucket owes the tokens that it lacks; a quota gives what it has left.
+        """Charge work that is done. The bucket owes the tokens that it lacks; a quota may be exceeded by them.
 
         Always admitted. Raises DatabaseError.
         """
         charge = charge._replace(is_debt=True)
         try:
-            answer = self._take_shared(charge, quotas)
-            # Takes what the quotas have left; nothing if another call takes that first.
-            for tokens in (_least_left(quotas, answer), 0):
-                if not answer.is_short:
-                    break
-                quotas = [replace(quota, tokens=tokens) for quota in quotas]
-                answer = self._take_shared(charge, quotas)
+            return self._admit_shared(charge, quotas)
         except RedisError as error:
             return self._admit_local(charge, quotas, error)
-        return _admission(answer, quotas)
 
     def _admit_local(self, charge: Charge, quotas: Sequence[QuotaCharge], error: RedisError) -> Admission:
         """Charge this process's own limits. error: why Redis was not asked. Raises DatabaseError."""
@@ -94,12 +88,15 @@ class Limiter:
         `then` gets the admission if the call is admitted, and None if `admit` must decide: the call was refused, or
         Redis did not answer. It is never called before this returns.
         """
+        now_us = self._wall_clock() // 1000
         if not redis.ready_or_opening():
             return False
-        settle = partial(self._settle_soon, charge, quotas, then)
-        if quotas:
-            return ask_shared(redis, charge, quotas, settle)
-        self._turn_of(redis).ask(charge, settle)
+        if quotas and self.quota_counts.must_tell(charge.identity, quotas, now_us=now_us):
+            return False
+        batch = self._batch
+        if batch is None or not batch.is_open or batch.redis is not redis:
+            batch = self._batch = RedisBatch(redis)
+        batch.add(SharedCharge(charge, quotas, now_us), partial(self._settle_soon, charge, quotas, then))
         return True
 
     def _settle_soon(
@@ -112,34 +109,35 @@ class Limiter:
         admission = None
         if answer is not None:
             self._note_answer()
-            admission = _admission(answer, quotas)
+            if answer.has_counts:
+                admission = self._admission(charge, quotas, answer)
         if admission is not None and not admission.admitted:
             admission = None
         if admission is not None:
             LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
         then(admission)
 
-    def _turn_of(self, redis: LoopConnection) -> SharedTurn:
-        turn = self._turn
-        if turn is None or not turn.is_open or turn.redis is not redis:
-            turn = self._turn = SharedTurn(redis)
-        return turn
+    def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
+        """Charge the limits in Redis. A count that it lacks is read back. Raises RedisError, DatabaseError."""
+        now_us, known = self._wall_clock() // 1000, []
+        if quotas and self.quota_counts.must_tell(charge.identity, quotas, now_us=now_us):
+            known = self.quota_counts.known(charge.identity, quotas, now_us=now_us)
+        for _ in range(_MAX_ATTEMPTS):
+            answer = take_shared(SharedCharge(charge, quotas, now_us, known))
+            self._note_answer()
+            if answer.has_counts:
+                return self._admission(charge, quotas, answer)
+            now_us = answer.bucket.now_us
+            known = self.quota_counts.known(charge.identity, quotas, now_us=now_us)
+        raise RedisError("Redis has no counts of quotas, however often it is told them")
 
-    def _take_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> SharedAnswer:
-        """Charge the limits in Redis. If Redis has too few unspent tokens of a quota, reserve more first."""
-        answer = take_shared(charge, quotas=quotas)
-        self._note_answer()
-        if not _needs_reservation(quotas, answer):
-            return answer
-        with self._reserving:
-            # Another thread may have reserved meanwhile.
-            answer = take_shared(charge, quotas=quotas)
-            for _ in range(_MAX_RESERVATION_ATTEMPTS):
-                if not _needs_reservation(quotas, answer):
-                    break
-                reservations = _reservations(charge.identity, quotas, answer)
-                answer = take_shared(charge, quotas=quotas, reservations=reservations)
-        return answer
+    def _admission(self, charge: Charge, quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> Admission:
+        bucket, used, is_charged = answer
+        if not quotas:
+            return Admission(bucket)
+        if is_charged:
+            self.quota_counts.note(charge.identity, quotas, used, now_us=bucket.now_us)
+        return admission_of(bucket, quotas, used, is_charged=is_charged)
 
     def _note_answer(self) -> None:
         if self._is_local:
@@ -147,36 +145,12 @@ class Limiter:
             logger.info("Redis is back, limits are shared again")
 
 
-def _admission(answer: SharedAnswer, quotas: Sequence[QuotaCharge]) -> Admission:
-    if not quotas:
-        return Admission(answer.bucket)
-    return admission_of(answer.bucket, quotas, answer.balances, is_short=answer.is_short)
-
-
-def _least_left(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> int:
-    """Return how many tokens the quota with the fewest has left; 0 without a quota, or if a balance is unknown."""
-    pairs = zip(quotas, answer.balances, strict=False)
-    return min((balance.remaining(quota.limit) if balance else 0 for quota, balance in pairs), default=0)
-
-
-def _needs_reservation(quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> bool:
-    return answer.is_short and not any(map(exceeds_quota, quotas, answer.balances))
-
-
-def _reservations(
-    identity: str, quotas: Sequence[QuotaCharge], answer: SharedAnswer
-) -> list[Reservation | None]:
-    """Return an item for each quota: a new reservation if the quota has too few unspent tokens, else None.
-
-    Tokens are reserved in the period that is current by Redis's clock.
-    """
-    now_us = answer.bucket.now_us
-    return [
-        quota_reserve(identity, quota, now_us=now_us) if is_short_of(quota, balance) else None
-        for quota, balance in zip(quotas, answer.balances, strict=True)
-    ]
-
-
 @cache
 def process_limiter() -> Limiter:
     return Limiter(workers=settings.WORKERS)
+
+
+def start_quota_writer() -> PeriodicWriter:
+    """Start this process's writer of used quotas and return it. It stops when the process exits."""
+    flush = process_limiter().quota_counts.flush
+    return PeriodicWriter("Used quotas", flush, seconds=QUOTA_WRITE_SECONDS).start()

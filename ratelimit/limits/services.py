@@ -33,8 +33,8 @@ def admit(caller: Caller, access: Access, *, cost: int) -> Admission:
     """Charge `cost` tokens for one request, or for one message on an open connection.
 
     Charges the caller's bucket of these calls, and the caller's quotas, in one call to Redis:
-    all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if tokens of a
-    quota cannot be reserved.
+    all of them, or none. A cost above the bucket's size is charged as that size. Raises DatabaseError if the
+    count of a quota cannot be read back.
     """
     return process_limiter().admit(*_charges(caller, access, cost))
 

@@ -12,7 +12,7 @@ from rest_framework.viewsets import ViewSet
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
-from ratelimit.limits.quotas import UNITS, QuotaState, quota_reserved
+from ratelimit.limits.quotas import UNITS, QuotaState
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
 from web.endpoint_list import endpoint_list
@@ -33,7 +33,7 @@ def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
         "tier": caller.tier,
         "scopes": sorted(caller.scopes),
         "buckets": _bucket_documents(caller, charged.bucket),
-        "quotas": [_quota_document(caller, quota) for quota in charged.quotas],
+        "quotas": [_quota_document(quota) for quota in charged.quotas],
         "costs": [
             {"name": rule.name, "description": rule.description, "is_metered": rule.is_metered}
             for rule in COST_RULES.values()
@@ -58,16 +58,12 @@ def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, An
     return list(documents.values())
 
 
-def _quota_document(caller: Caller, quota: QuotaState) -> dict[str, Any]:
-    remaining = quota.remaining
-    if remaining is None:
-        # The balance is unknown, so all reserved tokens count as used.
-        remaining = max(0, quota.limit - quota_reserved(identity=caller.family, period=quota.period))
+def _quota_document(quota: QuotaState) -> dict[str, Any]:
     return {
         "name": quota.name,
         "limit": quota.limit,
-        "used": max(0, quota.limit - remaining),
-        "remaining": remaining,
+        "used": quota.limit - quota.remaining,
+        "remaining": quota.remaining,
         "reset": _time(quota.reset),
     }
 

@@ -1,14 +1,12 @@
 """Processes of one installation that lose Redis, on a clock that tests set."""
 
-from typing import Any
-
 from django_redis import get_redis_connection
 from hypothesis import HealthCheck, settings
 from redis.exceptions import RedisError
 
 from ratelimit.limits import shared_limits
 from ratelimit.limits.limiter import Limiter
-from ratelimit.limits.shared_limits import SharedAnswer
+from ratelimit.limits.shared_limits import SharedAnswer, SharedCharge
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 from tests.chance import examples
 
@@ -36,10 +34,10 @@ class World:
     def clock_ns(self) -> int:
         return self.now_us * 1000
 
-    def take_shared(self, charge: Charge, **details: Any) -> SharedAnswer:
+    def take_shared(self, charge: SharedCharge) -> SharedAnswer:
         if self.is_away or self.asking in self.cut_off:
             raise RedisError("away")
-        return shared_limits.take_shared(charge, now_us=self.now_us, **details)
+        return shared_limits.take_shared(charge, now_us=self.now_us)
 
     def ask(self, *, worker: int = 0, rate: int = RATE) -> BucketState:
         self.asking = worker

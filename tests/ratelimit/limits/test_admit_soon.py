@@ -15,7 +15,7 @@ from ops.redis.loop_connection import LoopConnection
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.limiter import Limiter
 from ratelimit.limits.quotas import DAY, QuotaCharge
-from ratelimit.limits.shared_limits import MAX_TOGETHER, admission_script, take_shared
+from ratelimit.limits.shared_limits import MAX_TOGETHER, SharedCharge, admission_script, take_shared
 from ratelimit.limits.token_bucket import Bucket, Charge, bucket_state, take
 from tests.patience import PATIENCE_SECONDS
 
@@ -164,14 +164,14 @@ def test_calls_that_are_not_sent_yet_when_the_connection_ends_are_decided_by_adm
 
 def test_a_refused_call_is_decided_by_admit(redis_server):
     async def test(caller: Caller) -> None:
-        take_shared(caller.charge._replace(cost=5))
+        take_shared(SharedCharge(caller.charge._replace(cost=5)))
         assert await caller.told() is None
         assert not caller.limiter.admit(caller.charge).admitted
 
     run(test, SLOW)
 
 
-def test_a_quota_is_reserved_in_the_database_by_admit_and_then_spent_in_the_loop(redis_server):
+def test_a_count_that_redis_lacks_is_read_back_by_admit_and_then_used_in_the_loop(redis_server):
     quotas = (QuotaCharge(DAY, 5000, 1),)
 
     async def test(caller: Caller) -> None:

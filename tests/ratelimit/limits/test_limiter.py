@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from ops.metrics.declarations import LIMIT_DECISIONS
 from ops.redis.connection import breaker
 from ratelimit.limits.limiter import Limiter, process_limiter
-from ratelimit.limits.shared_limits import SharedAnswer
+from ratelimit.limits.shared_limits import SharedAnswer, SharedCharge
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge
 from tests.front.front_server import eventually
 from tests.ratelimit.processes import asked_at_once
@@ -58,7 +58,7 @@ def admitted_of(limiter: Limiter, tries: int, rate: int = 10) -> int:
 def no_redis(monkeypatch):
     """The shared buckets cannot be reached; this stands where a dead Redis stands in the other tests."""
 
-    def away(charge: Charge, **_: object) -> SharedAnswer:
+    def away(charge: SharedCharge) -> SharedAnswer:
         raise RedisError("away")
 
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)
@@ -232,7 +232,7 @@ def test_decisions_are_counted_by_where_the_bucket_was(redis_server, monkeypatch
         ask(limiter, 1, kind="counted", identity="key:counted")
     assert decided() == {("admitted", "redis"): 2, ("refused", "redis"): 1}
 
-    def away(charge: Charge, **_: object) -> SharedAnswer:
+    def away(charge: SharedCharge) -> SharedAnswer:
         raise RedisError("away")
 
     monkeypatch.setattr("ratelimit.limits.limiter.take_shared", away)

@@ -7,7 +7,7 @@ from django_redis import get_redis_connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratelimit.limits.shared_limits import admission_script, take_shared
+from ratelimit.limits.shared_limits import SharedCharge, admission_script, take_shared
 from ratelimit.limits.token_bucket import SECOND_US, Bucket, BucketState, Charge, bucket_state, take
 from tests.chance import examples
 from tests.patience import PATIENCE_SECONDS
@@ -146,7 +146,7 @@ def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, m
         is_clamped = full_at is not None and full_at > now_us * bucket.rate + 2 * bucket.capacity
         if (taken.admitted and cost) or is_clamped:
             full_at = taken.full_at
-        answer = take_shared(Charge("key:1", "read", bucket, cost, is_debt), now_us=now_us)
+        answer = take_shared(SharedCharge(Charge("key:1", "read", bucket, cost, is_debt)), now_us=now_us)
         assert answer.bucket == bucket_state(
             bucket, taken, name="read", now_us=now_us, epoch_now_us=now_us, cost=cost
         )
@@ -154,7 +154,7 @@ def test_the_script_computes_what_the_pure_function_does(redis_server, bucket, m
 
 def test_the_servers_clock_is_used_and_the_key_lives_until_the_bucket_is_full(redis_server):
     client = get_redis_connection("default")
-    told = take_shared(Charge("key:1", "read", Bucket(rate=1, burst=200), cost=200)).bucket
+    told = take_shared(SharedCharge(Charge("key:1", "read", Bucket(rate=1, burst=200), cost=200))).bucket
     seconds, microseconds = client.time()
     assert 0 <= seconds * SECOND_US + microseconds - told.now_us < PATIENCE_SECONDS * SECOND_US
     assert told.until_full_us == 200 * SECOND_US
@@ -170,28 +170,31 @@ def test_garbage_under_a_key_is_a_full_bucket_and_never_unlimited(redis_server, 
     client = get_redis_connection("default")
     key, bucket = "ratelimit:read:key:1", Bucket(rate=1, burst=2)
     client.rpush(key, "x") if garbage == "list" else client.set(key, garbage)
-    admitted = [take_shared(Charge("key:1", "read", bucket), now_us=EPOCH).bucket.admitted for _ in range(3)]
+    admitted = [
+        take_shared(SharedCharge(Charge("key:1", "read", bucket)), now_us=EPOCH).bucket.admitted
+        for _ in range(3)
+    ]
     assert admitted == [True, True, False]
 
 
 def test_a_state_after_a_clock_that_was_set_back_is_the_deepest_debt_and_fills_up(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=1, burst=2))
     get_redis_connection("default").set("ratelimit:read:key:1", b"9" * 16 + b" 7")
-    refused = take_shared(charge, now_us=EPOCH).bucket
+    refused = take_shared(SharedCharge(charge), now_us=EPOCH).bucket
     assert (refused.admitted, refused.remaining, refused.retry_after_us) == (False, 0, 3 * SECOND_US)
-    assert take_shared(charge, now_us=EPOCH + 3 * SECOND_US).bucket.admitted
+    assert take_shared(SharedCharge(charge), now_us=EPOCH + 3 * SECOND_US).bucket.admitted
 
 
 def test_a_lowered_rate_reads_the_state_of_the_higher_one(redis_server):
-    take_shared(Charge("key:1", "read", Bucket(rate=7, burst=14)), now_us=EPOCH)
-    told = take_shared(Charge("key:1", "read", Bucket(rate=2, burst=4)), now_us=EPOCH).bucket
+    take_shared(SharedCharge(Charge("key:1", "read", Bucket(rate=7, burst=14))), now_us=EPOCH)
+    told = take_shared(SharedCharge(Charge("key:1", "read", Bucket(rate=2, burst=4))), now_us=EPOCH).bucket
     assert (told.admitted, told.remaining) == (True, 2)
 
 
 def test_a_server_that_forgot_the_script_is_given_it_again(redis_server):
     charge = Charge("key:1", "read", Bucket(rate=1, burst=2))
-    take_shared(charge, now_us=EPOCH)
+    take_shared(SharedCharge(charge), now_us=EPOCH)
     client = get_redis_connection("default")
     client.script_flush()
-    assert take_shared(charge, now_us=EPOCH).bucket.remaining == 0
+    assert take_shared(SharedCharge(charge), now_us=EPOCH).bucket.remaining == 0
     assert client.script_exists(admission_script().sha) == [True]
