@@ -85,7 +85,7 @@ class OAuthRefusal(Exception):
         self.status = 401 if error == "invalid_client" else 400
 
 
-class _Endpoint(APIView):
+class _OAuthEndpoint(APIView):
     """A view whose clients authenticate by HTTP Basic or by the form, never by other credentials."""
 
     access = {"post": CREDENTIALS}
@@ -101,7 +101,7 @@ class _Endpoint(APIView):
         return response
 
 
-class OAuthTokenView(_Endpoint):
+class OAuthTokenView(_OAuthEndpoint):
     @extend_schema(
         operation_id="oauth_token",
         summary="Get an access token for a program",
@@ -131,7 +131,7 @@ class OAuthTokenView(_Endpoint):
         return JsonResponse(document, headers=NOT_STORED)
 
 
-class OAuthRevokeView(_Endpoint):
+class OAuthRevokeView(_OAuthEndpoint):
     @extend_schema(
         operation_id="oauth_revoke",
         summary="Revoke an access token",

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from ratelimit.credentials.signed_requests import (
     SignedMessage,
-    check_body_covered,
     check_headers_covered,
     verified,
 )
-from ratelimit.exceptions import DigestMismatch, InvalidSignature, SignatureExpired
+from ratelimit.exceptions import InvalidSignature, SignatureExpired
 
 # RFC 9421, B.1.5, B.2 and B.2.5.
 SHARED_SECRET = "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ=="
@@ -58,8 +57,6 @@ def test_the_vector_is_not_enough_here():
     ("name", "value"),
     [
         ("host", "example.org"),
-        ("date", "Tue, 20 Apr 2021 02:07:56 GMT"),
-        ("content-type", "application/jsom"),
         ("signature", "sig-b25=:qxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:"),
     ],
 )
@@ -80,16 +77,3 @@ def test_whatever_the_headers_say_it_is_refused(given_input, given_signature):
     )
     with pytest.raises((InvalidSignature, SignatureExpired)):
         verified(message, key_resolver=vector_keys(), now=VECTOR_TIME)
-
-
-@given(st.binary(max_size=30), st.binary(max_size=30))
-def test_a_digest_is_that_of_one_body(signed_body, sent_body):
-    result = verified(VECTOR, key_resolver=vector_keys(), now=VECTOR_TIME)
-    components = {**result.covered_components, '"@method"': "POST", '"@target-uri"': VECTOR.url}
-    components['"content-digest"'] = ContentDigest.create(signed_body)
-    check_headers_covered(VECTOR, result._replace(covered_components=components))
-    if signed_body == sent_body:
-        check_body_covered(VECTOR, components, sent_body)
-    else:
-        with pytest.raises(DigestMismatch):
-            check_body_covered(VECTOR, components, sent_body)
