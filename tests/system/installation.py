@@ -159,6 +159,8 @@ def key_row(
         "name": "system test",
         "owner": "",
         "prefix": new.prefix,
+        "client_id": new.prefix,
+        "old_secret": "",
         "digest": new.digest,
         "tier": tier,
         "rate": rate,
