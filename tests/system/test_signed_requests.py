@@ -158,7 +158,7 @@ def test_the_signers_calls_are_recorded_as_its_own_and_without_secrets(installat
 def test_the_example_signs(installation, key, tmp_path):
     body = tmp_path / "trades.json"
     body.write_bytes(Batch(1, "EXAMPLE", 3, has_ids=True).body)
-    command = [sys.executable, str(project.BASE_DIR / "examples" / "signed_request.py")]
+    command = [sys.executable, str(project.BASE_DIR / "docs/examples/signed_request.py")]
     for path, options in (
         (INGEST, ["--method", "POST", "--body", str(body), "--idempotency-key", "example-1"]),
         (f"{OHLC}?symbol=EXAMPLE&interval=1min", []),

@@ -19,7 +19,7 @@ from tests.store.real_data import equity_trades, midnight_ns
 
 pytestmark = pytest.mark.system
 
-EXAMPLE = settings.BASE_DIR / "examples" / "moving_average_backtest.py"
+EXAMPLE = settings.BASE_DIR / "docs/examples/moving_average_backtest.py"
 RATE = re.compile(r"^([0-9,]+) bars in ([0-9.]+) s: ([0-9,]+) bars per second$", re.MULTILINE)
 
 
