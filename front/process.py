@@ -1,4 +1,4 @@
-"""A web process: runs the front (`marketdata_project.front`) and Django on a socket that the supervisor opened.
+"""A web process: runs the front (`front`) and Django on a socket that the supervisor opened.
 
 Where it is not forked: `python -m front.process --number 0 --fd 5 --turns 6 --parent 4711`.
 """

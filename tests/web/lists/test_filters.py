@@ -1,8 +1,9 @@
 """Filters of lists, as strict as other query parameters."""
 
 import pytest
+from django import forms
 from django.test import RequestFactory
-from django_filters import NumberFilter
+from django_filters import CharFilter, NumberFilter
 from django_filters.rest_framework import FilterSet
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -12,9 +13,20 @@ from web.lists.filters import StrictFilterBackend, choice_filter
 from web.requests.exceptions import InvalidParameter
 
 
+class OwnField(forms.CharField):
+    def clean(self, value):
+        if value:
+            raise forms.ValidationError("must be a number", code="invalid_number")
+
+
+class OwnFilter(CharFilter):  # type: ignore[misc]  # not typed
+    field_class = OwnField
+
+
 class EntryFilter(FilterSet):  # type: ignore[misc]  # not typed
     right = choice_filter(("call", "put"), "Of options.")
     strike = NumberFilter()
+    expiry = OwnFilter()
 
     class Meta:
         model = InstrumentEntry
@@ -23,11 +35,6 @@ class EntryFilter(FilterSet):  # type: ignore[misc]  # not typed
 
 class EntriesView(APIView):
     filterset_class = EntryFilter
-
-
-class CodesShown(StrictFilterBackend):
-    def refusal(self, code: str, message: str) -> Exception:
-        return LookupError(code)
 
 
 def selected(backend: StrictFilterBackend, query: str) -> list[str]:
@@ -50,6 +57,7 @@ def test_the_first_wrong_value_is_refused():
     assert refused.value.code == "invalid_parameter"
 
 
-def test_a_backend_may_refuse_by_the_code_of_the_form():
-    with pytest.raises(LookupError, match="invalid_choice"):
-        selected(CodesShown(), "right=x")
+def test_a_declared_code_of_a_form_field_is_that_of_the_refusal():
+    with pytest.raises(InvalidParameter, match=r"^expiry: must be a number$") as refused:
+        selected(StrictFilterBackend(), "expiry=x")
+    assert refused.value.code == "invalid_number"
