@@ -56,16 +56,17 @@ def code(reply: Reply) -> str:
     return str(reply.json()["code"]) if reply.status >= 400 else ""
 
 
-def test_a_quota_gives_what_it_has_and_nothing_more(
+def test_a_quota_gives_what_it_has_and_at_most_what_others_counted_in_the_last_minute(
     installation: Installation, each: list[Client], fault: Fault
 ):
     key = {"X-API-Key": installation.new_key(rate=UNLIMITED, daily_quota=QUOTA)}
     codes = []
-    for _, client in zip(range(2 * QUOTA), cycle(each), strict=False):
+    for _, client in zip(range((WORKERS + 1) * QUOTA), cycle(each), strict=False):
         codes.append(code(client.get(PATH, key)))
         fault()
-    assert codes.count("unknown_symbol") == QUOTA
-    assert set(codes[QUOTA:]) == {"quota_exceeded"}
+    # After a loss a process knows its own count, and of the others what they have written to the database.
+    assert QUOTA <= codes.count("unknown_symbol") <= WORKERS * QUOTA
+    assert set(codes[WORKERS * QUOTA :]) == {"quota_exceeded"}
 
 
 def test_what_was_revoked_and_what_has_expired_stays_so(
