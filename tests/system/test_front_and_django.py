@@ -77,8 +77,8 @@ MASKED = [
         (rb'("name":"price_age","passed":\w+,"value":)[\d.]+', rb"\1some"),
         (rb"'nonce-[^']*'", b"nonce"),
         (rb"md_[0-9A-Za-z_-]+", b"key"),
-        (rb'(signing_secret|prefix|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
-        (rb'"prefix","after":"[^"]*"', b'"prefix","after":"masked"'),
+        (rb'(signing_secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
+        (rb'"(prefix|client_id)","after":"[^"]*"', rb'"\1","after":"masked"'),
         (rb"cursor=[0-9A-Za-z_%=-]+", b"cursor=masked"),
         # MessagePack's texts of 32 characters and more: a byte for their kind, one or two for their length.
         (rb"(?s)(next_cursor|prev_cursor)(?:\xd9.|\xda..)[0-9A-Za-z_=-]+", rb"\1masked"),
