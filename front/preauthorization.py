@@ -23,7 +23,7 @@ from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
 def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
-    """Authenticate, authorize and charge the caller by the headers; return its family, or None if one of them fails.
+    """Authenticate, authorize and charge the caller by the headers; return its principal, or None if one of them fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
     Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
@@ -42,7 +42,7 @@ def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
         is_admitted = _is_admitted(call, identity.caller, environ)
     except (CredentialError, NetworkNotAllowed):
         return None
-    return identity.caller.family if is_admitted else None
+    return identity.caller.principal if is_admitted else None
 
 
 def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ _JUST_ENDED = timedelta(seconds=30)
 
 
 def jobs_of(caller: Caller) -> QuerySet[Job]:
-    """Return the jobs that a caller may see: of its family, of kinds that it may submit, for accounts that it may see.
+    """Return the jobs that a caller may see: of its principal, of kinds that it may submit, for accounts that it may see.
 
     Its grants count as they are now, not as they were when a job was submitted. Nobody sees jobs of kinds that no call
     submits, or that are no longer declared.
@@ -34,7 +34,7 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
     for kind in JOB_KINDS.get().values():
         if denial_of(caller, kind.access) is None:
             visible |= Q(kind=kind.name) & _is_of_accounts(kind, caller)
-    return Job.objects.filter(visible, owner=caller.family)
+    return Job.objects.filter(visible, owner=caller.principal)
 
 
 def _is_of_accounts(kind: JobKind, caller: Caller) -> Q:

@@ -2,7 +2,7 @@
 
 JobError
 ├── UnknownJob      there is no such job, or the caller may not see it; check the id
-├── TooManyJobs     the caller's family has too many unfinished jobs of a kind; wait for one's end, or cancel one
+├── TooManyJobs     the caller's principal has too many unfinished jobs of a kind; wait for one's end, or cancel one
 └── WorkerLost      the job's workers ended in the midst of it again and again; look at their log
 
 JobStopped          raised inside a job's function, to end it; never caught there
@@ -30,7 +30,7 @@ class UnknownJob(JobError):
 
 
 class TooManyJobs(JobError):
-    """The caller's family has too many unfinished jobs of a kind. Wait for the end of one, or cancel one."""
+    """The caller's principal has too many unfinished jobs of a kind. Wait for the end of one, or cancel one."""
 
     code = "too_many_jobs"
 

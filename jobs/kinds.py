@@ -61,7 +61,7 @@ class JobKind:
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
     time in the whole installation. attempts: after so many the job is failed. access: of the call that submits
     it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
-    most_unfinished: so many unfinished jobs of a caller's family; a call that would add another is refused.
+    most_unfinished: so many unfinished jobs of a caller's principal; a call that would add another is refused.
     is_result_large: lists of jobs have null in its place. is_schedulable: whether `JOB_SCHEDULES` may name it; its
     serializer then needs no context.
     """

@@ -18,7 +18,7 @@ MOST_ENDED = 10_000
 
 
 def require_room(*, kind: JobKind, owner: str) -> None:
-    """Raise TooManyJobs if a family has as many unfinished jobs of a kind as it may have.
+    """Raise TooManyJobs if a principal has as many unfinished jobs of a kind as it may have.
 
     For calls: what the service submits by itself is not refused. Calls at the same instant may exceed it by some.
     """

@@ -168,12 +168,12 @@ class SubmissionViewSet(GenericViewSet[Any]):
 
         def submit() -> Document:
             caller = _caller(request)
-            require_room(kind=self._kind, owner=caller.family)
+            require_room(kind=self._kind, owner=caller.principal)
             correlation_id = getattr(request, "correlation_id", "")
             job = job_submit(
                 kind=self.kind,
                 parameters=parameters,
-                owner=caller.family,
+                owner=caller.principal,
                 created_by=caller.identity,
                 correlation_id=correlation_id,
                 now=now,

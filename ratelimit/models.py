@@ -67,7 +67,7 @@ class ApiKey(Entitlement):
         max_length=100,
         default="",
         blank=True,
-        help_text="`Caller.family` of the caller who created the key or the first key of its chain; empty: an operator.",
+        help_text="`Caller.principal` of the caller who created the key or the first key of its chain; empty: an operator.",
     )
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To within a minute.")
     signed_only = models.BooleanField(
@@ -176,7 +176,7 @@ class UsedNonce(models.Model):
 class QuotaUse(models.Model):
     """How many tokens of a caller's quota were used in a period: `booked`, written once a minute.
 
-    `identity` is `Caller.family`. `period` is a UTC day (2026-11-20) or month (2026-11).
+    `identity` is `Caller.principal`. `period` is a UTC day (2026-11-20) or month (2026-11).
     """
 
     identity = models.CharField(max_length=100)

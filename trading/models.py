@@ -237,7 +237,7 @@ class TargetModel(models.Model):
 class Preview(models.Model):
     """A preview of an order, which one `execute` may take.
 
-    owner: the `Caller.family` that asked. order_id: of the order that it made.
+    owner: the `Caller.principal` that asked. order_id: of the order that it made.
 
     terms: of the order. traded, risk_version: of the account when it was made. price: of reference.
     """

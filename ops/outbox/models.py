@@ -7,7 +7,7 @@ class Event(models.Model):
     """An event of the database: a row that is written in the transaction of the change that it tells.
 
     `kind` is a name such as `job.ended`. `subject` is the changed object, such as `job:5f0c…`. `owner` is the
-    `Caller.family` that may learn of it; "" for operators only. `payload` is a JSON document without secrets.
+    `Caller.principal` that may learn of it; "" for operators only. `payload` is a JSON document without secrets.
     `is_sent` tells whether it was delivered. A flag and not a position: of two transactions, the one with
     the smaller id may commit last.
     """

@@ -95,10 +95,12 @@ def key_used(key: CachedKey, *, now: datetime) -> None:
 def stored_caller(key: ApiKey) -> Caller:
     """Return a stored key's caller, whether the key is valid or not.
 
-    Its family, which owns the buckets and quotas, is the first key of its chain of rotations.
+    Its principal, which owns the buckets and quotas, is the first key of its chain of rotations.
     """
-    family = f"key:{key.pk if key.family is None else key.family}"
-    return caller_from(key, identity=f"key:{key.pk}", name=key.name, credential="api_key", family=family)
+    principal = f"key:{key.pk if key.family is None else key.family}"
+    return caller_from(
+        key, identity=f"key:{key.pk}", name=key.name, credential="api_key", principal=principal
+    )
 
 
 def key_list() -> QuerySet[ApiKey]:
@@ -127,8 +129,8 @@ def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
 
 
 def _is_own(caller: Caller) -> Q:
-    kind, _, first = caller.family.partition(":")
-    is_owned = Q(owner=caller.family)
+    kind, _, first = caller.principal.partition(":")
+    is_owned = Q(owner=caller.principal)
     return is_owned | Q(pk=first) | Q(family=first) if kind == "key" else is_owned
 
 

@@ -71,7 +71,7 @@ def key_create(
 ) -> CreatedKey:
     """Create and store a key.
 
-    owner: `Caller.family` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
+    owner: `Caller.principal` of its creator; "" for an operator. Defaults: expires with its creator; `signed_only` if its
     creator is. Raises InvalidKeyRequest, UnknownTier, UnknownScope, GrantExceeded, TooManyKeys.
     """
     if within is not None:

@@ -142,7 +142,7 @@ class KeysViewSet(ListViewSet[ApiKey]):
         single_parameters(request.GET, ("format",))
         serializer = NewKeySerializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)
-        terms, by, owner = serializer.validated_data, _by(request), _caller(request).family
+        terms, by, owner = serializer.validated_data, _by(request), _caller(request).principal
 
         def create(now: datetime, record: EventRecorder) -> Document:
             return key_create(**terms, **by, owner=owner, now=now, record=record).document(now=now)

@@ -107,7 +107,7 @@ class LiveFeed:
         if identity is not None:
             record(environ, identity, 101)
         socket: Socket = scope["extensions"][SOCKET]
-        holder = identity_of(call_in(environ).address) if identity is None else identity.caller.family
+        holder = identity_of(call_in(environ).address) if identity is None else identity.caller.principal
         socket.loop_time = self._loop_times.of(holder)
         correlation_id = environ[CORRELATION_ID].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})

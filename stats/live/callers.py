@@ -115,7 +115,7 @@ class ConnectionLimits:
 
     async def open(self, identity: Identity) -> None:
         """Count the connection for its caller, and charge it. Raises `TooManyConnections` and the errors of `check_caller`."""
-        self._end = self._open_calls.opened(identity.caller.family)
+        self._end = self._open_calls.opened(identity.caller.principal)
         if self._end is None:
             raise TooManyConnections
         await self._lanes.ask(check_caller, identity)
@@ -129,7 +129,7 @@ class ConnectionLimits:
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
-        async with self._turns.turn(caller.family, bucket_name(FEED)) as turn:
+        async with self._turns.turn(caller.principal, bucket_name(FEED)) as turn:
             reading = self._lanes.replay(self._charged, caller, function, *arguments)
             try:
                 return await asyncio.shield(reading)

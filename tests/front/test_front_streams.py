@@ -34,8 +34,8 @@ class NotedTurns:
         self._left = closing
 
     @asynccontextmanager
-    async def turn(self, family: str, bucket: str) -> Any:
-        assert (family, bucket) == ("key:1", "read")
+    async def turn(self, principal: str, bucket: str) -> Any:
+        assert (principal, bucket) == ("key:1", "read")
         self._left -= 1
         if not self._left:
             self.gone.set()

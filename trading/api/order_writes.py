@@ -254,7 +254,7 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         order: OrderTerms = self.body(OrderInput)["order"]
         account = self.account_named(None, self.caller)
 
-        previewed = trade_preview(account=account, order=order, owner=self.caller.family)
+        previewed = trade_preview(account=account, order=order, owner=self.caller.principal)
         document = preview_document(previewed)
 
         def save() -> Done:
@@ -295,6 +295,6 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
             )
         except PreviewStale as stale:
             account.refresh_from_db()
-            anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.family)
+            anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.principal)
             anew.preview.save()
             raise PreviewStale(str(stale), preview=preview_document(anew)) from None

@@ -45,7 +45,7 @@ class Previewed:
 
 
 def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Previewed:
-    """Say what an order would do. owner: the `Caller.family` that may execute it.
+    """Say what an order would do. owner: the `Caller.principal` that may execute it.
 
     It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the
     answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
@@ -69,7 +69,9 @@ def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Preview
 
 def preview_find(*, preview_id: UUID, caller: Caller) -> Preview:
     """Return a preview that the caller made, of an account that it may see. Raises UnknownPreview."""
-    preview = Preview.objects.select_related("account").filter(uuid=preview_id, owner=caller.family).first()
+    preview = (
+        Preview.objects.select_related("account").filter(uuid=preview_id, owner=caller.principal).first()
+    )
     if preview is None or not caller.owns(preview.account.name):
         raise UnknownPreview("there is no such preview")
     return preview

@@ -45,8 +45,8 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def key_scope(request: Request) -> str:
-    """Return the scope in which an Idempotency-Key is unique: `Caller.family`, which survives an API key's rotation."""
-    return str(cast("Any", request.user).family)
+    """Return the scope in which an Idempotency-Key is unique: `Caller.principal`, which survives an API key's rotation."""
+    return str(cast("Any", request.user).principal)
 
 
 def parse_key(header: str | None) -> str | None:

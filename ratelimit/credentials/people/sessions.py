@@ -161,7 +161,7 @@ def program_session_end(holder: Holder, *, token: str, now: datetime) -> str:
         caller = caller_in_session(claims.session_id, now=now)
     except InvalidToken:
         return ""
-    if caller.family != holder.caller.family:
+    if caller.principal != holder.caller.principal:
         return ""
     session_close(claims.session_id, now=now)
     return caller.identity

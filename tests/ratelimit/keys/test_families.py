@@ -85,12 +85,12 @@ def test_a_family_is_that_of_the_first_key_of_a_chain():
     assert [caller.identity for caller in callers] == [
         f"key:{created.id}" for created in (first, second, third)
     ]
-    assert {caller.family for caller in callers} == {f"key:{first.id}"}
+    assert {caller.principal for caller in callers} == {f"key:{first.id}"}
 
 
 def test_the_family_of_other_callers_is_their_identity():
     caller = Caller(identity="user:7", name="ada", tier="default", rate=10, scopes=frozenset())
-    assert caller.family == "user:7"
+    assert caller.principal == "user:7"
 
 
 def test_quotas_reserved_before_families_existed_move_to_the_family():
