@@ -11,7 +11,7 @@ from jobs.claims import job_end
 from jobs.exceptions import TooManyJobs
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, UNFINISHED, Job
-from web.lists.newest import beyond_newest
+from web.retention import beyond_newest
 
 # Of an owner's jobs that have ended, so many of the newest are kept.
 MOST_ENDED = 10_000

@@ -16,7 +16,7 @@ from jobs.backfills.services import exhausted_retry
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from ops.outbox.services import events_delete_old, events_deliver
-from ops.serve.memory import RELEASE_SECONDS, memory_release
+from ops.serve import memory
 from ops.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.people.browser_login import sessions_delete_expired
 from ratelimit.credentials.people.known_addresses import known_addresses_delete_old
@@ -54,9 +54,14 @@ def jobs_relay(*, now: datetime) -> None:
         time.sleep(_RELAY_PAUSE_SECONDS)
 
 
+def memory_release(*, now: datetime) -> None:
+    """Return unused memory to the system."""
+    memory.memory_release()
+
+
 DUTIES: tuple[Duty, ...] = (
     Duty(spool_collect, period=SECOND, after_error=SECOND),
-    Duty(memory_release, period=RELEASE_SECONDS),
+    Duty(memory_release, period=memory.RELEASE_SECONDS),
     Duty(nonces_delete_expired, period=SECOND, after_error=SECOND),
     Duty(keys_watch, period=HOUR),
     Duty(answers_delete_old, period=HOUR),

@@ -1,4 +1,4 @@
-"""Gives lower apps functions and values of higher apps, which lower apps may not import (see `needs`).
+"""Gives lower apps functions and values of higher apps, which lower apps may not import (see `ops.needs`).
 
 Each value is imported at its first use, so commands that use none of them do not load the endpoints.
 """

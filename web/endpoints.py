@@ -41,7 +41,7 @@ class Access:
     group, kind: the bucket that is charged.
     bucket: the endpoint's own bucket, which is charged instead, or "".
     rate: the most tokens per second of the endpoint's own bucket; None for the caller's rate.
-    cost: the name of a rule in `limits.costs`.
+    cost: the name of a rule in `ratelimit.limits.costs.COST_RULES`.
     audit_class: one of AUDIT_CLASSES, or "".
     body_bytes: the largest accepted body, in bytes.
     is_heavy: whether its calls may compute for long, however little they cost before.

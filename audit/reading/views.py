@@ -76,7 +76,6 @@ class AuditViewSet(ListViewSet[AuditRecord]):
         if renderer.format == NdjsonRenderer.format:
             single_parameters(request.GET, (*AuditFilter.base_filters, "format"))
             return _exported(self.filter_queryset(self.get_queryset()))
-        self.list_parameters()
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response([record_document(each) for each in exported_records(rows or [])])
 

@@ -77,7 +77,6 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
     )
     def list(self, request: Request) -> Response:
         """Gaps for which sources were asked, with what came of it."""
-        self.list_parameters()
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(backfill_documents(rows or []))
 

@@ -22,7 +22,7 @@ if BEHIND_TLS_PROXY and not TRUSTED_PROXIES:
     raise ImproperlyConfigured(
         "BEHIND_TLS_PROXY needs TRUSTED_PROXIES: the addresses of the proxies whose X-Forwarded-Proto counts"
     )
-# Safe: `marketdata_project.proxies` removes the header unless a trusted proxy wrote it.
+# Safe: `web.proxies` removes the header unless a trusted proxy wrote it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 # Load balancers, the supervisor and Prometheus use plain HTTP for these.
 SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$", r"^metrics/?$"]

@@ -1,6 +1,6 @@
 """Dependency inversion: a lower package declares a value that it needs from a higher package without importing it.
 
-`marketdata_project` provides the values at start-up. This package imports none of the apps.
+`marketdata_project` provides the values at start-up.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,6 @@
 """How a process allocates memory, and returns unused memory to the system."""
 
 import ctypes
-from datetime import datetime
 
 # The numbers of `mallopt`'s options, from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -30,8 +29,8 @@ def tune_malloc() -> None:
         mallopt(_M_ARENA_MAX, HEAPS)
 
 
-def memory_release(*, now: datetime | None = None) -> None:
-    """Return the unused pages of the heap to the system; without glibc, do nothing. now: unused; every duty gets it.
+def memory_release() -> None:
+    """Return the unused pages of the heap to the system; without glibc, do nothing.
 
     By itself glibc returns only the end of the heap. The pages between entries of caches added up to as much as the
     entries. A call takes 6 ms with nothing to return and 40 ms with 200 MB. Other threads run meanwhile.

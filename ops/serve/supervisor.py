@@ -86,7 +86,7 @@ class ServePlan:
     `trades` adds the trading engine, `runs_jobs` a process that runs jobs, `submits_jobs` one that submits the scheduled
     jobs, `feeds_sample` one that posts the sample's rows.
 
-    `turns` is the descriptor of the memory by which the web processes take turns (`serve/turns.py`). Process n keeps to
+    `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). Process n keeps to
     `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
     `watchdog_seconds` is replaced; 0 turns that off.
     """

@@ -120,7 +120,6 @@ class KeysViewSet(ListViewSet[ApiKey]):
     )
     def list(self, request: Request) -> Response:
         """The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
-        self.list_parameters()
         visible = keys_visible(_caller(request)).prefetch_related("successors")
         keys = self.paginate_queryset(self.filter_queryset(visible))
         now = timezone.now()

@@ -1,4 +1,4 @@
-"""Every endpoint of an audit-first class, as the table of access says: without its record nothing is changed."""
+"""Every endpoint of an audit-first class, as its view declares: without its record nothing is changed."""
 
 import json
 from contextlib import contextmanager

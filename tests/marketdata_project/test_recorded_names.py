@@ -7,7 +7,7 @@ from audit.records.recorded_names import RECORDED_NAMES
 from tests.marketdata_project.test_openapi import operations, schema
 from tests.ratelimit.access.urlconf import ACCESS
 
-# The operations whose bodies are recorded, by the url names of their rows in the table of access.
+# The operations whose bodies are recorded, by their url names.
 AUDIT_FIRST = {
     "instrument": ("instrument_set",),
     "keys": ("key_create",),

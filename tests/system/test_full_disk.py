@@ -130,7 +130,7 @@ def check_reads(client: Client, feed: Feed) -> None:
 
 
 def check_a_full_disk(installation: Installation, no_space: NoSpace, tally: Tally) -> None:
-    # Without quotas, whose tokens are reserved in the database, which is full, too: that is 503.
+    # Without quotas: a count that Redis lacks is read from the database, which is full, too: that is 503.
     key = installation.new_key(tier="internal", rate=UNLIMITED)
     with clients_of_every_web(installation.served, key, each=1) as (other, client):
         feed = Feed(client)

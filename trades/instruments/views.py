@@ -106,7 +106,6 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     )
     def list(self, request: Request) -> Response:
         """List the instruments that have data or a declaration, by symbol."""
-        self.list_parameters()
         catalogue_refresh()
         entries = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         rows = [instrument_document(instrument_in(entry)) for entry in entries or ()]

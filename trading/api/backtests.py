@@ -158,7 +158,6 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     )
     def list(self, request: Request) -> Response:
         """One's own backtests, newest first, with what they were asked for and their main figures."""
-        self.list_parameters()
         jobs = self.paginate_queryset(self.filter_queryset(_backtests_of(request)))
         return self.get_paginated_response([_row(job) for job in jobs or ()])
 

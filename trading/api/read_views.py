@@ -250,7 +250,6 @@ class AccountsViewSet(ListViewSet[Account]):
     @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))
     def list(self, request: Request) -> Response:
         """The accounts that the caller may see, by id."""
-        self.list_parameters()
         accounts = self.paginate_queryset(accounts_of(cast("Caller", request.user)))
         return self.get_paginated_response([account_document(account) for account in accounts or ()])
 

@@ -60,7 +60,7 @@ class TradingWrites(APIView):
     def caller(self) -> Caller:
         """The caller, as the request was authenticated."""
         caller = self.request.user
-        assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
+        assert isinstance(caller, Caller)  # noqa: S101 its view's `access` admits nobody else
         return caller
 
     def body(self, serializer_class: type[Serializer[Any]], **context: Any) -> dict[str, Any]:

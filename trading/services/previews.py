@@ -27,7 +27,7 @@ from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
 from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import Submitted, require_new_client_order_id
-from web.lists.newest import beyond_newest
+from web.retention import beyond_newest
 
 PREVIEW_SECONDS = 30
 _KEPT_SECONDS = 86_400

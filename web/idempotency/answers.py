@@ -24,8 +24,8 @@ from rest_framework.request import Request
 
 from web.idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
 from web.idempotency.models import SealedAnswer
-from web.lists.newest import beyond_newest
 from web.requests.exceptions import InvalidParameter
+from web.retention import beyond_newest
 
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""

@@ -1,1 +1,1 @@
-"""Paged lists: filters, keyset pagination, cursors with an HMAC. This package imports none of the apps."""
+"""Paged lists: filters, keyset pagination, cursors with an HMAC."""

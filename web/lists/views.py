@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from django.db.models import Model
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import get_override, set_override
+from rest_framework.request import Request
 from rest_framework.serializers import CharField, ChoiceField, Serializer
 from rest_framework.viewsets import GenericViewSet
 
@@ -25,7 +26,7 @@ class ShownField(CharField):
 
 
 class ListViewSet(GenericViewSet[Row]):
-    """A list that is filtered and paged. Its action calls `list_parameters` first, for the errors of unknown names.
+    """A list that is filtered and paged. Its action `list` gets no parameter that is unknown, repeated or empty.
 
     A subclass sets `pagination_class`, and `filterset_class` if it has filters. further_parameters: the names of those
     that the action reads itself.
@@ -35,6 +36,12 @@ class ListViewSet(GenericViewSet[Row]):
     filterset_class: ClassVar[type[FilterSet] | None] = None
     pagination_class: type[KeysetPagination]
     further_parameters: ClassVar[tuple[str, ...]] = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse what the caller may not do, and wrong parameters."""
+        super().initial(request, *args, **kwargs)
+        if self.action == "list":
+            self.list_parameters()
 
     def list_parameters(self) -> dict[str, str]:
         """Return the values of the query's parameters, by name. Raises InvalidParameter."""

@@ -1,4 +1,4 @@
 """Parses requests strictly (bodies, parameters, client addresses); compresses answers and makes their entity tags.
 
-Unknown parameters and fields are refused, not ignored. This package imports none of the apps.
+Unknown parameters and fields are refused, not ignored.
 """

@@ -6,7 +6,7 @@ RECEIVED_CALL = "marketdata.received_call"
 ROUTE = "marketdata.route"
 # The Admission; absent until the request is charged.
 ADMISSION = "marketdata.admission"
-# The ChargedCall; as the Admission.
+# The ChargedCall; absent until the request is charged.
 CHARGED_CALL = "marketdata.charged_call"
 # The identity of the caller (`key:12`); present if the credential was accepted before the body was read.
 CALLER = "marketdata.caller"

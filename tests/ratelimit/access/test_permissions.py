@@ -131,7 +131,7 @@ def test_accounts_hold_for_callers_of_every_kind(api, monkeypatch):
         ("GET", "/nameless"),
     ],
 )
-def test_an_endpoint_without_a_row_is_denied_to_everybody(api, path, method):
+def test_a_handler_without_a_declaration_is_denied_to_everybody(api, path, method):
     response = api.call(method, path)
     assert response.status_code == 403
     if method != "HEAD":
