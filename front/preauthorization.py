@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
+from rest_framework.exceptions import APIException
 
 from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from front.application import RefusedCall
-from ratelimit.access.denials import Denial, denial_of
-from ratelimit.callers import Caller
+from ratelimit.authorize import authorize
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
-from web.endpoints import Access, access_of, endpoint_at
-from web.requests.received import ReceivedCall, call_in
+from web.endpoints import access_of, endpoint_at
+from web.requests.received import call_in
 from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
@@ -31,18 +32,20 @@ def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
     if not is_accepted_transport(environ):
         return None
     call = call_in(environ)
+    endpoint = endpoint_at(call.path)
     try:
         identity = identify(call, now=datetime.now(UTC))
-        if identity is None:
+        if identity is None or endpoint is None:
             return None
         if identity.signature is not None:
             # Use up the nonce before charging: otherwise replayed headers would spend the caller's tokens.
             environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
         environ[CALLER] = identity.caller.identity
-        is_admitted = _is_admitted(call, identity.caller, environ)
-    except (CredentialError, NetworkNotAllowed):
+        access, charge = access_of(endpoint.func, call.method), partial(admit_call, environ)
+        authorize(identity.caller, access, charge, arguments=endpoint.kwargs, charges_refused=False)
+    except (CredentialError, NetworkNotAllowed, APIException):
         return None
-    return identity.caller.principal if is_admitted else None
+    return identity.caller.principal
 
 
 def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:
@@ -53,21 +56,6 @@ def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:
     except DisallowedHost:
         return False
     return request.is_secure() or not settings.SECURE_SSL_REDIRECT
-
-
-def _is_admitted(call: ReceivedCall, caller: Caller, environ: MutableMapping[str, Any]) -> bool:
-    access, denial = _access_and_denial(call, caller)
-    if access is None or denial is not None:
-        return False
-    return admit_call(environ, caller, access).admitted
-
-
-def _access_and_denial(call: ReceivedCall, caller: Caller) -> tuple[Access | None, Denial | None]:
-    endpoint = endpoint_at(call.path)
-    if endpoint is None:
-        return None, None
-    access = access_of(endpoint.func, call.method)
-    return access, denial_of(caller, access, arguments=endpoint.kwargs)
 
 
 def refusal_recorder() -> Callable[[RefusedCall], None]:

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from marketdata_project.endpoints import DJANGO_SITES, PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
+from ratelimit.authorize import LimitReached
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
 from ratelimit.credentials.people.grants import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call
-from ratelimit.limits.throttles import LimitReached
 from web.endpoints import ANY_CALLER, Access
 from web.requests.received import call_in
 from web.requests.wsgi_variables import ADMISSION

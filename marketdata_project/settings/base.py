@@ -239,8 +239,8 @@ REST_FRAMEWORK = {
         "ratelimit.credentials.authentication.CredentialAuthentication",
         "ratelimit.credentials.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["ratelimit.access.permissions.HasAccess"],
-    "DEFAULT_THROTTLE_CLASSES": ["ratelimit.limits.throttles.TokenBucketThrottle"],
+    "DEFAULT_PERMISSION_CLASSES": ["ratelimit.authorize.HasAccess"],
+    "DEFAULT_THROTTLE_CLASSES": ["ratelimit.authorize.TokenBucketThrottle"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "stats.rendering.renderers.QueryFormRenderer",

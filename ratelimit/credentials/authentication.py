@@ -1,6 +1,6 @@
 """DRF's authentication classes: one for credentials in headers, one for a browser's session."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from ratelimit.access.denials import denial_of
-from ratelimit.access.permissions import access_of_request
+from ratelimit.authorize import access_of_request, check_access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import (
     caller_now,
@@ -77,10 +77,26 @@ def caller_again(view: "APIView") -> Caller:
     assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
     with _drf_errors():
         stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
-    denial = denial_of(stored, access_of_request(request))
-    if denial is not None:
-        raise PermissionDenied(denial.message, denial.code)
+    check_access(stored, access_of_request(request))
     return stored
+
+
+def may_still_call(request: Request) -> Callable[[], bool]:
+    """Return a function that tells whether the caller may still make the request, for answers that wait.
+
+    The session of a browser is not read again.
+    """
+    meta, access = request.META, access_of_request(request)
+    call, signature = call_in(meta), meta.get(VERIFIED_SIGNATURE)
+
+    def may() -> bool:
+        try:
+            identity = identify(call, now=datetime.now(UTC), signature=signature)
+        except (CredentialError, NetworkNotAllowed):
+            return False
+        return identity is None or denial_of(identity.caller, access) is None
+
+    return may
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from ratelimit.limits.costs import COST_RULES, cost_of
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.quotas import DAY, MAX_QUOTA, MONTH, QuotaCharge
 from ratelimit.limits.token_bucket import Bucket, BucketState, Charge, burst_of
-from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
+from web.endpoints import CLOSING, TRADING, Access
 from web.requests import addresses
-from web.requests.received import SAFE_METHODS, call_in
+from web.requests.received import call_in
 from web.requests.work import Work
 from web.requests.wsgi_variables import ADMISSION, CHARGED_CALL
 
@@ -70,11 +70,14 @@ class ChargedCall(NamedTuple):
 def admit_call(
     environ: MutableMapping[str, Any], caller: Caller | None, access: Access, *, answer_format: str = ""
 ) -> Admission:
-    """Charge a call by the cost rule of `access`; without a caller, charge one token to its address.
+    """Charge a call once, by the cost rule of `access`; without a caller, charge one token to its address.
 
     Leaves the admission and the ChargedCall in the environ. answer_format: the name of the answer's format, which may
     change the cost. Raises DatabaseError like `admit`.
     """
+    if ADMISSION in environ:
+        charged: Admission = environ[ADMISSION]
+        return charged
     call, cost = call_in(environ), 1
     if caller is None:
         admission = admit_address(call.address)
@@ -157,11 +160,6 @@ def rate_of(caller: Caller, access: Access) -> int:
     """Return the rate of a caller's bucket for such calls, in tokens per second."""
     rate = caller.trading_rate if access.kind == TRADING else caller.rate
     return rate if access.rate is None else min(rate, access.rate)
-
-
-def kind_of(method: str | None) -> str:
-    """Return the kind of bucket to charge for a method if the view declares nothing: READ or WRITE."""
-    return READ if method in SAFE_METHODS else WRITE
 
 
 def _charges(caller: Caller, access: Access, cost: int) -> tuple[Charge, tuple[QuotaCharge, ...]]:

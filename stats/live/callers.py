@@ -9,11 +9,10 @@ from django.db import DatabaseError
 from rest_framework.exceptions import PermissionDenied
 
 from ratelimit.access.denials import denial_of
+from ratelimit.authorize import authorize, check_access, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
-from ratelimit.credentials.signed_requests import VerifiedSignature
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.limits.admission import Admission
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
 from ratelimit.limits.services import (
     admit,
@@ -23,7 +22,6 @@ from ratelimit.limits.services import (
     charge_rest,
     rate_of,
 )
-from ratelimit.limits.throttles import LimitReached
 from ratelimit.limits.token_bucket import BucketState, burst_of
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.exceptions import TooManyConnections, UnknownAccount
@@ -49,24 +47,17 @@ def identified(call: ReceivedCall) -> Identity | None:
     try:
         identity = identify(call, now=datetime.now(UTC))
     except CredentialError:
-        _check(admit_address(call.address))
+        check_limits(admit_address(call.address))
         raise
     if identity is None:
-        _check(admit_address(call.address))
+        check_limits(admit_address(call.address))
         return None
     return use_nonce(identity)
 
 
 def check_caller(identity: Identity) -> None:
     """Charge a caller one token for its connection. Raises `PermissionDenied`, `LimitReached`, DatabaseError."""
-    _check_access(identity)
-    charge(identity.caller, 1)
-
-
-def _check_access(identity: Identity) -> None:
-    denial = denial_of(identity.caller, FEED)
-    if denial is not None:
-        raise PermissionDenied(denial.message, denial.code)
+    authorize(identity.caller, FEED, lambda _caller, access: admit(identity.caller, access, cost=1))
 
 
 def may_follow(caller: Caller, account: str) -> bool:
@@ -76,16 +67,14 @@ def may_follow(caller: Caller, account: str) -> bool:
 
 def check_account(caller: Caller, account: str) -> None:
     """Raise `PermissionDenied` or `UnknownAccount` unless a caller may have the channels of an account."""
-    denial = denial_of(caller, _OF_ACCOUNTS)
-    if denial is not None:
-        raise PermissionDenied(denial.message, denial.code)
+    check_access(caller, _OF_ACCOUNTS)
     if not caller.owns(account) or ACCOUNT_FEEDS.get().head(account) is None:
         raise UnknownAccount(account)
 
 
 def charge(caller: Caller, tokens: int) -> None:
     """Raise `LimitReached` if the caller has too few tokens."""
-    _check(admit(caller, FEED, cost=tokens))
+    check_limits(admit(caller, FEED, cost=tokens))
 
 
 def charge_bars(charges: Sequence[tuple[Caller, int]]) -> list[bool]:
@@ -149,11 +138,6 @@ class ConnectionLimits:
             self._bucket = None if admission is None else admission.bucket
 
 
-def _check(admission: Admission) -> None:
-    if not admission.admitted:
-        raise LimitReached(admission)
-
-
 def most_channels_at_once(caller: Caller) -> int:
     """Return how many channels a caller may name in one message: as many as its bucket holds tokens."""
     return burst_of(max(1, rate_of(caller, FEED)))
@@ -167,23 +151,11 @@ def renewed_identities(identities: Sequence[tuple[ReceivedCall, Identity]]) -> l
     return [_renewed(call, identity) for call, identity in identities]
 
 
-def may_read(call: ReceivedCall, signature: VerifiedSignature | None, access: Access | None) -> bool:
-    """Return whether the caller of a call that is being answered may still make it. access: the endpoint's row.
-
-    The session of a browser is not read again.
-    """
-    try:
-        identity = identify(call, now=datetime.now(UTC), signature=signature)
-    except (CredentialError, NetworkNotAllowed):
-        return False
-    return identity is None or denial_of(identity.caller, access) is None
-
-
 def _renewed(call: ReceivedCall, identity: Identity) -> Identity | Exception:
     try:
         found = identify(call, now=datetime.now(UTC), signature=identity.signature)
         assert found is not None  # noqa: S101 the call has a credential
-        _check_access(found)
+        check_access(found.caller, FEED)
     except DatabaseError:
         return identity
     except Exception as error:

@@ -10,11 +10,11 @@ from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 
 from audit.services import call_record, call_spool
 from ratelimit.access.denials import is_cleared
+from ratelimit.authorize import LimitReached
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.keys.api_keys import SCHEME
-from ratelimit.limits.throttles import LimitReached
 from stats.exceptions import READ_ERRORS
 from stats.live.callers import (
     ConnectionLimits,

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from ratelimit.access.permissions import access_of_request
+from ratelimit.credentials.authentication import may_still_call
 from stats.delivery.responses import is_browsed
-from stats.live.callers import FEED, may_read
+from stats.live.callers import FEED
 from stats.live.channels import KINDS, Channel, known_symbol, row_channel
 from stats.live.commits import CommittedLines, NewCommits, committed_lines
 from stats.live.exceptions import UpgradeRequired
@@ -31,9 +31,8 @@ from web.endpoints import Access
 from web.requests.compression import Encoding, accepted_encoding, compressed
 from web.requests.conditional import NOT_STORED
 from web.requests.parameters import single_parameters
-from web.requests.received import call_in
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from web.requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _FRAME = {
@@ -70,9 +69,7 @@ class CommitsViewSet(MarketDataViewSet):
         committed = committed_lines(channel, tokens)
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and not committed.lines:
-            call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
-            may_still_read = partial(may_read, call, signature, access_of_request(request))
-            renewed = partial(_renewed, channel, tokens, encoding, may_still_read)
+            renewed = partial(_renewed, channel, tokens, encoding, may_still_call(request))
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
         body, headers = _encoded(committed, encoding)

@@ -14,10 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from ratelimit.access.permissions import access_of_request
+from ratelimit.credentials.authentication import may_still_call
 from stats.delivery.responses import is_browsed
 from stats.exceptions import ResyncRequired
-from stats.live.callers import may_read
 from stats.mirrors.serializers import LogCopyQuerySerializer, LogsQuerySerializer, LogsSerializer
 from stats.mirrors.waiting import LogsChange
 from stats.parameters import query_values
@@ -32,9 +31,8 @@ from trades.instruments.services import requested_symbol
 from trades.stores import market_store
 from web.endpoints import Access
 from web.requests.conditional import NOT_STORED
-from web.requests.received import call_in
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
-from web.requests.wsgi_variables import ANSWER_WAIT, VERIFIED_SIGNATURE
+from web.requests.wsgi_variables import ANSWER_WAIT
 
 _NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}
@@ -88,9 +86,7 @@ class LogsViewSet(ViewSet):
             return Response(orjson.loads(encode_states(states)))
         seconds = preferred_wait(request.headers.get("Prefer", ""))
         if seconds and values.get("seen") == states.seen:
-            call, signature = call_in(request.META), request.META.get(VERIFIED_SIGNATURE)
-            may_still_read = partial(may_read, call, signature, access_of_request(request))
-            renewed = partial(_renewed, symbols, may_still_read)
+            renewed = partial(_renewed, symbols, may_still_call(request))
             request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
         return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
 

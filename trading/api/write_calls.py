@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from audit.recording.audit_first import change_and_record
 from jobs.kinds import Run
 from jobs.schedules import SCHEDULED
-from ratelimit.access.denials import denial_of
+from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import caller_again
 from ratelimit.credentials.identify import caller_stored
@@ -149,7 +149,5 @@ def require_submitter(run: Run, access: Access) -> None:
     if run.created_by.startswith(SCHEDULED):
         return
     caller = caller_stored(run.created_by, now=timezone.now())
-    denial = denial_of(caller, access)
-    if denial is not None:
-        raise PermissionDenied(denial.message, denial.code)
+    check_access(caller, access)
     account_find(caller=caller, name=run.parameters["account"])

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from ratelimit.authorize import check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.people import jwt
 from ratelimit.credentials.people.grants import caller_of_person, person_of
@@ -25,7 +26,6 @@ from ratelimit.keys.api_keys import digest, key_in_headers
 from ratelimit.keys.client_secrets import key_of_client
 from ratelimit.keys.selectors import CachedKey, caller_of_key, key_cache, key_now, key_used
 from ratelimit.limits.services import admit
-from ratelimit.limits.throttles import LimitReached
 from ratelimit.models import TokenSession
 from web.endpoints import ANYBODY, WRITE, Access
 
@@ -224,9 +224,7 @@ def _require_network(holder: Holder, address: str) -> None:
 
 
 def _charge(caller: Caller) -> None:
-    admission = admit(caller, CREDENTIALS, cost=1)
-    if not admission.admitted:
-        raise LimitReached(admission)
+    check_limits(admit(caller, CREDENTIALS, cost=1))
 
 
 def _open(session_id: str) -> QuerySet[TokenSession]:

@@ -6,8 +6,8 @@ from django.urls import get_resolver
 from rest_framework.settings import api_settings
 
 from marketdata_project.endpoints import PUBLIC_VIEWS
-from ratelimit.access.permissions import HasAccess
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
+from ratelimit.authorize import HasAccess
 from tests.ratelimit.access.urlconf import ACCESS, endpoints, routes
 from web.endpoints import ANY_CALLER, ANYBODY, AUDIT_CLASSES, KINDS, READ, access_of
 

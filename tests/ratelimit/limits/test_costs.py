@@ -12,7 +12,7 @@ from ratelimit.limits.costs import (
     UNMETERED,
     cost_of,
 )
-from ratelimit.limits.services import admit, bucket_name, bucket_state_of, kind_of
+from ratelimit.limits.services import admit, bucket_name, bucket_state_of
 from tests.ratelimit.access.urlconf import ACCESS
 from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
 from web.lists.pages import PAGE_LIMIT
@@ -115,14 +115,6 @@ def test_every_endpoints_cost_is_a_rule():
 )
 def test_buckets_are_named_by_group_and_kind(group, kind, name):
     assert bucket_name(Access("market:read", group=group, kind=kind)) == name
-
-
-@pytest.mark.parametrize(
-    ("method", "kind"),
-    [("GET", READ), ("HEAD", READ), ("OPTIONS", READ), ("POST", WRITE), ("DELETE", WRITE), (None, WRITE)],
-)
-def test_methods_are_reads_or_writes_where_nothing_is_declared(method, kind):
-    assert kind_of(method) == kind
 
 
 def test_trading_has_a_rate_of_its_own_and_a_cost_is_the_burst_at_most(project_redis, standing_clock):

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rest_framework.exceptions import PermissionDenied
 
 from ratelimit.callers import Caller
+from ratelimit.credentials.identify import Identity
 from ratelimit.limits import services
 from ratelimit.limits.open_calls import OpenCalls, PieceTurns
-from stats.live import client
+from stats.live import callers, client
 from stats.live.application import LiveFeed
 from stats.live.callers import ConnectionLimits
 from stats.live.channels import new_channels, parse_channel, row_channel
@@ -98,6 +100,19 @@ def test_the_rows_of_a_replay_are_counted_and_read_in_turns(store: MarketStore, 
 
     run(scene)
     assert sum(owed) >= 2
+
+
+def test_a_connection_without_the_scope_is_refused_and_charged(monkeypatch: pytest.MonkeyPatch):
+    charged: list[int] = []
+
+    def admit(_caller: Caller, _access: Any, *, cost: int) -> Any:
+        charged.append(cost)
+        return SimpleNamespace(admitted=True)
+
+    monkeypatch.setattr(callers, "admit", admit)
+    with pytest.raises(PermissionDenied, match="market:read"):
+        callers.check_caller(Identity(CALLER))
+    assert charged == [1]
 
 
 @pytest.mark.parametrize(("symbols", "tokens"), [(0, 0), (1_000, 0), (1_001, 1), (10_000, 9)])
