@@ -28,6 +28,7 @@ from ratelimit.exceptions import (
     SignatureRequired,
 )
 from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
+from ratelimit.keys.client_secrets import client_in_basic
 from ratelimit.keys.selectors import caller_of_key, key_cache, key_now, key_used
 from web.requests.received import ReceivedCall
 
@@ -220,17 +221,19 @@ def caller_if_cached(key_digest: str, *, address: str, now: datetime) -> Caller 
 def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
     """Return a description, without secrets, of the valid key or token that a call over plain HTTP exposes.
 
-    Returns None if the call exposes neither. A signature exposes no secret.
+    Returns None if the call exposes neither. A signature exposes no secret. An OAuth2 client's secret is a key.
     """
     authorization = call.headers.get("authorization")
+    scheme, _, token = (authorization or "").partition(" ")
     try:
         text = key_in_headers(authorization=authorization, x_api_key=call.headers.get("x-api-key"))
+        if text is None and scheme.lower() == "basic":
+            _, text = client_in_basic(token)
         if text is not None:
             key = key_cache.find(digest(text))
             return None if key is None or key.revoked_at else f"the API key md_{prefix_of(text)}"
-        scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         return f"a token of {caller_of_bearer(token.strip(), now=now).identity}"
-    except CredentialError:
+    except (CredentialError, ValueError):
         return None

@@ -1,8 +1,6 @@
 """OAuth2's token and revocation endpoints (RFC 6749, 4.4; RFC 7009). A client's secret is an API key."""
 
-from base64 import b64decode
 from typing import Any, cast
-from urllib.parse import unquote_plus
 
 from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
@@ -22,7 +20,8 @@ from ratelimit.credentials.people.sessions import (
     secret_holder,
 )
 from ratelimit.credentials.views import NOT_STORED, NoCredential
-from ratelimit.exceptions import CredentialError
+from ratelimit.exceptions import CredentialError, NetworkNotAllowed
+from ratelimit.keys.client_secrets import client_in_basic
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -59,7 +58,10 @@ class OAuthErrorSerializer(serializers.Serializer[Any]):
 
 _ERRORS = {
     400: OpenApiResponse(OAuthErrorSerializer, description="OAuth2's error."),
-    401: OpenApiResponse(OAuthErrorSerializer, description="The client is unknown, or its secret is wrong."),
+    401: OpenApiResponse(
+        OAuthErrorSerializer,
+        description="The client is unknown, its secret is wrong, or its key is not valid from this address.",
+    ),
 }
 _REQUEST = OpenApiExample(
     "All scopes of the client",
@@ -120,8 +122,6 @@ class OAuthTokenView(_OAuthEndpoint):
             raise OAuthRefusal("unsupported_grant_type", "the only grant is client_credentials")
         program = _program(request, form)
         token = program_session_begin(program, scopes=_scopes(form, program.caller), now=timezone.now())
-        # The audit log names this caller.
-        request.user = cast("Any", token.caller)
         document = {
             "access_token": token.access,
             "expires_in": token.seconds,
@@ -174,12 +174,18 @@ def _required(form: dict[str, str], name: str) -> str:
 
 
 def _program(request: Request, form: dict[str, str]) -> Holder:
-    """Return the client that the request authenticates. Raises OAuthRefusal."""
+    """Return the client that the request authenticates. Its key is charged a token. Raises OAuthRefusal, LimitReached."""
     client_id, secret = _client(request.META.get("HTTP_AUTHORIZATION", ""), form)
+    address = request.META.get("REMOTE_ADDR", "")
     try:
-        return secret_holder(client_id=client_id, secret=secret, now=timezone.now())
+        program = secret_holder(client_id=client_id, secret=secret, address=address, now=timezone.now())
     except CredentialError:
         raise OAuthRefusal("invalid_client", "the client is unknown, or its secret is not valid") from None
+    except NetworkNotAllowed as error:
+        raise OAuthRefusal("invalid_client", str(error)) from None
+    # The audit log names this caller.
+    request.user = cast("Any", program.caller)
+    return program
 
 
 def _client(authorization: str, form: dict[str, str]) -> tuple[str, str]:
@@ -190,15 +196,14 @@ def _client(authorization: str, form: dict[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return form.get("client_id", ""), form.get("client_secret", "")
     try:
-        client_id, _, secret = b64decode(encoded).decode().partition(":")
+        client_id, secret = client_in_basic(encoded)
     except ValueError:
         raise OAuthRefusal("invalid_client", "Authorization is malformed") from None
-    client_id = unquote_plus(client_id)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise OAuthRefusal(
             "invalid_request", "authenticate the client in Authorization or in the form, not in both"
         )
-    return client_id, unquote_plus(secret)
+    return client_id, secret
 
 
 def _scopes(form: dict[str, str], caller: Caller) -> frozenset[str]:

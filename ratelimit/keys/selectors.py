@@ -159,13 +159,21 @@ def key_visible(caller: Caller, reference: str) -> ApiKey:
 
 
 def key_named(reference: str) -> ApiKey:
-    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`). Raises UnknownKey, AmbiguousKey."""
+    """Return the key with that id or prefix (`<prefix>` or `md_<prefix>`), else the active one with that client id.
+
+    Raises UnknownKey; AmbiguousKey, also for a client id while a rotation's overlap lasts.
+    """
     by_id, by_prefix = Q(pk=id_of(reference)), Q(prefix=reference.removeprefix("md_"))
-    keys = list(ApiKey.objects.filter(by_id | by_prefix)[:2])
+    keys = list(key_list().filter(by_id | by_prefix)) or list(
+        in_state(key_list().filter(client_id=reference), "active")
+    )
     if not keys:
-        raise UnknownKey(f"there is no key with the id or prefix {reference!r}")
+        raise UnknownKey(
+            f"there is no key with the id or prefix, and no active one with the client id {reference!r}"
+        )
     if len(keys) > 1:
-        raise AmbiguousKey(f"several keys have the prefix {reference!r}; use the id")
+        ids = " or ".join(str(key.pk) for key in keys)
+        raise AmbiguousKey(f"several keys have the prefix or client id {reference!r}; use the id: {ids}")
     return keys[0]
 
 

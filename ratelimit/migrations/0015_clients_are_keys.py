@@ -13,16 +13,17 @@ _GRANTS = (
     "tier", "rate", "trading_rate", "daily_quota", "monthly_quota", "scopes",
     "accounts", "sensitivity", "networks", "expires_at", "revoked_at",
 )  # fmt: skip
-# Where other tables name a caller that may have been a client.
-_CALLERS = (
+# Where other tables name the principal of a client, which is the first key of its chain of rotations.
+_PRINCIPALS = (
     ("ratelimit_apikey", "owner"),
     ("ratelimit_quotause", "identity"),
     ("ratelimit_sealedanswer", "identity"),
     ("jobs_job", "owner"),
-    ("jobs_job", "created_by"),
     ("outbox_event", "owner"),
     ("trading_preview", "owner"),
 )
+# Where they name its identity, which is the key itself.
+_IDENTITIES = (("jobs_job", "created_by"),)
 _BASE62 = string.ascii_letters + string.digits
 
 
@@ -33,25 +34,26 @@ def take_over_clients(apps: Any, schema_editor: Any) -> None:
     first = keys.filter(pk=Coalesce(OuterRef("family"), OuterRef("pk"))).order_by().values("prefix")[:1]
     keys.update(client_id=Subquery(first))
     for client in apps.get_model("ratelimit", "OAuthClient").objects.using(alias).order_by("pk"):
-        rename(schema_editor.connection, f"client:{client.pk}", f"key:{key_of(client, keys)}")
+        key, old = key_of(client, keys), f"client:{client.pk}"
+        rename(schema_editor.connection, _PRINCIPALS, old, f"key:{key.family or key.pk}")
+        rename(schema_editor.connection, _IDENTITIES, old, f"key:{key.pk}")
 
 
-def key_of(client: Any, keys: Any) -> int:
-    """Store a client as a key, and its secret before the last rotation as the key's predecessor. Returns the family."""
+def key_of(client: Any, keys: Any) -> Any:
+    """Store a client as a key, and its secret before the last rotation as the key's predecessor. Returns the key."""
     common = {name: getattr(client, name) for name in _GRANTS}
     common |= {"name": (client.name or client.client_id)[:100], "client_id": client.client_id}
     until, before = client.old_secret_expires_at, None
     if client.old_secret and until is not None and until > timezone.now():
         ends = {"expires_at": min(until, client.expires_at or until)}
         before = keys.create(**{**common, **ends, **secret_columns(client.old_secret), "created_at": client.created})
-    made = keys.create(
+    return keys.create(
         **common,
         **secret_columns(client.client_secret),
         created_at=client.created,
         replaces=before,
         family=None if before is None else before.pk,
     )
-    return int(made.family or made.pk)
 
 
 def secret_columns(secret: str) -> dict[str, str]:
@@ -61,11 +63,11 @@ def secret_columns(secret: str) -> dict[str, str]:
     return {"old_secret": old_secret, "prefix": prefix, "digest": secrets.token_hex(32)}
 
 
-def rename(connection: Any, old: str, new: str) -> None:
+def rename(connection: Any, columns: tuple[tuple[str, str], ...], old: str, new: str) -> None:
     """Replace the name of a caller in the tables that exist."""
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
-        for table, column in _CALLERS:
+        for table, column in columns:
             if table in tables:
                 cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {column} = %s", [new, old])
 

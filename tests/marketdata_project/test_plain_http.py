@@ -8,6 +8,7 @@ from django.test import Client
 
 from audit.services import anonymous_refusals, call_spool
 from tests.api_client import INGEST, OHLC, Api, make_key, problem
+from tests.ratelimit.access.programs import Program
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("project_redis", "standing_clock", "_tls_alone")]
 
@@ -84,11 +85,15 @@ def exposed_in(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if "exposed" in record.getMessage()]
 
 
-@pytest.mark.parametrize("header", ["X-API-Key", "Authorization"])
-def test_a_key_that_came_is_named_without_its_secret(caplog, header):
+@pytest.mark.parametrize("way", ["X-API-Key", "Api-Key", "Basic"])
+def test_a_key_that_came_is_named_without_its_secret(caplog, way):
     key = make_key(networks=["198.51.100.0/24"])
-    value = key if header == "X-API-Key" else f"Api-Key {key}"
-    assert problem(Client().get(OHLC, headers={header: value})) == (403, "https_required")
+    sent = {
+        "X-API-Key": {"X-API-Key": key},
+        "Api-Key": {"Authorization": f"Api-Key {key}"},
+        "Basic": Program(key[3:11], key).basic,
+    }
+    assert problem(Client().get(OHLC, headers=sent[way])) == (403, "https_required")
     (told,) = exposed_in(caplog)
     assert told.startswith(f"the API key md_{key[3:11]} came over plain HTTP from 127.0.0.1")
     assert key[12:] not in caplog.text
@@ -112,6 +117,7 @@ def test_a_token_that_came_is_named_by_whose_it_is(caplog, django_user_model):
         {"X-API-Key": "md_nonsense"},
         {"Authorization": "Bearer a.b.c"},
         {"Authorization": "Basic YTpi"},
+        {"Authorization": "Basic %%%"},
         {"Signature": "sig1=:AAAA:"},
     ],
     ids=str,

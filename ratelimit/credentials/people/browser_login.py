@@ -24,6 +24,8 @@ from ratelimit.exceptions import InvalidToken
 from ratelimit.models import TokenSession
 
 _HEADER, _COOKIE = "X-Refresh", "cookie"
+# The most sessions that one transaction deletes.
+MOST_AT_ONCE = 5_000
 # Where the refresh token is used, and the browser sends it.
 _PATH = "/api/v1/auth"
 # Names in Django's session: the id and the secret of a logged-in key, and the id of this login's token session.
@@ -76,9 +78,13 @@ def browser_logout(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def sessions_delete_expired(*, now: datetime) -> None:
-    """Delete Django's sessions and the token sessions that have expired."""
-    Session.objects.filter(expire_date__lt=now).delete()
-    TokenSession.objects.filter(expires_at__lt=now - LEEWAY).delete()
+    """Delete Django's sessions and the token sessions that have expired, in transactions of at most MOST_AT_ONCE."""
+    for expired in (
+        Session.objects.filter(expire_date__lt=now),
+        TokenSession.objects.filter(expires_at__lt=now - LEEWAY),
+    ):
+        while expired.exists():
+            expired.filter(pk__in=expired.values("pk")[:MOST_AT_ONCE]).delete()
 
 
 def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:

@@ -89,11 +89,7 @@ def key_session_begin(*, key: str, address: str, now: datetime) -> TokenPair:
     cached = key_cache.find(digest(key_in_headers(authorization=None, x_api_key=key) or ""))
     if cached is None:
         raise InvalidApiKey("the API key is unknown")
-    holder = _key(cached, now=now)
-    _require_network(holder, address)
-    _charge(holder.caller)
-    key_used(cached, now=now)
-    return session_of(holder, now=now)
+    return session_of(_used_key(cached, address=address, now=now), now=now)
 
 
 def person_holder(user: User, *, now: datetime) -> Holder:
@@ -117,14 +113,15 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     return _pair(holder, session.pk, session.refresh_id, now=now)
 
 
-def secret_holder(*, client_id: str, secret: str, now: datetime) -> Holder:
-    """Return the key of an OAuth2 client. Raises InvalidApiKey, RevokedApiKey, ExpiredApiKey, SignatureRequired."""
-    key = key_of_client(client_id, secret)
+def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -> Holder:
+    """Return the key of an OAuth2 client that calls from that IP address.
+
+    The key is charged a token. Raises what `key_session_begin` raises.
+    """
+    key = key_of_client(client_id, secret, now=now)
     if key is None:
         raise InvalidApiKey("the client is unknown, or its secret is wrong")
-    holder = _key(key, now=now)
-    key_used(key, now=now)
-    return holder
+    return _used_key(key, address=address, now=now)
 
 
 def program_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> ProgramToken:
@@ -216,6 +213,15 @@ def key_holder(key_id: int, *, now: datetime) -> Holder | None:
         return None if key is None else _key(key, now=now)
     except CredentialError:
         return None
+
+
+def _used_key(key: CachedKey, *, address: str, now: datetime) -> Holder:
+    """Check a key that was sent from that IP address, charge it a token, and note its use."""
+    holder = _key(key, now=now)
+    _require_network(holder, address)
+    _charge(holder.caller)
+    key_used(key, now=now)
+    return holder
 
 
 def _require_network(holder: Holder, address: str) -> None:

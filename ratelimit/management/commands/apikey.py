@@ -26,6 +26,7 @@ from ratelimit.management.credential_command import (
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
 
+_REFERENCE = "the key's prefix or id, or the client id of the only active key that has it"
 _LINE = "{id:>5}  {prefix}  {state:<8}  {tier:<8}  {rate:>7}/s  {name}"
 _REVOKED = "Key {id} ({prefix}, {name}) is revoked, everywhere within a second."
 _REVOKED_BEFORE = "Key {id} ({prefix}, {name}) was revoked before."
@@ -38,10 +39,10 @@ class Command(CredentialCommand):
         _add_create(verbs.add_parser("create", help="create a key and show it, once"))
         verbs.add_parser("list", help="show all keys, without their secrets")
         rotate = verbs.add_parser("rotate", help="create a key's successor and show it, once")
-        rotate.add_argument("reference", metavar="PREFIX_OR_ID")
+        rotate.add_argument("reference", metavar="KEY", help=_REFERENCE)
         add_overlap_option(rotate, old="the old key")
         revoke = verbs.add_parser("revoke", help="revoke a key, everywhere within a second")
-        revoke.add_argument("reference", metavar="PREFIX_OR_ID")
+        revoke.add_argument("reference", metavar="KEY", help=_REFERENCE)
         revoke.add_argument(
             "--successors", action="store_true", help="revoke its valid successors by rotation, too"
         )

@@ -9,6 +9,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from audit.models import AuditRecord
+from jobs.models import Job
 from ratelimit.keys.services import key_rotate
 from ratelimit.models import ApiKey, QuotaUse
 from tests.api_client import Api
@@ -74,23 +76,29 @@ def test_a_client_is_a_key_with_its_client_id_grants_and_use(old_apps, api):
         assert is_accepted("desk-id", SECRETS[0])
     assert Api(SECRETS[0]).get("/api/v1/clock").status_code == 200
     assert not ApiKey.objects.exclude(old_secret="").exists()
+    record = AuditRecord.objects.get(event="key.secret_adopted")
+    assert (record.caller, record.subject) == (f"key:{key.pk}", f"key:{key.pk}")
     key_rotate(key=key, overlap=timedelta(0), now=timezone.now(), actor="test")
     assert not is_accepted("desk-id", SECRETS[0])
 
 
 def test_the_secret_before_the_last_rotation_is_its_predecessor_until_the_overlap_ends(old_apps):
-    old_apps.get_model("ratelimit", "OAuthClient").objects.create(
+    client = old_apps.get_model("ratelimit", "OAuthClient").objects.create(
         client_id="desk-id",
         scopes=["market:read"],
         client_secret=old_hash(SECRETS[1]),
         old_secret=old_hash(SECRETS[0]),
         old_secret_expires_at=timezone.now() + HOUR,
     )
+    name, now = f"client:{client.pk}", timezone.now()
+    Job.objects.create(kind="echo", owner=name, created_by=name, not_before=now, created_at=now)
     migrate()
     assert [is_accepted("desk-id", secret) for secret in SECRETS] == [True, True]
     old, new = ApiKey.objects.filter(client_id="desk-id")
     assert (new.replaces, new.family, new.expires_at) == (old, old.pk, None)
     assert old.expires_at is not None
+    job = Job.objects.get()
+    assert (job.owner, job.created_by) == (f"key:{old.pk}", f"key:{new.pk}")
 
 
 def test_keys_get_the_prefix_of_the_first_of_their_chain(old_apps):

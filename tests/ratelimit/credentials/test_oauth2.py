@@ -187,7 +187,25 @@ def test_a_key_that_is_revoked_takes_its_tokens_along():
     assert problem(called(token)) == (401, "invalid_token")
 
 
+@pytest.mark.parametrize("path", ["token", "revoke"])
+def test_a_client_of_another_network_is_refused(path):
+    client = desk(networks=["192.0.2.0/24"])
+    assert error(oauth(path, {**GRANT, "token": "x"}, client.basic)) == (401, "invalid_client")
+    assert not TokenSession.objects.exists()
+
+
+def test_each_call_is_charged_to_its_key(project_redis, standing_clock):
+    client, other = desk(rate=1), desk(rate=1)
+    assert oauth("token", GRANT, client.basic).status_code == 200
+    assert oauth("revoke", {"token": "x"}, client.basic).status_code == 200
+    for path in ("token", "revoke"):
+        assert problem(oauth(path, {**GRANT, "token": "x"}, client.basic)) == (429, "rate_limited")
+    assert TokenSession.objects.count() == 1
+    assert oauth("token", GRANT, other.basic).status_code == 200
+
+
 def test_a_token_is_not_renewed_and_has_its_keys_networks():
-    token = token_of(desk(networks=["192.0.2.0/24"]))
+    # Programs of the tests call from there, and `called` from elsewhere.
+    token = token_of(desk(networks=["10.0.0.0/8"]))
     assert problem(called(token)) == (403, "network_not_allowed")
     assert TokenSession.objects.get().refresh_id == ""

@@ -37,8 +37,11 @@ def test_a_person_is_named_by_login_renewal_and_logout(recorded: Any) -> None:
 
 def test_a_program_is_recorded_by_its_key(recorded: Any) -> None:
     client = program()
-    token_of(client)
-    assert recorded("/oauth/token") == [f"key:{client.key.pk}"]
+    for token in (token_of(client), "unknown"):
+        assert oauth("revoke", {"token": token}, client.basic).status_code == 200
+    assert oauth("token", {**GRANT, "scope": "unknown"}, client.basic).status_code == 400
+    name = f"key:{client.key.pk}"
+    assert [recorded(path) for path in ("/oauth/token", "/oauth/revoke")] == [[name] * 2] * 2
 
 
 def test_a_refused_client_is_recorded_without_a_caller(recorded: Any) -> None:

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from ratelimit.callers import Caller
 from ratelimit.exceptions import (
@@ -12,7 +13,7 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import generate
 from ratelimit.keys.selectors import CachedKey, KeyCache, key_cache, key_list, key_named
-from ratelimit.keys.services import CreatedKey, key_create, key_revoke
+from ratelimit.keys.services import CreatedKey, key_create, key_revoke, key_rotate
 from ratelimit.models import ApiKey
 from tests.ratelimit.keys.key_callers import caller_by
 
@@ -164,6 +165,21 @@ def test_a_key_is_named_by_id_and_by_prefix():
     created = made_key()
     for reference in (str(created.id), created.prefix, f"md_{created.prefix}"):
         assert key_named(reference).pk == created.id
+
+
+def test_a_client_id_names_its_only_active_key():
+    first = made_key()
+    ApiKey.objects.update(client_id="desk-id")
+    assert key_named("desk-id").pk == first.id
+    old = key_named("desk-id")
+    second = key_rotate(key=old, overlap=timedelta(hours=1), now=timezone.now(), actor="test")
+    with pytest.raises(AmbiguousKey, match=f"use the id: {first.id} or {second.id}"):
+        key_named("desk-id")
+    key_revoke(key=old, now=timezone.now(), actor="test")
+    assert key_named("desk-id").pk == second.id
+    key_revoke(key=second.stored, now=timezone.now(), actor="test")
+    with pytest.raises(UnknownKey):
+        key_named("desk-id")
 
 
 @pytest.mark.parametrize("reference", ["0", "9" * 30, "zzzzzzzz", "", "²"])

@@ -74,6 +74,16 @@ def test_a_login_is_charged_to_its_key(project_redis, standing_clock):
     assert login_by(other).status_code == 200
 
 
+def test_sessions_are_deleted_in_batches(monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr("ratelimit.credentials.people.browser_login.MOST_AT_ONCE", 2)
+    for _ in range(5):
+        browser(make_key())
+    # For each table: three batches, each after a look whether there are more, and a last look.
+    with django_assert_num_queries(14):
+        sessions_delete_expired(now=timezone.now() + timedelta(days=60))
+    assert (Session.objects.count(), TokenSession.objects.count()) == (0, 0)
+
+
 def test_sessions_are_deleted_after_their_time():
     browser(make_key())
     Session.objects.update(expire_date=timezone.now())
