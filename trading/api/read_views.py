@@ -104,19 +104,16 @@ class AccountQuerySerializer(serializers.Serializer[Any]):
     account = serializers.CharField(required=False)
 
 
-# A class statement cannot have a field `from`.
-PerformanceQuerySerializer = type(
-    "PerformanceQuerySerializer",
-    (AccountQuerySerializer,),
-    {
-        "__doc__": "The query's parameters, for a browser's form only.",
-        "__module__": __name__,
-        "days": serializers.IntegerField(min_value=1, max_value=MOST_DAYS, required=False),
-        "from": serializers.CharField(required=False),
-        "to": serializers.CharField(required=False),
-        "by": serializers.ChoiceField([each.value for each in Grouping], required=False),
-    },
-)
+class PerformanceQuerySerializer(AccountQuerySerializer):
+    """The query's parameters, for a browser's form only."""
+
+    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, required=False)
+    by = serializers.ChoiceField([each.value for each in Grouping], required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add the fields of the period; a class cannot declare one that is called `from`."""
+        period = {name: serializers.CharField(required=False) for name in ("from", "to")}
+        return {**super().get_fields(), **period}
 
 
 class AccountStateViewSet(ViewSet):

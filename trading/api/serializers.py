@@ -231,15 +231,12 @@ def _config_field(kind: type) -> serializers.Field[Any, Any, Any, Any]:
     return IntegerField() if kind is int else ChoiceField(FILL_RULES)
 
 
-RiskLimitsConfigSerializer: type[Serializer[Any]] = type(
-    "RiskLimitsConfigSerializer",
-    (Serializer,),
-    {
-        "__doc__": "The limits of an account, by name.",
-        "__module__": __name__,
-        **{name: _config_field(kind) for name, kind in get_type_hints(RiskConfig).items()},
-    },
-)
+class RiskLimitsConfigSerializer(Serializer[Any]):
+    """The limits of an account, by name."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return a field for each limit."""
+        return {name: _config_field(kind) for name, kind in get_type_hints(RiskConfig).items()}
 
 
 class RiskConfigSerializer(Serializer[Any]):
