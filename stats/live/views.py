@@ -26,7 +26,7 @@ from stats.market_data.query import MarketClass
 from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
 from stats.rendering.query_form import format_links
-from stats.rendering.renderers import RENDERERS, QueryFormRenderer
+from stats.rendering.renderers import LinesRenderer, QueryFormRenderer
 from web.endpoints import Access
 from web.requests.compression import Encoding, accepted_encoding, compressed
 from web.requests.conditional import NOT_STORED
@@ -34,7 +34,6 @@ from web.requests.parameters import single_parameters
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
 
-_NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _FRAME = {
     "ch": "trades:AAPL",
     "seq": "17-9f3a2c.3",
@@ -49,7 +48,7 @@ class CommitsViewSet(MarketDataViewSet):
     """What was committed to a log, as the live feed sends it. subject: one of `KINDS`."""
 
     access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
-    renderer_classes = [_NDJSON, QueryFormRenderer]
+    renderer_classes = [LinesRenderer, QueryFormRenderer]
     query_serializer_class = CommitsSerializer
     title_prefix = "commits of "
 
@@ -73,7 +72,7 @@ class CommitsViewSet(MarketDataViewSet):
             event = NewCommits(channel, committed.commits)
             request.META[ANSWER_WAIT] = AnswerWait(seconds, event, renewed)
         body, headers = _encoded(committed, encoding)
-        return HttpResponse(body, content_type=_NDJSON.media_type, headers={**NOT_STORED, **headers})
+        return HttpResponse(body, content_type=LinesRenderer.media_type, headers={**NOT_STORED, **headers})
 
 
 def _renewed(
@@ -106,8 +105,8 @@ def commits_view(market_class: MarketClass, dataset: str) -> type[CommitsViewSet
             OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
             prefer_header("there is something new"),
         ],
-        responses={(200, _NDJSON.media_type): OpenApiTypes.OBJECT},
-        examples=[OpenApiExample("A line", _FRAME, media_type=_NDJSON.media_type, response_only=True)],
+        responses={(200, LinesRenderer.media_type): OpenApiTypes.OBJECT},
+        examples=[OpenApiExample("A line", _FRAME, media_type=LinesRenderer.media_type, response_only=True)],
     )
     attributes = {
         "__doc__": "The frames that the live feed sent after a token, at most about 1 MiB.",

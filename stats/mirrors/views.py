@@ -21,7 +21,7 @@ from stats.mirrors.serializers import LogCopyQuerySerializer, LogsQuerySerialize
 from stats.mirrors.waiting import LogsChange
 from stats.parameters import query_values
 from stats.rendering.query_form import format_links
-from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, QueryFormRenderer
+from stats.rendering.renderers import DOCUMENT_RENDERERS, LinesRenderer, QueryFormRenderer
 from store.copies import encode_states
 from store.datasets import STORED_DATASETS
 from store.protocol import NO_COMMIT
@@ -34,7 +34,6 @@ from web.requests.conditional import NOT_STORED
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
 
-_NDJSON = next(each for each in RENDERERS if each.format == "ndjson")
 _BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}
 _HASH = "9f3a2c" + 58 * "0"
 _STATES = {
@@ -99,7 +98,7 @@ class LogCopyViewSet(ViewSet):
     """The commits of a log."""
 
     access = {"retrieve": Access("market:copy", sensitivity="internal", cost="stream")}
-    renderer_classes = [_NDJSON, QueryFormRenderer]
+    renderer_classes = [LinesRenderer, QueryFormRenderer]
     query_serializer_class = LogCopyQuerySerializer
 
     @extend_schema(
@@ -110,9 +109,9 @@ class LogCopyViewSet(ViewSet):
             OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(_BY_PATH)),
             OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
         ],
-        responses={(200, _NDJSON.media_type): OpenApiTypes.OBJECT},
+        responses={(200, LinesRenderer.media_type): OpenApiTypes.OBJECT},
         examples=[
-            OpenApiExample(line["kind"], line, media_type=_NDJSON.media_type, response_only=True)
+            OpenApiExample(line["kind"], line, media_type=LinesRenderer.media_type, response_only=True)
             for line in _LINES
         ],
     )
@@ -132,7 +131,7 @@ class LogCopyViewSet(ViewSet):
         if is_browsed(request):
             links = format_links(request, ["ndjson"])
             return Response({link.label: request.build_absolute_uri(link.url) for link in links})
-        return StreamingHttpResponse(lines, content_type=_NDJSON.media_type, headers=NOT_STORED)
+        return StreamingHttpResponse(lines, content_type=LinesRenderer.media_type, headers=NOT_STORED)
 
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""

@@ -10,7 +10,6 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRen
 from rest_framework.request import Request
 
 from stats.rendering.answer_tables import SHOWN_ROWS, Links, answer_sections, candle_bars
-from stats.rendering.format import Format
 from stats.rendering.formats import FORMATS
 from stats.rendering.query_form import (
     base_path,
@@ -33,7 +32,7 @@ class FormatRenderer(BaseRenderer):
     Views write rows in these formats themselves. Any other answer is sent as JSON with JSON's content type.
     """
 
-    charset = None
+    charset: str | None = None
     render_style = "binary"
 
     def render(
@@ -45,6 +44,42 @@ class FormatRenderer(BaseRenderer):
         if renderer_context and renderer_context["response"].content_type is None:
             renderer_context["response"]["Content-Type"] = JSONRenderer.media_type
         return JSONRenderer().render(data)
+
+
+class ColumnarRenderer(FormatRenderer):
+    """Rows as columns, in JSON."""
+
+    media_type = FORMATS["columnar"].media_type
+    format = "columnar"
+
+
+class MessagePackRenderer(FormatRenderer):
+    """Rows as columns, in MessagePack."""
+
+    media_type = FORMATS["msgpack"].media_type
+    format = "msgpack"
+
+
+class LinesRenderer(FormatRenderer):
+    """A JSON object per line."""
+
+    media_type = FORMATS["ndjson"].media_type
+    format = "ndjson"
+
+
+class CsvRenderer(FormatRenderer):
+    """Comma-separated values."""
+
+    media_type = FORMATS["csv"].media_type
+    format = "csv"
+    charset = "utf-8"
+
+
+class ArrowRenderer(FormatRenderer):
+    """An Arrow stream."""
+
+    media_type = FORMATS["arrow"].media_type
+    format = "arrow"
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
@@ -178,25 +213,9 @@ def _problem(data: Any, response: Any) -> dict[str, Any] | None:
     }
 
 
-def _renderer(answer_format: Format) -> type[BaseRenderer]:
-    attributes = {
-        "__doc__": f"Answers as {answer_format.media_type}.",
-        "media_type": answer_format.media_type,
-        "format": answer_format.name,
-        "charset": "utf-8" if answer_format.media_type.startswith("text/") else None,
-    }
-    return type(f"{answer_format.name.capitalize()}Renderer", (FormatRenderer,), attributes)
-
-
-_BY_NAME: dict[str, type[BaseRenderer]] = {
-    each.name: JSONRenderer if each.name == JSONRenderer.format else _renderer(each)
-    for each in FORMATS.values()
-}
 # Three lists of renderers: for pages of rows, for streams, and for other documents. The first in a list is the default.
-RENDERERS: tuple[type[BaseRenderer], ...] = (*_BY_NAME.values(), QueryFormRenderer)
-STREAM_FORMATS = tuple(each.name for each in FORMATS.values() if each.stream)
-STREAM_RENDERERS: tuple[type[BaseRenderer], ...] = (
-    *(_BY_NAME[name] for name in STREAM_FORMATS),
-    QueryFormRenderer,
-)
-DOCUMENT_RENDERERS: tuple[type[BaseRenderer], ...] = (JSONRenderer, QueryFormRenderer)
+_STREAMED = (LinesRenderer, CsvRenderer, ArrowRenderer)
+RENDERERS = (JSONRenderer, ColumnarRenderer, MessagePackRenderer, *_STREAMED, QueryFormRenderer)
+STREAM_RENDERERS = (*_STREAMED, QueryFormRenderer)
+DOCUMENT_RENDERERS = (JSONRenderer, QueryFormRenderer)
+STREAM_FORMATS = tuple(each.format for each in _STREAMED)
