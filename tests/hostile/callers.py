@@ -30,7 +30,7 @@ def key_with(installation: Installation, grant: str) -> str:
         trading_rate=UNLIMITED,
         scopes=scopes,
         accounts='["*"]',
-        principal=FAMILY,
+        family=FAMILY,
     )
 
 
