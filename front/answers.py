@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from time import perf_counter_ns
 from typing import IO, NamedTuple
@@ -77,12 +77,17 @@ def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
 
 def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
     """Return a response's headers and cookies in ASGI's form. without_length: leave out its Content-Length."""
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    headers = [(_encoded_name(name), value.encode("latin-1")) for name, value in response.items()]
     if without_length and response.has_header("Content-Length"):
         headers = [header for header in headers if header[0] != b"content-length"]
     for cookie in response.cookies.values():
         headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
     return headers
+
+
+@lru_cache(maxsize=128)
+def _encoded_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_plus
 
 from django.http import Http404, HttpRequest, QueryDict
 from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
@@ -17,6 +19,9 @@ from web.requests.exceptions import InvalidParameter
 
 # Java sends `.2`.
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|\.[0-9]{1,3}|1(\.0{0,3})?")
+# A query of up to so many characters has no more fields than Django allows (DATA_UPLOAD_MAX_NUMBER_FIELDS).
+# It is not parsed for a format that it does not name.
+_SHORT_QUERY = 1_000
 # In the Accept header of every browser that opens a page.
 _OF_BROWSERS = "application/xhtml+xml"
 
@@ -29,6 +34,13 @@ def is_program(request: HttpRequest) -> bool:
     accept = request.META.get("HTTP_ACCEPT", "")
     has_credential = not {"HTTP_X_API_KEY", "HTTP_AUTHORIZATION", "HTTP_SIGNATURE"}.isdisjoint(request.META)
     return has_credential and "*/*" in accept and _OF_BROWSERS not in accept
+
+
+class _Negotiation(DefaultContentNegotiation):
+    """DRF's negotiation, to which an empty `Accept` means `*/*`."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        return [media_type for media_type in super().get_accept_list(request) if media_type] or ["*/*"]
 
 
 class ContentNegotiation(DefaultContentNegotiation):
@@ -54,21 +66,14 @@ class ContentNegotiation(DefaultContentNegotiation):
         if url_format:
             renderer = self.filter_renderers(renderers, url_format)[0]
             return renderer, renderer.media_type
-        if is_program(request._request):  # noqa: SLF001 DRF's request reads all from Django's
+        django_request = request._request  # noqa: SLF001 DRF's request reads all from Django's
+        if is_program(django_request):
             renderers = [
                 each for each in renderers if not isinstance(each, BrowsableAPIRenderer)
             ] or renderers
-        media_types = tuple(renderer.media_type for renderer in renderers)
-        weights = _weights(tuple(self.get_accept_list(request)), media_types)
-        best = max(weights)
-        if not best:
-            raise NotAcceptable(f"media types are {', '.join(media_types)}")
-        preferred = [renderer for renderer, weight in zip(renderers, weights, strict=True) if weight == best]
-        selected: tuple[BaseRenderer, str] = super().select_renderer(request, preferred)
-        return selected
-
-    def get_accept_list(self, request: Request) -> list[str]:
-        return [media_type for media_type in super().get_accept_list(request) if media_type] or ["*/*"]
+        classes = tuple(type(renderer) for renderer in renderers)
+        selected, media_type = _selection(django_request.META.get("HTTP_ACCEPT", ""), classes)
+        return renderers[classes.index(selected)], media_type
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         parser = super().select_parser(request, parsers)
@@ -91,7 +96,9 @@ class ContentNegotiation(DefaultContentNegotiation):
 
 def _url_format(request: Request, format_suffix: str | None) -> str | None:
     """Return the format in the URL, if any. Raises InvalidParameter if suffix and query differ."""
-    parameter = request.query_params.get("format")
+    query = request._request.META.get("QUERY_STRING", "")  # noqa: SLF001 DRF's request reads all from Django's
+    has_format = len(query) > _SHORT_QUERY or "format" in unquote_plus(query)
+    parameter = request.query_params.get("format") if has_format else None
     if format_suffix and parameter and parameter != format_suffix:
         raise InvalidParameter(
             "conflicting_parameters",
@@ -110,10 +117,20 @@ def _drop_empty_inputs(request: HttpRequest) -> None:
 
 
 @lru_cache(maxsize=256)
-def _weights(accept: tuple[str, ...], media_types: tuple[str, ...]) -> tuple[float, ...]:
-    """Return the weight that the ranges of `Accept` give each media type; 0 if no range covers the type."""
-    ranges = [_MediaType(text) for text in accept]
-    return tuple(_weight(_MediaType(media_type), ranges) for media_type in media_types)
+def _selection(accept: str, renderers: tuple[type[BaseRenderer], ...]) -> tuple[type[BaseRenderer], str]:
+    """Return the renderer that an `Accept` header prefers, and the answer's media type. Raises NotAcceptable."""
+    request = Request(HttpRequest())
+    request.META["HTTP_ACCEPT"] = accept
+    negotiation = _Negotiation()
+    ranges = [_MediaType(text) for text in negotiation.get_accept_list(request)]
+    weights = [_weight(_MediaType(renderer.media_type), ranges) for renderer in renderers]
+    best = max(weights)
+    if not best:
+        raise NotAcceptable(f"media types are {', '.join(renderer.media_type for renderer in renderers)}")
+    preferred = [renderer for renderer, weight in zip(renderers, weights, strict=True) if weight == best]
+    # DRF reads only the media types of renderers, which their classes have, too.
+    selected: Any = negotiation.select_renderer(request, preferred)  # type: ignore[arg-type]
+    return selected  # type: ignore[no-any-return]
 
 
 def _weight(media_type: _MediaType, ranges: Iterable[_MediaType]) -> float:

@@ -69,22 +69,24 @@ class ContentViewSet(ViewSet):
         if is_browsed(request):
             content = self.pin(query_string, "json", **path)(now_ns=now_ns)
             return _browsable_response(request, content, now_ns)
+        # DRF's request looks each attribute up twice.
+        django_request = request._request  # noqa: SLF001
         representation = Representation(
             request.accepted_renderer.format,
-            accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
+            accepted_encoding(django_request.META.get("HTTP_ACCEPT_ENCODING")),
         )
         held = _held_answer if len(query_string) <= _LONGEST_HELD_QUERY else _held_answer.__wrapped__
         view: Any = type(self)
         answer: HeldAnswer = held(view, query_string, representation, tuple(path.items()))
         pinned = answer.newest(now_ns)
         finished = finished_answer(
-            pinned, if_none_match=request.META.get("HTTP_IF_NONE_MATCH"), now_ns=now_ns
+            pinned, if_none_match=django_request.META.get("HTTP_IF_NONE_MATCH"), now_ns=now_ns
         )
         current_work().count_tokens(finished.tokens)
-        headers = with_link(finished.headers, path=request.path, query=query_string)
+        headers = with_link(finished.headers, path=django_request.path, query=query_string)
         if pinned.content.is_cacheable:
-            request.META[REPEATABLE_ANSWER] = RepeatableAnswer(
-                answer, representation.format, request.path, query_string, headers
+            django_request.META[REPEATABLE_ANSWER] = RepeatableAnswer(
+                answer, representation.format, django_request.path, query_string, headers
             )
         response = HttpResponse(finished.body, status=finished.status, headers=headers)
         if finished.status == HTTPStatus.NOT_MODIFIED:
