@@ -128,9 +128,9 @@ class Refusal:
         ]
         return headers, body
 
-    def http_bytes(self, *, client_id: str | None) -> bytes:
+    def http_bytes(self, *, offered_id: str | None) -> bytes:
         """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is valid, else with a new id."""
-        headers, body = self.render(correlation_id=accepted_id(client_id))
+        headers, body = self.render(correlation_id=accepted_id(offered_id))
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
 

@@ -36,14 +36,12 @@ from web.requests.received import call_in
 from web.requests.wsgi_variables import CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
 
 MAX_REMEMBERED = 4_096
-# Longer requests are not remembered, which bounds the memory of those that are.
-_REMEMBERED_BYTES = 1_024
 _DIGEST_BYTES = 16
 # uvloop takes 1,024 events from a poll. If there are as many, it polls again in the same turn. Some are not clients'.
 _ONE_POLL_CONNECTIONS = 1_000
 _REMEMBERED_STATUSES = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 # Each request may have another one.
-_CLIENT_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_OFFERED_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 # Answers to requests with cookies may depend on a session.
 _UNUSUAL = frozenset({"cookie", "expect", "upgrade"})
 # Headers of an answer that belong to one call.
@@ -126,7 +124,7 @@ class EventLoopReads:
         """See `RepeatedRequests`. Remembered are answers with a content, to callers with an API key."""
         key, _ = self._key(peer, data)
         charged: ChargedCall | None = environ.get(CHARGED_CALL)
-        if key is None or charged is None or charged.caller is None or charged.access.audit_class:
+        if charged is None or charged.caller is None or charged.access.audit_class:
             return
         if REPEATABLE_ANSWER not in environ or answer.status not in _REMEMBERED_STATUSES:
             return
@@ -143,9 +141,9 @@ class EventLoopReads:
 
     def answer_without_django(self, peer: str, data: bytes, deliver: Deliver) -> bool:
         """See `RepeatedRequests`. False, too, if the answer must be read or computed, or the caller is refused."""
-        key, client_id = self._key(peer, data)
-        read = None if key is None else self._reads.get(key)
-        if key is None or read is None:
+        key, offered_id = self._key(peer, data)
+        read = self._reads.get(key)
+        if read is None:
             return False
         self._reads.move_to_end(key)
         began_ns, now = perf_counter_ns(), datetime.now(UTC)
@@ -163,7 +161,7 @@ class EventLoopReads:
             try:
                 if admission is not None:
                     ready = self._recorded(
-                        read, caller, answer, admission, client_id=client_id, now=now, began_ns=began_ns
+                        read, caller, answer, admission, offered_id=offered_id, now=now, began_ns=began_ns
                     )
             finally:
                 deliver(ready)
@@ -172,11 +170,9 @@ class EventLoopReads:
 
         return admit_soon(caller, read.access, cost=read.cost, redis=self._redis, then=charged)
 
-    def _key(self, peer: str, data: bytes) -> tuple[_Key | None, str | None]:
-        """Return a request's key, None if it is too long; and its X-Correlation-ID."""
-        if len(data) > _REMEMBERED_BYTES:
-            return None, None
-        found = _CLIENT_ID.search(data)
+    def _key(self, peer: str, data: bytes) -> tuple[_Key, str | None]:
+        """Return a request's key and its X-Correlation-ID."""
+        found = _OFFERED_ID.search(data)
         if found is not None:
             data = data[: found.start()] + data[found.end() :]
         # The bytes contain the caller's key, which no process keeps.
@@ -206,12 +202,12 @@ class EventLoopReads:
         answer: FinishedAnswer,
         admission: Admission,
         *,
-        client_id: str | None,
+        offered_id: str | None,
         now: datetime,
         began_ns: int,
     ) -> ReadyAnswer:
         """Record a call that was admitted, and return its answer."""
-        correlation_id = accepted_id(client_id)
+        correlation_id = accepted_id(offered_id)
         call_record(
             spool=self._spool,
             call=read.call,

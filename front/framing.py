@@ -22,7 +22,7 @@ HEADER_BYTES = 64 * 1024
 LINE_BYTES = 16 * 1024
 MOST_HEADERS = 100
 # The event loop answers requests up to this size, if each comes alone and whole.
-WHOLE_BYTES = 4 * 1024
+WHOLE_BYTES = 1_024
 _HEAD_END = b"\r\n\r\n"
 # Not in lower case: Django would take `get` for GET. PRI begins HTTP/2 (RFC 9113, 3.4).
 _UNKNOWN_METHOD = re.compile(rb"(?!(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|PRI) )([A-Z-]{1,20}) ")

@@ -398,7 +398,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
-    def _client_id(self) -> str | None:
+    def _offered_id(self) -> str | None:
         """Return the X-Correlation-ID among the headers read so far; None unless there is exactly one."""
         if not self._is_in_request:
             return None
@@ -414,7 +414,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         is_answering = self._is_answering()
         if refusal is not None and (not is_answering or self._awaits_own_body()):
-            self.transport.write(refusal.http_bytes(client_id=self._client_id()))
+            self.transport.write(refusal.http_bytes(offered_id=self._offered_id()))
             count_refusal(refusal)
         if is_answering and self._awaited is None:
             self.cycle.disconnected = True

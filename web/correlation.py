@@ -33,11 +33,11 @@ def correlated(request_id: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def accepted_id(client_id: str | None) -> str:
+def accepted_id(offered_id: str | None) -> str:
     """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
-    if client_id is None or not _ALLOWED.fullmatch(client_id) or masked_text(client_id) != client_id:
+    if offered_id is None or not _ALLOWED.fullmatch(offered_id) or masked_text(offered_id) != offered_id:
         return _new_id()
-    return client_id
+    return offered_id
 
 
 def _new_id() -> str:

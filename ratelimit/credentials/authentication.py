@@ -74,7 +74,7 @@ def caller_again(view: "APIView") -> Caller:
     """
     request = view.request
     caller = request.user
-    assert isinstance(caller, Caller)  # noqa: S101 the endpoint's row admits nobody else
+    assert isinstance(caller, Caller)  # noqa: S101 its view's `access` admits nobody else
     with _drf_errors():
         stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
     check_access(stored, access_of_request(request))

@@ -10,7 +10,7 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
 from ratelimit.credentials.certificates import caller_of_certificate
 from ratelimit.credentials.people.grants import caller_of_person, person_of
-from ratelimit.credentials.people.sessions import CREDENTIAL, OAUTH2
+from ratelimit.credentials.people.sessions import JWT, OAUTH2
 from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
     check_signed_body,
@@ -96,7 +96,7 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     kind, _, number = caller.identity.partition(":")
     if caller.credential == "session":
         return caller
-    if kind == "key" and caller.credential not in (CREDENTIAL, OAUTH2):
+    if kind == "key" and caller.credential not in (JWT, OAUTH2):
         key = key_now(int(number))
         if key is None:
             raise InvalidApiKey("the API key is unknown")

@@ -13,10 +13,10 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import REALM
 from ratelimit.credentials.bearer import token_cache
 from ratelimit.credentials.people.sessions import (
-    CREDENTIALS,
+    CREDENTIAL_CALLS,
     Holder,
-    program_session_begin,
-    program_session_end,
+    oauth2_session_begin,
+    oauth2_session_end,
     secret_holder,
 )
 from ratelimit.credentials.views import NOT_STORED, NoCredential
@@ -90,7 +90,7 @@ class OAuthRefusal(Exception):
 class _OAuthEndpoint(APIView):
     """A view whose clients authenticate by HTTP Basic or by the form, never by other credentials."""
 
-    access = {"post": CREDENTIALS}
+    access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
 
     def handle_exception(self, exc: Exception) -> Any:
@@ -120,8 +120,8 @@ class OAuthTokenView(_OAuthEndpoint):
         form = _form(request)
         if _required(form, "grant_type") != "client_credentials":
             raise OAuthRefusal("unsupported_grant_type", "the only grant is client_credentials")
-        program = _program(request, form)
-        token = program_session_begin(program, scopes=_scopes(form, program.caller), now=timezone.now())
+        holder = _client_key(request, form)
+        token = oauth2_session_begin(holder, scopes=_scopes(form, holder.caller), now=timezone.now())
         document = {
             "access_token": token.access,
             "expires_in": token.seconds,
@@ -146,8 +146,8 @@ class OAuthRevokeView(_OAuthEndpoint):
     def post(self, request: Request) -> HttpResponse:
         """Revoke one of the client's own tokens (RFC 7009), everywhere within a second."""
         form = _form(request)
-        program = _program(request, form)
-        identity = program_session_end(program, token=_required(form, "token"), now=timezone.now())
+        holder = _client_key(request, form)
+        identity = oauth2_session_end(holder, token=_required(form, "token"), now=timezone.now())
         token_cache.forget(identity)
         return HttpResponse(headers=NOT_STORED, content_type="application/json")
 
@@ -173,19 +173,19 @@ def _required(form: dict[str, str], name: str) -> str:
     return form[name]
 
 
-def _program(request: Request, form: dict[str, str]) -> Holder:
+def _client_key(request: Request, form: dict[str, str]) -> Holder:
     """Return the client that the request authenticates. Its key is charged a token. Raises OAuthRefusal, LimitReached."""
     client_id, secret = _client(request.META.get("HTTP_AUTHORIZATION", ""), form)
     address = request.META.get("REMOTE_ADDR", "")
     try:
-        program = secret_holder(client_id=client_id, secret=secret, address=address, now=timezone.now())
+        holder = secret_holder(client_id=client_id, secret=secret, address=address, now=timezone.now())
     except CredentialError:
         raise OAuthRefusal("invalid_client", "the client is unknown, or its secret is not valid") from None
     except NetworkNotAllowed as error:
         raise OAuthRefusal("invalid_client", str(error)) from None
     # The audit log names this caller.
-    request.user = cast("Any", program.caller)
-    return program
+    request.user = cast("Any", holder.caller)
+    return holder
 
 
 def _client(authorization: str, form: dict[str, str]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The endpoints with which people log in, renew their tokens, and log out."""
+"""The endpoints that begin, renew and end token sessions of people and keys."""
 
 from contextlib import suppress
 from typing import Any
@@ -25,8 +25,8 @@ from ratelimit.credentials.people.browser_login import (
 )
 from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
 from ratelimit.credentials.people.sessions import (
-    CREDENTIAL,
-    CREDENTIALS,
+    CREDENTIAL_CALLS,
+    JWT,
     TokenPair,
     key_session_begin,
     session_begin,
@@ -126,7 +126,7 @@ class NoCredential(BaseAuthentication):
 
 
 class _SessionView(APIView):
-    access = {"post": CREDENTIALS}
+    access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -208,7 +208,7 @@ def _session_end(request: Request) -> None:
     identity = session_end(refresh=_refresh_token(request), now=timezone.now())
     token_cache.forget(identity)
     # The audit log names this caller, who needs no grants.
-    request.user = Caller(identity, identity, "default", 0, frozenset(), credential=CREDENTIAL)  # type: ignore[assignment]
+    request.user = Caller(identity, identity, "default", 0, frozenset(), credential=JWT)  # type: ignore[assignment]
 
 
 def _logged_in(request: Request) -> TokenPair:

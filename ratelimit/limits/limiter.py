@@ -91,15 +91,15 @@ class Limiter:
         now_us = self._wall_clock() // 1000
         if not redis.ready_or_opening():
             return False
-        if quotas and self.quota_counts.must_tell(charge.identity, quotas, now_us=now_us):
+        if quotas and self.quota_counts.has_unshared(charge.identity, quotas, now_us=now_us):
             return False
         batch = self._batch
         if batch is None or not batch.is_open or batch.redis is not redis:
             batch = self._batch = RedisBatch(redis)
-        batch.add(SharedCharge(charge, quotas, now_us), partial(self._settle_soon, charge, quotas, then))
+        batch.add(SharedCharge(charge, quotas, now_us), partial(self._on_shared, charge, quotas, then))
         return True
 
-    def _settle_soon(
+    def _on_shared(
         self,
         charge: Charge,
         quotas: Sequence[QuotaCharge],
@@ -111,16 +111,16 @@ class Limiter:
             self._note_answer()
             if answer.has_counts:
                 admission = self._admission(charge, quotas, answer)
-        if admission is not None and not admission.admitted:
-            admission = None
-        if admission is not None:
-            LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
+        if admission is None or not admission.admitted:
+            then(None)
+            return
+        LIMIT_DECISIONS.add(charge.name, "admitted", "redis")
         then(admission)
 
     def _admit_shared(self, charge: Charge, quotas: Sequence[QuotaCharge]) -> Admission:
         """Charge the limits in Redis. A count that it lacks is read back. Raises RedisError, DatabaseError."""
         now_us, known = self._wall_clock() // 1000, []
-        if quotas and self.quota_counts.must_tell(charge.identity, quotas, now_us=now_us):
+        if quotas and self.quota_counts.has_unshared(charge.identity, quotas, now_us=now_us):
             known = self.quota_counts.known(charge.identity, quotas, now_us=now_us)
         for _ in range(_MAX_ATTEMPTS):
             answer = take_shared(SharedCharge(charge, quotas, now_us, known))
@@ -129,7 +129,7 @@ class Limiter:
                 return self._admission(charge, quotas, answer)
             now_us = answer.bucket.now_us
             known = self.quota_counts.known(charge.identity, quotas, now_us=now_us)
-        raise RedisError("Redis has no counts of quotas, however often it is told them")
+        raise RedisError("Redis lost the counts of quotas in every attempt")
 
     def _admission(self, charge: Charge, quotas: Sequence[QuotaCharge], answer: SharedAnswer) -> Admission:
         bucket, used, is_charged = answer

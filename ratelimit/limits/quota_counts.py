@@ -16,7 +16,7 @@ from django.utils import timezone
 from ratelimit.limits.quotas import QuotaCharge, period_at
 from ratelimit.models import QuotaUse
 
-MAX_UNTOLD = 10_000
+MAX_UNSHARED = 10_000
 
 _Key = tuple[str, str]
 """An identity and the name of a period."""
@@ -33,25 +33,25 @@ class QuotaCounts:
         self._spent: dict[_Key, int] = {}
         self._read: dict[_Key, int] = {}
         # The counts with tokens of which Redis does not know.
-        self._untold: LRUCache[_Key, bool] = LRUCache(MAX_UNTOLD)
+        self._unshared: LRUCache[_Key, bool] = LRUCache(MAX_UNSHARED)
 
     def note(self, identity: str, quotas: Sequence[QuotaCharge], used: Sequence[int], *, now_us: int) -> None:
-        """Note the counts that Redis has after a charge. It was told what this process had counted without it."""
+        """Note the counts that Redis has after a charge. They include what this process counted without Redis."""
         keys = _keys(identity, quotas, now_us)
         with self._lock:
             for key, count in zip(keys, used, strict=True):
                 self._counted[key] = max(count, self._counted.get(key, 0))
-                if self._untold:
-                    self._untold.pop(key, None)
+                if self._unshared:
+                    self._unshared.pop(key, None)
                     self._spent.pop(key, None)
                     self._read.pop(key, None)
 
-    def must_tell(self, identity: str, quotas: Sequence[QuotaCharge], *, now_us: int) -> bool:
+    def has_unshared(self, identity: str, quotas: Sequence[QuotaCharge], *, now_us: int) -> bool:
         """Return whether this process has counted tokens of which Redis does not know."""
-        if not self._untold:
+        if not self._unshared:
             return False
         with self._lock:
-            return any(key in self._untold for key in _keys(identity, quotas, now_us))
+            return any(key in self._unshared for key in _keys(identity, quotas, now_us))
 
     def known(self, identity: str, quotas: Sequence[QuotaCharge], *, now_us: int) -> list[int]:
         """Return the counts by the database and this process. Raises DatabaseError."""
@@ -78,7 +78,7 @@ class QuotaCounts:
             for key, quota in zip(keys, quotas, strict=True):
                 if quota.tokens:
                     self._spent[key] = self._spent.get(key, 0) + quota.tokens
-                    self._untold[key] = True
+                    self._unshared[key] = True
             return [count + quota.tokens for count, quota in zip(used, quotas, strict=True)], True
 
     def flush(self) -> None:

@@ -24,8 +24,8 @@ MAX_TOGETHER = 64
 class SharedCharge(NamedTuple):
     """A charge to a bucket and to quotas: to all of them, or to none. All quotas have the same `tokens`.
 
-    at_us: an instant of the quotas' periods, in microseconds since the epoch. known: how many tokens of each quota are
-    used at least, which Redis may not know; empty if it is not asked.
+    at_us: an instant of the quotas' periods, in microseconds since the epoch. known: the least used tokens of each
+    quota, by the database and this process; empty: Redis's counts are enough.
     """
 
     charge: Charge

@@ -95,9 +95,8 @@ def test_the_record_is_the_same(key):
         {"X-API-Key": "KEY", "Cookie": "theme=dark"},
         {"X-API-Key": "KEY", "Accept": "text/html"},
         {"X-API-Key": "KEY", "Accept": "image/png"},
-        {"X-API-Key": "KEY", "X-Long": "x" * 1_000},
     ],
-    ids=["nobody", "no key", "cookie", "page", "no format", "long"],
+    ids=["nobody", "no key", "cookie", "page", "no format"],
 )
 def test_other_requests_are_not_remembered(key, headers):
     sent = {name: key if value == "KEY" else value for name, value in headers.items()}

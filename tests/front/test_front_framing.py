@@ -8,6 +8,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, StreamingHttpResponse
 
+from front.framing import WHOLE_BYTES, is_whole_get
 from tests.front.front_server import ask, connected, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 
@@ -279,3 +280,11 @@ def test_an_unfinished_request_ends_with_its_connection(port):
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(100) == b""
+
+
+def test_the_event_loop_answers_short_requests_that_came_alone_and_whole():
+    head = b"GET /v1 HTTP/1.1\r\nX-Long: "
+    request = head + b"x" * (WHOLE_BYTES - len(head) - 4) + b"\r\n\r\n"
+    assert is_whole_get(request)
+    for other in (request[:-4] + b"x\r\n\r\n", request[:-1], request * 2, b"POST" + request[3:-1]):
+        assert not is_whole_get(other)

@@ -42,7 +42,8 @@ BEYOND_BATCHES = 6
 SAME = 5
 PAUSE_SECONDS = 0.02
 CUT_SECONDS = 10.0
-HELD_MIB = 20.0
+# Beside other tests more batches are under way at once.
+HELD_MIB = 20.0 if SOAK else 40.0
 LATER = 1.2
 NUMBERS = count(1)
 
@@ -203,8 +204,7 @@ def test_a_client_that_stops_reading_is_cut_off_and_costs_the_others_nothing(
     )
     assert 4413 in {each.code for each in cuts}
     assert seconds <= allowed(CUT_SECONDS)
-    # Beside other tests more batches are under way at once.
-    assert max(grown) < HELD_MIB * min(allowed(1), 2)
+    assert max(grown) < HELD_MIB
     assert min(ratios) <= allowed(LATER)
 
 

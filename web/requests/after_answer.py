@@ -4,17 +4,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Work = Callable[[], object]
+Postponed = Callable[[], object]
 
 
 class _Thread(threading.local):
-    postponed: list[Work] | None = None
+    postponed: list[Postponed] | None = None
 
 
 _thread = _Thread()
 
 
-def after_answer(work: Work) -> None:
+def after_answer(work: Postponed) -> None:
     """Call `work` in this thread after its request's answer was handed on; at once if the thread postpones nothing."""
     if _thread.postponed is None:
         work()
@@ -23,9 +23,9 @@ def after_answer(work: Work) -> None:
 
 
 @contextmanager
-def postponed_work() -> Iterator[list[Work]]:
+def postponed_work() -> Iterator[list[Postponed]]:
     """Collect the work of `after_answer` in this thread in a list; the caller calls it later."""
-    works: list[Work] = []
+    works: list[Postponed] = []
     _thread.postponed = works
     try:
         yield works

@@ -29,11 +29,11 @@ from ratelimit.limits.services import admit
 from ratelimit.models import TokenSession
 from web.endpoints import ANYBODY, WRITE, Access
 
-CREDENTIAL, OAUTH2 = "jwt", "oauth2"
+JWT, OAUTH2 = "jwt", "oauth2"
 # The longest life of an OAuth2 token.
-_PROGRAM_LIFETIME = timedelta(hours=1)
+_OAUTH2_LIFETIME = timedelta(hours=1)
 # The calls that give, renew and end credentials.
-CREDENTIALS = Access(ANYBODY, group="access", kind=WRITE)
+CREDENTIAL_CALLS = Access(ANYBODY, group="access", kind=WRITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class TokenPair:
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramToken:
+class OAuth2Token:
     """An OAuth2 token, its caller, and the seconds for which it is valid."""
 
     caller: Caller
@@ -124,10 +124,10 @@ def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -
     return _used_key(key, address=address, now=now)
 
 
-def program_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> ProgramToken:
+def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> OAuth2Token:
     """Return the token of a new session of a key, with some of its scopes. It is not renewed."""
     end = holder.caller.expires_at
-    lifetime = _PROGRAM_LIFETIME if end is None else min(_PROGRAM_LIFETIME, end - now)
+    lifetime = _OAUTH2_LIFETIME if end is None else min(_OAUTH2_LIFETIME, end - now)
     session = TokenSession.objects.create(
         id=jwt.new_id(),
         holder=holder.caller.identity,
@@ -145,10 +145,10 @@ def program_session_begin(holder: Holder, *, scopes: frozenset[str], now: dateti
         now=now,
         lifetime=lifetime,
     )
-    return ProgramToken(caller=caller, seconds=int(lifetime.total_seconds()), access=access)
+    return OAuth2Token(caller=caller, seconds=int(lifetime.total_seconds()), access=access)
 
 
-def program_session_end(holder: Holder, *, token: str, now: datetime) -> str:
+def oauth2_session_end(holder: Holder, *, token: str, now: datetime) -> str:
     """End the session of an access token if it is one of the key, or of its predecessors or successors by rotation.
 
     Returns the identity whose session ended; "" if none did.
@@ -219,7 +219,7 @@ def _used_key(key: CachedKey, *, address: str, now: datetime) -> Holder:
     """Check a key that was sent from that IP address, charge it a token, and note its use."""
     holder = _key(key, now=now)
     _require_network(holder, address)
-    _charge(holder.caller)
+    check_limits(admit(holder.caller, CREDENTIAL_CALLS, cost=1))
     key_used(key, now=now)
     return holder
 
@@ -227,10 +227,6 @@ def _used_key(key: CachedKey, *, address: str, now: datetime) -> Holder:
 def _require_network(holder: Holder, address: str) -> None:
     if not holder.caller.may_call_from(address):
         raise NetworkNotAllowed("the key is not valid from this address; call from one of its networks")
-
-
-def _charge(caller: Caller) -> None:
-    check_limits(admit(caller, CREDENTIALS, cost=1))
 
 
 def _open(session_id: str) -> QuerySet[TokenSession]:
@@ -255,7 +251,7 @@ def _open_session(session_id: str, *, now: datetime) -> tuple[TokenSession, Hold
 
 
 def _person(user: User, *, now: datetime) -> Holder | None:
-    caller = caller_of_person(user, credential=CREDENTIAL, now=now)
+    caller = caller_of_person(user, credential=JWT, now=now)
     if caller is None:
         return None
     secrets = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
@@ -263,7 +259,7 @@ def _person(user: User, *, now: datetime) -> Holder | None:
 
 
 def _key(key: CachedKey, *, now: datetime) -> Holder:
-    caller = replace(caller_of_key(key, now=now), credential=CREDENTIAL)
+    caller = replace(caller_of_key(key, now=now), credential=JWT)
     if key.signed_only:
         raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")
     # Not the stored digest itself, which stays in the table of keys.
