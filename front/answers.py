@@ -165,7 +165,7 @@ def route_of(match: ResolverMatch | None) -> str:
     """Return the route's name for metrics: the url name, the namespace of one of Django's sites, or UNROUTED."""
     if match is None:
         return UNROUTED
-    from marketdata_project.endpoints import DJANGO_SITES  # noqa: PLC0415 needs the apps
+    from marketdata_project.anonymous_clients import DJANGO_SITES  # noqa: PLC0415 needs the apps
 
     sites = DJANGO_SITES.intersection(match.namespaces)
     return min(sites) if sites else match.url_name or UNROUTED

@@ -38,10 +38,10 @@ from front.body import (
     has_body,
 )
 from front.environ import ABORT, REMEMBER, Receive, Scope, Send, environ_for
+from front.lane_of_call import HEAVY, LOGIN
 from front.lanes import Lane
 from front.long_polls import LongPolls
 from front.sending import AnswerSender, ClientStalled, send_refusal
-from marketdata_project.endpoints import HEAVY, LOGIN
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
 from ratelimit.limits.open_calls import PieceTurns
 from stats.live.sockets import ENVIRON

@@ -195,6 +195,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
 def _front(handler: DjangoHandler) -> Front:
     """Return the front. Its parts are imported here because they need Django's apps."""
+    from front.lane_of_call import lane_of  # noqa: PLC0415
     from front.preauthorization import (  # noqa: PLC0415
         authorize_large_body,
         is_accepted_transport,
@@ -203,12 +204,12 @@ def _front(handler: DjangoHandler) -> Front:
     from jobs.documents import ended_jobs  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
-    from marketdata_project.endpoints import body_limit, lane_of  # noqa: PLC0415
     from ratelimit.limits.open_calls import PieceTurns  # noqa: PLC0415
     from stats.live.application import LiveFeed  # noqa: PLC0415
     from stats.live.commits import NewCommits  # noqa: PLC0415
     from stats.live.hub import Lanes  # noqa: PLC0415
     from stats.mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
+    from web.endpoints import body_limit  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields

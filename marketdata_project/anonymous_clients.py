@@ -10,7 +10,6 @@ from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from marketdata_project.endpoints import DJANGO_SITES, PUBLIC_VIEWS
 from marketdata_project.problems import problem_of
 from ratelimit.authorize import LimitReached
 from ratelimit.callers import Caller
@@ -23,8 +22,14 @@ from web.endpoints import ANY_CALLER, Access
 from web.requests.received import call_in
 from web.requests.wsgi_variables import ADMISSION
 
-# Load balancers, the supervisor and Prometheus request the others.
-_CHARGED_VIEWS = PUBLIC_VIEWS - {"healthz", "readyz", "metrics"}
+# The url names of web pages and documentation, open to anybody.
+_PAGE_VIEWS = frozenset(
+    {"dashboard", "endpoints", "login-link", "admin-login", "schema", "docs", "errors", "guides", "guide"}
+)
+# All views that are no endpoints of the API. Load balancers, the supervisor and Prometheus request those that are no pages.
+PUBLIC_VIEWS = _PAGE_VIEWS | {"healthz", "readyz", "metrics"}
+# URL namespaces of pages with a session: the admin, which requires a staff session, and the login page.
+DJANGO_SITES = frozenset({"admin", "login"})
 _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 
 
@@ -64,7 +69,7 @@ class AnonymousClientMiddleware:
             user = getattr(request, "user", None)
             is_free = user is not None and user.is_active and user.is_staff
         else:
-            is_free = match.url_name not in _CHARGED_VIEWS
+            is_free = match.url_name not in _PAGE_VIEWS
         return None if is_free else charge(request, _known_caller(request))
 
 

@@ -16,7 +16,7 @@ from ops.serve.cores import worker_cores
 from store.datasets import TRADES
 from trades.conditions import CONDITION_MAPS
 from trades.stores import market_store
-from web.endpoint_list import endpoint_list
+from web.endpoints import endpoint_list
 
 _HIGHEST_PORT = 65_535
 

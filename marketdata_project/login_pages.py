@@ -62,6 +62,9 @@ def login_page(request: HttpRequest) -> HttpResponse:
     return render(request, "login.html", {"form": form, "next": _next(request)})
 
 
+login_page.checks_password = True  # type: ignore[attr-defined]
+
+
 def _session(entered: dict[str, Any], request: HttpRequest) -> TokenPair:
     """Raises CredentialError, NetworkNotAllowed, LimitReached, LoginLimited, PasswordChecksBusy, DatabaseError."""
     now = timezone.now()

@@ -29,7 +29,6 @@ from audit import exceptions as audit
 from calendars import exceptions as calendars
 from jobs import exceptions as jobs
 from jobs.backfills import exceptions as backfills
-from marketdata_project.endpoints import body_limit
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
@@ -41,6 +40,7 @@ from store import exceptions as storage
 from store.walk import Resync
 from trading import exceptions as trading
 from web.correlation import correlation_id
+from web.endpoints import body_limit
 from web.idempotency import exceptions as idempotency
 from web.problem_body import CONTENT_TYPE, problem_body
 from web.requests import exceptions as requests

@@ -7,8 +7,9 @@ handlers are a viewset's actions, and the methods of any other view. HEAD has GE
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.urls import Resolver404, ResolverMatch, resolve
 
 # Two more values of `Access.scope`: everybody, and every caller with a valid credential.
@@ -108,6 +109,43 @@ def access_of_call(view: Callable[..., Any], method: str) -> Access | None:
     if not scopes:
         return None
     return _OPEN if ANYBODY in scopes else _OPEN_TO_CALLERS
+
+
+def body_limit(path: str, method: str) -> int:
+    """Return the size limit of a call's body in bytes; SMALL_BODY_BYTES if no endpoint has this path and method."""
+    access = access_at(path, method)
+    return SMALL_BODY_BYTES if access is None else access.body_bytes
+
+
+class Endpoint(NamedTuple):
+    """A path with its parameters in braces, a method, and the view of a URL pattern. access: None if undeclared."""
+
+    path: str
+    method: str
+    view: Callable[..., Any]
+    access: Access | None
+
+
+def endpoint_list() -> tuple[Endpoint, ...]:
+    """Return DRF's views by path and method; without those that are open to all, as the documentation."""
+    return _endpoints_of(settings.ROOT_URLCONF)
+
+
+@lru_cache(maxsize=2)
+def _endpoints_of(urlconf: str) -> tuple[Endpoint, ...]:
+    from rest_framework.schemas.generators import EndpointEnumerator  # noqa: PLC0415 needs the apps
+
+    found = EndpointEnumerator(urlconf=urlconf).get_api_endpoints()
+    return tuple(
+        sorted(
+            (
+                Endpoint(path.removesuffix("/"), method, view, access_of(view, method))
+                for path, method, view in found
+                if view.initkwargs.get("permission_classes", view.cls.permission_classes)
+            ),
+            key=lambda each: each[:2],
+        )
+    )
 
 
 def _declared(view: Callable[..., Any]) -> Mapping[str, Access]:

@@ -139,6 +139,8 @@ class _SessionView(APIView):
 
 
 class TokenView(_SessionView):
+    checks_password = True
+
     @extend_schema(
         operation_id="auth_token",
         summary="Log in",

@@ -15,8 +15,7 @@ from ratelimit.limits.costs import COST_RULES
 from ratelimit.limits.quotas import UNITS, QuotaState
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
-from web.endpoint_list import endpoint_list
-from web.endpoints import ANY_CALLER, KINDS, Access
+from web.endpoints import ANY_CALLER, KINDS, Access, endpoint_list
 from web.requests.parameters import single_parameters
 from web.requests.wsgi_variables import ADMISSION
 

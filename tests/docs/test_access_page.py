@@ -6,7 +6,7 @@ from io import StringIO
 from django.conf import settings
 from django.core.management import call_command
 
-from marketdata_project.endpoints import PUBLIC_VIEWS
+from marketdata_project.anonymous_clients import PUBLIC_VIEWS
 from ratelimit.access.scopes import ROLES, SCOPES, SENSITIVITIES
 from tests.api_client import Api, make_key
 from tests.ratelimit.access.urlconf import routes

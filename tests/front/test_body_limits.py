@@ -3,10 +3,9 @@
 import pytest
 from django.test import Client
 
-from marketdata_project.endpoints import body_limit
 from tests.api_client import INGEST, Api, body_of, problem, trade
 from tests.ratelimit.access.urlconf import ACCESS
-from web.endpoints import ANY_CALLER, ANYBODY, SMALL_BODY_BYTES
+from web.endpoints import ANY_CALLER, ANYBODY, SMALL_BODY_BYTES, body_limit
 
 MIB = 2**20
 LARGE = {

@@ -8,14 +8,13 @@ import pytest
 from front.application import DjangoHandler
 from front.environ import environ_for
 from front.preauthorization import authorize_large_body
-from marketdata_project.endpoints import body_limit
 from ratelimit.credentials.signed_requests import RequestVerifier
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey, UsedNonce
 from tests.api_client import INGEST, body_of, make_key, problem, trade
 from tests.front.front_server import ask, echo, running
 from tests.ratelimit.credentials.signatures.signing import prefix_of, secret_of, signed
-from web.endpoints import SMALL_BODY_BYTES
+from web.endpoints import SMALL_BODY_BYTES, body_limit
 from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD
 
 ROWS = [trade(trade_id=f"{number:09}") for number in range(300)]

@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from front.application import _turn_of
-from marketdata_project.endpoints import HEAVY, LOGIN, lane_of
+from front.lane_of_call import HEAVY, LOGIN, lane_of
 from tests.ratelimit.access import accounts_site
 from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
 from web.requests.received import ReceivedCall

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from marketdata_project.endpoints import body_limit
 from tests.front.front_server import Reply
 from tests.hostile import stock
 from tests.hostile.wire import Wire
+from web.endpoints import body_limit
 
 SCHEMA = "/api/v1/schema?format=json"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"

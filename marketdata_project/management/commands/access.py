@@ -8,8 +8,7 @@ from django.core.management.base import BaseCommand
 
 from ratelimit.access.scopes import SCOPES
 from stats.market_data.query import MARKET_CLASSES
-from web.endpoint_list import endpoint_list
-from web.endpoints import Access
+from web.endpoints import Access, endpoint_list
 
 _COLUMNS = ("endpoint", "scope", "sensitivity", "group, kind", "cost", "audit class", "body")
 # Other paths lead to the same views.

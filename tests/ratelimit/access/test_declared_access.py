@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import get_resolver
 from rest_framework.settings import api_settings
 
-from marketdata_project.endpoints import PUBLIC_VIEWS
+from marketdata_project.anonymous_clients import PUBLIC_VIEWS
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.authorize import HasAccess
 from tests.ratelimit.access.urlconf import ACCESS, endpoints, routes

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from marketdata_project.endpoints import DJANGO_SITES, PUBLIC_VIEWS
+from marketdata_project.anonymous_clients import DJANGO_SITES, PUBLIC_VIEWS
 from web.endpoints import Access, access_of
 
 # A value for every parameter of a path; a path of an object names one that is not there.
