@@ -141,10 +141,7 @@ class TokenSession(models.Model):
 
 
 class KnownAddress(models.Model):
-    """An address (of IPv6 a /64) from which a person has logged in with the password.
-
-    `last_login_at` is to within a day.
-    """
+    """An address (of IPv6 a /64) from which a person has logged in with the password."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="known_addresses"

@@ -40,7 +40,7 @@ CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"
 AUTHENTICATION_BACKENDS = ["ratelimit.credentials.people.logins.PasswordLogin"]
 # Attempts to log in per second from one address.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
-# Failed attempts, from one address or with one name, after which the next ones wait.
+# Failed attempts, from one address or with one name, in five minutes.
 LOGIN_FREE_FAILURES = integer("LOGIN_FREE_FAILURES", 5)
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,11 +1,15 @@
 """Logins by password: checks them, limits the attempts, and audits those in the admin and the browsable API.
 
-A rate and turns (`password_turns`) protect the processor, because checking a password takes a third of a second;
-backoffs keep passwords from being guessed (`ratelimit.limits.login_backoff`). Logins by `POST /auth/token` are audited
+A rate, and one check at a time, protect the processor, because checking a password takes a third of a second. Counts of
+failures keep passwords from being guessed (`ratelimit.limits.login_attempts`). Logins by `POST /auth/token` are audited
 like any other API request.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,13 +22,12 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import Throttled
 
-from ratelimit.credentials.people.known_addresses import address_is_known, address_note
-from ratelimit.credentials.people.password_turns import password_turns
 from ratelimit.events import key_event
+from ratelimit.exceptions import PasswordChecksBusy
 from ratelimit.limits.admission import RATE_LIMITED
-from ratelimit.limits.login_backoff import Attempt, process_login_backoff
+from ratelimit.limits.login_attempts import LoginAttempt, process_login_attempts
 from ratelimit.limits.services import admit_login
-from ratelimit.limits.token_bucket import SECOND_US
+from ratelimit.models import KnownAddress
 from web.requests import addresses
 
 # URL namespaces of the pages with browser sessions: the admin and the login page.
@@ -33,6 +36,11 @@ _LOGIN_SITES = frozenset({"admin", "login"})
 _LOGIN_LINK = "login-link"
 # The most characters of a name that the audit log shows.
 _NAME_SHOWN = 150
+# An address is known to a name for so long after the last login with the password.
+KNOWN_FOR = timedelta(days=30)
+# Of this process: passwords that are checked or wait for it, at known and at other addresses, and how long they wait.
+PLACES = 4
+LONGEST_WAIT_SECONDS = 3.0
 
 
 def _logged_in(*, request: HttpRequest | None, user: User, **_: Any) -> None:
@@ -78,8 +86,7 @@ user_login_failed.connect(_login_failed, dispatch_uid="ratelimit.credentials.peo
 class LoginLimited(Throttled):
     """An attempt to log in that was not made, status 429. Retry after `wait` seconds."""
 
-    def __init__(self, wait_us: int) -> None:
-        seconds = -(-wait_us // SECOND_US)
+    def __init__(self, seconds: int) -> None:
         super().__init__(detail=f"too many attempts to log in; retry in {seconds} s", code=RATE_LIMITED)
         self.wait = seconds
 
@@ -104,18 +111,17 @@ class PasswordLogin(ModelBackend):
         """
         if request is None or username is None:
             return super().authenticate(request, username, password, **others)
-        now, address = timezone.now(), addresses.identity_of(request.META.get("REMOTE_ADDR", ""))
+        address = addresses.identity_of(request.META.get("REMOTE_ADDR", ""))
         # Hashed, because somebody may have typed a password into the name field.
         name = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        attempt = Attempt(name, address, is_known=address_is_known(username, address, now=now))
-        _check_wait(attempt)
-        with password_turns().turn(is_known=attempt.is_known):
-            # Counted only now: an attempt that gets no turn is not a failure.
-            _refuse(process_login_backoff().take(attempt))
+        attempt = LoginAttempt(name, address, is_known=_is_known(username, address, now=timezone.now()))
+        _check_limits(attempt)
+        with _password_place(attempt):
             user = super().authenticate(request, username, password, **others)
         if user is not None:
-            process_login_backoff().succeeded(attempt)
-            address_note(user, address, now=now)
+            process_login_attempts().forget(attempt)
+            login_at = {"last_login_at": timezone.now()}
+            KnownAddress.objects.update_or_create(login_at, user_id=user.pk, address=address)
         return user
 
     async def aauthenticate(
@@ -129,8 +135,8 @@ class PasswordLogin(ModelBackend):
         return await sync_to_async(self.authenticate)(request, username, password, **others)
 
 
-def _check_wait(attempt: Attempt) -> None:
-    """Charge the rate of an attempt. Raises LoginLimited if it exceeds it, or has to wait for a backoff."""
+def _check_limits(attempt: LoginAttempt) -> None:
+    """Charge the rate of an attempt, then count it as failed. Raises LoginLimited."""
     # A known address has a bucket for each name, which attempts with other names cannot empty.
     identity = (
         f"login-known:{attempt.name}:{attempt.address}"
@@ -138,10 +144,47 @@ def _check_wait(attempt: Attempt) -> None:
         else f"login-address:{attempt.address}"
     )
     rate = admit_login(identity, settings.LOGIN_RATE)
-    _refuse(max(rate.retry_after_us, process_login_backoff().take(attempt, is_counted=False)))
+    seconds = rate.retry_after or process_login_attempts().take(attempt)
+    if seconds:
+        raise LoginLimited(seconds)
 
 
-def _refuse(wait_us: int) -> None:
-    """Raise LoginLimited if there is a wait."""
-    if wait_us:
-        raise LoginLimited(wait_us)
+_places = {is_known: BoundedSemaphore(PLACES) for is_known in (True, False)}
+_checking = Lock()
+
+
+@contextmanager
+def _password_place(attempt: LoginAttempt) -> Iterator[None]:
+    """Wait until no other password is checked. Attempts at known addresses have places of their own.
+
+    Raises PasswordChecksBusy; the attempt is not counted then.
+    """
+    places = _places[attempt.is_known]
+    if not places.acquire(blocking=False):
+        process_login_attempts().take_back(attempt)
+        raise PasswordChecksBusy
+    try:
+        if not _checking.acquire(timeout=LONGEST_WAIT_SECONDS):
+            process_login_attempts().take_back(attempt)
+            raise PasswordChecksBusy
+        try:
+            yield
+        finally:
+            _checking.release()
+    finally:
+        places.release()
+
+
+def _is_known(username: str, address: str, *, now: datetime) -> bool:
+    """Return whether the person of that name, if there is one, has logged in from the address within KNOWN_FOR.
+
+    The addresses are in the database, because they are needed at the moment at which Redis loses its data.
+    """
+    known = KnownAddress.objects.filter(address=address, last_login_at__gt=now - KNOWN_FOR)
+    return known.filter(user__username=username).exists()
+
+
+def known_addresses_delete_old(*, now: datetime) -> int:
+    """Delete the addresses that are known no longer. Returns how many."""
+    removed, _ = KnownAddress.objects.filter(last_login_at__lte=now - KNOWN_FOR).delete()
+    return removed

@@ -1,6 +1,7 @@
 """Passwords are guessed slowly, at every door that takes one."""
 
-import time
+from threading import BoundedSemaphore
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,11 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from ratelimit.credentials.people import password_turns
-from ratelimit.limits import login_backoff
+from ratelimit.credentials.people import logins
+from ratelimit.limits import login_attempts
 from ratelimit.limits.limiter import process_limiter
-from ratelimit.limits.login_backoff import process_login_backoff
-from ratelimit.limits.token_bucket import SECOND_US
+from ratelimit.limits.login_attempts import WINDOW_SECONDS, process_login_attempts
 from ratelimit.models import KnownAddress
 
 NAME, PASSWORD = "lovelace", "the analytical engine 1843"
@@ -33,17 +33,12 @@ def doors(settings, db, project_redis, standing_clock):
 
 
 @pytest.fixture
-def backoff(doors, settings, monkeypatch) -> dict[str, int]:
-    """Three failures, and then waits. The clock stands until a test sets it."""
-    settings.LOGIN_RATE, settings.LOGIN_FREE_FAILURES = 1_000_000, 2
-    process_login_backoff.cache_clear()
-    clock = {"now_us": time.time_ns() // 1000}
-    take_shared = login_backoff.take_shared
-
-    def at_the_clock(attempt: login_backoff.Attempt, **how: bool) -> int:
-        return take_shared(attempt, **how, now_us=clock["now_us"])
-
-    monkeypatch.setattr(login_backoff, "take_shared", at_the_clock)
+def clock(doors, settings, monkeypatch) -> SimpleNamespace:
+    """Three failures in a window. The clock stands until a test sets it."""
+    settings.LOGIN_RATE, settings.LOGIN_FREE_FAILURES = 1_000_000, 3
+    process_login_attempts.cache_clear()
+    clock = SimpleNamespace(now=10 * WINDOW_SECONDS + 1.0)
+    monkeypatch.setattr(login_attempts, "time", SimpleNamespace(time=lambda: clock.now))
     return clock
 
 
@@ -96,7 +91,7 @@ def test_the_right_password_is_taken(doors, door):
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("name", [NAME, "nobody of this name"])
-def test_failures_with_a_name_make_everybody_elsewhere_wait(backoff, door, name):
+def test_failures_with_a_name_make_everybody_elsewhere_wait(clock, door, name):
     tries = [is_refused(attempt(door, name=name, address=f"192.0.2.{number}")) for number in range(1, 6)]
     assert tries == [False] * 3 + [True] * 2
     assert is_refused(attempt(door, name=name, address="192.0.2.99", password=PASSWORD))
@@ -104,22 +99,41 @@ def test_failures_with_a_name_make_everybody_elsewhere_wait(backoff, door, name)
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_failures_from_an_address_make_it_wait(backoff, door):
+def test_failures_from_an_address_make_it_wait(clock, door):
     assert [is_refused(attempt(door, name=f"n{number}")) for number in range(4)] == [False] * 3 + [True]
     assert not is_refused(attempt(door, name="n0", address="192.0.2.2"))
 
 
-def test_after_retry_after_the_attempt_is_made(backoff):
-    for seconds in (1, 2, 4, 8):
-        while not is_refused(refused := attempt("token")):
-            pass
-        assert int(refused["Retry-After"]) == seconds
-        assert refused.json()["message"] == f"too many attempts to log in; retry in {seconds} s"
-        backoff["now_us"] += seconds * SECOND_US
+def test_after_retry_after_as_many_attempts_are_made_again(clock):
+    for _ in range(3):
         assert attempt("token").json()["code"] == "invalid_login"
+    assert attempt("token")["Retry-After"] == str(WINDOW_SECONDS - 1)
+    clock.now += WINDOW_SECONDS - 2
+    refused = attempt("token", password=PASSWORD)
+    assert is_refused(refused)
+    assert refused["Retry-After"] == "1"
+    clock.now += 1
+    assert [is_refused(attempt("token")) for _ in range(4)] == [False] * 3 + [True]
 
 
-def test_strangers_elsewhere_do_not_keep_the_owner_out_at_home(backoff):
+def test_a_login_takes_the_failures_back(clock):
+    for _ in range(3):
+        assert [attempt("token").status_code for _ in range(2)] == [401] * 2
+        assert attempt("token", password=PASSWORD).status_code == 200
+
+
+def test_many_strangers_get_few_attempts_and_the_owner_is_let_in_at_home(clock):
+    """An hour of guessing: 16 addresses try one name, again and again."""
+    assert attempt("token", password=PASSWORD, address="2001:db8::1").status_code == 200
+    made = 0
+    for second in range(0, 3600, 100):
+        clock.now = 10 * WINDOW_SECONDS + second
+        made += sum(not is_refused(attempt("token", address=f"192.0.2.{each}")) for each in range(16))
+        assert attempt("token", password=PASSWORD, address="2001:db8::1").status_code == 200
+    assert made == 3 * 3600 // WINDOW_SECONDS
+
+
+def test_strangers_elsewhere_do_not_keep_the_owner_out_at_home(clock):
     home = "2001:db8:0:1::7"
     assert attempt("token", password=PASSWORD, address=home).status_code == 200
     for number in range(20):
@@ -132,7 +146,7 @@ def test_strangers_elsewhere_do_not_keep_the_owner_out_at_home(backoff):
         assert attempt("token", password=PASSWORD, address=address).status_code == 200
 
 
-def test_at_a_known_address_failures_wait_too_and_other_names_have_no_part_in_it(backoff, settings):
+def test_at_a_known_address_failures_wait_too_and_other_names_have_no_part_in_it(clock, settings):
     settings.LOGIN_RATE = 1
     User.objects.create_user("babbage", password=PASSWORD)
     for name in (NAME, "babbage"):
@@ -141,17 +155,40 @@ def test_at_a_known_address_failures_wait_too_and_other_names_have_no_part_in_it
     assert not is_refused(attempt("token", name="babbage", password=PASSWORD))
 
 
+@pytest.fixture
+def places():
+    """Strangers take all places of unknown addresses, and one of their passwords is being checked."""
+    for _ in range(logins.PLACES):
+        logins._places[False].acquire()
+    yield
+    for _ in range(logins.PLACES):
+        logins._places[False].release()
+
+
+def test_strangers_take_no_place_of_known_addresses(clock, places):
+    KnownAddress.objects.create(user=User.objects.get(), address="192.0.2.77", last_login_at=timezone.now())
+    assert attempt("token", password=PASSWORD).status_code == 503
+    assert attempt("token", password=PASSWORD, address="192.0.2.77").status_code == 200
+
+
+def test_one_password_is_checked_at_a_time(clock, monkeypatch):
+    monkeypatch.setattr(logins, "LONGEST_WAIT_SECONDS", 0)
+    with logins._checking:
+        assert attempt("token", password=PASSWORD).status_code == 503
+    assert attempt("token", password=PASSWORD).status_code == 200
+
+
 @pytest.mark.parametrize("door", DOORS)
-def test_an_attempt_that_gets_no_turn_is_503_and_no_failure(backoff, door, monkeypatch):
+def test_an_attempt_that_gets_no_place_is_503_and_no_failure(clock, door, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(password_turns, "MOST_WAITING", 0)
+        patch.setattr(logins, "_places", {False: BoundedSemaphore(0)})
         for _ in range(5):
             busy = attempt(door, password=PASSWORD)
             assert (busy.status_code, busy.json()["code"], busy["Retry-After"]) == (503, "server_busy", "1")
     assert attempt(door, password=PASSWORD).status_code in {200, 302}
 
 
-def test_a_person_without_grants_is_no_exception(backoff):
+def test_a_person_without_grants_is_no_exception(clock):
     User.objects.create_user("babbage", password=PASSWORD)
     tries = [attempt("token", name="babbage", password=PASSWORD).json()["code"] for _ in range(5)]
     assert tries == ["invalid_login"] * 5
@@ -160,9 +197,11 @@ def test_a_person_without_grants_is_no_exception(backoff):
     assert tries == [False] * 3 + [True]
 
 
-def test_without_redis_each_process_makes_them_wait(backoff, project_redis):
+def test_without_redis_each_process_gives_its_share(clock, project_redis, settings):
+    settings.WORKERS, settings.LOGIN_FREE_FAILURES = 2, 6
     project_redis.kill()
     tries = [is_refused(attempt("token", address=f"192.0.2.{number}")) for number in range(1, 6)]
     assert tries == [False] * 3 + [True] * 2
+    assert attempt("token", password=PASSWORD, name="babbage", address="192.0.2.99").status_code == 401
     KnownAddress.objects.create(user=User.objects.get(), address="192.0.2.77", last_login_at=timezone.now())
     assert attempt("token", password=PASSWORD, address="192.0.2.77").status_code == 200
