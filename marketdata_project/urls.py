@@ -1,6 +1,7 @@
 """The table of contents of the API: the URL of every endpoint. A version is a prefix."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView as PageLogoutView
@@ -22,20 +23,22 @@ from ratelimit.keys.views import KeysViewSet
 from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
 from stats.live.channels import KINDS
-from stats.live.views import LiveFeedViewSet, commits_view
+from stats.live.views import CommitsViewSet, LiveFeedViewSet
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.market_data.reports import COVERAGE, reports_of
 from stats.market_data.views import (
+    ExplainViewSet,
+    GapsViewSet,
+    PageViewSet,
+    ReportViewSet,
+    RevisionsViewSet,
     SeveralGapsViewSet,
+    SeveralReportsViewSet,
+    StreamViewSet,
     UniversesViewSet,
     datasets_of,
-    explain_view,
-    gaps_view,
-    page_view,
-    report_view,
-    stream_view,
 )
 from stats.mirrors.views import LogCopyViewSet, LogsViewSet
 from stats.ohlc.views import OhlcViewSet
@@ -43,8 +46,8 @@ from stats.sessions.views import CalendarViewSet, ClockViewSet
 from store.datasets import CORRECTED, DATASETS, TRADES
 from store.declarations import Dataset
 from trades.condition_views import ConditionsViewSet
-from trades.corrections import corrections_view
-from trades.ingest import ingest_view
+from trades.corrections import CorrectionsViewSet
+from trades.ingest import IngestViewSet
 from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_writes import AccountWritesViewSet
 from trading.api.backtests import BacktestsViewSet
@@ -75,14 +78,13 @@ from trading.api.what_ifs import WhatIfViewSet
 
 def _ingest(dataset: Dataset) -> URLPattern:
     name = dataset.name.replace("_", "-")
-    return re_path(
-        rf"^{name}/ingest/?\Z", ingest_view(dataset).as_view({"post": "ingest"}), name=f"{name}-ingest"
-    )
+    view = IngestViewSet.as_view({"post": "ingest"}, dataset=dataset)
+    return re_path(rf"^{name}/ingest/?\Z", view, name=f"{name}-ingest")
 
 
 def _corrections(dataset: Dataset) -> URLPattern:
     name = dataset.name.replace("_", "-")
-    view = corrections_view(dataset).as_view({"post": "correct"})
+    view = CorrectionsViewSet.as_view({"post": "correct"}, dataset=dataset)
     return re_path(rf"^{name}/corrections/?\Z", view, name=f"{name}-corrections")
 
 
@@ -111,34 +113,41 @@ def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
     """Yield the paths of a class's datasets and reports, such as `AAPL/ohlcv.csv` and `AAPL/coverage`."""
     for dataset in datasets_of(market_class):
         yield from _dataset_paths(market_class, dataset)
+    route: dict[str, Any] = {"actions": {"get": "retrieve"}, "market_class": market_class}
     for report in reports_of(market_class):
         name = f"{market_class.path}-{report}"
-        several = report_view(market_class, report, several=True).as_view({"get": "retrieve"})
+        several = SeveralReportsViewSet.as_view(**route, subject=report)
         yield re_path(rf"^{report}/?\Z", several, name=f"{name}-several")
-        one = report_view(market_class, report, several=False).as_view({"get": "retrieve"})
+        one = ReportViewSet.as_view(**route, subject=report)
         yield re_path(rf"^{_SYMBOL}/{report}/?\Z", one, name=name)
     if "ohlcv" in market_class.datasets:
-        explain = explain_view(market_class).as_view({"get": "retrieve"})
+        explain = ExplainViewSet.as_view(**route)
         yield re_path(rf"^{_SYMBOL}/ohlcv/{EXPLAIN}/?\Z", explain, name=f"{market_class.path}-{EXPLAIN}")
-        gaps = gaps_view(market_class).as_view({"get": "retrieve"})
+        gaps = GapsViewSet.as_view(**route)
         yield re_path(rf"^{_SYMBOL}/{GAPS}/?\Z", gaps, name=f"{market_class.path}-{GAPS}")
-    coverage = report_view(market_class, COVERAGE, several=False).as_view({"get": "retrieve"})
+    coverage = ReportViewSet.as_view(**route, subject=COVERAGE)
     yield re_path(rf"^{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
 
 
 def _dataset_paths(market_class: MarketClass, dataset: str) -> Iterator[URLPattern]:
     name = f"{market_class.path}-{dataset}"
+    route: dict[str, Any] = {
+        "actions": {"get": "retrieve"},
+        "market_class": market_class,
+        "subject": dataset,
+    }
     if dataset in market_class.streamed:
-        stream = stream_view(market_class, dataset).as_view({"get": "retrieve"})
+        stream = StreamViewSet.as_view(**route)
         yield re_path(rf"^{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
         yield re_path(rf"^{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
     if dataset in KINDS:
-        commits = commits_view(market_class, dataset).as_view({"get": "retrieve"})
+        commits = CommitsViewSet.as_view(**route)
         yield re_path(rf"^{_SYMBOL}/{dataset}/commits/?\Z", commits, name=f"{name}-commits")
-    several = page_view(market_class, dataset, several=True).as_view({"get": "retrieve"})
+    pages = RevisionsViewSet if dataset == "revisions" else PageViewSet
+    several = pages.as_view(**route, several=True)
     yield re_path(rf"^{dataset}/?\Z", several, name=f"{name}-several")
     yield re_path(rf"^{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
-    page = page_view(market_class, dataset, several=False).as_view({"get": "retrieve"})
+    page = pages.as_view(**route)
     yield re_path(rf"^{_SYMBOL}/{dataset}/?\Z", page, name=name)
     yield re_path(rf"^{_SYMBOL}/{dataset}{_SUFFIX}/?\Z", page, name=name)
 

@@ -1,12 +1,12 @@
-"""Reads batches of cancels and corrections. The fields are made from the dataset's declaration."""
+"""Reads batches of cancels and corrections. Their fields come from the dataset's declaration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from store.datasets import TRADES
@@ -66,8 +66,6 @@ _ACTIONS = [action.value for action in Action]
 class CorrectionSerializer(KnownFieldsSerializer):
     """Cancels or corrects one stored row."""
 
-    dataset: Dataset
-
     action = serializers.ChoiceField(
         choices=list(_ACTIONS),
         error_messages={"invalid_choice": f"must be one of {', '.join(_ACTIONS)}"},
@@ -82,6 +80,17 @@ class CorrectionSerializer(KnownFieldsSerializer):
         "new_value_required": "a correct has at least one of {fields}",
         "new_value_forbidden": "a cancel has no new values",
     }
+
+    def __init__(self, *args: Any, dataset: Dataset, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dataset = dataset
+        set_override(self, "component_name", f"{_title(dataset)}Correction")
+        set_override(
+            self, "description", f"Cancels or corrects one stored {dataset.row_name.replace('_', ' ')}."
+        )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return super().get_fields() | _target_fields(self.dataset) | _new_fields(self.dataset)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         optional_ids = _optional_ids(self.dataset)
@@ -100,9 +109,24 @@ class CorrectionSerializer(KnownFieldsSerializer):
 class CorrectionBatchSerializer(KnownFieldsSerializer):
     """A batch of corrections of one symbol, applied whole or not at all."""
 
-    dataset: Dataset
-
     symbol = SymbolField(help_text="The instrument.")
+
+    def __init__(self, *args: Any, dataset: Dataset, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dataset = dataset
+        what = dataset.name.replace("_", " ")
+        set_override(self, "component_name", f"{_title(dataset)}CorrectionBatch")
+        set_override(
+            self,
+            "description",
+            f"A batch of corrections of {what} of one symbol, applied whole or not at all.",
+        )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        corrections = CorrectionSerializer(
+            dataset=self.dataset, many=True, help_text=f"1 to {CORRECTIONS_LIMIT:,} corrections."
+        )
+        return super().get_fields() | {"corrections": corrections}
 
     def get_initial(self) -> Any:
         """Return the initial content of the browsable form."""
@@ -124,44 +148,41 @@ def new_columns(dataset: Dataset) -> dict[str, str]:
     return {f"new_{name}": name for name in dataset.corrected}
 
 
-@cache
-def correction_batch_serializer(dataset: Dataset) -> type[CorrectionBatchSerializer]:
-    """Return the serializer of a batch of corrections of a dataset."""
-    row, needed = dataset.row_name.replace("_", " "), needed_names(dataset)
-    # A row whose id is optional is named by it, or by the columns that are needed.
-    is_required, optional_ids = dataset.has_complete_ids, _optional_ids(dataset)
+def _title(dataset: Dataset) -> str:
+    return "" if dataset is TRADES else title_of(dataset)
 
-    def field(column: str, help_text: str, **changes: Any) -> ColumnField:
-        return ColumnField(replace(dataset.column(column), help=help_text, **changes))
 
-    names = {"timestamp": field("timestamp", f"The `timestamp` of the {row}, to the nanosecond.")} | {
-        name: field(
-            name,
-            f"The current `{name}` of the {row}."
-            + (" `null` names one without it." if name in optional_ids else ""),
-            lower_bound=None,
-            later=False,
-            required=is_required and name in needed,
-        )
-        for name in dataset.named_by
-    }
-    new = {
-        new_name: field(
+def _target_fields(dataset: Dataset) -> dict[str, ColumnField]:
+    """Return the fields that name a row: by its id, or by the columns that are needed if its id is optional."""
+    row, needed, optional_ids = (
+        dataset.row_name.replace("_", " "),
+        needed_names(dataset),
+        _optional_ids(dataset),
+    )
+    fields = {"timestamp": _field(dataset, "timestamp", f"The `timestamp` of the {row}, to the nanosecond.")}
+    for name in dataset.named_by:
+        null = " `null` names one without it." if name in optional_ids else ""
+        required = dataset.has_complete_ids and name in needed
+        text = f"The current `{name}` of the {row}.{null}"
+        fields[name] = _field(dataset, name, text, lower_bound=None, later=False, required=required)
+    return fields
+
+
+def _new_fields(dataset: Dataset) -> dict[str, ColumnField]:
+    """Return the fields with new values."""
+    return {
+        new_name: _field(
+            dataset,
             name,
             f"The corrected `{name}`" + ("; `[]` for none." if _is_words(dataset, name) else "."),
             required=False,
         )
         for new_name, name in new_columns(dataset).items()
     }
-    title = "" if dataset is TRADES else title_of(dataset)
-    # `action` is declared above; the fields of a class come in the order of its attributes.
-    doc = {"__doc__": f"Cancels or corrects one stored {row}.", "dataset": dataset}
-    one = type(f"{title}CorrectionSerializer", (CorrectionSerializer,), doc | names | new)
-    doc["__doc__"] = (
-        f"A batch of corrections of {dataset.name.replace('_', ' ')} of one symbol, applied whole or not at all."
-    )
-    many = {"corrections": one(many=True, help_text=f"1 to {CORRECTIONS_LIMIT:,} corrections.")}
-    return type(f"{title}CorrectionBatchSerializer", (CorrectionBatchSerializer,), doc | many)
+
+
+def _field(dataset: Dataset, column: str, help_text: str, **changes: Any) -> ColumnField:
+    return ColumnField(replace(dataset.column(column), help=help_text, **changes))
 
 
 def sample_corrections(dataset: Dataset) -> dict[str, Any]:
@@ -183,8 +204,8 @@ def read_corrections(body: bytes, options: BatchOptions) -> CorrectionBatch:
     def allows_nonpositive() -> bool:
         return options.allows_nonpositive([symbol])
 
-    serializer = correction_batch_serializer(options.dataset)(
-        data=document, context={"allows_nonpositive_price": allows_nonpositive}
+    serializer = CorrectionBatchSerializer(
+        dataset=options.dataset, data=document, context={"allows_nonpositive_price": allows_nonpositive}
     )
     if not serializer.is_valid():
         raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))

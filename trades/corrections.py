@@ -1,20 +1,19 @@
-"""The endpoints of corrections and cancels of stored rows: one per dataset whose rows can be corrected."""
+"""The endpoints of corrections and cancels of stored rows: one route per dataset whose rows can be corrected."""
 
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.batches.row_batch import BatchOptions
 from trades.batches.serializers import IngestAnswerSerializer, title_of
-from trades.correction_batch import correction_batch_serializer, read_corrections, sample_corrections
+from trades.correction_batch import CorrectionBatchSerializer, read_corrections, sample_corrections
 from trades.decoder import decoded
 from trades.instruments.services import allows_nonpositive_price, log_name
 from trades.services import rows_correct
@@ -24,6 +23,7 @@ from web.requests.parameters import single_parameters
 from web.requests.parsers import JSONBytesParser, take_body
 from web.requests.work import WorkKind, count_work
 from web.requests.wsgi_variables import BODY_DECODED
+from web.routed_views import RoutedViewSet
 
 
 class CorrectionAnswerSerializer(IngestAnswerSerializer):
@@ -80,14 +80,26 @@ def _schema(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
-    """Takes cancels and corrections of a dataset's stored rows."""
+class CorrectionsViewSet(RoutedViewSet):
+    """Takes cancels and corrections of a dataset's stored rows. dataset: the route's."""
 
     access = {"correct": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
     parser_classes = [JSONBytesParser]
 
-    def apply(self, request: Request) -> Response:
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return _schema(self.dataset)
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return f"{title_of(self.dataset)} Corrections"
+
+    def get_serializer(self, *args: Any, **options: Any) -> CorrectionBatchSerializer:
+        """Return the serializer of a batch of the dataset's corrections."""
+        return CorrectionBatchSerializer(*args, dataset=self.dataset, **options)
+
+    def correct(self, request: Request) -> Response:
         """Read the body, apply its corrections, answer with the result."""
         single_parameters(request.GET, ("format",))
         request_key = idempotency_key(request)
@@ -109,18 +121,3 @@ class CorrectionsViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no mo
         if corrected.receipt.replayed:
             headers.update(REPLAYED)
         return Response(CorrectionAnswerSerializer(corrected).data, headers=headers)
-
-
-def corrections_view(dataset: Dataset) -> type[CorrectionsViewSet]:
-    """Return the viewset of a dataset."""
-
-    def correct(self: CorrectionsViewSet, request: Request) -> Response:
-        return self.apply(request)
-
-    attributes = {
-        "__doc__": f"Cancels and corrections of stored {dataset.name.replace('_', ' ')}.",
-        "dataset": dataset,
-        "serializer_class": correction_batch_serializer(dataset),
-        "correct": extend_schema(**_schema(dataset))(correct),
-    }
-    return type(f"{title_of(dataset)}CorrectionsViewSet", (CorrectionsViewSet,), attributes)

@@ -1,4 +1,4 @@
-"""The ingest endpoints: one per dataset, made from its declaration."""
+"""The ingest endpoints: one route per dataset."""
 
 import time
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from typing import Any, Self
 import pyarrow as pa
 from django.conf import settings
 from django.http import QueryDict
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from store.datasets import TRADES
 from store.declarations import Dataset
@@ -21,7 +20,7 @@ from store.protocol import CLOCKS_APART_NS, Dedupe
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.batches.serializers import IngestAnswerSerializer, batch_serializer
+from trades.batches.serializers import BatchSerializer, IngestAnswerSerializer, title_of
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.decoder import decoded
@@ -45,6 +44,7 @@ from web.requests.parsers import (
 )
 from web.requests.work import WorkKind, count_work
 from web.requests.wsgi_variables import BODY_DECODED
+from web.routed_views import RoutedViewSet
 
 DEDUPE_CHOICES = [dedupe.value for dedupe in Dedupe]
 UNKNOWN_CHOICES = ["refuse", "ignore"]
@@ -230,7 +230,7 @@ def _query_column(dataset: Dataset) -> list[OpenApiParameter]:
 def _body(dataset: Dataset, media_type: str) -> Any:
     """Return the body's schema: a serializer for JSON; OpenAPI cannot describe the other formats' fields."""
     if media_type == JSON:
-        return batch_serializer(dataset)
+        return BatchSerializer(dataset=dataset)
     if media_type == CSV:
         first, *others = dataset.schema.names
         return {"type": "string", "description": "Header line of " + ", ".join([first, "symbol", *others])}
@@ -267,8 +267,8 @@ def _examples(dataset: Dataset, what: str) -> list[OpenApiExample]:
 _ANSWERS = IngestAnswerSerializer()
 
 
-class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
-    """Takes batches of a dataset's rows."""
+class IngestViewSet(RoutedViewSet):
+    """Takes batches of a dataset's rows. dataset: the route's."""
 
     access = {"ingest": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_BODY_BYTES)}
     dataset: Dataset = TRADES
@@ -281,7 +281,19 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
         ArrowBytesParser,
     ]
 
-    def store(self, request: Request) -> Response:
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return ingest_schema(self.dataset)
+
+    def get_view_name(self) -> str:
+        """Return the title of the browsable page."""
+        return f"{title_of(self.dataset)} Ingest"
+
+    def get_serializer(self, *args: Any, **options: Any) -> BatchSerializer:
+        """Return the serializer of a batch of the dataset's rows."""
+        return BatchSerializer(*args, dataset=self.dataset, **options)
+
+    def ingest(self, request: Request) -> Response:
         """Read the body in its format, store its rows, answer with the result."""
         media_type, body = media_type_of(request.content_type), take_body(request)
         is_declaration = not body and "complete_until" in request.GET
@@ -317,21 +329,3 @@ class IngestViewSet(GenericViewSet):  # type: ignore[type-arg]  # has no model
         if ingested.receipt.replayed:
             headers.update(REPLAYED)
         return Response(_ANSWERS.to_representation(ingested), headers=headers)
-
-
-def ingest_view(dataset: Dataset) -> type[IngestViewSet]:
-    """Return the viewset of a dataset."""
-    serializer = batch_serializer(dataset)
-    title = serializer.__name__.removesuffix("BatchSerializer")
-    what = dataset.name.replace("_", " ").capitalize()
-
-    def ingest(self: IngestViewSet, request: Request) -> Response:
-        return self.store(request)
-
-    attributes = {
-        "__doc__": f"{what} as they come from a feed.",
-        "dataset": dataset,
-        "serializer_class": serializer,
-        "ingest": extend_schema(**ingest_schema(dataset))(ingest),
-    }
-    return type(f"{title}IngestViewSet", (IngestViewSet,), attributes)

@@ -22,7 +22,6 @@ from stats.live.serializers import CommitsSerializer, LiveStatisticsSerializer
 from stats.live.statistics import live_statistics
 from stats.live.tokens import Token
 from stats.market_data.plan import instrument_in
-from stats.market_data.query import MarketClass
 from stats.market_data.views import MarketDataViewSet
 from stats.parameters import query_values
 from stats.rendering.query_form import format_links
@@ -42,22 +41,43 @@ _FRAME = {
     "sent_at": "2025-01-02T14:30:00.121900Z",
     "data": [{"timestamp": "2025-01-02T14:30:00.1Z", "price": 242.5, "volume": 100}],
 }
+_QUERY = CommitsSerializer()
 
 
 class CommitsViewSet(MarketDataViewSet):
-    """What was committed to a log, as the live feed sends it. subject: one of `KINDS`."""
+    """The frames that the live feed sent after a token, at most about 1 MiB. subject: one of `KINDS`."""
 
     access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [LinesRenderer, QueryFormRenderer]
-    query_serializer_class = CommitsSerializer
     title_prefix = "commits of "
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return {
+            "operation_id": f"{self.market_class.path}_{self.subject.replace('-', '_')}_commits",
+            "summary": f"What was committed to the {self.subject} of a symbol",
+            "description": "The frames that the live feed sent after a token, at most about 1 MiB.",
+            "parameters": [
+                CommitsSerializer,
+                OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
+                prefer_header("there is something new"),
+            ],
+            "responses": {(200, LinesRenderer.media_type): OpenApiTypes.OBJECT},
+            "examples": [
+                OpenApiExample("A line", _FRAME, media_type=LinesRenderer.media_type, response_only=True)
+            ],
+        }
+
+    def query_serializer(self) -> CommitsSerializer:
+        """See `MarketDataViewSet`."""
+        return _QUERY
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the frames after a token; in the browsable API only their URL.
 
         With `Prefer: wait=N` the front holds an answer without any.
         """
-        tokens = query_values(CommitsSerializer, request.META["QUERY_STRING"]).get("after", {})
+        tokens = query_values(_QUERY, request.META["QUERY_STRING"]).get("after", {})
         canonical = known_symbol(symbol or "")
         instrument_in(self.market_class, canonical, None, name=self.subject)
         if is_browsed(request):
@@ -89,32 +109,6 @@ def _renewed(
 def _encoded(committed: CommittedLines, encoding: Encoding | None) -> tuple[bytes, dict[str, str]]:
     encoded = compressed(committed.lines, encoding)
     return encoded.body, {} if encoded.encoding is None else {"Content-Encoding": encoded.encoding}
-
-
-def commits_view(market_class: MarketClass, dataset: str) -> type[CommitsViewSet]:
-    """Make the viewset for the commits of a dataset in a class. dataset: one of `KINDS`."""
-
-    def retrieve(self: Any, request: Request, symbol: str, **_: object) -> HttpResponseBase:
-        return CommitsViewSet.retrieve(self, request, symbol)
-
-    schema = extend_schema(
-        operation_id=f"{market_class.path}_{dataset.replace('-', '_')}_commits",
-        summary=f"What was committed to the {dataset} of a symbol",
-        parameters=[
-            CommitsSerializer,
-            OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH),
-            prefer_header("there is something new"),
-        ],
-        responses={(200, LinesRenderer.media_type): OpenApiTypes.OBJECT},
-        examples=[OpenApiExample("A line", _FRAME, media_type=LinesRenderer.media_type, response_only=True)],
-    )
-    attributes = {
-        "__doc__": "The frames that the live feed sent after a token, at most about 1 MiB.",
-        "market_class": market_class,
-        "subject": dataset,
-        "retrieve": schema(retrieve),
-    }
-    return type(f"{market_class.path}-{dataset}-commits", (CommitsViewSet,), attributes)
 
 
 class LiveFeedViewSet(ViewSet):

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-from rest_framework import serializers
-
 from calendars.schedule import Anchor, Hours, SessionMode
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
@@ -14,6 +12,7 @@ from stats.market_data.query_parameters import (
     INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
     STREAM_PARAMETERS,
+    RowQuerySerializer,
     query_serializer,
 )
 from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
@@ -124,16 +123,10 @@ class DatasetForm:
         names = (*own, *(STREAM_PARAMETERS if streamed else pages))
         return ("symbols", *names) if several else names
 
-    def serializer(self, *, streamed: bool, several: bool) -> type[serializers.Serializer[Any]]:
+    def serializer(self, *, streamed: bool, several: bool) -> RowQuerySerializer:
         """Return the serializer of the parameters."""
-        options = {"streamed": streamed, "several": several}
         resolution = self.default_resolution(streamed=streamed).value
-        return query_serializer(self.title(**options), self.parameters(**options), resolution)
-
-    def title(self, *, streamed: bool, several: bool) -> str:
-        """Return the serializer's name in the OpenAPI schema."""
-        words = self.name.title().replace("-", "")
-        return f"{'Several' if several else ''}{words}{'Stream' if streamed else ''}"
+        return query_serializer(self.parameters(streamed=streamed, several=several), resolution)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
 # A parameter's field and its options, by the parameter's name.
-_FIELDS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
+PARAMETERS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
     "symbols": (
         SymbolsField,
         {
@@ -241,52 +241,26 @@ ROLL_PARAMETERS = ("roll", "roll_before", "adjust")
 BEST_PARAMETERS = ("exchange", "max_age")
 
 
-@cache
-def query_serializer(
-    title: str, names: tuple[str, ...], resolution: str | None = None, *, required: str | None = None
-) -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a query with the named parameters.
+class RowQuerySerializer(serializers.Serializer[Any]):
+    """The query parameters of market data.
 
-    title: the serializer's name in the OpenAPI schema. resolution: the default of the parameter `resolution`.
-    required: a parameter that must be given.
+    names: the parameters. resolution: the default of the parameter `resolution`. needed: a parameter that must be given.
     """
-    # Only bars have other hours by default; a read without `resolution` is of ticks.
-    defaults = {"resolution": resolution, "hours": None if "resolution" in names else Hours.ALL}
-    fields = {name: _field(name, defaults.get(name), required=name == required) for name in names}
-    doc = {"__doc__": "The query parameters.", "__module__": __name__}
-    return type(f"{title}QuerySerializer", (_RangeSerializer,), {**doc, **fields})
 
+    def __init__(
+        self, names: tuple[str, ...], resolution: str | None = None, *, needed: str | None = None
+    ) -> None:
+        super().__init__()
+        self.names, self.needed = names, needed
+        # Only bars have other hours by default; a read without `resolution` is of ticks.
+        self.defaults = {"resolution": resolution, "hours": None if "resolution" in names else Hours.ALL}
 
-def report_serializer(report: str, *, several: bool) -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
-    best = () if report == "coverage" else BEST_PARAMETERS
-    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
-    return query_serializer(f"{'Several' if several else ''}{report.title()}", names)
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields of the parameters."""
+        return {
+            name: _field(name, self.defaults.get(name), required=name == self.needed) for name in self.names
+        }
 
-
-def gaps_serializer(*, several: bool) -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
-    names = (*(("symbols",) if several else ()), *GAPS_PARAMETERS)
-    return query_serializer("SeveralGaps" if several else "Gaps", names, Resolution.DAY.value)
-
-
-def explain_serializer() -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a query for the explanation of a bar."""
-    return query_serializer("Explain", EXPLAIN_PARAMETERS, Resolution.MINUTE.value, required="at")
-
-
-def universes_serializer() -> type[serializers.Serializer[Any]]:
-    """Return the serializer of a query for the list of universes."""
-    return query_serializer("Universes", ("at", "as_of"))
-
-
-def _field(name: str, schema_default: str | None, *, required: bool) -> serializers.Field[Any, Any, Any, Any]:
-    field_class, options = _FIELDS[name]
-    default = {} if schema_default is None else {"schema_default": schema_default}
-    return field_class(**{"required": required, **options, **default})
-
-
-class _RangeSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"].instant_ns >= attrs["end"].instant_ns:
             raise serializers.ValidationError("start must be before end", code="invalid_range")
@@ -316,6 +290,38 @@ class _RangeSerializer(serializers.Serializer[Any]):
         if needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")
         return attrs
+
+
+query_serializer = cache(RowQuerySerializer)
+
+
+def report_serializer(report: str, *, several: bool) -> RowQuerySerializer:
+    """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
+    best = () if report == "coverage" else BEST_PARAMETERS
+    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
+    return query_serializer(names)
+
+
+def gaps_serializer(*, several: bool) -> RowQuerySerializer:
+    """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
+    names = (*(("symbols",) if several else ()), *GAPS_PARAMETERS)
+    return query_serializer(names, Resolution.DAY.value)
+
+
+def explain_serializer() -> RowQuerySerializer:
+    """Return the serializer of a query for the explanation of a bar."""
+    return query_serializer(EXPLAIN_PARAMETERS, Resolution.MINUTE.value, needed="at")
+
+
+def universes_serializer() -> RowQuerySerializer:
+    """Return the serializer of a query for the list of universes."""
+    return query_serializer(("at", "as_of"))
+
+
+def _field(name: str, schema_default: str | None, *, required: bool) -> serializers.Field[Any, Any, Any, Any]:
+    field_class, options = PARAMETERS[name]
+    default = {} if schema_default is None else {"schema_default": schema_default}
+    return field_class(**{"required": required, **options, **default})
 
 
 def _check_coverage(attrs: dict[str, Any], *, is_of_gaps: bool) -> None:

@@ -1,9 +1,9 @@
-"""The endpoints of the market-data API. Functions make one viewset for each dataset or report of a class."""
+"""The endpoints of the market-data API. A viewset has one route for each dataset or report of a class."""
 
 import time
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import StreamingHttpResponse
@@ -13,7 +13,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
@@ -31,7 +30,7 @@ from stats.market_data.openapi import (
     stream_schema,
     universes_schema,
 )
-from stats.market_data.query import MarketClass, Target, check_format, parse_query
+from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
 from stats.market_data.query_parameters import (
     explain_serializer,
     gaps_serializer,
@@ -47,6 +46,7 @@ from store.exceptions import StorageError
 from trades.instruments.catalogue import catalogue_nearest
 from web.endpoints import Access
 from web.requests.compression import accepted_encoding
+from web.routed_views import RoutedViewSet
 
 _READ = Access("market:read")
 _PAGE = Access("market:read", cost="page")
@@ -54,12 +54,21 @@ _STREAM = Access("market:read", cost="stream")
 _REVISIONS = Access("market:read", sensitivity="internal", cost="page", is_heavy=True)
 
 
-class MarketDataViewSet(ViewSet):
-    """The base of the endpoints. subject: the dataset or report. title_prefix: before it in titles."""
+class MarketDataViewSet(RoutedViewSet):
+    """The base of the endpoints.
 
-    market_class: MarketClass
-    subject: str
+    Of a route: market_class, and subject: the dataset or report. several: whether it is for the symbols in the query.
+    title_prefix: before the subject in titles.
+    """
+
+    market_class = MARKET_CLASSES["equities"]
+    subject = ""
+    several = False
     title_prefix = ""
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """Return the serializer of the query parameters."""
+        raise NotImplementedError
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Answer the request. symbol: None if the symbols are in the query string."""
@@ -94,20 +103,50 @@ class MarketDataViewSet(ViewSet):
         return [PageLink(f"{path}?{query}" if query else path, nearest)]
 
 
-class PageViewSet(MarketDataViewSet, ContentViewSet):
-    """A page of a dataset's rows."""
+class MarketContentViewSet(MarketDataViewSet, ContentViewSet):
+    """The base of those whose answers are pinned contents."""
 
+    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
+        """Return the content of the symbol in the path, or of the symbols in the query string."""
+        return self._respond(request, request.META["QUERY_STRING"], symbol)
+
+    def _respond(self, request: Request, query_string: str, symbol: str | None) -> HttpResponseBase:
+        route = {"market_class": self.market_class.path, "subject": self.subject, "symbol": symbol}
+        return self.respond(request, query_string, **route)
+
+
+class PageViewSet(MarketContentViewSet):
+    """A page of the rows of a range, or of the newest rows."""
+
+    access = {"retrieve": _PAGE}
     renderer_classes = RENDERERS
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return page_schema(self.market_class, MARKET_DATASETS[self.subject].form, several=self.several)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """See `MarketDataViewSet`."""
+        return MARKET_DATASETS[self.subject].form.serializer(streamed=False, several=self.several)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the page in the client's format and encoding."""
-        return self.respond(request, page_query(request), symbol=symbol)
+        return self._respond(request, page_query(request), symbol)
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+    def pin(
+        cls,
+        query_string: str,
+        answer_format: str,
+        *,
+        market_class: str = "",
+        subject: str = "",
+        symbol: str | None = None,
+        **path: Any,
+    ) -> Pin:
         """See `ContentViewSet.pin`."""
-        dataset = MARKET_DATASETS[cls.subject]
-        query = parse_query(Target(cls.market_class.path, dataset.form, symbol), query_string)
+        dataset = MARKET_DATASETS[subject]
+        query = parse_query(Target(market_class, dataset.form, symbol), query_string)
         check_format(query, answer_format)
         pin, stored_datasets = partial(market_data_page, query=query), dataset.logs_of(query)
         if not stored_datasets or query.universe is not None:
@@ -128,6 +167,12 @@ class PageViewSet(MarketDataViewSet, ContentViewSet):
         return [*super().see_also(), *streams]
 
 
+class RevisionsViewSet(PageViewSet):
+    """A page of the changes of a dataset's bars."""
+
+    access = {"retrieve": _REVISIONS}
+
+
 class PiecesResponse(StreamingHttpResponse):
     """A stream whose pieces are bytes or memoryviews. Django would copy each memoryview."""
 
@@ -136,10 +181,19 @@ class PiecesResponse(StreamingHttpResponse):
 
 
 class StreamViewSet(MarketDataViewSet):
-    """All of a dataset's rows."""
+    """All rows of a range, as a stream."""
 
+    access = {"retrieve": _STREAM}
     renderer_classes = STREAM_RENDERERS
     title_prefix = "all "
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return stream_schema(self.market_class, MARKET_DATASETS[self.subject].form)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """See `MarketDataViewSet`."""
+        return MARKET_DATASETS[self.subject].form.serializer(streamed=True, several=False)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the stream; in the browsable API only its URLs, one per format."""
@@ -157,51 +211,92 @@ class StreamViewSet(MarketDataViewSet):
         return PiecesResponse(rows, content_type=rows.content_type, headers=rows.headers)
 
 
-class ReportViewSet(MarketDataViewSet, ContentViewSet):
+class ReportViewSet(MarketContentViewSet):
     """A report's endpoint."""
 
+    access = {"retrieve": _READ}
     renderer_classes = DOCUMENT_RENDERERS
 
-    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the report on the symbol in the path or the symbols in the query string."""
-        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        if self.subject == COVERAGE:
+            return coverage_schema(self.market_class)
+        members = [(name, part.columns) for part in REPORTS[self.subject] for name in part.names]
+        return report_schema(self.market_class, self.subject, members, several=self.several)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """See `MarketDataViewSet`."""
+        return report_serializer(self.subject, several=self.several)
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+    def pin(
+        cls,
+        query_string: str,
+        answer_format: str,
+        *,
+        market_class: str = "",
+        subject: str = "",
+        symbol: str | None = None,
+        **path: Any,
+    ) -> Pin:
         """See `ContentViewSet.pin`."""
-        query = parse_report_query(cls.subject, cls.market_class.path, symbol, query_string)
+        query = parse_report_query(subject, market_class, symbol, query_string)
         return partial(market_data_report, query=query)
 
 
-class ExplainViewSet(MarketDataViewSet, ContentViewSet):
-    """The explanation of one bar."""
+class SeveralReportsViewSet(ReportViewSet):
+    """A report on several symbols."""
 
+    # Opens many logs.
+    access = {"retrieve": replace(_PAGE, is_heavy=True)}
+    several = True
+
+
+class ExplainViewSet(MarketContentViewSet):
+    """What made one bar: its prints, what each set and why, and the bar's changes."""
+
+    # Reads all prints of the bar.
+    access = {"retrieve": _REVISIONS}
     renderer_classes = DOCUMENT_RENDERERS
+    subject = EXPLAIN
 
-    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the explanation of the bar that contains the instant `at`."""
-        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return explain_schema(self.market_class)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """See `MarketDataViewSet`."""
+        return explain_serializer()
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+    def pin(
+        cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
+    ) -> Pin:
         """See `ContentViewSet.pin`."""
-        query = parse_explain_query(cls.market_class.path, symbol or "", query_string)
-        return partial(explain_pin, query=query)
+        return partial(explain_pin, query=parse_explain_query(market_class, symbol, query_string))
 
 
-class GapsViewSet(MarketDataViewSet, ContentViewSet):
-    """The gaps of one symbol of a class."""
+class GapsViewSet(MarketContentViewSet):
+    """The intervals in which trades are missing."""
 
+    access = {"retrieve": replace(_READ, is_heavy=True)}
     renderer_classes = DOCUMENT_RENDERERS
+    subject = GAPS
 
-    def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the gaps of the symbol in the path."""
-        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        return gaps_schema(self.market_class)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """See `MarketDataViewSet`."""
+        return gaps_serializer(several=False)
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, *, symbol: str | None = None, **path: Any) -> Pin:
+    def pin(
+        cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
+    ) -> Pin:
         """See `ContentViewSet.pin`."""
-        return partial(gaps_pin, parse_gaps_query(cls.market_class.path, symbol, query_string))
+        return partial(gaps_pin, parse_gaps_query(market_class, symbol, query_string))
 
 
 class SeveralGapsViewSet(ContentViewSet):
@@ -210,7 +305,10 @@ class SeveralGapsViewSet(ContentViewSet):
     # All symbols at once: a large key would keep a processor busy with it.
     access = {"retrieve": replace(_STREAM, bucket=GAPS, rate=20, is_heavy=True)}
     renderer_classes = DOCUMENT_RENDERERS
-    query_serializer_class = gaps_serializer(several=True)
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """Return the serializer of the query parameters."""
+        return gaps_serializer(several=True)
 
     @extend_schema(**gaps_schema(None))
     def retrieve(self, request: Request) -> HttpResponseBase:
@@ -232,7 +330,10 @@ class UniversesViewSet(ContentViewSet):
 
     access = {"retrieve": _READ}
     renderer_classes = DOCUMENT_RENDERERS
-    query_serializer_class = universes_serializer()
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """Return the serializer of the query parameters."""
+        return universes_serializer()
 
     @extend_schema(**universes_schema())
     def retrieve(self, request: Request) -> HttpResponseBase:
@@ -247,110 +348,6 @@ class UniversesViewSet(ContentViewSet):
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""
         return "universes"
-
-
-def page_view(market_class: MarketClass, dataset: str, *, several: bool) -> type[PageViewSet]:
-    """Make the viewset for pages of a dataset in a class, for one symbol or for several."""
-    form = MARKET_DATASETS[dataset].form
-    return _viewset(
-        PageViewSet,
-        market_class,
-        dataset,
-        doc="A page of the rows of a range, or of the newest rows.",
-        access=_REVISIONS if dataset == "revisions" else _PAGE,
-        serializer=form.serializer(streamed=False, several=several),
-        schema=page_schema(market_class, form, several=several),
-    )
-
-
-def stream_view(market_class: MarketClass, dataset: str) -> type[StreamViewSet]:
-    """Make the viewset for a dataset's stream."""
-    form = MARKET_DATASETS[dataset].form
-    return _viewset(
-        StreamViewSet,
-        market_class,
-        dataset,
-        doc="All rows of a range, as a stream.",
-        access=_STREAM,
-        serializer=form.serializer(streamed=True, several=False),
-        schema=stream_schema(market_class, form),
-    )
-
-
-def report_view(market_class: MarketClass, report: str, *, several: bool) -> type[ReportViewSet]:
-    """Make the viewset for a report on symbols of a class."""
-    if report == COVERAGE:
-        schema = coverage_schema(market_class)
-    else:
-        members = [(name, part.columns) for part in REPORTS[report] for name in part.names]
-        schema = report_schema(market_class, report, members, several=several)
-    return _viewset(
-        ReportViewSet,
-        market_class,
-        report,
-        doc=f"The {report} of {market_class.path}.",
-        # Those of several symbols open many logs.
-        access=replace(_PAGE, is_heavy=True) if several else _READ,
-        serializer=report_serializer(report, several=several),
-        schema=schema,
-    )
-
-
-def explain_view(market_class: MarketClass) -> type[ExplainViewSet]:
-    """Make the viewset for explanations of a class's bars."""
-    return _viewset(
-        ExplainViewSet,
-        market_class,
-        EXPLAIN,
-        doc="What made one bar: its prints, what each set and why, and the bar's changes.",
-        # Reads all prints of the bar.
-        access=_REVISIONS,
-        serializer=explain_serializer(),
-        schema=explain_schema(market_class),
-    )
-
-
-def gaps_view(market_class: MarketClass) -> type[GapsViewSet]:
-    """Make the viewset for the gaps of a class's symbols."""
-    return _viewset(
-        GapsViewSet,
-        market_class,
-        GAPS,
-        doc="The intervals in which trades are missing.",
-        access=replace(_READ, is_heavy=True),
-        serializer=gaps_serializer(several=False),
-        schema=gaps_schema(market_class),
-    )
-
-
-ViewSetType = TypeVar("ViewSetType", bound=MarketDataViewSet)
-
-
-def _viewset(
-    base: type[ViewSetType],
-    market_class: MarketClass,
-    subject: str,
-    *,
-    doc: str,
-    access: Access,
-    serializer: type[serializers.Serializer[Any]],
-    schema: dict[str, Any],
-) -> type[ViewSetType]:
-    """Make a viewset class with its own method `retrieve`, because `extend_schema` adds the schema to the method."""
-
-    def retrieve(self: Any, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        return base.retrieve(self, request, symbol)
-
-    attributes = {
-        "__doc__": doc,
-        "access": {"retrieve": access},
-        "market_class": market_class,
-        "subject": subject,
-        "query_serializer_class": serializer,
-        "retrieve": extend_schema(**schema)(retrieve),
-    }
-    title = f"{market_class.path}-{subject}".title().replace("-", "")
-    return type(f"{title}{base.__name__}", (base,), attributes)
 
 
 def datasets_of(market_class: MarketClass) -> list[str]:

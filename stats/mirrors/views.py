@@ -34,6 +34,7 @@ from web.requests.conditional import NOT_STORED
 from web.requests.waiting import AnswerWait, Renewed, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
 
+_LOGS_QUERY, _COPY_QUERY = LogsQuerySerializer(), LogCopyQuerySerializer()
 _BY_PATH = {name.replace("_", "-"): dataset for name, dataset in STORED_DATASETS.items()}
 _HASH = "9f3a2c" + 58 * "0"
 _STATES = {
@@ -77,7 +78,7 @@ class LogsViewSet(ViewSet):
 
         The log `instruments/ALL` has the declarations of all instruments.
         """
-        values = query_values(LogsQuerySerializer, request.META["QUERY_STRING"])
+        values = query_values(_LOGS_QUERY, request.META["QUERY_STRING"])
         symbols = values["symbols"].names
         change = LogsChange.of(symbols)  # first: what is stored meanwhile is a change
         states = market_store().log_states(symbols)
@@ -122,7 +123,7 @@ class LogCopyViewSet(ViewSet):
         """
         if dataset not in _BY_PATH:
             raise NotFound
-        values = query_values(LogCopyQuerySerializer, request.META["QUERY_STRING"])
+        values = query_values(_COPY_QUERY, request.META["QUERY_STRING"])
         log = market_store().log(_BY_PATH[dataset], requested_symbol(symbol))
         try:
             lines = walk_lines(log, values.get("after", NO_COMMIT))

@@ -34,6 +34,7 @@ OHLC = DatasetForm(
     columns=bar_columns(has_integer_volume=True, with_date=False),
 )
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+_QUERY = OhlcQuerySerializer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class OhlcQuery:
 @lru_cache(maxsize=4096)
 def parse_ohlc_query(query_string: str) -> OhlcQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
-    values = query_values(OhlcQuerySerializer, query_string)
+    values = query_values(_QUERY, query_string)
     interval, is_paged = values["interval"], "limit" in values or "cursor" in values
     bars = MarketDataQuery(
         market_class=_ANY_CLASS,

@@ -85,7 +85,7 @@ def _question(view: Any, label: str) -> SendForm:
 def _schema(view: Any) -> Any:
     """Return the schema with which the view's method was described; None if it has none."""
     method = getattr(view, getattr(view, "action", None) or str(view.request.method).lower(), None)
-    described = getattr(method, "kwargs", {}).get("schema")
+    described = getattr(view, "route_schema", None) or getattr(method, "kwargs", {}).get("schema")
     if described is None:
         return None
     schema = described()

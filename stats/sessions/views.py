@@ -19,6 +19,8 @@ from stats.sessions.serializers import (
 )
 from web.endpoints import Access
 
+_CALENDAR_QUERY, _CLOCK_QUERY = CalendarQuerySerializer(), ClockQuerySerializer()
+
 
 class CalendarViewSet(ContentViewSet):
     """Trading dates of exchanges."""
@@ -39,7 +41,7 @@ class CalendarViewSet(ContentViewSet):
     @classmethod
     def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
         """See `ContentViewSet.pin`."""
-        query = query_values(CalendarQuerySerializer, query_string)
+        query = query_values(_CALENDAR_QUERY, query_string)
         return partial(
             calendar_pin, exchange=query["exchange"], start_ns=query.get("start"), end_ns=query.get("end")
         )
@@ -64,5 +66,5 @@ class ClockViewSet(ContentViewSet):
     @classmethod
     def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
         """See `ContentViewSet.pin`."""
-        query = query_values(ClockQuerySerializer, query_string)
+        query = query_values(_CLOCK_QUERY, query_string)
         return partial(clock_pin, exchange=query.get("exchange"), at_ns=query.get("at"))

@@ -13,11 +13,12 @@ from django.conf import settings
 from rest_framework import serializers
 
 from marketdata_project.error_codes import ERROR_CODES
-from store.datasets import DATASETS
+from store.datasets import CORRECTED, DATASETS
 from store.symbols import InvalidSymbol
 from store.timestamps import InvalidTimestamp
 from tests.program import OF_PROGRAM, PACKAGES, program_nodes
-from trades.batches.serializers import batch_serializer
+from trades.batches.serializers import BatchSerializer, RowSerializer
+from trades.correction_batch import CorrectionBatchSerializer, CorrectionSerializer
 from web.requests.field_errors import CODES_OF_DRF, KnownFieldsSerializer
 
 pytestmark = OF_PROGRAM
@@ -54,11 +55,14 @@ def codes_of(field: "serializers.Field[Any, Any, Any, Any]") -> Iterator[str]:
 def codes_of_bodies() -> set[str]:
     """What the serializers of all bodies can say."""
     import_module(settings.ROOT_URLCONF)
-    batches = {batch_serializer(dataset) for dataset in DATASETS.values()}
+    batches = [
+        *(BatchSerializer(dataset=dataset) for dataset in DATASETS.values()),
+        *(CorrectionBatchSerializer(dataset=dataset) for dataset in CORRECTED),
+    ]
+    of_dataset = {RowSerializer, BatchSerializer, CorrectionSerializer, CorrectionBatchSerializer}
     known = {kind for kind in kinds(KnownFieldsSerializer) if kind.__module__.startswith(PACKAGES)}
-    # Rows and batches are made of a dataset's declaration.
-    whole = {kind for kind in known if getattr(kind, "dataset", True)}
-    return {code for kind in batches | whole for code in codes_of(kind())}
+    whole = [kind() for kind in known - of_dataset]
+    return {code for each in (*batches, *whole) for code in codes_of(each)}
 
 
 def said_in(node: ast.AST) -> Iterator[object]:

@@ -14,6 +14,7 @@ from rest_framework.serializers import Serializer
 
 from marketdata_project.error_codes import DECLARED, ERROR_CODES, NextStep
 from marketdata_project.problems import OWN_ERRORS
+from stats.market_data.query_parameters import PARAMETERS, RowQuerySerializer
 from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import OF_PROGRAM, program_nodes
 from trades.batches.refusals import _BATCH_CODES, _SPECIFIC_CODES
@@ -67,7 +68,9 @@ def codes_of_queries() -> set[object]:
     Of DRF's own: a parameter is a text and never null, and one that is missing has a code of ours.
     """
     import_module(settings.ROOT_URLCONF)
-    queries = [kind() for kind in kinds(Serializer) if kind.__name__.endswith("QuerySerializer")]
+    made = [RowQuerySerializer(tuple(PARAMETERS))]
+    names = {kind for kind in kinds(Serializer) if kind.__name__.endswith("QuerySerializer")}
+    queries = made + [kind() for kind in names - {RowQuerySerializer}]
     read = [each for each in queries if type(each).__module__.startswith("stats.")]
     found: set[object] = {code for each in read for field in each.fields.values() for code in codes_of(field)}
     return found - {"invalid_type", "null", "required"}

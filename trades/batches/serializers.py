@@ -1,10 +1,9 @@
-"""The serializers of batches, made from the datasets' declarations; source of the schema and the browsable forms.
+"""The serializers of batches. Their fields come from a dataset's declaration; OpenAPI and browsable forms have them too.
 
 They validate the batches of all formats, as columns. No JSON type is coerced into another.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from itertools import islice
 from typing import Any, cast
 
@@ -79,10 +78,20 @@ class RowListSerializer(serializers.ListSerializer[Any]):
 class RowSerializer(KnownFieldsSerializer):
     """One row of a dataset."""
 
-    dataset: Dataset
+    def __init__(self, *args: Any, dataset: Dataset, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dataset = dataset
+        # Without "Row" it is the name of the response's serializer.
+        set_override(self, "component_name", f"{title_of(dataset)}Row")
+        set_override(self, "description", f"One {dataset.row_name.replace('_', ' ')}.")
 
     class Meta:
         list_serializer_class = RowListSerializer
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        first, *others = self.dataset.columns
+        symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
+        return {first.name: ColumnField(first), "symbol": symbol, **{c.name: ColumnField(c) for c in others}}
 
 
 class BatchSerializer(KnownFieldsSerializer):
@@ -92,7 +101,19 @@ class BatchSerializer(KnownFieldsSerializer):
     document around them. `validated_data` is a `RowBatch`. Context: `options` (`BatchOptions`).
     """
 
-    dataset: Dataset
+    def __init__(self, *args: Any, dataset: Dataset, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dataset = dataset
+        what = dataset.name.replace("_", " ")
+        set_override(self, "component_name", f"{title_of(dataset)}Batch")
+        set_override(self, "description", f"A batch of {what} of one symbol, stored whole or not at all.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        what = self.dataset.name.replace("_", " ")
+        rows = RowSerializer(
+            dataset=self.dataset, many=True, help_text=f"1 to {ROWS_LIMIT:,} {what} of one symbol."
+        )
+        return {self.dataset.name: rows}
 
     @property
     def options(self) -> BatchOptions:
@@ -140,37 +161,15 @@ def read_batch(decode: Callable[[bytes, BatchOptions], Any], body: bytes, option
 
     Raises `MalformedDocument`, `BatchRefused`.
     """
-    serializer = batch_serializer(options.dataset)(
-        data=decode(body, options), context={"options": options, "ignore_unknown": options.ignore_unknown}
+    serializer = BatchSerializer(
+        dataset=options.dataset,
+        data=decode(body, options),
+        context={"options": options, "ignore_unknown": options.ignore_unknown},
     )
     if not serializer.is_valid():
         raise refusal_of(list(islice(field_errors(serializer.errors), ERRORS_LIMIT)))
     batch: RowBatch = serializer.validated_data
     return batch
-
-
-@cache
-def row_serializer(dataset: Dataset) -> type[RowSerializer]:
-    """Return the serializer of one row of a dataset."""
-    first, *others = dataset.columns
-    symbol = SymbolField(help_text="The instrument; one symbol in a batch.")
-    fields = {first.name: ColumnField(first), "symbol": symbol} | {c.name: ColumnField(c) for c in others}
-    title = title_of(dataset) + "Row"  # without "Row" it is the name of the response's serializer
-    doc = f"One {dataset.row_name.replace('_', ' ')}."
-    return type(f"{title}Serializer", (RowSerializer,), {"__doc__": doc, "dataset": dataset, **fields})
-
-
-@cache
-def batch_serializer(dataset: Dataset) -> type[BatchSerializer]:
-    """Return the serializer of a document with a batch of a dataset."""
-    what = dataset.name.replace("_", " ")
-    rows = row_serializer(dataset)(many=True, help_text=f"1 to {ROWS_LIMIT:,} {what} of one symbol.")
-    doc = f"A batch of {what} of one symbol, stored whole or not at all."
-    return type(
-        f"{title_of(dataset)}BatchSerializer",
-        (BatchSerializer,),
-        {"__doc__": doc, "dataset": dataset, dataset.name: rows},
-    )
 
 
 class IngestAnswerSerializer(serializers.Serializer[Any]):

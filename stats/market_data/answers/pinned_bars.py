@@ -82,7 +82,7 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
         raise InvalidValue("unknown_resolution", f"bars have a resolution of {names}, not {resolution[:16]}")
     if not is_known(symbol):
         raise UnknownSymbol(symbol)
-    query_values(query_serializer("LiveBars", _PARAMETERS), query_string)
+    query_values(query_serializer(_PARAMETERS), query_string)
     return _query_of_class(_class_path(market_store().instrument(symbol)), symbol, resolution, query_string)
 
 

@@ -113,9 +113,9 @@ def values_of(each: serializers.Field[Any, Any, Any, Any]) -> tuple[str, ...]:
     return tuple(VALUES[type(each)](each))
 
 
-def changes_of(serializer: type[serializers.Serializer[Any]]) -> list[dict[str, str]]:
+def changes_of(serializer: serializers.Serializer[Any]) -> list[dict[str, str]]:
     """No change, and one for each value of each declared parameter."""
-    declared = {name: each for name, each in serializer().fields.items() if name not in BY_HAND}
+    declared = {name: each for name, each in serializer.fields.items() if name not in BY_HAND}
     return [{}, *({name: value} for name, each in declared.items() for value in values_of(each))]
 
 
@@ -151,7 +151,9 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
         yield from gaps_pins(chance, path, market_class)
-    for symbol, change in itertools.product((EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer))):
+    for symbol, change in itertools.product(
+        (EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer()))
+    ):
         query = urlencode({"symbol": symbol, **change})
         yield f"ohlc {query}", partial(bars_of, query)
 
