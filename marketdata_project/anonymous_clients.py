@@ -14,7 +14,7 @@ from marketdata_project.problems import problem_of
 from ratelimit.authorize import LimitReached
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import identify
-from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people import caller_of_person
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.costs import UNMETERED
 from ratelimit.limits.services import admit_call

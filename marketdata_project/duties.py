@@ -18,8 +18,8 @@ from jobs.services import jobs_delete_old
 from ops.outbox.services import events_delete_old, events_deliver
 from ops.serve import memory
 from ops.serve.status import counted_duty, publish_fold_lag
-from ratelimit.credentials.people.browser_login import sessions_delete_expired
-from ratelimit.credentials.people.logins import known_addresses_delete_old
+from ratelimit.credentials.browser_login import sessions_delete_expired
+from ratelimit.credentials.logins import known_addresses_delete_old
 from ratelimit.credentials.signed_requests import nonces_delete_expired
 from ratelimit.keys.expiry import keys_watch
 from ratelimit.limits.quotas import quota_usage_delete_old

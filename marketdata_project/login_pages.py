@@ -13,10 +13,10 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
-from ratelimit.credentials.people.browser_login import browser_login
-from ratelimit.credentials.people.login_link import login_link_use
-from ratelimit.credentials.people.logins import record_key_login
-from ratelimit.credentials.people.sessions import (
+from ratelimit.credentials.browser_login import browser_login
+from ratelimit.credentials.login_link import login_link_use
+from ratelimit.credentials.logins import record_key_login
+from ratelimit.credentials.sessions import (
     TokenPair,
     key_session_begin,
     person_holder,

@@ -33,7 +33,7 @@ def _problem_of() -> Callable[[Exception], AnyProblem]:
 
 
 def _person_may() -> Callable[[HttpRequest, Access], bool]:
-    from ratelimit.credentials.people.grants import person_may
+    from ratelimit.credentials.people import person_may
 
     return person_may
 

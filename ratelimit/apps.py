@@ -8,5 +8,4 @@ class RateLimitConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing these modules registers classes with the schema generator, and handlers of the login signals.
-        from ratelimit.credentials import schema  # noqa: F401, PLC0415
-        from ratelimit.credentials.people import logins  # noqa: F401, PLC0415
+        from ratelimit.credentials import logins, schema  # noqa: F401, PLC0415

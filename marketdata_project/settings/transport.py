@@ -37,7 +37,7 @@ REFRESH_COOKIE_NAME = "refresh"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"
-AUTHENTICATION_BACKENDS = ["ratelimit.credentials.people.logins.PasswordLogin"]
+AUTHENTICATION_BACKENDS = ["ratelimit.credentials.logins.PasswordLogin"]
 # Attempts to log in per second from one address.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 # Failed attempts, from one address or with one name, in five minutes.

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people.grants import profile_document
+from ratelimit.credentials.people import profile_document
 from ratelimit.entitlements import GRANTS, TIERS
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError

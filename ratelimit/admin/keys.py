@@ -12,7 +12,7 @@ from django.utils import timezone
 from ratelimit.access.scopes import SENSITIVITIES
 from ratelimit.admin.access import GrantsForm, actor_of
 from ratelimit.callers import Caller
-from ratelimit.credentials.people.grants import caller_of_person, person_may
+from ratelimit.credentials.people import caller_of_person, person_may
 from ratelimit.entitlements import GRANTS
 from ratelimit.exceptions import KeyAdministrationError
 from ratelimit.keys.selectors import in_state, keys_visible

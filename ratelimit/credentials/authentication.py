@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from ratelimit.access.denials import denial_of
 from ratelimit.authorize import access_of_request, check_access
 from ratelimit.callers import Caller
+from ratelimit.credentials.browser_login import caller_of_browser
 from ratelimit.credentials.identify import (
     caller_now,
     check_network,
@@ -19,7 +20,6 @@ from ratelimit.credentials.identify import (
     identify,
     use_nonce,
 )
-from ratelimit.credentials.people.browser_login import caller_of_browser
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from web.requests.received import call_in
 from web.requests.wsgi_variables import BODY_UNREAD, VERIFIED_SIGNATURE

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.people import jwt
-from ratelimit.credentials.people.sessions import caller_in_session
+from ratelimit.credentials import jwt
+from ratelimit.credentials.sessions import caller_in_session
 from ratelimit.exceptions import InvalidToken
 from ratelimit.fresh_cache import FreshCache
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ratelimit.callers import Caller
 from ratelimit.credentials.bearer import caller_of_bearer, caller_of_bearer_now
 from ratelimit.credentials.certificates import caller_of_certificate
-from ratelimit.credentials.people.grants import caller_of_person, person_of
-from ratelimit.credentials.people.sessions import JWT, OAUTH2
+from ratelimit.credentials.people import caller_of_person, person_of
+from ratelimit.credentials.sessions import JWT, OAUTH2
 from ratelimit.credentials.signed_requests import (
     VerifiedSignature,
     check_signed_body,

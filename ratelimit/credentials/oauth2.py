@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import REALM
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people.sessions import (
+from ratelimit.credentials.sessions import (
     CREDENTIAL_CALLS,
     Holder,
     oauth2_session_begin,

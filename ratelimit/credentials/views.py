@@ -16,15 +16,15 @@ from rest_framework.views import APIView
 from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import CHALLENGE
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people.browser_login import (
+from ratelimit.credentials.browser_login import (
     browser_login,
     browser_logout,
     refresh_in_cookie,
     set_cookie,
     wants_cookie,
 )
-from ratelimit.credentials.people.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
-from ratelimit.credentials.people.sessions import (
+from ratelimit.credentials.jwt import ACCESS_LIFETIME, MAX_LENGTH, REFRESH_LIFETIME
+from ratelimit.credentials.sessions import (
     CREDENTIAL_CALLS,
     JWT,
     TokenPair,

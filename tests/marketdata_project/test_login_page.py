@@ -6,7 +6,7 @@ from django.test import Client
 from ratelimit.models import ApiKey
 from tests.api_client import make_key, problem
 from tests.ratelimit.credentials.logins import PASSWORD, person
-from tests.ratelimit.credentials.people.test_people_admin import events
+from tests.ratelimit.credentials.test_people_admin import events
 
 pytestmark = pytest.mark.django_db
 CLOCK = "/api/v1/clock"

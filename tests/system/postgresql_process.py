@@ -25,7 +25,7 @@ from django.test import Client  # noqa: E402
 from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
-from ratelimit.credentials.people.sessions import session_begin, session_continue, session_end  # noqa: E402
+from ratelimit.credentials.sessions import session_begin, session_continue, session_end  # noqa: E402
 from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
 from ratelimit.keys.selectors import key_named  # noqa: E402

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ratelimit.credentials.people.login_link import login_link_create
+from ratelimit.credentials.login_link import login_link_create
 
 
 class Command(BaseCommand):

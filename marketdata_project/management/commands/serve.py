@@ -38,7 +38,7 @@ from ops.serve.supervisor import STOP_SIGNALS, ServePlan, Supervisor, set_enviro
 from ops.serve.turns import shared_memory
 from ratelimit.access.scopes import ALL_SCOPES
 from ratelimit.callers import ALL_ACCOUNTS
-from ratelimit.credentials.people.login_link import login_link_create
+from ratelimit.credentials.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample import COIN, EQUITIES

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ratelimit.access.scopes import SCOPES
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored, identify
-from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people import caller_of_person
 from ratelimit.exceptions import (
     AmbiguousCredentials,
     CredentialError,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.people.grants import caller_of_person
+from ratelimit.credentials.people import caller_of_person
 from ratelimit.exceptions import GrantExceeded
 from ratelimit.keys.grants import check_within, exceeded_grants
 from ratelimit.models import ApiKey

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people.browser_login import sessions_delete_expired
+from ratelimit.credentials.browser_login import sessions_delete_expired
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey, TokenSession
 from tests.api_client import answer, make_key, problem
@@ -75,7 +75,7 @@ def test_a_login_is_charged_to_its_key(project_redis, standing_clock):
 
 
 def test_sessions_are_deleted_in_batches(monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr("ratelimit.credentials.people.browser_login.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("ratelimit.credentials.browser_login.MOST_AT_ONCE", 2)
     for _ in range(5):
         browser(make_key())
     # For each table: three batches, each after a look whether there are more, and a last look.

@@ -17,9 +17,9 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from ratelimit.callers import Caller
-from ratelimit.credentials.people.grants import caller_of_person
-from ratelimit.credentials.people.jwt import LEEWAY
-from ratelimit.credentials.people.sessions import TokenPair, key_holder, session_close
+from ratelimit.credentials.jwt import LEEWAY
+from ratelimit.credentials.people import caller_of_person
+from ratelimit.credentials.sessions import TokenPair, key_holder, session_close
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import TokenSession
 

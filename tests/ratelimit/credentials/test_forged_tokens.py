@@ -7,8 +7,8 @@ from typing import Any
 import jwt as library
 import pytest
 
+from ratelimit.credentials import jwt
 from ratelimit.credentials.bearer import token_cache
-from ratelimit.credentials.people import jwt
 from tests.api_client import Api, answer, problem
 from tests.ratelimit.credentials.logins import called, logged_in, person, post
 

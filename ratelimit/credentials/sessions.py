@@ -12,8 +12,8 @@ from django.http import HttpRequest
 
 from ratelimit.authorize import check_limits
 from ratelimit.callers import Caller
-from ratelimit.credentials.people import jwt
-from ratelimit.credentials.people.grants import caller_of_person, person_of
+from ratelimit.credentials import jwt
+from ratelimit.credentials.people import caller_of_person, person_of
 from ratelimit.exceptions import (
     CredentialError,
     InvalidApiKey,

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from ratelimit.credentials.bearer import TokenCache, token_cache
-from ratelimit.credentials.people.sessions import session_begin
+from ratelimit.credentials.sessions import session_begin
 from ratelimit.exceptions import InvalidToken
 from ratelimit.models import AccessProfile, TokenSession
 from tests.api_client import answer, problem
@@ -136,7 +136,7 @@ def test_of_twenty_that_refresh_at_once_one_is_served_and_the_session_is_over(tm
     place_database(tmp_path)
     database = f"sqlite:///{tmp_path}/{NAME}"
     process = subprocess.run(
-        [sys.executable, "-m", "tests.ratelimit.credentials.people.refresh_race"],
+        [sys.executable, "-m", "tests.ratelimit.credentials.refresh_race"],
         env={**os.environ, "DATABASE_URL": database},
         capture_output=True,
         check=False,

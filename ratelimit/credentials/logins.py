@@ -79,8 +79,8 @@ def _record(request: HttpRequest, event: str, *, actor: str, name: str) -> None:
     )
 
 
-user_logged_in.connect(_logged_in, dispatch_uid="ratelimit.credentials.people.logins")
-user_login_failed.connect(_login_failed, dispatch_uid="ratelimit.credentials.people.logins")
+user_logged_in.connect(_logged_in, dispatch_uid="ratelimit.credentials.logins")
+user_login_failed.connect(_login_failed, dispatch_uid="ratelimit.credentials.logins")
 
 
 class LoginLimited(Throttled):

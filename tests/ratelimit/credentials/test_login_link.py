@@ -14,8 +14,8 @@ from django.core.management.base import CommandError
 from django.test import Client
 from django.utils import timezone
 
-from ratelimit.credentials.people import login_link
-from ratelimit.credentials.people.login_link import LIFETIME, login_link_create
+from ratelimit.credentials import login_link
+from ratelimit.credentials.login_link import LIFETIME, login_link_create
 from web.requests.wsgi_variables import IS_FORWARDED
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from ratelimit.credentials.people import logins
+from ratelimit.credentials import logins
 from ratelimit.limits import login_attempts
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.login_attempts import WINDOW_SECONDS, process_login_attempts

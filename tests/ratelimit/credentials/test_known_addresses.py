@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ratelimit.credentials.people.logins import KNOWN_FOR, _is_known, known_addresses_delete_old
+from ratelimit.credentials.logins import KNOWN_FOR, _is_known, known_addresses_delete_old
 from ratelimit.models import KnownAddress
 from tests.ratelimit.credentials.logins import person
 

@@ -1,1 +1,0 @@
-"""People: their grants, logins, sessions and tokens."""
