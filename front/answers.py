@@ -1,6 +1,6 @@
 """The front's answers (finished bodies, streams), its refusals of requests before Django, and the metrics of both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -27,6 +27,7 @@ FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})
 # A 426 must name the protocol (RFC 9110, 15.5.22). WSGI forbids applications such headers (PEP 3333).
 _UPGRADE = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
+STATUS_LINES = {each.value: b"HTTP/1.1 %d %s\r\n" % (each, each.phrase.encode()) for each in HTTPStatus}
 
 
 class Answer(NamedTuple):
@@ -36,6 +37,14 @@ class Answer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
     stream: "Stream | None"
+
+
+class ReadyAnswer(NamedTuple):
+    """An answer of the event loop. lines: the header lines, except `Date`."""
+
+    status: int
+    lines: bytes
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Stream:
 def answer_of_response(response: HttpResponseBase, *, is_head: bool) -> Answer:
     """Convert Django's response to an answer. Closes the response, unless it is a stream: the sender closes that."""
     status = response.status_code
-    headers = _encoded_headers(response, without_length=not response.streaming or status in WITHOUT_BODY)
+    headers = _headers_of(response, without_length=not response.streaming or status in WITHOUT_BODY)
     if not isinstance(response, HttpResponse):
         return Answer(status, headers, b"", Stream(pieces=_pieces(response), close=response.close))
     body = response.content
@@ -75,14 +84,24 @@ def _pieces(response: HttpResponseBase) -> Iterator[bytes]:
     return iter(response) if file is None else iter(partial(file.read, FILE_PIECE_BYTES), b"")
 
 
-def _encoded_headers(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
+def _headers_of(response: HttpResponseBase, *, without_length: bool) -> list[tuple[bytes, bytes]]:
     """Return a response's headers and cookies in ASGI's form. without_length: leave out its Content-Length."""
-    headers = [(_encoded_name(name), value.encode("latin-1")) for name, value in response.items()]
+    headers = encoded_headers(response.items())
     if without_length and response.has_header("Content-Length"):
         headers = [header for header in headers if header[0] != b"content-length"]
     for cookie in response.cookies.values():
         headers.append((b"set-cookie", cookie.output(header="").strip().encode("latin-1")))
     return headers
+
+
+def encoded_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return headers in ASGI's form."""
+    return [(_encoded_name(name), value.encode("latin-1")) for name, value in headers]
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return headers as they are sent."""
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
 @lru_cache(maxsize=128)
@@ -124,15 +143,14 @@ class Refusal:
             (b"connection", b"close"),
             (b"x-content-type-options", b"nosniff"),
             *([] if retry_seconds is None else [(b"retry-after", b"%d" % retry_seconds)]),
-            *((name.lower().encode(), value.encode()) for name, value in named.items()),
+            *encoded_headers(named.items()),
         ]
         return headers, body
 
     def http_bytes(self, *, offered_id: str | None) -> bytes:
         """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is valid, else with a new id."""
         headers, body = self.render(correlation_id=accepted_id(offered_id))
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (self.status, self.status.phrase.encode(), lines, body)
+        return b"".join((STATUS_LINES[self.status], header_lines(headers), b"\r\n", body))
 
 
 MALFORMED = Refusal("malformed_request", "The request is not valid HTTP/1.1.")

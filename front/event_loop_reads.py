@@ -11,15 +11,14 @@ import os
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter_ns
 from typing import Any
 
 from audit.services import call_record, call_spool
-from front.answers import WITHOUT_BODY, Answer, count_answer
-from front.ready_answer import Deliver, ReadyAnswer
+from front.answers import WITHOUT_BODY, Answer, ReadyAnswer, count_answer, encoded_headers, header_lines
 from ops.metrics.declarations import EVENT_LOOP_ANSWERS
 from ops.redis.loop_connection import LoopConnection
 from ratelimit.access.denials import denial_of
@@ -51,6 +50,7 @@ _OF_THE_CALL = re.compile(
 
 _Key = tuple[str, bytes]
 """A peer's address, and a keyed hash of a request's bytes without its correlation id."""
+_Deliver = Callable[[ReadyAnswer | None], object]
 
 
 class _Read:
@@ -81,7 +81,7 @@ class _Read:
         self.access = charged.access
         self.cost = cost_of(charged.access.cost, call.query, repeatable.format)
         self.repeatable = repeatable
-        of_the_answer = set(_encoded(repeatable.headers.items()))
+        of_the_answer = set(encoded_headers(repeatable.headers.items()))
         self._added = {
             name: value
             for name, value in answer.headers
@@ -98,15 +98,15 @@ class _Read:
         """Return the header lines that do not depend on the caller. They are written once for the same headers."""
         sent = self._sent
         if sent is None or sent[0] is not answer.headers:
-            headers = {**dict(_encoded(self.repeatable.linked(answer.headers).items())), **self._added}
+            headers = {**dict(encoded_headers(self.repeatable.linked(answer.headers).items())), **self._added}
             if answer.status not in WITHOUT_BODY:
                 headers[b"content-length"] = b"%d" % len(answer.body)
-            sent = self._sent = answer.headers, _lines(headers.items())
+            sent = self._sent = answer.headers, header_lines(headers.items())
         return sent[1]
 
 
 class EventLoopReads:
-    """Finds an answer in this process's memory, charges the caller and records the call. `RepeatedRequests`.
+    """Finds an answer in this process's memory, charges the caller and records the call.
 
     connections: returns the number of this process's open connections.
     """
@@ -121,7 +121,11 @@ class EventLoopReads:
         EVENT_LOOP_ANSWERS.add(amount=0)
 
     def remember(self, peer: str, data: bytes, environ: dict[str, Any], answer: Answer) -> None:
-        """See `RepeatedRequests`. Remembered are answers with a content, to callers with an API key."""
+        """Remember how to answer a request again: only answers with a content, to callers with an API key.
+
+        data: a whole GET over HTTP/1.1 without a body, on a connection that stays open. environ: the request's, after
+        the answer.
+        """
         key, _ = self._key(peer, data)
         charged: ChargedCall | None = environ.get(CHARGED_CALL)
         if charged is None or charged.caller is None or charged.access.audit_class:
@@ -139,8 +143,13 @@ class EventLoopReads:
         if len(self._reads) > MAX_REMEMBERED:
             self._reads.popitem(last=False)
 
-    def answer_without_django(self, peer: str, data: bytes, deliver: Deliver) -> bool:
-        """See `RepeatedRequests`. False, too, if the answer must be read or computed, or the caller is refused."""
+    def answer_without_django(self, peer: str, data: bytes, deliver: _Deliver) -> bool:
+        """Begin to answer a request. Return False to leave it to the application, uncharged.
+
+        So it is if the answer must be read or computed, or if the caller is refused. data: the whole request, from its
+        first to its last byte. deliver: after True called once, in a later turn of the loop, with the answer; with None
+        to leave the request to the application.
+        """
         key, offered_id = self._key(peer, data)
         read = self._reads.get(key)
         if read is None:
@@ -220,16 +229,8 @@ class EventLoopReads:
         lines = (
             read.lines(answer)
             + admission_lines(admission)
-            + _lines(_encoded(correlation_headers(correlation_id).items()))
+            + header_lines(encoded_headers(correlation_headers(correlation_id).items()))
         )
         count_answer(read.route, "GET", answer.status, began_ns=began_ns)
         EVENT_LOOP_ANSWERS.add()
         return ReadyAnswer(answer.status, lines, answer.body)
-
-
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % header for header in headers])

@@ -1,11 +1,7 @@
 """Where HTTP/1.1 requests begin and end (RFC 9112), how large they may be, and how bodies of unknown length are sent."""
 
-import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from httptools import HttpParserError
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from front.answers import (
@@ -24,11 +20,6 @@ MOST_HEADERS = 100
 # The event loop answers requests up to this size, if each comes alone and whole.
 WHOLE_BYTES = 1_024
 _HEAD_END = b"\r\n\r\n"
-# Not in lower case: Django would take `get` for GET. PRI begins HTTP/2 (RFC 9113, 3.4).
-_UNKNOWN_METHOD = re.compile(rb"(?!(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|PRI) )([A-Z-]{1,20}) ")
-_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#@]+)([/?#].*)?", re.DOTALL)
-
-_Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def is_whole_get(data: bytes) -> bool:
@@ -41,17 +32,16 @@ def is_whole_get(data: bytes) -> bool:
     )
 
 
-def section_end(data: bytes, start: int, tail: bytes) -> int:
-    """Return the end of the first empty line after `start`, else the end of `data`. tail: the last bytes before `data`.
+def section_end(data: bytearray, tail: bytes) -> int:
+    """Return the end of the first empty line of the data, else the data's end. tail: the last bytes before the data.
 
     Every head, and every body in chunks, ends with an empty line (RFC 9112, 2.1 and 7.1).
     """
-    if start == 0:
-        found = (tail + data[:3]).find(_HEAD_END)
+    for text, before in ((tail + data[:3], len(tail)), (data, 0)):
+        found = text.find(_HEAD_END)
         if found >= 0:
-            return found + len(_HEAD_END) - len(tail)
-    found = data.find(_HEAD_END, start)
-    return len(data) if found < 0 else found + len(_HEAD_END)
+            return found + len(_HEAD_END) - before
+    return len(data)
 
 
 def body_length(headers: list[tuple[bytes, bytes]]) -> int:
@@ -59,37 +49,11 @@ def body_length(headers: list[tuple[bytes, bytes]]) -> int:
     return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
-def with_known_method(data: bytes) -> tuple[bytes, str | None]:
-    """Return the beginning of a request, with PATCH instead of a method that the parser may not know, and that method.
-
-    The method does not matter for where a request ends. So the application answers all methods that exist nowhere.
-    """
-    found = _UNKNOWN_METHOD.match(data)
-    if found is None:
-        return data, None
-    return b"PATCH" + data[found.end(1) :], found[1].decode()
-
-
 def asks_for_socket(method: bytes, version: str, headers: list[tuple[bytes, bytes]]) -> bool:
     """Return whether a request to upgrade asks for a WebSocket (RFC 6455, 4.1): a GET of HTTP/1.1 without a body."""
     upgrades = [value.lower() for name, value in headers if name == b"upgrade"]
     has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
     return method == b"GET" and version == "1.1" and upgrades == [b"websocket"] and not has_body
-
-
-def origin_form(target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Return a target's path and query. The authority of a target in absolute form replaces Host (RFC 9112, 3.2.2).
-
-    Raises HttpParserError if a target in another form than these and `*` has no host, names a user, or is not HTTP's.
-    """
-    if target.startswith((b"/", b"*")):
-        return target
-    found = _ABSOLUTE_FORM.fullmatch(target)
-    if found is None:
-        raise HttpParserError("the target has no known form")
-    headers[:] = [header for header in headers if header[0] != b"host"] + [(b"host", found[1])]
-    rest = found[2] or b""
-    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def head_refusal(target: bytes, headers: list[tuple[bytes, bytes]], *, version: str) -> Refusal | None:
@@ -130,24 +94,16 @@ def _excess(target: bytes, headers: list[tuple[bytes, bytes]]) -> Refusal | None
     return HEADER_TOO_LONG if is_long else None
 
 
-def without_chunks(app: ASGI3Application, cycle: RequestResponseCycle) -> _Application:
-    """Wrap `app` so that a body of unknown length is sent without chunks and ends with the connection (RFC 9112, 6.3).
+def send_without_chunks(cycle: RequestResponseCycle) -> None:
+    """Have a body of unknown length sent without chunks. It ends with the connection (RFC 9112, 6.3).
 
     Without chunks uvicorn sends at most the expected length, so each piece sets that to its own length.
     """
-    has_no_length = False
+    cycle.chunked_encoding = cycle.keep_alive = False
+    send = cycle.send
 
-    async def send(message: Any) -> None:
-        nonlocal has_no_length
-        if message["type"] == "http.response.start":
-            has_no_length = all(name != b"content-length" for name, _ in message["headers"])
-            if has_no_length:
-                cycle.chunked_encoding = cycle.keep_alive = False
-        elif has_no_length:
-            cycle.expected_content_length = len(message["body"])
-        await cycle.send(message)
+    async def send_piece(message: Any) -> None:
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
 
-    async def wrapped(scope: Any, receive: Any, _send: Any) -> None:
-        await app(scope, receive, send)
-
-    return wrapped
+    cycle.send = send_piece  # type: ignore[method-assign]  # of this answer only

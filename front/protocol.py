@@ -3,21 +3,23 @@
 import asyncio
 import logging
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError, HttpParserUpgrade
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from front.answers import (
     HEADERS_TOO_LARGE,
     HEADERS_TOO_SLOW,
     MALFORMED,
     NOT_A_HANDSHAKE,
+    STATUS_LINES,
     TOO_MANY_CONNECTIONS,
+    ReadyAnswer,
     Refusal,
     count_refusal,
+    header_lines,
 )
 from front.body import has_body
 from front.environ import ABORT, ON_EOF, REMEMBER
@@ -28,32 +30,23 @@ from front.framing import (
     head_bytes,
     head_refusal,
     is_whole_get,
-    origin_form,
     section_end,
-    with_known_method,
-    without_chunks,
+    send_without_chunks,
 )
 from front.limits import MOST_HELD_BYTES, BodyBudget, ConnectionSlots, ReservedBytes
-from front.ready_answer import AwaitedRequest, ReadyAnswer, RepeatedRequests
 from front.sockets import GuardedSocketProtocol, handshake_in
 from ops.metrics.declarations import ANSWERS_CUT, CONNECTIONS
 from web.correlation import HEADER
 
+if TYPE_CHECKING:  # needs the apps
+    from front.event_loop_reads import EventLoopReads
+
 logger = logging.getLogger(__name__)
 
+# Also the longest time between two requests of a connection.
 HEADER_SECONDS = 20.0
 CHECK_SECONDS = 5.0
 _CORRELATION_ID = HEADER.lower().encode()
-
-
-class _Flow(FlowControl):
-    """uvicorn's flow control. While `is_held`, nothing makes it read on."""
-
-    is_held = False
-
-    def resume_reading(self) -> None:
-        if not self.is_held:
-            super().resume_reading()
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -68,15 +61,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     slots = ConnectionSlots()
     held_bytes = BodyBudget(MOST_HELD_BYTES)
-    flow: _Flow
-    repeated: RepeatedRequests | None = None
+    repeated: "EventLoopReads | None" = None
     # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
     socket_path: bytes | None = None
-    # The lines that the server adds to each answer, and the list that they were made from.
-    _added: ClassVar[tuple[object, bytes]] = (None, b"")
     # The request that is being parsed, if it came whole and may be answered again without the application.
     _whole: bytes | None = None
-    _awaited: AwaitedRequest | None = None
+    # The request that the event loop is answering.
+    _awaited: bytes | None = None
+    _is_last = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -84,21 +76,18 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_in_body = False
     _has_progress = False
     _unfinished_bytes = 0
-    _unknown_method: str | None = None
-    _is_websocket = False
-    # What arrived, of which the first `_offset` bytes are parsed; and the last bytes of what arrived before.
-    _arrived = b""
-    _offset = 0
+    # The last bytes of the request that were parsed.
     _tail = b""
     # How many bytes of the body are still to come; 0 if its length is not known.
     _body_left = 0
+    # What arrived and is not parsed yet.
+    _arrived: bytearray
     _held: ReservedBytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Begin to wait for headers; refuse the connection if its address has no free slot."""
         super().connection_made(transport)
-        self.flow = _Flow(transport)
-        self._held = ReservedBytes(self.held_bytes, (self._address,))
+        self._arrived, self._held = bytearray(), ReservedBytes(self.held_bytes, (self._address,))
         CONNECTIONS.add(1)
         self._headers_since = self.loop.time()
         self._check = self.loop.call_later(CHECK_SECONDS, self._check_headers)
@@ -112,7 +101,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if exc is not None and self._is_answering():
             ANSWERS_CUT.add("reset")
         self._awaited = None
-        self._drop_arrived()
+        self._held.release()
         CONNECTIONS.add(-1)
         if self._has_slot:
             self._has_slot = False
@@ -127,37 +116,37 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header without the white space around its value (RFC 9112, 5.1)."""
-        name = name.lower()
-        if name == b"expect":
-            super().on_header(name, value.strip(b" \t"))
-        else:
-            self.headers.append((name, value.strip(b" \t")))
+        super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Check the headers. From then on the application limits the body. Raises HttpParserError if it refuses."""
         if self.parser.should_upgrade():
-            # `_feed` has the request parsed again.
+            # `_after_upgrade` has the request parsed again.
             return
         self._headers_since = None
-        if self._is_websocket:
-            # The parser did not see it; a later server of WebSockets does.
-            self.headers.append((b"upgrade", b"websocket"))
-            self._is_websocket = False
         refusal = head_refusal(self.url, self.headers, version=self.parser.get_http_version())
         if refusal is not None:
             self._refuse(refusal)
             raise HttpParserError(refusal.message)
-        self.url = origin_form(self.url, self.headers)
         self._is_in_body = self._has_progress = True
         self._body_left = body_length(self.headers)
         super().on_headers_complete()
-        if self._unknown_method is not None:
-            # The application begins in a later turn of the loop.
-            self.scope["method"], self._unknown_method = self._unknown_method, None
+        # The application begins in a later turn of the loop.
+        self._extend(self.cycle.scope)
         if any(name == b"transfer-encoding" for name, _ in self.headers):
             # The parser adds trailers to this list. They must not become headers, because proxies do not check
             # them (RFC 9110, 6.5.1).
             self.headers = []
+
+    def _extend(self, scope: Any) -> None:
+        """Add to a request's scope what the application may call."""
+        scope[ABORT] = self._abort
+        is_plain = scope["http_version"] == "1.1" and self.cycle.keep_alive and not has_body(scope["headers"])
+        if self.repeated is not None and self._whole is not None and is_plain:
+            scope[REMEMBER] = partial(self.repeated.remember, self._address, self._whole)
+        # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
+        if scope["http_version"] < "1.1":
+            send_without_chunks(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Pass on a piece of a body."""
@@ -174,15 +163,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, up to the end of a request; the rest when that is answered."""
-        self._arrived, self._offset = self._arrived[self._offset :] + data, 0
+        self._arrived += data
         self._parse_on()
 
     def on_response_complete(self) -> None:
-        """Go on with the requests that arrived meanwhile."""
-        if not self._arrived:
-            super().on_response_complete()
-            return
+        """Go on with the requests that arrived meanwhile. `_check_headers` closes the connection if it stays idle."""
         self.server_state.total_requests += 1
+        self._headers_since = self.loop.time()
         self.loop.call_soon(self._parse_on)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio does
@@ -199,18 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._awaited is None:
             super().shutdown()
         else:
-            self._awaited.is_last = True
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        scope: Any = cycle.scope
-        scope[ABORT] = self._abort
-        is_plain = scope["http_version"] == "1.1" and cycle.keep_alive and not has_body(scope["headers"])
-        if self.repeated is not None and self._whole is not None and is_plain:
-            scope[REMEMBER] = partial(self.repeated.remember, self._address, self._whole)
-        # Only HTTP/1.1 clients know chunks (RFC 9112, 6.1).
-        if scope["http_version"] < "1.1":
-            app = without_chunks(app, cycle)
-        super()._start_asgi_task(cycle, app)
+            self._is_last = True
 
     def _abort(self) -> None:
         # uvicorn logs an error if the application ends an answer that a connected client lacks.
@@ -219,57 +195,50 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _parse_on(self) -> None:
         """Parse what arrived, up to the end of a request, unless one is being answered. Hold the rest."""
+        self._held.release()
         if self.transport.is_closing():
-            self._drop_arrived()
+            self._arrived.clear()
             return
-        while self._offset < len(self._arrived) and (self._is_in_request or not self._is_answering()):
-            start, self._offset = self._offset, self._section_end()
-            self._take(self._arrived[start : self._offset])
+        while self._arrived and (self._is_in_request or not self._is_answering()):
+            self._take(self._next_section())
             if not self._is_in_request:
                 # Other connections have their turn.
                 break
-        if self._offset < len(self._arrived):
+        if self._arrived:
             self._hold_rest()
-        elif self._arrived:
-            self._tail = (self._tail + self._arrived[-3:])[-3:]
-            self._drop_arrived()
-            if not self._is_body_full():
-                self.flow.resume_reading()
+        elif not self._is_body_full():
+            self.flow.resume_reading()
 
     def _is_body_full(self) -> bool:
         """Return whether so much of a body waits for the application that no more is read until it asks."""
         cycle = self.cycle
         return cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
 
-    def _section_end(self) -> int:
-        """Return the end of the next piece to parse. A request may end with the piece, but not within it."""
-        if not self._body_left:
-            return section_end(self._arrived, self._offset, self._tail if self._is_in_request else b"")
-        end = min(self._offset + self._body_left, len(self._arrived))
-        self._body_left -= end - self._offset
-        return end
+    def _next_section(self) -> bytes:
+        """Take the next piece to parse from what arrived. A request may end with the piece, but not within it."""
+        if self._body_left:
+            end = min(self._body_left, len(self._arrived))
+            self._body_left -= end
+        else:
+            end = section_end(self._arrived, self._tail if self._is_in_request else b"")
+        section = bytes(self._arrived[:end])
+        del self._arrived[:end]
+        self._tail = (self._tail + section[-3:])[-3:]
+        return section
 
     def _hold_rest(self) -> None:
         """Read nothing more until the rest is parsed; if too much is held, end the connection after the answer."""
-        if not self.flow.is_held:
-            if not self._held.take(len(self._arrived)):
-                self._drop_arrived()
-                self.shutdown()
-                return
-            self.flow.is_held = True
-            self.flow.pause_reading()
+        if not self._held.take(len(self._arrived)):
+            self._arrived.clear()
+            self.shutdown()
+            return
+        self.flow.pause_reading()
         if not self._is_answering():
             self.loop.call_soon(self._parse_on)
-
-    def _drop_arrived(self) -> None:
-        self._arrived, self._offset = b"", 0
-        self._held.release()
-        self.flow.is_held = False
 
     def _take(self, data: bytes) -> None:
         """Answer a request that came before; parse all other data. No request ends before the last byte."""
         if not self._is_in_request and self._is_free() and self._is_answered_again(data):
-            self._unset_keepalive_if_required()
             self._unfinished_bytes = 0
         else:
             self._parse(data)
@@ -286,49 +255,39 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         """Give the data to the parser; answer a malformed request with a problem."""
-        self._unset_keepalive_if_required()
-        if not self._is_in_request and not data.startswith(b"GET "):
-            data, self._unknown_method = with_known_method(data)
-        rest: bytes | memoryview = data
         try:
-            while rest:
-                rest = self._after_upgrade(rest)
-        except (HttpParserError, HttpParserUpgrade):
-            # To the parser CONNECT always upgrades; its target is that of a proxy.
+            self.parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._after_upgrade()
+        except HttpParserError:
             self._refuse(MALFORMED)
 
-    def _after_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Give the parser the data to the end or up to a request to upgrade. Return what is left.
+    def _after_upgrade(self) -> None:
+        """Open a WebSocket. Parse the head of any other request to upgrade again, without Connection.
 
-        If the request does not open a WebSocket, the parser gets it again without Upgrade: it would take what is left
-        for another protocol, a body too. A server may ignore Upgrade (RFC 9110, 7.8).
+        The parser would take what follows the head for another protocol, a body too. A server may ignore Upgrade
+        (RFC 9110, 7.8). To the parser CONNECT always upgrades; its target is that of a proxy.
         """
-        parser = self.parser
-        try:
-            parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            if self._opens_socket():
-                self._open_socket(self._arrived[self._offset :])
-                return b""
-            headers = [header for header in self.headers if header[0] != b"upgrade"]
-            upgrades = [value.lower() for name, value in self.headers if name == b"upgrade"]
-            self._is_websocket = upgrades == [b"websocket"]
-            parser.feed_data(head_bytes(parser.get_method(), self.url, parser.get_http_version(), headers))
-            return memoryview(data)[upgrade.args[0] :]
-        return b""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if self._opens_socket(method, version):
+            self._open_socket()
+        elif method == b"CONNECT":
+            self._refuse(MALFORMED)
+        else:
+            headers = [header for header in self.headers if header[0] != b"connection"]
+            self._feed(head_bytes(method, self.url, version, headers))
 
-    def _opens_socket(self) -> bool:
+    def _opens_socket(self, method: bytes, version: str) -> bool:
         """Return whether the request to upgrade is one for a WebSocket, and no other request is before it."""
-        version = self.parser.get_http_version()
         return (
             self.socket_path is not None
             and self.url.partition(b"?")[0].removesuffix(b"/") == self.socket_path
             and self._is_free()
-            and asks_for_socket(self.parser.get_method(), version, self.headers)
+            and asks_for_socket(method, version, self.headers)
             and head_refusal(self.url, self.headers, version=version) is None
         )
 
-    def _open_socket(self, early: bytes) -> None:
+    def _open_socket(self) -> None:
         """Hand the connection over to a WebSocket, at whose end this protocol gives back what it holds."""
         request = handshake_in(self.url, self.headers)
         self._has_progress = True
@@ -336,13 +295,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(NOT_A_HANDSHAKE)
             return
         self._check.cancel()
-        self._drop_arrived()
+        # From now on the WebSocket pauses and resumes the transport.
+        self.flow.resume_reading()
         self.connections.discard(self)
         client_socket = GuardedSocketProtocol(
             self.config, self.server_state, self.app_state, on_lost=self.connection_lost
         )
         self.transport.set_protocol(client_socket)
-        client_socket.open(self.transport, request, early)
+        client_socket.open(self.transport, request, early=bytes(self._arrived))
+        self._arrived.clear()
 
     def _is_free(self) -> bool:
         """Return whether an answer could be sent now: nothing is being answered, and the client reads."""
@@ -358,8 +319,7 @@ class GuardedProtocol(HttpToolsProtocol):
             logger.exception("The event loop could not answer; the application does")
             return False
         if is_awaited:
-            self._awaited = AwaitedRequest(data)
-            self._headers_since = None
+            self._awaited, self._headers_since = data, None
         return is_awaited
 
     def _deliver(self, answer: ReadyAnswer | None) -> None:
@@ -368,23 +328,16 @@ class GuardedProtocol(HttpToolsProtocol):
         if awaited is None:
             return
         if answer is None:
-            self._parse(awaited.data)
+            self._parse(awaited)
         elif not self.transport.is_closing():
-            self._send_ready(answer)
-        if awaited.is_last:
+            added = header_lines(self.server_state.default_headers)
+            head = b"".join((STATUS_LINES[answer.status], added, answer.lines, b"\r\n"))
+            self.transport.writelines((head, answer.body))
+            self.server_state.total_requests += 1
+            self._headers_since = self.loop.time()
+        if self._is_last:
             self.shutdown()
         self._parse_on()
-
-    def _send_ready(self, answer: ReadyAnswer) -> None:
-        added = self.server_state.default_headers
-        if self._added[0] is not added:
-            lines = b"".join([name + b": " + value + b"\r\n" for name, value in added])
-            GuardedProtocol._added = added, lines
-        head = STATUS_LINE[answer.status] + self._added[1] + answer.lines + b"\r\n"
-        self.transport.writelines((head, answer.body))
-        self.server_state.total_requests += 1
-        # `_check_headers` closes the connection if it stays idle: uvicorn would start a timer for each answer.
-        self._headers_since = self.loop.time()
 
     def _check_headers(self) -> None:
         since = self._headers_since

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from front import event_loop_reads
-from front.answers import Answer, answer_of_response
+from front.answers import Answer, ReadyAnswer, answer_of_response
 from front.application import DjangoHandler, _client_environ
 from front.event_loop_reads import EventLoopReads
-from front.ready_answer import ReadyAnswer
 from ratelimit.callers import Caller
 from ratelimit.limits.services import admit
 from web.endpoints import Access

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 import uvloop
 
-from front.ready_answer import ReadyAnswer
+from front.answers import ReadyAnswer
 from ratelimit.keys.selectors import key_cache
 from ratelimit.limits.limiter import process_limiter
 from ratelimit.limits.shared_limits import admission_script

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.http import HttpResponse
 
-from front.ready_answer import ReadyAnswer
+from front.answers import ReadyAnswer
 from tests.front.front_server import FunctionOfTarget, connected, eventually, read_reply, running
 
 pytestmark = pytest.mark.system

@@ -35,7 +35,7 @@ REQUESTS = [
     (CHUNKED + b"4\r\n\r\n\r\n\r\n5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n0\r\n\r\n"),
     (CHUNKED + b"2;a=b\r\nab\r\n00\r\nX-Trailer: c\r\n\r\n", b"ab"),
     (CHUNKED + b"0\r\n\r\n", b""),
-    (b"FOO /%d HTTP/1.1\r\nHost: h\r\n\r\n", b""),
+    (b"PROPFIND /%d HTTP/1.1\r\nHost: h\r\n\r\n", b""),
     (b"GET /%d HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", b""),
 ]
 

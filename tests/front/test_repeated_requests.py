@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from front.ready_answer import ReadyAnswer
+from front.answers import ReadyAnswer
 from tests.front.front_server import FunctionOfTarget, Reply, ask, connected, echo, running
 
 pytestmark = pytest.mark.system

@@ -88,9 +88,9 @@ def test_what_is_no_http_is_400(wire: Wire, name: str):
     assert (reply.status, code(reply)) in {(400, "malformed_request"), (400, "invalid_host")}
 
 
-@pytest.mark.parametrize("method", ["FOO", "TRACE"])
+@pytest.mark.parametrize("method", ["PROPFIND", "TRACE"])
 @pytest.mark.parametrize(("has_key", "status"), [(True, 405), (False, 401)], ids=["key", "no key"])
-def test_an_unknown_method_is_answered_as_one_that_the_path_lacks(
+def test_a_method_of_http_that_no_path_has_is_refused_as_one(
     wire: Wire, method: str, has_key: bool, status: int
 ):
     reply = checked(wire.ask(method, OHLC) if has_key else asked(wire.port, BARE % method.encode()), method)
