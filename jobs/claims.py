@@ -15,11 +15,9 @@ from django.db.models import Q, QuerySet
 from jobs.kinds import JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, Job
 from ops.metrics.declarations import JOBS_ENDED
-from ops.outbox.services import event_add
 
 # Seconds after which a job whose worker is silent belongs to nobody.
 LEASE = timedelta(seconds=20)
-ENDED = "job.ended"
 
 
 def startable(now: datetime) -> Q:
@@ -99,27 +97,24 @@ def job_release(job: Job, *, not_before: datetime, **columns: Any) -> bool:
 def job_end(
     job: Job, *, state: str, now: datetime, result: Any = None, error: Any = None, **columns: Any
 ) -> bool:
-    """End a job that this worker has, or a queued one, and add the event to the outbox; False if it is not ours.
+    """End a job that this worker has, or a queued one; False if it is not ours.
 
     state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents.
     """
-    with transaction.atomic():
-        row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
-        is_ours = bool(
-            row.update(
-                state=state,
-                result=result,
-                error=error,
-                finished_at=now,
-                slot=None,
-                lease=None,
-                leased_until=None,
-                cancel_requested=state == CANCELLED,
-                **columns,
-            )
+    row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
+    is_ours = bool(
+        row.update(
+            state=state,
+            result=result,
+            error=error,
+            finished_at=now,
+            slot=None,
+            lease=None,
+            leased_until=None,
+            cancel_requested=state == CANCELLED,
+            **columns,
         )
-        if is_ours:
-            payload = {"kind": job.kind, "state": state}
-            transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
-            event_add(kind=ENDED, subject=f"job:{job.uuid}", payload=payload, owner=job.owner, at=now)
+    )
+    if is_ours:
+        transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
     return is_ours

@@ -15,7 +15,6 @@ from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
-from ops.outbox.services import events_delete_old, events_deliver
 from ops.serve import memory
 from ops.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.browser_login import sessions_delete_expired
@@ -71,8 +70,6 @@ DUTIES: tuple[Duty, ...] = (
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),
-    Duty(events_deliver, period=SECOND, after_error=SECOND),
-    Duty(events_delete_old, period=HOUR),
     Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),
     Duty(known_addresses_delete_old, period=HOUR),

@@ -19,7 +19,6 @@ from jobs.backfills.records import (
     backfill_record,
     exhausted_forget,
     exhausted_record,
-    gap_found,
     not_deferred,
 )
 from jobs.backfills.sources.order import FirstFetched, SourceStatement, fetch_first
@@ -127,7 +126,6 @@ class GapFiller:
 
     def fill(self, window: Window) -> Counter[str]:
         """Ask the sources in order for the rows of a gap; return the number of its parts by state, and of rows."""
-        gap_found(dataset=TRADES, symbol=self._task.symbol, window=window, now=timezone.now())
         return self._fill_from(sources_in_order(self._instrument.exchange), window, ())
 
     def _fill_from(

@@ -1,4 +1,4 @@
-"""Writes down what came of asking for a gap, with an event in the outbox, and reads it again."""
+"""Writes down what came of asking for a gap, and reads it again."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,6 @@ from django.db.models import Max, Q, QuerySet
 from jobs.backfills.models import EXHAUSTED, QUARANTINED, Backfill
 from jobs.backfills.sources.order import SourceStatement
 from jobs.models import UNFINISHED, Job
-from ops.outbox.services import event_add
 from store.declarations import Dataset
 from store.protocol import Window
 from store.timestamps import format_timestamp, parse_timestamp
@@ -37,22 +36,6 @@ _EMPTY_COLUMNS: dict[str, Any] = {
 _FIRST_RETRY, _LONGEST_RETRY = timedelta(hours=1), timedelta(days=1)
 
 
-def gap_found(*, dataset: Dataset, symbol: str, window: Window, now: datetime) -> None:
-    """Add the event `gap.found` to the outbox, unless sources were asked for this gap before."""
-    key = {"dataset": dataset.name, "symbol": symbol, "start_ns": window.start_ns, "end_ns": window.end_ns}
-    with transaction.atomic():
-        if not Backfill.objects.filter(**key).exists():
-            _gap_event("found", dataset, symbol, window, now=now)
-
-
-def _gap_event(
-    what: str, dataset: Dataset, symbol: str, window: Window, *, now: datetime, **members: Any
-) -> None:
-    start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
-    payload = {"dataset": dataset.name, "start": start, "end": end, **members}
-    event_add(kind=f"gap.{what}", subject=f"symbol:{symbol}", payload=payload, at=now)
-
-
 def backfill_record(
     *,
     dataset: Dataset,
@@ -63,7 +46,7 @@ def backfill_record(
     job: UUID | None,
     **columns: Any,
 ) -> Backfill:
-    """Store the state of a gap, and add the event `gap.<state>` to the outbox. columns: of `Backfill`."""
+    """Store the state of a gap. columns: of `Backfill`."""
     with transaction.atomic():
         _superseded(dataset, symbol, window).update(retry_at=None)
         row, _ = Backfill.objects.update_or_create(
@@ -73,7 +56,6 @@ def backfill_record(
             end_ns=window.end_ns,
             defaults={**_EMPTY_COLUMNS, "state": state, "asked_at": now, "job": job, **columns},
         )
-        _gap_event(state, dataset, symbol, window, now=now, source=row.source, rows=row.rows)
     return row
 
 

@@ -130,7 +130,6 @@ INSTALLED_APPS = [
     "ratelimit",
     "audit",
     "web.idempotency",
-    "ops.outbox",
     "jobs",
     "jobs.backfills",
     "stats.mirrors",

@@ -11,7 +11,6 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, transaction
 
-from ops.outbox.services import event_add
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError, NotRotatable
 from ratelimit.keys.selectors import keys_expiring
@@ -85,13 +84,6 @@ def _warn(key: ApiKey, *, now: datetime) -> bool:
             return False
         detail = {"expires_at": format_instant(key.expires_at)}
         key_event(at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail=detail)
-        event_add(
-            kind="key.expiring",
-            subject=f"key:{key.pk}",
-            payload=detail,
-            at=now,
-            owner=f"key:{key.family or key.pk}",
-        )
     logger.warning("API key %d (%s, %s) expires at %s", key.pk, key.prefix, key.name, detail["expires_at"])
     return True
 

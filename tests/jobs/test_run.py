@@ -18,7 +18,6 @@ from jobs.kinds import JOB_KINDS, Run
 from jobs.models import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, Job
 from jobs.run import WORKER_IS_ENDING, run_job, running_give_back
 from jobs.services import job_cancel
-from ops.outbox.models import Event as OutboxEvent
 from store.exceptions import StoreUnavailable, UnknownSymbol
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,14 +56,6 @@ def test_a_job_runs_and_tells_its_result(submit) -> None:
     assert (ended.done, ended.total) == (4, 4)
     assert ended.finished_at is not None
     assert (ended.lease, ended.slot) == (None, None)
-
-
-def test_its_end_is_an_event_of_the_outbox(submit) -> None:
-    job = submit()
-    run_job(job.uuid)
-    event = OutboxEvent.objects.get()
-    assert (event.kind, event.subject, event.owner) == ("job.ended", f"job:{job.uuid}", "key:1")
-    assert event.payload == {"kind": "count", "state": SUCCEEDED}
 
 
 def test_a_second_message_runs_nothing(submit) -> None:
@@ -110,7 +101,6 @@ def test_a_worker_that_slept_past_its_lease_ends_nothing(submit) -> None:
     assert not lease_renew(sleeper, now=now)
     assert job_end(successor, state=SUCCEEDED, now=now, result={})
     assert fresh(job).state == SUCCEEDED
-    assert OutboxEvent.objects.count() == 1
 
 
 def test_a_function_learns_that_its_lease_is_lost(submit, quick_beat) -> None:

@@ -17,7 +17,6 @@ from jobs.backfills.services import OWNER, exhausted_retry
 from jobs.backfills.sources.folder import Folder
 from jobs.models import Job
 from jobs.run import run_job
-from ops.outbox.models import Event
 from store.arrays import Integers
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
@@ -104,10 +103,6 @@ def test_lost_minutes_and_a_lost_date_are_filled_exactly(api: Api, archive) -> N
         ("filled", "archive", 4 * 30),
     ]
     assert rows[1]["commit"] == market_store().log(TRADES, "GEN").head.token
-    assert [event.kind for event in Event.objects.exclude(kind="job.ended")] == [
-        "gap.found",
-        "gap.filled",
-    ] * 2
 
 
 def test_a_source_that_has_nothing_either_is_evidence_that_nobody_traded(api: Api, archive) -> None:
