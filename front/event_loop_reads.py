@@ -30,7 +30,7 @@ from ratelimit.limits.services import ChargedCall, admit_soon, rate_of
 from ratelimit.limits.token_bucket import burst_of
 from stats.delivery.finished_answers import FinishedAnswer
 from stats.delivery.responses import RepeatableAnswer
-from web.correlation import accepted_id, correlation_headers
+from web.correlation import ALLOWED, accepted_id, correlation_headers
 from web.requests.received import call_in
 from web.requests.wsgi_variables import CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
 
@@ -39,8 +39,8 @@ _DIGEST_BYTES = 16
 # uvloop takes 1,024 events from a poll. If there are as many, it polls again in the same turn. Some are not clients'.
 _ONE_POLL_CONNECTIONS = 1_000
 _REMEMBERED_STATUSES = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
-# Each request may have another one.
-_OFFERED_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+# Each request may have another one. An id that is not accepted may be why a request is refused: too long, or malformed.
+_OFFERED_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*(%s)[ \t]*(?=\r\n)" % ALLOWED.encode(), re.IGNORECASE)
 # Answers to requests with cookies may depend on a session.
 _UNUSUAL = frozenset({"cookie", "expect", "upgrade"})
 # Headers of an answer that belong to one call.
@@ -49,7 +49,7 @@ _OF_THE_CALL = re.compile(
 )
 
 _Key = tuple[str, bytes]
-"""A peer's address, and a keyed hash of a request's bytes without its correlation id."""
+"""A peer's address, and a keyed hash of a request's bytes without a correlation id that may be accepted."""
 _Deliver = Callable[[ReadyAnswer | None], object]
 
 
@@ -180,7 +180,7 @@ class EventLoopReads:
         return admit_soon(caller, read.access, cost=read.cost, redis=self._redis, then=charged)
 
     def _key(self, peer: str, data: bytes) -> tuple[_Key, str | None]:
-        """Return a request's key and its X-Correlation-ID."""
+        """Return a request's key, and its X-Correlation-ID if that may be accepted."""
         found = _OFFERED_ID.search(data)
         if found is not None:
             data = data[: found.start()] + data[found.end() :]

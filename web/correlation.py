@@ -14,7 +14,7 @@ from ops.masking import masked_text
 from ops.redis.connection import is_available
 
 HEADER = "X-Correlation-ID"
-_ALLOWED = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+ALLOWED = "[A-Za-z0-9._:/+=-]{1,128}"
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
@@ -35,7 +35,7 @@ def correlated(request_id: str) -> Iterator[None]:
 
 def accepted_id(offered_id: str | None) -> str:
     """Return the client's id if it has 1 to 128 allowed characters and does not look like a secret, else a new id."""
-    if offered_id is None or not _ALLOWED.fullmatch(offered_id) or masked_text(offered_id) != offered_id:
+    if offered_id is None or not re.fullmatch(ALLOWED, offered_id) or masked_text(offered_id) != offered_id:
         return _new_id()
     return offered_id
 

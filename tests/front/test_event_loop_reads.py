@@ -124,6 +124,17 @@ def test_callers_with_tokens_are_djangos(key, project_redis, token):
     assert (django.status, loop) == (200, None)
 
 
+@pytest.mark.parametrize(
+    "offered", ["a" * 20_000, "a\0b", "a b", ""], ids=["too long", "NUL", "space", "empty"]
+)
+def test_an_id_that_is_not_accepted_makes_a_request_another_one(key, offered):
+    """The parser or the limits of headers may refuse it."""
+    process, headers = Process(), {"X-API-Key": key}
+    process.by_django(BARS, headers)
+    assert process.in_the_loop(BARS, {**headers, **NAMED}) is not None
+    assert process.in_the_loop(BARS, {**headers, "X-Correlation-ID": offered}) is None
+
+
 def test_only_what_is_in_memory_is_answered(key, api):
     process, headers = Process(), {"X-API-Key": key}
 
