@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ratelimit.management.credential_command import parse_duration
+from ratelimit.management.commands.apikey import parse_duration
 
 
 @pytest.mark.parametrize(
