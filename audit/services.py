@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from django.conf import settings
 
 from audit.chain.append import head_of_chain, head_reserve, records_append
-from audit.records.call import CallRecord, columns_of_event, record_of_call
+from audit.records.call import AuditEvent, CallOutcome, CallRecord, columns_of_event, record_of_call
 from audit.records.recorded_names import RECORDED_NAMES
 from audit.spooling.anonymous_refusals import AnonymousRefusals, refusals_of
 from audit.spooling.collector import SpoolLag, exclusive, file_collect, spool_lag
@@ -38,61 +38,27 @@ def anonymous_refusals() -> AnonymousRefusals:
     return refusals_of(call_spool())
 
 
-def call_record(
-    *,
-    spool: Spool,
-    call: ReceivedCall,
-    at: datetime,
-    caller: str,
-    status: int,
-    latency_us: int,
-    correlation_id: str,
-    audit_class: str = "",
-) -> bool:
+def call_record(*, spool: Spool, call: ReceivedCall, **outcome: Unpack[CallOutcome]) -> bool:
     """Record an API call in the spool.
 
-    An anonymous refusal is recorded only if it is its address's first in the minute. All others are counted.
-
-    `at` is when the call began (aware, UTC), `caller` the authenticated caller or "". Returns False if the record
-    could not be written; that is logged and counted, and the call need not fail.
+    An anonymous refusal is recorded only if it is its address's first in the minute. All others are counted. Returns
+    False if the record could not be written; that is logged and counted, and the call need not fail.
     """
-    if is_anonymous_refusal(caller, status) and refusals_of(spool).count(call.address, status):
+    is_counted = is_anonymous_refusal(outcome["caller"], outcome["status"])
+    if is_counted and refusals_of(spool).count(call.address, outcome["status"]):
         return True
-    record = record_of(
-        call,
-        at=at,
-        caller=caller,
-        status=status,
-        latency_us=latency_us,
-        correlation_id=correlation_id,
-        audit_class=audit_class,
-    )
-    return spool.append(encode_line(record))
+    return spool.append(encode_line(record_of(call, **outcome)))
 
 
-def record_of(
-    call: ReceivedCall,
-    *,
-    at: datetime,
-    caller: str,
-    status: int,
-    latency_us: int,
-    correlation_id: str,
-    audit_class: str = "",
-) -> CallRecord:
-    """Return the masked record of a call. The other arguments are its outcome."""
+def record_of(call: ReceivedCall, **outcome: Unpack[CallOutcome]) -> CallRecord:
+    """Return the masked record of a call."""
     return record_of_call(
-        at=at,
-        caller=caller,
         method=call.method,
         path=call.path,
         query=call.query,
-        status=status,
-        latency_us=latency_us,
         address=call.address,
-        correlation_id=correlation_id,
         declared=RECORDED_NAMES,
-        audit_class=audit_class,
+        **outcome,
     )
 
 
@@ -101,37 +67,14 @@ def is_anonymous_refusal(caller: str, status: int) -> bool:
     return not caller and status >= _NO_SUCCESS and status != _NOT_MODIFIED
 
 
-def event_record(
-    *,
-    at: datetime,
-    actor: str,
-    audit_class: str,
-    event: str,
-    subject: str,
-    detail: dict[str, Any],
-    correlation_id: str = "",
-) -> None:
+def event_record(**event: Unpack[AuditEvent]) -> None:
     """Record an event, such as a change by a command, in the admin, by the worker or by an API call.
 
     The record belongs to the current transaction, so it is committed together with the change that it describes.
-    `actor` is the identity of whoever made the change, such as `key:12`, `user:7` or `command:root`. `event` is a name
-    such as `key.rotated`. `subject` is the changed object, such as `key:12`. `detail` is a JSON document, whose
-    secrets are masked. Its member `change` is a pair: the document before and after the change. The list of their
-    differences is recorded instead of the pair.
-
     Locks the chain's head until the transaction ends. Raises django.db.Error, and ValueError for an `at` without an
     offset.
     """
-    columns = columns_of_event(
-        at=at,
-        actor=actor,
-        audit_class=audit_class,
-        event=event,
-        subject=subject,
-        detail=detail,
-        correlation_id=correlation_id,
-    )
-    records_append([columns], now=at)
+    records_append([columns_of_event(**event)], now=event["at"])
 
 
 def events_lock() -> None:

@@ -12,11 +12,11 @@ from django_filters.rest_framework import FilterSet
 from audit.models import AuditRecord
 from audit.records import columns
 from store.instant_text import parse_instant_or_epoch
+from web.endpoints import AUDIT_CLASSES
 from web.lists.filters import choice_filter, matching_rows
 from web.lists.pages import KeysetPagination
 from web.requests.exceptions import InvalidParameter
 
-CLASSES = ("trading", "risk", "config", "keys")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 NOBODY = "-"
 _STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -51,7 +51,9 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
     path = _text(columns.PATH_CHARS, "A prefix of the path.", lookup_expr="startswith")
     status_class = choice_filter(_STATUS_CLASSES, "Of its answer.", method="of_status_class", label="Status")
     audit_class = choice_filter(
-        CLASSES, "The class of calls and events that are recorded before they are answered.", label="Class"
+        AUDIT_CLASSES,
+        "The class of calls and events that are recorded before they are answered.",
+        label="Class",
     )
     event = _text(columns.EVENT_CHARS, "A prefix of the event's name, such as key.", lookup_expr="startswith")
     since = InstantFilter(

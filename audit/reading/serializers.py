@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from audit.models import AuditRecord
 from audit.reading.export import ExportedRecord
-from audit.reading.filters import CLASSES
+from web.endpoints import AUDIT_CLASSES
 
 EXAMPLE = {
     "sequence": 4812,
@@ -45,7 +45,7 @@ class RecordSerializer(serializers.Serializer[AuditRecord]):
     address = serializers.CharField()
     correlation_id = serializers.CharField()
     audit_class = serializers.ChoiceField(
-        choices=[(name, name) for name in (*CLASSES, "")],
+        choices=[(name, name) for name in (*AUDIT_CLASSES, "")],
         help_text="The class of a call or event that is recorded before it is answered.",
     )
     event = serializers.CharField()

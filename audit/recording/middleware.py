@@ -15,7 +15,7 @@ from django.utils.functional import LazyObject
 
 from audit.chain.append import records_append, records_transaction
 from audit.exceptions import AuditUnavailable
-from audit.records.call import columns_of_audit_first_call
+from audit.records.call import CallOutcome, columns_of_audit_first_call
 from audit.records.columns import AuditColumns
 from audit.records.detail import body_detail
 from audit.records.recorded_names import RECORDED_NAMES
@@ -134,7 +134,7 @@ def audit_first_columns(
     return columns_of_audit_first_call(record, detail={**body, **detail})
 
 
-def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> dict[str, Any]:
+def _outcome(request: HttpRequest, call: CallUnderway, status: int) -> CallOutcome:
     """Return the fields of a record about the call's outcome."""
     return {
         "at": call.at,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict, Unpack, get_type_hints
 
 import msgspec
 
@@ -51,32 +51,53 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     audit_class: Annotated[str, msgspec.Meta(max_length=CLASS_CHARS)] = ""
 
 
-_LIMITS = {
-    "caller": CALLER_CHARS,
-    "method": METHOD_CHARS,
-    "path": PATH_CHARS,
-    "query": QUERY_CHARS,
-    "address": ADDRESS_CHARS,
-    "correlation_id": CORRELATION_ID_CHARS,
-    "event": EVENT_CHARS,
-    "detail": LINE_BYTES,
-    "audit_class": CLASS_CHARS,
+# The longest text of each field.
+_LIMITS: dict[str, int] = {
+    name: hint.__metadata__[0].max_length
+    for name, hint in get_type_hints(CallRecord, include_extras=True).items()
+    if hint.__origin__ is str
 }
+
+
+class CallOutcome(TypedDict):
+    """What a record says of a call beside the call itself.
+
+    at: when it began (aware, UTC). caller: the authenticated caller's identity, or "".
+    """
+
+    at: datetime
+    caller: str
+    status: int
+    latency_us: int
+    correlation_id: str
+    audit_class: NotRequired[str]
+
+
+class AuditEvent(TypedDict):
+    """An event.
+
+    actor: the identity of whoever made a change, such as `key:12`, `user:7` or `command:root`. event: a name such as
+    `key.rotated`. subject: the changed object, such as `key:12`. detail: a JSON document, whose secrets are masked;
+    instead of its member `change`, a pair of documents before and after, their differences are recorded.
+    """
+
+    at: datetime
+    actor: str
+    audit_class: str
+    event: str
+    subject: str
+    detail: Mapping[str, Any]
+    correlation_id: NotRequired[str]
 
 
 def record_of_call(
     *,
-    at: datetime,
-    caller: str,
     method: str,
     path: str,
     query: str,
-    status: int,
-    latency_us: int,
     address: str,
-    correlation_id: str,
     declared: frozenset[str],
-    audit_class: str = "",
+    **outcome: Unpack[CallOutcome],
 ) -> CallRecord:
     """Return the record of a call as it was received: secrets are masked first, then long values are cut.
 
@@ -85,19 +106,20 @@ def record_of_call(
     is_short = len(path) + len(query) <= _CACHED_CHARS
     masked = _masked_target if is_short else _masked_target.__wrapped__
     method, path, query = masked(method, path, query, declared)
+    correlation_id = outcome["correlation_id"]
     if not _HEX_ID.fullmatch(correlation_id):
         correlation_id = fitted(masked_text(correlation_id), CORRELATION_ID_CHARS)
     return CallRecord(
-        at,
-        fitted(caller, CALLER_CHARS),
+        outcome["at"],
+        fitted(outcome["caller"], CALLER_CHARS),
         method,
         path,
         query,
-        status,
-        max(latency_us, 0),
+        outcome["status"],
+        max(outcome["latency_us"], 0),
         fitted(address, ADDRESS_CHARS),
         correlation_id,
-        audit_class=fitted(audit_class, CLASS_CHARS),
+        audit_class=fitted(outcome.get("audit_class", ""), CLASS_CHARS),
     )
 
 
@@ -123,20 +145,19 @@ def columns_of_audit_first_call(record: CallRecord, *, detail: Mapping[str, Any]
     return columns_of_call(without_surrogates(record))._replace(detail=detail_text(detail))
 
 
-def columns_of_event(
-    *, at: datetime, actor: str, audit_class: str, event: str, subject: str, detail: Mapping[str, Any],
-    correlation_id: str = "",
-) -> AuditColumns:  # fmt: skip
+def columns_of_event(**event: Unpack[AuditEvent]) -> AuditColumns:
     """Return an event as columns of the chain. Secrets in `detail` and `correlation_id` are masked.
 
     A subject (`key:12`, a symbol) is not masked: it is not a secret, but a symbol such as `KEY=F` may look like one.
     """
+    correlation_id = masked_text(event.get("correlation_id", ""))
     return AuditColumns(
-        at, _storable(actor, CALLER_CHARS), "", "", "", 0, 0, "", _storable(masked_text(correlation_id), CORRELATION_ID_CHARS),
-        audit_class=_storable(audit_class, CLASS_CHARS),
-        event=_storable(event, EVENT_CHARS),
-        subject=_storable(subject, SUBJECT_CHARS),
-        detail=detail_text(detail),
+        event["at"], _storable(event["actor"], CALLER_CHARS), "", "", "", 0, 0, "",
+        _storable(correlation_id, CORRELATION_ID_CHARS),
+        audit_class=_storable(event["audit_class"], CLASS_CHARS),
+        event=_storable(event["event"], EVENT_CHARS),
+        subject=_storable(event["subject"], SUBJECT_CHARS),
+        detail=detail_text(event["detail"]),
     )  # fmt: skip
 
 
