@@ -95,8 +95,7 @@ def login_link(request: HttpRequest) -> HttpResponse:
 
     HEAD is refused, so that a program that looks at the link does not use it.
     """
-    now = timezone.now()
-    user = login_link_use(request, request.GET.get("token", ""), now=now)
+    user, now = login_link_use(request, request.GET.get("token", "")), timezone.now()
     if user is None or not user.is_active:
         return render(request, "login_link.html", status=403)
     response = HttpResponseRedirect("/")

@@ -38,6 +38,8 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_FAILURE_VIEW = "marketdata_project.problems.csrf_failure"
 AUTHENTICATION_BACKENDS = ["ratelimit.credentials.logins.PasswordLogin"]
+# Seconds for which the link that `serve` prints is valid.
+PASSWORD_RESET_TIMEOUT = 3600
 # Attempts to log in per second from one address.
 LOGIN_RATE = integer("LOGIN_RATE", 2)
 # Failed attempts, from one address or with one name, in five minutes.

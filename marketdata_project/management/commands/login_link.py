@@ -5,13 +5,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
 from ratelimit.credentials.login_link import login_link_create
 
 
 class Command(BaseCommand):
-    help = "Print a link that logs a browser of this machine in, once. An earlier link is no longer valid."
+    help = (
+        "Print a link that logs a browser of this machine in, once. Then earlier links are no longer valid."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -21,4 +22,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, url: str, **options: Any) -> None:
         if not settings.LOGIN_LINK:
             raise CommandError("LOGIN_LINK is off: log in by name, or by key on the dashboard.")
-        self.stdout.write(login_link_create(base=url.rstrip("/"), now=timezone.now()))
+        self.stdout.write(login_link_create(base=url.rstrip("/")))

@@ -97,7 +97,7 @@ class Command(BaseCommand):
         has_sample = settings.LOAD_SAMPLE and self._load_sample()
         if has_sample:
             self._sample_account()
-        link = login_link_create(base=base, now=timezone.now()) if settings.LOGIN_LINK else None
+        link = login_link_create(base=base) if settings.LOGIN_LINK else None
         return Prepared(has_sample=has_sample, login_link=link)
 
     def _migrate(self) -> None:
