@@ -57,6 +57,10 @@ class QuotaState:
         return self.period.unit
 
     @property
+    def used(self) -> int:
+        return self.limit - self.remaining
+
+    @property
     def until_reset_us(self) -> int:
         return self.period.ends_us - self.now_us
 

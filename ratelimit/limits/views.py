@@ -12,7 +12,7 @@ from rest_framework.viewsets import ViewSet
 from ratelimit.callers import Caller
 from ratelimit.limits.admission import Admission
 from ratelimit.limits.costs import COST_RULES
-from ratelimit.limits.quotas import UNITS, QuotaState
+from ratelimit.limits.quotas import UNITS
 from ratelimit.limits.services import bucket_name, bucket_state_of, rate_of
 from ratelimit.limits.token_bucket import BucketState
 from web.endpoints import ANY_CALLER, KINDS, Access, endpoint_list
@@ -23,52 +23,23 @@ from web.requests.wsgi_variables import ADMISSION
 _BUCKETS_OF_ALL = [Access(ANY_CALLER, kind=kind) for kind in KINDS]
 
 
-def limits_document(caller: Caller, *, charged: Admission) -> dict[str, Any]:
-    """Return the document that LimitsSerializer describes. `charged` is the admission of this `GET /limits`."""
-    return {
-        "identity": caller.identity,
-        "name": caller.name,
-        "credential": caller.credential,
-        "tier": caller.tier,
-        "scopes": sorted(caller.scopes),
-        "buckets": _bucket_documents(caller, charged.bucket),
-        "quotas": [_quota_document(quota) for quota in charged.quotas],
-        "costs": [
-            {"name": rule.name, "description": rule.description, "is_metered": rule.is_metered}
-            for rule in COST_RULES.values()
-        ],
-    }
-
-
-def _bucket_documents(caller: Caller, charged: BucketState) -> list[dict[str, Any]]:
+def _buckets(caller: Caller, charged: BucketState) -> list[dict[str, Any]]:
+    """Return what BucketSerializer shows. charged: the bucket of this call."""
     declared = {each.access for each in endpoint_list() if each.access is not None}
-    documents: dict[str, dict[str, Any]] = {}
+    buckets: dict[str, dict[str, Any]] = {}
     for access in [*_BUCKETS_OF_ALL, *sorted(declared, key=bucket_name)]:
         name = bucket_name(access)
-        if name not in documents:
+        if name not in buckets:
             state = charged if name == charged.name else bucket_state_of(caller, access)
-            documents[name] = {
-                "name": name,
-                "rate": rate_of(caller, access),
-                "limit": state.limit,
-                "remaining": state.remaining,
-                "reset": _time(state.reset),
-            }
-    return list(documents.values())
+            buckets[name] = {**state._asdict(), "rate": rate_of(caller, access), "reset": state.reset}
+    return list(buckets.values())
 
 
-def _quota_document(quota: QuotaState) -> dict[str, Any]:
-    return {
-        "name": quota.name,
-        "limit": quota.limit,
-        "used": quota.limit - quota.remaining,
-        "remaining": quota.remaining,
-        "reset": _time(quota.reset),
-    }
+class EpochSecondField(serializers.DateTimeField):
+    """An instant that is stored in seconds since the epoch."""
 
-
-def _time(epoch_second: int) -> str:
-    return f"{datetime.fromtimestamp(epoch_second, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    def to_representation(self, value: Any) -> Any:
+        return super().to_representation(datetime.fromtimestamp(value, UTC))
 
 
 class BucketSerializer(serializers.Serializer[Any]):
@@ -78,7 +49,7 @@ class BucketSerializer(serializers.Serializer[Any]):
     rate = serializers.IntegerField(help_text="Tokens per second.")
     limit = serializers.IntegerField(help_text="Tokens that a full bucket holds.")
     remaining = serializers.IntegerField()
-    reset = serializers.DateTimeField(help_text="When the bucket is full again, rounded up to the second.")
+    reset = EpochSecondField(help_text="When the bucket is full again, rounded up to the second.")
 
 
 class QuotaSerializer(serializers.Serializer[Any]):
@@ -88,7 +59,7 @@ class QuotaSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField()
     used = serializers.IntegerField()
     remaining = serializers.IntegerField()
-    reset = serializers.DateTimeField(help_text="When the next period begins.")
+    reset = EpochSecondField(help_text="When the next period begins.")
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -135,10 +106,12 @@ class CostSerializer(serializers.Serializer[Any]):
 class LimitsSerializer(serializers.Serializer[Any]):
     """The caller's scopes, buckets and quotas, and the costs of calls."""
 
-    identity = serializers.CharField(help_text="The caller's permanent identity.")
-    name = serializers.CharField()
-    credential = serializers.CharField(help_text="The kind of credential of this request.")
-    tier = serializers.CharField()
+    identity = serializers.CharField(source="caller.identity", help_text="The caller's permanent identity.")
+    name = serializers.CharField(source="caller.name")
+    credential = serializers.CharField(
+        source="caller.credential", help_text="The kind of credential of this request."
+    )
+    tier = serializers.CharField(source="caller.tier")
     scopes = serializers.ListField(child=serializers.CharField(), help_text="What the caller may do.")
     buckets = BucketSerializer(many=True)
     quotas = QuotaSerializer(many=True, help_text="Empty for a caller without quotas.")
@@ -158,6 +131,12 @@ class LimitsViewSet(ViewSet):
     def retrieve(self, request: Request) -> Response:
         """Every bucket and quota of the caller. The request costs one token of `access-read` and none of a quota."""
         single_parameters(request.query_params, ("format",))
-        caller = cast("Caller", request.user)
-        charged = request.META[ADMISSION]
-        return Response(limits_document(caller, charged=charged), headers={"Cache-Control": "no-store"})
+        caller, charged = cast("Caller", request.user), cast("Admission", request.META[ADMISSION])
+        limits = {
+            "caller": caller,
+            "scopes": sorted(caller.scopes),
+            "buckets": _buckets(caller, charged.bucket),
+            "quotas": charged.quotas,
+            "costs": COST_RULES.values(),
+        }
+        return Response(LimitsSerializer(limits).data, headers={"Cache-Control": "no-store"})
