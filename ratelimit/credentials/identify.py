@@ -97,10 +97,7 @@ def caller_now(caller: Caller, call: ReceivedCall, *, now: datetime) -> Caller:
     if caller.credential == "session":
         return caller
     if kind == "key" and caller.credential not in (JWT, OAUTH2):
-        key = key_now(int(number))
-        if key is None:
-            raise InvalidApiKey("the API key is unknown")
-        stored = replace(caller_of_key(key, now=now), credential=caller.credential)
+        stored = replace(_stored_key(number, now=now), credential=caller.credential)
     else:
         _, token = authorization_of(call.headers["authorization"])
         stored = caller_of_bearer_now(token, now=now)
@@ -114,18 +111,20 @@ def caller_stored(identity: str, *, now: datetime) -> Caller:
     Raises CredentialError.
     """
     kind, _, number = identity.partition(":")
-    caller = None
     if kind == "key":
-        key = key_now(int(number))
-        if key is None:
-            raise InvalidApiKey("the API key is unknown")
-        caller = caller_of_key(key, now=now)
-    elif kind == "user":
-        user = person_of(number)
-        caller = None if user is None else caller_of_person(user, credential="session", now=now)
+        return _stored_key(number, now=now)
+    user = person_of(number) if kind == "user" else None
+    caller = None if user is None else caller_of_person(user, credential="session", now=now)
     if caller is None:
         raise InvalidToken
     return caller
+
+
+def _stored_key(number: str, *, now: datetime) -> Caller:
+    key = key_now(int(number))
+    if key is None:
+        raise InvalidApiKey("the API key is unknown")
+    return caller_of_key(key, now=now)
 
 
 def use_nonce(identity: Identity) -> Identity:

@@ -176,9 +176,14 @@ def _required(form: dict[str, str], name: str) -> str:
 def _client_key(request: Request, form: dict[str, str]) -> Holder:
     """Return the client that the request authenticates. Its key is charged a token. Raises OAuthRefusal, LimitReached."""
     client_id, secret = _client(request.META.get("HTTP_AUTHORIZATION", ""), form)
-    address = request.META.get("REMOTE_ADDR", "")
     try:
-        holder = secret_holder(client_id=client_id, secret=secret, address=address, now=timezone.now())
+        holder = secret_holder(
+            client_id=client_id,
+            secret=secret,
+            address=request.META.get("REMOTE_ADDR", ""),
+            correlation_id=getattr(request, "correlation_id", ""),
+            now=timezone.now(),
+        )
     except CredentialError:
         raise OAuthRefusal("invalid_client", "the client is unknown, or its secret is not valid") from None
     except NetworkNotAllowed as error:

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, User
@@ -13,7 +12,7 @@ from django.utils import timezone
 from ratelimit.access.denials import denial_of
 from ratelimit.access.scopes import SCOPES, SENSITIVITIES
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from ratelimit.entitlements import GRANTS, caller_from, tier_named
+from ratelimit.entitlements import GRANTS, caller_from
 from ratelimit.models import AccessProfile
 from store.instant_text import format_instant
 from web.endpoints import Access
@@ -31,23 +30,25 @@ def caller_of_person(
     A superuser may do everything. Others have the grants of their access profile until it expires or is revoked.
     Staff without a profile may read public market data.
     """
+    grants = _grants_of(user)
+    if grants is None or grants.state_at(now) != "active":
+        return None
+    return caller_from(grants, identity=f"user:{user.pk}", name=user.get_username(), credential=credential)
+
+
+def _grants_of(user: AbstractBaseUser | AnonymousUser) -> AccessProfile | None:
     if not user.is_active or user.pk is None:
         return None
     if getattr(user, "is_superuser", False):
-        return _with_tier(
-            user,
-            credential=credential,
-            scopes=frozenset(SCOPES),
-            accounts=frozenset({ALL_ACCOUNTS}),
-            sensitivity=SENSITIVITIES[-1],
+        return AccessProfile(
+            tier=DEFAULT_PERSON_TIER, scopes=SCOPES, accounts=[ALL_ACCOUNTS], sensitivity=SENSITIVITIES[-1]
         )
-    profile = AccessProfile.objects.filter(user_id=user.pk).first()
-    if profile is None:
-        is_staff = getattr(user, "is_staff", False)
-        return _with_tier(user, credential=credential, scopes=STAFF_SCOPES) if is_staff else None
-    if profile.state_at(now) != "active":
-        return None
-    return caller_from(profile, identity=f"user:{user.pk}", name=user.get_username(), credential=credential)
+    stored = AccessProfile.objects.filter(user_id=user.pk).first()
+    if stored is None and getattr(user, "is_staff", False):
+        return AccessProfile(
+            tier=DEFAULT_PERSON_TIER, scopes=sorted(STAFF_SCOPES), sensitivity=SENSITIVITIES[0]
+        )
+    return stored
 
 
 def profile_document(profile: AccessProfile) -> dict[str, Any]:
@@ -63,30 +64,6 @@ def person_of(user_id: str) -> User | None:
     """Return the person with that id (at most 18 digits), or None."""
     user = get_user_model().objects.filter(pk=int(user_id)).first()
     return user if isinstance(user, User) else None
-
-
-def _with_tier(
-    user: AbstractBaseUser | AnonymousUser,
-    *,
-    credential: str,
-    scopes: frozenset[str],
-    accounts: frozenset[str] = frozenset(),
-    sensitivity: str = SENSITIVITIES[0],
-) -> Caller:
-    tier = tier_named(DEFAULT_PERSON_TIER)
-    return Caller(
-        identity=f"user:{user.pk}",
-        name=user.get_username(),
-        tier=tier.name,
-        rate=tier.rate,
-        trading_rate=settings.TRADING_RATE,
-        daily_quota=tier.daily_quota,
-        monthly_quota=tier.monthly_quota,
-        scopes=scopes,
-        accounts=accounts,
-        sensitivity=sensitivity,
-        credential=credential,
-    )
 
 
 def person_may(request: HttpRequest, access: Access) -> bool:

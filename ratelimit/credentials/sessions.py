@@ -113,12 +113,12 @@ def session_of(holder: Holder, *, now: datetime) -> TokenPair:
     return _pair(holder, session.pk, session.refresh_id, now=now)
 
 
-def secret_holder(*, client_id: str, secret: str, address: str, now: datetime) -> Holder:
+def secret_holder(*, client_id: str, secret: str, address: str, correlation_id: str, now: datetime) -> Holder:
     """Return the key of an OAuth2 client that calls from that IP address.
 
     The key is charged a token. Raises what `key_session_begin` raises.
     """
-    key = key_of_client(client_id, secret, now=now)
+    key = key_of_client(client_id, secret, now=now, correlation_id=correlation_id)
     if key is None:
         raise InvalidApiKey("the client is unknown, or its secret is wrong")
     return _used_key(key, address=address, now=now)

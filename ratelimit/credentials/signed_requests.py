@@ -54,15 +54,6 @@ _TARGET_IN_PARTS = ("@scheme", "@authority", "@path", "@query")
 _NOBODYS_SECRET = secrets.token_bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class SignedMessage:
-    """A request with the attributes that the library reads; `url` is as it was sent."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-
-
 class AnyOfSecrets(HMAC_SHA256):
     """hmac-sha256 that accepts any of several secrets, given as `public_key`."""
 
@@ -135,9 +126,8 @@ def signature_verified(call: ReceivedCall, *, now: datetime) -> VerifiedSignatur
     Raises InvalidSignature, SignatureExpired.
     """
     keys = SigningKeys()
-    message = message_of(call)
-    signature = verified(message, key_resolver=keys, now=now)
-    check_headers_covered(message, signature)
+    signature = verified(call, key_resolver=keys, now=now)
+    check_headers_covered(call, signature)
     nonce = signature.nonce or ""
     if len(nonce) not in NONCE_LENGTHS:
         raise InvalidSignature(
@@ -183,38 +173,27 @@ def check_signed_body(
 
     Raises InvalidSignature, DigestMismatch, NonceUsed.
     """
-    check_body_covered(message_of(call), signature.covered_components, body)
+    check_body_covered(call, signature.covered_components, body)
     with_nonce_used(signature, identity=identity)
     key = key_cache.find(signature.key_prefix, by="prefix")
     if key is not None:
         key_used(key, now=now)
 
 
-def message_of(call: ReceivedCall) -> SignedMessage:
-    """Return the call as the message that the library reads."""
-    query = f"?{call.query}" if call.query else ""
-    url = f"{call.scheme}://{call.host}{call.target}{query}"
-    return SignedMessage(method=call.method, url=url, headers=call.headers)
-
-
-def verified(
-    message: SignedMessage, *, key_resolver: HTTPSignatureKeyResolver, now: datetime
-) -> VerifyResult:
-    """Verify a message's only signature and its age; coverage is checked later.
+def verified(call: ReceivedCall, *, key_resolver: HTTPSignatureKeyResolver, now: datetime) -> VerifyResult:
+    """Verify a call's only signature and its age; coverage is checked later.
 
     Raises InvalidSignature, SignatureExpired.
     """
-    if any(
-        len(message.headers.get(name, "")) > MAX_HEADER_LENGTH for name in ("signature", "signature-input")
-    ):
+    if any(len(call.headers.get(name, "")) > MAX_HEADER_LENGTH for name in ("signature", "signature-input")):
         raise InvalidSignature(f"the signature's headers are longer than {MAX_HEADER_LENGTH} characters")
     try:
-        return RequestVerifier(key_resolver=key_resolver, now=now).verify(message)[0]
+        return RequestVerifier(key_resolver=key_resolver, now=now).verify(call)[0]
     except HTTPMessageSignaturesException as error:
         raise InvalidSignature(f"the signature is not right: {error}") from None
 
 
-def check_headers_covered(message: SignedMessage, signature: VerifyResult) -> None:
+def check_headers_covered(call: ReceivedCall, signature: VerifyResult) -> None:
     """Raise InvalidSignature unless the signature covers every component that decides what the request does."""
 
     def covers(names: Sequence[str]) -> bool:
@@ -226,28 +205,28 @@ def check_headers_covered(message: SignedMessage, signature: VerifyResult) -> No
             "the signature does not cover @method and @target-uri (or @scheme, @authority, @path and @query)"
         )
     for name in COVERED_IF_SENT:
-        if message.headers.get(name) and not covers((name,)):
+        if call.headers.get(name) and not covers((name,)):
             raise InvalidSignature(
                 f"the request has the header {name}, and the signature does not cover {name}"
             )
     # The digest may have parameters, such as `req`.
     components = signature.covered_components
-    if _needs_digest(message) and not any(name.startswith(f'"{_DIGEST}"') for name in components):
+    if _needs_digest(call) and not any(name.startswith(f'"{_DIGEST}"') for name in components):
         raise InvalidSignature(_DIGEST_NOT_COVERED)
 
 
-def check_body_covered(message: SignedMessage, covered_components: Mapping[str, str], body: bytes) -> None:
+def check_body_covered(call: ReceivedCall, covered_components: Mapping[str, str], body: bytes) -> None:
     """Check the body against the covered digest. Raises InvalidSignature, DigestMismatch."""
     try:
         is_covered = ContentDigest.verify_components(covered_components, body)
     except HTTPMessageSignaturesException as error:
         raise DigestMismatch(f"content-digest does not match the body: {error}") from None
-    if (body or _needs_digest(message)) and not is_covered:
+    if (body or _needs_digest(call)) and not is_covered:
         raise InvalidSignature(_DIGEST_NOT_COVERED)
 
 
-def _needs_digest(message: SignedMessage) -> bool:
-    return message.method in WITH_BODY or _DIGEST in message.headers
+def _needs_digest(call: ReceivedCall) -> bool:
+    return call.method in WITH_BODY or _DIGEST in call.headers
 
 
 def nonce_use(*, identity: str, nonce: str, useless_at: datetime) -> None:

@@ -20,16 +20,18 @@ def client_in_basic(credentials: str) -> tuple[str, str]:
     return unquote_plus(client_id), unquote_plus(secret)
 
 
-def key_of_client(client_id: str, secret: str, *, now: datetime) -> CachedKey | None:
+def key_of_client(client_id: str, secret: str, *, now: datetime, correlation_id: str) -> CachedKey | None:
     """Return the key that is the secret of that client; None if there is none. Whether it is valid is not checked."""
     if not is_well_formed(secret):
         return None
-    key = key_cache.find(digest(secret)) or _taken_over(client_id, secret, now=now)
+    key = key_cache.find(digest(secret)) or _taken_over(
+        client_id, secret, now=now, correlation_id=correlation_id
+    )
     is_its_own = key is not None and hmac.compare_digest(key.client_id.encode(), client_id.encode())
     return key if is_its_own else None
 
 
-def _taken_over(client_id: str, secret: str, *, now: datetime) -> CachedKey | None:
+def _taken_over(client_id: str, secret: str, *, now: datetime, correlation_id: str) -> CachedKey | None:
     """Return the key of a client that an earlier version made, if the secret is right.
 
     Its hash is a password's. From now on it is a key like others, and the hash is deleted. Whoever guesses a client
@@ -40,16 +42,22 @@ def _taken_over(client_id: str, secret: str, *, now: datetime) -> CachedKey | No
     for key in ApiKey.objects.filter(client_id=client_id).exclude(old_secret=""):
         # Unlike check_password, this takes no longer for a wrong secret.
         if PBKDF2PasswordHasher().verify(secret, key.old_secret):
-            _adopt(key, secret, now=now)
+            _adopt(key, secret, now=now, correlation_id=correlation_id)
             return key_now(key.pk)
     return None
 
 
-def _adopt(key: ApiKey, secret: str, *, now: datetime) -> None:
+def _adopt(key: ApiKey, secret: str, *, now: datetime, correlation_id: str) -> None:
     """Store the secret as the key's digest and record it, once if calls are concurrent."""
     name = f"key:{key.pk}"
     with transaction.atomic():
         unused = ApiKey.objects.filter(pk=key.pk, old_secret=key.old_secret)
         if unused.update(digest=digest(secret), old_secret=""):
-            detail = {"client_id": key.client_id}
-            key_event(at=now, actor=name, event="key.secret_adopted", subject=name, detail=detail)
+            key_event(
+                at=now,
+                actor=name,
+                event="key.secret_adopted",
+                subject=name,
+                detail={"client_id": key.client_id},
+                correlation_id=correlation_id,
+            )

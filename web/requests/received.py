@@ -33,6 +33,12 @@ class ReceivedCall(NamedTuple):
     address: str
     headers: Mapping[str, str]
 
+    @property
+    def url(self) -> str:
+        """The URL as it was sent."""
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{self.host}{self.target}{query}"
+
     def __repr__(self) -> str:
         """Return a text without headers and query, because they may hold secrets."""
         return f"ReceivedCall({self.method} {self.path} from {self.address})"

@@ -78,6 +78,7 @@ def test_a_client_is_a_key_with_its_client_id_grants_and_use(old_apps, api):
     assert not ApiKey.objects.exclude(old_secret="").exists()
     record = AuditRecord.objects.get(event="key.secret_adopted")
     assert (record.caller, record.subject) == (f"key:{key.pk}", f"key:{key.pk}")
+    assert record.correlation_id
     key_rotate(key=key, overlap=timedelta(0), now=timezone.now(), actor="test")
     assert not is_accepted("desk-id", SECRETS[0])
 
