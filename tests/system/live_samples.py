@@ -13,7 +13,7 @@ from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.strategy_places import Place, engine_ns
-from trades.sample import EQUITIES, SEED, TradingSession, symbol_day
+from trades.sample.market import EQUITIES, SEED, TradingSession, symbol_day
 
 LIVE_SECONDS = 60
 LIVE_SYMBOLS = ("LIVEA", "LIVEB")

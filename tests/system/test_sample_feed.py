@@ -12,7 +12,7 @@ from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import PROGRAM_SECONDS, is_kept
 from tests.system.installation import Installation
-from trades.sample import COIN
+from trades.sample.market import COIN
 
 STOP_SECONDS = 1.0
 # Of posts that a busy machine delays: no answer within ten seconds, a body or a lock that takes too long.

@@ -32,7 +32,7 @@ from tests.patience import PATIENCE_SECONDS, PROGRAM_SECONDS
 from tests.system.installation import installed
 from tests.system.live_samples import LIVE_SYMBOLS, Posted, Watch, post_sample
 from tests.system.strategy_places import Place, check_alike, engine_ns, started_ns
-from trades.sample import EQUITIES, MAX_LATENCY_NS, SEED, SymbolDay, symbol_day, trading_sessions
+from trades.sample.market import EQUITIES, MAX_LATENCY_NS, SEED, SymbolDay, symbol_day, trading_sessions
 
 FRIDAY_EVENING = dt.datetime(2025, 6, 13, 23, tzinfo=dt.UTC)
 DAYS, SYMBOLS = (5, EQUITIES) if SOAK else (1, EQUITIES[:2])

@@ -10,7 +10,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import Append, Receipt
 from tests.store.builders import batch, trade
-from trades.sample import SymbolDay, symbol_day, trading_sessions
+from trades.sample.market import SymbolDay, symbol_day, trading_sessions
 
 NOW = dt.datetime(2025, 1, 11, tzinfo=dt.UTC)
 SYMBOLS = ("DEMOA", "DEMOB", "DEMOC")

@@ -21,7 +21,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.store_settings import stores_at
 from tests.trading.desks import FREE, TradingDesk, stored
 from tests.trading.replays import forget_accounts, kills, named_events, run_on
-from trades.sample import EQUITIES, SEED, symbol_day, trading_sessions
+from trades.sample.market import EQUITIES, SEED, symbol_day, trading_sessions
 from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side

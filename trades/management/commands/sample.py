@@ -19,7 +19,7 @@ from store.timestamps import SECOND_NS
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
 from trades.instruments.services import instruments_declare
-from trades.sample import EQUITIES, SEED, SymbolDay, TradingSession, symbol_day, trading_sessions
+from trades.sample.market import EQUITIES, SEED, SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.services import rows_ingest
 from trades.stores import market_store
 

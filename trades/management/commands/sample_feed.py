@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from ops.serve.child import end_when_parent_has_ended
-from trades.sample_feeder import run_feed
+from trades.sample.feeder import run_feed
 
 _NICENESS = 10
 

@@ -19,8 +19,7 @@ from store.protocol import ALL_TIME
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.instruments.services import instruments_set
-from trades.sample import COIN, EQUITIES, SEED, coin_day, day_quotes, symbol_day, trading_sessions
-from trades.sample_feed import (
+from trades.sample.feed import (
     COIN_INSTRUMENT,
     OVERLAP_NS,
     FeedCorrection,
@@ -28,7 +27,8 @@ from trades.sample_feed import (
     FeedRows,
     SampleFeed,
 )
-from trades.sample_feeder import send
+from trades.sample.feeder import send
+from trades.sample.market import COIN, EQUITIES, SEED, coin_day, day_quotes, symbol_day, trading_sessions
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system

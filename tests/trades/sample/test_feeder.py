@@ -16,10 +16,10 @@ from ratelimit.keys.services import key_revoke
 from store.instruments import Instrument
 from tests.api_client import Api
 from trades.instruments.services import instruments_set
-from trades.sample import COIN
-from trades.sample_feed import FeedCorrection, FeedPost, FeedRows
-from trades.sample_feed_key import KEY_FILE, KEY_NAME, feed_prepare
-from trades.sample_feeder import FeedSender
+from trades.sample.feed import FeedCorrection, FeedPost, FeedRows
+from trades.sample.feed_key import KEY_FILE, KEY_NAME, feed_prepare
+from trades.sample.feeder import FeedSender
+from trades.sample.market import COIN
 from trades.stores import market_store
 
 ROWS = FeedRows("trades", [{"symbol": COIN, "price": 1.5}], "2025-11-19T15:00:00Z")

@@ -19,7 +19,7 @@ from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
 from tests.chance import examples
 from tests.store_settings import stores_at
-from trades.sample import SymbolDay, TradingSession, symbol_day, trading_sessions
+from trades.sample.market import SymbolDay, TradingSession, symbol_day, trading_sessions
 from trades.stores import market_store
 
 NEW_YORK = ZoneInfo("America/New_York")

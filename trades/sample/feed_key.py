@@ -7,7 +7,7 @@ from ratelimit.keys.api_keys import digest
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.instruments.services import instruments_declare
-from trades.sample_feed import COIN_INSTRUMENT
+from trades.sample.feed import COIN_INSTRUMENT
 from trades.stores import market_store
 
 KEY_FILE = "sample_feed.key"

@@ -1,6 +1,6 @@
 """The demo market as a feed: which requests are due at an instant.
 
-Trades are those of `trades.sample`, each due when it is received. Those of equities are the ones that `manage.py sample`
+Trades are those of `trades.sample.market`, each due when it is received. Those of equities are the ones that `manage.py sample`
 stores, so the next start stores what the feed left out. Nothing here reads a clock or a store.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from store.instruments import CRYPTO, Instrument
 from store.timestamps import MINUTE_NS, SECOND_NS, format_timestamp
-from trades.sample import (
+from trades.sample.market import (
     COIN,
     EQUITIES,
     MAX_LATENCY_NS,

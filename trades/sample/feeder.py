@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from marketdata_client import Client, MarketDataError, Refused, Retries
-from trades.sample_feed import FeedPost, FeedRows, SampleFeed
-from trades.sample_feed_key import KEY_FILE
+from trades.sample.feed import FeedPost, FeedRows, SampleFeed
+from trades.sample.feed_key import KEY_FILE
 
 logger = logging.getLogger(__name__)
 
