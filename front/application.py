@@ -158,7 +158,6 @@ class Front:
         self._respond = respond
         self._bodies = bodies
         self._record_refusal = record_refusal
-        # `after` replaces Django's receivers of the request signals (see `drop_request_signals`).
         self._lanes = {
             name: Lane(name, threads=threads, after=close_old_connections)
             for name, threads in _THREADS.items()

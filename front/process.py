@@ -29,7 +29,6 @@ from front.protocol import GuardedProtocol
 from front.pulse import Pulse
 from front.warm import (
     collect_if_due,
-    drop_request_signals,
     load_everything,
     load_libraries,
     tune_garbage_collector,
@@ -138,7 +137,6 @@ def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
     log_uncaught()
     handler = DjangoHandler()
     tune_malloc()
-    drop_request_signals()
     load_everything(handler)
     front = _front(handler)
     config = uvicorn.Config(

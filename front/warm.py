@@ -9,11 +9,6 @@ from threading import Thread
 from typing import Any
 
 import orjson
-from django.conf import settings
-from django.core import signals
-from django.core.cache import close_caches
-from django.core.handlers.base import reset_urlconf
-from django.db import close_old_connections, reset_queries
 from django.urls import get_resolver
 
 from front.application import DjangoHandler
@@ -124,21 +119,3 @@ def collect_if_due() -> None:
     """
     if gc.get_count()[2] >= DUE_PASSES:
         gc.collect()
-
-
-def drop_request_signals() -> None:
-    """Disconnect Django's own receivers of the request signals, which cost 20 µs per request and have no effect here.
-
-    - `close_old_connections` (receives both signals): the front itself calls it once after each task;
-    - `reset_queries`: the query log exists only in DEBUG, and there this receiver stays connected;
-    - `close_caches`: django-redis keeps its connections, so closing does nothing;
-    - `reset_urlconf`: the handler sets the URLconf at the beginning of each request.
-
-    Receivers of other packages stay.
-    """
-    signals.request_started.disconnect(close_old_connections)
-    signals.request_finished.disconnect(close_old_connections)
-    signals.request_finished.disconnect(close_caches)
-    signals.request_finished.disconnect(reset_urlconf)
-    if not settings.DEBUG:
-        signals.request_started.disconnect(reset_queries)

@@ -1,4 +1,4 @@
-"""What a web process loads, when, and what it drops."""
+"""What a web process loads, and when."""
 
 import asyncio
 import gc
@@ -14,34 +14,11 @@ from typing import cast
 import pytest
 import uvicorn
 from django.conf import settings
-from django.core import signals
-from django.db import close_old_connections
 
 from front import process, warm
 from front.application import Front
 
 pytestmark = pytest.mark.system
-
-
-def test_the_request_signals_of_django_are_dropped_and_only_those():
-    calls = []
-
-    def own(**_kwargs):
-        calls.append(1)
-
-    receivers = {each: list(each.receivers) for each in (signals.request_started, signals.request_finished)}
-    signals.request_started.connect(own)
-    try:
-        warm.drop_request_signals()
-        signals.request_started.send(sender=None)
-        assert calls == [1]
-        assert len(signals.request_started.receivers) == 1
-        assert signals.request_finished.receivers == []
-        assert not signals.request_finished.disconnect(close_old_connections)
-    finally:
-        for each, before in receivers.items():
-            each.receivers = before
-            each.sender_receivers_cache.clear()
 
 
 LARGE = ("QuantLib", "pandas_market_calendars")
