@@ -87,7 +87,7 @@ class ServePlan:
     jobs, `feeds_sample` one that posts the sample's rows.
 
     `turns` is the descriptor of the memory by which the web processes take turns (`ops/serve/turns.py`). Process n keeps to
-    `cores[n % len(cores)]`; to no core if `cores` is empty. A web process that gives no proof of life for
+    `cores[n]`; to no core if `cores` is empty. A web process that gives no proof of life for
     `watchdog_seconds` is replaced; 0 turns that off.
     """
 
@@ -295,7 +295,7 @@ def _web_program(plan: ServePlan, number: int) -> Program:
         main=partial(plan.web, arguments),
         before=None if watchdog is None else watchdog.reset,
         watchdog=watchdog,
-        core=plan.cores[number % len(plan.cores)] if plan.cores else None,
+        core=plan.cores[number] if plan.cores else None,
     )
 
 

@@ -1,6 +1,5 @@
 """Settings that cannot work are found by `manage.py check`, with an id and a hint."""
 
-import os
 from ipaddress import ip_network
 
 import pytest
@@ -9,8 +8,6 @@ from django.core.checks import registry, run_checks
 from marketdata_project import checks
 from marketdata_project.settings import environment
 from tests.memory_store import MemoryStore
-
-CORE = str(min(os.sched_getaffinity(0)))
 
 
 class Locked(MemoryStore):
@@ -47,14 +44,14 @@ def test_there_is_a_worker(settings, workers, ids):
     assert [found.id for found in checks.check_workers()] == ids
 
 
-@pytest.mark.parametrize("cores", ["auto", "none", CORE, f"{CORE}, {CORE}"])
-def test_workers_keep_to_cores_that_there_are(settings, cores):
+@pytest.mark.parametrize("cores", ["auto", "none"])
+def test_workers_may_keep_to_cores(settings, cores):
     settings.WORKER_CORES = cores
     assert checks.check_worker_cores() == []
 
 
-@pytest.mark.parametrize("cores", ["", "all", "0-1", "-1", "1000000", f"{CORE},"])
-def test_cores_that_there_are_not_are_refused(settings, cores):
+@pytest.mark.parametrize("cores", ["", "all", "0,1"])
+def test_other_values_for_cores_are_refused(settings, cores):
     settings.WORKER_CORES = cores
     (found,) = checks.check_worker_cores()
     assert found.id == "marketdata.E007"

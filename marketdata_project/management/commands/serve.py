@@ -1,5 +1,6 @@
 """`manage.py serve`: runs the whole installation in the foreground."""
 
+import os
 import signal
 import socket
 from decimal import Decimal
@@ -19,7 +20,6 @@ from ops.command_line import discard_output
 from ops.command_line.forks import CAN_FORK
 from ops.metrics.process_files import remove_files
 from ops.serve.child import in_fork
-from ops.serve.cores import worker_cores
 from ops.serve.embedded_redis import EmbeddedRedis
 from ops.serve.installation import (
     FolderUnavailable,
@@ -160,7 +160,7 @@ class Command(BaseCommand):
             turns=turns,
             web=run_web_process,
             workers=settings.WORKERS,
-            cores=worker_cores(settings.WORKER_CORES, workers=settings.WORKERS),
+            cores=_own_cores(),
             redis=redis,
             watchdog_seconds=settings.WATCHDOG_SECONDS,
             trades=settings.TRADING_ENGINE,
@@ -193,6 +193,14 @@ def _remove_counters() -> None:
         remove_files(settings.METRICS_DIR)
     except OSError as error:
         raise FolderUnavailable(f"The folder {settings.METRICS_DIR} cannot be used: {error}") from error
+
+
+def _own_cores() -> list[int]:
+    """Return a core for each web process; none if WORKER_CORES is `none`, or there are more or fewer, or on macOS."""
+    if settings.WORKER_CORES == "none" or not hasattr(os, "sched_getaffinity"):
+        return []
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed if len(allowed) == settings.WORKERS else []
 
 
 def _embedded_redis() -> EmbeddedRedis | None:
