@@ -45,8 +45,6 @@ SOCKET_PATH = b"/ws/v1/stream"
 LIVE_THREADS = 2
 DRAIN_SECONDS = 8
 KEEP_ALIVE_SECONDS = 20
-# How long a thread that computes keeps the interpreter from the event loop; Python's default is 5 ms.
-SWITCH_SECONDS = 0.0005
 TICKS_BEFORE_LIBRARIES = 10
 # A key's copy in memory is used for 9 ticks; see `MAX_AGE_SECONDS`.
 TICKS_BETWEEN_RENEWALS = 3
@@ -154,7 +152,6 @@ def web_server(*, turns: Turns, pulse: int | None = None) -> WebServer:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     tune_garbage_collector()
-    sys.setswitchinterval(SWITCH_SECONDS)
     server = WebServer(config)
     server.turns, server.front = turns, front
     server.pulse = None if pulse is None else Pulse(pulse, front.reads)
