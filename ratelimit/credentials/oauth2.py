@@ -6,6 +6,7 @@ from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import serializers
+from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -92,6 +93,7 @@ class _OAuthEndpoint(APIView):
 
     access = {"post": CREDENTIAL_CALLS}
     authentication_classes = [NoCredential]
+    parser_classes = [FormParser]
 
     def handle_exception(self, exc: Exception) -> Any:
         """Answer refusals in OAuth2's format."""

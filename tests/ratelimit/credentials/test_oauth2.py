@@ -13,7 +13,7 @@ from ratelimit.exceptions import InvalidToken
 from ratelimit.keys.selectors import key_cache
 from ratelimit.keys.services import key_revoke, key_rotate
 from ratelimit.models import ApiKey, TokenSession
-from tests.api_client import answer, problem
+from tests.api_client import Api, answer, problem
 from tests.ratelimit.access.programs import FORM, GRANT, Program, oauth, program, token_of
 from tests.ratelimit.credentials.logins import called
 
@@ -106,6 +106,12 @@ def test_a_request_authenticates_one_client_in_one_way(path):
 def test_parameters_come_in_a_form_in_the_body(body, content_type, query):
     response = oauth("token", body, desk().basic, content_type, query)
     assert error(response) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["token", "revoke"])
+def test_options_name_the_form(path):
+    response = Api(None).call("OPTIONS", f"/api/v1/oauth/{path}")
+    assert answer(response)["parses"] == [FORM]
 
 
 def test_wrong_secrets_are_refused_as_an_unknown_client_is():
