@@ -1,65 +1,34 @@
-"""Cuts a file into blocks of rows, where the event time changes."""
+"""The pieces of a file, the checked rows of a piece, and rows cut into blocks where the event time changes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from trades.exceptions import BadRow, NotInOrder
-from trades.imports.layout import LineNumbers
-from trades.imports.parse import BlockParser, ParsedBlock
+from store.arrays import Integers
+from store.timestamps import format_timestamp
+from trades.exceptions import BadRow, ImportRefused, NotInOrder
 
 BLOCK_BYTES = 4 * 2**20
+EQUAL_TIMES_LIMIT = 2_000_000
+SYMBOL, LINE = "symbol", "line"
 
 
 @dataclass(frozen=True, slots=True)
-class FilePosition:
-    """A position between two rows.
+class FilePiece:
+    """Columns of some of a file's rows, under the file's names: of a text file as texts, of others typed.
 
-    offset: what the container counts before it: uncompressed bytes of text, else rows. line: number of the next line,
-    or row. last_ns, symbol: time and symbol of the
-    row before it.
+    lines: the rows' numbers in the file. bad: lines that are no rows. bytes_read: of the (compressed) file so far.
     """
 
-    offset: int
-    line: int
-    last_ns: int | None = None
-    symbol: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Rows of the file, the position after them, and the bytes of the (compressed) file read so far."""
-
-    rows: pa.RecordBatch
-    symbols: pa.DictionaryArray
-    lines: LineNumbers
+    cells: pa.Table
+    lines: Integers
     bad: tuple[BadRow, ...]
-    end: FilePosition
-    read: int
-
-    @property
-    def symbol(self) -> str:
-        """Return the symbol of a block that has rows of one symbol."""
-        return str(self.symbols[0].as_py())
-
-
-class Pieces(Protocol):
-    """A file that is read piece by piece."""
-
     bytes_read: int
-
-    def next(self) -> tuple[ParsedBlock, bool]:
-        """Return the rows of the next piece, those held back first, and whether the file has ended."""
-        ...
-
-    def take(self, line: int | None) -> FilePosition:
-        """Hold back the rows of the last piece from this line on, or none; return the position after the others."""
-        ...
 
 
 class SourceFile(Protocol):
@@ -68,79 +37,67 @@ class SourceFile(Protocol):
     path: Path
     size: int
     names: tuple[str, ...]
-    start: FilePosition
 
-    def pieces(self, parser: BlockParser, start: FilePosition) -> AbstractContextManager[Pieces]:
-        """Open the file at a position."""
-        ...
-
-    def texts(self, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield columns as bytes, piece by piece. Columns that are no texts may be null. Raises `ImportRefused`."""
+    def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
+        """Yield the named columns, piece by piece. nulls: texts that stand for null. Raises `ImportRefused`."""
         ...
 
 
-def blocks_in_order(file: SourceFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
-    """Yield the rows after `start` of a file in order of time with one symbol. Equal times share a block.
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Valid rows: the dataset's columns, `SYMBOL` and `LINE`. bad, bytes_read: see `FilePiece`."""
 
-    Raises `NotInOrder` for any other file.
+    rows: pa.Table
+    bad: tuple[BadRow, ...]
+    bytes_read: int
+
+
+def blocks_in_order(blocks: Iterable[RowBlock]) -> Iterator[RowBlock]:
+    """Yield the rows of blocks that are in order of symbol, then of time. Equal times of a symbol share a block.
+
+    Raises `NotInOrder` for other blocks; `ImportRefused` for too many rows of one time, which do not fit in memory.
     """
-    with file.pieces(parser, start) as pieces:
-        position, is_last = start, False
-        while not is_last:
-            parsed, is_last = pieces.next()
-            is_kept = is_last or not len(parsed.lines)
-            kept = len(parsed.lines) if is_kept else _rows_before_last_time(parsed)
-            newest, symbol = _checked_order(parsed, kept, position)
-            end = pieces.take(None if is_kept else int(parsed.lines[kept]))
-            position = replace(end, last_ns=newest, symbol=symbol)
-            block = _block(parsed, kept, position, pieces.bytes_read)
-            del parsed  # frees its memory while the next block is read
-            yield block
+    pending: RowBlock | None = None
+    for each in blocks:
+        block = each
+        if pending is not None:
+            kept = _last_time(pending.rows)
+            yield replace(pending, rows=pending.rows.slice(0, kept))
+            held = pending.rows.slice(kept)
+            if held.num_rows > EQUAL_TIMES_LIMIT:
+                raise ImportRefused(
+                    f"{held[SYMBOL][0]}: more than {EQUAL_TIMES_LIMIT:,} rows have the time"
+                    f" {format_timestamp(held[0][0].as_py())}"
+                )
+            block = replace(block, rows=pa.concat_tables([held, block.rows]))
+        pending = block
+    if pending is not None:
+        _last_time(pending.rows)
+        yield pending
 
 
-def blocks_unordered(file: SourceFile, parser: BlockParser, start: FilePosition) -> Iterator[RowBlock]:
-    """Yield the rows after `start` in the file's order, whatever their symbols."""
-    with file.pieces(parser, start) as pieces:
-        is_last = False
-        while not is_last:
-            parsed, is_last = pieces.next()
-            block = _block(parsed, len(parsed.lines), pieces.take(None), pieces.bytes_read)
-            del parsed
-            yield block
-
-
-def _rows_before_last_time(parsed: ParsedBlock) -> int:
-    """Return the number of rows before the rows with the block's last time."""
-    times = parsed.rows.column(0).to_numpy()
-    if not len(times):
-        return 0
-    return int(np.searchsorted(times, times[-1]))
-
-
-def _checked_order(parsed: ParsedBlock, kept: int, before: FilePosition) -> tuple[int | None, str | None]:
-    """Return the last time and the symbol of the first `kept` rows.
-
-    Raises `NotInOrder` unless the rows follow `before`, in order of time and with its symbol.
-    """
-    times = parsed.rows.column(0).to_numpy()
-    if not len(times):
-        return before.last_ns, before.symbol
-    codes = parsed.symbols.indices.to_numpy()
-    symbol = parsed.symbols.dictionary[int(codes[0])].as_py()
-    if before.symbol not in (None, symbol) or (codes != codes[0]).any():
+def symbol_starts(rows: pa.Table) -> list[int]:
+    """Return where the rows of each symbol begin, and their number at the end. Raises `NotInOrder`."""
+    if not rows.num_rows:
+        return [0]
+    symbols = rows[SYMBOL]
+    ends = pc.min_max(symbols).as_py()
+    if ends["min"] == ends["max"]:
+        return [0, rows.num_rows]
+    starts = np.flatnonzero(pc.not_equal(symbols[1:], symbols[:-1])) + 1
+    names = [symbols[0].as_py(), *symbols.take(pa.array(starts)).to_pylist()]
+    if names != sorted({*names}):
         raise NotInOrder("rows of several symbols")
-    goes_back = before.last_ns is not None and times[0] <= before.last_ns
-    if goes_back or (times[1:] < times[:-1]).any() or not kept:
+    return [0, *starts.tolist(), rows.num_rows]
+
+
+def _last_time(rows: pa.Table) -> int:
+    """Return where the rows of the last symbol's last time begin. Raises `NotInOrder`."""
+    if not rows.num_rows:
+        return 0
+    times, starts = rows[0].to_numpy(), symbol_starts(rows)
+    goes_back = times[1:] < times[:-1]
+    goes_back[np.array(starts[1:-1], dtype=np.int64) - 1] = False
+    if goes_back.any():
         raise NotInOrder("rows go back in time")
-    return int(times[kept - 1]), symbol
-
-
-def _block(parsed: ParsedBlock, kept: int, end: FilePosition, read: int) -> RowBlock:
-    return RowBlock(
-        parsed.rows.slice(0, kept),
-        parsed.symbols.slice(0, kept),
-        parsed.lines[:kept],
-        tuple(row for row in parsed.bad if row.line < end.line),
-        end,
-        read,
-    )
+    return starts[-2] + int(np.searchsorted(times[starts[-2] :], times[-1]))

@@ -1,4 +1,4 @@
-"""Arrow columns of a file: as texts, computed, and in the type of a dataset's column."""
+"""Arrow columns of a file: as texts, and computed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,30 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.arrays import Mask
-from store.declarations import WORD_SEPARATOR, Column, ColumnKind
-from trades.batches.validation import TypedColumn
-from trades.exceptions import BatchRefused, ImportRefused
-from trades.formats.arrow_values import typed_values
-from trades.imports.layout import ReadOptions
-from trades.imports.times import TimeStyle, cast_instants
+from store.declarations import WORD_SEPARATOR
+from trades.exceptions import ImportRefused
 from trades.imports.vendors.layout import Derived
-
-
-def typed_column(column: pa.ChunkedArray, declared: Column, options: ReadOptions, path: Path) -> TypedColumn:
-    """Return a column of a file of records in the declared column's type. Raises `ImportRefused` for another type.
-
-    Timestamps without a time zone are local times of the options' zone. Integers count from the epoch in the unit
-    that their digits tell.
-    """
-    values = one_array(column)
-    is_local = pa.types.is_timestamp(values.type) and values.type.tz is None
-    try:
-        if declared.kind is ColumnKind.TIME and (is_local or pa.types.is_integer(values.type)):
-            style = TimeStyle.LOCAL if is_local else TimeStyle.EPOCH
-            return TypedColumn(cast_instants(values.cast(style.value), style, options, is_event=False))
-        return typed_values(declared, values)
-    except (pa.ArrowInvalid, BatchRefused) as error:
-        raise ImportRefused(f"{path}, {declared.name}: {error}") from error
 
 
 def computed_column(table: pa.Table, derived: Derived, path: Path) -> pa.Array:
@@ -50,7 +29,7 @@ def plain_numbers(cells: pa.Array, decimal: str) -> pa.Array:
 
     decimal: see `Dialect`. A text that does not fit is changed so that it is no number.
     """
-    texts = pc.utf8_trim_whitespace(cells)
+    texts = pc.ascii_trim_whitespace(cells)
     if not decimal:
         return texts
     thousands = "." if decimal == "," else ","
@@ -94,11 +73,3 @@ def readable_texts(column: pa.ChunkedArray) -> pa.Array:
 
 def mask_of(values: pa.Array) -> Mask:
     return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def text_or_mark(column: pa.ChunkedArray) -> pa.Array:
-    """Decode bytes; invalid UTF-8 is replaced by a character that no rule accepts."""
-    return pa.array(
-        [None if cell is None else cell.decode("utf-8", "replace") for cell in column.to_pylist()],
-        pa.string(),
-    )

@@ -4,7 +4,8 @@ import numpy as np
 
 from store.arrays import Floats
 from store.resolutions import Resolution
-from trades.imports.blocks import RowBlock
+from trades.imports.blocks import SYMBOL, RowBlock
+from trades.imports.columns import one_array
 
 _RESOLUTION = "resolution"
 # Days of 23 hours and months of 28 days are a little shorter than their resolution.
@@ -19,12 +20,12 @@ def distance_doubt(block: RowBlock) -> str | None:
     The median distance of a symbol's bars is too short, or it is at least twice the resolution and many distances are
     equal to it, while hardly any is that of the resolution: bars of a symbol that seldom trades lie irregularly.
     """
-    names = block.rows.column(_RESOLUTION).dictionary_encode()
+    names, of_symbol = (one_array(block.rows[name]).dictionary_encode() for name in (_RESOLUTION, SYMBOL))
     if not len(names):
         return None
     length_of = np.array([Resolution(name).length_ns for name in names.dictionary.to_pylist()])
     resolutions = names.indices.to_numpy()
-    symbols = block.symbols.indices.to_numpy()
+    symbols = of_symbol.indices.to_numpy()
     times = block.rows.column(0).to_numpy()
     order = np.lexsort((times, resolutions, symbols))
     is_same = (np.diff(symbols[order]) == 0) & (np.diff(resolutions[order]) == 0)

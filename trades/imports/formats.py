@@ -7,10 +7,11 @@ from typing import Any
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
-from trades.imports.blocks import SourceFile
-from trades.imports.csv_file import CsvFile
-from trades.imports.layout import SYMBOL, Dialect, ReadOptions, Scale
-from trades.imports.record_files import AlpacaJsonFile, DbnFile, ParquetFile
+from trades.imports.blocks import SYMBOL, SourceFile
+from trades.imports.csv_file import PLAIN, CsvFile, Dialect
+from trades.imports.dbn_file import DbnFile
+from trades.imports.layout import ReadOptions, Scale
+from trades.imports.record_files import AlpacaJsonFile, ParquetFile
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
 
@@ -32,14 +33,14 @@ _READERS: dict[str, Callable[[Path], SourceFile]] = {
 _FIXED_POINT = "0.000000001"
 
 
-def opened_file(path: Path, dialect: Dialect = Dialect()) -> SourceFile:  # noqa: B008 it is immutable
+def opened_file(path: Path, dialect: Dialect = PLAIN) -> SourceFile:
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
         return CsvFile(path, dialect)
     container = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
-    if dialect != Dialect():
+    if dialect != PLAIN:
         raise ImportRefused(f"{path}: --header, --skip-lines and --decimal are of files of text")
     return _READERS[container](path)
 
@@ -80,7 +81,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
 
 
 def _dialect(file: SourceFile) -> Dialect:
-    return file.dialect if isinstance(file, CsvFile) else Dialect()
+    return file.dialect if isinstance(file, CsvFile) else PLAIN
 
 
 def _layout_of(

@@ -1,28 +1,23 @@
-"""The layout of a file: the options of a read, the columns of the file, and lines as tables of cells."""
+"""The layout of a file: the options of a read, and which columns of the file they mean."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from store.arrays import Floats, Integers
+from store.arrays import Floats
 from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
+from trades.imports.blocks import SYMBOL
+from trades.imports.csv_file import PLAIN, Dialect
 from trades.imports.hints import header_hint, missing_hint
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
-SYMBOL = "symbol"
 AMBIGUOUS = ("infer", "earliest", "latest")
-_LINE_END = ord("\n")
-
-LineNumbers = Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +42,6 @@ class Scale:
         """Return the values times the factor."""
         scaled = values * self.numerator if self.numerator != 1 else values
         return scaled / self.denominator if self.denominator != 1 else scaled
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a text file is written. header: the names of its columns, if no line has them.
-
-    skip_lines: the number of lines before the line of names, or before the first row. decimal: the decimal mark, a comma
-    or a point; the other one then separates thousands. Empty: a point, and no separator.
-    """
-
-    delimiter: str = ","
-    decimal: str = ""
-    header: tuple[str, ...] = ()
-    skip_lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +70,7 @@ class ReadOptions:
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
     symbol_rule: SymbolSpelling | None = None
-    dialect: Dialect = Dialect()
+    dialect: Dialect = PLAIN
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
@@ -116,7 +97,7 @@ class ReadOptions:
             self.prefix,
             *([self.time_format] if self.time_format else []),
             *([self.symbol_rule.name] if self.symbol_rule else []),
-            *([self.dialect] if self.dialect != Dialect() else []),
+            *([self.dialect] if self.dialect != PLAIN else []),
         )
         tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
@@ -163,31 +144,16 @@ class FileLayout:
     unread_columns: tuple[str, ...]
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def read_columns(self, options: ReadOptions) -> list[str]:
+        """Return the columns of the file that a read needs."""
+        sources = [part for each in self.sources.values() for part in self.joined.get(each, (each,))]
+        computed = [name for each in options.computed for name in each.sources if name in self.names]
+        return list(dict.fromkeys([*sources, *([self.symbol] if self.symbol else []), *computed]))
+
     def with_symbol(self, column: str) -> "FileLayout":
         """Return the layout with an unread column as the symbol's."""
         unread = tuple(name for name in self.unread_columns if name != column)
         return replace(self, symbol=column, unread_columns=unread)
-
-
-def found_delimiter(line: bytes) -> str:
-    """Return the delimiter by which a line has most cells; the comma for one cell. A comma may be a decimal mark."""
-    text = line.decode("latin-1").strip("\r\n")
-    counts = {each: len(next(csv.reader([text], delimiter=each), [])) for each in ";\t|,"}
-    return max(counts, key=counts.__getitem__) if max(counts.values()) > 1 else ","
-
-
-def header_names(header: bytes, delimiter: str = ",") -> tuple[str, ...]:
-    """Return the names in the first line of a CSV file. Raises `ImportRefused`."""
-    try:
-        text = header.decode("utf-8-sig").strip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ImportRefused(
-            "the first line is not UTF-8 text: unpack the file, or save it as UTF-8"
-        ) from error
-    try:
-        return tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter), []))
-    except csv.Error as error:
-        raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
 
 
 def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
@@ -235,80 +201,3 @@ def _named_symbol(names: Sequence[str]) -> str | None:
     if len(found) > 1:
         raise ImportRefused(f"the symbol may be in {' or '.join(found)}: give --columns symbol={found[0]}")
     return found[0] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class LineTable:
-    """Columns by their names in the file.
-
-    torn: lines with too many or too few cells, as (index among the non-empty lines, number of cells). A line of spaces
-    has none.
-    """
-
-    cells: pa.Table
-    torn: list[tuple[int, int]] = field(default_factory=list)
-
-
-def read_lines(
-    text: bytes,
-    names: Sequence[str],
-    types: dict[str, pa.DataType],
-    nulls: Sequence[str] = (),
-    delimiter: str = ",",
-) -> LineTable:
-    """Return the columns in `types`; lines with a wrong number of cells are left out. nulls: texts for null.
-
-    Raises `pa.ArrowInvalid`.
-    """
-    torn: list[tuple[int, int]] = []
-
-    def skip(row: pacsv.InvalidRow) -> str:
-        torn.append((row.number - 1, row.actual_columns if row.text.strip() else 0))
-        return "skip"
-
-    if not text or text.isspace():
-        return LineTable(pa.table({name: pa.array([], type_) for name, type_ in types.items()}))
-    cells = pacsv.read_csv(
-        pa.py_buffer(text),
-        pacsv.ReadOptions(column_names=list(names), use_threads=False, block_size=len(text) + 1),
-        pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
-        pacsv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            null_values=["", *nulls],
-            true_values=["true", "True", "TRUE"],
-            false_values=["false", "False", "FALSE"],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
-    return LineTable(cells, torn)
-
-
-def line_count(text: bytes) -> int:
-    """Return the number of lines. For short lines this is five times as fast as `bytes.count`."""
-    ends = int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _LINE_END))
-    return ends + (bool(text) and not text.endswith(b"\n"))
-
-
-def line_numbers(text: bytes, lines: int, table: LineTable) -> tuple[LineNumbers, LineNumbers] | None:
-    """Return the line numbers of the rows and of the torn lines, from 0; None if a row spans several lines."""
-    rows, torn = table.cells.num_rows, [index for index, _ in table.torn]
-    filled = np.arange(rows) if rows == lines else _filled_lines(text)
-    if len(filled) != rows + len(torn):
-        return None
-    return (np.delete(filled, torn), filled[torn]) if torn else (filled, filled[:0])
-
-
-def without_unclosed_quotes(text: bytes) -> tuple[bytes, list[int]]:
-    """Empty the lines with an odd number of quotation marks; return the text and the numbers of these lines, from 0."""
-    lines = text.split(b"\n")
-    unclosed = [number for number, line in enumerate(lines) if line.count(b'"') % 2]
-    for number in unclosed:
-        lines[number] = b""
-    return b"\n".join(lines), unclosed
-
-
-def _filled_lines(text: bytes) -> LineNumbers:
-    filled = [number for number, line in enumerate(text.split(b"\n")) if line.strip(b"\r")]
-    return np.array(filled, dtype=np.int64)

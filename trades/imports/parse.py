@@ -1,8 +1,9 @@
-"""Parses blocks of lines to checked rows in the dataset's schema."""
+"""Checks the columns of a file's pieces: from the file's names, times and numbers to the dataset's rows."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.arrays import Mask
+from store.arrays import Integers, Mask
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
 from store.symbols import InvalidSymbol
 from trades.batches.validation import (
@@ -23,52 +24,30 @@ from trades.batches.validation import (
     validate_columns,
 )
 from trades.batches.value_rules import NO_TIME, Fault
-from trades.exceptions import BadRow, ImportRefused
+from trades.exceptions import BadRow, BatchRefused, ImportRefused
+from trades.formats.arrow_values import typed_values
 from trades.formats.csv_body import typed_cells, unescaped
+from trades.imports.blocks import LINE, SYMBOL, FilePiece, RowBlock, SourceFile
 from trades.imports.columns import (
     computed_column,
     encoded_texts,
     mask_of,
     one_array,
     plain_numbers,
-    text_or_mark,
-    typed_column,
     with_joined,
 )
 from trades.imports.hints import cell_hint, vendor_hint
-from trades.imports.layout import (
-    SYMBOL,
-    FileLayout,
-    LineNumbers,
-    LineTable,
-    ReadOptions,
-    line_count,
-    line_numbers,
-    read_lines,
-    without_unclosed_quotes,
-)
+from trades.imports.layout import FileLayout, ReadOptions
 from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
 from trades.imports.symbols import file_symbol
-from trades.imports.times import TimeStyle, cast_instants, parse_instants, time_style
+from trades.imports.times import is_plain_time, parse_instants, whole_instants
 from trades.instruments.services import allows_nonpositive_price, log_name
 
-_SYMBOLS = pa.dictionary(pa.int32(), pa.string())
 _NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedBlock:
-    """Rows in the file's order with their symbols and lines, the bad rows, and the number of lines."""
-
-    rows: pa.RecordBatch
-    symbols: pa.DictionaryArray
-    lines: LineNumbers
-    bad: tuple[BadRow, ...]
-    line_count: int
-
-
 class BlockParser:
-    """Parses the blocks of one file. The first cell of a time column decides the column's style.
+    """Parses the pieces of one file.
 
     repeated_hours: finds the rows whose local times occurred twice; None reads these as `options` say, whatever the
     order. translated: symbols by the vendor's spellings that were translated by its rule.
@@ -94,78 +73,28 @@ class BlockParser:
         self._symbol = symbol
         self._repeated_hours = repeated_hours
         self._limit = None if skip_bad else 1
-        self._styles: dict[str, TimeStyle] = {}
+        self._schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
+        self._schema = self._schema.append(pa.field(LINE, pa.int64()))
         self._spellings: dict[str, str | None] = {}
         self._columns = [c for c in options.dataset.columns if c.name in layout.sources]
 
-    def parse(self, text: bytes, first_line: int) -> ParsedBlock:
-        """Return the rows of complete lines. Raises the first `BadRow` unless bad rows are skipped."""
-        bad: list[BadRow] = []
-        count = line_count(text)
-        table, cells = self._read(text)
-        numbers = line_numbers(text, count, table)
-        if numbers is None:
-            text, unclosed = without_unclosed_quotes(text)
-            bad += [
-                self._bad(first_line + number, None, "a quotation mark is not closed") for number in unclosed
-            ]
-            table, cells = self._read(text)
-            numbers = line_numbers(text, count, table)
-        if numbers is None:
-            raise ImportRefused(
-                f"{self._path}: from line {first_line} on, the quotation marks do not match: correct them"
-            )
-        for line, (_, count_in_line) in zip(numbers[1].tolist(), table.torn, strict=True):
-            message = f"has {count_in_line} cells instead of {len(self._layout.names)}"
-            if count_in_line:
-                bad.append(self._bad(first_line + line, None, message))
-        return self._parsed(table.cells, cells, first_line + numbers[0], bad, count)
+    def blocks(self, file: SourceFile) -> Iterator[RowBlock]:
+        """Yield the rows of a file, piece by piece. Raises the first `BadRow` unless bad rows are skipped."""
+        for piece in file.pieces(self._layout.read_columns(self._options), self._options.nulls):
+            yield self._block(piece)
 
-    def parse_records(self, table: pa.Table, first_row: int) -> ParsedBlock:
-        """Return the rows of a table with the file's columns. Raises the first `BadRow` unless bad rows are skipped."""
-        table = with_joined(table, self._layout.joined)
-        rows = first_row + np.arange(table.num_rows)
-        cells = {column.name: self._typed_column(table, column, rows) for column in self._columns}
-        return self._parsed(table, cells, rows, [], table.num_rows)
-
-    def _typed_column(self, table: pa.Table, column: Column, rows: LineNumbers) -> TypedColumn:
-        values = table.column(self._layout.sources[column.name])
-        if column.kind is ColumnKind.TIME and pa.types.is_string(values.type):
-            return self._parse_times(one_array(values), column, rows)
-        try:
-            return typed_column(values, column, self._whole_column_options(column), self._path)
-        except ImportRefused:
-            if not pa.types.is_timestamp(values.type):
-                raise
-            return self._parse_times(one_array(values).cast(pa.string()), column, rows)
-
-    def _parsed(
-        self,
-        table: pa.Table,
-        cells: dict[str, TypedColumn] | None,
-        lines: LineNumbers,
-        bad: list[BadRow],
-        count: int,
-    ) -> ParsedBlock:
+    def _block(self, piece: FilePiece) -> RowBlock:
+        table, lines, bad = with_joined(piece.cells, self._layout.joined), piece.lines, list(piece.bad)
         selected = self._selected(table)
         if selected is not None and not selected.all():
-            mask = pa.array(selected)
-            table, lines = table.filter(mask), lines[selected]
-            if cells is not None:
-                cells = {
-                    name: TypedColumn(
-                        each.values.filter(mask), [(fault, rows[selected]) for fault, rows in each.faults]
-                    )
-                    for name, each in cells.items()
-                }
-        rows, symbols, is_valid = self._checked(table, cells, lines, bad)
+            table, lines = table.filter(pa.array(selected)), lines[selected]
+        rows, is_valid = self._checked(table, lines, bad)
         if bad and self._limit is not None:
             raise min(bad, key=lambda row: row.line)
         if not is_valid.all():
-            mask = pa.array(is_valid)
-            rows, symbols, lines = rows.filter(mask), symbols.filter(mask), lines[is_valid]
-        bad.sort(key=lambda row: row.line)
-        return ParsedBlock(rows.cast(self.dataset.schema), symbols, lines, tuple(bad), count)
+            rows = rows.filter(pa.array(is_valid))
+        rows = rows.cast(self._schema)
+        return RowBlock(rows, tuple(sorted(bad, key=lambda row: row.line)), piece.bytes_read)
 
     def _selected(self, table: pa.Table) -> Mask | None:
         """Return a mask of the rows that are read; None if there is no choice."""
@@ -178,13 +107,11 @@ class BlockParser:
             masks.append(np.array([*chosen, False])[encoded.indices.fill_null(len(chosen)).to_numpy()])
         return np.logical_and.reduce(masks) if masks else None
 
-    def _checked(
-        self, table: pa.Table, cells: dict[str, TypedColumn] | None, lines: LineNumbers, bad: list[BadRow]
-    ) -> tuple[pa.RecordBatch, pa.DictionaryArray, Mask]:
-        """Return rows, symbols and a mask of the valid rows; adds the invalid rows to `bad`."""
+    def _checked(self, table: pa.Table, lines: Integers, bad: list[BadRow]) -> tuple[pa.Table, Mask]:
+        """Return rows and a mask of the valid ones; adds the invalid ones to `bad`."""
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
-        if cells is None:
-            cells = {column.name: self._parse_cells(table, column, lines) for column in self._columns}
+        sources = self._layout.sources
+        cells = {c.name: self._typed(one_array(table[sources[c.name]]), c, lines) for c in self._columns}
         for name, derived in self._options.derived.items():
             cells[name] = TypedColumn(computed_column(table, derived, self._path))
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
@@ -199,7 +126,9 @@ class BlockParser:
                 for row in new_rows
             ]
             wrong |= violation.rows
-        return pa.record_batch(list(values.values()), names=list(values)), symbols, ~wrong
+        rows = pa.table({name: values[name] for name in dataset.schema.names})
+        rows = rows.append_column(SYMBOL, symbols.cast(pa.string()))
+        return rows.append_column(LINE, pa.array(lines)), ~wrong
 
     def _message(
         self, table: pa.Table, columns: Mapping[str, TypedColumn], violation: Violation, row: int
@@ -236,118 +165,48 @@ class BlockParser:
             )
         return Fault(NO_TIME.code, f"{twice} the order does not tell which is meant: give --ambiguous")
 
-    def _read(self, text: bytes) -> tuple[LineTable, dict[str, TypedColumn] | None]:
-        """Return the columns and their values; None for the values if cells must be parsed one by one."""
-        types = self._types(text)
-        if not self._layout.joined and not self._options.dialect.decimal:
-            try:
-                table = self._read_lines(text, types, self._options.nulls)
-                return table, {column.name: self._cast(table.cells, column) for column in self._columns}
-            except pa.ArrowInvalid:
-                pass
-        return self._read_as_text(text, list(types)), None
+    def _typed(self, values: pa.Array, column: Column, lines: Integers) -> TypedColumn:
+        """Convert a column, texts by the rules of files, with a fault for each wrong value.
 
-    def _types(self, text: bytes) -> dict[str, pa.DataType]:
-        """Return the types with which the file's columns are read."""
-        types: dict[str, pa.DataType] = {}
-        for column in self._columns:
-            source = self._layout.sources[column.name]
-            if source in self._layout.joined:
-                types |= dict.fromkeys(self._layout.joined[source], pa.string())
-            elif column.kind is ColumnKind.TIME:
-                types[source] = self._style(text, column).value
-            else:
-                types[source] = ARROW_TYPES[column.kind]
-        for derived in self._options.computed:
-            for source in derived.sources:
-                if source in self._layout.names:
-                    types.setdefault(source, pa.string())
-        if self._layout.symbol is not None:
-            types[self._layout.symbol] = _SYMBOLS
-        return types
-
-    def _read_lines(self, text: bytes, types: dict[str, pa.DataType], nulls: Sequence[str] = ()) -> LineTable:
-        return read_lines(text, self._layout.names, types, nulls, self._options.dialect.delimiter)
-
-    def _read_as_text(self, text: bytes, sources: list[str]) -> LineTable:
+        Raises `ImportRefused` for a typed column that is of another type.
+        """
+        is_text = pa.types.is_string(values.type)
+        if column.kind is ColumnKind.TIME and (is_text or is_plain_time(values.type)):
+            return self._times(values, column, lines)
+        if is_text and column.kind is not ColumnKind.TEXT:
+            return typed_cells(column, plain_numbers(values, self._options.dialect.decimal))
         try:
-            table = self._read_lines(text, dict.fromkeys(sources, pa.string()), self._options.nulls)
-        except pa.ArrowInvalid:
-            table = self._read_lines(text, dict.fromkeys(sources, pa.binary()))
-            columns = {name: text_or_mark(table.cells.column(name)) for name in sources}
-            table = LineTable(pa.table(columns), table.torn)
-        return LineTable(with_joined(table.cells, self._layout.joined), table.torn)
+            return typed_values(column, unescaped(values) if is_text else values)
+        except (pa.ArrowInvalid, BatchRefused) as error:
+            raise ImportRefused(f"{self._path}, {column.name}: {error}") from error
 
-    def _style(self, text: bytes, column: Column) -> TimeStyle:
-        """Return the style of a time column. If no earlier block has set it, the column's first cell in `text` does."""
-        if column is self._columns[0] and self._options.time_format:
-            return TimeStyle.TEXT
-        if column.name not in self._styles:
-            source = self._layout.sources[column.name]
-            line = text.lstrip(b"\r\n").partition(b"\n")[0]
-            first = self._read_lines(line, {source: pa.string()}).cells.column(source)
-            cell = (first[0].as_py() or "") if len(first) else ""
-            if not cell:  # an optional time: the next block may have one
-                return TimeStyle.TEXT if column.required else TimeStyle.OFFSET
-            self._styles[column.name] = time_style(cell)
-        style = self._styles[column.name]
-        is_counted = column is self._columns[0] and self._options.date is not None
-        return TimeStyle.EPOCH if is_counted else style
-
-    def _time_options(self, column: Column) -> ReadOptions:
-        """Return the options of a time column; dates are read in UTC, whatever the time zone."""
-        return replace(self._options, zone="UTC") if column.form is ColumnForm.DATE else self._options
-
-    def _whole_column_options(self, column: Column) -> ReadOptions:
-        """Return the options of a time column that is read at once: it must have no time that occurred twice."""
-        options = self._time_options(column)
-        return options if self._repeated_hours is None else replace(options, ambiguous="infer")
-
-    def _cast(self, table: pa.Table, column: Column) -> TypedColumn:
-        """Convert a whole column at once. Raises `pa.ArrowInvalid` if any cell is wrong."""
-        values = one_array(table.column(self._layout.sources[column.name]))
-        if column.kind is ColumnKind.TEXT:
-            return TypedColumn(unescaped(values))
-        if column.kind is not ColumnKind.TIME:
-            return TypedColumn(values)
-        style = self._style(b"", column) if column.name in self._styles else TimeStyle.OFFSET
-        if style is TimeStyle.TEXT:
-            raise pa.ArrowInvalid("cells must be parsed one by one")
-        is_event = column is self._columns[0]
-        return TypedColumn(
-            cast_instants(values, style, self._whole_column_options(column), is_event=is_event)
-        )
-
-    def _parse_cells(self, table: pa.Table, column: Column, lines: LineNumbers) -> TypedColumn:
-        """Convert a column of texts cell by cell, with a fault for each wrong one."""
-        cells = one_array(table.column(self._layout.sources[column.name]))
-        if column.kind is ColumnKind.TEXT:
-            return typed_cells(column, cells)
-        if column.kind is not ColumnKind.TIME:
-            return typed_cells(column, plain_numbers(cells, self._options.dialect.decimal))
-        return self._parse_times(cells, column, lines)
-
-    def _parse_times(self, cells: pa.Array, column: Column, lines: LineNumbers) -> TypedColumn:
-        """Convert texts to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
-        options = self._time_options(column)
-        is_event = column is self._columns[0]
+    def _times(self, values: pa.Array, column: Column, lines: Integers) -> TypedColumn:
+        """Convert a column to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
+        options = self._options
+        if column.form is ColumnForm.DATE:  # a date is read in UTC, whatever the time zone
+            options = replace(options, zone="UTC")
+        is_event = column is options.dataset.columns[0]
+        with suppress(pa.ArrowInvalid):
+            return TypedColumn(whole_instants(values, replace(options, ambiguous="infer"), is_event=is_event))
         readings = [
-            parse_instants(cells, replace(options, ambiguous=ambiguous), is_event=is_event, limit=self._limit)
+            parse_instants(
+                values, replace(options, ambiguous=ambiguous), is_event=is_event, limit=self._limit
+            )
             for ambiguous in (("earliest",) if options.zone == "UTC" else ("earliest", "latest"))
         ]
-        (values, wrong), (latest, _) = readings[0], readings[-1]
+        (times, wrong), (latest, _) = readings[0], readings[-1]
         faults = dict.fromkeys(wrong, self._no_time(column))
-        repeated = mask_of(pc.not_equal(values, latest))
+        repeated = mask_of(pc.not_equal(times, latest))
         if repeated.any():
             told = UNTOLD if self._repeated_hours is None else self._repeated_hours().places_of(lines)
             places = np.where(repeated, told, EARLIEST)
             if options.ambiguous != "infer":
                 places[places == UNTOLD] = LATEST if options.ambiguous == "latest" else EARLIEST
-            values = pc.if_else(pa.array(places == LATEST), latest, values)
+            times = pc.if_else(pa.array(places == LATEST), latest, times)
             for place in (UNTOLD, UNORDERED):
                 fault = self._occurred_twice(is_unordered=place == UNORDERED)
                 faults |= dict.fromkeys(np.flatnonzero(places == place)[: self._limit].tolist(), fault)
-        return TypedColumn(values, fault_masks(len(cells), faults))
+        return TypedColumn(times, fault_masks(len(values), faults))
 
     def _scaled(self, typed: TypedColumn | None, column: Column, count: int) -> TypedColumn:
         """Return a column with its scale applied. A column that the file lacks has the given value, or nulls."""
@@ -363,9 +222,7 @@ class BlockParser:
         scaled = scale.applied(typed.values.fill_null(np.nan).to_numpy()) + 0.0  # minus zero is zero
         return TypedColumn(pa.array(scaled, mask=null_mask(typed.values)), typed.faults)
 
-    def _symbols(
-        self, table: pa.Table, lines: LineNumbers, wrong: Any, bad: list[BadRow]
-    ) -> pa.DictionaryArray:
+    def _symbols(self, table: pa.Table, lines: Integers, wrong: Any, bad: list[BadRow]) -> pa.DictionaryArray:
         """Return the rows' symbols. Rows with a wrong or no symbol are marked in `wrong` and added to `bad`."""
         if self._layout.symbol is None:
             codes = pa.array(np.zeros(table.num_rows, dtype=np.int32))

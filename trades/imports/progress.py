@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from trades.exceptions import ImportRunning
-from trades.imports.blocks import FilePosition
 
 
 @dataclass(frozen=True, slots=True)
 class ImportProgress:
     """The progress of a file's import.
 
-    position: the position after the last committed row of a file in order. partitions: the number of committed
-    partitions of a sorted file, None for a file in order. rows, stored, bad: the numbers of the file's rows so
+    position: the number of committed rows, None before the first commit. is_sorted: whether they are counted in the
+    order of the sorted file. rows, stored, bad: the numbers of the file's rows so
     far, of those newly stored, and of the bad ones. commit: symbol, number and hash of the newest commit that
     the import made or found. unknown_conditions: the numbers of rows with each condition of unknown meaning.
     symbols: rows, first and last time of each of the first symbols; symbol_count: the number of all. translated: the
     first symbols by the vendor's spelling that its rule translated; translated_count: the number of all.
     """
 
-    position: FilePosition | None = None
-    partitions: int | None = None
+    position: int | None = None
+    is_sorted: bool = False
     rows: int = 0
     stored: int = 0
     bad: int = 0
@@ -42,12 +41,8 @@ class ImportProgress:
     @classmethod
     def of(cls, content: Any) -> "ImportProgress":
         """Return the progress whose `asdict` is `content`. Raises `TypeError`, `KeyError`, `ValueError`."""
-        position, commit = content.pop("position"), content.pop("commit")
-        return replace(
-            cls(**content),
-            position=None if position is None else FilePosition(**position),
-            commit=None if commit is None else (str(commit[0]), int(commit[1]), str(commit[2])),
-        )
+        commit = content.pop("commit")
+        return replace(cls(**content), commit=commit and (str(commit[0]), int(commit[1]), str(commit[2])))
 
 
 class ProgressNote:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 from store.arrays import Integers, Mask
 from store.datasets import BARS
 from store.timestamps import DAY_NS
+from trades.imports.blocks import LINE, SYMBOL, RowBlock
+from trades.imports.columns import one_array
 from trades.imports.layout import ReadOptions
-
-if TYPE_CHECKING:
-    from trades.imports.blocks import RowBlock
 
 _AROUND_NS = DAY_NS // 2
 _APART_NS = 10 * DAY_NS
@@ -38,7 +37,7 @@ class RepeatedHours:
         return np.where(self.lines[index] == lines, self.places[index], UNTOLD)
 
 
-def repeated_hours(blocks: "Iterable[RowBlock]", options: ReadOptions) -> RepeatedHours:
+def repeated_hours(blocks: Iterable[RowBlock], options: ReadOptions) -> RepeatedHours:
     """Return the rows whose local times occurred twice, with their places by order.
 
     blocks: the whole file in its order, where each such time was read as the earliest. A symbol's rows must be in order
@@ -61,7 +60,7 @@ def repeated_hours(blocks: "Iterable[RowBlock]", options: ReadOptions) -> Repeat
     return RepeatedHours(lines[repeats][order], places[repeats][order])
 
 
-def _around(block: "RowBlock", zone: str) -> Iterator[tuple[Integers, Integers, pa.Array]]:
+def _around(block: RowBlock, zone: str) -> Iterator[tuple[Integers, Integers, pa.Array]]:
     """Yield times, lines and keys of the rows within half a day of an end of summer time.
 
     A key is the symbol, of bars with the resolution: it has at most one bar for each time.
@@ -73,11 +72,11 @@ def _around(block: "RowBlock", zone: str) -> Iterator[tuple[Integers, Integers, 
     is_near = offset_after < offset_before
     if is_near.any():
         mask = pa.array(is_near)
-        keys = block.symbols.filter(mask).cast(pa.string())
-        if _RESOLUTION in block.rows.schema.names:
-            resolutions = block.rows.column(_RESOLUTION).filter(mask).cast(pa.string())
+        keys = one_array(block.rows[SYMBOL].filter(mask))
+        if _RESOLUTION in block.rows.column_names:
+            resolutions = one_array(block.rows[_RESOLUTION].filter(mask))
             keys = pc.binary_join_element_wise(keys, resolutions, " ")
-        yield times[is_near], block.lines[is_near], keys
+        yield times[is_near], block.rows[LINE].to_numpy()[is_near], keys
 
 
 def _local(times: Integers, zone: str) -> Any:

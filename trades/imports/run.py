@@ -1,26 +1,27 @@
 """Imports one file block by block if its rows are in order of time; otherwise sorts it in temporary files first."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from store.arrays import Integers
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS, format_timestamp
 from trades.conditions.condition_map import ConditionMap
 from trades.conditions.rows import CONDITIONS, translated_rows
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused, NotInOrder
-from trades.imports.blocks import FilePosition, RowBlock, SourceFile, blocks_in_order, blocks_unordered
-from trades.imports.layout import LineNumbers
+from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile, blocks_in_order, symbol_starts
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
-from trades.imports.spool import ROWS_AT_ONCE, SortSpool, SpoolPartition
+from trades.imports.sort import SortedRuns
 from trades.services import conditions_check, conditions_of, dated_rows, symbol_refusal
 from trades.stores import market_store
 
@@ -28,7 +29,6 @@ DATES_AT_ONCE = 64
 EXAMPLES_LIMIT = 20
 SYMBOLS_LIMIT = 20
 _CALLER_LENGTH = 200
-_LINE = "line"
 _Item = TypeVar("_Item")
 
 
@@ -55,7 +55,7 @@ class PreparedAppend:
 
     symbol: str
     rows: pa.RecordBatch
-    lines: LineNumbers
+    lines: Integers
     store: Callable[[], Receipt]
 
 
@@ -63,14 +63,13 @@ class PreparedAppend:
 class AppendGroup:
     """Appends, and the progress to save once all of them are stored.
 
-    position, partitions: the progress after the group. rows, bad: rows that the group adds to the counts.
-    done: the stage's progress after the group, in the stage's unit.
+    done: the stage's progress after the group, in the stage's unit. position: see `ImportProgress`. rows, bad: rows that
+    the group adds to the counts.
     """
 
-    appends: tuple[PreparedAppend, ...]
+    appends: Sequence[PreparedAppend]
     done: int
-    position: FilePosition | None = None
-    partitions: int | None = None
+    position: int
     rows: int = 0
     bad: tuple[BadRow, ...] = ()
 
@@ -88,30 +87,6 @@ def _submitted(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_It
         future = pool.submit(next, items, None)
         yield item
         del item  # frees its memory while waiting for the next item
-
-
-def _partition_groups(
-    partitions: Sequence[SpoolPartition],
-) -> Iterator[tuple[int, list[SpoolPartition]]]:
-    """Yield groups of neighbouring partitions of one symbol, with the number of partitions up to the group's end."""
-    group: list[SpoolPartition] = []
-    for number, partition in enumerate(partitions):
-        rows = sum(each.rows for each in group) + partition.rows
-        is_other = bool(group) and group[0].symbol != partition.symbol
-        if group and (is_other or rows > ROWS_AT_ONCE or len(group) >= DATES_AT_ONCE):
-            yield number, group
-            group = []
-        group.append(partition)
-    if group:
-        yield len(partitions), group
-
-
-def _group_tables(spool: SortSpool, group: Sequence[SpoolPartition]) -> Iterator[pa.Table]:
-    """Yield a group's rows in order of time: one table, or several if a partition is too large for one table."""
-    if len(group) == 1:
-        yield from spool.rows_in_order(group[0])
-    else:
-        yield pa.concat_tables(table for partition in group for table in spool.rows_in_order(partition))
 
 
 class FileImport:
@@ -143,78 +118,65 @@ class FileImport:
 
     def run(self) -> tuple[ImportProgress, tuple[BadRow, ...]]:
         """Store the remaining rows; return the counts of the whole file and the first bad rows of this run."""
-        try:
-            if self._done.partitions is None:
-                self._store_in_order()
-            else:
-                self._store_by_spool()
-        except NotInOrder:
-            self._store_by_spool()
+        if self._done.is_sorted or not self._stored_in_order():
+            self._store_sorted()
         self._note_translated()
         self._done = replace(self._done, is_finished=True)
         self._note.save(self._done)
         return self._done, tuple(self._examples)
 
-    def _store_in_order(self) -> None:
-        start = self._done.position or self._file.start
-        with _read_ahead(blocks_in_order(self._file, self._parser, start)) as blocks:
-            self._store_all(map(self._block_group, blocks), ImportStage.STORING, self._file.size)
+    def _stored_in_order(self) -> bool:
+        """Store the rows as they are read; return False for a file that must be sorted."""
+        try:
+            self._store_all(self._parser.blocks(self._file), ImportStage.STORING, self._file.size)
+        except NotInOrder:
+            self._examples.clear()
+            self._done = ImportProgress(stored=self._done.stored, commit=self._done.commit)
+            return False
+        return True
 
-    def _block_group(self, block: RowBlock) -> AppendGroup:
-        appends = self._prepared(block.symbol, block.rows, block.lines) if len(block.lines) else ()
-        rows = len(block.lines) + len(block.bad)
-        return AppendGroup(appends, block.read, position=block.end, rows=rows, bad=block.bad)
-
-    def _store_by_spool(self) -> None:
-        schema = self._dataset.schema.append(pa.field(_LINE, pa.int64()))
-        is_filled = self._done.partitions is not None
-        spool = SortSpool.reopen(self._note.spool, schema) if is_filled else None
-        if spool is None:
-            spool = self._filled_spool(schema)
-        total = sum(partition.rows for partition in spool.partitions())
-        self._store_all(self._sorted_groups(spool), ImportStage.STORING_SORTED, total)
-        spool.remove()
-
-    def _filled_spool(self, schema: pa.Schema) -> SortSpool:
-        """Read the whole file into a new spool."""
-        self._examples.clear()
-        self._done = ImportProgress(stored=self._done.stored, commit=self._done.commit)
-        spool = SortSpool.create_empty(self._note.spool, schema)
-        with _read_ahead(blocks_unordered(self._file, self._parser, self._file.start)) as blocks:
+    def _store_sorted(self) -> None:
+        """Read the whole file into sorted runs, and store these. The rows of a resumed import were counted before."""
+        runs, is_counted = SortedRuns(self._note.spool), self._done.is_sorted
+        with _read_ahead(self._parser.blocks(self._file)) as blocks:
             for block in blocks:
-                self._count(len(block.lines) + len(block.bad), block.bad)
-                columns = [*block.rows.columns, pa.array(block.lines)]
-                spool.add(pa.record_batch(columns, schema=schema), block.symbols)
-                self._report(ImportStage.SORTING, block.read, self._file.size)
-        spool.finish()
+                if not is_counted:
+                    self._count(block.rows.num_rows + len(block.bad), block.bad)
+                runs.add(block.rows)
+                self._report(ImportStage.SORTING, block.bytes_read, self._file.size)
         self._note_translated()
-        self._done = replace(self._done, partitions=0)
+        self._done = replace(self._done, is_sorted=True)
         self._note.save(self._done)
-        return spool
+        blocks = (RowBlock(rows, (), 0) for rows in runs.in_order())
+        self._store_all(blocks, ImportStage.STORING_SORTED, runs.rows)
+        runs.remove()
 
-    def _sorted_groups(self, spool: SortSpool) -> Iterator[AppendGroup]:
-        """Yield the groups that are not stored yet. A group's partitions count as stored after its last table."""
-        stored, before = 0, 0
-        for partitions, group in _partition_groups(spool.partitions()):
-            rows = sum(partition.rows for partition in group)
-            if partitions > (self._done.partitions or 0):
-                remaining = rows
-                for table in _group_tables(spool, group):
-                    remaining -= table.num_rows
-                    batch = table.combine_chunks().to_batches()[0]
-                    lines = batch.column(_LINE).to_numpy()
-                    appends = self._prepared(group[0].symbol, batch.select(self._dataset.schema.names), lines)
-                    done = stored + rows - remaining
-                    yield AppendGroup(appends, done, partitions=before if remaining else partitions)
-            stored, before = stored + rows, partitions
+    def _groups(self, blocks: Iterable[RowBlock], stage: ImportStage) -> Iterator[AppendGroup]:
+        """Yield the appends of blocks, but for the blocks that an earlier run has stored."""
+        start, position = self._done.position, 0
+        for block in blocks:
+            position += block.rows.num_rows
+            if start is not None and position <= start:
+                continue
+            appends = [append for some in self._of_symbols(block.rows) for append in self._prepared(*some)]
+            if stage is ImportStage.STORING:
+                rows = block.rows.num_rows + len(block.bad)
+                yield AppendGroup(appends, block.bytes_read, position, rows, block.bad)
+            else:
+                yield AppendGroup(appends, position, position)
 
-    def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: LineNumbers) -> tuple[PreparedAppend, ...]:
+    def _of_symbols(self, rows: pa.Table) -> Iterator[tuple[str, pa.RecordBatch, Integers]]:
+        """Yield each symbol's rows, with their lines."""
+        for start, end in pairwise(symbol_starts(rows)):
+            some = rows.slice(start, end - start)
+            batch = some.select(self._dataset.schema.names).combine_chunks().to_batches()[0]
+            yield some[SYMBOL][0].as_py(), batch, some[LINE].to_numpy()
+
+    def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: Integers) -> tuple[PreparedAppend, ...]:
         """Cut rows in order of time into appends of at most `DATES_AT_ONCE` dates. Raises `ImportRefused`."""
         refusal = symbol_refusal(dataset=self._dataset, symbol=symbol)
         if refusal is not None:
             raise ImportRefused(f"{self._file.path}: {refusal}")
-        if not rows.num_rows:
-            return ()
         last_ns = rows.column(0)[-1].as_py()
         if self._latest_ns is not None and last_ns > self._latest_ns:
             raise ImportRefused(
@@ -232,13 +194,16 @@ class FileImport:
             appends.append(PreparedAppend(symbol, part, lines[start:end], store))
         return tuple(appends)
 
-    def _store_all(self, groups: Iterator[AppendGroup], stage: ImportStage, total: int) -> None:
-        with _read_ahead(groups) as ready:
-            for group in ready:
+    def _store_all(self, blocks: Iterator[RowBlock], stage: ImportStage, total: int) -> None:
+        with (
+            _read_ahead(blocks_in_order(blocks)) as in_order,
+            _read_ahead(self._groups(in_order, stage)) as groups,
+        ):
+            for group in groups:
                 for append in group.appends:
                     self._append(append)
                 self._count(group.rows, group.bad)
-                self._done = replace(self._done, position=group.position, partitions=group.partitions)
+                self._done = replace(self._done, position=group.position)
                 self._note.save(self._done)
                 self._report(stage, group.done, total)
 
@@ -277,8 +242,9 @@ class FileImport:
         kept = np.ones(len(append.lines), dtype=bool)
         kept[wrong] = False
         rows = append.rows.filter(pa.array(kept))
-        for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
-            self._append(remaining)
+        if rows.num_rows:
+            for remaining in self._prepared(append.symbol, rows, append.lines[kept]):
+                self._append(remaining)
 
     def _count_unknown(self, unknown: Mapping[str, int]) -> None:
         if unknown:

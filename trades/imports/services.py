@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.exceptions import StorageError
@@ -15,12 +14,12 @@ from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from store.timestamps import DAY_NS
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import SourceFile, blocks_unordered
+from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.csv_file import CsvFile
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
 from trades.imports.hints import is_date, unread_clock, vendor_hint
-from trades.imports.layout import SYMBOL, FileLayout, ReadOptions, file_layout
+from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
@@ -130,8 +129,8 @@ def _has_dates_only(file: SourceFile, source: str, time_format: str) -> bool:
 def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:
     """Raise `ImportRefused` if the distances of the file's first bars contradict their resolution."""
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
-    for block in blocks_unordered(file, parser, file.start):
-        if len(block.lines):
+    for block in parser.blocks(file):
+        if block.rows.num_rows:
             doubt = distance_doubt(block)
             if doubt:
                 raise ImportRefused(
@@ -149,7 +148,7 @@ def file_parser(
     def hours() -> RepeatedHours:
         told = replace(options, ambiguous="earliest")
         parser = BlockParser(file.path, layout, told, symbol=symbol, skip_bad=True)
-        return repeated_hours(blocks_unordered(file, parser, file.start), options)
+        return repeated_hours(parser.blocks(file), options)
 
     return BlockParser(file.path, layout, options, symbol=symbol, skip_bad=skip_bad, repeated_hours=hours)
 
@@ -199,10 +198,9 @@ def _check_texts(file: SourceFile, layout: FileLayout, name_symbol: str | None) 
     columns = {name: texts for name, texts in columns.items() if texts.may_tell}
     if not columns:
         return
-    for table in file.texts([*columns]):
+    for piece in file.pieces([*columns]):
         for name, texts in columns.items():
-            cells = pc.unique(table.column(name)).to_pylist()
-            texts.add((cell or b"").decode("utf-8", "replace") for cell in cells)
+            texts.add(_distinct_texts(piece.cells[name]))
             if texts.symbols:
                 raise ImportRefused(
                     f"{file.path}: {name} may be the symbol ({', '.join(texts.symbols)}), and would not be read: give"
@@ -210,6 +208,13 @@ def _check_texts(file: SourceFile, layout: FileLayout, name_symbol: str | None) 
                 )
         if not any(texts.may_tell for texts in columns.values()):
             return
+
+
+def _distinct_texts(column: pa.ChunkedArray) -> list[str]:
+    """Return the texts and integers of a column; of other types empty texts."""
+    if pa.types.is_string(column.type) or pa.types.is_integer(column.type):
+        return [str(cell or "") for cell in column.unique().to_pylist()]
+    return [""]
 
 
 def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:

@@ -33,33 +33,75 @@ _REWRITTEN = (
 
 
 class TimeStyle(Enum):
-    """How a column's times are written. The value is the Arrow type with which a whole block is read."""
+    """How times are written. The value is the Arrow type that they are cast to."""
 
     OFFSET = pa.timestamp("ns", "UTC")
     LOCAL = pa.timestamp("ns")
     EPOCH = pa.int64()
-    TEXT = pa.string()
 
 
-def time_style(cell: str) -> TimeStyle:
-    """Return the style of a cell; TEXT if cells of its style must be parsed one by one."""
-    column = pa.array([cell])
-    if pc.match_substring_regex(column, _IS_EPOCH)[0].as_py() or cell.isdigit():
-        return TimeStyle.EPOCH
-    for style in (TimeStyle.OFFSET, TimeStyle.LOCAL):
-        try:
-            column.cast(style.value)
-        except pa.ArrowInvalid:
-            continue
-        return style
-    return TimeStyle.TEXT
+def is_plain_time(kind: pa.DataType) -> bool:
+    """Return whether values of a type are local times, or integers whose digits tell the unit."""
+    return bool(pa.types.is_integer(kind) or (pa.types.is_timestamp(kind) and kind.tz is None))
 
 
-def cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, is_event: bool) -> pa.Array:
-    """Convert a column in its style's type to int64 nanoseconds UTC. Raises `pa.ArrowInvalid`.
+def whole_instants(values: pa.Array, options: ReadOptions, *, is_event: bool) -> pa.Array:
+    """Convert a column of one style, that of its first value, to int64 nanoseconds UTC. Raises `pa.ArrowInvalid`."""
+    if is_event and options.time_format:
+        raise pa.ArrowInvalid("texts of a format are read one by one")
+    is_counted = is_event and options.date is not None
+    style = TimeStyle.EPOCH if is_counted else _style_of(values)
+    return _cast_instants(values.cast(style.value), style, options, is_event=is_event)
 
-    is_event: this is the event time; it counts milliseconds since midnight if `options` has a date.
+
+def parse_instants(
+    values: pa.Array, options: ReadOptions, *, is_event: bool, limit: int | None
+) -> tuple[pa.Array, Indexes]:
+    """Convert values of mixed styles, wrong ones to null; return also the indexes of the first `limit` wrong ones.
+
+    values: texts, timestamps, or integers. is_event: this is the event time; it counts milliseconds since midnight if
+    `options` has a date.
     """
+    if is_event and options.time_format:
+        return _parse_by_format(values, options, limit=limit)
+    if is_event and options.date is not None:
+        by_style = {TimeStyle.EPOCH: np.ones(len(values), dtype=bool)}
+    elif pa.types.is_string(values.type):
+        values, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(values)))
+    else:
+        by_style = {_style_of(values): np.ones(len(values), dtype=bool)}
+    times = np.zeros(len(values), dtype=np.int64)
+    valid = np.zeros(len(values), dtype=bool)
+    wrong: Indexes = []
+    for style, mask in by_style.items():
+        indexes = np.flatnonzero(mask & _mask(values.is_valid()))
+
+        def convert(some: pa.Array, style: TimeStyle = style) -> pa.Array:
+            return _cast_instants(some.cast(style.value), style, options, is_event=is_event)
+
+        converted, refused = convert_by_bisection(values.take(pa.array(indexes)), convert, limit=limit)
+        times[indexes] = converted.fill_null(0).to_numpy()
+        valid[indexes] = _mask(converted.is_valid())
+        wrong += indexes[refused].tolist()
+    return pa.array(times, mask=~valid), sorted(wrong)[:limit]
+
+
+def _style_of(values: pa.Array) -> TimeStyle:
+    """Return the style of the first value of a column of texts, timestamps or integers."""
+    if pa.types.is_timestamp(values.type):
+        return TimeStyle.LOCAL if values.type.tz is None else TimeStyle.OFFSET
+    present = values.drop_null()
+    if not pa.types.is_string(values.type) or (len(present) and present[0].as_py().isdigit()):
+        return TimeStyle.EPOCH
+    return (
+        TimeStyle.OFFSET
+        if _mask(pc.match_substring_regex(present[:1], _HAS_OFFSET)).any()
+        else TimeStyle.LOCAL
+    )
+
+
+def _cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, is_event: bool) -> pa.Array:
+    """Convert a column in its style's type to int64 nanoseconds UTC. Raises `pa.ArrowInvalid`."""
     if style is TimeStyle.OFFSET:
         return values.cast(pa.int64())
     if style is TimeStyle.LOCAL:
@@ -67,33 +109,6 @@ def cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, i
     if is_event and options.date is not None:
         return _from_local(_since_midnight(values, options.date), options)
     return _from_epochs(values)
-
-
-def parse_instants(
-    cells: pa.Array, options: ReadOptions, *, is_event: bool, limit: int | None
-) -> tuple[pa.Array, Indexes]:
-    """Convert texts of mixed styles, wrong texts to null; return also the indexes of the first `limit` wrong texts."""
-    if is_event and options.time_format:
-        return _parse_by_format(cells, options, limit=limit)
-    texts = pc.ascii_upper(pc.utf8_trim_whitespace(cells))
-    if is_event and options.date is not None:
-        by_style = {TimeStyle.EPOCH: np.ones(len(cells), dtype=bool)}
-    else:
-        texts, by_style = _styled(texts)
-    times = np.zeros(len(cells), dtype=np.int64)
-    valid = np.zeros(len(cells), dtype=bool)
-    wrong: Indexes = []
-    for style, mask in by_style.items():
-        indexes = np.flatnonzero(mask & _mask(cells.is_valid()))
-
-        def convert(some: pa.Array, style: TimeStyle = style) -> pa.Array:
-            return cast_instants(some.cast(style.value), style, options, is_event=is_event)
-
-        converted, refused = convert_by_bisection(texts.take(pa.array(indexes)), convert, limit=limit)
-        times[indexes] = converted.fill_null(0).to_numpy()
-        valid[indexes] = _mask(converted.is_valid())
-        wrong += indexes[refused].tolist()
-    return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
 
 def _parse_by_format(cells: pa.Array, options: ReadOptions, *, limit: int | None) -> tuple[pa.Array, Indexes]:

@@ -20,8 +20,9 @@ from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import BadRow, ImportRefused, ImportsError
+from trades.imports.csv_file import Dialect
 from trades.imports.formats import FORMATS, TEXTS, opened_file, read_options
-from trades.imports.layout import AMBIGUOUS, Dialect, Scale
+from trades.imports.layout import AMBIGUOUS, Scale
 from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
 from trades.imports.services import ImportResult, file_import

@@ -100,13 +100,15 @@ class Folder:
         parser = file_parser(file, layout, options, symbol=request.symbol, skip_bad=False)
         conditions = conditions_of(dataset=request.dataset, symbol=request.symbol, given=options.conditions)
         whole = _window_of(day)
-        for block in blocks_in_order(file, parser, file.start):
-            times = block.rows.column(0).to_numpy()
+        for block in blocks_in_order(parser.blocks(file)):
+            rows = block.rows.select(request.dataset.schema.names).combine_chunks()
+            times = rows[0].to_numpy()
             if len(times) and not (whole.start_ns <= times[0] and times[-1] < whole.end_ns):
                 raise ImportRefused(f"{path}: has rows of other dates than {day}")
             start, end = np.searchsorted(times, (request.window.start_ns, request.window.end_ns)).tolist()
             if start < end:
-                yield translated_rows(request.dataset, block.rows.slice(start, end - start), conditions)
+                part = rows.slice(start, end - start).to_batches()[0]
+                yield translated_rows(request.dataset, part, conditions)
 
     def _options(self, request: SourceRequest, file: SourceFile) -> ReadOptions:
         """Return the options of a read: rows of other symbols are refused in a symbol's own file, else passed over."""

@@ -18,11 +18,14 @@ def main(block_bytes: int, file: str, seconds: str = "", since: str = "ready") -
     django.setup()
     from django.core.management import call_command  # noqa: PLC0415 after the set-up
 
-    from trades.imports import blocks, run, spool  # noqa: PLC0415
+    from trades.imports import blocks, sort  # noqa: PLC0415
 
     blocks.BLOCK_BYTES = block_bytes
-    for module in (spool, run):
-        module.ROWS_AT_ONCE = block_bytes // 40  # type: ignore[attr-defined]
+    sort.RUN_ROWS, sort.PIECE_ROWS, sort.ROWS_AT_ONCE = (
+        block_bytes // 20,
+        block_bytes // 100,
+        block_bytes // 40,
+    )
     end_later = partial(signal.setitimer, signal.ITIMER_PROF, float(seconds)) if seconds else None
     if end_later is not None and since == "stored":
         when_more_is_stored(end_later)

@@ -14,7 +14,7 @@ from store.timestamps import parse_timestamp
 from tests.chance import examples
 from tests.trades.imports.files import imported, line_of, stored_rows, written
 from trades.exceptions import BadRow, ImportRefused, ImportRunning
-from trades.imports import blocks, run, spool
+from trades.imports import blocks, run, sort
 from trades.imports.layout import ReadOptions
 from trades.imports.progress import ProgressNote
 from trades.stores import market_store
@@ -36,8 +36,9 @@ _rows = st.tuples(
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
-    monkeypatch.setattr(spool, "ROWS_AT_ONCE", 5)
-    monkeypatch.setattr(run, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(sort, "RUN_ROWS", 15)
+    monkeypatch.setattr(sort, "PIECE_ROWS", 3)
+    monkeypatch.setattr(sort, "ROWS_AT_ONCE", 5)
 
 
 @settings(max_examples=examples(60), deadline=None)
@@ -76,9 +77,9 @@ def generated(rows: int, *, seed: int = 1) -> Rows:
 
 def test_a_file_in_order_goes_straight_to_the_store(store_path: Path, tmp_path: Path, monkeypatch):
     def never(*_: object) -> None:
-        raise AssertionError("a file in order needs no spool")
+        raise AssertionError("a file in order is not sorted")
 
-    monkeypatch.setattr(spool.SortSpool, "create_empty", never)
+    monkeypatch.setattr(run, "SortedRuns", never)
     rows = generated(500)
     path = written(tmp_path / "A.csv", [line_of(*row) for row in rows])
     assert imported(path, tmp_path / "notes").stored == 500
@@ -104,8 +105,8 @@ def test_rows_of_one_time_may_fill_many_blocks(store_path: Path, tmp_path: Path)
 
 
 def test_more_rows_of_one_time_than_fit_are_refused(store_path: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(spool, "EQUAL_TIMES_LIMIT", 100)
-    path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)] * 101)
+    monkeypatch.setattr(blocks, "EQUAL_TIMES_LIMIT", 100)
+    path = written(tmp_path / "A.csv", [line_of(NOON, 1.0, 1.0)] * 150)
     with pytest.raises(ImportRefused, match="more than 100 rows have the time"):
         imported(path, tmp_path / "notes")
 

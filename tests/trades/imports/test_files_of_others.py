@@ -54,6 +54,7 @@ TRADES_COME_IN: dict[str, tuple[str, bytes, Options, list[tuple[object, ...]]]] 
         "t.csv", f"timestamp,price,volume\r{TRADE}\r2024-01-02T09:32:00Z,1,1\r".encode(), {},
         [STORED_TRADE, ("2024-01-02T09:32:00Z", 1.0, 1.0)],
     ),
+    "UTF-16": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16"), {}, [STORED_TRADE]),
     "gzip named .csv": ("t.csv", gzip.compress(f"timestamp,price,volume\n{TRADE}\n".encode()), {}, [STORED_TRADE]),
     "zstandard named .csv": (
         "t.csv", pa.compress(f"timestamp,price,volume\n{TRADE}\n".encode(), "zstd", asbytes=True), {}, [STORED_TRADE],
@@ -236,7 +237,6 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     ),
     "latin-1": ("t.csv", "timestamp;price;Stück\n".encode("latin-1"), {}, "not UTF-8 text: unpack the file, or save"),
     "zip": ("t.csv", zipped(), {}, "a ZIP archive or a spreadsheet: unpack it"),
-    "utf-16": ("t.csv", f"timestamp\tprice\n{TRADE}".encode("utf-16"), {}, "UTF-16: save it as UTF-8"),
     "json": ("t.json", b'{"trades":[]}', {}, r"names no \.csv or \.csv\.gz file \(--format csv\)"),
     "less than no lines": ("t.csv", b"timestamp\n", {"skip_lines": -1}, "--skip-lines is a number"),
     "a format without a date": ("t.csv", b"timestamp,price,volume\n", {"time_format": "m/d/Y"}, "--time-format is of local"),

@@ -18,7 +18,7 @@ from store.protocol import ALL_TIME
 from store.timestamps import DAY_NS
 from tests.trades.imports import vendor_files as files
 from tests.trades.imports.vendor_files import Row
-from trades.imports import blocks, record_files, run, spool
+from trades.imports import blocks, record_files, run, sort
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -31,7 +31,7 @@ BAR = ("open", "high", "low", "close", "volume")
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 700)
-    for module in (spool, run, record_files):
+    for module in (sort, record_files):
         monkeypatch.setattr(module, "ROWS_AT_ONCE", 7)
 
 

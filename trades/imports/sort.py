@@ -1,0 +1,96 @@
+"""Sorts rows that do not fit in memory: runs of sorted rows in temporary files, merged piece by piece."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trades.imports.blocks import LINE, SYMBOL
+
+RUN_ROWS = 200_000
+PIECE_ROWS = 16_384
+ROWS_AT_ONCE = 65_536
+
+
+class SortedRuns:
+    """A folder of runs. Each is an Arrow file of rows in order of symbol, time (the first column) and line."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make an empty folder. Deletes what it holds."""
+        self._folder = folder
+        self._runs = 0
+        self._pending: list[pa.Table] = []
+        self.rows = 0
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows, those of later lines after those of earlier ones."""
+        self._pending.append(rows)
+        self.rows += rows.num_rows
+        if sum(each.num_rows for each in self._pending) >= RUN_ROWS:
+            self._write_run()
+
+    def in_order(self) -> Iterator[pa.Table]:
+        """Yield all rows in order. No more may be added then.
+
+        Memory: a piece of each run, and what is yielded.
+        """
+        if self._pending:
+            self._write_run()
+        found: list[pa.Table] = []
+        for rows in self._merged():
+            found.append(rows)
+            if sum(each.num_rows for each in found) >= ROWS_AT_ONCE:
+                yield pa.concat_tables(found)
+                found.clear()
+        if found:
+            yield pa.concat_tables(found)
+
+    def _merged(self) -> Iterator[pa.Table]:
+        """Yield the rows up to the first of the ends of the runs' pieces; then the next piece of that run is read."""
+        runs = [_pieces(self._folder / str(number)) for number in range(self._runs)]
+        heads = [(run, piece) for run in runs if (piece := next(run, None))]
+        while heads:
+            end = _sorted(pa.concat_tables([piece.slice(piece.num_rows - 1) for _, piece in heads])).slice(
+                0, 1
+            )
+            counts = [_count_until(piece, end) for _, piece in heads]
+            pieces = zip(heads, counts, strict=True)
+            yield _sorted(pa.concat_tables([piece.slice(0, count) for (_, piece), count in pieces]))
+            rests = ((run, piece.slice(count)) for (run, piece), count in zip(heads, counts, strict=True))
+            heads = [
+                (run, rest) for run, each in rests if (rest := each if each.num_rows else next(run, None))
+            ]
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write_run(self) -> None:
+        rows = _sorted(pa.concat_tables(self._pending))
+        with pa.ipc.new_file(str(self._folder / str(self._runs)), rows.schema) as file:
+            file.write_table(rows, max_chunksize=PIECE_ROWS)
+        self._pending.clear()
+        self._runs += 1
+
+
+def _pieces(path: Path) -> Iterator[pa.Table]:
+    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+        for number in range(reader.num_record_batches):
+            yield pa.Table.from_batches([reader.get_batch(number)])
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    return rows.sort_by([(name, "ascending") for name in (SYMBOL, rows.column_names[0], LINE)])
+
+
+def _count_until(piece: pa.Table, end: pa.Table) -> int:
+    """Return the number of rows of a sorted piece up to the row `end`."""
+    is_until = pa.scalar(True)
+    for name in (LINE, piece.column_names[0], SYMBOL):
+        column, last = piece[name], end[name][0]
+        is_until = pc.or_(pc.less(column, last), pc.and_(pc.equal(column, last), is_until))
+    return int(pc.sum(is_until).as_py())
