@@ -43,9 +43,9 @@ from front.lanes import Lane
 from front.long_polls import LongPolls
 from front.sending import AnswerSender, ClientStalled, send_refusal
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
-from ratelimit.limits.open_calls import PieceTurns
+from ratelimit.limits.open_calls import StreamPacing
 from stats.live.sockets import ENVIRON
-from web.correlation import accepted_id, correlated
+from web.correlation import ENVIRON_NAME, accepted_id, correlated
 from web.endpoints import CLOSING, READ, TRADING, WRITE, endpoint_at
 from web.proxies import trusted_environ
 from web.requests.received import ReceivedCall, call_in
@@ -71,7 +71,6 @@ _THREADS = {
 }
 # The status in the record of a call whose client went before its body was complete. No client ever sees it.
 CLIENT_GONE = 499
-_CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 
 logger = logging.getLogger(__name__)
 
@@ -147,13 +146,13 @@ class Front:
         record_refusal: Callable[[RefusedCall], object] = lambda _call: None,
         long_polls: LongPolls | None = None,
         live: SocketServer | None = None,
-        turns: PieceTurns | None = None,
+        pacing: StreamPacing | None = None,
     ) -> None:
         """All functions except `lane_of` are called in a thread.
 
         `respond` is Django. `lane_of` returns a call's lane by path, method and query string. `record_refusal` is
         called for each request that Django does not get. `live` serves the WebSockets, which are refused by default.
-        `turns` are those of the pieces of streams.
+        `pacing` is that of the pieces of streams.
         """
         self._respond = respond
         self._bodies = bodies
@@ -163,7 +162,7 @@ class Front:
             for name, threads in _THREADS.items()
         }
         self._lane_of = lane_of
-        self._sender = AnswerSender(turns or PieceTurns())
+        self._sender = AnswerSender(pacing or StreamPacing())
         self.long_polls = long_polls or LongPolls(self.reads, {})
         self.live = live or NoSockets()
         self.open_sockets = 0
@@ -188,7 +187,7 @@ class Front:
         scope["extensions"][ENVIRON] = environ = _client_environ(scope)
         self.open_sockets += 1
         try:
-            with correlated(environ[_CORRELATION_ID]):
+            with correlated(environ[ENVIRON_NAME]):
                 await self.live(scope, receive, send)
         finally:
             self.open_sockets -= 1
@@ -196,17 +195,17 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         environ = _client_environ(scope)
         call = call_in(environ)
-        lane, turn = self._lanes[self._lane_of(call.path, call.method, call.query)], _turn_of(call)
+        lane, caller = self._lanes[self._lane_of(call.path, call.method, call.query)], _fairness_key(call)
         started, reserved, decoding = perf_counter_ns(), None, None
-        with correlated(environ[_CORRELATION_ID]):
+        with correlated(environ[ENVIRON_NAME]):
             try:
                 if has_body(scope["headers"]):
-                    allowance = await self._bodies.allowance(call, environ, lane, turn)
+                    allowance = await self._bodies.allowance(call, environ, lane, caller)
                     reserved = allowance.reserved
                     await self._bodies.add_body(environ, receive, allowance)
                     decoding = await self._bodies.decoding_place(environ, allowance)
                 began_ns = perf_counter_ns()
-                answer = await lane.run_for(turn, self._call, environ)
+                answer = await lane.run_for(caller, self._call, environ)
                 route = environ.get(ROUTE, UNROUTED)
                 count_answer(route, scope["method"], answer.status, began_ns=began_ns)
                 if REMEMBER in scope:
@@ -217,7 +216,7 @@ class Front:
                     refusal = _refusal_of(error)
                     status = refusal.status.value
                     count_refusal(refusal, method=environ["REQUEST_METHOD"])
-                    await send_refusal(refusal, send, path=call.path, correlation_id=environ[_CORRELATION_ID])
+                    await send_refusal(refusal, send, path=call.path, correlation_id=environ[ENVIRON_NAME])
                 latency_us = (perf_counter_ns() - started) // 1000
                 await lane.run(self._record_refusal, RefusedCall(environ, status, latency_us))
                 return
@@ -248,7 +247,7 @@ class Front:
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         """Answer a request; called in a thread."""
-        with correlated(environ[_CORRELATION_ID]):
+        with correlated(environ[ENVIRON_NAME]):
             return answer_of_response(self._respond(environ), is_head=environ["REQUEST_METHOD"] == "HEAD")
 
 
@@ -258,15 +257,15 @@ def _client_environ(scope: Scope) -> dict[str, Any]:
     trusted_environ(environ)
     environ["wsgi.input"] = BytesIO()
     # All later code reads the accepted id from the header's variable.
-    environ[_CORRELATION_ID] = accepted_id(environ.get(_CORRELATION_ID))
+    environ[ENVIRON_NAME] = accepted_id(environ.get(ENVIRON_NAME))
     return environ
 
 
-def _turn_of(call: ReceivedCall) -> str:
-    """Return in whose turn a call is answered: that of its key or token, else that of its address.
+def _fairness_key(call: ReceivedCall) -> str:
+    """Return for whom a call is answered: its key or token, else its address. Nobody has all threads of a lane.
 
-    Nothing is verified yet. Whoever invents keys has many turns, each of which is a refusal; who has several tokens has
-    several, and one rate.
+    Nothing is verified yet. Whoever invents keys counts as many, each of which is refused; who has several tokens
+    counts as several, and has one rate.
     """
     credential = call.headers.get("x-api-key") or call.headers.get("authorization") or ""
     return credential.split()[-1] if credential.strip() else call.address

@@ -95,12 +95,12 @@ class BodyReader:
         self._decoding = decoding or DecodingMemory()
 
     async def allowance(
-        self, call: ReceivedCall, environ: dict[str, Any], lane: Lane, turn: str = ""
+        self, call: ReceivedCall, environ: dict[str, Any], lane: Lane, caller: str = ""
     ) -> BodyAllowance:
         """Return how much of a call's body may be read. The caller releases the reserved bytes.
 
         A small body counts for the address. Before a larger body is read, a thread of `lane` authenticates and
-        authorises the caller by the headers, in its turn.
+        authorises the caller by the headers.
         """
         limit = self._body_limit(call.path, call.method)
         address = identity_of(call.address)
@@ -109,7 +109,7 @@ class BodyReader:
         if limit <= SMALL_BODY_BYTES or (declared and not SMALL_BODY_BYTES < int(declared) <= limit):
             # The body is small, or is refused at once because of its declared length.
             return BodyAllowance(limit, small)
-        sender = await lane.run_for(turn, self._authorize_large_body, environ)
+        sender = await lane.run_for(caller, self._authorize_large_body, environ)
         if sender is None:
             return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
         return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)), sender=sender)

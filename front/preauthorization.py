@@ -18,6 +18,7 @@ from ratelimit.authorize import authorize
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
+from web.correlation import ENVIRON_NAME
 from web.endpoints import access_of, endpoint_at
 from web.requests.received import call_in
 from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
@@ -72,7 +73,7 @@ def refusal_recorder() -> Callable[[RefusedCall], None]:
                 caller=call.environ.get(CALLER, ""),
                 status=call.status,
                 latency_us=call.latency_us,
-                correlation_id=call.environ["HTTP_X_CORRELATION_ID"],
+                correlation_id=call.environ[ENVIRON_NAME],
             )
 
     return record

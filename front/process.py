@@ -199,7 +199,7 @@ def _front(handler: DjangoHandler) -> Front:
     from jobs.documents import ended_jobs  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
-    from ratelimit.limits.open_calls import PieceTurns  # noqa: PLC0415
+    from ratelimit.limits.open_calls import StreamPacing  # noqa: PLC0415
     from stats.live.application import LiveFeed  # noqa: PLC0415
     from stats.live.commits import NewCommits  # noqa: PLC0415
     from stats.live.hub import Lanes  # noqa: PLC0415
@@ -209,9 +209,11 @@ def _front(handler: DjangoHandler) -> Front:
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
     ]
-    turns = PieceTurns()
+    pacing = StreamPacing()
     live = LiveFeed(
-        Lanes(*lanes), lambda environ: is_accepted_transport(environ) and is_own_origin(environ), turns=turns
+        Lanes(*lanes),
+        lambda environ: is_accepted_transport(environ) and is_own_origin(environ),
+        pacing=pacing,
     )
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
@@ -225,7 +227,7 @@ def _front(handler: DjangoHandler) -> Front:
             waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
         ),
         live=live,
-        turns=turns,
+        pacing=pacing,
     )
 
 

@@ -12,7 +12,7 @@ from front.body import discard_rest
 from front.environ import Message, Receive, Send
 from front.lanes import Lane
 from marketdata_project.deprecations import deprecation_of
-from ratelimit.limits.open_calls import PieceTurns
+from ratelimit.limits.open_calls import StreamPacing
 from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD, CHARGED_CALL
 
 if TYPE_CHECKING:  # a web process imports this module before the apps
@@ -31,14 +31,14 @@ class ClientStalled(Exception):
 
 
 class AnswerSender:
-    """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `PieceTurns`).
+    """A sender of answers. Streams are made in threads of their own, one piece of a caller at a time (see `StreamPacing`).
 
     Each piece of a stream may be made by another of these threads, so a stream must not keep a database cursor
     open between pieces.
     """
 
-    def __init__(self, turns: PieceTurns) -> None:
-        self._turns = turns
+    def __init__(self, pacing: StreamPacing) -> None:
+        self._pacing = pacing
         self._lanes = [
             Lane(f"stream-{number}", threads=1, after=close_old_connections)
             for number in range(STREAM_THREADS)
@@ -102,7 +102,7 @@ class AnswerSender:
         if call is None or call.caller is None:
             return await self._lane.run(stream.next_piece)
         before: Admission = environ[ADMISSION]
-        async with self._turns.turn(call.caller.principal, before.bucket.name) as turn:
+        async with self._pacing.turn(call.caller.principal, before.bucket.name) as turn:
             if gone.done():
                 return None
             piece = await self._lane.run(stream.next_piece)

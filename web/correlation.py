@@ -14,6 +14,7 @@ from ops.masking import masked_text
 from ops.redis.connection import is_available
 
 HEADER = "X-Correlation-ID"
+ENVIRON_NAME = "HTTP_X_CORRELATION_ID"
 ALLOWED = "[A-Za-z0-9._:/+=-]{1,128}"
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
@@ -66,7 +67,7 @@ class CorrelationMiddleware:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = accepted_id(request.META.get("HTTP_X_CORRELATION_ID"))
+        request_id = accepted_id(request.META.get(ENVIRON_NAME))
         request.correlation_id = request_id  # type: ignore[attr-defined]  # the audit middleware reads it
         with correlated(request_id):
             response = self._get_response(request)

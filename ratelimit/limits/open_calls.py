@@ -51,7 +51,7 @@ class PieceTurn:
         self.debt_seconds = 0.0 if bucket is None else bucket.debt_us / 1e6
 
 
-class PieceTurns:
+class StreamPacing:
     """Lets a principal do one piece of work of a bucket at a time, and none while the bucket owes tokens.
 
     The pieces are parts of open calls, which are charged when they are done. For an event loop's thread.

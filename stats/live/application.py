@@ -14,10 +14,10 @@ from ops.metrics.declarations import LIVE_CONNECTIONS, LIVE_ENDS, LIVE_MESSAGES,
 from ops.redis.connection import is_available
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
-from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.open_calls import OpenCalls, StreamPacing
 from stats.live.callers import ConnectionLimits, charge_bars, identified, renewed_identities
 from stats.live.channels import ALL_KINDS, AllSymbols, new_channels
-from stats.live.client import CORRELATION_ID, MOST_CHANNELS, Client, Environ, Receive, record
+from stats.live.client import MOST_CHANNELS, Client, Environ, Receive, record
 from stats.live.commits import NewCommits
 from stats.live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from stats.live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
@@ -32,6 +32,7 @@ from store.protocol import ALL_TIME, CommitId
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 from trades.stores import market_store
+from web.correlation import ENVIRON_NAME
 from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
 from web.requests.exceptions import InvalidParameter
@@ -56,13 +57,13 @@ class LiveFeed:
         lanes: Lanes,
         is_served: Callable[[Environ], bool] = lambda _: True,
         *,
-        turns: PieceTurns | None = None,
+        pacing: StreamPacing | None = None,
     ) -> None:
         """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
 
-        `turns` are those of the reads of old messages.
+        `pacing` is that of the reads of old messages.
         """
-        self._lanes, self._is_served, self._turns = lanes, is_served, turns or PieceTurns()
+        self._lanes, self._is_served, self._pacing = lanes, is_served, pacing or StreamPacing()
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._loop_times = LoopTimes()
@@ -86,7 +87,7 @@ class LiveFeed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        limits = ConnectionLimits(self._open_calls, self._turns, self._lanes)
+        limits = ConnectionLimits(self._open_calls, self._pacing, self._lanes)
         try:
             await self._serve(scope, receive, send, limits)
         finally:
@@ -109,7 +110,7 @@ class LiveFeed:
         socket: Socket = scope["extensions"][SOCKET]
         holder = identity_of(call_in(environ).address) if identity is None else identity.caller.principal
         socket.loop_time = self._loop_times.of(holder)
-        correlation_id = environ[CORRELATION_ID].encode()
+        correlation_id = environ[ENVIRON_NAME].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
         connection = Connection(socket, self._hub, self._lanes.replay, format_name)
         client = Client(environ, connection, identity, self._lanes.ask, limits)

@@ -13,7 +13,7 @@ from ratelimit.authorize import authorize, check_access, check_limits
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity, identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.open_calls import OpenCalls, StreamPacing
 from ratelimit.limits.services import (
     admit,
     admit_address,
@@ -96,8 +96,8 @@ class ConnectionLimits:
     These cost their rows, or their processor time if that is more, and the connection's own token pays the first one.
     """
 
-    def __init__(self, open_calls: OpenCalls, turns: PieceTurns, lanes: Lanes) -> None:
-        self._open_calls, self._turns, self._lanes = open_calls, turns, lanes
+    def __init__(self, open_calls: OpenCalls, pacing: StreamPacing, lanes: Lanes) -> None:
+        self._open_calls, self._pacing, self._lanes = open_calls, pacing, lanes
         self._end: Callable[[], None] | None = None
         self._work, self._paid = Work(), 1
         self._bucket: BucketState | None = None
@@ -118,7 +118,7 @@ class ConnectionLimits:
         self, caller: Caller, function: Callable[[*Arguments], Result], *arguments: *Arguments
     ) -> Result:
         """Call a function that reads old messages in a thread, when it is the caller's turn, and charge for it."""
-        async with self._turns.turn(caller.principal, bucket_name(FEED)) as turn:
+        async with self._pacing.turn(caller.principal, bucket_name(FEED)) as turn:
             reading = self._lanes.replay(self._charged, caller, function, *arguments)
             try:
                 return await asyncio.shield(reading)

@@ -39,6 +39,7 @@ from stats.live.ends import FORBIDDEN, MALFORMED_MESSAGE, NOT_AUTHENTICATED, TOO
 from stats.live.exceptions import LiveError, TooManyChannels, TooManyConnections, UnknownOperation
 from stats.live.hub import Arguments, Result, RunInThread
 from stats.live.tokens import Token, parse_event_number, parse_tokens
+from web.correlation import ENVIRON_NAME
 from web.problem_body import PROBLEM_OF
 from web.requests.exceptions import RequestError
 from web.requests.json_document import read_json
@@ -50,7 +51,6 @@ Environ = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MOST_CHANNELS = 1_000
-CORRELATION_ID = "HTTP_X_CORRELATION_ID"
 MOST_BAR_CHANNELS = 100
 # Of a wildcard, to which one token subscribes.
 CHANNELS_PER_TOKEN = 1_000
@@ -393,5 +393,5 @@ def record(
         caller="" if identity is None else identity.caller.identity,
         status=status,
         latency_us=latency_us or 0,
-        correlation_id=environ[CORRELATION_ID],
+        correlation_id=environ[ENVIRON_NAME],
     )

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
-from front.application import _turn_of
+from front.application import _fairness_key
 from front.lane_of_call import HEAVY, LOGIN, lane_of
 from tests.ratelimit.access import accounts_site
 from web.endpoints import CLOSING, READ, TRADING, WRITE, Access
@@ -80,5 +80,7 @@ def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str,
         ({}, "192.0.2.1"),
     ],
 )
-def test_a_call_is_answered_in_the_turn_of_its_key_however_it_is_sent(headers: dict[str, str], turn: str):
-    assert _turn_of(ReceivedCall("GET", "http", "h", "/", "/", "", "192.0.2.1", headers)) == turn
+def test_a_call_is_answered_in_the_fairness_key_its_key_however_it_is_sent(
+    headers: dict[str, str], turn: str
+):
+    assert _fairness_key(ReceivedCall("GET", "http", "h", "/", "/", "", "192.0.2.1", headers)) == turn

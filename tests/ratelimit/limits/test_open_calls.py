@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.open_calls import OpenCalls, StreamPacing
 from ratelimit.limits.token_bucket import Bucket, BucketState, Taken, bucket_state
 
 BUCKET = Bucket(rate=10, burst=20)
@@ -49,7 +49,7 @@ def test_a_family_has_so_many_open_calls():
 @pytest.mark.parametrize("debt", [0, 5])
 def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: int):
     async def scene(later: list[Any]) -> None:
-        turns, at_work, most, made = PieceTurns(), 0, 0, 0
+        turns, at_work, most, made = StreamPacing(), 0, 0, 0
 
         async def piece() -> None:
             nonlocal at_work, most, made
@@ -79,7 +79,7 @@ def test_pieces_of_a_family_are_made_one_at_a_time_and_none_while_it_owes(debt: 
 
 def test_nobody_waits_for_another_family_and_who_leaves_holds_up_nobody():
     async def scene(later: list[Any]) -> None:
-        turns = PieceTurns()
+        turns = StreamPacing()
         async with turns.turn("key:1", "read") as turn:
             waiting = asyncio.create_task(turns.turn("key:1", "read").__aenter__())
             async with turns.turn("key:2", "read"):

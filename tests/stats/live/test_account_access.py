@@ -19,7 +19,6 @@ from stats.live import hub
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.application import LiveFeed
 from stats.live.bell import Bell, account_changed
-from stats.live.client import CORRELATION_ID
 from stats.live.hub import Lanes
 from stats.live.sockets import ENVIRON, SOCKET
 from tests.api_client import make_key
@@ -29,6 +28,7 @@ from tests.stats.live.memory_accounts import MemoryAccounts
 from tests.stats.live.sockets import HeldSocket
 from tests.stats.live.test_account_channels import FeedClient
 from tests.stats.live.test_connection import eventually, run, running_hub
+from web.correlation import ENVIRON_NAME
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
@@ -58,7 +58,7 @@ class Talk:
     async def serve(self, feed: LiveFeed, key: str | None) -> None:
         headers = {} if key is None else {"X-API-Key": key}
         environ = RequestFactory().get("/ws/v1/stream", headers=headers).environ
-        extensions = {ENVIRON: {**environ, CORRELATION_ID: "a"}, SOCKET: self.socket}
+        extensions = {ENVIRON: {**environ, ENVIRON_NAME: "a"}, SOCKET: self.socket}
         await feed({"extensions": extensions}, self._sent.get, self._take)
 
     async def ask(self, **message: Any) -> dict[str, Any]:

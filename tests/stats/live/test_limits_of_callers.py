@@ -13,7 +13,7 @@ from rest_framework.exceptions import PermissionDenied
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.limits import services
-from ratelimit.limits.open_calls import OpenCalls, PieceTurns
+from ratelimit.limits.open_calls import OpenCalls, StreamPacing
 from stats.live import callers, client
 from stats.live.application import LiveFeed
 from stats.live.callers import ConnectionLimits
@@ -60,7 +60,7 @@ def owed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def limits() -> ConnectionLimits:
-    return ConnectionLimits(OpenCalls(1), PieceTurns(), Lanes(*[in_thread] * len(Lanes._fields)))
+    return ConnectionLimits(OpenCalls(1), StreamPacing(), Lanes(*[in_thread] * len(Lanes._fields)))
 
 
 def test_rows_that_are_read_again_are_charged_beyond_the_first_thousand(owed: list[int]):
