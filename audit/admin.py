@@ -28,34 +28,9 @@ from audit.reading.views import AuditViewSet
 
 NOTHING = SafeString("-")
 """Shown for an empty value."""
-_SHOWN_APART = ("change", "body")
-
-
-def shown_change(detail: str) -> SafeString:
-    """Return a table of the changed members, with the values before and after."""
-    changes = _parsed(detail).get("change")
-    if not changes:
-        return NOTHING
-    rows = format_html_join(
-        "",
-        "<tr><th scope='row'>{}</th><td class='audit-before'>{}</td><td class='audit-after'>{}</td></tr>",
-        ((each["path"], _value(each, "before"), _value(each, "after")) for each in changes),
-    )
-    titles = "".join(f"<th scope='col'>{title}</th>" for title in ("Place", "Before", "After"))
-    head = f"<thead><tr>{titles}</tr></thead>"
-    return format_html("<table class='audit-change'>{}<tbody>{}</tbody></table>", SafeString(head), rows)
-
-
-def shown_body(detail: str) -> SafeString:
-    """Return the recorded body of the call."""
-    parsed = _parsed(detail)
-    return _block(parsed["body"]) if "body" in parsed else NOTHING
-
-
-def shown_detail(detail: str) -> SafeString:
-    """Return the members of the detail except change and body."""
-    others = {name: value for name, value in _parsed(detail).items() if name not in _SHOWN_APART}
-    return _block(others) if others else NOTHING
+_CHANGE_HEAD = SafeString(
+    "<thead><tr><th scope='col'>Place</th><th scope='col'>Before</th><th scope='col'>After</th></tr></thead>"
+)
 
 
 def _parsed(detail: str) -> dict[str, Any]:
@@ -180,18 +155,28 @@ class AuditRecordAdmin(_ModelAdmin):
 
     @admin.display(description="what changed")
     def change(self, record: AuditRecord) -> SafeString:
-        """Return the changed members, before and after."""
-        return shown_change(record.detail)
+        """Return a table of the changed members, before and after."""
+        changes = _parsed(record.detail).get("change")
+        if not changes:
+            return NOTHING
+        rows = format_html_join(
+            "",
+            "<tr><th scope='row'>{}</th><td class='audit-before'>{}</td><td class='audit-after'>{}</td></tr>",
+            ((each["path"], _value(each, "before"), _value(each, "after")) for each in changes),
+        )
+        return format_html("<table class='audit-change'>{}<tbody>{}</tbody></table>", _CHANGE_HEAD, rows)
 
     @admin.display(description="what was sent")
     def body(self, record: AuditRecord) -> SafeString:
         """Return the body, masked."""
-        return shown_body(record.detail)
+        detail = _parsed(record.detail)
+        return _block(detail["body"]) if "body" in detail else NOTHING
 
     @admin.display(description="more")
     def more(self, record: AuditRecord) -> SafeString:
-        """Return the rest of the detail."""
-        return shown_detail(record.detail)
+        """Return the members of the detail except change and body."""
+        others = {name: v for name, v in _parsed(record.detail).items() if name not in ("change", "body")}
+        return _block(others) if others else NOTHING
 
     @admin.action(description="Export the selected records as NDJSON", permissions=["view"])
     def export_selected(self, request: HttpRequest, records: QuerySet[AuditRecord]) -> HttpResponseBase:

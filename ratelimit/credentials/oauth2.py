@@ -123,12 +123,13 @@ class OAuthTokenView(_OAuthEndpoint):
         if _required(form, "grant_type") != "client_credentials":
             raise OAuthRefusal("unsupported_grant_type", "the only grant is client_credentials")
         holder = _client_key(request, form)
-        token = oauth2_session_begin(holder, scopes=_scopes(form, holder.caller), now=timezone.now())
+        scopes = _scopes(form, holder.caller)
+        token, seconds = oauth2_session_begin(holder, scopes=scopes, now=timezone.now())
         document = {
-            "access_token": token.access,
-            "expires_in": token.seconds,
+            "access_token": token,
+            "expires_in": seconds,
             "token_type": "Bearer",
-            "scope": " ".join(sorted(token.caller.scopes)),
+            "scope": " ".join(sorted(scopes)),
         }
         return JsonResponse(document, headers=NOT_STORED)
 

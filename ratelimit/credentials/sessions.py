@@ -59,15 +59,6 @@ class TokenPair:
     refresh: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class OAuth2Token:
-    """An OAuth2 token, its caller, and the seconds for which it is valid."""
-
-    caller: Caller
-    seconds: int
-    access: str = field(repr=False)
-
-
 def session_begin(*, username: str, password: str, request: HttpRequest | None, now: datetime) -> TokenPair:
     """Log in, and return the tokens of a new session.
 
@@ -124,8 +115,8 @@ def secret_holder(*, client_id: str, secret: str, address: str, correlation_id: 
     return _used_key(key, address=address, now=now)
 
 
-def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> OAuth2Token:
-    """Return the token of a new session of a key, with some of its scopes. It is not renewed."""
+def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetime) -> tuple[str, int]:
+    """Return the token of a new session of a key, with some of its scopes, and its seconds. It is not renewed."""
     end = holder.caller.expires_at
     lifetime = _OAUTH2_LIFETIME if end is None else min(_OAUTH2_LIFETIME, end - now)
     session = TokenSession.objects.create(
@@ -136,16 +127,15 @@ def oauth2_session_begin(holder: Holder, *, scopes: frozenset[str], now: datetim
         began_at=now,
         expires_at=now + lifetime,
     )
-    caller = replace(holder.caller, scopes=scopes, credential=OAUTH2)
     access = jwt.token_encode(
         jwt.ACCESS,
-        subject=caller.identity,
+        subject=holder.caller.identity,
         session_id=session.pk,
         token_id=jwt.new_id(),
         now=now,
         lifetime=lifetime,
     )
-    return OAuth2Token(caller=caller, seconds=int(lifetime.total_seconds()), access=access)
+    return access, int(lifetime.total_seconds())
 
 
 def oauth2_session_end(holder: Holder, *, token: str, now: datetime) -> str:
