@@ -99,7 +99,7 @@ class JobsViewSet(ListViewSet[Job]):
         examples=[OpenApiExample("A job", value=JOB, response_only=True)],
     )
     def list(self, request: Request) -> Response:
-        """One's own jobs, newest first. `result` is null for backtests, what-if and rebalances: get the job for it."""
+        """One's own jobs, newest first. `result` is null for backtests and rebalances: get the job for it."""
         jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
         now = timezone.now()
         return self.get_paginated_response([listed_job_document(job, now=now) for job in jobs or ()])

@@ -1,9 +1,10 @@
-"""Deprecated paths, as data: since when, until when, and what replaces each. The middleware marks their answers.
+"""Deprecated and removed paths, as data, and what replaces each. The middleware marks the answers of deprecated ones.
 
-An answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and `Link` with the relation
+Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and `Link` with the relation
 `successor-version` (RFC 5829). A refusal has another body than everywhere else (`unversioned_body`).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -64,6 +65,18 @@ _BY_PATH = {deprecation.path: deprecation for deprecation in DEPRECATIONS}
 def deprecation_of(path: str) -> Deprecation | None:
     """Return the deprecation of a decoded path, with or without a slash at its end; None for all other paths."""
     return _BY_PATH.get(path.removesuffix("/"))
+
+
+# Removed paths as regular expressions, and what to use instead. Their answer is 410 `gone`, whatever the method.
+REMOVED = {
+    r"/api(/v1)?/risk/what-if": "run a backtest with other limits: POST /api/v1/backtests",
+}
+
+
+def instead_of(path: str) -> str | None:
+    """Return what to use instead of a removed path, which is decoded; None for all other paths."""
+    path = path.removesuffix("/")
+    return next((instead for pattern, instead in REMOVED.items() if re.fullmatch(pattern, path)), None)
 
 
 class DeprecationMiddleware:

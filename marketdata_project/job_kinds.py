@@ -5,6 +5,5 @@ from jobs.kinds import JobKind
 from trading.api.backtests import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
-from trading.api.what_ifs import WHAT_IF
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER, WHAT_IF)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER)

@@ -29,6 +29,7 @@ from audit import exceptions as audit
 from calendars import exceptions as calendars
 from jobs import exceptions as jobs
 from jobs.backfills import exceptions as backfills
+from marketdata_project.deprecations import instead_of
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from ops.masking import masked_path
@@ -159,7 +160,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 404 (Django's handler404)."""
+    """Answer 404, or 410 for a removed path (Django's handler404)."""
+    instead = instead_of(request.path_info)
+    if instead is not None:
+        return Problem("gone", f"this path was removed; {instead}").answer(request)
     message = f"there is nothing at {masked_path(request.path)[:200]}{unknown_name_hint(request.path)}"
     return Problem("not_found", message).answer(request)
 

@@ -73,7 +73,6 @@ from trading.api.row_views import (
 from trading.api.strategies import StrategiesViewSet
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
-from trading.api.what_ifs import WhatIfViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:
@@ -215,7 +214,6 @@ also_unversioned = [
     re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
     re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
     re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
-    re_path(r"^risk/what-if/?\Z", WhatIfViewSet.as_view({"post": "create"}), name="risk-what-if"),
     re_path(r"^config/risk/?\Z", RiskWritesViewSet.as_view({"put": "configure"}), name="config-risk"),
 ]
 

@@ -18,7 +18,7 @@ from trading.core.orders import Order, OrderTerms
 from trading.core.positions import ClosedTrade, Position
 from trading.core.valuation import risk_of
 
-# Backtests and what-ifs make documents without Django, which models need.
+# Backtests make documents without Django, which models need.
 if TYPE_CHECKING:
     from trading.models import ExecutionRow, TransactionRow
 

@@ -32,8 +32,7 @@ TradingError
 ├── NoModel                no model is assigned to the account; assign one
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── InvalidTransfer        the money is not there, or may not leave
-├── AccountNotValued       a symbol that is held has no price; retry when it has
-└── WhatIfTooLong          the replay has too many events or rows; ask for a shorter time
+└── AccountNotValued       a symbol that is held has no price; retry when it has
 
 LogError                   (never leaves the engine)
 ├── LogRestored            a log was restored or cut: a person must look
@@ -265,12 +264,6 @@ class AccountNotValued(TradingError):
     """A symbol that is held has no price, so that the account has no value. Retry when it has."""
 
     code = "account_not_valued"
-
-
-class WhatIfTooLong(TradingError):
-    """The replay has too many events or rows. Ask for a shorter time."""
-
-    code = "range_too_large"
 
 
 class LogError(Exception):

@@ -20,6 +20,7 @@ TITLES = {
     406: "The answer has no such format",
     408: "The request did not arrive in time",
     409: "The request meets another",
+    410: "It was removed",
     412: "The state has changed",
     413: "The body is too large",
     414: "The address is too long",

@@ -125,7 +125,6 @@ def test_these_kinds_can_be_scheduled(settings, kind_name: str, parameters: dict
     ("kind_name", "parameters", "message"),
     [
         ("backtest", {"strategy": "crossover", "symbols": ["DEMOA"]}, "no kind 'backtest' that can be"),
-        ("what_if", {"account": "main", "config": {}}, "no kind 'what_if' that can be"),
         ("transfer", {"account": "main", "amount": 5}, "no kind 'transfer' that can be"),
         # It would trade.
         ("rebalance", {**REBALANCE, "preview": True}, "preview"),

@@ -7,9 +7,11 @@ from typing import Any
 
 import http_sf
 import pytest
+from django.test import Client
 from django.urls import resolve
+from django.utils.regex_helper import normalize
 
-from marketdata_project.deprecations import DEPRECATIONS, Deprecation, deprecation_of
+from marketdata_project.deprecations import DEPRECATIONS, REMOVED, Deprecation, deprecation_of, instead_of
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.front.front_server import ask, echo, running
 from tests.marketdata_project import deprecated_site
@@ -30,6 +32,27 @@ def test_a_deprecated_path_is_its_successors_view_and_stays_for_18_months(each: 
 @pytest.mark.parametrize("path", ["/api/v1/status", "/api/status/history", "/api/statu", "/api", "/", ""])
 def test_other_paths_are_not_deprecated(path: str):
     assert deprecation_of(path) is None
+
+
+@pytest.mark.parametrize("suffix", ["", "/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("pattern", REMOVED)
+def test_a_removed_path_is_gone_whatever_the_method_and_without_credentials(
+    db: None, project_redis: object, pattern: str, method: str, suffix: str
+):
+    [(path, parameters), *_] = normalize(pattern)
+    path = path % dict.fromkeys(parameters, "AAPL") + suffix
+    response = Client(enforce_csrf_checks=True).generic(method, path)
+    assert problem(response) == (410, "gone")
+    assert REMOVED[pattern] in response.json()["message"]
+    # Whoever asks for it pays, as for an unknown path.
+    assert "RateLimit" in response.headers or "X-RateLimit-Remaining" in response.headers
+
+
+def test_a_path_beside_a_removed_one_is_not_gone():
+    assert instead_of("/api/v1/risk/what-if") is not None
+    for path in ("/api/v2/risk/what-if", "/api/v1/risk/what-if/x", "/api/v1/risk", "/x/api/v1/risk/what-if"):
+        assert instead_of(path) is None
 
 
 deprecated_urls = pytest.mark.urls(deprecated_site.__name__)

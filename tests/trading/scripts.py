@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from store.declarations import Dataset
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME
-from store.walk import BEGINNING
+from store.walk import BEGINNING, LogPosition
 from trading.core.acceptance import accept, judge
 from trading.core.account import AccountState
 from trading.core.acts import Act
@@ -15,12 +15,11 @@ from trading.core.orders import OrderTerms
 from trading.core.rows import MarketRow
 from trading.engine.clock import DataClock
 from trading.engine.floor import Floor, RecordedEvent
-from trading.engine.logs import FollowedLog, ReadPosition
+from trading.engine.logs import FollowedLog, ReadPosition, merged
 from trading.engine.marks import MarkBook
 from trading.engine.memory_desk import MemoryDesk
 from trading.market.market import Market
 from trading.market.views import market_view
-from trading.what_if.replay import TakenLogs, run
 
 Input = Event | OrderTerms | Callable[[AccountState, Record], object]
 Step = tuple[int, Sequence[Input]]
@@ -71,8 +70,15 @@ def run_script(
     """Return the events of an account that follows a script: number, instant, bytes. It begins with events."""
     clock, kept = DataClock(), list[RecordedEvent]()
     start = ReadPosition(BEGINNING, ALL_TIME.start_ns)
-    taken = TakenLogs(FollowedLog(store, clock, *log, start) for log in logs)
-    market = Market(store, place_of=taken.place_of)
+    followed = {
+        (dataset.name, symbol): FollowedLog(store, clock, dataset, symbol, start) for dataset, symbol in logs
+    }
+
+    def place_of(dataset: str, symbol: str) -> LogPosition | None:
+        log = followed.get((dataset, symbol))
+        return None if log is None else log.place.position
+
+    market = Market(store, place_of=place_of)
     desk = MemoryDesk(kept.append)
     (begin_ns, opening), *later = steps
     for event in opening:
@@ -81,5 +87,13 @@ def run_script(
         desk.record(account, event, at_ns=begin_ns)
     floor = Floor(desk, clock, MarkBook(market), [Script(account, later, market)])
     floor.pass_time(begin_ns)
-    run(floor, taken, until_ns=until_ns)
+    for arrival in merged(followed.values()):
+        if arrival.known_ns > until_ns:
+            break
+        floor.pass_time(arrival.known_ns)
+        followed[arrival.dataset, arrival.symbol].place = arrival.place
+        if arrival.row is not None:
+            floor.take(arrival.row)
+        floor.pass_time(arrival.known_ns)
+    floor.followers_act(until_ns + 1)
     return [(each.number, each.at_ns, encoded(each.event)) for each in kept]

@@ -1,6 +1,6 @@
 """The curve of an account's equity: growth, drawdowns and exposure, from points in order, in bounded memory.
 
-Points are those of marks, transfers, the ends of halts, busted executions, adjusted positions, and of now or the end of a what-if; between
+Points are those of marks, transfers, the ends of halts, busted executions, adjusted positions, and of now; between
 them equity and exposure are taken as constant. Time never runs backwards on a curve: a point with an earlier instant than the one before it counts
 at that one's. Days are UTC dates, as whole days since 1970. Percentages are 0 or more.
 """

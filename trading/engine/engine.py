@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 # A round takes rows for so long before it looks at the accounts again.
 _ROUND_SECONDS = 0.1
+# An engine that has taken all rows looks for more after so long.
+_PAUSE_SECONDS = 0.02
 # Without accounts nobody waits for the engine, and looking for new ones costs processor time.
 _PAUSE_WITHOUT_ACCOUNTS_SECONDS = 0.2
 # An account that failed is tried again.
@@ -70,8 +72,7 @@ class Engine:
                     if self.round():
                         pause = 0
                     else:
-                        has_accounts = bool(self._desk.states)
-                        pause = self._clock.pause_seconds if has_accounts else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
+                        pause = _PAUSE_SECONDS if self._desk.states else _PAUSE_WITHOUT_ACCOUNTS_SECONDS
                 except EngineReplaced:
                     logger.warning("another process is the engine now")
                     self._forget()
@@ -114,8 +115,6 @@ class Engine:
             if self._clock.now_ns:
                 self._pass_time(self._clock.now_ns)
             for arrival in self._arrivals():
-                if not self._clock.is_due(arrival.known_ns):
-                    return False
                 self._pass_time(arrival.known_ns)
                 self._take(arrival)
                 self._pass_time(self._clock.now_ns)
@@ -196,9 +195,7 @@ class Engine:
         if isinstance(self._clock, DataClock):
             now_ns = self._clock.now_ns if self._leads else self._clock.advance(data_clock_ns())
         is_taken = lease_take(self._holder, now_ns=now_ns, document=self._document())
-        if is_taken and not self._leads:
-            self._leads = True
-            self._clock.lead()
+        self._leads = self._leads or is_taken
         return is_taken
 
     def _document(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Accounts in memory: what backtests and what-if have in the place of the database."""
+"""Accounts in memory: what backtests have in the place of the database."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable

@@ -207,7 +207,7 @@ def test_an_account_in_memory_has_the_events_of_one_in_the_database(default_stor
 
 def test_the_engine_in_memory_and_backtests_import_no_django() -> None:
     program = (
-        "import sys, trading.engine.memory_desk, trading.market.views, trading.what_if.replay\n"
+        "import sys, trading.engine.memory_desk, trading.market.views\n"
         "import trading.strategies.backtest, trading.strategies.honesty, trading.strategies.outcome\n"
         "print([name for name in sys.modules if name.partition('.')[0] in ('django', 'rest_framework')])"
     )

@@ -1,8 +1,7 @@
 """`manage.py trading_engine`: the process that fills orders. `serve` starts one; another one waits until the first is gone."""
 
-import math
 import signal
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -29,12 +28,6 @@ class Command(BaseCommand):
             metavar="INSTANT",
             help="for replays: rows are known at their own times, from this instant on, as fast as they are taken",
         )
-        parser.add_argument(
-            "--speed",
-            metavar="FACTOR",
-            type=_speed,
-            help="with --data-clock: its time passes at most so many times as fast as that of the wall clock",
-        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here because calendars and columns take a second to load.
@@ -42,7 +35,7 @@ class Command(BaseCommand):
         from trading.engine.engine import Engine  # noqa: PLC0415
         from trading.strategies.live import LiveStrategies  # noqa: PLC0415
 
-        clock = _clock(options["data_clock"], options["speed"])
+        clock = _clock(options["data_clock"])
         if options["parent"] is None:
             _check_migrated()
         else:
@@ -57,29 +50,17 @@ class Command(BaseCommand):
             publisher.stop()
 
 
-def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a positive, finite number")
-    return speed
-
-
-def _clock(begins: str | None, speed: float | None) -> "EngineClock":
-    """Return the clock that the options mean. Raises CommandError."""
-    from trading.engine.clock import DataClock, PacedClock, WallClock  # noqa: PLC0415
+def _clock(begins: str | None) -> "EngineClock":
+    """Return the clock that the option means. Raises CommandError."""
+    from trading.engine.clock import DataClock, WallClock  # noqa: PLC0415
 
     if begins is None:
-        if speed is not None:
-            raise CommandError("--speed needs --data-clock")
         return WallClock()
     try:
         begins_ns = parse_timestamp(begins)
     except InvalidTimestamp as error:
         raise CommandError(f"--data-clock: {error}") from error
-    return DataClock(begins_ns) if speed is None else PacedClock(begins_ns, speed=speed)
+    return DataClock(begins_ns)
 
 
 def _check_migrated() -> None:

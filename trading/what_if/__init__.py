@@ -1,1 +1,0 @@
-"""What-if: the inputs of an account done again under other limits, in memory."""
