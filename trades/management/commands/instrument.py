@@ -12,7 +12,12 @@ from ops.command_line import command_actor
 from store.exceptions import AliasTaken, StorageError
 from store.instruments import ALIAS_SEPARATOR, Instrument
 from store.symbols import InvalidSymbol, parse_symbol
-from trades.instruments.serializers import FIELD_CHOICES, INSTRUMENT_FIELDS, instrument_document
+from trades.instruments.serializers import (
+    FIELD_CHOICES,
+    INSTRUMENT_FIELDS,
+    InstrumentSerializer,
+    instrument_document,
+)
 from trades.instruments.services import instruments_all, instruments_declare
 from trades.instruments.texts import (
     InstrumentsRefused,
@@ -23,27 +28,8 @@ from trades.instruments.texts import (
 )
 from trades.stores import market_store
 
-_HELP = {
-    "name": "what people call it",
-    "class": ", ".join(FIELD_CHOICES["instrument_class"]),
-    "exchange": "MIC, such as XNAS",
-    "currency": "such as USD",
-    "base_currency": "of fx: the currency that a price is for, such as EUR; EUR-USD and EURUSD say it themselves",
-    "bar_policy": f"which prints make its bars: {', '.join(FIELD_CHOICES['bar_policy'])} (docs/bar_policies.md)",
-    "volume_kind": ", ".join(FIELD_CHOICES["volume_kind"]),
-    "unknown_conditions": f"{', '.join(FIELD_CHOICES['unknown_conditions'])}: new rows with conditions of unknown meaning",
-    "gap_rule": f"{', '.join(FIELD_CHOICES['gap_rule'])}: which intervals without a bar are gaps",
-    "tick_size": "the smallest step of its price",
-    "settle": "how many seconds out of order its rows may arrive, 2 by default",
-    "calendar": "name of its trading calendar, where the exchange has several",
-    "underlying": "of a future or an option",
-    "expiry": "of a future or an option, such as 2026-03-20",
-    "strike": "of an option",
-    "right": ", ".join(FIELD_CHOICES["right"]),
-    "multiplier": "units of the underlying in a contract",
-    "exercise": ", ".join(FIELD_CHOICES["exercise"]),
-    "settlement": ", ".join(FIELD_CHOICES["settlement"]),
-}
+# Fields that have options of their own, below.
+_OTHER_FIELDS = {"symbol", "aliases", "allow_nonpositive_price"}
 
 
 class Command(BaseCommand):
@@ -54,8 +40,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("symbol", nargs="?", metavar="SYMBOL")
-        for name, text in _HELP.items():
-            parser.add_argument(f"--{name.replace('_', '-')}", help=text)
+        for name, field in InstrumentSerializer().fields.items():
+            if name not in _OTHER_FIELDS:
+                words = ", ".join(FIELD_CHOICES.get(INSTRUMENT_FIELDS[name], ()))
+                text = f"{field.help_text} One of {words}." if words else str(field.help_text)
+                parser.add_argument(f"--{name.replace('_', '-')}", help=text)
         parser.add_argument(
             "--alias",
             action="append",
