@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.batches.row_batch import BatchOptions
-from trades.batches.serializers import IngestAnswerSerializer, title_of
+from trades.batches.serializers import IngestAnswerSerializer
 from trades.correction_batch import CorrectionBatchSerializer, read_corrections, sample_corrections
 from trades.decoder import decoded
 from trades.instruments.services import allows_nonpositive_price, log_name
@@ -91,9 +91,14 @@ class CorrectionsViewSet(RoutedViewSet):
         """See `RoutedViewSet`."""
         return _schema(self.dataset)
 
+    def get_view_description(self, html: bool = False) -> str:
+        """Return the sentence below the title of the browsable page."""
+        self.description = f"Cancels and corrections of stored {self.dataset.name.replace('_', ' ')}."
+        return super().get_view_description(html)
+
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""
-        return f"{title_of(self.dataset)} Corrections"
+        return f"{self.dataset.row_name.replace('_', ' ').title()} Corrections"
 
     def get_serializer(self, *args: Any, **options: Any) -> CorrectionBatchSerializer:
         """Return the serializer of a batch of the dataset's corrections."""

@@ -20,7 +20,7 @@ from store.protocol import CLOCKS_APART_NS, Dedupe
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trades.batches.serializers import BatchSerializer, IngestAnswerSerializer, title_of
+from trades.batches.serializers import BatchSerializer, IngestAnswerSerializer
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.decoder import decoded
@@ -285,9 +285,14 @@ class IngestViewSet(RoutedViewSet):
         """See `RoutedViewSet`."""
         return ingest_schema(self.dataset)
 
+    def get_view_description(self, html: bool = False) -> str:
+        """Return the sentence below the title of the browsable page."""
+        self.description = f"{self.dataset.name.replace('_', ' ').capitalize()} as they come from a feed."
+        return super().get_view_description(html)
+
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""
-        return f"{title_of(self.dataset)} Ingest"
+        return f"{self.dataset.row_name.replace('_', ' ').title()} Ingest"
 
     def get_serializer(self, *args: Any, **options: Any) -> BatchSerializer:
         """Return the serializer of a batch of the dataset's rows."""

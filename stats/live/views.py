@@ -45,7 +45,9 @@ _QUERY = CommitsSerializer()
 
 
 class CommitsViewSet(MarketDataViewSet):
-    """The frames that the live feed sent after a token, at most about 1 MiB. subject: one of `KINDS`."""
+    """The frames that the live feed sent after a token, at most about 1 MiB."""
+
+    # subject: one of `KINDS`.
 
     access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [LinesRenderer, QueryFormRenderer]

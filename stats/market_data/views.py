@@ -224,6 +224,11 @@ class ReportViewSet(MarketContentViewSet):
         members = [(name, part.columns) for part in REPORTS[self.subject] for name in part.names]
         return report_schema(self.market_class, self.subject, members, several=self.several)
 
+    def get_view_description(self, html: bool = False) -> str:
+        """Return the sentence below the title of the browsable page."""
+        self.description = f"The {self.subject} of {self.market_class.path}."
+        return super().get_view_description(html)
+
     def query_serializer(self) -> serializers.Serializer[Any]:
         """See `MarketDataViewSet`."""
         return report_serializer(self.subject, several=self.several)
