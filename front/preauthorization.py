@@ -1,6 +1,6 @@
 """Authenticates and charges senders of large bodies, and records the front's refusals, without Django's middlewares."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -59,21 +59,16 @@ def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:
     return request.is_secure() or not settings.SECURE_SSL_REDIRECT
 
 
-def refusal_recorder() -> Callable[[RefusedCall], None]:
-    """Return a function that writes the audit record of a refused API call, with its caller if that is known."""
-    spool = call_spool()
-
-    def record(call: RefusedCall) -> None:
-        received = call_in(call.environ)
-        if is_api_call(received.path):
-            call_record(
-                spool=spool,
-                call=received,
-                at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
-                caller=call.environ.get(CALLER, ""),
-                status=call.status,
-                latency_us=call.latency_us,
-                correlation_id=call.environ[ENVIRON_NAME],
-            )
-
-    return record
+def record_refusal(call: RefusedCall) -> None:
+    """Write the audit record of a refused API call, with its caller if that is known."""
+    received = call_in(call.environ)
+    if is_api_call(received.path):
+        call_record(
+            spool=call_spool(),
+            call=received,
+            at=datetime.now(UTC) - timedelta(microseconds=call.latency_us),
+            caller=call.environ.get(CALLER, ""),
+            status=call.status,
+            latency_us=call.latency_us,
+            correlation_id=call.environ[ENVIRON_NAME],
+        )

@@ -194,7 +194,7 @@ def _front(handler: DjangoHandler) -> Front:
     from front.preauthorization import (  # noqa: PLC0415
         authorize_large_body,
         is_accepted_transport,
-        refusal_recorder,
+        record_refusal,
     )
     from jobs.documents import ended_jobs  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
@@ -222,7 +222,7 @@ def _front(handler: DjangoHandler) -> Front:
         handler.respond,
         bodies=BodyReader(body_limit=body_limit, authorize_large_body=authorize_large_body),
         lane_of=lane_of,
-        record_refusal=refusal_recorder(),
+        record_refusal=record_refusal,
         long_polls=LongPolls(
             waiting_lane, {JobEnd: job_ends.wait, NewCommits: live.wait, LogsChange: changes.wait}
         ),

@@ -8,7 +8,7 @@ import pytest
 from audit.services import anonymous_refusals, call_spool
 from front import body
 from front.answers import APPLICATION_FAILED, BODY_TOO_SLOW, HEADERS_TOO_LARGE, MALFORMED
-from front.preauthorization import refusal_recorder
+from front.preauthorization import record_refusal
 from marketdata_project.problems import Problem
 from tests.front.front_server import Reply, ask, echo, eventually, running
 from web.problem_body import TITLES, TYPE_BASE
@@ -44,7 +44,7 @@ CASES = {"too slow": (echo, slow(PATH), ("POST", 408)), "failed": (fail, whole(P
 
 
 def refused(respond, request: bytes) -> Reply:
-    with running(respond, record_refusal=refusal_recorder()) as port:
+    with running(respond, record_refusal=record_refusal) as port:
         return ask(port, request)
 
 
@@ -71,7 +71,7 @@ def test_a_refused_call_is_recorded_with_the_clients_id(monkeypatch, records, re
 
 
 def test_of_a_flood_of_refused_calls_the_first_is_recorded_and_the_rest_are_counted(records):
-    with running(fail, record_refusal=refusal_recorder()) as port:
+    with running(fail, record_refusal=record_refusal) as port:
         assert {ask(port, whole(PATH)).status for _ in range(10)} == {500}
     # The last may still be on its way to the recorder.
     assert eventually(lambda: counted_and_recorded(records) == 10)
