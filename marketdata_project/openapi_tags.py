@@ -52,12 +52,12 @@ def order_by_tag(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
 
 
 def tag_of(path: str) -> Tag:
-    """Return the tag of the operations at a path: the first that fits, else the last of all."""
+    """Return the first tag whose pattern fits a path, else the last of all. A test holds that exactly one fits."""
     return next(iter(tags_fitting(path)), TAGS[-1])
 
 
 def tags_fitting(path: str) -> list[Tag]:
-    """Return the tags whose pattern fits a path. A test holds that there is exactly one."""
+    """Return the tags whose pattern fits a path."""
     return [tag for tag in TAGS if re.match(tag.pattern, path.removeprefix("/api/v1/"))]
 
 

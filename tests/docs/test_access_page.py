@@ -24,7 +24,7 @@ def table_after(heading: str) -> list[str]:
 def test_the_table_of_endpoints_is_the_command_s():
     printed = StringIO()
     call_command("access", stdout=printed)
-    assert printed.getvalue() in TEXT
+    assert printed.getvalue() in TEXT, "replace the table in docs/access.md by what `manage.py access` prints"
 
 
 def test_the_classes_of_the_tree_are_asked_for_the_same():
