@@ -70,6 +70,9 @@ def deprecation_of(path: str) -> Deprecation | None:
 # Removed paths as regular expressions, and what to use instead. Their answer is 410 `gone`, whatever the method.
 REMOVED = {
     r"/api(/v1)?/risk/what-if": "run a backtest with other limits: POST /api/v1/backtests",
+    r"/api/v1/accounts/[^/]+/reconcile": "compare a statement with GET /api/v1/accounts/{account}/positions",
+    r"/api/v1/accounts/[^/]+/adjustments": "correct a position by an order, and the cash by a transfer",
+    r"/api/v1/executions/[^/]+/bust": "reverse the execution by an order",
 }
 
 

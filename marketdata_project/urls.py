@@ -59,7 +59,6 @@ from trading.api.order_writes import (
 )
 from trading.api.read_views import AccountStateViewSet, PositionsViewSet
 from trading.api.rebalances import RebalancesViewSet
-from trading.api.reconciling import AdjustmentsViewSet, ReconcileViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
     AccountExecutionsViewSet,
@@ -283,24 +282,9 @@ trading_writes = [
         name="account-heartbeat",
     ),
     re_path(
-        rf"^{_ACCOUNT}/reconcile/?\Z",
-        ReconcileViewSet.as_view({"post": "reconcile"}),
-        name="account-reconcile",
-    ),
-    re_path(
-        rf"^{_ACCOUNT}/adjustments/?\Z",
-        AdjustmentsViewSet.as_view({"post": "create"}),
-        name="account-adjustments",
-    ),
-    re_path(
         rf"^{_ACCOUNT}/positions/{_SYMBOL}/close/?\Z",
         PositionCloseViewSet.as_view({"post": "close"}),
         name="position-close",
-    ),
-    re_path(
-        rf"^{_EXECUTION}/bust/?\Z",
-        RiskWritesViewSet.as_view({"post": "bust"}),
-        name="execution-bust",
     ),
 ]
 

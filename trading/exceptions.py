@@ -7,8 +7,6 @@ TradingError
 ├── UnknownOrder           there is no such order of the account
 ├── UnknownExecution       there is no such execution of the account
 ├── UnknownPosition        the account holds nothing of the symbol
-├── BustRefused            the execution can no longer be undone by reversing its entries
-├── AdjustmentRefused      an order is open, or the account changed since; compare it again
 ├── OrderNotOpen           the order has ended; look it up
 ├── EngineUnavailable      the engine is away; retry in a moment
 ├── TradingStopped         the account is stopped; start it
@@ -86,18 +84,6 @@ class UnknownPosition(TradingError):
     """The account holds nothing of the symbol. Look at its positions."""
 
     code = "unknown_position"
-
-
-class BustRefused(TradingError):
-    """A split came after the execution, so that its entries cannot be reversed. Correct the position by an order."""
-
-    code = "bust_refused"
-
-
-class AdjustmentRefused(TradingError):
-    """An order of the symbol is open, the account changed since it was compared, or a cash account would be short."""
-
-    code = "adjustment_refused"
 
 
 class OrderNotOpen(TradingError):

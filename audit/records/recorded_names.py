@@ -5,12 +5,12 @@
 RECORDED_NAMES = frozenset(
     """
     account accounts adjust adjustment after aliases allow_nonpositive_price amount anchor as_of at bar_policy base_currency
-    before_expiry by calendar caller cash cash_buffer cash_tolerance caution certificate class client_order_id collar complete_until conditions
+    before_expiry by calendar caller cash_buffer caution certificate class client_order_id collar complete_until conditions
     correlation_id coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield drift_band end
     event exchange exercise expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds
     horizon hours hysteresis id interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure
     max_risk_level max_symbol_exposure method minimum_trade model monthly_quota multiplier name networks offset on_conflict
-    orders_per_minute overlap_seconds owner parameters partial participation path policy prefix preview preview_id preview_tolerance price price_tolerance quantity
+    orders_per_minute overlap_seconds owner parameters partial participation path policy prefix preview preview_id preview_tolerance quantity
     quiet rate reason reduce_only release_halt requires_signature resolution right risk_level roll roll_before rule scopes
     search seen sensitivity session settle settlement side signed_only since sort stale_after_seconds start state status
     status_class stop_loss stop_price strategy strike successors symbol symbol_as_of symbols take_profit tick_size tier time

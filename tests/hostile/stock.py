@@ -146,10 +146,10 @@ STATUSES = {
     # the limits without what was read before.
     "account_create": 409, "account_heartbeat": 204, "account_transfer": 202, "orders_cancel": 202,
     "order_submit": 400, "account_order_submit": 400, "order_replace": 422, "order_cancel": 409,
-    "position_close": 404, "execution_bust": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
+    "position_close": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
     # It is there and sent without what was read before. No model is assigned.
     "model_set": 428, "model_delete": 428, "account_rebalance": 409, "backtest_submit": 202,
-    "account_adjust": 201,
+
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()

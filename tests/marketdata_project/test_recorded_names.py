@@ -26,8 +26,6 @@ AUDIT_FIRST = {
     "model": ("model_set",),
     "risk-override": ("risk_override",),
     "config-risk": ("risk_configure",),
-    "execution-bust": ("execution_bust",),
-    "account-adjustments": ("account_adjust",),
 }
 
 

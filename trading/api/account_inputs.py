@@ -218,12 +218,6 @@ class OverrideInput(KnownFieldsSerializer):
         return attrs
 
 
-class ReasonInput(KnownFieldsSerializer):
-    """Why something is done."""
-
-    reason = reason_field()
-
-
 class RiskConfigInput(KnownFieldsSerializer):
     """All limits of an account; none may be left out. `validated_data["config"]` is the `RiskConfig`."""
 

@@ -252,56 +252,6 @@ TRANSACTION: Document = {
         {"account": "cash", "currency": "USD", "amount": -18999.0, "symbol": ""},
     ],
 }
-ADJUSTED: Document = {
-    "event": 13,
-    "at": "2025-01-02T21:30:00Z",
-    "kind": "cash_adjusted",
-    "symbol": None,
-    "currency": "USD",
-    "amount": -12.5,
-    "balance": 80988.5,
-    "entries": [
-        {"account": "cash", "currency": "USD", "amount": -12.5, "symbol": ""},
-        {"account": "adjustment", "currency": "USD", "amount": 12.5, "symbol": ""},
-    ],
-}
-STATEMENT: Document = {
-    "positions": [
-        {"symbol": "AAPL", "quantity": 110, "price": 189.98},
-        {"symbol": "$CASH", "quantity": 80988.5},
-    ]
-}
-RECONCILED: Document = {
-    "account": "main",
-    "currency": "USD",
-    "event": 12,
-    "at": "2025-01-02T21:30:00Z",
-    "agreed": 0,
-    "breaks": [
-        {
-            "kind": "quantity",
-            "symbol": "AAPL",
-            "ours": 100.0,
-            "theirs": 110.0,
-            "difference": 10.0,
-            "value": 1909.8,
-            "price": 189.98,
-            "positions": [{"strategy": "momentum", "quantity": 100.0, "average_price": 189.98}],
-        },
-        {
-            "kind": "cash",
-            "symbol": None,
-            "ours": 81001.0,
-            "theirs": 80988.5,
-            "difference": -12.5,
-            "value": -12.5,
-            "price": None,
-            "positions": [],
-        },
-    ],
-    "orders": [],
-    "executions": [EXECUTION],
-}
 PREVIEW: Document = {
     "preview_id": "d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607",
     "account": "main",
@@ -391,6 +341,4 @@ EXPLANATION = {
     },
     "order": {"order": {"symbol": "BTC-USD", "side": "buy", "quantity": "0.5"}, "collar": "63000.00"},
     "risk": {"version": 1, "config": {"participation": "10", "latency_ms": 50, "fill": "through"}},
-    "print_in_store": {"volume": "10.0", "price": "60010.0"},
-    "reproduced": True,
 }

@@ -1,4 +1,4 @@
-"""The endpoints that start and stop trading, set what an account may risk, and bust executions."""
+"""The endpoints that start and stop trading, and set what an account may risk."""
 
 import re
 from dataclasses import replace
@@ -11,25 +11,21 @@ from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from jobs.kinds import Document
-from ratelimit.credentials.authentication import caller_again
 from trading.api import examples
 from trading.api.access import CLOSE, ORDER_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     REASON_LENGTH,
     OverrideInput,
-    ReasonInput,
     RiskConfigInput,
 )
 from trading.api.read_views import ACCOUNT
-from trading.api.row_views import EXECUTION_ID
 from trading.api.serializers import (
     AccountStatusSerializer,
-    ExecutionSerializer,
     RiskConfigSerializer,
     RiskSerializer,
     StoppedSerializer,
 )
-from trading.api.write_calls import Done, TradingWrites, require_signed
+from trading.api.write_calls import Done, TradingWrites
 from trading.core.account import STOPPED, STOPPING
 from trading.core.configuration import RiskConfig
 from trading.exceptions import PreconditionRequired, RiskVersionChanged
@@ -37,15 +33,12 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
 from trading.reading.selectors import (
-    execution_documents,
-    execution_find,
     risk_config_document,
     risk_document,
 )
 from trading.reading.status import status_document
 from trading.services.accounts import account_find, accounts_of
 from trading.services.control import (
-    execution_bust,
     halt_release,
     override_end,
     risk_configure,
@@ -134,7 +127,7 @@ def _status_of_all(documents: list[Document]) -> str:
 class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
     """What accounts may risk."""
 
-    access = {"override": RISK_CHANGE, "configure": RISK_CHANGE, "bust": RISK_CHANGE}
+    access = {"override": RISK_CHANGE, "configure": RISK_CHANGE}
     queryset = Account.objects.all()
 
     def get_object(self) -> Account:
@@ -143,11 +136,7 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""
-        bodies: dict[str, type[Serializer[Any]]] = {
-            "override": OverrideInput,
-            "bust": ReasonInput,
-        }
-        return bodies.get(self.action, RiskConfigInput)
+        return OverrideInput if self.action == "override" else RiskConfigInput
 
     @extend_schema(
         operation_id="risk_override",
@@ -205,32 +194,6 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         answer = self.change(configure)
         answer.headers["ETag"] = f'"risk-{state_of(account).risk_version}"'
         return answer
-
-    @extend_schema(
-        operation_id="execution_bust",
-        summary="Bust an execution",
-        parameters=[EXECUTION_ID],
-        request=ReasonInput,
-        responses={200: ExecutionSerializer},
-        examples=[
-            OpenApiExample("Why", value={"reason": "the exchange cancelled the print"}, request_only=True),
-            OpenApiExample("The execution", value=examples.EXECUTION, response_only=True),
-        ],
-    )
-    def bust(self, request: Request, execution: str) -> Response:
-        """Undo an execution by reversing its entries. The position and the cash become what they were without it."""
-        single_parameters(request.GET, ("format",))
-        reason = self.body(ReasonInput)["reason"]
-        caller = caller_again(self)
-        row = execution_find(caller=caller, execution_id=execution)
-        require_signed(row.account, caller)
-
-        def bust() -> Done:
-            execution_bust(account=row.account, execution_id=row.uuid, reason=reason, by=caller.identity)
-            row.refresh_from_db()
-            return Done(execution_documents([row], account=row.account)[0], row.account.number)
-
-        return self.change(bust)
 
 
 def _version_in(if_match: str | None) -> int | None:

@@ -229,9 +229,8 @@ class ExecutionExplanationViewSet(ViewSet):
         examples=[OpenApiExample("An execution (shortened)", value=examples.EXPLANATION, response_only=True)],
     )
     def explain(self, request: Request, execution: str) -> Response:
-        """All that an execution was decided by: its order, the stored print, each check, the limits. Amounts are texts.
+        """All that an execution was decided by: its order, the print, each check, the limits. Amounts are texts.
 
-        The execution is computed again from them; `reproduced` says whether the result is the same to the last digit.
         Later commits and events do not change the answer.
         """
         single_parameters(request.GET, ("format",))

@@ -22,7 +22,6 @@ from trading.core.account import RUNNING, STOPPED, STOPPING
 from trading.core.configuration import FillRule, RiskConfig, Zone
 from trading.core.orders import Leg, OrderState, OrderType, TimeInForce
 from trading.core.report import Grouping
-from trading.core.statement import BreakKind
 from trading.core.terms import AccountKind, Side
 from trading.models import BUSTED, OPEN, QUESTIONED
 from trading.reading.status import DEGRADED, HALTED
@@ -449,10 +448,6 @@ class ExplanationSerializer(Serializer[Any]):
     execution = DictField(help_text="The execution, with its print.")
     order = DictField(help_text="The order as it was accepted, with its checks and the market's prices then.")
     risk = DictField(help_text="The version of the limits, and the limits.")
-    print_in_store = DictField(
-        allow_null=True, help_text="The print as it is stored; null if it is another one."
-    )
-    reproduced = BooleanField(help_text="Whether the same print gives the same execution again.")
 
 
 class LedgerEntrySerializer(Serializer[Any]):
@@ -475,42 +470,6 @@ class TransactionSerializer(Serializer[Any]):
     amount = _money("What the cash changed.")
     balance = _money("The cash after it.")
     entries = LedgerEntrySerializer(many=True)
-
-
-class BookedPositionSerializer(Serializer[Any]):
-    """A position of the account, in a symbol with a break."""
-
-    strategy = CharField(allow_null=True)
-    quantity = FloatField(help_text="Below zero for a short.")
-    average_price = FloatField(allow_null=True)
-
-
-class StatementBreakSerializer(Serializer[Any]):
-    """A break: where the account and the statement differ."""
-
-    kind = ChoiceField(_words(BreakKind))
-    symbol = CharField(allow_null=True, help_text="null: the cash.")
-    ours = FloatField(help_text="The account's quantity, average price or cash.")
-    theirs = FloatField(help_text="The statement's.")
-    difference = FloatField(help_text="Theirs less ours.")
-    value = _money("The difference at the mark, in the account's currency.", allow_null=True)
-    price = FloatField(allow_null=True, help_text="The statement's price.")
-    positions = BookedPositionSerializer(many=True, help_text="What `ours` is the sum of.")
-
-
-class ReconciledAccountSerializer(Serializer[Any]):
-    """An account, compared with a statement."""
-
-    account = CharField()
-    currency = CharField()
-    event = IntegerField(help_text="The number of the account's event after which it was compared.")
-    at = DateTimeField(help_text="The engine's time.")
-    agreed = IntegerField(help_text="How many symbols, and the cash, agree.")
-    breaks = StatementBreakSerializer(many=True, help_text="By symbol; the cash last.")
-    orders = OrderSerializer(many=True, help_text="Open orders in symbols with a break.")
-    executions = ExecutionSerializer(
-        many=True, help_text="Of the last day in symbols with a break, newest first, at most 100."
-    )
 
 
 class OrderTermsSerializer(Serializer[Any]):

@@ -135,9 +135,7 @@ def question_applied(row: RowCorrection, state: AccountState, record: Record) ->
     """Alert if an account has had an action that is changed later: nothing is unmade, and a person is told."""
     ref = row.before.ref
     if action_key(ref) in state.applied.get(ref.symbol, ()):
-        message = (
-            f"a corporate action that took effect was changed later ({row.action}): look whether to adjust"
-        )
+        message = f"a corporate action that took effect was changed later ({row.action}): look whether to correct the position"
         record(Alert(kind=ACTION_ALERT, message=message, symbol=ref.symbol))
 
 

@@ -26,7 +26,5 @@ def _question(execution_id: str, row: RowCorrection, _: AccountState, record: Re
             volume=None if after is None else after.volume,
         )
     )
-    message = (
-        f"the print of the execution {execution_id} was changed later ({row.action}): look whether to bust it"
-    )
+    message = f"the print of the execution {execution_id} was changed later ({row.action}): look whether to reverse it"
     record(Alert(kind=EXECUTION_ALERT, message=message, symbol=row.ref.symbol))

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
-from uuid import UUID
 
 from django.conf import settings
 from django.db import Error, transaction
@@ -11,36 +10,27 @@ from django.utils import timezone
 
 from audit.services import event_record
 from trading.core.account import RUNNING, AccountState
-from trading.core.amounts import ZERO
 from trading.core.configuration import RiskConfig
 from trading.core.due import request_stop
 from trading.core.events import (
-    Executed,
-    ExecutionBusted,
     HaltReleased,
     OverrideEnded,
     RiskConfigured,
     RiskOverridden,
     TradingStarted,
-    decoded,
 )
-from trading.core.terms import AccountKind
 from trading.exceptions import (
-    BustRefused,
     OverrideTooHigh,
     RiskVersionChanged,
     TradingHalted,
-    UnknownExecution,
 )
 from trading.journal import open_journal
 from trading.lease import engine_status, require_engine
-from trading.models import BUSTED, Account, EventRow, ExecutionRow
-from trading.services.orders import order_in
+from trading.models import Account
 
 logger = logging.getLogger(__name__)
 
 STOP_FILE = "STOP"
-_ACTIONS = ("split_applied", "dividend_paid")
 
 
 def trading_start(*, account: Account, by: str) -> AccountState:
@@ -150,45 +140,6 @@ def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
         if journal.state.halt is not None:
             journal.record(HaltReleased(reason=reason, by=by), at_ns=now_ns)
         return journal.state
-
-
-def execution_bust(*, account: Account, execution_id: UUID, reason: str, by: str) -> None:
-    """Undo an execution by reversing its entries.
-
-    Busting it again does nothing. Raises UnknownExecution, BustRefused.
-    """
-    with open_journal(account.name) as journal:
-        row = ExecutionRow.objects.select_related("order").filter(account=account, uuid=execution_id).first()
-        if row is None:
-            raise UnknownExecution(f"the account has no execution {execution_id}")
-        if row.state == BUSTED:
-            return
-        event = decoded(EventRow.objects.get(account=account, number=row.number).body)
-        assert isinstance(event, Executed)  # noqa: S101 the row names the number of its event
-        order = order_in(row.order)
-        later = EventRow.objects.filter(account=account, number__gt=row.number)
-        if later.filter(name__in=_ACTIONS, body__contains=f'"symbol":"{row.symbol}"').exists():
-            raise BustRefused(f"{row.symbol} was split or paid a dividend since: correct it by an order")
-        held = journal.state.position(order.terms.symbol, order.terms.strategy)
-        after = (ZERO if held is None else held.quantity) - event.quantity * order.terms.side.sign
-        if journal.state.kind is AccountKind.CASH and after < 0:
-            raise BustRefused("the account has sold what the execution bought, and may not be short")
-        journal.record(
-            ExecutionBusted(
-                execution_id=event.execution_id,
-                symbol=order.terms.symbol,
-                strategy=order.terms.strategy,
-                side=order.terms.side,
-                quantity=event.quantity,
-                price=event.price,
-                fee=event.fee,
-                rate=event.rate,
-                terms=order.instrument,
-                reason=reason,
-                by=by,
-            ),
-            at_ns=engine_status().now_ns,
-        )
 
 
 def is_stop_file_there() -> bool:

@@ -111,6 +111,18 @@ def test_an_order_of_another_is_not_there(api: Api, account: RecordedAccount):
     assert shown(api, f"{ORDERS}/{order_id}")["account"] == "ACC"
 
 
+def test_an_execution_of_another_is_not_there(api: Api, account: RecordedAccount):
+    account.fill(account.order("COIN", "buy", 3), 3, 100)
+    RecordedAccount("B")
+    [execution] = shown(api, EXECUTIONS, account="ACC")["executions"]
+    path = f"{EXECUTIONS}/{execution['id']}/explain"
+    assert shown(api, path)["number"] == execution["event"]
+    own = Api(make_key(scopes=("trading:read",), accounts=["B"]))
+    assert problem(own.get(path)) == (404, "unknown_execution")
+    for uuid in ("x", uuid4()):
+        assert problem(api.get(f"{EXECUTIONS}/{uuid}/explain")) == (404, "unknown_execution")
+
+
 def test_pages_of_orders_have_each_once_while_others_come(api: Api, account: RecordedAccount):
     ids = [account.order("COIN", "buy", 1) for _ in range(5)]
     page = shown(api, ORDERS, limit=2)

@@ -14,7 +14,7 @@ from trading.core.configuration import RiskConfig
 from trading.core.events import HaltLatched
 from trading.core.terms import AccountKind
 from trading.journal import open_journal
-from trading.models import Account, ExecutionRow
+from trading.models import Account
 from trading.services.accounts import account_create
 
 NEW = {"id": "NEW", "kind": "margin", "currency": "EUR"}
@@ -302,26 +302,3 @@ class TestLimits:
         assert problem(refused) == (422, "validation_failed")
         assert [(each["path"], each["code"]) for each in answer(refused)["errors"]] == [(path, code)]
         assert answer(officer.get("/api/v1/config"))["version"] == 1
-
-
-class TestBust:
-    def test_an_execution_is_undone(self, desk, officer):
-        desk.buy(2)
-        row = ExecutionRow.objects.get()
-        for _ in range(2):
-            response = post(officer, f"/executions/{row.uuid}/bust", {"reason": "the print was cancelled"})
-            assert (response.status_code, answer(response)["state"]) == (200, "busted")
-        assert not desk.state.positions
-        assert str(desk.state.cash) == "100000.000000"
-        desk.check()
-
-    @pytest.mark.parametrize("execution", ["x", "6c1d9a54-8f0e-4b1f-8a51-2f4f0d3e9b22"])
-    def test_an_unknown_one_is_404(self, officer, execution):
-        refused = post(officer, f"/executions/{execution}/bust", {"reason": "x"})
-        assert problem(refused) == (404, "unknown_execution")
-
-    def test_so_is_anothers(self, desk):
-        desk.buy()
-        stranger = trader("risk:write", accounts=["OTHER"])
-        path = f"/executions/{ExecutionRow.objects.get().uuid}/bust"
-        assert problem(post(stranger, path, {"reason": "x"})) == (404, "unknown_execution")

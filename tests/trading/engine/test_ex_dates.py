@@ -13,7 +13,6 @@ from trades.stores import market_store
 from trading.core.orders import TimeInForce
 from trading.core.terms import Side
 from trading.models import EventRow, ExecutionRow
-from trading.reading.explain import execution_explain
 
 pytestmark = pytest.mark.django_db
 SPLIT = {"kind": "split", "ratio": 2.0}
@@ -154,7 +153,7 @@ class TestBetweenTheExDateAndItsFirstPrint:
         assert (desk.state.high_water <= 100_000, events("halt_latched")) == (True, 0)
 
 
-def test_the_bar_of_the_day_before_a_split_fills_and_is_explained():
+def test_the_bar_of_the_day_before_a_split_fills():
     """It is known when the split has taken effect, and divided as the order is."""
     days = [parse_timestamp(f"2025-11-0{day}") for day in (4, 5, 6)]
     bars = [
@@ -174,5 +173,4 @@ def test_the_bar_of_the_day_before_a_split_fills_and_is_explained():
     # With a tick of slippage.
     assert desk.execution(row)[:2] == (Decimal(1_800), Decimal("50.01"))
     assert quantity(desk) == 1_800
-    assert execution_explain(row)["reproduced"]
     desk.check()

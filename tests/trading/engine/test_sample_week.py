@@ -201,19 +201,11 @@ def test_the_sample_fills_the_same_whoever_is_killed_and_is_explained(tmp_path: 
     before = explained()
     documents = [orjson.loads(each) for each in before]
     check_kinds(documents)
-    assert [each["execution"]["execution_id"] for each in documents if not each["reproduced"]] == []
     commit_more(MORE_COMMITS)
     cancel_print(next(each for each in documents if each["execution"]["print"]["ref"]["dataset"] == "trades"))
     desk.run()
     assert ExecutionRow.objects.filter(state="questioned").exists()
     assert explained() == before
-
-    settings.MARKET_STORES = stores_at(tmp_path / "restored")
-    for symbol in SYMBOLS:
-        stored(TRADES, symbol, [{"timestamp": 10**18, "price": 1.0, "volume": 1.0}] * 5_000)
-    restored = [orjson.loads(each) for each in explained()]
-    assert {each["reproduced"] for each in restored} == {False}
-    assert {each["print_in_store"] is None for each in restored} == {True}
 
 
 def check_kinds(documents: list[dict[str, Any]]) -> None:
