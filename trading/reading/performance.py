@@ -11,15 +11,15 @@ import msgspec
 from django.db.models import QuerySet
 
 from store.timestamps import DAY_NS
-from trading.core.curve import EquityPoint, equity_point, point_at_marks
 from trading.core.events import RiskConfigured, decoded
-from trading.core.report import FillResult, Grouping, PerformanceReport, TradeResult
+from trading.core.report import EquityPoint, FillResult, Grouping, TradeResult
+from trading.core.valuation import UnknownMark, equity_of
 from trading.documents import Document
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, EventRow
-from trading.reading.report_documents import report_document
+from trading.reading.report import PerformanceReport
 
 MOST_DAYS = 3_660
 _POINT = ("number", "at_ns", "equity", "high_water", "start_equity", "exposure")
@@ -60,7 +60,7 @@ def performance_document(account: Account, period: Period, by: Grouping | None =
     return {
         "account": account.name,
         "period_days": period.days,
-        **report_document(account_report(account, period, by)),
+        **account_report(account, period, by).document(),
         "currency": state_of(account).currency,
         "fill_rules": _fill_rules(account, period),
     }
@@ -76,29 +76,28 @@ def account_report(account: Account, period: Period, by: Grouping | None = None)
     fills = (_fill(*row) for row in _in_order(account.executions.values_list(*_FILL), period))
     marked = 0
     for number, each in merge(points, fills, key=itemgetter(0)):
-        if isinstance(each, FillResult):
-            report.add_fill(each)
-        else:
-            report.add_point(each)
-            marked = number
+        report.steps.append(each)
+        marked = number if isinstance(each, EquityPoint) else marked
     closed = account.trades.filter(closed_ns__gte=period.since_ns, closed_ns__lt=period.until_ns)
     decoder = msgspec.json.Decoder(_Gain)
     for at_ns, symbol, strategy, document in closed.values_list(*_TRADE).iterator():
         gain = decoder.decode(document)
-        report.add_trade(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
+        report.trades.append(TradeResult(at_ns, symbol, strategy, gain.pnl_base, gain.r))
     if period.is_until_now and marked:
-        _end_with_now(report, account, marked, period.until_ns - 1)
-    report.end(period.until_ns)
+        report.steps += _points_of_now(account, marked, period.until_ns - 1)
     return report
 
 
-def _end_with_now(report: PerformanceReport, account: Account, marked: int, now_ns: int) -> None:
-    """Add the equity of now if it may differ from that of the last point, which the event `marked` made."""
+def _points_of_now(account: Account, marked: int, now_ns: int) -> list[EquityPoint]:
+    """Return the point of now if it may differ from the last one, which the event `marked` made."""
     state = state_of(account)
-    if state.positions or state.traded > marked:
-        point = point_at_marks(state, market().marks(state, now_ns=now_ns), now_ns)
-        if point is not None:
-            report.add_point(point)
+    if not state.positions and state.traded <= marked:
+        return []
+    try:
+        equity = equity_of(state, market().marks(state, now_ns=now_ns))
+    except UnknownMark:
+        return []
+    return [EquityPoint(now_ns, equity, max(state.high_water, equity), state.start_equity, state.exposure)]
 
 
 class _Gain(msgspec.Struct):
@@ -117,7 +116,7 @@ def _in_order(rows: QuerySet[Any, tuple[Any, ...]], period: Period) -> Iterator[
 
 
 def _point(number: int, at_ns: int, *amounts: str) -> tuple[int, EquityPoint | FillResult]:
-    return number, equity_point(at_ns, *map(Decimal, amounts))
+    return number, EquityPoint(at_ns, *map(Decimal, amounts))
 
 
 def _fill(

@@ -13,7 +13,6 @@ from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
-from trading.core.report import PerformanceReport
 from trading.documents import (
     check_document,
     config_document,
@@ -23,7 +22,7 @@ from trading.documents import (
     trade_document,
 )
 from trading.engine.floor import RecordedEvent
-from trading.reading.report_documents import report_document
+from trading.reading.report import PerformanceReport
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
 
@@ -117,7 +116,7 @@ class BacktestOutcome:
             "inputs": inputs_document(self.inputs),
             "terms": _terms_document(self.inputs),
             "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
-            "performance": report_document(self.report),
+            "performance": self.report.document(),
             "signals": {
                 "accepted": self.accepted,
                 "refused": self.refused.total(),
@@ -160,7 +159,6 @@ def outcome_of(
     backtest = Backtest(inputs, reader, take)
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
-    outcome.report.end(inputs.end_ns)
     return outcome
 
 

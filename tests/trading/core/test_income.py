@@ -10,9 +10,9 @@ from trading.core.account import Effects
 from trading.core.due import charge_borrowing
 from trading.core.events import DividendPaid, Event, RowRef
 from trading.core.positions import ClosedTrade
-from trading.core.report import PerformanceReport
 from trading.core.terms import TRADABLE
 from trading.core.valuation import risk_of
+from trading.reading.report import PerformanceReport
 
 REF = RowRef(dataset="corporate_actions", symbol="AAPL", commit="1-ab", ordinal=0, timestamp_ns=0)
 OIL = replace(PLAIN, instrument_class="future", multiplier=Decimal(1_000), is_margined=True)
@@ -100,7 +100,8 @@ def test_a_dividend_makes_a_win_and_counts_in_r() -> None:
     (trade,) = paper.closed
     assert figures(trade, "pnl", "risk", "r") == [200, 200, 1]
     report.take(paper.state, paper.events[-1][0], Effects(closed=[trade]), paper.now_ns)
-    assert figures(report.figures, "wins", "gained", "average_r") == [1, 200, 1]
+    found = report.document()
+    assert [found[name] for name in ("win_rate", "pnl", "average_r")] == [1, 200, 1]
 
 
 @pytest.mark.parametrize(("instrument_rate", "income"), [("2", 50), ("0.5", 200), (None, 0)])

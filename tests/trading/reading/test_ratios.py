@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.timestamps import DAY_NS
 from tests.chance import SOAK
 from tests.trading.core.paper import dec
-from trading.core.curve import DAY_NS, Curve, equity_point
-from trading.core.ratios import annual_return_percent, sharpe_ratio, sortino_ratio, volatility_percent
+from trading.core.report import EquityPoint
+from trading.reading.report import (
+    EquityCurve,
+    PerformanceReport,
+    annual_return_percent,
+    sharpe_ratio,
+    sortino_ratio,
+    volatility_percent,
+)
 
 BEGIN_DAY = 20_000
 # Equities in whole cents, one a day.
@@ -22,13 +30,15 @@ EQUITIES = st.lists(st.integers(1_000, 10_000_000), min_size=1, max_size=60).map
 )
 
 
-def curve_of(equities: list[Decimal]) -> Curve:
+def curve_of(equities: list[Decimal]) -> EquityCurve:
     """A curve with a point at the end of each day."""
-    curve, high_water = Curve(), Decimal(0)
+    report, high_water = PerformanceReport(until_ns=(BEGIN_DAY + len(equities)) * DAY_NS), Decimal(0)
     for day, equity in enumerate(equities, BEGIN_DAY):
         high_water = max(high_water, equity)
-        curve.take(equity_point((day + 1) * DAY_NS - 1, equity, high_water, equities[0], Decimal(0)))
-    curve.end((BEGIN_DAY + len(equities)) * DAY_NS)
+        at_ns = (day + 1) * DAY_NS - 1
+        report.steps.append(EquityPoint(at_ns, equity, high_water, equities[0], Decimal(0)))
+    curve = EquityCurve.of(report)
+    assert curve is not None
     return curve
 
 
@@ -43,7 +53,7 @@ def returns_of(equities: list[Decimal]) -> pd.Series:
 def test_ratios_of_daily_returns_are_those_of_empyrical(equities: list[Decimal]):
     curve, returns = curve_of(equities), returns_of(equities)
     found = curve.daily_returns()
-    assert [float(each) for each in found] == pytest.approx(list(returns), rel=1e-12, abs=1e-15)
+    assert list(found) == pytest.approx(list(returns), rel=1e-12, abs=1e-15)
     for ours, theirs, scale in (
         (sharpe_ratio(found), empyrical.sharpe_ratio(returns), 1),
         (sortino_ratio(found), empyrical.sortino_ratio(returns), 1),
@@ -58,11 +68,10 @@ def test_ratios_of_daily_returns_are_those_of_empyrical(equities: list[Decimal])
 @given(EQUITIES)
 def test_drawdown_and_return_are_those_of_empyrical(equities: list[Decimal]):
     curve, returns = curve_of(equities), returns_of(equities)
-    deepest = curve.drawdowns.deepest
     theirs = empyrical.max_drawdown(returns) if len(returns) else 0
     # A percentage of a drawdown has six decimals.
-    assert (float(deepest.percent) if deepest else 0) == pytest.approx(-100 * theirs, abs=1e-6)
-    assert float(curve.growth) - 1 == pytest.approx(
+    assert float(curve.drawdown.max()) == pytest.approx(-100 * theirs, abs=1e-6)
+    assert curve.growth[-1] - 1 == pytest.approx(
         empyrical.cum_returns_final(returns) if len(returns) else 0, rel=1e-9, abs=1e-12
     )
 
@@ -73,24 +82,24 @@ def test_the_annual_return_is_that_of_empyrical_with_days_of_the_calendar(days, 
     for _ in range(days):
         equities.append(round(equities[-1] * dec(1 + drift + chance.uniform(-0.01, 0.01)), 6) + 1)
     returns = returns_of(equities)
-    ours = annual_return_percent(curve_of(equities).growth, len(returns) * DAY_NS)
+    ours = annual_return_percent(float(curve_of(equities).growth[-1]), len(returns) * DAY_NS)
     assert ours is not None
     assert float(ours) == pytest.approx(100 * empyrical.annual_return(returns, annualization=365), rel=1e-9)
 
 
 def test_less_than_a_year_is_not_annualised():
-    assert annual_return_percent(Decimal(2), 365 * DAY_NS - 1) is None
-    assert annual_return_percent(Decimal(2), 365 * DAY_NS) == 100
-    assert annual_return_percent(Decimal(0), 365 * DAY_NS) == -100
-    assert annual_return_percent(Decimal(-1), 365 * DAY_NS) == -100
+    assert annual_return_percent(2.0, 365 * DAY_NS - 1) is None
+    assert annual_return_percent(2.0, 365 * DAY_NS) == 100
+    assert annual_return_percent(0.0, 365 * DAY_NS) == -100
+    assert annual_return_percent(-1.0, 365 * DAY_NS) == -100
 
 
-@pytest.mark.parametrize("returns", [[], ["0.01"], ["0.01", "0.01"]], ids=["none", "one", "equal"])
-def test_sharpe_and_sortino_need_returns_that_differ(returns: list[str]):
-    found = [Decimal(each) for each in returns]
+@pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]], ids=["none", "one", "equal"])
+def test_sharpe_and_sortino_need_returns_that_differ(returns: list[float]):
+    found = np.array(returns)
     assert (sharpe_ratio(found), sortino_ratio(found)) == (None, None)
     assert volatility_percent(found) == (0 if len(found) == 2 else None)
 
 
 def test_sortino_needs_a_loss():
-    assert sortino_ratio([Decimal("0.01"), Decimal("0.02")]) is None
+    assert sortino_ratio(np.array([0.01, 0.02])) is None
