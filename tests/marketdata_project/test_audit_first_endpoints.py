@@ -17,7 +17,7 @@ from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.models import Account, EventRow, ExecutionRow, Preview, TargetModel
+from trading.models import Account, EventRow, Preview, TargetModel
 from trading.services.accounts import preferences_change
 from trading.services.target_models import model_set
 
@@ -67,18 +67,6 @@ CALLS = {
         "audit_unavailable",
     ),
     ("config-risk", "PUT"): ("/api/v1/config/risk", LIMITS, 200, "audit_unavailable"),
-    ("execution-bust", "POST"): (
-        "/api/v1/executions/{execution}/bust",
-        {"reason": "cancelled"},
-        200,
-        "audit_unavailable",
-    ),
-    ("account-adjustments", "POST"): (
-        "/api/v1/accounts/ACC/adjustments",
-        {"cash": -1, "reason": "a fee"},
-        201,
-        "audit_unavailable",
-    ),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }
@@ -104,7 +92,6 @@ def call(api):
         "{order}": desk.order(
             COIN, Side.BUY, 1, time_in_force=TimeInForce.GTC, type=OrderType.LIMIT, limit_price=99
         ),
-        "{execution}": str(ExecutionRow.objects.get().uuid),
         "{preview}": answer(post(api, "/trade/preview", ORDER))["preview_id"],
     }
 
