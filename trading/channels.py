@@ -9,7 +9,8 @@ from django.db.models import Q
 from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from trading.core.events import Alert, decoded
 from trading.core.orders import Order
-from trading.documents import Document, order_document
+from trading.documents import Document
+from trading.documents.orders import OrderDocument
 from trading.models import Account, EventRow
 from trading.reading.selectors import portfolio_document
 
@@ -48,7 +49,7 @@ class LiveAccounts:
 def _orders(row: EventRow, account: str) -> list[Mapping[str, Any]]:
     """Return the orders that an event changed, as they were after it."""
     orders = msgspec.json.decode(row.orders, type=list[Order])
-    return [order_document(order, account=account) for order in orders]
+    return [OrderDocument.of(order, account=account).as_json() for order in orders]
 
 
 def _alerts(row: EventRow, _account: str) -> list[Mapping[str, Any]]:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema
 from rest_framework.viewsets import ViewSet
 
+from web.schema import ApiSchema
 
-class RouteSchema(AutoSchema):
+
+class RouteSchema(ApiSchema):
     """Describes each route of a `RoutedViewSet`. `@extend_schema` at its action would describe all alike."""
 
     def get_operation(self, *arguments: Any) -> Any:

@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": ["web.requests.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "web.schema.ApiSchema",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }

@@ -16,6 +16,7 @@ from trading.api.target_models import MODEL
 from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
+from trading.documents.orders import ORDER_ID
 
 SYMBOL = "AAPL"
 SYMBOLS = {
@@ -96,7 +97,7 @@ FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
 BACKTEST = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12"
 _ORDER = Order(
-    id=examples.ORDER["id"],
+    id=ORDER_ID,
     terms=OrderTerms(symbol=SYMBOL, side=Side.BUY, quantity=Decimal(1)),
     instrument=TRADABLE["equity"],
     state=OrderState.FILLED,

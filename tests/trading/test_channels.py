@@ -13,7 +13,8 @@ from tests.trading.recorded import RecordedAccount
 from trading.channels import LiveAccounts
 from trading.core.events import Alert
 from trading.core.orders import Order
-from trading.documents import Document, order_document
+from trading.documents import Document
+from trading.documents.orders import OrderDocument
 from trading.models import OrderRow
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def act(account: RecordedAccount, chance: random.Random, working: list[str]) -> 
 
 def rest_orders(account: RecordedAccount) -> dict[str, Document]:
     orders = (msgspec.json.decode(row.document, type=Order) for row in OrderRow.objects.all())
-    return {order.id: order_document(order, account=account.name) for order in orders}
+    return {order.id: OrderDocument.of(order, account=account.name).as_json() for order in orders}
 
 
 def read(feeds: LiveAccounts, *, after: int = 0, limit: int = ALL) -> Iterator[EventRows]:

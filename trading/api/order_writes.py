@@ -17,10 +17,11 @@ from trading.api.access import CLOSE, ORDER_CHANGE
 from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
 from trading.api.read_views import ACCOUNT, ACCOUNT_ID
 from trading.api.row_views import ORDER_ID, AccountOrdersViewSet, OrdersViewSet
-from trading.api.serializers import CancelledOrdersSerializer, OrderSerializer, PreviewSerializer
+from trading.api.serializers import CancelledOrdersSerializer, PreviewSerializer
 from trading.api.write_calls import Done, TradingWrites, require_signed, trading_answer
 from trading.core.orders import OrderTerms
-from trading.documents import Document, order_document
+from trading.documents import Document
+from trading.documents.orders import OrderDocument
 from trading.exceptions import OnceRequired, PreviewStale
 from trading.models import Account
 from trading.reading.selectors import order_find
@@ -67,9 +68,6 @@ def _example(name: str, value: Document, status: int) -> OpenApiExample:
     return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
 
 
-_ACCEPTED = _example("An order", examples.ORDER, 201)
-
-
 class OrderWritesViewSet(TradingWrites, OrdersViewSet):
     """Orders: listed, placed, replaced, cancelled."""
 
@@ -84,15 +82,15 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""
         bodies: dict[str, type[Serializer[Any]]] = {"create": OrderInput, "partial_update": ReplacementInput}
-        return bodies.get(self.action, OrderSerializer)
+        return bodies[self.action]
 
     @extend_schema(
         operation_id="order_submit",
         summary="Place an order",
         parameters=[ACCOUNT, IDEMPOTENCY_KEY],
         request=OrderInput,
-        responses={201: OrderSerializer},
-        examples=[*_NEW_ORDERS, _ACCEPTED],
+        responses={201: OrderDocument},
+        examples=[*_NEW_ORDERS],
     )
     def create(self, request: Request) -> Response:
         """Check an order, and accept it. What was printed before its acceptance never fills it.
@@ -119,10 +117,9 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         summary="Replace an order",
         parameters=[ORDER_ID, ACCOUNT, IDEMPOTENCY_KEY],
         request=ReplacementInput,
-        responses={201: OrderSerializer},
+        responses={201: OrderDocument},
         examples=[
             OpenApiExample("Another limit", value={"limit_price": 189.75}, request_only=True),
-            _ACCEPTED,
         ],
     )
     def partial_update(self, request: Request, order: str) -> Response:
@@ -146,14 +143,13 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         operation_id="order_cancel",
         summary="Cancel an order",
         parameters=[ORDER_ID, ACCOUNT],
-        responses={202: OrderSerializer},
-        examples=[_example("An order", examples.ORDER, 202)],
+        responses={202: OrderDocument},
     )
     def destroy(self, request: Request, order: str) -> Response:
         """Ask for an order's cancel. The engine does it; what was printed before still fills. May be repeated."""
         row = order_find(caller=self.caller, name=self.account_parameter(), order_id=order)
         done = order_cancel(account=row.account, order_id=row.uuid, by=self.caller.identity)
-        document = order_document(done.order, account=row.account.name)
+        document = OrderDocument.of(done.order, account=row.account.name)
         return trading_answer(document, event=done.number, status=HTTPStatus.ACCEPTED)
 
     @extend_schema(
@@ -180,8 +176,8 @@ class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
         summary="Place an order of an account",
         parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY],
         request=OrderInput,
-        responses={201: OrderSerializer},
-        examples=[*_NEW_ORDERS, _ACCEPTED],
+        responses={201: OrderDocument},
+        examples=[*_NEW_ORDERS],
     )
     def create(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
         """Check an order, and accept it, as `POST /orders` does."""
@@ -189,7 +185,7 @@ class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
 
 
 def _done(submitted: Submitted, account: Account) -> Done:
-    document = order_document(submitted.order, account=account.name)
+    document = OrderDocument.of(submitted.order, account=account.name).as_json()
     return Done(document, submitted.number, submitted.is_repeated)
 
 
@@ -205,10 +201,9 @@ class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Close a position",
         parameters=[ACCOUNT_ID, _SYMBOL],
         request=CloseInput,
-        responses={201: OrderSerializer},
+        responses={201: OrderDocument},
         examples=[
             OpenApiExample("A strategy's", value={"strategy": "momentum"}, request_only=True),
-            _ACCEPTED,
         ],
     )
     def close(self, request: Request, account: str, symbol: str) -> Response:
@@ -224,7 +219,7 @@ class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
             strategy=values.get("strategy") or "",
             by=self.caller.identity,
         )
-        document = order_document(done.order, account=owned.name)
+        document = OrderDocument.of(done.order, account=owned.name)
         return trading_answer(document, event=done.number, status=HTTPStatus.CREATED)
 
 
@@ -268,12 +263,11 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Execute a preview",
         parameters=[IDEMPOTENCY_KEY],
         request=ExecuteInput,
-        responses={201: OrderSerializer},
+        responses={201: OrderDocument},
         examples=[
             OpenApiExample(
                 "A preview", value={"preview_id": examples.PREVIEW["preview_id"]}, request_only=True
             ),
-            _ACCEPTED,
         ],
     )
     def execute(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+import msgspec
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -95,7 +96,7 @@ def account_named(request: Request, name: str | None) -> Account:
 def account_answer(account: Account, document: Any, **options: Any) -> Response:
     """Return an answer about an account, with the number of the event after which it was read."""
     headers = {"X-Account-Event": str(account.number), **NO_STORE, **options.pop("headers", {})}
-    return Response(document, headers=headers, **options)
+    return Response(msgspec.to_builtins(document), headers=headers, **options)
 
 
 class AccountQuerySerializer(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 """The endpoints that list rows of an account: orders, executions, transactions, trades and signals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -33,11 +33,12 @@ from trading.api.serializers import (
     ClosedTradeSerializer,
     ExecutionSerializer,
     ExplanationSerializer,
-    OrderSerializer,
     SignalSerializer,
     TransactionSerializer,
 )
-from trading.documents import Document, order_document, transaction_document
+from trading.documents import transaction_document
+from trading.documents.orders import ORDER_ID as EXAMPLE_ORDER_ID
+from trading.documents.orders import OrderDocument
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
 from trading.reading.explain import execution_explain
 from trading.reading.selectors import (
@@ -55,7 +56,7 @@ from web.requests.parameters import single_parameters
 
 ORDER_ID = OpenApiParameter(
     "order",
-    {"type": "string", "format": "uuid", "examples": [examples.ORDER["id"]]},
+    {"type": "string", "format": "uuid", "examples": [EXAMPLE_ORDER_ID]},
     OpenApiParameter.PATH,
     description="The order's id.",
 )
@@ -90,13 +91,13 @@ class AccountRowsViewSet(ListViewSet[Any]):
         request: Request,
         name: str | None,
         rows: Callable[[Account], QuerySet[Any]],
-        documents: Callable[[Account, list[Any]], list[Document]],
+        documents: Callable[[Account, list[Any]], Sequence[Any]],
     ) -> Response:
         """Return a page of the account's rows. name: of the account, if the path has it."""
         values = self.list_parameters()
         account = account_named(request, name or values.get("account"))
         found = self.paginate_queryset(self.filter_queryset(rows(account))) or []
-        return account_answer(account, self.envelope(documents(account, list(found))))
+        return account_answer(account, self.envelope(list(documents(account, list(found)))))
 
 
 class OrderPagination(AccountRowsPagination):
@@ -110,14 +111,13 @@ class OrdersViewSet(AccountRowsViewSet):
 
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = OrderRow.objects.all()
-    serializer_class = OrderSerializer
     filterset_class = OrderFilter
     pagination_class = OrderPagination
     row_link = ("id", "order")
     query_serializer_classes = {"retrieve": AccountQuerySerializer}
 
     @extend_schema(
-        operation_id="orders", summary="List orders", parameters=[ACCOUNT], examples=example(examples.ORDER)
+        operation_id="orders", summary="List orders", parameters=[ACCOUNT], responses={200: OrderDocument}
     )
     def list(self, request: Request) -> Response:
         """Orders, newest first, legs of brackets too."""
@@ -127,12 +127,12 @@ class OrdersViewSet(AccountRowsViewSet):
         operation_id="order",
         summary="Get an order",
         parameters=[ORDER_ID, ACCOUNT],
-        examples=example(examples.ORDER),
+        responses={200: OrderDocument},
     )
     def retrieve(self, request: Request, order: str) -> Response:
         """An order with its states. Without `account` it may be of any account that the caller may see."""
         row = order_named(request, order)
-        return account_answer(row.account, order_document(order_in(row), account=row.account.name))
+        return account_answer(row.account, OrderDocument.of(order_in(row), account=row.account.name))
 
     def orders(self, request: Request, name: str | None) -> Response:
         """Return a page of orders. name: of the account, if the path has it."""
@@ -157,7 +157,7 @@ class AccountOrdersViewSet(OrdersViewSet):
         operation_id="account_orders",
         summary="List an account's orders",
         parameters=[ACCOUNT_ID],
-        examples=example(examples.ORDER),
+        responses={200: OrderDocument},
     )
     def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
         """Orders, newest first, legs of brackets too."""

@@ -20,7 +20,7 @@ from rest_framework.serializers import (
 
 from trading.core.account import RUNNING, STOPPED, STOPPING
 from trading.core.configuration import FillRule, RiskConfig, Zone
-from trading.core.orders import Leg, OrderState, OrderType, TimeInForce
+from trading.core.orders import OrderState, OrderType, TimeInForce
 from trading.core.report import Grouping
 from trading.core.terms import AccountKind, Side
 from trading.models import BUSTED, OPEN, QUESTIONED
@@ -366,40 +366,6 @@ class SignalSerializer(Serializer[Any]):
     status = ChoiceField(ORDER_STATES, help_text="Of the order; `rejected`: risk refused it.")
     average_price = FloatField(allow_null=True, help_text="Of what was filled.")
     reason = CharField(allow_null=True, help_text="Why it was refused, or ended.")
-
-
-class OrderSerializer(Serializer[Any]):
-    """An order."""
-
-    id = UUIDField()
-    account = CharField()
-    client_order_id = CharField(allow_null=True)
-    symbol = CharField()
-    side = ChoiceField(_words(Side))
-    type = ChoiceField(_words(OrderType))
-    time_in_force = ChoiceField(_words(TimeInForce))
-    quantity = FloatField()
-    limit_price = FloatField(allow_null=True)
-    stop_price = FloatField(allow_null=True)
-    reduce_only = BooleanField()
-    take_profit = FloatField(allow_null=True)
-    stop_loss = FloatField(allow_null=True)
-    strategy = CharField(allow_null=True)
-    currency = CharField(help_text="Of its prices.")
-    status = ChoiceField(ORDER_STATES)
-    filled_quantity = FloatField()
-    remaining = FloatField()
-    average_price = FloatField(allow_null=True, help_text="Of what was filled.")
-    collar = FloatField(allow_null=True, help_text="The worst price at which a market order fills.")
-    parent_id = UUIDField(allow_null=True, help_text="Of a leg: the order that it protects.")
-    leg = ChoiceField(_words(Leg), allow_null=True)
-    replaces = UUIDField(allow_null=True)
-    replaced_by = UUIDField(allow_null=True)
-    reason = CharField(allow_null=True, help_text="Why it ended.")
-    submitted_at = DateTimeField()
-    expires_at = DateTimeField(allow_null=True)
-    states = DictField(child=DateTimeField(), help_text="When it came into each state.")
-    event = IntegerField(help_text="The number of the account's event that accepted it.")
 
 
 class ExecutionPrintSerializer(Serializer[Any]):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import msgspec
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.response import Response
@@ -24,6 +25,7 @@ from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
 from trading.services.accounts import account_find
+from web.documents import AnswerDocument
 from web.endpoints import Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
 from web.requests.parameters import single_parameters
@@ -46,11 +48,15 @@ class Done(NamedTuple):
 
 
 def trading_answer(
-    document: Document, *, event: int, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    document: Document | AnswerDocument,
+    *,
+    event: int,
+    status: int = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return an answer about an account. event: the number of its last event that the document knows."""
     always = {"Cache-Control": "no-store", "X-Account-Event": str(event)}
-    return Response(document, status=status, headers={**always, **(headers or {})})
+    return Response(msgspec.to_builtins(document), status=status, headers={**always, **(headers or {})})
 
 
 class TradingWrites(APIView):

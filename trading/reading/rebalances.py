@@ -4,12 +4,13 @@ from store.timestamps import format_timestamp
 from trading.core.amounts import ZERO
 from trading.core.orders import Order, OrderState
 from trading.core.rebalance import PlannedTrade, RebalanceOptions, RebalancePlan
-from trading.documents import Document, number, number_or_null
+from trading.documents import Document
 from trading.exceptions import AccountNotValued
 from trading.journal import state_of
 from trading.models import Account, TargetModel
 from trading.services.rebalancing import COMPLETE, Rebalancing, StartedRebalance, rebalance_plan
 from trading.services.target_models import weights_of
+from web.documents import number, number_or_null
 
 # Why a part was not traded, beside the reasons of plans, the states of orders, and why a rebalance ended.
 REFUSED = "refused"

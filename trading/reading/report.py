@@ -18,7 +18,8 @@ from trading.core.account import AccountState, Effects
 from trading.core.amounts import ZERO, average
 from trading.core.events import Event, Executed
 from trading.core.report import EquityPoint, FillResult, Grouping, TradeResult, fill_of, is_of_curve
-from trading.documents import Document, instant_or_null, number, number_or_null
+from trading.documents import Document
+from web.documents import instant_or_null, number, number_or_null
 
 Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]

@@ -20,14 +20,11 @@ from trading.documents import (
     Document,
     config_document,
     execution_document,
-    instant_or_null,
-    number,
-    number_or_null,
-    order_document,
     position_document,
     signal_document,
     trade_document,
 )
+from trading.documents.orders import OrderDocument
 from trading.exceptions import UnknownExecution, UnknownOrder
 from trading.journal import state_of
 from trading.lease import engine_status
@@ -35,6 +32,7 @@ from trading.market.symbols import market
 from trading.models import Account, EventRow, ExecutionRow, OrderRow, TradeRow
 from trading.services.accounts import account_find, accounts_of
 from trading.services.orders import order_in
+from web.documents import instant_or_null, number, number_or_null
 
 _MINUTE_NS = 60 * NS_PER_SECOND
 
@@ -290,8 +288,8 @@ def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
     return row
 
 
-def order_documents(account: Account, rows: Iterable[OrderRow]) -> list[Document]:
-    return [order_document(order_in(row), account=account.name) for row in rows]
+def order_documents(account: Account, rows: Iterable[OrderRow]) -> list[OrderDocument]:
+    return [OrderDocument.of(order_in(row), account=account.name) for row in rows]
 
 
 def signal_documents(rows: Iterable[OrderRow]) -> list[Document]:

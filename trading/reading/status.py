@@ -10,12 +10,13 @@ from store.timestamps import SECOND_NS
 from trades.stores import market_store
 from trading.core.account import RUNNING, STOPPING, AccountState
 from trading.core.configuration import Zone
-from trading.documents import Document, instant_or_null
+from trading.documents import Document
 from trading.journal import state_of
 from trading.lease import EngineStatus, engine_status
 from trading.market.hours import is_in_session
 from trading.models import Account, LogProgress
 from trading.reading.selectors import halt_document
+from web.documents import instant_or_null
 
 _PRICES = ("trades", "quotes", "bars")
 HALTED, DEGRADED = "halted", "degraded"

@@ -13,20 +13,15 @@ from trading.core.acceptance import accept
 from trading.core.amounts import NS_PER_SECOND, money, percent
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
-from trading.documents import (
-    Document,
-    check_document,
-    number,
-    number_or_null,
-    reference_document,
-    terms_document,
-)
+from trading.documents import Document, check_document, reference_document
+from trading.documents.orders import OrderTermsDocument
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
 from trading.journal import open_journal, state_of
 from trading.lease import engine_status, require_engine
 from trading.models import Account, Preview
 from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import Submitted, require_new_client_order_id
+from web.documents import number, number_or_null
 from web.retention import beyond_newest
 
 PREVIEW_SECONDS = 30
@@ -118,7 +113,7 @@ def preview_document(previewed: Previewed) -> Document:
         "preview_id": str(preview.uuid),
         "account": preview.account.name,
         "expires_at": format_timestamp(preview.expires_ns),
-        "order": terms_document(proposal.order),
+        "order": OrderTermsDocument.of(proposal.order).as_json(),
         "reference": reference_document(proposal.reference),
         "tick": number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
         "currency": state_of(preview.account).currency,

@@ -11,9 +11,10 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected
 from trading.core.orders import OrderTerms
-from trading.documents import Document, number
+from trading.documents import Document
 from trading.engine.floor import RecordedEvent
 from trading.strategies.backtest import Backtest, BacktestInputs
+from web.documents import number
 
 
 class Decision(NamedTuple):

@@ -13,18 +13,12 @@ from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
-from trading.documents import (
-    check_document,
-    config_document,
-    instant_or_null,
-    number,
-    number_or_null,
-    trade_document,
-)
+from trading.documents import check_document, config_document, trade_document
 from trading.engine.floor import RecordedEvent
 from trading.reading.report import PerformanceReport
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
+from web.documents import instant_or_null, number, number_or_null
 
 # By the knowledge of the inputs.
 _BARS = {

@@ -21,7 +21,6 @@ SHAPES = {
     "/performance": (shapes.PerformanceSerializer, examples.PERFORMANCE),
     "/accounts/ACC": (shapes.AccountSerializer, examples.ACCOUNT),
     "/accounts": (shapes.AccountSerializer, examples.ACCOUNT),
-    "/orders": (shapes.OrderSerializer, examples.ORDER),
     "/orders/{order}/executions": (shapes.ExecutionSerializer, examples.EXECUTION),
     "/transactions": (shapes.TransactionSerializer, examples.TRANSACTION),
     "/trades": (shapes.ClosedTradeSerializer, examples.TRADE),

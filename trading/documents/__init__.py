@@ -14,71 +14,16 @@ import msgspec
 from store.timestamps import format_timestamp
 from trading.core.configuration import RiskConfig
 from trading.core.events import BarPrint, Check, Executed, Print, Reference, RowRef
-from trading.core.orders import Order, OrderTerms
+from trading.core.orders import Order
 from trading.core.positions import ClosedTrade, Position
 from trading.core.valuation import risk_of
+from web.documents import number, number_or_null
 
 # Backtests make documents without Django, which models need.
 if TYPE_CHECKING:
     from trading.models import ExecutionRow, TransactionRow
 
 Document = dict[str, Any]
-
-
-def number(value: Decimal) -> float:
-    """Return an amount as the nearest double. Zero has no sign."""
-    return float(value) + 0.0
-
-
-def number_or_null(value: Decimal | None) -> float | None:
-    return None if value is None else number(value)
-
-
-def instant_or_null(at_ns: int | None) -> str | None:
-    return None if at_ns is None else format_timestamp(at_ns)
-
-
-def order_document(order: Order, *, account: str) -> Document:
-    """Return an order. status: its state. event: the number of the account's event that accepted it."""
-    terms = order.terms
-    return {
-        "id": order.id,
-        "account": account,
-        **terms_document(terms),
-        "currency": order.instrument.currency,
-        "status": order.state.value,
-        "filled_quantity": number(order.filled),
-        "remaining": number(order.remaining),
-        "average_price": number_or_null(order.average_price),
-        "collar": number_or_null(order.collar),
-        "parent_id": order.parent_id,
-        "leg": order.leg,
-        "replaces": order.replaces,
-        "replaced_by": order.replaced_by,
-        "reason": order.reason,
-        "submitted_at": format_timestamp(order.submitted_ns),
-        "expires_at": instant_or_null(order.expires_ns),
-        "states": {str(state): format_timestamp(at_ns) for state, at_ns in order.states.items()},
-        "event": order.first_event,
-    }
-
-
-def terms_document(terms: OrderTerms) -> Document:
-    """Return what a client asked for."""
-    return {
-        "client_order_id": terms.client_order_id,
-        "symbol": terms.symbol,
-        "side": terms.side.value,
-        "type": terms.type.value,
-        "time_in_force": terms.time_in_force.value,
-        "quantity": number(terms.quantity),
-        "limit_price": number_or_null(terms.limit_price),
-        "stop_price": number_or_null(terms.stop_price),
-        "reduce_only": terms.reduce_only,
-        "take_profit": number_or_null(terms.take_profit),
-        "stop_loss": number_or_null(terms.stop_loss),
-        "strategy": terms.strategy or None,
-    }
 
 
 def signal_document(order: Order) -> Document:

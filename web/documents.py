@@ -1,0 +1,170 @@
+"""Documents of answers, each described once, by a `msgspec.Struct`.
+
+Its docstring and its fields give the OpenAPI schema (`web.schema`), the example and the JSON. A field is annotated
+with a description and an example: `quantity: Annotated[float, about("In units.", 100.0)]`.
+"""
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from store.timestamps import format_timestamp
+
+Schema = dict[str, Any]
+
+# Texts with a format: RFC 3339 in UTC, a date, a UUID.
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
+Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+# The instant, or the date, of most examples.
+EXAMPLE_INSTANT = "2025-01-02T14:30:00Z"
+_TYPES: Mapping[Any, Schema] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    bool: {"type": "boolean"},
+    float: {"type": "number", "format": "double"},
+    Any: {},
+}
+_MISSING = object()
+
+
+def about(description: str = "", example: Any = _MISSING) -> Meta:
+    """Return a field's description and example. Without one the example is the type's: null, [], the first word."""
+    examples = None if example is _MISSING else [example]
+    return Meta(description=description or None, examples=examples)
+
+
+class AnswerDocument(msgspec.Struct, gc=False):
+    """The base of documents. A field whose default is UNSET may be left out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document as JSON's types."""
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
+
+    @classmethod
+    def of_attributes(cls, source: object, **given: Any) -> Self:
+        """Return a document with the source's attributes, but for those that are given.
+
+        Decimals become doubles, and a field `…_at` is the attribute `…_ns` as a text.
+        """
+        names = (name for name in cls.__struct_fields__ if name not in given)
+        return cls(**given, **{name: _attribute(source, name) for name in names})
+
+
+def _attribute(source: object, name: str) -> Any:
+    if name.endswith("_at"):
+        return instant_or_null(getattr(source, f"{name.removesuffix('_at')}_ns"))
+    value = getattr(source, name)
+    return number(value) if isinstance(value, Decimal) else value
+
+
+def number(value: Decimal) -> float:
+    """Return an amount as the nearest double. Zero has no sign."""
+    return float(value) + 0.0
+
+
+def number_or_null(value: Decimal | None) -> float | None:
+    return None if value is None else number(value)
+
+
+def instant_or_null(at_ns: int | None) -> str | None:
+    return None if at_ns is None else format_timestamp(at_ns)
+
+
+def document_schema(document: type[AnswerDocument], reference: Callable[[Any], Schema]) -> Schema:
+    """Return a document's JSON schema. reference: returns the schema of a document within it."""
+    hints = _hints(document)
+    properties = {name: _schema(hint, reference) for name, hint in hints.items()}
+    required = sorted(name for name, hint in hints.items() if not _may_be_left_out(hint))
+    return {
+        "type": "object",
+        "description": str(document.__doc__),
+        "properties": properties,
+        "required": required,
+    }
+
+
+def example_of(document: type[AnswerDocument]) -> dict[str, Any]:
+    """Return a document of its fields' examples. Raises TypeError for a field that needs one and has none."""
+    examples = {
+        name: _example(hint, f"{document.__name__}.{name}") for name, hint in _hints(document).items()
+    }
+    return {name: each for name, each in examples.items() if each is not UNSET}
+
+
+def _hints(document: type[AnswerDocument]) -> dict[str, Any]:
+    found = typing.get_type_hints(document, include_extras=True)
+    return {name: found[name] for name in document.__struct_fields__}
+
+
+def _schema(hint: Any, reference: Callable[[Any], Schema]) -> Schema:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _with_texts(_schema(arguments[0], reference), arguments[1:])
+    if origin in {typing.Union, types.UnionType}:
+        (kind,) = (each for each in arguments if each not in {types.NoneType, UnsetType})
+        schema = _schema(kind, reference)
+        return _nullable(schema) if types.NoneType in arguments else schema
+    if origin is list:
+        return {"type": "array", "items": _schema(arguments[0], reference)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _schema(arguments[1], reference)}
+    words = _words(hint)
+    if words:
+        return {"type": "string", "enum": words}
+    return dict(_TYPES[hint]) if hint in _TYPES else reference(hint)
+
+
+def _with_texts(schema: Schema, metas: tuple[Meta, ...]) -> Schema:
+    for meta in metas:
+        schema |= meta.extra_json_schema or {}
+        if meta.description:
+            schema["description"] = meta.description
+    return schema
+
+
+def _nullable(schema: Schema) -> Schema:
+    if "$ref" in schema:
+        return {"oneOf": [schema, {"type": "null"}]}
+    # drf-spectacular makes a component of the words, and adds null to it.
+    words = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [schema["type"], "null"], **words}
+
+
+def _words(hint: Any) -> list[str]:
+    """Return the values of an enumeration or a Literal; [] for other types."""
+    if typing.get_origin(hint) is Literal:
+        return list(typing.get_args(hint))
+    is_enum = isinstance(hint, type) and issubclass(hint, Enum)
+    return [each.value for each in hint] if is_enum else []
+
+
+def _may_be_left_out(hint: Any) -> bool:
+    kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return UnsetType in typing.get_args(kind)
+
+
+def _example(hint: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        given = [meta.examples[0] for meta in arguments[1:] if meta.examples]
+        return msgspec.to_builtins(given[0]) if given else _example(arguments[0], name)
+    if origin in {typing.Union, types.UnionType}:
+        return UNSET if UnsetType in arguments else None
+    if origin is list:
+        return [_example(arguments[0], name)]
+    if isinstance(hint, type) and issubclass(hint, AnswerDocument):
+        return example_of(hint)
+    if hint is bool:
+        return False
+    words = _words(hint)
+    if not words:
+        raise TypeError(f"{name} needs an example")
+    return words[0]
