@@ -104,7 +104,7 @@ class ResponseCache:
         return self._fetch_alone(key, compute, seconds)
 
     def drop(self, symbol: str) -> int | None:
-        """Remove every answer about `symbol` from Redis and from this process's memory.
+        """Remove the answers about `symbol` alone from Redis and from this process's memory.
 
         Return the number of answers removed from Redis; None if Redis is unreachable, so that they may remain there.
         Other processes keep answers in their own memory for up to 5 s. Answers are never stale, because keys contain

@@ -42,7 +42,7 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
         responses={200: InvalidatedSerializer},
     )
     def invalidate(self, request: Request) -> Response:
-        """Drop all cached answers about a symbol.
+        """Drop the cached answers about a symbol alone; those about several symbols stay.
 
         Cached answers are never stale, so this only frees memory and forces a recomputation. Other processes keep
         answers in their own memory for up to 5 s.

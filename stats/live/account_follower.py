@@ -5,7 +5,7 @@ Everything here blocks: call it in a thread.
 
 import logging
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple, Self
 
 import orjson
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # So many events are read and encoded at once.
 _EVENTS_AT_ONCE = 100
+# How long an account is not looked at if the bell would tell of an event. A writer without Redis rings no bell.
+_PAUSE_IF_TOLD_NS = 5 * SECOND_NS
 # The shortest time from one read of a portfolio to the next: after an event, and without one, because prices move.
 _PAUSE_NS, _PAUSE_WITHOUT_EVENT_NS = SECOND_NS // 4, SECOND_NS
 _PAUSE_AFTER_FAILURE_NS = SECOND_NS
@@ -114,7 +116,8 @@ class PortfolioFeed:
     def advance(self, head: int, found: Advance) -> None:
         """Add the newest portfolio if it has changed. head: the account's newest event."""
         pause_ns = _PAUSE_NS if head != self._number else _PAUSE_WITHOUT_EVENT_NS
-        if time.monotonic_ns() - self._read_ns < pause_ns:
+        self.due_ns = self._read_ns + pause_ns
+        if time.time_ns() < self.due_ns:
             return
         before = self._number, self._row
         self._read()
@@ -123,7 +126,8 @@ class PortfolioFeed:
 
     def _read(self) -> None:
         number, portfolio = ACCOUNT_FEEDS.get().portfolio(self._channel.account)
-        self._number, self._row, self._read_ns = number, orjson.dumps(portfolio), time.monotonic_ns()
+        self._number, self._row, self._read_ns = number, orjson.dumps(portfolio), time.time_ns()
+        self.due_ns = self._read_ns + _PAUSE_WITHOUT_EVENT_NS
 
     def _message(self) -> Message:
         payload = rows_payload({"ch": self._channel.name, "seq": self.seq}, self._row)
@@ -133,11 +137,12 @@ class PortfolioFeed:
 class AccountFollower:
     """Follows an account for all its channels in this process. One call at a time. See `SymbolFollower`.
 
-    due_ns: it is to advance whenever the logs are looked at, in case the bell is not heard.
+    due_ns: when to advance although no event was told; 0 for whenever the logs are looked at.
     """
 
-    def __init__(self, account: str) -> None:
-        self._account = account
+    def __init__(self, account: str, *, is_told: Callable[[], bool]) -> None:
+        """is_told: whether the bell tells of the account's events now."""
+        self._account, self._is_told = account, is_told
         self._feeds: dict[str, EventFeed | PortfolioFeed] = {}
         self.heads: dict[Dataset, Hashable] = {}
         self.due_ns: int | None = 0
@@ -147,6 +152,7 @@ class AccountFollower:
         head = _head(self._account)
         feed = PortfolioFeed(channel) if channel.kind == PORTFOLIO_KIND else EventFeed(channel, head)
         self._feeds[channel.name] = feed
+        self.due_ns = self._next_due_ns()
         return feed
 
     def remove(self, channel: AccountChannel) -> None:
@@ -169,7 +175,7 @@ class AccountFollower:
         began, found = time.thread_time(), Advance()
         try:
             self._advance(found)
-            self.due_ns = 0
+            self.due_ns = self._next_due_ns()
         except UnknownAccount as error:
             found.failed = dict.fromkeys(self._feeds, error)
         except DatabaseError as error:
@@ -191,6 +197,12 @@ class AccountFollower:
                 if not isinstance(error, READ_ERRORS):
                     logger.exception("the live feed cannot go on for %s", name)
                 found.failed[name] = error
+
+    def _next_due_ns(self) -> int:
+        if not self._is_told():
+            return 0
+        dues = [each.due_ns for each in self._feeds.values() if isinstance(each, PortfolioFeed)]
+        return min(dues, default=time.time_ns() + _PAUSE_IF_TOLD_NS)
 
 
 def _head(account: str) -> int:

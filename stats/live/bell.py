@@ -43,7 +43,8 @@ def _publish_account(account: str) -> None:
 class Bell:
     """Sends the symbols whose logs have new commits. Hears these, and accounts with new events. For one event loop.
 
-    Without Redis nothing is heard; the followers look from time to time anyway.
+    is_listening: whether it hears the other processes. Without Redis nothing is heard; the followers look from time to
+    time anyway.
     """
 
     def __init__(self, on_ring: Callable[[str], object]) -> None:
@@ -52,7 +53,7 @@ class Bell:
         self._own = os.urandom(8).hex()
         self._redis = LoopConnection()
         self._rung: set[str] = set()
-        self._is_listening = False
+        self.is_listening = False
         self._nobody_until = 0.0
 
     def ring(self, symbol: str) -> None:
@@ -74,7 +75,7 @@ class Bell:
 
     def _published(self, answer: object) -> None:
         """Take Redis's answer: how many processes heard the message, this one included; or an error."""
-        if answer == int(self._is_listening):
+        if answer == int(self.is_listening):
             self._nobody_until = asyncio.get_running_loop().time() + _PAUSE_FOR_NOBODY_SECONDS
 
     async def listen(self) -> None:
@@ -97,7 +98,7 @@ class Bell:
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(_CHANNEL)
-                self._is_listening = True
+                self.is_listening = True
                 breaker.succeeded()
                 while is_available():
                     message = await subscription.get_message(timeout=_LOOK_SECONDS)
@@ -107,7 +108,7 @@ class Bell:
                     else:
                         self._take(message)
         finally:
-            self._is_listening = False
+            self.is_listening = False
             with suppress(RedisError, OSError):
                 await client.aclose()
 

@@ -273,10 +273,12 @@ class Client:
     async def _unsubscribe(self, names: list[str]) -> list[str]:
         """End subscriptions, and return their names. A wildcard's are those that it began.
 
+        A name to which the client is subscribed needs no lookup; its symbol may be known no longer.
         Raises the errors of `parse_channel`, before anything is ended.
         """
-        single = [name for name in names if name not in self.connection.wildcards]
-        found = await self._ask(_named, single) if single else []
+        found = [name for name in names if name in self.connection.subscriptions]
+        others = [name for name in names if name not in {*found, *self.connection.wildcards}]
+        found += await self._ask(_named, others) if others else []
         left: list[str] = []
         for name in names:
             wildcard = self.connection.wildcards.pop(name, None)

@@ -247,7 +247,8 @@ class Hub:
 
     def _new(self, channel: AnyChannel) -> _Followed:
         if isinstance(channel, AccountChannel):
-            return _Followed(_key_of(channel), AccountFollower(channel.account), self._follow_accounts)
+            account = AccountFollower(channel.account, is_told=lambda: self._bell.is_listening)
+            return _Followed(_key_of(channel), account, self._follow_accounts)
         run = self._follow_rows if channel.bars is None else self._follow_bars
         return _Followed(_key_of(channel), SymbolFollower(channel.symbol), run)
 
@@ -302,8 +303,10 @@ class Hub:
         self._forget_unused(followed)
 
     def _forget_unused(self, followed: _Followed) -> None:
-        if not followed.channels and not followed.opening:
-            self._followed.pop(followed.key, None)
+        # A younger one may have taken its place while the last channel was removed.
+        is_current = self._followed.get(followed.key) is followed
+        if is_current and not followed.channels and not followed.opening:
+            del self._followed[followed.key]
 
     async def _follow(self, followed: _Followed) -> None:
         """Deliver what is new of a symbol or an account."""

@@ -34,7 +34,8 @@ def exchange_reach(exchange: str, wanted_ns: int, *, as_of_ns: int | None, now_n
     far enough, they are searched again only in another second, whoever asks.
     """
     asked = exchange, as_of_ns
-    store, second, known_wanted_ns, known_ns = _known.get(asked, (None, 0, 0, 0))
+    with _lock:
+        store, second, known_wanted_ns, known_ns = _known.get(asked, (None, 0, 0, 0))
     is_new = store is market_store() and second == now_ns // SECOND_NS
     if is_new and (wanted_ns <= known_wanted_ns or known_ns < known_wanted_ns):
         return min(known_ns, wanted_ns)

@@ -184,7 +184,7 @@ def test_the_bell_is_rung_when_the_transaction_commits(project_redis: RedisServe
         rung: list[str] = []
         bell = Bell(rung.append)
         listening = asyncio.create_task(bell.listen())
-        await eventually(lambda: bell._is_listening)
+        await eventually(lambda: bell.is_listening)
         await asyncio.to_thread(_rolled_back)
         await asyncio.to_thread(_committed, lambda: list(rung))
         await eventually(lambda: rung)
@@ -217,7 +217,7 @@ def test_the_bell_brings_an_event_before_the_feed_looks_by_itself(
         async with running_hub() as running:
             client = FeedClient(running)
             await client.subscribe("orders:A1")
-            await eventually(lambda: running._bell._is_listening)
+            await eventually(lambda: running._bell.is_listening)
             accounts.record("A1", orders=[{"order_id": "o1"}])
             await asyncio.to_thread(account_changed, "A1")
             await eventually(lambda: client.numbers("orders:A1") == [1])

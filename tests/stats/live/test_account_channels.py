@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -215,7 +216,7 @@ def test_the_portfolio_begins_with_the_state(accounts: MemoryAccounts, tokens: d
 
 def test_the_portfolio_is_read_a_few_times_a_second_and_sent_if_it_has_changed(accounts: MemoryAccounts):
     channel = account_channel("portfolio", "A1")
-    follower = account_follower.AccountFollower("A1")
+    follower = account_follower.AccountFollower("A1", is_told=lambda: False)
     follower.add(channel)
     for _ in range(20):
         accounts.record("A1")
@@ -229,6 +230,23 @@ def test_the_portfolio_is_read_a_few_times_a_second_and_sent_if_it_has_changed(a
     assert follower.advance().messages == []
     _let_pass(follower, account_follower._PAUSE_WITHOUT_EVENT_NS)
     assert [each.is_lossless for each in follower.advance().messages] == [False]
+
+
+def test_an_account_without_events_is_not_read_while_the_bell_is_heard(accounts: MemoryAccounts):
+    is_told = True
+    follower = account_follower.AccountFollower("A1", is_told=lambda: is_told)
+    follower.add(account_channel("orders", "A1"))
+    assert follower.due_ns is not None
+    assert follower.due_ns > time.time_ns() + account_follower._PAUSE_WITHOUT_EVENT_NS
+    follower.add(account_channel("portfolio", "A1"))
+    # Prices move without events.
+    assert follower.due_ns <= time.time_ns() + account_follower._PAUSE_WITHOUT_EVENT_NS
+    accounts.record("A1")
+    follower.advance()
+    assert follower.due_ns <= time.time_ns() + account_follower._PAUSE_NS
+    is_told = False
+    follower.advance()
+    assert follower.due_ns == 0
 
 
 def _let_pass(follower: account_follower.AccountFollower, pause_ns: int) -> None:

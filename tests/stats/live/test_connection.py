@@ -184,6 +184,30 @@ class OpenBars(Message):
     is_merged = True
 
 
+def test_a_channel_that_takes_the_place_of_one_that_is_left_is_followed(store: MarketStore, monkeypatch):
+    store.append(batch(trade(0)))
+
+    async def test() -> None:
+        async with running_hub() as hub:
+            old = await hub.open(row_channel("trades", SYMBOL))
+            (follower,) = hub._followed.values()
+            async with follower.lock:
+                hub.leave(old)
+                await asyncio.sleep(0)
+                # It failed meanwhile, and its other user was the first to see it.
+                follower.channels.clear()
+                hub._forget_unused(follower)
+                socket = HeldSocket()
+                await subscribed(hub, socket)
+            assert hub._removing is not None
+            await hub._removing
+            store.append(batch(trade(1)))
+            hub.ring(SYMBOL)
+            await eventually(lambda: len(seqs(socket)) == 1)
+
+    run(test)
+
+
 def test_what_was_replaced_counts_no_longer(store: MarketStore):
     store.append(batch(trade(0, trade_id="begin")))
 

@@ -24,6 +24,7 @@ from stats.live.followers import Replay
 from stats.live.hub import Lanes
 from stats.live.tokens import parse_tokens
 from store.declarations import Dataset
+from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
 from tests.api_client import make_key
 from tests.memory_store import MemoryStore
@@ -226,6 +227,24 @@ def test_an_unsubscribe_that_names_something_wrong_ends_nothing(api, store: Mark
                     assert (await talk.ask(op="unsubscribe", channels=names))["op"] == "error"
             answer = await talk.ask(op="unsubscribe", channels=["trades:*", "trades:AAPL", "quotes:AAPL"])
             assert sorted(answer["channels"]) == ["quotes:AAPL", "trades:*", "trades:AAPL"]
+
+    run(scene)
+
+
+@pytest.mark.system
+@pytest.mark.django_db(transaction=True)
+def test_a_channel_whose_symbol_is_no_longer_known_can_be_left(api, store: MarketStore, monkeypatch):
+    store.append(batch(trade(0)))
+
+    def refuse(_text: str) -> Any:
+        raise UnknownSymbol("AAPL")
+
+    async def scene() -> None:
+        async with talking() as talk:
+            await talk.ask(op="subscribe", channels=["trades:AAPL"])
+            monkeypatch.setattr(client, "parse_channel", refuse)
+            answer = await talk.ask(op="unsubscribe", channels=["trades:AAPL"])
+            assert answer["channels"] == ["trades:AAPL"]
 
     run(scene)
 
