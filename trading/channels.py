@@ -9,7 +9,6 @@ from django.db.models import Q
 from stats.live.accounts import ALERTS_KIND, ORDERS_KIND, EventRows
 from trading.core.events import Alert, decoded
 from trading.core.orders import Order
-from trading.documents import Document
 from trading.documents.orders import OrderDocument
 from trading.models import Account, EventRow
 from trading.reading.selectors import portfolio_document
@@ -40,10 +39,10 @@ class LiveAccounts:
             for row in found.order_by("number")[:limit]
         ]
 
-    def portfolio(self, account: str) -> tuple[int, Document]:
+    def portfolio(self, account: str) -> tuple[int, Mapping[str, Any]]:
         """See `AccountFeeds`."""
         found = Account.objects.get(name=account)
-        return found.number, portfolio_document(found)
+        return found.number, portfolio_document(found).as_json()
 
 
 def _orders(row: EventRow, account: str) -> list[Mapping[str, Any]]:

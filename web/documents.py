@@ -22,8 +22,6 @@ Schema = dict[str, Any]
 Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Date = Annotated[str, Meta(extra_json_schema={"format": "date"})]
 Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
-# The instant, or the date, of most examples.
-EXAMPLE_INSTANT = "2025-01-02T14:30:00Z"
 _TYPES: Mapping[Any, Schema] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -31,13 +29,16 @@ _TYPES: Mapping[Any, Schema] = {
     float: {"type": "number", "format": "double"},
     Any: {},
 }
-_MISSING = object()
 
 
-def about(description: str = "", example: Any = _MISSING) -> Meta:
+def about(description: str, *examples: Any) -> Meta:
     """Return a field's description and example. Without one the example is the type's: null, [], the first word."""
-    examples = None if example is _MISSING else [example]
-    return Meta(description=description or None, examples=examples)
+    return Meta(description=description, examples=list(examples) or None)
+
+
+def like(example: Any) -> Meta:
+    """Return the example of a field that needs no description."""
+    return Meta(examples=[example])
 
 
 class AnswerDocument(msgspec.Struct, gc=False):

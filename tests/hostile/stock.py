@@ -11,12 +11,11 @@ import orjson
 from store.datasets import CORRECTED, TRADES
 from tests.chance import SOAK
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trading.api import examples
 from trading.api.target_models import MODEL
 from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
-from trading.documents.orders import ORDER_ID
+from trading.documents.fields import EXAMPLE_ORDER
 
 SYMBOL = "AAPL"
 SYMBOLS = {
@@ -57,7 +56,7 @@ VALUES: dict[str, list[str]] = {
     "since": ["2025-01-02T14:30:00Z"],
     "seen": ["04be11" + 58 * "0"],
     "until": ["2100-01-01T00:00:00Z"],
-    "account": [examples.ACCOUNT["id"]],
+    "account": ["main"],
     "model": [MODEL["name"]],
     "from": ["2025-01-02T14:30:00Z", "1735828200"],
     "to": ["2100-01-01", "4102444800000"],
@@ -97,7 +96,7 @@ FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
 BACKTEST = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12"
 _ORDER = Order(
-    id=ORDER_ID,
+    id=EXAMPLE_ORDER,
     terms=OrderTerms(symbol=SYMBOL, side=Side.BUY, quantity=Decimal(1)),
     instrument=TRADABLE["equity"],
     state=OrderState.FILLED,
@@ -106,10 +105,10 @@ _ORDER = Order(
 )
 ACCOUNT_ROW = {
     "id": 1,
-    "name": examples.ACCOUNT["id"],
+    "name": "main",
     "number": 0,
     "created_ns": 0,
-    "state": encoded_state(AccountState(id=examples.ACCOUNT["id"])).decode(),
+    "state": encoded_state(AccountState(id="main")).decode(),
 }
 MODEL_ROW = {
     "id": 1,

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import orjson
@@ -13,7 +14,6 @@ from tests.trading.recorded import RecordedAccount
 from trading.channels import LiveAccounts
 from trading.core.events import Alert
 from trading.core.orders import Order
-from trading.documents import Document
 from trading.documents.orders import OrderDocument
 from trading.models import OrderRow
 
@@ -42,7 +42,7 @@ def act(account: RecordedAccount, chance: random.Random, working: list[str]) -> 
         account.transfer(5)
 
 
-def rest_orders(account: RecordedAccount) -> dict[str, Document]:
+def rest_orders(account: RecordedAccount) -> dict[str, dict[str, Any]]:
     orders = (msgspec.json.decode(row.document, type=Order) for row in OrderRow.objects.all())
     return {order.id: OrderDocument.of(order, account=account.name).as_json() for order in orders}
 
@@ -56,7 +56,7 @@ def read(feeds: LiveAccounts, *, after: int = 0, limit: int = ALL) -> Iterator[E
 
 def test_orders_are_those_of_rest_after_each_event_and_from_each_number(account: RecordedAccount):
     chance, feeds, working = random.Random(chosen_seed()), LiveAccounts(), list[str]()
-    known: dict[str, Document] = {}
+    known: dict[str, dict[str, Any]] = {}
     followed: list[EventRows] = []
     for _ in range(60):
         act(account, chance, working)

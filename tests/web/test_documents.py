@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import UNSET, UnsetType
 
-from web.documents import AnswerDocument, Instant, about, document_schema, example_of
+from web.documents import AnswerDocument, Instant, about, document_schema, example_of, like
 
 
 class Colour(StrEnum):
@@ -26,13 +26,13 @@ class BikeDocument(AnswerDocument):
     """A bike."""
 
     price: Annotated[float, about("In euros.", 99.5)]
-    made_at: Annotated[Instant | None, about("", "2025-01-02T14:30:00Z")]
+    made_at: Annotated[Instant | None, like("2025-01-02T14:30:00Z")]
     colour: Colour
     second: Colour | None
     kind: Literal["race", "city"]
     wheels: list[WheelDocument]
     spare: WheelDocument | None
-    by_name: Annotated[dict[str, Any], about("", {})]
+    by_name: Annotated[dict[str, Any], like({})]
     is_new: bool
     note: Annotated[str | UnsetType, about("With a note.")] = UNSET
 

@@ -17,7 +17,7 @@ from trades.instruments.services import symbol_canonical
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.events import StrategyChoice
 from trading.core.terms import AccountKind
-from trading.documents import config_document
+from trading.documents.accounts import limits_document
 from trading.exceptions import NotTradable
 from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
@@ -283,7 +283,7 @@ class SomeLimitsInput(RiskConfigInput):
 
 def whole_config(config: RiskConfig, limits: Mapping[str, Any]) -> RiskConfig:
     """Return a configuration with some other limits. Refuse contradictions, at `config`."""
-    whole = RiskConfigInput(data={**config_document(config), **limits})
+    whole = RiskConfigInput(data={**limits_document(config).as_json(), **limits})
     if not whole.is_valid():
         raise serializers.ValidationError({"config": whole.errors})
     return cast("RiskConfig", whole.validated_data["config"])

@@ -13,26 +13,22 @@ from rest_framework.serializers import Serializer
 
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
-from trading.api import examples
 from trading.api.access import ACCOUNT_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     AccountInput,
     PreferencesInput,
     TransferInput,
 )
-from trading.api.read_views import ACCOUNT_ID, AccountsViewSet
-from trading.api.serializers import (
-    AccountSerializer,
-)
+from trading.api.read_views import ACCOUNT_ID, AccountsViewSet, account_document
 from trading.api.write_calls import Done, TradingWrites
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
-from trading.reading.selectors import (
-    account_document,
-)
+from trading.documents.accounts import AccountDocument
 from trading.services.accounts import account_create, heartbeat, preferences_change
 from trading.services.assigning import strategy_assign
 from web.requests.parameters import single_parameters
+
+_STRATEGY = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbols": ["AAPL"]}
 
 
 class AccountWritesViewSet(TradingWrites, AccountsViewSet):
@@ -52,17 +48,16 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
             "partial_update": PreferencesInput,
             "transfer": TransferInput,
         }
-        return bodies.get(self.action, AccountSerializer)
+        return bodies[self.action]
 
     @extend_schema(
         operation_id="account_create",
         summary="Open an account",
         parameters=[IDEMPOTENCY_KEY],
         request=AccountInput,
-        responses={201: AccountSerializer},
+        responses={201: AccountDocument},
         examples=[
             OpenApiExample("A margin account", value={"id": "main", "kind": "margin"}, request_only=True),
-            OpenApiExample("An account", value=examples.ACCOUNT, response_only=True, status_codes=["201"]),
         ],
     )
     def create(self, request: Request) -> Response:
@@ -91,11 +86,10 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         summary="Set an account's preferences",
         parameters=[ACCOUNT_ID],
         request=PreferencesInput,
-        responses={200: AccountSerializer},
+        responses={200: AccountDocument},
         examples=[
             OpenApiExample("Another name", value={"name": "Momentum"}, request_only=True),
-            OpenApiExample("A strategy", value={"strategy": examples.STRATEGY}, request_only=True),
-            OpenApiExample("An account", value=examples.ACCOUNT, response_only=True),
+            OpenApiExample("A strategy", value={"strategy": _STRATEGY}, request_only=True),
         ],
     )
     def partial_update(self, request: Request, account: str) -> Response:

@@ -12,16 +12,13 @@ from rest_framework.viewsets import GenericViewSet
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
 from trades.instruments.services import requested_symbol, symbol_canonical
-from trading.api import examples
 from trading.api.access import CLOSE, ORDER_CHANGE
 from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
 from trading.api.read_views import ACCOUNT, ACCOUNT_ID
 from trading.api.row_views import ORDER_ID, AccountOrdersViewSet, OrdersViewSet
-from trading.api.serializers import CancelledOrdersSerializer, PreviewSerializer
 from trading.api.write_calls import Done, TradingWrites, require_signed, trading_answer
 from trading.core.orders import OrderTerms
-from trading.documents import Document
-from trading.documents.orders import OrderDocument
+from trading.documents.orders import CancelledOrdersDocument, OrderDocument, PreviewDocument
 from trading.exceptions import OnceRequired, PreviewStale
 from trading.models import Account
 from trading.reading.selectors import order_find
@@ -64,10 +61,6 @@ _NEW_ORDERS = [
 ]
 
 
-def _example(name: str, value: Document, status: int) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
-
-
 class OrderWritesViewSet(TradingWrites, OrdersViewSet):
     """Orders: listed, placed, replaced, cancelled."""
 
@@ -90,7 +83,7 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         parameters=[ACCOUNT, IDEMPOTENCY_KEY],
         request=OrderInput,
         responses={201: OrderDocument},
-        examples=[*_NEW_ORDERS],
+        examples=_NEW_ORDERS,
     )
     def create(self, request: Request) -> Response:
         """Check an order, and accept it. What was printed before its acceptance never fills it.
@@ -156,15 +149,14 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         operation_id="orders_cancel",
         summary="Cancel all orders",
         parameters=[ACCOUNT],
-        responses={202: CancelledOrdersSerializer},
-        examples=[_example("An order", examples.CANCELLED, 202)],
+        responses={202: CancelledOrdersDocument},
     )
     def cancel_all(self, request: Request) -> Response:
         """Ask for the cancel of all orders of an account, protective stops too. May be repeated."""
         account = self.account_named(None, self.caller)
         cancelled = orders_cancel(account=account, by=self.caller.identity)
         account.refresh_from_db(fields=["number"])
-        document = {"account": account.name, "cancelled": cancelled}
+        document = CancelledOrdersDocument(account.name, cancelled)
         return trading_answer(document, event=account.number, status=HTTPStatus.ACCEPTED)
 
 
@@ -177,7 +169,7 @@ class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
         parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY],
         request=OrderInput,
         responses={201: OrderDocument},
-        examples=[*_NEW_ORDERS],
+        examples=_NEW_ORDERS,
     )
     def create(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
         """Check an order, and accept it, as `POST /orders` does."""
@@ -185,7 +177,7 @@ class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
 
 
 def _done(submitted: Submitted, account: Account) -> Done:
-    document = OrderDocument.of(submitted.order, account=account.name).as_json()
+    document = OrderDocument.of(submitted.order, account=account.name)
     return Done(document, submitted.number, submitted.is_repeated)
 
 
@@ -238,8 +230,8 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Preview a trade",
         parameters=[ACCOUNT],
         request=OrderInput,
-        responses={200: PreviewSerializer},
-        examples=[*_NEW_ORDERS, _example("A preview", examples.PREVIEW, 200)],
+        responses={200: PreviewDocument},
+        examples=_NEW_ORDERS,
     )
     def preview(self, request: Request) -> Response:
         """Say what an order would do: its cost, each check with its number, and whether it would be accepted.
@@ -266,7 +258,7 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         responses={201: OrderDocument},
         examples=[
             OpenApiExample(
-                "A preview", value={"preview_id": examples.PREVIEW["preview_id"]}, request_only=True
+                "A preview", value={"preview_id": "d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607"}, request_only=True
             ),
         ],
     )
@@ -291,4 +283,4 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
             account.refresh_from_db()
             anew = trade_preview(account=account, order=previewed_order(preview), owner=caller.principal)
             anew.preview.save()
-            raise PreviewStale(str(stale), preview=preview_document(anew)) from None
+            raise PreviewStale(str(stale), preview=preview_document(anew).as_json()) from None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,28 +14,25 @@ from rest_framework.viewsets import ViewSet
 
 from ratelimit.callers import Caller
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
-from trading.api import examples
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.read_filters import DEFAULT_LIMIT
-from trading.api.serializers import (
-    AccountPositionsSerializer,
-    AccountSerializer,
-    AccountStatusSerializer,
-    PerformanceSerializer,
-    PortfolioSerializer,
-    RiskConfigSerializer,
-    RiskSerializer,
-)
 from trading.core.report import Grouping
-from trading.documents import Document
+from trading.documents.accounts import (
+    AccountDocument,
+    AccountPositionsDocument,
+    AccountStatusDocument,
+    PortfolioDocument,
+    RiskConfigDocument,
+    RiskDocument,
+)
+from trading.documents.figures import PerformanceDocument
+from trading.journal import state_of
 from trading.models import Account
 from trading.reading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
 from trading.reading.selectors import (
-    account_document,
     account_valued,
     portfolio_document,
     positions_documents,
-    risk_config_document,
     risk_document,
 )
 from trading.reading.status import status_document
@@ -84,8 +81,8 @@ _BY = OpenApiParameter(
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def example(value: Document, name: str = "An example") -> list[OpenApiExample]:
-    return [OpenApiExample(name, value=value, response_only=True)]
+def account_document(account: Account) -> AccountDocument:
+    return AccountDocument.of(account, state_of(account))
 
 
 def account_named(request: Request, name: str | None) -> Account:
@@ -134,8 +131,7 @@ class AccountStateViewSet(ViewSet):
         operation_id="trading_status",
         summary="Whether an account trades",
         parameters=[ACCOUNT],
-        responses={200: AccountStatusSerializer},
-        examples=example(examples.STATUS),
+        responses={200: AccountStatusDocument},
     )
     def status(self, request: Request) -> Response:
         """The status of an account, and whether the engine is there and sees the market.
@@ -149,8 +145,7 @@ class AccountStateViewSet(ViewSet):
         operation_id="portfolio",
         summary="Positions and drawdown",
         parameters=[ACCOUNT],
-        responses={200: PortfolioSerializer},
-        examples=example(examples.PORTFOLIO),
+        responses={200: PortfolioDocument},
     )
     def portfolio(self, request: Request) -> Response:
         """The positions of an account at the prices of now, its drawdown and its exposure."""
@@ -161,8 +156,7 @@ class AccountStateViewSet(ViewSet):
         operation_id="risk",
         summary="Limits and their use",
         parameters=[ACCOUNT],
-        responses={200: RiskSerializer},
-        examples=example(examples.RISK),
+        responses={200: RiskDocument},
     )
     def risk(self, request: Request) -> Response:
         """The drawdown zone, the risk level, and how much of each limit is used."""
@@ -173,22 +167,19 @@ class AccountStateViewSet(ViewSet):
         operation_id="trading_config",
         summary="The limits of an account",
         parameters=[ACCOUNT],
-        responses={200: RiskConfigSerializer},
-        examples=example(examples.CONFIG),
+        responses={200: RiskConfigDocument},
     )
     def config(self, request: Request) -> Response:
         """The limits, with their version as `ETag`, which `PUT /config/risk` needs as `If-Match`."""
         account = _account(request)
-        document = risk_config_document(account)
-        return account_answer(account, document, headers={"ETag": f'"risk-{document["version"]}"'})
+        document = RiskConfigDocument.of(account, state_of(account))
+        return account_answer(account, document, headers={"ETag": f'"risk-{document.version}"'})
 
     @extend_schema(
         operation_id="performance",
         summary="How an account did",
         parameters=[ACCOUNT, _DAYS, _FROM, _TO, _BY],
-        responses={200: PerformanceSerializer},
-        examples=example(examples.PERFORMANCE)
-        + example(examples.PERFORMANCE_BY_STRATEGY, "With by=strategy"),
+        responses={200: PerformanceDocument},
     )
     def performance(self, request: Request) -> Response:
         """Figures of a period: trades that were closed in it, executions, exposure, and the drawdown curve."""
@@ -241,21 +232,22 @@ class AccountsViewSet(ListViewSet[Account]):
 
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = Account.objects.all()
-    serializer_class = AccountSerializer
     pagination_class = AccountsPagination
     row_link = ("id", "account")
 
-    @extend_schema(operation_id="accounts", summary="List accounts", examples=example(examples.ACCOUNT))
+    @extend_schema(operation_id="accounts", summary="List accounts", responses={200: AccountDocument})
     def list(self, request: Request) -> Response:
         """The accounts that the caller may see, by id."""
         accounts = self.paginate_queryset(accounts_of(cast("Caller", request.user)))
-        return self.get_paginated_response([account_document(account) for account in accounts or ()])
+        return self.get_paginated_response(
+            [account_document(account).as_json() for account in accounts or ()]
+        )
 
     @extend_schema(
         operation_id="account",
         summary="Get an account",
         parameters=[ACCOUNT_ID],
-        examples=example(examples.ACCOUNT),
+        responses={200: AccountDocument},
     )
     def retrieve(self, request: Request, account: str) -> Response:
         """An account: information, balances of its ledger, preferences."""
@@ -273,12 +265,11 @@ class PositionsViewSet(ViewSet):
         operation_id="account_positions",
         summary="List positions",
         parameters=[ACCOUNT_ID],
-        responses={200: AccountPositionsSerializer},
-        examples=example({"account": "main", "positions": [examples.POSITION]}),
+        responses={200: AccountPositionsDocument},
     )
     def positions(self, request: Request, account: str) -> Response:
         """All positions of an account at the prices of now, by symbol and strategy."""
         single_parameters(request.GET, ("format",))
         found = account_named(request, account)
         positions = positions_documents(account_valued(found))
-        return account_answer(found, {"account": found.name, "positions": positions})
+        return account_answer(found, AccountPositionsDocument(found.name, positions))

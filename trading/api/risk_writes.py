@@ -10,8 +10,6 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
-from jobs.kinds import Document
-from trading.api import examples
 from trading.api.access import CLOSE, ORDER_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     REASON_LENGTH,
@@ -19,21 +17,21 @@ from trading.api.account_inputs import (
     RiskConfigInput,
 )
 from trading.api.read_views import ACCOUNT
-from trading.api.serializers import (
-    AccountStatusSerializer,
-    RiskConfigSerializer,
-    RiskSerializer,
-    StoppedSerializer,
-)
 from trading.api.write_calls import Done, TradingWrites
 from trading.core.account import STOPPED, STOPPING
 from trading.core.configuration import RiskConfig
+from trading.documents.accounts import (
+    AccountStatusDocument,
+    RiskConfigDocument,
+    RiskDocument,
+    StoppedDocument,
+    limits_document,
+)
 from trading.exceptions import PreconditionRequired, RiskVersionChanged
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
 from trading.reading.selectors import (
-    risk_config_document,
     risk_document,
 )
 from trading.reading.status import status_document
@@ -72,15 +70,13 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
 
     access = {"start": ORDER_CHANGE, "stop": replace(CLOSE, or_scope="risk:write")}
     queryset = Account.objects.all()
-    serializer_class = AccountStatusSerializer
 
     @extend_schema(
         operation_id="trading_start",
         summary="Start trading",
         parameters=[ACCOUNT],
         request=None,
-        responses={200: AccountStatusSerializer},
-        examples=[OpenApiExample("Running", value=examples.STATUS, response_only=True)],
+        responses={200: AccountStatusDocument},
     )
     def start(self, request: Request) -> Response:
         """Let an account open positions. The answer is its status. May be repeated."""
@@ -98,8 +94,7 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Stop trading",
         parameters=[ACCOUNT, _REASON],
         request=None,
-        responses={200: StoppedSerializer},
-        examples=[OpenApiExample("On its way", value=examples.STOPPED, response_only=True)],
+        responses={200: StoppedDocument},
     )
     def stop(self, request: Request) -> Response:
         """Cancel all orders and close all positions: of one account, or of all that the caller may see.
@@ -115,13 +110,10 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         trading_stop_each(accounts=accounts, by=self.caller.identity, reason=reason)
         for account in accounts:
             account.refresh_from_db()
-        documents = [status_document(account) for account in accounts]
-        top = documents[0] if len(documents) == 1 else {"status": _status_of_all(documents)}
+        documents = [status_document(account).as_json() for account in accounts]
+        is_stopping = any(each["status"] == STOPPING for each in documents)
+        top = documents[0] if len(documents) == 1 else {"status": STOPPING if is_stopping else STOPPED}
         return Response({**top, "accounts": documents}, headers={"Cache-Control": "no-store"})
-
-
-def _status_of_all(documents: list[Document]) -> str:
-    return STOPPING if any(each["status"] == STOPPING for each in documents) else STOPPED
 
 
 class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
@@ -143,12 +135,11 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Override the risk level, or leave a halt",
         parameters=[ACCOUNT],
         request=OverrideInput,
-        responses={200: RiskSerializer},
+        responses={200: RiskDocument},
         examples=[
             OpenApiExample("Less for today", value=_OVERRIDE, request_only=True),
             OpenApiExample("As configured", value={"end": True, "reason": "calm again"}, request_only=True),
             OpenApiExample("Leave a halt", value=_RELEASE, request_only=True),
-            OpenApiExample("The limits", value=examples.RISK, response_only=True),
         ],
     )
     def override(self, request: Request) -> Response:
@@ -174,10 +165,11 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         summary="Set the limits of an account",
         parameters=[ACCOUNT, _IF_MATCH],
         request=RiskConfigInput,
-        responses={200: RiskConfigSerializer},
+        responses={200: RiskConfigDocument},
         examples=[
-            OpenApiExample("The usual limits", value=examples.CONFIG["config"], request_only=True),
-            OpenApiExample("The limits", value=examples.CONFIG, response_only=True),
+            OpenApiExample(
+                "The usual limits", value=limits_document(RiskConfig()).as_json(), request_only=True
+            ),
         ],
     )
     def configure(self, request: Request) -> Response:
@@ -189,7 +181,7 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         def configure() -> Done:
             risk_configure(account=account, config=config, version=version, by=caller.identity)
             account.refresh_from_db()
-            return Done(risk_config_document(account), account.number)
+            return Done(RiskConfigDocument.of(account, state_of(account)), account.number)
 
         answer = self.change(configure)
         answer.headers["ETag"] = f'"risk-{state_of(account).risk_version}"'

@@ -1,17 +1,17 @@
 """The endpoints that list rows of an account: orders, executions, transactions, trades and signals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
+import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from ratelimit.callers import Caller
-from trading.api import examples
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.read_filters import (
     DEFAULT_LIMIT,
@@ -27,27 +27,22 @@ from trading.api.read_views import (
     AccountQuerySerializer,
     account_answer,
     account_named,
-    example,
 )
-from trading.api.serializers import (
-    ClosedTradeSerializer,
-    ExecutionSerializer,
-    ExplanationSerializer,
-    SignalSerializer,
-    TransactionSerializer,
+from trading.core.positions import ClosedTrade
+from trading.documents.fields import EXAMPLE_EXECUTION, EXAMPLE_ORDER
+from trading.documents.ledger import (
+    ClosedTradeDocument,
+    ExecutionDocument,
+    ExplanationDocument,
+    TransactionDocument,
 )
-from trading.documents import transaction_document
-from trading.documents.orders import ORDER_ID as EXAMPLE_ORDER_ID
-from trading.documents.orders import OrderDocument
+from trading.documents.orders import OrderDocument, SignalDocument
 from trading.models import Account, ExecutionRow, OrderRow, TradeRow, TransactionRow
 from trading.reading.explain import execution_explain
 from trading.reading.selectors import (
     execution_documents,
     execution_find,
-    order_documents,
     order_find,
-    signal_documents,
-    trade_documents,
 )
 from trading.services.orders import order_in
 from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
@@ -56,13 +51,13 @@ from web.requests.parameters import single_parameters
 
 ORDER_ID = OpenApiParameter(
     "order",
-    {"type": "string", "format": "uuid", "examples": [EXAMPLE_ORDER_ID]},
+    {"type": "string", "format": "uuid", "examples": [EXAMPLE_ORDER]},
     OpenApiParameter.PATH,
     description="The order's id.",
 )
 EXECUTION_ID = OpenApiParameter(
     "execution",
-    {"type": "string", "format": "uuid", "examples": [examples.EXECUTION["id"]]},
+    {"type": "string", "format": "uuid", "examples": [EXAMPLE_EXECUTION]},
     OpenApiParameter.PATH,
     description="The execution's id.",
 )
@@ -91,13 +86,13 @@ class AccountRowsViewSet(ListViewSet[Any]):
         request: Request,
         name: str | None,
         rows: Callable[[Account], QuerySet[Any]],
-        documents: Callable[[Account, list[Any]], Sequence[Any]],
+        documents: Callable[[Account, list[Any]], list[Any]],
     ) -> Response:
         """Return a page of the account's rows. name: of the account, if the path has it."""
         values = self.list_parameters()
         account = account_named(request, name or values.get("account"))
         found = self.paginate_queryset(self.filter_queryset(rows(account))) or []
-        return account_answer(account, self.envelope(list(documents(account, list(found)))))
+        return account_answer(account, self.envelope(documents(account, list(found))))
 
 
 class OrderPagination(AccountRowsPagination):
@@ -136,7 +131,15 @@ class OrdersViewSet(AccountRowsViewSet):
 
     def orders(self, request: Request, name: str | None) -> Response:
         """Return a page of orders. name: of the account, if the path has it."""
-        return self.page(request, name, lambda account: account.orders.all(), order_documents)
+        return self.page(request, name, lambda account: account.orders.all(), _orders)
+
+
+def _orders(account: Account, rows: list[OrderRow]) -> list[OrderDocument]:
+    return [OrderDocument.of(order_in(row), account=account.name) for row in rows]
+
+
+def _trade(row: TradeRow) -> ClosedTradeDocument:
+    return ClosedTradeDocument.of(msgspec.json.decode(row.document, type=ClosedTrade))
 
 
 def order_named(request: Request, order: str, *further: str) -> OrderRow:
@@ -174,7 +177,6 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
     """Executions of an account."""
 
     queryset = ExecutionRow.objects.all()
-    serializer_class = ExecutionSerializer
     filterset_class = ExecutionFilter
     pagination_class = ExecutionPagination
 
@@ -182,7 +184,7 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
         operation_id="executions",
         summary="List executions",
         parameters=[ACCOUNT],
-        examples=example(examples.EXECUTION),
+        responses={200: ExecutionDocument},
     )
     def list(self, request: Request) -> Response:
         """What filled the orders of an account, newest first, each with the stored row that it was filled by."""
@@ -199,7 +201,6 @@ class ExecutionsViewSet(ListViewSet[ExecutionRow]):
 
     access = {"list": ACCOUNT_PAGE}
     queryset = ExecutionRow.objects.all()
-    serializer_class = ExecutionSerializer
     pagination_class = ExecutionPagination
     further_parameters = ("account",)
 
@@ -207,7 +208,7 @@ class ExecutionsViewSet(ListViewSet[ExecutionRow]):
         operation_id="order_executions",
         summary="List an order's executions",
         parameters=[ORDER_ID, ACCOUNT],
-        examples=example(examples.EXECUTION),
+        responses={200: ExecutionDocument},
     )
     def list(self, request: Request, order: str) -> Response:
         """What filled an order, newest first, each with the stored row that it was filled by."""
@@ -225,8 +226,7 @@ class ExecutionExplanationViewSet(ViewSet):
         operation_id="execution_explain",
         summary="Explain an execution",
         parameters=[EXECUTION_ID],
-        responses={200: ExplanationSerializer},
-        examples=[OpenApiExample("An execution (shortened)", value=examples.EXPLANATION, response_only=True)],
+        responses={200: ExplanationDocument},
     )
     def explain(self, request: Request, execution: str) -> Response:
         """All that an execution was decided by: its order, the print, each check, the limits. Amounts are texts.
@@ -248,7 +248,6 @@ class TransactionsViewSet(AccountRowsViewSet):
     """Transactions of an account."""
 
     queryset = TransactionRow.objects.all()
-    serializer_class = TransactionSerializer
     filterset_class = TransactionFilter
     pagination_class = TransactionPagination
 
@@ -256,7 +255,7 @@ class TransactionsViewSet(AccountRowsViewSet):
         operation_id="transactions",
         summary="List transactions",
         parameters=[ACCOUNT],
-        examples=example(examples.TRANSACTION),
+        responses={200: TransactionDocument},
     )
     def list(self, request: Request) -> Response:
         """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
@@ -268,7 +267,7 @@ class TransactionsViewSet(AccountRowsViewSet):
             request,
             name,
             lambda account: account.transactions.all(),
-            lambda _, rows: list(map(transaction_document, rows)),
+            lambda _, rows: list(map(TransactionDocument.of, rows)),
         )
 
 
@@ -281,7 +280,7 @@ class AccountTransactionsViewSet(TransactionsViewSet):
         operation_id="account_transactions",
         summary="List an account's transactions",
         parameters=[ACCOUNT_ID],
-        examples=example(examples.TRANSACTION),
+        responses={200: TransactionDocument},
     )
     def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
         """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
@@ -299,7 +298,6 @@ class ClosedTradesViewSet(AccountRowsViewSet):
     """Trades from flat to flat."""
 
     queryset = TradeRow.objects.all()
-    serializer_class = ClosedTradeSerializer
     filterset_class = TradeFilter
     pagination_class = ClosedTradePagination
 
@@ -307,12 +305,12 @@ class ClosedTradesViewSet(AccountRowsViewSet):
         operation_id="closed_trades",
         summary="List closed trades",
         parameters=[ACCOUNT],
-        examples=example(examples.TRADE),
+        responses={200: ClosedTradeDocument},
     )
     def list(self, request: Request) -> Response:
         """Trades that ended, newest first. A page is found by `cursor` or by `offset`."""
         return self.page(
-            request, None, lambda account: account.trades.all(), lambda _, rows: trade_documents(rows)
+            request, None, lambda account: account.trades.all(), lambda _, rows: list(map(_trade, rows))
         )
 
 
@@ -326,7 +324,6 @@ class SignalsViewSet(AccountRowsViewSet):
     """Orders by which strategies open positions."""
 
     queryset = OrderRow.objects.all()
-    serializer_class = SignalSerializer
     filterset_class = SignalFilter
     pagination_class = SignalPagination
 
@@ -334,7 +331,7 @@ class SignalsViewSet(AccountRowsViewSet):
         operation_id="signals",
         summary="List signals",
         parameters=[ACCOUNT],
-        examples=example(examples.SIGNAL),
+        responses={200: SignalDocument},
     )
     def list(self, request: Request) -> Response:
         """Orders that name a strategy and do not only reduce a position, newest first; also those that risk refused."""
@@ -342,5 +339,5 @@ class SignalsViewSet(AccountRowsViewSet):
             request,
             None,
             lambda account: account.orders.filter(is_signal=True),
-            lambda _, rows: signal_documents(rows),
+            lambda _, rows: [SignalDocument.of(order_in(row)) for row in rows],
         )

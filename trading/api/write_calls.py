@@ -42,7 +42,7 @@ class Done(NamedTuple):
     is_repeated: an earlier call did it.
     """
 
-    document: Document
+    document: Document | AnswerDocument
     event: int
     is_repeated: bool = False
 
@@ -116,7 +116,9 @@ class TradingWrites(APIView):
             return self.change(make, status=status)
 
         def made() -> Done:
-            document, is_replayed = answer_once(call, lambda: make().document, now=timezone.now())
+            document, is_replayed = answer_once(
+                call, lambda: msgspec.to_builtins(make().document), now=timezone.now()
+            )
             return Done(document, document["event"], is_replayed)
 
         return self.change(made, status=status)

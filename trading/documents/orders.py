@@ -1,32 +1,49 @@
-"""The documents of orders."""
+"""The documents of orders: what was asked for, what became of it, and how it was judged."""
 
 from typing import Annotated, Self
 
 import msgspec
 
 from store.timestamps import format_timestamp
+from trading.core.events import Check, Reference, RowRef
 from trading.core.orders import Leg, Order, OrderState, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
-from web.documents import EXAMPLE_INSTANT, AnswerDocument, Instant, Uuid, about, number
+from trading.documents.fields import (
+    EXAMPLE_ORDER,
+    AccountId,
+    Currency,
+    Direction,
+    Fee,
+    Filled,
+    OrderId,
+    Placed,
+    Price,
+    Quantity,
+    Rate,
+    Strategy,
+    Symbol,
+)
+from web.documents import AnswerDocument, Instant, Uuid, about, like, number, number_or_null
 
-ORDER_ID = "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"
+# The words of an order's state have a name in the schema (ENUM_NAME_OVERRIDES).
+ORDER_STATES = list(OrderState)
 
 
 class OrderTermsDocument(AnswerDocument):
     """What an order asks for."""
 
-    client_order_id: Annotated[str | None, about("", "m-1")]
-    symbol: Annotated[str, about("", "AAPL")]
+    client_order_id: str | None
+    symbol: Symbol
     side: Side
-    type: Annotated[OrderType, about("", "limit")]
+    type: OrderType
     time_in_force: TimeInForce
-    quantity: Annotated[float, about("", 100.0)]
-    limit_price: Annotated[float | None, about("", 190.0)]
+    quantity: Quantity
+    limit_price: float | None
     stop_price: float | None
     reduce_only: bool
-    take_profit: Annotated[float | None, about("", 194.0)]
-    stop_loss: Annotated[float | None, about("", 188.0)]
-    strategy: Annotated[str | None, about("", "momentum")]
+    take_profit: float | None
+    stop_loss: float | None
+    strategy: Strategy
 
     @classmethod
     def of(cls, terms: OrderTerms) -> Self:
@@ -37,24 +54,24 @@ class OrderTermsDocument(AnswerDocument):
 class OrderDocument(AnswerDocument):
     """An order."""
 
-    id: Annotated[Uuid, about("", ORDER_ID)]
-    account: Annotated[str, about("", "main")]
-    client_order_id: Annotated[str | None, about("", "m-1")]
-    symbol: Annotated[str, about("", "AAPL")]
+    id: OrderId
+    account: AccountId
+    client_order_id: Annotated[str | None, like("m-1")]
+    symbol: Symbol
     side: Side
-    type: Annotated[OrderType, about("", "limit")]
+    type: Annotated[OrderType, like("limit")]
     time_in_force: TimeInForce
-    quantity: Annotated[float, about("", 100.0)]
-    limit_price: Annotated[float | None, about("", 190.0)]
+    quantity: Quantity
+    limit_price: Annotated[float | None, like(190.0)]
     stop_price: float | None
     reduce_only: bool
-    take_profit: Annotated[float | None, about("", 194.0)]
-    stop_loss: Annotated[float | None, about("", 188.0)]
-    strategy: Annotated[str | None, about("", "momentum")]
-    currency: Annotated[str, about("Of its prices.", "USD")]
-    status: Annotated[OrderState, about("", "filled")]
-    filled_quantity: Annotated[float, about("", 100.0)]
-    remaining: Annotated[float, about("", 0.0)]
+    take_profit: Annotated[float | None, like(194.0)]
+    stop_loss: Annotated[float | None, like(188.0)]
+    strategy: Strategy
+    currency: Annotated[Currency, about("Of its prices.")]
+    status: Annotated[OrderState, like("filled")]
+    filled_quantity: Quantity
+    remaining: Annotated[float, like(0.0)]
     average_price: Annotated[float | None, about("Of what was filled.", 189.98)]
     collar: Annotated[float | None, about("The worst price at which a market order fills.")]
     parent_id: Annotated[Uuid | None, about("Of a leg: the order that it protects.")]
@@ -62,12 +79,13 @@ class OrderDocument(AnswerDocument):
     replaces: Uuid | None
     replaced_by: Uuid | None
     reason: Annotated[str | None, about("Why it ended.")]
-    submitted_at: Annotated[Instant, about("", EXAMPLE_INSTANT)]
-    expires_at: Annotated[Instant | None, about("", "2025-01-02T21:00:00Z")]
+    submitted_at: Placed
+    expires_at: Annotated[Instant | None, like("2025-01-02T21:00:00Z")]
     states: Annotated[
         dict[str, Instant],
         about(
-            "When it came into each state.", {"working": EXAMPLE_INSTANT, "filled": "2025-01-02T14:30:01Z"}
+            "When it came into each state.",
+            {"working": "2025-01-02T14:30:00.05Z", "filled": "2025-01-02T14:30:01Z"},
         ),
     ]
     event: Annotated[int, about("The number of the account's event that accepted it.", 5)]
@@ -85,3 +103,118 @@ class OrderDocument(AnswerDocument):
             states={str(state): format_timestamp(at_ns) for state, at_ns in order.states.items()},
             event=order.first_event,
         )
+
+
+class CancelledOrdersDocument(AnswerDocument):
+    """Orders whose cancel was asked for."""
+
+    account: AccountId
+    cancelled: Annotated[list[Uuid], like([EXAMPLE_ORDER])]
+
+
+class SignalDocument(AnswerDocument):
+    """An order by which a strategy opens a position."""
+
+    id: OrderId
+    strategy: Annotated[str, like("momentum")]
+    symbol: Symbol
+    direction: Direction
+    entry: Annotated[float | None, about("null: at the market.", 190.0)]
+    stop: Annotated[float | None, like(188.0)]
+    target: Annotated[float | None, like(194.0)]
+    at: Placed
+    order_id: OrderId
+    quantity: Quantity
+    status: Annotated[OrderState, about("Of the order; `rejected`: risk refused it.", "filled")]
+    average_price: Annotated[float | None, about("Of what was filled.", 189.98)]
+    reason: Annotated[str | None, about("Why it was refused, or ended.")]
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Return the document of a strategy's order."""
+        terms = order.terms
+        entry = terms.stop_price if terms.limit_price is None else terms.limit_price
+        return cls.of_attributes(
+            order,
+            strategy=terms.strategy,
+            symbol=terms.symbol,
+            direction="LONG" if terms.side.sign > 0 else "SHORT",
+            entry=number_or_null(entry),
+            stop=number_or_null(terms.stop_loss),
+            target=number_or_null(terms.take_profit),
+            at=format_timestamp(order.submitted_ns),
+            order_id=order.id,
+            quantity=number(terms.quantity),
+            status=order.state,
+        )
+
+
+class StoredRowDocument(AnswerDocument):
+    """A row of the store."""
+
+    dataset: Annotated[str, like("trades")]
+    symbol: Symbol
+    commit: Annotated[str, like("17-9f3a2c")]
+    ordinal: Annotated[int, about("Of the row in its commit.", 4)]
+    timestamp: Filled
+
+    @classmethod
+    def of(cls, ref: RowRef) -> Self:
+        """Return the document of a row's place."""
+        return cls.of_attributes(ref, timestamp=format_timestamp(ref.timestamp_ns))
+
+
+class ReferenceDocument(AnswerDocument):
+    """What the market looked like."""
+
+    symbol: Symbol
+    price: Annotated[Price, about("The ask for a buy, the bid for a sell, else the last price.")]
+    rate: Annotated[Rate, about("From the instrument's currency to the account's.")]
+    bid: float | None
+    ask: float | None
+    last: Annotated[float | None, like(189.98)]
+    at: Placed
+    rows: list[StoredRowDocument]
+
+    @classmethod
+    def of(cls, reference: Reference) -> Self:
+        """Return the document of the prices by which an order was judged."""
+        rows = [StoredRowDocument.of(ref) for ref in reference.refs]
+        return cls.of_attributes(reference, at=format_timestamp(reference.at_ns), rows=rows)
+
+
+class OrderCheckDocument(AnswerDocument):
+    """A check of an order."""
+
+    name: Annotated[str, like("symbol_exposure")]
+    passed: Annotated[bool, like(True)]
+    value: Annotated[float | None, about("null if there is no number, or it could not be computed.", 1.895)]
+    limit: Annotated[float | None, like(25.0)]
+    unit: Annotated[str, like("percent of equity")]
+    message: Annotated[str, like("symbol exposure must be within its limit")]
+
+    @classmethod
+    def of(cls, check: Check) -> Self:
+        """Return the document of a check."""
+        return cls.of_attributes(check, passed=check.is_passed)
+
+
+class PreviewDocument(AnswerDocument):
+    """What an order would do. Sums are in the account's currency."""
+
+    preview_id: Annotated[Uuid, like("d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607")]
+    account: AccountId
+    expires_at: Annotated[Instant, like("2025-01-02T14:30:30Z")]
+    order: OrderTermsDocument
+    reference: ReferenceDocument
+    tick: Annotated[float, about("The step of the order's prices.", 0.01)]
+    currency: Currency
+    cost: Annotated[float, about("Its value at its limit or collar.", 1895.0)]
+    fee: Fee
+    margin: Annotated[float, about("What must be paid in for it.", 947.5)]
+    exposure_after: Annotated[float | None, about("In the symbol, with all working orders.", 1895.0)]
+    gross_after: Annotated[float | None, about("In all symbols.", 1895.0)]
+    equity: Annotated[float | None, like(100_000.0)]
+    checks: list[OrderCheckDocument]
+    would_be_accepted: Annotated[bool, like(True)]
+    event: Annotated[int, about("The number of the account's last event.", 4)]

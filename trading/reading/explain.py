@@ -1,16 +1,14 @@
 """Why an execution is as it is: the stored events that decided it. `account verify` computes them again."""
 
-from typing import Any
-
 import msgspec
 
 from trading.core.events import Executed, OrderAccepted, decoded
-from trading.core.orders import Order
+from trading.documents.ledger import ExplanationDocument
 from trading.journal import replayed
 from trading.models import EventRow, ExecutionRow
 
 
-def execution_explain(row: ExecutionRow) -> dict[str, Any]:
+def execution_explain(row: ExecutionRow) -> ExplanationDocument:
     """Return what an execution was decided by: its order as accepted, the print, the checks, the limits.
 
     Amounts are texts, as in the account's events. The document depends on nothing that comes later.
@@ -22,15 +20,14 @@ def execution_explain(row: ExecutionRow) -> dict[str, Any]:
     order = state.orders[executed.order_id]
     accepted = decoded(EventRow.objects.get(account=account, number=order.first_event).body)
     assert isinstance(accepted, OrderAccepted)  # noqa: S101 as its number says
-    return {
-        "account": account.name,
-        "number": row.number,
-        "execution": msgspec.to_builtins(executed),
-        "order": _order_document(accepted, order),
-        "risk": {"version": state.risk_version, "config": msgspec.to_builtins(state.config)},
-    }
-
-
-def _order_document(accepted: OrderAccepted, order: Order) -> dict[str, Any]:
-    document: dict[str, Any] = msgspec.to_builtins(accepted)
-    return {**document, "filled_before": str(order.filled), "is_triggered": order.is_triggered}
+    return ExplanationDocument(
+        account=account.name,
+        number=row.number,
+        execution=msgspec.to_builtins(executed),
+        order={
+            **msgspec.to_builtins(accepted),
+            "filled_before": str(order.filled),
+            "is_triggered": order.is_triggered,
+        },
+        risk={"version": state.risk_version, "config": msgspec.to_builtins(state.config)},
+    )

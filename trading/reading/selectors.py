@@ -14,25 +14,28 @@ from ratelimit.callers import Caller
 from trading.core.account import AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, percent
 from trading.core.events import Executed, Reference
-from trading.core.positions import ClosedTrade, Position
+from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
-from trading.documents import (
-    Document,
-    config_document,
-    execution_document,
-    position_document,
-    signal_document,
-    trade_document,
+from trading.documents.accounts import (
+    ExposureDocument,
+    HaltDocument,
+    PortfolioDocument,
+    PositionDocument,
+    RiskDocument,
+    RiskLimitDocument,
+    RiskLimitsDocument,
+    RiskOverrideDocument,
+    SymbolExposureDocument,
 )
-from trading.documents.orders import OrderDocument
+from trading.documents.ledger import ExecutionDocument
 from trading.exceptions import UnknownExecution, UnknownOrder
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
-from trading.models import Account, EventRow, ExecutionRow, OrderRow, TradeRow
+from trading.models import Account, EventRow, ExecutionRow, OrderRow
 from trading.services.accounts import account_find, accounts_of
 from trading.services.orders import order_in
-from web.documents import instant_or_null, number, number_or_null
+from web.documents import number, number_or_null
 
 _MINUTE_NS = 60 * NS_PER_SECOND
 
@@ -92,62 +95,10 @@ def account_valued(account: Account) -> ValuedAccount:
     return ValuedAccount(state, now_ns, marks, equity)
 
 
-def account_document(account: Account) -> Document:
-    """Return an account's information and balances.
-
-    equity, high_water: of its last mark. balances: debits are above zero.
-    """
-    state, preferences = state_of(account), state_of(account).preferences
-    return {
-        "id": account.name,
-        "name": preferences.name,
-        "kind": state.kind.value,
-        "currency": state.currency,
-        "created_at": instant_or_null(account.created_ns),
-        "dd_zone": state.zone.value,
-        "cash": number(state.cash),
-        "equity": number(state.equity),
-        "marked_at": instant_or_null(state.marked_ns or None),
-        "high_water": number(state.high_water),
-        "open_positions": len(state.positions),
-        "open_orders": len(state.orders),
-        "balances": [_balance(key, amount) for key, amount in sorted(state.balances.items())],
-        "requires_signature": preferences.requires_signature,
-        "heartbeat_seconds": preferences.heartbeat_seconds,
-        "heartbeat_at": instant_or_null(account.heartbeat_ns),
-        "model": preferences.model,
-        "strategy": _strategy(state),
-        "risk_version": state.risk_version,
-        "event": account.number,
-    }
-
-
-def _strategy(state: AccountState) -> Document | None:
-    if state.assignment is None:
-        return None
-    chosen = state.assignment.strategy
-    return {
-        "name": chosen.name,
-        "parameters": chosen.parameters,
-        "symbols": list(chosen.symbols),
-        "assigned_at": instant_or_null(state.assignment.at_ns),
-    }
-
-
-def _balance(key: str, amount: Decimal) -> Document:
-    name, currency, *symbol = key.split(" ", 2)
-    return {
-        "account": name,
-        "currency": currency,
-        "symbol": symbol[0] if symbol else None,
-        "amount": number(amount),
-    }
-
-
-def positions_documents(valued: ValuedAccount) -> list[Document]:
+def positions_documents(valued: ValuedAccount) -> list[PositionDocument]:
     """Return the positions, by symbol and strategy."""
     return [
-        position_document(position, mark, is_stale=valued.is_stale(mark))
+        PositionDocument.of(position, mark, is_stale=valued.is_stale(mark))
         for position, mark in _marked_positions(valued)
     ]
 
@@ -157,7 +108,7 @@ def _marked_positions(valued: ValuedAccount) -> list[tuple[Position, Reference |
     return [(position, valued.marks.get(position.symbol)) for _, position in books]
 
 
-def portfolio_document(account: Account) -> Document:
+def portfolio_document(account: Account) -> PortfolioDocument:
     """Return positions, what they gain or lose, and the account's drawdown and exposure.
 
     total_pnl: in R, of the positions whose `pnl_r` is known; without_r: the number of the others. total_pnl_money: in
@@ -168,47 +119,49 @@ def portfolio_document(account: Account) -> Document:
     gains = [risk_of(position, mark) for position, mark in _marked_positions(valued) if mark is not None]
     in_r = [gain for _, _, gain in gains if gain is not None]
     gross = None if exposures is None else sum(exposures.values(), ZERO)
-    return {
-        "account": account.name,
-        "positions": positions_documents(valued),
-        "total_pnl": number(sum(in_r, ZERO)),
-        "total_pnl_money": number(sum((gain for _, gain, _ in gains), ZERO)),
-        "without_r": len(state.positions) - len(in_r),
-        "high_water": number(valued.high_water),
-        "drawdown_pct": number(valued.drawdown),
-        "dd_zone": state.zone.value,
-        "risk_level": number(state.risk_level),
-        "equity": number_or_null(valued.equity),
-        "cash": number(state.cash),
-        "currency": state.currency,
-        "exposure": {
-            "gross": number_or_null(gross),
-            "gross_pct": valued.share(gross),
-            "by_symbol": [
-                {"symbol": symbol, "exposure": number(value), "exposure_pct": valued.share(value)}
+    return PortfolioDocument(
+        account=account.name,
+        positions=positions_documents(valued),
+        total_pnl=number(sum(in_r, ZERO)),
+        total_pnl_money=number(sum((gain for _, gain, _ in gains), ZERO)),
+        without_r=len(state.positions) - len(in_r),
+        high_water=number(valued.high_water),
+        drawdown_pct=number(valued.drawdown),
+        dd_zone=state.zone,
+        risk_level=number(state.risk_level),
+        equity=number_or_null(valued.equity),
+        cash=number(state.cash),
+        currency=state.currency,
+        exposure=ExposureDocument(
+            gross=number_or_null(gross),
+            gross_pct=valued.share(gross),
+            by_symbol=[
+                SymbolExposureDocument(
+                    symbol=symbol, exposure=number(value), exposure_pct=valued.share(value)
+                )
                 for symbol, value in sorted((exposures or {}).items())
             ],
-        },
-    }
+        ),
+    )
 
 
-def risk_document(account: Account) -> Document:
+def risk_document(account: Account) -> RiskDocument:
     """Return the zone, the risk level, and of each limit how much is used. used: null if it cannot be computed."""
     valued = account_valued(account)
     state = valued.state
-    return {
-        "account": account.name,
-        "dd_zone": state.zone.value,
-        "drawdown_pct": number(valued.drawdown),
-        "risk_level": number(state.risk_level),
-        "limits": {
-            name: {"limit": number(limit), "used": used, "unit": unit}
-            for name, limit, used, unit in _limits(valued)
-        },
-        "override": _override_document(state),
-        "halt": halt_document(state),
-        "version": state.risk_version,
+    limits = {
+        name: RiskLimitDocument(number(limit), used, unit) for name, limit, used, unit in _limits(valued)
     }
+    return RiskDocument(
+        account=account.name,
+        dd_zone=state.zone,
+        drawdown_pct=number(valued.drawdown),
+        risk_level=number(state.risk_level),
+        limits=RiskLimitsDocument(**limits),
+        override=RiskOverrideDocument.of(state),
+        halt=HaltDocument.of(state),
+        version=state.risk_version,
+    )
 
 
 def _limits(valued: ValuedAccount) -> Iterator[tuple[str, Decimal, float | None, str]]:
@@ -225,36 +178,6 @@ def _limits(valued: ValuedAccount) -> Iterator[tuple[str, Decimal, float | None,
         yield name, limit * state.zone.factor, valued.share(value), "percent of the equity"
     recent = sum(at_ns > valued.now_ns - _MINUTE_NS for at_ns in state.accepted_ns)
     yield "orders_per_minute", Decimal(config.orders_per_minute), recent, "orders"
-
-
-def _override_document(state: AccountState) -> Document | None:
-    override = state.override
-    if override is None:
-        return None
-    return {
-        "risk_level": number(override.risk_level),
-        "until": instant_or_null(override.until_ns),
-        "reason": override.reason,
-        "by": override.by,
-    }
-
-
-def halt_document(state: AccountState) -> Document | None:
-    """Return why trading is halted; None if it is not."""
-    halt = state.halt
-    if halt is None:
-        return None
-    return {"reason": halt.reason, "at": instant_or_null(halt.at_ns), "symbol": halt.symbol}
-
-
-def risk_config_document(account: Account) -> Document:
-    """Return the account's limits, and their version."""
-    state = state_of(account)
-    return {
-        "account": account.name,
-        "version": state.risk_version,
-        "config": config_document(state.config),
-    }
 
 
 def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
@@ -288,15 +211,7 @@ def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:
     return row
 
 
-def order_documents(account: Account, rows: Iterable[OrderRow]) -> list[OrderDocument]:
-    return [OrderDocument.of(order_in(row), account=account.name) for row in rows]
-
-
-def signal_documents(rows: Iterable[OrderRow]) -> list[Document]:
-    return [signal_document(order_in(row)) for row in rows]
-
-
-def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> list[Document]:
+def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> list[ExecutionDocument]:
     """Return executions of an account's orders."""
     rows = list(rows)
     numbers = [row.number for row in rows]
@@ -304,10 +219,6 @@ def execution_documents(rows: Iterable[ExecutionRow], *, account: Account) -> li
     bodies = {number: msgspec.json.decode(body, type=Executed) for number, body in events}
     orders = {uuid: order_in(order) for uuid, order in {row.order.uuid: row.order for row in rows}.items()}
     return [
-        execution_document(row, bodies[row.number], orders[row.order.uuid], account=account.name)
+        ExecutionDocument.of(row, bodies[row.number], orders[row.order.uuid], account=account.name)
         for row in rows
     ]
-
-
-def trade_documents(rows: Iterable[TradeRow]) -> list[Document]:
-    return [trade_document(msgspec.json.decode(row.document, type=ClosedTrade)) for row in rows]

@@ -1,6 +1,7 @@
 """Whether an account trades, and whether the engine is there and sees the market."""
 
 import time
+from typing import cast
 
 import numpy as np
 from django.db.models import Max
@@ -10,45 +11,40 @@ from store.timestamps import SECOND_NS
 from trades.stores import market_store
 from trading.core.account import RUNNING, STOPPING, AccountState
 from trading.core.configuration import Zone
-from trading.documents import Document
+from trading.documents.accounts import AccountStatusDocument, HaltDocument, QueuedCloseDocument, Status
 from trading.journal import state_of
 from trading.lease import EngineStatus, engine_status
 from trading.market.hours import is_in_session
 from trading.models import Account, LogProgress
-from trading.reading.selectors import halt_document
 from web.documents import instant_or_null
 
 _PRICES = ("trades", "quotes", "bars")
-HALTED, DEGRADED = "halted", "degraded"
 
 
-def status_document(account: Account) -> Document:
-    """Return an account's status. uptime_seconds: of the engine; null while it is away."""
+def status_document(account: Account) -> AccountStatusDocument:
+    """Return an account's status."""
     state, engine = state_of(account), engine_status()
     is_connected = is_connected_to_market(state, engine)
-    return {
-        "account": account.name,
-        "engine": "running" if engine.is_alive else "away",
-        "status": status_of(state, is_connected=is_connected),
-        "connected": is_connected,
-        "open_positions": len(state.positions),
-        "dd_zone": state.zone.value,
-        "uptime_seconds": (time.time_ns() - engine.started_ns) // SECOND_NS if engine.is_alive else None,
-        "halt": halt_document(state),
-        "queued": [_queued(book, opens_ns) for book, opens_ns in sorted(state.queued.items())],
-    }
+    return AccountStatusDocument(
+        account=account.name,
+        engine="running" if engine.is_alive else "away",
+        status=status_of(state, is_connected=is_connected),
+        connected=is_connected,
+        open_positions=len(state.positions),
+        dd_zone=state.zone,
+        uptime_seconds=(time.time_ns() - engine.started_ns) // SECOND_NS if engine.is_alive else None,
+        halt=HaltDocument.of(state),
+        queued=[_queued(book, opens_ns) for book, opens_ns in sorted(state.queued.items())],
+    )
 
 
-def status_of(state: AccountState, *, is_connected: bool) -> str:
-    """Return running, stopped, stopping, halted or degraded.
-
-    A running account is degraded while it is not connected.
-    """
-    if state.status == STOPPING:
-        return STOPPING
-    if state.halt is not None or state.zone is Zone.HALT:
-        return HALTED
-    return DEGRADED if state.status == RUNNING and not is_connected else state.status
+def status_of(state: AccountState, *, is_connected: bool) -> Status:
+    """Return the status. A running account is degraded while it is not connected."""
+    if state.status != STOPPING and (state.halt is not None or state.zone is Zone.HALT):
+        return "halted"
+    if state.status == RUNNING and not is_connected:
+        return "degraded"
+    return cast("Status", state.status)
 
 
 def is_connected_to_market(state: AccountState, engine: EngineStatus) -> bool:
@@ -79,6 +75,6 @@ def _silent(state: AccountState, symbols: set[str], now_ns: int) -> bool:
     return any(is_in_session(market_store().instrument(symbol), instants).all() for symbol in old)
 
 
-def _queued(book: str, opens_ns: int | None) -> Document:
+def _queued(book: str, opens_ns: int | None) -> QueuedCloseDocument:
     symbol, _, strategy = book.partition("|")
-    return {"symbol": symbol, "strategy": strategy or None, "opens_at": instant_or_null(opens_ns)}
+    return QueuedCloseDocument(symbol, strategy or None, instant_or_null(opens_ns))

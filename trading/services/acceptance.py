@@ -7,7 +7,7 @@ from trading.core.acceptance import MarketView, judge
 from trading.core.account import AccountState
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
-from trading.documents import check_document
+from trading.documents.orders import OrderCheckDocument
 from trading.exceptions import RiskRefused, TradingHalted, TradingStopped
 from trading.market.symbols import market
 from trading.market.views import market_view
@@ -30,7 +30,7 @@ def raise_if_refused(found: RiskVerdict) -> None:
     failed = {check.name: check for check in found.failed}
     if not failed:
         return
-    extra: dict[str, Any] = {"checks": [check_document(check) for check in found.checks]}
+    extra: dict[str, Any] = {"checks": [OrderCheckDocument.of(check).as_json() for check in found.checks]}
     if "trading" in failed:
         raise TradingStopped(f"{failed['trading'].message}; start it to open positions", **extra)
     if "zone" in failed:

@@ -13,8 +13,12 @@ from trading.core.acceptance import accept
 from trading.core.amounts import NS_PER_SECOND, money, percent
 from trading.core.orders import OrderTerms
 from trading.core.risk import RiskVerdict
-from trading.documents import Document, check_document, reference_document
-from trading.documents.orders import OrderTermsDocument
+from trading.documents.orders import (
+    OrderCheckDocument,
+    OrderTermsDocument,
+    PreviewDocument,
+    ReferenceDocument,
+)
 from trading.exceptions import PreviewExpired, PreviewStale, PreviewUsed, UnknownPreview
 from trading.journal import open_journal, state_of
 from trading.lease import engine_status, require_engine
@@ -101,7 +105,7 @@ def trade_execute(*, preview: Preview, by: str) -> Submitted:
         return Submitted(journal.state.orders[order_id], state.number)
 
 
-def preview_document(previewed: Previewed) -> Document:
+def preview_document(previewed: Previewed) -> PreviewDocument:
     """Return a preview.
 
     cost, margin: of the order at its limit or collar, and fee, in the account's currency; so are the sums after it.
@@ -109,24 +113,24 @@ def preview_document(previewed: Previewed) -> Document:
     preview, found = previewed.preview, previewed.found
     proposal = found.proposal
     quantity = proposal.order.quantity
-    return {
-        "preview_id": str(preview.uuid),
-        "account": preview.account.name,
-        "expires_at": format_timestamp(preview.expires_ns),
-        "order": OrderTermsDocument.of(proposal.order).as_json(),
-        "reference": reference_document(proposal.reference),
-        "tick": number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
-        "currency": state_of(preview.account).currency,
-        "cost": number(money(quantity, proposal.worth)),
-        "fee": number(proposal.fee),
-        "margin": number(money(quantity, proposal.margin)),
-        "exposure_after": number_or_null(found.exposure),
-        "gross_after": number_or_null(found.gross),
-        "equity": number_or_null(found.equity),
-        "checks": [check_document(check) for check in found.checks],
-        "would_be_accepted": found.is_passed,
-        "event": previewed.number,
-    }
+    return PreviewDocument(
+        preview_id=str(preview.uuid),
+        account=preview.account.name,
+        expires_at=format_timestamp(preview.expires_ns),
+        order=OrderTermsDocument.of(proposal.order),
+        reference=ReferenceDocument.of(proposal.reference),
+        tick=number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
+        currency=state_of(preview.account).currency,
+        cost=number(money(quantity, proposal.worth)),
+        fee=number(proposal.fee),
+        margin=number(money(quantity, proposal.margin)),
+        exposure_after=number_or_null(found.exposure),
+        gross_after=number_or_null(found.gross),
+        equity=number_or_null(found.equity),
+        checks=[OrderCheckDocument.of(check) for check in found.checks],
+        would_be_accepted=found.is_passed,
+        event=previewed.number,
+    )
 
 
 def previewed_order(preview: Preview) -> OrderTerms:

@@ -13,7 +13,9 @@ from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
 from trading.core.positions import Position
-from trading.documents import check_document, config_document, trade_document
+from trading.documents.accounts import limits_document
+from trading.documents.ledger import ClosedTradeDocument
+from trading.documents.orders import OrderCheckDocument
 from trading.engine.floor import RecordedEvent
 from trading.reading.report import PerformanceReport
 from trading.strategies.backtest import Backtest, BacktestInputs
@@ -63,7 +65,7 @@ class BacktestOutcome:
         event, self._state = recorded.event, recorded.state
         self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
-            self.trades += map(trade_document, recorded.effects.closed)
+            self.trades += [ClosedTradeDocument.of(trade).as_json() for trade in recorded.effects.closed]
         if isinstance(event, OrderAccepted | OrderRejected):
             tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
             self._ticks.setdefault(event.order.symbol, set()).add(tick)
@@ -192,7 +194,7 @@ def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
     }
     if isinstance(event, OrderAccepted):
         return signal | {"refused": None, "checks": []}
-    failed = [check_document(check) for check in event.checks if not check.is_passed]
+    failed = [OrderCheckDocument.of(check).as_json() for check in event.checks if not check.is_passed]
     return signal | {"refused": event.reason, "checks": failed}
 
 
@@ -210,7 +212,7 @@ def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
         "kind": inputs.kind.value,
         "knowledge": inputs.knowledge,
         "as_of": instant_or_null(inputs.as_of_ns),
-        "config": config_document(inputs.config),
+        "config": limits_document(inputs.config).as_json(),
         "fee_basis_points": number_or_null(inputs.fee_basis_points),
         "slippage_basis_points": number_or_null(inputs.slippage_basis_points),
     }

@@ -212,13 +212,13 @@ def test_an_account_outlives_an_error_of_the_store(
         desk.run()
     assert desk.engine._desk.failed == (set() if is_kept else {"ACC"})
     desk.run()
-    assert status_document(desk.account)["connected"] == is_kept
+    assert status_document(desk.account).connected == is_kept
     desk.engine._retry_at = 0.0
     control.trading_stop(account=desk.account, by="test")
     desk.run()
     prints("COIN", (9, 100.0, MANY))
     run(desk)
-    assert (desk.state.status, status_document(desk.account)["connected"]) == ("stopped", True)
+    assert (desk.state.status, status_document(desk.account).connected) == ("stopped", True)
 
 
 def test_an_explanation_asks_the_database_few_times(desk: TradingDesk, django_assert_max_num_queries: Any):
@@ -232,7 +232,7 @@ def test_an_explanation_asks_the_database_few_times(desk: TradingDesk, django_as
     run(desk)
     execution = ExecutionRow.objects.order_by("-number")[0]
     with django_assert_max_num_queries(10):
-        assert execution_explain(execution)["number"] == execution.number
+        assert execution_explain(execution).number == execution.number
 
 
 def test_a_live_engine_begins_at_the_time_of_now(default_store: Any):

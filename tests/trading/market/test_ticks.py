@@ -151,7 +151,7 @@ class TestOrders:
         desk = desk_of(0.4321)
         order = OrderTerms(symbol="COIN", side=Side.BUY, quantity=Decimal(1))
         previewed = trade_preview(account=desk.account, order=order, owner="key")
-        assert preview_document(previewed)["tick"] == 0.0001
+        assert preview_document(previewed).tick == 0.0001
 
     def test_a_limit_at_the_price_of_the_market_is_on_the_tick(self):
         desk_of(0.4321).order("COIN", Side.BUY, 1_000, type=OrderType.LIMIT, limit_price="0.4321")

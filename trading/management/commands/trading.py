@@ -52,7 +52,7 @@ class Command(VerbCommand):
     def _print_statuses(self, accounts: list[Account], options: dict[str, Any]) -> None:
         for account in accounts:
             account.refresh_from_db()
-        documents = [status_document(account) for account in accounts]
+        documents = [status_document(account).as_json() for account in accounts]
         lines = map(
             "{account}: {status}, {open_positions} positions; the engine is {engine}".format_map, documents
         )
