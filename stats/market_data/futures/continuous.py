@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from calendars.schedule import Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar
-from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
+from stats.caching.keys import Irrelevant
 from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
-from stats.market_data.futures.finality import ContinuousFinality, continuous_finality
 from stats.market_data.futures.rolls import (
     ROLL_RULES,
     ContractFigures,
@@ -22,7 +21,6 @@ from stats.market_data.futures.rolls import (
     RollRule,
     fronts_of,
 )
-from stats.market_data.intervals.finality import has_final
 from stats.market_data.intervals.windows import (
     NOTHING,
     bar_range,
@@ -65,12 +63,10 @@ class _Stretch(NamedTuple):
     adjustment: float
 
 
-def continuous_columns(
-    *, has_integer_volume: bool, with_date: bool, with_final: bool = True
-) -> tuple[OutColumn, ...]:
+def continuous_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[OutColumn, ...]:
     """Return the columns of continuous bars. has_integer_volume: whether volumes are integers."""
     return (
-        *bar_columns(has_integer_volume=has_integer_volume, with_date=with_date, with_final=with_final),
+        *bar_columns(has_integer_volume=has_integer_volume, with_date=with_date, with_final=False),
         OutColumn("contract", ColumnRole.TEXT),
         OutColumn("roll_date", ColumnRole.DATE),
         OutColumn("adjustment", ColumnRole.NUMBER),
@@ -82,8 +78,7 @@ class ContinuousReader:
     """Reads the bars of the contracts in front. A bar is of the contract that is in front at its interval's start.
 
     window: the part of the range that may have bars. calendar: that of the contracts; None for UTC dates. today: the
-    trading date of now, in days since 1970; the figures of earlier dates decide rolls. finality: None if the rows have
-    no column `final`.
+    trading date of now, in days since 1970; the figures of earlier dates decide rolls.
     """
 
     contracts: PinnedContracts
@@ -94,14 +89,12 @@ class ContinuousReader:
     rule: RollRule
     adjustment: RollAdjustment
     today: int
-    finality: Annotated[ContinuousFinality | None, DIFFERS_BY_PAGE]
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
         return continuous_columns(
             has_integer_volume=self.has_integer_volume,
             with_date=self.grid.resolution.is_period,
-            with_final=self.finality is not None,
         )
 
     def floor(self, time_ns: int) -> int:
@@ -134,16 +127,9 @@ class ContinuousReader:
         if part.start_ns >= part.end_ns:
             return None
         contract = self.contracts.contracts[stretch.contract]
-        final_bars = None if self.finality is None else self.finality.contracts[stretch.contract].bars
-        bars = BarRowReader(_inputs(contract), part, self.grid, self.has_integer_volume, final_bars).rows(
-            part
-        )
+        bars = BarRowReader(_inputs(contract), part, self.grid, self.has_integer_volume, None).rows(part)
         data = bars.table.plain().data
         values = {name: data.column(name) for name in data.column_names}
-        if self.finality is not None:
-            ends_ns, _ = self.grid.ends_and_dates(bars.time_ns, part)
-            is_final = values["final"].to_numpy() & (ends_ns <= self._decided_until_ns)
-            values["final"] = is_final
         for name in _ADJUSTED:
             prices = data.column(name).to_numpy()
             is_ratio = self.adjustment is RollAdjustment.RATIO
@@ -153,13 +139,6 @@ class ContinuousReader:
         values["roll_date"] = pa.array([stretch.roll_date] * count, pa.int64())
         values["adjustment"] = np.full(count, stretch.adjustment)
         return Table.of(self.columns, values)
-
-    @property
-    def _decided_until_ns(self) -> int:
-        """The instant up to which it is decided which contract is in front."""
-        fronts = [(each.contract, each.window.start_ns) for each in self._stretches]
-        days = day_grid_of(self.calendar)
-        return ALL_TIME.end_ns if self.finality is None else self.finality.decided_until(days, fronts)
 
     def _first_start(self, time_ns: int) -> int:
         """Return the start of the first interval that begins at or after an instant."""
@@ -268,25 +247,17 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     days = day_grid_of(calendar)
     changes_ns = [days.interval(symbol_query.now_ns).end_ns, next_change_ns_of(newest, grid, query_range)]
     roll = query.roll or RollQuery()
-    rule = _rule_of(roll)
-    finality = None
-    if has_final(query):
-        finality = continuous_finality(
-            symbol_query, pinned, rule, grid=grid, days=days, query_range=query_range
-        )
-    validity = symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns)
     return Plan(
         source=WindowedSource(
             ContinuousReader(
-                pinned, window, grid, calendar, newest.instrument.has_integer_volume, rule,
-                RollAdjustment(roll.adjustment), _date_of(days, symbol_query.now_ns), finality,
+                pinned, window, grid, calendar, newest.instrument.has_integer_volume, _rule_of(roll),
+                RollAdjustment(roll.adjustment), _date_of(days, symbol_query.now_ns),
             )
         ),
         range=query_range,
         reason=reason_for_none(symbol_query) if pinned.contracts else "no_contracts",
         logs=(pinned,),
-        validity=validity if finality is None else validity.until(finality.expires_ns),
-        final_until_ns=None if finality is None else finality.until_ns,
+        validity=symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns),
         head=(("resolution", grid.resolution.value), ("roll", roll.rule), ("adjust", roll.adjustment)),
     )  # fmt: skip
 

@@ -13,7 +13,6 @@ from django.conf import settings
 
 from store.datasets import BARS, TRADES
 from store.instruments import FUTURE, Instrument
-from store.protocol import Action, Amendment, Correction
 from store.timestamps import SECOND_NS, format_timestamp
 from tests.api_client import Api, answer, problem
 from tests.installation import shared_installation
@@ -123,6 +122,7 @@ def by_hand(api: Api, **query: str) -> list[dict[str, Any]]:
         ("201403", "2013-12-19", 1.0 if adjust == "ratio" else 0.0),
     ):
         for bar in own(api, month, **query):
+            del bar["final"]  # continuous bars have no such column
             if (bar["timestamp"] < edge) is (roll_date is None):
                 prices = {
                     name: bar[name] * factor if adjust == "ratio" else bar[name] + factor
@@ -252,76 +252,6 @@ def test_what_was_not_stored_by_then_decides_nothing(api: Api):
     assert first["X-Commit"].startswith("contracts=2-")
 
 
-def final_of(api: Api, **query: str) -> list[tuple[str, str, bool]]:
-    rows = page(api, "XX", **{"start": "2025-01-01", "end": "2025-01-08", "resolution": "1d", **query})
-    return [(row["date"][-2:], row["contract"], row["final"]) for row in rows]
-
-
-def declare_complete(api: Api, symbol: str, until: str) -> None:
-    response = api.ingest(b"", path="/api/v1/trades/ingest", query=f"symbol={symbol}&complete_until={until}")
-    assert response.status_code == 200, response.content
-
-
-@pytest.fixture
-def xx(api: Api) -> Api:
-    """March has prints on 1 and 2 January, June until 3 January; June is heavier on the 2nd, and in front on the 3rd."""
-    for symbol, expiry in (("XXH25", "2025-03-21"), ("XXM25", "2025-06-20")):
-        market_store().set_instrument(
-            Instrument(symbol, instrument_class=FUTURE, underlying="XX", expiry=expiry)
-        )
-    ingest(api, TRADES.name, "XXH25", [trade(f"0{day}T15:00:00", 10, 100) for day in (1, 2)])
-    june = [trade(f"0{day}T15:00:00", 20, volume) for day, volume in ((1, 9), (2, 300), (3, 300))]
-    ingest(api, TRADES.name, "XXM25", june)
-    return api
-
-
-def test_a_bar_is_final_once_its_contract_s_is_and_its_roll_is_decided(xx: Api):
-    assert final_of(xx) == [("01", "XXH25", True), ("02", "XXH25", False), ("03", "XXM25", False)]
-    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
-    # March could still get volume on the 2nd, and stay in front.
-    assert final_of(xx)[1:] == [("02", "XXH25", False), ("03", "XXM25", False)]
-    declare_complete(xx, "XXH25", "2025-01-03T00:00:00Z")
-    assert final_of(xx)[1:] == [("02", "XXH25", True), ("03", "XXM25", True)]
-
-
-def test_a_roll_by_the_calendar_needs_no_figures(xx: Api):
-    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
-    query = {"roll": "days", "roll_before": "77d"}
-    assert final_of(xx, **query) == [("01", "XXH25", True), ("02", "XXH25", False), ("03", "XXM25", True)]
-
-
-def test_reports_of_open_interest_decide_their_rolls(xx: Api):
-    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
-
-    def report(symbol: str, day: int, figure: int) -> None:
-        date = f"2025-01-0{day}"
-        row = {"timestamp": f"{date}T20:00:00Z", "date": date, "open_interest": figure, "status": "final"}
-        ingest(xx, "open-interest", symbol, [row])
-
-    for symbol, figures in (("XXH25", (9, 5)), ("XXM25", (1, 9))):
-        for day, figure in enumerate(figures, start=1):
-            report(symbol, day, figure)
-    query = {"roll": "open_interest"}
-    assert final_of(xx, **query)[1:] == [("02", "XXH25", False), ("03", "XXM25", False)]
-    for symbol in ("XXH25", "XXM25"):
-        report(symbol, 3, 1)
-    assert final_of(xx, **query)[2] == ("03", "XXM25", True)
-
-
-def test_all_pages_agree_on_what_is_final(xx: Api):
-    query = {"start": "2025-01-01", "end": "2025-01-08", "limit": "2"}
-    first = answer(xx.get(f"{TREE}/XX/continuous", query))
-    declare_complete(xx, "XXM25", "2025-01-04T00:00:00Z")
-    declare_complete(xx, "XXH25", "2025-01-04T00:00:00Z")
-    second = answer(xx.get(f"{TREE}/XX/continuous", {**query, "cursor": first["next_cursor"]}))
-    assert [row["final"] for row in first["bars"] + second["bars"]] == [True, False, False]
-
-
-def test_without_the_field_nothing_is_decided(xx: Api):
-    rows = page(xx, "XX", start="2025-01-01", end="2025-01-08", fields="date,contract")
-    assert rows[0] == {"date": "2025-01-01", "contract": "XXH25"}
-
-
 def test_a_figure_that_was_corrected_later_rolls_nothing_then(api: Api):
     for symbol, expiry in (("XYH25", "2025-03-21"), ("XYM25", "2025-06-20")):
         market_store().set_instrument(
@@ -343,67 +273,3 @@ def test_a_figure_that_was_corrected_later_rolls_nothing_then(api: Api):
     query = {"start": "2025-01-02", "end": "2025-01-04"}
     for knowledge, fronts in (("now", ["XYH25", "XYM25"]), ("then", ["XYH25", "XYH25"])):
         assert [bar["contract"] for bar in page(api, "XY", knowledge=knowledge, **query)] == fronts
-
-
-def declare(symbol: str, root: str, expiry: str) -> None:
-    with time_machine.travel("2025-01-01T00:00:00Z", tick=False):
-        market_store().set_instrument(
-            Instrument(symbol, instrument_class=FUTURE, exchange="XCME", underlying=root, expiry=expiry)
-        )
-
-
-@pytest.fixture
-def xz(api: Api) -> Api:
-    """Two contracts in Chicago, each with stored daily bars of 2 and 3 January; June is heavier on the 3rd."""
-    for symbol, expiry, volumes in (("XZH25", "2025-03-21", (9, 9)), ("XZM25", "2025-06-20", (5, 50))):
-        declare(symbol, "XZ", expiry)
-        for day, volume in enumerate(volumes, start=2):
-            send_day(api, symbol, f"2025-01-0{day}", volume, at=f"2025-01-0{day}T23:59:00Z")
-    return api
-
-
-def send_day(api: Api, symbol: str, date: str, volume: float, *, at: str) -> None:
-    with time_machine.travel(at, tick=False):
-        bar = {"timestamp": f"{date}T00:00:00Z", "open": 9, "high": 9, "low": 9, "close": 9}
-        ingest(api, BARS.name, symbol, [{**bar, "volume": volume}], "resolution=1d")
-
-
-def days_final(api: Api, at: str) -> dict[str, tuple[str, bool]]:
-    with time_machine.travel(at, tick=False):
-        rows = page(api, "XZ", start="2025-01-02", end="2025-01-11", resolution="1d", session="exchange")
-    return {row["date"]: (row["contract"], row["final"]) for row in rows}
-
-
-def test_stored_days_of_all_contracts_decide_a_roll(xz: Api):
-    """The 6th is a Monday; its session begins on Sunday."""
-    assert days_final(xz, "2025-01-05T12:00:00Z") == {
-        "2025-01-02": ("XZH25", True),
-        "2025-01-03": ("XZH25", True),
-    }
-
-
-def test_a_stored_day_of_the_session_that_has_just_opened_decides_earlier_days(xz: Api):
-    for symbol in ("XZH25", "XZM25"):
-        send_day(xz, symbol, "2025-01-06", 50, at="2025-01-05T23:30:00Z")
-    found = days_final(xz, "2025-01-05T23:31:00Z")
-    assert found["2025-01-03"] == ("XZH25", True)
-    assert found["2025-01-06"] == ("XZM25", False)
-
-
-def test_a_contract_with_nothing_but_a_declaration_decides_nothing(xz: Api):
-    declare("XZU25", "XZ", "2025-09-19")
-    query = "symbol=XZU25&complete_until=2025-01-03T00:00:00Z"
-    with time_machine.travel("2025-01-04T12:00:00Z", tick=False):
-        assert xz.ingest(b"", path="/api/v1/bars/ingest", query=query).status_code == 200
-    # It might have had more volume than March.
-    assert days_final(xz, "2025-01-05T12:00:00Z")["2025-01-03"] == ("XZH25", False)
-
-
-def test_a_cancelled_stored_day_decides_nothing(xz: Api):
-    cancel = Correction(Action.CANCEL, utc_ns(2025, 1, 3), {"resolution": "1d"})
-    with time_machine.travel("2025-01-04T12:00:00Z", tick=False):
-        market_store().correct(Amendment(BARS, "XZM25", (cancel,), "key:1"))
-    assert days_final(xz, "2025-01-05T12:00:00Z") == {
-        "2025-01-02": ("XZH25", True),
-        "2025-01-03": ("XZH25", True),
-    }
