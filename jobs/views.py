@@ -91,7 +91,6 @@ class JobsViewSet(ListViewSet[Job]):
     serializer_class = JobSerializer
     filterset_class = JobFilter
     pagination_class = JobPagination
-    row_link = ("id", "job")
 
     @extend_schema(
         operation_id="jobs",

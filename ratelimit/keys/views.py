@@ -106,7 +106,6 @@ class KeysViewSet(ListViewSet[ApiKey]):
     queryset = ApiKey.objects.all()
     filterset_class = KeyFilter
     pagination_class = KeyPagination
-    row_link = ("id", "key")
 
     def get_serializer_class(self) -> type[Serializer[Any]]:
         """Return the serializer with the fields of a browser's form."""

@@ -5,11 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from django.conf import settings
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 
-from stats.rendering.answer_tables import SHOWN_ROWS, Links, answer_sections, candle_bars
 from stats.rendering.formats import FORMATS
 from stats.rendering.query_form import (
     base_path,
@@ -83,12 +81,11 @@ class ArrowRenderer(FormatRenderer):
 
 
 class QueryFormRenderer(BrowsableAPIRenderer):
-    """The browsable API: the answer as tables, a form for the query parameters, forms that send bodies, and links.
+    """The browsable API: the answer as JSON with links, a form for the query parameters, forms that send bodies, and links.
 
     The query form's parameters come from a list's `query_form`, the view's method `query_serializer`, its
     `query_serializer_class` or, per action, `query_serializer_classes`; without any there is no form. The view's method `see_also` returns further
-    links, `chart_url` the answer's place in the dashboard. A view's `row_link` is a field of its rows, and the name
-    of the page to which the field leads. The page works without its script, except for the forms that send bodies.
+    links, `chart_url` the answer's place in the dashboard. The page works without its script, except for the forms that send bodies.
     """
 
     template = "stats/data_page.html"
@@ -158,17 +155,10 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
     """Return what the template says of the answer. content: the answer's JSON; "" if the page shows no answer."""
     if not content or is_problem:
         return {"content": content}
-    document = orjson.loads(content)
-    by, detail = getattr(view, "row_link", ("", ""))
-    links = Links(request.build_absolute_uri("/"), by, detail)
     return {
         "content": content,
-        "sections": answer_sections(document, links),
-        "bars": candle_bars(document),
-        "has_charts": settings.HAS_CHARTS,
         "chart_url": view.chart_url() if hasattr(view, "chart_url") else "",
-        "shown_rows": SHOWN_ROWS,
-        "page_links": page_links(request, document),
+        "page_links": page_links(request, orjson.loads(content)),
     }
 
 

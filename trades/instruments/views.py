@@ -81,7 +81,6 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]
     lookup_field = "symbol"
-    row_link = ("symbol", "instrument")
     query_serializer_classes = {"retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:

@@ -148,7 +148,6 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     filterset_class = JobFilter
     pagination_class = BacktestPagination
     renderer_classes = [JSONRenderer, BacktestPageRenderer]
-    row_link = ("id", "backtest")
 
     @extend_schema(
         operation_id="backtests",

@@ -233,7 +233,6 @@ class AccountsViewSet(ListViewSet[Account]):
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = Account.objects.all()
     pagination_class = AccountsPagination
-    row_link = ("id", "account")
 
     @extend_schema(operation_id="accounts", summary="List accounts", responses={200: AccountDocument})
     def list(self, request: Request) -> Response:

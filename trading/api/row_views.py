@@ -108,7 +108,6 @@ class OrdersViewSet(AccountRowsViewSet):
     queryset = OrderRow.objects.all()
     filterset_class = OrderFilter
     pagination_class = OrderPagination
-    row_link = ("id", "order")
     query_serializer_classes = {"retrieve": AccountQuerySerializer}
 
     @extend_schema(
