@@ -107,8 +107,8 @@ def test_a_body_that_drips_is_left(scripted):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
     server = scripted([head, *[b"a"] * 100])
     began = time.monotonic()
-    assert "too long" in str(outcome(server.url, timeout=1.0))
-    assert time.monotonic() - began < 16
+    assert "too long" in str(outcome(server.url, timeout=0.6))
+    assert time.monotonic() - began < 30
 
 
 def test_a_problem_of_any_content_is_an_error(scripted):
