@@ -26,7 +26,7 @@ from trades.conditions.condition_map import ConditionMap
 from trades.decoder import decoded
 from trades.exceptions import BatchRefused
 from trades.formats import CSV, JSON, READERS, WITHOUT_SYMBOLS
-from trades.formats.csv_lines import lines_named
+from trades.formats.csv_body import lines_named
 from trades.instruments.services import allows_nonpositive_price, log_name, requested_symbol
 from trades.services import rows_ingest
 from web.endpoints import WRITE, Access

@@ -14,7 +14,7 @@ from trades.batches.row_batch import ROWS_LIMIT, BatchOptions
 from trades.batches.row_columns import RowColumns, check_not_repeated
 from trades.batches.validation import TypedColumn
 from trades.exceptions import BatchRefused
-from trades.formats.arrow_values import TextBudget, typed_values
+from trades.formats.arrow_values import TextBudget, one_array, typed_values
 from web.requests.exceptions import MalformedDocument
 
 COLUMNS_LIMIT = 1_000
@@ -35,7 +35,7 @@ def arrow_columns(body: bytes, options: BatchOptions) -> RowColumns:
 
     def typed(column: Column) -> TypedColumn:
         with _damage_named():
-            return typed_values(column, _in_one_piece(table.column(column.name)), texts)
+            return typed_values(column, one_array(table.column(column.name)), texts)
 
     return RowColumns(names, table.num_rows, typed)
 
@@ -84,13 +84,6 @@ def _check_messages(body: bytes) -> None:
             raise _malformed(f"the stream has more than {_MESSAGES_LIMIT:,} messages")
         if is_compressed(message.type, message.metadata):
             raise _malformed("the stream's buffers are compressed; send them uncompressed")
-
-
-def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    pieces = column.combine_chunks()
-    return pieces if isinstance(pieces, pa.Array) else pieces.chunk(0)
 
 
 def _malformed(message: str) -> MalformedDocument:

@@ -70,6 +70,14 @@ def typed_values(column: Column, values: pa.Array, texts: TextBudget | None = No
         raise refusal_of([FieldError(column.name, "invalid_type", message)]) from None
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    whole = column.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+
+
 def _decoded(values: pa.Array, texts: TextBudget) -> pa.Array:
     """Return the values, decoded if dictionary-encoded. Too long texts of a dictionary become an invalid text."""
     if not types.is_dictionary(values.type):

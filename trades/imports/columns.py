@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from store.arrays import Mask
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
+from trades.formats.arrow_values import one_array
 from trades.imports.vendors.layout import Derived
 
 
@@ -46,13 +47,6 @@ def with_joined(table: pa.Table, joined: Mapping[str, tuple[str, ...]]) -> pa.Ta
         texts = [one_array(table.column(part)).cast(pa.string()) for part in parts]
         table = table.append_column(name, pc.binary_join_element_wise(*texts, " "))
     return table
-
-
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    whole = column.combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
 
 
 def encoded_texts(column: pa.ChunkedArray) -> pa.DictionaryArray:

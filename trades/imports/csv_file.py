@@ -15,10 +15,11 @@ from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
+from pyarrow.csv import InvalidRow
 
 from store.arrays import Integers
 from trades.exceptions import BadRow, ImportRefused
+from trades.formats.csv_cells import header_cells, row_lines, split_cells
 from trades.imports import blocks
 from trades.imports.blocks import FilePiece
 
@@ -116,53 +117,33 @@ class CsvFile:
         self, text: bytes, lines: range, columns: tuple[Sequence[str], Sequence[str]], bytes_read: int
     ) -> FilePiece:
         """Return the cells of complete lines with these numbers."""
-        bad, first = [], lines.start
-        table = self._cells(text, *columns)
-        numbers = _line_numbers(text, table, len(lines))
+        unclosed: list[int] = []
+        table, torn = self._cells(text, *columns)
+        numbers = _row_numbers(text, table, torn, len(lines))
         if numbers is None:
             text, unclosed = _without_unclosed_quotes(text)
-            message = "a quotation mark is not closed"
-            bad = [BadRow(self.path, first + number, None, message) for number in unclosed]
-            table = self._cells(text, *columns)
-            numbers = _line_numbers(text, table, len(lines))
+            table, torn = self._cells(text, *columns)
+            numbers = _row_numbers(text, table, torn, len(lines))
         if numbers is None:
             raise ImportRefused(
-                f"{self.path}: from line {first} on, the quotation marks do not match: correct them"
+                f"{self.path}: from line {lines.start} on, the quotation marks do not match: correct them"
             )
-        for line, (_, count) in zip(numbers[1].tolist(), table.torn, strict=True):
-            if count:
-                message = f"has {count} cells instead of {len(self.names)}"
-                bad.append(BadRow(self.path, first + line, None, message))
-        return FilePiece(table.cells, first + numbers[0], tuple(bad), bytes_read)
+        wrong = dict.fromkeys(unclosed, "a quotation mark is not closed")
+        for number, row in zip(numbers[1].tolist(), torn, strict=True):
+            if row.text.strip():
+                wrong[number] = f"has {row.actual_columns} cells instead of {len(self.names)}"
+        bad = [BadRow(self.path, lines.start + number, None, message) for number, message in wrong.items()]
+        return FilePiece(table, lines.start + numbers[0], tuple(bad), bytes_read)
 
-    def _cells(self, text: bytes, names: Sequence[str], nulls: Sequence[str]) -> "_LineTable":
-        """Return some columns as texts; invalid UTF-8 is replaced by a character that no rule accepts."""
-        torn: list[tuple[int, int]] = []
-
-        def skip(row: pacsv.InvalidRow) -> str:
-            torn.append((row.number - 1, row.actual_columns if row.text.strip() else 0))
-            return "skip"
-
-        if not text or text.isspace():
-            return _LineTable(pa.table({name: pa.array([], pa.string()) for name in names}), torn)
-        try:
-            cells = pacsv.read_csv(
-                pa.py_buffer(text),
-                pacsv.ReadOptions(column_names=self.names, use_threads=False, block_size=len(text) + 1),
-                pacsv.ParseOptions(delimiter=self.dialect.delimiter, invalid_row_handler=skip),
-                pacsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    include_columns=list(names),
-                    null_values=["", *nulls],
-                    strings_can_be_null=True,
-                ),
-            )
-        except pa.ArrowInvalid:
-            replaced = text.decode("utf-8", "replace").encode()
-            if replaced == text:
-                raise
-            return self._cells(replaced, names, nulls)
-        return _LineTable(cells, torn)
+    def _cells(
+        self, text: bytes, names: Sequence[str], nulls: Sequence[str]
+    ) -> tuple[pa.Table, list[InvalidRow]]:
+        """Return some columns, and the torn rows; invalid UTF-8 is replaced by a character that no rule accepts."""
+        torn: list[InvalidRow] = []
+        if not text.isascii():
+            text = text.decode("utf-8", "replace").encode()
+        delimiter = self.dialect.delimiter
+        return split_cells(text, self.names, delimiter=delimiter, read=names, nulls=nulls, torn=torn), torn
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
@@ -219,27 +200,13 @@ def found_delimiter(line: bytes) -> str:
 def header_names(header: bytes, delimiter: str = ",") -> tuple[str, ...]:
     """Return the names in the first line of a CSV file. Raises `ImportRefused`."""
     try:
-        text = header.decode("utf-8-sig").strip("\r\n")
+        return tuple(name.strip() for name in header_cells(header, delimiter))
     except UnicodeDecodeError as error:
         raise ImportRefused(
             "the first line is not UTF-8 text: unpack the file, or save it as UTF-8"
         ) from error
-    try:
-        return tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter), []))
     except csv.Error as error:
         raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _LineTable:
-    """Columns by their names in the file.
-
-    torn: lines with too many or too few cells, as (index among the non-empty lines, number of cells). A line of spaces
-    has none.
-    """
-
-    cells: pa.Table
-    torn: list[tuple[int, int]]
 
 
 def _line_count(text: bytes) -> int:
@@ -248,16 +215,16 @@ def _line_count(text: bytes) -> int:
     return ends + (bool(text) and not text.endswith(b"\n"))
 
 
-def _line_numbers(text: bytes, table: _LineTable, count: int) -> tuple[Integers, Integers] | None:
-    """Return the line numbers of the rows and of the torn lines, from 0; None if a row spans several lines."""
-    rows, torn = table.cells.num_rows, [index for index, _ in table.torn]
-    filled = np.arange(rows)
-    if rows != count:
-        numbered = enumerate(text.split(b"\n"))
-        filled = np.array([number for number, line in numbered if line.strip(b"\r")], dtype=np.int64)
-    if len(filled) != rows + len(torn):
+def _row_numbers(
+    text: bytes, table: pa.Table, torn: Sequence[InvalidRow], count: int
+) -> tuple[Integers, Integers] | None:
+    """Return the line numbers of the rows and of the torn rows, from 0; None if a row spans several lines."""
+    total = table.num_rows + len(torn)
+    filled = np.arange(total) if total == count else np.array(row_lines(text, total + 1, is_quoted=False)) - 1
+    if len(filled) != total:
         return None
-    return (np.delete(filled, torn), filled[torn]) if torn else (filled, filled[:0])
+    of_torn = [row.number - 1 for row in torn]
+    return np.delete(filled, of_torn), filled[of_torn]
 
 
 def _without_unclosed_quotes(text: bytes) -> tuple[bytes, list[int]]:

@@ -4,8 +4,8 @@ import numpy as np
 
 from store.arrays import Floats
 from store.resolutions import Resolution
+from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, RowBlock
-from trades.imports.columns import one_array
 
 _RESOLUTION = "resolution"
 # Days of 23 hours and months of 28 days are a little shorter than their resolution.

@@ -25,14 +25,13 @@ from trades.batches.validation import (
 )
 from trades.batches.value_rules import NO_TIME, Fault
 from trades.exceptions import BadRow, BatchRefused, ImportRefused
-from trades.formats.arrow_values import typed_values
-from trades.formats.csv_body import typed_cells, unescaped
+from trades.formats.arrow_values import one_array, typed_values
+from trades.formats.text_values import typed_cells, unescaped
 from trades.imports.blocks import LINE, SYMBOL, FilePiece, RowBlock, SourceFile
 from trades.imports.columns import (
     computed_column,
     encoded_texts,
     mask_of,
-    one_array,
     plain_numbers,
     with_joined,
 )

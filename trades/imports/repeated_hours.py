@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from store.arrays import Integers, Mask
 from store.datasets import BARS
 from store.timestamps import DAY_NS
+from trades.formats.arrow_values import one_array
 from trades.imports.blocks import LINE, SYMBOL, RowBlock
-from trades.imports.columns import one_array
 from trades.imports.layout import ReadOptions
 
 _AROUND_NS = DAY_NS // 2

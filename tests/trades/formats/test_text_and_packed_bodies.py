@@ -59,21 +59,13 @@ def test_a_number_that_cannot_be_a_price_is_named(cell, code):
     assert refusal(CSV, body)[1] == {("trades[1].price", code)}
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        '2025-01-02T14:30:00Z,"AA"PL,1,1\n',
-        '2025-01-02T14:30:00Z,"AAPL,1,1\n',
-        '2025-01-02T14:30:00Z,A"A"PL,1,1\n',
-    ],
-)
-@pytest.mark.parametrize("before", [0, 1, 29, 30, 31, 32, 60])
-def test_a_stray_quotation_mark_is_found_wherever_the_body_is_looked_at_in_pieces(monkeypatch, line, before):
-    monkeypatch.setattr("trades.formats.csv_body._PIECE_BYTES", 32)
-    quoted = b'2025-01-02T14:30:00Z,"AAPL",1.5,100\n'
-    good = HEADER + b"\n" * before + quoted * 3
+@pytest.mark.parametrize("cells", ['"AA"PL,1', '"AAPL,1', 'A"A"PL,1', '"A""PL,1', 'AAPL,"1""'])
+def test_a_stray_quotation_mark_is_refused_with_its_line(cells):
+    good = HEADER + b"\n" + b'2025-01-02T14:30:00Z,"AAPL",1.5,"100"\n' * 3
     assert len(read(CSV, good)["price"]) == 3
-    assert refusal(CSV, good + line.encode() + quoted) == ("malformed_csv", set())
+    with pytest.raises(RequestError, match=r"^line 6: a quotation mark") as refused:
+        read(CSV, good + f"2025-01-02T14:30:00Z,{cells},1\n".encode() + LINE)
+    assert refused.value.code == "malformed_csv"
 
 
 @pytest.mark.parametrize("cell", ["0x10", "1.0", "-1", " 1", "9007199254740993"])

@@ -5,7 +5,12 @@ import time
 import pytest
 
 from tests.api_client import Api, answer, problem
-from trades.formats.csv_lines import line_numbers
+from trades.batches.row_batch import BatchOptions
+from trades.exceptions import BatchRefused
+from trades.formats import READERS
+from trades.formats.csv_body import LINES_LIMIT, lines_named
+from trades.formats.csv_cells import row_lines
+from web.requests.exceptions import MalformedDocument
 
 HEADER = b"timestamp,symbol,price,volume,trade_id\n"
 GOOD = b"2025-01-02T14:30:00Z,AAPL,1.5,100,\n"
@@ -44,32 +49,30 @@ def test_a_row_of_too_many_cells_names_its_line(api: Api):
     assert "line 5: Expected 5 columns, got 6" in message
 
 
-def test_line_ends_in_quoted_cells_count(api: Api):
-    body = HEADER + QUOTED + QUOTED.replace(b"\n", b"\r\n") + GOOD
-    assert line_numbers(body, 9) == [2, 4, 6]
-    assert line_numbers(b"\xef\xbb\xbf" + body.replace(b"\n", b"\r"), 2) == [2, 4]
-
-
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_pieces_of_a_body_do_not_change_the_lines(end: bytes, monkeypatch: pytest.MonkeyPatch):
-    body = (HEADER + b"\n" + GOOD + QUOTED + b"\n\n" + QUOTED + GOOD).replace(b"\n", end)
-    for size in range(1, 40):
-        monkeypatch.setattr("trades.formats.csv_lines._PIECE_BYTES", size)
-        assert line_numbers(body, 9) == [3, 4, 8, 10]
+def test_empty_lines_and_line_ends_in_quoted_cells_count(end: bytes):
+    body = (b"\xef\xbb\xbf" + HEADER + b"\n" + GOOD + QUOTED + b"\n\n" + QUOTED + GOOD).replace(b"\n", end)
+    assert row_lines(body, 9) == [1, 3, 4, 8, 10]
+    assert row_lines(body, 2) == [1, 3]
+    assert row_lines(body, 9, is_quoted=False) == [1, 3, 4, 5, 8, 9, 10]
 
 
 def test_a_long_cell_does_not_end_the_count(api: Api):
-    assert line_numbers(HEADER + GOOD + b"a" * 200_000 + b"\n" + GOOD, 9) == [2, 3, 4]
     long = GOOD.replace(b",\n", b"," + b"7" * 200_000 + b"\n")
     status, message, _ = sent(api, HEADER + GOOD + long + GOOD + b"1,2,3,4,5,6\n")
     assert status == (400, "malformed_csv")
     assert "line 5: Expected 5 columns, got 6" in message
 
 
-def test_the_lines_of_many_empty_lines_are_counted_soon():
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_the_lines_of_many_empty_lines_are_counted_soon(end: bytes):
+    body = HEADER + end * (LINES_LIMIT - 2) + GOOD
     began = time.process_time()
-    assert line_numbers(HEADER + b"\n" * 2**23 + GOOD, 1) == [2**23 + 2]
+    with pytest.raises(BatchRefused, match=f"line {LINES_LIMIT}: "), lines_named(body):
+        READERS["text/csv"](body.replace(b"1.5", b"x"), BatchOptions())
     assert time.process_time() - began < 1
+    with pytest.raises(MalformedDocument, match="more than 1,000,000 lines"):
+        READERS["text/csv"](body + end, BatchOptions())
 
 
 def test_errors_of_other_formats_and_of_columns_name_no_line(api: Api):
