@@ -12,20 +12,22 @@
 - `pending`: a gap for which a backfill is queued or runs.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from calendars.trading_calendar import trading_date_of
 from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
     FoundGap,
-    IntervalColumns,
+    Intervals,
+    Words,
     expected_numbers,
     found_gaps,
     missing_numbers,
+    runs_of,
+    with_closed_numbers,
 )
 from stats.market_data.ohlcv.gap_evidence import GapEvidence, JudgedRuns
 from stats.market_data.ohlcv.halts import Halts
@@ -42,23 +44,17 @@ from store.timestamps import DAY_NS, format_timestamp
 
 REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours")
 
-Words = npt.NDArray[np.str_]
 _NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class _Intervals:
-    """Intervals as columns of equal length.
+class _Missing:
+    """Intervals without a bar, and why. traded_dates: those with a bar, days since 1970. judged: see `_judged`."""
 
-    label: the timestamp of the interval's bar; -1 for a closed date. date: the trading date, days since 1970.
-    is_open: whether the exchange was open.
-    """
-
-    label: Integers
-    start_ns: Integers
-    end_ns: Integers
-    date: Integers
-    is_open: Mask
+    intervals: Intervals
+    reason: Words
+    traded_dates: Integers
+    judged: JudgedRuns | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,49 +86,73 @@ class AbsenceFinder:
         window: aligned to the grid. dates: days since 1970; for daily bars, the runs also include the
         closed dates among them.
         """
-        labels, traded_dates = self._labels_and_dates(window)
-        intervals = self._intervals(window, dates)
-        missing = np.flatnonzero(~np.isin(intervals.label, labels))
-        reasons = self._reasons(window, intervals, traded_dates, self._judged(window))
-        return list(_runs(intervals, missing, reasons[missing]))
+        missing = self._missing(window, dates)
+        starts, ends = missing.intervals.start_ns, missing.intervals.end_ns
+        return [
+            {
+                "start": format_timestamp(int(starts[first])),
+                "end": format_timestamp(int(ends[behind - 1])),
+                "reason": str(missing.reason[first]),
+            }
+            for first, behind in runs_of(missing.intervals.order, missing.reason)
+        ]
 
     def gaps(self, window: Window, reasons: Collection[str]) -> list[FoundGap]:
         """Return the runs of expected intervals without a bar that have one of the reasons, ascending.
 
-        window: aligned to the grid. Runs with only closed time between them are one. Only intervals without a bar are
-        enumerated.
+        window: aligned to the grid. Runs with only closed time between them are one.
         """
         if window.start_ns >= window.end_ns:
             return []
-        judged = self._judged(window)
-        found = (
-            self._missing_periods(window) if self.grid.resolution.is_period else self._missing(window, judged)
+        missing = self._missing(window, None)
+        wanted = np.flatnonzero(np.isin(missing.reason, list(reasons)))
+        return found_gaps(
+            missing.intervals[wanted], missing.reason[wanted], missing.traded_dates, missing.judged
         )
-        intervals, order, traded_dates = found
-        words = self._reasons(window, intervals, traded_dates, judged)
-        wanted = np.flatnonzero(np.isin(words, list(reasons)))
-        rows = IntervalColumns(intervals.start_ns, intervals.end_ns, intervals.date, order, words)
-        return found_gaps(rows[wanted], traded_dates, judged)
 
-    def _missing_periods(self, window: Window) -> tuple[_Intervals, Integers, Integers]:
-        """Return as `_missing`, for days, weeks and months."""
-        labels, traded_dates = self._labels_and_dates(window)
-        periods = self._open_periods(window)
-        missing = np.flatnonzero(~np.isin(periods.label, labels))
-        columns = (getattr(periods, name)[missing] for name in _Intervals.__slots__)
-        return _Intervals(*columns), missing, traded_dates
+    def _missing(self, window: Window, dates: range | None) -> _Missing:
+        """Return the intervals of a window that have no bar, with their reasons.
 
-    def _missing(self, window: Window, judged: JudgedRuns | None) -> tuple[_Intervals, Integers, Integers]:
-        """Return the expected intervals without a bar, the place of each among all expected ones, and the traded dates."""
+        dates: None for the expected intervals alone; otherwise those in which the exchange is closed are among them, also
+        the closed ones of these dates.
+        """
+        judged = self._judged(window)
+        if self.grid.resolution.is_period:
+            intervals, traded_dates = self._missing_periods(window, dates)
+        elif window.start_ns >= window.end_ns:
+            intervals, traded_dates = Intervals.none(), _NONE
+        else:
+            intervals, traded_dates = self._missing_intraday(window, judged, with_closed=dates is not None)
+        reason = self._reasons(window, intervals, traded_dates, judged)
+        return _Missing(intervals, reason, traded_dates, judged)
+
+    def _missing_periods(self, window: Window, dates: range | None) -> tuple[Intervals, Integers]:
+        """Return the days, weeks or months without a bar, and the dates that have bars."""
+        periods, is_empty = self._periods(window, dates), window.start_ns >= window.end_ns
+        labels = _NONE if is_empty else self.bar_maker.bars(window).time_ns
+        traded_dates = _NONE if is_empty else self._daily_dates(window)
+        return periods[np.flatnonzero(~np.isin(periods.label, labels))], traded_dates
+
+    def _missing_intraday(
+        self, window: Window, judged: JudgedRuns | None, *, with_closed: bool
+    ) -> tuple[Intervals, Integers]:
+        """Return the intervals without a bar, and the dates that have bars."""
         grid, calendar = self.grid, self.day_grid.period_calendar
         intervals = grid.intervals(window)
         first, behind = expected_numbers(intervals, window, grid.calendar, grid.hours)
+        is_open = np.ones(len(first), dtype=bool)
+        if with_closed:
+            first, behind, is_open = with_closed_numbers(
+                first, behind, *intervals.number_of(np.array([window.start_ns, window.end_ns]))
+            )
+            # The judged bars are of all hours, but not of the time after the last session.
+            judged = None
         missing = missing_numbers(first, behind, self._numbered_blocks(intervals, window, judged))
         starts, ends = (intervals.start_ns(missing.number + after) for after in (0, 1))
-        columns = (starts, ends, trading_date_of(starts, calendar), np.ones(len(starts), dtype=bool))
         dates = trading_date_of(intervals.start_ns(first), calendar)
-        traded_dates = self._traded(window, dates, dates[missing.has_bars])
-        return _Intervals(starts, *columns), missing.place, traded_dates
+        traded_dates = self._traded(window, dates[is_open], dates[missing.has_bars & is_open])
+        columns = starts, ends, trading_date_of(starts, calendar), is_open[missing.range_index], missing.place
+        return Intervals(starts, *columns), traded_dates
 
     def _numbered_blocks(
         self, intervals: UtcIntervals | SessionGrid, window: Window, judged: JudgedRuns | None
@@ -160,55 +180,24 @@ class AbsenceFinder:
         is_judged = not self.grid.resolution.is_period and window.start_ns < window.end_ns
         return self.evidence.judged(window) if is_judged and self.evidence is not None else None
 
-    def _labels_and_dates(self, window: Window) -> tuple[Integers, Integers]:
-        """Return the timestamps of the window's bars, and the dates that have bars."""
-        if window.start_ns >= window.end_ns:
-            return _NONE, _NONE
-        labels = self.bar_maker.bars(window).time_ns
-        dates = self._daily_dates(window)
-        if not self.grid.resolution.is_period:
-            dates = np.union1d(dates, trading_date_of(labels, self.day_grid.period_calendar))
-        return labels, dates
-
     def _daily_dates(self, window: Window) -> Integers:
         """Return the dates of the daily bars of a window."""
         days_window = self.day_grid.aligned(window.start_ns, window.end_ns)
         _, dates = self.day_grid.ends_and_dates(self.daily_bar_maker.bars(days_window).time_ns, days_window)
         return dates
 
-    def _is_unexplained(self, window: Window, intervals: _Intervals) -> Mask:
+    def _is_unexplained(self, window: Window, intervals: Intervals) -> Mask:
         if self.grid.resolution.is_period:
             return np.zeros(len(intervals.label), dtype=bool)
         return self.unexplained_volume.is_unexplained(
             window, intervals.start_ns, intervals.end_ns, intervals.date
         )
 
-    def _intervals(self, window: Window, dates: range) -> _Intervals:
-        if self.grid.resolution.is_period:
-            return self._periods(window, dates)
-        starts, ends = self._starts_and_ends(window)
-        return _Intervals(
-            starts,
-            starts,
-            ends,
-            trading_date_of(starts, self.day_grid.period_calendar),
-            self._is_open(starts, window),
-        )
-
-    def _starts_and_ends(self, window: Window) -> tuple[Integers, Integers]:
-        """Return the starts and ends of an aligned window's intervals."""
-        intervals = self.grid.intervals(window)
-        first, end = intervals.number_of(np.array([window.start_ns, window.end_ns], dtype=np.int64))
-        edges = intervals.start_ns(np.arange(first, end + 1))
-        return edges[:-1], edges[1:]
-
-    def _is_open(self, starts: Integers, window: Window) -> Mask:
-        grid = self.grid
-        return np.isin(starts, expected_intervals(grid.intervals(window), window, grid.calendar, grid.hours))
-
-    def _periods(self, window: Window, dates: range) -> _Intervals:
-        """Return the window's days, weeks or months. Days include closed dates."""
+    def _periods(self, window: Window, dates: range | None) -> Intervals:
+        """Return the window's days, weeks or months. dates: see `_missing`; only days can be closed."""
         periods = self._open_periods(window)
+        if dates is None:
+            return periods
         if self.grid.resolution is not Resolution.DAY:
             return periods
         if self.grid.period_calendar is None:
@@ -221,28 +210,32 @@ class AbsenceFinder:
             periods, closed, *closed_dates(closed, self.grid.period_calendar, self.grid.hours)
         )
 
-    def _open_periods(self, window: Window) -> _Intervals:
+    def _open_periods(self, window: Window) -> Intervals:
         if window.start_ns >= window.end_ns:
-            return _Intervals(_NONE, _NONE, _NONE, _NONE, _NONE.astype(bool))
+            return Intervals.none()
         periods = self.grid.periods(window)
-        is_open = np.ones(len(periods.labels), dtype=bool)
-        return _Intervals(periods.labels, periods.labels, periods.ends_ns, periods.dates, is_open)
+        count = len(periods.labels)
+        columns = periods.labels, periods.labels, periods.ends_ns, periods.dates
+        return Intervals(*columns, np.ones(count, dtype=bool), np.arange(count))
 
-    def _utc_days(self, open_days: _Intervals, window: Window) -> _Intervals:
+    def _utc_days(self, open_days: Intervals, window: Window) -> Intervals:
         """Return all UTC days of the window. A day with sessions ends with its last session."""
         starts = np.arange(window.start_ns, window.end_ns, DAY_NS)
         ends = starts + DAY_NS
         ends[np.searchsorted(starts, open_days.label)] = open_days.end_ns
-        return _Intervals(starts, starts, ends, starts // DAY_NS, self._is_open(starts, window))
+        grid = self.grid
+        expected = expected_intervals(grid.intervals(window), window, grid.calendar, grid.hours)
+        columns = starts, starts, ends, starts // DAY_NS
+        return Intervals(*columns, np.isin(starts, expected), np.arange(len(starts)))
 
-    def _has_unknown_hours(self, intervals: _Intervals) -> Mask:
+    def _has_unknown_hours(self, intervals: Intervals) -> Mask:
         calendar = self.grid.calendar
         if calendar is None:
             return np.zeros(len(intervals.date), dtype=bool)
         return intervals.date >= calendar.known_until_day
 
     def _reasons(
-        self, window: Window, intervals: _Intervals, traded_dates: Integers, judged: JudgedRuns | None
+        self, window: Window, intervals: Intervals, traded_dates: Integers, judged: JudgedRuns | None
     ) -> Words:
         starts, ends = intervals.start_ns, intervals.end_ns
         is_halted = self.halts.covers(starts, ends, window=window, hours=self.grid.hours)
@@ -268,32 +261,15 @@ class AbsenceFinder:
         )
 
 
-def _with_closed(days: _Intervals, closed: Integers, starts: Integers, ends: Integers) -> _Intervals:
+def _with_closed(days: Intervals, closed: Integers, starts: Integers, ends: Integers) -> Intervals:
     """Return the days and the closed dates, ordered by date."""
     no_label, is_open = np.full(len(closed), -1, dtype=np.int64), np.zeros(len(closed), dtype=bool)
     order = np.argsort(np.append(days.date, closed))
-    return _Intervals(
+    return Intervals(
         label=np.append(days.label, no_label)[order],
         start_ns=np.append(days.start_ns, starts)[order],
         end_ns=np.append(days.end_ns, ends)[order],
         date=np.append(days.date, closed)[order],
         is_open=np.append(days.is_open, is_open)[order],
+        order=np.arange(len(order)),
     )
-
-
-def _runs(intervals: _Intervals, missing: Integers, reasons: Words) -> Iterator[dict[str, str]]:
-    """Yield `start`, `end` and `reason` of each run of consecutive intervals with the same reason.
-
-    missing: the indices of the intervals without a bar. reasons: the reason for each of them.
-    """
-    if not len(missing):
-        return
-    is_first = np.append(True, (np.diff(missing) > 1) | (reasons[1:] != reasons[:-1]))
-    first = np.flatnonzero(is_first)
-    last = np.append(first[1:], len(missing)) - 1
-    for start, end in zip(first.tolist(), last.tolist(), strict=True):
-        yield {
-            "start": format_timestamp(int(intervals.start_ns[missing[start]])),
-            "end": format_timestamp(int(intervals.end_ns[missing[end]])),
-            "reason": str(reasons[start]),
-        }

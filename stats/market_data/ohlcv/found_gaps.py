@@ -1,6 +1,7 @@
 """Finds expected intervals without a bar, and merges those with one reason into gaps."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from store.timestamps import DAY_NS
 
 GAP, NO_TRADES, PENDING = "gap", "no_trades", "pending"
 Figures = dict[str, int | float]
+Words = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,28 @@ class FoundGap:
 
 
 @dataclass(frozen=True, slots=True)
-class IntervalColumns:
-    """Intervals without a bar, ascending. date: days since 1970. order: the place among all expected intervals."""
+class Intervals:
+    """Intervals as columns of equal length, ascending.
 
+    label: the timestamp of the interval's bar; -1 for a closed date. date: the trading date, days since 1970. is_open:
+    whether the exchange was open. order: the place among all intervals that were enumerated.
+    """
+
+    label: Integers
     start_ns: Integers
     end_ns: Integers
     date: Integers
+    is_open: Mask
     order: Integers
-    reason: npt.NDArray[np.str_]
 
-    def __getitem__(self, rows: Integers) -> "IntervalColumns":
-        return IntervalColumns(*(getattr(self, name)[rows] for name in self.__slots__))
+    @classmethod
+    def none(cls) -> Self:
+        """Return no intervals."""
+        none = np.empty(0, dtype=np.int64)
+        return cls(none, none, none, none, none.astype(bool), none)
+
+    def __getitem__(self, rows: Integers) -> "Intervals":
+        return Intervals(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 def expected_numbers(
@@ -65,11 +78,22 @@ def expected_numbers(
     return first[first < behind], behind[first < behind]
 
 
+def with_closed_numbers(
+    first: Integers, behind: Integers, start: int, end: int
+) -> tuple[Integers, Integers, Mask]:
+    """Return ranges of numbers with the ranges between them, from `start` to `end`, and which are those that were given."""
+    edges = np.concatenate([[start], np.column_stack([first, behind]).ravel(), [end]])
+    is_given = np.arange(len(edges) - 1) % 2 == 1
+    is_range = edges[:-1] < edges[1:]
+    return edges[:-1][is_range], edges[1:][is_range], is_given[is_range]
+
+
 @dataclass(frozen=True, slots=True)
 class MissingNumbers:
-    """The expected numbers without a bar. place: of each among all expected ones. has_bars: of each range of numbers."""
+    """The numbers in ranges without a bar. range_index: of each. place: among all numbers of the ranges. has_bars: of each range."""
 
     number: Integers
+    range_index: Integers
     place: Integers
     has_bars: Mask
 
@@ -82,35 +106,30 @@ def missing_numbers(first: Integers, behind: Integers, blocks: tuple[Integers, I
     numbers = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
     places = (np.cumsum(sizes) - sizes - first)[index]
     has_bars = np.bincount(index, lengths, len(first)) < sizes
-    return MissingNumbers(numbers, numbers + np.repeat(places, lengths), has_bars)
+    return MissingNumbers(numbers, np.repeat(index, lengths), numbers + np.repeat(places, lengths), has_bars)
+
+
+def runs_of(order: Integers, reasons: Words) -> list[tuple[int, int]]:
+    """Return the runs of neighbours with one reason: the index of the first, and the one behind the last."""
+    count = len(order)
+    is_first = np.append(True, (np.diff(order) > 1) | (reasons[1:] != reasons[:-1]))[:count]
+    first = np.flatnonzero(is_first).tolist()
+    return list(zip(first, [*first[1:], count], strict=False))
 
 
 def found_gaps(
-    intervals: IntervalColumns, traded_dates: Integers, judged: JudgedRuns | None
+    intervals: Intervals, reasons: Words, traded_dates: Integers, judged: JudgedRuns | None
 ) -> list[FoundGap]:
     """Merge neighbours with one reason. traded_dates: those with a bar, days since 1970."""
-    count = len(intervals.order)
-    if not count:
-        return []
-    reasons = intervals.reason
-    is_first = np.append(True, (np.diff(intervals.order) > 1) | (reasons[1:] != reasons[:-1]))
-    first = np.flatnonzero(is_first)
-    behind = np.append(first[1:], count)
-    starts, ends = intervals.start_ns[first], intervals.end_ns[behind - 1]
     is_empty_date = ~np.isin(intervals.date, traded_dates)
-    return [
-        FoundGap(
-            start,
-            end,
-            last - begin,
-            str(reasons[begin]),
-            _figures(intervals.date[begin:last][is_empty_date[begin:last]])
-            | _judged_figures(judged, start, end, is_gap=str(reasons[begin]) != NO_TRADES),
-        )
-        for begin, last, start, end in zip(
-            *(column.tolist() for column in (first, behind, starts, ends)), strict=True
-        )
-    ]
+    gaps = []
+    for first, behind in runs_of(intervals.order, reasons):
+        start_ns, end_ns = int(intervals.start_ns[first]), int(intervals.end_ns[behind - 1])
+        reason = str(reasons[first])
+        figures = _figures(intervals.date[first:behind][is_empty_date[first:behind]])
+        figures |= _judged_figures(judged, start_ns, end_ns, is_gap=reason != NO_TRADES)
+        gaps.append(FoundGap(start_ns, end_ns, behind - first, reason, figures))
+    return gaps
 
 
 def _figures(empty_dates: Integers) -> Figures:
