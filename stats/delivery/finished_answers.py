@@ -5,15 +5,11 @@ from http import HTTPStatus
 
 from stats.caching.response_cache import Outcome
 from stats.caching.shared import Entry
-from stats.delivery.pinned_answer import PinnedAnswer, cached_entry
+from stats.delivery.pinned_answer import PinnedAnswer, cached_entry, rendered
 from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS, format_timestamp
 from web.requests.conditional import NOT_STORED, REVALIDATED, is_current
 from web.requests.work import counted_work
-
-# The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
-# made from these cursors and the request's URL.
-NEXT, PREVIOUS = "next", "prev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ _IMMUTABLE_SECONDS = 31_536_000
 def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
     """Return the answer, ready to send: a 304 if the client has it, else from the cache or computed.
 
-    Raises the errors of `PinnedContent.rendered`.
+    Raises the errors of `PinnedContent.document`.
     """
     if not pinned.content.is_cacheable:
         return _not_stored(pinned)
@@ -53,13 +49,13 @@ def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:
     """Compute an answer that is not cacheable. It is not compressed."""
     format_name = pinned.representation.format
     with counted_work() as work:
-        rendered = pinned.content.rendered(format_name)
+        written = rendered(pinned.content, format_name)
     headers = {
         "Content-Type": FORMATS[format_name].content_type,
         **NOT_STORED,
-        **dict(rendered.headers),
+        **dict(written.headers),
     }
-    return FinishedAnswer(HTTPStatus.OK, headers, rendered.body, work.tokens)
+    return FinishedAnswer(HTTPStatus.OK, headers, written.body, work.tokens)
 
 
 def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:

@@ -1,14 +1,17 @@
 """Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import orjson
 from django.dispatch import Signal
 
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
-from stats.rendering.format import Rendered
+from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
@@ -17,6 +20,10 @@ from web.requests.after_answer import after_answer
 from web.requests.compression import Encoding, compressed
 from web.requests.conditional import etag_of
 from web.requests.work import counted_work
+
+# The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
+# made from these cursors and the request's URL.
+NEXT, PREVIOUS = "next", "prev"
 
 LogName = tuple[Dataset, str]
 """A dataset, and the symbol of a log of it."""
@@ -50,16 +57,16 @@ class PinnedContent(ABC):
     def name(self) -> str: ...
 
     @property
-    @abstractmethod
-    def symbols(self) -> tuple[str, ...]: ...
+    def symbols(self) -> tuple[str, ...]:
+        return ()
 
     @property
-    @abstractmethod
-    def commits(self) -> str: ...
+    def commits(self) -> str:
+        return ""
 
     @property
-    @abstractmethod
-    def as_of_ns(self) -> int | None: ...
+    def as_of_ns(self) -> int | None:
+        return None
 
     @property
     def end_ns(self) -> int | None:
@@ -85,8 +92,11 @@ class PinnedContent(ABC):
         return None
 
     @abstractmethod
-    def rendered(self, format_name: str) -> Rendered:
-        """Write the answer in a format, from the fields alone. Raises `StatsError`s and `StorageError`s."""
+    def document(self) -> Document | Mapping[str, Any]:
+        """Return the answer, made from the fields alone; a mapping if it has no other format than JSON.
+
+        Raises `StatsError`s and `StorageError`s.
+        """
 
     @cached_property
     def key_prefix(self) -> str:
@@ -120,11 +130,24 @@ class PinnedAnswer:
 def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
     """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
-    Raises the errors of `PinnedContent.rendered`.
+    Raises the errors of `PinnedContent.document`.
     """
     content = pinned.content
     seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
     return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
+
+
+def rendered(content: PinnedContent, format_name: str) -> Rendered:
+    """Write the answer in a format. The headers have the cursors of the next and previous page.
+
+    Raises the errors of `PinnedContent.document`.
+    """
+    document = content.document()
+    if not isinstance(document, Document):
+        return Rendered(orjson.dumps(document))
+    written = FORMATS[format_name].render(document, document.time_form)
+    cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
+    return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))
 
 
 def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
@@ -139,14 +162,14 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, representation.encoding, pinned.etag)
     with counted_work() as work:
-        rendered = pinned.content.rendered(representation.format)
+        written = rendered(pinned.content, representation.format)
     after_answer(lambda: answer_computed.send(PinnedAnswer, content=pinned.content))
     return Entry(
-        body=rendered.body,
+        body=written.body,
         content_type=FORMATS[representation.format].content_type,
         etag=pinned.etag,
         computed_at=now_ns / SECOND_NS,
-        headers=rendered.headers,
+        headers=written.headers,
         tokens=work.tokens,
     )
 

@@ -17,9 +17,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from stats.delivery.finished_answers import NEXT, PREVIOUS, finished_answer
+from stats.delivery.finished_answers import finished_answer
 from stats.delivery.held_answer import HeldAnswer, Pin
-from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation
+from stats.delivery.pinned_answer import NEXT, PREVIOUS, PinnedAnswer, PinnedContent, Representation
 from web.requests.compression import accepted_encoding
 from web.requests.work import current_work
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
@@ -63,7 +63,7 @@ class ContentViewSet(ViewSet):
         """Return the answer to a GET, in the client's format and encoding; an HTML page in the browsable API.
 
         The header `Link` has the next and previous page (RFC 8288). Raises the errors of `pin`, of the pin and of
-        `PinnedContent.rendered`.
+        `PinnedContent.document`.
         """
         now_ns = time.time_ns()
         if is_browsed(request):

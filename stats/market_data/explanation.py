@@ -8,20 +8,19 @@ import numpy as np
 import orjson
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.report import Report
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_explanation import BarExplanation
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
-from stats.market_data.pinned_logs import commits_of
 from stats.market_data.query import MARKET_CLASSES, Target, parse_query
 from stats.market_data.query_parameters import explain_serializer
 from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
-from stats.rendering.format import Rendered, TimeForm
+from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
@@ -82,7 +81,7 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
 
 
 @dataclass(frozen=True, eq=False)
-class ExplainedBar(PinnedContent):
+class ExplainedBar(Report):
     """The explanation of one bar.
 
     page: the page with the bar alone. revisions: the page of its changes; None if it has none in this form. log: the
@@ -99,24 +98,8 @@ class ExplainedBar(PinnedContent):
         return f"{self.query.market_class}-{EXPLAIN}"
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.page.symbols
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.query.as_of_ns
-
-    @property
-    def watched(self) -> frozenset[LogName] | None:
-        return self.page.watched
-
-    @property
-    def expires_ns(self) -> int | None:
-        return self.page.expires_ns
-
-    @cached_property
-    def commits(self) -> str:
-        return commits_of(self.page.logs, with_symbols=False)
+    def snapshots(self) -> tuple[PinnedPage, ...]:
+        return (self.page,)
 
     @cached_property
     def reader(self) -> BarRowReader:
@@ -126,8 +109,8 @@ class ExplainedBar(PinnedContent):
         assert isinstance(source.reader, BarRowReader)  # noqa: S101 as above
         return source.reader
 
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`."""
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`."""
         bar = self.page.page().rows.table
         explanation = self._explanation(bar, self.reader)
         document: dict[str, Any] = {
@@ -139,7 +122,7 @@ class ExplainedBar(PinnedContent):
         }
         if self.query.other is not None:
             document["compared"] = self._compared(BAR_POLICIES[self.query.other])
-        return Rendered(orjson.dumps(document))
+        return document
 
     def _compared(self, policy: BarPolicy) -> dict[str, Any]:
         """Return the bar and its prints under another policy."""

@@ -5,25 +5,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any
 
-import orjson
-
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.report import Report
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures, FoundGap
-from stats.market_data.pinned_logs import commits_of
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MARKET_CLASSES, Target, class_of, parse_query
 from stats.market_data.query_parameters import gaps_serializer
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import Bound, SymbolList, query_values
-from stats.rendering.format import Rendered
-from store.cached_property import cached_property
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.protocol import Window
@@ -116,7 +111,7 @@ def parse_gaps_query(market_class: str | None, symbol: str | None, query_string:
 
 
 @dataclass(frozen=True, eq=False)
-class GapsReport(PinnedContent):
+class GapsReport(Report):
     """The gaps of symbols. pages: for each symbol the bars of the range, with the reasons of those that are missing."""
 
     query: GapsQuery
@@ -129,12 +124,8 @@ class GapsReport(PinnedContent):
         return GAPS if path is None else f"{path}-{GAPS}"
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.query.symbols
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.query.as_of_ns
+    def snapshots(self) -> tuple[PinnedPage, ...]:
+        return self.pages
 
     @property
     def end_ns(self) -> int | None:
@@ -144,32 +135,10 @@ class GapsReport(PinnedContent):
     def is_period(self) -> bool:
         return self.query.resolution.is_period
 
-    @property
-    def watched(self) -> frozenset[LogName] | None:
-        named = [page.watched for page in self.pages]
-        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
-        return None if None in named else of_universe.union(*(logs for logs in named if logs is not None))
-
-    @property
-    def expires_ns(self) -> int | None:
-        expiries = [page.expires_ns for page in self.pages]
-        expiries += [self.universe.expires_ns] if self.universe else []
-        return min((each for each in expiries if each is not None), default=None)
-
-    @cached_property
-    def commits(self) -> str:
-        logs = [log for page in self.pages for log in page.logs]
-        return (
-            self.universe.commits(logs)
-            if self.universe
-            else commits_of(logs, with_symbols=self.query.several)
-        )
-
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`. Raises `RangeTooLarge`."""
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`. Raises `RangeTooLarge`."""
         reports = [self._report(page) for page in self.pages]
-        document: Any = {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
-        return Rendered(orjson.dumps(document))
+        return {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
 
     def _report(self, page: PinnedPage) -> dict[str, Any]:
         absences = absences_of(page)

@@ -6,13 +6,12 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Annotated, Any
 
-import orjson
-
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.report import Report
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.pinned_logs import ReadPoint, commits_of
@@ -23,7 +22,6 @@ from stats.market_data.quotes import QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import SymbolList, query_values
-from stats.rendering.format import Rendered
 from stats.rendering.table import OutColumn
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
@@ -110,65 +108,33 @@ class ReportQuery:
 
 
 @dataclass(frozen=True, eq=False)
-class _Report(PinnedContent):
-    """The base of reports."""
-
-    query: ReportQuery
-
-    @property
-    def name(self) -> str:
-        return f"{self.query.market_class}-{self.query.report}"
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.query.symbols
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.query.as_of_ns
-
-
-@dataclass(frozen=True, eq=False)
-class NewestReport(_Report):
+class NewestReport(Report):
     """A report on the newest rows.
 
     members: for each symbol, the page of each part; None if the part's resolution is unavailable. universe: the
     universe whose members the symbols are; None for symbols that were given.
     """
 
+    query: ReportQuery
     members: tuple[tuple[PinnedPage | None, ...], ...]
     universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
 
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class}-{self.query.report}"
+
     @cached_property
-    def pages(self) -> list[PinnedPage]:
+    def snapshots(self) -> list[PinnedPage]:
         """The pages of all members."""
         return [page for pages in self.members for page in pages if page is not None]
 
     @property
     def watched(self) -> frozenset[LogName] | None:
-        if any(page is None for pages in self.members for page in pages):
-            # A commit to a log that no page names may make the part's resolution available.
-            return None
-        of_pages = [page.watched for page in self.pages]
-        named = [logs for logs in of_pages if logs is not None]
-        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
-        return of_universe.union(*named) if len(named) == len(of_pages) else None
+        # A commit to a log that no page names may make a part's resolution available.
+        return None if any(None in pages for pages in self.members) else super().watched
 
-    @property
-    def expires_ns(self) -> int | None:
-        expiries = [page.expires_ns for page in self.pages]
-        expiries += [self.universe.expires_ns] if self.universe else []
-        return min((each for each in expiries if each is not None), default=None)
-
-    @cached_property
-    def commits(self) -> str:
-        logs = {(log.dataset.name, log.symbol): log for page in self.pages for log in page.logs}
-        if self.universe is not None:
-            return self.universe.commits(logs.values())
-        return commits_of(logs.values(), with_symbols=self.query.several)
-
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`."""
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`."""
         query, parts = self.query, REPORTS[self.query.report]
         reports = [
             {
@@ -181,8 +147,7 @@ class NewestReport(_Report):
             }
             for symbol, pages in zip(query.symbols, self.members, strict=True)
         ]
-        document: Any = {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
-        return Rendered(orjson.dumps(document))
+        return {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
 
 
 @lru_cache(maxsize=4096)
@@ -236,13 +201,26 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPag
 
 
 @dataclass(frozen=True, eq=False)
-class CoverageReport(_Report):
+class CoverageReport(PinnedContent):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
     logs: the logs that have a commit.
     """
 
+    query: ReportQuery
     logs: tuple[LogView, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.query.market_class}-{self.query.report}"
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.query.symbols
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.query.as_of_ns
 
     @property
     def watched(self) -> frozenset[LogName]:
@@ -252,11 +230,9 @@ class CoverageReport(_Report):
     def commits(self) -> str:
         return commits_of(self.logs, with_symbols=False)
 
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`."""
-        return Rendered(
-            orjson.dumps({"symbol": self.symbols[0], "datasets": [_log_row(log) for log in self.logs]})
-        )
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`."""
+        return {"symbol": self.symbols[0], "datasets": [_log_row(log) for log in self.logs]}
 
 
 def coverage_pin(query: ReportQuery) -> CoverageReport:

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-import orjson
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
@@ -24,7 +23,6 @@ from stats.market_data.query import DatasetForm
 from stats.market_data.query_parameters import universes_serializer
 from stats.market_data.rows import Rows, WindowedSource
 from stats.parameters import MEMBERS_LIMIT, query_values
-from stats.rendering.format import Rendered
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.cached_property import cached_property
 from store.datasets import UNIVERSE_CHANGES
@@ -225,10 +223,6 @@ class UniverseList(PinnedContent):
         return "universes"
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    @property
     def as_of_ns(self) -> int | None:
         return self.query.as_of_ns
 
@@ -237,8 +231,8 @@ class UniverseList(PinnedContent):
         """The header `X-Commit`: one commit for the logs of all universes."""
         return f"{UNIVERSE_CHANGES.name}={_joined(self.logs).token}"
 
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`."""
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`."""
         universes = [
             {
                 "symbol": log.symbol,
@@ -250,7 +244,7 @@ class UniverseList(PinnedContent):
             }
             for log, end_ns in zip(self.logs, self.ends_ns, strict=True)
         ]
-        return Rendered(orjson.dumps({"universes": universes}))
+        return {"universes": universes}
 
 
 @lru_cache(maxsize=256)

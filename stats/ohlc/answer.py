@@ -6,18 +6,17 @@ from typing import Annotated
 
 from calendars.schedule import Hours, SessionMode
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.pin import MAX_PLANS, page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
 from stats.market_data.plan import MarketDataset
 from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery
 from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
 from stats.parameters import DEFAULT_PAGE, query_values
-from stats.rendering.format import Document, Rendered
-from stats.rendering.formats import FORMATS
+from stats.rendering.format import Document
 from store.datasets import TRADES
 from store.protocol import ALL_TIME, NO_COMMIT
 from store.resolutions import Resolution
@@ -88,7 +87,7 @@ _BARS = MarketDataset(form=OHLC, plan=trade_bars_plan, logs_of=lambda _query: (T
 
 
 @dataclass(frozen=True, eq=False)
-class OhlcBars(PinnedContent):
+class OhlcBars(Report):
     """A page of bars of the market-data API, in the shape of `/stats/ohlc`."""
 
     query: OhlcQuery
@@ -99,8 +98,8 @@ class OhlcBars(PinnedContent):
         return OHLC.name
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        return self.bars.symbols
+    def snapshots(self) -> tuple[PinnedPage, ...]:
+        return (self.bars,)
 
     @property
     def end_ns(self) -> int | None:
@@ -110,24 +109,8 @@ class OhlcBars(PinnedContent):
     def is_period(self) -> bool:
         return self.bars.is_period
 
-    @property
-    def as_of_ns(self) -> int | None:
-        return self.bars.as_of_ns
-
-    @property
-    def commits(self) -> str:
-        return self.bars.commits
-
-    @property
-    def watched(self) -> frozenset[LogName] | None:
-        return self.bars.watched
-
-    @property
-    def expires_ns(self) -> int | None:
-        return self.bars.expires_ns
-
-    def rendered(self, format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`. Raises `NoData` and `RangeTooLarge`."""
+    def document(self) -> Document:
+        """See `PinnedContent.document`. Raises `NoData` and `RangeTooLarge`."""
         page = self.bars.page()
         if not len(page.rows):
             raise _no_data(self.bars)
@@ -136,13 +119,12 @@ class OhlcBars(PinnedContent):
                 f"the range has more than {BARS_LIMIT:,} bars, the maximum of an answer: ask for a shorter range, for"
                 f" pages with limit and cursor, or for the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
             )
-        document = Document(
+        return Document(
             head={"symbol": self.symbols[0], "interval": self.query.interval.value},
             rows_name=OHLC.rows_name,
             table=page.rows.table.select(self.bars.query.fields or ()),
             tail=self.bars.neighbours(page) if self.query.is_paged else {},
         )
-        return FORMATS[format_name].render(document, None)
 
 
 def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:

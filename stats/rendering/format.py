@@ -21,7 +21,7 @@ class Document:
     """An answer without a format: the fields of `head`, the rows under `rows_name`, the fields of `tail`.
 
     next_cursor, prev_cursor: for formats that do not write the tail. bars_times: whether columnar formats write
-    times in milliseconds, as for bars, or in nanoseconds, as for ticks.
+    times in milliseconds, as for bars, or in nanoseconds, as for ticks. time_form: None for the format's default.
     """
 
     head: Mapping[str, Any]
@@ -31,6 +31,7 @@ class Document:
     next_cursor: str | None = None
     prev_cursor: str | None = None
     bars_times: bool = True
+    time_form: TimeForm | None = None
 
     @property
     def columnar_times(self) -> TimeForm:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import orjson
 
 from calendars.schedule import Schedule
 from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import RangeTooLarge
-from stats.rendering.format import Rendered
 from stats.sessions.services import market_clock
 from store.arrays import Integers
 from store.timestamps import DAY_NS
@@ -21,24 +19,8 @@ LONGEST_DAYS = 3_650
 _DEFAULT_DAYS = 30
 
 
-class _SessionContent(PinnedContent):
-    """The base of contents that no stored row changes."""
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def commits(self) -> str:
-        return ""
-
-    @property
-    def as_of_ns(self) -> int | None:
-        return None
-
-
 @dataclass(frozen=True, eq=False)
-class CalendarDates(_SessionContent):
+class CalendarDates(PinnedContent):
     """The trading dates of an exchange in `[first_day, end_day)`, in days since 1970.
 
     It has no `end_ns`: dates in the future are as final as others, so the answer is cached for the same time.
@@ -66,19 +48,18 @@ class CalendarDates(_SessionContent):
     def expires_ns(self) -> int | None:
         return (self.first_day + 1) * DAY_NS if self.begins_today else None
 
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`."""
-        document = {
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`."""
+        return {
             "exchange": self.exchange,
             "calendar": self.calendar.name,
             "timezone": self.calendar.zone.key,
             "dates": list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1))),
         }
-        return Rendered(orjson.dumps(document))
 
 
 @dataclass(frozen=True, eq=False)
-class ClockState(_SessionContent):
+class ClockState(PinnedContent):
     """The state of an exchange at an instant; without an exchange, of a market that never closes."""
 
     exchange: str | None
@@ -92,9 +73,9 @@ class ClockState(_SessionContent):
     def is_cacheable(self) -> bool:
         return False
 
-    def rendered(self, _format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`. Raises `UnknownExchange`."""
-        return Rendered(orjson.dumps(market_clock(exchange=self.exchange, instant_ns=self.instant_ns)))
+    def document(self) -> dict[str, Any]:
+        """See `PinnedContent.document`. Raises `UnknownExchange`."""
+        return market_clock(exchange=self.exchange, instant_ns=self.instant_ns)
 
 
 def calendar_pin(*, exchange: str, start_ns: int | None, end_ns: int | None, now_ns: int) -> CalendarDates:

@@ -9,7 +9,6 @@ import orjson
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
-from stats.delivery.finished_answers import NEXT, PREVIOUS
 from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import RangeTooLarge
 from stats.market_data.pinned_logs import PinnedLog, commits_of
@@ -17,8 +16,7 @@ from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
 from stats.market_data.universes import PinnedUniverse
-from stats.rendering.format import Document, Rendered, TimeForm
-from stats.rendering.formats import FORMATS
+from stats.rendering.format import Document, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
 from store.cached_property import cached_property
@@ -188,14 +186,6 @@ class PinnedPage(PinnedContent):
         lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
         return [orjson.Fragment(line) for line in reversed(lines)]
 
-    def rendered(self, format_name: str) -> Rendered:
-        """See `PinnedContent.rendered`. The headers have the cursors of the next and previous page."""
-        document = self.document()
-        rendered = FORMATS[format_name].render(document, self.query.time_form)
-        cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
-        headers = (*rendered.headers, *((name, cursor) for name, cursor in cursors if cursor))
-        return Rendered(rendered.body, headers)
-
     def page(self) -> PageRows:
         """Read the rows of the page.
 
@@ -224,6 +214,7 @@ class PinnedPage(PinnedContent):
             next_cursor=neighbours["next_cursor"],
             prev_cursor=neighbours["prev_cursor"],
             bars_times=not (query.resolution.is_tick or query.form.of_instants),
+            time_form=query.time_form,
         )
 
     def neighbours(self, page: PageRows) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery import held_answer
 from stats.delivery.finished_answers import finished_answer
 from stats.delivery.held_answer import HeldAnswer, LogsPin
-from stats.delivery.pinned_answer import PinnedContent, Representation
+from stats.delivery.pinned_answer import PinnedContent, Representation, rendered
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import Target, parse_query
 from stats.market_data.reports import parse_report_query
@@ -123,7 +123,7 @@ def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     held = HeldAnswer(partial(market_data_report, query=LATEST), Representation("json"))
     first_ns = parse_timestamp("2025-01-02T14:30:00Z")
     prices = [
-        orjson.loads(held.newest(first_ns + seconds * SECOND_NS).content.rendered("json").body)["trade"][
+        orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).content, "json").body)["trade"][
             "price"
         ]
         for seconds in range(12)

@@ -1,0 +1,54 @@
+"""Reports: answers that are made from pages."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.pinned_logs import PinnedLog, commits_of
+from stats.market_data.universes import PinnedUniverse
+from store.cached_property import cached_property
+
+
+class Report(PinnedContent):
+    """The base of answers that are made from pages: they have the pages' symbols, commits and validity.
+
+    universe: the universe whose members the symbols are; None for symbols that were given.
+    """
+
+    query: Any
+    universe: PinnedUniverse | None = None
+
+    @property
+    @abstractmethod
+    def snapshots(self) -> Sequence[PinnedPage]:
+        """The pages, those of one symbol together."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(symbol for page in self.snapshots for symbol in page.symbols))
+
+    @property
+    def as_of_ns(self) -> int | None:
+        return self.snapshots[0].as_of_ns
+
+    @cached_property
+    def commits(self) -> str:
+        logs: dict[LogName, PinnedLog]
+        logs = {(log.dataset, log.symbol): log for page in self.snapshots for log in page.logs}
+        if self.universe is not None:
+            return self.universe.commits(logs.values())
+        return commits_of(logs.values(), with_symbols=getattr(self.query, "several", False))
+
+    @property
+    def watched(self) -> frozenset[LogName] | None:
+        named = [logs for page in self.snapshots if (logs := page.watched) is not None]
+        of_universe = self.universe.watched if self.universe else frozenset[LogName]()
+        return of_universe.union(*named) if len(named) == len(self.snapshots) else None
+
+    @property
+    def expires_ns(self) -> int | None:
+        expiries = [page.expires_ns for page in self.snapshots]
+        expiries += [self.universe.expires_ns] if self.universe else []
+        return min((each for each in expiries if each is not None), default=None)
