@@ -15,7 +15,6 @@ from ops.metrics.process_files import totals
 from stats.caching.keys import symbol_prefix
 from stats.caching.local import LocalCache
 from stats.caching.shared import Entry, SharedCache
-from stats.caching.shared_room import SharedRoom
 from store.timestamps import SECOND_NS
 from web.requests.after_answer import after_answer
 
@@ -64,7 +63,7 @@ class _Computation:
 class ResponseCache:
     """Rendered answers by key. Redis errors are never raised.
 
-    A computed answer is stored in Redis after it was sent; see `SharedRoom` for which.
+    A computed answer is stored in Redis after it was sent.
     Threads that ask for a key while it is being computed wait for the result. If the computation raises, only the
     computing thread gets the exception, and the next waiting thread computes.
     """
@@ -72,7 +71,6 @@ class ResponseCache:
     def __init__(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.local = LocalCache(max_bytes=settings.ANSWERS_MEMORY_MIB * 2**20)
         self.shared = SharedCache()
-        self.room = SharedRoom()
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._computations: dict[str, _Computation] = {}
@@ -170,9 +168,7 @@ class ResponseCache:
         return entry, Outcome.MISS
 
     def _share(self, key: str, entry: Entry, seconds: int) -> None:
-        """Store an answer in Redis, unless Redis should keep its room for others."""
-        if self.room.takes(key):
-            CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
+        CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))
 
 
 RESPONSE_CACHE = ResponseCache()

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 from django.dispatch import Signal
 
@@ -178,4 +179,4 @@ def _encoded(plain: Entry, encoding: Encoding, etag: str) -> Entry:
     """Return the entry compressed; its body is unchanged if compression does not make it smaller."""
     result = compressed(plain.body, encoding)
     header = () if result.encoding is None else (("Content-Encoding", result.encoding),)
-    return replace(plain, body=result.body, etag=etag, headers=(*plain.headers, *header))
+    return msgspec.structs.replace(plain, body=result.body, etag=etag, headers=(*plain.headers, *header))

@@ -1,13 +1,13 @@
 import os
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from stats.caching.shared import _FRAME, _HEAD, _MAGIC, Entry, _mac
+from stats.caching.shared import Entry, _mac
 
 ENTRY = Entry(
     body=b'{"data":[]}',
@@ -64,8 +64,8 @@ def flipped(position: int) -> bytes:
 
 
 def test_a_description_of_another_shape_is_a_miss():
-    payload = _HEAD.pack(1.0, 3) + msgspec.msgpack.encode([1, 2])
-    assert Entry.from_bytes(_FRAME.pack(_MAGIC, _mac("key", payload)) + payload, "key") is None
+    payload = msgspec.msgpack.encode([1, 2])
+    assert Entry.from_bytes(_mac("key", payload) + payload, "key") is None
 
 
 def test_an_entry_under_another_key_is_a_miss():
@@ -86,8 +86,7 @@ def test_an_entry_of_another_secret_is_a_miss(settings: Any):
 
 def test_an_entry_whose_key_and_payload_are_split_elsewhere_is_a_miss():
     """A MAC over the bare concatenation could not tell them apart."""
-    assert _mac("key", b"1", b"2") == _mac("key", b"12")
-    assert len({_mac("key1", b"2"), _mac("key", b"12"), _mac("key12"), _mac("", b"key12")}) == 4
+    assert len({_mac("key1", b"2"), _mac("key", b"12"), _mac("key12", b""), _mac("", b"key12")}) == 4
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import redis
 from ops.redis.connection import breaker
 from stats.caching.response_cache import ResponseCache, cache_statistics
 from stats.caching.shared import Entry
-from stats.caching.shared_room import ASKED_SECONDS, SharedRoom
 from tests.patience import PATIENCE_SECONDS
 from tests.stats.caching.builders import client_of, entry_of
 from web.requests.after_answer import postponed_work
@@ -135,34 +134,6 @@ def test_an_answer_is_stored_in_redis_after_it_went_out(subject: Subject, redis_
         assert client.dbsize() == 1
     subject.cache.local.clear()
     assert subject.seen() == ("hit", b"AAPL 1")
-
-
-def test_over_half_full_redis_gets_only_answers_that_were_missed_before(cache: ResponseCache, redis_server):
-    clock = [0.0]
-    cache.room = SharedRoom(clock=lambda: clock[0])
-    subject = Subject(cache)
-
-    def stored() -> set[bytes]:
-        cache.local.clear()
-        return set(client.scan_iter()) - {b"ballast"}
-
-    with client_of(redis_server) as client:
-        client.config_set("maxmemory", 64 * 2**20)
-        subject.body("room")
-        assert stored() == {b"room"}
-        client.setrange("ballast", 40 * 2**20, b"x")
-        subject.body("not asked again yet")
-        assert stored() == {b"room", b"not asked again yet"}
-        clock[0] += ASKED_SECONDS
-        subject.body("once")
-        subject.body("twice")
-        assert stored() == {b"room", b"not asked again yet"}
-        subject.body("twice")
-        assert stored() == {b"room", b"not asked again yet", b"twice"}
-        client.config_set("maxmemory", 0)
-        clock[0] += ASKED_SECONDS
-        subject.body("no limit")
-        assert stored() == {b"room", b"not asked again yet", b"twice", b"no limit"}
 
 
 def test_redis_killed_and_back(subject: Subject, redis_server, monkeypatch, caplog):

@@ -1,9 +1,8 @@
 """ETags, caching headers and cache statistics, as a client sees them."""
 
-from dataclasses import replace
-
 import pytest
 from django_redis import get_redis_connection
+from msgspec.structs import replace
 
 from stats.caching.response_cache import RESPONSE_CACHE, cache_statistics
 from stats.caching.shared import Entry
@@ -67,7 +66,7 @@ def test_who_writes_to_redis_without_the_secret_forges_no_answer(project_redis, 
     settings.SECRET_KEY = "an attacker's"
     stored = [forged.to_bytes(key.decode()) for forged in forgeries]
     settings.SECRET_KEY = secret
-    for forged in [*stored, right.replace(b"189.98", b"777.77"), right[:4] + bytes(16) + right[20:]]:
+    for forged in [*stored, right.replace(b"189.98", b"777.77"), bytes(16) + right[16:]]:
         assert forged != right
         client.set(key, forged)
         clear_process_memory()
