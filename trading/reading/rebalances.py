@@ -97,11 +97,9 @@ def _plan_now(account: Account, started: StartedRebalance) -> RebalancePlan | No
 
 def _filled_document(rebalancing: Rebalancing, trade: PlannedTrade) -> Document:
     orders = rebalancing.orders.get(trade.symbol, [])
-    filled = sum((order.filled for order in orders), ZERO)
-    left = trade.quantity - filled
-    told = _why_left(rebalancing, trade, orders) if left else {}
+    left = trade.quantity - sum((order.filled for order in orders), ZERO)
     return {
-        "filled": number(filled),
+        "filled": number(trade.quantity - left),
         "left": number(left),
         "orders": [
             {
@@ -113,16 +111,17 @@ def _filled_document(rebalancing: Rebalancing, trade: PlannedTrade) -> Document:
             }
             for order in orders
         ],
-        **told,
+        **(_why_left(rebalancing, trade, orders) if left else {}),
     }
 
 
 def _why_left(rebalancing: Rebalancing, trade: PlannedTrade, orders: list[Order]) -> Document:
     """Return why a part of a planned trade was not filled."""
-    refusal = rebalancing.refusals.get(trade.symbol)
     if orders and orders[-1].state is not OrderState.FILLED and rebalancing.ended == COMPLETE:
         order = orders[-1]
         return {"reason": order.state.value, "message": f"the order ended: {order.reason or order.state}"}
-    if refusal is not None:
-        return {"reason": REFUSED, "message": refusal}
+    if trade.symbol in rebalancing.refusals:
+        return {"reason": REFUSED, "message": rebalancing.refusals[trade.symbol]}
+    if rebalancing.ended == COMPLETE:
+        return {"reason": "cash", "message": "the cash did not pay for all of it"}
     return {"reason": rebalancing.ended, "message": f"the rebalance ended before: {rebalancing.ended}"}

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from trading.core.account import RUNNING, AccountState
-from trading.core.amounts import ZERO, part_of, to_step
+from trading.core.amounts import HUNDRED, ZERO, lots_below
 from trading.core.configuration import Zone
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.rebalance import (
@@ -40,14 +40,11 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
-from trading.services.acceptance import order_judge, order_view
 from trading.services.orders import order_cancel, order_in, order_submit
 from trading.services.target_models import model_find, weights_of
 
 # Why a rebalance ended.
 COMPLETE, TIMEOUT, STOPPED, HALTED = "complete", "timeout", "stopped", "halted"
-# A refused purchase is tried again after an event of the account, or after so many seconds.
-_AGAIN_SECONDS = 5
 # So long the end waits until orders are cancelled.
 _CANCEL_SECONDS = 30
 # A part of a purchase is at least so much of it.
@@ -139,7 +136,7 @@ class Rebalancing:
     """Carries out a plan, step by step. Its orders are found by their `client_order_id`, so that any attempt goes on.
 
     job: whose id the orders' ids begin with. check: called before each order; what it raises ends the step. ended: why
-    it ended; "" until it begins to end. refusals: why purchases and sales were refused last, by symbol.
+    it ended; "" until it begins to end. refusals: why trades were refused, by symbol; they are not tried again.
     """
 
     account: Account
@@ -149,9 +146,6 @@ class Rebalancing:
     ended: str = ""
     orders: dict[str, list[Order]] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
-    _number: int = -1
-    _again_at: float = 0.0
-    _is_limited: bool = False
 
     @property
     def trades(self) -> list[PlannedTrade]:
@@ -168,8 +162,8 @@ class Rebalancing:
     def step(self, now: float) -> bool:
         """Do what can be done now; return whether it has ended. now: seconds since 1970.
 
-        Sales come first; a purchase comes when the cash is there. What is refused is tried again as long as something
-        is open that may make room for it. Raises the errors of store and database.
+        Sales come first; a purchase comes when the cash is there, or in parts. What is refused is not tried again.
+        Raises the errors of store and database.
         """
         self.refresh()
         state = state_of(self.account)
@@ -177,11 +171,8 @@ class Rebalancing:
         if self.ended:
             self.cancel()
             return not self._open() or now >= self.started.until_seconds + _CANCEL_SECONDS
-        if self.account.number == self._number and now < self._again_at:
-            return False
-        self._number, self._again_at = self.account.number, now + _AGAIN_SECONDS
         try:
-            if self._place() or self._open() or self._is_limited:
+            if not self._place() or self._open():
                 return False
         except EngineUnavailable:
             return False
@@ -218,84 +209,53 @@ class Rebalancing:
         return [order for orders in self.orders.values() for order in orders if not order.state.is_final]
 
     def _place(self) -> bool:
-        """Place what can be placed, and return whether anything was."""
-        plan, self._is_limited = self.started.plan, False
-        placed = False
-        for trade in plan.of_side(Side.SELL):
-            if trade.symbol not in self.orders:
-                placed = self._submit(trade, trade.quantity) or placed
-        is_selling = placed or any(order.terms.side is Side.SELL for order in self._open())
-        for trade in plan.of_side(Side.BUY):
-            if self._is_limited:
-                break
-            left = self._left(trade)
-            if not left or (is_selling and not self._is_paid(trade, left)):
-                continue
-            if self._submit(trade, left):
-                placed = True
-            elif not placed and not self._open():
-                # Nothing more makes room for it.
-                fitting = self._fitting(trade, left)
-                is_worth_it = fitting > trade.quantity * _LEAST_PART
-                placed = is_worth_it and self._submit(trade, fitting)
-        return placed
+        """Place what can be placed now, and return whether nothing is left to place."""
+        for side in (Side.SELL, Side.BUY):
+            for trade in self.started.plan.of_side(side):
+                left = self._left(trade)
+                quantity = left if side is Side.SELL else self._payable(trade, left)
+                if quantity < left and self._open():
+                    # What is open may bring cash, and takes less of it once it has filled.
+                    return False
+                if quantity > trade.quantity * _LEAST_PART and not self._submit(trade, quantity):
+                    return False
+        return True
 
     def _left(self, trade: PlannedTrade) -> Decimal:
-        """Return how much of a purchase may be ordered: nothing while an order is open, or after one that was ended."""
+        """Return how much may be ordered: nothing while an order is open, after one that was ended, or after a refusal."""
         orders = self.orders.get(trade.symbol, [])
-        if orders and orders[-1].state is not OrderState.FILLED:
+        if trade.symbol in self.refusals or (orders and orders[-1].state is not OrderState.FILLED):
             return ZERO
         return trade.quantity - sum((order.filled for order in orders), ZERO)
 
-    def _is_paid(self, trade: PlannedTrade, quantity: Decimal) -> bool:
-        """Return whether the cash that no order has taken pays for a purchase."""
+    def _payable(self, trade: PlannedTrade, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity is paid at the collar by the cash that no order has taken."""
         self.account.refresh_from_db()
         state = state_of(self.account)
-        free = state.cash - committed(state.orders.values())
-        return part_of(trade.cost, quantity, trade.quantity) <= free
+        free = max(state.cash - committed(state.orders.values()), ZERO)
+        at_most = trade.cost * (HUNDRED + state.config.collar) / HUNDRED
+        return min(lots_below(trade.quantity * free / at_most, trade.lot), quantity)
 
-    def _terms(self, trade: PlannedTrade, quantity: Decimal) -> OrderTerms:
+    def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:
+        """Place an order, or note why it is refused. Return False if it must wait: the rate of orders is exceeded."""
         assert trade.side is not None  # noqa: S101 only such trades are placed
-        number = len(self.orders.get(trade.symbol, []))
-        return OrderTerms(
+        self.check()
+        orders = self.orders.setdefault(trade.symbol, [])
+        terms = OrderTerms(
             symbol=trade.symbol,
             side=trade.side,
             quantity=quantity,
             reduce_only=trade.side is Side.SELL,
-            client_order_id=f"{self._prefix}{number}:{trade.symbol}",
+            client_order_id=f"{self._prefix}{len(orders)}:{trade.symbol}",
             strategy=self.started.model,
         )
-
-    def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:
-        """Place an order, and return whether it is there."""
-        self.check()
         try:
-            order_submit(account=self.account, order=self._terms(trade, quantity), by=self._by)
+            orders.append(order_submit(account=self.account, order=terms, by=self._by).order)
         except ClientOrderIdReused:
             # Another attempt, which slept past its lease, has placed it with another quantity.
-            return True
+            self.refresh()
         except _REFUSALS as error:
+            if isinstance(error, RiskRefused) and error.failed == ("order_rate",):
+                return False
             self.refusals[trade.symbol] = str(error)
-            self._is_limited = isinstance(error, RiskRefused) and "order_rate" in error.failed
-            return False
-        self.refusals.pop(trade.symbol, None)
         return True
-
-    def _fitting(self, trade: PlannedTrade, most: Decimal) -> Decimal:
-        """Return the largest quantity in lots below `most` that passes all checks now; 0 for none."""
-        self.account.refresh_from_db()
-        state, now_ns = state_of(self.account), engine_status().now_ns
-        try:
-            view = order_view(state, self._terms(trade, most), now_ns=now_ns)
-        except _REFUSALS:
-            return ZERO
-
-        def passes(lots: int) -> bool:
-            order = self._terms(trade, trade.lot * lots)
-            return order_judge(state, order, view, now_ns=now_ns).is_passed
-
-        least, beyond = 0, int(to_step(most, trade.lot) / trade.lot)
-        while beyond - least > 1:
-            middle = (least + beyond) // 2
-            least, beyond = (middle, beyond) if passes(middle) else (least, middle)
-        return trade.lot * least

@@ -239,10 +239,13 @@ class TestRebalances:
         put(me, body={"weights": [*WEIGHTS["weights"], {"symbol": "OTHER", "weight": 0.25}]})
         assert post(me, "/accounts/ACC", {"model": "core"}, "PATCH").status_code == 200
         response = post(me, "/accounts/ACC/rebalance")
-        monkeypatch.setattr(
-            "trading.services.rebalancing.order_submit",
-            lambda **asked: (order_submit(**asked), ApiKey.objects.update(revoked_at=timezone.now())),
-        )
+
+        def submit(**asked):
+            done = order_submit(**asked)
+            ApiKey.objects.update(revoked_at=timezone.now())
+            return done
+
+        monkeypatch.setattr("trading.services.rebalancing.order_submit", submit)
         job = self.run(desk, response, monkeypatch)
         assert (job.state, (job.error or {})["code"]) == ("failed", "revoked_api_key")
         assert OrderRow.objects.get().state == "pending_cancel"

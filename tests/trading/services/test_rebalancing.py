@@ -12,11 +12,12 @@ from tests.chance import SOAK
 from tests.trading.calls import CallDesk, amount
 from tests.trading.desks import FREE, coin, prints
 from trading.core.account import AccountState
-from trading.core.events import HaltLatched
+from trading.core.events import HaltLatched, RiskConfigured
 from trading.core.orders import OrderState
 from trading.core.rebalance import RebalanceOptions
 from trading.core.terms import AccountKind, Side
 from trading.journal import open_journal
+from trading.lease import engine_status
 from trading.models import OrderRow
 from trading.reading.rebalances import result_document
 from trading.services.accounts import preferences_change
@@ -195,10 +196,22 @@ def test_what_a_check_refuses_is_told(api: object) -> None:
     desk = ModelDesk({"AA": "0.5", "BB": "0.25"}, config=config)
     result = desk.work(desk.begin())
     row = rows(result)["AA"]
-    # The checks weigh it at its collar: parts are placed until nothing more is allowed.
-    assert (row["reason"], row["after"]) == ("refused", pytest.approx(0.3, abs=2e-3))
-    assert "symbol_exposure" in row["message"]
+    # The checks weigh it at its collar.
+    assert (row["reason"], row["after"]) == ("refused", 0)
+    assert row["message"].startswith("symbol exposure 52.")
+    assert row["message"].endswith("percent of equity would be over the limit of 30")
     assert rows(result)["BB"]["after"] == pytest.approx(0.25, abs=2e-3)
+
+
+def test_what_was_refused_is_not_tried_again(api: object) -> None:
+    config = msgspec.structs.replace(FREE, max_symbol_exposure=Decimal(30))
+    desk = ModelDesk({"AA": "0.5", "BB": "0.25"}, config=config)
+    rebalancing = desk.begin()
+    assert not rebalancing.step(0)
+    wider = RiskConfigured(version=2, config=FREE, by="someone")
+    with open_journal(desk.name) as journal:
+        journal.record(wider, at_ns=engine_status().now_ns)
+    assert rows(desk.work(rebalancing))["AA"]["reason"] == "refused"
 
 
 def test_a_limited_rate_of_orders_is_waited_for(api: object) -> None:
