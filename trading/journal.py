@@ -53,11 +53,15 @@ SNAPSHOT_EVENTS = 1_000
 
 @dataclass(slots=True)
 class Journal:
-    """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it."""
+    """An account that is locked until the transaction ends. state, effects: after the last recorded event, and of it.
+
+    execution_states: of the executions that the events questioned or busted, by id.
+    """
 
     account: Account
     state: AccountState
     effects: Effects = field(default_factory=Effects)
+    execution_states: dict[str, str] = field(default_factory=dict)
     _rows: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
     _executions: list[ExecutionRow] = field(default_factory=list)
@@ -98,8 +102,9 @@ class Journal:
             fill = fill_of(self.state, event, effects, at_ns)
             self._executions.append(_execution_row(self.account, event, number, fill))
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
-            state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
-            self._set_execution(event.execution_id, state)
+            if self.execution_states.get(event.execution_id) != BUSTED:
+                state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
+                self.execution_states[event.execution_id] = state
         elif isinstance(event, FOLLOWING):
             self._followed = event.commits | self._followed
         if is_of_curve(event):
@@ -134,13 +139,6 @@ class Journal:
             for trade in effects.closed
         ]
 
-    def _set_execution(self, execution_id: str, state: str) -> None:
-        for row in self._executions:
-            if str(row.uuid) == execution_id:
-                row.state = BUSTED if row.state == BUSTED else state
-                return
-        ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
-
     def rows(self) -> dict[type[Model], list[Any]]:
         """Return the rows that follow from what was recorded."""
         return {
@@ -150,6 +148,13 @@ class Journal:
             TradeRow: self._trades,
             EquityRow: self._equities,
         }
+
+    def take_rows(self) -> dict[type[Model], list[Any]]:
+        """Return the rows of `rows`, and forget what was recorded: nothing is written."""
+        rows = self.rows()
+        self._rows, self._orders, self._executions = [], {}, []
+        self._transactions, self._trades, self._equities = [], [], []
+        return rows
 
     def close(self) -> None:
         """Write all that was recorded."""
@@ -170,6 +175,8 @@ class Journal:
         )
         for kind, new in rows.items():
             kind.objects.bulk_create(new)  # type: ignore[attr-defined]  # each has it
+        for execution_id, state in self.execution_states.items():
+            ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
         follow(self._followed)
         account_changed(account.name)
 

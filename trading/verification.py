@@ -1,67 +1,127 @@
 """Whether what is stored of an account is what follows from its events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from trading.core.account import AccountState, encoded_state
-from trading.core.events import decoded
+from trading.core.events import OrderAccepted, OrderRejected, decoded
 from trading.journal import Journal
-from trading.models import Account, ExecutionRow, OrderRow
+from trading.models import OPEN, Account, ExecutionRow, OrderRow
 
 _Row = dict[str, Any]
+# After so many events the rows that follow from them are compared, and forgotten.
+_EVENTS_AT_ONCE = 1_000
 # A protective leg's instant moves with its parent's first fill, which rewrites no row of the leg.
 _NOT_KEPT = "matches_after_ns"
 
 
 def account_verify(*, account: Account) -> str | None:
     """Replay all events, and return the first difference to what is stored, as a sentence; None if there is none."""
-    journal = Journal(account, AccountState(id=account.name))
-    missing = _replay(journal)
-    if missing is not None:
-        return missing
+    replay = _AccountReplay(Journal(account, AccountState(id=account.name)))
+    difference = next(replay.differences(), None)
+    if difference is not None:
+        return difference
     # Only what was recorded meanwhile is replayed under the lock, for which all others wait.
     with transaction.atomic():
-        journal.account = Account.objects.select_for_update().get(pk=account.pk)
-        return _replay(journal) or next(_differences(journal), None)
+        replay.journal.account = Account.objects.select_for_update().get(pk=account.pk)
+        return next(replay.last_differences(), None)
 
 
-def _replay(journal: Journal) -> str | None:
-    """Record the events of an account after the last one that was, and return what is missing."""
-    later = journal.account.events.filter(number__gt=journal.state.number).order_by("number")
-    for row in later.iterator():
-        if row.number != journal.state.number + 1:
-            return f"event {journal.state.number + 1} is missing"
-        journal.record(decoded(row.body), at_ns=row.at_ns)
-    return None
+@dataclass(slots=True)
+class _AccountReplay:
+    """A replay that keeps the rows of a part of the events only. compared: the number of the last event of these.
+
+    orders: those that are compared at the end, because they were open or differed. order_count: of all.
+    """
+
+    journal: Journal
+    compared: int = 0
+    orders: dict[str, OrderRow] = field(default_factory=dict)
+    order_count: int = 0
+
+    def differences(self) -> Iterator[str]:
+        """Record the events after the last that was recorded. Yield how the stored rows differ from what follows."""
+        journal = self.journal
+        later = journal.account.events.filter(number__gt=journal.state.number).order_by("number")
+        for row in later.iterator(chunk_size=_EVENTS_AT_ONCE):
+            if row.number != journal.state.number + 1:
+                yield f"event {journal.state.number + 1} is missing"
+            event = decoded(row.body)
+            journal.record(event, at_ns=row.at_ns)
+            self.order_count += isinstance(event, OrderAccepted | OrderRejected)
+            if row.number % _EVENTS_AT_ONCE == 0:
+                yield from self._compare()
+        yield from self._compare()
+
+    def last_differences(self) -> Iterator[str]:
+        """Yield all differences that are left. The account is locked."""
+        yield from self.differences()
+        account, state = self.journal.account, self.journal.state
+        if state.number != account.number:
+            yield f"the last event is {state.number}, the account says {account.number}"
+        expected, found = (msgspec.json.decode(text) for text in (encoded_state(state), account.state))
+        for name, value in expected.items():
+            if found.get(name) != value:
+                yield f"the state's {name} is {found.get(name)}, by the events it is {value}"
+        yield from _unbalanced(state)
+        yield from _of_table(*self._stored_orders(self.orders.values()))
+        yield from self._of_whole_tables()
+
+    def _compare(self) -> Iterator[str]:
+        """Compare the rows of the events after the last that were compared."""
+        rows, until = self.journal.take_rows(), self.journal.state.number
+        orders: list[OrderRow] = rows.pop(OrderRow)
+        for kind, expected in rows.items():
+            stored = self._rows_of(kind).filter(number__gt=self.compared, number__lte=until)
+            yield from _of_table(stored.order_by("number", "pk").iterator(), expected)
+        self.compared = until
+        self.orders |= {str(row.uuid): row for row in orders}
+        ended = [row for row in orders if not row.is_open]
+        for found, wanted in zip(*self._stored_orders(ended), strict=True):
+            if found is not None and _values(found) == _values(wanted):
+                del self.orders[str(wanted.uuid)]
+
+    def _of_whole_tables(self) -> Iterator[str]:
+        executions = self._rows_of(ExecutionRow).exclude(state=OPEN).values_list("uuid", "state")
+        states = {str(uuid): state for uuid, state in executions.iterator()}
+        if states != self.journal.execution_states:
+            yield f"executions are {states}, by the events they are {self.journal.execution_states}"
+        for kind in self.journal.rows():
+            if kind is not OrderRow and self._rows_of(kind).filter(number__gt=self.compared).exists():
+                yield f"a row of {_table(kind)} is of an event after the last"
+        count = self._rows_of(OrderRow).count()
+        if count != self.order_count:
+            yield f"{_table(OrderRow)} has {count} orders, by the events there are {self.order_count}"
+
+    def _rows_of(self, kind: type[Any]) -> QuerySet[Any]:
+        rows: QuerySet[Any] = kind.objects.filter(account=self.journal.account)
+        return rows
+
+    def _stored_orders(self, wanted: Iterable[OrderRow]) -> tuple[list[OrderRow | None], list[OrderRow]]:
+        """Return the stored row of each order, None if there is none, and the orders."""
+        orders = list(wanted)
+        found = self._rows_of(OrderRow).in_bulk([row.uuid for row in orders], field_name="uuid")
+        return [found.get(UUID(str(row.uuid))) for row in orders], orders
 
 
-def _differences(journal: Journal) -> Iterator[str]:
-    account, state = journal.account, journal.state
-    if state.number != account.number:
-        yield f"the last event is {state.number}, the account says {account.number}"
-    expected, found = (msgspec.json.decode(text) for text in (encoded_state(state), account.state))
-    for name, value in expected.items():
-        if found.get(name) != value:
-            yield f"the state's {name} is {found.get(name)}, by the events it is {value}"
-    yield from _unbalanced(state)
-    for kind, rows in journal.rows().items():
-        yield from _of_table(account, kind, rows)
+def _of_table(stored: Iterable[Model | None], expected: Iterable[Model]) -> Iterator[str]:
+    for found, wanted in zip_longest(stored, expected):
+        values = [None if row is None else _values(row) for row in (found, wanted)]
+        if values[0] != values[1]:
+            table = _table(type(found or wanted))
+            yield f"a row of {table} is {values[0]}, by the events it is {values[1]}"
 
 
-def _of_table(account: Account, kind: type[Any], expected: list[Any]) -> Iterator[str]:
-    """Rows are compared in the order in which they were made; those that are found by their UUID, in its order."""
-    stored = kind.objects.filter(account=account).order_by("pk")
-    if kind in {OrderRow, ExecutionRow}:
-        stored = stored.order_by("uuid")
-        expected = sorted(expected, key=lambda row: str(row.uuid))
-    for found, wanted in zip_longest(map(_values, stored.iterator()), map(_values, expected)):
-        if found != wanted:
-            yield f"a row of {kind._meta.db_table} is {found}, by the events it is {wanted}"  # noqa: SLF001 Django's documented name
+def _table(kind: type[Any]) -> str:
+    name: str = kind._meta.db_table  # noqa: SLF001 Django's documented name
+    return name
 
 
 def _unbalanced(state: AccountState) -> Iterator[str]:
@@ -75,10 +135,12 @@ def _unbalanced(state: AccountState) -> Iterator[str]:
 
 
 def _values(row: Model) -> _Row:
-    """Return a row's columns as they are stored, but for its id."""
+    """Return a row's columns as they are stored, but for its id and what is compared at the end."""
     fields = [each for each in row._meta.concrete_fields if not each.primary_key]  # noqa: SLF001 Django's documented name
     values = {each.attname: each.to_python(getattr(row, each.attname)) for each in fields}
     if isinstance(row, OrderRow):
         document = msgspec.json.decode(row.document)
         values["document"] = {name: value for name, value in document.items() if name != _NOT_KEPT}
+    elif isinstance(row, ExecutionRow):
+        del values["state"]
     return values

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,9 +10,11 @@ from django.db import OperationalError
 
 from audit.models import AuditRecord
 from tests.trading.calls import COIN, CallDesk
+from trading import verification
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.models import Account, EventRow, OrderRow, TransactionRow
+from trading.journal import Journal
+from trading.models import Account, EventRow, ExecutionRow, OrderRow, TransactionRow
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +102,37 @@ class TestVerify:
             call_command("account", "verify", "ACC")
         assert ended.value.code == 1
         assert named in capsys.readouterr().out
+
+    def test_it_holds_the_rows_of_a_part_of_the_events_only(self, busy, capsys, monkeypatch):
+        held = []
+
+        class Watched(Journal):
+            def record(self, event, *, at_ns):
+                number = super().record(event, at_ns=at_ns)
+                held.append(len(self.recorded))
+                return number
+
+        monkeypatch.setattr(verification, "Journal", Watched)
+        monkeypatch.setattr(verification, "_EVENTS_AT_ONCE", 3)
+        assert said(capsys, "account", "verify", "ACC")["difference"] is None
+        assert len(held) == busy.account.number > 3
+        assert max(held) == 3
+
+    @pytest.mark.parametrize("state", ["questioned", "busted"])
+    def test_an_execution_that_no_event_questioned_is_found(self, busy, capsys, state):
+        ExecutionRow.objects.update(state=state)
+        with pytest.raises(SystemExit):
+            call_command("account", "verify", "ACC")
+        assert state in capsys.readouterr().out
+
+    def test_an_order_without_an_event_is_found(self, busy, capsys):
+        order = OrderRow.objects.all()[0]
+        order.pk, order.uuid = None, uuid4()
+        order.client_order_id = ""
+        order.save()
+        with pytest.raises(SystemExit):
+            call_command("account", "verify", "ACC")
+        assert "by the events there are" in capsys.readouterr().out
 
     def test_a_changed_state_is_found(self, busy, capsys):
         account = busy.account
