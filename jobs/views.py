@@ -161,11 +161,15 @@ class SubmissionViewSet(GenericViewSet[Any]):
     def check_caller(self, caller: Caller, parameters: Document) -> None:
         """Raise PermissionDenied if these parameters need more than the endpoint's scope."""
 
+    def require_possible(self, parameters: Document) -> None:
+        """Raise what a new job with these parameters would fail with at once."""
+
     def _submit_once(self, request: Request, parameters: Document) -> Response:
         now, call = timezone.now(), keyed_call(request, request.data)
 
         def submit() -> Document:
             caller = _caller(request)
+            self.require_possible(parameters)
             require_room(kind=self._kind, owner=caller.principal)
             correlation_id = getattr(request, "correlation_id", "")
             job = job_submit(

@@ -30,7 +30,8 @@ TradingError
 ├── NoModel                no model is assigned to the account; assign one
 ├── OverrideTooHigh        the risk level is above the configured maximum
 ├── InvalidTransfer        the money is not there, or may not leave
-└── AccountNotValued       a symbol that is held has no price; retry when it has
+├── AccountNotValued       a symbol that is held has no price; retry when it has
+└── BacktestTooLong        the backtest took too long; ask for a shorter period
 
 LogError                   (never leaves the engine)
 ├── LogRestored            a log was restored or cut: a person must look
@@ -250,6 +251,12 @@ class AccountNotValued(TradingError):
     """A symbol that is held has no price, so that the account has no value. Retry when it has."""
 
     code = "account_not_valued"
+
+
+class BacktestTooLong(TradingError):
+    """The backtest took too long. Ask for a shorter period."""
+
+    code = "range_too_large"
 
 
 class LogError(Exception):

@@ -20,7 +20,7 @@ from trading.market.symbols import declared_terms
 from trading.strategies.backtest import BacktestInputs
 from trading.strategies.catalogue import SHIPPED, parameters_of, strategy_named
 from trading.strategies.exceptions import InvalidParameters
-from trading.strategies.stored import newest_change_ns, stored_period, symbol_refusals
+from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Text, Word
@@ -28,6 +28,7 @@ from web.requests.json_fields import Amount, Flag, Text, Word
 MOST_SYMBOLS = 50
 # Bars of a backtest: the intervals of its period and of the history before it, of each symbol.
 MOST_BARS = 5_000_000
+MOST_ROWS = 100_000_000
 _MOST_BASIS_POINTS = Decimal(10_000)
 _FIELD = re.compile(r"(?: - at `\$\.|unknown field `|: `)(\w+)`")
 _DEFAULTS = {
@@ -58,6 +59,7 @@ class BacktestInput(KnownFieldsSerializer):
 
     most_symbols: ClassVar[int | None] = MOST_SYMBOLS
     most_bars: ClassVar[int | None] = MOST_BARS
+    most_rows: ClassVar[int | None] = MOST_ROWS
 
     strategy = Word([*SHIPPED])
     symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
@@ -125,6 +127,7 @@ class BacktestInput(KnownFieldsSerializer):
         self._check_length(window, parameters, len(attrs["symbols"]))
         as_of_ns = parse_timestamp(attrs["as_of"])
         self._refuse(symbol_refusals(self.context["market"], attrs["symbols"], window, as_of_ns))
+        self._check_rows(window, attrs["symbols"], as_of_ns)
         return _DEFAULTS | {
             name: _json_number(value) if isinstance(value, Decimal) else value
             for name, value in attrs.items()
@@ -159,8 +162,12 @@ class BacktestInput(KnownFieldsSerializer):
         length_ns = window.end_ns - window.start_ns + parameters.looked_back_ns
         bars = length_ns // parameters.interval_ns * symbols
         if self.most_bars is not None and bars > self.most_bars:
-            message = f"{bars:,} bars are too many: at most {self.most_bars:,}; ask for a shorter period"
-            raise serializers.ValidationError({"end": [message]}, code="out_of_range")
+            raise _too_many("bars", bars, self.most_bars)
+
+    def _check_rows(self, window: Window, symbols: list[str], as_of_ns: int) -> None:
+        rows = 0 if self.most_rows is None else row_bound(self.context["market"], symbols, window, as_of_ns)
+        if self.most_rows is not None and rows > self.most_rows:
+            raise _too_many("rows", rows, self.most_rows)
 
     def _refuse(self, refusals: list[tuple[str, str]]) -> None:
         if refusals:
@@ -168,11 +175,17 @@ class BacktestInput(KnownFieldsSerializer):
             raise serializers.ValidationError({"symbols": errors})
 
 
+def _too_many(what: str, count: int, most: int) -> serializers.ValidationError:
+    message = f"{count:,} {what} are too many: at most {most:,}; ask for a shorter period"
+    return serializers.ValidationError({"end": [message]}, code="out_of_range")
+
+
 class UnboundedBacktestInput(BacktestInput):
     """A backtest of any size, which no server runs."""
 
     most_symbols = None
     most_bars = None
+    most_rows = None
 
 
 def inputs_of_job(

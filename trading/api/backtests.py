@@ -1,5 +1,6 @@
 """Backtests over HTTP: the job that runs one, its endpoints, and its page in a browser."""
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from store.instant_text import format_instant
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
 from trading.api.backtest_inputs import BacktestInput, inputs_of_job
+from trading.exceptions import BacktestTooLong
 from trading.market.market import Market
 from trading.strategies.honesty import honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, outcome_of
@@ -42,6 +44,8 @@ from web.requests.parsers import request_document
 MOST_JOB_ROWS = 1_000
 # The part of a job with `honesty` that is its own run; the test of honesty runs the strategy twice.
 _OWN_RUN = 1 / 3
+# A backtest takes at most so long, since others wait for its place.
+MOST_SECONDS = 600.0
 _FIGURES = ("trades", "pnl", "return_pct", "max_dd", "sharpe")
 _HUNDRED = 100
 _EXAMPLE = {
@@ -76,14 +80,18 @@ _ID = OpenApiParameter(
 
 
 def backtest(run: Run) -> Document:
-    """Run a backtest, and a test of its honesty if that is asked for. Raises the errors of the store and of trading."""
+    """Run a backtest, and a test of its honesty if that is asked for.
+
+    Raises BacktestTooLong, and the errors of the store and of trading.
+    """
+    until = time.monotonic() + MOST_SECONDS
     reader = stored_rows()
     inputs = inputs_of_job(run.parameters, reader)
     is_tested = run.parameters.get("honesty", False)
     own = _OWN_RUN if is_tested else 1
-    document = outcome_of(inputs, reader, _told(run, 0, own), most_rows=MOST_JOB_ROWS).document
+    document = outcome_of(inputs, reader, _told(run, until, 0, own), most_rows=MOST_JOB_ROWS).document
     if is_tested:
-        document["honesty"] = honesty_document(honesty_of(inputs, reader, _told(run, own, 1)))
+        document["honesty"] = honesty_document(honesty_of(inputs, reader, _told(run, until, own, 1)))
     run.progress(_HUNDRED, _HUNDRED)
     performance = document["performance"]
     # The list reads the figures here, and not the whole result.
@@ -92,9 +100,15 @@ def backtest(run: Run) -> Document:
     return result
 
 
-def _told(run: Run, begin: float, end: float) -> Callable[[float], None]:
-    """Return what tells the job how much is done of its work between two parts of it."""
-    return lambda part: run.progress(int((begin + part * (end - begin)) * _HUNDRED), _HUNDRED)
+def _told(run: Run, until: float, begin: float, end: float) -> Callable[[float], None]:
+    """Return what tells the job how much is done of its work between two parts of it, and ends it at its time."""
+
+    def told(part: float) -> None:
+        run.progress(int((begin + part * (end - begin)) * _HUNDRED), _HUNDRED)
+        if time.monotonic() > until:
+            raise BacktestTooLong(f"it took more than {MOST_SECONDS:.0f} s: ask for a shorter period")
+
+    return told
 
 
 BACKTEST = JobKind(
@@ -104,7 +118,7 @@ BACKTEST = JobKind(
     unit="per cent",
     access=REPLAY,
     most_unfinished=20,
-    at_once=1,
+    at_once=2,
     attempts=3,
     is_result_large=True,
 )

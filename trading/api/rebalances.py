@@ -263,10 +263,12 @@ class RebalancesViewSet(TradingWrites, SubmissionViewSet):
         """Return the job's parameters: the body's, the account of the path, and its model."""
         terms = {name: value for name, value in self._values().items() if name != "preview"}
         account, _ = self.account_to_change(self.kwargs["account"])
-        model = model_assigned(account)
-        require_trading(state_of(account))
+        return {"account": account.name, "model": model_assigned(account).name, **terms}
+
+    def require_possible(self, parameters: Document) -> None:
+        """Raise TradingStopped, TradingHalted, EngineUnavailable."""
+        require_trading(state_of(Account.objects.get(name=parameters["account"])))
         require_engine()
-        return {"account": account.name, "model": model.name, **terms}
 
     def _values(self) -> Document:
         if self.request.stream is not None:

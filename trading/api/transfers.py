@@ -15,7 +15,10 @@ from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import TransferInput, TransferParameters
 from trading.api.read_views import ACCOUNT_ID
 from trading.api.write_calls import TradingWrites, require_submitter
-from trading.services.accounts import account_transfer
+from trading.journal import state_of
+from trading.lease import engine_status
+from trading.models import Account
+from trading.services.accounts import account_transfer, transferable_equity
 
 
 def transfer(run: Run) -> Document:
@@ -24,9 +27,9 @@ def transfer(run: Run) -> Document:
     Raises the errors of `account_transfer`, and those of SUBMITTER_REFUSED.
     """
     require_submitter(run, TRANSFER.access)
-    account, amount = run.parameters["account"], run.parameters["amount"]
-    account_transfer(name=account, transfer=str(run.uuid), amount=Decimal(repr(amount)))
-    return {"account": account, "transfer": str(run.uuid), "amount": amount}
+    account = run.parameters["account"]
+    account_transfer(name=account, transfer=str(run.uuid), amount=_amount(run.parameters))
+    return {"account": account, "transfer": str(run.uuid), "amount": run.parameters["amount"]}
 
 
 TRANSFER = JobKind(
@@ -64,7 +67,8 @@ class TransfersViewSet(TradingWrites, SubmissionViewSet):
     def create(self, request: Request, account: str) -> Response:
         """Queue a job that pays money in (above zero) or out. It moves no percentage of drawdown or loss.
 
-        It fails with `invalid_transfer` if the money is not there, or pays for positions and orders.
+        422 `invalid_transfer` if the money is not there, or pays for positions and orders; the job fails with it if that
+        becomes so before it runs.
         """
         return self.submit(request)
 
@@ -73,3 +77,12 @@ class TransfersViewSet(TradingWrites, SubmissionViewSet):
         values = self.body(TransferInput)
         account, _ = self.account_to_change(self.kwargs["account"])
         return {"account": account.name, **values}
+
+    def require_possible(self, parameters: Document) -> None:
+        """Raise InvalidTransfer, AccountNotValued."""
+        state = state_of(Account.objects.get(name=parameters["account"]))
+        transferable_equity(state, _amount(parameters), now_ns=engine_status().now_ns)
+
+
+def _amount(parameters: Document) -> Decimal:
+    return Decimal(repr(parameters["amount"]))

@@ -168,7 +168,7 @@ def reject(
     reason: str = "",
 ) -> None:
     """Record an order that was not accepted. found: the checks, if it could be judged; else the reason is given."""
-    failed = [f"the check {each.name} failed: {each.message}" for each in found.failed] if found else [reason]
+    failed = [each.message for each in found.failed] if found else [reason]
     record(
         OrderRejected(
             order_id=next_order_id(state),

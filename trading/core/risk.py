@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec import structs
+
 from trading.core.account import RUNNING, AccountState, loss_percent
 from trading.core.amounts import HUNDRED, NS_PER_SECOND, ZERO, exact, is_multiple, money, percent, to_step
 from trading.core.configuration import RiskConfig, Zone
@@ -26,6 +28,26 @@ from trading.core.valuation import (
 )
 
 _MINUTE_NS = 60 * NS_PER_SECOND
+_OVER_LIMIT = "{name} {value} percent of equity would be over the limit of {limit}"
+_LOST = "the {name} of {value} percent has reached the limit of {limit}"
+# What is wrong if a check with numbers fails. The message of all others is it already.
+_FAULTS = {
+    "open_orders": "{value} open orders would be over the limit of {limit}",
+    "lot": "the quantity {value} is no multiple of the lot {limit}",
+    "tick": "{message} of {limit}, and is {value}",
+    "collar": "the limit is {value} percent beyond the market, over the collar of {limit}",
+    "take_profit": "{message} of {limit}, and is {value}",
+    "stop_loss": "{message} of {limit}, and is {value}",
+    "position": "there is no position that the order reduces",
+    "order_rate": "{value} orders within a minute would be over the limit of {limit}",
+    "price_age": "the market's price is {value} seconds old, over the limit of {limit}",
+    "symbol_exposure": _OVER_LIMIT,
+    "gross_exposure": _OVER_LIMIT,
+    "trade_risk": _OVER_LIMIT,
+    "buying_power": "{value} {unit} would be needed for all positions and orders, and {limit} are there",
+    "daily_loss": _LOST,
+    "total_loss": _LOST,
+}
 # The state of an account is written whole after each event: 1 KB an open order.
 MOST_OPEN_ORDERS = 1_000
 
@@ -136,14 +158,14 @@ def verdict(
     """
     checks = [*_form(state, proposal)]
     if proposal.order.reduce_only:
-        return RiskVerdict(proposal, (*checks, _reduces(state, proposal)))
+        return RiskVerdict(proposal, _explained([*checks, _reduces(state, proposal)]))
     checks += [*_prices(state, proposal), *_legs(proposal), *_states(state, proposal, now_ns, fresh_from_ns)]
     try:
         equity, loads = equity_of(state, marks), loads_of(state, marks)
     except UnknownMark as error:
         message = f"{error}, so that the exposure is unknown"
         checks.append(Check(name="marks", is_passed=False, message=message))
-        return RiskVerdict(proposal, tuple(checks))
+        return RiskVerdict(proposal, _explained(checks))
     order = proposal.order
     load = loads.setdefault(order.symbol, Load())
     load.add(order.side, money(order.quantity, proposal.worth), money(order.quantity, proposal.margin))
@@ -153,7 +175,27 @@ def verdict(
     checks += _exposures(state, proposal, equity, load.exposure, gross)
     checks.append(_buying_power(state, proposal, equity, needed))
     checks += _losses(state, equity)
-    return RiskVerdict(proposal, tuple(checks), equity, load.exposure, gross, needed)
+    return RiskVerdict(proposal, _explained(checks), equity, load.exposure, gross, needed)
+
+
+def _explained(checks: list[Check]) -> tuple[Check, ...]:
+    """Return the checks, with the message of each that failed saying what is wrong."""
+    return tuple(
+        each if each.is_passed or each.name not in _FAULTS else structs.replace(each, message=_fault(each))
+        for each in checks
+    )
+
+
+def _fault(check: Check) -> str:
+    if check.value is None or check.limit is None:
+        return "the equity is not above zero" if "equity" in check.unit else "the market's price is zero"
+    return _FAULTS[check.name].format(
+        name=check.name.replace("_", " "),
+        value=f"{check.value.normalize():,f}",
+        limit=f"{check.limit.normalize():,f}",
+        unit=check.unit,
+        message=check.message,
+    )
 
 
 def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from store.exceptions import UnknownSymbol
 from trading.core.acceptance import MarketView, judge
 from trading.core.account import AccountState
 from trading.core.orders import OrderTerms
@@ -14,8 +15,10 @@ from trading.market.views import market_view
 
 
 def order_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> MarketView:
-    """Return what this installation's market says for an order: see `trading.market.views.market_view`."""
+    """Return what this installation's market says for an order: see `market_view`. Raises UnknownSymbol, too."""
     here = market()
+    if not here.is_known(order.symbol):
+        raise UnknownSymbol(order.symbol)
     return market_view(here, here, state, order, now_ns=now_ns)
 
 
@@ -35,5 +38,5 @@ def raise_if_refused(found: RiskVerdict) -> None:
         raise TradingStopped(f"{failed['trading'].message}; start it to open positions", **extra)
     if "zone" in failed:
         raise TradingHalted(**extra)
-    first = next(iter(failed.values()))
-    raise RiskRefused(f"the check {first.name} failed: {first.message}", tuple(failed), **extra)
+    message = "; ".join(check.message for check in failed.values())
+    raise RiskRefused(message, tuple(failed), **extra)

@@ -88,14 +88,20 @@ def account_transfer(*, name: str, transfer: str, amount: Decimal) -> None:
         state = journal.state
         if journal.account.events.filter(name="transferred", body__contains=f'"{transfer}"').exists():
             return
-        try:
-            equity = equity_of(state, market().marks(state, now_ns=now_ns))
-        except UnknownMark as error:
-            raise AccountNotValued(f"the account cannot be valued: {error}") from None
-        refusal = refusal_of(state, equity, amount)
-        if refusal is not None:
-            raise InvalidTransfer(refusal)
+        equity = transferable_equity(state, amount, now_ns=now_ns)
         journal.record(Transferred(transfer=transfer, amount=money(amount), equity=equity), at_ns=now_ns)
+
+
+def transferable_equity(state: AccountState, amount: Decimal, *, now_ns: int) -> Decimal:
+    """Return an account's equity if an amount can be paid in or out. Raises InvalidTransfer, AccountNotValued."""
+    try:
+        equity = equity_of(state, market().marks(state, now_ns=now_ns))
+    except UnknownMark as error:
+        raise AccountNotValued(f"the account cannot be valued: {error}") from None
+    refusal = refusal_of(state, equity, amount)
+    if refusal is not None:
+        raise InvalidTransfer(refusal)
+    return equity
 
 
 def preferences_change(*, account: Account, changes: Mapping[str, Any]) -> None:

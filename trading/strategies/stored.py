@@ -122,6 +122,11 @@ def _refusal(market: Market, symbol: str, window: Window | None, as_of_ns: int |
     )
 
 
+def row_bound(market: Market, symbols: Sequence[str], window: Window, as_of_ns: int) -> int:
+    """Return an upper bound of the trades, quotes and bars of symbols in a window, as of an instant."""
+    return sum(view.row_bound(window) for symbol in symbols for view in _views(market, symbol, as_of_ns))
+
+
 def _has_rows(view: LogView, window: Window) -> bool:
     return view.version(window) != NO_COMMIT
 

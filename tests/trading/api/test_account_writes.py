@@ -117,10 +117,25 @@ class TestTransfers:
         run_job(job.uuid)
         assert str(desk.state.cash) == "100250.500000"
 
+    def test_what_is_not_there_is_refused_before_the_job(self, desk, me):
+        refused = post(me, "/accounts/ACC/transfers", {"amount": -100_001})
+        assert problem(refused) == (422, "invalid_transfer")
+        assert not Job.objects.exists()
+
     @pytest.mark.django_db(transaction=True)
-    def test_what_is_not_there_is_not_paid_out(self, desk, me):
-        job = self.run(post(me, "/accounts/ACC/transfers", {"amount": -100_001}))
+    def test_what_is_no_longer_there_is_not_paid_out(self, desk, me):
+        first, second = (post(me, "/accounts/ACC/transfers", {"amount": -60_000}) for _ in range(2))
+        assert self.run(first).state == "succeeded"
+        job = self.run(second)
         assert (job.state, (job.error or {})["code"]) == ("failed", "invalid_transfer")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_retry_after_the_money_has_gone_is_the_same_job(self, desk, me):
+        paid = {"amount": -60_000}
+        first = post(me, "/accounts/ACC/transfers", paid, Idempotency_Key="k")
+        assert self.run(first).state == "succeeded"
+        again = post(me, "/accounts/ACC/transfers", paid, Idempotency_Key="k")
+        assert answer(again)["id"] == answer(first)["id"]
 
     def test_a_retry_with_a_key_is_the_same_job(self, desk, me):
         first, second = (

@@ -24,6 +24,8 @@ from tests.trading.calls import post, trader
 from tests.trading.strategies.late_rows import LatePrint, X, market
 from tests.trading.strategies.past import random_market
 from trades.stores import market_store
+from trading.api import backtests
+from trading.api.backtest_inputs import BacktestInput
 from trading.models import InstrumentTerms
 from trading.strategies.catalogue import SHIPPED, parameters_of
 from trading.strategies.outcome import document_bytes
@@ -239,6 +241,24 @@ def test_without_a_period_it_is_of_all_that_is_stored_at_any_time(past: None, re
     assert parameters["as_of"] == format_timestamp(newest_ns)
     time_machine.move_to("2027-01-06T03:30:00.5Z", tick=False)
     assert answer(post(reader, BACKTESTS, body))["parameters"] == parameters
+
+
+def test_too_many_rows_are_refused(past: None, reader: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(BacktestInput, "most_rows", 10)
+    refused = post(reader, BACKTESTS, BODY)
+    assert problem(refused) == (422, "validation_failed")
+    [error] = answer(refused)["errors"]
+    assert (error["path"], error["code"]) == ("end", "out_of_range")
+    assert "rows are too many: at most 10" in error["message"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_takes_too_long_fails(past: None, reader: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(backtests, "MOST_SECONDS", -1.0)
+    job = Job.objects.get(uuid=answer(post(reader, BACKTESTS, BODY))["id"])
+    run_job(job.uuid)
+    job.refresh_from_db()
+    assert (job.state, (job.error or {})["code"]) == ("failed", "range_too_large")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 
 from audit.models import AuditRecord
 from ratelimit.models import ApiKey
+from store.instruments import Instrument
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, ORDER, CallDesk, amount, post, trader
+from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.models import Account, OrderRow
@@ -145,7 +147,23 @@ class TestRefused:
         failed = [check for check in answer(refused)["checks"] if not check["passed"]]
         assert failed[0]["value"] > failed[0]["limit"]
 
+    def test_it_says_what_is_wrong(self, desk, me):
+        refused = post(me, "/orders", {**ORDER, "quantity": 1e6}, **ONCE)
+        message = answer(refused)["message"]
+        assert message.startswith("symbol exposure ")
+        assert " percent of equity would be over the limit of " in message
+        assert message.split("; ")[0] == next(
+            each["message"] for each in answer(refused)["checks"] if not each["passed"]
+        )
+
+    @pytest.mark.parametrize(("path", "body"), [("/orders", ORDER), ("/trade/preview", ORDER)])
+    def test_an_unknown_symbol_is_404(self, desk, me, path, body):
+        refused = post(me, path, {**body, "symbol": "NOTHING"}, **ONCE)
+        assert problem(refused) == (404, "unknown_symbol")
+        assert not OrderRow.objects.exists()
+
     def test_an_unknown_price_opens_nothing(self, desk, me):
+        market_store().set_instrument(Instrument("NOTHING"))
         refused = post(me, "/orders", {**ORDER, "symbol": "NOTHING", "quantity": 1}, **ONCE)
         assert problem(refused) == (409, "no_reference_price")
 
