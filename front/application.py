@@ -265,10 +265,10 @@ def _fairness_key(call: ReceivedCall) -> str:
     """Return for whom a call is answered: its key or token, else its address. Nobody has all threads of a lane.
 
     Nothing is verified yet. Whoever invents keys counts as many, each of which is refused; who has several tokens
-    counts as several, and has one rate.
+    counts as several, and has one rate. No credential is equal to an address.
     """
     credential = call.headers.get("x-api-key") or call.headers.get("authorization") or ""
-    return credential.split()[-1] if credential.strip() else call.address
+    return credential.split()[-1] if credential.strip() else f"address {call.address}"
 
 
 def _refusal_of(error: Exception) -> Refusal:

@@ -41,6 +41,7 @@ _ONE_POLL_CONNECTIONS = 1_000
 _REMEMBERED_STATUSES = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 # Each request may have another one. An id that is not accepted may be why a request is refused: too long, or malformed.
 _OFFERED_ID = re.compile(rb"\r\nx-correlation-id:[ \t]*(%s)[ \t]*(?=\r\n)" % ALLOWED.encode(), re.IGNORECASE)
+_ID_LINE = re.compile(rb"\r\nx-correlation-id:", re.IGNORECASE)
 # Answers to requests with cookies may depend on a session.
 _UNUSUAL = frozenset({"cookie", "expect", "upgrade"})
 # Headers of an answer that belong to one call.
@@ -180,10 +181,11 @@ class EventLoopReads:
         return admit_soon(caller, read.access, cost=read.cost, redis=self._redis, then=charged)
 
     def _key(self, peer: str, data: bytes) -> tuple[_Key, str | None]:
-        """Return a request's key, and its X-Correlation-ID if that may be accepted."""
+        """Return a request's key, and its X-Correlation-ID if that may be accepted. Of several none is."""
         found = _OFFERED_ID.search(data)
         if found is not None:
             data = data[: found.start()] + data[found.end() :]
+            found = None if _ID_LINE.search(data) else found
         # The bytes contain the caller's key, which no process keeps.
         digest = hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=self._secret).digest()
         return (peer, digest), None if found is None else found[1].decode("latin-1")

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -69,6 +69,8 @@ class GuardedProtocol(HttpToolsProtocol):
     # The request that the event loop is answering.
     _awaited: bytes | None = None
     _is_last = False
+    # Whether the client sends no more.
+    _is_ended = False
     _has_slot = False
     _headers_since: float | None
     _check: asyncio.TimerHandle
@@ -174,11 +176,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio does
         """Return whether to keep a connection whose client sends no more: until its complete requests are answered."""
-        if self._is_in_request or not self._is_answering():
+        if not (self._arrived or (self._is_answering() and not self._is_in_request)):
             return False
-        if self._awaited is None and ON_EOF in self.cycle.scope:
+        if self._is_answering() and self._awaited is None and ON_EOF in self.cycle.scope:
             self.cycle.scope[ON_EOF]()  # type: ignore[literal-required]  # not ASGI's
-        self.shutdown()
+        self._is_ended = True
+        if not self._arrived:
+            self.shutdown()
         return True
 
     def shutdown(self) -> None:
@@ -206,6 +210,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 break
         if self._arrived:
             self._hold_rest()
+        elif self._is_ended:
+            self.shutdown()
         elif not self._is_body_full():
             self.flow.resume_reading()
 
@@ -275,6 +281,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(MALFORMED)
         else:
             headers = [header for header in self.headers if header[0] != b"connection"]
+            if not self.parser.should_keep_alive():
+                headers.append((b"connection", b"close"))
+            # This one would ignore what follows a request that ends its connection.
+            self.parser = HttpRequestParser(self)
             self._feed(head_bytes(method, self.url, version, headers))
 
     def _opens_socket(self, method: bytes, version: str) -> bool:

@@ -87,6 +87,15 @@ def test_the_record_is_the_same(key):
     assert records("by-django") == records("by-loop") != []
 
 
+@pytest.mark.parametrize(("first", "second"), [("one", "two"), ("one", "not one"), ("not one", "two")])
+def test_of_several_ids_none_is_taken(key, first, second):
+    headers = {"X-API-Key": key, "X-Correlation-ID": first, "x-correlation-id": second}
+    django, loop = Process().both(BARS, headers)
+    assert loop is not None
+    answered = dict(django.headers)[b"x-correlation-id"], visible(loop)["x-correlation-id"]
+    assert not {first, second} & set(answered)
+
+
 @pytest.mark.parametrize(
     "headers",
     [

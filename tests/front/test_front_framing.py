@@ -211,6 +211,16 @@ def test_a_request_to_upgrade_is_answered_like_any_other_and_so_are_those_behind
     assert raw.count(b'"body_length":2') == (1 if body else 0)
 
 
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1\r\nConnection: Upgrade, close", b"HTTP/1.0\r\nConnection: Upgrade"]
+)
+def test_a_last_request_to_upgrade_is_answered_and_ends_the_connection(port, line):
+    with connected(port) as connection:
+        connection.sendall(b"POST /1 " + line + b"\r\nHost: h\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nab")
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert raw.count(b"HTTP/1.1 200") == raw.count(b'"body_length":2') == 1
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_client_that_sends_no_more_gets_the_answers_to_its_requests(count):
     """A client may close its direction of the connection behind its requests (RFC 9112, 9.6)."""

@@ -95,6 +95,16 @@ def test_a_client_that_sends_no_more_gets_all_its_answers(port: int):
     assert raw.count(b"HTTP/1.1 200") == raw.count(b"HTTP/1.1") == 50
 
 
+@pytest.mark.parametrize("last", [b"", b"GET /half"])
+def test_a_client_that_sends_no_more_gets_the_answer_to_a_request_behind_a_body(port: int, last: bytes):
+    """The application's call for the body reads on."""
+    with connected(port) as connection:
+        connection.sendall((CHUNKED % 1 + b"2\r\nab\r\n0\r\n\r\n" + GET % 2) * 20 + last)
+        connection.shutdown(socket.SHUT_WR)
+        raw = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert raw.count(b"HTTP/1.1 200") == raw.count(b"HTTP/1.1") == 40
+
+
 class Held:
     """An application that answers when it may, and notes which calls it has begun."""
 

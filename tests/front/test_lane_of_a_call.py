@@ -76,8 +76,9 @@ def test_calls_that_need_a_scope_of_trading_have_lanes_of_their_own(method: str,
         ({"x-api-key": "K"}, "K"),
         ({"authorization": "Api-Key K"}, "K"),
         ({"authorization": "API-KEY   K "}, "K"),
-        ({"authorization": " "}, "192.0.2.1"),
-        ({}, "192.0.2.1"),
+        ({"authorization": " "}, "address 192.0.2.1"),
+        ({}, "address 192.0.2.1"),
+        ({"x-api-key": "address 192.0.2.1"}, "192.0.2.1"),
     ],
 )
 def test_a_call_is_answered_in_the_fairness_key_its_key_however_it_is_sent(
