@@ -4,9 +4,9 @@ An attempt counts as failed when it is admitted, and a login takes that back, so
 """
 
 import time
+from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
-from typing import NamedTuple
 
 from cachetools import LRUCache
 from django.conf import settings
@@ -20,7 +20,8 @@ MAX_LOCAL = 10_000
 _METRIC = "login-failures"
 
 
-class LoginAttempt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LoginAttempt:
     """An attempt to log in. name: hashed. is_known: whether the address is a known one of the name.
 
     At a known address the failures of this name there count; elsewhere those of the address, and those of the name at
@@ -30,17 +31,18 @@ class LoginAttempt(NamedTuple):
     name: str
     address: str
     is_known: bool
+    # The one in which the attempt was made: that is where it is taken back, too.
+    _window: int = field(default_factory=lambda: int(time.time() // WINDOW_SECONDS))
 
     @property
     def keys(self) -> list[str]:
-        """Return the keys in Redis of the counts of the current window."""
+        """Return the keys in Redis of the counts of the attempt's window."""
         parts = (
             [f"known:{self.name}:{self.address}"]
             if self.is_known
             else [f"address:{self.address}", f"name:{self.name}"]
         )
-        window = int(time.time() // WINDOW_SECONDS)
-        return [f"ratelimit:login:{window}:{part}" for part in parts]
+        return [f"ratelimit:login:{self._window}:{part}" for part in parts]
 
 
 class LoginAttempts:

@@ -188,6 +188,19 @@ def test_an_attempt_that_gets_no_place_is_503_and_no_failure(clock, door, monkey
     assert attempt(door, password=PASSWORD).status_code in {200, 302}
 
 
+def test_an_attempt_is_taken_back_in_its_own_window(clock, monkeypatch):
+    def full(*, blocking: bool) -> bool:
+        clock.now = 11 * WINDOW_SECONDS + 1.0
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setitem(logins._places, False, SimpleNamespace(acquire=full))
+        for _ in range(3):
+            clock.now = 11 * WINDOW_SECONDS - 1.0
+            assert attempt("token").status_code == 503
+    assert [is_refused(attempt("token")) for _ in range(4)] == [False] * 3 + [True]
+
+
 def test_a_person_without_grants_is_no_exception(clock):
     User.objects.create_user("babbage", password=PASSWORD)
     tries = [attempt("token", name="babbage", password=PASSWORD).json()["code"] for _ in range(5)]

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.auth.tokens import default_token_generator
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
@@ -40,6 +41,19 @@ def test_a_link_logs_in_once_and_goes_to_the_dashboard():
     assert opened(path).status_code == 403
     user = User.objects.get()
     assert (user.username, user.is_superuser, user.has_usable_password()) == ("local", True, False)
+
+
+def test_of_two_requests_at_once_one_logs_in(monkeypatch):
+    path, check, statuses = link(), default_token_generator.check_token, []
+
+    def check_slowly(user: User, token: str) -> bool:
+        is_valid = check(user, token)
+        monkeypatch.setattr(default_token_generator, "check_token", check)
+        statuses.append(opened(path).status_code)
+        return is_valid
+
+    monkeypatch.setattr(default_token_generator, "check_token", check_slowly)
+    assert [opened(path).status_code, *statuses] == [403, 302]
 
 
 def test_a_login_ends_every_link():
