@@ -52,7 +52,6 @@ from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_writes import AccountWritesViewSet
 from trading.api.backtests import BacktestsViewSet
 from trading.api.order_writes import (
-    AccountOrderWritesViewSet,
     OrderWritesViewSet,
     PositionCloseViewSet,
     TradeWritesViewSet,
@@ -62,7 +61,6 @@ from trading.api.rebalances import RebalancesViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
     AccountExecutionsViewSet,
-    AccountTransactionsViewSet,
     ClosedTradesViewSet,
     ExecutionExplanationViewSet,
     ExecutionsViewSet,
@@ -234,7 +232,7 @@ trading_reads = [
     ),
     re_path(
         rf"^{_ACCOUNT}/transactions/?\Z",
-        AccountTransactionsViewSet.as_view({"get": "list"}),
+        TransactionsViewSet.as_view({"get": "list"}),
         name="account-transactions",
     ),
 ]
@@ -253,7 +251,7 @@ trading_writes = [
     ),
     re_path(
         rf"^{_ACCOUNT}/orders/?\Z",
-        AccountOrderWritesViewSet.as_view({"get": "list", "post": "create"}),
+        OrderWritesViewSet.as_view({"get": "list", "post": "create"}),
         name="account-orders",
     ),
     re_path(

@@ -27,7 +27,31 @@ class DocumentExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-
 
 
 class ApiSchema(AutoSchema):
-    """Describes a view."""
+    """Describes a view.
+
+    A view's `bodies` are the serializers of its actions' bodies. `by_account`: its paths below `/accounts/{account}` are
+    operations of their own, without the parameter `account`.
+    """
+
+    def get_operation(self, path: str, *arguments: Any) -> Any:
+        """Return the operation of a path."""
+        operation = super().get_operation(path, *arguments)
+        by_account = getattr(self.view, "by_account", None)
+        if operation is None or by_account is None or "{account}" not in path:
+            return operation
+        others = [each for each in operation["parameters"] if each["name"] != "account"]
+        of_path = {"in": "path", "name": "account", "required": True, **by_account}
+        parameters = sorted([of_path, *others], key=lambda each: str(each["name"]))
+        return {**operation, "operationId": f"account_{operation['operationId']}", "parameters": parameters}
+
+    def get_request_serializer(self) -> Any:
+        """Return the serializer of the view's body."""
+        view: Any = self.view
+        return view.bodies.get(view.action) if hasattr(view, "bodies") else super().get_request_serializer()
+
+    def _get_paginator(self) -> Any:
+        """Return the paginator, which has the view's name for the rows."""
+        return getattr(self.view, "paginator", None)
 
     def _get_examples(
         self, serializer: Any, direction: Any, media_type: Any, status_code: Any = None, extras: Any = None

@@ -11,7 +11,6 @@ import orjson
 from store.datasets import CORRECTED, TRADES
 from tests.chance import SOAK
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trading.api.target_models import MODEL
 from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
@@ -57,7 +56,7 @@ VALUES: dict[str, list[str]] = {
     "seen": ["04be11" + 58 * "0"],
     "until": ["2100-01-01T00:00:00Z"],
     "account": ["main"],
-    "model": [MODEL["name"]],
+    "model": ["core"],
     "from": ["2025-01-02T14:30:00Z", "1735828200"],
     "to": ["2100-01-01", "4102444800000"],
     "exchange": ["XNAS", "XNYS"],
@@ -113,7 +112,7 @@ ACCOUNT_ROW = {
 MODEL_ROW = {
     "id": 1,
     "account_id": 1,
-    "name": MODEL["name"],
+    "name": "core",
     "version": 1,
     "weights": "{}",
     "changed_ns": 0,

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
 
 from django.db import transaction
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from jobs.views import IDEMPOTENCY_KEY
 from ratelimit.credentials.authentication import caller_again
@@ -17,7 +15,6 @@ from trading.api.access import ACCOUNT_CHANGE, RISK_CHANGE
 from trading.api.account_inputs import (
     AccountInput,
     PreferencesInput,
-    TransferInput,
 )
 from trading.api.read_views import ACCOUNT_ID, AccountsViewSet, account_document
 from trading.api.write_calls import Done, TradingWrites
@@ -34,6 +31,7 @@ _STRATEGY = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbo
 class AccountWritesViewSet(TradingWrites, AccountsViewSet):
     """Accounts: listed, opened, set up."""
 
+    bodies = {"create": AccountInput, "partial_update": PreferencesInput}
     access = {
         **AccountsViewSet.access,
         "create": RISK_CHANGE,
@@ -41,20 +39,10 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         "heartbeat": replace(ACCOUNT_CHANGE, audit_class=""),
     }
 
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        bodies: dict[str, type[Serializer[Any]]] = {
-            "create": AccountInput,
-            "partial_update": PreferencesInput,
-            "transfer": TransferInput,
-        }
-        return bodies[self.action]
-
     @extend_schema(
         operation_id="account_create",
         summary="Open an account",
         parameters=[IDEMPOTENCY_KEY],
-        request=AccountInput,
         responses={201: AccountDocument},
         examples=[
             OpenApiExample("A margin account", value={"id": "main", "kind": "margin"}, request_only=True),
@@ -85,7 +73,6 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         operation_id="account_change",
         summary="Set an account's preferences",
         parameters=[ACCOUNT_ID],
-        request=PreferencesInput,
         responses={200: AccountDocument},
         examples=[
             OpenApiExample("Another name", value={"name": "Momentum"}, request_only=True),
@@ -113,7 +100,6 @@ class AccountWritesViewSet(TradingWrites, AccountsViewSet):
         operation_id="account_heartbeat",
         summary="Say that the account's client lives",
         parameters=[ACCOUNT_ID],
-        request=None,
         responses={204: None},
     )
     def heartbeat(self, request: Request, account: str) -> Response:

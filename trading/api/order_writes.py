@@ -1,12 +1,10 @@
 """The endpoints that place, replace and cancel orders, close positions, and preview and execute trades."""
 
 from http import HTTPStatus
-from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from jobs.views import IDEMPOTENCY_KEY
@@ -15,7 +13,7 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.api.access import CLOSE, ORDER_CHANGE
 from trading.api.order_inputs import CloseInput, ExecuteInput, OrderInput, ReplacementInput, replacement_of
 from trading.api.read_views import ACCOUNT, ACCOUNT_ID
-from trading.api.row_views import ORDER_ID, AccountOrdersViewSet, OrdersViewSet
+from trading.api.row_views import ORDER_ID, OrdersViewSet
 from trading.api.write_calls import Done, TradingWrites, require_signed, trading_answer
 from trading.core.orders import OrderTerms
 from trading.documents.orders import CancelledOrdersDocument, OrderDocument, PreviewDocument
@@ -64,6 +62,7 @@ _NEW_ORDERS = [
 class OrderWritesViewSet(TradingWrites, OrdersViewSet):
     """Orders: listed, placed, replaced, cancelled."""
 
+    bodies = {"create": OrderInput, "partial_update": ReplacementInput}
     access = {
         **OrdersViewSet.access,
         "create": ORDER_CHANGE,
@@ -72,36 +71,26 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         "destroy": CLOSE,
     }
 
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        bodies: dict[str, type[Serializer[Any]]] = {"create": OrderInput, "partial_update": ReplacementInput}
-        return bodies[self.action]
-
     @extend_schema(
         operation_id="order_submit",
         summary="Place an order",
         parameters=[ACCOUNT, IDEMPOTENCY_KEY],
-        request=OrderInput,
         responses={201: OrderDocument},
         examples=_NEW_ORDERS,
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request, account: str | None = None) -> Response:
         """Check an order, and accept it. What was printed before its acceptance never fills it.
 
         An order that may open a position needs an `Idempotency-Key` or a `client_order_id`.
         """
-        return self.submit(None)
-
-    def submit(self, name: str | None) -> Response:
-        """Accept an order. name: of the account, if the path has it."""
         order: OrderTerms = self.body(OrderInput)["order"]
-        account, caller = self.account_to_change(name)
-        deed = f"order_submit:{account.name}"
+        found, caller = self.account_to_change(account)
+        deed = f"order_submit:{found.name}"
         if self.keyed_call(deed) is None and order.client_order_id is None and not order.reduce_only:
             raise OnceRequired("send an Idempotency-Key, or give the order a client_order_id")
         return self.change_once(
             deed,
-            lambda: _done(order_submit(account=account, order=order, by=caller.identity), account),
+            lambda: _done(order_submit(account=found, order=order, by=caller.identity), found),
             status=HTTPStatus.CREATED,
         )
 
@@ -109,7 +98,6 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         operation_id="order_replace",
         summary="Replace an order",
         parameters=[ORDER_ID, ACCOUNT, IDEMPOTENCY_KEY],
-        request=ReplacementInput,
         responses={201: OrderDocument},
         examples=[
             OpenApiExample("Another limit", value={"limit_price": 189.75}, request_only=True),
@@ -160,22 +148,6 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         return trading_answer(document, event=account.number, status=HTTPStatus.ACCEPTED)
 
 
-class AccountOrderWritesViewSet(OrderWritesViewSet, AccountOrdersViewSet):
-    """Orders of the account in the path: listed and placed."""
-
-    @extend_schema(
-        operation_id="account_order_submit",
-        summary="Place an order of an account",
-        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY],
-        request=OrderInput,
-        responses={201: OrderDocument},
-        examples=_NEW_ORDERS,
-    )
-    def create(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
-        """Check an order, and accept it, as `POST /orders` does."""
-        return self.submit(account)
-
-
 def _done(submitted: Submitted, account: Account) -> Done:
     document = OrderDocument.of(submitted.order, account=account.name)
     return Done(document, submitted.number, submitted.is_repeated)
@@ -184,15 +156,14 @@ def _done(submitted: Submitted, account: Account) -> Done:
 class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
     """Positions that are closed."""
 
+    bodies = {"close": CloseInput}
     access = {"close": CLOSE}
     queryset = Account.objects.all()
-    serializer_class = CloseInput
 
     @extend_schema(
         operation_id="position_close",
         summary="Close a position",
         parameters=[ACCOUNT_ID, _SYMBOL],
-        request=CloseInput,
         responses={201: OrderDocument},
         examples=[
             OpenApiExample("A strategy's", value={"strategy": "momentum"}, request_only=True),
@@ -218,18 +189,14 @@ class PositionCloseViewSet(TradingWrites, GenericViewSet[Account]):
 class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
     """Trades in two steps."""
 
+    bodies = {"preview": OrderInput, "execute": ExecuteInput}
     access = {"preview": ORDER_CHANGE, "execute": ORDER_CHANGE}
     queryset = Account.objects.all()
-
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        return OrderInput if self.action == "preview" else ExecuteInput
 
     @extend_schema(
         operation_id="trade_preview",
         summary="Preview a trade",
         parameters=[ACCOUNT],
-        request=OrderInput,
         responses={200: PreviewDocument},
         examples=_NEW_ORDERS,
     )
@@ -254,7 +221,6 @@ class TradeWritesViewSet(TradingWrites, GenericViewSet[Account]):
         operation_id="trade_execute",
         summary="Execute a preview",
         parameters=[IDEMPOTENCY_KEY],
-        request=ExecuteInput,
         responses={201: OrderDocument},
         examples=[
             OpenApiExample(

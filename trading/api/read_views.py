@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import msgspec
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -38,7 +37,7 @@ from trading.reading.selectors import (
 from trading.reading.status import status_document
 from trading.services.accounts import account_find, accounts_of
 from web.lists.pages import KeysetPagination
-from web.lists.views import ListViewSet
+from web.lists.views import ListViewSet, parameters_form
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice, single_parameters
 
@@ -96,24 +95,6 @@ def account_answer(account: Account, document: Any, **options: Any) -> Response:
     return Response(msgspec.to_builtins(document), headers=headers, **options)
 
 
-class AccountQuerySerializer(serializers.Serializer[Any]):
-    """The query's parameters, for a browser's form only."""
-
-    account = serializers.CharField(required=False)
-
-
-class PerformanceQuerySerializer(AccountQuerySerializer):
-    """The query's parameters, for a browser's form only."""
-
-    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, required=False)
-    by = serializers.ChoiceField([each.value for each in Grouping], required=False)
-
-    def get_fields(self) -> dict[str, Any]:
-        """Add the fields of the period; a class cannot declare one that is called `from`."""
-        period = {name: serializers.CharField(required=False) for name in ("from", "to")}
-        return {**super().get_fields(), **period}
-
-
 class AccountStateViewSet(ViewSet):
     """What an account is now."""
 
@@ -124,8 +105,7 @@ class AccountStateViewSet(ViewSet):
         "performance": replace(ACCOUNT_READ, cost="period"),
         "config": ACCOUNT_READ,
     }
-    query_serializer_class = AccountQuerySerializer
-    query_serializer_classes = {"performance": PerformanceQuerySerializer}
+    query_serializer = parameters_form
 
     @extend_schema(
         operation_id="trading_status",
@@ -218,12 +198,11 @@ def _days(text: str) -> int:
     return int(text)
 
 
-class AccountsPagination(KeysetPagination):
-    """Pages of accounts, by id."""
+class NamedPagination(KeysetPagination):
+    """Pages of what has a name, by it."""
 
-    rows_name = "accounts"
     by = "name"
-    sort_description = "By id."
+    sort_description = "By name."
     default_limit = DEFAULT_LIMIT
 
 
@@ -232,7 +211,8 @@ class AccountsViewSet(ListViewSet[Account]):
 
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = Account.objects.all()
-    pagination_class = AccountsPagination
+    pagination_class = NamedPagination
+    rows_name = "accounts"
 
     @extend_schema(operation_id="accounts", summary="List accounts", responses={200: AccountDocument})
     def list(self, request: Request) -> Response:

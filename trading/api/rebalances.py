@@ -8,7 +8,6 @@ import msgspec
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, ChoiceField, FloatField, IntegerField, ListField, Serializer
 
 from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
@@ -20,7 +19,7 @@ from trading.api.read_views import ACCOUNT_ID
 from trading.api.write_calls import SUBMITTER_REFUSED, Done, TradingWrites, require_submitter
 from trading.core.amounts import HUNDRED
 from trading.core.rebalance import RebalanceOptions
-from trading.core.terms import Side
+from trading.documents.rebalances import RebalancePlanDocument
 from trading.journal import state_of
 from trading.lease import require_engine
 from trading.models import Account
@@ -34,49 +33,12 @@ from trading.services.rebalancing import (
     require_trading,
 )
 from trading.services.target_models import model_find, weights_of
+from web.documents import example_of
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Integer, Text, json_values
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
-_PLAN: dict[str, Any] = {
-    "account": "main",
-    "model": "core",
-    "version": 1,
-    "currency": "USD",
-    "equity": 100_000.0,
-    "investable": 100_000.0,
-    "cash": 40_000.0,
-    "cash_after": 5_019.0,
-    "symbols": [
-        {
-            "symbol": "MSFT",
-            "weight": 0.35,
-            "target": 0.35,
-            "before": 0.0,
-            "after": 0.3498,
-            "held": 0.0,
-            "side": "buy",
-            "quantity": 83.0,
-            "cost": 34_981.0,
-            "reason": None,
-            "message": None,
-        },
-        {
-            "symbol": "AAPL",
-            "weight": 0.6,
-            "target": 0.6,
-            "before": 0.6,
-            "after": 0.6,
-            "held": 316.0,
-            "side": None,
-            "quantity": 0.0,
-            "cost": 0.0,
-            "reason": "in_band",
-            "message": "the weight is within the drift band",
-        },
-    ],
-}
 
 
 class RebalanceTerms(KnownFieldsSerializer):
@@ -123,38 +85,6 @@ class RebalanceParameters(RebalanceTerms):
 
     account = Text(max_length=64)
     model = Text(max_length=64)
-
-
-class PlannedTradeSerializer(Serializer[Any]):
-    """What is planned for a symbol."""
-
-    symbol = CharField()
-    weight = FloatField(help_text="In the model; 0 if it is not named.")
-    target = FloatField(help_text="The weight that is aimed at, which leaves the cash buffer.")
-    before = FloatField(allow_null=True, help_text="The weight now; null without a price.")
-    after = FloatField(allow_null=True, help_text="The weight after the trade.")
-    held = FloatField(help_text="The model's position.")
-    side = ChoiceField([each.value for each in Side], allow_null=True, help_text="null without an order.")
-    quantity = FloatField()
-    cost = FloatField(help_text="What it takes of the cash, with the fee; below zero for a sale.")
-    reason = CharField(allow_null=True, help_text="Why nothing, or not all, is traded.")
-    message = CharField(allow_null=True, help_text="The reason for people.")
-
-
-class RebalancePlanSerializer(Serializer[Any]):
-    """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
-
-    account = CharField()
-    model = CharField()
-    version = IntegerField(help_text="Of the model.")
-    currency = CharField()
-    equity = FloatField()
-    investable = FloatField(help_text="The equity without the positions of other strategies.")
-    cash = FloatField(help_text="What of it is not in the model's positions.")
-    cash_after = FloatField()
-    symbols = ListField(
-        child=PlannedTradeSerializer(), help_text="Sales, purchases, then what is left alone."
-    )
 
 
 def rebalance(run: Run) -> Document:
@@ -218,20 +148,16 @@ REBALANCE = JobKind(
 class RebalancesViewSet(TradingWrites, SubmissionViewSet):
     """Accounts that are brought to the weights of their model."""
 
+    bodies = {"create": RebalanceInput}
     access = {"create": REBALANCE.access}
     kind = REBALANCE.name
-
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        return RebalanceInput
 
     @extend_schema(
         operation_id="account_rebalance",
         summary="Rebalance an account",
         parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
-        request=RebalanceInput,
         responses={
-            200: OpenApiResponse(RebalancePlanSerializer, description="The plan, with `preview`."),
+            200: OpenApiResponse(RebalancePlanDocument, description="The plan, with `preview`."),
             202: JobSerializer,
         },
         examples=[
@@ -239,7 +165,9 @@ class RebalancesViewSet(TradingWrites, SubmissionViewSet):
             OpenApiExample(
                 "With a buffer", value={"cash_buffer": 1, "minimum_trade": 100}, request_only=True
             ),
-            OpenApiExample("The plan", value=_PLAN, response_only=True, status_codes=["200"]),
+            OpenApiExample(
+                "The plan", value=example_of(RebalancePlanDocument), response_only=True, status_codes=["200"]
+            ),
             OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
         ],
     )

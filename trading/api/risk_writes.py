@@ -2,12 +2,10 @@
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from trading.api.access import CLOSE, ORDER_CHANGE, RISK_CHANGE
@@ -75,7 +73,6 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         operation_id="trading_start",
         summary="Start trading",
         parameters=[ACCOUNT],
-        request=None,
         responses={200: AccountStatusDocument},
     )
     def start(self, request: Request) -> Response:
@@ -93,7 +90,6 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         operation_id="trading_stop",
         summary="Stop trading",
         parameters=[ACCOUNT, _REASON],
-        request=None,
         responses={200: StoppedDocument},
     )
     def stop(self, request: Request) -> Response:
@@ -119,6 +115,7 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
 class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
     """What accounts may risk."""
 
+    bodies = {"override": OverrideInput, "configure": RiskConfigInput}
     access = {"override": RISK_CHANGE, "configure": RISK_CHANGE}
     queryset = Account.objects.all()
 
@@ -126,15 +123,10 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         """Return the account of a call. OPTIONS asks for it."""
         return self.account_named(None, self.caller)
 
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        return OverrideInput if self.action == "override" else RiskConfigInput
-
     @extend_schema(
         operation_id="risk_override",
         summary="Override the risk level, or leave a halt",
         parameters=[ACCOUNT],
-        request=OverrideInput,
         responses={200: RiskDocument},
         examples=[
             OpenApiExample("Less for today", value=_OVERRIDE, request_only=True),
@@ -164,7 +156,6 @@ class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
         operation_id="risk_configure",
         summary="Set the limits of an account",
         parameters=[ACCOUNT, _IF_MATCH],
-        request=RiskConfigInput,
         responses={200: RiskConfigDocument},
         examples=[
             OpenApiExample(

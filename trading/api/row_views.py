@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import msgspec
 from django.db.models import QuerySet
@@ -24,7 +24,6 @@ from trading.api.read_filters import (
 from trading.api.read_views import (
     ACCOUNT,
     ACCOUNT_ID,
-    AccountQuerySerializer,
     account_answer,
     account_named,
 )
@@ -46,7 +45,7 @@ from trading.reading.selectors import (
 )
 from trading.services.orders import order_in
 from web.lists.pages import PAGE_PARAMETERS, KeysetPagination
-from web.lists.views import ListViewSet
+from web.lists.views import ListViewSet, parameters_form
 from web.requests.parameters import single_parameters
 
 ORDER_ID = OpenApiParameter(
@@ -79,26 +78,25 @@ class AccountRowsViewSet(ListViewSet[Any]):
     """The base of lists of the rows of an account, which the path names, or the parameter `account`."""
 
     access = {"list": ACCOUNT_PAGE}
-    further_parameters: ClassVar[tuple[str, ...]] = ("account",)
+    by_account = {"description": ACCOUNT_ID.description, "schema": ACCOUNT_ID.type}
+    pagination_class = AccountRowsPagination
+
+    @property
+    def further_parameters(self) -> tuple[str, ...]:  # type: ignore[override]  # as the path says
+        """`account`, if the path does not name it."""
+        return () if "account" in getattr(self, "kwargs", {}) else ("account",)
 
     def page(
         self,
-        request: Request,
-        name: str | None,
         rows: Callable[[Account], QuerySet[Any]],
         documents: Callable[[Account, list[Any]], list[Any]],
     ) -> Response:
-        """Return a page of the account's rows. name: of the account, if the path has it."""
-        values = self.list_parameters()
-        account = account_named(request, name or values.get("account"))
+        """Return a page of the account's rows."""
+        account = account_named(
+            self.request, self.kwargs.get("account") or self.list_parameters().get("account")
+        )
         found = self.paginate_queryset(self.filter_queryset(rows(account))) or []
         return account_answer(account, self.envelope(documents(account, list(found))))
-
-
-class OrderPagination(AccountRowsPagination):
-    """Pages of orders."""
-
-    rows_name = "orders"
 
 
 class OrdersViewSet(AccountRowsViewSet):
@@ -107,15 +105,15 @@ class OrdersViewSet(AccountRowsViewSet):
     access = {"list": ACCOUNT_PAGE, "retrieve": ACCOUNT_READ}
     queryset = OrderRow.objects.all()
     filterset_class = OrderFilter
-    pagination_class = OrderPagination
-    query_serializer_classes = {"retrieve": AccountQuerySerializer}
+    rows_name = "orders"
+    query_serializer = parameters_form
 
     @extend_schema(
         operation_id="orders", summary="List orders", parameters=[ACCOUNT], responses={200: OrderDocument}
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request, account: str | None = None) -> Response:
         """Orders, newest first, legs of brackets too."""
-        return self.orders(request, None)
+        return self.page(lambda account: account.orders.all(), _orders)
 
     @extend_schema(
         operation_id="order",
@@ -127,10 +125,6 @@ class OrdersViewSet(AccountRowsViewSet):
         """An order with its states. Without `account` it may be of any account that the caller may see."""
         row = order_named(request, order)
         return account_answer(row.account, OrderDocument.of(order_in(row), account=row.account.name))
-
-    def orders(self, request: Request, name: str | None) -> Response:
-        """Return a page of orders. name: of the account, if the path has it."""
-        return self.page(request, name, lambda account: account.orders.all(), _orders)
 
 
 def _orders(account: Account, rows: list[OrderRow]) -> list[OrderDocument]:
@@ -150,34 +144,12 @@ def order_named(request: Request, order: str, *further: str) -> OrderRow:
     return order_find(caller=cast("Caller", request.user), name=values.get("account"), order_id=order)
 
 
-class AccountOrdersViewSet(OrdersViewSet):
-    """Orders of the account in the path."""
-
-    further_parameters = ()
-
-    @extend_schema(
-        operation_id="account_orders",
-        summary="List an account's orders",
-        parameters=[ACCOUNT_ID],
-        responses={200: OrderDocument},
-    )
-    def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
-        """Orders, newest first, legs of brackets too."""
-        return self.orders(request, account)
-
-
-class ExecutionPagination(AccountRowsPagination):
-    """Pages of executions."""
-
-    rows_name = "executions"
-
-
 class AccountExecutionsViewSet(AccountRowsViewSet):
     """Executions of an account."""
 
     queryset = ExecutionRow.objects.all()
     filterset_class = ExecutionFilter
-    pagination_class = ExecutionPagination
+    rows_name = "executions"
 
     @extend_schema(
         operation_id="executions",
@@ -188,8 +160,6 @@ class AccountExecutionsViewSet(AccountRowsViewSet):
     def list(self, request: Request) -> Response:
         """What filled the orders of an account, newest first, each with the stored row that it was filled by."""
         return self.page(
-            request,
-            None,
             lambda account: account.executions.select_related("order"),
             lambda account, rows: execution_documents(rows, account=account),
         )
@@ -200,7 +170,8 @@ class ExecutionsViewSet(ListViewSet[ExecutionRow]):
 
     access = {"list": ACCOUNT_PAGE}
     queryset = ExecutionRow.objects.all()
-    pagination_class = ExecutionPagination
+    rows_name = "executions"
+    pagination_class = AccountRowsPagination
     further_parameters = ("account",)
 
     @extend_schema(
@@ -237,18 +208,12 @@ class ExecutionExplanationViewSet(ViewSet):
         return account_answer(row.account, execution_explain(row))
 
 
-class TransactionPagination(AccountRowsPagination):
-    """Pages of transactions."""
-
-    rows_name = "transactions"
-
-
 class TransactionsViewSet(AccountRowsViewSet):
     """Transactions of an account."""
 
     queryset = TransactionRow.objects.all()
     filterset_class = TransactionFilter
-    pagination_class = TransactionPagination
+    rows_name = "transactions"
 
     @extend_schema(
         operation_id="transactions",
@@ -256,40 +221,17 @@ class TransactionsViewSet(AccountRowsViewSet):
         parameters=[ACCOUNT],
         responses={200: TransactionDocument},
     )
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request, account: str | None = None) -> Response:
         """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
-        return self.transactions(request, None)
-
-    def transactions(self, request: Request, name: str | None) -> Response:
-        """Return a page of transactions. name: of the account, if the path has it."""
         return self.page(
-            request,
-            name,
             lambda account: account.transactions.all(),
             lambda _, rows: list(map(TransactionDocument.of, rows)),
         )
 
 
-class AccountTransactionsViewSet(TransactionsViewSet):
-    """Transactions of the account in the path."""
-
-    further_parameters = ()
-
-    @extend_schema(
-        operation_id="account_transactions",
-        summary="List an account's transactions",
-        parameters=[ACCOUNT_ID],
-        responses={200: TransactionDocument},
-    )
-    def list(self, request: Request, account: str) -> Response:  # type: ignore[override]  # another path
-        """What changed the ledger, newest first: fills, transfers, dividends, settlements, fees of borrowing."""
-        return self.transactions(request, account)
-
-
 class ClosedTradePagination(AccountRowsPagination):
-    """Pages of closed trades."""
+    """Pages of closed trades, which may be found by `offset`, too."""
 
-    rows_name = "trades"
     takes_offset = True
 
 
@@ -299,6 +241,7 @@ class ClosedTradesViewSet(AccountRowsViewSet):
     queryset = TradeRow.objects.all()
     filterset_class = TradeFilter
     pagination_class = ClosedTradePagination
+    rows_name = "trades"
 
     @extend_schema(
         operation_id="closed_trades",
@@ -308,15 +251,7 @@ class ClosedTradesViewSet(AccountRowsViewSet):
     )
     def list(self, request: Request) -> Response:
         """Trades that ended, newest first. A page is found by `cursor` or by `offset`."""
-        return self.page(
-            request, None, lambda account: account.trades.all(), lambda _, rows: list(map(_trade, rows))
-        )
-
-
-class SignalPagination(AccountRowsPagination):
-    """Pages of signals."""
-
-    rows_name = "signals"
+        return self.page(lambda account: account.trades.all(), lambda _, rows: list(map(_trade, rows)))
 
 
 class SignalsViewSet(AccountRowsViewSet):
@@ -324,7 +259,7 @@ class SignalsViewSet(AccountRowsViewSet):
 
     queryset = OrderRow.objects.all()
     filterset_class = SignalFilter
-    pagination_class = SignalPagination
+    rows_name = "signals"
 
     @extend_schema(
         operation_id="signals",
@@ -335,8 +270,6 @@ class SignalsViewSet(AccountRowsViewSet):
     def list(self, request: Request) -> Response:
         """Orders that name a strategy and do not only reduce a position, newest first; also those that risk refused."""
         return self.page(
-            request,
-            None,
             lambda account: account.orders.filter(is_signal=True),
             lambda _, rows: [SignalDocument.of(order_in(row)) for row in rows],
         )

@@ -9,19 +9,17 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField, DateTimeField, FloatField, IntegerField, Serializer
 
 from audit.recording.audit_first import change_and_record
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
-from trading.api.read_filters import DEFAULT_LIMIT
-from trading.api.read_views import ACCOUNT, AccountQuerySerializer, account_answer, account_named
+from trading.api.read_views import ACCOUNT, NamedPagination, account_answer, account_named
 from trading.api.write_calls import Done, TradingWrites
 from trading.core.amounts import ONE, ZERO
+from trading.documents.rebalances import ModelDocument
 from trading.models import TargetModel
-from trading.reading.rebalances import model_document
 from trading.services.target_models import (
     MODEL_NAME,
     model_delete,
@@ -29,27 +27,18 @@ from trading.services.target_models import (
     model_set,
     model_tag,
     models_of,
+    weights_of,
 )
-from web.lists.pages import KeysetPagination
-from web.lists.views import ListViewSet
+from web.lists.views import ListViewSet, parameters_form
 from web.requests.conditional import without_proxy_suffix
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount
 
 _MOST_SYMBOLS = 200
 _WEIGHT_DECIMALS = 9
-MODEL: dict[str, Any] = {
-    "account": "main",
-    "name": "core",
-    "version": 1,
-    "weights": [{"symbol": "AAPL", "weight": 0.6}, {"symbol": "MSFT", "weight": 0.35}],
-    "cash": 0.05,
-    "changed_at": "2025-01-02T14:30:00Z",
-}
-_EXAMPLE = OpenApiExample("A model", value=MODEL, response_only=True)
 _MODEL_ID = OpenApiParameter(
     "model",
-    {"type": "string", "minLength": 1, "maxLength": 64, "examples": [MODEL["name"]]},
+    {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["core"]},
     OpenApiParameter.PATH,
     description="The model's name: 1-64 of A-Z a-z 0-9 _ . : -",
 )
@@ -108,36 +97,10 @@ def _check_known(symbols: Iterable[str]) -> None:
         raise serializers.ValidationError(cast("Any", errors))
 
 
-class WeightSerializer(Serializer[Any]):
-    """The target weight of a symbol."""
-
-    symbol = CharField()
-    weight = FloatField(help_text="A fraction: 0.05 is 5 per cent.")
-
-
-class ModelSerializer(Serializer[Any]):
-    """A model: named target weights."""
-
-    account = CharField()
-    name = CharField()
-    version = IntegerField(help_text="One more with each change.")
-    weights = WeightSerializer(many=True, help_text="By symbol.")
-    cash = FloatField(help_text="The fraction that no symbol has.")
-    changed_at = DateTimeField()
-
-
-class ModelsPagination(KeysetPagination):
-    """Pages of models, by name."""
-
-    rows_name = "models"
-    by = "name"
-    sort_description = "By name."
-    default_limit = DEFAULT_LIMIT
-
-
 class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
     """Models of an account."""
 
+    bodies = {"update": ModelInput}
     access = {
         "list": ACCOUNT_PAGE,
         "retrieve": ACCOUNT_READ,
@@ -145,44 +108,48 @@ class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
         "destroy": ACCOUNT_CHANGE,
     }
     queryset = TargetModel.objects.all()
-    pagination_class = ModelsPagination
+    pagination_class = NamedPagination
+    rows_name = "models"
     further_parameters = ("account",)
-    query_serializer_classes = {"retrieve": AccountQuerySerializer}
+    query_serializer = parameters_form
 
     def get_object(self) -> TargetModel:
         """Return the model of a call. OPTIONS asks for it."""
         return model_find(account=self.account_named(None, self.caller), name=self.kwargs["model"])
 
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        return ModelInput if self.action == "update" else ModelSerializer
-
-    @extend_schema(operation_id="models", summary="List models", parameters=[ACCOUNT], examples=[_EXAMPLE])
+    @extend_schema(
+        operation_id="models", summary="List models", parameters=[ACCOUNT], responses={200: ModelDocument}
+    )
     def list(self, request: Request) -> Response:
         """The models of an account, by name."""
         account = account_named(request, self.list_parameters().get("account"))
         models = self.paginate_queryset(models_of(account)) or []
-        return account_answer(account, self.envelope([model_document(account, each) for each in models]))
+        return account_answer(
+            account, self.envelope([ModelDocument.of(account, each, weights_of(each)) for each in models])
+        )
 
     @extend_schema(
-        operation_id="model", summary="Get a model", parameters=[_MODEL_ID, ACCOUNT], examples=[_EXAMPLE]
+        operation_id="model",
+        summary="Get a model",
+        parameters=[_MODEL_ID, ACCOUNT],
+        responses={200: ModelDocument},
     )
     def retrieve(self, request: Request, model: str) -> Response:
         """A model, with its version as `ETag`, which changing and deleting it need as `If-Match`."""
         account = self.account_named(None, self.caller)
         found = model_find(account=account, name=model)
         headers = {"ETag": model_tag(found)}
-        return account_answer(account, model_document(account, found), headers=headers)
+        return account_answer(account, ModelDocument.of(account, found, weights_of(found)), headers=headers)
 
     @extend_schema(
         operation_id="model_set",
         summary="Set a model",
         parameters=[_MODEL_ID, ACCOUNT, _IF_MATCH],
-        request=ModelInput,
-        responses={200: ModelSerializer},
+        responses={200: ModelDocument},
         examples=[
-            OpenApiExample("Weights", value={"weights": MODEL["weights"]}, request_only=True),
-            _EXAMPLE,
+            OpenApiExample(
+                "Weights", value={"weights": [{"symbol": "AAPL", "weight": 0.6}]}, request_only=True
+            ),
         ],
     )
     def update(self, request: Request, model: str) -> Response:
@@ -198,7 +165,7 @@ class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
             tag = without_proxy_suffix(request.headers.get("If-Match", "")) or None
             stored = model_set(account=account, name=model, weights=weights, tag=tag)
             tags["ETag"] = model_tag(stored)
-            return Done(model_document(account, stored), account.number)
+            return Done(ModelDocument.of(account, stored, weights_of(stored)), account.number)
 
         answer = self.change(change)
         answer.headers["ETag"] = tags["ETag"]

@@ -1,12 +1,10 @@
 """Transfers: the job that pays money in or out, and its endpoint."""
 
 from decimal import Decimal
-from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from jobs.kinds import Document, JobKind, Run
 from jobs.serializers import JOB, JobSerializer
@@ -46,18 +44,14 @@ TRANSFER = JobKind(
 class TransfersViewSet(TradingWrites, SubmissionViewSet):
     """Money that is paid in or out."""
 
+    bodies = {"create": TransferInput}
     access = {"create": TRANSFER.access}
     kind = TRANSFER.name
-
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        return TransferInput
 
     @extend_schema(
         operation_id="account_transfer",
         summary="Transfer money",
         parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
-        request=TransferInput,
         responses={202: JobSerializer},
         examples=[
             OpenApiExample("A deposit", value={"amount": 100_000}, request_only=True),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from django.utils import timezone
@@ -60,7 +60,14 @@ def trading_answer(
 
 
 class TradingWrites(APIView):
-    """The part of an endpoint that changes accounts."""
+    """The part of an endpoint that changes accounts. bodies: the serializers of its actions' bodies."""
+
+    bodies: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        """Return the serializer with the fields of a browser's form."""
+        actions: Mapping[str, str] = getattr(self, "action_map", {})
+        return self.bodies.get(actions.get(str(self.request.method).lower(), ""), Serializer)
 
     @property
     def caller(self) -> Caller:

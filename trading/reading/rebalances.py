@@ -1,65 +1,26 @@
 """What clients see of a rebalance: its plan, and what came of it."""
 
-from store.timestamps import format_timestamp
 from trading.core.amounts import ZERO
 from trading.core.orders import Order, OrderState
 from trading.core.rebalance import PlannedTrade, RebalanceOptions, RebalancePlan
 from trading.documents import Document
+from trading.documents.rebalances import RebalancePlanDocument
 from trading.exceptions import AccountNotValued
 from trading.journal import state_of
-from trading.models import Account, TargetModel
+from trading.models import Account
 from trading.services.rebalancing import COMPLETE, Rebalancing, StartedRebalance, rebalance_plan
-from trading.services.target_models import weights_of
 from web.documents import number, number_or_null
 
 # Why a part was not traded, beside the reasons of plans, the states of orders, and why a rebalance ended.
 REFUSED = "refused"
 
 
-def model_document(account: Account, model: TargetModel) -> Document:
-    """Return a model. cash: the part that no symbol has."""
-    weights = weights_of(model)
-    return {
-        "account": account.name,
-        "name": model.name,
-        "version": model.version,
-        "weights": [
-            {"symbol": symbol, "weight": number(weight)} for symbol, weight in sorted(weights.items())
-        ],
-        "cash": number(1 - sum(weights.values(), ZERO)),
-        "changed_at": format_timestamp(model.changed_ns),
-    }
-
-
-def plan_document(account: Account, model: str, version: int, plan: RebalancePlan) -> Document:
+def plan_document(account: Account, model: str, version: int, plan: RebalancePlan) -> RebalancePlanDocument:
     """Return a plan. Weights are fractions of `investable`; sums are in the account's currency."""
-    return {
-        "account": account.name,
-        "model": model,
-        "version": version,
-        "currency": state_of(account).currency,
-        "equity": number(plan.equity),
-        "investable": number(plan.investable),
-        "cash": number(plan.cash),
-        "cash_after": number(plan.cash_after),
-        "symbols": [_trade_document(trade) for trade in plan.trades],
-    }
-
-
-def _trade_document(trade: PlannedTrade) -> Document:
-    return {
-        "symbol": trade.symbol,
-        "weight": number(trade.weight),
-        "target": number(trade.target),
-        "before": number_or_null(trade.before),
-        "after": number_or_null(trade.after),
-        "held": number(trade.held),
-        "side": None if trade.side is None else trade.side.value,
-        "quantity": number(trade.quantity),
-        "cost": number(trade.cost),
-        "reason": trade.reason or None,
-        "message": trade.message or None,
-    }
+    currency = state_of(account).currency
+    return RebalancePlanDocument.of(
+        plan, account=account.name, model=model, version=version, currency=currency
+    )
 
 
 def result_document(rebalancing: Rebalancing) -> Document:
@@ -71,7 +32,7 @@ def result_document(rebalancing: Rebalancing) -> Document:
     rebalancing.refresh()
     now = _plan_now(account, started)
     after = {} if now is None else {trade.symbol: trade.before for trade in now.trades}
-    document = plan_document(account, started.model, started.version, started.plan)
+    document = plan_document(account, started.model, started.version, started.plan).as_json()
     symbols = [
         {
             **each,

@@ -81,12 +81,12 @@ class KeysetPagination(BasePagination):
     """Pages by the parameters `limit`, `cursor` and `sort`.
 
     A client that follows the cursors gets a row exactly once if the row exists from the first request to the last. A
-    subclass sets `rows_name` (the name of the list of rows in the document) and `by` (the unique column that orders
+    subclass, or its view, sets `rows_name` (the name of the list of rows in the document); it sets `by` (the unique column that orders
     them). `counted` is the largest `total_estimate`; with None all rows are counted. If it `takes_offset`, a page may also
     be asked for by the number of rows before it.
     """
 
-    rows_name: ClassVar[str]
+    rows_name: str = ""
     by: ClassVar[str]
     sort_description: ClassVar[str]
     default_limit: ClassVar[int] = 1_000

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from django.db.models import Model
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.drainage import get_override, set_override
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.serializers import CharField, ChoiceField, Serializer
 from rest_framework.viewsets import GenericViewSet
@@ -28,14 +29,22 @@ class ShownField(CharField):
 class ListViewSet(GenericViewSet[Row]):
     """A list that is filtered and paged. Its action `list` gets no parameter that is unknown, repeated or empty.
 
-    A subclass sets `pagination_class`, and `filterset_class` if it has filters. further_parameters: the names of those
-    that the action reads itself.
+    A subclass sets `pagination_class`, and `filterset_class` if it has filters. rows_name: the name of the list of rows,
+    if the pagination class has none. further_parameters: the names of those that the action reads itself.
     """
 
     filter_backends = [StrictFilterBackend]
     filterset_class: ClassVar[type[FilterSet] | None] = None
     pagination_class: type[KeysetPagination]
-    further_parameters: ClassVar[tuple[str, ...]] = ()
+    rows_name: ClassVar[str] = ""
+    further_parameters: tuple[str, ...] = ()
+
+    @property
+    def paginator(self) -> KeysetPagination:
+        """The paginator of the call."""
+        paginator = cast("KeysetPagination", super().paginator)
+        paginator.rows_name = self.rows_name or paginator.rows_name
+        return paginator
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what the caller may not do, and wrong parameters."""
@@ -51,7 +60,7 @@ class ListViewSet(GenericViewSet[Row]):
 
     def envelope(self, rows: list[Any]) -> dict[str, Any]:
         """Return the document of the page that `paginate_queryset` found, with its rows as they are answered."""
-        return cast("KeysetPagination", self.paginator).envelope(rows)
+        return self.paginator.envelope(rows)
 
     def query_form(self) -> Serializer[Any]:
         """Return a serializer with a field for each parameter, for a browser's form only."""
@@ -63,6 +72,20 @@ class ListViewSet(GenericViewSet[Row]):
         for each in self.pagination_class().get_schema_operation_parameters(self):
             form.fields[each["name"]] = ShownField(each["schema"], help_text=each["description"])
         return form
+
+
+def parameters_form(view: Any) -> Serializer[Any]:
+    """Return a serializer with a field for each query parameter of the view's operation, for a browser's form only."""
+    form: Serializer[Any] = Serializer()
+    operation = getattr(getattr(view, view.action or "", None), "kwargs", {}).get("schema")
+    if operation is None:
+        return form
+    schema = operation()
+    schema.view, schema.method = view, view.request.method
+    for each in schema.get_override_parameters():
+        if each.location == OpenApiParameter.QUERY:
+            form.fields[each.name] = ShownField(each.type, help_text=each.description)
+    return form
 
 
 def _filters(filterset: type[FilterSet] | None) -> dict[str, Any]:

@@ -325,3 +325,8 @@ class TestClosing:
         desk.buy()
         desk.away()
         assert post(me, f"/accounts/ACC/positions/{COIN}/close").status_code == 201
+
+
+def test_options_describe_the_body(me: Api):
+    described = answer(me.call("OPTIONS", "/api/v1/orders"))
+    assert "limit_price" in described["actions"]["POST"]

@@ -1,0 +1,91 @@
+"""The documents of models and rebalances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Self
+
+from store.timestamps import format_timestamp
+from trading.core.amounts import ZERO
+from trading.core.rebalance import PlannedTrade, RebalancePlan
+from trading.core.terms import Side
+from trading.documents.fields import AccountId, Currency, Placed, Symbol
+from web.documents import AnswerDocument, about, like, number
+
+# Documents know no tables.
+if TYPE_CHECKING:
+    from trading.models import Account, TargetModel
+
+
+class WeightDocument(AnswerDocument):
+    """The target weight of a symbol."""
+
+    symbol: Symbol
+    weight: Annotated[float, about("A fraction: 0.05 is 5 per cent.", 0.6)]
+
+
+class ModelDocument(AnswerDocument):
+    """A model: named target weights."""
+
+    account: AccountId
+    name: Annotated[str, like("core")]
+    version: Annotated[int, about("One more with each change.", 1)]
+    weights: Annotated[list[WeightDocument], about("By symbol.")]
+    cash: Annotated[float, about("The fraction that no symbol has.", 0.4)]
+    changed_at: Placed
+
+    @classmethod
+    def of(cls, account: Account, model: TargetModel, weights: Mapping[str, Decimal]) -> Self:
+        """Return the document of a model, with its weights by symbol."""
+        return cls(
+            account=account.name,
+            name=model.name,
+            version=model.version,
+            weights=[WeightDocument(symbol, number(weight)) for symbol, weight in sorted(weights.items())],
+            cash=number(1 - sum(weights.values(), ZERO)),
+            changed_at=format_timestamp(model.changed_ns),
+        )
+
+
+class PlannedTradeDocument(AnswerDocument):
+    """What is planned for a symbol."""
+
+    symbol: Symbol
+    weight: Annotated[float, about("In the model; 0 if it is not named.", 0.35)]
+    target: Annotated[float, about("The weight that is aimed at, which leaves the cash buffer.", 0.35)]
+    before: Annotated[float | None, about("The weight now; null without a price.", 0.0)]
+    after: Annotated[float | None, about("The weight after the trade.", 0.3498)]
+    held: Annotated[float, about("The model's position.", 0.0)]
+    side: Annotated[Side | None, about("null without an order.", "buy")]
+    quantity: Annotated[float, like(83.0)]
+    cost: Annotated[float, about("What it takes of the cash, with the fee; below zero for a sale.", 34_981.0)]
+    reason: Annotated[str | None, about("Why nothing, or not all, is traded.")]
+    message: Annotated[str | None, about("The reason for people.")]
+
+    @classmethod
+    def of(cls, trade: PlannedTrade) -> Self:
+        """Return the document of a planned trade."""
+        return cls.of_attributes(trade, reason=trade.reason or None, message=trade.message or None)
+
+
+class RebalancePlanDocument(AnswerDocument):
+    """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
+
+    account: AccountId
+    model: Annotated[str, like("core")]
+    version: Annotated[int, about("Of the model.", 1)]
+    currency: Currency
+    equity: Annotated[float, like(100_000.0)]
+    investable: Annotated[float, about("The equity without the positions of other strategies.", 100_000.0)]
+    cash: Annotated[float, about("What of it is not in the model's positions.", 40_000.0)]
+    cash_after: Annotated[float, like(5_019.0)]
+    symbols: Annotated[list[PlannedTradeDocument], about("Sales, purchases, then what is left alone.")]
+
+    @classmethod
+    def of(cls, plan: RebalancePlan, *, account: str, model: str, version: int, currency: str) -> Self:
+        """Return the document of a plan."""
+        symbols = [PlannedTradeDocument.of(trade) for trade in plan.trades]
+        return cls.of_attributes(
+            plan, account=account, model=model, version=version, currency=currency, symbols=symbols
+        )
