@@ -71,7 +71,7 @@ def _ranges(content: PinnedContent) -> Iterator[tuple[str, Window, Resolution]]:
     pages = content.pages if isinstance(content, GapsReport) else (content,)
     for page in pages:
         # The first page of a walk looks at the whole range.
-        if isinstance(page, PinnedPage) and page.query.form.name == "ohlcv" and page.cursor is None:
+        if isinstance(page, PinnedPage) and page.query.dataset.name == "ohlcv" and page.cursor is None:
             for symbol, plan in zip(page.symbols, page.plans, strict=True):
                 window = plan.range.since(plan.range.end_ns - _LOOKED_AT_NS)
                 first_ns = max(window.start_ns, window.end_ns - _LOOKED_AT_NS)

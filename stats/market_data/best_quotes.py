@@ -1,23 +1,27 @@
 """The best bid and offer of all venues, as rows of `/quotes?exchange=best`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
+from rest_framework.serializers import ValidationError
 
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range
 from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.query_parameters import DURATIONS, QueryParameter, conflict
 from stats.market_data.rows import Rows, WindowedSource
+from stats.parameters import DurationField, WordField
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.log_views.bar_grid import BarGrid
-from store.log_views.best_quotes import DEFAULT_MAX_AGE_NS, best_quote_rows, window_of_changes
+from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS, best_quote_rows, window_of_changes
 from store.log_views.log_view import LogView
 from store.log_views.venue_hours import VenueHours, venue_hours_of
 from store.protocol import ALL_TIME, Window
-from store.timestamps import SECOND_NS
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS
 
 # Windows have at least this many quotes, because many of them do not change the best.
 _FEWEST_QUOTES = 1 << 14
@@ -78,6 +82,49 @@ class BestQuoteReader:
         )
 
 
+EXCHANGE = QueryParameter(
+    "exchange",
+    WordField,
+    {
+        "words": (BEST, "all"),
+        "help_text": "`best`: the best bid and offer of all venues, at each change. `all`: every quote, whichever its"
+        " venue. Default: `all`; with `join` `best`.",
+    },
+)
+MAX_AGE = QueryParameter(
+    "max_age",
+    DurationField,
+    {
+        "least_ns": 1,
+        "help_text": f"For `exchange=best`: how long a venue's quote takes part, up to 1d. Default: 1h. {DURATIONS}",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BestOptions:
+    """Whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote in it."""
+
+    is_best: bool = False
+    max_age_ns: int = DEFAULT_MAX_AGE_NS
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "BestOptions":
+        """Return the options of parameters' values."""
+        return cls(values.get("exchange") == BEST, values.get("max_age", DEFAULT_MAX_AGE_NS))
+
+
+def check_best(values: dict[str, Any]) -> None:
+    """Raise `ValidationError` for parameters of the best bid and offer that conflict."""
+    exchange = values.get("exchange", BEST if "join" in values else "all")
+    if "max_age" in values and exchange != BEST:
+        raise conflict("max_age is of exchange=best: send both or neither")
+    if values.get("max_age", 0) > DAY_NS:
+        raise ValidationError("max_age must be at most 1d", code="invalid_duration")
+    if exchange == BEST and not values.get("resolution", Resolution.TICK).is_tick:
+        raise conflict("exchange=best has no bars: leave out resolution")
+
+
 def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of the best bid and offer.
 
@@ -87,7 +134,7 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
     if log.is_empty:
         symbol_query.check_known()
     grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
-    max_age_ns = query.max_age_ns or DEFAULT_MAX_AGE_NS
+    max_age_ns = query.options_of(BestOptions).max_age_ns
     window = _window(query_range, log, max_age_ns)
     needed = Window(max(window.start_ns - max_age_ns, ALL_TIME.start_ns), window.end_ns)
     log = symbol_query.read_point.limited_to(log, needed)

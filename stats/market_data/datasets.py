@@ -4,7 +4,7 @@ from stats.market_data.futures.continuous import CONTINUOUS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
-from stats.market_data.plan import MarketDataset
+from stats.market_data.query import MarketDataset
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
 from stats.market_data.ticks import (
@@ -18,7 +18,7 @@ from stats.market_data.ticks import (
 from stats.market_data.universes import MEMBER_ROWS
 
 MARKET_DATASETS: dict[str, MarketDataset] = {
-    dataset.form.name: dataset
+    dataset.name: dataset
     for dataset in (
         OHLCV,
         QUOTE_ROWS,

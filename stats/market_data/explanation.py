@@ -12,12 +12,13 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.report import Report
-from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.bar_explanation import BarExplanation
 from stats.market_data.ohlcv.bar_rows import BarRowReader
+from stats.market_data.ohlcv.dataset import OHLCV, POLICY
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
-from stats.market_data.query import MARKET_CLASSES, Target, parse_query
-from stats.market_data.query_parameters import explain_serializer
+from stats.market_data.ohlcv.revisions import REVISIONS
+from stats.market_data.query import MARKET_CLASSES, MarketDataQuery, common_fields
+from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
 from stats.rendering.format import TimeForm
@@ -31,7 +32,7 @@ from store.log_views.stored_bars import parts_of_bar
 from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, format_timestamp
+from store.timestamps import DAY_NS
 from trades.instruments.services import requested_symbol
 
 EXPLAIN = "explain"
@@ -39,16 +40,18 @@ EXPLAIN = "explain"
 _LISTED = 100
 
 
+def explain_serializer() -> RowQuerySerializer:
+    """Return the serializer of a query for the explanation of a bar."""
+    names = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", POLICY, "limit")
+    return query_serializer(names, Resolution.MINUTE.value, needed="at")
+
+
 @dataclass(frozen=True, slots=True)
 class ExplainQuery:
-    """The bar to explain. query_string: of the page with this bar alone. other: a policy to compare with, or None."""
+    """The bar to explain. bars: the query for this bar alone. other: a policy to compare with, or None."""
 
-    market_class: Annotated[str, Irrelevant("the content's name has it")]
-    symbol: Annotated[str, Irrelevant("the key has it")]
-    query_string: Annotated[str, Irrelevant("the page has it")]
-    resolution: Resolution
+    bars: Annotated[MarketDataQuery, Irrelevant("the page has it")]
     at_ns: int
-    as_of_ns: int | None
     other: str | None
     listed: int
 
@@ -57,27 +60,18 @@ class ExplainQuery:
 def parse_explain_query(market_class: str, symbol: str, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
     values = query_values(explain_serializer(), query_string)
-    resolution = values.get("resolution", Resolution.MINUTE)
-    if resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
-        raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {resolution.value}")
-    at_ns: int = values["at"]
-    texts = {
-        "start": format_timestamp(at_ns),
-        "end": format_timestamp(at_ns + 1),
-        "resolution": resolution.value,
-    }
-    texts |= {name: str(values[name]) for name in ("session", "hours", "anchor") if name in values}
-    texts |= {name: format_timestamp(values[name]) for name in ("as_of", "symbol_as_of") if name in values}
-    return ExplainQuery(
-        market_class,
-        requested_symbol(symbol),
-        "&".join(f"{name}={value}" for name, value in texts.items()),
-        resolution,
-        at_ns,
-        values.get("as_of"),
-        values.get("policy"),
-        values.get("limit", _LISTED),
+    listed, at_ns = values.pop("limit", _LISTED), values["at"]
+    bars = MarketDataQuery.of(
+        OHLCV,
+        (requested_symbol(symbol),),
+        market_class=MARKET_CLASSES[market_class],
+        start_ns=at_ns,
+        end_ns=at_ns + 1,
+        **{"resolution": Resolution.MINUTE, **common_fields(values)},
     )
+    if bars.resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+        raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {bars.resolution.value}")
+    return ExplainQuery(bars, at_ns, values.get("policy"), listed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +89,7 @@ class ExplainedBar(Report):
 
     @property
     def name(self) -> str:
-        return f"{self.query.market_class}-{EXPLAIN}"
+        return f"{self.query.bars.market_class.path}-{EXPLAIN}"
 
     @property
     def snapshots(self) -> tuple[PinnedPage, ...]:
@@ -115,7 +109,7 @@ class ExplainedBar(Report):
         explanation = self._explanation(bar, self.reader)
         document: dict[str, Any] = {
             "symbol": self.symbols[0],
-            "resolution": self.query.resolution.value,
+            "resolution": self.query.bars.resolution.value,
             **explanation.members(_only_row(bar), self.query.listed),
             **explanation.prints(self.query.listed),
             "revisions": None if self.revisions is None else _objects(self.revisions.page().rows.table),
@@ -172,19 +166,22 @@ class ExplainedBar(Report):
 
 def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
     """Pin the explanation of a bar to the newest commits. Raises the errors of a page of bars."""
-    form = MARKET_DATASETS["ohlcv"].form
-    target = Target(query.market_class, form, query.symbol)
-    page = page_pin(MARKET_DATASETS["ohlcv"], parse_query(target, query.query_string), now_ns=now_ns)
+    bars = query.bars
+    page = page_pin(bars, now_ns=now_ns)
     bar = ExplainedBar(query, page, None, _newest(page))
-    if not bar.reader.grid.is_plain or "revisions" not in MARKET_CLASSES[query.market_class].datasets:
+    if not bar.reader.grid.is_plain or REVISIONS.name not in bars.market_class.datasets:
         return bar
-    of_revisions = MARKET_DATASETS["revisions"]
-    texts = [each for each in query.query_string.split("&") if each.split("=")[0] in _OF_REVISIONS]
-    parsed = parse_query(replace(target, form=of_revisions.form), "&".join(texts))
-    return replace(bar, revisions=page_pin(of_revisions, parsed, now_ns=now_ns))
-
-
-_OF_REVISIONS = ("start", "end", "resolution", "as_of", "symbol_as_of")
+    revisions = MarketDataQuery.of(
+        REVISIONS,
+        bars.symbols,
+        market_class=bars.market_class,
+        resolution=bars.resolution,
+        start_ns=bars.start_ns,
+        end_ns=bars.end_ns,
+        as_of_ns=bars.as_of_ns,
+        symbol_as_of_ns=bars.symbol_as_of_ns,
+    )
+    return replace(bar, revisions=page_pin(revisions, now_ns=now_ns))
 
 
 def _newest(page: PinnedPage) -> LogView:

@@ -11,14 +11,14 @@ from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.report import Report
-from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.ohlcv.absences import BarAbsences
+from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures, FoundGap
 from stats.market_data.plan import instrument_in
-from stats.market_data.query import MARKET_CLASSES, Target, class_of, parse_query
-from stats.market_data.query_parameters import gaps_serializer
+from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, class_of, range_fields
+from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
-from stats.parameters import Bound, SymbolList, query_values
+from stats.parameters import Bound, SwitchField, SymbolList, query_values
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.protocol import Window
@@ -29,6 +29,17 @@ from trades.stores import market_store
 from web.requests.work import WorkKind, count_work
 
 GAPS = "gaps"
+QUIET = QueryParameter(
+    "quiet",
+    SwitchField,
+    {"help_text": "`1`: also list the runs without a bar that were judged to be no gaps (`no_trades`)."},
+)
+
+
+def gaps_serializer(*, several: bool) -> RowQuerySerializer:
+    """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
+    names = ("start", "end", "resolution", "hours", RULE, QUIET, "as_of", "symbol_as_of")
+    return query_serializer((*(("symbols",) if several else ()), *names), Resolution.DAY.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +77,22 @@ class GapsQuery:
     universe: str | None = None
     with_quiet: bool = False
 
-    def bars_query(self, instrument: Instrument) -> str:
-        """Return the query string of the bars of an instrument whose gaps are asked for."""
-        hours = self.hours or usual_hours(instrument)
-        texts = {"resolution": self.resolution.value, "hours": hours.value, "fields": "close"}
-        texts |= {
-            name: format_timestamp(bound.instant_ns)[: 10 if bound.is_date else None]
-            for name, bound in (("start", self.start), ("end", self.end))
-            if bound is not None
-        }
-        texts |= {} if self.as_of_ns is None else {"as_of": format_timestamp(self.as_of_ns)}
-        return "&".join(f"{name}={value}" for name, value in texts.items())
+    def bars_query(self, instrument: Instrument, market_class: MarketClass) -> MarketDataQuery:
+        """Return the query for the bars of an instrument whose gaps are asked for."""
+        return MarketDataQuery.of(
+            OHLCV,
+            (instrument.symbol,),
+            market_class=market_class,
+            resolution=self.resolution,
+            hours=self.hours or usual_hours(instrument),
+            fields=("close",),
+            as_of_ns=self.as_of_ns,
+            with_coverage=True,
+            has_maximum_range=False,
+            skips_unknown=self.universe is not None,
+            options=OhlcvOptions(gap_rule=self.rule),
+            **range_fields(self.start, self.end),
+        )
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -234,22 +250,13 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     if market_class is None:
         found = class_of(instrument.instrument_class)
-        if "ohlcv" not in found.datasets:
+        if OHLCV.name not in found.datasets:
             raise WrongClass(
                 f"{symbol} is of the class {instrument.instrument_class}, which has no bars, so no gaps"
             )
         market_class = found.path
     instrument_in(MARKET_CLASSES[market_class], symbol, query.as_of_ns, name=GAPS)
-    # As for a stream, which needs no start and has no maximum range.
-    target = Target(market_class, MARKET_DATASETS["ohlcv"].form, symbol, streamed=True)
-    bars = replace(
-        parse_query(target, query.bars_query(instrument)),
-        streamed=False,
-        with_coverage=True,
-        gap_rule=query.rule,
-        universe=query.universe,
-    )
-    return page_pin(MARKET_DATASETS["ohlcv"], bars, now_ns=now_ns)
+    return page_pin(query.bars_query(instrument, MARKET_CLASSES[market_class]), now_ns=now_ns)
 
 
 def absences_of(page: PinnedPage) -> BarAbsences:

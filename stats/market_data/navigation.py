@@ -107,7 +107,7 @@ def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
     return [
         PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
-        if dataset in MARKET_DATASETS and MARKET_DATASETS[dataset].form.takes_underlyings
+        if dataset in MARKET_DATASETS and MARKET_DATASETS[dataset].takes_underlyings
     ]
 
 
@@ -115,7 +115,7 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
     """Return a link to the stream of a page's range; none if the dataset has no stream."""
     if dataset not in market_class.streamed:
         return []
-    form = MARKET_DATASETS[dataset].form
+    form = MARKET_DATASETS[dataset]
     names = form.parameters(streamed=True, several=False)
     parameters = {name: value for name, value in query.items() if name in names and value}
     if form.stream_resolution is not None:
@@ -128,7 +128,7 @@ def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: Qu
 
 def _newest(dataset: str, count: int) -> str:
     """Return the query string of a dataset's newest rows; "" if its rows are those of one instant."""
-    return "" if MARKET_DATASETS[dataset].form.at_one_instant else f"last={count}"
+    return "" if MARKET_DATASETS[dataset].at_one_instant else f"last={count}"
 
 
 def _path(market_class: MarketClass, name: str, symbol: str) -> str:

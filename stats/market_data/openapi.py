@@ -6,15 +6,13 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
+from stats.market_data.explanation import explain_serializer
+from stats.market_data.gaps import gaps_serializer
 from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES
-from stats.market_data.query import DatasetForm, MarketClass
-from stats.market_data.query_parameters import (
-    explain_serializer,
-    gaps_serializer,
-    report_serializer,
-    universes_serializer,
-)
+from stats.market_data.query import MarketClass, MarketDataset
+from stats.market_data.reports import report_serializer
+from stats.market_data.universes import universes_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.bars.adjustment import WhyNotApplied
@@ -163,7 +161,7 @@ _COVERAGE = _object(
 )
 
 
-def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
+def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
     """Return the schema of a dataset's pages."""
     other_formats = {
         (200, each.media_type): _OTHER_FORMATS.get(each.name, _BINARY)
@@ -171,26 +169,26 @@ def page_schema(market_class: MarketClass, form: DatasetForm, *, several: bool) 
         if each.name != "json"
     }
     return {
-        **_operation_names(market_class, form, "_of_symbols" if several else ""),
-        "summary": f"{form.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
-        "parameters": _parameters(form, streamed=False, several=several),
-        "responses": {(200, "application/json"): _page(form, several=several), **other_formats},
-        "examples": [_example(_example_page(market_class, form, several=several))],
+        **_operation_names(market_class, dataset, "_of_symbols" if several else ""),
+        "summary": f"{dataset.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
+        "parameters": _parameters(dataset, streamed=False, several=several),
+        "responses": {(200, "application/json"): _page(dataset, several=several), **other_formats},
+        "examples": [_example(_example_page(market_class, dataset, several=several))],
     }
 
 
-def stream_schema(market_class: MarketClass, form: DatasetForm) -> dict[str, Any]:
+def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str, Any]:
     """Return the schema of a dataset's stream."""
     formats = [each for each in FORMATS.values() if each.stream]
     line = OpenApiExample(
-        "A line", value=_example_row(form.columns), media_type="application/x-ndjson", response_only=True
+        "A line", value=_example_row(dataset.columns), media_type="application/x-ndjson", response_only=True
     )
     return {
-        **_operation_names(market_class, form, "_stream"),
-        "summary": f"All {form.name} of a symbol",
-        "parameters": _parameters(form, streamed=True, several=False),
+        **_operation_names(market_class, dataset, "_stream"),
+        "summary": f"All {dataset.name} of a symbol",
+        "parameters": _parameters(dataset, streamed=True, several=False),
         "responses": {
-            (200, each.media_type): _row(form.columns) if each.name == "ndjson" else _BINARY
+            (200, each.media_type): _row(dataset.columns) if each.name == "ndjson" else _BINARY
             for each in formats
         },
         "examples": [line],
@@ -422,34 +420,34 @@ def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     }
 
 
-def _operation_names(market_class: MarketClass, form: DatasetForm, suffix: str) -> dict[str, Any]:
-    operation_id = f"{market_class.path}_{form.name.replace('-', '_')}{suffix}"
+def _operation_names(market_class: MarketClass, dataset: MarketDataset, suffix: str) -> dict[str, Any]:
+    operation_id = f"{market_class.path}_{dataset.name.replace('-', '_')}{suffix}"
     return {"operation_id": operation_id}
 
 
-def _parameters(form: DatasetForm, *, streamed: bool, several: bool) -> list[Any]:
-    serializer = form.serializer(streamed=streamed, several=several)
+def _parameters(dataset: MarketDataset, *, streamed: bool, several: bool) -> list[Any]:
+    serializer = dataset.serializer(streamed=streamed, several=several)
     path = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
     return [serializer] if several else [serializer, path]
 
 
-def _page(form: DatasetForm, *, several: bool) -> Schema:
+def _page(dataset: MarketDataset, *, several: bool) -> Schema:
     symbol = {"symbols": _SYMBOLS} if several else {"symbol": _SYMBOL}
-    columns = (OutColumn("symbol", ColumnRole.TEXT), *form.columns) if several else form.columns
+    columns = (OutColumn("symbol", ColumnRole.TEXT), *dataset.columns) if several else dataset.columns
     return _object(
         {
             **symbol,
             "resolution": {"type": "string", "enum": Resolution.names()},
-            form.rows_name: {"type": "array", "items": _row(columns)},
+            dataset.rows_name: {"type": "array", "items": _row(columns)},
             "absences": {"type": "array", "items": _ABSENCE},
             "knowledge": _KNOWLEDGE,
-            **({"not_applied": _NOT_APPLIED} if "adjustment" in form.own else {}),
+            **({"not_applied": _NOT_APPLIED} if "adjustment" in dataset.own else {}),
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
             "total_estimate": {"type": "integer", "description": "An upper bound of the number of rows."},
             "reason": {"type": "string", "description": "Why there are no rows."},
         },
-        required=(*symbol, form.rows_name, "next_cursor", "prev_cursor", "total_estimate"),
+        required=(*symbol, dataset.rows_name, "next_cursor", "prev_cursor", "total_estimate"),
     )
 
 
@@ -458,13 +456,13 @@ def _row(columns: Iterable[OutColumn]) -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _example_page(market_class: MarketClass, form: DatasetForm, *, several: bool) -> dict[str, Any]:
+def _example_page(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
     symbol = _EXAMPLE_SYMBOLS[market_class.path]
-    row = _example_row(form.columns) | _EXAMPLES_OF_DATASET.get(form.name, {})
+    row = _example_row(dataset.columns) | _EXAMPLES_OF_DATASET.get(dataset.name, {})
     return {
         **({"symbols": [symbol]} if several else {"symbol": symbol}),
-        **({} if form.resolution.is_tick else {"resolution": form.resolution.value}),
-        form.rows_name: [{"symbol": symbol, **row} if several else row],
+        **({} if dataset.resolution.is_tick else {"resolution": dataset.resolution.value}),
+        dataset.rows_name: [{"symbol": symbol, **row} if several else row],
         "next_cursor": None,
         "prev_cursor": None,
         "total_estimate": 1,

@@ -3,18 +3,14 @@
 A walk is the sequence of pages that a client reads by following cursors (see `stats.cursors`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
-
-import msgspec
 
 from stats.caching.keys import Irrelevant, key_parts
 from stats.exceptions import WrongClass
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint
-from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery, class_of
+from stats.market_data.query import MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
-from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, default_instrument
 from store.log_views.log_view import LogView
@@ -100,8 +96,10 @@ class SymbolQuery:
         if self.query.knowledge is None or not self.query.market_class.has_instruments:
             return terms_then(instrument, ())
         declarations = market_store().declarations(instrument.symbol, as_of_ns=self.query.as_of_ns)
-        policy = self.query.policy
-        return terms_then(instrument, [(told, _under_policy(each, policy)) for told, each in declarations])
+        instrument_of = self.query.dataset.instrument_of
+        return terms_then(
+            instrument, [(told, instrument_of(self.query, each)) for told, each in declarations]
+        )
 
     @property
     def settle(self) -> Settle:
@@ -126,8 +124,11 @@ class SymbolQuery:
         return self.query.start_ns is not None and self.query.start_ns >= self.now_ns
 
     def check_known(self) -> None:
-        """Raise `UnknownSymbol` if the symbol is unknown. A member of a universe need not be known: it has no rows."""
-        if self.query.universe is None and not is_known(self.symbol):
+        """Raise `UnknownSymbol` if the symbol is unknown and the query does not skip it.
+
+        A member of a universe need not be known: it has no rows.
+        """
+        if self.query.universe is None and not self.query.skips_unknown and not is_known(self.symbol):
             raise UnknownSymbol(self.symbol)
 
     def check_range(self) -> None:
@@ -197,21 +198,6 @@ class Plan:
         return repr(key_parts(self.source, of_walk=True))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MarketDataset:
-    """A dataset of the market-data API.
-
-    plan: makes the plan for one symbol; raises `StatsError`s and `StorageError`s. logs_of: returns the stored
-    datasets that the plan reads for its symbol; () if the plan itself chooses its logs, because some belong to
-    other symbols. log_count: the number of logs of a plan that chooses them itself.
-    """
-
-    form: DatasetForm
-    plan: Callable[[SymbolQuery], Plan]
-    logs_of: Callable[[MarketDataQuery], tuple[Dataset, ...]] = lambda _query: ()
-    log_count: int = 0
-
-
 def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """Return the symbol's instrument as it was declared at the query's `as_of`.
 
@@ -221,15 +207,10 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
     """
     if not query.market_class.has_instruments:
         return default_instrument(symbol)
-    if query.form.of_roots or (query.form.takes_underlyings and not query.several):
+    if query.dataset.of_roots or (query.dataset.takes_underlyings and not query.several):
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     instrument = instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
-    return _under_policy(instrument, query.policy)
-
-
-def _under_policy(instrument: Instrument, policy: str | None) -> Instrument:
-    """Return the instrument with another bar policy; None for its own."""
-    return instrument if policy is None else msgspec.structs.replace(instrument, bar_policy=policy)
+    return query.dataset.instrument_of(query, instrument)
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:

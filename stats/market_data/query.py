@@ -1,18 +1,20 @@
-"""The classes, dataset forms and queries of the market-data API, and the parser of queries."""
+"""The classes, datasets and queries of the market-data API, and the parser of queries."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from calendars.schedule import Anchor, Hours, SessionMode
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant, key_parts
 from stats.exceptions import RangeTooLarge
 from stats.market_data.query_parameters import (
-    DEFAULT_HORIZON_NS,
     INSTANT_PARAMETERS,
     PAGE_PARAMETERS,
     STREAM_PARAMETERS,
+    Parameters,
     RowQuerySerializer,
+    parameter_names,
     query_serializer,
 )
 from stats.parameters import DEFAULT_PAGE, Bound, SymbolList, query_values
@@ -21,13 +23,16 @@ from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
-from store.log_views.best_quotes import BEST, DEFAULT_MAX_AGE_NS
+from store.instruments import Instrument
 from store.resolutions import BarLength, Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.lists.pages import PAGE_LIMIT
 from web.requests.exceptions import InvalidParameter
+
+if TYPE_CHECKING:
+    from stats.market_data.plan import Plan, SymbolQuery
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,22 +90,37 @@ def class_of(instrument_class: str) -> MarketClass:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DatasetForm:
-    """A dataset's parameters and the shape of its answers.
+class MarketDataset:
+    """A dataset of the market-data API: its parameters, its plan and the shape of its answers.
 
-    name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides
-    those of every dataset. resolution: the default resolution. columns: all columns that its rows may have.
-    takes_underlyings: whether the path's symbol may be an underlying. of_roots: whether symbols are roots of contracts.
-    of_instants: whether a row belongs to an instant at every resolution, not to an interval. has_future: whether a
-    query without an end has rows that are dated after now. at_one_instant: whether a query has the instant `at`
-    instead of a range. stream_resolution: the default resolution of streams; None if it is `resolution`.
+    name: its name in URLs. rows_name: the rows' field in a document. own: the parameters that it has besides those of
+    every dataset. resolution: the default resolution. columns: all columns that its rows may have. plan: makes the
+    plan for one symbol; raises `StatsError`s and `StorageError`s. logs_of: returns the stored datasets that the plan
+    reads for its symbol; () if the plan itself chooses its logs, because some belong to other symbols. log_count: the
+    number of logs of a plan that chooses them itself. check: refuses values that conflict; see `RowQuerySerializer`.
+    options: returns the options that only this dataset has, from the parameters' values: a frozen dataclass, part of
+    cache keys. instrument_of: returns the instrument as the options have it.
+
+    takes_underlyings: whether the path's symbol may be an underlying; without a range, its answer is for one instant.
+    of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an instant at every
+    resolution, not to an interval. has_future: whether a query without an end has rows that are dated after now.
+    at_one_instant: whether a query has the instant `at` instead of a range. stream_resolution: the default resolution
+    of streams; None if it is `resolution`.
     """
 
     name: str
     rows_name: str
-    own: tuple[str, ...]
+    own: Parameters
     resolution: Resolution
     columns: tuple[OutColumn, ...]
+    plan: Callable[["SymbolQuery"], "Plan"]
+    logs_of: Callable[["MarketDataQuery"], tuple[Dataset, ...]] = lambda _query: ()
+    log_count: int = 0
+    check: Callable[[dict[str, Any]], None] | None = None
+    options: Callable[[dict[str, Any]], Hashable] = lambda _values: None
+    instrument_of: Callable[["MarketDataQuery", Instrument], Instrument] = lambda _query, instrument: (
+        instrument
+    )
     takes_underlyings: bool = False
     of_roots: bool = False
     of_instants: bool = False
@@ -114,110 +134,134 @@ class DatasetForm:
 
     def parameters(self, *, streamed: bool, several: bool) -> tuple[str, ...]:
         """Return the names of all parameters. several: whether the endpoint is for several symbols."""
-        own = (
-            tuple(name for name in self.own if name not in {"coverage", "rule"})
-            if streamed or several
-            else self.own
-        )
-        pages = INSTANT_PARAMETERS if self.at_one_instant else PAGE_PARAMETERS
-        names = (*own, *(STREAM_PARAMETERS if streamed else pages))
-        return ("symbols", *names) if several else names
+        return self.serializer(streamed=streamed, several=several).names
 
     def serializer(self, *, streamed: bool, several: bool) -> RowQuerySerializer:
         """Return the serializer of the parameters."""
-        resolution = self.default_resolution(streamed=streamed).value
-        return query_serializer(self.parameters(streamed=streamed, several=several), resolution)
+        pages = INSTANT_PARAMETERS if self.at_one_instant else PAGE_PARAMETERS
+        # Absences are told of one page of one symbol.
+        own = self.own if not streamed and not several else _without_absences(self.own)
+        return query_serializer(
+            (*(("symbols",) if several else ()), *own, *(STREAM_PARAMETERS if streamed else pages)),
+            self.default_resolution(streamed=streamed).value,
+            check=self.check,
+            needs_range=not self.takes_underlyings,
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteJoin:
-    """How trades are joined with quotes. A quote is at least `lag_ns` and at most `tolerance_ns` (None: any) old.
-
-    horizon_ns: the time from a trade to the midpoint of its realised spread. max_age_ns: how long a venue's quote
-    takes part in the best bid and offer; None if every quote replaces the one before, whichever its venue.
-    """
-
-    lag_ns: int
-    tolerance_ns: int | None
-    horizon_ns: int
-    max_age_ns: int | None
+def _without_absences(parameters: Parameters) -> Parameters:
+    names = parameter_names(parameters)
+    return tuple(
+        each for each, name in zip(parameters, names, strict=True) if name not in {"coverage", "rule"}
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class RollQuery:
-    """How a continuous future rolls. rule: a name of `ROLL_RULES`. days: None for the rule's. adjustment: by what."""
-
-    rule: str = "volume"
-    days: int | None = None
-    adjustment: str = "none"
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True, slots=True)
 class MarketDataQuery:
-    """A query for rows of a dataset, for one or several symbols of a class.
+    """A query for rows of a dataset, for one or several symbols of a class. See `of`.
 
-    Times are nanoseconds UTC. start_ns: None if the query has no start. end_ns: exclusive; None for now.
-    whole_dates: whether start and end were dates without a time. streamed: whether one answer has all rows of
-    the range. session, hours: None for the instrument's default. knowledge: None for what is known now. is_best:
-    whether quotes are the best bid and offer of all venues. max_age_ns: the maximum age of a quote that takes part in
-    it; None for the default. symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
-    universe: its members are the symbols, which are () until it is read; None for symbols that were given.
-    gap_rule: see `GAP_RULES`; None for the instrument's. policy: the bar policy; None for the instrument's.
+    Times are nanoseconds UTC. several: whether the answer is of a list of symbols, also if that has only one. streamed:
+    whether one answer has all rows of the range. start_ns: None if the query has no start. end_ns: exclusive; None for
+    now. whole_dates: whether start and end were dates without a time. last: the number of newest rows of each symbol;
+    None for all. is_descending: whether each symbol's rows are the newest first. session, hours: None for the
+    instrument's default. knowledge: None for what is known now. symbol_as_of_ns: when the symbols had the meaning that
+    is asked for; None for now. universe: its members are the symbols, which are () until it is read; None for symbols
+    that were given. skips_unknown: whether unknown symbols have no rows, instead of an error. options: what only the
+    dataset knows; None for its defaults.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
-    form: Annotated[DatasetForm, Irrelevant("the content's name has it")]
+    dataset: Annotated[MarketDataset, Irrelevant("the content's name has it")]
     symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
-    several: bool
-    streamed: Annotated[bool, Irrelevant("streams are not kept")]
     resolution: Resolution
-    start_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
-    end_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")]
-    whole_dates: Annotated[tuple[bool, bool], Irrelevant("plans have the range in whole intervals")]
-    last: int | None
     limit: Annotated[int, DIFFERS_BY_PAGE]
-    cursor: Annotated[str | None, DIFFERS_BY_PAGE]
-    is_descending: bool
-    fields: Annotated[tuple[str, ...] | None, DIFFERS_BY_PAGE]
-    as_of_ns: int | None
-    session: Annotated[SessionMode | None, Irrelevant("plans have the grid")]
-    hours: Annotated[Hours | None, Irrelevant("plans have the hours")]
-    adjustment: str
-    with_partial: bool
-    with_coverage: bool
-    time_form: Annotated[TimeForm | None, DIFFERS_BY_PAGE]
-    with_trailer: Annotated[bool, Irrelevant("streams are not kept")]
-    expiry_ns: int | None = None
-    after_ns: int | None = None
+    several: bool = False
+    streamed: Annotated[bool, Irrelevant("streams are not kept")] = False
+    start_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")] = None
+    end_ns: Annotated[int | None, Irrelevant("plans have the range in whole intervals")] = None
+    whole_dates: Annotated[tuple[bool, bool], Irrelevant("plans have the range in whole intervals")] = (
+        False,
+        False,
+    )
+    last: int | None = None
+    cursor: Annotated[str | None, DIFFERS_BY_PAGE] = None
+    is_descending: bool = False
+    fields: Annotated[tuple[str, ...] | None, DIFFERS_BY_PAGE] = None
+    as_of_ns: int | None = None
+    session: Annotated[SessionMode | None, Irrelevant("plans have the grid")] = None
+    hours: Annotated[Hours | None, Irrelevant("plans have the hours")] = None
     anchor: Annotated[Anchor, Irrelevant("plans have the grid")] = Anchor.CLOCK
+    adjustment: str = "raw"
+    with_partial: bool = True
+    with_coverage: bool = False
+    time_form: Annotated[TimeForm | None, DIFFERS_BY_PAGE] = None
+    with_trailer: Annotated[bool, Irrelevant("streams are not kept")] = False
     knowledge: Knowledge | None = None
-    inputs: tuple[tuple[str, float], ...] = ()
-    join: QuoteJoin | None = None
-    roll: RollQuery | None = None
-    is_best: bool = False
-    max_age_ns: int | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
     universe: str | None = None
-    gap_rule: Annotated[str | None, Irrelevant("plans have the rule")] = None
-    policy: str | None = None
+    skips_unknown: bool = False
+    options: Hashable = None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: MarketDataset,
+        symbols: tuple[str, ...],
+        *,
+        market_class: MarketClass,
+        resolution: Resolution | None = None,
+        last: int | None = None,
+        limit: int | None = None,
+        several: bool = False,
+        streamed: bool = False,
+        universe: str | None = None,
+        **fields: Any,
+    ) -> "MarketDataQuery":
+        """Return a query. fields: those of the class, by name; each has a default.
+
+        resolution: None for the dataset's. limit: None for `last` if that is given, else 1,000 rows; for several symbols
+        at least 1,000, for a universe, which has one page, the largest.
+        """
+        if limit is None:
+            limit = PAGE_LIMIT if universe is not None else last or DEFAULT_PAGE
+            limit = max(limit, DEFAULT_PAGE) if several else limit
+        return cls(
+            market_class,
+            dataset,
+            symbols,
+            resolution or dataset.default_resolution(streamed=streamed),
+            limit,
+            several=several,
+            streamed=streamed,
+            last=last,
+            universe=universe,
+            **fields,
+        )
+
+    def options_of(self, kind: type[Options]) -> Options:
+        """Return the options of the dataset that has options of this kind; the defaults if the query has none."""
+        return self.options if isinstance(self.options, kind) else kind()
 
     @property
     def path_name(self) -> str:
         """The end of the path that was asked for, such as `ohlcv` or `ohlcv/stream`."""
-        return f"{self.form.name}/stream" if self.streamed else self.form.name
+        return f"{self.dataset.name}/stream" if self.streamed else self.dataset.name
 
     @property
     def subject(self) -> str:
         """A text that is the same for all query strings with the same meaning. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters
-        return repr((self.market_class.path, self.form.name, self.symbols, own))
+        return repr((self.market_class.path, self.dataset.name, self.symbols, own))
 
     def check_range(self, now_ns: int) -> None:
         """Raise `RangeTooLarge` if the range is too long. Streams and `/stats/ohlc` have no maximum."""
         if self.start_ns is None or not self.has_maximum_range:
             return
-        limit, name = maximum_range_ns(self.resolution), self.form.name
+        limit, name = maximum_range_ns(self.resolution), self.dataset.name
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
             raise RangeTooLarge(
                 f"at {self.resolution.value} a range may be at most {_length_text(limit)} long: ask for a shorter one"
@@ -225,100 +269,73 @@ class MarketDataQuery:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The dataset and symbol in a URL's path. symbol: None if the symbols are in the query string."""
-
-    market_class: str
-    form: DatasetForm
-    symbol: str | None
-    streamed: bool = False
-
-
 @lru_cache(maxsize=4096)
-def parse_query(target: Target, query_string: str) -> MarketDataQuery:
-    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
-    form, several = target.form, target.symbol is None
-    values = query_values(form.serializer(streamed=target.streamed, several=several), query_string)
-    start, end = values.get("start"), _end(values)
-    market_class, symbols = MARKET_CLASSES[target.market_class], _symbols(target, values)
-    session, hours, time_form = values.get("session"), values.get("hours"), values.get("time")
-    return MarketDataQuery(
-        market_class=market_class,
-        form=form,
-        symbols=symbols.names,
+def parse_query(
+    dataset: MarketDataset,
+    market_class: str,
+    symbol: str | None,
+    query_string: str,
+    *,
+    streamed: bool = False,
+) -> MarketDataQuery:
+    """Parse a URL's query string. symbol: None if the query string has the symbols.
+
+    Raises `InvalidParameter` and `InvalidValue`.
+    """
+    several, of_class = symbol is None, MARKET_CLASSES[market_class]
+    values = query_values(dataset.serializer(streamed=streamed, several=several), query_string)
+    symbols = SymbolList((requested_symbol(symbol),)) if symbol is not None else values["symbols"]
+    check_universe(of_class, symbols.universe)
+    end = Bound(values["at"] + 1, is_date=False) if "at" in values else values.get("end")
+    return MarketDataQuery.of(
+        dataset,
+        symbols.names,
+        market_class=of_class,
         universe=symbols.universe,
         several=several,
-        streamed=target.streamed,
-        resolution=values.get("resolution", form.default_resolution(streamed=target.streamed)),
-        start_ns=start and start.instant_ns,
-        end_ns=end and end.instant_ns,
-        whole_dates=(start is not None and start.is_date, end is not None and end.is_date),
-        last=values.get("last"),
-        limit=values.get("limit") or _default_limit(values),
-        cursor=values.get("cursor"),
-        is_descending=values.get("sort") == "desc",
-        fields=values.get("fields"),
-        as_of_ns=values.get("as_of"),
-        symbol_as_of_ns=values.get("symbol_as_of"),
-        session=session and SessionMode(session),
-        hours=hours and Hours(hours),
-        adjustment=values.get("adjustment", "raw"),
-        with_partial=values.get("partial") != "exclude",
-        with_coverage=values.get("coverage", False),
-        gap_rule=values.get("rule"),
-        policy=values.get("policy"),
-        time_form=time_form and TimeForm(time_form),
-        with_trailer=values.get("trailer", False),
-        expiry_ns=values.get("expiry"),
-        after_ns=values.get("after"),
-        anchor=Anchor(values.get("anchor", Anchor.CLOCK)),
-        knowledge=Knowledge.THEN if values.get("knowledge") == Knowledge.THEN else None,
-        inputs=tuple((name, values[name]) for name in ("rate", "dividend_yield") if name in values),
-        join=_quote_join(values),
-        roll=_roll_query(values),
-        # A join has its own.
-        is_best="join" not in values and values.get("exchange") == BEST,
-        max_age_ns=None if "join" in values else values.get("max_age"),
-        has_maximum_range=not target.streamed,
+        streamed=streamed,
+        has_maximum_range=not streamed,
+        options=dataset.options(values),
+        **range_fields(values.get("start"), end),
+        **common_fields(values),
     )
 
 
-def _symbols(target: Target, values: dict[str, Any]) -> SymbolList:
-    """Return the symbols of a query, or the universe of which they are the members. Raises `InvalidParameter`."""
-    if target.symbol is not None:
-        return SymbolList((requested_symbol(target.symbol),))
-    symbols: SymbolList = values["symbols"]
-    check_universe(MARKET_CLASSES[target.market_class], symbols.universe)
-    return symbols
+def range_fields(start: Bound | None, end: Bound | None) -> dict[str, Any]:
+    """Return the fields of a query with a start and an exclusive end."""
+    return {
+        "start_ns": start and start.instant_ns,
+        "end_ns": end and end.instant_ns,
+        "whole_dates": (start is not None and start.is_date, end is not None and end.is_date),
+    }
 
 
-def _quote_join(values: dict[str, Any]) -> QuoteJoin | None:
-    if "join" not in values:
-        return None
-    horizon_ns = values.get("horizon", DEFAULT_HORIZON_NS)
-    is_best = values.get("exchange", BEST) == BEST
-    max_age_ns = values.get("max_age", DEFAULT_MAX_AGE_NS) if is_best else None
-    return QuoteJoin(values.get("lag", 0), values.get("tolerance"), horizon_ns, max_age_ns)
+# The fields of a query that are parameters' values, by the parameter's name.
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "resolution": ("resolution", lambda value: value),
+    "last": ("last", int),
+    "limit": ("limit", int),
+    "cursor": ("cursor", str),
+    "sort": ("is_descending", lambda value: value == "desc"),
+    "fields": ("fields", tuple),
+    "as_of": ("as_of_ns", int),
+    "symbol_as_of": ("symbol_as_of_ns", int),
+    "session": ("session", SessionMode),
+    "hours": ("hours", Hours),
+    "anchor": ("anchor", Anchor),
+    "adjustment": ("adjustment", str),
+    "partial": ("with_partial", lambda value: value == "include"),
+    "coverage": ("with_coverage", bool),
+    "time": ("time_form", TimeForm),
+    "trailer": ("with_trailer", bool),
+    "knowledge": ("knowledge", lambda value: Knowledge.THEN if value == Knowledge.THEN else None),
+}
 
 
-def _roll_query(values: dict[str, Any]) -> RollQuery | None:
-    """Return how a continuous future rolls; None by default."""
-    if not {"roll", "adjust"} & set(values):
-        return None
-    days = values.get("roll_before")
-    return RollQuery(
-        values.get("roll", "volume"),
-        None if days is None else days // DAY_NS,
-        values.get("adjust", "none"),
-    )
-
-
-def _end(values: dict[str, Any]) -> Bound | None:
-    """Return the exclusive end of the range; None for now."""
-    at_ns = values.get("at")
-    end: Bound | None = values.get("end") if at_ns is None else Bound(at_ns + 1, is_date=False)
-    return end
+def common_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a query that are given by the common parameters, but for the range and the symbols."""
+    given = ((_FIELDS[name], value) for name, value in values.items() if name in _FIELDS)
+    return {field: made(value) for (field, made), value in given}
 
 
 def check_universe(market_class: MarketClass, universe: str | None) -> None:
@@ -327,17 +344,6 @@ def check_universe(market_class: MarketClass, universe: str | None) -> None:
         raise InvalidParameter(
             "invalid_parameter", f"symbols: {market_class.path} have no instruments, so no @{universe}"
         )
-
-
-def _default_limit(values: dict[str, Any]) -> int:
-    """Return a page's default limit: `last` if given, else 1,000 rows.
-
-    For several symbols it is at least 1,000, for a universe, which has one page, the largest.
-    """
-    last: int = values.get("last", DEFAULT_PAGE)
-    if "symbols" not in values:
-        return last
-    return max(last, DEFAULT_PAGE) if values["symbols"].universe is None else PAGE_LIMIT
 
 
 def _length_text(length_ns: int) -> str:

@@ -1,5 +1,7 @@
-"""The query parameters of the market-data API: their serializer fields, and the names common to all datasets."""
+"""The query parameters that several datasets of the market-data API have, and the serializer of queries."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -9,29 +11,38 @@ from calendars.schedule import Anchor, Hours, SessionMode
 from stats.parameters import (
     BoundField,
     CursorField,
-    DurationField,
     FieldNamesField,
     PageLimitField,
-    QueryNumberField,
     QueryTimeField,
     ResolutionField,
     SwitchField,
     SymbolsField,
     WordField,
 )
-from store.bar_policies import BAR_POLICIES
-from store.instruments import GAP_RULES
-from store.log_views.best_quotes import BEST
 from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
-from store.timestamps import DAY_NS, SECOND_NS
 
-DEFAULT_HORIZON_NS = 300 * SECOND_NS
-_DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
+DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
-# A parameter's field and its options, by the parameter's name.
-PARAMETERS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryParameter:
+    """A query parameter: its field's class and options. A dataset declares those that it alone has."""
+
+    name: str
+    field_class: type[serializers.Field[Any, Any, Any, Any]]
+    options: dict[str, Any]
+
+    def field(
+        self, schema_default: str | None = None, *, required: bool = False
+    ) -> serializers.Field[Any, Any, Any, Any]:
+        """Return the field. schema_default: a default that is shown in the schema, but not applied."""
+        default = {} if schema_default is None else {"schema_default": schema_default}
+        return self.field_class(**{"required": required, **self.options, **default})
+
+
+_COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, Any]]] = {
     "symbols": (
         SymbolsField,
         {
@@ -110,104 +121,14 @@ PARAMETERS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[st
         },
     ),
     "coverage": (SwitchField, {"help_text": "`1`: list the intervals without a bar, each with its reason."}),
-    "rule": (
-        WordField,
-        {
-            "words": GAP_RULES,
-            "help_text": "When an interval without a bar is a gap. `calendar`: always. `evidence`: if the dates before"
-            " make it unlikely that nobody traded. Default: the instrument's `gap_rule`.",
-        },
-    ),
-    "quiet": (
-        SwitchField,
-        {"help_text": "`1`: also list the runs without a bar that were judged to be no gaps (`no_trades`)."},
-    ),
     "time": (
         WordField,
         {"words": ("rfc3339", "ms", "ns"), "help_text": "Format of times."},
     ),
-    "exchange": (
-        WordField,
-        {
-            "words": (BEST, "all"),
-            "help_text": "`best`: the best bid and offer of all venues, at each change. `all`: every quote, whichever its"
-            " venue. Default: `all`; with `join` `best`.",
-        },
-    ),
-    "max_age": (
-        DurationField,
-        {
-            "least_ns": 1,
-            "help_text": f"For `exchange=best`: how long a venue's quote takes part, up to 1d. Default: 1h. {_DURATIONS}",
-        },
-    ),
-    "roll": (
-        WordField,
-        {
-            "words": ("volume", "open_interest", "days"),
-            "schema_default": "volume",
-            "help_text": "What decides a roll: the larger figure of a trading date, or the days before expiry.",
-        },
-    ),
-    "roll_before": (
-        DurationField,
-        {
-            "help_text": "With `roll=days`: how long before its expiry a contract is left, in days. Default: 8d."
-        },
-    ),
-    "adjust": (
-        WordField,
-        {
-            "words": ("none", "difference", "ratio"),
-            "schema_default": "none",
-            "help_text": "How prices before a roll are adjusted to those after it.",
-        },
-    ),
-    "rate": (
-        QueryNumberField,
-        {"bound": 1.0, "help_text": "Continuously compounded interest rate per year, such as 0.05."},
-    ),
-    "dividend_yield": (
-        QueryNumberField,
-        {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying per year, such as 0.02."},
-    ),
-    "expiry": (QueryTimeField, {"help_text": "Only the options that expire on this date."}),
     "at": (
         QueryTimeField,
         {
             "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {_ISO_OR_EPOCH}"
-        },
-    ),
-    "policy": (
-        WordField,
-        {
-            "words": tuple(BAR_POLICIES),
-            "help_text": "The bar policy, instead of the instrument's. For `explain`: a policy to compare with.",
-        },
-    ),
-    "after": (QueryTimeField, {"help_text": "Only changes by commits after this instant."}),
-    "join": (
-        WordField,
-        {
-            "words": ("quotes",),
-            "help_text": "`quotes`: add the last quote before each trade, and the spreads.",
-        },
-    ),
-    "lag": (
-        DurationField,
-        {
-            "help_text": f"With `join`: a quote counts only if it is at least this old. Default: 0. {_DURATIONS}"
-        },
-    ),
-    "tolerance": (
-        DurationField,
-        {"help_text": f"With `join`: a quote counts only if it is at most this old. {_DURATIONS}"},
-    ),
-    "horizon": (
-        DurationField,
-        {
-            "least_ns": 1,
-            "help_text": f"With `join`: from a trade to the midpoint of its realised spread. Default: 5min. {_DURATIONS}",
         },
     ),
     "trailer": (
@@ -215,79 +136,67 @@ PARAMETERS: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[st
         {"help_text": "`1`: append a last line with the number of rows and their SHA-256."},
     ),
 }
+PARAMETERS = {name: QueryParameter(name, *each) for name, each in _COMMON.items()}
 
 _RANGE = ("start", "end", "as_of", "symbol_as_of")
 PAGE_PARAMETERS = (*_RANGE, "last", "limit", "cursor", "sort", "fields", "time")
 STREAM_PARAMETERS = (*_RANGE, "fields", "time", "sort", "trailer")
 # Of pages of what holds at one instant.
 INSTANT_PARAMETERS = ("at", "as_of", "limit", "cursor", "sort", "fields", "time")
-EXPLAIN_PARAMETERS = (
-    "at",
-    "resolution",
-    "session",
-    "hours",
-    "anchor",
-    "as_of",
-    "symbol_as_of",
-    "policy",
-    "limit",
-)
 
-GAPS_PARAMETERS = ("start", "end", "resolution", "hours", "rule", "quiet", "as_of", "symbol_as_of")
 
-# The parameters of continuous futures.
-ROLL_PARAMETERS = ("roll", "roll_before", "adjust")
-# The parameters of the best bid and offer.
-BEST_PARAMETERS = ("exchange", "max_age")
+# The parameters of a serializer: names of `PARAMETERS`, and a dataset's own.
+Parameters = tuple[str | QueryParameter, ...]
 
 
 class RowQuerySerializer(serializers.Serializer[Any]):
     """The query parameters of market data.
 
-    names: the parameters. resolution: the default of the parameter `resolution`. needed: a parameter that must be given.
+    resolution: the default of the parameter `resolution`. needed: a parameter that must be given. check: raises
+    `ValidationError` for values that conflict. needs_range: whether a query for pages has `start` or `last`.
     """
 
     def __init__(
-        self, names: tuple[str, ...], resolution: str | None = None, *, needed: str | None = None
+        self,
+        parameters: Parameters,
+        resolution: str | None = None,
+        *,
+        needed: str | None = None,
+        check: Callable[[dict[str, Any]], None] | None = None,
+        needs_range: bool = True,
     ) -> None:
         super().__init__()
-        self.names, self.needed = names, needed
+        self.parameters = tuple(PARAMETERS[each] if isinstance(each, str) else each for each in parameters)
+        self.names, self.needed, self.check = parameter_names(parameters), needed, check
         # Only bars have other hours by default; a read without `resolution` is of ticks.
-        self.defaults = {"resolution": resolution, "hours": None if "resolution" in names else Hours.ALL}
+        self.defaults = {
+            "resolution": resolution,
+            "hours": None if "resolution" in self.names else Hours.ALL.value,
+        }
+        self.needs_range = needs_range and {"start", "last"} <= set(self.names)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields of the parameters."""
         return {
-            name: _field(name, self.defaults.get(name), required=name == self.needed) for name in self.names
+            each.name: each.field(self.defaults.get(each.name), required=each.name == self.needed)
+            for each in self.parameters
         }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"].instant_ns >= attrs["end"].instant_ns:
             raise serializers.ValidationError("start must be before end", code="invalid_range")
         if "last" in attrs and "start" in attrs:
-            raise serializers.ValidationError(
-                "last is the number of rows before end: do not send start with it",
-                code="conflicting_parameters",
-            )
+            raise conflict("last is the number of rows before end: do not send start with it")
         if "last" in attrs and "limit" in attrs and "symbols" not in self.fields:
-            raise serializers.ValidationError(
-                "last is the number of rows in the page: send limit with it only for several symbols",
-                code="conflicting_parameters",
+            raise conflict(
+                "last is the number of rows in the page: send limit with it only for several symbols"
             )
         if "cursor" in attrs and "symbols" in attrs and attrs["symbols"].universe is not None:
-            raise serializers.ValidationError(
-                "the answer for a universe has one page: leave out cursor", code="conflicting_parameters"
-            )
-        if "join" in self.fields:
-            _check_join(attrs)
-        _check_coverage(attrs, is_of_gaps="quiet" in self.fields)
-        _check_best(attrs)
+            raise conflict("the answer for a universe has one page: leave out cursor")
         _check_knowledge(attrs)
-        if "adjust" in self.fields:
-            _check_roll(attrs)
-        # Datasets with `expiry` also answer for one instant (a surface), which needs no range.
-        needs_range = {"start", "last"} <= set(self.fields) and "expiry" not in self.fields
-        if needs_range and not {"start", "last"} & set(attrs):
+        if self.check is not None:
+            self.check(attrs)
+        if self.needs_range and not {"start", "last"} & set(attrs):
             raise serializers.ValidationError("start or last is required", code="missing_parameter")
         return attrs
 
@@ -295,103 +204,20 @@ class RowQuerySerializer(serializers.Serializer[Any]):
 query_serializer = cache(RowQuerySerializer)
 
 
-def report_serializer(report: str, *, several: bool) -> RowQuerySerializer:
-    """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
-    best = () if report == "coverage" else BEST_PARAMETERS
-    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
-    return query_serializer(names)
+def parameter_names(parameters: Parameters) -> tuple[str, ...]:
+    """Return the parameters' names."""
+    return tuple(each if isinstance(each, str) else each.name for each in parameters)
 
 
-def gaps_serializer(*, several: bool) -> RowQuerySerializer:
-    """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
-    names = (*(("symbols",) if several else ()), *GAPS_PARAMETERS)
-    return query_serializer(names, Resolution.DAY.value)
-
-
-def explain_serializer() -> RowQuerySerializer:
-    """Return the serializer of a query for the explanation of a bar."""
-    return query_serializer(EXPLAIN_PARAMETERS, Resolution.MINUTE.value, needed="at")
-
-
-def universes_serializer() -> RowQuerySerializer:
-    """Return the serializer of a query for the list of universes."""
-    return query_serializer(("at", "as_of"))
-
-
-def _field(name: str, schema_default: str | None, *, required: bool) -> serializers.Field[Any, Any, Any, Any]:
-    field_class, options = PARAMETERS[name]
-    default = {} if schema_default is None else {"schema_default": schema_default}
-    return field_class(**{"required": required, **options, **default})
-
-
-def _check_coverage(attrs: dict[str, Any], *, is_of_gaps: bool) -> None:
-    if attrs.get("coverage") and attrs.get("resolution", Resolution.DAY).is_tick:
-        raise serializers.ValidationError(
-            "every nanosecond without a trade would be listed: ask for a resolution from 1s on",
-            code="conflicting_parameters",
-        )
-    if "rule" in attrs and not attrs.get("coverage") and not is_of_gaps:
-        raise serializers.ValidationError(
-            "rule is of the reasons of missing bars: send coverage=1 with it", code="conflicting_parameters"
-        )
-
-
-def _check_best(attrs: dict[str, Any]) -> None:
-    exchange = attrs.get("exchange", BEST if "join" in attrs else "all")
-    if "max_age" in attrs and exchange != BEST:
-        raise serializers.ValidationError(
-            "max_age is of exchange=best: send both or neither", code="conflicting_parameters"
-        )
-    if attrs.get("max_age", 0) > DAY_NS:
-        raise serializers.ValidationError("max_age must be at most 1d", code="invalid_duration")
-    if exchange == BEST and not attrs.get("resolution", Resolution.TICK).is_tick:
-        raise serializers.ValidationError(
-            "exchange=best has no bars: leave out resolution", code="conflicting_parameters"
-        )
+def conflict(message: str) -> serializers.ValidationError:
+    """Return the error of parameters that must not be sent together."""
+    return serializers.ValidationError(message, code="conflicting_parameters")
 
 
 def _check_knowledge(attrs: dict[str, Any]) -> None:
     """Refuse adjustments of bars as they were known whose factors come from after their beginning."""
-    if attrs.get("knowledge") != Knowledge.THEN:
-        return
     is_long = attrs.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank
-    if is_long and attrs.get("adjustment", "raw") != "raw":
-        raise serializers.ValidationError(
-            "weeks and months as they were known are not adjusted for actions within them: ask for 1d",
-            code="conflicting_parameters",
-        )
-    if attrs.get("adjust", "none") != "none":
-        raise serializers.ValidationError(
-            "prices as they were known then know no later roll: leave out adjust",
-            code="conflicting_parameters",
-        )
-
-
-def _check_roll(attrs: dict[str, Any]) -> None:
-    if attrs.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank:
-        raise serializers.ValidationError(
-            "continuous futures have no weeks and months, in which a roll may lie: ask for 1d",
-            code="conflicting_parameters",
-        )
-    days_ns = attrs.get("roll_before", 0)
-    if days_ns % DAY_NS or days_ns > 366 * DAY_NS:
-        raise serializers.ValidationError(
-            "roll_before must be whole days, such as 8d, at most 366d", code="invalid_duration"
-        )
-    if "roll_before" in attrs and attrs.get("roll") != "days":
-        raise serializers.ValidationError(
-            "roll_before is of roll=days: send both or neither", code="conflicting_parameters"
-        )
-
-
-def _check_join(attrs: dict[str, Any]) -> None:
-    if "join" not in attrs:
-        for name in ("lag", "tolerance", "horizon", "exchange", "max_age"):
-            if name in attrs:
-                raise serializers.ValidationError(
-                    f"{name} is of a join: send join=quotes with it", code="conflicting_parameters"
-                )
-    elif "tolerance" in attrs and attrs["tolerance"] < attrs.get("lag", 0):
-        raise serializers.ValidationError(
-            "tolerance must not be shorter than lag", code="conflicting_parameters"
+    if attrs.get("knowledge") == Knowledge.THEN and is_long and attrs.get("adjustment", "raw") != "raw":
+        raise conflict(
+            "weeks and months as they were known are not adjusted for actions within them: ask for 1d"
         )

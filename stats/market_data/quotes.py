@@ -6,7 +6,14 @@ from typing import Annotated
 import numpy as np
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
-from stats.market_data.best_quotes import best_columns, best_quotes_plan
+from stats.market_data.best_quotes import (
+    EXCHANGE,
+    MAX_AGE,
+    BestOptions,
+    best_columns,
+    best_quotes_plan,
+    check_best,
+)
 from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
 from stats.market_data.intervals.terms import bars_by_terms
@@ -17,9 +24,8 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_in_memory,
 )
-from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm
-from stats.market_data.query_parameters import BEST_PARAMETERS
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none
+from stats.market_data.query import MarketDataset
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -101,7 +107,7 @@ def quote_bar_columns(*, has_integer_volume: bool, with_date: bool) -> tuple[Out
 
 
 def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
-    if symbol_query.query.is_best:
+    if symbol_query.query.options_of(BestOptions).is_best:
         return best_quotes_plan(symbol_query)
     if symbol_query.query.resolution.is_tick:
         return tick_plan(symbol_query, (QUOTE_STATE,))
@@ -149,15 +155,15 @@ QUOTE_TICK_COLUMNS = tuple(
 )
 
 QUOTE_ROWS = MarketDataset(
-    form=DatasetForm(
-        name="quotes",
-        rows_name="quotes",
-        own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *BEST_PARAMETERS),
-        resolution=Resolution.TICK,
-        columns=tuple(
-            dict.fromkeys((*QUOTE_TICK_COLUMNS, *quote_bar_columns(has_integer_volume=True, with_date=True)))
-        ),
+    name="quotes",
+    rows_name="quotes",
+    own=("resolution", "session", "hours", "anchor", "knowledge", "partial", EXCHANGE, MAX_AGE),
+    resolution=Resolution.TICK,
+    columns=tuple(
+        dict.fromkeys((*QUOTE_TICK_COLUMNS, *quote_bar_columns(has_integer_volume=True, with_date=True)))
     ),
     plan=_quotes_plan,
+    check=check_best,
+    options=BestOptions.of,
     logs_of=lambda query: (query.market_class.quotes,),
 )

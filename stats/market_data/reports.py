@@ -12,13 +12,15 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.report import Report
-from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
 from stats.market_data.ohlcv.bar_rows import bar_columns
+from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.pinned_logs import ReadPoint, commits_of
 from stats.market_data.plan import instrument_in, is_known
-from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
-from stats.market_data.query_parameters import report_serializer
-from stats.market_data.quotes import QUOTE_TICK_COLUMNS
+from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, MarketDataset
+from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
+from stats.market_data.quoted_trades import TRADE_TICKS
+from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import SymbolList, query_values
@@ -26,8 +28,8 @@ from stats.rendering.table import OutColumn
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
 from store.exceptions import UnknownSymbol
-from store.log_views.best_quotes import BEST
 from store.log_views.log_view import LogView, log_coverage
+from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol
 
@@ -36,36 +38,45 @@ from trades.instruments.services import requested_symbol
 class ReportPart:
     """The newest rows of a dataset in a report.
 
-    names: the members, the newest row first. columns: all columns that the rows may have.
+    names: the members, the newest row first. columns: all columns that the rows may have. resolution: None for the
+    dataset's.
     """
 
     names: tuple[str, ...]
-    dataset: str
+    dataset: MarketDataset
     columns: tuple[OutColumn, ...]
-    resolution: str | None = None
+    resolution: Resolution | None = None
 
-    def query_string(self, query: "ReportQuery") -> str:
-        """Return the query string that reads the rows."""
-        parts = [f"last={len(self.names)}"]
-        parts += [f"resolution={self.resolution}"] if self.resolution else []
-        parts += [] if query.as_of_ns is None else [f"as_of={format_timestamp(query.as_of_ns)}"]
-        if query.is_best and self.dataset == "quotes":
-            parts += ["exchange=best"]
-            parts += [] if query.max_age_ns is None else [f"max_age={query.max_age_ns}ns"]
-        return "&".join(parts)
+    def rows_query(self, query: "ReportQuery", symbol: str) -> MarketDataQuery:
+        """Return the query for a symbol's rows."""
+        return MarketDataQuery.of(
+            self.dataset,
+            (symbol,),
+            market_class=MARKET_CLASSES[query.market_class],
+            resolution=self.resolution,
+            last=len(self.names),
+            as_of_ns=query.as_of_ns,
+            skips_unknown=query.universe is not None,
+            options=query.best if self.dataset is QUOTE_ROWS else None,
+        )
 
 
 _TICKS = (
-    ReportPart(("trade",), "trades", out_columns(TRADES, has_integer_volume=True)),
-    ReportPart(("quote",), "quotes", QUOTE_TICK_COLUMNS),
+    ReportPart(("trade",), TRADE_TICKS, out_columns(TRADES, has_integer_volume=True)),
+    ReportPart(("quote",), QUOTE_ROWS, QUOTE_TICK_COLUMNS),
 )
 _BARS = (
-    ReportPart(("minute_bar",), "ohlcv", bar_columns(has_integer_volume=True, with_date=False), "1m"),
+    ReportPart(
+        ("minute_bar",),
+        OHLCV,
+        bar_columns(has_integer_volume=True, with_date=False),
+        Resolution.MINUTE,
+    ),
     ReportPart(
         ("daily_bar", "previous_daily_bar"),
-        "ohlcv",
+        OHLCV,
         bar_columns(has_integer_volume=True, with_date=True),
-        "1d",
+        Resolution.DAY,
     ),
 )
 REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
@@ -79,12 +90,18 @@ def reports_of(market_class: MarketClass) -> tuple[str, ...]:
 COVERAGE = "coverage"
 
 
+def report_serializer(report: str, *, several: bool) -> RowQuerySerializer:
+    """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
+    best = () if report == COVERAGE else (EXCHANGE, MAX_AGE)
+    names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
+    return query_serializer(names, check=check_best)
+
+
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
     """A report and its symbols.
 
-    as_of_ns: commits stored later are ignored; None for no bound. is_best: whether the quote is the best bid and offer
-    of all venues. max_age_ns: the maximum age of a quote that takes part in it; None for the default.
+    as_of_ns: commits stored later are ignored; None for no bound. best: whether the quote is the best of all venues.
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     """
@@ -94,8 +111,7 @@ class ReportQuery:
     symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
     several: bool
     as_of_ns: int | None
-    is_best: bool = False
-    max_age_ns: int | None = None
+    best: BestOptions
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
     universe: str | None = None
 
@@ -164,8 +180,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
         symbols.names,
         several=symbol is None,
         as_of_ns=values.get("as_of"),
-        is_best=values.get("exchange") == BEST,
-        max_age_ns=values.get("max_age"),
+        best=BestOptions.of(values),
         symbol_as_of_ns=values.get("symbol_as_of"),
         universe=symbols.universe,
     )
@@ -192,10 +207,8 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     for part in REPORTS[query.report]:
-        dataset = MARKET_DATASETS[part.dataset]
-        parsed = parse_query(Target(query.market_class, dataset.form, symbol), part.query_string(query))
         try:
-            yield page_pin(dataset, replace(parsed, universe=query.universe), now_ns=now_ns)
+            yield page_pin(part.rows_query(query, symbol), now_ns=now_ns)
         except ResolutionUnavailable:
             yield None
 

@@ -3,7 +3,6 @@
 from stats.delivery.pinned_answer import PinnedContent
 from stats.market_data.answers.pin import page_pin
 from stats.market_data.answers.pinned_page import PinnedPage
-from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.reports import COVERAGE, ReportQuery, coverage_pin, report_pin
 
@@ -13,7 +12,7 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
-    return page_pin(MARKET_DATASETS[query.form.name], query, now_ns=now_ns)
+    return page_pin(query, now_ns=now_ns)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> PinnedContent:

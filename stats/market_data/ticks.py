@@ -12,8 +12,9 @@ from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm
+from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.query import MarketDataset
+from stats.market_data.query_parameters import Parameters
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.datasets import (
@@ -206,21 +207,19 @@ def _as_stored(
     *,
     name: str,
     resolution: Resolution,
-    own: tuple[str, ...] = ("knowledge",),
+    own: Parameters = ("knowledge",),
     has_integer_volume: bool = False,
     has_future: bool = False,
 ) -> MarketDataset:
-    """Return the dataset of all rows of one stored dataset. The arguments are those of `DatasetForm`."""
+    """Return the dataset of all rows of one stored dataset. The arguments are those of `MarketDataset`."""
     return MarketDataset(
-        form=DatasetForm(
-            name=name,
-            rows_name=name.replace("-", "_"),
-            own=own,
-            resolution=resolution,
-            columns=out_columns(dataset, has_integer_volume=has_integer_volume),
-            of_instants=True,
-            has_future=has_future,
-        ),
+        name=name,
+        rows_name=name.replace("-", "_"),
+        own=own,
+        resolution=resolution,
+        columns=out_columns(dataset, has_integer_volume=has_integer_volume),
+        of_instants=True,
+        has_future=has_future,
         plan=tick_plan,
         logs_of=lambda _query: (dataset,),
     )

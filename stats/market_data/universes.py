@@ -12,15 +12,14 @@ from stats.delivery.pinned_answer import LogName, PinnedContent
 from stats.exceptions import NoData
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint, joined_commit
 from stats.market_data.plan import (
-    MarketDataset,
     Plan,
     Range,
     SymbolQuery,
     is_known,
     reason_for_none,
 )
-from stats.market_data.query import DatasetForm
-from stats.market_data.query_parameters import universes_serializer
+from stats.market_data.query import MarketDataset
+from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.rows import Rows, WindowedSource
 from stats.parameters import MEMBERS_LIMIT, query_values
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -188,15 +187,13 @@ def _until_last_change(log: LogView, window: Window) -> Window:
 
 
 MEMBER_ROWS = MarketDataset(
-    form=DatasetForm(
-        name="members",
-        rows_name="members",
-        own=("knowledge",),
-        resolution=Resolution.MONTH,
-        columns=_COLUMNS,
-        of_instants=True,
-        at_one_instant=True,
-    ),
+    name="members",
+    rows_name="members",
+    own=("knowledge",),
+    resolution=Resolution.MONTH,
+    columns=_COLUMNS,
+    of_instants=True,
+    at_one_instant=True,
     plan=_members_plan,
     logs_of=lambda _query: (UNIVERSE_CHANGES,),
 )
@@ -245,6 +242,11 @@ class UniverseList(PinnedContent):
             for log, end_ns in zip(self.logs, self.ends_ns, strict=True)
         ]
         return {"universes": universes}
+
+
+def universes_serializer() -> RowQuerySerializer:
+    """Return the serializer of a query for the list of universes."""
+    return query_serializer(("at", "as_of"))
 
 
 @lru_cache(maxsize=256)

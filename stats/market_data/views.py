@@ -18,8 +18,8 @@ from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.explanation import EXPLAIN, explain_pin, parse_explain_query
-from stats.market_data.gaps import GAPS, gaps_pin, parse_gaps_query
+from stats.market_data.explanation import EXPLAIN, explain_pin, explain_serializer, parse_explain_query
+from stats.market_data.gaps import GAPS, gaps_pin, gaps_serializer, parse_gaps_query
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import (
     coverage_schema,
@@ -30,16 +30,10 @@ from stats.market_data.openapi import (
     stream_schema,
     universes_schema,
 )
-from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, check_format, parse_query
-from stats.market_data.query_parameters import (
-    explain_serializer,
-    gaps_serializer,
-    report_serializer,
-    universes_serializer,
-)
-from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query
+from stats.market_data.query import MARKET_CLASSES, MarketClass, check_format, parse_query
+from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query, report_serializer
 from stats.market_data.services import market_data_page, market_data_report
-from stats.market_data.universes import parse_universes_query, universes_pin
+from stats.market_data.universes import parse_universes_query, universes_pin, universes_serializer
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
@@ -123,11 +117,11 @@ class PageViewSet(MarketContentViewSet):
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        return page_schema(self.market_class, MARKET_DATASETS[self.subject].form, several=self.several)
+        return page_schema(self.market_class, MARKET_DATASETS[self.subject], several=self.several)
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """See `MarketDataViewSet`."""
-        return MARKET_DATASETS[self.subject].form.serializer(streamed=False, several=self.several)
+        return MARKET_DATASETS[self.subject].serializer(streamed=False, several=self.several)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the page in the client's format and encoding."""
@@ -146,7 +140,7 @@ class PageViewSet(MarketContentViewSet):
     ) -> Pin:
         """See `ContentViewSet.pin`."""
         dataset = MARKET_DATASETS[subject]
-        query = parse_query(Target(market_class, dataset.form, symbol), query_string)
+        query = parse_query(dataset, market_class, symbol, query_string)
         check_format(query, answer_format)
         pin, stored_datasets = partial(market_data_page, query=query), dataset.logs_of(query)
         if not stored_datasets or query.universe is not None:
@@ -189,17 +183,17 @@ class StreamViewSet(MarketDataViewSet):
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        return stream_schema(self.market_class, MARKET_DATASETS[self.subject].form)
+        return stream_schema(self.market_class, MARKET_DATASETS[self.subject])
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """See `MarketDataViewSet`."""
-        return MARKET_DATASETS[self.subject].form.serializer(streamed=True, several=False)
+        return MARKET_DATASETS[self.subject].serializer(streamed=True, several=False)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the stream; in the browsable API only its URLs, one per format."""
-        target = Target(self.market_class.path, MARKET_DATASETS[self.subject].form, symbol, streamed=True)
-        browsed = is_browsed(request)
-        query = parse_query(target, request.META["QUERY_STRING"])
+        browsed, dataset = is_browsed(request), MARKET_DATASETS[self.subject]
+        query_string = request.META["QUERY_STRING"]
+        query = parse_query(dataset, self.market_class.path, symbol, query_string, streamed=True)
         rows = RowStream(
             market_data_page(query=query, now_ns=time.time_ns()),
             STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,

@@ -12,8 +12,7 @@ from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
-from stats.market_data.plan import MarketDataset
-from stats.market_data.query import DatasetForm, MarketClass, MarketDataQuery
+from stats.market_data.query import MarketClass, MarketDataQuery, MarketDataset
 from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import Document
@@ -25,12 +24,14 @@ from store.resolutions import Resolution
 BARS_LIMIT = 50_000
 # Matches instruments of every class.
 _ANY_CLASS = MarketClass("any", "", ("ohlc",), ())
-OHLC = DatasetForm(
+OHLC = MarketDataset(
     name="ohlc",
     rows_name="data",
-    own=("interval",),
+    own=(),
     resolution=Resolution.MINUTE,
     columns=bar_columns(has_integer_volume=True, with_date=False),
+    plan=trade_bars_plan,
+    logs_of=lambda _query: (TRADES,),
 )
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 _QUERY = OhlcQuerySerializer()
@@ -55,35 +56,22 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     values = query_values(_QUERY, query_string)
     interval, is_paged = values["interval"], "limit" in values or "cursor" in values
-    bars = MarketDataQuery(
+    bars = MarketDataQuery.of(
+        OHLC,
+        (values["symbol"],),
         market_class=_ANY_CLASS,
-        form=OHLC,
-        symbols=(values["symbol"],),
-        several=False,
-        streamed=False,
         resolution=interval.resolution,
         start_ns=values.get("start"),
         end_ns=values.get("end", ALL_TIME.end_ns),
-        whole_dates=(False, False),
-        last=None,
         limit=values.get("limit", DEFAULT_PAGE) if is_paged else BARS_LIMIT,
         cursor=values.get("cursor"),
-        is_descending=False,
         fields=_COLUMNS,
         as_of_ns=values.get("as_of"),
         session=SessionMode.UTC,
         hours=Hours.ALL,
-        adjustment="raw",
-        with_partial=True,
-        with_coverage=False,
-        time_form=None,
-        with_trailer=False,
         has_maximum_range=False,
     )
     return OhlcQuery(interval, bars, values.get("end"), is_paged)
-
-
-_BARS = MarketDataset(form=OHLC, plan=trade_bars_plan, logs_of=lambda _query: (TRADES,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +117,7 @@ class OhlcBars(Report):
 
 def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
     """Pin a query to the newest commits. Raises the errors of `page_pin`, and `NoData`."""
-    bars = page_pin(_BARS, query.bars, now_ns=now_ns)
+    bars = page_pin(query.bars, now_ns=now_ns)
     if all(log.commit == NO_COMMIT for log in bars.logs):
         raise _no_data(bars)
     return _bars(query, bars)

@@ -112,7 +112,7 @@ def test_it_lists_every_parameter():
         name
         for dataset in MARKET_DATASETS.values()
         for streamed in (False, True)
-        for name in dataset.form.parameters(streamed=streamed, several=False)
+        for name in dataset.parameters(streamed=streamed, several=False)
     }
     assert listed == there_are - OF_OPTIONS
 
@@ -139,11 +139,11 @@ def test_it_tells_which_read_takes_what():
     streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
     for name, dataset in MARKET_DATASETS.items():
         page, stream = told[name]
-        assert page == set(dataset.form.parameters(streamed=False, several=False)), name
-        of_symbols = set(dataset.form.parameters(streamed=False, several=True))
+        assert page == set(dataset.parameters(streamed=False, several=False)), name
+        of_symbols = set(dataset.parameters(streamed=False, several=True))
         assert of_symbols == (page - {"coverage", "rule"}) | {"symbols"}, name
         if name in streamed:
-            assert stream == set(dataset.form.parameters(streamed=True, several=False)), name
+            assert stream == set(dataset.parameters(streamed=True, several=False)), name
 
 
 def test_the_openapi_document_takes_what_the_page_tells():

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from rest_framework.serializers import Serializer
 
 from marketdata_project.error_codes import DECLARED, ERROR_CODES, NextStep
 from marketdata_project.problems import OWN_ERRORS
-from stats.market_data.query_parameters import PARAMETERS, RowQuerySerializer
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.gaps import gaps_serializer
+from stats.market_data.query_parameters import RowQuerySerializer
 from tests.docs.test_codes_of_fields import codes_of, kinds
 from tests.program import OF_PROGRAM, program_nodes
 from trades.batches.refusals import _BATCH_CODES, _SPECIFIC_CODES
@@ -68,7 +71,11 @@ def codes_of_queries() -> set[object]:
     Of DRF's own: a parameter is a text and never null, and one that is missing has a code of ours.
     """
     import_module(settings.ROOT_URLCONF)
-    made = [RowQuerySerializer(tuple(PARAMETERS))]
+    both = (False, True)
+    made = [
+        each.serializer(streamed=streamed, several=several)
+        for each, streamed, several in product(MARKET_DATASETS.values(), both, both)
+    ] + [gaps_serializer(several=True)]
     names = {kind for kind in kinds(Serializer) if kind.__name__.endswith("QuerySerializer")}
     queries = made + [kind() for kind in names - {RowQuerySerializer}]
     read = [each for each in queries if type(each).__module__.startswith("stats.")]

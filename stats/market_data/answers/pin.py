@@ -9,7 +9,7 @@ from cachetools import LRUCache
 from stats.cursors import PageCursor
 from stats.market_data.answers.pinned_page import PinnedPage
 from stats.market_data.pinned_logs import ReadPoint
-from stats.market_data.plan import MarketDataset, SymbolQuery, queried_instrument
+from stats.market_data.plan import SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from web.lists.cursors import InvalidCursor
@@ -24,7 +24,7 @@ _pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(
 _lock = threading.Lock()
 
 
-def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> PinnedPage:
+def page_pin(query: MarketDataQuery, *, now_ns: int) -> PinnedPage:
     """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
     First pages are cached until they expire or a log has a new commit. Streams, and pages whose plans choose
@@ -36,9 +36,9 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
-    symbol_queries = _symbol_queries(dataset, query, cursor, now_ns)
+    symbol_queries = _symbol_queries(query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
-        return _pinned(dataset, query, symbol_queries, cursor, universe)
+        return _pinned(query, symbol_queries, cursor, universe)
     key = query, universe, tuple((each.instrument, each.logs) for each in symbol_queries)
     query_now_ns = symbol_queries[0].now_ns
     with _lock:
@@ -48,18 +48,16 @@ def page_pin(dataset: MarketDataset, query: MarketDataQuery, *, now_ns: int) -> 
         or pinned_ns is None
         or not pinned_ns <= query_now_ns < (page.expires_ns or query_now_ns + 1)
     ):
-        page = _pinned(dataset, query, symbol_queries, cursor, universe)
+        page = _pinned(query, symbol_queries, cursor, universe)
         with _lock:
             _pages[key] = query_now_ns, page
     return page
 
 
-def _symbol_queries(
-    dataset: MarketDataset, query: MarketDataQuery, cursor: PageCursor | None, now_ns: int
-) -> list[SymbolQuery]:
+def _symbol_queries(query: MarketDataQuery, cursor: PageCursor | None, now_ns: int) -> list[SymbolQuery]:
     """Return the query for each symbol, with the symbol's logs unless the plan chooses its logs itself."""
-    stored_datasets = dataset.logs_of(query)
-    log_count = len(stored_datasets) or dataset.log_count
+    stored_datasets = query.dataset.logs_of(query)
+    log_count = len(stored_datasets) or query.dataset.log_count
     if cursor and len(cursor.commits) != len(query.symbols) * log_count:
         raise InvalidCursor("the cursor does not fit the query: start again at the first page")
     walk_now_ns = now_ns if cursor is None else cursor.walk_now_ns
@@ -78,15 +76,14 @@ def _symbol_queries(
 
 
 def _pinned(
-    dataset: MarketDataset,
     query: MarketDataQuery,
     symbol_queries: list[SymbolQuery],
     cursor: PageCursor | None,
     universe: PinnedUniverse | None,
 ) -> PinnedPage:
-    plans = tuple(map(dataset.plan, symbol_queries))
+    plans = tuple(map(query.dataset.plan, symbol_queries))
     later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
-    columns = tuple(column.name for column in query.form.columns if column.name in later_names)
+    columns = tuple(column.name for column in query.dataset.columns if column.name in later_names)
     page = PinnedPage(query, plans, cursor, columns or None, universe)
     if cursor:
         cursor.check(page.range_hash, page.inputs_hash)

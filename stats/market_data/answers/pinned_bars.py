@@ -1,7 +1,6 @@
 """Pins the bars of one symbol for a follower of commits: the same bars as `GET ohlcv` at these commits."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import combinations
 from urllib.parse import urlencode
 
@@ -13,7 +12,7 @@ from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import Plan, SymbolQuery, is_known
-from stats.market_data.query import MarketDataQuery, Target, class_of, parse_query
+from stats.market_data.query import MarketDataQuery, class_of, common_fields
 from stats.market_data.query_parameters import query_serializer
 from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
@@ -82,23 +81,17 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
         raise InvalidValue("unknown_resolution", f"bars have a resolution of {names}, not {resolution[:16]}")
     if not is_known(symbol):
         raise UnknownSymbol(symbol)
-    query_values(query_serializer(_PARAMETERS), query_string)
-    return _query_of_class(_class_path(market_store().instrument(symbol)), symbol, resolution, query_string)
-
-
-@lru_cache(maxsize=4096)
-def _query_of_class(class_path: str, symbol: str, resolution: str, query_string: str) -> MarketDataQuery:
-    parameters = "&".join(filter(None, (query_string, f"resolution={resolution}", "last=1")))
-    return replace(parse_query(Target(class_path, OHLCV.form, symbol), parameters), last=None)
-
-
-def _class_path(instrument: Instrument) -> str:
-    market_class = class_of(instrument.instrument_class)
-    if OHLCV.form.name not in market_class.datasets:
-        raise WrongClass(
-            f"{instrument.symbol} is of the class {instrument.instrument_class}, which has no bars"
-        )
-    return market_class.path
+    values = query_values(query_serializer(_PARAMETERS), query_string)
+    market_class = class_of(market_store().instrument(symbol).instrument_class)
+    if OHLCV.name not in market_class.datasets:
+        raise WrongClass(f"{symbol} is of the class {market_class.instrument_class}, which has no bars")
+    return MarketDataQuery.of(
+        OHLCV,
+        (symbol,),
+        market_class=market_class,
+        resolution=Resolution(resolution),
+        **common_fields(values),
+    )
 
 
 def pinned_bars(

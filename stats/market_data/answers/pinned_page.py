@@ -97,7 +97,7 @@ class PinnedPage(PinnedContent):
 
     @property
     def name(self) -> str:
-        return f"{self.query.market_class.path}-{self.query.form.name}"
+        return f"{self.query.market_class.path}-{self.query.dataset.name}"
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -174,7 +174,9 @@ class PinnedPage(PinnedContent):
         last, sources = self.query.last, tuple(plan.source for plan in self.plans)
         if last is not None:
             sources = tuple(NewestSource(source, last) for source in sources)
-        return ChainedSource(self.query.symbols, sources)
+        # A descending page is read from the end, so the first symbol comes last there.
+        step = -1 if self.query.is_descending else 1
+        return ChainedSource(self.query.symbols[::step], sources[::step])
 
     @cached_property
     def newest_rows(self) -> list[orjson.Fragment]:
@@ -208,12 +210,12 @@ class PinnedPage(PinnedContent):
         table = page.rows.table.reversed() if query.is_descending else page.rows.table
         return Document(
             head=self._head(),
-            rows_name=query.form.rows_name,
+            rows_name=query.dataset.rows_name,
             table=selected(table, query.fields),
             tail={**neighbours, **self._not_applied(page), **self._absence(page)},
             next_cursor=neighbours["next_cursor"],
             prev_cursor=neighbours["prev_cursor"],
-            bars_times=not (query.resolution.is_tick or query.form.of_instants),
+            bars_times=not (query.resolution.is_tick or query.dataset.of_instants),
             time_form=query.time_form,
         )
 
@@ -256,7 +258,8 @@ class PinnedPage(PinnedContent):
         plan, fields = self.plans[0], dict[str, Any]()
         if plan.knowledge is not None:
             counts = Counter[str]()
-            for index, each in enumerate(self.plans):
+            # In the order of `source`.
+            for index, each in enumerate(self.plans[:: -1 if self.query.is_descending else 1]):
                 labels = page.rows.time_ns[page.rows.symbol_index == index]
                 if each.knowledge is not None and len(labels):
                     counts.update(each.knowledge.of_rows(int(labels[0]), int(labels[-1])))

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from rest_framework.serializers import ValidationError
 
 from calendars.schedule import Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar
@@ -31,10 +32,11 @@ from stats.market_data.intervals.windows import (
 )
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm, RollQuery
-from stats.market_data.query_parameters import ROLL_PARAMETERS
+from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.query import MarketDataset
+from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import Rows, WindowedSource
+from stats.parameters import DurationField, WordField
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.cached_property import cached_property
@@ -46,6 +48,7 @@ from store.log_views.stored_bars import stored_bars_window
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.rounding import rounded_sum
+from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS
 
 _ADJUSTED = ("open", "high", "low", "close", "vwap")
@@ -228,7 +231,65 @@ def _inputs(contract: FutureContract) -> BarInputs:
     return BarInputs(contract.trades, contract.stored_bars, actions, policy, settle_ns)
 
 
-def _rule_of(roll: RollQuery) -> RollRule:
+ROLL_PARAMETERS = (
+    QueryParameter(
+        "roll",
+        WordField,
+        {
+            "words": tuple(ROLL_RULES),
+            "schema_default": "volume",
+            "help_text": "What decides a roll: the larger figure of a trading date, or the days before expiry.",
+        },
+    ),
+    QueryParameter(
+        "roll_before",
+        DurationField,
+        {
+            "help_text": "With `roll=days`: how long before its expiry a contract is left, in days. Default: 8d."
+        },
+    ),
+    QueryParameter(
+        "adjust",
+        WordField,
+        {
+            "words": ("none", "difference", "ratio"),
+            "schema_default": "none",
+            "help_text": "How prices before a roll are adjusted to those after it.",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RollOptions:
+    """How a continuous future rolls. rule: a name of `ROLL_RULES`. days: None for the rule's. adjustment: by what."""
+
+    rule: str = "volume"
+    days: int | None = None
+    adjustment: str = "none"
+
+
+def _roll_options(values: dict[str, Any]) -> RollOptions:
+    days_ns = values.get("roll_before")
+    days = None if days_ns is None else days_ns // DAY_NS
+    return RollOptions(values.get("roll", "volume"), days, values.get("adjust", "none"))
+
+
+def _check(values: dict[str, Any]) -> None:
+    if values.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank:
+        raise conflict("continuous futures have no weeks and months, in which a roll may lie: ask for 1d")
+    days_ns = values.get("roll_before", 0)
+    if days_ns % DAY_NS or days_ns > 366 * DAY_NS:
+        raise ValidationError(
+            "roll_before must be whole days, such as 8d, at most 366d", code="invalid_duration"
+        )
+    if "roll_before" in values and values.get("roll") != "days":
+        raise conflict("roll_before is of roll=days: send both or neither")
+    if values.get("knowledge") == Knowledge.THEN and values.get("adjust", "none") != "none":
+        raise conflict("prices as they were known then know no later roll: leave out adjust")
+
+
+def _rule_of(roll: RollOptions) -> RollRule:
     rule = ROLL_RULES[roll.rule]
     return rule if roll.days is None else replace(rule, days=roll.days)
 
@@ -246,7 +307,7 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     window = bar_window(query_range, grid, [log for each in pinned.contracts for log in each.logs[:2]])
     days = day_grid_of(calendar)
     changes_ns = [days.interval(symbol_query.now_ns).end_ns, next_change_ns_of(newest, grid, query_range)]
-    roll = query.roll or RollQuery()
+    roll = query.options_of(RollOptions)
     return Plan(
         source=WindowedSource(
             ContinuousReader(
@@ -263,14 +324,14 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
 
 
 CONTINUOUS = MarketDataset(
-    form=DatasetForm(
-        name="continuous",
-        rows_name="bars",
-        own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *ROLL_PARAMETERS),
-        resolution=Resolution.DAY,
-        columns=continuous_columns(has_integer_volume=True, with_date=True),
-        of_roots=True,
-    ),
+    name="continuous",
+    rows_name="bars",
+    own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *ROLL_PARAMETERS),
+    resolution=Resolution.DAY,
+    columns=continuous_columns(has_integer_volume=True, with_date=True),
+    of_roots=True,
     plan=_continuous_plan,
+    check=_check,
+    options=_roll_options,
     log_count=1,
 )

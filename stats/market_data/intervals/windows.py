@@ -88,7 +88,7 @@ def tick_range(symbol_query: SymbolQuery) -> Range:
     query = symbol_query.query
     symbol_query.check_range()
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
-    end_ns = ALL_TIME.end_ns if query.form.has_future else now_ns
+    end_ns = ALL_TIME.end_ns if query.dataset.has_future else now_ns
     return Range(query.start_ns, end_ns if query.end_ns is None else query.end_ns)
 
 

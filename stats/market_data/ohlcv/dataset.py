@@ -1,7 +1,11 @@
 """The dataset `/ohlcv`: plans of bars."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
+import msgspec
+
+from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.finality import final_bars_of, finality_of, has_final
 from stats.market_data.intervals.knowledge_counts import BarKnowledge
@@ -16,12 +20,15 @@ from stats.market_data.intervals.windows import (
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import MarketDataset, Plan, Range, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm
+from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.query import MarketDataQuery, MarketDataset
+from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import WindowedSource
+from stats.parameters import WordField
+from store.bar_policies import BAR_POLICIES
 from store.bars.adjustment import AdjustmentRules
 from store.datasets import BARS, CORPORATE_ACTIONS, TRADES, TRADING_STATUS
-from store.instruments import Instrument
+from store.instruments import GAP_RULES, Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
@@ -41,28 +48,68 @@ def _ohlcv_plan(symbol_query: SymbolQuery) -> Plan:
     return _bars_plan(symbol_query, grid_of(symbol_query), trades, stored_bars, actions)
 
 
+RULE = QueryParameter(
+    "rule",
+    WordField,
+    {
+        "words": GAP_RULES,
+        "help_text": "When an interval without a bar is a gap. `calendar`: always. `evidence`: if the dates before"
+        " make it unlikely that nobody traded. Default: the instrument's `gap_rule`.",
+    },
+)
+POLICY = QueryParameter(
+    "policy",
+    WordField,
+    {
+        "words": tuple(BAR_POLICIES),
+        "help_text": "The bar policy, instead of the instrument's. For `explain`: a policy to compare with.",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OhlcvOptions:
+    """What only bars have. gap_rule: see `GAP_RULES`. policy: the bar policy. None for those of the instrument."""
+
+    gap_rule: Annotated[str | None, Irrelevant("plans have the rule")] = None
+    policy: str | None = None
+
+
+def _check(values: dict[str, Any]) -> None:
+    if values.get("coverage") and values.get("resolution", Resolution.DAY).is_tick:
+        raise conflict("every nanosecond without a trade would be listed: ask for a resolution from 1s on")
+    if "rule" in values and not values.get("coverage"):
+        raise conflict("rule is of the reasons of missing bars: send coverage=1 with it")
+
+
+def _under_policy(query: MarketDataQuery, instrument: Instrument) -> Instrument:
+    policy = query.options_of(OhlcvOptions).policy
+    return instrument if policy is None else msgspec.structs.replace(instrument, bar_policy=policy)
+
+
 _OF_BARS = (TRADES, BARS, CORPORATE_ACTIONS)
 OHLCV = MarketDataset(
-    form=DatasetForm(
-        name="ohlcv",
-        rows_name="bars",
-        own=(
-            "resolution",
-            "session",
-            "hours",
-            "anchor",
-            "adjustment",
-            "knowledge",
-            "partial",
-            "coverage",
-            "rule",
-            "policy",
-        ),
-        resolution=Resolution.DAY,
-        columns=bar_columns(has_integer_volume=True, with_date=True),
-        stream_resolution=Resolution.MINUTE,
+    name="ohlcv",
+    rows_name="bars",
+    own=(
+        "resolution",
+        "session",
+        "hours",
+        "anchor",
+        "adjustment",
+        "knowledge",
+        "partial",
+        "coverage",
+        RULE,
+        POLICY,
     ),
+    resolution=Resolution.DAY,
+    columns=bar_columns(has_integer_volume=True, with_date=True),
+    stream_resolution=Resolution.MINUTE,
     plan=_ohlcv_plan,
+    check=_check,
+    options=lambda values: OhlcvOptions(values.get("rule"), values.get("policy")),
+    instrument_of=_under_policy,
     logs_of=lambda query: (*_OF_BARS, TRADING_STATUS) if query.with_coverage else _OF_BARS,
 )
 
@@ -262,6 +309,6 @@ def _absences(
         min(over_until_ns, absences_end_ns),
         symbol_query.instrument.expiry,
         statuses,
-        query.gap_rule or symbol_query.instrument.gap_rule,
+        query.options_of(OhlcvOptions).gap_rule or symbol_query.instrument.gap_rule,
         pending,
     )

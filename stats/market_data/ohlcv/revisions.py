@@ -10,9 +10,11 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.windows import NOTHING, bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.plan import MarketDataset, Plan, SymbolQuery, reason_for_none
-from stats.market_data.query import DatasetForm
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none
+from stats.market_data.query import MarketDataset
+from stats.market_data.query_parameters import QueryParameter
 from stats.market_data.rows import Rows, WindowedSource, joined
+from stats.parameters import QueryTimeField
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
@@ -54,6 +56,13 @@ def _of_side(side: str, *, has_integer_volume: bool) -> tuple[OutColumn, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RevisionOptions:
+    """What only revisions have. after_ns: only changes by later commits; None for all."""
+
+    after_ns: int | None = None
+
+
 def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     query, instrument, (whole_log,) = symbol_query.query, symbol_query.instrument, symbol_query.logs
     if query.resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
@@ -68,7 +77,7 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     # Which print ends the credit depends on the commit, so the rest of the trading date counts.
     needed = Window(window.start_ns, credited_until_ns(grid, instrument.policy, window))
     log = symbol_query.read_point.limited_to(whole_log, needed)
-    after = _commit_before(log, query.after_ns)
+    after = _commit_before(log, query.options_of(RevisionOptions).after_ns)
     has_integer_volume = instrument.has_integer_volume
     reader = _RevisionReader(log, window, needed, grid, instrument.policy, after, has_integer_volume)
     next_change_ns = grid.constant_window(symbol_query.now_ns).end_ns if query.end_ns is None else None
@@ -82,15 +91,17 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     )
 
 
+AFTER = QueryParameter("after", QueryTimeField, {"help_text": "Only changes by commits after this instant."})
+
+
 REVISIONS = MarketDataset(
-    form=DatasetForm(
-        name="revisions",
-        rows_name="revisions",
-        own=("resolution", "after"),
-        resolution=Resolution.DAY,
-        columns=revision_columns(has_integer_volume=True),
-    ),
+    name="revisions",
+    rows_name="revisions",
+    own=("resolution", AFTER),
+    resolution=Resolution.DAY,
+    columns=revision_columns(has_integer_volume=True),
     plan=_revisions_plan,
+    options=lambda values: RevisionOptions(values.get("after")),
     logs_of=lambda _query: (TRADES,),
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calendars.trading_calendar import TradingCalendar, start_of_row
+from stats.market_data.options.parameters import PricingOptions
 from stats.market_data.options.rate_curve import StoredRates
 from stats.market_data.plan import SymbolQuery
 from stats.options.dividends import EX_DATES_LIMIT, CashDividends
@@ -91,7 +92,10 @@ def stored_dividends(
 
     log_index: the index of the corporate actions among the plan's logs.
     """
-    has_none = underlying.instrument_class == FUTURE or "dividend_yield" in dict(symbol_query.query.inputs)
+    has_none = (
+        underlying.instrument_class == FUTURE
+        or symbol_query.query.options_of(PricingOptions).dividend_yield is not None
+    )
     log = (
         empty_view(market_store().log(CORPORATE_ACTIONS, underlying.symbol))
         if has_none

@@ -18,6 +18,7 @@ from stats.market_data.options.cash_dividends import stored_dividends
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
+from stats.market_data.options.parameters import DIVIDEND_YIELD, EXPIRY, RATE, PricingOptions
 from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
@@ -25,14 +26,13 @@ from stats.market_data.options.underlying_price import LOG_COUNT, underlying_pri
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import (
     KnowledgeOfPage,
-    MarketDataset,
     Plan,
     Range,
     SymbolQuery,
     Validity,
     reason_for_none,
 )
-from stats.market_data.query import DatasetForm
+from stats.market_data.query import MarketDataset
 from stats.market_data.rows import WindowedSource
 from stats.options.rates import rates_of
 from store.bar_policies import EVERY_PRINT
@@ -52,7 +52,7 @@ _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _RATES = 2 + LOG_COUNT
 _ACTIONS = 3 + LOG_COUNT
 _LOG_COUNT = 4 + LOG_COUNT
-_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", "rate", "dividend_yield")
+_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", RATE, DIVIDEND_YIELD)
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -62,29 +62,24 @@ def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     return _surface_plan(symbol_query, names)
 
 
-def _form(name: str, names: tuple[str, ...]) -> DatasetForm:
-    """Return the form of a dataset. names: the columns of `GREEKS` that it returns."""
+def _dataset(name: str, names: tuple[str, ...]) -> MarketDataset:
+    """Return a dataset. names: the columns of `GREEKS` that it returns."""
     columns = (*surface_columns(names), *option_columns(names, of_bars=True, with_date=True))
-    return DatasetForm(
+    return MarketDataset(
         name=name,
         rows_name=name.replace("-", "_"),
-        own=("expiry", *_PARAMETERS),
+        own=(EXPIRY, *_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(dict.fromkeys(columns)),
+        plan=lambda symbol_query: _option_plan(symbol_query, names),
+        log_count=_LOG_COUNT,
+        options=PricingOptions.of,
         takes_underlyings=True,
     )
 
 
-OPTION_GREEKS = MarketDataset(
-    form=_form("greeks", GREEKS),
-    plan=lambda symbol_query: _option_plan(symbol_query, GREEKS),
-    log_count=_LOG_COUNT,
-)
-IMPLIED_VOLATILITY = MarketDataset(
-    form=_form("implied-volatility", ("iv",)),
-    plan=lambda symbol_query: _option_plan(symbol_query, ("iv",)),
-    log_count=_LOG_COUNT,
-)
+OPTION_GREEKS = _dataset("greeks", GREEKS)
+IMPLIED_VOLATILITY = _dataset("implied-volatility", ("iv",))
 
 
 def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -222,7 +217,7 @@ def _surface_contracts(
     symbol_query: SymbolQuery, options: Iterable[Instrument], instant_ns: int
 ) -> Iterator[OptionContract]:
     """Yield the options of the query's expiry; without an expiry, all options that trade after the instant."""
-    expiry_ns = symbol_query.query.expiry_ns
+    expiry_ns = symbol_query.query.options_of(PricingOptions).expiry_ns
     if expiry_ns is not None:
         expiry = (date(1970, 1, 1) + timedelta(days=expiry_ns // DAY_NS)).isoformat()
         options = (each for each in options if each.expiry == expiry)
@@ -243,7 +238,7 @@ def _market(
     window: the window of the instants to price. needed: the window for which the chain's quotes are read, equal on
     all pages. The query's `rate` and `dividend_yield` take precedence over the settings.
     """
-    contracts, overrides = tuple(contracts), dict(symbol_query.query.inputs)
+    contracts, requested = tuple(contracts), symbol_query.query.options_of(PricingOptions).dividend_yield
     currency = next((each.currency for each in contracts if each.currency), underlying.currency)
     rates = rates_of(currency, settings.OPTION_RATES)
     dividends = stored_dividends(symbol_query, _ACTIONS, underlying, currency)
@@ -255,8 +250,8 @@ def _market(
         chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
         rates=stored_rates(symbol_query, _RATES, currency, rates.rate, window.end_ns),
         dividends=dividends,
-        dividend_yield=overrides.get("dividend_yield", default_yield),
-        parity="dividend_yield" not in overrides,
+        dividend_yield=default_yield if requested is None else requested,
+        parity=requested is None,
         on_future=on_future,
         models=_pricing_version(),
     )
@@ -279,7 +274,7 @@ def _check_contract_query(symbol_query: SymbolQuery) -> None:
     query = symbol_query.query
     if query.start_ns is None and query.last is None:
         raise InvalidParameter("missing_parameter", "start or last is required")
-    if query.expiry_ns is not None:
+    if query.options_of(PricingOptions).expiry_ns is not None:
         raise InvalidParameter(
             "conflicting_parameters", "expiry is for underlyings: do not send it with an option"
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from stats.market_data.options.parameters import PricingOptions
 from stats.market_data.plan import SymbolQuery
 from stats.options.rates import DEFAULT_CURRENCY, RateCurve, RateSource
 from store.arrays import Floats, Integers
@@ -73,7 +74,7 @@ def stored_rates(
     log_index: the curves' index among the plan's logs. default: the setting's rate. end_ns: later curves are not
     needed. The query's `rate` takes precedence; no curve is read then.
     """
-    store, requested = market_store(), dict(symbol_query.query.inputs).get("rate")
+    store, requested = market_store(), symbol_query.query.options_of(PricingOptions).rate
     currency = store.canonical(currency or DEFAULT_CURRENCY)
     if requested is not None:
         return StoredRates(empty_view(store.log(INTEREST_RATES, currency)), requested, RateSource.REQUEST)

@@ -15,7 +15,7 @@ from stats.delivery.finished_answers import finished_answer
 from stats.delivery.held_answer import HeldAnswer, LogsPin
 from stats.delivery.pinned_answer import PinnedContent, Representation, rendered
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.query import Target, parse_query
+from stats.market_data.query import parse_query
 from stats.market_data.reports import parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
@@ -81,8 +81,7 @@ def test_a_declaration_ends_the_answer(held: HeldAnswer):
 
 def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     api.ingest(trade())
-    target = Target("equities", MARKET_DATASETS["ohlcv"].form, "AAPL")
-    query = parse_query(target, "last=1&resolution=1m")
+    query = parse_query(MARKET_DATASETS["ohlcv"], "equities", "AAPL", "last=1&resolution=1m")
     held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
     now_ns = time.time_ns()
     expires_ns = held.newest(now_ns).content.expires_ns
@@ -98,8 +97,9 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
         api.ingest(trade())
     now_ns, end_ns = (parse_timestamp(f"2025-01-02T14:3{time}Z") for time in ("0:20", "1:00"))
     as_of_ns = now_ns + seconds * SECOND_NS
-    target = Target("equities", MARKET_DATASETS["ohlcv"].form, "AAPL")
-    query = parse_query(target, f"last=1&resolution=1m&as_of={as_of_ns}")
+    query = parse_query(
+        MARKET_DATASETS["ohlcv"], "equities", "AAPL", f"last=1&resolution=1m&as_of={as_of_ns}"
+    )
     held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
     held.newest(now_ns)
     assert (held.if_newest(end_ns) is None) == (as_of_ns >= end_ns)
@@ -213,8 +213,9 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
 
     api.ingest(trade())
     change("AAPL", 1)
-    target = Target("equities", MARKET_DATASETS["ohlcv"].form, None)
-    query = parse_query(target, "symbols=@X&start=2025-01-02&end=2025-01-03&fields=close")
+    query = parse_query(
+        MARKET_DATASETS["ohlcv"], "equities", None, "symbols=@X&start=2025-01-02&end=2025-01-03&fields=close"
+    )
     latest = parse_report_query("latest", "equities", None, "symbols=@X")
 
     def pin(*, now_ns: int) -> PinnedContent:

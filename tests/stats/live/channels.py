@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stats.live.bar_feed import BarFeed, BarPosition, BarStep, TouchedCommit, touched_commits
 from stats.market_data.ohlcv.dataset import OHLCV
-from stats.market_data.query import MarketDataQuery, Target, parse_query
+from stats.market_data.query import MarketDataQuery, parse_query
 from stats.market_data.services import market_data_page
 from stats.rendering.table import Table
 from store.datasets import BARS, TRADES
@@ -27,7 +27,7 @@ OTHER = "OTHER"
 HOUR_NS, MINUTE_NS = 3_600 * SECOND_NS, 60 * SECOND_NS
 # All rows of a market are within this time of its "now".
 RANGE_NS = 12 * DAY_NS
-FINAL = [column.name for column in OHLCV.form.columns].index("final")
+FINAL = [column.name for column in OHLCV.columns].index("final")
 Bar = tuple[Any, ...]
 
 
@@ -61,9 +61,11 @@ def rest_bars(query: MarketDataQuery, *, now_ns: int, as_of_ns: int | None = Non
     }
     if as_of_ns is not None:
         asked["as_of"] = str(as_of_ns)
-    target = Target(query.market_class.path, OHLCV.form, query.symbols[0], streamed=True)
     text = "&".join(f"{name}={value}" for name, value in asked.items())
-    page = market_data_page(query=parse_query(target, text), now_ns=now_ns)
+    page = market_data_page(
+        query=parse_query(OHLCV, query.market_class.path, query.symbols[0], text, streamed=True),
+        now_ns=now_ns,
+    )
     return bars_of(page.source.after(None, 1_000_000).table)
 
 

@@ -19,9 +19,8 @@ from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representa
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.gaps import gaps_pin, parse_gaps_query
-from stats.market_data.query import MARKET_CLASSES, MarketClass, Target, parse_query
-from stats.market_data.query_parameters import gaps_serializer
+from stats.market_data.gaps import gaps_pin, gaps_serializer, parse_gaps_query
+from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
 from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
@@ -135,18 +134,17 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
     """
     for path, market_class in MARKET_CLASSES.items():
         for symbol, name in itertools.product(SYMBOLS[path], market_class.datasets):
-            form = MARKET_DATASETS[name].form
-            changes = changes_of(form.serializer(streamed=False, several=False))
+            dataset = MARKET_DATASETS[name]
+            changes = changes_of(dataset.serializer(streamed=False, several=False))
             # More of bars, which depend on most; of revisions, whose cursors keep most, with cursors.
             count = of_bars if name in {"ohlcv", "revisions"} else 3
             for number, change in enumerate(some(chance, changes, count)):
                 start = {} if {"last", "expiry"} & set(change) else {"start": TIMES[0]}
-                window = {} if form.at_one_instant else {**start, "end": TIMES[3]}
+                window = {} if dataset.at_one_instant else {**start, "end": TIMES[3]}
                 has_cursors = name == "revisions" or (name == "ohlcv" and number % 2)
                 limit = {"limit": "1"} if has_cursors and "last" not in change else {}
                 query = urlencode({**window, **limit, **change})
-                target = Target(path, form, symbol)
-                yield f"{path} {symbol} {name} {query}", partial(page_of, target, query)
+                yield f"{path} {symbol} {name} {query}", partial(page_of, dataset, path, symbol, query)
         for symbol, report in itertools.product(SYMBOLS[path], (*reports_of(market_class), COVERAGE)):
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
@@ -171,8 +169,8 @@ def some(chance: random.Random | None, changes: list[dict[str, str]], count: int
     return changes if chance is None or count >= len(changes) else [{}, *chance.sample(changes, count)]
 
 
-def page_of(target: Target, query: str, now_ns: int) -> PinnedContent:
-    return market_data_page(query=parse_query(target, query), now_ns=now_ns)
+def page_of(dataset: MarketDataset, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
+    return market_data_page(query=parse_query(dataset, path, symbol, query), now_ns=now_ns)
 
 
 def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.pinned_answer import PinnedAnswer, Representation, computed_entry
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.query import Target, parse_query
+from stats.market_data.query import parse_query
 from stats.market_data.services import market_data_page
 from tests.api_client import Api, answer
 from tests.chance import SOAK
@@ -125,8 +125,7 @@ class History:
 def computed(subject: Subject, query: dict[str, str]) -> bytes:
     """The body that is made without a look at what is kept."""
     dataset = MARKET_DATASETS[subject.dataset]
-    target = Target(subject.market_class, dataset.form, subject.symbol)
-    asked = parse_query(target, urlencode(query))
+    asked = parse_query(dataset, subject.market_class, subject.symbol, urlencode(query))
     now_ns = time.time_ns()
     pinned = PinnedAnswer(
         market_data_page(query=asked, now_ns=now_ns), Representation(query.get("format", "json"))

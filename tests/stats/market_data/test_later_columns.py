@@ -6,7 +6,7 @@ import pytest
 
 from stats.delivery.pinned_answer import PinnedAnswer, Representation
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.query import Target, parse_query
+from stats.market_data.query import parse_query
 from stats.market_data.services import market_data_page
 from tests.stats.market_data.builders import EQUITY, Market
 from tests.stats.market_data.oracle import SECOND_NS
@@ -42,8 +42,9 @@ def test_an_id_with_another_value_of_the_column_is_a_conflict(empty_market: Mark
 
 
 def key(dataset: str) -> str:
-    target = Target("equities", MARKET_DATASETS[dataset].form, EQUITY)
-    query = parse_query(target, f"start={RANGE['start']}&end={RANGE['end']}")
+    query = parse_query(
+        MARKET_DATASETS[dataset], "equities", EQUITY, f"start={RANGE['start']}&end={RANGE['end']}"
+    )
     page = market_data_page(query=query, now_ns=START_NS)
     return PinnedAnswer(page, Representation("json")).cache_key
 

@@ -375,7 +375,7 @@ def test_the_last_trade_and_those_before_an_instant(market: Market):
 
 
 def test_every_parameter_of_bars_is_classified():
-    parameters = set(MARKET_DATASETS["ohlcv"].form.parameters(streamed=False, several=False))
+    parameters = set(MARKET_DATASETS["ohlcv"].parameters(streamed=False, several=False))
     taken = {name for words in [*WORDS, *ADJUSTED, {"partial": ""}] for name in words}
     assert parameters - OTHERWISE - taken == NOT_IN_READER
 

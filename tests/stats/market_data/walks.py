@@ -129,12 +129,13 @@ def walk(
     if last is not None:
         query = {name: value for name, value in query.items() if name != "start"} | {"last": str(last)}
     path = f"/api/v1/market-data/equities/{logs[0].symbol}/{dataset}"
-    snapshot = logs[0].rows(dataset)
+    step = -1 if sort == "desc" else 1
+    snapshot = logs[0].rows(dataset)[::step]
     if len(logs) > 1:
         path = f"/api/v1/market-data/equities/{dataset}"
         query["symbols"] = ",".join(log.symbol for log in logs)
         begin = 0 if last is None else -last
-        snapshot = [{"symbol": log.symbol, **row} for log in logs for row in log.rows(dataset)[begin:]]
-    if sort == "desc":
-        snapshot.reverse()
+        snapshot = [
+            {"symbol": log.symbol, **row} for log in logs for row in log.rows(dataset)[begin:][::step]
+        ]
     return Walk(api, path, rows_name, query, form, snapshot)
