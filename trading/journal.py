@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from django.db import connection, transaction
 from django.db.models import Model, Q
 
-from stats.live.bell import account_changed
+from stats.live.commit_notifier import account_changed
 from store.walk import ALL_ROWS
 from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
 from trading.core.events import (

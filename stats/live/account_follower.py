@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # So many events are read and encoded at once.
 _EVENTS_AT_ONCE = 100
-# How long an account is not looked at if the bell would tell of an event. A writer without Redis rings no bell.
+# How long an account is not looked at if a notification would tell of an event. A writer without Redis sends none.
 _PAUSE_IF_TOLD_NS = 5 * SECOND_NS
 # The shortest time from one read of a portfolio to the next: after an event, and without one, because prices move.
 _PAUSE_NS, _PAUSE_WITHOUT_EVENT_NS = SECOND_NS // 4, SECOND_NS
@@ -141,7 +141,7 @@ class AccountFollower:
     """
 
     def __init__(self, account: str, *, is_told: Callable[[], bool]) -> None:
-        """is_told: whether the bell tells of the account's events now."""
+        """is_told: whether notifications of the account's events come now."""
         self._account, self._is_told = account, is_told
         self._feeds: dict[str, EventFeed | PortfolioFeed] = {}
         self.heads: dict[Dataset, Hashable] = {}

@@ -7,8 +7,8 @@ from ops.needs import Need
 
 ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND = "orders", "alerts", "portfolio"
 ACCOUNT_KINDS = (ORDERS_KIND, ALERTS_KIND, PORTFOLIO_KIND)
-# The bell names an account with this prefix, which no symbol has.
-BELL_PREFIX = "@"
+# Notifications name an account with this prefix, which no symbol has.
+ACCOUNT_PREFIX = "@"
 
 
 class EventRows(NamedTuple):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.keys.terms import ACCOUNT_FORM
-from stats.live.accounts import ACCOUNT_KINDS, BELL_PREFIX
+from stats.live.accounts import ACCOUNT_KINDS, ACCOUNT_PREFIX
 from stats.live.bar_feed import canonical_bar_query
 from stats.live.exceptions import UnknownAccount, UnknownChannel
 from stats.market_data.plan import is_known
@@ -45,8 +45,8 @@ class Channel:
     bars: MarketDataQuery | None = None
 
     @property
-    def bell_name(self) -> str:
-        """What the bell calls its logs."""
+    def notified_name(self) -> str:
+        """What notifications call its logs."""
         return self.symbol
 
     @property
@@ -67,9 +67,9 @@ class AccountChannel:
     log: ClassVar[None] = None
 
     @property
-    def bell_name(self) -> str:
-        """What the bell calls its account."""
-        return f"{BELL_PREFIX}{self.account}"
+    def notified_name(self) -> str:
+        """What notifications call its account."""
+        return f"{ACCOUNT_PREFIX}{self.account}"
 
 
 AnyChannel = Channel | AccountChannel

@@ -102,7 +102,7 @@ class Client:
 
     async def serve(self, receive: Receive) -> None:
         while True:
-            # Who does not take answers asks no more.
+            # Read the next request only when the last answer was taken.
             await self.connection.drained()
             message = await receive()
             if message["type"] != "websocket.receive":

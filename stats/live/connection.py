@@ -320,7 +320,7 @@ class Connection:
             is_ahead = _is_ahead(replay, live)
             if is_ahead or (replay.commits == live.commits and replay.seq != live.seq):
                 # The client has a later token than the channel, or the channel is in the midst of a commit.
-                self._hub.ring(live.channel.bell_name)
+                self._hub.look(live.channel.notified_name)
                 await live.moved()
             elif replay.commits == live.commits and replay.settled_ns >= live.settled_ns:
                 return

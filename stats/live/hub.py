@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple
 
 from ops.metrics.declarations import LIVE_MESSAGES, LIVE_SUBSCRIPTIONS
 from stats.live.account_follower import AccountFollower
-from stats.live.bell import Bell
 from stats.live.channels import AccountChannel, AnyChannel
+from stats.live.commit_notifier import CommitNotifier
 from stats.live.commits import NewCommits
 from stats.live.followers import Advance, OpenFeed, Reached, SymbolFollower
 from stats.live.frames import Message
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
-# How often the logs are looked at without a bell.
+# How often the logs are looked at without a notification.
 POLL_SECONDS = 0.25
 # A look at ten thousand logs takes 50 ms; between two looks is at least ten times as long.
 _POLL_PAUSES = 10
@@ -90,12 +90,12 @@ class Follower(Protocol):
     def advance(self) -> Advance: ...
 
 
-# A name that the bell knows, and whether its bars are followed; otherwise a symbol's rows, or an account.
+# A name in notifications, and whether its bars are followed; otherwise a symbol's rows, or an account.
 _Key = tuple[str, bool]
 
 
 def _key_of(channel: AnyChannel) -> _Key:
-    return channel.bell_name, not isinstance(channel, AccountChannel) and channel.bars is not None
+    return channel.notified_name, not isinstance(channel, AccountChannel) and channel.bars is not None
 
 
 class LiveChannel:
@@ -171,7 +171,7 @@ class _Followed:
         self.opening = 0
         self.channels: dict[str, LiveChannel] = {}
         self.lock = asyncio.Lock()
-        self.is_rung = False
+        self.is_due_now = False
         self.task: asyncio.Task[None] | None = None
 
     @property
@@ -182,7 +182,7 @@ class _Followed:
     def is_due(self, now_ns: int) -> bool:
         """Return whether it must be looked at, although nothing was committed."""
         due_ns = self.follower.due_ns
-        return self.is_rung or (due_ns is not None and due_ns <= now_ns)
+        return self.is_due_now or (due_ns is not None and due_ns <= now_ns)
 
 
 class Hub:
@@ -192,35 +192,35 @@ class Hub:
         """All run a function in a thread."""
         self._follow_rows, self._follow_bars, self._follow_accounts = follow, bars, accounts
         self._followed: dict[_Key, _Followed] = {}
-        self._bell = Bell(self.ring)
+        self._notifier = CommitNotifier(self.look)
         self._tasks: list[asyncio.Task[None]] = []
         # Channels that nobody uses, and the task that removes them.
         self._unused: list[LiveChannel] = []
         self._removing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to hear the bell and to look at the logs; does nothing if it has begun."""
+        """Begin to listen to other processes and to look at the logs; does nothing if it has begun."""
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._bell.listen()), asyncio.create_task(self._poll())]
+            self._tasks = [asyncio.create_task(self._notifier.listen()), asyncio.create_task(self._poll())]
 
     def stop(self) -> None:
         """Follow nothing more."""
         for task in self._tasks:
             task.cancel()
-        self._bell.close()
+        self._notifier.close()
 
     def committed(self, symbol: str) -> None:
         """Note that this process has written a commit."""
-        self.ring(symbol)
-        self._bell.ring(symbol)
+        self.look(symbol)
+        self._notifier.publish(symbol)
 
-    def ring(self, name: str) -> None:
-        """Look for what is new of a symbol or an account, if it is followed. name: a channel's `bell_name`."""
+    def look(self, name: str) -> None:
+        """Look for what is new of a symbol or an account, if it is followed. name: a channel's `notified_name`."""
         for is_of_bars in (False, True):
             followed = self._followed.get((name, is_of_bars))
             if followed is None:
                 continue
-            followed.is_rung = True
+            followed.is_due_now = True
             if followed.task is None or followed.task.done():
                 followed.task = asyncio.create_task(self._follow(followed))
 
@@ -247,7 +247,7 @@ class Hub:
 
     def _new(self, channel: AnyChannel) -> _Followed:
         if isinstance(channel, AccountChannel):
-            account = AccountFollower(channel.account, is_told=lambda: self._bell.is_listening)
+            account = AccountFollower(channel.account, is_told=lambda: self._notifier.is_listening)
             return _Followed(_key_of(channel), account, self._follow_accounts)
         run = self._follow_rows if channel.bars is None else self._follow_bars
         return _Followed(_key_of(channel), SymbolFollower(channel.symbol), run)
@@ -310,9 +310,9 @@ class Hub:
 
     async def _follow(self, followed: _Followed) -> None:
         """Deliver what is new of a symbol or an account."""
-        while followed.is_rung and followed.channels:
+        while followed.is_due_now and followed.channels:
             async with followed.lock:
-                followed.is_rung = False
+                followed.is_due_now = False
                 try:
                     found = await followed.run(followed.follower.advance)
                 except Exception as error:
@@ -323,13 +323,13 @@ class Hub:
                     live.computed(found.computed_ns.get(name, 0))
                 for name, failure in found.failed.items():
                     followed.channels.pop(name).fail(failure)
-            followed.is_rung = followed.is_rung or found.is_stale
+            followed.is_due_now = followed.is_due_now or found.is_stale
             if found.is_stale or found.cost > _DEAR_SECONDS:
                 # Daily bars with auctions read the whole day. The commits of the pause are read together.
                 await asyncio.sleep(_DEAR_PAUSES * found.cost)
 
     async def _poll(self) -> None:
-        """Look from time to time for commits that no bell told of, and for what is due."""
+        """Look from time to time for commits that nobody told of, and for what is due."""
         catalogue: Hashable = None
         cost = 0.0
         while True:
@@ -343,7 +343,7 @@ class Hub:
                 is_declared, now_ns = heads.catalogue != catalogue, time.time_ns()
                 async for (name, _), followed in _some_at_a_time(self._followed.items()):
                     if is_declared or heads.has_changed(name, followed) or followed.is_due(now_ns):
-                        self.ring(name)
+                        self.look(name)
             except Exception:  # whatever it is, look again
                 logger.exception("the live feed cannot look at the logs")
                 continue

@@ -1,4 +1,4 @@
-"""Who may have the channels of an account, for how long, and what rings the bell."""
+"""Who may have the channels of an account, for how long, and what sends a notification."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from ratelimit.models import ApiKey
 from stats.live import hub
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.application import LiveFeed
-from stats.live.bell import Bell, account_changed
+from stats.live.commit_notifier import CommitNotifier, account_changed
 from stats.live.hub import Lanes
 from stats.live.sockets import ENVIRON, SOCKET
 from tests.api_client import make_key
@@ -181,16 +181,16 @@ def test_a_connection_ends_when_its_caller_may_no_longer_have_the_account(accoun
 
 def test_the_bell_is_rung_when_the_transaction_commits(project_redis: RedisServer):
     async def test() -> None:
-        rung: list[str] = []
-        bell = Bell(rung.append)
-        listening = asyncio.create_task(bell.listen())
-        await eventually(lambda: bell.is_listening)
+        told: list[str] = []
+        notifier = CommitNotifier(told.append)
+        listening = asyncio.create_task(notifier.listen())
+        await eventually(lambda: notifier.is_listening)
         await asyncio.to_thread(_rolled_back)
-        await asyncio.to_thread(_committed, lambda: list(rung))
-        await eventually(lambda: rung)
-        assert rung == ["@A1"]
+        await asyncio.to_thread(_committed, lambda: list(told))
+        await eventually(lambda: told)
+        assert told == ["@A1"]
         listening.cancel()
-        bell.close()
+        notifier.close()
 
     run(test)
 
@@ -201,11 +201,11 @@ def _rolled_back() -> None:
         transaction.set_rollback(True)
 
 
-def _committed(rung: Callable[[], list[str]]) -> None:
+def _committed(told: Callable[[], list[str]]) -> None:
     with transaction.atomic():
         account_changed("A1")
         time.sleep(0.05)
-        assert rung() == []
+        assert told() == []
 
 
 def test_the_bell_brings_an_event_before_the_feed_looks_by_itself(
@@ -217,7 +217,7 @@ def test_the_bell_brings_an_event_before_the_feed_looks_by_itself(
         async with running_hub() as running:
             client = FeedClient(running)
             await client.subscribe("orders:A1")
-            await eventually(lambda: running._bell.is_listening)
+            await eventually(lambda: running._notifier.is_listening)
             accounts.record("A1", orders=[{"order_id": "o1"}])
             await asyncio.to_thread(account_changed, "A1")
             await eventually(lambda: client.numbers("orders:A1") == [1])

@@ -85,7 +85,7 @@ def test_clients_that_begin_anywhere_get_each_event_of_the_channel_once(accounts
             for _ in range(20):
                 record_some(accounts, chance)
                 if chance.random() < 0.7:
-                    hub.ring("@A1")
+                    hub.look("@A1")
                 head = accounts.head("A1") or 0
                 begin = chance.choice([0, head, chance.randint(0, head)])
                 client = FeedClient(hub)
@@ -117,7 +117,7 @@ def test_a_frame_has_the_rows_of_one_event(accounts: MemoryAccounts):
             accounts.record("A1")
             accounts.record("A1", orders=[an_order(1), an_order(2)])
             accounts.record("A2", orders=[an_order(3)])
-            hub.ring("@A1")
+            hub.look("@A1")
             await eventually(lambda: client.frames(ORDERS))
             (frame,) = client.frames(ORDERS)
             assert frame.pop("sent_at")
@@ -151,7 +151,7 @@ def test_one_reader_serves_all_clients(accounts: MemoryAccounts):
                 await client.subscribe(ORDERS)
             accounts.reads = 0
             accounts.record("A1", orders=[an_order(1)])
-            hub.ring("@A1")
+            hub.look("@A1")
             await eventually(lambda: all(client.frames(ORDERS) for client in clients))
             assert accounts.reads < len(clients)
 
@@ -205,7 +205,7 @@ def test_the_portfolio_begins_with_the_state(accounts: MemoryAccounts, tokens: d
             (state,) = client.frames(PORTFOLIO)
             assert (state["seq"], state["data"]) == ("1", [{"events": 1, "price": 0}])
             accounts.record("A1")
-            hub.ring("@A1")
+            hub.look("@A1")
             await eventually(lambda: client.numbers(PORTFOLIO) == [1, 2])
             later = FeedClient(hub)
             await later.subscribe(PORTFOLIO)
@@ -232,7 +232,7 @@ def test_the_portfolio_is_read_a_few_times_a_second_and_sent_if_it_has_changed(a
     assert [each.is_lossless for each in follower.advance().messages] == [False]
 
 
-def test_an_account_without_events_is_not_read_while_the_bell_is_heard(accounts: MemoryAccounts):
+def test_an_account_without_events_is_not_read_while_notifications_come(accounts: MemoryAccounts):
     is_told = True
     follower = account_follower.AccountFollower("A1", is_told=lambda: is_told)
     follower.add(account_channel("orders", "A1"))
@@ -266,7 +266,7 @@ def test_a_client_that_takes_nothing_gets_the_newest_portfolio_only(accounts: Me
             client.connection.send({"op": "pong", "text": "x" * 100_000})
             for number in range(1, 10):
                 accounts.record("A1")
-                hub.ring("@A1")
+                hub.look("@A1")
                 (live,) = (each.live for each in client.connection.subscriptions.values())
                 await eventually(partial(_is_at, live, str(number)))
             client.socket.take_all()
@@ -306,7 +306,7 @@ def test_a_channel_that_fails_costs_no_other_account_its_messages(accounts: Memo
             monkeypatch.setattr(account_follower, "_PAUSE_NS", 0)
             accounts.price = object()
             accounts.record("A1", orders=[an_order(1)])
-            hub.ring("@A1")
+            hub.look("@A1")
             await eventually(lambda: client.connection.ended)
             assert client.socket.closed == (4500, "server_error")
             assert client.numbers(ORDERS) == [1]

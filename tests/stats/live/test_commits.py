@@ -211,7 +211,7 @@ def test_a_held_answer_has_the_next_commit(store: MarketStore, api: Api):
         tasks = [held.start(response) for response in responses]
         await held.followed()
         await held.lane.run(store.append, batch(trade(1)))
-        held.hub.ring(SYMBOL)
+        held.hub.look(SYMBOL)
         answers = await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE_SECONDS)
         for answer in answers:
             assert orjson.loads(answer.body)["seq"] == f"{store.log(TRADES, SYMBOL).head.token}.0"

@@ -93,7 +93,7 @@ def test_clients_that_begin_anywhere_get_the_same_without_a_hole(store: MarketSt
                     for row in range(chance.randint(1, 900))
                 )
                 await in_thread(store.append, batch(*rows))
-                hub.ring(SYMBOL)
+                hub.look(SYMBOL)
                 known = seqs(watcher)
                 socket = HeldSocket(is_held=chance.random() < 0.3)
                 sockets.append((known[-1] if known else "0", socket))
@@ -170,7 +170,7 @@ def test_a_log_that_cannot_be_read_ends_its_subscriptions_with_an_error(store: M
             socket = HeldSocket()
             connection = await subscribed(hub, socket)
             monkeypatch.setattr(LogTail, "read", read)
-            hub.ring(SYMBOL)
+            hub.look(SYMBOL)
             await eventually(lambda: not connection.subscriptions)
             assert (socket.messages[-1]["op"], socket.messages[-1]["code"]) == ("error", "data_damaged")
             assert connection.ended is None
@@ -202,7 +202,7 @@ def test_a_channel_that_takes_the_place_of_one_that_is_left_is_followed(store: M
             assert hub._removing is not None
             await hub._removing
             store.append(batch(trade(1)))
-            hub.ring(SYMBOL)
+            hub.look(SYMBOL)
             await eventually(lambda: len(seqs(socket)) == 1)
 
     run(test)

@@ -1,4 +1,4 @@
-"""The bell: processes tell one another through Redis that a log or an account has something new. It says only where to look."""
+"""Processes tell one another through Redis that a log or an account has something new. A message says only where to look."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from ops.redis.connection import PAUSE_SECONDS, breaker, is_available
 from ops.redis.loop_connection import LoopConnection
-from stats.live.accounts import BELL_PREFIX
+from stats.live.accounts import ACCOUNT_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -37,26 +37,26 @@ def account_changed(account: str) -> None:
 
 def _publish_account(account: str) -> None:
     with suppress(RedisError):
-        get_redis_connection("default").publish(_CHANNEL, f"{_SEPARATOR}{BELL_PREFIX}{account}")
+        get_redis_connection("default").publish(_CHANNEL, f"{_SEPARATOR}{ACCOUNT_PREFIX}{account}")
 
 
-class Bell:
-    """Sends the symbols whose logs have new commits. Hears these, and accounts with new events. For one event loop.
+class CommitNotifier:
+    """Publishes the symbols whose logs have new commits; listens for those of others, and for accounts with new events.
 
-    is_listening: whether it hears the other processes. Without Redis nothing is heard; the followers look from time to
-    time anyway.
+    For one event loop. is_listening: whether it is subscribed in Redis. Without Redis nothing comes; the followers look
+    from time to time anyway.
     """
 
-    def __init__(self, on_ring: Callable[[str], object]) -> None:
-        """`on_ring` is called with a symbol whose logs another process wrote, or an account with its prefix."""
-        self._on_ring = on_ring
+    def __init__(self, on_commit: Callable[[str], object]) -> None:
+        """`on_commit` is called with a symbol whose logs another process wrote, or an account with its prefix."""
+        self._on_commit = on_commit
         self._own = os.urandom(8).hex()
         self._redis = LoopConnection()
-        self._rung: set[str] = set()
+        self._pending: set[str] = set()
         self.is_listening = False
         self._nobody_until = 0.0
 
-    def ring(self, symbol: str) -> None:
+    def publish(self, symbol: str) -> None:
         """Tell the other processes. Symbols of one turn of the loop are one message.
 
         If none of them listened, they are not told for a moment; one that begins to listen looks for itself.
@@ -64,31 +64,31 @@ class Bell:
         loop = asyncio.get_running_loop()
         if loop.time() < self._nobody_until:
             return
-        if not self._rung:
-            loop.call_soon(self._publish)
-        self._rung.add(symbol)
+        if not self._pending:
+            loop.call_soon(self._send)
+        self._pending.add(symbol)
 
-    def _publish(self) -> None:
-        message = _SEPARATOR.join((self._own, *self._rung))
-        self._rung.clear()
-        self._redis.ask(self._published, "PUBLISH", _CHANNEL, message)
+    def _send(self) -> None:
+        message = _SEPARATOR.join((self._own, *self._pending))
+        self._pending.clear()
+        self._redis.ask(self._take_answer, "PUBLISH", _CHANNEL, message)
 
-    def _published(self, answer: object) -> None:
-        """Take Redis's answer: how many processes heard the message, this one included; or an error."""
+    def _take_answer(self, answer: object) -> None:
+        """Take Redis's answer: how many processes got the message, this one included; or an error."""
         if answer == int(self.is_listening):
             self._nobody_until = asyncio.get_running_loop().time() + _PAUSE_FOR_NOBODY_SECONDS
 
     async def listen(self) -> None:
-        """Hear the other processes until the task is cancelled. Connects again after a failure."""
+        """Listen to the other processes until the task is cancelled. Connects again after a failure."""
         while True:
             self._redis.ready_or_opening()
             try:
-                await self._hear()
+                await self._receive()
             except (RedisError, OSError) as error:
-                logger.debug("the bell of the live feed is not heard: %s", error)
+                logger.debug("commits of other processes are not told: %s", error)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         cache: dict[str, Any] = settings.CACHES["default"]
         client = Redis.from_url(
             cache["LOCATION"],
@@ -116,7 +116,7 @@ class Bell:
         sender, *names = message["data"].split(_SEPARATOR)
         if sender != self._own:
             for name in names:
-                self._on_ring(name)
+                self._on_commit(name)
 
     def close(self) -> None:
         """Close the connection for sending."""
