@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +14,7 @@ from rest_framework.response import Response
 from jobs.documents import job_of, jobs_of
 from jobs.exceptions import UnknownJob
 from jobs.kinds import Document, JobKind, Run
-from jobs.models import STATES, Job
+from jobs.models import Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import (
     IDEMPOTENCY_KEY,
@@ -36,6 +35,7 @@ from trading.strategies.honesty import honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, outcome_of
 from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
+from web.documents import AnswerDocument, Instant, Uuid, about, example_of, like
 from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
 from web.requests.parsers import request_document
@@ -54,17 +54,6 @@ _EXAMPLE = {
     "parameters": {"fast": 10, "slow": 30},
 }
 _WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
-_ROW: Document = {
-    "id": JOB["id"],
-    "state": "succeeded",
-    "created_at": JOB["created_at"],
-    "strategy": "crossover",
-    "symbols": ["DEMOA", "DEMOB"],
-    "start": _WEEK["start"],
-    "end": _WEEK["end"],
-    "progress_pct": 100,
-    "figures": {"trades": 12, "pnl": 152.5, "return_pct": 0.15, "max_dd": 0.4, "sharpe": 1.7},
-}
 _JOB = {
     **JOB,
     "kind": "backtest",
@@ -124,28 +113,47 @@ BACKTEST = JobKind(
 )
 
 
-class BacktestFiguresSerializer(serializers.Serializer[Any]):
+class BacktestFiguresDocument(AnswerDocument):
     """The main figures, in the account's currency or in per cent."""
 
-    trades = serializers.IntegerField()
-    pnl = serializers.FloatField()
-    return_pct = serializers.FloatField()
-    max_dd = serializers.FloatField(help_text="The largest drawdown, per cent.")
-    sharpe = serializers.FloatField(allow_null=True)
+    trades: Annotated[int, like(12)]
+    pnl: Annotated[float, like(152.5)]
+    return_pct: Annotated[float, like(0.15)]
+    max_dd: Annotated[float, about("The largest drawdown, per cent.", 0.4)]
+    sharpe: Annotated[float | None, like(1.7)]
 
 
-class BacktestRowSerializer(serializers.Serializer[Any]):
+class BacktestRowDocument(AnswerDocument):
     """A backtest in short."""
 
-    id = serializers.UUIDField()
-    state = serializers.ChoiceField(list(STATES))
-    created_at = serializers.DateTimeField()
-    strategy = serializers.CharField()
-    symbols = serializers.ListField(child=serializers.CharField())
-    start = serializers.CharField(help_text="As it was given.")
-    end = serializers.CharField(help_text="As it was given.")
-    progress_pct = serializers.IntegerField(help_text="How much is done, per cent.")
-    figures = BacktestFiguresSerializer(allow_null=True, help_text="null until it has succeeded.")
+    id: Annotated[Uuid, like(JOB["id"])]
+    state: Annotated[Literal["queued", "running", "succeeded", "failed", "cancelled"], like("succeeded")]
+    created_at: Annotated[Instant, like(JOB["created_at"])]
+    strategy: Annotated[str, like("crossover")]
+    symbols: Annotated[list[str], like(["DEMOA", "DEMOB"])]
+    start: Annotated[str, about("As it was given.", _WEEK["start"])]
+    end: Annotated[str, about("As it was given.", _WEEK["end"])]
+    progress_pct: Annotated[int, about("How much is done, per cent.", 100)]
+    figures: Annotated[
+        BacktestFiguresDocument | None,
+        about("null until it has succeeded.", example_of(BacktestFiguresDocument)),
+    ]
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Return the document of a backtest's job."""
+        figures, given = job.note.get("figures"), job.parameters
+        return cls(
+            id=str(job.uuid),
+            state=cast("Any", job.state),
+            created_at=str(format_instant(job.created_at)),
+            strategy=given["strategy"],
+            symbols=given["symbols"],
+            start=given["start"],
+            end=given["end"],
+            progress_pct=job.done,
+            figures=None if figures is None else BacktestFiguresDocument(**figures),
+        )
 
 
 class BacktestPagination(JobPagination):
@@ -166,13 +174,12 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     @extend_schema(
         operation_id="backtests",
         summary="List backtests",
-        responses={200: BacktestRowSerializer(many=True)},
-        examples=[OpenApiExample("A backtest", value=_ROW, response_only=True)],
+        responses={200: BacktestRowDocument},
     )
     def list(self, request: Request) -> Response:
         """One's own backtests, newest first, with what they were asked for and their main figures."""
         jobs = self.paginate_queryset(self.filter_queryset(_backtests_of(request)))
-        return self.get_paginated_response([_row(job) for job in jobs or ()])
+        return self.get_paginated_response([BacktestRowDocument.of(job).as_json() for job in jobs or ()])
 
     @extend_schema(
         operation_id="backtest",
@@ -223,14 +230,3 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
 def _backtests_of(request: Request) -> QuerySet[Job]:
     """Return the caller's backtests without their results, which are large."""
     return jobs_of(cast("Caller", request.user)).filter(kind=BACKTEST.name).defer("result")
-
-
-def _row(job: Job) -> Document:
-    return {
-        "id": str(job.uuid),
-        "state": job.state,
-        "created_at": format_instant(job.created_at),
-        **{name: job.parameters.get(name) for name in ("strategy", "symbols", "start", "end")},
-        "progress_pct": job.done,
-        "figures": job.note.get("figures"),
-    }
