@@ -31,6 +31,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.ratelimit.connected_server import connected_server, spare_server_end
 from tests.ratelimit.redis_server import RedisServer
 from tests.store_settings import IS_OF_FILES, stores_at
+from trading.journal import states_forget
 
 _numbers = count()
 # A store syncs each commit: a file system in memory, where one has room, makes that free.
@@ -110,7 +111,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Close the streamed answers that the test left unread, before its fixtures end.
 
     To close one sets a context variable. If the garbage collector does that while a variable is being set, Python 3.11
-    crashes (python/cpython#148891). After a test that commits, the head of its audit log is removed with its rows.
+    crashes (python/cpython#148891). After a test that commits, what it left outside of the database goes: the head
+    of its audit log, and the states of its accounts.
     """
     while _streams:
         _streams.pop().close()
@@ -119,6 +121,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
         mark is not None and mark.kwargs.get("transaction")
     ):
         (settings.AUDIT_DIR / "head").unlink(missing_ok=True)
+        states_forget()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from django.db.models import Model, Q
 
 from stats.live.commit_notifier import account_changed
 from store.walk import ALL_ROWS
-from trading.core.account import AccountState, Effects, apply, decoded_state, encoded_state
+from trading.core.account import AccountState, Effects, apply, copied, decoded_state, encoded_state
 from trading.core.events import (
     FOLLOWING,
     Event,
@@ -43,12 +44,13 @@ from trading.models import (
     TransactionRow,
 )
 
-# The newest state of each account that a process read. A call that finds its account unchanged decodes nothing.
+# The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20
-# Of a byte of a state's text: itself, and 4.4 bytes of objects.
-_BYTES_PER_BYTE = 5.4
-# So often a state is kept, for replays.
-SNAPSHOT_EVENTS = 1_000
+_STATE_BYTES, _ORDER_BYTES, _POSITION_BYTES, _LOT_BYTES = 4_096, 4_608, 2_048, 512
+# So often a state is stored, so that a process that does not have it reads few events.
+SNAPSHOT_EVENTS = 50
+# Of so many events the last snapshot stays, for states of the past.
+_KEPT_SNAPSHOT_EVENTS = 1_000
 
 
 @dataclass(slots=True)
@@ -161,11 +163,11 @@ class Journal:
         if not self._rows:
             return
         account, before = self.account, self.account.number
-        account.number, account.state = self.state.number, encoded_state(self.state).decode()
-        account.save(update_fields=["number", "state"])
+        account.number = self.state.number
+        account.save(update_fields=["number"])
         EventRow.objects.bulk_create(self._rows)
         if account.number // SNAPSHOT_EVENTS > before // SNAPSHOT_EVENTS:
-            StateSnapshot.objects.create(account=account, number=account.number, state=account.state)
+            _snapshot(account, self.state)
         rows = self.rows()
         OrderRow.objects.bulk_create(
             rows.pop(OrderRow),
@@ -179,6 +181,14 @@ class Journal:
             ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
         follow(self._followed)
         account_changed(account.name)
+        _keep_committed(account.pk, self.state)
+
+
+def _snapshot(account: Account, state: AccountState) -> None:
+    """Store a state in the place of the last one, unless that is of an earlier thousand events."""
+    first = state.number // _KEPT_SNAPSHOT_EVENTS * _KEPT_SNAPSHOT_EVENTS
+    account.snapshots.filter(number__gte=first).delete()
+    StateSnapshot.objects.create(account=account, number=state.number, state=encoded_state(state).decode())
 
 
 def _symbol_in(entries: list[LedgerEntry]) -> str:
@@ -255,46 +265,76 @@ def _equity_row(account: Account, state: AccountState, at_ns: int) -> EquityRow:
 
 
 @contextmanager
-def open_journal(name: str) -> Iterator[Journal]:
-    """Lock an account for the rest of the transaction, and write what is recorded. Raises NoSuchAccount."""
+def open_journal(name: str, known: AccountState | None = None) -> Iterator[Journal]:
+    """Lock an account for the rest of the transaction, and write what is recorded. Raises NoSuchAccount.
+
+    known: see `state_of`. The journal changes a copy: a call that raises leaves no trace.
+    """
     with transaction.atomic():
         try:
             account = Account.objects.select_for_update().get(name=name)
         except Account.DoesNotExist:
             raise NoSuchAccount(f"there is no account {name}") from None
-        journal = Journal(account, decoded_state(account.state.encode()))
+        journal = Journal(account, copied(state_of(account, known)))
         yield journal
         journal.close()
 
 
-def state_of(account: Account) -> AccountState:
-    """Return the state of an account. It is shared: do not change it."""
+def state_of(account: Account, known: AccountState | None = None) -> AccountState:
+    """Return the state of an account after its last event. It is shared: do not change it.
+
+    known: an earlier state that the caller has; None for that of the process.
+    """
     with _states_lock:
-        kept = _states.get(account.pk)
-    if kept is not None and kept[0] == account.state:
-        return kept[1]
-    state = decoded_state(account.state.encode())
-    with _states_lock:
-        _states[account.pk] = account.state, state
+        state = known or _states.get(account.pk)
+        if state is not None and state.number > account.number:
+            # The row is older, or of a database that was restored.
+            _states.pop(account.pk, None)
+            state = None
+    if state is not None and state.number == account.number:
+        return state
+    state = replayed(account, account.number, known=state)
+    _keep_committed(account.pk, state)
     return state
 
 
-def _size_of(kept: tuple[str, AccountState]) -> int:
-    return min(int(_BYTES_PER_BYTE * len(kept[0])), STATES_BYTES)
+def _keep_committed(account_id: int, state: AccountState) -> None:
+    """Keep a state for the process once its events are committed: a transaction may take them back."""
+    transaction.on_commit(partial(_keep, account_id, state))
 
 
-_states: LRUCache[int, tuple[str, AccountState]] = LRUCache(STATES_BYTES, getsizeof=_size_of)
+def _keep(account_id: int, state: AccountState) -> None:
+    with _states_lock:
+        kept = _states.get(account_id)
+        if kept is None or kept.number < state.number:
+            _states[account_id] = state
+
+
+def _size_of(state: AccountState) -> int:
+    lots = sum(len(position.lots) for position in state.positions.values())
+    held = _POSITION_BYTES * len(state.positions) + _LOT_BYTES * lots
+    return min(_STATE_BYTES + _ORDER_BYTES * len(state.orders) + held, STATES_BYTES)
+
+
+_states: LRUCache[int, AccountState] = LRUCache(STATES_BYTES, getsizeof=_size_of)
 _states_lock = threading.Lock()
 
 
-def replayed(account: Account, number: int | None = None, *, uses_snapshots: bool = True) -> AccountState:
-    """Return the state that follows from the events of an account up to a number, or from all of them."""
-    state = AccountState(id=account.name)
-    snapshots = account.snapshots.order_by("-number") if uses_snapshots else StateSnapshot.objects.none()
-    snapshot = (snapshots if number is None else snapshots.filter(number__lte=number)).first()
-    if snapshot is not None:
-        state = decoded_state(snapshot.state.encode())
-    events = account.events.filter(number__gt=state.number).order_by("number")
-    for row in (events if number is None else events.filter(number__lte=number)).iterator():
-        apply(state, decoded(row.body), at_ns=row.at_ns)
+def states_forget() -> None:
+    """Forget the states that the process keeps. For tests, whose databases are emptied."""
+    with _states_lock:
+        _states.clear()
+
+
+def replayed(
+    account: Account, number: int, *, known: AccountState | None = None, uses_snapshots: bool = True
+) -> AccountState:
+    """Return the state that follows from the events of an account up to a number. known: an earlier state."""
+    state = AccountState(id=account.name) if known is None else copied(known)
+    if known is None and uses_snapshots:
+        snapshot = account.snapshots.filter(number__lte=number).order_by("-number").first()
+        state = state if snapshot is None else decoded_state(snapshot.state.encode())
+    later = account.events.filter(number__gt=state.number, number__lte=number).order_by("number")
+    for body, at_ns in later.values_list("body", "at_ns").iterator():
+        apply(state, decoded(body), at_ns=at_ns)
     return state

@@ -10,14 +10,13 @@ OPEN, QUESTIONED, BUSTED = "open", "questioned", "busted"
 
 
 class Account(models.Model):
-    """An account. name: its id for clients. number: of its last event. state: after that event, as JSON.
+    """An account. name: its id for clients. number: of its last event; see `trading.journal.state_of`.
 
     heartbeat_ns: when its client was heard last; None if it never was.
     """
 
     name = models.CharField(max_length=64, unique=True)
     number = models.BigIntegerField(default=0)
-    state = models.TextField()
     created_ns = models.BigIntegerField()
     heartbeat_ns = models.BigIntegerField(null=True)
 

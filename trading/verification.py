@@ -10,7 +10,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from trading.core.account import AccountState, encoded_state
+from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.events import OrderAccepted, OrderRejected, decoded
 from trading.journal import Journal
 from trading.models import OPEN, Account, ExecutionRow, OrderRow
@@ -49,6 +49,7 @@ class _AccountReplay:
     def differences(self) -> Iterator[str]:
         """Record the events after the last that was recorded. Yield how the stored rows differ from what follows."""
         journal = self.journal
+        snapshot = journal.account.snapshots.order_by("-number").first()
         later = journal.account.events.filter(number__gt=journal.state.number).order_by("number")
         for row in later.iterator(chunk_size=_EVENTS_AT_ONCE):
             if row.number != journal.state.number + 1:
@@ -56,6 +57,8 @@ class _AccountReplay:
             event = decoded(row.body)
             journal.record(event, at_ns=row.at_ns)
             self.order_count += isinstance(event, OrderAccepted | OrderRejected)
+            if snapshot is not None and snapshot.number == row.number:
+                yield from _changed(journal.state, decoded_state(snapshot.state.encode()))
             if row.number % _EVENTS_AT_ONCE == 0:
                 yield from self._compare()
         yield from self._compare()
@@ -66,10 +69,6 @@ class _AccountReplay:
         account, state = self.journal.account, self.journal.state
         if state.number != account.number:
             yield f"the last event is {state.number}, the account says {account.number}"
-        expected, found = (msgspec.json.decode(text) for text in (encoded_state(state), account.state))
-        for name, value in expected.items():
-            if found.get(name) != value:
-                yield f"the state's {name} is {found.get(name)}, by the events it is {value}"
         yield from _unbalanced(state)
         yield from _of_table(*self._stored_orders(self.orders.values()))
         yield from self._of_whole_tables()
@@ -109,6 +108,14 @@ class _AccountReplay:
         orders = list(wanted)
         found = self._rows_of(OrderRow).in_bulk([row.uuid for row in orders], field_name="uuid")
         return [found.get(UUID(str(row.uuid))) for row in orders], orders
+
+
+def _changed(state: AccountState, stored: AccountState) -> Iterator[str]:
+    """Yield what differs in the state that others begin from."""
+    expected, found = (msgspec.json.decode(encoded_state(each)) for each in (state, stored))
+    for name, value in expected.items():
+        if found[name] != value:
+            yield f"the state's {name} is {found[name]}, by the events it is {value}"
 
 
 def _of_table(stored: Iterable[Model | None], expected: Iterable[Model]) -> Iterator[str]:

@@ -11,7 +11,6 @@ import orjson
 from store.datasets import CORRECTED, TRADES
 from tests.chance import SOAK
 from trades.batches.sample_rows import SAMPLE_ROWS
-from trading.core.account import AccountState, encoded_state
 from trading.core.orders import Order, OrderState, OrderTerms
 from trading.core.terms import TRADABLE, Side
 from trading.documents.fields import EXAMPLE_ORDER
@@ -107,7 +106,6 @@ ACCOUNT_ROW = {
     "name": "main",
     "number": 0,
     "created_ns": 0,
-    "state": encoded_state(AccountState(id="main")).decode(),
 }
 MODEL_ROW = {
     "id": 1,

@@ -1,9 +1,11 @@
 """The commands of trading: account create, list, verify; trading stop, start."""
 
 import json
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -13,7 +15,7 @@ from tests.trading.calls import COIN, CallDesk
 from trading import verification
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
-from trading.journal import Journal
+from trading.journal import Journal, _snapshot
 from trading.models import Account, EventRow, ExecutionRow, OrderRow, TransactionRow
 
 pytestmark = pytest.mark.django_db
@@ -135,9 +137,7 @@ class TestVerify:
         assert "by the events there are" in capsys.readouterr().out
 
     def test_a_changed_state_is_found(self, busy, capsys):
-        account = busy.account
-        account.state = json.dumps({**json.loads(account.state), "cash": "2"})
-        account.save()
+        _snapshot(busy.account, msgspec.structs.replace(busy.state, cash=Decimal(2)))
         with pytest.raises(SystemExit):
             call_command("account", "verify", "ACC")
         assert "the state's cash is 2" in capsys.readouterr().out

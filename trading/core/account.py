@@ -1,6 +1,7 @@
 """The state of an account, and what each event changes in it."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple, TypeVar
@@ -685,6 +686,28 @@ def _alert(state: AccountState, event: events.Alert, at_ns: int) -> Effects:
     if event.kind in {events.MARGIN_CALL, events.MARGIN_RESTORED}:
         state.is_margin_called = event.kind == events.MARGIN_CALL
     return Effects()
+
+
+def copied(state: AccountState) -> AccountState:
+    """Return a state that `apply` may change while the first one stays. Both share what never changes."""
+    return msgspec.structs.replace(
+        state,
+        balances=dict(state.balances),
+        positions={key: _position_copied(position) for key, position in state.positions.items()},
+        orders={
+            key: msgspec.structs.replace(order, states=dict(order.states))
+            for key, order in state.orders.items()
+        },
+        covered=dict(state.covered),
+        halts=list(state.halts),
+        queued=dict(state.queued),
+        applied={symbol: list(actions) for symbol, actions in state.applied.items()},
+    )
+
+
+def _position_copied(position: Position) -> Position:
+    lots, trade = [copy(lot) for lot in position.lots], copy(position.trade)
+    return msgspec.structs.replace(position, lots=lots, trade=trade)
 
 
 _encoder = msgspec.json.Encoder()

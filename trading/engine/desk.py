@@ -73,7 +73,7 @@ class Desk:
         self._has_read_changes = False
         for account in Account.objects.filter(name__in=changed):
             with suppress(msgspec.MsgspecError), self._blaming(account.name):
-                self._set_state(account.name, state_of(account))
+                self._set_state(account.name, state_of(account, self.states.get(account.name)))
         self.version += 1
         return True
 
@@ -125,7 +125,7 @@ class Desk:
             if not lease_renew(self.holder):
                 raise EngineReplaced
             for name, act in wanted:
-                with open_journal(name) as journal, self._blaming(name):
+                with open_journal(name, self.states[name]) as journal, self._blaming(name):
                     self._has_read_changes |= journal.state.number != self.states[name].number
                     act(journal.state, partial(self._record, journal, at_ns))
                 self._set_state(name, journal.state)

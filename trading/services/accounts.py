@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
-from trading.core.account import AccountState, encoded_state
+from trading.core.account import AccountState
 from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.events import AccountOpened, RiskConfigured, Transferred
@@ -42,8 +42,7 @@ def account_create(*, name: str, kind: AccountKind, currency: str, by: str, conf
     with transaction.atomic():
         try:
             with transaction.atomic():
-                state = encoded_state(AccountState(id=name)).decode()
-                Account.objects.create(name=name, state=state, created_ns=now_ns)
+                Account.objects.create(name=name, created_ns=now_ns)
         except IntegrityError:
             raise AccountExists(f"there is an account {name}") from None
         with open_journal(name) as journal:

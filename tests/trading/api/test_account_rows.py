@@ -308,6 +308,7 @@ def test_a_signal_that_risk_refused_has_the_reason(api: Api, account: RecordedAc
     assert signal["reason"] == "the check running failed: the account is stopped"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_number_of_queries_does_not_grow_with_the_rows(api: Api, account: RecordedAccount):
     paths = [ORDERS, TRADES, TRANSACTIONS, "/api/v1/signals", "/api/v1/portfolio", "/api/v1/status"]
     account.trade(1, seconds=1, strategy="a")

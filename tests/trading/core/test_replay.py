@@ -25,7 +25,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.trading.core.folded import REF, check_ledger
 from tests.trading.core.paper import MS_NS, Paper, order_of
 from trading.core import due
-from trading.core.account import AccountState, Effects, apply, encoded_state
+from trading.core.account import AccountState, Effects, apply, copied, encoded_state
 from trading.core.amounts import ZERO, lots_below, to_step
 from trading.core.configuration import FillRule, RiskConfig
 from trading.core.events import (
@@ -112,7 +112,10 @@ class CheckedPaper(Paper):
     def _check_replay(self, event: Event) -> None:
         again = decoded(encoded(event))
         assert again == event
+        before, data = self.shadow, encoded_state(self.shadow)
+        self.shadow = copied(before)
         apply(self.shadow, again, at_ns=self.now_ns)
+        assert encoded_state(before) == data
         assert encoded_state(self.shadow) == encoded_state(self.state)
 
     def _check_books(self) -> None:

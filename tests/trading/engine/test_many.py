@@ -2,27 +2,32 @@
 
 import time
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from msgspec.structs import replace
 
 from store.datasets import TRADES
 from store.timestamps import DAY_NS
-from tests.trading.desks import FREE, TradingDesk, coin, prints, stored
+from tests.trading.desks import BEGIN_NS, FREE, TradingDesk, coin, prints, stored
 from tests.trading.stored import correct
 from trades.stores import market_store
 from trading import journal
 from trading.core import due
+from trading.core.account import AccountState, encoded_state
 from trading.core.configuration import RiskConfig
+from trading.core.events import StopRequested
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import AccountKind, Side
 from trading.engine.clock import WallClock
 from trading.engine.engine import Engine
-from trading.journal import state_of
+from trading.journal import SNAPSHOT_EVENTS, Journal, open_journal, state_of, states_forget
 from trading.lease import lease_end
-from trading.models import Account, EngineLease, ExecutionRow, LogProgress
+from trading.models import EngineLease, EventRow, ExecutionRow, LogProgress, StateSnapshot
 from trading.services.accounts import account_create
 from trading.services.control import risk_configure
 from trading.services.orders import orders_cancel
@@ -150,6 +155,7 @@ class TestAccountsAreLeftAlone:
         assert (found.of_symbol("COIN"), list(found.symbols)) == ([], [])
 
 
+@pytest.mark.django_db(transaction=True)
 class TestStates:
     def test_only_an_accounts_newest_state_is_kept(self, desk):
         """Before, each of 40 events kept a state of up to 40 orders: 4 MB."""
@@ -167,9 +173,61 @@ class TestStates:
         assert grown < 2_000_000
 
     def test_all_of_them_are_bounded(self, desk):
-        """100 texts of 100 KB, with their objects 54 MB."""
-        text = desk.account.state + " " * 100_000
+        """100 states of 200 orders: 92 MB."""
+        order = desk.find(desk.order("COIN", Side.BUY, 1, **RESTING))
         for number in range(100):
-            state_of(Account(pk=1_000 + number, number=number, state=text + " " * number))
-        assert 50 < len(journal._states) < 100
+            orders = {str(each): order for each in range(200)}
+            journal._keep(1_000 + number, AccountState(id="A", number=1, orders=orders))
+        assert 20 < len(journal._states) < 40
         assert journal._states.currsize <= journal.STATES_BYTES
+
+    def test_few_of_them_are_stored(self, desk):
+        for _ in range(60):
+            note(desk)
+        snapshots = StateSnapshot.objects.filter(account__name="ACC")
+        assert [each.number // SNAPSHOT_EVENTS for each in snapshots] == [1]
+        states_forget()
+        desk.check()
+
+    def test_the_last_one_of_a_thousand_events_stays(self, desk, monkeypatch):
+        monkeypatch.setattr(journal, "SNAPSHOT_EVENTS", 2)
+        monkeypatch.setattr(journal, "_KEPT_SNAPSHOT_EVENTS", 10)
+        for _ in range(20):
+            note(desk)
+        numbers = list(StateSnapshot.objects.order_by("number").values_list("number", flat=True))
+        assert numbers == [8, 18, desk.account.number // 2 * 2]
+
+    def test_a_decision_that_fails_changes_none(self, desk):
+        before = state_of(desk.account)
+        data = encoded_state(before)
+        for block in (open_journal, rolled_back):
+            with suppress(ZeroDivisionError), block("ACC") as account:
+                account.record(StopRequested(by="test"), at_ns=BEGIN_NS)
+                raise ZeroDivisionError
+            assert (state_of(desk.account), encoded_state(before)) == (before, data)
+
+    def test_a_state_of_what_was_taken_back_is_forgotten(self, desk):
+        """As if the database had been restored."""
+        account = desk.account
+        expected = encoded_state(state_of(account))
+        note(desk)
+        EventRow.objects.filter(number__gt=account.number).delete()
+        account.save()
+        assert encoded_state(state_of(account)) == expected
+
+
+@contextmanager
+def rolled_back(name: str) -> Iterator[Journal]:
+    """A journal that is closed in a transaction which fails later."""
+    with transaction.atomic():
+        with open_journal(name) as account:
+            account.record(StopRequested(by="test"), at_ns=BEGIN_NS)
+        with open_journal(name) as account:
+            assert account.state.status == "stopping"
+            yield account
+
+
+def note(desk: TradingDesk) -> None:
+    """Record an event that asks for nothing."""
+    with open_journal(desk.name) as account:
+        account.record(account.state.preferences, at_ns=BEGIN_NS)

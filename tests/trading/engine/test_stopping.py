@@ -1,5 +1,6 @@
 """How accounts are stopped: repeatedly, while a market is closed, by the file STOP, and by a heartbeat that stays away."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from trading.engine.engine import Engine
 from trading.exceptions import TradingHalted
 from trading.lease import lease_end
 from trading.market.market import Market
-from trading.models import EventRow, OrderRow, TradeRow
+from trading.models import EngineLease, EventRow, OrderRow, TradeRow
 from trading.services import control
 from trading.services.accounts import heartbeat, preferences_change
 from trading.services.control import trading_stop
@@ -61,6 +62,7 @@ def stop_orders() -> list[OrderRow]:
 
 
 def test_one_event_asks_for_a_hundred_cancels(desk: TradingDesk):
+    EngineLease.objects.update(leased_until_ns=time.time_ns() + 10**12)
     orders = [desk.order("COIN", Side.BUY, 1, **RESTING) for _ in range(102)]
     order_cancel(account=desk.account, order_id=UUID(orders[0]), by="test")
     trading_stop(account=desk.account, by="test")
