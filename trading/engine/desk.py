@@ -40,14 +40,15 @@ class EngineReplaced(Exception):
 class Desk:
     """The accounts' states.
 
-    holder: of the engine's lease. version: changes with the states. failed: accounts for which something failed that
-    must not fail. moved: logs of which the engine has taken rows since their places were stored.
+    holder: of the engine's lease. version, changed: see `trading.engine.floor.AccountsDesk`. failed: accounts for which
+    something failed that must not fail. moved: logs of which the engine has taken rows since their places were stored.
     keep: is told of each event that an act recorded. keep_places: stores with the places what else must be of the same
     instant.
     """
 
     holder: UUID
     version: int = 0
+    changed: set[str] = field(default_factory=set)
     states: dict[str, AccountState] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     moved: dict[tuple[str, str], FollowedLog] = field(default_factory=dict)
@@ -86,6 +87,7 @@ class Desk:
         for symbol in after - before:
             self._accounts_of.setdefault(symbol, set()).add(name)
         self.states[name], self._symbols_of[name] = state, after
+        self.changed.add(name)
 
     @property
     def symbols(self) -> Collection[str]:

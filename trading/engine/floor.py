@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
 from store.timestamps import DAY_NS, format_timestamp
@@ -41,10 +42,16 @@ class RecordedEvent(NamedTuple):
 
 
 class AccountsDesk(Protocol):
-    """The accounts' states, and the only way in which they change. version: changes with the states."""
+    """The accounts' states, and the only way in which they change.
+
+    version: changes with the states. changed: the accounts that did since the floor cleared it.
+    """
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def changed(self) -> set[str]: ...
 
     @property
     def states(self) -> Mapping[str, AccountState]: ...
@@ -95,8 +102,10 @@ class Floor:
         marks.splits_of = self._actions.splits_of
         self.due_ns = 0
         self._passed_version = -1
-        # By account: its number when time was passed for it, and when time has something to do for it next.
-        self._passed: dict[str, tuple[int, int]] = {}
+        # When time has something to do next for each account, and these instants as a heap. Those of before are left in it.
+        self._dues: dict[str, int] = {}
+        self._queue: list[tuple[int, str]] = []
+        self.look_again()
         # When the next follower wants to act.
         self._wanted_ns = self._next_ns()
 
@@ -192,28 +201,42 @@ class Floor:
         now_ns = self._clock.advance(now_ns)
         if self._desk.version == self._passed_version and now_ns < self.due_ns:
             return
-        states, passed = self._desk.states, self._passed
-        names = [
-            name
-            for name, state in states.items()
-            if name not in passed or passed[name][0] != state.number or passed[name][1] <= now_ns
-        ]
+        names = sorted(self._desk.changed | self._due_until(now_ns))
         acts = [(name, act) for name in names for act in self._due(now_ns)]
         for _ in range(_MOST_TURNS):
             if not self._desk.act(acts, at_ns=now_ns):
                 break
+        self._desk.changed.clear()
         of_all = [self._actions.next_ns(now_ns), (now_ns // DAY_NS + 1) * DAY_NS]
         for name in names:
-            passed[name] = states[name].number, _first(*of_all, *self._dues_of(states[name], now_ns))
-        self.due_ns = _first(*of_all, *(due_ns for _, due_ns in passed.values()))
+            due_ns = _first(*of_all, *self._dues_of(self._desk.states[name], now_ns))
+            if self._dues.get(name) != due_ns:
+                self._dues[name] = due_ns
+                heappush(self._queue, (due_ns, name))
+        self.due_ns = _first(*of_all, self._next_due_ns())
         self._passed_version = self._desk.version
+
+    def _due_until(self, now_ns: int) -> set[str]:
+        """Take the accounts from the queue for which time has something to do up to an instant."""
+        names = set()
+        while (due_ns := self._next_due_ns()) is not None and due_ns <= now_ns:
+            _, name = heappop(self._queue)
+            del self._dues[name]
+            names.add(name)
+        return names
+
+    def _next_due_ns(self) -> int | None:
+        queue, dues = self._queue, self._dues
+        while queue and dues.get(queue[0][1]) != queue[0][0]:
+            heappop(queue)
+        return queue[0][0] if queue else None
 
     def _dues_of(self, state: AccountState, now_ns: int) -> tuple[int | None, int | None]:
         return due.next_due_ns(state), settling.next_settlement_ns(self._marks, state, now_ns)
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""
-        self._passed.clear()
+        self._desk.changed.update(self._desk.states)
         self._passed_version = -1
 
     def forget_actions(self, symbol: str) -> None:

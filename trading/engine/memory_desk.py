@@ -21,6 +21,7 @@ class MemoryDesk:
     keep: Callable[[RecordedEvent], object]
     states: dict[str, AccountState] = field(default_factory=dict)
     version: int = 0
+    changed: set[str] = field(default_factory=set)
     _filled_by: dict[tuple[str, str, str, int], list[tuple[str, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -58,6 +59,7 @@ class MemoryDesk:
         """Apply an event to an account, and keep it. A new account begins with its first event."""
         state = self.states.setdefault(name, AccountState(id=name))
         effects = apply(state, event, at_ns=at_ns)
+        self.changed.add(name)
         if isinstance(event, Executed):
             self._filled_by[_place(event.print.ref)].append((name, event.execution_id))
         self.keep(RecordedEvent(at_ns, name, state.number, event, effects, state))
