@@ -24,7 +24,7 @@ from store.walk import ALL_ROWS, LogPosition
 from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
-from trading.market.rows import firm_quotes, ordinary_prints, quoted
+from trading.market.rows import firm_quotes, market_value, ordinary_prints
 
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
 # commits that takes a fraction of the time.
@@ -65,8 +65,9 @@ def newest_quote(
     if found is None:
         return None
     row, ref = found
-    bid, ask = (quoted(instrument, row[side]) for side in ("bid", "ask"))
-    return Quote(ref=ref, bid=bid, ask=ask, known_ns=now_ns)
+    quote = market_value(instrument, ref, row, known_ns=now_ns)
+    assert isinstance(quote, Quote)  # noqa: S101 it is of the log of quotes
+    return quote
 
 
 def last_price(

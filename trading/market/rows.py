@@ -1,6 +1,6 @@
 """Stored rows as values of the core, and which of them count: eligible prints and eligible quotes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -28,6 +28,15 @@ _NOT_OF_THE_MOMENT = (
     *("cross", "official_open", "official_close", "corrected_close", "prior_reference_price"),
     *("sold_last", "bunched_sold"),
 )
+
+VALUE_COLUMNS = {
+    TRADES.name: ["price", "volume"],
+    QUOTES.name: ["bid", "ask"],
+    BARS.name: ["open", "high", "low", "close", "volume"],
+    CORPORATE_ACTIONS.name: ["kind", "ratio", "amount", "currency"],
+    TRADING_STATUS.name: ["status", "reason"],
+}
+"""What of a stored row is of its value."""
 
 
 class FollowedRows(NamedTuple):
@@ -66,7 +75,7 @@ def firm_quotes(rows: pa.Table) -> Mask:
     return is_firm
 
 
-def quoted(instrument: Instrument, side: float | None) -> Decimal | None:
+def _quoted(instrument: Instrument, side: float | None) -> Decimal | None:
     """Return a side of a quote. Zero and less mean that nobody quotes, unless the instrument has such prices."""
     if side is None or (side <= 0 and not instrument.allow_nonpositive_price):
         return None
@@ -75,84 +84,57 @@ def quoted(instrument: Instrument, side: float | None) -> Decimal | None:
 
 def market_values(batch: FollowedRows) -> Iterator[StoredRow]:
     """Yield each row as a value of the core. The dataset must be one of those that trading follows."""
-    return _MAKERS[batch.dataset.name](batch)
+    names = VALUE_COLUMNS[batch.dataset.name]
+    columns = [batch.rows.column(name).to_pylist() for name in names]
+    if batch.dataset is BARS:
+        names, columns = [*names, "end_ns"], [*columns, event_ends_ns(BARS, batch.rows).tolist()]
+    rows = (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))
+    known_ns, is_eligible = batch.known_ns.tolist(), _eligible(batch).tolist()
+    for ref, row, known, eligible in zip(batch.refs, rows, known_ns, is_eligible, strict=True):
+        yield market_value(batch.instrument, ref, row, known_ns=known, is_eligible=eligible)
 
 
-def _prints(batch: FollowedRows) -> Iterator[StoredRow]:
-    rows = pa.Table.from_batches([batch.rows])
-    time_ns = rows.column("timestamp").to_numpy()
-    is_eligible = ordinary_prints(rows, batch.instrument) & (batch.known_ns - time_ns <= LATE_NS)
-    if batch.is_filled:
-        is_eligible = np.zeros(len(time_ns), np.bool_)
-    values = (batch.refs, *_columns(batch, "price", "volume"), batch.known_ns.tolist(), is_eligible.tolist())
-    for ref, price, volume, known_ns, eligible in zip(*values, strict=True):
-        yield Print(
-            ref=ref,
-            price=price_of(price),
-            volume=price_of(volume),
-            known_ns=known_ns,
-            is_eligible=eligible,
-        )
+def market_value(
+    instrument: Instrument, ref: RowRef, row: Mapping[str, Any], *, known_ns: int, is_eligible: bool = True
+) -> StoredRow:
+    """Return a stored row as a value of the core. row: its VALUE_COLUMNS, and `end_ns` of a bar."""
+    if ref.dataset == TRADES.name:
+        price, volume = price_of(row["price"]), price_of(row["volume"])
+        return Print(ref=ref, price=price, volume=volume, known_ns=known_ns, is_eligible=is_eligible)
+    if ref.dataset == QUOTES.name:
+        bid, ask = _quoted(instrument, row["bid"]), _quoted(instrument, row["ask"])
+        return Quote(ref=ref, bid=bid, ask=ask, known_ns=known_ns, is_eligible=is_eligible)
+    if ref.dataset == BARS.name:
+        amounts = {name: price_of(row[name]) for name in VALUE_COLUMNS[BARS.name]}
+        return BarPrint(ref=ref, end_ns=row["end_ns"], known_ns=known_ns, is_eligible=is_eligible, **amounts)
+    if ref.dataset == TRADING_STATUS.name:
+        return StatusChange(ref=ref, status=row["status"], reason=row["reason"], known_ns=known_ns)
+    ratio, amount = (None if row[name] is None else price_of(row[name]) for name in ("ratio", "amount"))
+    (date,), (effective_ns,) = ex_dates(instrument, np.array([ref.timestamp_ns]))
+    return CorporateAction(
+        ref=ref,
+        date=int(date),
+        effective_ns=int(effective_ns),
+        kind=row["kind"],
+        ratio=ratio,
+        amount=amount,
+        currency=row["currency"],
+        known_ns=known_ns,
+    )
 
 
-def _quotes(batch: FollowedRows) -> Iterator[StoredRow]:
-    is_eligible = firm_quotes(pa.Table.from_batches([batch.rows]))
-    values = (batch.refs, *_columns(batch, "bid", "ask"), batch.known_ns.tolist(), is_eligible.tolist())
-    for ref, bid, ask, known_ns, eligible in zip(*values, strict=True):
-        yield Quote(
-            ref=ref,
-            bid=quoted(batch.instrument, bid),
-            ask=quoted(batch.instrument, ask),
-            known_ns=known_ns,
-            is_eligible=eligible,
-        )
+def _eligible(batch: FollowedRows) -> Mask:
+    """Return which rows may fill orders and be a price.
 
-
-def _bars(batch: FollowedRows) -> Iterator[StoredRow]:
-    """Yield bars.
-
-    Only one that begins after all bars before it counts, so that of several resolutions the first does.
+    Of bars only one that begins after all bars before it, so that of several resolutions the first does.
     """
-    ends, names = event_ends_ns(BARS, batch.rows), ("open", "high", "low", "close", "volume")
-    is_eligible = (batch.rows.column("timestamp").to_numpy() >= batch.before_ns) & (not batch.is_filled)
-    instants = (batch.refs, ends.tolist(), batch.known_ns.tolist(), is_eligible.tolist())
-    for ref, end_ns, known_ns, eligible, *prices in zip(*instants, *_columns(batch, *names), strict=True):
-        amounts = dict(zip(names, map(price_of, prices), strict=True))
-        yield BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=eligible, **amounts)
-
-
-def _actions(batch: FollowedRows) -> Iterator[StoredRow]:
-    columns = _columns(batch, "kind", "ratio", "amount", "currency")
-    ex = (each.tolist() for each in ex_dates(batch.instrument, batch.rows.column("timestamp").to_numpy()))
-    for ref, date, effect_ns, known_ns, kind, ratio, amount, currency in zip(
-        batch.refs, *ex, batch.known_ns.tolist(), *columns, strict=True
-    ):
-        yield CorporateAction(
-            ref=ref,
-            date=date,
-            effective_ns=effect_ns,
-            kind=kind,
-            ratio=None if ratio is None else price_of(ratio),
-            amount=None if amount is None else price_of(amount),
-            currency=currency,
-            known_ns=known_ns,
-        )
-
-
-def _changes(batch: FollowedRows) -> Iterator[StoredRow]:
-    columns = _columns(batch, "status", "reason")
-    for ref, known_ns, status, reason in zip(batch.refs, batch.known_ns.tolist(), *columns, strict=True):
-        yield StatusChange(ref=ref, status=status, reason=reason, known_ns=known_ns)
-
-
-def _columns(batch: FollowedRows, *names: str) -> list[list[Any]]:
-    return [batch.rows.column(name).to_pylist() for name in names]
-
-
-_MAKERS: dict[str, Callable[[FollowedRows], Iterator[StoredRow]]] = {
-    TRADES.name: _prints,
-    QUOTES.name: _quotes,
-    BARS.name: _bars,
-    CORPORATE_ACTIONS.name: _actions,
-    TRADING_STATUS.name: _changes,
-}
+    time_ns = batch.rows.column("timestamp").to_numpy()
+    if batch.dataset is QUOTES:
+        return firm_quotes(pa.Table.from_batches([batch.rows]))
+    is_eligible: Mask = np.full(len(time_ns), not batch.is_filled)
+    if batch.dataset is TRADES:
+        rows = pa.Table.from_batches([batch.rows])
+        is_eligible &= ordinary_prints(rows, batch.instrument) & (batch.known_ns - time_ns <= LATE_NS)
+    elif batch.dataset is BARS:
+        is_eligible &= time_ns >= batch.before_ns
+    return is_eligible

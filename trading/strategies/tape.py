@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf, isnan
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,10 @@ from store.reading.replay_log import CANCEL, ROW
 from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
 from trading.core.amounts import finest_step, price_of
-from trading.core.events import BarPrint, Print, RowRef
-from trading.core.rows import CorporateAction, MarketRow, Quote, RowCorrection, StoredRow
-from trading.market.hours import ex_dates
+from trading.core.events import RowRef
+from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
-from trading.market.rows import LATE_NS, firm_quotes, ordinary_prints, quoted
+from trading.market.rows import LATE_NS, VALUE_COLUMNS, firm_quotes, market_value, ordinary_prints
 
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
 _FIRST_ROWS = 256
@@ -108,36 +108,12 @@ class LogPart:
         )
 
     def _value(self, index: int, ref: RowRef) -> StoredRow:
-        rows, row, known_ns = self._rows, int(self._row[index]), int(self._known_ns[index])
-        is_eligible = bool(self.is_eligible[index])
-        if self.dataset == TRADES.name:
-            return Print(
-                ref=ref,
-                price=price_of(rows.price[row]),
-                volume=price_of(rows.volume[row]),
-                known_ns=known_ns,
-                is_eligible=is_eligible,
-            )
-        if self.dataset == QUOTES.name:
-            bid, ask = (quoted(self._instrument, _number(rows[name][row])) for name in ("bid", "ask"))
-            return Quote(ref=ref, bid=bid, ask=ask, known_ns=known_ns, is_eligible=is_eligible)
+        row = int(self._row[index])
+        values = {name: _value_in(self._rows[name][row]) for name in VALUE_COLUMNS[self.dataset]}
         if self.dataset == BARS.name:
-            names = ("open", "high", "low", "close", "volume")
-            amounts = {name: price_of(rows[name][row]) for name in names}
-            end_ns = int(self._ends_ns[index])
-            return BarPrint(ref=ref, end_ns=end_ns, known_ns=known_ns, is_eligible=is_eligible, **amounts)
-        ratio, amount = (_number(rows[name][row]) for name in ("ratio", "amount"))
-        date, effect_ns = ex_dates(self._instrument, rows.time_ns[[row]])
-        return CorporateAction(
-            ref=ref,
-            date=int(date[0]),
-            effective_ns=int(effect_ns[0]),
-            kind=rows.kind[row],
-            ratio=None if ratio is None else price_of(ratio),
-            amount=None if amount is None else price_of(amount),
-            currency=rows.currency[row],
-            known_ns=known_ns,
-        )
+            values["end_ns"] = int(self._ends_ns[index])
+        known_ns, is_eligible = int(self._known_ns[index]), bool(self.is_eligible[index])
+        return market_value(self._instrument, ref, values, known_ns=known_ns, is_eligible=is_eligible)
 
     @cached_property
     def is_eligible(self) -> Mask:
@@ -184,8 +160,9 @@ class LogPart:
         return newest
 
 
-def _number(value: float) -> float | None:
-    return None if isnan(value) else float(value)
+def _value_in(cell: Any) -> Any:
+    """Return what a column has in a row; None for a null."""
+    return (None if isnan(cell) else float(cell)) if isinstance(cell, float) else cell
 
 
 @dataclass(slots=True)
