@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 import pytest
 
@@ -162,7 +163,7 @@ def replay(seed: int, store: Path, settings: Any, *, is_killed: bool) -> tuple[T
 
 
 def explained() -> list[bytes]:
-    return [orjson.dumps(execution_explain(row)) for row in ExecutionRow.objects.order_by("number")]
+    return [msgspec.json.encode(execution_explain(row)) for row in ExecutionRow.objects.order_by("number")]
 
 
 def commit_more(count: int) -> None:
