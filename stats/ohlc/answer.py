@@ -13,7 +13,7 @@ from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
 from stats.market_data.query import MarketClass, MarketDataQuery, MarketDataset
-from stats.ohlc.serializers import OhlcInterval, OhlcQuerySerializer
+from stats.ohlc.serializers import INTERVALS, OhlcQuerySerializer
 from stats.parameters import DEFAULT_PAGE, query_values
 from stats.rendering.format import Document
 from store.datasets import TRADES
@@ -33,7 +33,7 @@ OHLC = MarketDataset(
     plan=trade_bars_plan,
     logs_of=lambda _query: (TRADES,),
 )
-_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 _QUERY = OhlcQuerySerializer()
 
 
@@ -45,7 +45,7 @@ class OhlcQuery:
     is_paged: whether the answer is a page, with cursors.
     """
 
-    interval: OhlcInterval
+    interval: str
     bars: Annotated[MarketDataQuery, Irrelevant("the field `bars` of the content has it")]
     end_ns: Annotated[int | None, Irrelevant("the content's bars have their range")]
     is_paged: bool
@@ -60,12 +60,12 @@ def parse_ohlc_query(query_string: str) -> OhlcQuery:
         OHLC,
         (values["symbol"],),
         market_class=_ANY_CLASS,
-        resolution=interval.resolution,
+        resolution=INTERVALS[interval],
         start_ns=values.get("start"),
         end_ns=values.get("end", ALL_TIME.end_ns),
         limit=values.get("limit", DEFAULT_PAGE) if is_paged else BARS_LIMIT,
         cursor=values.get("cursor"),
-        fields=_COLUMNS,
+        fields=COLUMNS,
         as_of_ns=values.get("as_of"),
         session=SessionMode.UTC,
         hours=Hours.ALL,
@@ -108,7 +108,7 @@ class OhlcBars(Report):
                 f" pages with limit and cursor, or for the stream /api/v1/market-data/…/{self.symbols[0]}/ohlcv/stream"
             )
         return Document(
-            head={"symbol": self.symbols[0], "interval": self.query.interval.value},
+            head={"symbol": self.symbols[0], "interval": self.query.interval},
             rows_name=OHLC.rows_name,
             table=page.rows.table.select(self.bars.query.fields or ()),
             tail=self.bars.neighbours(page) if self.query.is_paged else {},

@@ -1,6 +1,5 @@
 """Serializers for the queries and answers of `/stats/ohlc`."""
 
-from enum import Enum
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
@@ -10,42 +9,24 @@ from stats.parameters import CursorField, PageLimitField, QueryTimeField
 from store.resolutions import Resolution
 from trades.batches.serializers import SymbolField
 
-
-class OhlcInterval(Enum):
-    """A bar's length, by its name in requests. Days are UTC days."""
-
-    MINUTE = "1min"
-    FIVE_MINUTES = "5min"
-    HOUR = "1h"
-    DAY = "1d"
-
-    @property
-    def resolution(self) -> Resolution:
-        """Return the resolution of the same length."""
-        return Resolution.spelled(self.value)
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """Return all names, from the shortest interval to the longest."""
-        return [interval.value for interval in cls]
-
-
+# The lengths of bars, by their names in requests. Days are UTC days.
+INTERVALS = {name: Resolution.spelled(name) for name in ("1min", "5min", "1h", "1d")}
 _ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
 
-@extend_schema_field({"type": "string", "enum": OhlcInterval.names()})
-class IntervalField(serializers.Field[OhlcInterval, str, str, Any]):
+@extend_schema_field({"type": "string", "enum": list(INTERVALS)})
+class IntervalField(serializers.Field[str, str, str, Any]):
     """The length of bars, by its name."""
 
-    default_error_messages = {"unknown_interval": f"must be one of {', '.join(OhlcInterval.names())}"}
+    default_error_messages = {"unknown_interval": f"must be one of {', '.join(INTERVALS)}"}
 
-    def to_internal_value(self, data: str) -> OhlcInterval:
-        if data not in OhlcInterval.names():
+    def to_internal_value(self, data: str) -> str:
+        if data not in INTERVALS:
             self.fail("unknown_interval")
-        return OhlcInterval(data)
+        return data
 
-    def to_representation(self, value: OhlcInterval) -> str:
-        return value.value
+    def to_representation(self, value: str) -> str:
+        return value
 
 
 class OhlcQuerySerializer(serializers.Serializer[Any]):
@@ -58,7 +39,7 @@ class OhlcQuerySerializer(serializers.Serializer[Any]):
     end = QueryTimeField(
         required=False, help_text=f"Exclusive end, rounded up to the interval. {_ISO_OR_EPOCH}"
     )
-    interval = IntervalField(default=OhlcInterval.MINUTE, help_text="The length of bars.")
+    interval = IntervalField(default="1min", help_text="The length of bars.")
     as_of = QueryTimeField(
         required=False, help_text=f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"
     )
@@ -89,7 +70,7 @@ class OhlcAnswerSerializer(serializers.Serializer[Any]):
     """Bars, ascending. Intervals without a price have no bar. Cursors appear only with `limit` or `cursor`."""
 
     symbol = serializers.CharField()
-    interval = serializers.ChoiceField(choices=OhlcInterval.names())
+    interval = serializers.ChoiceField(choices=list(INTERVALS))
     data = BarSerializer(many=True)  # type: ignore[assignment]  # the name in answers is DRF's too
     next_cursor = serializers.CharField(required=False, allow_null=True)
     prev_cursor = serializers.CharField(required=False, allow_null=True)

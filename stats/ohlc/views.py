@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from stats.delivery.held_answer import LogsPin, Pin
 from stats.delivery.responses import ContentViewSet, page_query
-from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from stats.ohlc.answer import COLUMNS, ohlc_pin, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
@@ -22,22 +22,11 @@ _BARS = OpenApiExample(
         "symbol": "AAPL",
         "interval": "1min",
         "data": [
-            {
-                "timestamp": "2025-01-02T14:30:00Z",
-                "open": 189.98,
-                "high": 190.02,
-                "low": 189.98,
-                "close": 190.02,
-                "volume": 350,
-            },
-            {
-                "timestamp": "2025-01-02T14:31:00Z",
-                "open": 190.1,
-                "high": 190.1,
-                "low": 190.1,
-                "close": 190.1,
-                "volume": 75,
-            },
+            dict(zip(COLUMNS, bar, strict=True))
+            for bar in (
+                ("2025-01-02T14:30:00Z", 189.98, 190.02, 189.98, 190.02, 350),
+                ("2025-01-02T14:31:00Z", 190.1, 190.1, 190.1, 190.1, 75),
+            )
         ],
     },
     response_only=True,

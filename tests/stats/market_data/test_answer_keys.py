@@ -24,7 +24,7 @@ from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, 
 from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
-from stats.ohlc.serializers import IntervalField, OhlcInterval, OhlcQuerySerializer
+from stats.ohlc.serializers import INTERVALS, IntervalField, OhlcQuerySerializer
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
@@ -72,7 +72,7 @@ VALUES: dict[type[Any], Any] = {
     kinds.BoundField: lambda _: (*TIMES, "2024-12-24"),
     kinds.PageLimitField: lambda _: ("1", "7"),
     kinds.ResolutionField: lambda _: ("tick", "1m", "1h", "1d", "1w"),
-    IntervalField: lambda _: OhlcInterval.names(),
+    IntervalField: lambda _: list(INTERVALS),
     kinds.WordField: lambda each: each.words,
     kinds.SwitchField: lambda _: ("0", "1"),
     kinds.QueryNumberField: lambda _: ("0.01", "0.02"),

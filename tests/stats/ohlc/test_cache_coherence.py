@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.pinned_answer import PinnedAnswer, Representation, computed_entry
 from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
-from stats.ohlc.serializers import OhlcInterval
+from stats.ohlc.serializers import INTERVALS
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import SECOND_NS, format_timestamp
@@ -40,7 +40,7 @@ writes = st.tuples(st.just("write"), st.lists(st.tuples(seconds, st.integers(1, 
 reads = st.tuples(
     st.just("read"),
     st.fixed_dictionaries(
-        {"interval": st.sampled_from(OhlcInterval.names())},
+        {"interval": st.sampled_from(list(INTERVALS))},
         optional={"start": seconds, "length": st.sampled_from([1, 60, 3_600, DAY])},
     ),
 )
@@ -56,7 +56,7 @@ def model_bars(
     trades: list[tuple[int, int]], *, interval: str, start: int | None = None, length: int = 0
 ) -> list[Any]:
     """(start of bar, open, high, low, close, volume) of trades in order of arrival."""
-    size = OhlcInterval(interval).resolution.length_ns // SECOND_NS
+    size = INTERVALS[interval].length_ns // SECOND_NS
     first = 0 if start is None else start // size
     last = 10**9 if start is None else -(-(start + length) // size)
     bars: dict[int, list[int]] = {}
@@ -145,7 +145,7 @@ class Race:
             self.acknowledged.append(answer(self._api.ingest(row))["commit"])
 
     def look(self) -> None:
-        window, length_ns = ALL_TIME, OhlcInterval.HOUR.resolution.length_ns
+        window, length_ns = ALL_TIME, INTERVALS["1h"].length_ns
         while self.goes_on():
             newest = max(self.acknowledged)
             response = self._api.ohlc(symbol=self.symbol, interval="1h")
