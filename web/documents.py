@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -55,15 +56,25 @@ class AnswerDocument(msgspec.Struct, gc=False):
 
         Decimals become doubles, and a field `…_at` is the attribute `…_ns` as a text.
         """
-        names = (name for name in cls.__struct_fields__ if name not in given)
-        return cls(**given, **{name: _attribute(source, name) for name in names})
+        for name, in_ns in _sources(cls):
+            if name in given:
+                continue
+            value = getattr(source, in_ns or name)
+            if value.__class__ is Decimal:
+                value = float(value) + 0.0
+            elif in_ns and value is not None:
+                value = format_timestamp(value)
+            given[name] = value
+        return cls(**given)
 
 
-def _attribute(source: object, name: str) -> Any:
-    if name.endswith("_at"):
-        return instant_or_null(getattr(source, f"{name.removesuffix('_at')}_ns"))
-    value = getattr(source, name)
-    return number(value) if isinstance(value, Decimal) else value
+@cache
+def _sources(document: type[AnswerDocument]) -> list[tuple[str, str]]:
+    """Return the fields, with the names of the attributes of those that are instants; "" for others."""
+    return [
+        (name, f"{name.removesuffix('_at')}_ns" if name.endswith("_at") else "")
+        for name in document.__struct_fields__
+    ]
 
 
 def number(value: Decimal) -> float:
