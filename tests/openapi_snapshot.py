@@ -8,6 +8,7 @@ takes in additions. It refuses, and names them, while removals and changes have 
 import os
 import re
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,17 @@ def text_of(document: dict[str, Any]) -> str:
 
 
 def covered() -> set[str]:
-    """The differences that the changelog has a line for: list items that begin with the difference in backticks."""
+    """The differences that the changelog has a line for: list items that begin with the difference in backticks.
+
+    `*` stands for any text.
+    """
     return set(_LINE.findall(CHANGES.read_text()))
 
 
 def uncovered(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """The removals and changes from `old` to `new` without a line in the changelog."""
     known = covered()
-    return [line for line in differences(old, new) if line not in known]
+    return [line for line in differences(old, new) if not any(fnmatchcase(line, each) for each in known)]
 
 
 def main(arguments: list[str]) -> int:

@@ -1,7 +1,6 @@
 """Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
 from store.timestamps import SECOND_NS
+from web.documents import AnswerDocument
 from web.requests.after_answer import after_answer
 from web.requests.compression import Encoding, compressed
 from web.requests.conditional import etag_of
@@ -93,8 +93,8 @@ class PinnedContent(ABC):
         return None
 
     @abstractmethod
-    def document(self) -> Document | Mapping[str, Any]:
-        """Return the answer, made from the fields alone; a mapping if it has no other format than JSON.
+    def document(self) -> Document | AnswerDocument | dict[str, Any]:
+        """Return the answer, made from the fields alone. Only a `Document` has other formats than JSON.
 
         Raises `StatsError`s and `StorageError`s.
         """
@@ -145,7 +145,7 @@ def rendered(content: PinnedContent, format_name: str) -> Rendered:
     """
     document = content.document()
     if not isinstance(document, Document):
-        return Rendered(orjson.dumps(document))
+        return Rendered(orjson.dumps(document, default=msgspec.to_builtins))
     written = FORMATS[format_name].render(document, document.time_form)
     cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
     return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self, cast
+
+from msgspec import UNSET, Meta, UnsetType
 
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
@@ -20,12 +22,13 @@ from stats.market_data.query_parameters import QueryParameter, RowQuerySerialize
 from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
 from stats.parameters import Bound, SwitchField, SymbolList, query_values
 from store.instrument_calendars import calendar_if_known
-from store.instruments import Instrument
+from store.instruments import EVIDENCE, GAP_RULES, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
+from web.documents import AnswerDocument, Instant, about, like
 from web.requests.work import WorkKind, count_work
 
 GAPS = "gaps"
@@ -40,6 +43,43 @@ def gaps_serializer(*, several: bool) -> RowQuerySerializer:
     """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
     names = ("start", "end", "resolution", "hours", RULE, QUIET, "as_of", "symbol_as_of")
     return query_serializer((*(("symbols",) if several else ()), *names), Resolution.DAY.value)
+
+
+class GapDocument(AnswerDocument):
+    """A gap. The figures by which it was judged are in it if the rule has them."""
+
+    start: Annotated[Instant, like("2025-01-02T15:20:00Z")]
+    end: Annotated[Instant, like("2025-01-02T15:50:00Z")]
+    expected_bars: Annotated[int, like(30)]
+    actual_bars: Annotated[int, like(0)]
+    reason: Literal["gap", "no_trades", "pending"]
+    minutes: Annotated[int | UnsetType, about("The minutes of the judged runs in it.")] = UNSET
+    expected_trades: Annotated[float | UnsetType, about("How many trades they would have, at the least.")] = (
+        UNSET
+    )
+    longest_empty_minutes: Annotated[
+        int | UnsetType, about("The longest run without a trade on the dates before.")
+    ] = UNSET
+    history_dates: Annotated[
+        int | UnsetType, about("The number of these dates; without 20 nothing is judged.")
+    ] = UNSET
+    empty_dates: Annotated[int | UnsetType, about("The dates without any bar.")] = UNSET
+
+    @classmethod
+    def of(cls, gap: "FoundGap | Gap") -> Self:
+        """Return the document of a gap."""
+        start, end = format_timestamp(gap.start_ns), format_timestamp(gap.end_ns)
+        figures: dict[str, Any] = {**gap.figures}
+        return cls(start, end, gap.expected_bars, 0, cast("Any", gap.reason), **figures)
+
+
+class GapsDocument(AnswerDocument):
+    """The gaps of a symbol."""
+
+    symbol: Annotated[str, like("AAPL")]
+    resolution: Annotated[Resolution, like(Resolution.MINUTE)]
+    rule: Annotated[str, Meta(extra_json_schema={"enum": list(GAP_RULES)}, examples=[EVIDENCE])]
+    gaps: list[GapDocument]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,33 +191,17 @@ class GapsReport(Report):
     def is_period(self) -> bool:
         return self.query.resolution.is_period
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> GapsDocument | dict[str, Any]:
         """See `PinnedContent.document`. Raises `RangeTooLarge`."""
         reports = [self._report(page) for page in self.pages]
         return {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
 
-    def _report(self, page: PinnedPage) -> dict[str, Any]:
+    def _report(self, page: PinnedPage) -> GapsDocument:
         absences = absences_of(page)
         found = absences.gaps(self.query.reasons, is_bounded=True)
         count_work(WorkKind.ROWS, len(found))
-        return {
-            "symbol": page.symbols[0],
-            "resolution": self.query.resolution.value,
-            "rule": absences.rule,
-            GAPS: [gap_document(gap) for gap in found],
-        }
-
-
-def gap_document(gap: FoundGap | Gap) -> dict[str, Any]:
-    """Return a gap as JSON, without its symbol."""
-    return {
-        "start": format_timestamp(gap.start_ns),
-        "end": format_timestamp(gap.end_ns),
-        "expected_bars": gap.expected_bars,
-        "actual_bars": 0,
-        "reason": gap.reason,
-        **gap.figures,
-    }
+        gaps = [GapDocument.of(gap) for gap in found]
+        return GapsDocument(page.symbols[0], self.query.resolution, absences.rule, gaps)
 
 
 def gaps_pin(query: GapsQuery, *, now_ns: int) -> GapsReport:

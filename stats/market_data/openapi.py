@@ -7,19 +7,18 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.explanation import explain_serializer
-from stats.market_data.gaps import gaps_serializer
+from stats.market_data.gaps import GapsDocument, gaps_serializer
 from stats.market_data.ohlcv.absence_reasons import REASONS
-from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES
 from stats.market_data.query import MarketClass, MarketDataset
-from stats.market_data.reports import report_serializer
-from stats.market_data.universes import universes_serializer
+from stats.market_data.reports import CoverageDocument, report_serializer
+from stats.market_data.universes import UniversesDocument, universes_serializer
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn
 from store.bars.adjustment import WhyNotApplied
 from store.datasets import DATASETS
-from store.instruments import EVIDENCE, GAP_RULES
 from store.resolutions import Resolution
 from store.rows.knowledge import KnownBy
+from web.documents import AnswerDocument, document_schema, example_of
 
 _EXAMPLE_SYMBOLS = {
     "equities": "AAPL",
@@ -29,14 +28,6 @@ _EXAMPLE_SYMBOLS = {
     "fx": "EUR-USD",
     "rates": "USD",
     "universes": "SP500",
-}
-_EXAMPLE_COVERAGE = {
-    "dataset": "quotes",
-    "first": "2025-01-02T14:30:00Z",
-    "last": "2025-01-02T20:59:59.5Z",
-    "rows": 48_211,
-    "commits": 17,
-    "head": "17-9f3a2c",
 }
 _EXAMPLES_BY_ROLE: dict[ColumnRole, Any] = {
     ColumnRole.TIME: "2025-01-02T14:30:00Z",
@@ -148,17 +139,11 @@ _NOT_APPLIED = {
     ),
     "description": "With `adjustment`: the stored corporate actions that were not applied; `symbol` with `symbols=`.",
 }
-_INSTANT: Schema = {"type": ["string", "null"], "format": "date-time"}
-_COVERAGE = _object(
-    {
-        "dataset": {"type": "string", "enum": list(DATASETS)},
-        "first": _INSTANT,
-        "last": _INSTANT,
-        "rows": {"type": "integer"},
-        "commits": {"type": "integer"},
-        "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
-    }
-)
+
+
+def _inline(document: type[AnswerDocument]) -> Schema:
+    """Return the schema of a document with those within it."""
+    return document_schema(document, _inline)
 
 
 def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
@@ -312,86 +297,19 @@ def explain_schema(market_class: MarketClass) -> dict[str, Any]:
 
 def universes_schema() -> dict[str, Any]:
     """Return the schema of the list of universes."""
-    universe = {
-        "symbol": _SYMBOL,
-        "members": {"type": "integer"},
-        "changes": {"type": "integer"},
-        "first": _INSTANT,
-        "last": _INSTANT,
-        "head": {"type": "string", "description": "The newest commit, as in X-Commit."},
-    }
-    example = {
-        "symbol": "SP500",
-        "members": 503,
-        "changes": 1_841,
-        "first": "1996-01-02T00:00:00Z",
-        "last": "2025-03-24T00:00:00Z",
-        "head": "12-9f3a2c",
-    }
-    schema = _object({"universes": {"type": "array", "items": _object(universe)}})
     return {
         "operation_id": "universes",
         "summary": "All universes",
         "parameters": [universes_serializer()],
-        "responses": {(200, "application/json"): schema},
-        "examples": [_example({"universes": [example]})],
+        "responses": {(200, "application/json"): _inline(UniversesDocument)},
+        "examples": [_example(example_of(UniversesDocument))],
     }
-
-
-_WHOLE: Schema = {"type": "integer"}
-_GAP = _object(
-    {
-        "start": {"type": "string", "format": "date-time"},
-        "end": {"type": "string", "format": "date-time"},
-        "expected_bars": _WHOLE,
-        "actual_bars": _WHOLE,
-        "reason": {"type": "string", "enum": [GAP, NO_TRADES]},
-        "empty_dates": {**_WHOLE, "description": "The dates without any bar."},
-        "minutes": {**_WHOLE, "description": "The minutes of the judged runs in it."},
-        "expected_trades": {
-            "type": "number",
-            "description": "How many trades they would have, at the least.",
-        },
-        "longest_empty_minutes": {
-            **_WHOLE,
-            "description": "The longest run without a trade on the dates before.",
-        },
-        "history_dates": {
-            **_WHOLE,
-            "description": "The number of these dates; without 20 nothing is judged.",
-        },
-    },
-    required=("start", "end", "expected_bars", "actual_bars", "reason"),
-)
-_EXAMPLE_GAP = {
-    "start": "2025-01-02T15:20:00Z",
-    "end": "2025-01-02T15:50:00Z",
-    "expected_bars": 30,
-    "actual_bars": 0,
-    "reason": GAP,
-    "minutes": 30,
-    "expected_trades": 856.333,
-    "longest_empty_minutes": 0,
-    "history_dates": 20,
-}
 
 
 def gaps_schema(market_class: MarketClass | None) -> dict[str, Any]:
     """Return the schema of gaps. market_class: None for several symbols of any class."""
-    gaps: Schema = {
-        "symbol": _SYMBOL,
-        "resolution": {"type": "string", "enum": Resolution.names()},
-        "rule": {"type": "string", "enum": list(GAP_RULES)},
-        "gaps": {"type": "array", "items": _GAP},
-    }
-    symbol = _EXAMPLE_SYMBOLS["equities" if market_class is None else market_class.path]
-    example: dict[str, Any] = {
-        "symbol": symbol,
-        "resolution": "1m",
-        "rule": EVIDENCE,
-        "gaps": [_EXAMPLE_GAP],
-    }
-    schema = _object(gaps)
+    schema, example = _inline(GapsDocument), example_of(GapsDocument)
+    symbol = example["symbol"] = _EXAMPLE_SYMBOLS["equities" if market_class is None else market_class.path]
     parameters: list[Any] = [gaps_serializer(several=market_class is None)]
     if market_class is None:
         schema = _object({"symbols": _SYMBOLS, "gaps": {"type": "array", "items": schema}})
@@ -409,13 +327,12 @@ def gaps_schema(market_class: MarketClass | None) -> dict[str, Any]:
 
 def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
     """Return the schema of the coverage report."""
-    datasets = {"type": "array", "items": _COVERAGE}
-    example = {"symbol": _EXAMPLE_SYMBOLS[market_class.path], "datasets": [_EXAMPLE_COVERAGE]}
+    example = {**example_of(CoverageDocument), "symbol": _EXAMPLE_SYMBOLS[market_class.path]}
     return {
         "operation_id": f"{market_class.path}_coverage",
         "summary": "The stored data of a symbol",
         "parameters": [report_serializer("coverage", several=False)],
-        "responses": {(200, "application/json"): _object({"symbol": _SYMBOL, "datasets": datasets})},
+        "responses": {(200, "application/json"): _inline(CoverageDocument)},
         "examples": [_example(example)],
     }
 
@@ -434,13 +351,18 @@ def _parameters(dataset: MarketDataset, *, streamed: bool, several: bool) -> lis
 def _page(dataset: MarketDataset, *, several: bool) -> Schema:
     symbol = {"symbols": _SYMBOLS} if several else {"symbol": _SYMBOL}
     columns = (OutColumn("symbol", ColumnRole.TEXT), *dataset.columns) if several else dataset.columns
+    parameters = dataset.serializer(streamed=False, several=several).fields
     return _object(
         {
             **symbol,
-            "resolution": {"type": "string", "enum": Resolution.names()},
+            **(
+                {"resolution": {"type": "string", "enum": Resolution.names()}}
+                if _has_resolution(dataset)
+                else {}
+            ),
             dataset.rows_name: {"type": "array", "items": _row(columns)},
-            "absences": {"type": "array", "items": _ABSENCE},
-            "knowledge": _KNOWLEDGE,
+            **({"absences": {"type": "array", "items": _ABSENCE}} if "coverage" in parameters else {}),
+            **({"knowledge": _KNOWLEDGE} if "knowledge" in parameters else {}),
             **({"not_applied": _NOT_APPLIED} if "adjustment" in dataset.own else {}),
             "next_cursor": _CURSOR,
             "prev_cursor": _CURSOR,
@@ -451,6 +373,11 @@ def _page(dataset: MarketDataset, *, several: bool) -> Schema:
     )
 
 
+def _has_resolution(dataset: MarketDataset) -> bool:
+    """Return whether pages say their resolution, as those of intervals and samples do."""
+    return "resolution" in dataset.own and not dataset.of_instants
+
+
 def _row(columns: Iterable[OutColumn]) -> Schema:
     properties = {column.name: _TYPES[column.role] for column in columns}
     return {"type": "object", "properties": properties, "additionalProperties": False}
@@ -458,10 +385,11 @@ def _row(columns: Iterable[OutColumn]) -> Schema:
 
 def _example_page(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
     symbol = _EXAMPLE_SYMBOLS[market_class.path]
+    has_resolution = _has_resolution(dataset) and not dataset.resolution.is_tick
     row = _example_row(dataset.columns) | _EXAMPLES_OF_DATASET.get(dataset.name, {})
     return {
         **({"symbols": [symbol]} if several else {"symbol": symbol}),
-        **({} if dataset.resolution.is_tick else {"resolution": dataset.resolution.value}),
+        **({"resolution": dataset.resolution.value} if has_resolution else {}),
         dataset.rows_name: [{"symbol": symbol, **row} if several else row],
         "next_cursor": None,
         "prev_cursor": None,

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import zip_longest
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+
+from msgspec import Meta
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.pinned_answer import LogName, PinnedContent
@@ -30,8 +32,8 @@ from store.datasets import DATASETS, TRADES
 from store.exceptions import UnknownSymbol
 from store.log_views.log_view import LogView, log_coverage
 from store.resolutions import Resolution
-from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol
+from web.documents import AnswerDocument, Instant, about, instant_or_null, like
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,31 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPag
             yield None
 
 
+class LogDocument(AnswerDocument):
+    """The coverage of a log."""
+
+    dataset: Annotated[str, Meta(extra_json_schema={"enum": list(DATASETS)}, examples=["quotes"])]
+    first: Annotated[Instant | None, like("2025-01-02T14:30:00Z")]
+    last: Annotated[Instant | None, like("2025-01-02T20:59:59.5Z")]
+    rows: Annotated[int, like(48_211)]
+    commits: Annotated[int, like(17)]
+    head: Annotated[str, about("The newest commit, as in X-Commit.", "17-9f3a2c")]
+
+    @classmethod
+    def of(cls, log: LogView) -> Self:
+        """Return the document of a log's coverage."""
+        found = log_coverage(log)
+        first, last = instant_or_null(found.first_ns), instant_or_null(found.last_ns)
+        return cls(log.dataset.name, first, last, found.rows, found.commits, found.head.token)
+
+
+class CoverageDocument(AnswerDocument):
+    """The stored data of a symbol."""
+
+    symbol: Annotated[str, like("AAPL")]
+    datasets: list[LogDocument]
+
+
 @dataclass(frozen=True, eq=False)
 class CoverageReport(PinnedContent):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
@@ -243,9 +270,9 @@ class CoverageReport(PinnedContent):
     def commits(self) -> str:
         return commits_of(self.logs, with_symbols=False)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> CoverageDocument:
         """See `PinnedContent.document`."""
-        return {"symbol": self.symbols[0], "datasets": [_log_row(log) for log in self.logs]}
+        return CoverageDocument(self.symbols[0], [LogDocument.of(log) for log in self.logs])
 
 
 def coverage_pin(query: ReportQuery) -> CoverageReport:
@@ -263,19 +290,3 @@ def coverage_pin(query: ReportQuery) -> CoverageReport:
     if not logs and not is_known(symbol):
         raise UnknownSymbol(symbol)
     return CoverageReport(query, logs)
-
-
-def _log_row(log: LogView) -> dict[str, str | int | None]:
-    coverage = log_coverage(log)
-    return {
-        "dataset": log.dataset.name,
-        "first": _text(coverage.first_ns),
-        "last": _text(coverage.last_ns),
-        "rows": coverage.rows,
-        "commits": coverage.commits,
-        "head": coverage.head.token,
-    }
-
-
-def _text(instant_ns: int | None) -> str | None:
-    return None if instant_ns is None else format_timestamp(instant_ns)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Self
 
 import numpy as np
 
@@ -33,9 +33,9 @@ from store.protocol import ALL_TIME, CommitId, Window
 from store.resolutions import Resolution
 from store.symbols import is_symbol, parse_symbol
 from store.terms import Settle
-from store.timestamps import format_timestamp
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
+from web.documents import AnswerDocument, Instant, about, instant_or_null, like
 from web.requests.exceptions import InvalidParameter
 
 _COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.TIME))
@@ -207,6 +207,30 @@ class UniversesQuery:
     as_of_ns: int | None
 
 
+class UniverseDocument(AnswerDocument):
+    """A universe: its members, and its changes."""
+
+    symbol: Annotated[str, like("SP500")]
+    members: Annotated[int, like(503)]
+    changes: Annotated[int, like(1_841)]
+    first: Annotated[Instant | None, like("1996-01-02T00:00:00Z")]
+    last: Annotated[Instant | None, like("2025-03-24T00:00:00Z")]
+    head: Annotated[str, about("The newest commit, as in X-Commit.", "12-9f3a2c")]
+
+    @classmethod
+    def of(cls, log: LogView, end_ns: int) -> Self:
+        """Return the document of a universe. end_ns: the end of the changes by which its members are counted."""
+        found, members = log_coverage(log), len(members_at(log, end_ns))
+        first, last = instant_or_null(found.first_ns), instant_or_null(found.last_ns)
+        return cls(log.symbol, members, found.rows, first, last, found.head.token)
+
+
+class UniversesDocument(AnswerDocument):
+    """All universes."""
+
+    universes: list[UniverseDocument]
+
+
 @dataclass(frozen=True, eq=False)
 class UniverseList(PinnedContent):
     """All universes. ends_ns: for each log, the end of the changes by which its members are counted."""
@@ -228,20 +252,10 @@ class UniverseList(PinnedContent):
         """The header `X-Commit`: one commit for the logs of all universes."""
         return f"{UNIVERSE_CHANGES.name}={_joined(self.logs).token}"
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> UniversesDocument:
         """See `PinnedContent.document`."""
-        universes = [
-            {
-                "symbol": log.symbol,
-                "members": len(members_at(log, end_ns)),
-                "changes": (coverage := log_coverage(log)).rows,
-                "first": coverage.first_ns and format_timestamp(coverage.first_ns),
-                "last": coverage.last_ns and format_timestamp(coverage.last_ns),
-                "head": log.head.token,
-            }
-            for log, end_ns in zip(self.logs, self.ends_ns, strict=True)
-        ]
-        return {"universes": universes}
+        instants = zip(self.logs, self.ends_ns, strict=True)
+        return UniversesDocument([UniverseDocument.of(log, end_ns) for log, end_ns in instants])
 
 
 def universes_serializer() -> RowQuerySerializer:

@@ -19,7 +19,7 @@ from ops.command_line import quiet_without_a_reader
 from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
     Gap,
-    gap_document,
+    GapDocument,
     gaps_found,
     parse_gaps_query,
 )
@@ -69,7 +69,7 @@ class Command(BaseCommand):
             query = parse_gaps_query(None, None, urlencode({"symbols": symbol, **given}))
             found += gaps_found(query, now_ns=time.time_ns())
         if options["json"]:
-            self._print_lines({"symbol": each.symbol, **gap_document(each)} for each in found)
+            self._print_lines({"symbol": each.symbol, **GapDocument.of(each).as_json()} for each in found)
             return
         rows = [
             (each.symbol, _text(each.start_ns), _text(each.end_ns), f"{each.expected_bars:,}", _figures(each))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -17,6 +18,7 @@ from jobs.backfills.services import OWNER, exhausted_retry
 from jobs.backfills.sources.folder import Folder
 from jobs.models import Job
 from jobs.run import run_job
+from stats.market_data.gaps import GapsDocument
 from store.arrays import Integers
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
@@ -225,7 +227,8 @@ def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, set
     assert job.parameters["end"] == format_timestamp(LOST[1])
 
     def reasons(**params: str) -> list[str]:
-        return [gap["reason"] for gap in answer(api.get(f"{path}/gaps", {**query, **params}))["gaps"]]
+        found = msgspec.convert(answer(api.get(f"{path}/gaps", {**query, **params})), GapsDocument)
+        return [gap.reason for gap in found.gaps]
 
     assert eventually(lambda: reasons() == ["pending"])
     pending = [

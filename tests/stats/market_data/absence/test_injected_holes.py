@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -89,7 +90,7 @@ def reasons_of(symbol: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]
     report = gaps_pin(query, now_ns=NOW_NS)
     absences = report.pages[0].plans[0].absences
     assert isinstance(absences, BarAbsences)
-    return absences.of_page(None, None), report.document()["gaps"]
+    return absences.of_page(None, None), msgspec.to_builtins(report.document())["gaps"]
 
 
 def test_no_real_hole_is_called_quiet_and_no_quiet_one_a_gap(api: Api):

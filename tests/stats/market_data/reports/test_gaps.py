@@ -4,12 +4,13 @@ import itertools
 import random
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from calendars.schedule import Hours
 from calendars.trading_calendar import exchange_calendar
-from stats.market_data.gaps import Gap, gaps_of
+from stats.market_data.gaps import Gap, GapDocument, gaps_of
 from store.instruments import CRYPTO, FUTURE, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -44,7 +45,9 @@ def gaps(api: Api, path: str = "equities/GEN", **params: Any) -> list[dict[str, 
 
 
 def edges(found: list[dict[str, Any]]) -> list[tuple[str, str, int]]:
-    return [(each["start"], each["end"], each["expected_bars"]) for each in found]
+    """The edges of gaps, which must be as the schema says."""
+    documents = msgspec.convert(found, list[GapDocument])
+    return [(each.start, each.end, each.expected_bars) for each in documents]
 
 
 def closes(date: int) -> str:
