@@ -160,7 +160,7 @@ class EventLoopReads:
         caller = caller_if_cached(read.key_digest, address=read.call.address, now=now)
         if caller is None or denial_of(caller, read.access) is not None:
             return False
-        answer = read.repeatable.answer.finished_if_cached(
+        answer = read.repeatable.answer.from_memory(
             if_none_match=read.if_none_match, now_ns=time.time_ns(), poll=self._newest_iteration()
         )
         if answer is None or not read.is_paid(answer, caller):

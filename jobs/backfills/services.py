@@ -15,9 +15,9 @@ from jobs.backfills.models import EXHAUSTED, Backfill
 from jobs.backfills.records import KIND, not_deferred, pending_windows
 from jobs.models import AWAITED, Job
 from jobs.services import job_submit
-from stats.delivery.pinned_answer import PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot
 from stats.exceptions import READ_ERRORS
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.gaps import GapsReport, gaps_of
 from store.instant_text import format_instant
 from store.protocol import Window
@@ -52,7 +52,7 @@ def exhausted_retry(*, now: datetime) -> None:
         backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
 
 
-def gaps_queue(*, content: PinnedContent, **_: Any) -> None:
+def gaps_queue(*, content: AnswerSnapshot, **_: Any) -> None:
     """Queue backfills for the gaps of the bars that were just computed, if a source is configured.
 
     A receiver of `answer_computed`. Errors are logged.
@@ -66,12 +66,12 @@ def gaps_queue(*, content: PinnedContent, **_: Any) -> None:
         logger.warning("gaps of %s cannot be looked for: %s", content.name, error)
 
 
-def _ranges(content: PinnedContent) -> Iterator[tuple[str, Window, Resolution]]:
+def _ranges(content: AnswerSnapshot) -> Iterator[tuple[str, Window, Resolution]]:
     """Yield symbol, range and resolution of the bars in an answer."""
     pages = content.pages if isinstance(content, GapsReport) else (content,)
     for page in pages:
         # The first page of a walk looks at the whole range.
-        if isinstance(page, PinnedPage) and page.query.dataset.name == "ohlcv" and page.cursor is None:
+        if isinstance(page, PageSnapshot) and page.query.dataset.name == "ohlcv" and page.cursor is None:
             for symbol, plan in zip(page.symbols, page.plans, strict=True):
                 window = plan.range.since(plan.range.end_ns - _LOOKED_AT_NS)
                 first_ns = max(window.start_ns, window.end_ns - _LOOKED_AT_NS)

@@ -1,11 +1,11 @@
-"""Makes the status, headers and body of a response from a pinned answer."""
+"""Makes the status, headers and body of a response from an answer's key."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from stats.caching.response_cache import Outcome
 from stats.caching.shared import Entry
-from stats.delivery.pinned_answer import PinnedAnswer, cached_entry, rendered
+from stats.delivery.pinned_answer import AnswerKey, cached_entry, rendered
 from stats.rendering.formats import FORMATS
 from store.timestamps import SECOND_NS, format_timestamp
 from web.requests.conditional import NOT_STORED, REVALIDATED, is_current
@@ -27,10 +27,10 @@ _SETTLED_NS = 60 * SECOND_NS
 _IMMUTABLE_SECONDS = 31_536_000
 
 
-def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
+def finished_answer(pinned: AnswerKey, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
     """Return the answer, ready to send: a 304 if the client has it, else from the cache or computed.
 
-    Raises the errors of `PinnedContent.document`.
+    Raises the errors of `AnswerSnapshot.document`.
     """
     if not pinned.content.is_cacheable:
         return _not_stored(pinned)
@@ -40,12 +40,12 @@ def finished_answer(pinned: PinnedAnswer, *, if_none_match: str | None, now_ns: 
     return _finished(entry, outcome, pinned, now_ns)
 
 
-def answer_in_memory(pinned: PinnedAnswer, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
+def answer_in_memory(pinned: AnswerKey, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
     """Return the answer with an entry of this process's memory; with None the 304."""
     return _not_modified(pinned, now_ns) if entry is None else _finished(entry, Outcome.HIT, pinned, now_ns)
 
 
-def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:
+def _not_stored(pinned: AnswerKey) -> FinishedAnswer:
     """Compute an answer that is not cacheable. It is not compressed."""
     format_name = pinned.representation.format
     with counted_work() as work:
@@ -58,12 +58,12 @@ def _not_stored(pinned: PinnedAnswer) -> FinishedAnswer:
     return FinishedAnswer(HTTPStatus.OK, headers, written.body, work.tokens)
 
 
-def _not_modified(pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
+def _not_modified(pinned: AnswerKey, now_ns: int) -> FinishedAnswer:
     headers = {"X-Cache": "revalidated", "ETag": pinned.etag, **_validity(pinned, now_ns)}
     return FinishedAnswer(HTTPStatus.NOT_MODIFIED, headers)
 
 
-def _finished(entry: Entry, outcome: Outcome, pinned: PinnedAnswer, now_ns: int) -> FinishedAnswer:
+def _finished(entry: Entry, outcome: Outcome, pinned: AnswerKey, now_ns: int) -> FinishedAnswer:
     headers = {
         "Content-Type": entry.content_type,
         "X-Cache": outcome.value,
@@ -75,7 +75,7 @@ def _finished(entry: Entry, outcome: Outcome, pinned: PinnedAnswer, now_ns: int)
     return FinishedAnswer(HTTPStatus.OK, headers, entry.body, entry.tokens)
 
 
-def _validity(pinned: PinnedAnswer, now_ns: int) -> dict[str, str]:
+def _validity(pinned: AnswerKey, now_ns: int) -> dict[str, str]:
     headers = dict(REVALIDATED)
     if pinned.content.commits:
         headers["X-Commit"] = pinned.content.commits

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.finished_answers import FinishedAnswer, answer_in_memory
-from stats.delivery.pinned_answer import LogName, PinnedAnswer, PinnedContent, Representation
+from stats.delivery.pinned_answer import AnswerKey, AnswerSnapshot, LogName, Representation
 from store.timestamps import SECOND_NS
 from trades.stores import market_store
 from web.requests.conditional import is_current
@@ -18,7 +18,7 @@ MOST_LOGS = 256
 class Pin(Protocol):
     """A parsed query, to be pinned to the newest commits."""
 
-    def __call__(self, *, now_ns: int) -> PinnedContent:
+    def __call__(self, *, now_ns: int) -> AnswerSnapshot:
         """Return the content. now_ns: the time of the call, nanoseconds UTC."""
         ...
 
@@ -29,7 +29,7 @@ class LogsPin(NamedTuple):
     pin: Pin
     logs: frozenset[LogName]
 
-    def __call__(self, *, now_ns: int) -> PinnedContent:
+    def __call__(self, *, now_ns: int) -> AnswerSnapshot:
         """Return the content of the pin."""
         return self.pin(now_ns=now_ns)
 
@@ -44,7 +44,7 @@ class _Watch(NamedTuple):
 class _Held(NamedTuple):
     """An answer that is the newest while the stamp is `seen`, from `from_ns` on and before `until_ns`."""
 
-    answer: PinnedAnswer
+    answer: AnswerKey
     watch: _Watch
     seen: Hashable
     from_ns: int
@@ -57,13 +57,13 @@ class _Sent(NamedTuple):
     The body is not kept: it belongs to the response cache, whose size is limited.
     """
 
-    pinned: PinnedAnswer
+    pinned: AnswerKey
     computed_at: float | None
     second: int
     headers: dict[str, str]
 
 
-class HeldAnswer:
+class RepeatedCall:
     """The newest answer to a query in one representation. Threads may use it at once."""
 
     __slots__ = ("_checked", "_held", "_logs", "_pin", "_representation", "_sent", "_watch")
@@ -77,7 +77,7 @@ class HeldAnswer:
         self._sent: _Sent | None = None
         self._checked: tuple[_Held, object] | None = None
 
-    def finished_if_cached(
+    def from_memory(
         self, *, if_none_match: str | None, now_ns: int, poll: object | None = None
     ) -> FinishedAnswer | None:
         """Return the newest answer, ready to send; None if it is not in this process's memory.
@@ -105,7 +105,7 @@ class HeldAnswer:
             return FinishedAnswer(HTTPStatus.NOT_MODIFIED, sent.headers)
         return FinishedAnswer(HTTPStatus.OK, sent.headers, entry.body, entry.tokens)
 
-    def if_newest(self, now_ns: int, *, poll: object | None = None) -> PinnedAnswer | None:
+    def if_newest(self, now_ns: int, *, poll: object | None = None) -> AnswerKey | None:
         """Return the held answer; None if it may have changed. Costs a stat call for each log and one more.
 
         poll: stands for one poll of the event loop for data. One check is enough for it, because all requests that it
@@ -125,7 +125,7 @@ class HeldAnswer:
             self._checked = held, poll
         return held.answer if is_newest else None
 
-    def newest(self, now_ns: int) -> PinnedAnswer:
+    def newest(self, now_ns: int) -> AnswerKey:
         """Return the answer at the newest commits, and hold it if it has at most `MOST_LOGS` logs.
 
         Raises the errors of the pin, and `OSError`.
@@ -143,7 +143,7 @@ class HeldAnswer:
             # Taken before the pin: a commit that the pin misses changes the stamp afterwards.
             seen = None if watch is None else watch.stamp()
             content = self._pin(now_ns=now_ns)
-            answer = PinnedAnswer(content, self._representation)
+            answer = AnswerKey(content, self._representation)
             if watch is not None and content.watched == watch.logs:
                 self._held = _Held(answer, watch, seen, now_ns, content.expires_ns)
                 return answer

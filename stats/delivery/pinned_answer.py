@@ -1,4 +1,4 @@
-"""Pinned answers: everything that an answer is computed from, its format and encoding, and its cached bytes."""
+"""Snapshots: everything that an answer is computed from; with a format and an encoding, the key of its cached bytes."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Representation:
         return self.format + (f"+{self.encoding}" if self.encoding else "")
 
 
-class PinnedContent(ABC):
+class AnswerSnapshot(ABC):
     """An answer without a format: a frozen dataclass with everything that the answer is computed from.
 
     Its fields make the cache key; see `key_parts`.
@@ -110,13 +110,13 @@ answer_computed = Signal()
 
 
 @dataclass(frozen=True)
-class PinnedAnswer:
-    """A content in one representation.
+class AnswerKey:
+    """A snapshot in one representation.
 
     `cache_key` is the key of the cached bytes; the ETag is its hash. Neither depends on the caller.
     """
 
-    content: PinnedContent
+    content: AnswerSnapshot
     representation: Representation
 
     @cached_property
@@ -128,20 +128,20 @@ class PinnedAnswer:
         return etag_of(self.cache_key)
 
 
-def cached_entry(pinned: PinnedAnswer, *, now_ns: int) -> tuple[Entry, Outcome]:
+def cached_entry(pinned: AnswerKey, *, now_ns: int) -> tuple[Entry, Outcome]:
     """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
-    Raises the errors of `PinnedContent.document`.
+    Raises the errors of `AnswerSnapshot.document`.
     """
     content = pinned.content
     seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
     return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
 
 
-def rendered(content: PinnedContent, format_name: str) -> Rendered:
+def rendered(content: AnswerSnapshot, format_name: str) -> Rendered:
     """Write the answer in a format. The headers have the cursors of the next and previous page.
 
-    Raises the errors of `PinnedContent.document`.
+    Raises the errors of `AnswerSnapshot.document`.
     """
     document = content.document()
     if not isinstance(document, Document):
@@ -151,7 +151,7 @@ def rendered(content: PinnedContent, format_name: str) -> Rendered:
     return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))
 
 
-def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
+def computed_entry(pinned: AnswerKey, now_ns: int) -> Entry:
     """Compute the answer's bytes.
 
     A compressed answer is made from the uncompressed one, which is not stored again: it is taken from this process's
@@ -159,12 +159,12 @@ def computed_entry(pinned: PinnedAnswer, now_ns: int) -> Entry:
     """
     representation = pinned.representation
     if representation.encoding is not None:
-        plain = PinnedAnswer(pinned.content, Representation(representation.format))
+        plain = AnswerKey(pinned.content, Representation(representation.format))
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
         return _encoded(entry, representation.encoding, pinned.etag)
     with counted_work() as work:
         written = rendered(pinned.content, representation.format)
-    after_answer(lambda: answer_computed.send(PinnedAnswer, content=pinned.content))
+    after_answer(lambda: answer_computed.send(AnswerKey, content=pinned.content))
     return Entry(
         body=written.body,
         content_type=FORMATS[representation.format].content_type,

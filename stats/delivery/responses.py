@@ -18,8 +18,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import HeldAnswer, Pin
-from stats.delivery.pinned_answer import NEXT, PREVIOUS, PinnedAnswer, PinnedContent, Representation
+from stats.delivery.held_answer import Pin, RepeatedCall
+from stats.delivery.pinned_answer import NEXT, PREVIOUS, AnswerKey, AnswerSnapshot, Representation
 from web.requests.compression import accepted_encoding
 from web.requests.work import current_work
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
@@ -37,7 +37,7 @@ class RepeatableAnswer(NamedTuple):
     content.
     """
 
-    answer: HeldAnswer
+    answer: RepeatedCall
     format: str
     path: str
     query: str
@@ -63,7 +63,7 @@ class ContentViewSet(ViewSet):
         """Return the answer to a GET, in the client's format and encoding; an HTML page in the browsable API.
 
         The header `Link` has the next and previous page (RFC 8288). Raises the errors of `pin`, of the pin and of
-        `PinnedContent.document`.
+        `AnswerSnapshot.document`.
         """
         now_ns = time.time_ns()
         if is_browsed(request):
@@ -77,7 +77,7 @@ class ContentViewSet(ViewSet):
         )
         held = _held_answer if len(query_string) <= _LONGEST_HELD_QUERY else _held_answer.__wrapped__
         view: Any = type(self)
-        answer: HeldAnswer = held(view, query_string, representation, tuple(path.items()))
+        answer: RepeatedCall = held(view, query_string, representation, tuple(path.items()))
         pinned = answer.newest(now_ns)
         finished = finished_answer(
             pinned, if_none_match=django_request.META.get("HTTP_IF_NONE_MATCH"), now_ns=now_ns
@@ -100,9 +100,9 @@ def _held_answer(
     query_string: str,
     representation: Representation,
     path: tuple[tuple[str, Any], ...],
-) -> HeldAnswer:
+) -> RepeatedCall:
     """Return the answer to a query, which all its callers share. Raises the errors of `pin`."""
-    return HeldAnswer(view.pin(query_string, representation.format, **dict(path)), representation)
+    return RepeatedCall(view.pin(query_string, representation.format, **dict(path)), representation)
 
 
 def is_browsed(request: Request) -> bool:
@@ -118,9 +118,9 @@ def page_query(request: Request) -> str:
     return "&".join(filter(None, (query, f"limit={_BROWSED_ROWS}")))
 
 
-def _browsable_response(request: Request, content: PinnedContent, now_ns: int) -> Response:
+def _browsable_response(request: Request, content: AnswerSnapshot, now_ns: int) -> Response:
     """Return the response of the browsable API, without an ETag."""
-    answer = PinnedAnswer(content, Representation("json"))
+    answer = AnswerKey(content, Representation("json"))
     finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
     current_work().count_tokens(finished.tokens)
     headers = with_link(finished.headers, path=request.path, query=page_query(request))

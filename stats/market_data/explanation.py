@@ -10,7 +10,7 @@ import orjson
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_explanation import BarExplanation
 from stats.market_data.ohlcv.bar_rows import BarRowReader
@@ -83,8 +83,8 @@ class ExplainedBar(Report):
     """
 
     query: ExplainQuery
-    page: PinnedPage
-    revisions: PinnedPage | None
+    page: PageSnapshot
+    revisions: PageSnapshot | None
     log: LogView
 
     @property
@@ -92,7 +92,7 @@ class ExplainedBar(Report):
         return f"{self.query.bars.market_class.path}-{EXPLAIN}"
 
     @property
-    def snapshots(self) -> tuple[PinnedPage, ...]:
+    def snapshots(self) -> tuple[PageSnapshot, ...]:
         return (self.page,)
 
     @cached_property
@@ -104,7 +104,7 @@ class ExplainedBar(Report):
         return source.reader
 
     def document(self) -> dict[str, Any]:
-        """See `PinnedContent.document`."""
+        """See `AnswerSnapshot.document`."""
         bar = self.page.page().rows.table
         explanation = self._explanation(bar, self.reader)
         document: dict[str, Any] = {
@@ -184,7 +184,7 @@ def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
     return replace(bar, revisions=page_pin(revisions, now_ns=now_ns))
 
 
-def _newest(page: PinnedPage) -> LogView:
+def _newest(page: PageSnapshot) -> LogView:
     """Return the log of trades at the newest commit that the page may read."""
     log = page.logs[0]
     assert isinstance(log, LogView)  # noqa: S101 bars have no grouped logs

@@ -11,7 +11,7 @@ from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
@@ -171,7 +171,7 @@ class GapsReport(Report):
     """The gaps of symbols. pages: for each symbol the bars of the range, with the reasons of those that are missing."""
 
     query: GapsQuery
-    pages: tuple[PinnedPage, ...]
+    pages: tuple[PageSnapshot, ...]
     universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
@@ -180,7 +180,7 @@ class GapsReport(Report):
         return GAPS if path is None else f"{path}-{GAPS}"
 
     @property
-    def snapshots(self) -> tuple[PinnedPage, ...]:
+    def snapshots(self) -> tuple[PageSnapshot, ...]:
         return self.pages
 
     @property
@@ -192,11 +192,11 @@ class GapsReport(Report):
         return self.query.resolution.is_period
 
     def document(self) -> GapsDocument | dict[str, Any]:
-        """See `PinnedContent.document`. Raises `RangeTooLarge`."""
+        """See `AnswerSnapshot.document`. Raises `RangeTooLarge`."""
         reports = [self._report(page) for page in self.pages]
         return {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
 
-    def _report(self, page: PinnedPage) -> GapsDocument:
+    def _report(self, page: PageSnapshot) -> GapsDocument:
         absences = absences_of(page)
         found = absences.gaps(self.query.reasons, is_bounded=True)
         count_work(WorkKind.ROWS, len(found))
@@ -268,7 +268,7 @@ def usual_hours(instrument: Instrument) -> Hours:
     return Hours.ALL if calendar_if_known(instrument) is None else Hours.REGULAR
 
 
-def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
+def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
     """Pin the bars of a symbol, whose plan decides why some are missing."""
     market_class = query.market_class
     instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
@@ -283,7 +283,7 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PinnedPage:
     return page_pin(query.bars_query(instrument, MARKET_CLASSES[market_class]), now_ns=now_ns)
 
 
-def absences_of(page: PinnedPage) -> BarAbsences:
+def absences_of(page: PageSnapshot) -> BarAbsences:
     absences = page.plans[0].absences
     assert isinstance(absences, BarAbsences)  # noqa: S101 the plan of bars with coverage
     return absences

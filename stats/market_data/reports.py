@@ -9,10 +9,10 @@ from typing import Annotated, Any, Self
 from msgspec import Meta
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot, LogName
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
 from stats.market_data.ohlcv.bar_rows import bar_columns
@@ -134,7 +134,7 @@ class NewestReport(Report):
     """
 
     query: ReportQuery
-    members: tuple[tuple[PinnedPage | None, ...], ...]
+    members: tuple[tuple[PageSnapshot | None, ...], ...]
     universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
@@ -142,7 +142,7 @@ class NewestReport(Report):
         return f"{self.query.market_class}-{self.query.report}"
 
     @cached_property
-    def snapshots(self) -> list[PinnedPage]:
+    def snapshots(self) -> list[PageSnapshot]:
         """The pages of all members."""
         return [page for pages in self.members for page in pages if page is not None]
 
@@ -152,7 +152,7 @@ class NewestReport(Report):
         return None if any(None in pages for pages in self.members) else super().watched
 
     def document(self) -> dict[str, Any]:
-        """See `PinnedContent.document`."""
+        """See `AnswerSnapshot.document`."""
         query, parts = self.query, REPORTS[self.query.report]
         reports = [
             {
@@ -206,7 +206,7 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
     return NewestReport(query, members, universe)
 
 
-def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PinnedPage | None]:
+def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     for part in REPORTS[query.report]:
         try:
@@ -241,7 +241,7 @@ class CoverageDocument(AnswerDocument):
 
 
 @dataclass(frozen=True, eq=False)
-class CoverageReport(PinnedContent):
+class CoverageReport(AnswerSnapshot):
     """The coverage of a symbol's logs: first and last time, numbers of rows and commits.
 
     logs: the logs that have a commit.
@@ -271,7 +271,7 @@ class CoverageReport(PinnedContent):
         return commits_of(self.logs, with_symbols=False)
 
     def document(self) -> CoverageDocument:
-        """See `PinnedContent.document`."""
+        """See `AnswerSnapshot.document`."""
         return CoverageDocument(self.symbols[0], [LogDocument.of(log) for log in self.logs])
 
 

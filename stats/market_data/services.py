@@ -1,13 +1,13 @@
 """The services of the market-data API, called by its endpoints, `/stats/ohlc` and other apps."""
 
-from stats.delivery.pinned_answer import PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot
 from stats.market_data.answers.pin import page_pin
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.reports import COVERAGE, ReportQuery, coverage_pin, report_pin
 
 
-def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
+def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PageSnapshot:
     """Return a page of rows at the newest commits or, with a cursor, at the cursor's commits. now_ns: nanoseconds UTC.
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
@@ -15,6 +15,6 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PinnedPage:
     return page_pin(query, now_ns=now_ns)
 
 
-def market_data_report(*, query: ReportQuery, now_ns: int) -> PinnedContent:
+def market_data_report(*, query: ReportQuery, now_ns: int) -> AnswerSnapshot:
     """Return a report on symbols at the newest commits. Raises the errors of `market_data_page`."""
     return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)

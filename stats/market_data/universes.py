@@ -8,7 +8,7 @@ from typing import Annotated, Self
 import numpy as np
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot, LogName
 from stats.exceptions import NoData
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint, joined_commit
 from stats.market_data.plan import (
@@ -232,7 +232,7 @@ class UniversesDocument(AnswerDocument):
 
 
 @dataclass(frozen=True, eq=False)
-class UniverseList(PinnedContent):
+class UniverseList(AnswerSnapshot):
     """All universes. ends_ns: for each log, the end of the changes by which its members are counted."""
 
     query: UniversesQuery
@@ -253,7 +253,7 @@ class UniverseList(PinnedContent):
         return f"{UNIVERSE_CHANGES.name}={_joined(self.logs).token}"
 
     def document(self) -> UniversesDocument:
-        """See `PinnedContent.document`."""
+        """See `AnswerSnapshot.document`."""
         instants = zip(self.logs, self.ends_ns, strict=True)
         return UniversesDocument([UniverseDocument.of(log, end_ns) for log, end_ns in instants])
 

@@ -8,7 +8,7 @@ from calendars.schedule import Hours, SessionMode
 from stats.caching.keys import Irrelevant
 from stats.exceptions import NoData, RangeTooLarge
 from stats.market_data.answers.pin import MAX_PLANS, page_pin
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
@@ -79,14 +79,14 @@ class OhlcBars(Report):
     """A page of bars of the market-data API, in the shape of `/stats/ohlc`."""
 
     query: OhlcQuery
-    bars: PinnedPage
+    bars: PageSnapshot
 
     @property
     def name(self) -> str:
         return OHLC.name
 
     @property
-    def snapshots(self) -> tuple[PinnedPage, ...]:
+    def snapshots(self) -> tuple[PageSnapshot, ...]:
         return (self.bars,)
 
     @property
@@ -98,7 +98,7 @@ class OhlcBars(Report):
         return self.bars.is_period
 
     def document(self) -> Document:
-        """See `PinnedContent.document`. Raises `NoData` and `RangeTooLarge`."""
+        """See `AnswerSnapshot.document`. Raises `NoData` and `RangeTooLarge`."""
         page = self.bars.page()
         if not len(page.rows):
             raise _no_data(self.bars)
@@ -124,12 +124,12 @@ def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
 
 
 @lru_cache(maxsize=MAX_PLANS)
-def _bars(query: OhlcQuery, bars: PinnedPage) -> OhlcBars:
+def _bars(query: OhlcQuery, bars: PageSnapshot) -> OhlcBars:
     """Return one instance per page, so that its cache key is computed once."""
     return OhlcBars(query, bars)
 
 
-def _no_data(bars: PinnedPage) -> NoData:
+def _no_data(bars: PageSnapshot) -> NoData:
     """Return the error for a range without bars."""
     suffix = ", or none was stored by as_of" if bars.as_of_ns is not None else ""
     return NoData(f"{bars.symbols[0]} has no trades in the range{suffix}")

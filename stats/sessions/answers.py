@@ -9,7 +9,7 @@ import numpy as np
 from calendars.schedule import Schedule
 from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
 from stats.sessions.services import market_clock
 from store.arrays import Integers
@@ -20,7 +20,7 @@ _DEFAULT_DAYS = 30
 
 
 @dataclass(frozen=True, eq=False)
-class CalendarDates(PinnedContent):
+class CalendarDates(AnswerSnapshot):
     """The trading dates of an exchange in `[first_day, end_day)`, in days since 1970.
 
     It has no `end_ns`: dates in the future are as final as others, so the answer is cached for the same time.
@@ -49,7 +49,7 @@ class CalendarDates(PinnedContent):
         return (self.first_day + 1) * DAY_NS if self.begins_today else None
 
     def document(self) -> dict[str, Any]:
-        """See `PinnedContent.document`."""
+        """See `AnswerSnapshot.document`."""
         return {
             "exchange": self.exchange,
             "calendar": self.calendar.name,
@@ -59,7 +59,7 @@ class CalendarDates(PinnedContent):
 
 
 @dataclass(frozen=True, eq=False)
-class ClockState(PinnedContent):
+class ClockState(AnswerSnapshot):
     """The state of an exchange at an instant; without an exchange, of a market that never closes."""
 
     exchange: str | None
@@ -74,7 +74,7 @@ class ClockState(PinnedContent):
         return False
 
     def document(self) -> dict[str, Any]:
-        """See `PinnedContent.document`. Raises `UnknownExchange`."""
+        """See `AnswerSnapshot.document`. Raises `UnknownExchange`."""
         return market_clock(exchange=self.exchange, instant_ns=self.instant_ns)
 
 

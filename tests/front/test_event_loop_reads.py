@@ -18,7 +18,7 @@ from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.held_answer import HeldAnswer
+from stats.delivery.held_answer import RepeatedCall
 from stats.ohlc.views import OhlcViewSet
 from tests.api_client import Api, make_key, trade
 from tests.front.repeated import Headers, Process, admit_at_once, headers_of, request_bytes, visible
@@ -232,13 +232,13 @@ def test_the_memory_of_requests_is_bounded(key, monkeypatch):
 def iterations(monkeypatch) -> list[object]:
     """What stands for the loop's iteration of each request that is looked up, in order."""
     seen: list[object] = []
-    look_up = HeldAnswer.finished_if_cached
+    look_up = RepeatedCall.from_memory
 
     def noted(self, *, poll, **named):
         seen.append(poll)
         return look_up(self, poll=poll, **named)
 
-    monkeypatch.setattr(HeldAnswer, "finished_if_cached", noted)
+    monkeypatch.setattr(RepeatedCall, "from_memory", noted)
     return seen
 
 

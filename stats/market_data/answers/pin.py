@@ -7,7 +7,7 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from stats.cursors import PageCursor
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
@@ -18,13 +18,13 @@ from web.requests.exceptions import InvalidParameter
 MAX_PLANS = 2_048
 # First pages, each with the "now" that it was made for. The keys are query, universe, instruments and logs.
 # They are as many as have `MAX_PLANS` plans together: a page has one for each symbol.
-_pages: LRUCache[Hashable, tuple[int, PinnedPage]] = LRUCache(
+_pages: LRUCache[Hashable, tuple[int, PageSnapshot]] = LRUCache(
     MAX_PLANS, getsizeof=lambda kept: len(kept[1].plans)
 )
 _lock = threading.Lock()
 
 
-def page_pin(query: MarketDataQuery, *, now_ns: int) -> PinnedPage:
+def page_pin(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
     First pages are cached until they expire or a log has a new commit. Streams, and pages whose plans choose
@@ -80,11 +80,11 @@ def _pinned(
     symbol_queries: list[SymbolQuery],
     cursor: PageCursor | None,
     universe: PinnedUniverse | None,
-) -> PinnedPage:
+) -> PageSnapshot:
     plans = tuple(map(query.dataset.plan, symbol_queries))
     later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
     columns = tuple(column.name for column in query.dataset.columns if column.name in later_names)
-    page = PinnedPage(query, plans, cursor, columns or None, universe)
+    page = PageSnapshot(query, plans, cursor, columns or None, universe)
     if cursor:
         cursor.check(page.range_hash, page.inputs_hash)
     return page

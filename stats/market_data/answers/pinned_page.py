@@ -9,7 +9,7 @@ import orjson
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
-from stats.delivery.pinned_answer import LogName, PinnedContent
+from stats.delivery.pinned_answer import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
@@ -81,7 +81,7 @@ def selected(table: Table, names: Sequence[str] | None) -> Table:
 
 
 @dataclass(frozen=True, eq=False)
-class PinnedPage(PinnedContent):
+class PageSnapshot(AnswerSnapshot):
     """A page of rows at fixed commits.
 
     plans: one per symbol, with everything that the rows are made from. cursor: None on a first page.

@@ -4,14 +4,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from stats.delivery.pinned_answer import LogName, PinnedContent
-from stats.market_data.answers.pinned_page import PinnedPage
+from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.universes import PinnedUniverse
 from store.cached_property import cached_property
 
 
-class Report(PinnedContent):
+class Report(AnswerSnapshot):
     """The base of answers that are made from pages: they have the pages' symbols, commits and validity.
 
     universe: the universe whose members the symbols are; None for symbols that were given.
@@ -22,7 +22,7 @@ class Report(PinnedContent):
 
     @property
     @abstractmethod
-    def snapshots(self) -> Sequence[PinnedPage]:
+    def snapshots(self) -> Sequence[PageSnapshot]:
         """The pages, those of one symbol together."""
 
     @property

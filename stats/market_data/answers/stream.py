@@ -7,7 +7,7 @@ from itertools import chain
 import pyarrow as pa
 
 from stats.cursors import RowPosition
-from stats.market_data.answers.pinned_page import PinnedPage, selected, selected_columns
+from stats.market_data.answers.pinned_page import PageSnapshot, selected, selected_columns
 from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS
@@ -33,7 +33,7 @@ class RowStream:
     iterator; the body is then incomplete.
     """
 
-    def __init__(self, page: PinnedPage, format_name: str, encoding: Encoding | None = None) -> None:
+    def __init__(self, page: PageSnapshot, format_name: str, encoding: Encoding | None = None) -> None:
         self._page = page
         self._format = FORMATS[format_name]
         self._encoding = encoding

@@ -12,8 +12,8 @@ import time_machine
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery import held_answer
 from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import HeldAnswer, LogsPin
-from stats.delivery.pinned_answer import PinnedContent, Representation, rendered
+from stats.delivery.held_answer import LogsPin, RepeatedCall
+from stats.delivery.pinned_answer import AnswerSnapshot, Representation, rendered
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
 from stats.market_data.reports import parse_report_query
@@ -30,12 +30,12 @@ LATEST = parse_report_query("latest", "equities", "AAPL", "")
 
 
 @pytest.fixture
-def held(api: Api) -> HeldAnswer:
+def held(api: Api) -> RepeatedCall:
     api.ingest(trade())
-    return HeldAnswer(partial(ohlc_pin, parse_ohlc_query(QUERY)), Representation("json"))
+    return RepeatedCall(partial(ohlc_pin, parse_ohlc_query(QUERY)), Representation("json"))
 
 
-def test_the_same_answer_is_held_until_a_commit(held: HeldAnswer, api: Api):
+def test_the_same_answer_is_held_until_a_commit(held: RepeatedCall, api: Api):
     now_ns = time.time_ns()
     assert held.if_newest(now_ns) is None
     first = held.newest(now_ns)
@@ -51,13 +51,13 @@ def test_the_same_answer_is_held_until_a_commit(held: HeldAnswer, api: Api):
 def test_an_answer_of_known_logs_is_pinned_once(api: Api, symbol: str, pins: list[int]):
     """If the logs to watch are wrong, the second call pins again, with the logs of the first."""
     api.ingest(trade())
-    calls: list[PinnedContent] = []
+    calls: list[AnswerSnapshot] = []
 
-    def pin(*, now_ns: int) -> PinnedContent:
+    def pin(*, now_ns: int) -> AnswerSnapshot:
         calls.append(ohlc_pin(parse_ohlc_query(QUERY), now_ns=now_ns))
         return calls[-1]
 
-    held = HeldAnswer(LogsPin(pin, frozenset({(TRADES, symbol)})), Representation("json"))
+    held = RepeatedCall(LogsPin(pin, frozenset({(TRADES, symbol)})), Representation("json"))
     counts = []
     while held.if_newest(time.time_ns()) is None:
         held.newest(time.time_ns())
@@ -67,13 +67,13 @@ def test_an_answer_of_known_logs_is_pinned_once(api: Api, symbol: str, pins: lis
     assert held.if_newest(time.time_ns()) is None
 
 
-def test_a_commit_to_another_symbol_leaves_the_answer(held: HeldAnswer, api: Api):
+def test_a_commit_to_another_symbol_leaves_the_answer(held: RepeatedCall, api: Api):
     first = held.newest(time.time_ns())
     api.ingest(trade(symbol="MSFT"))
     assert held.if_newest(time.time_ns()) is first
 
 
-def test_a_declaration_ends_the_answer(held: HeldAnswer):
+def test_a_declaration_ends_the_answer(held: RepeatedCall):
     held.newest(time.time_ns())
     market_store().set_instrument(Instrument("AAPL", bar_policy="us_equities"))
     assert held.if_newest(time.time_ns()) is None
@@ -82,7 +82,7 @@ def test_a_declaration_ends_the_answer(held: HeldAnswer):
 def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     api.ingest(trade())
     query = parse_query(MARKET_DATASETS["ohlcv"], "equities", "AAPL", "last=1&resolution=1m")
-    held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_page, query=query), Representation("json"))
     now_ns = time.time_ns()
     expires_ns = held.newest(now_ns).content.expires_ns
     assert expires_ns is not None
@@ -100,7 +100,7 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
     query = parse_query(
         MARKET_DATASETS["ohlcv"], "equities", "AAPL", f"last=1&resolution=1m&as_of={as_of_ns}"
     )
-    held = HeldAnswer(partial(market_data_page, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_page, query=query), Representation("json"))
     held.newest(now_ns)
     assert (held.if_newest(end_ns) is None) == (as_of_ns >= end_ns)
     later = held.newest(as_of_ns + SECOND_NS)
@@ -110,7 +110,7 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
 
 def test_the_newest_rows_are_held_until_a_commit(api: Api):
     api.ingest(trade())
-    held = HeldAnswer(partial(market_data_report, query=LATEST), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=LATEST), Representation("json"))
     noticed_ns = time.time_ns()
     first = held.newest(noticed_ns)
     assert held.if_newest(noticed_ns + 3_600 * SECOND_NS) is first
@@ -120,7 +120,7 @@ def test_the_newest_rows_are_held_until_a_commit(api: Api):
 
 def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     api.ingest(trade(price=1.0), trade(price=2.0, timestamp="2025-01-02T14:30:10Z"))
-    held = HeldAnswer(partial(market_data_report, query=LATEST), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=LATEST), Representation("json"))
     first_ns = parse_timestamp("2025-01-02T14:30:00Z")
     prices = [
         orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).content, "json").body)["trade"][
@@ -131,9 +131,9 @@ def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     assert prices == [1.0] * 10 + [2.0] * 2
 
 
-def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):
+def test_an_answer_is_sent_from_memory_only(held: RepeatedCall):
     now_ns = time.time_ns() // SECOND_NS * SECOND_NS
-    sent = partial(held.finished_if_cached, if_none_match=None)
+    sent = partial(held.from_memory, if_none_match=None)
     pinned = held.newest(now_ns)
     assert sent(now_ns=now_ns) is None
     computed = finished_answer(pinned, if_none_match=None, now_ns=now_ns)
@@ -148,12 +148,12 @@ def test_an_answer_is_sent_from_memory_only(held: HeldAnswer):
     assert later.headers == {**first.headers, "Age": "1"}
     RESPONSE_CACHE.local.clear()
     assert sent(now_ns=now_ns) is None
-    unchanged = held.finished_if_cached(if_none_match=pinned.etag, now_ns=now_ns)
+    unchanged = held.from_memory(if_none_match=pinned.etag, now_ns=now_ns)
     assert unchanged is not None
     assert (unchanged.status, unchanged.body) == (304, b"")
 
 
-def test_an_answer_is_checked_once_in_a_poll(held: HeldAnswer, api: Api):
+def test_an_answer_is_checked_once_in_a_poll(held: RepeatedCall, api: Api):
     now_ns, poll = time.time_ns(), object()
     first = held.newest(now_ns)
     assert held.if_newest(now_ns, poll=poll) is first
@@ -165,12 +165,12 @@ def test_an_answer_is_checked_once_in_a_poll(held: HeldAnswer, api: Api):
     assert held.if_newest(now_ns, poll=poll) is second is not first
 
 
-def test_a_body_is_kept_by_the_response_cache_alone(held: HeldAnswer):
+def test_a_body_is_kept_by_the_response_cache_alone(held: RepeatedCall):
     now_ns = time.time_ns()
     finished_answer(held.newest(now_ns), if_none_match=None, now_ns=now_ns)
     entry = RESPONSE_CACHE.local.get(held.newest(now_ns).cache_key)
     assert entry is not None
-    held.finished_if_cached(if_none_match=None, now_ns=now_ns)
+    held.from_memory(if_none_match=None, now_ns=now_ns)
     RESPONSE_CACHE.local.clear()
     gc.collect()
     holders = [each for each in gc.get_referrers(entry.body) if not isinstance(each, types.FrameType)]
@@ -192,7 +192,7 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
     stored = api.call("POST", path, orjson.dumps({"bars": [weekly]}))
     assert stored.status_code == 200, stored.content
     query = parse_report_query("snapshot", "equities", "WEEKLY", "")
-    held = HeldAnswer(partial(market_data_report, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=query), Representation("json"))
     before = held.newest(time.time_ns())
     daily = {**weekly, "timestamp": "2025-01-07", "resolution": "1d"}
     stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
@@ -218,17 +218,17 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
     )
     latest = parse_report_query("latest", "equities", None, "symbols=@X")
 
-    def pin(*, now_ns: int) -> PinnedContent:
+    def pin(*, now_ns: int) -> AnswerSnapshot:
         if report:
             return market_data_report(query=latest, now_ns=now_ns)
         return market_data_page(query=query, now_ns=now_ns)
 
-    held = HeldAnswer(pin, Representation("json"))
+    held = RepeatedCall(pin, Representation("json"))
     first = held.newest(time.time_ns())
     api.ingest(trade(symbol="OTHER"))
     assert held.if_newest(time.time_ns()) is first
     finished_answer(first, if_none_match=None, now_ns=time.time_ns())
-    assert held.finished_if_cached(if_none_match=None, now_ns=time.time_ns()) is not None
+    assert held.from_memory(if_none_match=None, now_ns=time.time_ns()) is not None
     change("MSFT", 2)
     assert held.if_newest(time.time_ns()) is None
     second = held.newest(time.time_ns())

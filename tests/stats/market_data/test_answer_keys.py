@@ -15,7 +15,7 @@ from rest_framework import serializers
 
 from calendars import library
 from stats import parameters as kinds
-from stats.delivery.pinned_answer import PinnedAnswer, PinnedContent, Representation, computed_entry
+from stats.delivery.pinned_answer import AnswerKey, AnswerSnapshot, Representation, computed_entry
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
@@ -51,7 +51,7 @@ from tests.stats.market_data.oracle import SECOND_NS
 from trades.stores import market_store
 from web.requests.exceptions import RequestError
 
-Pin = Callable[[int], PinnedContent]
+Pin = Callable[[int], AnswerSnapshot]
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOLS = {
     "equities": (EQUITY, SPLIT),
@@ -95,10 +95,10 @@ class Seen:
     answers: int = 0
 
     def look(
-        self, content: PinnedContent, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)
+        self, content: AnswerSnapshot, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)
     ) -> None:
         for name in formats:
-            pinned = PinnedAnswer(content, Representation(name))
+            pinned = AnswerKey(content, Representation(name))
             try:
                 body = computed_entry(pinned, now_ns).body
             except (*READ_ERRORS, RequestError) as error:
@@ -118,7 +118,9 @@ def changes_of(serializer: serializers.Serializer[Any]) -> list[dict[str, str]]:
     return [{}, *({name: value} for name, each in declared.items() for value in values_of(each))]
 
 
-def contents(now_ns: int, *, chance: random.Random | None, about: str) -> Iterator[tuple[str, PinnedContent]]:
+def contents(
+    now_ns: int, *, chance: random.Random | None, about: str
+) -> Iterator[tuple[str, AnswerSnapshot]]:
     """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
     for said, pin in pins(chance, of_bars=ALL if SOAK else 3):
         if about not in said:
@@ -169,19 +171,19 @@ def some(chance: random.Random | None, changes: list[dict[str, str]], count: int
     return changes if chance is None or count >= len(changes) else [{}, *chance.sample(changes, count)]
 
 
-def page_of(dataset: MarketDataset, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
+def page_of(dataset: MarketDataset, path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
     return market_data_page(query=parse_query(dataset, path, symbol, query), now_ns=now_ns)
 
 
-def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
+def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
     return market_data_report(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
 
 
-def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> PinnedContent:
+def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
     return gaps_pin(parse_gaps_query(path, symbol, query), now_ns=now_ns)
 
 
-def bars_of(query: str, now_ns: int) -> PinnedContent:
+def bars_of(query: str, now_ns: int) -> AnswerSnapshot:
     return ohlc_pin(parse_ohlc_query(query), now_ns=now_ns)
 
 
@@ -285,10 +287,9 @@ def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until
             second_ns = first_ns + chance.randrange(step_ns)
             _pages.clear()
             keys = [
-                PinnedAnswer(pin(now_ns), Representation("json")).cache_key
-                for now_ns in (first_ns, second_ns)
+                AnswerKey(pin(now_ns), Representation("json")).cache_key for now_ns in (first_ns, second_ns)
             ]
             _pages.clear()
-            assert keys[1] == PinnedAnswer(pin(second_ns), Representation("json")).cache_key, said
+            assert keys[1] == AnswerKey(pin(second_ns), Representation("json")).cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import HeldAnswer
-from stats.delivery.pinned_answer import PinnedAnswer, Representation
+from stats.delivery.held_answer import RepeatedCall
+from stats.delivery.pinned_answer import AnswerKey, Representation
 from stats.sessions.answers import CalendarDates, calendar_pin, clock_pin
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
@@ -27,7 +27,7 @@ def content(
     ids=["from today", "from a date", "to a date", "between dates"],
 )
 def test_a_calendar_is_held_until_its_dates_change(default_store, start_ns, end_ns, until_ns):
-    held = HeldAnswer(
+    held = RepeatedCall(
         partial(calendar_pin, exchange="XNYS", start_ns=start_ns, end_ns=end_ns), Representation("json")
     )
     first = held.newest(NOW_NS)
@@ -55,7 +55,7 @@ def test_calendars_differ_by_exchange_and_dates_and_are_the_same_at_any_time():
 
 @pytest.mark.parametrize("condition", [None, "*"])
 def test_a_clock_is_computed_for_each_call(default_store, condition):
-    held = HeldAnswer(partial(clock_pin, exchange="XNYS", at_ns=None), Representation("json"))
+    held = RepeatedCall(partial(clock_pin, exchange="XNYS", at_ns=None), Representation("json"))
     bodies = set()
     for now_ns in (NOW_NS, NOW_NS + SECOND_NS):
         finished = finished_answer(held.newest(now_ns), if_none_match=condition, now_ns=now_ns)
@@ -74,9 +74,7 @@ def test_a_clock_is_computed_for_each_call(default_store, condition):
 def test_a_clock_at_an_instant_is_the_same_whenever_it_is_asked():
     states = {
         finished_answer(
-            PinnedAnswer(
-                clock_pin(exchange="XNYS", at_ns=START, now_ns=now_ns), Representation("json", "gzip")
-            ),
+            AnswerKey(clock_pin(exchange="XNYS", at_ns=START, now_ns=now_ns), Representation("json", "gzip")),
             if_none_match=None,
             now_ns=now_ns,
         ).body
