@@ -179,7 +179,7 @@ def test_the_last_rows_of_several_symbols_are_the_last_of_each(
     rows_name = "bars" if name == "ohlcv" else name
     wanted = [
         {"symbol": symbol, **row}
-        for symbol in (symbols if sort == "asc" else symbols[::-1])
+        for symbol in symbols
         for row in get(market, f"{TREE}/{market_class}/{symbol}/{name}", query)[rows_name]
     ]
     found = get(market, f"{TREE}/{dataset}", query, symbols=",".join(symbols))
