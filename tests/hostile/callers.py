@@ -1,5 +1,6 @@
 """Keys of every kind of grant, and which of them an operation is open to."""
 
+import json
 import random
 from datetime import UTC, datetime
 from itertools import count
@@ -44,7 +45,10 @@ def stock_database(installation: Installation) -> None:
         "done": 0, "note": "{}", "result": "{}", "attempts": 1, "cancel_requested": False, "not_before": now,
         "created_at": now, "finished_at": now,
     }  # fmt: skip
-    backtest = {"uuid": stock.BACKTEST.replace("-", ""), "kind": "backtest"}
+    week = {"strategy": "crossover", "symbols": ["DEMOA"], "start": "2030-01-07", "end": "2030-01-12"}
+    backtest = {
+        "uuid": stock.BACKTEST.replace("-", ""), "kind": "backtest", "parameters": json.dumps(week),
+    }  # fmt: skip
     installation.insert("jobs_job", [job, job | backtest])
     installation.insert("trading_account", [stock.ACCOUNT_ROW])
     installation.insert("trading_orderrow", [stock.ORDER_ROW])

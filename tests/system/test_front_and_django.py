@@ -75,6 +75,7 @@ MASKED = [
         (rb'"status":"(?:stopping|stopped)"', b'"status":"stops"'),
         (rb'"event":\d+', b'"event":some'),
         (rb'("name":"price_age","passed":\w+,"value":)[\d.]+', rb"\1some"),
+        (rb"(the market's price is )[\d,.]+( seconds old)", rb"\1some\2"),
         (rb"'nonce-[^']*'", b"nonce"),
         (rb"md_[0-9A-Za-z_-]+", b"key"),
         (rb'(signing_secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),

@@ -254,7 +254,10 @@ def accepted_orders(installation: Installation, account: str) -> int:
 
 def status_in_database(installation: Installation, account: str) -> str:
     with database(installation) as read:
-        query = "SELECT json_extract(state, '$.status') FROM trading_account WHERE name = ?"
+        query = (
+            "SELECT e.name FROM trading_eventrow e JOIN trading_account a ON a.id = account_id"
+            " WHERE a.name = ? AND e.name IN ('trading_started', 'stop_requested', 'stopped') ORDER BY e.number DESC"
+        )
         return str(read.execute(query, [account]).fetchone()[0])
 
 

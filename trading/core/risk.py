@@ -48,7 +48,7 @@ _FAULTS = {
     "daily_loss": _LOST,
     "total_loss": _LOST,
 }
-# The state of an account is written whole after each event: 1 KB an open order.
+# Each decision works on a copy of the account's state, and looks at each open order.
 MOST_OPEN_ORDERS = 1_000
 
 
