@@ -40,7 +40,7 @@ class RowRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp_ns: int
 
 
-class Print(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="print"):
+class Print(msgspec.Struct, frozen=True, omit_defaults=True, tag="print"):
     """A trade of the market. known_ns: when the store had it. is_eligible: whether it may fill and trigger orders."""
 
     ref: RowRef
@@ -50,7 +50,7 @@ class Print(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     is_eligible: bool = True
 
 
-class BarPrint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="bar"):
+class BarPrint(msgspec.Struct, frozen=True, omit_defaults=True, tag="bar"):
     """A stored bar, for symbols without trades.
 
     end_ns: the end of its interval. is_eligible: see `Print`. split: the ratio of the splits since the bar began, by which

@@ -8,7 +8,7 @@ import msgspec
 from trading.core.events import BarPrint, Print, RowRef
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
+class Quote(msgspec.Struct, frozen=True):
     """A quote.
 
     An absent side is None. is_eligible: whether it may be a mark: it is firm, neither locked nor crossed.
@@ -26,7 +26,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
 
 
-class CorporateAction(msgspec.Struct, frozen=True, kw_only=True):
+class CorporateAction(msgspec.Struct, frozen=True):
     """A corporate action. date: its trading date, days since 1970. The other fields are those of the dataset."""
 
     ref: RowRef
@@ -39,7 +39,7 @@ class CorporateAction(msgspec.Struct, frozen=True, kw_only=True):
     known_ns: int
 
 
-class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
+class StatusChange(msgspec.Struct, frozen=True):
     """A trading halt or its end, from `ref.timestamp_ns` on. status: halted or resumed."""
 
     ref: RowRef

@@ -24,7 +24,7 @@ from store.walk import ALL_ROWS, LogPosition
 from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import Quote
-from trading.market.rows import firm_quotes, market_value, ordinary_prints
+from trading.market.rows import VALUE_COLUMNS, firm_quotes, ordinary_prints, values_of
 
 # So many rows are searched at a time, the last ones first. Few are read at first, because right after many small
 # commits that takes a fraction of the time.
@@ -65,7 +65,8 @@ def newest_quote(
     if found is None:
         return None
     row, ref = found
-    quote = market_value(instrument, ref, row, known_ns=now_ns)
+    sides = [(row[name],) for name in VALUE_COLUMNS[QUOTES.name]]
+    quote = next(values_of(QUOTES.name, instrument, (ref,), sides, known_ns=(now_ns,)))
     assert isinstance(quote, Quote)  # noqa: S101 it is of the log of quotes
     return quote
 

@@ -16,11 +16,12 @@ from store.reading.replay import MarketReplay
 from store.reading.replay_log import CANCEL, ROW
 from store.reading.replay_part import LogRows, ReplayPart, StoredName
 from store.rows.knowledge import event_ends_ns
+from store.timestamps import EARLIEST_NS
 from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
-from trading.market.rows import LATE_NS, VALUE_COLUMNS, firm_quotes, market_value, ordinary_prints
+from trading.market.rows import VALUE_COLUMNS, eligible_rows, values_of
 
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
 _FIRST_ROWS = 256
@@ -42,10 +43,11 @@ EVERY_ROW, _NO_PRICE = Band(inf, -inf), Band()
 class LogPart:
     """The rows of one log in a part, in the order of the part. at: their indices in the part."""
 
-    def __init__(self, part: ReplayPart, log: int, instrument: Instrument) -> None:
+    def __init__(self, part: ReplayPart, log: int, instrument: Instrument, before_ns: int) -> None:
+        """before_ns: the largest end of a bar in the parts before."""
         self.at: Integers = np.flatnonzero(part.log == log)
         self.dataset, self.symbol = part.logs[log]
-        self._instrument = instrument
+        self._instrument, self._before_ns = instrument, before_ns
         self._known_ns = part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row[self.at]
@@ -109,26 +111,37 @@ class LogPart:
 
     def _value(self, index: int, ref: RowRef) -> StoredRow:
         row = int(self._row[index])
-        values = {name: _value_in(self._rows[name][row]) for name in VALUE_COLUMNS[self.dataset]}
+        cells = [(_value_in(self._rows[name][row]),) for name in VALUE_COLUMNS[self.dataset]]
         if self.dataset == BARS.name:
-            values["end_ns"] = int(self._ends_ns[index])
-        known_ns, is_eligible = int(self._known_ns[index]), bool(self.is_eligible[index])
-        return market_value(self._instrument, ref, values, known_ns=known_ns, is_eligible=is_eligible)
+            cells.append((int(self._ends_ns[index]),))
+        values = values_of(
+            self.dataset,
+            self._instrument,
+            (ref,),
+            cells,
+            known_ns=(int(self._known_ns[index]),),
+            is_eligible=(bool(self.is_eligible[index]),),
+        )
+        return next(values)
 
     @cached_property
     def is_eligible(self) -> Mask:
         """Whether each row may fill orders and be a mark; see `trading.market.rows`."""
-        table, time_ns = self._rows.table, self._rows.time_ns[self._row]
-        if self.dataset == TRADES.name:
-            in_time: Mask = self._known_ns - time_ns <= LATE_NS
-            return ordinary_prints(table, self._instrument)[self._row] & in_time
-        if self.dataset == QUOTES.name:
-            return firm_quotes(table)[self._row]
+        # The rule takes rows in the order of the table.
+        known_ns, before_ns = np.empty_like(self._known_ns), np.empty_like(self._known_ns)
+        known_ns[self._row] = self._known_ns
         if self.dataset == BARS.name:
-            before_ns = np.maximum.accumulate(np.append(np.iinfo(np.int64).min, self._ends_ns))[:-1]
-            begins_after: Mask = time_ns >= before_ns
-            return begins_after
-        return np.ones(len(self.at), np.bool_)
+            ends_ns = np.append(self._before_ns, self._ends_ns)
+            before_ns[self._row] = np.maximum.accumulate(ends_ns)[:-1]
+        rows, dataset = self._rows.table, DATASETS[self.dataset]
+        return eligible_rows(dataset, self._instrument, rows, known_ns, before_ns)[self._row]
+
+    @property
+    def last_end_ns(self) -> int:
+        """The largest end of the bars until the end of the part."""
+        return (
+            max(int(self._ends_ns.max()), self._before_ns) if self.dataset == BARS.name else self._before_ns
+        )
 
     @cached_property
     def _is_special(self) -> Mask:
@@ -296,7 +309,11 @@ class Tape:
         self._place = 0
         logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
         self._logs = {
-            log: LogPart(part, each, self.instruments[log[1]])
+            log: LogPart(part, each, self.instruments[log[1]], self._end_before(log))
             for each, log in logs
             if part is not None and log in self.logs
         }
+
+    def _end_before(self, log: tuple[str, str]) -> int:
+        before = self._before.get(log)
+        return EARLIEST_NS if before is None else before.last_end_ns
