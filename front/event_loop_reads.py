@@ -28,7 +28,7 @@ from ratelimit.limits.admission import COST_HEADER, Admission, admission_lines
 from ratelimit.limits.costs import cost_of
 from ratelimit.limits.services import ChargedCall, admit_soon, rate_of
 from ratelimit.limits.token_bucket import burst_of
-from stats.delivery.finished_answers import FinishedAnswer
+from stats.delivery.answers import FinishedAnswer
 from stats.delivery.responses import RepeatableAnswer
 from web.correlation import ALLOWED, accepted_id, correlation_headers
 from web.requests.received import call_in
@@ -160,7 +160,7 @@ class EventLoopReads:
         caller = caller_if_cached(read.key_digest, address=read.call.address, now=now)
         if caller is None or denial_of(caller, read.access) is not None:
             return False
-        answer = read.repeatable.answer.from_memory(
+        answer = read.repeatable.call.from_memory(
             if_none_match=read.if_none_match, now_ns=time.time_ns(), poll=self._newest_iteration()
         )
         if answer is None or not read.is_paid(answer, caller):

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.apps import AppConfig
 
-from stats.delivery.pinned_answer import answer_computed
+from stats.delivery.answers import answer_computed
 
 
 class BackfillsConfig(AppConfig):

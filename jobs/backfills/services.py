@@ -15,7 +15,7 @@ from jobs.backfills.models import EXHAUSTED, Backfill
 from jobs.backfills.records import KIND, not_deferred, pending_windows
 from jobs.models import AWAITED, Job
 from jobs.services import job_submit
-from stats.delivery.pinned_answer import AnswerSnapshot
+from stats.delivery.answers import AnswerSnapshot
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.gaps import GapsReport, gaps_of
@@ -52,23 +52,23 @@ def exhausted_retry(*, now: datetime) -> None:
         backfill_submit(symbol=row.symbol, window=Window(row.start_ns, row.end_ns), now=now)
 
 
-def gaps_queue(*, content: AnswerSnapshot, **_: Any) -> None:
+def gaps_queue(*, snapshot: AnswerSnapshot, **_: Any) -> None:
     """Queue backfills for the gaps of the bars that were just computed, if a source is configured.
 
     A receiver of `answer_computed`. Errors are logged.
     """
-    if not (settings.BACKFILL_AUTOMATIC and settings.BACKFILL_SOURCES) or content.as_of_ns is not None:
+    if not (settings.BACKFILL_AUTOMATIC and settings.BACKFILL_SOURCES) or snapshot.as_of_ns is not None:
         return
     try:
-        for symbol, window, resolution in _ranges(content):
+        for symbol, window, resolution in _ranges(snapshot):
             _queue_gaps(symbol, window, resolution)
     except (*READ_ERRORS, Error) as error:
-        logger.warning("gaps of %s cannot be looked for: %s", content.name, error)
+        logger.warning("gaps of %s cannot be looked for: %s", snapshot.name, error)
 
 
-def _ranges(content: AnswerSnapshot) -> Iterator[tuple[str, Window, Resolution]]:
+def _ranges(snapshot: AnswerSnapshot) -> Iterator[tuple[str, Window, Resolution]]:
     """Yield symbol, range and resolution of the bars in an answer."""
-    pages = content.pages if isinstance(content, GapsReport) else (content,)
+    pages = snapshot.pages if isinstance(snapshot, GapsReport) else (snapshot,)
     for page in pages:
         # The first page of a walk looks at the whole range.
         if isinstance(page, PageSnapshot) and page.query.dataset.name == "ohlcv" and page.cursor is None:

@@ -17,10 +17,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import Pin, RepeatedCall
-from stats.delivery.pinned_answer import NEXT, PREVIOUS, AnswerKey, AnswerSnapshot, Representation
-from web.requests.compression import accepted_encoding
+from stats.delivery.answers import (
+    NEXT,
+    PREVIOUS,
+    AnswerKey,
+    AnswerSnapshot,
+    LogName,
+    TakeSnapshot,
+    finished_answer,
+)
+from stats.delivery.repeated_calls import RepeatedCall
+from web.requests.compression import Encoding, accepted_encoding
 from web.requests.work import current_work
 from web.requests.wsgi_variables import REPEATABLE_ANSWER
 
@@ -31,13 +38,13 @@ _LONGEST_HELD_QUERY = 2_048
 
 
 class RepeatableAnswer(NamedTuple):
-    """What the answer to a request for a content was made from: the same request can be answered again without Django.
+    """What the answer to a request for a snapshot was made from: the same request can be answered again without Django.
 
     format: the answer's. path, query: those of its links; path is decoded. headers: those that were made from the
-    content.
+    snapshot.
     """
 
-    answer: RepeatedCall
+    call: RepeatedCall
     format: str
     path: str
     query: str
@@ -49,44 +56,47 @@ class RepeatableAnswer(NamedTuple):
 
 
 class ContentViewSet(ViewSet):
-    """The base of endpoints whose answers are pinned contents. The event loop answers the same request again."""
+    """The base of endpoints whose answers are made from snapshots. The event loop answers the same request again."""
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """Parse a call: return the query, to be pinned. path: the arguments in the URL.
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """Parse a call: return the function that takes its snapshot. path: the arguments in the URL.
 
         The result depends on the arguments alone. Raises `InvalidParameter` and `InvalidValue`.
         """
         raise NotImplementedError
 
+    @classmethod
+    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
+        """Return the logs that a call's snapshot will most likely watch; None if they are not known before."""
+        return None
+
     def respond(self, request: Request, query_string: str, **path: Any) -> HttpResponseBase:
         """Return the answer to a GET, in the client's format and encoding; an HTML page in the browsable API.
 
-        The header `Link` has the next and previous page (RFC 8288). Raises the errors of `pin`, of the pin and of
-        `AnswerSnapshot.document`.
+        The header `Link` has the next and previous page (RFC 8288). Raises the errors of `parse_call`, of the
+        snapshot and of `AnswerSnapshot.document`.
         """
         now_ns = time.time_ns()
         if is_browsed(request):
-            content = self.pin(query_string, "json", **path)(now_ns=now_ns)
-            return _browsable_response(request, content, now_ns)
+            snapshot = self.parse_call(query_string, "json", **path)(now_ns=now_ns)
+            return _browsable_response(request, snapshot, now_ns)
         # DRF's request looks each attribute up twice.
         django_request = request._request  # noqa: SLF001
-        representation = Representation(
-            request.accepted_renderer.format,
-            accepted_encoding(django_request.META.get("HTTP_ACCEPT_ENCODING")),
-        )
-        held = _held_answer if len(query_string) <= _LONGEST_HELD_QUERY else _held_answer.__wrapped__
+        answer_format = request.accepted_renderer.format
+        encoding = accepted_encoding(django_request.META.get("HTTP_ACCEPT_ENCODING"))
+        repeated = _repeated_call if len(query_string) <= _LONGEST_HELD_QUERY else _repeated_call.__wrapped__
         view: Any = type(self)
-        answer: RepeatedCall = held(view, query_string, representation, tuple(path.items()))
-        pinned = answer.newest(now_ns)
+        call: RepeatedCall = repeated(view, query_string, answer_format, encoding, tuple(path.items()))
+        key = call.newest(now_ns)
         finished = finished_answer(
-            pinned, if_none_match=django_request.META.get("HTTP_IF_NONE_MATCH"), now_ns=now_ns
+            key, if_none_match=django_request.META.get("HTTP_IF_NONE_MATCH"), now_ns=now_ns
         )
         current_work().count_tokens(finished.tokens)
         headers = with_link(finished.headers, path=django_request.path, query=query_string)
-        if pinned.content.is_cacheable:
+        if key.snapshot.is_cacheable:
             django_request.META[REPEATABLE_ANSWER] = RepeatableAnswer(
-                answer, representation.format, django_request.path, query_string, headers
+                call, answer_format, django_request.path, query_string, headers
             )
         response = HttpResponse(finished.body, status=finished.status, headers=headers)
         if finished.status == HTTPStatus.NOT_MODIFIED:
@@ -95,14 +105,19 @@ class ContentViewSet(ViewSet):
 
 
 @lru_cache(maxsize=MOST_HELD)
-def _held_answer(
+def _repeated_call(
     view: type[ContentViewSet],
     query_string: str,
-    representation: Representation,
+    answer_format: str,
+    encoding: Encoding | None,
     path: tuple[tuple[str, Any], ...],
 ) -> RepeatedCall:
-    """Return the answer to a query, which all its callers share. Raises the errors of `pin`."""
-    return RepeatedCall(view.pin(query_string, representation.format, **dict(path)), representation)
+    """Return the call of a query, which all its callers share. Raises the errors of `parse_call`."""
+    arguments = dict(path)
+    take_snapshot = view.parse_call(query_string, answer_format, **arguments)
+    return RepeatedCall(
+        take_snapshot, answer_format, encoding, logs=view.expected_logs(query_string, **arguments)
+    )
 
 
 def is_browsed(request: Request) -> bool:
@@ -118,9 +133,9 @@ def page_query(request: Request) -> str:
     return "&".join(filter(None, (query, f"limit={_BROWSED_ROWS}")))
 
 
-def _browsable_response(request: Request, content: AnswerSnapshot, now_ns: int) -> Response:
+def _browsable_response(request: Request, snapshot: AnswerSnapshot, now_ns: int) -> Response:
     """Return the response of the browsable API, without an ETag."""
-    answer = AnswerKey(content, Representation("json"))
+    answer = AnswerKey(snapshot, "json")
     finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
     current_work().count_tokens(finished.tokens)
     headers = with_link(finished.headers, path=request.path, query=page_query(request))
@@ -145,4 +160,4 @@ def _link(path: str, query: str, relation: str, cursor: str) -> str:
 
 
 # Only tests change settings.
-setting_changed.connect(lambda **_: _held_answer.cache_clear(), weak=False, dispatch_uid=__name__)
+setting_changed.connect(lambda **_: _repeated_call.cache_clear(), weak=False, dispatch_uid=__name__)

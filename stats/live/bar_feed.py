@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from stats.market_data.answers.pinned_bars import BarPosition, canonical_bar_query, pinned_bars
-from stats.market_data.ohlcv.bar_changes import PinnedBars, Touched, changed_bars
+from stats.market_data.answers.bars_snapshot import BarPosition, bars_snapshot, canonical_bar_query
+from stats.market_data.ohlcv.bar_changes import BarsSnapshot, Touched, changed_bars
 from stats.market_data.query import MarketDataQuery
 from stats.rendering.table import Table
 from store.arrays import Integers
@@ -154,7 +154,7 @@ class BarFeed:
         self,
         query: MarketDataQuery,
         position: BarPosition,
-        bars: PinnedBars,
+        bars: BarsSnapshot,
         instrument: Instrument,
         committed_at: int,
     ) -> None:
@@ -168,10 +168,10 @@ class BarFeed:
     def at(cls, query: MarketDataQuery, position: BarPosition, *, now_ns: int) -> Self:
         """Return the feed that continues from what REST answers now. position: the newest commits.
 
-        query: of `canonical_bar_query`. Raises the errors of `pinned_bars`.
+        query: of `canonical_bar_query`. Raises the errors of `bars_snapshot`.
         """
         instrument = market_store().instrument(query.symbols[0])
-        bars = pinned_bars(query, position, instrument=instrument, now_ns=now_ns)
+        bars = bars_snapshot(query, position, instrument=instrument, now_ns=now_ns)
         return cls(query, position, bars, instrument, now_ns)
 
     @classmethod
@@ -181,7 +181,7 @@ class BarFeed:
         Whether a client already knows that other logs of the exchange made a bar final is not known: it is told again.
         """
         instrument = market_store().instrument(query.symbols[0])
-        bars = pinned_bars(query, position, instrument=instrument, now_ns=committed_at, by_own_log=True)
+        bars = bars_snapshot(query, position, instrument=instrument, now_ns=committed_at, by_own_log=True)
         return cls(query, position, bars, instrument, committed_at)
 
     @property
@@ -212,7 +212,7 @@ class BarFeed:
     def _resync(self, now_ns: int) -> BarStep:
         """Take the instrument's new terms, and return the step that says so."""
         self._instrument = market_store().instrument(self._query.symbols[0])
-        self._bars = pinned_bars(self._query, self.position, instrument=self._instrument, now_ns=now_ns)
+        self._bars = bars_snapshot(self._query, self.position, instrument=self._instrument, now_ns=now_ns)
         rows = Table.empty(self._bars.reader.columns)
         return BarStep(self.position, self.committed_at, rows, is_resync=True)
 
@@ -250,7 +250,7 @@ class BarFeed:
 
     def _moved(self, position: BarPosition, now_ns: int, touched: Touched) -> BarStep:
         """Move to a position, and return the step from the old one."""
-        after = pinned_bars(self._query, position, instrument=self._instrument, now_ns=now_ns)
+        after = bars_snapshot(self._query, position, instrument=self._instrument, now_ns=now_ns)
         changes = changed_bars(self._bars, after, touched)
         self.position, self._bars = position, after
         return BarStep(

@@ -9,7 +9,7 @@ import orjson
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_explanation import BarExplanation
@@ -164,10 +164,10 @@ class ExplainedBar(Report):
         )
 
 
-def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
+def explain_snapshot(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
     """Pin the explanation of a bar to the newest commits. Raises the errors of a page of bars."""
     bars = query.bars
-    page = page_pin(bars, now_ns=now_ns)
+    page = page_snapshot(bars, now_ns=now_ns)
     bar = ExplainedBar(query, page, None, _newest(page))
     if not bar.reader.grid.is_plain or REVISIONS.name not in bars.market_class.datasets:
         return bar
@@ -181,7 +181,7 @@ def explain_pin(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
         as_of_ns=bars.as_of_ns,
         symbol_as_of_ns=bars.symbol_as_of_ns,
     )
-    return replace(bar, revisions=page_pin(revisions, now_ns=now_ns))
+    return replace(bar, revisions=page_snapshot(revisions, now_ns=now_ns))
 
 
 def _newest(page: PageSnapshot) -> LogView:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
-from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.absences import BarAbsences
@@ -19,7 +19,7 @@ from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures,
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, class_of, range_fields
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
-from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
+from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
 from stats.parameters import Bound, SwitchField, SymbolList, query_values
 from store.instrument_calendars import calendar_if_known
 from store.instruments import EVIDENCE, GAP_RULES, Instrument
@@ -104,8 +104,8 @@ class GapsQuery:
     symbol_as_of_ns, universe: as in `MarketDataQuery`.
     """
 
-    market_class: Annotated[str | None, Irrelevant("the content's name has it")]
-    symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
+    market_class: Annotated[str | None, Irrelevant("the snapshot's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the snapshot has them")]
     several: bool
     resolution: Resolution = Resolution.DAY
     start: Annotated[Bound | None, Irrelevant("pages have the range")] = None
@@ -172,7 +172,7 @@ class GapsReport(Report):
 
     query: GapsQuery
     pages: tuple[PageSnapshot, ...]
-    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
+    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -204,14 +204,14 @@ class GapsReport(Report):
         return GapsDocument(page.symbols[0], self.query.resolution, absences.rule, gaps)
 
 
-def gaps_pin(query: GapsQuery, *, now_ns: int) -> GapsReport:
+def gaps_snapshot(query: GapsQuery, *, now_ns: int) -> GapsReport:
     """Pin the gaps of symbols to the newest commits.
 
-    Raises `UnknownSymbol`, `WrongClass`, the errors of `pinned_universe` and of the plan of bars.
+    Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot` and of the plan of bars.
     """
     universe = None
     if query.universe is not None:
-        universe = pinned_universe(_universe_query(query), now_ns=now_ns)
+        universe = universe_snapshot(_universe_query(query), now_ns=now_ns)
     symbols = universe.symbols if universe else tuple(_canonical(query))
     pages = tuple(bars_page(query, symbol, now_ns) for symbol in symbols)
     query = replace(query, symbols=symbols, symbol_as_of_ns=None)
@@ -231,7 +231,7 @@ def gaps_of(
     """Return the gaps of a symbol in a window of any length, ascending.
 
     rule: one of `GAP_RULES`; None for the instrument's. as_of_ns: commits stored later are ignored; None for no bound.
-    Raises the errors of `gaps_pin`.
+    Raises the errors of `gaps_snapshot`.
     """
     start, end = (Bound(instant_ns, is_date=False) for instant_ns in (window.start_ns, window.end_ns))
     query = GapsQuery(
@@ -243,9 +243,9 @@ def gaps_of(
 def gaps_found(query: GapsQuery, *, now_ns: int) -> Iterator[Gap]:
     """Yield the gaps of a query's symbols, one symbol after the other, of a range of any length.
 
-    Raises the errors of `gaps_pin`.
+    Raises the errors of `gaps_snapshot`.
     """
-    for page in gaps_pin(query, now_ns=now_ns).pages:
+    for page in gaps_snapshot(query, now_ns=now_ns).pages:
         for each in absences_of(page).gaps(query.reasons, is_bounded=False):
             figures = each.expected_bars, 0, each.reason, each.figures
             yield Gap(page.symbols[0], each.start_ns, each.end_ns, *figures)
@@ -280,7 +280,7 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
             )
         market_class = found.path
     instrument_in(MARKET_CLASSES[market_class], symbol, query.as_of_ns, name=GAPS)
-    return page_pin(query.bars_query(instrument, MARKET_CLASSES[market_class]), now_ns=now_ns)
+    return page_snapshot(query.bars_query(instrument, MARKET_CLASSES[market_class]), now_ns=now_ns)
 
 
 def absences_of(page: PageSnapshot) -> BarAbsences:

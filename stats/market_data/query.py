@@ -173,9 +173,9 @@ class MarketDataQuery:
     dataset knows; None for its defaults.
     """
 
-    market_class: Annotated[MarketClass, Irrelevant("the content's name has it")]
-    dataset: Annotated[MarketDataset, Irrelevant("the content's name has it")]
-    symbols: Annotated[tuple[str, ...], Irrelevant("the content has them")]
+    market_class: Annotated[MarketClass, Irrelevant("the snapshot's name has it")]
+    dataset: Annotated[MarketDataset, Irrelevant("the snapshot's name has it")]
+    symbols: Annotated[tuple[str, ...], Irrelevant("the snapshot has them")]
     resolution: Resolution
     limit: Annotated[int, DIFFERS_BY_PAGE]
     several: bool = False
@@ -201,7 +201,7 @@ class MarketDataQuery:
     with_trailer: Annotated[bool, Irrelevant("streams are not kept")] = False
     knowledge: Knowledge | None = None
     has_maximum_range: Annotated[bool, Irrelevant("a query beyond it has no answer")] = True
-    symbol_as_of_ns: Annotated[int | None, Irrelevant("the content has the symbols' meaning")] = None
+    symbol_as_of_ns: Annotated[int | None, Irrelevant("the snapshot has the symbols' meaning")] = None
     universe: str | None = None
     skips_unknown: bool = False
     options: Hashable = None

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Self
 from msgspec import Meta
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
@@ -24,7 +24,7 @@ from stats.market_data.query_parameters import RowQuerySerializer, query_seriali
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
-from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
+from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
 from stats.parameters import SymbolList, query_values
 from stats.rendering.table import OutColumn
 from store.cached_property import cached_property
@@ -108,8 +108,8 @@ class ReportQuery:
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
     """
 
-    report: Annotated[str, Irrelevant("the content's name has it")]
-    market_class: Annotated[str, Irrelevant("the content's name has it")]
+    report: Annotated[str, Irrelevant("the snapshot's name has it")]
+    market_class: Annotated[str, Irrelevant("the snapshot's name has it")]
     symbols: Annotated[tuple[str, ...], Irrelevant("the key has them")]
     several: bool
     as_of_ns: int | None
@@ -135,7 +135,7 @@ class NewestReport(Report):
 
     query: ReportQuery
     members: tuple[tuple[PageSnapshot | None, ...], ...]
-    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
+    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:
@@ -188,10 +188,10 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     )
 
 
-def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
+def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
     """Pin a report to the newest commits.
 
-    Raises `UnknownSymbol`, `WrongClass`, the errors of `pinned_universe`, and the store's errors.
+    Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot`, and the store's errors.
     """
     universe = None
     if query.universe is None:
@@ -200,7 +200,7 @@ def report_pin(query: ReportQuery, *, now_ns: int) -> NewestReport:
         universe_query = UniverseQuery(
             query.universe, as_of_ns=query.as_of_ns, symbol_as_of_ns=query.symbol_as_of_ns
         )
-        universe = pinned_universe(universe_query, now_ns=now_ns)
+        universe = universe_snapshot(universe_query, now_ns=now_ns)
         query = replace(query, symbols=universe.symbols, symbol_as_of_ns=None)
     members = tuple(tuple(_members(query, symbol, now_ns)) for symbol in query.symbols)
     return NewestReport(query, members, universe)
@@ -210,7 +210,7 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnaps
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
     for part in REPORTS[query.report]:
         try:
-            yield page_pin(part.rows_query(query, symbol), now_ns=now_ns)
+            yield page_snapshot(part.rows_query(query, symbol), now_ns=now_ns)
         except ResolutionUnavailable:
             yield None
 
@@ -275,7 +275,7 @@ class CoverageReport(AnswerSnapshot):
         return CoverageDocument(self.symbols[0], [LogDocument.of(log) for log in self.logs])
 
 
-def coverage_pin(query: ReportQuery) -> CoverageReport:
+def coverage_snapshot(query: ReportQuery) -> CoverageReport:
     """Pin the coverage of a symbol to its newest commits.
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.

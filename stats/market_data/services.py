@@ -1,10 +1,10 @@
 """The services of the market-data API, called by its endpoints, `/stats/ohlc` and other apps."""
 
-from stats.delivery.pinned_answer import AnswerSnapshot
-from stats.market_data.answers.pin import page_pin
+from stats.delivery.answers import AnswerSnapshot
+from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.reports import COVERAGE, ReportQuery, coverage_pin, report_pin
+from stats.market_data.reports import COVERAGE, ReportQuery, coverage_snapshot, report_snapshot
 
 
 def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PageSnapshot:
@@ -12,9 +12,9 @@ def market_data_page(*, query: MarketDataQuery, now_ns: int) -> PageSnapshot:
 
     Raises `InvalidParameter`, the store's `StorageError`s and every `StatsError`.
     """
-    return page_pin(query, now_ns=now_ns)
+    return page_snapshot(query, now_ns=now_ns)
 
 
 def market_data_report(*, query: ReportQuery, now_ns: int) -> AnswerSnapshot:
     """Return a report on symbols at the newest commits. Raises the errors of `market_data_page`."""
-    return coverage_pin(query) if query.report == COVERAGE else report_pin(query, now_ns=now_ns)
+    return coverage_snapshot(query) if query.report == COVERAGE else report_snapshot(query, now_ns=now_ns)

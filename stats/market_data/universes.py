@@ -8,7 +8,7 @@ from typing import Annotated, Self
 import numpy as np
 
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import NoData
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint, joined_commit
 from stats.market_data.plan import (
@@ -42,7 +42,7 @@ _COLUMNS = (OutColumn("member", ColumnRole.TEXT), OutColumn("since", ColumnRole.
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedUniverse:
+class UniverseSnapshot:
     """The members of a universe as of a commit.
 
     symbols: of the instruments, by the members' names. expires_ns: when others join or leave if nothing is written;
@@ -86,7 +86,7 @@ class UniverseQuery:
     is_then: bool = False
 
 
-def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
+def universe_snapshot(query: UniverseQuery, *, now_ns: int) -> UniverseSnapshot:
     """Return all that were members at some instant of the range. Changes after now do not count.
 
     Raises `UnknownSymbol` for an unknown universe, `NoData` without members, `InvalidParameter` for too many, and the
@@ -111,7 +111,7 @@ def pinned_universe(query: UniverseQuery, *, now_ns: int) -> PinnedUniverse:
     )
     next_ns = next_change_ns(log, until_ns)
     is_ahead = next_ns is not None and next_ns <= last_ns
-    return PinnedUniverse(log, tuple(dict.fromkeys(named)), next_ns if is_ahead else None)
+    return UniverseSnapshot(log, tuple(dict.fromkeys(named)), next_ns if is_ahead else None)
 
 
 def _check_count(name: str, count: int) -> None:
@@ -270,7 +270,7 @@ def parse_universes_query(query_string: str) -> UniversesQuery:
     return UniversesQuery(values.get("at"), values.get("as_of"))
 
 
-def universes_pin(query: UniversesQuery, *, now_ns: int) -> UniverseList:
+def universes_snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
     """Pin the list of universes to the newest commits. Raises the store's errors."""
     read_point = ReadPoint(query.as_of_ns, None)
     names = market_store().symbols(UNIVERSE_CHANGES)

@@ -14,12 +14,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from stats.delivery.held_answer import LogsPin, Pin
+from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.explanation import EXPLAIN, explain_pin, explain_serializer, parse_explain_query
-from stats.market_data.gaps import GAPS, gaps_pin, gaps_serializer, parse_gaps_query
+from stats.market_data.explanation import EXPLAIN, explain_serializer, explain_snapshot, parse_explain_query
+from stats.market_data.gaps import GAPS, gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import (
     coverage_schema,
@@ -33,7 +33,7 @@ from stats.market_data.openapi import (
 from stats.market_data.query import MARKET_CLASSES, MarketClass, check_format, parse_query
 from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query, report_serializer
 from stats.market_data.services import market_data_page, market_data_report
-from stats.market_data.universes import parse_universes_query, universes_pin, universes_serializer
+from stats.market_data.universes import parse_universes_query, universes_serializer, universes_snapshot
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
@@ -98,10 +98,10 @@ class MarketDataViewSet(RoutedViewSet):
 
 
 class MarketContentViewSet(MarketDataViewSet, ContentViewSet):
-    """The base of those whose answers are pinned contents."""
+    """The base of those whose answers are made from snapshots."""
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the content of the symbol in the path, or of the symbols in the query string."""
+        """Return the answer of the symbol in the path, or of the symbols in the query string."""
         return self._respond(request, request.META["QUERY_STRING"], symbol)
 
     def _respond(self, request: Request, query_string: str, symbol: str | None) -> HttpResponseBase:
@@ -128,7 +128,7 @@ class PageViewSet(MarketContentViewSet):
         return self._respond(request, page_query(request), symbol)
 
     @classmethod
-    def pin(
+    def parse_call(
         cls,
         query_string: str,
         answer_format: str,
@@ -137,15 +137,27 @@ class PageViewSet(MarketContentViewSet):
         subject: str = "",
         symbol: str | None = None,
         **path: Any,
-    ) -> Pin:
-        """See `ContentViewSet.pin`."""
-        dataset = MARKET_DATASETS[subject]
-        query = parse_query(dataset, market_class, symbol, query_string)
+    ) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
         check_format(query, answer_format)
-        pin, stored_datasets = partial(market_data_page, query=query), dataset.logs_of(query)
-        if not stored_datasets or query.universe is not None:
-            return pin
-        return LogsPin(pin, frozenset((stored, name) for stored in stored_datasets for name in query.symbols))
+        return partial(market_data_page, query=query)
+
+    @classmethod
+    def expected_logs(
+        cls,
+        query_string: str,
+        *,
+        market_class: str = "",
+        subject: str = "",
+        symbol: str | None = None,
+        **path: Any,
+    ) -> frozenset[LogName] | None:
+        """See `ContentViewSet.expected_logs`."""
+        query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
+        logs = frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
+        # A universe has no symbols yet.
+        return logs or None
 
     def chart_url(self) -> str:
         """Return where the dashboard shows the symbol's bars; "" for other datasets than `ohlcv`."""
@@ -228,7 +240,7 @@ class ReportViewSet(MarketContentViewSet):
         return report_serializer(self.subject, several=self.several)
 
     @classmethod
-    def pin(
+    def parse_call(
         cls,
         query_string: str,
         answer_format: str,
@@ -237,8 +249,8 @@ class ReportViewSet(MarketContentViewSet):
         subject: str = "",
         symbol: str | None = None,
         **path: Any,
-    ) -> Pin:
-        """See `ContentViewSet.pin`."""
+    ) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
         query = parse_report_query(subject, market_class, symbol, query_string)
         return partial(market_data_report, query=query)
 
@@ -268,11 +280,11 @@ class ExplainViewSet(MarketContentViewSet):
         return explain_serializer()
 
     @classmethod
-    def pin(
+    def parse_call(
         cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
-    ) -> Pin:
-        """See `ContentViewSet.pin`."""
-        return partial(explain_pin, query=parse_explain_query(market_class, symbol, query_string))
+    ) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        return partial(explain_snapshot, query=parse_explain_query(market_class, symbol, query_string))
 
 
 class GapsViewSet(MarketContentViewSet):
@@ -291,11 +303,11 @@ class GapsViewSet(MarketContentViewSet):
         return gaps_serializer(several=False)
 
     @classmethod
-    def pin(
+    def parse_call(
         cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
-    ) -> Pin:
-        """See `ContentViewSet.pin`."""
-        return partial(gaps_pin, parse_gaps_query(market_class, symbol, query_string))
+    ) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        return partial(gaps_snapshot, parse_gaps_query(market_class, symbol, query_string))
 
 
 class SeveralGapsViewSet(ContentViewSet):
@@ -315,9 +327,9 @@ class SeveralGapsViewSet(ContentViewSet):
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """See `ContentViewSet.pin`."""
-        return partial(gaps_pin, parse_gaps_query(None, None, query_string))
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        return partial(gaps_snapshot, parse_gaps_query(None, None, query_string))
 
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""
@@ -340,9 +352,9 @@ class UniversesViewSet(ContentViewSet):
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """See `ContentViewSet.pin`."""
-        return partial(universes_pin, parse_universes_query(query_string))
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        return partial(universes_snapshot, parse_universes_query(query_string))
 
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""

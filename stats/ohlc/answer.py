@@ -7,7 +7,7 @@ from typing import Annotated
 from calendars.schedule import Hours, SessionMode
 from stats.caching.keys import Irrelevant
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.pin import MAX_PLANS, page_pin
+from stats.market_data.answers.pin import MAX_PLANS, page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_rows import bar_columns
@@ -46,8 +46,8 @@ class OhlcQuery:
     """
 
     interval: str
-    bars: Annotated[MarketDataQuery, Irrelevant("the field `bars` of the content has it")]
-    end_ns: Annotated[int | None, Irrelevant("the content's bars have their range")]
+    bars: Annotated[MarketDataQuery, Irrelevant("the field `bars` of the snapshot has it")]
+    end_ns: Annotated[int | None, Irrelevant("the snapshot's bars have their range")]
     is_paged: bool
 
 
@@ -115,9 +115,9 @@ class OhlcBars(Report):
         )
 
 
-def ohlc_pin(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
-    """Pin a query to the newest commits. Raises the errors of `page_pin`, and `NoData`."""
-    bars = page_pin(query.bars, now_ns=now_ns)
+def ohlc_snapshot(query: OhlcQuery, *, now_ns: int) -> OhlcBars:
+    """Pin a query to the newest commits. Raises the errors of `page_snapshot`, and `NoData`."""
+    bars = page_snapshot(query.bars, now_ns=now_ns)
     if all(log.commit == NO_COMMIT for log in bars.logs):
         raise _no_data(bars)
     return _bars(query, bars)

@@ -8,9 +8,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from stats.delivery.held_answer import LogsPin, Pin
+from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import ContentViewSet, page_query
-from stats.ohlc.answer import COLUMNS, ohlc_pin, parse_ohlc_query
+from stats.ohlc.answer import COLUMNS, ohlc_snapshot, parse_ohlc_query
 from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
@@ -56,7 +56,11 @@ class OhlcViewSet(ContentViewSet):
         return self.respond(request, page_query(request))
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """See `ContentViewSet.pin`."""
-        query = parse_ohlc_query(query_string)
-        return LogsPin(partial(ohlc_pin, query), frozenset({(TRADES, query.bars.symbols[0])}))
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
+        return partial(ohlc_snapshot, parse_ohlc_query(query_string))
+
+    @classmethod
+    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName]:
+        """See `ContentViewSet.expected_logs`."""
+        return frozenset({(TRADES, parse_ohlc_query(query_string).bars.symbols[0])})

@@ -9,7 +9,7 @@ import numpy as np
 from calendars.schedule import Schedule
 from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
-from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
 from stats.sessions.services import market_clock
 from store.arrays import Integers
@@ -78,7 +78,9 @@ class ClockState(AnswerSnapshot):
         return market_clock(exchange=self.exchange, instant_ns=self.instant_ns)
 
 
-def calendar_pin(*, exchange: str, start_ns: int | None, end_ns: int | None, now_ns: int) -> CalendarDates:
+def calendar_snapshot(
+    *, exchange: str, start_ns: int | None, end_ns: int | None, now_ns: int
+) -> CalendarDates:
     """Return the trading dates of whole days in UTC. Raises `UnknownExchange` and `RangeTooLarge`."""
     first_day, end_day = _days(start_ns, end_ns, now_ns)
     if end_day - first_day > LONGEST_DAYS:
@@ -92,7 +94,7 @@ def calendar_pin(*, exchange: str, start_ns: int | None, end_ns: int | None, now
     )
 
 
-def clock_pin(*, exchange: str | None, at_ns: int | None, now_ns: int) -> ClockState:
+def clock_snapshot(*, exchange: str | None, at_ns: int | None, now_ns: int) -> ClockState:
     """Return the state at an instant, by default now."""
     return ClockState(exchange, now_ns if at_ns is None else at_ns)
 

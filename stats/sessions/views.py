@@ -7,10 +7,10 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from stats.delivery.held_answer import Pin
+from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import ContentViewSet
 from stats.parameters import query_values
-from stats.sessions.answers import calendar_pin, clock_pin
+from stats.sessions.answers import calendar_snapshot, clock_snapshot
 from stats.sessions.serializers import (
     CalendarAnswerSerializer,
     CalendarQuerySerializer,
@@ -39,11 +39,14 @@ class CalendarViewSet(ContentViewSet):
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """See `ContentViewSet.pin`."""
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
         query = query_values(_CALENDAR_QUERY, query_string)
         return partial(
-            calendar_pin, exchange=query["exchange"], start_ns=query.get("start"), end_ns=query.get("end")
+            calendar_snapshot,
+            exchange=query["exchange"],
+            start_ns=query.get("start"),
+            end_ns=query.get("end"),
         )
 
 
@@ -64,7 +67,7 @@ class ClockViewSet(ContentViewSet):
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
-    def pin(cls, query_string: str, answer_format: str, **path: Any) -> Pin:
-        """See `ContentViewSet.pin`."""
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `ContentViewSet.parse_call`."""
         query = query_values(_CLOCK_QUERY, query_string)
-        return partial(clock_pin, exchange=query.get("exchange"), at_ns=query.get("at"))
+        return partial(clock_snapshot, exchange=query.get("exchange"), at_ns=query.get("at"))

@@ -18,7 +18,7 @@ from ratelimit.keys.api_keys import prefix_of
 from ratelimit.keys.selectors import key_cache
 from ratelimit.models import ApiKey
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.held_answer import RepeatedCall
+from stats.delivery.repeated_calls import RepeatedCall
 from stats.ohlc.views import OhlcViewSet
 from tests.api_client import Api, make_key, trade
 from tests.front.repeated import Headers, Process, admit_at_once, headers_of, request_bytes, visible

@@ -11,7 +11,7 @@ from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import SymbolQuery, queried_instrument
 from stats.market_data.query import MarketDataQuery
-from stats.market_data.universes import PinnedUniverse, UniverseQuery, pinned_universe
+from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
 from web.lists.cursors import InvalidCursor
 from web.requests.exceptions import InvalidParameter
 
@@ -24,7 +24,7 @@ _pages: LRUCache[Hashable, tuple[int, PageSnapshot]] = LRUCache(
 _lock = threading.Lock()
 
 
-def page_pin(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
+def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     """Return the page that answers a query: at the newest commits or, with a cursor, at the cursor's commits.
 
     First pages are cached until they expire or a log has a new commit. Streams, and pages whose plans choose
@@ -79,7 +79,7 @@ def _pinned(
     query: MarketDataQuery,
     symbol_queries: list[SymbolQuery],
     cursor: PageCursor | None,
-    universe: PinnedUniverse | None,
+    universe: UniverseSnapshot | None,
 ) -> PageSnapshot:
     plans = tuple(map(query.dataset.plan, symbol_queries))
     later_names = {name for plan in plans for log in plan.logs for name in log.dataset.later_names}
@@ -90,8 +90,8 @@ def _pinned(
     return page
 
 
-def _universe(query: MarketDataQuery, now_ns: int) -> PinnedUniverse | None:
-    """Return the universe whose members the query asks for; None if it has symbols. See `pinned_universe`."""
+def _universe(query: MarketDataQuery, now_ns: int) -> UniverseSnapshot | None:
+    """Return the universe whose members the query asks for; None if it has symbols. See `universe_snapshot`."""
     if query.universe is None or query.symbols:
         return None
     universe_query = UniverseQuery(
@@ -102,7 +102,7 @@ def _universe(query: MarketDataQuery, now_ns: int) -> PinnedUniverse | None:
         symbol_as_of_ns=query.symbol_as_of_ns,
         is_then=query.knowledge is not None,
     )
-    return pinned_universe(universe_query, now_ns=now_ns)
+    return universe_snapshot(universe_query, now_ns=now_ns)
 
 
 def _canonical(query: MarketDataQuery) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ import orjson
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
-from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, Rows, RowSource
-from stats.market_data.universes import PinnedUniverse
+from stats.market_data.universes import UniverseSnapshot
 from stats.rendering.format import Document, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
@@ -93,7 +93,7 @@ class PageSnapshot(AnswerSnapshot):
     plans: tuple[Plan, ...]
     cursor: Annotated[PageCursor | None, Irrelevant("the query has it as text")]
     later_columns: tuple[str, ...] | None = None
-    universe: Annotated[PinnedUniverse | None, Irrelevant("the query names it, and has its members")] = None
+    universe: Annotated[UniverseSnapshot | None, Irrelevant("the query names it, and has its members")] = None
 
     @property
     def name(self) -> str:

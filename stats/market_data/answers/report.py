@@ -4,10 +4,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from stats.delivery.pinned_answer import AnswerSnapshot, LogName
+from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.pinned_logs import PinnedLog, commits_of
-from stats.market_data.universes import PinnedUniverse
+from stats.market_data.universes import UniverseSnapshot
 from store.cached_property import cached_property
 
 
@@ -18,7 +18,7 @@ class Report(AnswerSnapshot):
     """
 
     query: Any
-    universe: PinnedUniverse | None = None
+    universe: UniverseSnapshot | None = None
 
     @property
     @abstractmethod

@@ -58,7 +58,7 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedBars:
+class BarsSnapshot:
     """The bars of a symbol at fixed commits and a fixed "now": those that `GET ohlcv` answers then.
 
     reader: of all bars. settle: the instrument's. final_expires_ns: see `Plan`.
@@ -138,7 +138,7 @@ class BarChanges:
     has_final: bool
 
 
-def changed_bars(before: PinnedBars, after: PinnedBars, touched: Touched) -> BarChanges:
+def changed_bars(before: BarsSnapshot, after: BarsSnapshot, touched: Touched) -> BarChanges:
     """Return the bars that differ. touched: the times of all rows in which the logs of the two states differ."""
     tables, removed, has_final = [], [np.empty(0, np.int64)], False
     for window in _parts(after.reader, _compared_windows(before, after, touched)):
@@ -151,7 +151,7 @@ def changed_bars(before: PinnedBars, after: PinnedBars, touched: Touched) -> Bar
     return BarChanges(rows, np.concatenate(removed), has_final)
 
 
-def _compared_windows(before: PinnedBars, after: PinnedBars, touched: Touched) -> list[Window]:
+def _compared_windows(before: BarsSnapshot, after: BarsSnapshot, touched: Touched) -> list[Window]:
     """Return the aligned, disjoint windows outside of which no bar differs, ascending."""
     grid, whole = after.reader.grid, after.reader.window
     windows = []
@@ -169,7 +169,7 @@ def _of_rows(reader: BarRowReader, window: Window) -> Window:
     return reader.grid.aligned(window.start_ns, window.end_ns)
 
 
-def _owner_start(state: PinnedBars, window: Window) -> int:
+def _owner_start(state: BarsSnapshot, window: Window) -> int:
     """Return the start of the last bar before a window that gets volume from it; the window's start without one."""
     reader = state.reader
     grid, policy, log = reader.grid, reader.inputs.policy, reader.inputs.trades
@@ -195,7 +195,7 @@ def _open_backwards(grid: BarGrid, window: Window) -> Iterator[Window]:
     yield from map(Window, reversed(starts.tolist()), reversed(ends.tolist()))
 
 
-def _of_finality(before: PinnedBars, after: PinnedBars) -> Iterator[Window]:
+def _of_finality(before: BarsSnapshot, after: BarsSnapshot) -> Iterator[Window]:
     """Yield windows of all bars that are final in one of the states only, if their values are the same."""
     old, new, grid, whole = before.final, after.final, after.reader.grid, after.reader.window
     ranges = []

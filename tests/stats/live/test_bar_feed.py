@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.pinned_bars import bar_query
+from stats.market_data.answers.bars_snapshot import bar_query
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.chance import SOAK, cases_of, chosen_seed

@@ -12,7 +12,7 @@ import time_machine
 from calendars.exceptions import NoExchange
 from stats.exceptions import WrongClass
 from stats.live.bar_feed import BarFeed, BarPosition, merged_steps
-from stats.market_data.answers.pinned_bars import bar_query
+from stats.market_data.answers.bars_snapshot import bar_query
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument
 from store.protocol import NO_COMMIT

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from stats.live.bar_feed import BarFeed, BarPosition
-from stats.market_data.answers.pinned_bars import bar_query
+from stats.market_data.answers.bars_snapshot import bar_query
 from stats.market_data.query import MarketDataQuery
 from store.instruments import Instrument
 from store.timestamps import parse_timestamp

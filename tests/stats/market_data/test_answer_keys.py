@@ -15,15 +15,15 @@ from rest_framework import serializers
 
 from calendars import library
 from stats import parameters as kinds
-from stats.delivery.pinned_answer import AnswerKey, AnswerSnapshot, Representation, computed_entry
+from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.pin import _pages
 from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.gaps import gaps_pin, gaps_serializer, parse_gaps_query
+from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
 from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
-from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
 from stats.ohlc.serializers import INTERVALS, IntervalField, OhlcQuerySerializer
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
@@ -98,7 +98,7 @@ class Seen:
         self, content: AnswerSnapshot, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)
     ) -> None:
         for name in formats:
-            pinned = AnswerKey(content, Representation(name))
+            pinned = AnswerKey(content, name)
             try:
                 body = computed_entry(pinned, now_ns).body
             except (*READ_ERRORS, RequestError) as error:
@@ -180,11 +180,11 @@ def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> A
 
 
 def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
-    return gaps_pin(parse_gaps_query(path, symbol, query), now_ns=now_ns)
+    return gaps_snapshot(parse_gaps_query(path, symbol, query), now_ns=now_ns)
 
 
 def bars_of(query: str, now_ns: int) -> AnswerSnapshot:
-    return ohlc_pin(parse_ohlc_query(query), now_ns=now_ns)
+    return ohlc_snapshot(parse_ohlc_query(query), now_ns=now_ns)
 
 
 def other(instrument: Instrument, name: str) -> Instrument | None:
@@ -286,10 +286,8 @@ def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
             _pages.clear()
-            keys = [
-                AnswerKey(pin(now_ns), Representation("json")).cache_key for now_ns in (first_ns, second_ns)
-            ]
+            keys = [AnswerKey(pin(now_ns), "json").cache_key for now_ns in (first_ns, second_ns)]
             _pages.clear()
-            assert keys[1] == AnswerKey(pin(second_ns), Representation("json")).cache_key, said
+            assert keys[1] == AnswerKey(pin(second_ns), "json").cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5

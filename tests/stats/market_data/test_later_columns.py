@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stats.delivery.pinned_answer import AnswerKey, Representation
+from stats.delivery.answers import AnswerKey
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
 from stats.market_data.services import market_data_page
@@ -46,7 +46,7 @@ def key(dataset: str) -> str:
         MARKET_DATASETS[dataset], "equities", EQUITY, f"start={RANGE['start']}&end={RANGE['end']}"
     )
     page = market_data_page(query=query, now_ns=START_NS)
-    return AnswerKey(page, Representation("json")).cache_key
+    return AnswerKey(page, "json").cache_key
 
 
 def test_answers_with_and_without_the_column_have_different_keys(empty_market: Market):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stats.market_data.answers.pin import page_pin
+from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.futures.continuous import RollOptions
 from stats.market_data.ohlcv.dataset import OhlcvOptions
@@ -63,7 +63,7 @@ def test_a_query_may_skip_unknown_symbols(api: Api):
             last=1,
             skips_unknown=skips_unknown,
         )
-        table = page_pin(query, now_ns=parse_timestamp("2025-01-03")).document().table
+        table = page_snapshot(query, now_ns=parse_timestamp("2025-01-03")).document().table
         return [str(name) for name in table.data.column("symbol").to_pylist()]
 
     assert page(skips_unknown=True) == ["AAPL"]

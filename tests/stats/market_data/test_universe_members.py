@@ -11,7 +11,7 @@ import orjson
 import pytest
 import time_machine
 
-from stats.market_data.reports import parse_report_query, report_pin
+from stats.market_data.reports import parse_report_query, report_snapshot
 from store.instruments import Instrument
 from store.rows.knowledge import LIVE_NS
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
@@ -251,10 +251,10 @@ def test_an_answer_as_of_an_instant_does_not_expire(market: Api):
     send(market, (format_timestamp(joins_ns), "B", "add"))
     as_of_ns = time.time_ns()
     query = parse_report_query("latest", "equities", None, f"symbols=@X&as_of={format_timestamp(as_of_ns)}")
-    report = report_pin(query, now_ns=joins_ns + DAY_NS)
+    report = report_snapshot(query, now_ns=joins_ns + DAY_NS)
     assert (report.symbols, report.expires_ns) == (("A", "C"), None)
     newest = replace(query, as_of_ns=None)
-    assert report_pin(newest, now_ns=as_of_ns).expires_ns == joins_ns
+    assert report_snapshot(newest, now_ns=as_of_ns).expires_ns == joins_ns
 
 
 def test_a_universe_has_a_name_of_its_own(market: Api):

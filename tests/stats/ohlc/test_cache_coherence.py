@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery.pinned_answer import AnswerKey, Representation, computed_entry
-from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from stats.delivery.answers import AnswerKey, computed_entry
+from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
 from stats.ohlc.serializers import INTERVALS
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
@@ -84,8 +84,8 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
     bars = answer(response)["data"] if response.status_code == 200 else []
     assert response.status_code == 200 or answer(response)["code"] in {"no_data", "unknown_symbol"}
     if response.status_code == 200:
-        pinned = ohlc_pin(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
-        computed = computed_entry(AnswerKey(pinned, Representation("json")), BASE_NS)
+        pinned = ohlc_snapshot(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
+        computed = computed_entry(AnswerKey(pinned, "json"), BASE_NS)
         assert response.content == computed.body
     return response.status_code, [tuple(bar.values()) for bar in bars]
 

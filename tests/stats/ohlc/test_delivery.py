@@ -2,9 +2,8 @@
 
 import pytest
 
-from stats.delivery.finished_answers import FinishedAnswer, finished_answer
-from stats.delivery.pinned_answer import AnswerKey, Representation
-from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from stats.delivery.answers import AnswerKey, FinishedAnswer, finished_answer
+from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
 from store.timestamps import SECOND_NS, parse_timestamp
 from tests.api_client import Api
 from trades.batches.sample_rows import SEED_TRADES
@@ -14,8 +13,8 @@ NOW_NS = parse_timestamp("2031-01-01")
 
 
 def bars_read(query_string: str, now_ns: int) -> FinishedAnswer:
-    bars = ohlc_pin(parse_ohlc_query(query_string), now_ns=now_ns)
-    return finished_answer(AnswerKey(bars, Representation("json")), if_none_match=None, now_ns=now_ns)
+    bars = ohlc_snapshot(parse_ohlc_query(query_string), now_ns=now_ns)
+    return finished_answer(AnswerKey(bars, "json"), if_none_match=None, now_ns=now_ns)
 
 
 @pytest.fixture

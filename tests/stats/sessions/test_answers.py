@@ -4,10 +4,9 @@ from functools import partial
 
 import pytest
 
-from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import RepeatedCall
-from stats.delivery.pinned_answer import AnswerKey, Representation
-from stats.sessions.answers import CalendarDates, calendar_pin, clock_pin
+from stats.delivery.answers import AnswerKey, finished_answer
+from stats.delivery.repeated_calls import RepeatedCall
+from stats.sessions.answers import CalendarDates, calendar_snapshot, clock_snapshot
 from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 START, END = parse_timestamp("2024-11-25"), parse_timestamp("2024-12-02")
@@ -18,7 +17,7 @@ NOW_NS = MIDNIGHT - DAY_NS // 2
 def content(
     exchange: str = "XNYS", start_ns: int | None = START, end_ns: int | None = END, now_ns: int = NOW_NS
 ) -> CalendarDates:
-    return calendar_pin(exchange=exchange, start_ns=start_ns, end_ns=end_ns, now_ns=now_ns)
+    return calendar_snapshot(exchange=exchange, start_ns=start_ns, end_ns=end_ns, now_ns=now_ns)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +26,7 @@ def content(
     ids=["from today", "from a date", "to a date", "between dates"],
 )
 def test_a_calendar_is_held_until_its_dates_change(default_store, start_ns, end_ns, until_ns):
-    held = RepeatedCall(
-        partial(calendar_pin, exchange="XNYS", start_ns=start_ns, end_ns=end_ns), Representation("json")
-    )
+    held = RepeatedCall(partial(calendar_snapshot, exchange="XNYS", start_ns=start_ns, end_ns=end_ns), "json")
     first = held.newest(NOW_NS)
     assert held.if_newest(MIDNIGHT - 1) is first
     assert held.if_newest(MIDNIGHT) is (None if until_ns else first)
@@ -55,7 +52,7 @@ def test_calendars_differ_by_exchange_and_dates_and_are_the_same_at_any_time():
 
 @pytest.mark.parametrize("condition", [None, "*"])
 def test_a_clock_is_computed_for_each_call(default_store, condition):
-    held = RepeatedCall(partial(clock_pin, exchange="XNYS", at_ns=None), Representation("json"))
+    held = RepeatedCall(partial(clock_snapshot, exchange="XNYS", at_ns=None), "json")
     bodies = set()
     for now_ns in (NOW_NS, NOW_NS + SECOND_NS):
         finished = finished_answer(held.newest(now_ns), if_none_match=condition, now_ns=now_ns)
@@ -74,7 +71,7 @@ def test_a_clock_is_computed_for_each_call(default_store, condition):
 def test_a_clock_at_an_instant_is_the_same_whenever_it_is_asked():
     states = {
         finished_answer(
-            AnswerKey(clock_pin(exchange="XNYS", at_ns=START, now_ns=now_ns), Representation("json", "gzip")),
+            AnswerKey(clock_snapshot(exchange="XNYS", at_ns=START, now_ns=now_ns), "json", "gzip"),
             if_none_match=None,
             now_ns=now_ns,
         ).body

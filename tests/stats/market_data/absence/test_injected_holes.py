@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stats.market_data.gaps import gaps_pin, parse_gaps_query
+from stats.market_data.gaps import gaps_snapshot, parse_gaps_query
 from stats.market_data.ohlcv.absences import BarAbsences
 from store.arrays import Integers
 from store.timestamps import MINUTE_NS, parse_timestamp
@@ -87,7 +87,7 @@ def reasons_of(symbol: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]
     """The absences of all dates, and the judged runs with their figures."""
     edges = f"start={text_of(int(SCHEDULE.start_ns[0]))}&end={text_of(int(SCHEDULE.end_ns[-1]))}"
     query = parse_gaps_query(None, symbol, f"{edges}&resolution=1m&quiet=1")
-    report = gaps_pin(query, now_ns=NOW_NS)
+    report = gaps_snapshot(query, now_ns=NOW_NS)
     absences = report.pages[0].plans[0].absences
     assert isinstance(absences, BarAbsences)
     return absences.of_page(None, None), msgspec.to_builtins(report.document())["gaps"]

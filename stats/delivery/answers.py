@@ -1,8 +1,10 @@
-"""Snapshots: everything that an answer is computed from; with a format and an encoding, the key of its cached bytes."""
+"""From a snapshot, which has everything that an answer is computed from, to its key, its cached bytes and its headers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
 import msgspec
 import orjson
@@ -15,11 +17,11 @@ from stats.rendering.format import Document, Rendered
 from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
-from store.timestamps import SECOND_NS
+from store.timestamps import SECOND_NS, format_timestamp
 from web.documents import AnswerDocument
 from web.requests.after_answer import after_answer
 from web.requests.compression import Encoding, compressed
-from web.requests.conditional import etag_of
+from web.requests.conditional import NOT_STORED, REVALIDATED, etag_of, is_current
 from web.requests.work import counted_work
 
 # The names under which a cached entry's headers have the cursors of the next and previous page. The header `Link` is
@@ -30,17 +32,9 @@ LogName = tuple[Dataset, str]
 """A dataset, and the symbol of a log of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
-    """A format and a content encoding; None means uncompressed."""
-
-    format: str
-    encoding: Encoding | None = None
-
-    @property
-    def key(self) -> str:
-        """Return its part of cache keys: `json`, `json+gzip`."""
-        return self.format + (f"+{self.encoding}" if self.encoding else "")
+# An answer whose `as_of` is older than this cannot change, because no new commit has a time so far in the past.
+_SETTLED_NS = 60 * SECOND_NS
+_IMMUTABLE_SECONDS = 31_536_000
 
 
 class AnswerSnapshot(ABC):
@@ -105,45 +99,119 @@ class AnswerSnapshot(ABC):
         return answer_prefix(key_parts(self), symbol=",".join(self.symbols), dataset=self.name)
 
 
+TakeSnapshot: TypeAlias = Callable[..., AnswerSnapshot]
+"""A parsed call: with `now_ns`, nanoseconds UTC, it returns the snapshot at the newest commits."""
+
 answer_computed = Signal()
-"""Sent with each `content` that was computed and not found in the cache, after the answer has gone out."""
+"""Sent with each `snapshot` that was computed and not found in the cache, after the answer has gone out."""
 
 
 @dataclass(frozen=True)
 class AnswerKey:
-    """A snapshot in one representation.
+    """A snapshot in a format and a content encoding; None means uncompressed.
 
     `cache_key` is the key of the cached bytes; the ETag is its hash. Neither depends on the caller.
     """
 
-    content: AnswerSnapshot
-    representation: Representation
+    snapshot: AnswerSnapshot
+    format: str
+    encoding: Encoding | None = None
 
     @cached_property
     def cache_key(self) -> str:
-        return self.content.key_prefix + escaped(self.representation.key)
+        representation = f"{self.format}+{self.encoding}" if self.encoding else self.format
+        return self.snapshot.key_prefix + escaped(representation)
 
     @cached_property
     def etag(self) -> str:
         return etag_of(self.cache_key)
 
 
-def cached_entry(pinned: AnswerKey, *, now_ns: int) -> tuple[Entry, Outcome]:
+@dataclass(frozen=True, slots=True)
+class FinishedAnswer:
+    """An answer that is ready to send. headers: all except Content-Length. tokens: the price of its work."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+    tokens: int = 0
+
+
+def finished_answer(key: AnswerKey, *, if_none_match: str | None, now_ns: int) -> FinishedAnswer:
+    """Return the answer, ready to send: a 304 if the client has it, else from the cache or computed.
+
+    Raises the errors of `AnswerSnapshot.document`.
+    """
+    if not key.snapshot.is_cacheable:
+        return _not_stored(key)
+    if is_current(if_none_match, key.etag):
+        return _not_modified(key, now_ns)
+    entry, outcome = cached_entry(key, now_ns=now_ns)
+    return _finished(entry, outcome, key, now_ns)
+
+
+def answer_in_memory(key: AnswerKey, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
+    """Return the answer with an entry of this process's memory; with None the 304."""
+    return _not_modified(key, now_ns) if entry is None else _finished(entry, Outcome.HIT, key, now_ns)
+
+
+def _not_stored(key: AnswerKey) -> FinishedAnswer:
+    """Compute an answer that is not cacheable. It is not compressed."""
+    with counted_work() as work:
+        written = rendered(key.snapshot, key.format)
+    headers = {
+        "Content-Type": FORMATS[key.format].content_type,
+        **NOT_STORED,
+        **dict(written.headers),
+    }
+    return FinishedAnswer(HTTPStatus.OK, headers, written.body, work.tokens)
+
+
+def _not_modified(key: AnswerKey, now_ns: int) -> FinishedAnswer:
+    headers = {"X-Cache": "revalidated", "ETag": key.etag, **_validity(key, now_ns)}
+    return FinishedAnswer(HTTPStatus.NOT_MODIFIED, headers)
+
+
+def _finished(entry: Entry, outcome: Outcome, key: AnswerKey, now_ns: int) -> FinishedAnswer:
+    headers = {
+        "Content-Type": entry.content_type,
+        "X-Cache": outcome.value,
+        "Age": str(max(0, int(now_ns / SECOND_NS - entry.computed_at))),
+        "ETag": key.etag,
+        **_validity(key, now_ns),
+        **dict(entry.headers),
+    }
+    return FinishedAnswer(HTTPStatus.OK, headers, entry.body, entry.tokens)
+
+
+def _validity(key: AnswerKey, now_ns: int) -> dict[str, str]:
+    headers = dict(REVALIDATED)
+    if key.snapshot.commits:
+        headers["X-Commit"] = key.snapshot.commits
+    as_of_ns = key.snapshot.as_of_ns
+    if as_of_ns is not None:
+        headers["X-As-Of"] = format_timestamp(as_of_ns)
+        if as_of_ns < now_ns - _SETTLED_NS:
+            headers["Cache-Control"] = f"private, max-age={_IMMUTABLE_SECONDS}, immutable"
+    return headers
+
+
+def cached_entry(key: AnswerKey, *, now_ns: int) -> tuple[Entry, Outcome]:
     """Return the answer's bytes, cached or computed. now_ns: the time of the call.
 
     Raises the errors of `AnswerSnapshot.document`.
     """
-    content = pinned.content
-    seconds = seconds_to_live(content.end_ns, now_ns=now_ns, is_period=content.is_period)
-    return RESPONSE_CACHE.fetch(pinned.cache_key, lambda: computed_entry(pinned, now_ns), seconds=seconds)
+    snapshot = key.snapshot
+    seconds = seconds_to_live(snapshot.end_ns, now_ns=now_ns, is_period=snapshot.is_period)
+    return RESPONSE_CACHE.fetch(key.cache_key, lambda: computed_entry(key, now_ns), seconds=seconds)
 
 
-def rendered(content: AnswerSnapshot, format_name: str) -> Rendered:
+def rendered(snapshot: AnswerSnapshot, format_name: str) -> Rendered:
     """Write the answer in a format. The headers have the cursors of the next and previous page.
 
     Raises the errors of `AnswerSnapshot.document`.
     """
-    document = content.document()
+    document = snapshot.document()
     if not isinstance(document, Document):
         return Rendered(orjson.dumps(document, default=msgspec.to_builtins))
     written = FORMATS[format_name].render(document, document.time_form)
@@ -151,24 +219,23 @@ def rendered(content: AnswerSnapshot, format_name: str) -> Rendered:
     return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))
 
 
-def computed_entry(pinned: AnswerKey, now_ns: int) -> Entry:
+def computed_entry(key: AnswerKey, now_ns: int) -> Entry:
     """Compute the answer's bytes.
 
     A compressed answer is made from the uncompressed one, which is not stored again: it is taken from this process's
     memory, or computed, for all encodings that wait for it.
     """
-    representation = pinned.representation
-    if representation.encoding is not None:
-        plain = AnswerKey(pinned.content, Representation(representation.format))
+    if key.encoding is not None:
+        plain = AnswerKey(key.snapshot, key.format)
         entry, _ = RESPONSE_CACHE.fetch(plain.cache_key, lambda: computed_entry(plain, now_ns), seconds=0)
-        return _encoded(entry, representation.encoding, pinned.etag)
+        return _encoded(entry, key.encoding, key.etag)
     with counted_work() as work:
-        written = rendered(pinned.content, representation.format)
-    after_answer(lambda: answer_computed.send(AnswerKey, content=pinned.content))
+        written = rendered(key.snapshot, key.format)
+    after_answer(lambda: answer_computed.send(AnswerKey, snapshot=key.snapshot))
     return Entry(
         body=written.body,
-        content_type=FORMATS[representation.format].content_type,
-        etag=pinned.etag,
+        content_type=FORMATS[key.format].content_type,
+        etag=key.etag,
         computed_at=now_ns / SECOND_NS,
         headers=written.headers,
         tokens=work.tokens,

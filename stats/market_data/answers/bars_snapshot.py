@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from calendars.schedule import Hours
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.intervals.windows import extent_of
-from stats.market_data.ohlcv.bar_changes import PinnedBars
+from stats.market_data.ohlcv.bar_changes import BarsSnapshot
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.pinned_logs import ReadPoint
@@ -94,14 +94,14 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
     )
 
 
-def pinned_bars(
+def bars_snapshot(
     query: MarketDataQuery,
     position: BarPosition,
     *,
     instrument: Instrument,
     now_ns: int,
     by_own_log: bool = False,
-) -> PinnedBars:
+) -> BarsSnapshot:
     """Return the bars at some commits, which must be in the logs.
 
     query: as `bar_query` returns it. instrument: the symbol's. by_own_log: whether other logs of the exchange do not make
@@ -125,7 +125,7 @@ def pinned_bars(
     except ResolutionUnavailable:
         nothing = empty_view(store.log(BARS, symbol))
         plan = OHLCV.plan(replace(symbol_query, logs=(trades, nothing, actions)))
-    return PinnedBars(_reader_of(plan), now_ns, symbol_query.settle, plan.final_expires_ns)
+    return BarsSnapshot(_reader_of(plan), now_ns, symbol_query.settle, plan.final_expires_ns)
 
 
 def _reader_of(plan: Plan) -> BarRowReader:

@@ -10,15 +10,14 @@ import pytest
 import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.delivery import held_answer
-from stats.delivery.finished_answers import finished_answer
-from stats.delivery.held_answer import LogsPin, RepeatedCall
-from stats.delivery.pinned_answer import AnswerSnapshot, Representation, rendered
+from stats.delivery import repeated_calls
+from stats.delivery.answers import AnswerSnapshot, finished_answer, rendered
+from stats.delivery.repeated_calls import RepeatedCall
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
 from stats.market_data.reports import parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
-from stats.ohlc.answer import ohlc_pin, parse_ohlc_query
+from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp
@@ -32,7 +31,7 @@ LATEST = parse_report_query("latest", "equities", "AAPL", "")
 @pytest.fixture
 def held(api: Api) -> RepeatedCall:
     api.ingest(trade())
-    return RepeatedCall(partial(ohlc_pin, parse_ohlc_query(QUERY)), Representation("json"))
+    return RepeatedCall(partial(ohlc_snapshot, parse_ohlc_query(QUERY)), "json")
 
 
 def test_the_same_answer_is_held_until_a_commit(held: RepeatedCall, api: Api):
@@ -46,23 +45,23 @@ def test_the_same_answer_is_held_until_a_commit(held: RepeatedCall, api: Api):
 
 
 @pytest.mark.parametrize(
-    ("symbol", "pins"), [("AAPL", [1]), ("MSFT", [1, 2])], ids=["the logs", "other logs"]
+    ("symbol", "snapshots"), [("AAPL", [1]), ("MSFT", [1, 2])], ids=["the logs", "other logs"]
 )
-def test_an_answer_of_known_logs_is_pinned_once(api: Api, symbol: str, pins: list[int]):
-    """If the logs to watch are wrong, the second call pins again, with the logs of the first."""
+def test_an_answer_of_known_logs_needs_one_snapshot(api: Api, symbol: str, snapshots: list[int]):
+    """If the logs to watch are wrong, the second call takes another one, with the logs of the first."""
     api.ingest(trade())
     calls: list[AnswerSnapshot] = []
 
-    def pin(*, now_ns: int) -> AnswerSnapshot:
-        calls.append(ohlc_pin(parse_ohlc_query(QUERY), now_ns=now_ns))
+    def take_snapshot(*, now_ns: int) -> AnswerSnapshot:
+        calls.append(ohlc_snapshot(parse_ohlc_query(QUERY), now_ns=now_ns))
         return calls[-1]
 
-    held = RepeatedCall(LogsPin(pin, frozenset({(TRADES, symbol)})), Representation("json"))
+    held = RepeatedCall(take_snapshot, "json", logs=frozenset({(TRADES, symbol)}))
     counts = []
     while held.if_newest(time.time_ns()) is None:
         held.newest(time.time_ns())
         counts.append(len(calls))
-    assert counts == pins
+    assert counts == snapshots
     api.ingest(trade(price=190.0))
     assert held.if_newest(time.time_ns()) is None
 
@@ -82,9 +81,9 @@ def test_a_declaration_ends_the_answer(held: RepeatedCall):
 def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     api.ingest(trade())
     query = parse_query(MARKET_DATASETS["ohlcv"], "equities", "AAPL", "last=1&resolution=1m")
-    held = RepeatedCall(partial(market_data_page, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_page, query=query), "json")
     now_ns = time.time_ns()
-    expires_ns = held.newest(now_ns).content.expires_ns
+    expires_ns = held.newest(now_ns).snapshot.expires_ns
     assert expires_ns is not None
     assert held.if_newest(expires_ns - 1) is not None
     assert held.if_newest(expires_ns) is held.if_newest(now_ns - 1) is None
@@ -100,17 +99,17 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
     query = parse_query(
         MARKET_DATASETS["ohlcv"], "equities", "AAPL", f"last=1&resolution=1m&as_of={as_of_ns}"
     )
-    held = RepeatedCall(partial(market_data_page, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_page, query=query), "json")
     held.newest(now_ns)
     assert (held.if_newest(end_ns) is None) == (as_of_ns >= end_ns)
     later = held.newest(as_of_ns + SECOND_NS)
     assert held.if_newest(as_of_ns + 3_600 * SECOND_NS) is later
-    assert later.content.expires_ns is None
+    assert later.snapshot.expires_ns is None
 
 
 def test_the_newest_rows_are_held_until_a_commit(api: Api):
     api.ingest(trade())
-    held = RepeatedCall(partial(market_data_report, query=LATEST), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=LATEST), "json")
     noticed_ns = time.time_ns()
     first = held.newest(noticed_ns)
     assert held.if_newest(noticed_ns + 3_600 * SECOND_NS) is first
@@ -120,10 +119,10 @@ def test_the_newest_rows_are_held_until_a_commit(api: Api):
 
 def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     api.ingest(trade(price=1.0), trade(price=2.0, timestamp="2025-01-02T14:30:10Z"))
-    held = RepeatedCall(partial(market_data_report, query=LATEST), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=LATEST), "json")
     first_ns = parse_timestamp("2025-01-02T14:30:00Z")
     prices = [
-        orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).content, "json").body)["trade"][
+        orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).snapshot, "json").body)["trade"][
             "price"
         ]
         for seconds in range(12)
@@ -134,9 +133,9 @@ def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
 def test_an_answer_is_sent_from_memory_only(held: RepeatedCall):
     now_ns = time.time_ns() // SECOND_NS * SECOND_NS
     sent = partial(held.from_memory, if_none_match=None)
-    pinned = held.newest(now_ns)
+    key = held.newest(now_ns)
     assert sent(now_ns=now_ns) is None
-    computed = finished_answer(pinned, if_none_match=None, now_ns=now_ns)
+    computed = finished_answer(key, if_none_match=None, now_ns=now_ns)
     first = sent(now_ns=now_ns)
     assert first is not None
     assert (first.body, first.headers) == (computed.body, {**computed.headers, "X-Cache": "hit"})
@@ -148,7 +147,7 @@ def test_an_answer_is_sent_from_memory_only(held: RepeatedCall):
     assert later.headers == {**first.headers, "Age": "1"}
     RESPONSE_CACHE.local.clear()
     assert sent(now_ns=now_ns) is None
-    unchanged = held.from_memory(if_none_match=pinned.etag, now_ns=now_ns)
+    unchanged = held.from_memory(if_none_match=key.etag, now_ns=now_ns)
     assert unchanged is not None
     assert (unchanged.status, unchanged.body) == (304, b"")
 
@@ -192,7 +191,7 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
     stored = api.call("POST", path, orjson.dumps({"bars": [weekly]}))
     assert stored.status_code == 200, stored.content
     query = parse_report_query("snapshot", "equities", "WEEKLY", "")
-    held = RepeatedCall(partial(market_data_report, query=query), Representation("json"))
+    held = RepeatedCall(partial(market_data_report, query=query), "json")
     before = held.newest(time.time_ns())
     daily = {**weekly, "timestamp": "2025-01-07", "resolution": "1d"}
     stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
@@ -218,12 +217,12 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
     )
     latest = parse_report_query("latest", "equities", None, "symbols=@X")
 
-    def pin(*, now_ns: int) -> AnswerSnapshot:
+    def take_snapshot(*, now_ns: int) -> AnswerSnapshot:
         if report:
             return market_data_report(query=latest, now_ns=now_ns)
         return market_data_page(query=query, now_ns=now_ns)
 
-    held = RepeatedCall(pin, Representation("json"))
+    held = RepeatedCall(take_snapshot, "json")
     first = held.newest(time.time_ns())
     api.ingest(trade(symbol="OTHER"))
     assert held.if_newest(time.time_ns()) is first
@@ -232,13 +231,13 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
     change("MSFT", 2)
     assert held.if_newest(time.time_ns()) is None
     second = held.newest(time.time_ns())
-    assert second.content.symbols == ("AAPL", "MSFT")
+    assert second.snapshot.symbols == ("AAPL", "MSFT")
     api.ingest(trade(symbol="MSFT"))
     assert held.if_newest(time.time_ns()) is None
     third = held.newest(time.time_ns())
     assert held.if_newest(time.time_ns()) is third
     assert third.etag != second.etag
-    monkeypatch.setattr(held_answer, "MOST_LOGS", 2)
+    monkeypatch.setattr(repeated_calls, "MOST_LOGS", 2)
     change("NVDA", 2)
-    assert held.newest(time.time_ns()).content.symbols == ("AAPL", "MSFT", "NVDA")
+    assert held.newest(time.time_ns()).snapshot.symbols == ("AAPL", "MSFT", "NVDA")
     assert held.if_newest(time.time_ns()) is None
