@@ -1,4 +1,4 @@
-"""What a report of an account's performance is made of: points of its equity, fills, and closed trades."""
+"""What the performance of an account is computed of: after which events it changed, and its fills."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -31,30 +31,6 @@ class Grouping(StrEnum):
     DAY = "day"
     SYMBOL = "symbol"
     STRATEGY = "strategy"
-
-
-class EquityPoint(NamedTuple):
-    """What an account was worth after an event. Amounts are in its currency.
-
-    high_water: the largest equity so far, start_equity: what it began with; transfers scale both. exposure: the value
-    of the positions.
-    """
-
-    at_ns: int
-    equity: Decimal
-    high_water: Decimal
-    start_equity: Decimal
-    exposure: Decimal
-
-
-class TradeResult(NamedTuple):
-    """What counts of a `trading.core.positions.ClosedTrade`. pnl: in the account's currency; r: None if not known."""
-
-    at_ns: int
-    symbol: str
-    strategy: str
-    pnl: Decimal
-    r: Decimal | None
 
 
 class FillResult(NamedTuple):

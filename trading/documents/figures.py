@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from trading.core.configuration import FillRule
@@ -41,18 +42,20 @@ class DrawdownDocument(AnswerDocument):
     begin: Annotated[
         Instant | None,
         about("The last point at the high-water mark; null: no drawdown.", "2025-01-14T15:02:11Z"),
-    ]
-    trough: Annotated[Instant | None, like("2025-01-15T19:40:02Z")]
-    end: Annotated[Instant | None, about("null: it lasts.", "2025-01-17T14:31:00Z")]
-    longest_seconds: Annotated[float, about("The longest time below the high-water mark.", 257329.0)]
+    ] = None
+    trough: Annotated[Instant | None, like("2025-01-15T19:40:02Z")] = None
+    end: Annotated[Instant | None, about("null: it lasts.", "2025-01-17T14:31:00Z")] = None
+    longest_seconds: Annotated[float, about("The longest time below the high-water mark.", 257329.0)] = 0.0
 
 
 class MeanExposureDocument(AnswerDocument):
     """The value of the positions, longs and shorts added up, over time."""
 
-    mean_pct: Annotated[float | None, about("Per cent: of the equity.", 19.2)]
-    largest_pct: Annotated[float, about("Per cent: of the equity.", 48.1)]
-    time_in_market: Annotated[float | None, about("The part of the time with positions, a fraction.", 0.31)]
+    mean_pct: Annotated[float | None, about("Per cent: of the equity.", 19.2)] = None
+    largest_pct: Annotated[float, about("Per cent: of the equity.", 48.1)] = 0.0
+    time_in_market: Annotated[
+        float | None, about("The part of the time with positions, a fraction.", 0.31)
+    ] = None
 
 
 class PerformanceRowDocument(TradingFiguresDocument):
@@ -67,32 +70,37 @@ class PerformanceRowDocument(TradingFiguresDocument):
     exposure: MeanExposureDocument | UnsetType = UNSET
 
 
-class PerformanceDocument(TradingFiguresDocument):
-    """How an account did."""
+class FiguresDocument(TradingFiguresDocument, kw_only=True):
+    """The figures of a period. The defaults are those of a period without a point of the equity."""
 
-    account: AccountId
-    period_days: Annotated[int, about("The length of the period, rounded up.", 30)]
-    currency: Currency
-    fill_rules: Annotated[list[FillRule], about("By which limit orders filled in the period.", ["through"])]
     begin: Annotated[
         Instant | None,
         about(
             "Of the period, or its first point if nothing was before it; null without.",
             "2025-01-02T14:00:00Z",
         ),
-    ]
+    ] = None
     end: Annotated[Instant, about("Of the period.", "2025-02-01T14:00:00Z")]
     annual_turnover: Annotated[float | None, about("For 365 days.", 308.4)]
-    return_pct: Annotated[float, about("Per cent: since `begin`, without transfers.", 4.26)]
-    annual_return_pct: Annotated[float | None, about("Per cent: for 365 days; null for less.")]
+    return_pct: Annotated[float, about("Per cent: since `begin`, without transfers.", 4.26)] = 0.0
+    annual_return_pct: Annotated[float | None, about("Per cent: for 365 days; null for less.")] = None
     volatility_pct: Annotated[
         float | None, about("Per cent: the deviation of daily returns, for a year.", 9.4)
-    ]
-    max_dd: Annotated[float, about("Per cent: of the high-water mark; at least 0.", 2.31)]
-    sharpe: Annotated[float | None, about("Of daily returns, for a year.", 1.8)]
-    sortino: Annotated[float | None, about("Of daily returns, for a year.", 2.7)]
-    drawdown: DrawdownDocument
+    ] = None
+    max_dd: Annotated[float, about("Per cent: of the high-water mark; at least 0.", 2.31)] = 0.0
+    sharpe: Annotated[float | None, about("Of daily returns, for a year.", 1.8)] = None
+    sortino: Annotated[float | None, about("Of daily returns, for a year.", 2.7)] = None
+    drawdown: DrawdownDocument = msgspec.field(default_factory=DrawdownDocument)
     exposure: MeanExposureDocument
-    drawdown_curve: Annotated[list[CurvePointDocument], about("At most 1,000 points.")]
+    drawdown_curve: Annotated[list[CurvePointDocument], about("At most 1,000 points.")] = []
     by: Grouping | UnsetType = UNSET
     rows: Annotated[list[PerformanceRowDocument] | UnsetType, about("With `by`: a row for each.")] = UNSET
+
+
+class PerformanceDocument(FiguresDocument, kw_only=True):
+    """How an account did."""
+
+    account: AccountId
+    period_days: Annotated[int, about("The length of the period, rounded up.", 30)]
+    currency: Currency
+    fill_rules: Annotated[list[FillRule], about("By which limit orders filled in the period.", ["through"])]

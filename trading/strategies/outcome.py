@@ -17,7 +17,7 @@ from trading.documents.accounts import limits_document
 from trading.documents.ledger import ClosedTradeDocument
 from trading.documents.orders import OrderCheckDocument
 from trading.engine.floor import RecordedEvent
-from trading.reading.report import PerformanceReport
+from trading.reading.report import AccountHistory, figures_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
 from web.documents import instant_or_null, number, number_or_null
@@ -48,7 +48,7 @@ class BacktestOutcome:
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
         self.inputs, self._most_rows = inputs, most_rows
-        self.report = PerformanceReport(inputs.start_ns, inputs.end_ns)
+        self._history = AccountHistory()
         self.had_bars = True
         self.trades: list[dict[str, Any]] = []
         self.signals: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ class BacktestOutcome:
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
         event, self._state = recorded.event, recorded.state
-        self.report.take(recorded.state, event, recorded.effects, recorded.at_ns)
+        self._history.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self.trades) < self._most_rows:
             self.trades += [ClosedTradeDocument.of(trade).as_json() for trade in recorded.effects.closed]
         if isinstance(event, OrderAccepted | OrderRejected):
@@ -112,7 +112,7 @@ class BacktestOutcome:
             "inputs": inputs_document(self.inputs),
             "terms": _terms_document(self.inputs),
             "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
-            "performance": self.report.document(),
+            "performance": figures_of(self._history, self.inputs.start_ns, self.inputs.end_ns).as_json(),
             "signals": {
                 "accepted": self.accepted,
                 "refused": self.refused.total(),

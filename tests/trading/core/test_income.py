@@ -12,7 +12,7 @@ from trading.core.events import DividendPaid, Event, RowRef
 from trading.core.positions import ClosedTrade
 from trading.core.terms import TRADABLE
 from trading.core.valuation import risk_of
-from trading.reading.report import PerformanceReport
+from trading.reading.report import AccountHistory, figures_of
 
 REF = RowRef(dataset="corporate_actions", symbol="AAPL", commit="1-ab", ordinal=0, timestamp_ns=0)
 OIL = replace(PLAIN, instrument_class="future", multiplier=Decimal(1_000), is_margined=True)
@@ -91,7 +91,7 @@ def test_a_short_owes_the_dividend_and_pays_for_borrowing() -> None:
 
 
 def test_a_dividend_makes_a_win_and_counts_in_r() -> None:
-    paper, report = Watched(), PerformanceReport()
+    paper, history = Watched(), AccountHistory()
     paper.accept(order_of(100, stop_loss=98), 100)
     paper.print(100, 1_000)
     paper.dividend("3")
@@ -99,9 +99,9 @@ def test_a_dividend_makes_a_win_and_counts_in_r() -> None:
     paper.trade(-100, 99)
     (trade,) = paper.closed
     assert figures(trade, "pnl", "risk", "r") == [200, 200, 1]
-    report.take(paper.state, paper.events[-1][0], Effects(closed=[trade]), paper.now_ns)
-    found = report.document()
-    assert [found[name] for name in ("win_rate", "pnl", "average_r")] == [1, 200, 1]
+    history.take(paper.state, paper.events[-1][0], Effects(closed=[trade]), paper.now_ns)
+    found = figures_of(history, 0, paper.now_ns + 1)
+    assert (found.win_rate, found.pnl, found.average_r) == (1, 200, 1)
 
 
 @pytest.mark.parametrize(("instrument_rate", "income"), [("2", 50), ("0.5", 200), (None, 0)])

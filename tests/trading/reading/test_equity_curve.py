@@ -3,48 +3,58 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
-from trading.core.report import EquityPoint, FillResult
-from trading.reading.report import EquityCurve, PerformanceReport
+from trading.core.report import FillResult, Grouping
+from trading.documents.figures import FiguresDocument
+from trading.reading.report import AccountHistory, figures_of
 
 HOUR_NS = DAY_NS // 24
 
 
-def point(at_ns: int, equity: Any, *, high: Any = 0, start: Any = 100, exposure: Any = 0) -> EquityPoint:
-    return EquityPoint(at_ns, *(Decimal(str(each)) for each in (equity, max(high, equity), start, exposure)))
+def point(at_ns: int, equity: Any, *, high: Any = 0, start: Any = 100, exposure: Any = 0) -> tuple[Any, ...]:
+    return at_ns, equity, max(high, equity), start, exposure
 
 
 def fill(at_ns: int, exposure: Any) -> FillResult:
     return FillResult(at_ns, "AAPL", "", Decimal(1), Decimal(0), Decimal(str(exposure)))
 
 
-def curve_of(*steps: Any, since_ns: int = 0, until_ns: int) -> EquityCurve:
-    curve = EquityCurve.of(PerformanceReport(since_ns, until_ns, steps=list(steps)))
-    assert curve is not None
-    return curve
+def figures(*steps: Any, since_ns: int = 0, until_ns: int) -> FiguresDocument:
+    history = AccountHistory()
+    for step in steps:
+        if isinstance(step, FillResult):
+            history.add_fill(step)
+        else:
+            history.add_point(*step)
+    return figures_of(history, since_ns, until_ns, Grouping.DAY)
 
 
-def exposure_of(curve: EquityCurve) -> list[float | None]:
-    found = curve.exposure(*curve.parts)
-    return [
-        found.ns / HOUR_NS,
-        found.mean_equity,
-        found.mean_percent,
-        found.largest_percent,
-        found.time_in_market,
-    ]
+def days_of(found: FiguresDocument, *names: str) -> list[tuple[Any, ...]]:
+    assert found.rows
+    return [tuple(getattr(row, name) for name in names) for row in found.rows]
+
+
+def exposure_of(found: Any) -> Any:
+    """Mean, largest, and time in the market."""
+    return msgspec.structs.astuple(found.exposure)
+
+
+def volatility(*returns: float) -> Any:
+    """The volatility of returns, which the Sharpe ratio is of, too."""
+    return pytest.approx(100 * np.std(returns, ddof=1) * 252**0.5)
 
 
 def drawdown_of(*percents: float) -> tuple[Any, ...]:
     """Depth, begin, trough, end and longest of points that are a second apart."""
     points = [point(at * SECOND_NS, 100 - each, high=100) for at, each in enumerate(percents)]
-    curve = curve_of(*points, until_ns=len(percents) * SECOND_NS)
-    return float(curve.drawdown.max()), *curve.drawdown_document().values()
+    found = figures(*points, until_ns=len(percents) * SECOND_NS)
+    return found.max_dd, *msgspec.structs.astuple(found.drawdown)
 
 
 def instants(*seconds: int | None) -> list[str | None]:
@@ -93,23 +103,21 @@ def test_exposure_is_weighted_by_time():
         point(12 * HOUR_NS, 200, exposure=60),
         fill(18 * HOUR_NS, 0),
     ]
-    curve = curve_of(*steps, until_ns=2 * DAY_NS)
+    found = figures(*steps, until_ns=2 * DAY_NS)
     mean_equity, mean_percent = (12 * 100 + 36 * 200) / 48, (6 * 50 + 6 * 30) / 48
-    assert exposure_of(curve) == pytest.approx([48, mean_equity, mean_percent, 50, 0.25])
-    assert [each["exposure"] for each in curve.days().values()] == [
-        {"mean_pct": 20, "largest_pct": 50, "time_in_market": 0.5},
-        {"mean_pct": 0, "largest_pct": 0, "time_in_market": 0},
-    ]
+    assert found.turnover == pytest.approx(2 / mean_equity)
+    assert exposure_of(found) == (mean_percent, 50, 0.25)
+    assert [exposure_of(row) for row in found.rows or ()] == [(20, 50, 0.5), (0, 0, 0)]
 
 
 def test_the_time_without_equity_has_no_exposure():
     steps = [point(0, 100, exposure=50), point(HOUR_NS, -10, exposure=50), point(3 * HOUR_NS, 100)]
-    assert exposure_of(curve_of(*steps, until_ns=4 * HOUR_NS)) == [2, 100, 25, 50, 0.5]
+    assert exposure_of(figures(*steps, until_ns=4 * HOUR_NS)) == (25, 50, 0.5)
 
 
 def test_what_lasted_no_time_is_no_exposure():
-    curve = curve_of(point(0, 100), fill(HOUR_NS, 80), fill(HOUR_NS, 10), until_ns=2 * HOUR_NS)
-    assert exposure_of(curve)[3] == 10
+    found = figures(point(0, 100), fill(HOUR_NS, 80), fill(HOUR_NS, 10), until_ns=2 * HOUR_NS)
+    assert found.exposure.largest_pct == 10
 
 
 def test_a_curve_begins_with_the_point_before_its_period():
@@ -118,17 +126,17 @@ def test_a_curve_begins_with_the_point_before_its_period():
         point(HOUR_NS, 95, high=100, exposure=95),
         point(11 * HOUR_NS, 100, high=100),
     ]
-    curve = curve_of(*steps, since_ns=10 * HOUR_NS, until_ns=12 * HOUR_NS)
+    found = figures(*steps, since_ns=10 * HOUR_NS, until_ns=12 * HOUR_NS)
     bounds = [format_timestamp(each * HOUR_NS) for each in (10, 10, 11)]
-    assert [*curve.drawdown_document().values()] == [*bounds, 3_600]
-    assert exposure_of(curve)[::4] == [2, 0.5]
+    assert msgspec.structs.astuple(found.drawdown) == (*bounds, 3_600)
+    assert found.exposure.time_in_market == 0.5
 
 
 def test_a_fill_before_the_period_changes_what_it_begins_with():
     steps = [point(0, 100), fill(HOUR_NS, 40), fill(3 * HOUR_NS, 0)]
-    curve = curve_of(*steps, since_ns=2 * HOUR_NS, until_ns=4 * HOUR_NS)
-    assert exposure_of(curve)[2:] == [20, 40, 0.5]
-    assert len(curve.at_ns) == 1
+    found = figures(*steps, since_ns=2 * HOUR_NS, until_ns=4 * HOUR_NS)
+    assert exposure_of(found) == (20, 40, 0.5)
+    assert len(found.drawdown_curve) == 1
 
 
 def test_a_day_has_its_deepest_point_and_its_close():
@@ -138,13 +146,11 @@ def test_a_day_has_its_deepest_point_and_its_close():
         point(2 * HOUR_NS, 95, high=100),
         point(2 * DAY_NS + HOUR_NS, 110),
     ]
-    curve = curve_of(*steps, until_ns=3 * DAY_NS)
-    assert {day: (each["equity"], each["max_dd"]) for day, each in curve.days().items()} == {
-        0: (95, 10),
-        1: (95, 5),
-        2: (110, 5),
-    }
-    assert len(curve.daily_returns()) == 2
+    found = figures(*steps, until_ns=3 * DAY_NS)
+    dates = "1970-01-01", "1970-01-02", "1970-01-03"
+    assert days_of(found, "day", "equity", "max_dd") == [*zip(dates, (95, 95, 110), (10, 5, 5), strict=True)]
+    # A day without a point has no return.
+    assert found.volatility_pct == volatility(-0.05, 15 / 95)
 
 
 def test_the_mark_at_midnight_ends_the_day_before():
@@ -154,39 +160,40 @@ def test_the_mark_at_midnight_ends_the_day_before():
         point(DAY_NS + 20_000_000, 104),
         point(DAY_NS + HOUR_NS, 130),
     ]
-    curve = curve_of(*steps, until_ns=2 * DAY_NS)
-    assert curve.daily_returns() == pytest.approx([0.04, 0.25])
-    assert [(each["equity"], each["return_pct"]) for each in curve.days().values()] == [(104, 4), (130, 25)]
+    found = figures(*steps, until_ns=2 * DAY_NS)
+    assert days_of(found, "equity", "return_pct") == [(104, 4), (130, 25)]
+    assert found.volatility_pct == volatility(0.04, 0.25)
 
 
 def test_an_account_that_was_empty_goes_on_with_its_growth():
     amounts = [(100, 100), (120, 100), (0, 0), (50, 50), (55, 50)]
     steps = [point(day * DAY_NS + HOUR_NS, each, start=start) for day, (each, start) in enumerate(amounts)]
-    curve = curve_of(*steps, until_ns=5 * DAY_NS)
-    assert curve.growth[-1] == pytest.approx(1.32)
-    assert curve.daily_returns() == pytest.approx([0, 0.2, 0, 0, 0.1])
+    found = figures(*steps, until_ns=5 * DAY_NS)
+    assert found.return_pct == pytest.approx(32)
+    assert found.volatility_pct == volatility(0, 0.2, 0, 0, 0.1)
 
 
 def test_after_a_loss_of_all_nothing_grows():
-    curve = curve_of(point(0, 100), point(HOUR_NS, 0), point(DAY_NS + HOUR_NS, 50), until_ns=2 * DAY_NS)
-    assert list(curve.growth) == [1, 0, 0]
-    assert [each["return_pct"] for each in curve.days().values()] == [-100, None]
-    assert list(curve.daily_returns()) == [-1]
+    found = figures(point(0, 100), point(HOUR_NS, 0), point(DAY_NS + HOUR_NS, 50), until_ns=2 * DAY_NS)
+    assert found.return_pct == -100
+    assert days_of(found, "return_pct") == [(-100,), (None,)]
+    assert found.volatility_pct is None
 
 
 def test_time_never_runs_backwards():
-    curve = curve_of(point(2 * HOUR_NS, 100, exposure=50), point(HOUR_NS, 100), until_ns=3 * HOUR_NS)
-    assert exposure_of(curve) == [1, 100, 0, 0, 0]
+    found = figures(point(2 * HOUR_NS, 100, exposure=50), point(HOUR_NS, 100), until_ns=3 * HOUR_NS)
+    assert exposure_of(found) == (0, 0, 0)
+    assert found.begin == format_timestamp(2 * HOUR_NS)
 
 
 @pytest.mark.parametrize("length", [1, 999, 1_000, 1_001, 1_004, 12_345])
 def test_a_long_curve_keeps_its_end_and_its_deepest_point(length: int):
     depths = np.arange(length) * 7919 % 5000 / 100
-    points = [point(at, 100 - depth, high=100) for at, depth in enumerate(depths)]
-    curve = curve_of(*points, until_ns=length)
-    kept = curve.thinned()
+    points = [point(at * SECOND_NS, 100 - depth, high=100) for at, depth in enumerate(depths)]
+    found = figures(*points, until_ns=length * SECOND_NS)
+    kept = [each.at for each in found.drawdown_curve]
     assert len(kept) <= 1_000
-    assert kept == sorted(kept)
-    assert kept[-1] == length - 1
-    assert curve.drawdown.argmax() in kept
-    assert kept == list(range(length)) if length <= 1_000 else len(kept) > 400
+    assert kept == sorted(set(kept))
+    assert kept[-1] == format_timestamp((length - 1) * SECOND_NS)
+    assert max(each.drawdown_pct for each in found.drawdown_curve) == found.max_dd
+    assert len(kept) == length if length <= 1_000 else len(kept) > 400

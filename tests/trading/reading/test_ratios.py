@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from store.timestamps import DAY_NS
 from tests.chance import SOAK
 from tests.trading.core.paper import dec
-from trading.core.report import EquityPoint
-from trading.reading.report import (
-    EquityCurve,
-    PerformanceReport,
-    annual_return_percent,
-    sharpe_ratio,
-    sortino_ratio,
-    volatility_percent,
-)
+from trading.documents.figures import FiguresDocument
+from trading.reading.report import AccountHistory, annual_return_percent, figures_of, ratios_of
 
 BEGIN_DAY = 20_000
 # Equities in whole cents, one a day.
@@ -30,16 +23,13 @@ EQUITIES = st.lists(st.integers(1_000, 10_000_000), min_size=1, max_size=60).map
 )
 
 
-def curve_of(equities: list[Decimal]) -> EquityCurve:
-    """A curve with a point at the end of each day."""
-    report, high_water = PerformanceReport(until_ns=(BEGIN_DAY + len(equities)) * DAY_NS), Decimal(0)
+def figures(equities: list[Decimal]) -> FiguresDocument:
+    """The figures of a curve with a point at the end of each day."""
+    history, high_water = AccountHistory(), Decimal(0)
     for day, equity in enumerate(equities, BEGIN_DAY):
         high_water = max(high_water, equity)
-        at_ns = (day + 1) * DAY_NS - 1
-        report.steps.append(EquityPoint(at_ns, equity, high_water, equities[0], Decimal(0)))
-    curve = EquityCurve.of(report)
-    assert curve is not None
-    return curve
+        history.add_point((day + 1) * DAY_NS - 1, equity, high_water, equities[0], 0)
+    return figures_of(history, 0, (BEGIN_DAY + len(equities)) * DAY_NS)
 
 
 def returns_of(equities: list[Decimal]) -> pd.Series:
@@ -50,30 +40,20 @@ def returns_of(equities: list[Decimal]) -> pd.Series:
 
 
 @given(EQUITIES)
-def test_ratios_of_daily_returns_are_those_of_empyrical(equities: list[Decimal]):
-    curve, returns = curve_of(equities), returns_of(equities)
-    found = curve.daily_returns()
-    assert list(found) == pytest.approx(list(returns), rel=1e-12, abs=1e-15)
+def test_figures_are_those_of_empyrical(equities: list[Decimal]):
+    found, returns = figures(equities), returns_of(equities)
     for ours, theirs, scale in (
-        (sharpe_ratio(found), empyrical.sharpe_ratio(returns), 1),
-        (sortino_ratio(found), empyrical.sortino_ratio(returns), 1),
-        (volatility_percent(found), empyrical.annual_volatility(returns), 100),
+        (found.sharpe, empyrical.sharpe_ratio(returns), 1),
+        (found.sortino, empyrical.sortino_ratio(returns), 1),
+        (found.volatility_pct, empyrical.annual_volatility(returns), 100),
     ):
         if ours is None:
             assert len(returns) < 2 or not math.isfinite(theirs) or float(returns.std()) < 1e-12
         else:
-            assert float(ours) == pytest.approx(scale * theirs, rel=1e-9, abs=1e-9)
-
-
-@given(EQUITIES)
-def test_drawdown_and_return_are_those_of_empyrical(equities: list[Decimal]):
-    curve, returns = curve_of(equities), returns_of(equities)
-    theirs = empyrical.max_drawdown(returns) if len(returns) else 0
+            assert ours == pytest.approx(scale * theirs, rel=1e-9, abs=1e-9)
     # A percentage of a drawdown has six decimals.
-    assert float(curve.drawdown.max()) == pytest.approx(-100 * theirs, abs=1e-6)
-    assert curve.growth[-1] - 1 == pytest.approx(
-        empyrical.cum_returns_final(returns) if len(returns) else 0, rel=1e-9, abs=1e-12
-    )
+    assert found.max_dd == pytest.approx(-100 * empyrical.max_drawdown(returns), abs=1e-6)
+    assert found.return_pct == pytest.approx(100 * empyrical.cum_returns_final(returns), rel=1e-9, abs=1e-10)
 
 
 @given(st.integers(400, 2_000 if SOAK else 500), st.floats(-0.01, 0.01), st.randoms(use_true_random=False))
@@ -82,9 +62,9 @@ def test_the_annual_return_is_that_of_empyrical_with_days_of_the_calendar(days, 
     for _ in range(days):
         equities.append(round(equities[-1] * dec(1 + drift + chance.uniform(-0.01, 0.01)), 6) + 1)
     returns = returns_of(equities)
-    ours = annual_return_percent(float(curve_of(equities).growth[-1]), len(returns) * DAY_NS)
-    assert ours is not None
-    assert float(ours) == pytest.approx(100 * empyrical.annual_return(returns, annualization=365), rel=1e-9)
+    growth = 1 + (figures(equities).return_pct or 0) / 100
+    ours = annual_return_percent(growth, len(returns) * DAY_NS)
+    assert ours == pytest.approx(100 * empyrical.annual_return(returns, annualization=365), rel=1e-9)
 
 
 def test_less_than_a_year_is_not_annualised():
@@ -96,10 +76,9 @@ def test_less_than_a_year_is_not_annualised():
 
 @pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01]], ids=["none", "one", "equal"])
 def test_sharpe_and_sortino_need_returns_that_differ(returns: list[float]):
-    found = np.array(returns)
-    assert (sharpe_ratio(found), sortino_ratio(found)) == (None, None)
-    assert volatility_percent(found) == (0 if len(found) == 2 else None)
+    deviation = 0 if len(returns) == 2 else None
+    assert ratios_of(np.array(returns)) == {"volatility_pct": deviation, "sharpe": None, "sortino": None}
 
 
 def test_sortino_needs_a_loss():
-    assert sortino_ratio(np.array([0.01, 0.02])) is None
+    assert ratios_of(np.array([0.01, 0.02]))["sortino"] is None

@@ -12,15 +12,16 @@ from tests.trading.reading.histories import DAY, History
 from tests.trading.recorded import RecordedAccount, engine_lives
 from trading.core.account import AccountState, apply
 from trading.core.report import Grouping
+from trading.documents.figures import FiguresDocument
 from trading.models import TradeRow
-from trading.reading.performance import Period, account_report
-from trading.reading.report import NO_EXPOSURE, EquityCurve, PerformanceReport
+from trading.reading.performance import Period, account_history
+from trading.reading.report import AccountHistory, figures_of
 
 SEEDS = range(6 if SOAK else 2)
 
 
 def near(value: Any) -> Any:
-    return pytest.approx(float(value), rel=1e-12)
+    return pytest.approx(float(value), rel=1e-11)
 
 
 @pytest.fixture
@@ -39,37 +40,35 @@ def periods(history: History) -> list[Period]:
     return [Period(at_ns(first), at_ns(last)) for first, last in bounds]
 
 
-def report_of_events(history: History, period: Period, by: Grouping | None) -> PerformanceReport:
-    state, report = AccountState(id=""), PerformanceReport(period.since_ns, period.until_ns, by)
-    for at, event in history.events():
-        report.take(state, event, apply(state, event, at_ns=at), at)
-    return report
+def figures_of_rows(history: History, period: Period, by: Grouping | None) -> FiguresDocument:
+    return figures_of(account_history(history.account.row, period), period.since_ns, period.until_ns, by)
 
 
 @pytest.mark.parametrize("history", SEEDS, indirect=True)
 def test_events_in_memory_give_the_report_of_the_rows(history: History):
+    state, taken = AccountState(id=""), AccountHistory()
+    for at, event in history.events():
+        taken.take(state, event, apply(state, event, at_ns=at), at)
     for period in periods(history):
         for by in (None, *Grouping):
-            of_rows = account_report(history.account.row, period, by)
-            of_events = report_of_events(history, period, by)
-            assert of_rows.document() == of_events.document()
+            of_events = figures_of(taken, period.since_ns, period.until_ns, by)
+            assert of_events == figures_of_rows(history, period, by)
 
 
 @pytest.mark.parametrize("history", SEEDS, indirect=True)
 def test_a_report_is_that_of_a_naive_computation(history: History):
     for period in periods(history)[:3]:
         expected = history.weighted(period.since_ns, period.until_ns)
-        report = account_report(history.account.row, period, Grouping.SYMBOL)
-        found, curve = report.document(), EquityCurve.of(report)
-        exposure = NO_EXPOSURE if curve is None else curve.exposure(*curve.parts)
+        found = figures_of_rows(history, period, Grouping.SYMBOL).as_json()
         fills = [each for each in history.fills if period.since_ns <= each[0] < period.until_ns]
         traded = sum(value for *_, value in fills)
-        assert exposure.mean_equity == near(expected["equity"])
-        assert exposure.mean_percent == near(expected["mean"])
-        assert exposure.largest_percent == near(expected["largest"])
-        assert exposure.time_in_market == near(expected["in_market"])
+        assert found["exposure"] == {
+            "mean_pct": near(expected["mean"]),
+            "largest_pct": near(expected["largest"]),
+            "time_in_market": near(expected["in_market"]),
+        }
         assert (found["executions"], Fraction(found["traded"])) == (len(fills), traded)
-        assert found["turnover"] == pytest.approx(float(traded / expected["equity"]), rel=1e-11)
+        assert found["turnover"] == near(traded / expected["equity"])
         assert {each["symbol"]: each["traded"] for each in found["rows"] if each["executions"]} == {
             symbol: sum(value for _, of, _, value in fills if of == symbol)
             for symbol in {each[1] for each in fills}
@@ -80,7 +79,7 @@ def test_a_report_is_that_of_a_naive_computation(history: History):
 @pytest.mark.parametrize("by", Grouping)
 def test_rows_add_up_to_the_whole(history: History, by: Grouping):
     period = periods(history)[0]
-    document = account_report(history.account.row, period, by).document()
+    document = figures_of_rows(history, period, by).as_json()
     rows = document["rows"]
     assert [each[by.value] or "" for each in rows] == sorted({each[by.value] or "" for each in rows})
     for name in ("trades", "without_r", "executions"):
@@ -93,7 +92,7 @@ def test_rows_add_up_to_the_whole(history: History, by: Grouping):
 @pytest.mark.parametrize("history", SEEDS[:2], indirect=True)
 def test_the_days_of_a_period_grow_to_its_return(history: History):
     period = periods(history)[0]
-    document = account_report(history.account.row, period, Grouping.DAY).document()
+    document = figures_of_rows(history, period, Grouping.DAY).as_json()
     growth = Fraction(1)
     for row in document["rows"]:
         growth *= 1 + Fraction(row["return_pct"]) / 100
