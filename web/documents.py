@@ -29,6 +29,8 @@ _TYPES: Mapping[Any, Schema] = {
     bool: {"type": "boolean"},
     float: {"type": "number", "format": "double"},
     Any: {},
+    # An object that is written already.
+    msgspec.Raw: {"type": "object"},
 }
 
 

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import msgspec
-import orjson
 from django.dispatch import Signal
 
 from stats.caching.keys import answer_prefix, escaped, key_parts
@@ -213,7 +212,7 @@ def rendered(snapshot: AnswerSnapshot, format_name: str) -> Rendered:
     """
     document = snapshot.document()
     if not isinstance(document, Document):
-        return Rendered(orjson.dumps(document, default=msgspec.to_builtins))
+        return Rendered(msgspec.json.encode(document))
     written = FORMATS[format_name].render(document, document.time_form)
     cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
     return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))

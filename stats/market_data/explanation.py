@@ -4,15 +4,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
-import orjson
+from msgspec import UNSET, UnsetType
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.pin import page_snapshot
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.answers.report import Report
-from stats.market_data.ohlcv.bar_explanation import BarExplanation
+from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV, POLICY
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints, explained_prints
@@ -23,6 +24,7 @@ from stats.market_data.rows import WindowedSource
 from stats.parameters import query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
+from stats.rendering.row_schema import row_of
 from stats.rendering.table import Table
 from store.bar_policies import BAR_POLICIES, BarPolicy
 from store.cached_property import cached_property
@@ -34,6 +36,7 @@ from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 from trades.instruments.services import requested_symbol
+from web.documents import about, like
 
 EXPLAIN = "explain"
 # How many prints are listed by default.
@@ -74,6 +77,18 @@ def parse_explain_query(market_class: str, symbol: str, query_string: str) -> Ex
     return ExplainQuery(bars, at_ns, values.get("policy"), listed)
 
 
+class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
+    """What made a bar, and its changes."""
+
+    symbol: Annotated[str, like("AAPL")]
+    resolution: Annotated[Resolution, like(Resolution.MINUTE)]
+    revisions: Annotated[
+        list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
+        about("The bar's changes; null if it has none in this form."),
+    ]
+    compared: Annotated[BarOfPolicyDocument | UnsetType, about("The bar under `policy`.")] = UNSET
+
+
 @dataclass(frozen=True, eq=False)
 class ExplainedBar(Report):
     """The explanation of one bar.
@@ -103,36 +118,33 @@ class ExplainedBar(Report):
         assert isinstance(source.reader, BarRowReader)  # noqa: S101 as above
         return source.reader
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> BarExplanationDocument:
         """See `AnswerSnapshot.document`."""
-        bar = self.page.page().rows.table
-        explanation = self._explanation(bar, self.reader)
-        document: dict[str, Any] = {
-            "symbol": self.symbols[0],
-            "resolution": self.query.bars.resolution.value,
-            **explanation.members(_only_row(bar), self.query.listed),
-            **explanation.prints(self.query.listed),
-            "revisions": None if self.revisions is None else _objects(self.revisions.page().rows.table),
-        }
-        if self.query.other is not None:
-            document["compared"] = self._compared(BAR_POLICIES[self.query.other])
-        return document
+        other, revisions = self.query.other, self.revisions
+        return BarExplanationDocument(
+            **self._explained_by(self.page, self.reader),
+            symbol=self.symbols[0],
+            resolution=self.query.bars.resolution,
+            revisions=None if revisions is None else _objects(revisions.page().rows.table),
+            compared=UNSET if other is None else self._compared(BAR_POLICIES[other]),
+        )
 
-    def _compared(self, policy: BarPolicy) -> dict[str, Any]:
+    def _compared(self, policy: BarPolicy) -> BarOfPolicyDocument:
         """Return the bar and its prints under another policy."""
         inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
         # Without `final`, which was decided by the instrument's own policy.
         reader = replace(self.reader, inputs=inputs, final_bars=None)
-        bar = replace(self.page, plans=(self._plan_with(reader),)).page().rows.table
-        explanation, listed = self._explanation(bar, reader), self.query.listed
-        return {**explanation.members(_only_row(bar), listed), **explanation.prints(listed)}
+        page = replace(self.page, plans=(self._plan_with(reader),))
+        return BarOfPolicyDocument(**self._explained_by(page, reader))
 
-    def _explanation(self, bar: Table, reader: BarRowReader) -> BarExplanation:
-        """Return what made a bar. bar: its row, or none."""
+    def _explained_by(self, page: PageSnapshot, reader: BarRowReader) -> dict[str, Any]:
+        """Return the fields of `BarOfPolicyDocument`. page: the bar's. reader: the page's."""
+        bar = page.page().rows.table
         maker, policy = reader.inputs.unadjusted(reader.grid), reader.inputs.policy
         parts = parts_of_bar(maker, reader.grid.interval(self.query.at_ns))
         volume = float(bar.data.column("volume")[0].as_py()) if len(bar.data) else 0.0
-        return BarExplanation(self._explained(policy), policy, parts, volume)
+        explanation = BarExplanation(self._explained(policy), policy, parts, volume)
+        return explanation.fields(next(iter(_objects(bar)), None), self.query.listed)
 
     def _plan_with(self, reader: BarRowReader) -> Any:
         return replace(self.page.plans[0], source=WindowedSource(reader))
@@ -191,10 +203,6 @@ def _newest(page: PageSnapshot) -> LogView:
     return log.at(log.head)
 
 
-def _objects(table: Table) -> list[orjson.Fragment]:
+def _objects(table: Table) -> list[msgspec.Raw]:
     """Return all rows of a short table as JSON objects."""
-    return [orjson.Fragment(line) for line in row_objects(table, TimeForm.RFC3339, "\n").splitlines()]
-
-
-def _only_row(table: Table) -> orjson.Fragment | None:
-    return next(iter(_objects(table)), None)
+    return [msgspec.Raw(line) for line in row_objects(table, TimeForm.RFC3339, "\n").splitlines()]

@@ -82,6 +82,13 @@ class GapsDocument(AnswerDocument):
     gaps: list[GapDocument]
 
 
+class GapsOfSymbolsDocument(AnswerDocument):
+    """The gaps of several symbols."""
+
+    symbols: Annotated[list[str], like(["AAPL"])]
+    gaps: list[GapsDocument]
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A gap of a symbol, in `[start_ns, end_ns)`. See `FoundGap`. actual_bars: of the expected ones; a gap has none."""
@@ -191,10 +198,10 @@ class GapsReport(Report):
     def is_period(self) -> bool:
         return self.query.resolution.is_period
 
-    def document(self) -> GapsDocument | dict[str, Any]:
+    def document(self) -> GapsDocument | GapsOfSymbolsDocument:
         """See `AnswerSnapshot.document`. Raises `RangeTooLarge`."""
         reports = [self._report(page) for page in self.pages]
-        return {"symbols": self.symbols, GAPS: reports} if self.query.several else reports[0]
+        return GapsOfSymbolsDocument(list(self.symbols), reports) if self.query.several else reports[0]
 
     def _report(self, page: PageSnapshot) -> GapsDocument:
         absences = absences_of(page)

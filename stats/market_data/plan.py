@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 from stats.caching.keys import Irrelevant, key_parts
 from stats.exceptions import WrongClass
+from stats.market_data.documents import AbsenceDocument, NotAppliedDocument
 from stats.market_data.pinned_logs import PinnedLog, ReadPoint
 from stats.market_data.query import MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
@@ -36,8 +37,8 @@ class Range:
 class AbsencesOfPage(Protocol):
     """Tells why parts of a page have no rows. Must be a frozen dataclass, because it is part of cache keys."""
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
-        """Return `start`, `end` and `reason` of each run of intervals without rows in `[start_ns, end_ns)`.
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[AbsenceDocument]:
+        """Return each run of intervals without rows in `[start_ns, end_ns)`.
 
         start_ns: None for the start of the range. end_ns: None for the end of the range.
         """
@@ -55,8 +56,8 @@ class KnowledgeOfPage(Protocol):
 class NotAppliedOfPage(Protocol):
     """Names the corporate actions that a page's bars are not adjusted for."""
 
-    def not_applied_after(self, start_ns: int | None) -> list[dict[str, str]]:
-        """Return `timestamp`, `kind` and `reason` of each that takes effect after `start_ns`. None: as for absences."""
+    def not_applied_after(self, start_ns: int | None) -> list[NotAppliedDocument]:
+        """Return each that takes effect after `start_ns`. None: as for absences."""
         ...
 
 

@@ -1,12 +1,12 @@
 """Reports of a symbol: `/latest`, `/snapshot` and `/coverage`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import zip_longest
+from itertools import chain
 from typing import Annotated, Any, Self
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
@@ -26,7 +26,7 @@ from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
 from stats.market_data.ticks import out_columns
 from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
 from stats.parameters import SymbolList, query_values
-from stats.rendering.table import OutColumn
+from stats.rendering.row_schema import row_of
 from store.cached_property import cached_property
 from store.datasets import DATASETS, TRADES
 from store.exceptions import UnknownSymbol
@@ -35,18 +35,50 @@ from store.resolutions import Resolution
 from trades.instruments.services import requested_symbol
 from web.documents import AnswerDocument, Instant, about, instant_or_null, like
 
+_MINUTE_BAR = row_of(bar_columns(has_integer_volume=True, with_date=False))
+_DAILY_BAR = row_of(bar_columns(has_integer_volume=True, with_date=True))
+
+
+class LatestDocument(AnswerDocument):
+    """The newest trade and quote of a symbol."""
+
+    symbol: Annotated[str, like("AAPL")]
+    trade: Annotated[Raw | None, row_of(out_columns(TRADES, has_integer_volume=True))]
+    quote: Annotated[Raw | None, row_of(QUOTE_TICK_COLUMNS)]
+
+
+class SnapshotDocument(LatestDocument):
+    """The newest trade, quote and bars of a symbol."""
+
+    minute_bar: Annotated[Raw | None, _MINUTE_BAR]
+    daily_bar: Annotated[Raw | None, _DAILY_BAR]
+    previous_daily_bar: Annotated[Raw | None, _DAILY_BAR]
+
+
+class LatestOfSymbolsDocument(AnswerDocument):
+    """The newest trades and quotes of several symbols."""
+
+    symbols: Annotated[list[str], like(["AAPL"])]
+    latest: list[LatestDocument]
+
+
+class SnapshotOfSymbolsDocument(AnswerDocument):
+    """The newest rows of several symbols."""
+
+    symbols: Annotated[list[str], like(["AAPL"])]
+    snapshot: list[SnapshotDocument]
+
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
     """The newest rows of a dataset in a report.
 
-    names: the members, the newest row first. columns: all columns that the rows may have. resolution: None for the
+    count: the number of rows, each a field of the report's document, the newest first. resolution: None for the
     dataset's.
     """
 
-    names: tuple[str, ...]
+    count: int
     dataset: MarketDataset
-    columns: tuple[OutColumn, ...]
     resolution: Resolution | None = None
 
     def rows_query(self, query: "ReportQuery", symbol: str) -> MarketDataQuery:
@@ -56,32 +88,21 @@ class ReportPart:
             (symbol,),
             market_class=MARKET_CLASSES[query.market_class],
             resolution=self.resolution,
-            last=len(self.names),
+            last=self.count,
             as_of_ns=query.as_of_ns,
             skips_unknown=query.universe is not None,
             options=query.best if self.dataset is QUOTE_ROWS else None,
         )
 
 
-_TICKS = (
-    ReportPart(("trade",), TRADE_TICKS, out_columns(TRADES, has_integer_volume=True)),
-    ReportPart(("quote",), QUOTE_ROWS, QUOTE_TICK_COLUMNS),
-)
-_BARS = (
-    ReportPart(
-        ("minute_bar",),
-        OHLCV,
-        bar_columns(has_integer_volume=True, with_date=False),
-        Resolution.MINUTE,
-    ),
-    ReportPart(
-        ("daily_bar", "previous_daily_bar"),
-        OHLCV,
-        bar_columns(has_integer_volume=True, with_date=True),
-        Resolution.DAY,
-    ),
-)
+_TICKS = (ReportPart(1, TRADE_TICKS), ReportPart(1, QUOTE_ROWS))
+_BARS = (ReportPart(1, OHLCV, Resolution.MINUTE), ReportPart(2, OHLCV, Resolution.DAY))
 REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
+# The documents of each report: of a symbol, and of several.
+DOCUMENTS: dict[str, tuple[Any, Any]] = {
+    "latest": (LatestDocument, LatestOfSymbolsDocument),
+    "snapshot": (SnapshotDocument, SnapshotOfSymbolsDocument),
+}
 
 
 def reports_of(market_class: MarketClass) -> tuple[str, ...]:
@@ -151,21 +172,22 @@ class NewestReport(Report):
         # A commit to a log that no page names may make a part's resolution available.
         return None if any(None in pages for pages in self.members) else super().watched
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> AnswerDocument:
         """See `AnswerSnapshot.document`."""
         query, parts = self.query, REPORTS[self.query.report]
-        reports = [
-            {
-                "symbol": symbol,
-                **{
-                    name: row
-                    for part, page in zip(parts, pages, strict=True)
-                    for name, row in zip_longest(part.names, () if page is None else page.newest_rows)
-                },
-            }
+        one, of_symbols = DOCUMENTS[query.report]
+        reports: list[AnswerDocument] = [
+            one(symbol, *chain.from_iterable(map(_newest_of, parts, pages)))
             for symbol, pages in zip(query.symbols, self.members, strict=True)
         ]
-        return {"symbols": query.symbols, query.report: reports} if query.several else reports[0]
+        document: AnswerDocument = of_symbols(query.symbols, reports) if query.several else reports[0]
+        return document
+
+
+def _newest_of(part: ReportPart, page: PageSnapshot | None) -> Iterable[Raw | None]:
+    """Return a part's rows, and None for each that is missing."""
+    rows: list[Raw | None] = [] if page is None else [*page.newest_rows]
+    return rows + [None] * (part.count - len(rows))
 
 
 @lru_cache(maxsize=4096)

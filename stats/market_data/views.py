@@ -31,7 +31,7 @@ from stats.market_data.openapi import (
     universes_schema,
 )
 from stats.market_data.query import MARKET_CLASSES, MarketClass, check_format, parse_query
-from stats.market_data.reports import COVERAGE, REPORTS, parse_report_query, report_serializer
+from stats.market_data.reports import COVERAGE, parse_report_query, report_serializer
 from stats.market_data.services import market_data_page, market_data_report
 from stats.market_data.universes import parse_universes_query, universes_serializer, universes_snapshot
 from stats.rendering.query_form import PageLink, format_links
@@ -227,8 +227,7 @@ class ReportViewSet(MarketContentViewSet):
         """See `RoutedViewSet`."""
         if self.subject == COVERAGE:
             return coverage_schema(self.market_class)
-        members = [(name, part.columns) for part in REPORTS[self.subject] for name in part.names]
-        return report_schema(self.market_class, self.subject, members, several=self.several)
+        return report_schema(self.market_class, self.subject, several=self.several)
 
     def get_view_description(self, html: bool = False) -> str:
         """Return the sentence below the title of the browsable page."""

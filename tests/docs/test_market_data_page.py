@@ -11,9 +11,9 @@ from django.core.management import call_command
 from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.documents import REASONS
 from stats.market_data.explanation import EXPLAIN
 from stats.market_data.gaps import GAPS
-from stats.market_data.ohlcv.absence_reasons import REASONS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.formats import FORMATS

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import orjson
+import msgspec
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, seen_commits
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
+from stats.market_data.documents import KnowledgeDocument, PageTail
 from stats.market_data.pinned_logs import PinnedLog, commits_of
 from stats.market_data.plan import Plan
 from stats.market_data.query import MarketDataQuery
@@ -179,14 +180,14 @@ class PageSnapshot(AnswerSnapshot):
         return ChainedSource(self.query.symbols[::step], sources[::step])
 
     @cached_property
-    def newest_rows(self) -> list[orjson.Fragment]:
+    def newest_rows(self) -> list[msgspec.Raw]:
         """The rows of a query with `last` as JSON objects, the newest first.
 
         Reports read them. A page outlives the reports on it: a commit to one log leaves the pages of others.
         """
         table = self.source.before(None, self.query.last or 1).table
         lines = row_objects(table, TimeForm.RFC3339, "\n").splitlines()
-        return [orjson.Fragment(line) for line in reversed(lines)]
+        return [msgspec.Raw(line) for line in reversed(lines)]
 
     def page(self) -> PageRows:
         """Read the rows of the page.
@@ -212,7 +213,7 @@ class PageSnapshot(AnswerSnapshot):
             head=self._head(),
             rows_name=query.dataset.rows_name,
             table=selected(table, query.fields),
-            tail={**neighbours, **self._not_applied(page), **self._absence(page)},
+            tail=PageTail(**neighbours, **self._not_applied(page), **self._absence(page)).as_json(),
             next_cursor=neighbours["next_cursor"],
             prev_cursor=neighbours["prev_cursor"],
             bars_times=not (query.resolution.is_tick or query.dataset.of_instants),
@@ -246,7 +247,7 @@ class PageSnapshot(AnswerSnapshot):
         """Return `not_applied`, if corporate actions were not applied; with `symbol` if the query has several."""
         start_ns = None if self.query.several else _time_of(page.earlier)
         found = [
-            {"symbol": symbol, **each} if self.query.several else each
+            msgspec.structs.replace(each, symbol=symbol) if self.query.several else each
             for symbol, plan in zip(self.symbols, self.plans, strict=True)
             if plan.not_applied is not None
             for each in plan.not_applied.not_applied_after(start_ns)
@@ -263,7 +264,7 @@ class PageSnapshot(AnswerSnapshot):
                 labels = page.rows.time_ns[page.rows.symbol_index == index]
                 if each.knowledge is not None and len(labels):
                     counts.update(each.knowledge.of_rows(int(labels[0]), int(labels[-1])))
-            fields["knowledge"] = {name.value: counts[name.value] for name in KnownBy}
+            fields["knowledge"] = KnowledgeDocument(*(counts[name.value] for name in KnownBy))
         if plan.absences is not None:
             fields["absences"] = plan.absences.of_page(_time_of(page.earlier), _time_of(page.later))
         if not len(page.rows):

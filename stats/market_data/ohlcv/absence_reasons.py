@@ -14,10 +14,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from calendars.trading_calendar import trading_date_of
+from stats.market_data.documents import AbsenceDocument, Reason
 from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
     FoundGap,
@@ -41,8 +43,6 @@ from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, format_timestamp
-
-REASONS = ("closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours")
 
 _NONE = np.empty(0, dtype=np.int64)
 
@@ -80,8 +80,8 @@ class AbsenceFinder:
     filled: Periods
     pending: Periods
 
-    def runs(self, window: Window, dates: range) -> list[dict[str, str]]:
-        """Return `start`, `end` and `reason` of each run of intervals without a bar, ascending.
+    def runs(self, window: Window, dates: range) -> list[AbsenceDocument]:
+        """Return each run of intervals without a bar, ascending.
 
         window: aligned to the grid. dates: days since 1970; for daily bars, the runs also include the
         closed dates among them.
@@ -89,11 +89,11 @@ class AbsenceFinder:
         missing = self._missing(window, dates)
         starts, ends = missing.intervals.start_ns, missing.intervals.end_ns
         return [
-            {
-                "start": format_timestamp(int(starts[first])),
-                "end": format_timestamp(int(ends[behind - 1])),
-                "reason": str(missing.reason[first]),
-            }
+            AbsenceDocument(
+                format_timestamp(int(starts[first])),
+                format_timestamp(int(ends[behind - 1])),
+                cast("Reason", str(missing.reason[first])),
+            )
             for first, behind in runs_of(missing.intervals.order, missing.reason)
         ]
 

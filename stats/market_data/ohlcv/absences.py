@@ -11,6 +11,7 @@ from calendars.trading_calendar import trading_date_of
 from ops.needs import Need
 from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
+from stats.market_data.documents import AbsenceDocument
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.ohlcv.found_gaps import FoundGap
@@ -55,7 +56,7 @@ class BarAbsences:
     rule: str
     pending: tuple[Window, ...] = ()
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[dict[str, str]]:
+    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[AbsenceDocument]:
         """Return the absences of a page. All pages together list each absence of the range once.
 
         start_ns: the time of the page's first row; None for the start of the range. end_ns: the time of the

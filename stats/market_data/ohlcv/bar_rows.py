@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
+from stats.market_data.documents import NotAppliedDocument
 from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
 from stats.market_data.ohlcv.bar_inputs import BarInputs
@@ -54,14 +55,16 @@ class BarRowReader:
     def _maker(self) -> BarMaker:
         return self.inputs.adjusted(self.grid)
 
-    def not_applied_after(self, start_ns: int | None) -> list[dict[str, str]]:
+    def not_applied_after(self, start_ns: int | None) -> list[NotAppliedDocument]:
         """Return the stored actions that should adjust bars from `start_ns` on, and do not; None: all of the range."""
         maker = self._maker
         if not isinstance(maker, AdjustedBars | BarsOfDays):
             return []
         start_ns = self.window.start_ns if start_ns is None else start_ns
         return [
-            {"timestamp": format_timestamp(each.timestamp_ns), "kind": each.kind, "reason": each.reason.value}
+            NotAppliedDocument(
+                timestamp=format_timestamp(each.timestamp_ns), kind=each.kind, reason=each.reason
+            )
             for each in maker.not_applied(Window(start_ns, self.window.end_ns))
         ]
 

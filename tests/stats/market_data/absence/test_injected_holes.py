@@ -87,10 +87,11 @@ def reasons_of(symbol: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]
     """The absences of all dates, and the judged runs with their figures."""
     edges = f"start={text_of(int(SCHEDULE.start_ns[0]))}&end={text_of(int(SCHEDULE.end_ns[-1]))}"
     query = parse_gaps_query(None, symbol, f"{edges}&resolution=1m&quiet=1")
-    report = gaps_snapshot(query, now_ns=NOW_NS)
+    report: Any = gaps_snapshot(query, now_ns=NOW_NS)
     absences = report.pages[0].plans[0].absences
     assert isinstance(absences, BarAbsences)
-    return absences.of_page(None, None), msgspec.to_builtins(report.document())["gaps"]
+    found: tuple[Any, Any] = msgspec.to_builtins((absences.of_page(None, None), report.document().gaps))
+    return found
 
 
 def test_no_real_hole_is_called_quiet_and_no_quiet_one_a_gap(api: Api):
