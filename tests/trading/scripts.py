@@ -16,8 +16,8 @@ from trading.core.rows import MarketRow
 from trading.engine.clock import DataClock
 from trading.engine.floor import Floor, RecordedEvent
 from trading.engine.logs import FollowedLog, ReadPosition, merged
-from trading.engine.marks import MarkBook
 from trading.engine.memory_desk import MemoryDesk
+from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.views import market_view
 
@@ -49,7 +49,7 @@ class Script:
 
     def _do(self, given: Input, now_ns: int, state: AccountState, record: Record) -> None:
         if isinstance(given, OrderTerms):
-            view = market_view(self._market, self._market, state, given, now_ns=now_ns)
+            view = market_view(self._market, state, given, now_ns=now_ns)
             found = judge(state, given, view, now_ns=now_ns)
             if found.is_passed:
                 accept(state, record, found, view, now_ns=now_ns, by="test")
@@ -78,14 +78,14 @@ def run_script(
         log = followed.get((dataset, symbol))
         return None if log is None else log.place.position
 
-    market = Market(store, place_of=place_of)
     desk = MemoryDesk(kept.append)
     (begin_ns, opening), *later = steps
     for event in opening:
         assert not isinstance(event, OrderTerms)
         assert not callable(event)
         desk.record(account, event, at_ns=begin_ns)
-    floor = Floor(desk, clock, MarkBook(market), [Script(account, later, market)])
+    script = Script(account, later, Market(store, place_of=place_of))
+    floor = Floor(desk, clock, FollowedMarket(store, place_of=place_of), [script])
     floor.pass_time(begin_ns)
     for arrival in merged(followed.values()):
         if arrival.known_ns > until_ns:

@@ -12,7 +12,7 @@ from trading.core.due import SETTLE_NS
 from trading.core.events import ACTION_ALERT, Alert, DividendPaid, RowRef, SplitApplied
 from trading.core.matching import Record
 from trading.core.rows import CorporateAction, RowCorrection
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 from trading.market.hours import last_end_ns
 from trading.market.market import SPLIT, Split
 
@@ -21,10 +21,10 @@ _DIVIDENDS = ("dividend", "special_dividend")
 
 @dataclass(slots=True)
 class KnownActions:
-    """The corporate actions of the symbols that the engine follows."""
+    """The corporate actions of the symbols that the engine follows. splits: of each, in order."""
 
+    splits: dict[str, Sequence[Split]]
     _by_symbol: dict[str, list[CorporateAction]] = field(default_factory=dict)
-    _splits: dict[str, list[Split]] = field(default_factory=dict)
     # When dividends are paid that are due, by their symbols and rows.
     _paid_ns: dict[tuple[str, RowRef], int] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class KnownActions:
         # A dividend is per old share: it is paid before a split of its date.
         known.sort(key=lambda each: (each.effective_ns, each.kind == SPLIT))
         self._by_symbol[ref.symbol] = known
-        self._splits[ref.symbol] = [
+        self.splits[ref.symbol] = [
             Split(each.effective_ns, each.date, each.ratio)
             for each in known
             if each.kind == SPLIT and each.ratio
@@ -45,29 +45,25 @@ class KnownActions:
     def forget(self, symbol: str) -> None:
         """Forget the actions of a symbol."""
         self._by_symbol.pop(symbol, None)
-        self._splits.pop(symbol, None)
+        self.splits.pop(symbol, None)
         self._paid_ns = {key: paid_ns for key, paid_ns in self._paid_ns.items() if key[0] != symbol}
-
-    def splits_of(self, symbol: str) -> Sequence[Split]:
-        """Return the splits of a symbol, in order."""
-        return self._splits.get(symbol, ())
 
     def next_ns(self, after_ns: int) -> int | None:
         """Return the first instant after another one at which an action takes effect; None for none."""
         instants = [each.effective_ns for known in self._by_symbol.values() for each in known]
         return min((each for each in (*instants, *self._paid_ns.values()) if each > after_ns), default=None)
 
-    def take_effect(self, marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
+    def take_effect(self, market: FollowedMarket, now_ns: int, state: AccountState, record: Record) -> None:
         """Apply the actions up to an instant that an account's positions and orders have not had."""
         for symbol in state.symbols() & self._by_symbol.keys():
             for action in self._by_symbol[symbol]:
                 if action.effective_ns > now_ns:
                     break
                 is_due = not _has_had(state, action) and _concerns(state, action)
-                if is_due and self._paid_from_ns(action, marks, now_ns) <= now_ns:
-                    self._apply(state, action, marks, now_ns, record)
+                if is_due and self._paid_from_ns(action, market, now_ns) <= now_ns:
+                    self._apply(state, action, market, now_ns, record)
 
-    def _paid_from_ns(self, action: CorporateAction, marks: MarkBook, now_ns: int) -> int:
+    def _paid_from_ns(self, action: CorporateAction, market: FollowedMarket, now_ns: int) -> int:
         """Return when a dividend is paid, or another action is applied.
 
         Stored bars are known at their ends: a dividend waits for those that began before it, because their fills decide
@@ -77,7 +73,7 @@ class KnownActions:
             return action.effective_ns
         key = action.ref.symbol, action.ref
         if key not in self._paid_ns:
-            bar, paid_ns = marks.last_bar(action.ref.symbol, now_ns), action.effective_ns
+            bar, paid_ns = market.last_bar(action.ref.symbol, now_ns), action.effective_ns
             if bar is not None:
                 length_ns = bar.at_ns - bar.ref.timestamp_ns
                 ex_ns = action.date * DAY_NS if length_ns >= DAY_NS else action.effective_ns
@@ -86,7 +82,12 @@ class KnownActions:
         return self._paid_ns[key]
 
     def _apply(
-        self, state: AccountState, action: CorporateAction, marks: MarkBook, now_ns: int, record: Record
+        self,
+        state: AccountState,
+        action: CorporateAction,
+        market: FollowedMarket,
+        now_ns: int,
+        record: Record,
     ) -> None:
         symbol, effective_ns = action.ref.symbol, action.effective_ns
         if action.kind == SPLIT and action.ratio is not None:
@@ -98,9 +99,9 @@ class KnownActions:
         of_instrument = _currency_in(state, symbol)
         rate, currency, instrument_rate = None, action.currency or of_instrument, None
         if amount is not None:
-            rate = marks.rate(currency, state.currency, now_ns=now_ns)
+            rate = market.rate(currency, state.currency, now_ns=now_ns)
             if currency != of_instrument:
-                instrument_rate = marks.rate(of_instrument, state.currency, now_ns=now_ns)
+                instrument_rate = market.rate(of_instrument, state.currency, now_ns=now_ns)
         is_paid = amount is not None and rate is not None
         record(
             DividendPaid(

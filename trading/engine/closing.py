@@ -6,12 +6,12 @@ from trading.core.due import STOP
 from trading.core.events import CLOSE_ALERT, Alert, CloseQueued, Stopped
 from trading.core.matching import Record
 from trading.core.positions import Position
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 from trading.market.hours import next_open_ns
 from trading.market.views import position_closing_view
 
 
-def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
+def close_positions(market: FollowedMarket, now_ns: int, state: AccountState, record: Record) -> None:
     """Go on with a stop: close each position whose orders have ended, and say when the account is flat."""
     if state.status != STOPPING:
         return
@@ -21,13 +21,15 @@ def close_positions(book: MarkBook, now_ns: int, state: AccountState, record: Re
     for position in list(state.positions.values()):
         orders = state.orders_of(position.symbol)
         if not any(each.terms.strategy == position.strategy for each in orders):
-            _close(position, book, now_ns, state, record)
+            _close(position, market, now_ns, state, record)
 
 
-def _close(position: Position, book: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
-    view = position_closing_view(book.market, book, position, state.currency, now_ns=now_ns)
+def _close(
+    position: Position, market: FollowedMarket, now_ns: int, state: AccountState, record: Record
+) -> None:
+    view = position_closing_view(market, position, state.currency, now_ns=now_ns)
     accept_closing(state, record, position, view, now_ns=now_ns, by=STOP)
-    opens_ns = next_open_ns(book.market.instrument(position.symbol), now_ns)
+    opens_ns = next_open_ns(market.instrument(position.symbol), now_ns)
     if opens_ns != now_ns:
         record(CloseQueued(symbol=position.symbol, strategy=position.strategy, opens_ns=opens_ns))
         message = f"{position.symbol} is closed in its next session"

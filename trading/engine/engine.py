@@ -23,10 +23,9 @@ from trading.engine.desk import Desk, EngineReplaced
 from trading.engine.floor import Floor
 from trading.engine.followers import FollowerFactory
 from trading.engine.logs import Arrival, FollowedLog, ReadPosition, merged
-from trading.engine.marks import MarkBook
 from trading.exceptions import LogError, LogRestored
 from trading.lease import data_clock_ns, lease_end, lease_take
-from trading.market.symbols import market
+from trading.market.symbols import followed_market
 from trading.models import LogProgress
 
 logger = logging.getLogger(__name__)
@@ -95,10 +94,10 @@ class Engine:
 
     def _open_floor(self, desk: Desk) -> None:
         self._desk = desk
-        self._marks = MarkBook(market(self._place_of))
-        self._follower = self._follower_of(desk, self._marks, self._clock)
+        self._market = followed_market(self._place_of)
+        self._follower = self._follower_of(desk, self._market, self._clock)
         desk.keep, desk.keep_places = self._follower.recorded, self._follower.save
-        self._floor = Floor(desk, self._clock, self._marks, [self._follower])
+        self._floor = Floor(desk, self._clock, self._market, [self._follower])
 
     def round(self) -> bool:
         """Take what is new, for a tenth of a second at most.
@@ -178,7 +177,7 @@ class Engine:
             return
         for dataset, symbol in idle:
             del self._logs[dataset, symbol]
-            self._marks.forget([symbol])
+            self._market.forget([symbol])
             if dataset == CORPORATE_ACTIONS.name:
                 self._floor.forget_actions(symbol)
 
@@ -222,7 +221,7 @@ class Engine:
         for (dataset, symbol), log in self._logs.items():
             is_wanted = symbol in needed or dataset == CORPORATE_ACTIONS.name
             if log.is_wanted and not is_wanted:
-                self._marks.forget([symbol])
+                self._market.forget([symbol])
             log.is_wanted = is_wanted
         # A log that could not be opened is tried again.
         self._followed_version = -1 if self._broken else self._desk.version

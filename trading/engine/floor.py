@@ -17,7 +17,7 @@ from trading.engine import actions, settling
 from trading.engine.clock import EngineClock
 from trading.engine.closing import close_positions
 from trading.engine.corrections import question
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 from trading.market.hours import bar_start_ns, last_end_ns, session_end_ns
 from trading.market.market import bar_per_unit_now
 
@@ -94,12 +94,15 @@ class Floor:
     """
 
     def __init__(
-        self, desk: AccountsDesk, clock: EngineClock, marks: MarkBook, followers: Sequence[FloorFollower] = ()
+        self,
+        desk: AccountsDesk,
+        clock: EngineClock,
+        market: FollowedMarket,
+        followers: Sequence[FloorFollower] = (),
     ) -> None:
-        self._desk, self._clock, self._marks = desk, clock, marks
+        self._desk, self._clock, self._market = desk, clock, market
         self._followers = followers
-        self._actions = actions.KnownActions()
-        marks.splits_of = self._actions.splits_of
+        self._actions = actions.KnownActions(market.known_splits)
         self.due_ns = 0
         self._passed_version = -1
         # When time has something to do next for each account, and these instants as a heap. Those of before are left in it.
@@ -154,7 +157,7 @@ class Floor:
                 self.know(row)
                 act = partial(actions.question_applied, row)
                 return [(name, act) for name in self._desk.of_symbol(row.before.ref.symbol)]
-            self._marks.take(row)
+            self._market.take(row)
             return question(row, self._desk.filled_by(row.before.ref))
         if isinstance(row, CorporateAction):
             self.know(row)
@@ -163,7 +166,7 @@ class Floor:
         acts: list[AccountAct] = []
         if isinstance(row, Print | BarPrint):
             acts += [(name, partial(self._match, row)) for name in names]
-        if self._marks.take(row):
+        if self._market.take(row):
             acts += [(name, partial(self._revalue, self._clock.now_ns)) for name in names]
         return acts
 
@@ -172,29 +175,29 @@ class Floor:
         if not orders:
             return
         currency = orders[0].instrument.currency
-        rate = self._marks.rate(currency, state.currency, now_ns=self._clock.now_ns)
+        rate = self._market.rate(currency, state.currency, now_ns=self._clock.now_ns)
         if rate is None:
             return
         session_end_ns = partial(self._session_end_ns, row)
         if isinstance(row, BarPrint):
             symbol, now_ns = row.ref.symbol, self._clock.now_ns
-            began_ns = bar_start_ns(self._marks.market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
-            bar = bar_per_unit_now(row, began_ns, self._actions.splits_of(symbol), now_ns=now_ns)
+            began_ns = bar_start_ns(self._market.instrument(symbol), row.ref.timestamp_ns, row.end_ns)
+            bar = bar_per_unit_now(row, began_ns, self._market.splits(symbol, now_ns), now_ns=now_ns)
             match_bar(state, bar, rate, record, began_ns=began_ns, session_end_ns=session_end_ns)
         else:
-            is_first = partial(self._marks.market.is_first_of_session, row.ref)
+            is_first = partial(self._market.is_first_of_session, row.ref)
             match_print(state, row, rate, record, session_end_ns=session_end_ns, is_first_of_session=is_first)
 
     def _session_end_ns(self, row: Print | BarPrint) -> int | None:
         """Return the end of a row's session; of a bar's that of the last bar as long as this one that begins in it."""
         begin_ns = row.ref.timestamp_ns
-        end_ns = session_end_ns(self._marks.market.instrument(row.ref.symbol), begin_ns)
+        end_ns = session_end_ns(self._market.instrument(row.ref.symbol), begin_ns)
         if end_ns is None or isinstance(row, Print):
             return end_ns
         return last_end_ns(begin_ns, row.end_ns - begin_ns, end_ns)
 
     def _revalue(self, now_ns: int, state: AccountState, record: Record) -> None:
-        marks = self._marks.marks(state, now_ns=now_ns)
+        marks = self._market.marks(state, now_ns=now_ns)
         due.revalue(state, marks, now_ns, _date_of(now_ns // DAY_NS), record)
 
     def _pass_time(self, now_ns: int) -> None:
@@ -232,7 +235,7 @@ class Floor:
         return queue[0][0] if queue else None
 
     def _dues_of(self, state: AccountState, now_ns: int) -> tuple[int | None, int | None]:
-        return due.next_due_ns(state), settling.next_settlement_ns(self._marks, state, now_ns)
+        return due.next_due_ns(state), settling.next_settlement_ns(self._market, state, now_ns)
 
     def look_again(self) -> None:
         """Look in each account whether something is due, also in those that did not change."""
@@ -246,10 +249,10 @@ class Floor:
     def _due(self, now_ns: int) -> list[Act]:
         return [
             partial(_time_passed, now_ns),
-            partial(self._actions.take_effect, self._marks, now_ns),
-            partial(settling.settle, self._marks, now_ns),
+            partial(self._actions.take_effect, self._market, now_ns),
+            partial(settling.settle, self._market, now_ns),
             partial(self._new_day, now_ns),
-            partial(close_positions, self._marks, now_ns),
+            partial(close_positions, self._market, now_ns),
         ]
 
     def _new_day(self, now_ns: int, state: AccountState, record: Record) -> None:
@@ -257,7 +260,7 @@ class Floor:
         day = _date_of(now_ns // DAY_NS)
         if now_ns <= 0 or day == state.day:
             return
-        marks = self._marks.marks(state, now_ns=now_ns)
+        marks = self._market.marks(state, now_ns=now_ns)
         if not due.can_be_valued(state, marks):
             return
         for passed in _days_from(state.day, day):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from trading.engine.clock import EngineClock
 from trading.engine.floor import AccountsDesk, FloorFollower, RecordedEvent
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 
 
 class EngineFollower(FloorFollower, Protocol):
@@ -23,5 +23,5 @@ class EngineFollower(FloorFollower, Protocol):
         """Store what it remembers, in the transaction of the logs' places."""
 
 
-FollowerFactory = Callable[[AccountsDesk, MarkBook, EngineClock], EngineFollower]
+FollowerFactory = Callable[[AccountsDesk, FollowedMarket, EngineClock], EngineFollower]
 """Makes a follower for a floor that is opened."""

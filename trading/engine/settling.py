@@ -13,36 +13,36 @@ from trading.core.events import OrderEnded, Settled
 from trading.core.matching import Record
 from trading.core.orders import OrderState
 from trading.core.positions import Position
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 from trading.market.hours import last_end_ns, last_session_end_ns, session_end_ns
 from trading.market.market import Market
 
 
-def settle(marks: MarkBook, now_ns: int, state: AccountState, record: Record) -> None:
+def settle(market: FollowedMarket, now_ns: int, state: AccountState, record: Record) -> None:
     """Settle what is due, at the last mark. A symbol without a mark waits for one.
 
     If several sessions ended since, there is one settlement: no price is known for the others.
     """
-    dues = {symbol: due for symbol, due in _dues(marks, state, now_ns).items() if due <= now_ns}
+    dues = {symbol: due for symbol, due in _dues(market, state, now_ns).items() if due <= now_ns}
     if not dues:
         return
-    known = marks.marks(state, now_ns=now_ns)
+    known = market.marks(state, now_ns=now_ns)
     held = {position.symbol for position in state.positions.values()}
     for symbol in sorted(dues.keys() - (held - known.keys())):
-        over_ns = _over_ns(marks, symbol, now_ns)
+        over_ns = _over_ns(market, symbol, now_ns)
         is_final = over_ns is not None and over_ns <= now_ns
         if is_final:
             _end_orders(symbol, state, record)
         if symbol in held:
-            last_ns = last_session_end_ns(marks.market.instrument(symbol)) if is_final else None
+            last_ns = last_session_end_ns(market.instrument(symbol)) if is_final else None
             date = format_timestamp(dues[symbol] if last_ns is None else last_ns)[:10]
             mark = known[symbol]
             record(Settled(symbol=symbol, price=mark.price, rate=mark.rate, date=date, is_final=is_final))
 
 
-def next_settlement_ns(marks: MarkBook, state: AccountState, now_ns: int) -> int | None:
+def next_settlement_ns(market: FollowedMarket, state: AccountState, now_ns: int) -> int | None:
     """Return when the next future of an account is settled, or its orders end; None if it has none."""
-    return min(_dues(marks, state, now_ns).values(), default=None)
+    return min(_dues(market, state, now_ns).values(), default=None)
 
 
 def _end_orders(symbol: str, state: AccountState, record: Record) -> None:
@@ -50,14 +50,14 @@ def _end_orders(symbol: str, state: AccountState, record: Record) -> None:
         record(OrderEnded(order_id=order.id, state=OrderState.EXPIRED, reason="expired"))
 
 
-def _dues(marks: MarkBook, state: AccountState, now_ns: int) -> dict[str, int]:
+def _dues(market: FollowedMarket, state: AccountState, now_ns: int) -> dict[str, int]:
     """Return when each future is settled, or its orders end. All positions in a symbol are settled at once."""
     terms = {order.terms.symbol: order.instrument for order in state.orders.values()}
     terms |= {position.symbol: position.terms for position in state.positions.values()}
-    over = {symbol: _over_ns(marks, symbol, now_ns) for symbol, each in terms.items() if each.is_margined}
+    over = {symbol: _over_ns(market, symbol, now_ns) for symbol, each in terms.items() if each.is_margined}
     dues = {symbol: over_ns for symbol, over_ns in over.items() if over_ns is not None}
     for position in state.positions.values():
-        due = _due_ns(marks.market, position) if position.terms.is_margined else None
+        due = _due_ns(market, position) if position.terms.is_margined else None
         if due is not None:
             dues[position.symbol] = min(due, dues.get(position.symbol, due))
     return dues
@@ -74,15 +74,15 @@ def _due_ns(market: Market, position: Position) -> int | None:
     return end_ns if end_ns is None or last_ns is None or end_ns < last_ns else None
 
 
-def _over_ns(marks: MarkBook, symbol: str, now_ns: int) -> int | None:
+def _over_ns(market: FollowedMarket, symbol: str, now_ns: int) -> int | None:
     """Return when all prices of a contract's last session are known, as for day orders; None if it has no last one.
 
     Stored bars may end after the session that they begin in.
     """
-    last_ns = last_session_end_ns(marks.market.instrument(symbol))
+    last_ns = last_session_end_ns(market.instrument(symbol))
     if last_ns is None:
         return None
-    bar = marks.last_bar(symbol, now_ns)
+    bar = market.last_bar(symbol, now_ns)
     end_ns = (
         last_ns
         if bar is None

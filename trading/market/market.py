@@ -132,7 +132,11 @@ class Market:
         return _currency_of(self.instrument(symbol))
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
-        """Return the newest quote and the last price that are dated up to an instant."""
+        """Return the newest quote and the last price of a symbol."""
+        return self.stored_newest(symbol, now_ns)
+
+    def stored_newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        """Return the newest quote and the last price in the store that are dated up to an instant."""
         instrument = self.instrument(symbol)
         quotes, trades = (self.place_of(each.name, symbol) for each in (QUOTES, TRADES))
         return (
@@ -163,10 +167,15 @@ class Market:
         """
         currency = self.currency(symbol)
         rate = self.rate(currency, account_currency, now_ns=now_ns)
+        if rate is None:
+            raise NoRate(currency, account_currency)
+        return self._reference(symbol, side=side, rate=rate, now_ns=now_ns)
+
+    def _reference(self, symbol: str, *, side: Side, rate: Rate, now_ns: int) -> Reference:
         prices = per_unit_now(*self.newest(symbol, now_ns), self.splits(symbol, now_ns), now_ns=now_ns)
         return reference_from(symbol, *prices, side=side, rate=rate)
 
-    def splits(self, symbol: str, until_ns: int) -> list[Split]:
+    def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
         """Return the splits of a symbol that took effect up to an instant, in order."""
         if self.head(CORPORATE_ACTIONS, symbol) == NO_COMMIT:
             return []
@@ -191,37 +200,35 @@ class Market:
 
         A symbol without a price or a rate has none.
         """
-        marks: dict[str, Reference] = {}
-        for position in state.positions.values():
-            if position.symbol in known or position.symbol in marks:
-                continue
-            mark = self.mark(position, state.currency, now_ns=now_ns)
-            if mark is not None:
-                marks[position.symbol] = mark
-        return marks
+        held = {each.symbol: each for each in state.positions.values() if each.symbol not in known}
+        marks = (self.mark(position, state.currency, now_ns=now_ns) for position in held.values())
+        return {mark.symbol: mark for mark in marks if mark is not None}
 
     def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
         """Return what closing a position would get, for an account in a currency; None without a price or a rate."""
+        rate = self.rate(position.terms.currency, account_currency, now_ns=now_ns)
+        if rate is None:
+            return None
         side = Side.SELL if position.quantity > 0 else Side.BUY
-        with suppress(NoReferencePrice, NoRate, NotTradable):
-            return self.reference(position.symbol, account_currency, side=side, now_ns=now_ns)
+        with suppress(NoReferencePrice):
+            return self._reference(position.symbol, side=side, rate=rate, now_ns=now_ns)
         return None
 
-    def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate:
+    def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
         """Return the rate from a currency to the account's: the middle of the pair's newest quote, or its last price.
 
         If only the opposite pair has a price, the rate is inverted. For the same currency it is 1, and no row says it.
-        Raises `NoRate`.
+        It is read in the store. None without a price.
         """
         if currency == account_currency:
             return ONE, None
         for symbol, is_inverted in self._pairs(currency, account_currency):
-            quote, last = self.newest(symbol, now_ns)
+            quote, last = self.stored_newest(symbol, now_ns)
             if quote is not None and quote.middle is not None:
                 last = RowPrice(quote.ref, quote.middle, quote.ref.timestamp_ns)
             if last is not None:
                 return _RATE.divide(ONE, last.price) if is_inverted else last.price, last.ref
-        raise NoRate(currency, account_currency)
+        return None
 
     def _pairs(self, currency: str, account_currency: str) -> list[tuple[str, bool]]:
         """Return the symbols of a pair of currencies, and whether each has the opposite rate."""

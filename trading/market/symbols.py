@@ -9,15 +9,19 @@ from django.db import connection
 
 from store.walk import LogPosition
 from trades.stores import market_store
+from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.models import InstrumentTerms
 
 
-def market(place_of: Callable[[str, str], LogPosition | None] | None = None) -> Market:
-    """Return the installation's market, with the terms that `InstrumentTerms` declares. place_of: see `Market`."""
-    if place_of is None:
-        return Market(market_store(), declared_terms)
-    return Market(market_store(), declared_terms, place_of)
+def market() -> Market:
+    """Return the installation's market, with the terms that `InstrumentTerms` declares."""
+    return Market(market_store(), declared_terms)
+
+
+def followed_market(place_of: Callable[[str, str], LogPosition | None]) -> FollowedMarket:
+    """Return the installation's market by rows that are taken. place_of: see `Market`."""
+    return FollowedMarket(market_store(), declared_terms, place_of)
 
 
 def declared_terms(symbol: str) -> Mapping[str, Any]:

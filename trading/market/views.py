@@ -1,38 +1,21 @@
 """What the market says for a decision about an order."""
 
 from contextlib import suppress
-from typing import Protocol
 
 import msgspec
 
 from store.timestamps import format_timestamp
 from trading.core.acceptance import MarketView, closing_view, end_of
 from trading.core.account import AccountState
-from trading.core.events import Reference
 from trading.core.orders import OrderTerms
 from trading.core.positions import Position
-from trading.core.terms import Side
 from trading.exceptions import NotTradable
 from trading.market.hours import last_session_end_ns, session_end_ns
 from trading.market.market import Market
 
 
-class PriceSource(Protocol):
-    """Where prices are from: a `Market` reads the store; the marks of the engine are those of the rows that it took."""
-
-    def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
-        """See `Market.reference`."""
-
-    def marks(self, state: AccountState, *, now_ns: int) -> dict[str, Reference]:
-        """See `Market.marks`."""
-
-    def mark(self, position: Position, account_currency: str, *, now_ns: int) -> Reference | None:
-        """See `Market.mark`."""
-
-
 def market_view(
     market: Market,
-    prices: PriceSource,
     state: AccountState,
     order: OrderTerms,
     *,
@@ -53,8 +36,8 @@ def market_view(
     bars_from_ns = market.bars_from_ns(order.symbol, now_ns if decided_ns is None else decided_ns)
     return MarketView(
         terms=market.order_terms(order.symbol, now_ns=now_ns),
-        reference=prices.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
-        marks=prices.marks(state, now_ns=now_ns),
+        reference=market.reference(order.symbol, state.currency, side=order.side, now_ns=now_ns),
+        marks=market.marks(state, now_ns=now_ns),
         heads=market.heads(order.symbol, state.currency),
         expires_ns=None
         if bars_from_ns is not None
@@ -70,7 +53,6 @@ def market_view(
 
 def position_closing_view(
     market: Market,
-    prices: PriceSource,
     position: Position,
     account_currency: str,
     *,
@@ -82,6 +64,6 @@ def position_closing_view(
     with suppress(NotTradable):
         now = market.order_terms(position.symbol, now_ns=now_ns)
         terms = msgspec.structs.replace(terms, tick=now.tick, tick_below_one=now.tick_below_one)
-    mark = prices.mark(position, account_currency, now_ns=now_ns)
+    mark = market.mark(position, account_currency, now_ns=now_ns)
     bars_from_ns = market.bars_from_ns(position.symbol, now_ns if decided_ns is None else decided_ns)
     return closing_view(position, terms, mark, market.heads(position.symbol, account_currency), bars_from_ns)

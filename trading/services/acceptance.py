@@ -19,7 +19,7 @@ def order_view(state: AccountState, order: OrderTerms, *, now_ns: int) -> Market
     here = market()
     if not here.is_known(order.symbol):
         raise UnknownSymbol(order.symbol)
-    return market_view(here, here, state, order, now_ns=now_ns)
+    return market_view(here, state, order, now_ns=now_ns)
 
 
 def order_judge(state: AccountState, order: OrderTerms, view: MarketView, *, now_ns: int) -> RiskVerdict:

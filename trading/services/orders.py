@@ -156,7 +156,7 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     before = state_of(account)
     position = _position_in(before, symbol, strategy)
     here = market()
-    view = position_closing_view(here, here, position, before.currency, now_ns=now_ns)
+    view = position_closing_view(here, position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
         for order in journal.state.orders_of(symbol):

@@ -22,8 +22,8 @@ from trading.core.rows import Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
 from trading.engine.clock import DataClock
 from trading.engine.floor import AccountAct, Floor, RecordedEvent
-from trading.engine.marks import MarkBook, NewestPrices
 from trading.engine.memory_desk import MemoryDesk
+from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
 from trading.strategies.catalogue import parameters_of, strategy_named
@@ -69,8 +69,8 @@ class BacktestInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class TapeMarket(Market):
-    """The market of a backtest: prices are of the rows that were passed, and no log grows."""
+class TapeMarket(FollowedMarket):
+    """The market of a backtest: prices are those of the rows that were passed, taken or not, and no log grows."""
 
     tape: Tape = field(kw_only=True)
     _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
@@ -78,6 +78,9 @@ class TapeMarket(Market):
     _has_bars_only: dict[str, bool] = field(default_factory=dict)
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        return self.tape.newest(symbol, now_ns)
+
+    def stored_newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         return self.tape.newest(symbol, now_ns)
 
     def _price_before(self, ref: RowRef) -> RowPrice | None:
@@ -106,14 +109,6 @@ class TapeMarket(Market):
         return self._heads[key]
 
 
-@dataclass(slots=True)
-class TapeMarks(MarkBook):
-    """Marks that are those of the rows that were passed, whether they were taken or not."""
-
-    def _prices_of(self, symbol: str, now_ns: int) -> NewestPrices:
-        return NewestPrices(*self.market.newest(symbol, now_ns))
-
-
 class Backtest:
     """A backtest, which is run once. had_bars: whether the strategy was shown any in the period."""
 
@@ -130,12 +125,11 @@ class Backtest:
         parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
-        self._marks = TapeMarks(self._market)
-        self._floor = Floor(self._desk, self._clock, self._marks)
+        self._floor = Floor(self._desk, self._clock, self._market)
         self._host = StrategyHost(
             account=ACCOUNT,
             desk=self._desk,
-            marks=self._marks,
+            market=self._market,
             symbols=inputs.symbols,
             strategy_class=strategy_class,
             parameters=parameters,
@@ -186,7 +180,7 @@ class Backtest:
         self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
 
     def _value(self, state: AccountState, record: Record) -> None:
-        value_at_end(state, self._marks.marks(state, now_ns=self.inputs.end_ns - 1), record)
+        value_at_end(state, self._market.marks(state, now_ns=self.inputs.end_ns - 1), record)
 
     def _open_account(self) -> None:
         inputs = self.inputs
@@ -239,7 +233,7 @@ class Backtest:
         if self._bands is None or self._version != self._desk.version:
             self._version = self._desk.version
             state = self._desk.states[ACCOUNT]
-            self._bands = bands_of(state, lambda: self._marks.marks(state, now_ns=self._clock.now_ns))
+            self._bands = bands_of(state, lambda: self._market.marks(state, now_ns=self._clock.now_ns))
             if self._host.watches_rows:
                 self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands

@@ -26,8 +26,8 @@ from trading.core.rows import MarketRow, Quote
 from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
-from trading.engine.marks import MarkBook
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
+from trading.market.followed import FollowedMarket
 from trading.market.views import market_view, position_closing_view
 from trading.strategies.revisions import BarRevision
 from trading.strategies.strategy import Bar, OrderFill, Strategy, StrategyParameters
@@ -56,7 +56,7 @@ class StrategyHost:
 
     account: str
     desk: AccountsDesk
-    marks: MarkBook
+    market: FollowedMarket
     symbols: tuple[str, ...]
     strategy_class: InitVar[type[Strategy]]
     parameters: InitVar[StrategyParameters]
@@ -94,7 +94,7 @@ class StrategyHost:
     def equity(self) -> Decimal:
         state = self._state
         try:
-            return equity_of(state, self.marks.marks(state, now_ns=self.now_ns))
+            return equity_of(state, self.market.marks(state, now_ns=self.now_ns))
         except UnknownMark:
             return state.equity
 
@@ -235,14 +235,14 @@ class StrategyHost:
     def _terms_of(self, symbol: str) -> Terms:
         found = self._terms.get(symbol)
         if found is None:
-            found = self._terms[symbol] = self.marks.market.terms(symbol)
+            found = self._terms[symbol] = self.market.terms(symbol)
         return found
 
     def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
-        market, now_ns = self.marks.market, self.now_ns
+        now_ns = self.now_ns
         decided_ns = now_ns if bar is None else bar.end_ns
         try:
-            view = market_view(market, self.marks, state, order, now_ns=now_ns, decided_ns=decided_ns)
+            view = market_view(self.market, state, order, now_ns=now_ns, decided_ns=decided_ns)
         except (NoReferencePrice, NoRate, NotTradable) as error:
             terms = self._terms_of(order.symbol)
             reject(state, record, order, terms, now_ns=now_ns, by=self.by, reason=str(error))
@@ -263,8 +263,7 @@ class StrategyHost:
         if position is not None and not is_closing:
             now_ns = self.now_ns
             view = position_closing_view(
-                self.marks.market,
-                self.marks,
+                self.market,
                 position,
                 state.currency,
                 now_ns=now_ns,

@@ -21,7 +21,7 @@ from trading.core.rows import MarketRow
 from trading.engine.clock import EngineClock
 from trading.engine.desk import is_passing
 from trading.engine.floor import AccountAct, AccountsDesk, RecordedEvent
-from trading.engine.marks import MarkBook
+from trading.market.followed import FollowedMarket
 from trading.models import Account
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.host import HostCheckpoint, StrategyHost
@@ -64,7 +64,7 @@ class LiveStrategy:
         assignment: Assignment,
         *,
         desk: AccountsDesk,
-        marks: MarkBook,
+        market: FollowedMarket,
         clock: EngineClock,
         reader: Callable[[], Reader],
     ) -> None:
@@ -76,20 +76,20 @@ class LiveStrategy:
         self.host = StrategyHost(
             account=name,
             desk=desk,
-            marks=marks,
+            market=market,
             symbols=chosen.symbols,
             strategy_class=strategy_class,
             parameters=self._parameters,
             now_ns=assignment.at_ns,
         )
-        instrument = marks.market.instrument
+        instrument = market.instrument
         self._settle_ns = {symbol: instrument(symbol).settle_ns for symbol in chosen.symbols}
         self.shown_ns = assignment.at_ns - 1
         # Bars that were due after this instant were shown.
         self._since_ns = self.shown_ns - self._parameters.looked_back_ns
         self._late = LateRows(self._parameters.interval_ns, self._settle_ns)
         self._read: deque[ShownBar] = deque()
-        self._market = marks.market
+        self._market = market
         self._history: Iterator[ShownBar] | None = None
         self._history_ns = assignment.at_ns - 1
         self.is_unsaved = True
@@ -245,9 +245,9 @@ class LiveStrategy:
 class LiveStrategies:
     """The strategies of all accounts: a follower of the engine. See `trading.engine.followers.EngineFollower`."""
 
-    def __init__(self, desk: AccountsDesk, marks: MarkBook, clock: EngineClock) -> None:
+    def __init__(self, desk: AccountsDesk, market: FollowedMarket, clock: EngineClock) -> None:
         self.until_ns = 0
-        self._desk, self._marks, self._clock = desk, marks, clock
+        self._desk, self._market, self._clock = desk, market, clock
         self._lives: dict[str, LiveStrategy] = {}
         self._ended: list[AccountAct] = []
         self._opened: Reader | None = None
@@ -301,7 +301,7 @@ class LiveStrategies:
 
     def _begin(self, name: str, assignment: Assignment) -> Sequence[AccountAct]:
         found = LiveStrategy(
-            name, assignment, desk=self._desk, marks=self._marks, clock=self._clock, reader=self._reader
+            name, assignment, desk=self._desk, market=self._market, clock=self._clock, reader=self._reader
         )
         row = StrategyCheckpoint.objects.filter(account__name=name, assignment=assignment.number).first()
         found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveCheckpoint))

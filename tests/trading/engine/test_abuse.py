@@ -21,9 +21,9 @@ from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
 from trading.engine.clock import DataClock, WallClock
 from trading.engine.engine import Engine
-from trading.engine.marks import MarkBook
 from trading.exceptions import InvalidTransfer
 from trading.lease import lease_end
+from trading.market.followed import FollowedMarket
 from trading.models import EquityRow, EventRow, ExecutionRow, InstrumentTerms
 from trading.reading.explain import execution_explain
 from trading.reading.status import status_document
@@ -206,7 +206,7 @@ def test_an_account_outlives_an_error_of_the_store(
     prints("COIN", (2, 100.0, MANY))
     desk.engine._forget()
     with (
-        mock.patch.object(MarkBook, "_prices_of", side_effect=error("for a moment")),
+        mock.patch.object(FollowedMarket, "newest", side_effect=error("for a moment")),
         pytest.raises(StoreUnavailable) if is_kept else mock.MagicMock(),
     ):
         desk.run()

@@ -19,8 +19,8 @@ from trading.core.positions import Position
 from trading.core.terms import TRADABLE
 from trading.engine.clock import DataClock
 from trading.engine.logs import FollowedLog, ReadPosition, merged
-from trading.engine.marks import MarkBook
-from trading.market.symbols import market
+from trading.market.followed import FollowedMarket
+from trading.market.symbols import followed_market
 
 HELD = AccountState(
     id="ACC",
@@ -37,7 +37,11 @@ def store(default_store) -> MarketStore:
     return market_store()
 
 
-def mark(book: MarkBook, now_ns: int, state: AccountState = HELD) -> Reference | None:
+def at_heads() -> FollowedMarket:
+    return followed_market(lambda *_: None)
+
+
+def mark(book: FollowedMarket, now_ns: int, state: AccountState = HELD) -> Reference | None:
     return book.marks(state, now_ns=now_ns).get(SYMBOL)
 
 
@@ -62,7 +66,7 @@ def test_an_engine_that_begins_again_has_the_same_marks(store):
     def place_of(dataset: str, _: str) -> LogPosition:
         return logs[dataset].place.position
 
-    book = MarkBook(market(place_of))
+    book = followed_market(place_of)
     asked, count = random.Random(chosen_seed()), 0
     for arrival in merged(logs.values()):
         now_ns = clock.advance(arrival.known_ns)
@@ -70,7 +74,7 @@ def test_an_engine_that_begins_again_has_the_same_marks(store):
         assert arrival.row is not None
         book.take(arrival.row)
         if asked.random() < 0.5:
-            assert mark(book, now_ns) == mark(MarkBook(market(place_of)), now_ns)
+            assert mark(book, now_ns) == mark(followed_market(place_of), now_ns)
             count += 1
     assert count > 20
 
@@ -79,10 +83,10 @@ def test_without_trades_the_mark_is_the_close_of_the_last_bar_that_ended(store):
     prices = {"open": 1.0, "high": 4.0, "low": 1.0, "volume": 5.0, "resolution": "1m"}
     bars = [{"timestamp": NOON + n * 60 * SECOND_NS, "close": 2.0 + n, **prices} for n in range(3)]
     append(store, BARS, *bars)
-    book = MarkBook(market())
+    book = at_heads()
     assert mark(book, NOON + 59 * SECOND_NS) is None
     for now_seconds, close in ((60, "2.0"), (179, "3.0"), (180, "4.0")):
-        found = mark(MarkBook(market()), NOON + now_seconds * SECOND_NS)
+        found = mark(at_heads(), NOON + now_seconds * SECOND_NS)
         assert found is not None
         end_ns = NOON + now_seconds // 60 * 60 * SECOND_NS
         assert (found.price, found.at_ns) == (Decimal(close), end_ns)
@@ -94,7 +98,7 @@ def test_without_trades_the_mark_is_the_close_of_the_last_bar_that_ended(store):
 def test_a_rate_is_that_of_the_last_whole_second(store):
     store.set_instrument(Instrument("EUR-USD", instrument_class="fx"))
     append(store, QUOTES, quote(1, 1.0, 1.5), quote(1.5, 2.0, 3.0), symbol="EUR-USD")
-    for book in (MarkBook(market()), MarkBook(market())):
+    for book in (at_heads(), at_heads()):
         assert book.rate("EUR", "USD", now_ns=NOON) is None
         for milliseconds, rate in ((1_000, "1.25"), (1_999, "1.25"), (2_000, "2.5")):
             found = book.rate("EUR", "USD", now_ns=NOON + milliseconds * SECOND_NS // 1_000)
@@ -104,7 +108,4 @@ def test_a_rate_is_that_of_the_last_whole_second(store):
 
 def test_without_a_rate_there_is_no_mark(store):
     append(store, TRADES, trade())
-    assert (
-        mark(MarkBook(market()), NOON, AccountState(id="ACC", currency="EUR", positions=HELD.positions))
-        is None
-    )
+    assert mark(at_heads(), NOON, AccountState(id="ACC", currency="EUR", positions=HELD.positions)) is None

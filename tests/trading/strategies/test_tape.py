@@ -13,7 +13,6 @@ from store.timestamps import DAY_NS, MINUTE_NS
 from store.walk import BEGINNING
 from tests.trading.strategies.past import START_NS, batch_of
 from trading.core.events import BarPrint
-from trading.core.rows import MarketRow
 from trading.engine.clock import DataClock
 from trading.engine.logs import FollowedLog, ReadPosition
 from trading.strategies.tape import EVERY_ROW, Tape
@@ -38,7 +37,7 @@ def test_of_bars_of_two_resolutions_those_count_that_count_in_the_engine(tmp_pat
     assert minutes_of(rows) == minutes_of(arrival.row for arrival in log.arrivals()) == [0, 14, 25]
 
 
-def minutes_of(rows: Iterable[MarketRow | None]) -> list[int]:
+def minutes_of(rows: Iterable[object]) -> list[int]:
     """The minutes in which eligible bars begin."""
     bars = [row for row in rows if isinstance(row, BarPrint) and row.is_eligible]
     return [(each.ref.timestamp_ns - START_NS) // MINUTE_NS for each in bars]

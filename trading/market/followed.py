@@ -1,0 +1,95 @@
+"""The market by the rows that the engine takes as they come."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from store.datasets import BARS
+from trading.core.events import BarPrint, Print, RowRef
+from trading.core.matching import Rate
+from trading.core.rows import MarketRow, Quote, RowCorrection
+from trading.market.market import Market, Split
+from trading.market.newest_rows import RowPrice
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(slots=True)
+class NewestPrices:
+    """The newest quote and the last price of a symbol."""
+
+    quote: Quote | None
+    last: RowPrice | None
+
+    def take(self, row: Quote | Print | BarPrint) -> None:
+        """Take a row unless it is older."""
+        if isinstance(row, Quote):
+            if self.quote is None or row.ref.timestamp_ns >= self.quote.ref.timestamp_ns:
+                self.quote = row
+            return
+        price, at_ns = (
+            (row.price, row.ref.timestamp_ns) if isinstance(row, Print) else (row.close, row.end_ns)
+        )
+        if self.last is None or at_ns >= self.last.at_ns:
+            self.last = RowPrice(row.ref, price, at_ns)
+
+    def has(self, ref: RowRef) -> bool:
+        """Return whether a row is one of them."""
+        return ref in [each.ref for each in (self.quote, self.last) if each is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedMarket(Market):
+    """A market whose newest prices are those of the rows that were taken.
+
+    When a symbol is asked for first they are those of the store, up to `place_of`, which says how far the engine took a
+    log; so an engine that begins again goes on with the same prices. known_splits: by symbol, in order; whoever takes
+    corporate actions keeps them.
+    """
+
+    known_splits: dict[str, Sequence[Split]] = field(default_factory=dict)
+    _prices: dict[str, NewestPrices] = field(default_factory=dict)
+    _rates: dict[tuple[str, str], tuple[int, Rate | None]] = field(default_factory=dict)
+
+    def take(self, row: MarketRow) -> bool:
+        """Take a row, and return whether accounts are to be valued. If it corrects a price, the prices are read again.
+
+        That depends on the row alone: an engine that begins again does not know which row is the newest.
+        """
+        prices = self._prices.get(row.ref.symbol)
+        if isinstance(row, RowCorrection):
+            if prices is not None and prices.has(row.before.ref):
+                self.forget([row.ref.symbol])
+            return False
+        if not isinstance(row, Quote | Print | BarPrint) or not row.is_eligible:
+            return False
+        if prices is not None:
+            prices.take(row)
+        return True
+
+    def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
+        prices = self._prices.get(symbol)
+        if prices is None:
+            prices = self._prices[symbol] = NewestPrices(*self.stored_newest(symbol, now_ns))
+        return prices.quote, prices.last
+
+    def splits(self, symbol: str, until_ns: int) -> Sequence[Split]:
+        return self.known_splits.get(symbol, ())
+
+    def rate(self, currency: str, account_currency: str, *, now_ns: int) -> Rate | None:
+        """Return the rate at the last whole second; see `Market.rate`."""
+        second_ns = now_ns // _SECOND_NS * _SECOND_NS
+        at_ns, rate = self._rates.get((currency, account_currency), (None, None))
+        if at_ns != second_ns:
+            rate = Market.rate(self, currency, account_currency, now_ns=second_ns)
+            self._rates[currency, account_currency] = second_ns, rate
+        return rate
+
+    def last_bar(self, symbol: str, now_ns: int) -> RowPrice | None:
+        """Return the last price of a symbol if it is the close of a stored bar."""
+        last = self.newest(symbol, now_ns)[1]
+        return last if last is not None and last.ref.dataset == BARS.name else None
+
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Forget the prices of symbols whose rows are passed over from now on."""
+        for symbol in symbols:
+            self._prices.pop(symbol, None)
