@@ -46,7 +46,6 @@ MOST_JOB_ROWS = 1_000
 _OWN_RUN = 1 / 3
 # A backtest takes at most so long, since others wait for its place.
 MOST_SECONDS = 600.0
-_FIGURES = ("trades", "pnl", "return_pct", "max_dd", "sharpe")
 _HUNDRED = 100
 _EXAMPLE = {
     "strategy": "crossover",
@@ -80,11 +79,11 @@ def backtest(run: Run) -> Document:
     own = _OWN_RUN if is_tested else 1
     document = outcome_of(inputs, reader, _told(run, until, 0, own), most_rows=MOST_JOB_ROWS).document
     if is_tested:
-        document["honesty"] = honesty_document(honesty_of(inputs, reader, _told(run, until, own, 1)))
+        document.honesty = honesty_document(honesty_of(inputs, reader, _told(run, until, own, 1)))
     run.progress(_HUNDRED, _HUNDRED)
-    performance = document["performance"]
     # The list reads the figures here, and not the whole result.
-    run.leave({"figures": {name: performance[name] for name in _FIGURES}})
+    figures = BacktestFiguresDocument.of_attributes(document.performance)
+    run.leave({"figures": figures.as_json()})
     result: Document = msgspec.json.decode(document_bytes(document))
     return result
 

@@ -110,7 +110,7 @@ def rebalance(run: Run) -> Document:
         rebalancing.cancel()
         raise
     run.progress(total, total)
-    return result_document(rebalancing)
+    return result_document(rebalancing).as_json()
 
 
 def _started(run: Run, account: Account) -> StartedRebalance:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from store.timestamps import format_timestamp
 from trading.core.amounts import ZERO
-from trading.core.rebalance import PlannedTrade, RebalancePlan
+from trading.core.orders import Order, OrderState
+from trading.core.rebalance import PlannedTrade
 from trading.core.terms import Side
-from trading.documents.fields import AccountId, Currency, Placed, Symbol
+from trading.documents.fields import AccountId, Currency, OrderId, Placed, Symbol
 from web.documents import AnswerDocument, about, like, number
 
 # Documents know no tables.
@@ -48,7 +49,7 @@ class ModelDocument(AnswerDocument):
         )
 
 
-class PlannedTradeDocument(AnswerDocument):
+class PlannedTradeDocument(AnswerDocument, kw_only=True):
     """What is planned for a symbol."""
 
     symbol: Symbol
@@ -69,8 +70,31 @@ class PlannedTradeDocument(AnswerDocument):
         return cls.of_attributes(trade, reason=trade.reason or None, message=trade.message or None)
 
 
-class RebalancePlanDocument(AnswerDocument):
-    """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
+class RebalanceOrderDocument(AnswerDocument):
+    """An order of a rebalance."""
+
+    id: OrderId
+    quantity: Annotated[float, like(83.0)]
+    filled: Annotated[float, like(83.0)]
+    average_price: Annotated[float | None, about("Of what was filled.", 421.0)]
+    status: Annotated[OrderState, like("filled")]
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Return the document of an order."""
+        return cls.of_attributes(order, quantity=number(order.terms.quantity), status=order.state)
+
+
+class RebalancedSymbolDocument(PlannedTradeDocument, kw_only=True):
+    """What was planned for a symbol, and what came of it. `after` is the weight at the end."""
+
+    filled: Annotated[float, like(83.0)]
+    left: Annotated[float, about("What was not traded; then `reason` says why.", 0.0)]
+    orders: list[RebalanceOrderDocument]
+
+
+class _RebalanceDocument(AnswerDocument, kw_only=True):
+    """Sums are in the account's currency; weights are fractions of `investable`."""
 
     account: AccountId
     model: Annotated[str, like("core")]
@@ -79,13 +103,18 @@ class RebalancePlanDocument(AnswerDocument):
     equity: Annotated[float, like(100_000.0)]
     investable: Annotated[float, about("The equity without the positions of other strategies.", 100_000.0)]
     cash: Annotated[float, about("What of it is not in the model's positions.", 40_000.0)]
+
+
+class RebalancePlanDocument(_RebalanceDocument, kw_only=True):
+    """What a rebalance would do. Sums are in the account's currency; weights are fractions of `investable`."""
+
     cash_after: Annotated[float, like(5_019.0)]
     symbols: Annotated[list[PlannedTradeDocument], about("Sales, purchases, then what is left alone.")]
 
-    @classmethod
-    def of(cls, plan: RebalancePlan, *, account: str, model: str, version: int, currency: str) -> Self:
-        """Return the document of a plan."""
-        symbols = [PlannedTradeDocument.of(trade) for trade in plan.trades]
-        return cls.of_attributes(
-            plan, account=account, model=model, version=version, currency=currency, symbols=symbols
-        )
+
+class RebalanceResultDocument(_RebalanceDocument, kw_only=True):
+    """What a rebalance did. `equity`, `investable` and `cash` are those of its plan."""
+
+    cash_after: Annotated[float | None, about("The cash now; null if a symbol has no price.", 5_019.0)]
+    symbols: Annotated[list[RebalancedSymbolDocument], about("Sales, purchases, then what is left alone.")]
+    ended: Literal["complete", "timeout", "stopped", "halted"]

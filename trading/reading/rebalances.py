@@ -1,10 +1,17 @@
 """What clients see of a rebalance: its plan, and what came of it."""
 
+from decimal import Decimal
+
 from trading.core.amounts import ZERO
 from trading.core.orders import Order, OrderState
 from trading.core.rebalance import PlannedTrade, RebalanceOptions, RebalancePlan
-from trading.documents import Document
-from trading.documents.rebalances import RebalancePlanDocument
+from trading.documents.rebalances import (
+    PlannedTradeDocument,
+    RebalancedSymbolDocument,
+    RebalanceOrderDocument,
+    RebalancePlanDocument,
+    RebalanceResultDocument,
+)
 from trading.exceptions import AccountNotValued
 from trading.journal import state_of
 from trading.models import Account
@@ -17,13 +24,17 @@ REFUSED = "refused"
 
 def plan_document(account: Account, model: str, version: int, plan: RebalancePlan) -> RebalancePlanDocument:
     """Return a plan. Weights are fractions of `investable`; sums are in the account's currency."""
-    currency = state_of(account).currency
-    return RebalancePlanDocument.of(
-        plan, account=account.name, model=model, version=version, currency=currency
+    return RebalancePlanDocument.of_attributes(
+        plan,
+        account=account.name,
+        model=model,
+        version=version,
+        currency=state_of(account).currency,
+        symbols=[PlannedTradeDocument.of(trade) for trade in plan.trades],
     )
 
 
-def result_document(rebalancing: Rebalancing) -> Document:
+def result_document(rebalancing: Rebalancing) -> RebalanceResultDocument:
     """Return what came of a rebalance: its plan, with what was filled, and cash and weights as they are now.
 
     They are null if a symbol that the account holds has no price any more.
@@ -32,17 +43,20 @@ def result_document(rebalancing: Rebalancing) -> Document:
     rebalancing.refresh()
     now = _plan_now(account, started)
     after = {} if now is None else {trade.symbol: trade.before for trade in now.trades}
-    document = plan_document(account, started.model, started.version, started.plan).as_json()
-    symbols = [
-        {
-            **each,
-            **_filled_document(rebalancing, trade),
-            "after": number_or_null(after.get(trade.symbol, None if now is None else ZERO)),
-        }
-        for each, trade in zip(document["symbols"], started.plan.trades, strict=True)
-    ]
-    cash = None if now is None else number(now.cash)
-    return {**document, "ended": rebalancing.ended, "cash_after": cash, "symbols": symbols}
+    otherwise = None if now is None else ZERO
+    return RebalanceResultDocument.of_attributes(
+        started.plan,
+        account=account.name,
+        model=started.model,
+        version=started.version,
+        currency=state_of(account).currency,
+        symbols=[
+            _symbol_document(rebalancing, trade, after.get(trade.symbol, otherwise))
+            for trade in started.plan.trades
+        ],
+        ended=rebalancing.ended,
+        cash_after=None if now is None else number(now.cash),
+    )
 
 
 def _plan_now(account: Account, started: StartedRebalance) -> RebalancePlan | None:
@@ -56,33 +70,30 @@ def _plan_now(account: Account, started: StartedRebalance) -> RebalancePlan | No
         return None
 
 
-def _filled_document(rebalancing: Rebalancing, trade: PlannedTrade) -> Document:
+def _symbol_document(
+    rebalancing: Rebalancing, trade: PlannedTrade, after: Decimal | None
+) -> RebalancedSymbolDocument:
     orders = rebalancing.orders.get(trade.symbol, [])
     left = trade.quantity - sum((order.filled for order in orders), ZERO)
-    return {
-        "filled": number(trade.quantity - left),
-        "left": number(left),
-        "orders": [
-            {
-                "id": order.id,
-                "quantity": number(order.terms.quantity),
-                "filled": number(order.filled),
-                "average_price": number_or_null(order.average_price),
-                "status": order.state.value,
-            }
-            for order in orders
-        ],
-        **(_why_left(rebalancing, trade, orders) if left else {}),
-    }
+    reason, message = _why_left(rebalancing, trade, orders) if left else (trade.reason, trade.message)
+    return RebalancedSymbolDocument.of_attributes(
+        trade,
+        after=number_or_null(after),
+        filled=number(trade.quantity - left),
+        left=number(left),
+        orders=[RebalanceOrderDocument.of(order) for order in orders],
+        reason=reason or None,
+        message=message or None,
+    )
 
 
-def _why_left(rebalancing: Rebalancing, trade: PlannedTrade, orders: list[Order]) -> Document:
-    """Return why a part of a planned trade was not filled."""
+def _why_left(rebalancing: Rebalancing, trade: PlannedTrade, orders: list[Order]) -> tuple[str, str]:
+    """Return why a part of a planned trade was not filled: a reason, and a message."""
     if orders and orders[-1].state is not OrderState.FILLED and rebalancing.ended == COMPLETE:
         order = orders[-1]
-        return {"reason": order.state.value, "message": f"the order ended: {order.reason or order.state}"}
+        return order.state.value, f"the order ended: {order.reason or order.state}"
     if trade.symbol in rebalancing.refusals:
-        return {"reason": REFUSED, "message": rebalancing.refusals[trade.symbol]}
+        return REFUSED, rebalancing.refusals[trade.symbol]
     if rebalancing.ended == COMPLETE:
-        return {"reason": "cash", "message": "the cash did not pay for all of it"}
-    return {"reason": rebalancing.ended, "message": f"the rebalance ended before: {rebalancing.ended}"}
+        return "cash", "the cash did not pay for all of it"
+    return rebalancing.ended, f"the rebalance ended before: {rebalancing.ended}"

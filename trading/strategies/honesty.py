@@ -11,7 +11,7 @@ from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.core.events import CancelRequested, OrderAccepted, OrderRejected
 from trading.core.orders import OrderTerms
-from trading.documents import Document
+from trading.documents.backtests import DecisionDocument, DecisionsThatDifferDocument, HonestyDocument
 from trading.engine.floor import RecordedEvent
 from trading.strategies.backtest import Backtest, BacktestInputs
 from web.documents import number
@@ -80,26 +80,20 @@ def _decisions(
     return decisions, state.equity
 
 
-def honesty_document(honesty: Honesty) -> Document:
-    """Return what clients see of a test of honesty. first: null if all decisions are the same."""
-    first = honesty.first
-    return {
-        "same": honesty.same,
-        "first": None if first is None else {"now": _decision(first[0]), "then": _decision(first[1])},
-        "equity_now": number(honesty.equity_now),
-        "equity_then": number(honesty.equity_then),
-        "unknowable": number(honesty.unknowable),
-    }
+def honesty_document(honesty: Honesty) -> HonestyDocument:
+    """Return the document of a test of honesty."""
+    first = None if honesty.first is None else DecisionsThatDifferDocument(*map(_decision, honesty.first))
+    return HonestyDocument.of_attributes(honesty, first=first)
 
 
-def _decision(decision: Decision | None) -> Document | None:
+def _decision(decision: Decision | None) -> DecisionDocument | None:
     if decision is None:
         return None
     order = decision.order
-    return {
-        "at": format_timestamp(decision.at_ns),
-        "side": None if order is None else order.side.value,
-        "symbol": None if order is None else order.symbol,
-        "quantity": None if order is None else number(order.quantity),
-        "cancelled": decision.cancelled,
-    }
+    return DecisionDocument(
+        at=format_timestamp(decision.at_ns),
+        side=None if order is None else order.side,
+        symbol=None if order is None else order.symbol,
+        quantity=None if order is None else number(order.quantity),
+        cancelled=decision.cancelled,
+    )

@@ -12,15 +12,20 @@ from store.timestamps import format_timestamp
 from trading.core.account import AccountState
 from trading.core.amounts import plain
 from trading.core.events import Executed, OrderAccepted, OrderEnded, OrderRejected, encoded
-from trading.core.positions import Position
 from trading.documents.accounts import limits_document
+from trading.documents.backtests import (
+    BacktestDocument,
+    BacktestInputsDocument,
+    BacktestSignalDocument,
+    BacktestSignalsDocument,
+    OpenPositionDocument,
+)
 from trading.documents.ledger import ClosedTradeDocument
-from trading.documents.orders import OrderCheckDocument
 from trading.engine.floor import RecordedEvent
 from trading.reading.report import AccountHistory, figures_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
-from web.documents import instant_or_null, number, number_or_null
+from web.documents import AnswerDocument, instant_or_null, number
 
 # By the knowledge of the inputs.
 _BARS = {
@@ -50,8 +55,8 @@ class BacktestOutcome:
         self.inputs, self._most_rows = inputs, most_rows
         self._history = AccountHistory()
         self.had_bars = True
-        self.trades: list[dict[str, Any]] = []
-        self.signals: list[dict[str, Any]] = []
+        self._trades: list[ClosedTradeDocument] = []
+        self._signals: list[BacktestSignalDocument] = []
         self.accepted, self.filled, self.refused, self.ended = 0, 0, Counter[str](), Counter[str]()
         # Why the first order was refused, by the check that did not pass.
         self._reasons: dict[str, str] = {}
@@ -64,8 +69,8 @@ class BacktestOutcome:
         """Take the next event."""
         event, self._state = recorded.event, recorded.state
         self._history.take(recorded.state, event, recorded.effects, recorded.at_ns)
-        if len(self.trades) < self._most_rows:
-            self.trades += [ClosedTradeDocument.of(trade).as_json() for trade in recorded.effects.closed]
+        if len(self._trades) < self._most_rows:
+            self._trades += map(ClosedTradeDocument.of, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected):
             tick = event.terms.tick if event.reference is None else event.terms.tick_at(event.reference.price)
             self._ticks.setdefault(event.order.symbol, set()).add(tick)
@@ -77,8 +82,8 @@ class BacktestOutcome:
                 check = next((each.name for each in event.checks if not each.is_passed), "price")
                 self.refused[check] += 1
                 self._reasons.setdefault(check, event.reason)
-            if len(self.signals) < self._most_rows:
-                self.signals.append(_signal(event))
+            if len(self._signals) < self._most_rows:
+                self._signals.append(BacktestSignalDocument.of(event))
         elif isinstance(event, Executed) and event.order_id in self._unfilled:
             self.filled += 1
             self._unfilled.remove(event.order_id)
@@ -105,25 +110,28 @@ class BacktestOutcome:
         return f"No order was filled. Of {signals:,} signals: {', '.join(said)}."
 
     @property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> BacktestDocument:
         """What the run says, once it has ended."""
-        return {
-            "notice": self.notice,
-            "inputs": inputs_document(self.inputs),
-            "terms": _terms_document(self.inputs),
-            "assumptions": [_BARS[self.inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
-            "performance": figures_of(self._history, self.inputs.start_ns, self.inputs.end_ns).as_json(),
-            "signals": {
-                "accepted": self.accepted,
-                "refused": self.refused.total(),
-                "refused_by": dict(self.refused),
-                "unfilled": self.unfilled.total(),
-                "unfilled_by": dict(self.unfilled),
-                "rows": self.signals,
-            },
-            "trades": self.trades,
-            "positions": [] if self._state is None else [*map(_position, self._state.positions.values())],
-        }
+        inputs, unfilled = self.inputs, self.unfilled
+        return BacktestDocument(
+            notice=self.notice,
+            inputs=_inputs_document(inputs),
+            terms=_terms_document(inputs),
+            assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
+            performance=figures_of(self._history, inputs.start_ns, inputs.end_ns),
+            signals=BacktestSignalsDocument(
+                accepted=self.accepted,
+                refused=self.refused.total(),
+                refused_by=dict(self.refused),
+                unfilled=unfilled.total(),
+                unfilled_by=dict(unfilled),
+                rows=self._signals,
+            ),
+            trades=self._trades,
+            positions=[]
+            if self._state is None
+            else [OpenPositionDocument.of(each) for each in self._state.positions.values()],
+        )
 
     @property
     def _tick_lines(self) -> list[str]:
@@ -165,57 +173,22 @@ def event_line(recorded: RecordedEvent) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def document_bytes(document: Mapping[str, Any]) -> bytes:
+def document_bytes(document: AnswerDocument | Mapping[str, Any]) -> bytes:
     """Return a document as JSON. The same document gives the same bytes."""
     return msgspec.json.encode(document, order="sorted")
 
 
-def _position(position: Position) -> dict[str, Any]:
-    """Return a position that is open at the end."""
-    return {
-        "symbol": position.symbol,
-        "direction": position.direction,
-        "quantity": number(abs(position.quantity)),
-        "average_price": number_or_null(position.average_price),
-        "opened_at": instant_or_null(None if position.trade is None else position.trade.opened_ns),
-    }
-
-
-def _signal(event: OrderAccepted | OrderRejected) -> dict[str, Any]:
-    order = event.order
-    signal = {
-        "at": format_timestamp(event.submitted_ns),
-        "symbol": order.symbol,
-        "side": order.side.value,
-        "quantity": number(order.quantity),
-        "stop_loss": None if order.stop_loss is None else number(order.stop_loss),
-        "price": None if event.reference is None else number(event.reference.price),
-        "order_id": event.order_id,
-    }
-    if isinstance(event, OrderAccepted):
-        return signal | {"refused": None, "checks": []}
-    failed = [OrderCheckDocument.of(check).as_json() for check in event.checks if not check.is_passed]
-    return signal | {"refused": event.reason, "checks": failed}
-
-
-def inputs_document(inputs: BacktestInputs) -> dict[str, Any]:
-    """Return what decides a backtest, with the parameters that were not given; `POST /backtests` takes it as a body."""
+def _inputs_document(inputs: BacktestInputs) -> BacktestInputsDocument:
     parameters = parameters_of(strategy_named(inputs.strategy), inputs.parameters)
-    return {
-        "strategy": inputs.strategy,
-        "symbols": list(inputs.symbols),
-        "start": format_timestamp(inputs.start_ns),
-        "end": format_timestamp(inputs.end_ns),
-        "parameters": msgspec.to_builtins(parameters),
-        "cash": number(inputs.cash),
-        "currency": inputs.currency,
-        "kind": inputs.kind.value,
-        "knowledge": inputs.knowledge,
-        "as_of": instant_or_null(inputs.as_of_ns),
-        "config": limits_document(inputs.config).as_json(),
-        "fee_basis_points": number_or_null(inputs.fee_basis_points),
-        "slippage_basis_points": number_or_null(inputs.slippage_basis_points),
-    }
+    return BacktestInputsDocument.of_attributes(
+        inputs,
+        symbols=list(inputs.symbols),
+        start=format_timestamp(inputs.start_ns),
+        end=format_timestamp(inputs.end_ns),
+        parameters=msgspec.to_builtins(parameters),
+        as_of=instant_or_null(inputs.as_of_ns),
+        config=limits_document(inputs.config),
+    )
 
 
 def _terms_document(inputs: BacktestInputs) -> dict[str, Any]:

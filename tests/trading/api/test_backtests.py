@@ -5,6 +5,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,6 +27,7 @@ from tests.trading.strategies.past import random_market
 from trades.stores import market_store
 from trading.api import backtests
 from trading.api.backtest_inputs import BacktestInput
+from trading.documents.backtests import BacktestDocument
 from trading.models import InstrumentTerms
 from trading.strategies.catalogue import SHIPPED, parameters_of
 from trading.strategies.outcome import document_bytes
@@ -84,6 +86,8 @@ def test_the_result_is_what_the_command_prints(past: None, reader: Api):
     assert (job.state, job.done, job.total) == ("succeeded", 100, 100), job.error
     assert job.result is not None
     assert job.result["performance"]["trades"] > 3
+    # Equal if each member is declared, and has its type.
+    assert msgspec.convert(job.result, BacktestDocument).as_json() == job.result
     printed = StringIO()
     call_command("backtest", *COMMAND, stdout=printed)
     assert document_bytes(job.result).decode() == printed.getvalue().strip()
@@ -111,6 +115,7 @@ def test_honesty_shows_the_first_decision_that_differs(
     assert (job.state, job.done) == ("succeeded", 100), job.error
     assert job.result is not None
     honesty = job.result["honesty"]
+    assert msgspec.convert(job.result, BacktestDocument).as_json() == job.result
     first = honesty["first"]
     assert (first and (first["now"]["at"], first["then"]["at"])) == bought_at
     assert honesty["same"] > 10

@@ -16,6 +16,7 @@ from trading.core.events import HaltLatched, RiskConfigured
 from trading.core.orders import OrderState
 from trading.core.rebalance import RebalanceOptions
 from trading.core.terms import AccountKind, Side
+from trading.documents.rebalances import RebalanceResultDocument
 from trading.journal import open_journal
 from trading.lease import engine_status
 from trading.models import OrderRow
@@ -75,7 +76,10 @@ class ModelDesk(CallDesk):
         """Step and print until it has ended; return its result."""
         for number in range(rounds):
             if rebalancing.step(10.0 * number):
-                return result_document(rebalancing)
+                result = result_document(rebalancing).as_json()
+                # Equal if each member has the type that the document declares.
+                assert msgspec.convert(result, RebalanceResultDocument).as_json() == result
+                return result
             self.print_all()
         raise AssertionError("it does not end")
 
@@ -236,7 +240,7 @@ def test_at_its_time_it_cancels_what_is_open(desk: ModelDesk) -> None:
     desk.print_all()
     desk.print_all()
     assert rebalancing.step(UNTIL + 1)
-    result = result_document(rebalancing)
+    result = result_document(rebalancing).as_json()
     assert {each["reason"] for each in result["symbols"]} == {"timeout"}
     assert desk.state.orders == {}
 

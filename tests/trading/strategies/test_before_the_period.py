@@ -84,6 +84,6 @@ def test_orders_are_checked_at_a_price_from_before_the_period(path: Path):
         [{"timestamp": begin_ns + each * MINUTE_NS, "price": 101.0, "volume": 0.0} for each in range(5)],
     )
     inputs = msgspec.structs.replace(inputs_of(Once.name, SYMBOL, minutes=180), start_ns=begin_ns)
-    signals = outcome_of(inputs, open_store(path)).document["signals"]
-    assert signals["refused_by"].get("price", 0) == 0
-    assert [each["price"] for each in signals["rows"]] == [100.0]
+    signals = outcome_of(inputs, open_store(path)).document.signals
+    assert signals.refused_by.get("price", 0) == 0
+    assert [each.price for each in signals.rows] == [100.0]

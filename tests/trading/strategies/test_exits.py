@@ -36,7 +36,7 @@ def test_an_exit_is_filled_while_an_entry_is_too_large_for_the_market(tmp_path: 
     store.append(Append(TRADES, SYMBOL, batch_of(TRADES, rows), "test"))
     inputs = inputs_of("crossover", SYMBOL, minutes=60, parameters={"fast": 2, "slow": 4, "quantity": 500})
     document = outcome_of(inputs, open_store(path)).document
-    trades = document["trades"]
+    trades = document.trades
     assert len(trades) >= 2
-    assert all(each["quantity"] < 100 for each in trades)
-    assert document["signals"]["accepted"] >= 3
+    assert all(each.quantity < 100 for each in trades)
+    assert document.signals.accepted >= 3

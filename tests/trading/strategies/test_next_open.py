@@ -159,8 +159,8 @@ def test_a_crossover_fills_at_the_next_open(tmp_path: Path, resolution: str, kin
     assert fills == expected
     paid = sum(each.price * each.quantity * (1 if each.side == "buy" else -1) for each in fills)
     gained = rows[-1].close * QUANTITY * (len(fills) % 2) - paid
-    assert outcome.document["performance"]["return_pct"] == pytest.approx(gained / CASH * 100, abs=1e-6)
-    assert (outcome.notice, outcome.document["signals"]["unfilled"]) == (None, 0)
+    assert outcome.document.performance.return_pct == pytest.approx(gained / CASH * 100, abs=1e-6)
+    assert (outcome.notice, outcome.document.signals.unfilled) == (None, 0)
 
 
 def test_daily_decisions_fill_by_the_next_hour(tmp_path: Path):
@@ -189,7 +189,7 @@ def test_days_of_a_listed_share_are_traded_with_all_defaults(tmp_path: Path):
     opens = {row.time_ns: row.open for row in rows}
     assert len(fills) > 20
     assert [each.price for each in fills] == [opens[each.start_ns] for each in fills]
-    assert outcome.document["signals"]["refused_by"] == {}
+    assert outcome.document.signals.refused_by == {}
 
 
 class Once(Strategy):
@@ -288,14 +288,14 @@ def test_a_split_of_days_moves_no_equity(tmp_path: Path, exchange: str | None, b
     split = {"timestamp": rows[before].time_ns, "kind": "split", "ratio": 4.0}
     reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
     fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000)
-    (position,) = outcome.document["positions"]
-    figures = outcome.document["performance"]
+    (position,) = outcome.document.positions
+    figures = outcome.document.performance
     assert [each.start_ns for each in fills] == [rows[2].time_ns]
     # In New York the order for the ex-date comes before it, and is split.
     is_split = before > 2 or exchange == "XNYS"
-    assert position["quantity"] == (20_000 if is_split else 5_000)
+    assert position.quantity == (20_000 if is_split else 5_000)
     assert sum(each.quantity * each.price for each in fills) == (500_000 if is_split else 125_000)
-    assert (figures["return_pct"], figures["max_dd"]) == (0, 0)
+    assert (figures.return_pct, figures.max_dd) == (0, 0)
 
 
 @pytest.mark.usefixtures("once")
@@ -306,7 +306,7 @@ def test_a_limit_of_the_day_before_a_split_fills_by_its_bar(tmp_path: Path, exch
     reader = with_action(tmp_path / "data", rows, split, exchange=exchange)
     fills, outcome = run(reader, rows, "once", interval="1d", quantity=5_000, limit_price=96)
     assert [each.start_ns for each in fills] == [rows[2].time_ns]
-    assert outcome.document["performance"]["return_pct"] == 4 * 5_000 / CASH * 100
+    assert outcome.document.performance.return_pct == 4 * 5_000 / CASH * 100
 
 
 @pytest.mark.usefixtures("once")
@@ -320,7 +320,7 @@ def test_a_week_that_a_split_is_in_fills_at_its_open(tmp_path: Path, exchange: s
     reader = with_action(tmp_path / "data", rows, split, "1w", exchange=exchange)
     fills, outcome = run(reader, rows, "once", interval="1w", quantity=5_000)
     assert [(each.start_ns, each.quantity, each.price) for each in fills] == [(rows[2].time_ns, 20_000, 25)]
-    assert outcome.document["performance"]["return_pct"] == 0
+    assert outcome.document.performance.return_pct == 0
 
 
 class TwoDays(Strategy):
@@ -348,7 +348,7 @@ def test_a_dividend_is_of_those_who_held_before_its_date(
     fills, outcome = run(reader, rows, "two-days", interval="1d")
     assert [each.start_ns for each in fills] == [rows[1].time_ns, rows[2].time_ns]
     income = 2 * QUANTITY * (ex_day == 2)
-    assert outcome.document["performance"]["return_pct"] == pytest.approx(income / CASH * 100)
+    assert outcome.document.performance.return_pct == pytest.approx(income / CASH * 100)
 
 
 # The bar of the entry: open, high, low, close. The fills: price, and whether it is ambiguous.
@@ -457,7 +457,7 @@ def test_a_future_is_closed_at_the_close_of_its_last_bar(
     )  # fmt: skip
     fills, outcome = run(reader, rows, "every", interval=resolution)
     assert [each.price for each in fills] == [105, 115]
-    performance, signals = outcome.document["performance"], outcome.document["signals"]
-    assert performance["return_pct"] == pytest.approx((15 + 5) * 50 / CASH * 100)
-    assert (performance["trades"], signals["refused"]) == (1, 2)
-    assert all("has expired" in row["refused"] for row in signals["rows"][2:])
+    performance, signals = outcome.document.performance, outcome.document.signals
+    assert performance.return_pct == pytest.approx((15 + 5) * 50 / CASH * 100)
+    assert (performance.trades, signals.refused) == (1, 2)
+    assert all("has expired" in str(row.refused) for row in signals.rows[2:])

@@ -24,23 +24,24 @@ def outcome(reader: Reader, minutes: int = 240, **more: Any) -> BacktestOutcome:
 
 def test_positions_that_are_open_at_the_end_are_told(reader: Reader):
     document = outcome(reader, minutes=200).document
-    [position] = document["positions"]
-    bought = {row["at"]: row for row in document["signals"]["rows"] if row["symbol"] == position["symbol"]}
+    [position] = document.positions
+    bought = {row.at: row for row in document.signals.rows if row.symbol == position.symbol}
     last = bought[max(bought)]
-    assert position["direction"] == "LONG"
-    assert last["side"] == "buy"
-    assert 0 < position["quantity"] <= last["quantity"]
-    assert position["opened_at"] > last["at"]
-    assert position["average_price"] == pytest.approx(last["price"], rel=0.05)
+    assert position.direction == "LONG"
+    assert last.side == "buy"
+    assert 0 < position.quantity <= last.quantity
+    assert position.opened_at is not None
+    assert position.opened_at > last.at
+    assert position.average_price == pytest.approx(last.price, rel=0.05)
 
 
 def test_a_long_list_says_that_it_is_the_first_rows(reader: Reader):
     whole, cut = (outcome(reader, most_rows=each).document for each in (10_000, 5))
-    assert cut["performance"] == whole["performance"]
-    assert cut["trades"] == whole["trades"][:5]
-    count = whole["performance"]["trades"]
+    assert cut.performance == whole.performance
+    assert cut.trades == whole.trades[:5]
+    count = whole.performance.trades
     assert count > 5
-    drawn = _drawn(cut)
+    drawn = _drawn(cut.as_json())
     assert (len(drawn["trades"]), drawn["trades_in_all"]) == (5, count)
-    assert drawn["positions"] == cut["positions"]
+    assert drawn["positions"] == [each.as_json() for each in cut.positions]
     assert (drawn["start"], drawn["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:00:00Z")

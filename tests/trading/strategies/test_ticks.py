@@ -74,7 +74,7 @@ def test_prices_that_come_later_have_no_say(run):
         (event.submitted_ns < START_NS + 120 * MINUTE_NS, event.terms.tick) for event in accepted(events)
     ]
     assert set(ticks) == {(True, Decimal("0.01")), (False, Decimal("0.0001"))}
-    assert f"The tick of {SYMBOL} was 0.0001 to 0.01." in outcome.document["assumptions"]
+    assert f"The tick of {SYMBOL} was 0.0001 to 0.01." in outcome.document.assumptions
 
 
 @pytest.mark.parametrize("dataset", [TRADES, BARS], ids=["trades", "bars"])

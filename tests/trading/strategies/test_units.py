@@ -3,7 +3,6 @@
 import random
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from tests.trading.strategies.past import batch_of, inputs_of, stored_bars
+from trading.documents.backtests import BacktestDocument
 from trading.strategies.catalogue import SHIPPED
 from trading.strategies.crossover import _Means
 from trading.strategies.outcome import outcome_of
@@ -24,7 +24,7 @@ _PRICES = ("open", "high", "low", "close")
 _PARAMETERS = {"crossover": {"fast": 3, "slow": 8}, "breakout": {"entry": 5, "exit": 3}}
 
 
-def result(path: Path, strategy: str, power: int) -> dict[str, Any]:
+def result(path: Path, strategy: str, power: int) -> BacktestDocument:
     """Return what a backtest says of a random market whose prices are multiplied by a power of ten."""
     path.mkdir()
     store, scale = CsvStore(path), Decimal(10) ** power
@@ -44,20 +44,21 @@ def result(path: Path, strategy: str, power: int) -> dict[str, Any]:
 @pytest.mark.parametrize("strategy", SHIPPED)
 def test_a_backtest_is_the_same_in_all_units_of_a_price(tmp_path: Path, strategy: str):
     plain = result(tmp_path / "0", strategy, 0)
-    assert len(plain["trades"]) > 10
+    assert len(plain.trades) > 10
     for power in SCALES:
         found = result(tmp_path / str(power), strategy, power)
         scale = 10.0**power
-        for here, there in zip(found["trades"], plain["trades"], strict=True):
+        for here, there in zip(found.trades, plain.trades, strict=True):
             times = ("opened_at", "closed_at", "direction")
-            assert [here[name] for name in times] == [there[name] for name in times]
+            assert [getattr(here, name) for name in times] == [getattr(there, name) for name in times]
             # A quantity is of whole lots.
-            assert here["quantity"] * scale == pytest.approx(there["quantity"], rel=1e-3)
-            assert here["entry_price"] == pytest.approx(there["entry_price"] * scale, rel=1e-9)
-            assert here["exit_price"] == pytest.approx(there["exit_price"] * scale, rel=1e-9)
-        figures, others = found["performance"], plain["performance"]
+            assert here.quantity * scale == pytest.approx(there.quantity, rel=1e-3)
+            assert here.entry_price == pytest.approx(there.entry_price * scale, rel=1e-9)
+            assert here.exit_price == pytest.approx(there.exit_price * scale, rel=1e-9)
+        figures, others = found.performance, plain.performance
         for name in ("pnl", "fees", "return_pct", "max_dd", "win_rate", "profit_factor", "total_r"):
-            assert figures[name] == pytest.approx(others[name], rel=2e-3, abs=1e-2), (power, name)
+            here, there = getattr(figures, name), getattr(others, name)
+            assert here == pytest.approx(there, rel=2e-3, abs=1e-2), (power, name)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -13,6 +13,7 @@ from store.exceptions import StorageError
 from store.reading import Reader
 from store.timestamps import format_timestamp
 from trading.api.backtest_inputs import UnboundedBacktestInput, inputs_of_job
+from trading.documents.backtests import BacktestDocument
 from trading.engine.floor import RecordedEvent
 from trading.exceptions import TradingError
 from trading.market.market import Market
@@ -23,6 +24,7 @@ from trading.strategies.exceptions import StrategyError
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.stored import stored_rows
+from web.documents import AnswerDocument
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import field_errors
 
@@ -99,11 +101,12 @@ class Command(BaseCommand):
             inputs, progress = _inputs(options, reader), self._progress(options)
             if options["honesty"]:
                 found = honesty_of(inputs, reader, progress)
-                document, lines = honesty_document(found), _honesty_lines(found)
+                document: AnswerDocument = honesty_document(found)
+                lines = _honesty_lines(found)
             else:
                 with _events_kept(options["events"]) as keep:
-                    document = outcome_of(inputs, reader, progress, keep=keep).document
-                lines = _table(document)
+                    document = said = outcome_of(inputs, reader, progress, keep=keep).document
+                lines = _table(said)
         except (StrategyError, StorageError, TradingError, OSError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
@@ -185,25 +188,24 @@ def _value(text: str | None) -> float | int | str | None:
     return text
 
 
-def _table(document: Mapping[str, Any]) -> Iterator[str]:
-    inputs, figures = document["inputs"], document["performance"]
-    head = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}, {inputs['start']} to {inputs['end']}"
-    yield f"{head}. {document['notice']}" if document["notice"] else head
-    given = ", ".join(f"{name}={value}" for name, value in inputs["parameters"].items() if value is not None)
-    yield f"parameters: {given}; begins with {inputs['cash']:,.2f} {inputs['currency']}"
-    signals = document["signals"]
-    refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals["refused_by"].items()))
-    unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals["unfilled_by"].items()))
+def _table(document: BacktestDocument) -> Iterator[str]:
+    inputs, figures, signals = document.inputs, document.performance, document.signals
+    head = f"{inputs.strategy} on {', '.join(inputs.symbols)}, {inputs.start} to {inputs.end}"
+    yield f"{head}. {document.notice}" if document.notice else head
+    given = ", ".join(f"{name}={value}" for name, value in inputs.parameters.items() if value is not None)
+    yield f"parameters: {given}; begins with {inputs.cash:,.2f} {inputs.currency}"
+    refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals.refused_by.items()))
+    unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals.unfilled_by.items()))
     lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
-    yield f"{'signals':<20} {signals['accepted'] + signals['refused']:>14,}   {lost}"
+    yield f"{'signals':<20} {signals.accepted + signals.refused:>14,}   {lost}"
     for name, title, form in _FIGURES:
-        yield f"{title:<20} {_figure(figures[name], form):>14}"
-    exposure = figures["exposure"]
-    mean, largest = (_figure(exposure[name], "{:,.2f} %") for name in ("mean_pct", "largest_pct"))
-    held = _figure(exposure["time_in_market"], "{:.1%}")
+        yield f"{title:<20} {_figure(getattr(figures, name), form):>14}"
+    exposure = figures.exposure
+    mean, largest = (_figure(each, "{:,.2f} %") for each in (exposure.mean_pct, exposure.largest_pct))
+    held = _figure(exposure.time_in_market, "{:.1%}")
     yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
-    for each in document["positions"]:
-        yield f"{'open at the end':<20} {each['quantity']:>14,}   {each['symbol']} {each['direction']} at {each['average_price']}"
+    for each in document.positions:
+        yield f"{'open at the end':<20} {each.quantity:>14,}   {each.symbol} {each.direction} at {each.average_price}"
 
 
 def _figure(value: float | None, form: str) -> str:

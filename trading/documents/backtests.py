@@ -1,0 +1,138 @@
+"""The documents of a backtest: what it was run with, what it assumed, and what came of it."""
+
+from typing import Annotated, Any, Literal, Self
+
+from msgspec import UNSET, UnsetType
+
+from store.timestamps import format_timestamp
+from trading.core.events import OrderAccepted, OrderRejected
+from trading.core.positions import Position
+from trading.core.terms import AccountKind, Side
+from trading.documents.accounts import RiskLimitsConfigDocument
+from trading.documents.fields import Currency, Direction, Filled, OrderId, Placed, Price, Quantity, Symbol
+from trading.documents.figures import FiguresDocument
+from trading.documents.ledger import ClosedTradeDocument
+from trading.documents.orders import OrderCheckDocument
+from web.documents import AnswerDocument, Instant, about, instant_or_null, like, number
+
+_Count = Annotated[int, like(12)]
+
+
+class BacktestInputsDocument(AnswerDocument):
+    """What decides a backtest, with the parameters that were not given: a body of `POST /backtests`."""
+
+    strategy: Annotated[str, like("crossover")]
+    symbols: Annotated[list[str], like(["DEMOA", "DEMOB"])]
+    start: Annotated[Instant, like("2030-01-07T00:00:00Z")]
+    end: Annotated[Instant, like("2030-01-12T00:00:00Z")]
+    parameters: Annotated[
+        dict[str, Any], about("Of the strategy.", {"interval": "1min", "fast": 10, "slow": 30})
+    ]
+    cash: Annotated[float, about("What the account begins with, in `currency`.", 100_000.0)]
+    currency: Currency
+    kind: AccountKind
+    knowledge: Literal["then", "now"]
+    as_of: Annotated[Instant | None, about("Later commits are not read; null: all are.")]
+    config: Annotated[RiskLimitsConfigDocument, about("The account's limits, and how its orders fill.")]  # type: ignore[valid-type]
+    fee_basis_points: Annotated[float | None, about("null: the fees of the instruments' class.")]
+    slippage_basis_points: Annotated[float | None, about("null: the slippage of the instruments' class.")]
+
+
+class BacktestSignalDocument(AnswerDocument):
+    """An order by which the strategy opens a position."""
+
+    at: Placed
+    symbol: Symbol
+    side: Side
+    quantity: Quantity
+    stop_loss: Annotated[float | None, like(188.0)]
+    price: Annotated[float | None, about("By which it was judged; null if there was none.", 189.98)]
+    order_id: OrderId
+    refused: Annotated[str | None, about("Why it was refused.")]
+    checks: Annotated[list[OrderCheckDocument], about("Those that it did not pass.")]
+
+    @classmethod
+    def of(cls, event: OrderAccepted | OrderRejected) -> Self:
+        """Return the document of an order that was accepted or refused."""
+        is_refused = isinstance(event, OrderRejected)
+        failed = [each for each in event.checks if is_refused and not each.is_passed]
+        return cls.of_attributes(
+            event.order,
+            at=format_timestamp(event.submitted_ns),
+            price=None if event.reference is None else number(event.reference.price),
+            order_id=event.order_id,
+            refused=event.reason if isinstance(event, OrderRejected) else None,
+            checks=[OrderCheckDocument.of(check) for check in failed],
+        )
+
+
+class BacktestSignalsDocument(AnswerDocument):
+    """The orders by which the strategy opened positions, and what became of them."""
+
+    accepted: _Count
+    refused: _Count
+    refused_by: Annotated[dict[str, int], about("By the check.", {"symbol_exposure": 12})]
+    unfilled: _Count
+    unfilled_by: Annotated[dict[str, int], about("By the reason; `working`: at the end.", {"expired": 12})]
+    rows: Annotated[list[BacktestSignalDocument], about("The first ones.")]
+
+
+class OpenPositionDocument(AnswerDocument):
+    """A position that is open at the end."""
+
+    symbol: Symbol
+    direction: Direction
+    quantity: Quantity
+    average_price: Annotated[Price | None, like(189.98)]
+    opened_at: Filled | None
+
+    @classmethod
+    def of(cls, position: Position) -> Self:
+        """Return the document of a position."""
+        opened_ns = None if position.trade is None else position.trade.opened_ns
+        return cls.of_attributes(
+            position, quantity=number(abs(position.quantity)), opened_at=instant_or_null(opened_ns)
+        )
+
+
+class DecisionDocument(AnswerDocument):
+    """What a strategy decided: an order, or the cancel of some."""
+
+    at: Placed
+    side: Annotated[Side | None, about("null for a cancel.", "buy")]
+    symbol: Annotated[str | None, like("AAPL")]
+    quantity: Annotated[float | None, like(100.0)]
+    cancelled: Annotated[int, about("How many orders were cancelled.", 0)]
+
+
+class DecisionsThatDifferDocument(AnswerDocument):
+    """The first decisions that differ."""
+
+    now: Annotated[DecisionDocument | None, about("By what is known today; null: none.")]
+    then: Annotated[DecisionDocument | None, about("By what was known then; null: none.")]
+
+
+class HonestyDocument(AnswerDocument):
+    """What the strategy owes to data that came later."""
+
+    same: Annotated[int, about("So many decisions are the same before the first that differs.", 12)]
+    first: Annotated[DecisionsThatDifferDocument | None, about("null: all are the same.")]
+    equity_now: Annotated[float, about("At the end, by what is known today.", 100_152.5)]
+    equity_then: Annotated[float, about("At the end, by what was known then.", 100_140.0)]
+    unknowable: Annotated[float, about("Their difference.", 12.5)]
+
+
+class BacktestDocument(AnswerDocument):
+    """What a backtest says. The same inputs and the same stored rows give the same document."""
+
+    notice: Annotated[str | None, about("Why nothing was traded.")]
+    inputs: BacktestInputsDocument
+    terms: Annotated[
+        dict[str, dict[str, Any]], about("That are declared, by symbol.", {"DEMOA": {"lot": 1.0}})
+    ]
+    assumptions: Annotated[list[str], like(["Instruments, calendars and fees are those declared today."])]
+    performance: FiguresDocument
+    signals: BacktestSignalsDocument
+    trades: Annotated[list[ClosedTradeDocument], about("The first ones; `performance.trades` counts all.")]
+    positions: list[OpenPositionDocument]
+    honesty: Annotated[HonestyDocument | UnsetType, about("With `honesty` in the body.")] = UNSET
