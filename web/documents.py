@@ -1,12 +1,14 @@
 """Documents of answers, each described once, by a `msgspec.Struct`.
 
-Its docstring and its fields give the OpenAPI schema (`web.schema`), the example and the JSON. A field is annotated
+Its docstring and its fields give the OpenAPI schema (`web.schema`), the example, the JSON, and a table's columns. A field is annotated
 with a description and an example: `quantity: Annotated[float, about("In units.", 100.0)]`.
 """
 
+from __future__ import annotations
+
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
 from functools import cache
@@ -15,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from store import lazy_pyarrow as pa
 from store.timestamps import format_timestamp
 
 Schema = dict[str, Any]
@@ -96,7 +99,7 @@ def document_schema(document: type[AnswerDocument], reference: Callable[[Any], S
     """Return a document's JSON schema. reference: returns the schema of a document within it."""
     hints = _hints(document)
     properties = {name: _schema(hint, reference) for name, hint in hints.items()}
-    required = sorted(name for name, hint in hints.items() if not _may_be_left_out(hint))
+    required = sorted(name for name, hint in hints.items() if UnsetType not in _members(hint))
     return {
         "type": "object",
         "description": str(document.__doc__),
@@ -111,6 +114,32 @@ def example_of(document: type[AnswerDocument]) -> dict[str, Any]:
         name: _example(hint, f"{document.__name__}.{name}") for name, hint in _hints(document).items()
     }
     return {name: each for name, each in examples.items() if each is not UNSET}
+
+
+def arrow_schema(document: type[AnswerDocument]) -> pa.Schema:
+    """Return the columns of a table of documents, in the order of their fields.
+
+    A document within it is columns with dotted names, such as `print.price`. A list, and an object whose members have
+    no fixed names, is a text: its JSON. Instants are nanoseconds UTC. A column is nullable if a row may lack its value.
+    """
+    return pa.schema([*_columns(document, "", is_nullable=False)])
+
+
+def _columns(document: type[AnswerDocument], prefix: str, *, is_nullable: bool) -> Iterator[pa.Field]:
+    for name, hint in _hints(document).items():
+        schema = _schema(hint, lambda inner: {"type": "object", "document": inner})
+        may_be_null = is_nullable or not {types.NoneType, UnsetType}.isdisjoint(_members(hint))
+        if "document" in schema:
+            yield from _columns(schema["document"], f"{prefix}{name}.", is_nullable=may_be_null)
+        else:
+            yield pa.field(prefix + name, _arrow_type(schema), may_be_null)
+
+
+def _arrow_type(schema: Schema) -> pa.DataType:
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    kinds = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+    formats = {"date-time": pa.timestamp("ns", "UTC"), "date": pa.date32()}
+    return formats.get(schema.get("format", ""), kinds.get(kind, pa.string()))
 
 
 def _hints(document: type[AnswerDocument]) -> dict[str, Any]:
@@ -160,9 +189,10 @@ def _words(hint: Any) -> list[str]:
     return [each.value for each in hint] if is_enum else []
 
 
-def _may_be_left_out(hint: Any) -> bool:
+def _members(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union."""
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-    return UnsetType in typing.get_args(kind)
+    return typing.get_args(kind)
 
 
 def _example(hint: Any, name: str) -> Any:

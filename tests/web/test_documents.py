@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import UNSET, UnsetType
 
-from web.documents import AnswerDocument, Instant, about, document_schema, example_of, like
+from web.documents import (
+    AnswerDocument,
+    Date,
+    Instant,
+    about,
+    arrow_schema,
+    document_schema,
+    example_of,
+    like,
+)
 
 
 class Colour(StrEnum):
@@ -107,3 +116,28 @@ def test_its_json_has_doubles_texts_and_only_what_is_there():
         "is_new": True,
     }
     assert str(BIKE.as_json()["price"]) == "0.0"
+
+
+def test_its_columns_are_flat_and_have_types_of_arrow():
+    class SaleDocument(AnswerDocument):
+        """A sale."""
+
+        day: Date
+        bike: BikeDocument
+        buyer: WheelDocument | None
+
+    columns = {each.name: (str(each.type), each.nullable) for each in arrow_schema(SaleDocument)}
+    assert columns == {
+        "day": ("date32[day]", False),
+        "bike.price": ("double", False),
+        "bike.made_at": ("timestamp[ns, tz=UTC]", True),
+        "bike.colour": ("string", False),
+        "bike.second": ("string", True),
+        "bike.kind": ("string", False),
+        "bike.wheels": ("string", False),
+        "bike.spare.spokes": ("int64", True),
+        "bike.by_name": ("string", False),
+        "bike.is_new": ("bool", False),
+        "bike.note": ("string", True),
+        "buyer.spokes": ("int64", True),
+    }

@@ -9,8 +9,24 @@ from tests.api_client import Api, answer
 from tests.trading.desks import at_ns, coin, prints
 from tests.trading.recorded import RecordedAccount, decimal, engine_lives
 from trading.core.events import CloseQueued, HaltLatched, RiskOverridden
-from trading.documents import accounts, figures, ledger, orders
-from web.documents import AnswerDocument
+from trading.documents import accounts, backtests, figures, ledger, orders, rebalances
+from web.documents import AnswerDocument, arrow_schema, example_of
+
+DOCUMENTS = [
+    each
+    for module in (accounts, backtests, figures, ledger, orders, rebalances)
+    for each in vars(module).values()
+    if isinstance(each, type) and issubclass(each, AnswerDocument) and each is not AnswerDocument
+]
+# Texts are words, or JSON.
+COLUMN_VALUES: dict[str, Any] = {
+    "string": str | list | dict,
+    "int64": int,
+    "double": float,
+    "bool": bool,
+    "timestamp[ns, tz=UTC]": str,
+    "date32[day]": str,
+}
 
 
 @pytest.mark.parametrize(
@@ -53,3 +69,16 @@ def test_an_answer_is_as_its_document_says(api: Api, path: str, document: type[A
     for row in rows:
         # Equal if each member is declared, and has its type.
         assert msgspec.to_builtins(msgspec.convert(row, document)) == row
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda each: str(each.__name__))
+def test_an_example_has_the_types_and_the_columns_of_its_document(document: type[AnswerDocument]):
+    example = example_of(document)
+    assert msgspec.convert(example, document).as_json() == example
+    columns = list(arrow_schema(document))
+    assert {each.name.partition(".")[0] for each in columns} == set(document.__struct_fields__)
+    for column in columns:
+        value: Any = example
+        for name in column.name.split("."):
+            value = None if value is None else value.get(name)
+        assert column.nullable if value is None else isinstance(value, COLUMN_VALUES[str(column.type)])
