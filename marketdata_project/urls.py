@@ -87,7 +87,7 @@ def _corrections(dataset: Dataset) -> URLPattern:
 also_below_v1 = [
     _ingest(TRADES),
     _corrections(TRADES),
-    re_path(r"^stats/ohlc/?\Z", OhlcViewSet.as_view({"get": "list"}), name="ohlc"),
+    re_path(r"^stats/ohlc/?\Z", OhlcViewSet.as_view({"get": "retrieve"}), name="ohlc"),
 ]
 
 instruments = [

@@ -102,7 +102,8 @@ class ResolutionField(serializers.Field[Resolution, str, str, Any]):
 class WordField(serializers.Field[str, str, str, Any]):
     """One of several words. schema_default: a default that is shown in the schema, but not applied."""
 
-    default_error_messages = {"invalid_parameter": "must be one of {words}"}
+    code = "invalid_parameter"
+    default_error_messages = {code: "must be one of {words}"}
 
     def __init__(self, *, words: Sequence[str], schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -111,7 +112,7 @@ class WordField(serializers.Field[str, str, str, Any]):
 
     def to_internal_value(self, data: str) -> str:
         if data not in self.words:
-            self.fail("invalid_parameter", words=", ".join(self.words))
+            self.fail(self.code, words=", ".join(self.words))
         return data
 
 

@@ -23,7 +23,7 @@ from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 
 DURATIONS = "A number with a unit: `250ms`, `5s`, `1min`."
-_ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
+ISO_OR_EPOCH = "ISO 8601 / RFC 3339, a date alone, or an epoch integer in s, ms, µs or ns."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +52,9 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     ),
     "start": (
         BoundField,
-        {"help_text": f"First instant of the range. Pages require `start` or `last`. {_ISO_OR_EPOCH}"},
+        {"help_text": f"First instant of the range. Pages require `start` or `last`. {ISO_OR_EPOCH}"},
     ),
-    "end": (BoundField, {"help_text": f"Exclusive end of the range. Default: now. {_ISO_OR_EPOCH}"}),
+    "end": (BoundField, {"help_text": f"Exclusive end of the range. Default: now. {ISO_OR_EPOCH}"}),
     "last": (
         PageLimitField,
         {"help_text": "Number of newest rows before `end`, for each symbol. Replaces `start`."},
@@ -67,7 +67,7 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         {"words": ("asc", "desc"), "schema_default": "asc", "help_text": "Order of the rows by time."},
     ),
     "fields": (FieldNamesField, {"help_text": "Only these columns, in this order, separated by commas."}),
-    "as_of": (QueryTimeField, {"help_text": f"Ignore commits stored after this instant. {_ISO_OR_EPOCH}"}),
+    "as_of": (QueryTimeField, {"help_text": f"Ignore commits stored after this instant. {ISO_OR_EPOCH}"}),
     "symbol_as_of": (
         QueryTimeField,
         {"help_text": "The date on which the symbol had the meaning that is asked for. Default: now."},
@@ -128,7 +128,7 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
     "at": (
         QueryTimeField,
         {
-            "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {_ISO_OR_EPOCH}"
+            "help_text": f"For `explain`: an instant in the bar. For `members`: the instant; default: now. {ISO_OR_EPOCH}"
         },
     ),
     "trailer": (

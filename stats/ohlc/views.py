@@ -4,50 +4,36 @@ from functools import partial
 from typing import Any
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import ContentViewSet, page_query
-from stats.ohlc.answer import COLUMNS, ohlc_snapshot, parse_ohlc_query
-from stats.ohlc.serializers import OhlcAnswerSerializer, OhlcQuerySerializer
+from stats.ohlc.bars import OHLC_PARAMETERS, OhlcAnswerDocument, ohlc_snapshot, parse_ohlc_query
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
 from web.endpoints import Access
-
-_BARS = OpenApiExample(
-    "Two bars",
-    value={
-        "symbol": "AAPL",
-        "interval": "1min",
-        "data": [
-            dict(zip(COLUMNS, bar, strict=True))
-            for bar in (
-                ("2025-01-02T14:30:00Z", 189.98, 190.02, 189.98, 190.02, 350),
-                ("2025-01-02T14:31:00Z", 190.1, 190.1, 190.1, 190.1, 75),
-            )
-        ],
-    },
-    response_only=True,
-)
 
 
 class OhlcViewSet(ContentViewSet):
     """Bars made from stored trades."""
 
-    access = {"list": Access("market:read", cost="page")}
-    query_serializer_class = OhlcQuerySerializer
+    access = {"retrieve": Access("market:read", cost="page")}
     renderer_classes = [JSONRenderer, QueryFormRenderer]
+
+    def query_serializer(self) -> serializers.Serializer[Any]:
+        """Return the serializer of the query parameters."""
+        return OHLC_PARAMETERS
 
     @extend_schema(
         operation_id="ohlc",
         summary="Bars of a symbol",
-        parameters=[OhlcQuerySerializer],
-        responses={200: OhlcAnswerSerializer},
-        examples=[_BARS],
+        parameters=[OHLC_PARAMETERS],
+        responses={200: OhlcAnswerDocument},
     )
-    def list(self, request: Request) -> HttpResponseBase:
+    def retrieve(self, request: Request) -> HttpResponseBase:
         """Open, high, low, close and volume of each interval in `[start, end)`, which is extended to whole intervals.
 
         Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
@@ -63,4 +49,4 @@ class OhlcViewSet(ContentViewSet):
     @classmethod
     def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName]:
         """See `ContentViewSet.expected_logs`."""
-        return frozenset({(TRADES, parse_ohlc_query(query_string).bars.symbols[0])})
+        return frozenset({(TRADES, parse_ohlc_query(query_string).symbols[0])})

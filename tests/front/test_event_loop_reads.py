@@ -177,7 +177,7 @@ def test_a_remembered_request_is_answered_only_as_long_as_its_key_is_valid(key):
 def test_the_access_is_checked_anew(key, monkeypatch):
     process, key = Process(), make_key(scopes=("market:read",))
     with monkeypatch.context() as patched:
-        patched.setattr(OhlcViewSet, "access", {"list": Access("market:read", audit_class="config")})
+        patched.setattr(OhlcViewSet, "access", {"retrieve": Access("market:read", audit_class="config")})
         django, loop = process.both(BARS, {"X-API-Key": key})
         assert (django.status, loop) == (200, None)
     _, loop = process.both(BARS, {"X-API-Key": key})

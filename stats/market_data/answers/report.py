@@ -2,13 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.market_data.answers.pinned_page import PageSnapshot
 from stats.market_data.pinned_logs import PinnedLog, commits_of
+from stats.market_data.query import MarketDataQuery
 from stats.market_data.universes import UniverseSnapshot
 from store.cached_property import cached_property
+from store.protocol import ALL_TIME
 
 
 class Report(AnswerSnapshot):
@@ -52,3 +56,28 @@ class Report(AnswerSnapshot):
         expiries = [page.expires_ns for page in self.snapshots]
         expiries += [self.universe.expires_ns] if self.universe else []
         return min((each for each in expiries if each is not None), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class ReshapedPage(Report):
+    """The base of answers of dialects: a page of the market-data API in another shape, which `document` gives."""
+
+    query: Annotated[MarketDataQuery, Irrelevant("the page has it")]
+    page: PageSnapshot
+
+    @property
+    def name(self) -> str:
+        return self.query.dataset.name
+
+    @property
+    def snapshots(self) -> tuple[PageSnapshot, ...]:
+        return (self.page,)
+
+    @property
+    def end_ns(self) -> int | None:
+        """The page's end; None if it is that of all times."""
+        return None if self.page.end_ns == ALL_TIME.end_ns else self.page.end_ns
+
+    @property
+    def is_period(self) -> bool:
+        return self.page.is_period

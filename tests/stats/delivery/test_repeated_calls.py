@@ -17,7 +17,7 @@ from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
 from stats.market_data.reports import parse_report_query
 from stats.market_data.services import market_data_page, market_data_report
-from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
+from stats.ohlc.bars import ohlc_snapshot, parse_ohlc_query
 from store.datasets import TRADES
 from store.instruments import Instrument
 from store.timestamps import SECOND_NS, parse_timestamp

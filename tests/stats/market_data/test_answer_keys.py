@@ -23,8 +23,7 @@ from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_qu
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
 from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
 from stats.market_data.services import market_data_page, market_data_report
-from stats.ohlc.answer import ohlc_snapshot, parse_ohlc_query
-from stats.ohlc.serializers import INTERVALS, IntervalField, OhlcQuerySerializer
+from stats.ohlc.bars import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
 from store.bar_policies import BAR_POLICIES, EVERY_PRINT, US_EQUITIES
@@ -151,9 +150,7 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
         yield from gaps_pins(chance, path, market_class)
-    for symbol, change in itertools.product(
-        (EQUITY, CRYPTO), some(chance, changes_of(OhlcQuerySerializer()))
-    ):
+    for symbol, change in itertools.product((EQUITY, CRYPTO), some(chance, changes_of(OHLC_PARAMETERS))):
         query = urlencode({"symbol": symbol, **change})
         yield f"ohlc {query}", partial(bars_of, query)
 
