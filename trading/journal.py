@@ -51,6 +51,10 @@ _STATE_BYTES, _ORDER_BYTES, _POSITION_BYTES, _LOT_BYTES = 4_096, 4_608, 2_048, 5
 SNAPSHOT_EVENTS = 50
 # Of so many events the last snapshot stays, for states of the past.
 _KEPT_SNAPSHOT_EVENTS = 1_000
+# The tables whose rows are of one event each.
+ROWS_OF_EVENTS: tuple[type[Model], ...] = (ExecutionRow, TransactionRow, TradeRow, EquityRow)
+_EQUITY = ("equity", "high_water", "start_equity", "exposure")
+_TRADE = ("symbol", "strategy", "direction", "opened_ns", "closed_ns")
 
 
 @dataclass(slots=True)
@@ -64,19 +68,16 @@ class Journal:
     state: AccountState
     effects: Effects = field(default_factory=Effects)
     execution_states: dict[str, str] = field(default_factory=dict)
-    _rows: list[EventRow] = field(default_factory=list)
+    _events: list[EventRow] = field(default_factory=list)
     _orders: dict[str, Order] = field(default_factory=dict)
-    _executions: list[ExecutionRow] = field(default_factory=list)
-    _transactions: list[TransactionRow] = field(default_factory=list)
-    _trades: list[TradeRow] = field(default_factory=list)
-    _equities: list[EquityRow] = field(default_factory=list)
+    _rows: dict[type[Model], list[Any]] = field(default_factory=dict)
     _followed: dict[str, str] = field(default_factory=dict)
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
         effects = self.effects = apply(self.state, event, at_ns=at_ns)
         number = self.state.number
-        self._rows.append(
+        self._events.append(
             EventRow(
                 account=self.account,
                 number=number,
@@ -93,16 +94,17 @@ class Journal:
     @property
     def recorded(self) -> dict[int, str]:
         """The names of the recorded events, by their numbers."""
-        return {row.number: row.name for row in self._rows}
+        return {row.number: row.name for row in self._events}
 
     def at(self, now_ns: int) -> Callable[[Event], object]:
         """Return a function that records events at an instant."""
         return lambda event: self.record(event, at_ns=now_ns)
 
     def _take(self, event: Event, effects: Effects, number: int, at_ns: int) -> None:
+        of_event = {"account": self.account, "number": number}
         if isinstance(event, Executed):
             fill = fill_of(self.state, event, effects, at_ns)
-            self._executions.append(_execution_row(self.account, event, number, fill))
+            self._add(_execution_row(event, fill, of_event))
         elif isinstance(event, ExecutionQuestioned | ExecutionBusted):
             if self.execution_states.get(event.execution_id) != BUSTED:
                 state = QUESTIONED if isinstance(event, ExecutionQuestioned) else BUSTED
@@ -110,14 +112,13 @@ class Journal:
         elif isinstance(event, FOLLOWING):
             self._followed = event.commits | self._followed
         if is_of_curve(event):
-            self._equities.append(_equity_row(self.account, self.state, at_ns))
+            self._add(EquityRow(**of_event, at_ns=at_ns, **_texts(self.state, _EQUITY)))
         # The correction of a future's quantity is told, too, though it has no entries.
-        symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)
         if effects.entries or isinstance(event, PositionAdjusted):
-            self._transactions.append(
+            symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)
+            self._add(
                 TransactionRow(
-                    account=self.account,
-                    number=number,
+                    **of_event,
                     at_ns=at_ns,
                     kind=name_of(event),
                     symbol=symbol,
@@ -127,45 +128,32 @@ class Journal:
                     entries=msgspec.to_builtins(effects.entries),
                 )
             )
-        self._trades += [
-            TradeRow(
-                account=self.account,
-                number=number,
-                symbol=trade.symbol,
-                strategy=trade.strategy,
-                direction=trade.direction,
-                opened_ns=trade.opened_ns,
-                closed_ns=trade.closed_ns,
-                document=msgspec.json.encode(trade).decode(),
-            )
-            for trade in effects.closed
-        ]
+        for trade in effects.closed:
+            columns = {name: getattr(trade, name) for name in _TRADE}
+            self._add(TradeRow(**of_event, **columns, document=msgspec.json.encode(trade).decode()))
+
+    def _add(self, row: Model) -> None:
+        self._rows.setdefault(type(row), []).append(row)
 
     def rows(self) -> dict[type[Model], list[Any]]:
         """Return the rows that follow from what was recorded."""
-        return {
-            OrderRow: [_order_row(self.account, order) for order in self._orders.values()],
-            ExecutionRow: self._executions,
-            TransactionRow: self._transactions,
-            TradeRow: self._trades,
-            EquityRow: self._equities,
-        }
+        orders = [_order_row(self.account, order) for order in self._orders.values()]
+        return {OrderRow: orders, **{kind: self._rows.get(kind, []) for kind in ROWS_OF_EVENTS}}
 
     def take_rows(self) -> dict[type[Model], list[Any]]:
         """Return the rows of `rows`, and forget what was recorded: nothing is written."""
         rows = self.rows()
-        self._rows, self._orders, self._executions = [], {}, []
-        self._transactions, self._trades, self._equities = [], [], []
+        self._events, self._orders, self._rows = [], {}, {}
         return rows
 
     def close(self) -> None:
         """Write all that was recorded."""
-        if not self._rows:
+        if not self._events:
             return
         account, before = self.account, self.account.number
         account.number = self.state.number
         account.save(update_fields=["number"])
-        EventRow.objects.bulk_create(self._rows)
+        EventRow.objects.bulk_create(self._events)
         if account.number // SNAPSHOT_EVENTS > before // SNAPSHOT_EVENTS:
             _snapshot(account, self.state)
         rows = self.rows()
@@ -234,34 +222,24 @@ def _order_row(account: Account, order: Order) -> OrderRow:
     )
 
 
-def _execution_row(account: Account, event: Executed, number: int, fill: FillResult) -> ExecutionRow:
+def _execution_row(event: Executed, fill: FillResult, of_event: dict[str, Any]) -> ExecutionRow:
     ref = event.print.ref
     return ExecutionRow(
-        account=account,
+        **of_event,
         uuid=event.execution_id,
         order_id=event.order_id,
-        number=number,
         at_ns=fill.at_ns,
         dataset=ref.dataset,
         symbol=ref.symbol,
         commit=int(ref.commit.partition("-")[0]),
         ordinal=ref.ordinal,
-        value=str(fill.value),
-        fee=str(fill.fee),
-        exposure=str(fill.exposure),
+        **_texts(fill, ("value", "fee", "exposure")),
     )
 
 
-def _equity_row(account: Account, state: AccountState, at_ns: int) -> EquityRow:
-    return EquityRow(
-        account=account,
-        number=state.number,
-        at_ns=at_ns,
-        equity=str(state.equity),
-        high_water=str(state.high_water),
-        start_equity=str(state.start_equity),
-        exposure=str(state.exposure),
-    )
+def _texts(source: object, names: tuple[str, ...]) -> dict[str, str]:
+    """Return amounts by name, as they are stored."""
+    return {name: str(getattr(source, name)) for name in names}
 
 
 @contextmanager

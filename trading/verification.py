@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 
 from trading.core.account import AccountState, decoded_state, encoded_state
 from trading.core.events import OrderAccepted, OrderRejected, decoded
-from trading.journal import Journal
+from trading.journal import ROWS_OF_EVENTS, Journal
 from trading.models import OPEN, Account, ExecutionRow, OrderRow
 
 _Row = dict[str, Any]
@@ -92,8 +92,8 @@ class _AccountReplay:
         states = {str(uuid): state for uuid, state in executions.iterator()}
         if states != self.journal.execution_states:
             yield f"executions are {states}, by the events they are {self.journal.execution_states}"
-        for kind in self.journal.rows():
-            if kind is not OrderRow and self._rows_of(kind).filter(number__gt=self.compared).exists():
+        for kind in ROWS_OF_EVENTS:
+            if self._rows_of(kind).filter(number__gt=self.compared).exists():
                 yield f"a row of {_table(kind)} is of an event after the last"
         count = self._rows_of(OrderRow).count()
         if count != self.order_count:

@@ -18,8 +18,7 @@ from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.market.symbols import declared_terms
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED, parameters_of, strategy_named
-from trading.strategies.exceptions import InvalidParameters
+from trading.strategies.catalogue import SHIPPED, InvalidParameters, parameters_of, strategy_named
 from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
 from web.requests.field_errors import KnownFieldsSerializer

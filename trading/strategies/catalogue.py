@@ -9,13 +9,24 @@ import msgspec
 from trading.core.events import StrategyChoice
 from trading.strategies.breakout import Breakout
 from trading.strategies.crossover import Crossover
-from trading.strategies.exceptions import InvalidParameters, UnknownStrategy
 from trading.strategies.strategy import Strategy, StrategyParameters
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
 
 # The engine shows the history of an assignment beside its other work: some seconds at most.
 _MOST_LOOKED_BACK = 500_000
+
+
+class StrategyError(ValueError):
+    """A strategy or a backtest that cannot be. The message says what to correct."""
+
+
+class UnknownStrategy(StrategyError):
+    """There is no strategy of this name."""
+
+
+class InvalidParameters(StrategyError):
+    """A parameter is unknown, missing, or not within its bounds."""
 
 
 def strategy_named(name: str) -> type[Strategy]:

@@ -21,7 +21,7 @@ from trading.core.amounts import quantity as exact_quantity
 from trading.core.due import request_cancels
 from trading.core.events import Executed, Print
 from trading.core.matching import Record
-from trading.core.orders import OrderTerms
+from trading.core.orders import Order, OrderTerms
 from trading.core.rows import MarketRow, Quote
 from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
@@ -107,7 +107,7 @@ class StrategyHost:
         return ZERO if held is None else held.quantity
 
     def has_orders(self, symbol: str) -> bool:
-        return any(each.terms.strategy == self.strategy.name for each in self._state.orders_of(symbol))
+        return bool(self._orders(self._state, symbol))
 
     def bars(self, symbol: str, count: int) -> list[Bar]:
         shown = self._shown[symbol]
@@ -238,6 +238,9 @@ class StrategyHost:
             found = self._terms[symbol] = self.market.terms(symbol)
         return found
 
+    def _orders(self, state: AccountState, symbol: str) -> list[Order]:
+        return [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+
     def _place(self, order: OrderTerms, bar: Bar | None, state: AccountState, record: Record) -> None:
         now_ns = self.now_ns
         decided_ns = now_ns if bar is None else bar.end_ns
@@ -258,7 +261,7 @@ class StrategyHost:
 
     def _close(self, symbol: str, bar: Bar | None, state: AccountState, record: Record) -> None:
         position = state.position(symbol, self.strategy.name)
-        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
+        orders = self._orders(state, symbol)
         is_closing = any(each.terms.reduce_only and each.parent_id is None for each in orders)
         if position is not None and not is_closing:
             now_ns = self.now_ns
@@ -272,8 +275,7 @@ class StrategyHost:
             accept_closing(state, record, position, view, now_ns=now_ns, by=self.by)
 
     def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
-        orders = [each for each in state.orders_of(symbol) if each.terms.strategy == self.strategy.name]
-        request_cancels(orders, record, reason="strategy", by=self.by)
+        request_cancels(self._orders(state, symbol), record, reason="strategy", by=self.by)
 
 
 def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:

@@ -19,8 +19,7 @@ from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.market.symbols import declared_terms, has_declared_terms
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED
-from trading.strategies.exceptions import StrategyError
+from trading.strategies.catalogue import SHIPPED, StrategyError
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.stored import stored_rows
