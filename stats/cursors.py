@@ -5,7 +5,6 @@ A walk is the sequence of pages that a client reads by following cursors. All it
 
 import hashlib
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,24 +33,9 @@ _INSTANT = struct.Struct(">q")
 _LABEL = "stats.cursors"
 
 
-@dataclass(frozen=True, slots=True)
-class SeenCommit:
-    """A log's newest commit when a walk began: its number, and the first 16 digits of its hash."""
-
-    number: int
-    hash: str
-
-    @classmethod
-    def of(cls, commit: CommitId) -> Self:
-        """Return the commit in the form that a cursor stores."""
-        return cls(commit.number, commit.hash[:16])
-
-    def check(self, commit: CommitId) -> None:
-        """Raise `ResyncRequired` unless `commit`, the log's commit of this number, has this hash."""
-        if SeenCommit.of(commit) != self:
-            raise ResyncRequired(
-                "the log was restored since the cursor was made; start again at the first page"
-            )
+def stored_commit(commit: CommitId) -> CommitId:
+    """Return a log's commit in the form that a cursor stores: with the first 16 digits of its hash."""
+    return CommitId(commit.number, commit.hash[:16])
 
 
 def fingerprint(text: str) -> bytes:
@@ -63,14 +47,14 @@ def fingerprint(text: str) -> bytes:
 class PageCursor:
     """The start of a page: the page has the rows from `position` on or, if `earlier`, the last rows before it.
 
-    commits: the commits that every page reads, one per log, in the order of the query's logs. walk_now_ns: the
-    walk's frozen "now" (see `Validity`). inputs_hash: a hash of everything that the rows are made from, except logs.
+    commits: the commits that every page reads, one per log, in the order of the query's logs; see `stored_commit`.
+    walk_now_ns: the walk's frozen "now" (see `Plan`). inputs_hash: a hash of everything that the rows are made from, except logs.
     final_until_ns: for each symbol, up to where bars are final; empty if the rows do not say which are.
     """
 
     earlier: bool
     position: RowPosition
-    commits: tuple[SeenCommit, ...]
+    commits: tuple[CommitId, ...]
     walk_now_ns: int = 0
     range_hash: bytes = fingerprint("")
     inputs_hash: bytes = fingerprint("")
@@ -105,7 +89,7 @@ class PageCursor:
             raise InvalidCursor("the cursor belongs to another query")
         commits_end = _LAYOUT.size + count * _COMMIT.size
         commits = tuple(
-            SeenCommit(number, digest.hex())
+            CommitId(number, digest.hex())
             for number, digest in _COMMIT.iter_unpack(payload[_LAYOUT.size : commits_end])
         )
         final = tuple(instant for (instant,) in _INSTANT.iter_unpack(payload[commits_end:]))
@@ -120,8 +104,3 @@ class PageCursor:
             raise ResyncRequired(
                 "the inputs of the rows have changed since the cursor was made; start again at the first page"
             )
-
-
-def seen_commits(heads: Sequence[CommitId]) -> tuple[SeenCommit, ...]:
-    """Return the commits in the form that a cursor stores."""
-    return tuple(map(SeenCommit.of, heads))

@@ -17,8 +17,9 @@ from jobs.models import AWAITED, Job
 from jobs.services import job_submit
 from stats.delivery.answers import AnswerSnapshot
 from stats.exceptions import READ_ERRORS
-from stats.market_data.answers.pinned_page import PageSnapshot
+from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.gaps import GapsReport, gaps_of
+from stats.market_data.plan import since
 from store.instant_text import format_instant
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -73,7 +74,7 @@ def _ranges(snapshot: AnswerSnapshot) -> Iterator[tuple[str, Window, Resolution]
         # The first page of a walk looks at the whole range.
         if isinstance(page, PageSnapshot) and page.query.dataset.name == "ohlcv" and page.cursor is None:
             for symbol, plan in zip(page.symbols, page.plans, strict=True):
-                window = plan.range.since(plan.range.end_ns - _LOOKED_AT_NS)
+                window = since(plan.range, plan.range.end_ns - _LOOKED_AT_NS)
                 first_ns = max(window.start_ns, window.end_ns - _LOOKED_AT_NS)
                 yield symbol, Window(first_ns, window.end_ns), page.query.resolution
 

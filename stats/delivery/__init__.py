@@ -1,1 +1,1 @@
-"""Turns a pinned query, which reads fixed commits, into a response: ETag, encoding, headers and body."""
+"""Turns a snapshot, which reads fixed commits, into a response: ETag, encoding, headers and body."""

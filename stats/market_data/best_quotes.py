@@ -10,7 +10,7 @@ from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range
-from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, since, walk_now_ns
 from stats.market_data.query_parameters import DURATIONS, QueryParameter, conflict
 from stats.market_data.rows import Rows, WindowedSource
 from stats.parameters import DurationField, WordField
@@ -137,13 +137,13 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
     max_age_ns = query.options_of(BestOptions).max_age_ns
     window = _window(query_range, log, max_age_ns)
     needed = Window(max(window.start_ns - max_age_ns, ALL_TIME.start_ns), window.end_ns)
-    log = symbol_query.read_point.limited_to(log, needed)
+    log = symbol_query.limited_to(log, needed)
     window = _window(query_range, log, max_age_ns)
     hours_grid = None if query.hours is None or grid.hours is Hours.ALL else grid
     # All ranges that end after the last quote's end have the same answer, so their plans have the same end.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
-    next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
+    next_change_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS if is_open else None
     instrument = symbol_query.instrument
     return Plan(
         source=WindowedSource(
@@ -151,15 +151,16 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
                 log, window, instrument.has_integer_volume, max_age_ns, venue_hours_of(instrument), hours_grid
             )
         ),
-        range=Range(query_range.start_ns, end_ns),
+        range=Window(query_range.start_ns, end_ns),
         reason=reason_for_none(symbol_query),
         logs=(log,),
-        validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
-        knowledge=None if log.settle is None else RowKnowledge(log),
+        walk_now_ns=walk_now_ns(next_change_ns, end_ns),
+        expires_ns=symbol_query.expires_ns(next_change_ns),
+        notes=() if log.settle is None else (RowKnowledge(log),),
     )
 
 
-def _window(query_range: Range, log: LogView, max_age_ns: int) -> Window:
+def _window(query_range: Window, log: LogView, max_age_ns: int) -> Window:
     """Return the part of a range in which the best may change."""
-    window = window_of_changes(log, query_range.since(ALL_TIME.start_ns), max_age_ns)
+    window = window_of_changes(log, since(query_range, ALL_TIME.start_ns), max_age_ns)
     return window if window.start_ns < window.end_ns else NOTHING

@@ -10,8 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.answers.pin import page_snapshot
-from stats.market_data.answers.pinned_page import PageSnapshot
+from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader

@@ -10,8 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
-from stats.market_data.answers.pin import page_snapshot
-from stats.market_data.answers.pinned_page import PageSnapshot
+from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
@@ -291,6 +290,6 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
 
 
 def absences_of(page: PageSnapshot) -> BarAbsences:
-    absences = page.plans[0].absences
+    absences = page.plans[0].notes[-1]
     assert isinstance(absences, BarAbsences)  # noqa: S101 the plan of bars with coverage
     return absences

@@ -1,63 +1,156 @@
-"""Plans. A plan holds the logs that a query for one symbol reads, and the source of its rows.
+"""Plans. A plan holds the logs that a query for one symbol reads, each at a fixed commit, and the source of its rows.
 
 A walk is the sequence of pages that a client reads by following cursors (see `stats.cursors`).
 """
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from stats.caching.keys import Irrelevant, key_parts
-from stats.exceptions import WrongClass
+from stats.cursors import stored_commit
+from stats.exceptions import ResyncRequired, WrongClass
 from stats.market_data.documents import AbsenceDocument, NotAppliedDocument
-from stats.market_data.pinned_logs import PinnedLog, ReadPoint
 from stats.market_data.query import MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
+from store.arrays import Integers
+from store.cached_property import cached_property
+from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.instruments import Instrument, default_instrument
-from store.log_views.log_view import LogView
-from store.protocol import Window
+from store.log_views.log_view import LogView, empty_view, view_of
+from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.terms import Settle, TermsPeriod, terms_then
 from trades.instruments.services import instrument_get
 from trades.stores import market_store
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A range of whole intervals, end exclusive. start_ns: None to start at the first stored row."""
-
-    start_ns: int | None
-    end_ns: int
-
-    def since(self, first_ns: int) -> Window:
-        """Return the range as a window. first_ns: the window's start if the range has no start."""
-        start_ns = first_ns if self.start_ns is None else self.start_ns
-        return Window(start_ns, max(start_ns, self.end_ns))
+Member = TypeVar("Member")
 
 
-class AbsencesOfPage(Protocol):
-    """Tells why parts of a page have no rows. Must be a frozen dataclass, because it is part of cache keys."""
+@dataclass(frozen=True)
+class LogGroup(Generic[Member]):
+    """Logs that belong together, such as those of an option chain, told as one log of a dataset that is not stored.
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[AbsenceDocument]:
-        """Return each run of intervals without rows in `[start_ns, end_ns)`.
+    symbol: the underlying, or the root. members: what the logs are of; their text is part of the key. last_change_ns: the
+    last change of the logs or of any declaration. It stands for the instant in cache keys and cursors, so that calls with
+    the same answer have the same key.
+    """
 
-        start_ns: None for the start of the range. end_ns: None for the end of the range.
+    dataset: Dataset
+    symbol: str
+    members: tuple[Member, ...]
+    logs: tuple[LogView, ...]
+    last_change_ns: int
+
+    @property
+    def _commits(self) -> list[tuple[str, CommitId]]:
+        return [(f"{log.dataset.name}:{log.symbol}", log.commit) for log in self.logs]
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256((repr(self.members) + _digest_of(self._commits)).encode()).hexdigest()
+
+    @cached_property
+    def head(self) -> CommitId:
+        """The sum of the logs' commit numbers, and a hash of their newest commits."""
+        return joined_commit(self.logs)
+
+    @property
+    def commit(self) -> CommitId:
+        """The commit that a cursor stores: `last_change_ns`, and a hash of the members and their commits."""
+        return CommitId(self.last_change_ns, self._digest)
+
+    @property
+    def key(self) -> str:
+        """The text that stands for the group in cache keys."""
+        return f"{self._digest[:24]}-{self.last_change_ns}"
+
+    def check_seen(self, seen: CommitId | None) -> None:
+        """Raise `ResyncRequired` if a cursor's commit is another one. None on a first page.
+
+        So it is if a log was restored, or has a commit that had begun before the first page and was finished after it.
         """
+        if seen is not None and stored_commit(self.commit) != seen:
+            raise ResyncRequired(
+                f"the data of the {self.dataset.name} have changed since the cursor was made; start again at the first page"
+            )
+
+
+def joined_commit(logs: Sequence[LogView | LogGroup[Any]]) -> CommitId:
+    """Return one commit for many logs: the sum of their numbers, and a hash of them. `NO_COMMIT` without logs."""
+    heads = [(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs]
+    return CommitId(sum(head.number for _, head in heads), _digest_of(heads)) if heads else NO_COMMIT
+
+
+def _digest_of(commits: Iterable[tuple[str, CommitId]]) -> str:
+    """Return a hash of the names of logs with their commits."""
+    text = "".join(f"{name}={commit.number}-{commit.hash};" for name, commit in commits)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def commits_of(logs: Iterable[LogView | LogGroup[Any]], *, with_symbols: bool) -> str:
+    """Return the header `X-Commit` with the logs' newest commits.
+
+    An item is `trades=17-9f3a2c` or, with symbols, `trades:AAPL=17-9f3a2c`.
+    """
+    return ", ".join(
+        f"{log.dataset.name}{f':{log.symbol}' if with_symbols else ''}={log.head.token}"
+        for log in logs
+        if log.head != NO_COMMIT
+    )
+
+
+def log_at(dataset: Dataset, symbol: str, as_of_ns: int | None = None) -> LogView:
+    """Return a log at its newest commit, by `as_of_ns` if that is given. Without such a commit the log has no rows."""
+    found = market_store().log(dataset, symbol)
+    try:
+        return view_of(found.at() if as_of_ns is None else found.as_of(as_of_ns))
+    except UnknownSymbol:
+        return empty_view(found)
+
+
+def log_as_seen(dataset: Dataset, symbol: str, seen: CommitId) -> LogView:
+    """Return the log at a cursor's commit.
+
+    Raises `UnknownSymbol` if the symbol no longer exists, and `ResyncRequired` if the log no longer has the commit.
+    """
+    log = market_store().log(dataset, symbol)
+    if not seen.number:
+        return empty_view(log)
+    try:
+        found = log.at()
+        if found.commit.number > seen.number:
+            found = log.at(seen.number)
+    except UnknownSymbol:
+        instrument_get(symbol=symbol)
+        found = log.at(NO_COMMIT)
+    if stored_commit(found.commit) != seen:
+        raise ResyncRequired("the log was restored since the cursor was made; start again at the first page")
+    return view_of(found)
+
+
+def limited_to(log: LogView, needed: Window) -> LogView:
+    """Return the log at the newest commit that touches a date of a window."""
+    return log if log.is_empty else log.at(log.version(needed))
+
+
+class Note(Protocol):
+    """Tells something of a page's rows in a field after them. A frozen dataclass, because it is part of cache keys."""
+
+    @property
+    def name(self) -> str:
+        """The document's field."""
         ...
 
+    def of_page(
+        self, times_ns: Integers, start_ns: int | None, end_ns: int | None
+    ) -> Sequence[AbsenceDocument | NotAppliedDocument] | dict[str, int] | None:
+        """Return a list, numbers by name, which are added for all symbols, or None to leave out the field.
 
-class KnowledgeOfPage(Protocol):
-    """Counts how it was told when the stored rows of a page were known. Part of cache keys, as absences are."""
-
-    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
-        """Return the number of stored rows by the time that told it. first_ns, last_ns: of the page's rows."""
-        ...
-
-
-class NotAppliedOfPage(Protocol):
-    """Names the corporate actions that a page's bars are not adjusted for."""
-
-    def not_applied_after(self, start_ns: int | None) -> list[NotAppliedDocument]:
-        """Return each that takes effect after `start_ns`. None: as for absences."""
+        times_ns: of the page's rows of one symbol. start_ns: where the page starts; None for the start of the range.
+        end_ns: where the page after it starts; None for the end of the range.
+        """
         ...
 
 
@@ -65,16 +158,16 @@ class NotAppliedOfPage(Protocol):
 class SymbolQuery:
     """A query, limited to one of its symbols.
 
-    logs: the logs of the datasets that `MarketDataset.logs_of` returns, as of the newest commits that the read
-    point allows. now_ns: the walk's frozen "now", or `as_of` if that is earlier. walk_final_until_ns: up to where
-    bars are final, as the walk's first page found; None on a first page.
+    logs: the logs of the datasets that `MarketDataset.logs_of` returns, see `log`. now_ns: the walk's frozen "now", or
+    `as_of` if that is earlier. seen: the cursor's commits, from that of the symbol's first log on. walk_final_until_ns: up
+    to where bars are final, as the walk's first page found. The last two are None on a first page.
     """
 
     query: MarketDataQuery
     instrument: Instrument
-    read_point: ReadPoint
     logs: tuple[LogView, ...]
     now_ns: int
+    seen: Sequence[CommitId] | None = None
     walk_final_until_ns: int | None = None
 
     @property
@@ -134,64 +227,55 @@ class SymbolQuery:
 
     def check_range(self) -> None:
         """Raise `RangeTooLarge` if the range is too long. Only first pages are checked; later pages keep the range."""
-        if self.read_point.seen is None:
+        if self.seen is None:
             self.query.check_range(self.now_ns)
 
-    def validity(self, next_change_ns: int | None, range_end_ns: int) -> "Validity":
-        """Return the validity of a plan.
+    def log(self, dataset: Dataset, symbol: str, log_index: int) -> LogView:
+        """Return a log at the newest commit that may be read: the cursor's, or the newest by `as_of`.
 
-        next_change_ns: when its rows first change if nothing is written; None for never. range_end_ns: the end of
-        the range, used as the walk's "now" if the rows never change.
+        log_index: the log's index among the plan's logs. Raises `ResyncRequired`, and `UnknownSymbol` if a cursor's
+        symbol no longer exists.
         """
-        walk_now_ns = range_end_ns if next_change_ns is None else next_change_ns - 1
-        changes_ns = [] if next_change_ns is None else [next_change_ns]
+        if self.seen is not None:
+            return log_as_seen(dataset, symbol, self.seen[log_index])
+        return log_at(dataset, symbol, self.query.as_of_ns)
+
+    def limited_to(self, log: LogView, needed: Window) -> LogView:
+        """See `limited_to`. A cursor's log is returned unchanged."""
+        return log if self.seen is not None else limited_to(log, needed)
+
+    def expires_ns(self, *changes_ns: int | None) -> int | None:
+        """Return a plan's `expires_ns`: the first of the instants at which it may change; None for never."""
+        instants = [each for each in changes_ns if each is not None]
         if self.is_ahead and self.query.start_ns is not None:
-            changes_ns.append(self.query.start_ns + 1)
-        return Validity(walk_now_ns, min(changes_ns, default=None))
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """How long a plan is valid if nothing is written.
-
-    walk_now_ns: the walk's frozen "now", by which every page decides which intervals are over. expires_ns: the
-    first instant at which the same query gets another plan; None for never.
-    """
-
-    walk_now_ns: int
-    expires_ns: Annotated[int | None, Irrelevant("it says how long the plan is used, not what the rows are")]
-
-    def until(self, instant_ns: int | None) -> "Validity":
-        """Return the validity that ends at an instant, if that is earlier; None for no end. The "now" stays."""
-        instants = [each for each in (self.expires_ns, instant_ns) if each is not None]
-        return replace(self, expires_ns=min(instants, default=None))
+            instants.append(self.query.start_ns + 1)
+        return min(instants, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that the rows of one symbol are made from; nothing is looked up later.
 
-    source: makes the rows. range: cursors are bound to it. reason: the document's `reason` if there are no rows.
-    logs: in the dataset's order, including empty logs. head: the document's fields between the symbol and the
-    rows. absences: tells why intervals have no rows; None without `coverage`. knowledge: None without
-    `knowledge=then`. not_applied: None for unadjusted rows. final_until_ns: bars that end later are not final, and
-    realised spreads whose horizon ends later are not known; None if the rows have neither. final_expires_ns: when
-    `final_until_ns` may grow although nothing is written and no interval ends; None if it cannot.
+    source: makes the rows. range: whole intervals; cursors are bound to it. It starts with `ALL_TIME` if the query has no
+    start. reason: the document's `reason` if there are no rows. logs: in the dataset's order, including empty logs.
+    walk_now_ns: the walk's frozen "now", by which every page decides which intervals are over. expires_ns: the first
+    instant at which the same query gets another plan if nothing is written; None for never. head: the document's fields
+    between the symbol and the rows. final_until_ns: bars that end later are not final, and realised spreads whose horizon
+    ends later are not known; None if the rows have neither.
     """
 
     source: RowSource
-    range: Range
+    range: Window
     reason: str
     logs: Annotated[
-        tuple[PinnedLog, ...], Irrelevant("those of them that rows are made from are in the source")
+        tuple[LogView | LogGroup[Any], ...],
+        Irrelevant("those of them that rows are made from are in the source"),
     ]
-    validity: Validity
+    walk_now_ns: int
+    expires_ns: Annotated[int | None, Irrelevant("it says how long the plan is used, not what the rows are")]
     head: tuple[tuple[str, str | float], ...] = ()
-    absences: AbsencesOfPage | None = None
-    knowledge: KnowledgeOfPage | None = None
-    not_applied: Annotated[NotAppliedOfPage | None, Irrelevant("it is the source's reader")] = None
+    notes: tuple[Note, ...] = ()
     final_until_ns: Annotated[int | None, Irrelevant("the source has it")] = None
-    final_expires_ns: Annotated[int | None, Irrelevant("it is part of the validity")] = None
 
     @property
     def inputs_text(self) -> str:
@@ -251,3 +335,18 @@ def is_known(symbol: str) -> bool:
 def reason_for_none(symbol_query: SymbolQuery) -> str:
     """Return the document's `reason` for a range without rows. The symbol must be known."""
     return "not_yet" if symbol_query.is_ahead else "no_data"
+
+
+def walk_now_ns(next_change_ns: int | None, range_end_ns: int) -> int:
+    """Return a plan's `walk_now_ns`.
+
+    next_change_ns: when its rows first change if nothing is written; None for never. Then the end of the range stands for
+    "now".
+    """
+    return range_end_ns if next_change_ns is None else next_change_ns - 1
+
+
+def since(asked: Window, first_ns: int) -> Window:
+    """Return a plan's range as a window that starts at `first_ns` if the query has no start. It may be empty."""
+    start_ns = first_ns if asked.start_ns == ALL_TIME.start_ns else asked.start_ns
+    return Window(start_ns, max(start_ns, asked.end_ns))

@@ -157,7 +157,7 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
     if known_until_ns is None:
         known_until_ns = min(quotes.complete_until(symbol_query.settle), end_ns)
     # The quote before the first trade may be arbitrarily old.
-    quotes = symbol_query.read_point.limited_to(quotes, Window(ALL_TIME.start_ns, end_ns))
+    quotes = symbol_query.limited_to(quotes, Window(ALL_TIME.start_ns, end_ns))
     right: RowView = quotes
     if join.max_age_ns is not None:
         right = BestQuoteView(quotes, join.max_age_ns, venue_hours_of(instrument))

@@ -24,7 +24,7 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_in_memory,
 )
-from stats.market_data.plan import Plan, SymbolQuery, reason_for_none
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import MarketDataset
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
@@ -121,9 +121,7 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
     # A bar opens at a quote from the last ten dates with quotes. These dates may be arbitrarily old, so the view must
     # have every commit that touches a date before the window.
     needed_end_ns = window.end_ns if len(symbol_query.terms) == 1 else ALL_TIME.end_ns
-    log = symbol_query.read_point.limited_to(
-        log, Window(min(ALL_TIME.start_ns, window.start_ns), needed_end_ns)
-    )
+    log = symbol_query.limited_to(log, Window(min(ALL_TIME.start_ns, window.start_ns), needed_end_ns))
     next_change_ns = next_change_ns_of(symbol_query, grid, query_range)
     settle_ns, has_integer_volume = symbol_query.settle_ns, symbol_query.instrument.has_integer_volume
     reader = QuoteBarReader(log, window, grid, has_integer_volume, finality.until_ns, settle_ns)
@@ -136,10 +134,11 @@ def _quotes_plan(symbol_query: SymbolQuery) -> Plan:
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log,),
-        validity=symbol_query.validity(next_change_ns, query_range.end_ns).until(finality.expires_ns),
+        walk_now_ns=walk_now_ns(next_change_ns, query_range.end_ns),
+        expires_ns=symbol_query.expires_ns(next_change_ns, finality.expires_ns),
         head=(("resolution", grid.resolution.value),),
         final_until_ns=finality.until_ns,
-        knowledge=None if settle_ns is None else BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),
+        notes=() if settle_ns is None else (BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),),
     )
 
 

@@ -11,14 +11,12 @@ from msgspec import Meta, Raw
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import ResolutionUnavailable
-from stats.market_data.answers.pin import page_snapshot
-from stats.market_data.answers.pinned_page import PageSnapshot
+from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
-from stats.market_data.pinned_logs import ReadPoint, commits_of
-from stats.market_data.plan import instrument_in, is_known
+from stats.market_data.plan import commits_of, instrument_in, is_known, log_at
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.quoted_trades import TRADE_TICKS
@@ -305,9 +303,8 @@ def coverage_snapshot(query: ReportQuery) -> CoverageReport:
     query = query.resolved
     (symbol,) = query.symbols
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
-    read_point = ReadPoint(query.as_of_ns, None)
     logs = tuple(
-        log for dataset in DATASETS.values() if not (log := read_point.log(dataset, symbol, 0)).is_empty
+        log for dataset in DATASETS.values() if not (log := log_at(dataset, symbol, query.as_of_ns)).is_empty
     )
     if not logs and not is_known(symbol):
         raise UnknownSymbol(symbol)

@@ -253,3 +253,26 @@ class NewestSource:
 
     def total_estimate(self) -> int:
         return min(self.source.total_estimate(), self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows:
+    """The rows of a page, ascending.
+
+    earlier: the page before it in time has the last rows before this position. later: the page after it has the rows from
+    this position on. None if there is no such page.
+    """
+
+    rows: Rows
+    earlier: RowPosition | None
+    later: RowPosition | None
+
+
+def read_page(source: RowSource, position: RowPosition | None, limit: int, *, backwards: bool) -> PageRows:
+    """Read the rows from a position on, with `backwards` the last rows before it; None for the start or the end."""
+    if backwards:
+        rows = source.before(position, limit + 1)
+        has_more, rows = len(rows) > limit, rows[max(len(rows) - limit, 0) :]
+        return PageRows(rows, rows.position(0) if has_more else None, position)
+    rows = source.after(position, limit + 1)
+    return PageRows(rows[:limit], position, rows.position(limit) if len(rows) > limit else None)

@@ -1,8 +1,7 @@
 """The services of the market-data API, called by its endpoints, `/stats/ohlc` and other apps."""
 
 from stats.delivery.answers import AnswerSnapshot
-from stats.market_data.answers.pin import page_snapshot
-from stats.market_data.answers.pinned_page import PageSnapshot
+from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.reports import COVERAGE, ReportQuery, coverage_snapshot, report_snapshot
 

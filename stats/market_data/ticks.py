@@ -12,7 +12,7 @@ from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
-from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import MarketDataset
 from stats.market_data.query_parameters import Parameters
 from stats.market_data.rows import Rows, WindowedSource
@@ -155,28 +155,29 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
         symbol_query.check_known()
     grid = grid_of(symbol_query)
     query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
-    log = symbol_query.read_point.limited_to(log, tick_window(query_range, (log,)))
+    log = symbol_query.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
     # The default hours of days are those of bars.
     hours_grid = None if symbol_query.query.hours is None or grid.hours is Hours.ALL else grid
     # All ranges that end after the last row have the same answer, so their plans have the same end.
     end_ns = query_range.end_ns if window is NOTHING else window.end_ns
-    next_second_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
+    next_change_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS if is_open else None
     # Bars of several resolutions are stored in one log.
     only = ("resolution", symbol_query.query.resolution.value) if log.dataset is BARS else None
     reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added, only)
     return Plan(
         source=WindowedSource(reader),
-        range=Range(query_range.start_ns, end_ns),
+        range=Window(query_range.start_ns, end_ns),
         reason=reason_for_none(symbol_query),
         logs=(log,),
-        validity=symbol_query.validity(next_second_ns if is_open else None, end_ns),
-        knowledge=None if log.settle is None else RowKnowledge(log),
+        walk_now_ns=walk_now_ns(next_change_ns, end_ns),
+        expires_ns=symbol_query.expires_ns(next_change_ns),
+        notes=() if log.settle is None else (RowKnowledge(log),),
     )
 
 
-def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Range | None:
+def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Window | None:
     """Return the range without an end if it has the same rows as the range up to now, and keeps them until a write.
 
     Not for later pages, which must find the range of the first, nor for several symbols, whose pages share one "now".
@@ -185,10 +186,10 @@ def _settled_range(symbol_query: SymbolQuery, log: LogView) -> Range | None:
     """
     query = symbol_query.query
     is_newest = query.last is not None and query.end_ns is None and query.as_of_ns is None
-    if not is_newest or query.several or symbol_query.read_point.seen is not None:
+    if not is_newest or query.several or symbol_query.seen is not None:
         return None
-    later = tick_window(Range(tick_range(symbol_query).end_ns, ALL_TIME.end_ns), (log,))
-    return None if log.row_bound(later) else Range(None, ALL_TIME.end_ns)
+    later = tick_window(Window(tick_range(symbol_query).end_ns, ALL_TIME.end_ns), (log,))
+    return None if log.row_bound(later) else ALL_TIME
 
 
 def _state(rows: pa.Table) -> pa.Array:

@@ -1,22 +1,24 @@
 """Universes: their list, the dataset `/members`, and the members that stand for the symbols of a query."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import NoData
-from stats.market_data.pinned_logs import PinnedLog, ReadPoint, joined_commit
 from stats.market_data.plan import (
+    LogGroup,
     Plan,
-    Range,
     SymbolQuery,
     is_known,
+    joined_commit,
+    log_at,
     reason_for_none,
+    walk_now_ns,
 )
 from stats.market_data.query import MarketDataset
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
@@ -29,7 +31,7 @@ from store.exceptions import UnknownSymbol
 from store.instruments import default_instrument
 from store.log_views.log_view import LogView, last_row, log_coverage
 from store.log_views.members import members_at, members_within, next_change_ns
-from store.protocol import ALL_TIME, CommitId, Window
+from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.symbols import is_symbol, parse_symbol
 from store.terms import Settle
@@ -58,15 +60,10 @@ class UniverseSnapshot:
         """The log of the universe's changes."""
         return frozenset({(self.log.dataset, self.log.symbol)})
 
-    def commits(self, logs: Iterable[PinnedLog]) -> str:
+    def commits(self, logs: Sequence[LogView | LogGroup[Any]]) -> str:
         """Return the header `X-Commit`: the universe's commit, and one for all logs of its members."""
         name = self.log.symbol
-        return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={_joined(logs).token}"
-
-
-def _joined(logs: Iterable[PinnedLog]) -> CommitId:
-    """Return one commit for logs that are too many for a header."""
-    return joined_commit([(f"{log.dataset.name}:{log.symbol}", log.head) for log in logs])
+        return f"{self.log.dataset.name}:{name}={self.log.head.token}, members:{name}={joined_commit(logs).token}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ def universe_snapshot(query: UniverseQuery, *, now_ns: int) -> UniverseSnapshot:
     Raises `UnknownSymbol` for an unknown universe, `NoData` without members, `InvalidParameter` for too many, and the
     store's errors.
     """
-    log = ReadPoint(query.as_of_ns, None).log(UNIVERSE_CHANGES, query.name, 0)
+    log = log_at(UNIVERSE_CHANGES, query.name, query.as_of_ns)
     if log.is_empty and not is_known(query.name):
         raise UnknownSymbol(query.name)
     if query.is_then:
@@ -163,7 +160,7 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
     asked_ns = symbol_query.query.end_ns
     until_ns = symbol_query.now_ns + 1 if asked_ns is None else asked_ns
     window = Window(ALL_TIME.start_ns, until_ns).within(ALL_TIME)
-    log = symbol_query.read_point.limited_to(log, window)
+    log = symbol_query.limited_to(log, window)
     if asked_ns is None:
         # By now all changes are known, so `knowledge=then` has no effect.
         window, next_ns = _until_last_change(log, window), next_change_ns(symbol_query.logs[0], until_ns)
@@ -173,10 +170,11 @@ def _members_plan(symbol_query: SymbolQuery) -> Plan:
         (log,), next_ns = symbol_query.as_known(log), None
     return Plan(
         source=WindowedSource(MemberReader(log, window)),
-        range=Range(None, window.end_ns),
+        range=window,
         reason=reason_for_none(symbol_query),
         logs=(log,),
-        validity=symbol_query.validity(next_ns, window.end_ns),
+        walk_now_ns=walk_now_ns(next_ns, window.end_ns),
+        expires_ns=symbol_query.expires_ns(next_ns),
     )
 
 
@@ -250,7 +248,7 @@ class UniverseList(AnswerSnapshot):
     @cached_property
     def commits(self) -> str:
         """The header `X-Commit`: one commit for the logs of all universes."""
-        return f"{UNIVERSE_CHANGES.name}={_joined(self.logs).token}"
+        return f"{UNIVERSE_CHANGES.name}={joined_commit(self.logs).token}"
 
     def document(self) -> UniversesDocument:
         """See `AnswerSnapshot.document`."""
@@ -272,10 +270,9 @@ def parse_universes_query(query_string: str) -> UniversesQuery:
 
 def universes_snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
     """Pin the list of universes to the newest commits. Raises the store's errors."""
-    read_point = ReadPoint(query.as_of_ns, None)
     names = market_store().symbols(UNIVERSE_CHANGES)
     logs = tuple(
-        log for name in sorted(names) if not (log := read_point.log(UNIVERSE_CHANGES, name, 0)).is_empty
+        log for name in sorted(names) if not (log := log_at(UNIVERSE_CHANGES, name, query.as_of_ns)).is_empty
     )
     at_ns = query.at_ns
     if at_ns is None:

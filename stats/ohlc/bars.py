@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import UNSET, UnsetType
 
 from stats.exceptions import NoData, RangeTooLarge
-from stats.market_data.answers.pin import page_snapshot
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan

@@ -10,7 +10,6 @@ from stats.market_data.intervals.windows import extent_of
 from stats.market_data.ohlcv.bar_changes import BarsSnapshot
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV
-from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import Plan, SymbolQuery, is_known
 from stats.market_data.query import MarketDataQuery, class_of, common_fields
 from stats.market_data.query_parameters import query_serializer
@@ -114,18 +113,17 @@ def bars_snapshot(
     extent = extent_of((trades, stored))
     # Rows may be dated ahead. All are in the range.
     end_ns = None if extent is None or extent.end_ns <= now_ns else extent.end_ns
-    # The logs are pinned, as a cursor's are. Before anything was declared, an exchange has no logs.
-    read_point = ReadPoint(0 if by_own_log else None, seen=())
+    # Before anything was declared, an exchange has no logs.
+    query = replace(query, end_ns=end_ns, as_of_ns=0 if by_own_log else None)
     actions = empty_view(store.log(CORPORATE_ACTIONS, symbol))
-    symbol_query = SymbolQuery(
-        replace(query, end_ns=end_ns), instrument, read_point, (trades, stored, actions), now_ns
-    )
+    # The logs are fixed, as a cursor's are.
+    symbol_query = SymbolQuery(query, instrument, (trades, stored, actions), now_ns, seen=())
     try:
         plan = OHLCV.plan(symbol_query)
     except ResolutionUnavailable:
         nothing = empty_view(store.log(BARS, symbol))
         plan = OHLCV.plan(replace(symbol_query, logs=(trades, nothing, actions)))
-    return BarsSnapshot(_reader_of(plan), now_ns, symbol_query.settle, plan.final_expires_ns)
+    return BarsSnapshot(_reader_of(plan), now_ns, symbol_query.settle)
 
 
 def _reader_of(plan: Plan) -> BarRowReader:

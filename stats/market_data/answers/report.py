@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
-from stats.market_data.answers.pinned_page import PageSnapshot
-from stats.market_data.pinned_logs import PinnedLog, commits_of
+from stats.market_data.answers.page import PageSnapshot
+from stats.market_data.plan import LogGroup, commits_of
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.universes import UniverseSnapshot
 from store.cached_property import cached_property
+from store.log_views.log_view import LogView
 from store.protocol import ALL_TIME
 
 
@@ -39,10 +40,10 @@ class Report(AnswerSnapshot):
 
     @cached_property
     def commits(self) -> str:
-        logs: dict[LogName, PinnedLog]
+        logs: dict[LogName, LogView | LogGroup[Any]]
         logs = {(log.dataset, log.symbol): log for page in self.snapshots for log in page.logs}
         if self.universe is not None:
-            return self.universe.commits(logs.values())
+            return self.universe.commits(tuple(logs.values()))
         return commits_of(logs.values(), with_symbols=getattr(self.query, "several", False))
 
     @property

@@ -7,7 +7,7 @@ from itertools import chain
 import pyarrow as pa
 
 from stats.cursors import RowPosition
-from stats.market_data.answers.pinned_page import PageSnapshot, selected, selected_columns
+from stats.market_data.answers.page import PageSnapshot, selected, selected_columns
 from stats.market_data.rows import Rows
 from stats.rendering.format import StreamEncoder
 from stats.rendering.formats import FORMATS

@@ -12,7 +12,7 @@ from rest_framework.serializers import ValidationError
 from calendars.schedule import Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar
 from stats.caching.keys import Irrelevant
-from stats.market_data.futures.contracts import FutureContract, PinnedContracts, pinned_contracts
+from stats.market_data.futures.contracts import FutureContract, root_contracts
 from stats.market_data.futures.rolls import (
     ROLL_RULES,
     ContractFigures,
@@ -30,9 +30,8 @@ from stats.market_data.intervals.windows import (
     next_change_ns_of,
     part_over_gaps,
 )
-from stats.market_data.ohlcv.bar_inputs import BarInputs
-from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, bar_columns
+from stats.market_data.plan import LogGroup, Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import Rows, WindowedSource
@@ -84,7 +83,7 @@ class ContinuousReader:
     trading date of now, in days since 1970; the figures of earlier dates decide rolls.
     """
 
-    contracts: PinnedContracts
+    contracts: LogGroup[FutureContract]
     window: Annotated[Window, Irrelevant("the plan's range, and where the logs have rows, say it")]
     grid: BarGrid
     calendar: TradingCalendar | None
@@ -104,7 +103,7 @@ class ContinuousReader:
         return self.grid.interval(time_ns).start_ns
 
     def part(self, window: Window, count: int, *, from_end: bool) -> Window:
-        logs = [log for each in self.contracts.contracts for log in (each.trades, each.stored_bars)]
+        logs = [log for each in self.contracts.members for log in (each.trades, each.stored_bars)]
         return part_over_gaps(logs, self.grid, window, count, from_end=from_end)
 
     def rows(self, window: Window) -> Rows:
@@ -116,7 +115,7 @@ class ContinuousReader:
         stored_window = stored_bars_window(self.window, self.grid)
         bounds = (
             each.trades.row_bound(self.window) + each.stored_bars.row_bound(stored_window)
-            for each in self.contracts.contracts
+            for each in self.contracts.members
         )
         length_ns = self.window.end_ns - self.window.start_ns
         return min(sum(bounds), -(-length_ns // self.grid.resolution.length_ns))
@@ -129,7 +128,7 @@ class ContinuousReader:
         )
         if part.start_ns >= part.end_ns:
             return None
-        contract = self.contracts.contracts[stretch.contract]
+        contract = self.contracts.members[stretch.contract]
         bars = BarRowReader(_inputs(contract), part, self.grid, self.has_integer_volume, None).rows(part)
         data = bars.table.plain().data
         values = {name: data.column(name) for name in data.column_names}
@@ -155,7 +154,7 @@ class ContinuousReader:
         return list(self._make_stretches())
 
     def _make_stretches(self) -> Iterator[_Stretch]:
-        contracts, days = self.contracts.contracts, day_grid_of(self.calendar)
+        contracts, days = self.contracts.members, day_grid_of(self.calendar)
         figures = [self._figures(each, days) for each in contracts]
         fronts = fronts_of(
             figures,
@@ -199,7 +198,7 @@ def day_grid_of(calendar: TradingCalendar | None) -> BarGrid:
 @lru_cache(maxsize=512)
 def _daily_bars(contract: FutureContract, days: BarGrid) -> tuple[Integers, Floats, Floats]:
     """Return the dates of a contract's daily bars, their closes and their volumes."""
-    window = bar_window(Range(None, ALL_TIME.end_ns), days, (contract.trades, contract.stored_bars))
+    window = bar_window(ALL_TIME, days, (contract.trades, contract.stored_bars))
     if window == NOTHING:
         return np.empty(0, np.int64), np.empty(0), np.empty(0)
     bars = _inputs(contract).unadjusted(days).bars(window)
@@ -296,29 +295,32 @@ def _rule_of(roll: RollOptions) -> RollRule:
 
 def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
     """Make the plan of continuous bars. Raises `UnknownSymbol`."""
-    query, pinned = symbol_query.query, pinned_contracts(symbol_query)
-    if not pinned.contracts:
+    query, group = symbol_query.query, root_contracts(symbol_query)
+    if not group.members:
         symbol_query.check_known()
     # All contracts of a root trade in the same hours.
-    instruments = [symbol_query.instrument, *(each.instrument for each in pinned.contracts)]
+    instruments = [symbol_query.instrument, *(each.instrument for each in group.members)]
     newest = replace(symbol_query, instrument=instruments[-1])
     grid, calendar = grid_of(newest), calendar_if_known(newest.instrument)
     query_range = bar_range(newest, grid)
-    window = bar_window(query_range, grid, [log for each in pinned.contracts for log in each.logs[:2]])
+    window = bar_window(query_range, grid, [log for each in group.members for log in each.logs[:2]])
     days = day_grid_of(calendar)
-    changes_ns = [days.interval(symbol_query.now_ns).end_ns, next_change_ns_of(newest, grid, query_range)]
+    next_ns = next_change_ns_of(newest, grid, query_range)
+    change_ns = days.interval(symbol_query.now_ns).end_ns
+    change_ns = change_ns if next_ns is None else min(change_ns, next_ns)
     roll = query.options_of(RollOptions)
     return Plan(
         source=WindowedSource(
             ContinuousReader(
-                pinned, window, grid, calendar, newest.instrument.has_integer_volume, _rule_of(roll),
+                group, window, grid, calendar, newest.instrument.has_integer_volume, _rule_of(roll),
                 RollAdjustment(roll.adjustment), _date_of(days, symbol_query.now_ns),
             )
         ),
         range=query_range,
-        reason=reason_for_none(symbol_query) if pinned.contracts else "no_contracts",
-        logs=(pinned,),
-        validity=symbol_query.validity(min(each for each in changes_ns if each is not None), query_range.end_ns),
+        reason=reason_for_none(symbol_query) if group.members else "no_contracts",
+        logs=(group,),
+        walk_now_ns=walk_now_ns(change_ns, query_range.end_ns),
+        expires_ns=symbol_query.expires_ns(change_ns),
         head=(("resolution", grid.resolution.value), ("roll", roll.rule), ("adjust", roll.adjustment)),
     )  # fmt: skip
 

@@ -1,13 +1,16 @@
 """Decides which bars are final: those up to whose end a log is known to be complete."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import TradingCalendar
+from stats.caching.keys import Irrelevant
+from stats.market_data.exchange_reach import exchange_reach
 from stats.market_data.intervals.windows import over_until_ns_of
-from stats.market_data.plan import Range, SymbolQuery
+from stats.market_data.plan import SymbolQuery
 from stats.market_data.query import MarketDataQuery
 from store.arrays import Integers, Mask
 from store.bar_policies import EVERY_PRINT, BarPolicy
@@ -15,6 +18,7 @@ from store.instrument_calendars import calendar_if_known
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView
 from store.log_views.trade_bars import last_price_ns
+from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS, SECOND_NS
 
 # If the exchange's feed has not come as far as the end of a session, it is asked for again after this time.
@@ -22,27 +26,20 @@ _ASKED_AGAIN_NS = SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
-class Finality:
-    """Bars that end by `until_ns` are final.
-
-    expires_ns: when `until_ns` may grow although nothing is written to the log; None if it cannot.
-    """
-
-    until_ns: int
-    expires_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class FinalBars:
-    """Tells which bars of trades and stored bars are final.
+    """Tells which bars are final.
 
     Bars that end by `until_ns` are. Bars that begin at `stored_from_ns` or later are made of stored bars alone. They
-    are final if they end by `over_until_ns`, because their interval is over.
+    are final if they end by `over_until_ns`, because their interval is over. expires_ns: when `until_ns` may grow although
+    nothing is written to the log; None if it cannot.
     """
 
     until_ns: int
-    stored_from_ns: int
-    over_until_ns: int
+    expires_ns: Annotated[int | None, Irrelevant("it says when to ask again, not which bars are final")] = (
+        None
+    )
+    stored_from_ns: int = ALL_TIME.end_ns
+    over_until_ns: int = ALL_TIME.end_ns
 
     def mask(self, starts_ns: Integers, ends_ns: Integers) -> Mask:
         """Return whether each bar is final."""
@@ -86,43 +83,43 @@ class _Sessions:
 def finality_of(
     symbol_query: SymbolQuery,
     grid: BarGrid,
-    query_range: Range,
+    query_range: Window,
     log: LogView,
     policy: BarPolicy = EVERY_PRINT,
-) -> Finality:
-    """Return which bars of a range are final. All pages of a walk get what its first page got.
+) -> FinalBars:
+    """Return which bars of a range are final by one log. All pages of a walk get what its first page got.
 
     log: at the newest commit that the query may see. It is complete up to its newest event time less the instrument's
     `settle`, and up to what its feed declared. A session that ended `settle` ago or earlier is complete if any log of
     the exchange has come to its end.
     """
     if symbol_query.walk_final_until_ns is not None:
-        return Finality(symbol_query.walk_final_until_ns)
+        return FinalBars(symbol_query.walk_final_until_ns)
     calendar, now_ns = calendar_if_known(symbol_query.instrument), symbol_query.now_ns
     # Not `now_ns`: the result is part of cache keys, so it may change only when an interval ends.
     latest_ns = min(grid.constant_window(now_ns).start_ns, query_range.end_ns)
     own_ns = min(log.complete_until(symbol_query.settle), now_ns)
     if log.is_empty:
-        return Finality(min(own_ns, latest_ns))
-    found, of_auctions = Finality(own_ns), grid.is_of_regular_sessions and policy.daily is not None
+        return FinalBars(min(own_ns, latest_ns))
+    found, of_auctions = FinalBars(own_ns), grid.is_of_regular_sessions and policy.daily is not None
     sessions = (
         None if calendar is None else _Sessions(calendar, Hours.EXTENDED if of_auctions else grid.hours)
     )
     if sessions is not None:
         needed_ns = _needed_until(grid, sessions, policy, min(query_range.end_ns, now_ns))
         if own_ns < min(needed_ns, now_ns):
-            found = _by_exchange(symbol_query, sessions, Range(query_range.start_ns, needed_ns), own_ns)
+            found = _by_exchange(symbol_query, sessions, Window(query_range.start_ns, needed_ns), own_ns)
     if sessions is not None and of_auctions:
         # Auction prints belong to the session by their condition and come after its close.
         until_ns = _before_open_date(sessions.calendar, found.until_ns)
         if own_ns == now_ns and until_ns < now_ns:
             # The log is complete beyond now: its date is final when its hours are over.
-            found = Finality(found.until_ns, sessions.date_end(now_ns))
+            found = FinalBars(found.until_ns, sessions.date_end(now_ns))
     else:
         until_ns = _prints_until(
             grid, sessions, log, policy, complete_ns=found.until_ns, end_ns=query_range.end_ns
         )
-    return Finality(min(until_ns, latest_ns), found.expires_ns)
+    return FinalBars(min(until_ns, latest_ns), found.expires_ns)
 
 
 def has_final(query: MarketDataQuery) -> bool:
@@ -133,19 +130,20 @@ def has_final(query: MarketDataQuery) -> bool:
 def final_bars_of(
     symbol_query: SymbolQuery,
     grid: BarGrid,
-    query_range: Range,
+    query_range: Window,
     logs: tuple[LogView, LogView],
-    finality: Finality,
+    by_trades: FinalBars,
 ) -> FinalBars:
     """Return which bars are final. Bars that begin after the last trade are made of stored bars alone.
 
-    logs: the trades and the stored bars. finality: that of the bars of trades.
+    logs: the trades and the stored bars. by_trades: those by the log of trades.
     """
     trades, stored_bars = logs
     if stored_bars.is_empty:
-        return FinalBars(finality.until_ns, query_range.end_ns, query_range.end_ns)
+        return replace(by_trades, stored_from_ns=query_range.end_ns, over_until_ns=query_range.end_ns)
     stored_from_ns = min(trades.snapshot.completeness().newest_ns + 1, query_range.end_ns)
-    return FinalBars(finality.until_ns, stored_from_ns, over_until_ns_of(symbol_query, grid, query_range))
+    over_until_ns = over_until_ns_of(symbol_query, grid, query_range)
+    return replace(by_trades, stored_from_ns=stored_from_ns, over_until_ns=over_until_ns)
 
 
 def _needed_until(grid: BarGrid, sessions: _Sessions, policy: BarPolicy, end_ns: int) -> int:
@@ -213,23 +211,25 @@ def _credited_until(
     return date_ns if price_ns is None else max(date_ns, grid.interval(price_ns).start_ns)
 
 
-def _by_exchange(symbol_query: SymbolQuery, sessions: _Sessions, query_range: Range, own_ns: int) -> Finality:
+def _by_exchange(
+    symbol_query: SymbolQuery, sessions: _Sessions, query_range: Window, own_ns: int
+) -> FinalBars:
     """Return the end of the last session that the exchange's feed has passed, if that is later than `own_ns`."""
     exchange, now_ns = symbol_query.instrument.exchange, symbol_query.now_ns
     if exchange is None:
-        return Finality(own_ns)
-    first_ns = own_ns if query_range.start_ns is None else max(own_ns, query_range.start_ns)
+        return FinalBars(own_ns)
+    first_ns = max(own_ns, query_range.start_ns)
     closes = sessions.closes(first_ns, min(query_range.end_ns, now_ns))
     due_ns = np.maximum.accumulate(symbol_query.settle.after(closes))
     settled = closes[due_ns <= now_ns]
     expires_ns = int(due_ns[len(settled)]) if len(settled) < len(closes) else None
     if not len(settled):
-        return Finality(own_ns, expires_ns)
-    reach_ns = symbol_query.read_point.exchange_reach(exchange, int(settled[-1]), now_ns)
+        return FinalBars(own_ns, expires_ns)
+    reach_ns = exchange_reach(exchange, int(settled[-1]), as_of_ns=symbol_query.query.as_of_ns, now_ns=now_ns)
     passed = settled[settled <= reach_ns]
     if len(passed) < len(settled):
         expires_ns = now_ns + _ASKED_AGAIN_NS
-    return Finality(max(own_ns, int(passed[-1])) if len(passed) else own_ns, expires_ns)
+    return FinalBars(max(own_ns, int(passed[-1])) if len(passed) else own_ns, expires_ns)
 
 
 def _before_open_date(calendar: TradingCalendar, instant_ns: int) -> int:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
+from store.arrays import Integers
 from store.bar_policies import BarPolicy
 from store.datasets import BARS
 from store.log_views.bar_grid import BarGrid
@@ -10,6 +12,7 @@ from store.log_views.known_bars import KnownLog
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_bars_window
 from store.protocol import Window
+from store.rows.knowledge import KnownBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,14 @@ class BarKnowledge:
     grid: BarGrid
     policy: BarPolicy
     settle_ns: int
+    name: ClassVar = "knowledge"
 
-    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
-        """Return the counts of the rows of the bars between two labels, both included; see `KnowledgeTimes.counts`."""
+    def of_page(self, times_ns: Integers, _start_ns: int | None, _end_ns: int | None) -> dict[str, int]:
+        """Return the counts of the rows of the page's bars; see `KnowledgeTimes.counts`."""
         counts = Counter[str]()
+        if not len(times_ns):
+            return _complete(counts)
+        first_ns, last_ns = int(times_ns[0]), int(times_ns[-1])
         window = Window(self.grid.interval(first_ns).start_ns, self.grid.interval(last_ns).end_ns)
         settle_ns = self.settle_ns
         for view in self.logs:
@@ -31,7 +38,7 @@ class BarKnowledge:
                 reach = stored_bars_window(window, self.grid) if view.dataset is BARS else window
                 found = KnownLog(view, self.grid, self.policy, self.settle_ns).versions(reach)
                 counts.update(found.counts(window.start_ns + settle_ns + 1, window.end_ns + settle_ns))
-        return counts
+        return _complete(counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,15 @@ class RowKnowledge:
     """Counts the stored rows of a page by the time that told when they were known."""
 
     log: LogView
+    name: ClassVar = "knowledge"
 
-    def of_rows(self, first_ns: int, last_ns: int) -> dict[str, int]:
-        """Return the counts of the rows between two times, both included; see `KnowledgeTimes.counts`."""
-        versions = self.log.versions(Window(first_ns, last_ns + 1))
-        return self.log.known_times(versions).counts()
+    def of_page(self, times_ns: Integers, _start_ns: int | None, _end_ns: int | None) -> dict[str, int]:
+        """Return the counts of the page's rows; see `KnowledgeTimes.counts`."""
+        if not len(times_ns):
+            return _complete({})
+        versions = self.log.versions(Window(int(times_ns[0]), int(times_ns[-1]) + 1))
+        return _complete(self.log.known_times(versions).counts())
+
+
+def _complete(counts: dict[str, int]) -> dict[str, int]:
+    return {name.value: counts.get(name.value, 0) for name in KnownBy}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from stats.market_data.plan import Range, SymbolQuery
+from stats.market_data.plan import SymbolQuery
 from store.instrument_calendars import calendar_if_known, never_closes
 from store.instruments import Instrument
 from store.log_views.bar_grid import BarGrid, instrument_grid, utc_grid
@@ -46,7 +46,7 @@ NOTHING = Window(ALL_TIME.start_ns, ALL_TIME.start_ns)
 _MARGIN_NS = 7 * DAY_NS
 
 
-def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
+def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
     """Return the range of a query, extended to whole intervals.
 
     If the grid follows trading dates, a bound without a time means a trading date. Raises `RangeTooLarge`.
@@ -61,25 +61,24 @@ def bar_range(symbol_query: SymbolQuery, grid: BarGrid) -> Range:
     aligned = grid.aligned(first_ns, max(first_ns + 1, end_ns))
     if end_ns <= first_ns:
         # The range has only closed dates, so it has no bars.
-        return Range(aligned.start_ns, aligned.start_ns)
+        return Window(aligned.start_ns, aligned.start_ns)
     end_ns = aligned.end_ns
     if not query.with_partial:
         end_ns = min(end_ns, grid.first_not_over_ns(symbol_query.now_ns))
-    return Range(None if start_ns is None else aligned.start_ns, end_ns)
+    return Window(ALL_TIME.start_ns if start_ns is None else aligned.start_ns, end_ns)
 
 
-def bar_window(query_range: Range, grid: BarGrid, logs: Iterable[LogView]) -> Window:
+def bar_window(query_range: Window, grid: BarGrid, logs: Iterable[LogView]) -> Window:
     """Return the part of a range that may have bars, in whole intervals."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
-    first_ns = extent.start_ns - _MARGIN_NS
-    start_ns = first_ns if query_range.start_ns is None else max(query_range.start_ns, first_ns)
+    start_ns = max(query_range.start_ns, extent.start_ns - _MARGIN_NS)
     end_ns = min(query_range.end_ns, extent.end_ns + _MARGIN_NS)
     return grid.aligned(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
-def tick_range(symbol_query: SymbolQuery) -> Range:
+def tick_range(symbol_query: SymbolQuery) -> Window:
     """Return the range of a query for stored rows.
 
     Without an end it ends with the current second, or never if the dataset has rows of the future. Raises
@@ -89,20 +88,21 @@ def tick_range(symbol_query: SymbolQuery) -> Range:
     symbol_query.check_range()
     now_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS
     end_ns = ALL_TIME.end_ns if query.dataset.has_future else now_ns
-    return Range(query.start_ns, end_ns if query.end_ns is None else query.end_ns)
+    start_ns = ALL_TIME.start_ns if query.start_ns is None else query.start_ns
+    return Window(start_ns, end_ns if query.end_ns is None else query.end_ns)
 
 
-def tick_window(query_range: Range, logs: Iterable[LogView]) -> Window:
+def tick_window(query_range: Window, logs: Iterable[LogView]) -> Window:
     """Return the part of a range that may have rows."""
     extent = extent_of(logs)
     if extent is None:
         return NOTHING
-    start_ns = max(extent.start_ns if query_range.start_ns is None else query_range.start_ns, extent.start_ns)
+    start_ns = max(query_range.start_ns, extent.start_ns)
     end_ns = min(query_range.end_ns, extent.end_ns)
     return Window(start_ns, end_ns) if start_ns < end_ns else NOTHING
 
 
-def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int | None:
+def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Window) -> int | None:
     """Return the next instant at which an interval of the range begins or is over; None if all of them are over."""
     query, constant_window = symbol_query.query, grid.constant_window(symbol_query.now_ns)
     may_change = (
@@ -113,7 +113,7 @@ def next_change_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Ran
     return constant_window.end_ns if may_change else None
 
 
-def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> int:
+def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Window) -> int:
     """Return the instant until which the intervals of the range are over. An interval that ends later is not over."""
     return min(grid.constant_window(symbol_query.now_ns).start_ns, query_range.end_ns)
 

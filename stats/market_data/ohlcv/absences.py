@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -13,14 +13,15 @@ from stats.caching.keys import DIFFERS_BY_PAGE
 from stats.exceptions import RangeTooLarge
 from stats.market_data.documents import AbsenceDocument
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
-from stats.market_data.ohlcv.bar_inputs import BarInputs
+from stats.market_data.ohlcv.bar_rows import BarInputs
 from stats.market_data.ohlcv.found_gaps import FoundGap
 from stats.market_data.ohlcv.gap_evidence import GapEvidence
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.periods import Periods
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
-from stats.market_data.plan import Range, SymbolQuery
+from stats.market_data.plan import SymbolQuery, since
 from stats.market_data.query import maximum_range_ns
+from store.arrays import Integers
 from store.datasets import BARS
 from store.instruments import EVIDENCE
 from store.log_views.bar_grid import BarGrid
@@ -47,7 +48,7 @@ class BarAbsences:
 
     inputs: BarInputs
     grid: BarGrid
-    range: Range
+    range: Window
     days: Annotated[tuple[int | None, int], DIFFERS_BY_PAGE]
     end_ns: Annotated[int, DIFFERS_BY_PAGE]
     over_until_ns: Annotated[int, DIFFERS_BY_PAGE]
@@ -55,12 +56,12 @@ class BarAbsences:
     statuses: LogView
     rule: str
     pending: tuple[Window, ...] = ()
+    name: ClassVar = "absences"
 
-    def of_page(self, start_ns: int | None, end_ns: int | None) -> list[AbsenceDocument]:
+    def of_page(self, _times_ns: Integers, start_ns: int | None, end_ns: int | None) -> list[AbsenceDocument]:
         """Return the absences of a page. All pages together list each absence of the range once.
 
-        start_ns: the time of the page's first row; None for the start of the range. end_ns: the time of the
-        first row after the page; None for the end of the range. Raises `RangeTooLarge`.
+        Raises `RangeTooLarge`.
         """
         absences = self._absences()
         window = self._window(absences.listing_window.start_ns, start_ns, end_ns)
@@ -144,7 +145,7 @@ class BarAbsences:
         )
 
     def _window(self, first_ns: int, start_ns: int | None, end_ns: int | None) -> Window:
-        aligned = self.range.since(first_ns)
+        aligned = since(self.range, first_ns)
         return Window(
             aligned.start_ns if start_ns is None else self.grid.interval(start_ns).start_ns,
             aligned.end_ns if end_ns is None else self.grid.interval(end_ns).start_ns,
@@ -153,7 +154,9 @@ class BarAbsences:
     def _check_length(self, window: Window) -> None:
         """Raise `RangeTooLarge` if a range without a start is too long to list its intervals."""
         resolution = self.grid.resolution
-        if self.range.start_ns is None and window.end_ns - window.start_ns > maximum_range_ns(resolution):
+        if self.range.start_ns == ALL_TIME.start_ns and window.end_ns - window.start_ns > maximum_range_ns(
+            resolution
+        ):
             raise RangeTooLarge(
                 f"at {resolution.value} these rows lie too far apart to list the absences between them:"
                 " ask with a start, or without coverage"

@@ -61,13 +61,12 @@ class Touched:
 class BarsSnapshot:
     """The bars of a symbol at fixed commits and a fixed "now": those that `GET ohlcv` answers then.
 
-    reader: of all bars. settle: the instrument's. final_expires_ns: see `Plan`.
+    reader: of all bars. settle: the instrument's.
     """
 
     reader: BarRowReader
     now_ns: int
     settle: Settle
-    final_expires_ns: int | None
     _last: dict[Window, Rows] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -89,8 +88,8 @@ class BarsSnapshot:
         is_by_clock = self.final.until_ns >= constant.start_ns or complete_ns > self.now_ns
         has_stored = not self.reader.inputs.stored_bars.is_empty
         instants = [constant.end_ns] if is_by_clock or has_stored else []
-        if self.final_expires_ns is not None:
-            instants.append(self.final_expires_ns)
+        if self.final.expires_ns is not None:
+            instants.append(self.final.expires_ns)
         return min(instants, default=None)
 
     def _is_all_final(self) -> bool:

@@ -1,8 +1,8 @@
-"""Reads bars as rows of an answer."""
+"""What bars are made from, and the reader of bars as rows of an answer."""
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,17 +11,20 @@ from stats.caching.keys import DIFFERS_BY_PAGE, Irrelevant
 from stats.market_data.documents import NotAppliedDocument
 from stats.market_data.intervals.finality import FinalBars
 from stats.market_data.intervals.windows import part_in_memory, part_over_gaps
-from stats.market_data.ohlcv.bar_inputs import BarInputs
 from stats.market_data.rows import Rows
 from stats.rendering.table import ColumnRole, OutColumn, Table
-from store.arrays import Floats
+from store.arrays import Floats, Integers
+from store.bar_policies import BarPolicy
+from store.bars.adjustment import AdjustmentRules
 from store.bars.bars import Bars
 from store.cached_property import cached_property
-from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays
+from store.log_views.adjusted_bars import AdjustedBars, BarsOfDays, adjusted_bars
 from store.log_views.bar_grid import BarGrid
+from store.log_views.known_bars import bars_of_logs
+from store.log_views.log_view import LogView
 from store.log_views.stored_bars import stored_bars_window
 from store.log_views.trade_bars import BarMaker
-from store.protocol import Window
+from store.protocol import ALL_TIME, Window
 from store.timestamps import format_timestamp
 
 # Every decimal number of this many digits is a float64 of its own.
@@ -29,9 +32,36 @@ _EXACT_DIGITS = 15
 _ROUNDING = 1e-12
 
 
+@dataclass(frozen=True, slots=True)
+class BarInputs:
+    """Everything that bars are made from.
+
+    settle_ns: see `bars_of_logs`. rules: how actions are applied; None for unadjusted bars. actions_until_ns: actions
+    that take effect at or after this time are ignored.
+    """
+
+    trades: LogView
+    stored_bars: LogView
+    actions: LogView
+    policy: BarPolicy
+    settle_ns: int | None = None
+    rules: AdjustmentRules | None = None
+    actions_until_ns: Annotated[int, DIFFERS_BY_PAGE] = ALL_TIME.start_ns
+
+    def unadjusted(self, grid: BarGrid) -> BarMaker:
+        """Return the maker of a grid's unadjusted bars."""
+        return bars_of_logs(self.trades, self.stored_bars, grid, self.policy, self.settle_ns)
+
+    def adjusted(self, grid: BarGrid) -> BarMaker:
+        """Return the maker of a grid's adjusted bars; unadjusted if `rules` is None."""
+        if self.rules is None:
+            return self.unadjusted(grid)
+        return adjusted_bars(self.unadjusted, grid, self.actions, self.rules, self.actions_until_ns)
+
+
 @dataclass(frozen=True)
 class BarRowReader:
-    """Reads bars on a grid as rows.
+    """Reads bars on a grid as rows. As a note it tells which actions the bars are not adjusted for.
 
     window: the part of the range that may have bars. has_integer_volume: whether volumes are integers.
     final_bars: tells which bars are final; None if the rows have no column `final`.
@@ -42,6 +72,7 @@ class BarRowReader:
     grid: BarGrid
     has_integer_volume: bool
     final_bars: Annotated[FinalBars | None, DIFFERS_BY_PAGE]
+    name: ClassVar = "not_applied"
 
     @property
     def columns(self) -> tuple[OutColumn, ...]:
@@ -55,18 +86,21 @@ class BarRowReader:
     def _maker(self) -> BarMaker:
         return self.inputs.adjusted(self.grid)
 
-    def not_applied_after(self, start_ns: int | None) -> list[NotAppliedDocument]:
-        """Return the stored actions that should adjust bars from `start_ns` on, and do not; None: all of the range."""
+    def of_page(
+        self, _times_ns: Integers, start_ns: int | None, _end_ns: int | None
+    ) -> list[NotAppliedDocument] | None:
+        """Return the stored actions that should adjust bars of the page or later ones, and do not."""
         maker = self._maker
         if not isinstance(maker, AdjustedBars | BarsOfDays):
-            return []
+            return None
         start_ns = self.window.start_ns if start_ns is None else start_ns
-        return [
+        found = [
             NotAppliedDocument(
                 timestamp=format_timestamp(each.timestamp_ns), kind=each.kind, reason=each.reason
             )
             for each in maker.not_applied(Window(start_ns, self.window.end_ns))
         ]
+        return found or None
 
     def floor(self, time_ns: int) -> int:
         return self.grid.interval(time_ns).start_ns

@@ -18,9 +18,8 @@ from stats.market_data.intervals.windows import (
     plain_grid_of,
 )
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
-from stats.market_data.ohlcv.bar_inputs import BarInputs
-from stats.market_data.ohlcv.bar_rows import BarRowReader, bar_columns
-from stats.market_data.plan import Plan, Range, SymbolQuery, reason_for_none
+from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, bar_columns
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import WindowedSource
@@ -138,55 +137,57 @@ def _bars_plan(
         actions = empty_view(actions.store.log(actions.dataset, actions.symbol))
     inputs = _bar_inputs(symbol_query, grid, query_range, window, (trades, stored_bars, actions))
     logs = (inputs.trades, inputs.stored_bars, inputs.actions)
-    finality, final_bars = None, None
+    final_bars = None
     if has_final(query):
         complete_ns = trades.complete_until(symbol_query.settle)
         policy = terms_at(symbol_query.terms, complete_ns).policy
-        finality = finality_of(symbol_query, grid, query_range, trades, policy)
-        final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], finality)
+        by_trades = finality_of(symbol_query, grid, query_range, trades, policy)
+        final_bars = final_bars_of(symbol_query, grid, query_range, logs[:2], by_trades)
     pending = _pending_windows(symbol_query)
     absences = None
     if query.with_coverage:
         absences = _absences(symbol_query, grid, query_range, inputs, pending or ())
     next_change_ns = _next_change_ns(symbol_query, grid, query_range, inputs, absences)
-    validity = symbol_query.validity(
-        next_change_ns, query_range.end_ns if absences is None else absences.end_ns
-    )
-    if pending is not None:
-        validity = validity.until(symbol_query.now_ns + SECOND_NS)
     reader = BarRowReader(inputs, window, grid, symbol_query.instrument.has_integer_volume, final_bars)
 
     def reader_of(instrument: Instrument, of_grid: BarGrid) -> BarRowReader:
         own = replace(inputs, policy=instrument.policy, settle_ns=instrument.settle_ns)
         return replace(reader, inputs=own, grid=of_grid)
 
+    notes = (
+        None if inputs.rules is None else reader,
+        None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
+        absences,
+    )
     return Plan(
         source=WindowedSource(bars_by_terms(symbol_query, reader, reader_of)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(*logs, *symbol_query.logs[len(_OF_BARS) :]),
-        validity=validity if finality is None else validity.until(finality.expires_ns),
+        walk_now_ns=walk_now_ns(next_change_ns, query_range.end_ns if absences is None else absences.end_ns),
+        expires_ns=symbol_query.expires_ns(
+            next_change_ns,
+            None if pending is None else symbol_query.now_ns + SECOND_NS,
+            None if final_bars is None else final_bars.expires_ns,
+        ),
         head=(("resolution", grid.resolution.value),),
-        absences=absences,
-        not_applied=None if inputs.rules is None else reader,
-        knowledge=None if settle_ns is None else BarKnowledge(logs[:2], grid, inputs.policy, settle_ns),
-        final_until_ns=None if finality is None else finality.until_ns,
-        final_expires_ns=None if finality is None else finality.expires_ns,
+        notes=tuple(note for note in notes if note is not None),
+        final_until_ns=None if final_bars is None else final_bars.until_ns,
     )
 
 
 def _bar_inputs(
     symbol_query: SymbolQuery,
     grid: BarGrid,
-    query_range: Range,
+    query_range: Window,
     window: Window,
     logs: tuple[LogView, LogView, LogView],
 ) -> BarInputs:
     """Return what the bars of a window are made of: the logs (trades, stored bars, actions), limited to what counts."""
     trades, stored_bars, actions = logs
     instrument = symbol_query.instrument
-    if len(symbol_query.terms) > 1 or symbol_query.read_point.seen is not None:
-        # Other terms have other intervals, and look at other rows after them. Pinned logs are not limited.
+    if len(symbol_query.terms) > 1 or symbol_query.seen is not None:
+        # Other terms have other intervals, and look at other rows after them. A cursor's logs are not limited.
         needed = ALL_TIME
     else:
         trades_window = TradeBars(trades, grid, instrument.policy).needed(window)
@@ -205,7 +206,7 @@ def _bar_inputs(
 
 def _limited(symbol_query: SymbolQuery, log: LogView, needed: Window) -> LogView:
     """Return a log at the newest commit that counts. For absences, declarations and fills without a row count."""
-    limited = symbol_query.read_point.limited_to(log, needed)
+    limited = symbol_query.limited_to(log, needed)
     if symbol_query.query.with_coverage and log.commit != limited.commit:
         declared_ns, known_ns = (each.snapshot.completeness().complete_until_ns for each in (log, limited))
         if known_ns < min(declared_ns, needed.end_ns) or log.snapshot.fills(needed) != limited.snapshot.fills(
@@ -231,7 +232,7 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: Lo
 
 
 def _needed(
-    symbol_query: SymbolQuery, grid: BarGrid, query_range: Range, trades_window: Window, actions: LogView
+    symbol_query: SymbolQuery, grid: BarGrid, query_range: Window, trades_window: Window, actions: LogView
 ) -> Window:
     """Return the window of trades on which the bars of a range depend.
 
@@ -261,7 +262,7 @@ def _adjusted(inputs: BarInputs, symbol_query: SymbolQuery, grid: BarGrid) -> Ba
 def _next_change_ns(
     symbol_query: SymbolQuery,
     grid: BarGrid,
-    query_range: Range,
+    query_range: Window,
     inputs: BarInputs,
     absences: BarAbsences | None,
 ) -> int | None:
@@ -290,7 +291,7 @@ def _pending_windows(symbol_query: SymbolQuery) -> tuple[Window, ...] | None:
 def _absences(
     symbol_query: SymbolQuery,
     grid: BarGrid,
-    query_range: Range,
+    query_range: Window,
     inputs: BarInputs,
     pending: tuple[Window, ...],
 ) -> BarAbsences:

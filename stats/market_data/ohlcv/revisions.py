@@ -10,7 +10,7 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.windows import NOTHING, bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
-from stats.market_data.plan import Plan, SymbolQuery, reason_for_none
+from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import MarketDataset
 from stats.market_data.query_parameters import QueryParameter
 from stats.market_data.rows import Rows, WindowedSource, joined
@@ -76,7 +76,7 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     window = bar_window(query_range, grid, (whole_log,))
     # Which print ends the credit depends on the commit, so the rest of the trading date counts.
     needed = Window(window.start_ns, credited_until_ns(grid, instrument.policy, window))
-    log = symbol_query.read_point.limited_to(whole_log, needed)
+    log = symbol_query.limited_to(whole_log, needed)
     after = _commit_before(log, query.options_of(RevisionOptions).after_ns)
     has_integer_volume = instrument.has_integer_volume
     reader = _RevisionReader(log, window, needed, grid, instrument.policy, after, has_integer_volume)
@@ -86,7 +86,8 @@ def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
         range=query_range,
         reason=reason_for_none(symbol_query) if whole_log.is_empty else "no_revisions",
         logs=(log,),
-        validity=symbol_query.validity(next_change_ns, query_range.end_ns),
+        walk_now_ns=walk_now_ns(next_change_ns, query_range.end_ns),
+        expires_ns=symbol_query.expires_ns(next_change_ns),
         head=(("resolution", query.resolution.value),),
     )
 

@@ -99,7 +99,7 @@ def stored_dividends(
     log = (
         empty_view(market_store().log(CORPORATE_ACTIONS, underlying.symbol))
         if has_none
-        else symbol_query.read_point.log(CORPORATE_ACTIONS, underlying.symbol, log_index)
+        else symbol_query.log(CORPORATE_ACTIONS, underlying.symbol, log_index)
     )
     (log,) = symbol_query.as_known(log)
     return StoredDividends(log, calendar_if_known(underlying), currency)

@@ -1,69 +1,31 @@
-"""The option chain of an underlying: its options and their logs of quotes, pinned as one log."""
+"""The option chain of an underlying: its options and their logs of quotes, told as one log."""
 
-import hashlib
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from stats.cursors import SeenCommit
-from stats.exceptions import ResyncRequired
 from stats.market_data.options.contract import OptionContract, contract_of
-from stats.market_data.pinned_logs import ReadPoint, digest_of, joined_commit
-from stats.market_data.plan import SymbolQuery
-from store.cached_property import cached_property
+from stats.market_data.plan import LogGroup, SymbolQuery, limited_to, log_at
 from store.datasets import OPTION_QUOTES
 from store.declarations import Dataset
 from store.instruments import OPTION, Instrument, default_instrument
 from store.log_views.log_view import LogView
 from store.market_store import MarketStore
-from store.protocol import NO_COMMIT, CommitId, Window
+from store.protocol import NO_COMMIT, Window
 from trades.stores import market_store
 
 # The dataset of a chain in `X-Commit` and among an answer's logs. It is not stored.
 CHAIN = Dataset(name="chain", columns=OPTION_QUOTES.columns)
 
 
-@dataclass(frozen=True)
-class PinnedChain:
-    """The quotes of some options of an underlying, as committed by an instant.
+Quoted = tuple[OptionContract, LogView]
+"""An option and its log of quotes."""
 
-    contracts: the options that were quoted or declared by that instant. members: the contracts with quotes in the
-    needed window, and their logs. last_change_ns: the last change of the chain's quotes or of any declaration. It
-    stands for the instant in cache keys and cursors, so that calls with the same answer have the same key.
-    """
 
-    symbol: str
-    contracts: tuple[OptionContract, ...]
-    members: tuple[tuple[OptionContract, LogView], ...]
-    last_change_ns: int
-    dataset: Dataset = CHAIN
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are no quotes."""
-        return not self.members
-
-    @cached_property
-    def _digest(self) -> str:
-        digest = hashlib.sha256(repr(self.contracts).encode())
-        digest.update(digest_of((log.symbol, log.commit) for _, log in self.members).encode())
-        return digest.hexdigest()
-
-    @cached_property
-    def head(self) -> CommitId:
-        """The sum of the logs' commit numbers, and a hash of their newest commits."""
-        return joined_commit([(log.symbol, log.head) for _, log in self.members])
-
-    @property
-    def commit(self) -> CommitId:
-        """The commit that a cursor stores: `last_change_ns`, and a hash of the options and their commits."""
-        return CommitId(self.last_change_ns, self._digest)
-
-    @property
-    def key(self) -> str:
-        """The text that stands for the chain in cache keys: a hash of options and commits, and `last_change_ns`."""
-        return f"{self._digest[:24]}-{self.last_change_ns}"
+def quoted(chain: LogGroup[OptionContract]) -> tuple[Quoted, ...]:
+    """Return the options of a chain that have quotes in the needed window."""
+    logs = {log.symbol: log for log in chain.logs}
+    return tuple((each, logs[each.symbol]) for each in chain.members if each.symbol in logs)
 
 
 def options_of(underlying: str, as_of_ns: int | None) -> tuple[Instrument, ...]:
@@ -77,42 +39,39 @@ def chain_instant_ns(symbol_query: SymbolQuery, log_index: int) -> int:
 
     log_index: the chain's index among the plan's logs.
     """
-    seen = symbol_query.read_point.seen
+    seen = symbol_query.seen
     return symbol_query.now_ns if seen is None else seen[log_index].number
 
 
-def pinned_chain(
+def option_chain(
     symbol_query: SymbolQuery,
     log_index: int,
     underlying: str,
     contracts: Iterable[OptionContract],
     needed: Window,
-) -> PinnedChain:
-    """Return the quotes of an underlying's options in a window.
+) -> LogGroup[OptionContract]:
+    """Return the options of an underlying that were quoted or declared, and the logs of those with quotes in a window.
 
     log_index: the chain's index among the plan's logs. needed: the window, the same on all pages. Raises
     `ResyncRequired` if the quotes differ from the first page's quotes, because a log was restored, or because a
     commit that had begun before the first page was finished after it.
     """
-    seen, instant_ns = symbol_query.read_point.seen, chain_instant_ns(symbol_query, log_index)
+    seen, instant_ns = symbol_query.seen, chain_instant_ns(symbol_query, log_index)
     declared = {each.symbol for each in market_store().declared_instruments(as_of_ns=instant_ns)}
-    read_point, pinned = ReadPoint(instant_ns, None), []
+    found = []
     for contract in contracts:
-        log = read_point.log(OPTION_QUOTES, contract.symbol, 0)
+        log = log_at(OPTION_QUOTES, contract.symbol, instant_ns)
         if log.head != NO_COMMIT or contract.symbol in declared:
-            pinned.append((contract, read_point.limited_to(log, needed)))
-    logs = symbol_query.as_known(*(log for _, log in pinned))
-    members = tuple((contract, log) for (contract, _), log in zip(pinned, logs, strict=True))
-    chain = PinnedChain(
-        symbol=underlying,
-        contracts=tuple(contract for contract, _ in members),
-        members=tuple((contract, log) for contract, log in members if not log.is_empty),
+            found.append((contract, limited_to(log, needed)))
+    logs = symbol_query.as_known(*(log for _, log in found))
+    chain = LogGroup(
+        CHAIN,
+        underlying,
+        members=tuple(contract for contract, _ in found),
+        logs=tuple(log for log in logs if not log.is_empty),
         last_change_ns=last_change_ns(instant_ns, logs) if seen is None else instant_ns,
     )
-    if seen is not None and SeenCommit.of(chain.commit) != seen[log_index]:
-        raise ResyncRequired(
-            "the quotes of an option have changed since the cursor was made; start again at the first page"
-        )
+    chain.check_seen(None if seen is None else seen[log_index])
     return chain
 
 

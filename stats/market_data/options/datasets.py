@@ -15,7 +15,7 @@ from stats.market_data.intervals.finality import finality_of
 from stats.market_data.intervals.knowledge_counts import BarKnowledge, RowKnowledge
 from stats.market_data.intervals.windows import bar_range, bar_window, grid_of, tick_range, tick_window
 from stats.market_data.options.cash_dividends import stored_dividends
-from stats.market_data.options.chain import chain_instant_ns, contracts_of, options_of, pinned_chain
+from stats.market_data.options.chain import chain_instant_ns, contracts_of, option_chain, options_of, quoted
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.parameters import DIVIDEND_YIELD, EXPIRY, RATE, PricingOptions
@@ -23,14 +23,13 @@ from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
 from stats.market_data.options.underlying_price import LOG_COUNT, underlying_price
-from stats.market_data.pinned_logs import ReadPoint
 from stats.market_data.plan import (
-    KnowledgeOfPage,
+    Note,
     Plan,
-    Range,
     SymbolQuery,
-    Validity,
+    log_at,
     reason_for_none,
+    since,
 )
 from stats.market_data.query import MarketDataset
 from stats.market_data.rows import WindowedSource
@@ -85,7 +84,7 @@ IMPLIED_VOLATILITY = _dataset("implied-volatility", ("iv",))
 def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     resolution = symbol_query.query.resolution
     _check_contract_query(symbol_query)
-    (log,) = symbol_query.as_known(symbol_query.read_point.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
+    (log,) = symbol_query.as_known(symbol_query.log(OPTION_QUOTES, symbol_query.symbol, _OWN))
     if log.is_empty:
         symbol_query.check_known()
     contract, underlying = _contract(symbol_query)
@@ -93,44 +92,45 @@ def _contract_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     query_range = tick_range(symbol_query) if resolution.is_tick else bar_range(symbol_query, grid)
     window = tick_window(query_range, (log,)) if resolution.is_tick else bar_window(query_range, grid, (log,))
     finality = None if resolution.is_tick else finality_of(symbol_query, grid, query_range, log)
-    log = symbol_query.read_point.limited_to(log, window)
+    log = symbol_query.limited_to(log, window)
     # Not `window`, which depends on the option's last quote: all pages must read the chain's quotes of one window.
-    needed = query_range.since(ALL_TIME.start_ns)
+    needed = since(query_range, ALL_TIME.start_ns)
     market = _market(
         symbol_query, underlying, _same_class(symbol_query, contract, underlying), window, needed
     )
     final_until_ns, expires_ns = (
         (None, None) if finality is None else (finality.until_ns, finality.expires_ns)
     )
+    constant = _constant_window(symbol_query, grid)
     return Plan(
         source=WindowedSource(OptionRows(log, window, grid, contract, market, names, final_until_ns or 0)),
         range=query_range,
         reason=reason_for_none(symbol_query),
         logs=(log, *market.logs),
-        validity=_validity(symbol_query, grid, query_range).until(expires_ns),
+        walk_now_ns=constant.end_ns - 1 if constant.start_ns < query_range.end_ns else query_range.end_ns,
+        expires_ns=symbol_query.expires_ns(constant.end_ns, expires_ns),
         head=_contract_head(symbol_query, contract),
         final_until_ns=final_until_ns,
-        knowledge=_knowledge(symbol_query, log, grid),
+        notes=_notes(symbol_query, log, grid),
     )
 
 
-def _validity(symbol_query: SymbolQuery, grid: BarGrid, query_range: Range) -> Validity:
-    """Return the validity of a contract's plan; for ticks the current second."""
-    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
-    constant_window = Window(second_ns, second_ns + SECOND_NS)
+def _constant_window(symbol_query: SymbolQuery, grid: BarGrid) -> Window:
+    """Return the window around "now" in which a contract's plan stays the same; for ticks the current second."""
     if not grid.resolution.is_tick:
-        constant_window = grid.constant_window(symbol_query.now_ns)
-    has_now = constant_window.start_ns < query_range.end_ns
-    return Validity(constant_window.end_ns - 1 if has_now else query_range.end_ns, constant_window.end_ns)
+        return grid.constant_window(symbol_query.now_ns)
+    second_ns = symbol_query.now_ns // SECOND_NS * SECOND_NS
+    return Window(second_ns, second_ns + SECOND_NS)
 
 
-def _knowledge(symbol_query: SymbolQuery, log: LogView, grid: BarGrid) -> KnowledgeOfPage | None:
-    """Return how it was told when the option's quotes were known; None without `knowledge=then`."""
+def _notes(symbol_query: SymbolQuery, log: LogView, grid: BarGrid) -> tuple[Note, ...]:
+    """Return how it was told when the option's quotes were known; nothing without `knowledge=then`."""
     settle_ns = symbol_query.settle_ns
     if settle_ns is None:
-        return None
-    is_tick = grid.resolution.is_tick
-    return RowKnowledge(log) if is_tick else BarKnowledge((log,), grid, EVERY_PRINT, settle_ns)
+        return ()
+    if grid.resolution.is_tick:
+        return (RowKnowledge(log),)
+    return (BarKnowledge((log,), grid, EVERY_PRINT, settle_ns),)
 
 
 def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -152,10 +152,11 @@ def _surface_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
     own_log = empty_view(market_store().log(OPTION_QUOTES, symbol_query.symbol))
     return Plan(
         source=SurfaceSource(_contracts_then(symbol_query, market, instant_ns), market, instant_ns, names),
-        range=Range(window.start_ns, window.end_ns),
+        range=window,
         reason="no_data",
         logs=(own_log, *market.logs),
-        validity=Validity(instant_ns - 1, now_ns),
+        walk_now_ns=instant_ns - 1,
+        expires_ns=now_ns,
         head=(("at", format_timestamp(instant_ns)),),
     )
 
@@ -164,20 +165,19 @@ def _contracts_then(
     symbol_query: SymbolQuery, market: OptionMarket, instant_ns: int
 ) -> tuple[OptionContract, ...]:
     """Return the contracts of a chain; with `knowledge=then` those that were declared or quoted by then."""
-    contracts = market.chain.contracts
+    contracts = market.chain.members
     if symbol_query.query.knowledge is None:
         return contracts
     known_ns = min(instant_ns - 1 + symbol_query.settle.at(instant_ns - 1), symbol_query.now_ns)
     known = {each.symbol for each in market_store().declared_instruments(as_of_ns=known_ns)}
     reach = Window(instant_ns - QUOTE_REACH_NS, instant_ns)
     known |= {
-        contract.symbol for contract, log in market.chain.members if log.rows_at(reach, known_ns).num_rows
+        contract.symbol for contract, log in quoted(market.chain) if log.rows_at(reach, known_ns).num_rows
     }
-    read_point = ReadPoint(known_ns, None)
     return tuple(
         each
         for each in contracts
-        if each.symbol in known or not read_point.log(OPTION_QUOTES, each.symbol, 0).is_empty
+        if each.symbol in known or not log_at(OPTION_QUOTES, each.symbol, known_ns).is_empty
     )
 
 
@@ -208,7 +208,7 @@ def _contract(symbol_query: SymbolQuery) -> tuple[OptionContract, Instrument]:
 
 def _declarations_until(symbol_query: SymbolQuery) -> int | None:
     """Return the instant up to which declarations of options are visible; None for all."""
-    if symbol_query.read_point.seen is None:
+    if symbol_query.seen is None:
         return symbol_query.query.as_of_ns
     return chain_instant_ns(symbol_query, _CHAIN)
 
@@ -247,7 +247,7 @@ def _market(
     quotes_window = Window(needed.start_ns - QUOTE_REACH_NS, needed.end_ns).within(ALL_TIME)
     return OptionMarket(
         underlying=underlying_price(symbol_query, underlying, _UNDERLYING, window),
-        chain=pinned_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
+        chain=option_chain(symbol_query, _CHAIN, underlying.symbol, contracts, quotes_window),
         rates=stored_rates(symbol_query, _RATES, currency, rates.rate, window.end_ns),
         dividends=dividends,
         dividend_yield=default_yield if requested is None else requested,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.market_data.options.cash_dividends import StoredDividends
-from stats.market_data.options.chain import PinnedChain
+from stats.market_data.options.chain import Quoted, quoted
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.rate_curve import RateColumns, StoredRates
 from stats.market_data.options.underlying_price import SpotPrices, UnderlyingPrice
-from stats.market_data.pinned_logs import PinnedLog
+from stats.market_data.plan import LogGroup
 from stats.options.expiry import years_until
 from stats.options.forward import Carry, parity_forwards
 from stats.options.inputs import Inputs, make_inputs
@@ -20,7 +20,7 @@ from store.log_views.last_rows import NEVER_NS, last_rows_at
 from store.log_views.log_view import LogView
 from store.timestamps import DAY_NS
 
-Members = Sequence[tuple[OptionContract, LogView]]
+Members = Sequence[Quoted]
 
 # The maximum age of a quote. A quote is valid until the option's next quote, but not overnight.
 QUOTE_REACH_NS = DAY_NS // 2
@@ -39,7 +39,7 @@ class OptionMarket:
     """
 
     underlying: UnderlyingPrice
-    chain: PinnedChain
+    chain: LogGroup[OptionContract]
     rates: StoredRates
     dividends: StoredDividends
     dividend_yield: float | None
@@ -48,7 +48,7 @@ class OptionMarket:
     models: str
 
     @property
-    def logs(self) -> tuple[PinnedLog, ...]:
+    def logs(self) -> tuple[LogView | LogGroup[OptionContract], ...]:
         """The logs of the chain, the underlying, the interest rates and the corporate actions."""
         return self.chain, *self.underlying.logs, self.rates.log, self.dividends.log
 
@@ -94,7 +94,7 @@ class OptionMarket:
         Strikes near the spot price are tried first.
         """
         members = _with_both_rights(
-            [each for each in self.chain.members if each[0].class_key == contract.class_key]
+            [each for each in quoted(self.chain) if each[0].class_key == contract.class_key]
         )
         strikes = np.unique([member.strike for member, _ in members])
         forwards = np.full(len(instants), np.nan)

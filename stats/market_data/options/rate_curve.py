@@ -78,7 +78,7 @@ def stored_rates(
     currency = store.canonical(currency or DEFAULT_CURRENCY)
     if requested is not None:
         return StoredRates(empty_view(store.log(INTEREST_RATES, currency)), requested, RateSource.REQUEST)
-    log = symbol_query.read_point.log(INTEREST_RATES, currency, log_index)
+    log = symbol_query.log(INTEREST_RATES, currency, log_index)
     needed = Window(ALL_TIME.start_ns, end_ns).within(ALL_TIME)
-    (log,) = symbol_query.as_known(symbol_query.read_point.limited_to(log, needed))
+    (log,) = symbol_query.as_known(symbol_query.limited_to(log, needed))
     return StoredRates(log, default, RateSource.SETTINGS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stats.cursors import RowPosition
+from stats.market_data.options.chain import quoted
 from stats.market_data.options.contract import OptionContract, column_of
 from stats.market_data.options.market import OptionMarket, quotes_at
 from stats.market_data.options.rate_curve import RateColumns
@@ -132,7 +133,7 @@ class SurfaceSource:
 
     def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:
         """Return bid, ask and time of each contract's last quote at an instant."""
-        members = self.market.chain.members
+        members = quoted(self.market.chain)
         quotes = quotes_at(members, instant)
         index_of = {contract.symbol: index for index, (contract, _) in enumerate(members)}
         # Index -1, for an option without quotes, selects the appended empty value.

@@ -114,9 +114,7 @@ def underlying_price(
     needed = Window(max(window.start_ns - _REACH_NS - _LONGEST_BAR_NS, ALL_TIME.start_ns), window.end_ns)
     quotes, trades, bars = symbol_query.as_known(
         *(
-            symbol_query.read_point.limited_to(
-                symbol_query.read_point.log(dataset, instrument.symbol, log_index), needed
-            )
+            symbol_query.limited_to(symbol_query.log(dataset, instrument.symbol, log_index), needed)
             for dataset, log_index in zip((QUOTES, TRADES, BARS), log_indices, strict=True)
         )
     )

@@ -17,7 +17,7 @@ from calendars import library
 from stats import parameters as kinds
 from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
-from stats.market_data.answers.pin import _pages
+from stats.market_data.answers.page import _pages
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query

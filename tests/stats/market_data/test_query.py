@@ -2,7 +2,7 @@
 
 import pytest
 
-from stats.market_data.answers.pin import page_snapshot
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.futures.continuous import RollOptions
 from stats.market_data.ohlcv.dataset import OhlcvOptions

@@ -8,8 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from stats.market_data.gaps import gaps_snapshot, parse_gaps_query
-from stats.market_data.ohlcv.absences import BarAbsences
+from stats.market_data.gaps import absences_of, gaps_snapshot, parse_gaps_query
 from store.arrays import Integers
 from store.timestamps import MINUTE_NS, parse_timestamp
 from tests.api_client import Api
@@ -87,11 +86,10 @@ def reasons_of(symbol: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]
     """The absences of all dates, and the judged runs with their figures."""
     edges = f"start={text_of(int(SCHEDULE.start_ns[0]))}&end={text_of(int(SCHEDULE.end_ns[-1]))}"
     query = parse_gaps_query(None, symbol, f"{edges}&resolution=1m&quiet=1")
-    report: Any = gaps_snapshot(query, now_ns=NOW_NS)
-    absences = report.pages[0].plans[0].absences
-    assert isinstance(absences, BarAbsences)
-    found: tuple[Any, Any] = msgspec.to_builtins((absences.of_page(None, None), report.document().gaps))
-    return found
+    report = gaps_snapshot(query, now_ns=NOW_NS)
+    absences = absences_of(report.pages[0])
+    listed = absences.of_page(np.empty(0, np.int64), None, None)
+    return msgspec.to_builtins(listed), msgspec.to_builtins(report.document())["gaps"]
 
 
 def test_no_real_hole_is_called_quiet_and_no_quiet_one_a_gap(api: Api):

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.plan import log_at
 from store.datasets import OPTION_QUOTES
 from store.instruments import Instrument
 from store.log_views import last_rows
@@ -41,7 +41,7 @@ def quoted(api: Api) -> tuple[LogView, list[int], list[float]]:
             for at, bid in zip(seconds, bids, strict=True)
         ],
     )
-    log = ReadPoint(None, None).log(OPTION_QUOTES, CALL.symbol, 0)
+    log = log_at(OPTION_QUOTES, CALL.symbol)
     return log, [START + at * 10**9 for at in seconds], bids
 
 

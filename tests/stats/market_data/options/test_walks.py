@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from stats.market_data.pinned_logs import ReadPoint
+from stats.market_data.plan import log_at
 from store.datasets import OPTION_QUOTES
 from store.instruments import OPTION, Instrument
 from store.log import Log, Snapshot
@@ -119,8 +119,8 @@ def test_a_commit_that_had_begun_before_the_first_page_is_409(
     market: Api, monkeypatch, dataset: str, late: Contract
 ):
     cursor = answer(walked(market, dataset))["next_cursor"]
-    number = ReadPoint(None, None).log(OPTION_QUOTES, late.symbol, 0).head.number + 1
-    last = ReadPoint(None, None).log(OPTION_QUOTES, CHAIN[-1].symbol, 0).head.number
+    number = log_at(OPTION_QUOTES, late.symbol).head.number + 1
+    last = log_at(OPTION_QUOTES, CHAIN[-1].symbol).head.number
     stamped_ns = market_store().log(OPTION_QUOTES, CHAIN[-1].symbol).committed_at(last)
     store_quotes(market, [late.quote(seconds_after(OPENING, 5))])
     assert walked(market, dataset, cursor=cursor).status_code == 200
