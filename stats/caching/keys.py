@@ -104,10 +104,21 @@ class _Parts:
         elif isinstance(value, tuple):
             self._add_tuple(path, value)
         elif is_dataclass(value) and not isinstance(value, type):
+            before = f"{path}." if path else ""
             for name in _field_names(type(value), self._of_walk):
-                self.add(f"{path}.{name}" if path else name, getattr(value, name))
+                self._add_field(before + name, getattr(value, name))
         else:
             raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
+
+    def _add_field(self, path: str, value: Any) -> None:
+        """Add the value of a field. Most of them are None, texts or numbers."""
+        kind = type(value)
+        if kind is str:
+            self.parameters.append((path, value))
+        elif kind is int or kind is bool:
+            self.parameters.append((path, str(value)))
+        elif value is not None:
+            self.add(path, value)
 
     def _add_tuple(self, path: str, values: tuple[Any, ...]) -> None:
         texts = [_text(value) for value in values]

@@ -132,7 +132,10 @@ def log_as_seen(dataset: Dataset, symbol: str, seen: CommitId) -> LogView:
 
 def limited_to(log: LogView, needed: Window) -> LogView:
     """Return the log at the newest commit that touches a date of a window."""
-    return log if log.is_empty else log.at(log.version(needed))
+    if log.is_empty:
+        return log
+    newest = log.version(needed)
+    return log if newest == log.commit else log.at(newest)
 
 
 class Note(Protocol):
@@ -154,7 +157,7 @@ class Note(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SymbolQuery:
     """A query, limited to one of its symbols.
 
@@ -180,7 +183,7 @@ class SymbolQuery:
         """The `settle` declared last for `knowledge=then`; None for what is known now."""
         return None if self.query.knowledge is None else self.instrument.settle_ns
 
-    @property
+    @cached_property
     def terms(self) -> tuple[TermsPeriod, ...]:
         """The instrument's terms by period; see `terms_of`."""
         return self.terms_of(self.instrument)
@@ -195,7 +198,7 @@ class SymbolQuery:
             instrument, [(told, instrument_of(self.query, each)) for told, each in declarations]
         )
 
-    @property
+    @cached_property
     def settle(self) -> Settle:
         """The instrument's `settle` of each instant; for a query of what is known now, the last one."""
         return Settle.of(self.terms)

@@ -208,11 +208,16 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     )
 
 
-def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
-    """Pin a report to the newest commits.
+def report_snapshot(query: ReportQuery, *, now_ns: int) -> AnswerSnapshot:
+    """Return a report on symbols at the newest commits. now_ns: nanoseconds UTC.
 
     Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot`, and the store's errors.
     """
+    return coverage_snapshot(query) if query.report == COVERAGE else _newest_report(query, now_ns)
+
+
+def _newest_report(query: ReportQuery, now_ns: int) -> NewestReport:
+    """Return a report on the newest rows; without the parts whose resolution is unavailable."""
     universe = None
     if query.universe is None:
         query = query.resolved

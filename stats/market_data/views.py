@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.explanation import EXPLAIN, explain_serializer, explain_snapshot, parse_explain_query
@@ -31,8 +32,7 @@ from stats.market_data.openapi import (
     universes_schema,
 )
 from stats.market_data.query import MARKET_CLASSES, MarketClass, check_format, parse_query
-from stats.market_data.reports import COVERAGE, parse_report_query, report_serializer
-from stats.market_data.services import market_data_page, market_data_report
+from stats.market_data.reports import COVERAGE, parse_report_query, report_serializer, report_snapshot
 from stats.market_data.universes import parse_universes_query, universes_serializer, universes_snapshot
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
@@ -141,7 +141,7 @@ class PageViewSet(MarketContentViewSet):
         """See `ContentViewSet.parse_call`."""
         query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
         check_format(query, answer_format)
-        return partial(market_data_page, query=query)
+        return partial(page_snapshot, query=query)
 
     @classmethod
     def expected_logs(
@@ -207,7 +207,7 @@ class StreamViewSet(MarketDataViewSet):
         query_string = request.META["QUERY_STRING"]
         query = parse_query(dataset, self.market_class.path, symbol, query_string, streamed=True)
         rows = RowStream(
-            market_data_page(query=query, now_ns=time.time_ns()),
+            page_snapshot(query=query, now_ns=time.time_ns()),
             STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
             accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
         )
@@ -251,7 +251,7 @@ class ReportViewSet(MarketContentViewSet):
     ) -> TakeSnapshot:
         """See `ContentViewSet.parse_call`."""
         query = parse_report_query(subject, market_class, symbol, query_string)
-        return partial(market_data_report, query=query)
+        return partial(report_snapshot, query=query)
 
 
 class SeveralReportsViewSet(ReportViewSet):

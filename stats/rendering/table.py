@@ -16,31 +16,18 @@ class ColumnRole(Enum):
     WORDS: non-empty words, joined by `;`; "" means no words.
     """
 
-    TIME = "time"
-    DATE = "date"
-    NUMBER = "number"
-    VOLUME = "volume"
-    INTEGER = "integer"
-    TEXT = "text"
-    WORDS = "words"
-    FLAG = "flag"
+    TIME = "time", pa.int64()
+    DATE = "date", pa.int64()
+    NUMBER = "number", pa.float64()
+    VOLUME = "volume", pa.float64()
+    INTEGER = "integer", pa.int64()
+    TEXT = "text", pa.string()
+    WORDS = "words", pa.string()
+    FLAG = "flag", pa.bool_()
 
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """Return the Arrow type of the column in a `Table`."""
-        return _TYPES[self]
-
-
-_TYPES = {
-    ColumnRole.TIME: pa.int64(),
-    ColumnRole.DATE: pa.int64(),
-    ColumnRole.NUMBER: pa.float64(),
-    ColumnRole.VOLUME: pa.float64(),
-    ColumnRole.INTEGER: pa.int64(),
-    ColumnRole.TEXT: pa.string(),
-    ColumnRole.WORDS: pa.string(),
-    ColumnRole.FLAG: pa.bool_(),
-}
+    def __init__(self, _name: str, arrow_type: pa.DataType) -> None:
+        self.arrow_type = arrow_type
+        """The Arrow type of the column in a `Table`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +53,12 @@ class Table:
     data: pa.Table
 
     def __post_init__(self) -> None:
-        expected = [(column.name, column.role.arrow_type) for column in self.columns]
-        actual = [(field.name, _plain_type(field.type)) for field in self.data.schema]
-        if actual != expected:
-            raise ValueError(f"the data's columns are {actual}, expected are {expected}")
+        schema = self.data.schema
+        if schema.names != [column.name for column in self.columns] or not all(
+            _is_of(actual, column.role.arrow_type)
+            for actual, column in zip(schema.types, self.columns, strict=True)
+        ):
+            raise ValueError(f"the data's columns are {schema}, expected are {self.columns}")
 
     def __len__(self) -> int:
         return self.data.num_rows  # type: ignore[no-any-return]
@@ -124,15 +113,15 @@ class Table:
 
 def _typed(values: Any, arrow_type: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return values if _plain_type(values.type) == arrow_type else values.cast(arrow_type)
+        return values if _is_of(values.type, arrow_type) else values.cast(arrow_type)
     return pa.array(values, arrow_type)
 
 
 _CODED_TEXTS = pa.dictionary(pa.int32(), pa.string())
 
 
-def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
-    return pa.string() if arrow_type == _CODED_TEXTS else arrow_type
+def _is_of(arrow_type: pa.DataType, expected: pa.DataType) -> bool:
+    return bool(arrow_type == expected or (arrow_type == _CODED_TEXTS and expected == pa.string()))
 
 
 def plain_texts(values: pa.Array) -> pa.Array:

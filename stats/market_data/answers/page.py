@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from cachetools import LRUCache
+from cachetools.keys import hashkey
 
 from stats.caching.keys import Irrelevant
 from stats.cursors import PageCursor, RowPosition, fingerprint, stored_commit
@@ -285,7 +286,8 @@ def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     symbol_queries = _symbol_queries(query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
         return _made(query, symbol_queries, cursor, universe)
-    key = query, universe, tuple((each.instrument, each.logs) for each in symbol_queries)
+    # It keeps its hash, which costs much for so many fields.
+    key = hashkey(query, universe, *((each.instrument, each.logs) for each in symbol_queries))
     query_now_ns = symbol_queries[0].now_ns
     with _lock:
         from_ns, page = _pages.get(key, (0, None))

@@ -133,7 +133,7 @@ def _bars_plan(
     query_range = bar_range(symbol_query, grid)
     window = bar_window(query_range, grid, (trades, stored_bars))
     # No action is known before it takes effect, so prices that were known then are unadjusted.
-    if query.adjustment == "raw" or settle_ns is not None:
+    if not actions.is_empty and (query.adjustment == "raw" or settle_ns is not None):
         actions = empty_view(actions.store.log(actions.dataset, actions.symbol))
     inputs = _bar_inputs(symbol_query, grid, query_range, window, (trades, stored_bars, actions))
     logs = (inputs.trades, inputs.stored_bars, inputs.actions)

@@ -13,10 +13,10 @@ from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery import repeated_calls
 from stats.delivery.answers import AnswerSnapshot, finished_answer, rendered
 from stats.delivery.repeated_calls import RepeatedCall
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
-from stats.market_data.reports import parse_report_query
-from stats.market_data.services import market_data_page, market_data_report
+from stats.market_data.reports import parse_report_query, report_snapshot
 from stats.ohlc.bars import ohlc_snapshot, parse_ohlc_query
 from store.datasets import TRADES
 from store.instruments import Instrument
@@ -81,7 +81,7 @@ def test_a_declaration_ends_the_answer(held: RepeatedCall):
 def test_an_answer_that_changes_with_time_is_held_until_then(api: Api):
     api.ingest(trade())
     query = parse_query(MARKET_DATASETS["ohlcv"], "equities", "AAPL", "last=1&resolution=1m")
-    held = RepeatedCall(partial(market_data_page, query=query), "json")
+    held = RepeatedCall(partial(page_snapshot, query=query), "json")
     now_ns = time.time_ns()
     expires_ns = held.newest(now_ns).snapshot.expires_ns
     assert expires_ns is not None
@@ -99,7 +99,7 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
     query = parse_query(
         MARKET_DATASETS["ohlcv"], "equities", "AAPL", f"last=1&resolution=1m&as_of={as_of_ns}"
     )
-    held = RepeatedCall(partial(market_data_page, query=query), "json")
+    held = RepeatedCall(partial(page_snapshot, query=query), "json")
     held.newest(now_ns)
     assert (held.if_newest(end_ns) is None) == (as_of_ns >= end_ns)
     later = held.newest(as_of_ns + SECOND_NS)
@@ -109,7 +109,7 @@ def test_an_answer_at_an_instant_is_held_after_it(api: Api, seconds: int):
 
 def test_the_newest_rows_are_held_until_a_commit(api: Api):
     api.ingest(trade())
-    held = RepeatedCall(partial(market_data_report, query=LATEST), "json")
+    held = RepeatedCall(partial(report_snapshot, query=LATEST), "json")
     noticed_ns = time.time_ns()
     first = held.newest(noticed_ns)
     assert held.if_newest(noticed_ns + 3_600 * SECOND_NS) is first
@@ -119,7 +119,7 @@ def test_the_newest_rows_are_held_until_a_commit(api: Api):
 
 def test_a_row_of_the_future_is_answered_when_its_time_comes(api: Api):
     api.ingest(trade(price=1.0), trade(price=2.0, timestamp="2025-01-02T14:30:10Z"))
-    held = RepeatedCall(partial(market_data_report, query=LATEST), "json")
+    held = RepeatedCall(partial(report_snapshot, query=LATEST), "json")
     first_ns = parse_timestamp("2025-01-02T14:30:00Z")
     prices = [
         orjson.loads(rendered(held.newest(first_ns + seconds * SECOND_NS).snapshot, "json").body)["trade"][
@@ -191,7 +191,7 @@ def test_a_report_without_a_part_sees_the_commit_that_makes_it_available(api: Ap
     stored = api.call("POST", path, orjson.dumps({"bars": [weekly]}))
     assert stored.status_code == 200, stored.content
     query = parse_report_query("snapshot", "equities", "WEEKLY", "")
-    held = RepeatedCall(partial(market_data_report, query=query), "json")
+    held = RepeatedCall(partial(report_snapshot, query=query), "json")
     before = held.newest(time.time_ns())
     daily = {**weekly, "timestamp": "2025-01-07", "resolution": "1d"}
     stored = api.call("POST", path, orjson.dumps({"bars": [daily]}))
@@ -219,8 +219,8 @@ def test_an_answer_for_a_universe_is_held_until_a_change_or_a_commit_of_a_member
 
     def take_snapshot(*, now_ns: int) -> AnswerSnapshot:
         if report:
-            return market_data_report(query=latest, now_ns=now_ns)
-        return market_data_page(query=query, now_ns=now_ns)
+            return report_snapshot(query=latest, now_ns=now_ns)
+        return page_snapshot(query=query, now_ns=now_ns)
 
     held = RepeatedCall(take_snapshot, "json")
     first = held.newest(time.time_ns())

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from stats.live.bar_feed import BarFeed, BarPosition, BarStep, TouchedCommit, touched_commits
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.query import MarketDataQuery, parse_query
-from stats.market_data.services import market_data_page
 from stats.rendering.table import Table
 from store.datasets import BARS, TRADES
 from store.declarations import Dataset
@@ -62,7 +62,7 @@ def rest_bars(query: MarketDataQuery, *, now_ns: int, as_of_ns: int | None = Non
     if as_of_ns is not None:
         asked["as_of"] = str(as_of_ns)
     text = "&".join(f"{name}={value}" for name, value in asked.items())
-    page = market_data_page(
+    page = page_snapshot(
         query=parse_query(OHLCV, query.market_class.path, query.symbols[0], text, streamed=True),
         now_ns=now_ns,
     )

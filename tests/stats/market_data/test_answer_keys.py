@@ -17,12 +17,11 @@ from calendars import library
 from stats import parameters as kinds
 from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
-from stats.market_data.answers.page import _pages
+from stats.market_data.answers.page import _pages, page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
-from stats.market_data.reports import COVERAGE, parse_report_query, reports_of
-from stats.market_data.services import market_data_page, market_data_report
+from stats.market_data.reports import COVERAGE, parse_report_query, report_snapshot, reports_of
 from stats.ohlc.bars import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
@@ -169,11 +168,11 @@ def some(chance: random.Random | None, changes: list[dict[str, str]], count: int
 
 
 def page_of(dataset: MarketDataset, path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
-    return market_data_page(query=parse_query(dataset, path, symbol, query), now_ns=now_ns)
+    return page_snapshot(query=parse_query(dataset, path, symbol, query), now_ns=now_ns)
 
 
 def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
-    return market_data_report(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
+    return report_snapshot(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
 
 
 def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:

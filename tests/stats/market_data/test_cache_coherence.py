@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from stats.caching.response_cache import RESPONSE_CACHE
 from stats.delivery.answers import AnswerKey, computed_entry
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
-from stats.market_data.services import market_data_page
 from tests.api_client import Api, answer
 from tests.chance import SOAK
 from tests.stats.market_data.builders import EQUITY, Market, fill, ingest, tell, timestamp
@@ -127,7 +127,7 @@ def computed(subject: Subject, query: dict[str, str]) -> bytes:
     dataset = MARKET_DATASETS[subject.dataset]
     asked = parse_query(dataset, subject.market_class, subject.symbol, urlencode(query))
     now_ns = time.time_ns()
-    pinned = AnswerKey(market_data_page(query=asked, now_ns=now_ns), query.get("format", "json"))
+    pinned = AnswerKey(page_snapshot(query=asked, now_ns=now_ns), query.get("format", "json"))
     return computed_entry(pinned, now_ns).body
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from stats.delivery.answers import AnswerKey
+from stats.market_data.answers.page import page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.market_data.query import parse_query
-from stats.market_data.services import market_data_page
 from tests.stats.market_data.builders import EQUITY, Market
 from tests.stats.market_data.oracle import SECOND_NS
 from tests.stats.market_data.representations import MEDIA_TYPES, decoded
@@ -45,7 +45,7 @@ def key(dataset: str) -> str:
     query = parse_query(
         MARKET_DATASETS[dataset], "equities", EQUITY, f"start={RANGE['start']}&end={RANGE['end']}"
     )
-    page = market_data_page(query=query, now_ns=START_NS)
+    page = page_snapshot(query=query, now_ns=START_NS)
     return AnswerKey(page, "json").cache_key
 
 
