@@ -203,7 +203,7 @@ def fill(market: Market, seed: int = 20_241_223) -> None:
         market.add("option_quotes", symbol, quotes(chance, hour, price=price, venues=["XCBO", "XPHL"]))
         market.add("open_interest", symbol, open_interest(chance, XNYS))
     market.add("trades", SPLIT, trades(chance, equity_times(chance), price=80.0))
-    market.rows["corporate_actions", SPLIT] = ACTIONS
+    market.rows["corporate_actions", SPLIT] = [*ACTIONS]
     ingest(
         market.api,
         "corporate_actions",
