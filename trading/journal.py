@@ -26,7 +26,7 @@ from trading.core.events import (
     encoded,
     name_of,
 )
-from trading.core.ledger import CASH, LedgerEntry
+from trading.core.ledger import CASH
 from trading.core.orders import Order
 from trading.core.report import FillResult, fill_of, is_of_curve
 from trading.exceptions import NoSuchAccount
@@ -115,15 +115,15 @@ class Journal:
             self._add(EquityRow(**of_event, at_ns=at_ns, **_texts(self.state, _EQUITY)))
         # The correction of a future's quantity is told, too, though it has no entries.
         if effects.entries or isinstance(event, PositionAdjusted):
-            symbol = event.symbol if isinstance(event, PositionAdjusted) else _symbol_in(effects.entries)
+            symbols = [entry.symbol for entry in effects.entries if entry.symbol]
             self._add(
                 TransactionRow(
                     **of_event,
                     at_ns=at_ns,
                     kind=name_of(event),
-                    symbol=symbol,
+                    symbol=event.symbol if isinstance(event, PositionAdjusted) else next(iter(symbols), ""),
                     currency=self.state.currency,
-                    amount=str(_cash(effects.entries)),
+                    amount=str(sum(entry.amount for entry in effects.entries if entry.account == CASH)),
                     balance=str(self.state.cash),
                     entries=msgspec.to_builtins(effects.entries),
                 )
@@ -179,10 +179,6 @@ def _snapshot(account: Account, state: AccountState) -> None:
     StateSnapshot.objects.create(account=account, number=state.number, state=encoded_state(state).decode())
 
 
-def _symbol_in(entries: list[LedgerEntry]) -> str:
-    return next((entry.symbol for entry in entries if entry.symbol), "")
-
-
 def follow(heads: Mapping[str, str]) -> None:
     """Have the engine follow logs from these commits on, unless it follows them already."""
     if heads and connection.features.has_select_for_update:
@@ -200,10 +196,6 @@ def follow(heads: Mapping[str, str]) -> None:
             LogProgress(dataset=dataset, symbol=symbol, commit=int(number), hash=hash_, ordinal=ALL_ROWS)
         )
     LogProgress.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def _cash(entries: list[LedgerEntry]) -> object:
-    return sum(entry.amount for entry in entries if entry.account == CASH)
 
 
 def _order_row(account: Account, order: Order) -> OrderRow:

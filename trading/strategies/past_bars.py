@@ -56,11 +56,11 @@ class PastBars:
     @property
     def symbols(self) -> list[str]:
         """Those that have bars; others have only quotes, or nothing yet."""
-        return [each for each in sorted(self.settle_ns) if self._has_bars(each)]
-
-    def _has_bars(self, symbol: str) -> bool:
-        store = self.reader.store
-        return any(head_of(store, dataset, symbol) != NO_COMMIT for dataset in (TRADES, BARS))
+        return [
+            symbol
+            for symbol in sorted(self.settle_ns)
+            if any(head_of(self.reader.store, dataset, symbol) != NO_COMMIT for dataset in (TRADES, BARS))
+        ]
 
     def __iter__(self) -> Iterator[tuple[int, Bar]]:
         streams = [chain.from_iterable(self._blocks(symbol)) for symbol in self.symbols]

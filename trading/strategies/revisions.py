@@ -127,9 +127,8 @@ def with_revisions(bars: PastBars) -> Iterator[tuple[int, Bar | BarRevision]]:
 
     What becomes known at the instant of a bar comes before the bar.
     """
-    return merge(_past_revisions(bars), bars, key=itemgetter(0))
-
-
-def _past_revisions(bars: PastBars) -> Iterator[tuple[int, BarRevision]]:
-    for late in lateness_of(bars, bars.end_ns):
-        yield late.known_ns, revision_of(bars.reader, late, bars.interval_ns, bars.as_of_ns)
+    revisions = (
+        (late.known_ns, revision_of(bars.reader, late, bars.interval_ns, bars.as_of_ns))
+        for late in lateness_of(bars, bars.end_ns)
+    )
+    return merge(revisions, bars, key=itemgetter(0))

@@ -108,7 +108,9 @@ def _refusal(market: Market, symbol: str, window: Window | None, as_of_ns: int |
         market.terms(symbol)
     except NotTradable as error:
         return error.code, str(error)
-    if window is not None and any(_has_rows(view, window) for view in _views(market, symbol, as_of_ns)):
+    if window is not None and any(
+        view.version(window) != NO_COMMIT for view in _views(market, symbol, as_of_ns)
+    ):
         return None
     stored = [each for each in _coverages(market, symbol, as_of_ns) if each.first_ns is not None]
     if not stored:
@@ -125,10 +127,6 @@ def _refusal(market: Market, symbol: str, window: Window | None, as_of_ns: int |
 def row_bound(market: Market, symbols: Sequence[str], window: Window, as_of_ns: int) -> int:
     """Return an upper bound of the trades, quotes and bars of symbols in a window, as of an instant."""
     return sum(view.row_bound(window) for symbol in symbols for view in _views(market, symbol, as_of_ns))
-
-
-def _has_rows(view: LogView, window: Window) -> bool:
-    return view.version(window) != NO_COMMIT
 
 
 def _coverages(market: Market, symbol: str, as_of_ns: int | None) -> Iterator[Coverage]:
