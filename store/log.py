@@ -44,16 +44,13 @@ class Log(ABC):
         self.store = store
         self.dataset = dataset
         self.symbol = symbol
+        self._key = store, dataset.name, symbol
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Log) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[MarketStore, str, str]:
-        return self.store, self.dataset.name, self.symbol
 
     @abstractmethod
     def at(self, commit: CommitId | int | None = None) -> Snapshot:

@@ -96,29 +96,30 @@ class _Parts:
         text = _text(value)
         if text is not None:
             self.parameters.append((path, text))
-        elif hasattr(value, "key"):
-            if hasattr(value, "dataset"):
-                self.versions.append(f"{value.dataset.name}={value.key}")
+        elif (key := getattr(value, "key", None)) is not None:
+            if (dataset := getattr(value, "dataset", None)) is not None:
+                self.versions.append(f"{dataset.name}={key}")
             else:
-                self.parameters.append((path, value.key))
+                self.parameters.append((path, key))
         elif isinstance(value, tuple):
             self._add_tuple(path, value)
         elif is_dataclass(value) and not isinstance(value, type):
-            before = f"{path}." if path else ""
-            for name in _field_names(type(value), self._of_walk):
-                self._add_field(before + name, getattr(value, name))
+            self._add_fields(path, value)
         else:
             raise TypeError(f"{path}: a {type(value).__name__} cannot be part of a key")
 
-    def _add_field(self, path: str, value: Any) -> None:
-        """Add the value of a field. Most of them are None, texts or numbers."""
-        kind = type(value)
-        if kind is str:
-            self.parameters.append((path, value))
-        elif kind is int or kind is bool:
-            self.parameters.append((path, str(value)))
-        elif value is not None:
-            self.add(path, value)
+    def _add_fields(self, path: str, value: Any) -> None:
+        """Add the fields of a dataclass. Most of them are None, texts or numbers, which need no call."""
+        before, append = f"{path}." if path else "", self.parameters.append
+        for name in _field_names(type(value), self._of_walk):  # type: ignore[arg-type]
+            field = getattr(value, name)
+            kind = type(field)
+            if kind is str:
+                append((before + name, field))
+            elif kind is int or kind is bool:
+                append((before + name, str(field)))
+            elif field is not None:
+                self.add(before + name, field)
 
     def _add_tuple(self, path: str, values: tuple[Any, ...]) -> None:
         texts = [_text(value) for value in values]

@@ -53,10 +53,9 @@ class Table:
     data: pa.Table
 
     def __post_init__(self) -> None:
-        schema = self.data.schema
-        if schema.names != [column.name for column in self.columns] or not all(
-            _is_of(actual, column.role.arrow_type)
-            for actual, column in zip(schema.types, self.columns, strict=True)
+        schema, types = self.data.schema, [column.role.arrow_type for column in self.columns]
+        if schema.names != [column.name for column in self.columns] or (
+            schema.types != types and not all(map(_is_of, schema.types, types))
         ):
             raise ValueError(f"the data's columns are {schema}, expected are {self.columns}")
 

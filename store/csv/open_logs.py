@@ -68,10 +68,11 @@ class OpenLogs:
         """Return a log from the cache, or open it. Its files need not exist."""
         key = (dataset.name, symbol)
         with self._mutex:
-            log = self._logs.get(key)
-            if log is None:
+            try:
+                return self._logs[key]
+            except KeyError:
                 log = self._logs[key] = self._open_log(dataset, symbol)
-            return log
+                return log
 
     def existing(self, dataset: Dataset, symbol: str) -> OpenLog:
         """Return a log that has files, so that the cache has no logs of unknown symbols."""

@@ -120,7 +120,7 @@ def over_until_ns_of(symbol_query: SymbolQuery, grid: BarGrid, query_range: Wind
 
 def extent_of(logs: Iterable[LogView]) -> Window | None:
     """Return the window from the first to the last event date of all logs, in UTC days; None without rows."""
-    extents = [extent for log in logs if (extent := _extent(log)) is not None]
+    extents = [extent for log in logs if not log.is_empty and (extent := _extent(log)) is not None]
     if not extents:
         return None
     return Window(min(each.start_ns for each in extents), max(each.end_ns for each in extents))

@@ -167,7 +167,7 @@ def vwap_of(bars: Bars, *, every_print: bool) -> Floats:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         vwap = np.where(bars.volume > 0, bars.notional / bars.volume, np.nan)
-    if not every_print:
+    if not every_print or not ((vwap < bars.low) | (vwap > bars.high)).any():
         return vwap
     clipped = np.clip(vwap, bars.low, bars.high)
     return np.where(np.abs(vwap - clipped) <= _ROUNDING * np.abs(clipped), clipped, vwap)
