@@ -25,6 +25,7 @@ from trading.services.orders import (
     order_cancel,
     order_in,
     order_replace,
+    order_replaced,
     order_submit,
     orders_cancel,
     position_close,
@@ -112,11 +113,16 @@ class OrderWritesViewSet(TradingWrites, OrdersViewSet):
         caller = caller_again(self)
         row = order_find(caller=caller, name=self.account_parameter(), order_id=order)
         require_signed(row.account, caller)
-        terms = replacement_of(order_in(row).terms, changes)
 
         def replace() -> Done:
-            done = order_replace(account=row.account, order_id=row.uuid, order=terms, by=caller.identity)
-            return _done(done, row.account)
+            account, order_id = row.account, row.uuid
+            done = order_replaced(account=account, order_id=order_id, changes=changes)
+            if done is None:
+                terms = replacement_of(order_in(row).terms, changes)
+                done = order_replace(
+                    account=account, order_id=order_id, order=terms, changes=changes, by=caller.identity
+                )
+            return _done(done, account)
 
         return self.change_once(f"order_replace:{row.uuid}", replace, status=HTTPStatus.CREATED)
 

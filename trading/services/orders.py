@@ -1,9 +1,12 @@
 """Services of orders: submit, cancel, replace, close."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import asdict
 
 from trading.core.acceptance import accept, accept_closing, closing_order
 from trading.core.account import AccountState
@@ -35,13 +38,13 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
     An order with the client_order_id of an equal earlier one is that one. Raises EngineUnavailable, TradingStopped,
     TradingHalted, RiskRefused, ClientOrderIdReused, NotTradable, NoReferencePrice, NoRate.
     """
-    repeated = _repeated(account, order)
+    repeated = _repeated(account, asdict(order))
     if repeated is not None:
         return repeated
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
-        repeated = _repeated(account, order)
+        repeated = _repeated(account, asdict(order))
         if repeated is not None:
             return repeated
         found = order_judge(journal.state, order, view, now_ns=now_ns)
@@ -58,14 +61,17 @@ def _now_ns(order: OrderTerms) -> int:
     return (engine_status() if order.reduce_only else require_engine()).now_ns
 
 
-def _repeated(account: Account, order: OrderTerms) -> Submitted | None:
-    if order.client_order_id is None:
+def _repeated(account: Account, fields: Mapping[str, Any], replaces: UUID | None = None) -> Submitted | None:
+    """Return the earlier order with the client_order_id of a request. fields: those that it gave."""
+    if fields.get("client_order_id") is None:
         return None
-    row = OrderRow.objects.filter(account=account, client_order_id=order.client_order_id).first()
+    row = OrderRow.objects.filter(account=account, client_order_id=fields["client_order_id"]).first()
     if row is None:
         return None
     earlier = order_in(row)
-    if msgspec.structs.replace(_accepted_terms(account, earlier), reduce_only=order.reduce_only) != order:
+    # Acceptance may have made it one that only reduces.
+    accepted = {**asdict(_accepted_terms(account, earlier)), "reduce_only": fields.get("reduce_only")}
+    if {**accepted, **fields} != accepted or (replaces and earlier.replaces != str(replaces)):
         raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}, which is another")
     account.refresh_from_db(fields=["number"])
     return Submitted(earlier, account.number, is_repeated=True)
@@ -122,21 +128,30 @@ def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[
         return request_cancels(journal.state.orders.values(), journal.at(now_ns), reason=reason, by=by)
 
 
-def order_replace(*, account: Account, order_id: UUID, order: OrderTerms, by: str) -> Submitted:
-    """Accept an order in the place of another one, which ends as `replaced`.
+def order_replaced(*, account: Account, order_id: UUID, changes: Mapping[str, Any]) -> Submitted | None:
+    """Return the order that an equal earlier request put in the place of another one; None if there was none.
+
+    They are equal if the fields of `changes` are: fills and splits change the other terms. Raises ClientOrderIdReused.
+    """
+    return _repeated(account, changes, order_id)
+
+
+def order_replace(
+    *, account: Account, order_id: UUID, order: OrderTerms, changes: Mapping[str, Any], by: str
+) -> Submitted:
+    """Accept an order in the place of another one, which ends as `replaced`. changes: what the caller gave of it.
 
     Raises the errors of `order_submit` and `order_cancel`.
 
-    A second call with the same client_order_id gives the first one's order. Both are checked together, so the account
+    A second call gives the first one's order; see `order_replaced`. Both are checked together, so the account
     must be able to bear both until the engine has ended the first.
     """
-    repeated = _repeated(account, order)
-    if repeated is not None:
-        return repeated
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
-        require_new_client_order_id(account, order)
+        repeated = order_replaced(account=account, order_id=order_id, changes=changes)
+        if repeated is not None:
+            return repeated
         old = _open_order(journal, account, order_id)
         if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")

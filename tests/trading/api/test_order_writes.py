@@ -6,9 +6,11 @@ import pytest
 
 from audit.models import AuditRecord
 from ratelimit.models import ApiKey
+from store.datasets import CORPORATE_ACTIONS
 from store.instruments import Instrument
 from tests.api_client import Api, answer, problem
 from tests.trading.calls import COIN, ORDER, CallDesk, amount, post, trader
+from tests.trading.desks import at_ns, stored
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
@@ -254,6 +256,24 @@ class TestReplacing:
         assert answer(post(me, f"/orders/{old}", change, "PATCH"))["id"] == new
         another = post(me, f"/orders/{old}", {**change, "quantity": 6}, "PATCH")
         assert problem(another) == (422, "client_order_id_reused")
+
+    @pytest.mark.parametrize("change", [{"limit_price": 98}, {"quantity": 4}, {"time_in_force": "gtc"}])
+    def test_a_retry_after_a_split_finds_the_new_one(self, desk, me, order_id, change):
+        """What the request does not name comes from the old order, which the split has changed."""
+        change = {**change, "client_order_id": "second"}
+        new = answer(post(me, f"/orders/{order_id}", change, "PATCH"))["id"]
+        split = {"timestamp": at_ns(3), "kind": "split", "ratio": 2.0}
+        stored(CORPORATE_ACTIONS, COIN, [split])
+        desk.print(5, 52.5)
+        assert desk.find(new).terms.quantity == 2 * change.get("quantity", 2)
+        assert answer(post(me, f"/orders/{order_id}", change, "PATCH"))["id"] == new
+
+    def test_a_retry_is_of_the_same_order(self, desk, me, order_id):
+        other = answer(post(me, "/orders", {**ORDER, "client_order_id": "other"}))["id"]
+        change = {"limit_price": 98, "client_order_id": "second"}
+        post(me, f"/orders/{order_id}", change, "PATCH")
+        again = post(me, f"/orders/{other}", change, "PATCH")
+        assert problem(again) == (422, "client_order_id_reused")
 
     def test_its_id_must_be_new(self, desk, me, order_id):
         change = {"limit_price": 98, "client_order_id": "first"}

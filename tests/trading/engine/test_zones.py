@@ -89,7 +89,9 @@ class Market:
 
     def replaces(self, order_id: str, **terms: Any) -> None:
         order = msgspec.structs.replace(self.desk.find(order_id).terms, **terms)
-        order_replace(account=self.desk.account, order_id=UUID(order_id), order=order, by="test")
+        order_replace(
+            account=self.desk.account, order_id=UUID(order_id), order=order, changes=terms, by="test"
+        )
 
     def reduces(self) -> None:
         self.desk.order(HELD, Side.SELL, 10, reduce_only=True)
