@@ -1,6 +1,6 @@
 """The table of contents of the API: the URL of every endpoint. A version is a prefix."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -24,22 +24,9 @@ from ratelimit.limits.views import LimitsViewSet
 from stats.caching.views import CacheViewSet
 from stats.live.channels import KINDS
 from stats.live.views import CommitsViewSet, LiveFeedViewSet
-from stats.market_data.explanation import EXPLAIN
-from stats.market_data.gaps import GAPS
-from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.market_data.reports import COVERAGE, reports_of
-from stats.market_data.views import (
-    ExplainViewSet,
-    GapsViewSet,
-    PageViewSet,
-    ReportViewSet,
-    RevisionsViewSet,
-    SeveralGapsViewSet,
-    SeveralReportsViewSet,
-    StreamViewSet,
-    UniversesViewSet,
-    datasets_of,
-)
+from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
+from stats.market_data.query import ANY_CLASS, MARKET_CLASSES, MarketClass, MarketDataset
+from stats.market_data.views import PageViewSet, ReportViewSet, StreamViewSet
 from stats.mirrors.views import LogCopyViewSet, LogsViewSet
 from stats.ohlc.views import OhlcViewSet
 from stats.sessions.views import CalendarViewSet, ClockViewSet
@@ -107,45 +94,38 @@ _SUFFIX = r"\.(?P<format>[A-Za-z0-9]+)"
 
 def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
     """Yield the paths of a class's datasets and reports, such as `AAPL/ohlcv.csv` and `AAPL/coverage`."""
-    for dataset in datasets_of(market_class):
-        yield from _dataset_paths(market_class, dataset)
-    route: dict[str, Any] = {"actions": {"get": "retrieve"}, "market_class": market_class}
-    for report in reports_of(market_class):
-        name = f"{market_class.path}-{report}"
-        several = SeveralReportsViewSet.as_view(**route, subject=report)
-        yield re_path(rf"^{report}/?\Z", several, name=f"{name}-several")
-        one = ReportViewSet.as_view(**route, subject=report)
-        yield re_path(rf"^{_SYMBOL}/{report}/?\Z", one, name=name)
-    if "ohlcv" in market_class.datasets:
-        explain = ExplainViewSet.as_view(**route)
-        yield re_path(rf"^{_SYMBOL}/ohlcv/{EXPLAIN}/?\Z", explain, name=f"{market_class.path}-{EXPLAIN}")
-        gaps = GapsViewSet.as_view(**route)
-        yield re_path(rf"^{_SYMBOL}/{GAPS}/?\Z", gaps, name=f"{market_class.path}-{GAPS}")
-    coverage = ReportViewSet.as_view(**route, subject=COVERAGE)
-    yield re_path(rf"^{_SYMBOL}/{COVERAGE}/?\Z", coverage, name=f"{market_class.path}-{COVERAGE}")
+    for name in market_class.datasets:
+        yield from _dataset_paths(market_class, MARKET_DATASETS[name])
+    for report in MARKET_REPORTS.values():
+        name = f"{market_class.path}-{report.name}"
+        if market_class.path in report.classes_of_symbols:
+            several = ReportViewSet.route(market_class, report, several=True)
+            yield re_path(rf"^{report.name}/?\Z", several, name=f"{name}-several")
+        if market_class.path in report.classes:
+            one = ReportViewSet.route(market_class, report, several=False)
+            yield re_path(rf"^{_SYMBOL}/{report.path or report.name}/?\Z", one, name=name)
 
 
-def _dataset_paths(market_class: MarketClass, dataset: str) -> Iterator[URLPattern]:
-    name = f"{market_class.path}-{dataset}"
-    route: dict[str, Any] = {
-        "actions": {"get": "retrieve"},
-        "market_class": market_class,
-        "subject": dataset,
-    }
-    if dataset in market_class.streamed:
+def _dataset_paths(market_class: MarketClass, dataset: MarketDataset) -> Iterator[URLPattern]:
+    end, name = dataset.name, f"{market_class.path}-{dataset.name}"
+    route: dict[str, Any] = {"actions": {"get": "retrieve"}, "market_class": market_class, "subject": end}
+    if dataset.has_stream:
         stream = StreamViewSet.as_view(**route)
-        yield re_path(rf"^{_SYMBOL}/{dataset}/stream/?\Z", stream, name=f"{name}-stream")
-        yield re_path(rf"^{_SYMBOL}/{dataset}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
-    if dataset in KINDS:
+        yield re_path(rf"^{_SYMBOL}/{end}/stream/?\Z", stream, name=f"{name}-stream")
+        yield re_path(rf"^{_SYMBOL}/{end}/stream{_SUFFIX}/?\Z", stream, name=f"{name}-stream")
+    if end in KINDS:
         commits = CommitsViewSet.as_view(**route)
-        yield re_path(rf"^{_SYMBOL}/{dataset}/commits/?\Z", commits, name=f"{name}-commits")
-    pages = RevisionsViewSet if dataset == "revisions" else PageViewSet
-    several = pages.as_view(**route, several=True)
-    yield re_path(rf"^{dataset}/?\Z", several, name=f"{name}-several")
-    yield re_path(rf"^{dataset}{_SUFFIX}/?\Z", several, name=f"{name}-several")
-    page = pages.as_view(**route)
-    yield re_path(rf"^{_SYMBOL}/{dataset}/?\Z", page, name=name)
-    yield re_path(rf"^{_SYMBOL}/{dataset}{_SUFFIX}/?\Z", page, name=name)
+        yield re_path(rf"^{_SYMBOL}/{end}/commits/?\Z", commits, name=f"{name}-commits")
+    several = PageViewSet.route(market_class, dataset, several=True)
+    yield re_path(rf"^{end}/?\Z", several, name=f"{name}-several")
+    yield re_path(rf"^{end}{_SUFFIX}/?\Z", several, name=f"{name}-several")
+    page = PageViewSet.route(market_class, dataset, several=False)
+    yield re_path(rf"^{_SYMBOL}/{end}/?\Z", page, name=name)
+    yield re_path(rf"^{_SYMBOL}/{end}{_SUFFIX}/?\Z", page, name=name)
+
+
+def _report_of_any(name: str, *, several: bool) -> Callable[..., Any]:
+    return ReportViewSet.route(ANY_CLASS, MARKET_REPORTS[name], several=several)
 
 
 # Nested, so that a path is compared with its own class's patterns only.
@@ -305,7 +285,7 @@ documentation = [
 ]
 
 below_api_v1: list[URLPattern | URLResolver] = [
-    re_path(r"^market-data/universes/?\Z", UniversesViewSet.as_view({"get": "retrieve"}), name="universes"),
+    re_path(r"^market-data/universes/?\Z", _report_of_any("universes", several=False), name="universes"),
     re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
     re_path(
         rf"^market-data/logs/(?P<dataset>[^/]+)/{_SYMBOL}/copy/?\Z",
@@ -313,7 +293,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
         name="log-copy",
     ),
     path("market-data/", include(market_data)),
-    re_path(r"^gaps/?\Z", SeveralGapsViewSet.as_view({"get": "retrieve"}), name="gaps"),
+    re_path(r"^gaps/?\Z", _report_of_any("gaps", several=True), name="gaps"),
     *also_below_v1,
     *(_ingest(dataset) for dataset in DATASETS.values() if dataset is not TRADES),
     *(_corrections(dataset) for dataset in CORRECTED if dataset is not TRADES),

@@ -1,7 +1,7 @@
 """Endpoints: the view of a path, and what the view declares of its calls.
 
 A view declares `access = {"retrieve": Access(...), ...}`: what a call of each of its handlers requires and costs. The
-handlers are a viewset's actions, and the methods of any other view. HEAD has GET's.
+handlers are a viewset's actions, and the methods of any other view. HEAD has GET's. A route may give `as_view` others.
 """
 
 from collections.abc import Callable, Mapping
@@ -149,7 +149,8 @@ def _endpoints_of(urlconf: str) -> tuple[Endpoint, ...]:
 
 
 def _declared(view: Callable[..., Any]) -> Mapping[str, Access]:
-    return getattr(getattr(view, "cls", None), "access", {})
+    of_route: Mapping[str, Access] | None = getattr(view, "initkwargs", {}).get("access")
+    return getattr(getattr(view, "cls", None), "access", {}) if of_route is None else of_route
 
 
 def _handler(view: Callable[..., Any], method: str) -> str | None:

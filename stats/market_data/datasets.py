@@ -1,38 +1,20 @@
-"""The datasets of the market-data API, by their names in URLs."""
+"""The datasets and reports of the market-data API, each declared by its package."""
 
+from stats.market_data import explanation, gaps, reports, ticks, universes
 from stats.market_data.futures.continuous import CONTINUOUS
+from stats.market_data.market_report import MARKET_REPORTS
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.ohlcv.revisions import REVISIONS
 from stats.market_data.options.datasets import IMPLIED_VOLATILITY, OPTION_GREEKS
-from stats.market_data.query import MarketDataset
+from stats.market_data.query import MARKET_DATASETS
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS
-from stats.market_data.ticks import (
-    CORPORATE_ACTION_ROWS,
-    INTEREST_RATE_ROWS,
-    OPEN_INTEREST_REPORTS,
-    STATUS_CHANGES,
-    STORED_BARS,
-    UNIVERSE_CHANGE_ROWS,
-)
-from stats.market_data.universes import MEMBER_ROWS
 
-MARKET_DATASETS: dict[str, MarketDataset] = {
-    dataset.name: dataset
-    for dataset in (
-        OHLCV,
-        QUOTE_ROWS,
-        REVISIONS,
-        OPTION_GREEKS,
-        IMPLIED_VOLATILITY,
-        TRADE_TICKS,
-        OPEN_INTEREST_REPORTS,
-        CONTINUOUS,
-        INTEREST_RATE_ROWS,
-        UNIVERSE_CHANGE_ROWS,
-        MEMBER_ROWS,
-        STATUS_CHANGES,
-        CORPORATE_ACTION_ROWS,
-        STORED_BARS,
-    )
-}
+__all__ = ["MARKET_DATASETS", "MARKET_REPORTS"]
+
+_DATASETS = (
+    OPTION_GREEKS, IMPLIED_VOLATILITY, OHLCV, QUOTE_ROWS, TRADE_TICKS, REVISIONS, CONTINUOUS, *ticks.DATASETS, *universes.DATASETS
+)  # fmt: skip
+_REPORTS = (*reports.REPORTS, *explanation.REPORTS, *gaps.REPORTS, *universes.REPORTS)
+MARKET_DATASETS.update({each.name: each for each in _DATASETS})
+MARKET_REPORTS.update({each.name: each for each in _REPORTS})

@@ -12,6 +12,7 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
+from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV, POLICY
@@ -42,7 +43,7 @@ EXPLAIN = "explain"
 _LISTED = 100
 
 
-def explain_serializer() -> RowQuerySerializer:
+def _serializer(_several: bool) -> RowQuerySerializer:
     """Return the serializer of a query for the explanation of a bar."""
     names = ("at", "resolution", "session", "hours", "anchor", "as_of", "symbol_as_of", POLICY, "limit")
     return query_serializer(names, Resolution.MINUTE.value, needed="at")
@@ -59,13 +60,13 @@ class ExplainQuery:
 
 
 @lru_cache(maxsize=1024)
-def parse_explain_query(market_class: str, symbol: str, query_string: str) -> ExplainQuery:
+def parse_explain_query(market_class: str, symbol: str | None, query_string: str) -> ExplainQuery:
     """Parse a URL's query string. Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`."""
-    values = query_values(explain_serializer(), query_string)
+    values = query_values(_serializer(False), query_string)
     listed, at_ns = values.pop("limit", _LISTED), values["at"]
     bars = MarketDataQuery.of(
         OHLCV,
-        (requested_symbol(symbol),),
+        (requested_symbol(symbol or ""),),
         market_class=MARKET_CLASSES[market_class],
         start_ns=at_ns,
         end_ns=at_ns + 1,
@@ -180,7 +181,7 @@ def explain_snapshot(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
     bars = query.bars
     page = page_snapshot(bars, now_ns=now_ns)
     bar = ExplainedBar(query, page, None, _newest(page))
-    if not bar.reader.grid.is_plain or REVISIONS.name not in bars.market_class.datasets:
+    if not bar.reader.grid.is_plain or bars.market_class.path not in REVISIONS.classes:
         return bar
     revisions = MarketDataQuery.of(
         REVISIONS,
@@ -205,3 +206,18 @@ def _newest(page: PageSnapshot) -> LogView:
 def _objects(table: Table) -> list[msgspec.Raw]:
     """Return all rows of a short table as JSON objects."""
     return [msgspec.Raw(line) for line in row_objects(table, TimeForm.RFC3339, "\n").splitlines()]
+
+
+REPORTS = (
+    MarketReport(
+        name=EXPLAIN,
+        path=f"{OHLCV.name}/{EXPLAIN}",
+        document=BarExplanationDocument,
+        serializer=_serializer,
+        parse=parse_explain_query,
+        snapshot=explain_snapshot,
+        classes=OHLCV.classes,
+        # Reads all prints of the bar.
+        access=REVISIONS.access,
+    ),
+)

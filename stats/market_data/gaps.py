@@ -12,6 +12,7 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
+from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
 from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures, FoundGap
@@ -28,6 +29,7 @@ from store.timestamps import format_timestamp
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trades.stores import market_store
 from web.documents import AnswerDocument, Instant, about, like
+from web.endpoints import Access
 from web.requests.work import WorkKind, count_work
 
 GAPS = "gaps"
@@ -38,7 +40,7 @@ QUIET = QueryParameter(
 )
 
 
-def gaps_serializer(*, several: bool) -> RowQuerySerializer:
+def gaps_serializer(several: bool) -> RowQuerySerializer:
     """Return the serializer of a query for gaps. several: whether the endpoint is for several symbols."""
     names = ("start", "end", "resolution", "hours", RULE, QUIET, "as_of", "symbol_as_of")
     return query_serializer((*(("symbols",) if several else ()), *names), Resolution.DAY.value)
@@ -147,17 +149,17 @@ class GapsQuery:
 
 
 @lru_cache(maxsize=1024)
-def parse_gaps_query(market_class: str | None, symbol: str | None, query_string: str) -> GapsQuery:
+def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -> GapsQuery:
     """Parse a URL's query string. symbol: None if the query string has the symbols.
 
     Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`.
     """
-    values = query_values(gaps_serializer(several=symbol is None), query_string)
+    values = query_values(gaps_serializer(symbol is None), query_string)
     if values.get("resolution") is Resolution.TICK:
         raise ResolutionUnavailable("ticks have no gaps: ask for a resolution from 1s on")
     symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
     return GapsQuery(
-        market_class,
+        None if symbol is None else market_class,
         symbols.names,
         several=symbol is None,
         resolution=values.get("resolution", Resolution.DAY),
@@ -280,7 +282,7 @@ def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
     instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     if market_class is None:
         found = class_of(instrument.instrument_class)
-        if OHLCV.name not in found.datasets:
+        if found.path not in OHLCV.classes:
             raise WrongClass(
                 f"{symbol} is of the class {instrument.instrument_class}, which has no bars, so no gaps"
             )
@@ -293,3 +295,20 @@ def absences_of(page: PageSnapshot) -> BarAbsences:
     absences = page.plans[0].notes[-1]
     assert isinstance(absences, BarAbsences)  # noqa: S101 the plan of bars with coverage
     return absences
+
+
+_ACCESS = Access("market:read", is_heavy=True)
+REPORTS = (
+    MarketReport(
+        name=GAPS,
+        document=GapsDocument,
+        of_symbols=GapsOfSymbolsDocument,
+        serializer=gaps_serializer,
+        parse=parse_gaps_query,
+        snapshot=gaps_snapshot,
+        classes=OHLCV.classes,
+        access=_ACCESS,
+        # All symbols at once: a large key would keep a processor busy with it.
+        access_of_symbols=replace(_ACCESS, cost="stream", bucket=GAPS, rate=20),
+    ),
+)

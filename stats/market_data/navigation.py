@@ -7,10 +7,8 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.urls import reverse
 
-from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.gaps import GAPS
+from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.query import MARKET_CLASSES, MarketClass
-from stats.market_data.reports import COVERAGE, reports_of
 from stats.rendering.query_form import PageLink
 from web.requests.nearest_name import nearest_of, nearest_or_all
 
@@ -72,7 +70,6 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
     datasets = [
         PageLink(_path(market_class, dataset, symbol) + ("?" + query if query else ""), dataset)
         for dataset in market_class.datasets
-        if dataset in MARKET_DATASETS
         for query in [_newest(dataset, _ROWS)]
     ]
     links = [PageLink(_path(market_class, each, symbol), each) for each in _reports(market_class)]
@@ -80,9 +77,10 @@ def links_beside(market_class: MarketClass, symbol: str | None) -> list[PageLink
 
 
 def _reports(market_class: MarketClass) -> list[str]:
-    """Return the names of the reports on a class's symbols."""
-    gaps = [GAPS] if "ohlcv" in market_class.datasets else []
-    return [*reports_of(market_class), COVERAGE, *gaps]
+    """Return the names of the reports on a class's symbols whose paths end with them."""
+    return [
+        name for name, each in MARKET_REPORTS.items() if market_class.path in each.classes and not each.path
+    ]
 
 
 def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[PageLink]:
@@ -90,12 +88,15 @@ def links_of_several(market_class: MarketClass, symbols: list[str]) -> list[Page
     if not symbols:
         return []
     symbols_query = {"symbols": ",".join(symbols)}
-    datasets = [each for each in market_class.datasets if each in MARKET_DATASETS]
     queries = {
         dataset: "&".join(filter(None, (urlencode(symbols_query), _newest(dataset, _ROWS_EACH))))
-        for dataset in datasets
+        for dataset in market_class.datasets
     }
-    queries |= {report: urlencode(symbols_query) for report in reports_of(market_class)}
+    queries |= {
+        report: urlencode(symbols_query)
+        for report in _reports(market_class)
+        if MARKET_REPORTS[report].classes_of_symbols
+    }
     return [
         PageLink(f"{reverse(f'{market_class.path}-{name}-several')}?{query}", name)
         for name, query in queries.items()
@@ -107,15 +108,15 @@ def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
     return [
         PageLink(_path(market_class, dataset, underlying), f"{dataset} of all of {underlying}")
         for dataset in market_class.datasets
-        if dataset in MARKET_DATASETS and MARKET_DATASETS[dataset].takes_underlyings
+        if MARKET_DATASETS[dataset].takes_underlyings
     ]
 
 
 def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[PageLink]:
     """Return a link to the stream of a page's range; none if the dataset has no stream."""
-    if dataset not in market_class.streamed:
-        return []
     form = MARKET_DATASETS[dataset]
+    if not form.has_stream:
+        return []
     names = form.parameters(streamed=True, several=False)
     parameters = {name: value for name, value in query.items() if name in names and value}
     if form.stream_resolution is not None:

@@ -7,26 +7,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 
 from stats.market_data.documents import PageTail
-from stats.market_data.explanation import BarExplanationDocument, explain_serializer
-from stats.market_data.gaps import GapsDocument, GapsOfSymbolsDocument, gaps_serializer
-from stats.market_data.query import MarketClass, MarketDataset
-from stats.market_data.reports import DOCUMENTS, CoverageDocument, report_serializer
-from stats.market_data.universes import UniversesDocument, universes_serializer
+from stats.market_data.market_report import MarketReport
+from stats.market_data.query import ANY_CLASS, MarketClass, MarketDataset
 from stats.rendering.formats import FORMATS
 from stats.rendering.row_schema import example_row, row_schema
 from stats.rendering.table import ColumnRole, OutColumn
 from store.resolutions import Resolution
 from web.documents import AnswerDocument, Schema, document_schema, example_of
 
-_EXAMPLE_SYMBOLS = {
-    "equities": "AAPL",
-    "futures": "ESZ5",
-    "options": "AAPL250117C00150000",
-    "crypto": "BTC-USD",
-    "fx": "EUR-USD",
-    "rates": "USD",
-    "universes": "SP500",
-}
 _EXAMPLES_OF_DATASET: dict[str, dict[str, Any]] = {
     "trading-status": {"status": "halted", "reason": "LUDP"},
     "corporate-actions": {"kind": "dividend", "ratio": None, "amount": 0.25, "currency": "USD"},
@@ -78,69 +66,16 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
     }
 
 
-def report_schema(market_class: MarketClass, report: str, *, several: bool) -> dict[str, Any]:
-    """Return the schema of `/latest` or `/snapshot`."""
-    described = _described(DOCUMENTS[report][several], _EXAMPLE_SYMBOLS[market_class.path])
+def report_schema(market_class: MarketClass, report: MarketReport, *, several: bool) -> dict[str, Any]:
+    """Return the schema of a report."""
+    document = report.of_symbols if several and report.of_symbols else report.document
+    name, suffix = f"{market_class.path}_{report.name}", "_of_symbols" if several else ""
     return {
-        "operation_id": f"{market_class.path}_{report}" + ("_of_symbols" if several else ""),
-        "summary": f"The {report} of {'several symbols' if several else 'a symbol'}",
-        "parameters": [report_serializer(report, several=several)],
-        **described,
-    }
-
-
-def explain_schema(market_class: MarketClass) -> dict[str, Any]:
-    """Return the schema of explanations of bars."""
-    return {
-        "operation_id": f"{market_class.path}_explain",
-        "summary": "The prints of one bar, and what each set",
-        "parameters": [explain_serializer(), _SYMBOL_IN_PATH],
-        **_described(BarExplanationDocument, _EXAMPLE_SYMBOLS[market_class.path]),
-    }
-
-
-def universes_schema() -> dict[str, Any]:
-    """Return the schema of the list of universes."""
-    return {
-        "operation_id": "universes",
-        "summary": "All universes",
-        "parameters": [universes_serializer()],
-        **_described(UniversesDocument),
-    }
-
-
-def gaps_schema(market_class: MarketClass | None) -> dict[str, Any]:
-    """Return the schema of gaps. market_class: None for several symbols of any class."""
-    if market_class is None:
-        return {
-            "operation_id": "gaps",
-            "summary": "The gaps of several symbols",
-            "parameters": [gaps_serializer(several=True)],
-            **_described(GapsOfSymbolsDocument),
-        }
-    return {
-        "operation_id": f"{market_class.path}_gaps",
-        "summary": "The gaps of a symbol",
-        "parameters": [gaps_serializer(several=False), _SYMBOL_IN_PATH],
-        **_described(GapsDocument, _EXAMPLE_SYMBOLS[market_class.path]),
-    }
-
-
-def coverage_schema(market_class: MarketClass) -> dict[str, Any]:
-    """Return the schema of the coverage report."""
-    return {
-        "operation_id": f"{market_class.path}_coverage",
-        "summary": "The stored data of a symbol",
-        "parameters": [report_serializer("coverage", several=False)],
-        **_described(CoverageDocument, _EXAMPLE_SYMBOLS[market_class.path]),
-    }
-
-
-def _described(document: type[AnswerDocument], symbol: str = "AAPL") -> dict[str, Any]:
-    """Return the schema and the example of answers. symbol: the example's."""
-    return {
+        "operation_id": report.name if market_class is ANY_CLASS else name + suffix,
+        "summary": str(document.__doc__).removesuffix("."),
+        "parameters": [report.serializer(several)],
         "responses": {(200, "application/json"): _inline(document)},
-        "examples": [_example(_about_symbol(example_of(document), symbol))],
+        "examples": [_example(_about_symbol(example_of(document), market_class.example))],
     }
 
 
@@ -188,7 +123,7 @@ def _has_resolution(dataset: MarketDataset) -> bool:
 
 
 def _example_page(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
-    symbol = _EXAMPLE_SYMBOLS[market_class.path]
+    symbol = market_class.example
     has_resolution = _has_resolution(dataset) and not dataset.resolution.is_tick
     row = example_row(dataset.columns) | _EXAMPLES_OF_DATASET.get(dataset.name, {})
     return {

@@ -12,7 +12,7 @@ from stats.caching.keys import Irrelevant, key_parts
 from stats.cursors import stored_commit
 from stats.exceptions import ResyncRequired, WrongClass
 from stats.market_data.documents import AbsenceDocument, NotAppliedDocument
-from stats.market_data.query import MarketClass, MarketDataQuery, class_of
+from stats.market_data.query import MARKET_DATASETS, MarketClass, MarketDataQuery, class_of
 from stats.market_data.rows import RowSource
 from store.arrays import Integers
 from store.cached_property import cached_property
@@ -323,7 +323,7 @@ def _nearest(name: str, asked: MarketClass, own: MarketClass) -> str:
     dataset, _, stream = name.partition("/")
     if dataset in asked.datasets and dataset not in own.datasets:
         dataset = own.datasets[0]
-    return f"{dataset}/{stream}" if stream and dataset in own.streamed else dataset
+    return f"{dataset}/{stream}" if stream and MARKET_DATASETS[dataset].has_stream else dataset
 
 
 def is_known(symbol: str) -> bool:

@@ -28,6 +28,7 @@ from store.resolutions import BarLength, Resolution
 from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.endpoints import Access
 from web.lists.pages import PAGE_LIMIT
 from web.requests.exceptions import InvalidParameter
 
@@ -39,45 +40,44 @@ if TYPE_CHECKING:
 class MarketClass:
     """A class of instruments in the market-data API, such as `equities`.
 
-    path: its name in URLs. instrument_class: the class of its instruments; "" for any. datasets: the names
-    of its datasets in URLs. streamed: the datasets that have a stream. quotes: the stored dataset that holds
-    its quotes. has_instruments: whether its symbols are instruments, not names of currencies or universes.
+    path: its name in URLs. instrument_class: the class of its instruments; "" for any. example: a symbol. quotes: the
+    stored dataset that holds its quotes. has_instruments: whether its symbols are instruments, not names of currencies
+    or universes.
     """
 
     path: str
     instrument_class: str
-    datasets: tuple[str, ...]
-    streamed: tuple[str, ...]
+    example: str = "AAPL"
     quotes: Dataset = QUOTES
     has_instruments: bool = True
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of its datasets in URLs."""
+        return tuple(name for name, each in MARKET_DATASETS.items() if self.path in each.classes)
 
     def canonical(self, symbol: str, on_ns: int | None) -> str:
         """See `symbol_canonical`. The name of a currency or universe has no aliases."""
         return symbol_canonical(symbol, on_ns) if self.has_instruments else symbol
 
 
-_BARS_AND_TICKS = ("ohlcv", "quotes", "trades")
-_COMMON = (*_BARS_AND_TICKS, "revisions", "trading-status", "corporate-actions", "stored-bars")
-
 MARKET_CLASSES = {
     market_class.path: market_class
     for market_class in (
-        MarketClass("equities", "equity", _COMMON, _BARS_AND_TICKS),
-        MarketClass("futures", "future", (*_COMMON, "open-interest", "continuous"), _BARS_AND_TICKS),
-        MarketClass(
-            "options",
-            "option",
-            ("greeks", "implied-volatility", "quotes", "open-interest", "revisions", "trading-status"),
-            ("quotes",),
-            quotes=OPTION_QUOTES,
-        ),
-        MarketClass("crypto", "crypto", _COMMON, _BARS_AND_TICKS),
-        MarketClass("fx", "fx", _COMMON, _BARS_AND_TICKS),
+        MarketClass("equities", "equity"),
+        MarketClass("futures", "future", "ESZ5"),
+        MarketClass("options", "option", "AAPL250117C00150000", quotes=OPTION_QUOTES),
+        MarketClass("crypto", "crypto", "BTC-USD"),
+        MarketClass("fx", "fx", "EUR-USD"),
         # A currency is no instrument: its code may also be a ticker of an equity.
-        MarketClass("rates", "", ("interest-rates",), (), has_instruments=False),
-        MarketClass("universes", "", ("changes", "members"), (), has_instruments=False),
+        MarketClass("rates", "", "USD", has_instruments=False),
+        MarketClass("universes", "", "SP500", has_instruments=False),
     )
 }
+# Of symbols of any class, outside the tree of classes.
+ANY_CLASS = MarketClass("any", "")
+TRADED = ("equities", "futures", "crypto", "fx")
+QUOTED = (*TRADED, "options")
 
 
 def class_of(instrument_class: str) -> MarketClass:
@@ -87,6 +87,9 @@ def class_of(instrument_class: str) -> MarketClass:
         for market_class in MARKET_CLASSES.values()
         if market_class.instrument_class == instrument_class
     )
+
+
+_PAGE = Access("market:read", cost="page")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +107,7 @@ class MarketDataset:
     takes_underlyings: whether the path's symbol may be an underlying; without a range, its answer is for one instant.
     of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an instant at every
     resolution, not to an interval. has_future: whether a query without an end has rows that are dated after now.
+    classes: the paths of the classes that have it. has_stream: whether they have a stream of it. access: to its pages.
     at_one_instant: whether a query has the instant `at` instead of a range. stream_resolution: the default resolution
     of streams; None if it is `resolution`.
     """
@@ -115,6 +119,9 @@ class MarketDataset:
     columns: tuple[OutColumn, ...]
     plan: Callable[["SymbolQuery"], "Plan"]
     logs_of: Callable[["MarketDataQuery"], tuple[Dataset, ...]] = lambda _query: ()
+    classes: tuple[str, ...] = ()
+    has_stream: bool = False
+    access: Access = _PAGE
     log_count: int = 0
     check: Callable[[dict[str, Any]], None] | None = None
     options: Callable[[dict[str, Any]], Hashable] = lambda _values: None
@@ -147,6 +154,10 @@ class MarketDataset:
             check=self.check,
             needs_range=not self.takes_underlyings,
         )
+
+
+MARKET_DATASETS: dict[str, MarketDataset] = {}
+"""All datasets by their names in URLs, as `datasets` registers them."""
 
 
 def _without_absences(parameters: Parameters) -> Parameters:
@@ -265,7 +276,7 @@ class MarketDataQuery:
         if (now_ns if self.end_ns is None else self.end_ns) - self.start_ns > limit:
             raise RangeTooLarge(
                 f"at {self.resolution.value} a range may be at most {_length_text(limit)} long: ask for a shorter one"
-                + (f", or for …/{name}/stream" if name in self.market_class.streamed else "")
+                + (f", or for …/{name}/stream" if self.dataset.has_stream else "")
             )
 
 

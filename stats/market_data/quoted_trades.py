@@ -10,7 +10,7 @@ import pyarrow as pa
 from stats.exceptions import RangeTooLarge
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, check_best
 from stats.market_data.plan import Plan, SymbolQuery
-from stats.market_data.query import MarketDataset
+from stats.market_data.query import TRADED, MarketDataset
 from stats.market_data.query_parameters import DURATIONS, QueryParameter, conflict
 from stats.market_data.ticks import out_column, out_columns, tick_plan
 from stats.parameters import DurationField, WordField
@@ -172,6 +172,8 @@ def _trades_plan(symbol_query: SymbolQuery) -> Plan:
 TRADE_TICKS = MarketDataset(
     name="trades",
     rows_name="trades",
+    classes=TRADED,
+    has_stream=True,
     own=("hours", "knowledge", *JOIN_PARAMETERS, EXCHANGE, MAX_AGE),
     resolution=Resolution.TICK,
     columns=tuple(

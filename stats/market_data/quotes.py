@@ -25,7 +25,7 @@ from stats.market_data.intervals.windows import (
     part_in_memory,
 )
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
-from stats.market_data.query import MarketDataset
+from stats.market_data.query import QUOTED, MarketDataset
 from stats.market_data.rows import Rows, WindowedSource
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_plan
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -156,6 +156,8 @@ QUOTE_TICK_COLUMNS = tuple(
 QUOTE_ROWS = MarketDataset(
     name="quotes",
     rows_name="quotes",
+    classes=QUOTED,
+    has_stream=True,
     own=("resolution", "session", "hours", "anchor", "knowledge", "partial", EXCHANGE, MAX_AGE),
     resolution=Resolution.TICK,
     columns=tuple(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Annotated, Any, Self
 
@@ -14,10 +14,11 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
+from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.plan import commits_of, instrument_in, is_known, log_at
-from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, MarketDataset
+from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.quoted_trades import TRADE_TICKS
 from stats.market_data.quotes import QUOTE_ROWS, QUOTE_TICK_COLUMNS
@@ -95,7 +96,7 @@ class ReportPart:
 
 _TICKS = (ReportPart(1, TRADE_TICKS), ReportPart(1, QUOTE_ROWS))
 _BARS = (ReportPart(1, OHLCV, Resolution.MINUTE), ReportPart(2, OHLCV, Resolution.DAY))
-REPORTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
+_PARTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
 # The documents of each report: of a symbol, and of several.
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "latest": (LatestDocument, LatestOfSymbolsDocument),
@@ -103,15 +104,10 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def reports_of(market_class: MarketClass) -> tuple[str, ...]:
-    """Return the names of a class's reports besides the coverage; none if the class has no quotes."""
-    return tuple(REPORTS) if "quotes" in market_class.datasets else ()
-
-
 COVERAGE = "coverage"
 
 
-def report_serializer(report: str, *, several: bool) -> RowQuerySerializer:
+def _serializer(report: str, several: bool) -> RowQuerySerializer:
     """Return the serializer of a report's query. several: whether the endpoint is for several symbols."""
     best = () if report == COVERAGE else (EXCHANGE, MAX_AGE)
     names = (*(("symbols",) if several else ()), "as_of", "symbol_as_of", *best)
@@ -172,7 +168,7 @@ class NewestReport(Report):
 
     def document(self) -> AnswerDocument:
         """See `AnswerSnapshot.document`."""
-        query, parts = self.query, REPORTS[self.query.report]
+        query, parts = self.query, _PARTS[self.query.report]
         one, of_symbols = DOCUMENTS[query.report]
         reports: list[AnswerDocument] = [
             one(symbol, *chain.from_iterable(map(_newest_of, parts, pages)))
@@ -194,7 +190,7 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
 
     Raises `InvalidParameter` and `InvalidValue`.
     """
-    values = query_values(report_serializer(report, several=symbol is None), query_string)
+    values = query_values(_serializer(report, symbol is None), query_string)
     symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
     return ReportQuery(
         report,
@@ -213,7 +209,7 @@ def report_snapshot(query: ReportQuery, *, now_ns: int) -> AnswerSnapshot:
 
     Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot`, and the store's errors.
     """
-    return coverage_snapshot(query) if query.report == COVERAGE else _newest_report(query, now_ns)
+    return _coverage_snapshot(query) if query.report == COVERAGE else _newest_report(query, now_ns)
 
 
 def _newest_report(query: ReportQuery, now_ns: int) -> NewestReport:
@@ -233,7 +229,7 @@ def _newest_report(query: ReportQuery, now_ns: int) -> NewestReport:
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:
     instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
-    for part in REPORTS[query.report]:
+    for part in _PARTS[query.report]:
         try:
             yield page_snapshot(part.rows_query(query, symbol), now_ns=now_ns)
         except ResolutionUnavailable:
@@ -300,7 +296,7 @@ class CoverageReport(AnswerSnapshot):
         return CoverageDocument(self.symbols[0], [LogDocument.of(log) for log in self.logs])
 
 
-def coverage_snapshot(query: ReportQuery) -> CoverageReport:
+def _coverage_snapshot(query: ReportQuery) -> CoverageReport:
     """Pin the coverage of a symbol to its newest commits.
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
@@ -314,3 +310,28 @@ def coverage_snapshot(query: ReportQuery) -> CoverageReport:
     if not logs and not is_known(symbol):
         raise UnknownSymbol(symbol)
     return CoverageReport(query, logs)
+
+
+REPORTS = (
+    *(
+        MarketReport(
+            name=name,
+            document=document,
+            of_symbols=of_symbols,
+            serializer=partial(_serializer, name),
+            parse=partial(parse_report_query, name),
+            snapshot=report_snapshot,
+            classes=QUOTED,
+            classes_of_symbols=QUOTED,
+        )
+        for name, (document, of_symbols) in DOCUMENTS.items()
+    ),
+    MarketReport(
+        name=COVERAGE,
+        document=CoverageDocument,
+        serializer=partial(_serializer, COVERAGE),
+        parse=partial(parse_report_query, COVERAGE),
+        snapshot=report_snapshot,
+        classes=tuple(MARKET_CLASSES),
+    ),
+)

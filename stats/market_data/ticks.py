@@ -13,7 +13,7 @@ from stats.caching.keys import Irrelevant
 from stats.market_data.intervals.knowledge_counts import RowKnowledge
 from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, tick_window
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
-from stats.market_data.query import MarketDataset
+from stats.market_data.query import QUOTED, TRADED, MarketDataset
 from stats.market_data.query_parameters import Parameters
 from stats.market_data.rows import Rows, WindowedSource
 from stats.rendering.table import ColumnRole, OutColumn, Table
@@ -208,6 +208,7 @@ def _as_stored(
     *,
     name: str,
     resolution: Resolution,
+    classes: tuple[str, ...],
     own: Parameters = ("knowledge",),
     has_integer_volume: bool = False,
     has_future: bool = False,
@@ -216,6 +217,7 @@ def _as_stored(
     return MarketDataset(
         name=name,
         rows_name=name.replace("-", "_"),
+        classes=classes,
         own=own,
         resolution=resolution,
         columns=out_columns(dataset, has_integer_volume=has_integer_volume),
@@ -226,14 +228,30 @@ def _as_stored(
     )
 
 
-OPEN_INTEREST_REPORTS = _as_stored(
-    OPEN_INTEREST, name="open-interest", resolution=Resolution.DAY, has_integer_volume=True
+DATASETS = (
+    _as_stored(
+        OPEN_INTEREST,
+        name="open-interest",
+        resolution=Resolution.DAY,
+        classes=("futures", "options"),
+        has_integer_volume=True,
+    ),
+    _as_stored(INTEREST_RATES, name="interest-rates", resolution=Resolution.DAY, classes=("rates",)),
+    _as_stored(UNIVERSE_CHANGES, name="changes", resolution=Resolution.MONTH, classes=("universes",)),
+    _as_stored(TRADING_STATUS, name="trading-status", resolution=Resolution.MONTH, classes=QUOTED),
+    _as_stored(
+        CORPORATE_ACTIONS,
+        name="corporate-actions",
+        resolution=Resolution.MONTH,
+        classes=TRADED,
+        has_future=True,
+    ),
+    # Without the bars that are made of trades.
+    _as_stored(
+        BARS,
+        name="stored-bars",
+        resolution=Resolution.DAY,
+        classes=TRADED,
+        own=("knowledge", "resolution"),
+    ),
 )
-INTEREST_RATE_ROWS = _as_stored(INTEREST_RATES, name="interest-rates", resolution=Resolution.DAY)
-UNIVERSE_CHANGE_ROWS = _as_stored(UNIVERSE_CHANGES, name="changes", resolution=Resolution.MONTH)
-STATUS_CHANGES = _as_stored(TRADING_STATUS, name="trading-status", resolution=Resolution.MONTH)
-CORPORATE_ACTION_ROWS = _as_stored(
-    CORPORATE_ACTIONS, name="corporate-actions", resolution=Resolution.MONTH, has_future=True
-)
-# Without the bars that are made of trades.
-STORED_BARS = _as_stored(BARS, name="stored-bars", resolution=Resolution.DAY, own=("knowledge", "resolution"))

@@ -10,6 +10,7 @@ import numpy as np
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import NoData
+from stats.market_data.market_report import MarketReport
 from stats.market_data.plan import (
     LogGroup,
     Plan,
@@ -187,6 +188,7 @@ def _until_last_change(log: LogView, window: Window) -> Window:
 MEMBER_ROWS = MarketDataset(
     name="members",
     rows_name="members",
+    classes=("universes",),
     own=("knowledge",),
     resolution=Resolution.MONTH,
     columns=_COLUMNS,
@@ -256,19 +258,19 @@ class UniverseList(AnswerSnapshot):
         return UniversesDocument([UniverseDocument.of(log, end_ns) for log, end_ns in instants])
 
 
-def universes_serializer() -> RowQuerySerializer:
+def _serializer(_several: bool) -> RowQuerySerializer:
     """Return the serializer of a query for the list of universes."""
     return query_serializer(("at", "as_of"))
 
 
 @lru_cache(maxsize=256)
-def parse_universes_query(query_string: str) -> UniversesQuery:
+def _parse(_market_class: str, _symbol: str | None, query_string: str) -> UniversesQuery:
     """Parse a URL's query string. Raises `InvalidParameter`."""
-    values = query_values(universes_serializer(), query_string)
+    values = query_values(_serializer(False), query_string)
     return UniversesQuery(values.get("at"), values.get("as_of"))
 
 
-def universes_snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
+def _snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
     """Pin the list of universes to the newest commits. Raises the store's errors."""
     names = market_store().symbols(UNIVERSE_CHANGES)
     logs = tuple(
@@ -279,3 +281,15 @@ def universes_snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
         at_ns = now_ns if query.as_of_ns is None else min(now_ns, query.as_of_ns)
     until = Window(ALL_TIME.start_ns, at_ns + 1).within(ALL_TIME)
     return UniverseList(query, logs, tuple(_until_last_change(log, until).end_ns for log in logs))
+
+
+DATASETS = (MEMBER_ROWS,)
+REPORTS = (
+    MarketReport(
+        name="universes",
+        document=UniversesDocument,
+        serializer=_serializer,
+        parse=_parse,
+        snapshot=_snapshot,
+    ),
+)

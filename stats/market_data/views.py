@@ -1,7 +1,7 @@
 """The endpoints of the market-data API. A viewset has one route for each dataset or report of a class."""
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,22 +17,18 @@ from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import ContentViewSet, is_browsed, page_query
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
-from stats.market_data.datasets import MARKET_DATASETS
-from stats.market_data.explanation import EXPLAIN, explain_serializer, explain_snapshot, parse_explain_query
-from stats.market_data.gaps import GAPS, gaps_serializer, gaps_snapshot, parse_gaps_query
+from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
+from stats.market_data.market_report import MarketReport
 from stats.market_data.navigation import links_beside, stream_links
-from stats.market_data.openapi import (
-    coverage_schema,
-    explain_schema,
-    gaps_schema,
-    page_schema,
-    report_schema,
-    stream_schema,
-    universes_schema,
+from stats.market_data.openapi import page_schema, report_schema, stream_schema
+from stats.market_data.query import (
+    ANY_CLASS,
+    MARKET_CLASSES,
+    MarketClass,
+    MarketDataset,
+    check_format,
+    parse_query,
 )
-from stats.market_data.query import MARKET_CLASSES, MarketClass, check_format, parse_query
-from stats.market_data.reports import COVERAGE, parse_report_query, report_serializer, report_snapshot
-from stats.market_data.universes import parse_universes_query, universes_serializer, universes_snapshot
 from stats.rendering.query_form import PageLink, format_links
 from stats.rendering.renderers import DOCUMENT_RENDERERS, RENDERERS, STREAM_FORMATS, STREAM_RENDERERS
 from store.exceptions import StorageError
@@ -41,11 +36,6 @@ from trades.instruments.catalogue import catalogue_nearest
 from web.endpoints import Access
 from web.requests.compression import accepted_encoding
 from web.routed_views import RoutedViewSet
-
-_READ = Access("market:read")
-_PAGE = Access("market:read", cost="page")
-_STREAM = Access("market:read", cost="stream")
-_REVISIONS = Access("market:read", sensitivity="internal", cost="page", is_heavy=True)
 
 
 class MarketDataViewSet(RoutedViewSet):
@@ -71,6 +61,8 @@ class MarketDataViewSet(RoutedViewSet):
     def get_view_name(self) -> str:
         """Return the title of the browsable page."""
         symbol: str | None = getattr(self, "kwargs", {}).get("symbol")
+        if self.market_class is ANY_CLASS:
+            return self.subject
         return f"{symbol or self.market_class.path}: {self.title_prefix}{self.subject}"
 
     def see_also(self) -> list[PageLink]:
@@ -112,8 +104,19 @@ class MarketContentViewSet(MarketDataViewSet, ContentViewSet):
 class PageViewSet(MarketContentViewSet):
     """A page of the rows of a range, or of the newest rows."""
 
-    access = {"retrieve": _PAGE}
+    access = {"retrieve": Access("market:read", cost="page")}
     renderer_classes = RENDERERS
+
+    @classmethod
+    def route(cls, market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> Callable[..., Any]:
+        """Return the view of a dataset's path."""
+        return cls.as_view(
+            {"get": "retrieve"},
+            market_class=market_class,
+            subject=dataset.name,
+            several=several,
+            access={"retrieve": dataset.access},
+        )
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
@@ -141,7 +144,7 @@ class PageViewSet(MarketContentViewSet):
         """See `ContentViewSet.parse_call`."""
         query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
         check_format(query, answer_format)
-        return partial(page_snapshot, query=query)
+        return partial(page_snapshot, query)
 
     @classmethod
     def expected_logs(
@@ -173,12 +176,6 @@ class PageViewSet(MarketContentViewSet):
         return [*super().see_also(), *streams]
 
 
-class RevisionsViewSet(PageViewSet):
-    """A page of the changes of a dataset's bars."""
-
-    access = {"retrieve": _REVISIONS}
-
-
 class PiecesResponse(StreamingHttpResponse):
     """A stream whose pieces are bytes or memoryviews. Django would copy each memoryview."""
 
@@ -189,7 +186,7 @@ class PiecesResponse(StreamingHttpResponse):
 class StreamViewSet(MarketDataViewSet):
     """All rows of a range, as a stream."""
 
-    access = {"retrieve": _STREAM}
+    access = {"retrieve": Access("market:read", cost="stream")}
     renderer_classes = STREAM_RENDERERS
     title_prefix = "all "
 
@@ -207,7 +204,7 @@ class StreamViewSet(MarketDataViewSet):
         query_string = request.META["QUERY_STRING"]
         query = parse_query(dataset, self.market_class.path, symbol, query_string, streamed=True)
         rows = RowStream(
-            page_snapshot(query=query, now_ns=time.time_ns()),
+            page_snapshot(query, now_ns=time.time_ns()),
             STREAM_FORMATS[0] if browsed else request.accepted_renderer.format,
             accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING")),
         )
@@ -218,16 +215,26 @@ class StreamViewSet(MarketDataViewSet):
 
 
 class ReportViewSet(MarketContentViewSet):
-    """A report's endpoint."""
+    """A report on a symbol, on several symbols or on all."""
 
-    access = {"retrieve": _READ}
+    access = {"retrieve": Access("market:read")}
     renderer_classes = DOCUMENT_RENDERERS
+
+    @classmethod
+    def route(cls, market_class: MarketClass, report: MarketReport, *, several: bool) -> Callable[..., Any]:
+        """Return the view of a report's path."""
+        access = report.access_of_symbols if several else report.access
+        return cls.as_view(
+            {"get": "retrieve"},
+            market_class=market_class,
+            subject=report.name,
+            several=several,
+            access={"retrieve": access},
+        )
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
-        if self.subject == COVERAGE:
-            return coverage_schema(self.market_class)
-        return report_schema(self.market_class, self.subject, several=self.several)
+        return report_schema(self.market_class, MARKET_REPORTS[self.subject], several=self.several)
 
     def get_view_description(self, html: bool = False) -> str:
         """Return the sentence below the title of the browsable page."""
@@ -236,7 +243,7 @@ class ReportViewSet(MarketContentViewSet):
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """See `MarketDataViewSet`."""
-        return report_serializer(self.subject, several=self.several)
+        return MARKET_REPORTS[self.subject].serializer(self.several)
 
     @classmethod
     def parse_call(
@@ -250,116 +257,5 @@ class ReportViewSet(MarketContentViewSet):
         **path: Any,
     ) -> TakeSnapshot:
         """See `ContentViewSet.parse_call`."""
-        query = parse_report_query(subject, market_class, symbol, query_string)
-        return partial(report_snapshot, query=query)
-
-
-class SeveralReportsViewSet(ReportViewSet):
-    """A report on several symbols."""
-
-    # Opens many logs.
-    access = {"retrieve": replace(_PAGE, is_heavy=True)}
-    several = True
-
-
-class ExplainViewSet(MarketContentViewSet):
-    """What made one bar: its prints, what each set and why, and the bar's changes."""
-
-    # Reads all prints of the bar.
-    access = {"retrieve": _REVISIONS}
-    renderer_classes = DOCUMENT_RENDERERS
-    subject = EXPLAIN
-
-    def described(self) -> dict[str, Any]:
-        """See `RoutedViewSet`."""
-        return explain_schema(self.market_class)
-
-    def query_serializer(self) -> serializers.Serializer[Any]:
-        """See `MarketDataViewSet`."""
-        return explain_serializer()
-
-    @classmethod
-    def parse_call(
-        cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
-    ) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        return partial(explain_snapshot, query=parse_explain_query(market_class, symbol, query_string))
-
-
-class GapsViewSet(MarketContentViewSet):
-    """The intervals in which trades are missing."""
-
-    access = {"retrieve": replace(_READ, is_heavy=True)}
-    renderer_classes = DOCUMENT_RENDERERS
-    subject = GAPS
-
-    def described(self) -> dict[str, Any]:
-        """See `RoutedViewSet`."""
-        return gaps_schema(self.market_class)
-
-    def query_serializer(self) -> serializers.Serializer[Any]:
-        """See `MarketDataViewSet`."""
-        return gaps_serializer(several=False)
-
-    @classmethod
-    def parse_call(
-        cls, query_string: str, answer_format: str, *, market_class: str = "", symbol: str = "", **path: Any
-    ) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        return partial(gaps_snapshot, parse_gaps_query(market_class, symbol, query_string))
-
-
-class SeveralGapsViewSet(ContentViewSet):
-    """The gaps of several symbols, of any class."""
-
-    # All symbols at once: a large key would keep a processor busy with it.
-    access = {"retrieve": replace(_STREAM, bucket=GAPS, rate=20, is_heavy=True)}
-    renderer_classes = DOCUMENT_RENDERERS
-
-    def query_serializer(self) -> serializers.Serializer[Any]:
-        """Return the serializer of the query parameters."""
-        return gaps_serializer(several=True)
-
-    @extend_schema(**gaps_schema(None))
-    def retrieve(self, request: Request) -> HttpResponseBase:
-        """Return the gaps of the symbols in the query string."""
-        return self.respond(request, request.META["QUERY_STRING"])
-
-    @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        return partial(gaps_snapshot, parse_gaps_query(None, None, query_string))
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return GAPS
-
-
-class UniversesViewSet(ContentViewSet):
-    """The list of universes."""
-
-    access = {"retrieve": _READ}
-    renderer_classes = DOCUMENT_RENDERERS
-
-    def query_serializer(self) -> serializers.Serializer[Any]:
-        """Return the serializer of the query parameters."""
-        return universes_serializer()
-
-    @extend_schema(**universes_schema())
-    def retrieve(self, request: Request) -> HttpResponseBase:
-        """Return all universes, each with its number of members at an instant."""
-        return self.respond(request, request.META["QUERY_STRING"])
-
-    @classmethod
-    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        return partial(universes_snapshot, parse_universes_query(query_string))
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return "universes"
-
-
-def datasets_of(market_class: MarketClass) -> list[str]:
-    """Return the names of a class's datasets that have an endpoint."""
-    return [dataset for dataset in market_class.datasets if dataset in MARKET_DATASETS]
+        report = MARKET_REPORTS[subject]
+        return partial(report.snapshot, report.parse(market_class, symbol, query_string))

@@ -13,7 +13,7 @@ from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.report import ReshapedPage
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import trade_bars_plan
-from stats.market_data.query import MarketClass, MarketDataQuery, MarketDataset
+from stats.market_data.query import ANY_CLASS, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import ISO_OR_EPOCH, QueryParameter, RowQuerySerializer
 from stats.parameters import DEFAULT_PAGE, BoundField, PageLimitField, WordField, query_values
 from stats.rendering.format import Document
@@ -29,8 +29,6 @@ Interval = Literal["1min", "5min", "1h", "1d"]
 # The lengths of bars, by their names in requests. Days are UTC days.
 INTERVALS = {name: Resolution.spelled(name) for name in get_args(Interval)}
 _NAMES = {resolution: name for name, resolution in INTERVALS.items()}
-# Matches instruments of every class.
-_ANY_CLASS = MarketClass("any", "", ("ohlc",), ())
 OHLC = MarketDataset(
     name="ohlc",
     rows_name="data",
@@ -106,7 +104,7 @@ def parse_ohlc_query(query_string: str) -> MarketDataQuery:
     return MarketDataQuery.of(
         OHLC,
         (values["symbol"],),
-        market_class=_ANY_CLASS,
+        market_class=ANY_CLASS,
         resolution=INTERVALS[values["interval"]],
         start_ns=values["start"].instant_ns if "start" in values else None,
         end_ns=values["end"].instant_ns if "end" in values else ALL_TIME.end_ns,

@@ -10,12 +10,9 @@ from django.core.management import call_command
 
 from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
-from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.documents import REASONS
-from stats.market_data.explanation import EXPLAIN
-from stats.market_data.gaps import GAPS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
-from stats.market_data.reports import COVERAGE, REPORTS
 from stats.rendering.formats import FORMATS
 from store.resolutions import Resolution
 from store.timestamps import SECOND_NS
@@ -135,14 +132,13 @@ def which_read_takes_what() -> dict[str, Taken]:
 
 def test_it_tells_which_read_takes_what():
     told = which_read_takes_what()
-    assert set(told) == {"every", "commits", *MARKET_DATASETS, *REPORTS, COVERAGE, EXPLAIN, GAPS}
-    streamed = {name for market_class in MARKET_CLASSES.values() for name in market_class.streamed}
+    assert set(told) == {"every", "commits", *MARKET_DATASETS, *MARKET_REPORTS} - {"universes"}
     for name, dataset in MARKET_DATASETS.items():
         page, stream = told[name]
         assert page == set(dataset.parameters(streamed=False, several=False)), name
         of_symbols = set(dataset.parameters(streamed=False, several=True))
         assert of_symbols == (page - {"coverage", "rule"}) | {"symbols"}, name
-        if name in streamed:
+        if dataset.has_stream:
             assert stream == set(dataset.parameters(streamed=True, several=False)), name
 
 
@@ -208,7 +204,7 @@ def test_it_lists_every_path():
             set(market_class.datasets) - {"revisions", "trading-status", "corporate-actions", "stored-bars"}
             <= named
         )
-    assert all(report in TEXT for report in (*REPORTS, "revisions", "coverage"))
+    assert all(name in TEXT for name in (*MARKET_REPORTS, "revisions"))
 
 
 def test_it_lists_every_resolution():

@@ -1,6 +1,5 @@
 """The service with one more page, which fails: what a client then sees must say nothing of why."""
 
-from dataclasses import replace
 from typing import NoReturn
 from unittest.mock import patch
 
@@ -16,7 +15,7 @@ from marketdata_project.urls import (  # noqa: F401 Django looks for them beside
 )
 from marketdata_project.urls import urlpatterns as served
 from stats.caching.views import CacheViewSet
-from stats.market_data.views import SeveralGapsViewSet
+from stats.market_data.datasets import MARKET_REPORTS
 
 PATH = "/fails-on-purpose"
 SECRET = "swordfish of the hostile tests"
@@ -25,9 +24,8 @@ if __name__ == settings.ROOT_URLCONF:
     patch("jobs.views.require_room", lambda *_, **__: None).start()
     # The tests make keys, and ask every endpoint, as fast as they can.
     patch("ratelimit.keys.services.MOST_KEYS_OF_OWNER", 10**6).start()
-    for view in (CacheViewSet, SeveralGapsViewSet):
-        unlimited = {handler: replace(access, rate=None) for handler, access in view.access.items()}
-        patch.object(view, "access", unlimited).start()
+    for access in (*CacheViewSet.access.values(), MARKET_REPORTS["gaps"].access_of_symbols):
+        object.__setattr__(access, "rate", None)
 
 
 def fail(_request: HttpRequest) -> NoReturn:

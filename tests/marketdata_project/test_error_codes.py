@@ -75,7 +75,7 @@ def codes_of_queries() -> set[object]:
     made = [
         each.serializer(streamed=streamed, several=several)
         for each, streamed, several in product(MARKET_DATASETS.values(), both, both)
-    ] + [gaps_serializer(several=True)]
+    ] + [gaps_serializer(True)]
     names = {kind for kind in kinds(Serializer) if kind.__name__.endswith("QuerySerializer")}
     queries = made + [kind() for kind in names - {RowQuerySerializer}]
     read = [each for each in queries if type(each).__module__.startswith("stats.")]

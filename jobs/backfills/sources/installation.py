@@ -106,6 +106,6 @@ def _path(request: SourceRequest) -> str | None:
     """Return the path of the symbol; None if no stream has the rows."""
     stream, market_class = _STREAMS.get(request.dataset), class_of(request.instrument.instrument_class)
     is_of_class = stream == "trades" or request.dataset is market_class.quotes
-    if stream not in market_class.streamed or not is_of_class:
+    if stream not in market_class.datasets or not is_of_class:
         return None
     return f"/api/v1/market-data/{market_class.path}/{quote(request.symbol, safe='')}"

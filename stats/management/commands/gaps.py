@@ -66,7 +66,7 @@ class Command(BaseCommand):
         given = {name: options[name] for name in _QUERY if options[name]}
         found: list[Gap] = []
         for symbol in track(symbols, console=Console(stderr=True), transient=True):
-            query = parse_gaps_query(None, None, urlencode({"symbols": symbol, **given}))
+            query = parse_gaps_query("", None, urlencode({"symbols": symbol, **given}))
             found += gaps_found(query, now_ns=time.time_ns())
         if options["json"]:
             self._print_lines({"symbol": each.symbol, **GapDocument.of(each).as_json()} for each in found)

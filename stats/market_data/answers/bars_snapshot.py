@@ -82,7 +82,7 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
         raise UnknownSymbol(symbol)
     values = query_values(query_serializer(_PARAMETERS), query_string)
     market_class = class_of(market_store().instrument(symbol).instrument_class)
-    if OHLCV.name not in market_class.datasets:
+    if market_class.path not in OHLCV.classes:
         raise WrongClass(f"{symbol} is of the class {market_class.instrument_class}, which has no bars")
     return MarketDataQuery.of(
         OHLCV,

@@ -328,6 +328,7 @@ def _continuous_plan(symbol_query: SymbolQuery) -> Plan:
 CONTINUOUS = MarketDataset(
     name="continuous",
     rows_name="bars",
+    classes=("futures",),
     own=("resolution", "session", "hours", "anchor", "knowledge", "partial", *ROLL_PARAMETERS),
     resolution=Resolution.DAY,
     columns=continuous_columns(has_integer_volume=True, with_date=True),

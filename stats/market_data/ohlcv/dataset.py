@@ -20,7 +20,7 @@ from stats.market_data.intervals.windows import (
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS, BarAbsences, queried_days
 from stats.market_data.ohlcv.bar_rows import BarInputs, BarRowReader, bar_columns
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
-from stats.market_data.query import MarketDataQuery, MarketDataset
+from stats.market_data.query import TRADED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import QueryParameter, conflict
 from stats.market_data.rows import WindowedSource
 from stats.parameters import WordField
@@ -90,6 +90,8 @@ _OF_BARS = (TRADES, BARS, CORPORATE_ACTIONS)
 OHLCV = MarketDataset(
     name="ohlcv",
     rows_name="bars",
+    classes=TRADED,
+    has_stream=True,
     own=(
         "resolution",
         "session",

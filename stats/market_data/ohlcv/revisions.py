@@ -11,7 +11,7 @@ from stats.exceptions import ResolutionUnavailable
 from stats.market_data.intervals.windows import NOTHING, bar_range, bar_window, plain_grid_of
 from stats.market_data.ohlcv.bar_rows import vwap_of
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
-from stats.market_data.query import MarketDataset
+from stats.market_data.query import QUOTED, MarketDataset
 from stats.market_data.query_parameters import QueryParameter
 from stats.market_data.rows import Rows, WindowedSource, joined
 from stats.parameters import QueryTimeField
@@ -26,6 +26,7 @@ from store.log_views.trade_bars import credited_until_ns
 from store.protocol import Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, EARLIEST_NS
+from web.endpoints import Access
 
 _PRICES = ("open", "high", "low", "close")
 # How many rows are read at first for each wanted revision; then four times as many, and so on.
@@ -98,6 +99,8 @@ AFTER = QueryParameter("after", QueryTimeField, {"help_text": "Only changes by c
 REVISIONS = MarketDataset(
     name="revisions",
     rows_name="revisions",
+    classes=QUOTED,
+    access=Access("market:read", sensitivity="internal", cost="page", is_heavy=True),
     own=("resolution", AFTER),
     resolution=Resolution.DAY,
     columns=revision_columns(has_integer_volume=True),

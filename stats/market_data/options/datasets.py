@@ -67,6 +67,7 @@ def _dataset(name: str, names: tuple[str, ...]) -> MarketDataset:
     return MarketDataset(
         name=name,
         rows_name=name.replace("-", "_"),
+        classes=("options",),
         own=(EXPIRY, *_PARAMETERS),
         resolution=Resolution.TICK,
         columns=tuple(dict.fromkeys(columns)),

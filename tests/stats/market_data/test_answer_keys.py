@@ -18,10 +18,10 @@ from stats import parameters as kinds
 from stats.delivery.answers import AnswerKey, AnswerSnapshot, computed_entry
 from stats.exceptions import READ_ERRORS
 from stats.market_data.answers.page import _pages, page_snapshot
-from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
-from stats.market_data.reports import COVERAGE, parse_report_query, report_snapshot, reports_of
+from stats.market_data.reports import parse_report_query, report_snapshot
 from stats.ohlc.bars import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
@@ -145,7 +145,9 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
                 limit = {"limit": "1"} if has_cursors and "last" not in change else {}
                 query = urlencode({**window, **limit, **change})
                 yield f"{path} {symbol} {name} {query}", partial(page_of, dataset, path, symbol, query)
-        for symbol, report in itertools.product(SYMBOLS[path], (*reports_of(market_class), COVERAGE)):
+        for symbol, report in itertools.product(SYMBOLS[path], ("latest", "snapshot", "coverage")):
+            if path not in MARKET_REPORTS[report].classes:
+                continue
             for query in ("", f"as_of={TIMES[2]}"):
                 yield f"{path} {symbol} {report} {query}", partial(report_of, report, path, symbol, query)
         yield from gaps_pins(chance, path, market_class)
@@ -158,7 +160,7 @@ def gaps_pins(
     chance: random.Random | None, path: str, market_class: MarketClass
 ) -> Iterator[tuple[str, Pin]]:
     for symbol in SYMBOLS[path] if "ohlcv" in market_class.datasets else ():
-        for change in some(chance, changes_of(gaps_serializer(several=False))):
+        for change in some(chance, changes_of(gaps_serializer(False))):
             query = urlencode({"start": TIMES[0], "end": TIMES[3], "hours": "all", **change})
             yield f"{path} {symbol} gaps {query}", partial(gaps_at, path, symbol, query)
 

@@ -85,7 +85,7 @@ def store_halts(api: Api, symbol: str, holes: list[Hole]) -> None:
 def reasons_of(symbol: str) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
     """The absences of all dates, and the judged runs with their figures."""
     edges = f"start={text_of(int(SCHEDULE.start_ns[0]))}&end={text_of(int(SCHEDULE.end_ns[-1]))}"
-    query = parse_gaps_query(None, symbol, f"{edges}&resolution=1m&quiet=1")
+    query = parse_gaps_query("equities", symbol, f"{edges}&resolution=1m&quiet=1")
     report = gaps_snapshot(query, now_ns=NOW_NS)
     absences = absences_of(report.pages[0])
     listed = absences.of_page(np.empty(0, np.int64), None, None)
