@@ -1,7 +1,7 @@
 """What is kept of the tree's answers: shared by all who ask for the same bars, one per representation, never stale."""
 
 import gzip
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -9,7 +9,7 @@ import redis
 import time_machine
 
 from stats.caching.response_cache import RESPONSE_CACHE
-from tests.api_client import Api, answer, make_key
+from tests.api_client import OHLC, Api, answer, make_key
 from tests.stats.market_data.builders import EQUITY, HOUR_NS, Market, ingest, tell
 from tests.stats.market_data.oracle import SECOND_NS, Cut, bars
 from tests.stats.market_data.representations import MEDIA_TYPES, nanoseconds, nested
@@ -18,6 +18,20 @@ from tests.stats.market_data.subjects import answered
 PATH = f"/api/v1/market-data/equities/{EQUITY}/ohlcv"
 MINUTES = {"start": "2025-01-02T09:00:00Z", "end": "2025-01-02T10:00:00Z", "resolution": "1m"}
 NINE_NS = 1_735_808_400 * SECOND_NS
+
+
+class Endpoint(NamedTuple):
+    """Bars of the minutes of an hour: the tree's, or those of a dialect."""
+
+    path: str
+    query: dict[str, str]
+
+
+TREE = Endpoint(PATH, MINUTES)
+DIALECT = Endpoint(
+    OHLC, {"symbol": EQUITY, "start": MINUTES["start"], "end": MINUTES["end"], "interval": "1min"}
+)
+both = pytest.mark.parametrize("endpoint", [TREE, DIALECT], ids=["tree", "dialect"])
 DECODERS = {
     "gzip": gzip.decompress,
     "zstd": lambda body: pa.CompressedInputStream(pa.BufferReader(body), "zstd").read(),
@@ -44,8 +58,8 @@ def market_of_new_york(empty_market: Market) -> Market:
     return empty_market
 
 
-def ask(market: Market, headers: Any = None, **changes: str) -> Any:
-    response = market.api.get(PATH, {**MINUTES, **changes}, **(headers or {}))
+def ask(market: Market, headers: Any = None, endpoint: Endpoint = TREE, **changes: str) -> Any:
+    response = market.api.get(endpoint.path, {**endpoint.query, **changes}, **(headers or {}))
     assert response.status_code == 200, response.content
     return response
 
@@ -68,23 +82,35 @@ def forget_process_memory() -> None:
         ("1735808401", "1735811999000"),
     ],
 )
-def test_ranges_of_the_same_bars_share_a_cached_answer(minutes: Market, start: str, end: str):
-    first, second = ask(minutes), ask(minutes, start=start, end=end)
+@both
+def test_ranges_of_the_same_bars_share_a_cached_answer(
+    minutes: Market, endpoint: Endpoint, start: str, end: str
+):
+    first, second = ask(minutes, endpoint=endpoint), ask(minutes, endpoint=endpoint, start=start, end=end)
     assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
     assert (second.content, second["ETag"]) == (first.content, first["ETag"])
-    assert nested(answer(second)["bars"]) == wanted(minutes)
+
+
+SHARED = [
+    {"end": "2025-01-02T10:00:00.000000001Z"},
+    {"start": "2025-01-02T08:59:59.999999999Z"},
+    {"limit": "7"},
+]
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("endpoint", "changes"),
     [
-        {"end": "2025-01-02T10:00:00.000000001Z"}, {"start": "2025-01-02T08:59:59.999999999Z"}, {"resolution": "2m"}, {"limit": "7"},
-        {"sort": "desc"}, {"fields": "close"}, {"time": "ms"}, {"format": "csv"}, {"format": "columnar"}, {"partial": "exclude"},
+        *((endpoint, each) for endpoint in (TREE, DIALECT) for each in SHARED), (DIALECT, {"interval": "5min"}), (TREE, {"resolution": "2m"}),
+        (TREE, {"sort": "desc"}), (TREE, {"fields": "close"}), (TREE, {"time": "ms"}), (TREE, {"format": "csv"}),
+        (TREE, {"format": "columnar"}), (TREE, {"partial": "exclude"}),
     ],
     ids=str,
 )  # fmt: skip
-def test_a_parameter_that_changes_the_answer_makes_another_entry(minutes: Market, changes: dict[str, str]):
-    first, second = ask(minutes), ask(minutes, **changes)
+def test_a_parameter_that_changes_the_answer_makes_another_entry(
+    minutes: Market, endpoint: Endpoint, changes: dict[str, str]
+):
+    first, second = ask(minutes, endpoint=endpoint), ask(minutes, endpoint=endpoint, **changes)
     assert second["X-Cache"] == "miss"
     assert second["ETag"] != first["ETag"]
 
@@ -101,8 +127,9 @@ def test_ticks_of_another_range_are_another_entry(minutes: Market):
     )
 
 
-def test_answers_have_cache_headers(minutes: Market):
-    response = ask(minutes)
+@both
+def test_answers_have_cache_headers(minutes: Market, endpoint: Endpoint):
+    response = ask(minutes, endpoint=endpoint)
     assert response["Cache-Control"] == "private, no-cache"
     assert response["Vary"] == VARY
     assert response["ETag"].startswith('"')
@@ -120,6 +147,15 @@ def test_a_current_etag_is_304_without_a_body(minutes: Market, name: str, encodi
     assert (again.status_code, again.content, again["X-Cache"]) == (304, b"", "revalidated")
     assert all(again[name] == first[name] for name in ("ETag", "Cache-Control", "Vary", "X-Commit"))
     assert "Content-Type" not in again
+
+
+@both
+@pytest.mark.parametrize("form", ["{0}", "W/{0}", '"x", {0}', "*"])
+def test_a_condition_may_be_weak_or_name_several_tags(minutes: Market, endpoint: Endpoint, form: str):
+    condition = form.format(ask(minutes, endpoint=endpoint)["ETag"])
+    again = minutes.api.get(endpoint.path, endpoint.query, if_none_match=condition)
+    assert (again.status_code, again.content, again["X-Cache"]) == (304, b"", "revalidated")
+    assert "X-RateLimit-Remaining" in again
 
 
 def test_each_representation_has_a_tag_of_its_own(minutes: Market):
@@ -167,10 +203,11 @@ def test_a_late_trade_is_seen_at_once(minutes: Market):
     assert nested(answer(second)["bars"]) == wanted(minutes)
 
 
-def test_a_trade_of_another_date_keeps_the_cached_answer(minutes: Market):
-    first = ask(minutes)
+@both
+def test_a_trade_of_another_date_keeps_the_cached_answer(minutes: Market, endpoint: Endpoint):
+    first = ask(minutes, endpoint=endpoint)
     minutes.add("trades", EQUITY, [{"time_ns": NINE_NS + 48 * HOUR_NS, "price": 1.0, "volume": 1.0}])
-    second = ask(minutes)
+    second = ask(minutes, endpoint=endpoint)
     assert (second["X-Cache"], second["ETag"], second.content) == ("hit", first["ETag"], first.content)
     assert second["X-Commit"] != first["X-Commit"]
 
@@ -229,9 +266,12 @@ def test_only_an_old_as_of_makes_an_answer_immutable(minutes: Market):
     assert past["X-As-Of"] == "2026-01-01T00:00:00Z"
 
 
-def test_an_answer_up_to_the_future_is_not_cached(minutes: Market):
-    query = {"start": "2025-01-02", "end": "2034-01-01", "resolution": "1d"}
-    first, second = ask(minutes, **query), ask(minutes, **query)
+@pytest.mark.parametrize(
+    ("endpoint", "days"), [(TREE, {"resolution": "1d"}), (DIALECT, {"interval": "1d"})], ids=str
+)
+def test_an_answer_up_to_the_future_is_not_cached(minutes: Market, endpoint: Endpoint, days: dict[str, str]):
+    query = {"start": "2025-01-02", "end": "2034-01-01", **days}
+    first, second = (ask(minutes, endpoint=endpoint, **query) for _ in range(2))
     assert (first["X-Cache"], second["X-Cache"], first.content) == ("miss", "miss", second.content)
 
 
@@ -274,10 +314,11 @@ def test_keys_are_readable_and_scannable_by_symbol(project_redis, minutes: Marke
         assert 6 * 86_400 < client.ttl(key) <= 7 * 86_400
 
 
-def test_callers_share_cached_answers(minutes: Market):
-    ask(minutes)
+@both
+def test_callers_share_cached_answers(minutes: Market, endpoint: Endpoint):
+    ask(minutes, endpoint=endpoint)
     other = Market(Api(make_key(scopes=("market:read",))))
-    assert ask(other)["X-Cache"] == "hit"
+    assert ask(other, endpoint=endpoint)["X-Cache"] == "hit"
 
 
 def test_a_page_with_a_cursor_is_cached_too(minutes: Market):
