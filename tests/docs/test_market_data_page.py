@@ -12,6 +12,7 @@ from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.documents import REASONS
+from stats.market_data.options.parameters import PRICING_PARAMETERS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.rendering.formats import FORMATS
 from store.resolutions import Resolution
@@ -25,7 +26,7 @@ _BLOCKS = re.findall(
 )
 CALLS: list[tuple[str, str]] = _BLOCKS
 # Of the surface alone, and told on the page of options.
-OF_OPTIONS = {"rate", "dividend_yield", "expiry"}
+OF_OPTIONS = {each.name for each in PRICING_PARAMETERS}
 
 
 def test_the_calls_answer_as_printed(api):

@@ -18,7 +18,7 @@ from stats.market_data.options.cash_dividends import stored_dividends
 from stats.market_data.options.chain import chain_instant_ns, contracts_of, option_chain, options_of, quoted
 from stats.market_data.options.contract import OptionContract, contract_of
 from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
-from stats.market_data.options.parameters import DIVIDEND_YIELD, EXPIRY, RATE, PricingOptions
+from stats.market_data.options.parameters import PRICING_PARAMETERS, PricingOptions
 from stats.market_data.options.rate_curve import stored_rates
 from stats.market_data.options.rows import GREEKS, OptionRows, option_columns
 from stats.market_data.options.surface import SurfaceSource, surface_columns
@@ -51,7 +51,7 @@ _OWN, _CHAIN, _UNDERLYING = 0, 1, range(2, 2 + LOG_COUNT)
 _RATES = 2 + LOG_COUNT
 _ACTIONS = 3 + LOG_COUNT
 _LOG_COUNT = 4 + LOG_COUNT
-_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", RATE, DIVIDEND_YIELD)
+_PARAMETERS = ("resolution", "session", "hours", "anchor", "knowledge", "partial", *PRICING_PARAMETERS)
 
 
 def _option_plan(symbol_query: SymbolQuery, names: tuple[str, ...]) -> Plan:
@@ -68,7 +68,7 @@ def _dataset(name: str, names: tuple[str, ...]) -> MarketDataset:
         name=name,
         rows_name=name.replace("-", "_"),
         classes=("options",),
-        own=(EXPIRY, *_PARAMETERS),
+        own=_PARAMETERS,
         resolution=Resolution.TICK,
         columns=tuple(dict.fromkeys(columns)),
         plan=lambda symbol_query: _option_plan(symbol_query, names),

@@ -17,6 +17,7 @@ DIVIDEND_YIELD = QueryParameter(
     QueryNumberField,
     {"bound": 1.0, "help_text": "Continuous dividend yield of the underlying per year, such as 0.02."},
 )
+PRICING_PARAMETERS = (EXPIRY, RATE, DIVIDEND_YIELD)
 
 
 @dataclass(frozen=True, slots=True)
