@@ -15,11 +15,6 @@ from stats.rendering.table import ColumnRole, OutColumn
 from store.resolutions import Resolution
 from web.documents import AnswerDocument, Schema, document_schema, example_of
 
-_EXAMPLES_OF_DATASET: dict[str, dict[str, Any]] = {
-    "trading-status": {"status": "halted", "reason": "LUDP"},
-    "corporate-actions": {"kind": "dividend", "ratio": None, "amount": 0.25, "currency": "USD"},
-    "stored-bars": {"resolution": "1d"},
-}
 _BINARY = OpenApiTypes.BINARY
 _OTHER_FORMATS = {"columnar": OpenApiTypes.OBJECT, "csv": OpenApiTypes.STR, "ndjson": OpenApiTypes.STR}
 _SYMBOL_IN_PATH = OpenApiParameter("symbol", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -125,7 +120,7 @@ def _has_resolution(dataset: MarketDataset) -> bool:
 def _example_page(market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> dict[str, Any]:
     symbol = market_class.example
     has_resolution = _has_resolution(dataset) and not dataset.resolution.is_tick
-    row = example_row(dataset.columns) | _EXAMPLES_OF_DATASET.get(dataset.name, {})
+    row = {**example_row(dataset.columns), **dataset.example}
     return {
         **({"symbols": [symbol]} if several else {"symbol": symbol}),
         **({"resolution": dataset.resolution.value} if has_resolution else {}),

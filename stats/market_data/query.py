@@ -1,7 +1,7 @@
 """The classes, datasets and queries of the market-data API, and the parser of queries."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -108,6 +108,7 @@ class MarketDataset:
     of_roots: whether symbols are roots of contracts. of_instants: whether a row belongs to an instant at every
     resolution, not to an interval. has_future: whether a query without an end has rows that are dated after now.
     classes: the paths of the classes that have it. has_stream: whether they have a stream of it. access: to its pages.
+    example: values of the example row in the schema.
     at_one_instant: whether a query has the instant `at` instead of a range. stream_resolution: the default resolution
     of streams; None if it is `resolution`.
     """
@@ -122,6 +123,7 @@ class MarketDataset:
     classes: tuple[str, ...] = ()
     has_stream: bool = False
     access: Access = _PAGE
+    example: Mapping[str, Any] = field(default_factory=dict)
     log_count: int = 0
     check: Callable[[dict[str, Any]], None] | None = None
     options: Callable[[dict[str, Any]], Hashable] = lambda _values: None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -212,8 +212,9 @@ def _as_stored(
     own: Parameters = ("knowledge",),
     has_integer_volume: bool = False,
     has_future: bool = False,
+    example: Mapping[str, Any] | None = None,
 ) -> MarketDataset:
-    """Return the dataset of all rows of one stored dataset. The arguments are those of `MarketDataset`."""
+    """Return the dataset of all rows of one stored dataset. The arguments are those of `MarketDataset`; example: of a row."""
     return MarketDataset(
         name=name,
         rows_name=name.replace("-", "_"),
@@ -223,6 +224,7 @@ def _as_stored(
         columns=out_columns(dataset, has_integer_volume=has_integer_volume),
         of_instants=True,
         has_future=has_future,
+        example=example or {},
         plan=tick_plan,
         logs_of=lambda _query: (dataset,),
     )
@@ -238,13 +240,20 @@ DATASETS = (
     ),
     _as_stored(INTEREST_RATES, name="interest-rates", resolution=Resolution.DAY, classes=("rates",)),
     _as_stored(UNIVERSE_CHANGES, name="changes", resolution=Resolution.MONTH, classes=("universes",)),
-    _as_stored(TRADING_STATUS, name="trading-status", resolution=Resolution.MONTH, classes=QUOTED),
+    _as_stored(
+        TRADING_STATUS,
+        name="trading-status",
+        resolution=Resolution.MONTH,
+        classes=QUOTED,
+        example={"status": "halted", "reason": "LUDP"},
+    ),
     _as_stored(
         CORPORATE_ACTIONS,
         name="corporate-actions",
         resolution=Resolution.MONTH,
         classes=TRADED,
         has_future=True,
+        example={"kind": "dividend", "ratio": None, "amount": 0.25, "currency": "USD"},
     ),
     # Without the bars that are made of trades.
     _as_stored(
@@ -253,5 +262,6 @@ DATASETS = (
         resolution=Resolution.DAY,
         classes=TRADED,
         own=("knowledge", "resolution"),
+        example={"resolution": "1d"},
     ),
 )
