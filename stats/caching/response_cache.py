@@ -6,7 +6,7 @@ Processes do not wait for one another: each may compute the same answer once.
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
+from typing import Literal
 
 from django.conf import settings
 
@@ -42,11 +42,8 @@ def seconds_to_live(end_ns: int | None, *, now_ns: int, is_period: bool) -> int:
     return seconds * _PERIOD_FACTOR if is_period else seconds
 
 
-class Outcome(StrEnum):
-    """Values of `X-Cache`. HIT: from the cache or from another request's computation. MISS: computed."""
-
-    HIT = "hit"
-    MISS = "miss"
+Outcome = Literal["hit", "miss"]
+"""Values of `X-Cache`. hit: from the cache or from another request's computation. miss: computed."""
 
 
 class _Computation:
@@ -89,7 +86,7 @@ class ResponseCache:
         """
         entry = self.get(key)
         if entry is not None:
-            return entry, Outcome.HIT
+            return entry, "hit"
         deadline = time.monotonic() + self._patience_seconds
         while (remaining := deadline - time.monotonic()) > 0:
             computation, is_leader = self._join(key)
@@ -98,7 +95,7 @@ class ResponseCache:
             self._wait(computation, remaining)
             if computation.entry is not None:
                 _count_hit("joined", computation.entry)
-                return computation.entry, Outcome.HIT
+                return computation.entry, "hit"
         return self._fetch_alone(key, compute, seconds)
 
     def drop(self, symbol: str) -> int | None:
@@ -154,18 +151,18 @@ class ResponseCache:
         entry = self.local.get(key)
         if entry is not None:
             _count_hit("joined", entry)
-            return entry, Outcome.HIT
+            return entry, "hit"
         entry = self.shared.get(key) if seconds else None
         if entry is not None:
             _count_hit("hit_redis", entry)
             self.local.put(key, entry, seconds=seconds)
-            return entry, Outcome.HIT
+            return entry, "hit"
         CACHE_ANSWERS.add("miss")
         entry = compute()
         if seconds:
             self.local.put(key, entry, seconds=seconds)
             after_answer(lambda: self._share(key, entry, seconds))
-        return entry, Outcome.MISS
+        return entry, "miss"
 
     def _share(self, key: str, entry: Entry, seconds: int) -> None:
         CACHE_BYTES.add("stored", amount=self.shared.store(key, entry, seconds=seconds))

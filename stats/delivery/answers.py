@@ -151,7 +151,7 @@ def finished_answer(key: AnswerKey, *, if_none_match: str | None, now_ns: int) -
 
 def answer_in_memory(key: AnswerKey, entry: Entry | None, *, now_ns: int) -> FinishedAnswer:
     """Return the answer with an entry of this process's memory; with None the 304."""
-    return _not_modified(key, now_ns) if entry is None else _finished(entry, Outcome.HIT, key, now_ns)
+    return _not_modified(key, now_ns) if entry is None else _finished(entry, "hit", key, now_ns)
 
 
 def _not_stored(key: AnswerKey) -> FinishedAnswer:
@@ -174,7 +174,7 @@ def _not_modified(key: AnswerKey, now_ns: int) -> FinishedAnswer:
 def _finished(entry: Entry, outcome: Outcome, key: AnswerKey, now_ns: int) -> FinishedAnswer:
     headers = {
         "Content-Type": entry.content_type,
-        "X-Cache": outcome.value,
+        "X-Cache": outcome,
         "Age": str(max(0, int(now_ns / SECOND_NS - entry.computed_at))),
         "ETag": key.etag,
         **_validity(key, now_ns),

@@ -177,7 +177,7 @@ class ExplainedBar(Report):
 
 
 def explain_snapshot(query: ExplainQuery, *, now_ns: int) -> ExplainedBar:
-    """Pin the explanation of a bar to the newest commits. Raises the errors of a page of bars."""
+    """Return the explanation of a bar at the newest commits. Raises the errors of a page of bars."""
     bars = query.bars
     page = page_snapshot(bars, now_ns=now_ns)
     bar = ExplainedBar(query, page, None, _newest(page))

@@ -213,7 +213,7 @@ class GapsReport(Report):
 
 
 def gaps_snapshot(query: GapsQuery, *, now_ns: int) -> GapsReport:
-    """Pin the gaps of symbols to the newest commits.
+    """Return the gaps of symbols at the newest commits.
 
     Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot` and of the plan of bars.
     """
@@ -277,7 +277,7 @@ def usual_hours(instrument: Instrument) -> Hours:
 
 
 def bars_page(query: GapsQuery, symbol: str, now_ns: int) -> PageSnapshot:
-    """Pin the bars of a symbol, whose plan decides why some are missing."""
+    """Return the page of bars of a symbol, whose plan decides why some are missing."""
     market_class = query.market_class
     instrument = market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     if market_class is None:

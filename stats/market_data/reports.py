@@ -297,7 +297,7 @@ class CoverageReport(AnswerSnapshot):
 
 
 def _coverage_snapshot(query: ReportQuery) -> CoverageReport:
-    """Pin the coverage of a symbol to its newest commits.
+    """Return the coverage of a symbol at its newest commits.
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
     """

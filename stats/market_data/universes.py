@@ -271,7 +271,7 @@ def _parse(_market_class: str, _symbol: str | None, query_string: str) -> Univer
 
 
 def _snapshot(query: UniversesQuery, *, now_ns: int) -> UniverseList:
-    """Pin the list of universes to the newest commits. Raises the store's errors."""
+    """Return the list of universes at the newest commits. Raises the store's errors."""
     names = market_store().symbols(UNIVERSE_CHANGES)
     logs = tuple(
         log for name in sorted(names) if not (log := log_at(UNIVERSE_CHANGES, name, query.as_of_ns)).is_empty

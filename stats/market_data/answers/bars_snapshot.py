@@ -1,4 +1,4 @@
-"""Pins the bars of one symbol for a follower of commits: the same bars as `GET ohlcv` at these commits."""
+"""The bars of one symbol for a follower of commits: the same as `GET ohlcv` at these commits."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations

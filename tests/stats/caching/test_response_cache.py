@@ -30,7 +30,7 @@ class Subject:
     def seen(self, key: str = KEY, *, seconds: int = 30, compute: Callable[[], Entry] | None = None) -> Any:
         """The outcome and the body."""
         entry, outcome = self.cache.fetch(key, compute or (lambda: self.answer(key)), seconds=seconds)
-        return outcome.value, entry.body
+        return outcome, entry.body
 
     def answer(self, key: str = KEY) -> Entry:
         self.computed.append(key)

@@ -49,7 +49,7 @@ from tests.stats.market_data.oracle import SECOND_NS
 from trades.stores import market_store
 from web.requests.exceptions import RequestError
 
-Pin = Callable[[int], AnswerSnapshot]
+TakeAt = Callable[[int], AnswerSnapshot]
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 SYMBOLS = {
     "equities": (EQUITY, SPLIT),
@@ -96,13 +96,13 @@ class Seen:
         self, content: AnswerSnapshot, now_ns: int, said: str, *, formats: tuple[str, ...] = ("json",)
     ) -> None:
         for name in formats:
-            pinned = AnswerKey(content, name)
+            key = AnswerKey(content, name)
             try:
-                body = computed_entry(pinned, now_ns).body
+                body = computed_entry(key, now_ns).body
             except (*READ_ERRORS, RequestError) as error:
                 body = repr(error).encode()
-            before, by = self.bodies.setdefault(pinned.cache_key, (body, said))
-            assert before == body, f"one key for two answers, of {by} and of {said}: {pinned.cache_key}"
+            before, by = self.bodies.setdefault(key.cache_key, (body, said))
+            assert before == body, f"one key for two answers, of {by} and of {said}: {key.cache_key}"
             self.answers += 1
 
 
@@ -120,14 +120,14 @@ def contents(
     now_ns: int, *, chance: random.Random | None, about: str
 ) -> Iterator[tuple[str, AnswerSnapshot]]:
     """What the tree and its dialect answer at a time; with a `chance` some of it, about one symbol if it is named."""
-    for said, pin in pins(chance, of_bars=ALL if SOAK else 3):
+    for said, take in takers(chance, of_bars=ALL if SOAK else 3):
         if about not in said:
             continue
         with suppress(*READ_ERRORS, RequestError):
-            yield said, pin(now_ns)
+            yield said, take(now_ns)
 
 
-def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, Pin]]:
+def takers(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, TakeAt]]:
     """Every class, symbol and dataset with each of its queries, every report, and the dialect.
 
     With a `chance` only some of the queries, of bars and revisions so many.
@@ -158,7 +158,7 @@ def pins(chance: random.Random | None, *, of_bars: int) -> Iterator[tuple[str, P
 
 def gaps_pins(
     chance: random.Random | None, path: str, market_class: MarketClass
-) -> Iterator[tuple[str, Pin]]:
+) -> Iterator[tuple[str, TakeAt]]:
     for symbol in SYMBOLS[path] if "ohlcv" in market_class.datasets else ():
         for change in some(chance, changes_of(gaps_serializer(False))):
             query = urlencode({"start": TIMES[0], "end": TIMES[3], "hours": "all", **change})
@@ -275,17 +275,17 @@ def test_answers_that_differ_have_different_keys(api: Api, settings: Any, monkey
 
 
 @pytest.mark.parametrize("until", ["minute", "evening", "days"])
-def test_a_cached_page_equals_the_one_that_would_be_pinned(market: Market, until: str):
+def test_a_cached_page_equals_a_new_one(market: Market, until: str):
     """At any two instants, the second one soon after the first."""
     chance, compared = random.Random(until), 0
     step_ns = {"minute": 60 * SECOND_NS, "evening": 8 * HOUR_NS, "days": 60 * HOUR_NS}[until]
-    for said, pin in pins(chance, of_bars=ALL if SOAK else 12):
+    for said, take in takers(chance, of_bars=ALL if SOAK else 12):
         with suppress(*READ_ERRORS, RequestError):
             first_ns = NOW_NS + chance.randrange(-2 * HOUR_NS, 12 * HOUR_NS)
             second_ns = first_ns + chance.randrange(step_ns)
             _pages.clear()
-            keys = [AnswerKey(pin(now_ns), "json").cache_key for now_ns in (first_ns, second_ns)]
+            keys = [AnswerKey(take(now_ns), "json").cache_key for now_ns in (first_ns, second_ns)]
             _pages.clear()
-            assert keys[1] == AnswerKey(pin(second_ns), "json").cache_key, said
+            assert keys[1] == AnswerKey(take(second_ns), "json").cache_key, said
             compared += keys[0] != keys[1]
     assert compared > 5

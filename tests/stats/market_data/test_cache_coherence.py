@@ -127,8 +127,8 @@ def computed(subject: Subject, query: dict[str, str]) -> bytes:
     dataset = MARKET_DATASETS[subject.dataset]
     asked = parse_query(dataset, subject.market_class, subject.symbol, urlencode(query))
     now_ns = time.time_ns()
-    pinned = AnswerKey(page_snapshot(query=asked, now_ns=now_ns), query.get("format", "json"))
-    return computed_entry(pinned, now_ns).body
+    key = AnswerKey(page_snapshot(query=asked, now_ns=now_ns), query.get("format", "json"))
+    return computed_entry(key, now_ns).body
 
 
 @pytest.mark.parametrize("with_redis", [True, False], ids=["redis", "away"])

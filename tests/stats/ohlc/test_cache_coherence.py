@@ -83,8 +83,8 @@ def read(api: Any, symbol: str, query: dict[str, Any]) -> tuple[int, list[Any]]:
     bars = answer(response)["data"] if response.status_code == 200 else []
     assert response.status_code == 200 or answer(response)["code"] in {"no_data", "unknown_symbol"}
     if response.status_code == 200:
-        pinned = ohlc_snapshot(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
-        computed = computed_entry(AnswerKey(pinned, "json"), BASE_NS)
+        snapshot = ohlc_snapshot(parse_ohlc_query(response.wsgi_request.META["QUERY_STRING"]), now_ns=BASE_NS)
+        computed = computed_entry(AnswerKey(snapshot, "json"), BASE_NS)
         assert response.content == computed.body
     return response.status_code, [tuple(bar.values()) for bar in bars]
 
