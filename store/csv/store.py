@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.csv.csv_log import CsvLog
+from store.csv.csv_log import LOGS_BYTES, CsvLog, OpenLog, OpenLogs
 from store.csv.derived.fold import Fold
 from store.csv.derived.keeper import DerivedKeeper, WatchedLog
 from store.csv.derived.segment_writer import SEGMENT_ROWS
@@ -20,7 +20,6 @@ from store.csv.files.arrow_file import ColumnsDamaged
 from store.csv.files.disk import NO_FILE, Disk, FileSignature, file_signature, unavailable_on_error
 from store.csv.files.file_names import symbol_of
 from store.csv.log.commit_log import CommitLog, has_commits
-from store.csv.open_logs import LOGS_BYTES, OpenLog, OpenLogs
 from store.csv.reading.aggregate_reader import AggregateReader
 from store.csv.reading.log_reader import LogReader
 from store.csv.reading.row_finder import RowFinder

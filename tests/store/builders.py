@@ -20,7 +20,7 @@ from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
 
 if TYPE_CHECKING:
     from store.csv import CsvStore
-    from store.csv.open_logs import OpenLog
+    from store.csv.csv_log import OpenLog
 
 Row = dict[str, Any]
 
