@@ -1,6 +1,6 @@
 """The answer documents of jobs, with an example for the schema."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -46,6 +46,8 @@ class ProgressSerializer(serializers.Serializer[Any]):
 
 class JobSerializer(serializers.Serializer[Any]):
     """A job."""
+
+    examples: ClassVar = {"A job": JOB}
 
     id = serializers.UUIDField()
     kind = serializers.CharField()

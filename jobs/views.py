@@ -1,5 +1,6 @@
 """The endpoints of jobs, and the base of the endpoints that submit them."""
 
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -7,11 +8,10 @@ from typing import Any, ClassVar, cast
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.viewsets import GenericViewSet
 
 from audit.recording.audit_first import change_and_record
@@ -30,14 +30,13 @@ from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, WRITE, Access
-from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, Document, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
-from web.requests.parameters import single_parameters
-from web.requests.parsers import request_document
 from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
+from web.views import DeclaredView
 
 _ID = OpenApiParameter(
     "job",
@@ -46,13 +45,6 @@ _ID = OpenApiParameter(
     description="The job's id.",
 )
 PREFER = prefer_header("the job has ended")
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
-    OpenApiParameter.HEADER,
-    description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
-)
-_RUNNING = OpenApiExample("A running job", value=JOB, response_only=True)
 _RETRY_SECONDS = 1
 
 
@@ -87,56 +79,48 @@ class JobsViewSet(ListViewSet[Job]):
         "retrieve": Access(ANY_CALLER),
         "cancel": Access(ANY_CALLER, kind=WRITE),
     }
+    answers = {"list": JobSerializer, "retrieve": JobSerializer, "cancel": JobSerializer}
+    parameters = {"retrieve": [_ID, PREFER], "cancel": [_ID, PREFER]}
     queryset = Job.objects.all()
-    serializer_class = JobSerializer
     filterset_class = JobFilter
     pagination_class = JobPagination
 
-    @extend_schema(
-        operation_id="jobs",
-        summary="List jobs",
-        examples=[OpenApiExample("A job", value=JOB, response_only=True)],
-    )
     def list(self, request: Request) -> Response:
-        """One's own jobs, newest first. `result` is null for backtests and rebalances: get the job for it."""
+        """List jobs.
+
+        One's own jobs, newest first. `result` is null for backtests and rebalances: get the job for it.
+        """
         jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
         now = timezone.now()
         return self.get_paginated_response([listed_job_document(job, now=now) for job in jobs or ()])
 
-    @extend_schema(operation_id="job", summary="Get a job", parameters=[_ID, PREFER], examples=[_RUNNING])
     def retrieve(self, request: Request, job: str) -> Response:
-        """A job, with its progress and, at its end, its result or error."""
-        single_parameters(request.GET, ("format",))
+        """Get a job. A job, with its progress and, at its end, its result or error."""
         return job_answer(request, job_of(_caller(request), job))
 
-    @extend_schema(
-        operation_id="job_cancel",
-        summary="Cancel a job",
-        parameters=[_ID, PREFER],
-        request=None,
-        responses={200: JobSerializer},
-        examples=[_RUNNING],
-    )
     def cancel(self, request: Request, job: str) -> Response:
-        """End a job: one that waits at once, one that runs at its next step. What it has stored stays stored.
+        """Cancel a job.
+
+        End a job: one that waits at once, one that runs at its next step. What it has stored stays stored.
 
         A job that has ended stays as it is.
         """
-        single_parameters(request.GET, ("format",))
         stored = job_of(_caller(request), job)
         job_cancel(uuid=stored.uuid, now=timezone.now())
         return job_answer(request, job_of(_caller(request), job))
 
 
-class SubmissionViewSet(GenericViewSet[Any]):
-    """The base of endpoints that submit jobs. A subclass sets `kind`, and calls `submit` in an action `create`."""
+class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
+    """The base of endpoints that submit jobs.
 
+    A subclass sets `kind`, the body of its action `create`, and calls `submit` there.
+    """
+
+    verbs: ClassVar[Mapping[str, str]] = {"create": "submit"}
+    answers: ClassVar[Mapping[str, Any]] = {"create": {202: JobSerializer}}
+    parameters = {"create": [IDEMPOTENCY_KEY, PREFER]}
     queryset: QuerySet[Any] = Job.objects.all()
     kind: ClassVar[str]
-
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the kind's serializer, for a browser's form."""
-        return cast("type[Serializer[Any]]", self._kind.serializer)
 
     @property
     def _kind(self) -> JobKind:
@@ -144,19 +128,15 @@ class SubmissionViewSet(GenericViewSet[Any]):
 
     def submit(self, request: Request) -> Response:
         """Queue a job with the body as parameters; 202. The Idempotency-Key's first answer is given again."""
-        single_parameters(request.GET, ("format",))
-        parameters = self.parameters(request)
+        parameters = self.job_parameters()
         self.check_caller(_caller(request), parameters)
         if self._kind.access.audit_class:
             return change_and_record(self, lambda _: self._submit_once(request, parameters))
         return self._submit_once(request, parameters)
 
-    def parameters(self, request: Request) -> Document:
+    def job_parameters(self) -> Document:
         """Return the job's parameters, from the body. Raises ValidationError, MalformedDocument."""
-        serializer = self._kind.serializer(data=request_document(request))
-        serializer.is_valid(raise_exception=True)
-        parameters: Document = serializer.validated_data
-        return parameters
+        return self.body()
 
     def check_caller(self, caller: Caller, parameters: Document) -> None:
         """Raise PermissionDenied if these parameters need more than the endpoint's scope."""

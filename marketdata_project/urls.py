@@ -36,14 +36,10 @@ from trades.condition_views import ConditionsViewSet
 from trades.corrections import CorrectionsViewSet
 from trades.ingest import IngestViewSet
 from trades.instruments.views import InstrumentsViewSet
-from trading.api.account_writes import AccountWritesViewSet
+from trading.api.account_state import AccountStateViewSet
+from trading.api.accounts import AccountsViewSet
 from trading.api.backtests import BacktestsViewSet
-from trading.api.order_writes import (
-    OrderWritesViewSet,
-    PositionCloseViewSet,
-    TradeWritesViewSet,
-)
-from trading.api.read_views import AccountStateViewSet, PositionsViewSet
+from trading.api.orders import OrdersViewSet, PositionCloseViewSet, TradesViewSet
 from trading.api.rebalances import RebalancesViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
 from trading.api.row_views import (
@@ -186,8 +182,8 @@ also_unversioned = [
     re_path(r"^config/?\Z", AccountStateViewSet.as_view({"get": "config"}), name="trading-config"),
     re_path(r"^trades/?\Z", ClosedTradesViewSet.as_view({"get": "list"}), name="closed-trades"),
     re_path(r"^signals/?\Z", SignalsViewSet.as_view({"get": "list"}), name="signals"),
-    re_path(r"^trade/preview/?\Z", TradeWritesViewSet.as_view({"post": "preview"}), name="trade-preview"),
-    re_path(r"^trade/execute/?\Z", TradeWritesViewSet.as_view({"post": "execute"}), name="trade-execute"),
+    re_path(r"^trade/preview/?\Z", TradesViewSet.as_view({"post": "preview"}), name="trade-preview"),
+    re_path(r"^trade/execute/?\Z", TradesViewSet.as_view({"post": "execute"}), name="trade-execute"),
     re_path(r"^trading/start/?\Z", TradingControlViewSet.as_view({"post": "start"}), name="trading-start"),
     re_path(r"^trading/stop/?\Z", TradingControlViewSet.as_view({"post": "stop"}), name="trading-stop"),
     re_path(r"^risk/override/?\Z", RiskWritesViewSet.as_view({"post": "override"}), name="risk-override"),
@@ -207,7 +203,7 @@ trading_reads = [
     ),
     re_path(
         rf"^{_ACCOUNT}/positions/?\Z",
-        PositionsViewSet.as_view({"get": "positions"}),
+        AccountsViewSet.as_view({"get": "positions"}),
         name="account-positions",
     ),
     re_path(
@@ -221,25 +217,23 @@ trading_reads = [
 trading_writes = [
     re_path(
         r"^orders/?\Z",
-        OrderWritesViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_all"}),
+        OrdersViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_all"}),
         name="orders",
     ),
     re_path(
         rf"^{_ORDER}/?\Z",
-        OrderWritesViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        OrdersViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
         name="order",
     ),
     re_path(
         rf"^{_ACCOUNT}/orders/?\Z",
-        OrderWritesViewSet.as_view({"get": "list", "post": "create"}),
+        OrdersViewSet.as_view({"get": "list", "post": "create"}),
         name="account-orders",
     ),
-    re_path(
-        r"^accounts/?\Z", AccountWritesViewSet.as_view({"get": "list", "post": "create"}), name="accounts"
-    ),
+    re_path(r"^accounts/?\Z", AccountsViewSet.as_view({"get": "list", "post": "create"}), name="accounts"),
     re_path(
         rf"^{_ACCOUNT}/?\Z",
-        AccountWritesViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        AccountsViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
         name="account",
     ),
     re_path(
@@ -256,7 +250,7 @@ trading_writes = [
     ),
     re_path(
         rf"^{_ACCOUNT}/heartbeat/?\Z",
-        AccountWritesViewSet.as_view({"post": "heartbeat"}),
+        AccountsViewSet.as_view({"post": "heartbeat"}),
         name="account-heartbeat",
     ),
     re_path(

@@ -122,13 +122,13 @@ class ConditionsViewSet(ViewSet):
     access = {"list": Access("market:read")}
 
     @extend_schema(
-        operation_id="conditions",
-        summary="Sale conditions and their effects under each bar policy",
         responses={200: BarPoliciesSerializer},
         examples=[OpenApiExample("Bar policies", value=POLICIES_DOCUMENT, response_only=True)],
     )
     def list(self, request: Request) -> Response:
-        """List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
+        """Sale conditions and their effects under each bar policy.
+
+        List the condition words of each bar policy: whether a print with one sets prices and counts in volume.
 
         Also lists the vendors' codes that an ingest with `conditions=` stores as these words. If a print has several
         words, the strongest effect decides: `never`, then `always`, then `no`, then `yes`.

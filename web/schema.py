@@ -1,16 +1,25 @@
-"""The OpenAPI schema of views whose answers are `web.documents`."""
+"""The OpenAPI schema of views, from what they declare (`web.views`) and from `web.documents`."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from django.urls import resolve
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import Direction, OpenApiExample
 
 from web.documents import AnswerDocument, document_schema, example_of
+from web.views import DeclaredView
+
+# What follows the resource's name in the ids of operations that write it.
+_VERBS = {"create": "create", "update": "set", "partial_update": "change", "destroy": "delete"}
+_SENTENCE_END = re.compile(r"\.(?:\s+|$)")
 
 
 class DocumentExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Describes a document that stands where drf-spectacular takes a serializer, as in `responses={200: OrderDocument}`."""
+    """Describes a document that stands where drf-spectacular takes a serializer, as in `answers = {"list": OrderDocument}`."""
 
     target_class = AnswerDocument
     match_subclasses = True
@@ -27,27 +36,53 @@ class DocumentExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-
 
 
 class ApiSchema(AutoSchema):
-    """Describes a view.
+    """Describes an operation; `extend_schema` at its action does so otherwise.
 
-    A view's `bodies` are the serializers of its actions' bodies. `by_account`: its paths below `/accounts/{account}` are
-    operations of their own, without the parameter `account`.
+    Its id is the URL's name; of an action that writes, the resource and a verb: `key_create`. A view's `verbs` replace
+    the usual ones. The first sentence of the action's docstring is the summary, the rest the description. Serializers
+    have `examples`, by name; documents have their fields'.
     """
 
-    def get_operation(self, path: str, *arguments: Any) -> Any:
-        """Return the operation of a path."""
-        operation = super().get_operation(path, *arguments)
-        by_account = getattr(self.view, "by_account", None)
-        if operation is None or by_account is None or "{account}" not in path:
-            return operation
-        others = [each for each in operation["parameters"] if each["name"] != "account"]
-        of_path = {"in": "path", "name": "account", "required": True, **by_account}
-        parameters = sorted([of_path, *others], key=lambda each: str(each["name"]))
-        return {**operation, "operationId": f"account_{operation['operationId']}", "parameters": parameters}
+    def get_operation_id(self) -> str:
+        """Return the operation's id."""
+        name = str(resolve(self.path).url_name).replace("-", "_")
+        verbs = _VERBS | getattr(self.view, "verbs", {})
+        verb = verbs.get(getattr(self.view, "action", None))
+        return name if verb is None else f"{name.removesuffix('s')}_{verb}".removesuffix("_")
+
+    def get_summary(self) -> str:
+        """Return the docstring's first sentence."""
+        return _SENTENCE_END.split(self._docstring, maxsplit=1)[0]
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular's
+        """Return the docstring's other sentences; of one sentence itself."""
+        return _SENTENCE_END.split(self._docstring, maxsplit=1)[-1] or self._docstring
+
+    def get_override_parameters(self) -> Any:
+        """Return the parameters that the view declares."""
+        if not isinstance(self.view, DeclaredView):
+            return super().get_override_parameters()
+        return self.view.declared_parameters(re.findall(r"{(\w+)}", self.path))
 
     def get_request_serializer(self) -> Any:
-        """Return the serializer of the view's body."""
+        """Return the serializer of the action's body."""
         view: Any = self.view
-        return view.bodies.get(view.action) if hasattr(view, "bodies") else super().get_request_serializer()
+        is_declared = isinstance(view, DeclaredView)
+        return view.bodies.get(view.action) if is_declared else super().get_request_serializer()
+
+    def get_response_serializers(self) -> Any:
+        """Return the documents of the action's answers."""
+        view: Any = self.view
+        if not isinstance(view, DeclaredView) or view.action_name not in view.answers:
+            return super().get_response_serializers()
+        answer = view.answers[view.action_name]
+        usual = 201 if view.action_name == "create" else 200
+        return answer if isinstance(answer, Mapping) else {204 if answer is None else usual: answer}
+
+    @property
+    def _docstring(self) -> str:
+        action = getattr(self.view, getattr(self.view, "action", None) or self.method.lower())
+        return str(get_doc(action))
 
     def _get_paginator(self) -> Any:
         """Return the paginator, which has the view's name for the rows."""
@@ -56,13 +91,19 @@ class ApiSchema(AutoSchema):
     def _get_examples(
         self, serializer: Any, direction: Any, media_type: Any, status_code: Any = None, extras: Any = None
     ) -> Any:
-        """Return the examples of a body or an answer. A document has its own, unless the view declares others."""
-        declared = [each for each in self.get_examples() if not each.request_only and not each.parameter_only]
-        if isinstance(serializer, type) and issubclass(serializer, AnswerDocument) and not declared:
-            extras = [
-                *(extras or ()),
-                OpenApiExample("An example", value=example_of(serializer), response_only=True),
-            ]
+        """Return the examples of a body or an answer: those of its serializer, unless the action declares others."""
+        other = "response_only" if direction == "request" else "request_only"
+        is_declared = any(not (each.parameter_only or getattr(each, other)) for each in self.get_examples())
+        if not is_declared and not extras:
+            extras = [OpenApiExample(*named) for named in _examples_of(serializer).items()]
         return super()._get_examples(  # type: ignore[no-untyped-call]
             serializer, direction, media_type, status_code, extras
         )
+
+
+def _examples_of(serializer: Any) -> Mapping[str, Any]:
+    """Return examples by name. A list of rows has those of a row."""
+    if isinstance(serializer, type) and issubclass(serializer, AnswerDocument):
+        return {"An example": example_of(serializer)}
+    examples: Mapping[str, Any] = getattr(getattr(serializer, "child", serializer), "examples", {})
+    return examples

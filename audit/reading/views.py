@@ -56,8 +56,6 @@ class AuditViewSet(ListViewSet[AuditRecord]):
     renderer_classes = (*_DEFAULT_RENDERERS, NdjsonRenderer)
 
     @extend_schema(
-        operation_id="audit",
-        summary="Read the audit log",
         responses={
             (200, JSONRenderer.media_type): RecordSerializer(many=True),
             (200, NdjsonRenderer.media_type): OpenApiResponse(
@@ -68,7 +66,9 @@ class AuditViewSet(ListViewSet[AuditRecord]):
         examples=[OpenApiExample("A change", value=EXAMPLE, response_only=True, status_codes=["200"])],
     )
     def list(self, request: Request) -> HttpResponseBase:
-        """Records of calls and events, the newest first; as NDJSON all that there are, in the order of the chain.
+        """Read the audit log.
+
+        Records of calls and events, the newest first; as NDJSON all that there are, in the order of the chain.
 
         Each also has the previous record's hash, so that it can be verified alone (`manage.py audit verify --file`).
         """

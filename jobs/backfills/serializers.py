@@ -1,6 +1,6 @@
 """The bodies of the endpoints of backfills, with examples for the schema."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
@@ -15,9 +15,8 @@ from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.requests.field_errors import KnownFieldsSerializer
 
-REQUEST = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
-RECONCILIATION = {**REQUEST, "source": "desk"}
-BACKFILL: dict[str, Any] = {
+_WEEK = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
+_BACKFILL: dict[str, Any] = {
     "dataset": "trades",
     "symbol": "AAPL",
     "start": "2025-01-02T14:31:00Z",
@@ -96,6 +95,8 @@ class RequestRangeSerializer(KnownFieldsSerializer):
 class BackfillRequestSerializer(RequestRangeSerializer):
     """What to fill: the gaps of a symbol in `[start, end)`, at most ten years."""
 
+    examples: ClassVar = {"A week": _WEEK}
+
     symbol = RequestSymbol(max_length=32)
     hours = serializers.ChoiceField(
         [hours.value for hours in Hours],
@@ -115,6 +116,8 @@ class BackfillRequestSerializer(RequestRangeSerializer):
 
 class ReconciliationRequestSerializer(RequestRangeSerializer):
     """What to compare with a source: a symbol's rows in `[start, end)`."""
+
+    examples: ClassVar = {"A week": {**_WEEK, "source": "desk"}}
 
     symbol = RequestSymbol(max_length=32)
     dataset = serializers.ChoiceField(list(DATASETS), default=TRADES.name)
@@ -143,6 +146,8 @@ class StatementSerializer(serializers.Serializer[Any]):
 
 class BackfillSerializer(serializers.Serializer[Any]):
     """A gap for which sources were asked."""
+
+    examples: ClassVar = {"A gap that was filled": _BACKFILL}
 
     dataset = serializers.CharField()
     symbol = serializers.CharField()

@@ -5,7 +5,6 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,17 +13,13 @@ from jobs.backfills import reconciling
 from jobs.backfills.models import STATES, Backfill
 from jobs.backfills.records import KIND, SUBMISSION
 from jobs.backfills.serializers import (
-    BACKFILL,
-    RECONCILIATION,
-    REQUEST,
     BackfillRequestSerializer,
     BackfillSerializer,
     ReconciliationRequestSerializer,
 )
 from jobs.backfills.services import backfill_documents
 from jobs.kinds import Document
-from jobs.serializers import JOB, JobSerializer
-from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from jobs.views import SubmissionViewSet
 from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
@@ -64,35 +59,22 @@ class BackfillsViewSet(SubmissionViewSet, ListViewSet[Any]):
         "list": Access("market:read", sensitivity="internal", cost="page"),
         "create": SUBMISSION,
     }
+    bodies = {"create": BackfillRequestSerializer}
+    answers = {**SubmissionViewSet.answers, "list": BackfillSerializer}
     kind = KIND
     queryset = Backfill.objects.all()
     filterset_class = BackfillFilter
     pagination_class = BackfillPagination
 
-    @extend_schema(
-        operation_id="backfills",
-        summary="List backfills",
-        responses={200: BackfillSerializer(many=True)},
-        examples=[OpenApiExample("A gap that was filled", value=BACKFILL, response_only=True)],
-    )
     def list(self, request: Request) -> Response:
-        """Gaps for which sources were asked, with what came of it."""
+        """List backfills. Gaps for which sources were asked, with what came of it."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(backfill_documents(rows or []))
 
-    @extend_schema(
-        operation_id="backfill_submit",
-        summary="Fill gaps",
-        parameters=[IDEMPOTENCY_KEY, PREFER],
-        request=BackfillRequestSerializer,
-        responses={202: JobSerializer},
-        examples=[
-            OpenApiExample("A week", value=REQUEST, request_only=True),
-            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
-        ],
-    )
     def create(self, request: Request) -> Response:
-        """Queue a job that finds the gaps of a symbol in a range and fetches the missing rows from the sources.
+        """Fill gaps.
+
+        Queue a job that finds the gaps of a symbol in a range and fetches the missing rows from the sources.
 
         It also asks again for gaps that no source could fill before. Its result counts the gaps by what became of
         them, and the rows.
@@ -104,21 +86,11 @@ class ReconciliationsViewSet(SubmissionViewSet):
     """Reconciliations: our rows, compared with a source's."""
 
     access = {"create": SUBMISSION}
+    bodies = {"create": ReconciliationRequestSerializer}
     kind = reconciling.KIND
 
-    @extend_schema(
-        operation_id="reconciliation_submit",
-        summary="Compare with a source",
-        parameters=[IDEMPOTENCY_KEY, PREFER],
-        request=ReconciliationRequestSerializer,
-        responses={202: JobSerializer},
-        examples=[
-            OpenApiExample("A week", value=RECONCILIATION, request_only=True),
-            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
-        ],
-    )
     def create(self, request: Request) -> Response:
-        """Queue a job that compares a symbol's rows in a range with a source, date by date.
+        """Compare with a source. Queue a job that compares a symbol's rows in a range with a source, date by date.
 
         Its result counts missing, extra and different rows, and lists the first thousand. With `store` it stores them:
         missing rows are added, extra ones cancelled, different ones corrected.

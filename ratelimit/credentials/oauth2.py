@@ -107,15 +107,13 @@ class _OAuthEndpoint(APIView):
 
 class OAuthTokenView(_OAuthEndpoint):
     @extend_schema(
-        operation_id="oauth_token",
-        summary="Get an access token for a program",
         auth=[],
         request={_FORM: OAuthTokenRequestSerializer},
         responses={200: OAuthTokenSerializer, **_ERRORS},
         examples=[_REQUEST, _TOKEN],
     )
     def post(self, request: Request) -> HttpResponse:
-        """OAuth2's client-credentials grant: a token that is valid for an hour.
+        """Get an access token for a program. OAuth2's client-credentials grant: a token that is valid for an hour.
 
         Errors have OAuth2's format; they are not problem documents.
         """
@@ -136,8 +134,6 @@ class OAuthTokenView(_OAuthEndpoint):
 
 class OAuthRevokeView(_OAuthEndpoint):
     @extend_schema(
-        operation_id="oauth_revoke",
-        summary="Revoke an access token",
         auth=[],
         request={_FORM: OAuthRevocationRequestSerializer},
         responses={
@@ -147,7 +143,7 @@ class OAuthRevokeView(_OAuthEndpoint):
         examples=[_REVOCATION],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Revoke one of the client's own tokens (RFC 7009), everywhere within a second."""
+        """Revoke an access token. Revoke one of the client's own tokens (RFC 7009), everywhere within a second."""
         form = _form(request)
         holder = _client_key(request, form)
         identity = oauth2_session_end(holder, token=_required(form, "token"), now=timezone.now())

@@ -142,8 +142,6 @@ class TokenView(_SessionView):
     checks_password = True
 
     @extend_schema(
-        operation_id="auth_token",
-        summary="Log in",
         auth=[],
         parameters=[_BY_COOKIE],
         request=LoginSerializer,
@@ -151,7 +149,7 @@ class TokenView(_SessionView):
         examples=[_LOGIN, _KEY_LOGIN, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Log in with name and password, or with an API key.
+        """Log in. Log in with name and password, or with an API key.
 
         Returns an access token for five minutes and a refresh token for a day. For browsers: with the header
         `X-Refresh: cookie` the refresh token is a cookie that scripts cannot read.
@@ -165,8 +163,6 @@ class TokenView(_SessionView):
 
 class RefreshView(_SessionView):
     @extend_schema(
-        operation_id="auth_refresh",
-        summary="Renew the tokens",
         auth=[],
         parameters=[_BY_COOKIE],
         request=RefreshSerializer,
@@ -174,7 +170,10 @@ class RefreshView(_SessionView):
         examples=[_REFRESH, _PAIR],
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session."""
+        """Renew the tokens.
+
+        Exchange a refresh token for two new tokens. It is valid once: a second use may be theft, and ends the session.
+        """
         address = request.META.get("REMOTE_ADDR", "")
         pair = session_continue(refresh=_refresh_token(request), address=address, now=timezone.now())
         response = _token_response(request, pair)
@@ -185,8 +184,6 @@ class RefreshView(_SessionView):
 
 class LogoutView(_SessionView):
     @extend_schema(
-        operation_id="auth_logout",
-        summary="Log out",
         auth=[],
         parameters=[_BY_COOKIE],
         request=RefreshSerializer,
@@ -194,7 +191,7 @@ class LogoutView(_SessionView):
         examples=[_REFRESH],
     )
     def post(self, request: Request) -> Response:
-        """End the session of a refresh token. Within a second none of the session's tokens is accepted."""
+        """Log out. End the session of a refresh token. Within a second none of the session's tokens is accepted."""
         response = Response(status=204, headers=NOT_STORED)
         if not wants_cookie(request):
             _session_end(request)

@@ -1,6 +1,6 @@
 """Request and response bodies of the key endpoints, with examples for the schema."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
@@ -17,15 +17,14 @@ from store.instant_text import parse_instant
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Flag, Integer, Text, Word
 
-NEW_KEY: dict[str, Any] = {
+_NEW_KEY: dict[str, Any] = {
     "name": "feed",
     "tier": "premium",
     "scopes": ["market:read", "market:write"],
     "networks": ["203.0.113.0/24"],
     "expires_at": "2030-01-02T03:04:05Z",
 }
-ROTATION = {"overlap_seconds": 3600}
-KEY: dict[str, Any] = {
+_KEY: dict[str, Any] = {
     "id": 12,
     "prefix": "Qm3xT9aL",
     "client_id": "Hw2kP7bN",
@@ -55,8 +54,6 @@ _SECRETS = {
     "key": "md_Qm3xT9aL_" + "0123456789abcdefghijABCDEFGHIJ0123456789abc",
     "signing_secret": "mds_" + "0123456789abcdefghijABCDEFGHIJ0123456789abc",
 }
-NEW_KEY_ANSWER: dict[str, Any] = {**_SECRETS, **KEY}
-ROTATED_KEY_ANSWER: dict[str, Any] = {**NEW_KEY_ANSWER, "replaces": 11}
 
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
@@ -110,6 +107,8 @@ def _number(text: str, *, minimum: int, maximum: int) -> Integer:
 class NewKeySerializer(KnownFieldsSerializer):
     """The attributes of a new key. Omitted fields have defaults; no grant may exceed the caller's own."""
 
+    examples: ClassVar = {"A feed's key": _NEW_KEY}
+
     name = Text(max_length=MAX_NAME_LENGTH)
     tier = Word(list(TIERS), required=False)
     scopes = _list_of(Word([ALL_SCOPES, *SCOPES]), "`all` is every scope.", allow_empty=False)
@@ -148,6 +147,8 @@ class NewKeySerializer(KnownFieldsSerializer):
 class RotationSerializer(KnownFieldsSerializer):
     """The body of a rotation."""
 
+    examples: ClassVar = {"With an hour's overlap": {"overlap_seconds": 3600}}
+
     overlap_seconds = Integer(
         default=int(DEFAULT_OVERLAP.total_seconds()),
         min_value=0,
@@ -158,6 +159,8 @@ class RotationSerializer(KnownFieldsSerializer):
 
 class KeySerializer(serializers.Serializer[Any]):
     """A key, without its secrets. Rates and quotas are the effective ones; a quota of null is unlimited."""
+
+    examples: ClassVar = {"A key": _KEY}
 
     id = serializers.IntegerField()
     prefix = serializers.CharField(help_text="The key begins with `md_<prefix>_`.")
@@ -192,6 +195,8 @@ class KeySerializer(serializers.Serializer[Any]):
 
 class NewKeyAnswerSerializer(KeySerializer):
     """A new key with its secrets, which are never shown again."""
+
+    examples: ClassVar = {"Shown once": {**_SECRETS, **_KEY}}
 
     key = serializers.CharField(help_text="The key itself.")
     signing_secret = serializers.CharField(help_text="The HMAC key for signed requests.")

@@ -10,10 +10,9 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 
 from audit.recording.audit_first import change_and_record
 from audit.services import EventRecorder
@@ -21,11 +20,6 @@ from ratelimit.callers import Caller
 from ratelimit.entitlements import TIERS
 from ratelimit.keys.selectors import in_state, key_document, key_visible, keys_visible
 from ratelimit.keys.serializers import (
-    KEY,
-    NEW_KEY,
-    NEW_KEY_ANSWER,
-    ROTATED_KEY_ANSWER,
-    ROTATION,
     KeySerializer,
     NewKeyAnswerSerializer,
     NewKeySerializer,
@@ -34,11 +28,11 @@ from ratelimit.keys.serializers import (
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import STATES, ApiKey
 from web.endpoints import WRITE, Access
-from web.idempotency.answers import REPLAYED, Document, answer_once, keyed_call
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, Document, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
-from web.requests.parameters import is_true, single_parameters
+from web.requests.parameters import is_true
 from web.requests.parsers import request_document
 
 _ID = OpenApiParameter(
@@ -52,12 +46,6 @@ _SUCCESSORS = OpenApiParameter(
     {"type": "boolean", "default": False},
     OpenApiParameter.QUERY,
     description="Whether to revoke its valid successors by rotation, too: all, or none.",
-)
-_IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
-    OpenApiParameter.HEADER,
-    description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
 )
 _NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -103,75 +91,48 @@ class KeysViewSet(ListViewSet[ApiKey]):
         "retrieve": _READS,
         "destroy": _CHANGES,
     }
+    verbs = {"destroy": "revoke"}
+    bodies = {"create": NewKeySerializer, "rotate": RotationSerializer}
+    answers = {
+        "list": KeySerializer,
+        "create": NewKeyAnswerSerializer,
+        "retrieve": KeySerializer,
+        "destroy": KeySerializer,
+        "rotate": {201: NewKeyAnswerSerializer},
+    }
+    common_parameters = (_ID,)
+    parameters = {"create": [IDEMPOTENCY_KEY], "destroy": [_SUCCESSORS], "rotate": [IDEMPOTENCY_KEY]}
     queryset = ApiKey.objects.all()
     filterset_class = KeyFilter
     pagination_class = KeyPagination
 
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        bodies: dict[str, type[Serializer[Any]]] = {"create": NewKeySerializer, "rotate": RotationSerializer}
-        return bodies.get(self.action, KeySerializer)
-
-    @extend_schema(
-        operation_id="keys",
-        summary="List keys",
-        examples=[OpenApiExample("A key", value=KEY, response_only=True, status_codes=["200"])],
-    )
     def list(self, request: Request) -> Response:
-        """The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
+        """List keys. The keys that the caller owns, and its own; with `keys:admin` all. Without their secrets."""
         visible = keys_visible(_caller(request)).prefetch_related("successors")
         keys = self.paginate_queryset(self.filter_queryset(visible))
         now = timezone.now()
         return self.get_paginated_response([key_document(key, now=now) for key in keys or ()])
 
-    @extend_schema(
-        operation_id="key_create",
-        summary="Create a key",
-        parameters=[_IDEMPOTENCY_KEY],
-        request=NewKeySerializer,
-        responses={201: NewKeyAnswerSerializer},
-        examples=[
-            OpenApiExample("A feed's key", value=NEW_KEY, request_only=True),
-            OpenApiExample("Shown once", value=NEW_KEY_ANSWER, response_only=True, status_codes=["201"]),
-        ],
-    )
     def create(self, request: Request) -> Response:
         """Create a key. Its secrets are only in this answer. Its grants are at most the caller's."""
-        single_parameters(request.GET, ("format",))
-        serializer = NewKeySerializer(data=request_document(request))
-        serializer.is_valid(raise_exception=True)
-        terms, by, owner = serializer.validated_data, _by(request), _caller(request).principal
+        terms, by, owner = self.body(), _by(request), _caller(request).principal
 
         def create(now: datetime, record: EventRecorder) -> Document:
             return key_create(**terms, **by, owner=owner, now=now, record=record).document(now=now)
 
         return self._create_once(request, create)
 
-    @extend_schema(
-        operation_id="key",
-        summary="Get a key",
-        parameters=[_ID],
-        examples=[OpenApiExample("A key", value=KEY)],
-    )
     def retrieve(self, request: Request, key: str) -> Response:
-        """A key that the caller owns, or its own; with `keys:admin` any. Without its secrets."""
-        single_parameters(request.GET, ("format",))
+        """Get a key. A key that the caller owns, or its own; with `keys:admin` any. Without its secrets."""
         stored = key_visible(_caller(request), key)
         return Response(key_document(stored, now=timezone.now()), headers=_NOT_STORED)
 
-    @extend_schema(
-        operation_id="key_revoke",
-        summary="Revoke a key",
-        parameters=[_ID, _SUCCESSORS],
-        responses={200: KeySerializer},
-        examples=[OpenApiExample("A revoked key", value={**KEY, "state": "revoked"})],
-    )
     def destroy(self, request: Request, key: str) -> Response:
-        """Revoke a key, everywhere within a second. For a leaked key set `successors`.
+        """Revoke a key. It ends everywhere within a second. For a leaked key set `successors`.
 
         The key stays in the list. A second call changes nothing.
         """
-        with_successors = is_true(single_parameters(request.GET, ("format", "successors")), "successors")
+        with_successors = is_true(self.query, "successors")
         now, stored = timezone.now(), key_visible(_caller(request), key)
 
         def write(record: EventRecorder) -> Response:
@@ -181,23 +142,13 @@ class KeysViewSet(ListViewSet[ApiKey]):
 
         return change_and_record(self, write)
 
-    @extend_schema(
-        operation_id="key_rotate",
-        summary="Rotate a key",
-        parameters=[_ID, _IDEMPOTENCY_KEY],
-        request=RotationSerializer,
-        responses={201: NewKeyAnswerSerializer},
-        examples=[
-            OpenApiExample("With an hour's overlap", value=ROTATION, request_only=True),
-            OpenApiExample("Shown once", value=ROTATED_KEY_ANSWER, response_only=True, status_codes=["201"]),
-        ],
-    )
     def rotate(self, request: Request, key: str) -> Response:
-        """Create a successor with the same grants. The old key stays valid for the overlap, by default a day.
+        """Rotate a key.
+
+        Create a successor with the same grants. The old key stays valid for the overlap, by default a day.
 
         A key may rotate itself without scope and clearance. `GET /limits` has its id.
         """
-        single_parameters(request.GET, ("format",))
         serializer = RotationSerializer(data=request_document(request) if request.stream is not None else {})
         serializer.is_valid(raise_exception=True)
         stored = key_visible(_caller(request), key)

@@ -124,12 +124,13 @@ class LimitsViewSet(ViewSet):
     access = {"retrieve": Access(ANY_CALLER, group="access", cost="unmetered")}
 
     @extend_schema(
-        operation_id="limits",
-        summary="Get the caller's limits",
         responses={200: LimitsSerializer},
     )
     def retrieve(self, request: Request) -> Response:
-        """Every bucket and quota of the caller. The request costs one token of `access-read` and none of a quota."""
+        """Get the caller's limits.
+
+        Every bucket and quota of the caller. The request costs one token of `access-read` and none of a quota.
+        """
         single_parameters(request.query_params, ("format",))
         caller, charged = cast("Caller", request.user), cast("Admission", request.META[ADMISSION])
         limits = {

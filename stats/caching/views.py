@@ -27,22 +27,23 @@ class CacheViewSet(GenericViewSet):  # type: ignore[type-arg]  # no model stands
     parser_classes = [JSONDocumentParser]
 
     @extend_schema(
-        operation_id="cache_stats",
-        summary="Statistics of the response cache",
         responses={200: CacheStatisticsSerializer},
     )
     def stats(self, request: Request) -> Response:
-        """Hits, misses, requests that waited for another's computation, and bytes, over all processes."""
+        """Statistics of the response cache.
+
+        Hits, misses, requests that waited for another's computation, and bytes, over all processes.
+        """
         single_parameters(request.GET, ("format",))
         return Response(cache_statistics())
 
     @extend_schema(
-        operation_id="cache_invalidate",
-        summary="Drop the cached answers about a symbol",
         responses={200: InvalidatedSerializer},
     )
     def invalidate(self, request: Request) -> Response:
-        """Drop the cached answers about a symbol alone; those about several symbols stay.
+        """Drop the cached answers about a symbol.
+
+        Drop the cached answers about a symbol alone; those about several symbols stay.
 
         Cached answers are never stale, so this only frees memory and forces a recomputation. Other processes keep
         answers in their own memory for up to 5 s.

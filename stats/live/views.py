@@ -122,12 +122,10 @@ class LiveFeedViewSet(ViewSet):
     }
 
     @extend_schema(
-        operation_id="live_stats",
-        summary="Statistics of the live feed",
         responses={200: LiveStatisticsSerializer},
     )
     def stats(self, request: Request) -> Response:
-        """Connections, subscriptions, messages and ends by reason, over all processes."""
+        """Statistics of the live feed. Connections, subscriptions, messages and ends by reason, over all processes."""
         single_parameters(request.GET, ("format",))
         return Response(live_statistics())
 

@@ -67,14 +67,14 @@ class LogsViewSet(ViewSet):
     query_serializer_class = LogsQuerySerializer
 
     @extend_schema(
-        operation_id="logs",
-        summary="The newest commits of logs",
         parameters=[LogsQuerySerializer, prefer_header("it is not the one that was `seen`")],
         responses={200: LogsSerializer},
         examples=[OpenApiExample("A log", _STATES, response_only=True)],
     )
     def list(self, request: Request) -> HttpResponseBase:
-        """Each log of the symbols with its newest commit, as a mirror reads them. Symbols without a log are left out.
+        """The newest commits of logs.
+
+        Each log of the symbols with its newest commit, as a mirror reads them. Symbols without a log are left out.
 
         The log `instruments/ALL` has the declarations of all instruments.
         """
@@ -103,8 +103,6 @@ class LogCopyViewSet(ViewSet):
     query_serializer_class = LogCopyQuerySerializer
 
     @extend_schema(
-        operation_id="log_copy",
-        summary="The next commits of a log",
         parameters=[
             LogCopyQuerySerializer,
             OpenApiParameter("dataset", OpenApiTypes.STR, OpenApiParameter.PATH, enum=list(_BY_PATH)),
@@ -117,7 +115,9 @@ class LogCopyViewSet(ViewSet):
         ],
     )
     def retrieve(self, request: Request, dataset: str, symbol: str) -> HttpResponseBase:
-        """The text of each commit's facts, its rows and its corrections: at most 1,000 commits or about 8 MiB.
+        """The next commits of a log.
+
+        The text of each commit's facts, its rows and its corrections: at most 1,000 commits or about 8 MiB.
 
         Rows are record batches of Arrow. The answer is complete if its last line is of the kind `end`.
         """

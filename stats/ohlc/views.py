@@ -28,13 +28,13 @@ class OhlcViewSet(ContentViewSet):
         return OHLC_PARAMETERS
 
     @extend_schema(
-        operation_id="ohlc",
-        summary="Bars of a symbol",
         parameters=[OHLC_PARAMETERS],
         responses={200: OhlcAnswerDocument},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
-        """Open, high, low, close and volume of each interval in `[start, end)`, which is extended to whole intervals.
+        """Bars of a symbol.
+
+        Open, high, low, close and volume of each interval in `[start, end)`, which is extended to whole intervals.
 
         Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
         The instrument's bar policy decides which trades set prices and which count in the volume. Days are UTC.

@@ -83,8 +83,8 @@ class ArrowRenderer(FormatRenderer):
 class QueryFormRenderer(BrowsableAPIRenderer):
     """The browsable API: the answer as JSON with links, a form for the query parameters, forms that send bodies, and links.
 
-    The query form's parameters come from a list's `query_form`, the view's method `query_serializer`, its
-    `query_serializer_class` or, per action, `query_serializer_classes`; without any there is no form. The view's method `see_also` returns further
+    The query form's parameters come from the view's method `query_form` or `query_serializer`, or its
+    `query_serializer_class`; without any there is no form. The view's method `see_also` returns further
     links, `chart_url` the answer's place in the dashboard. The page works without its script, except for the forms that send bodies.
     """
 
@@ -163,12 +163,12 @@ def _answer_context(content: str, view: Any, request: Request, *, is_problem: bo
 
 
 def _query_serializer(view: Any) -> Any:
-    if hasattr(view, "query_form") and view.action == "list":
-        return view.query_form()
+    if hasattr(view, "query_form"):
+        form = view.query_form()
+        return form if form.fields else None
     if hasattr(view, "query_serializer"):
         return view.query_serializer()
-    by_action = getattr(view, "query_serializer_classes", {})
-    serializer = by_action.get(getattr(view, "action", None)) or getattr(view, "query_serializer_class", None)
+    serializer = getattr(view, "query_serializer_class", None)
     return None if serializer is None else serializer()
 
 

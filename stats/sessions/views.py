@@ -29,13 +29,14 @@ class CalendarViewSet(ContentViewSet):
     query_serializer_class = CalendarQuerySerializer
 
     @extend_schema(
-        operation_id="calendar",
-        summary="Trading dates of an exchange",
         parameters=[CalendarQuerySerializer],
         responses={200: CalendarAnswerSerializer},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
-        """The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC."""
+        """Trading dates of an exchange.
+
+        The trading dates in `[start, end)`, at most 3,650 days, with their hours in UTC.
+        """
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod
@@ -57,13 +58,14 @@ class ClockViewSet(ContentViewSet):
     query_serializer_class = ClockQuerySerializer
 
     @extend_schema(
-        operation_id="clock",
-        summary="Whether an exchange is open",
         parameters=[ClockQuerySerializer],
         responses={200: ClockAnswerSerializer},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
-        """The phase of trading at an instant, and when regular trading next starts and stops."""
+        """Whether an exchange is open.
+
+        The phase of trading at an instant, and when regular trading next starts and stops.
+        """
         return self.respond(request, request.META["QUERY_STRING"])
 
     @classmethod

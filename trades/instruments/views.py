@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +17,7 @@ from trades.instruments.filters import (
     InstrumentFilter,
     InstrumentPagination,
 )
-from trades.instruments.serializers import FUTURE_DOCUMENT, InstrumentSerializer, instrument_document
+from trades.instruments.serializers import InstrumentSerializer, instrument_document
 from trades.instruments.services import (
     instrument_get,
     instrument_resolved,
@@ -29,9 +28,8 @@ from trades.instruments.services import (
 from trades.models import InstrumentEntry
 from trades.stores import market_store
 from web.endpoints import WRITE, Access
-from web.lists.views import ListViewSet, ShownField
+from web.lists.views import ListViewSet
 from web.requests.exceptions import InvalidParameter
-from web.requests.parameters import single_parameters
 from web.requests.parsers import JSONDocumentParser, request_document
 from web.requests.tagged_answer import tagged_answer
 
@@ -51,20 +49,6 @@ _SYMBOL_AS_OF = OpenApiParameter(
     {"type": "string", "examples": ["2022-06-08"]},
     description="The date on which the symbol had the meaning that is asked for. Default: now.",
 )
-_FUTURE = OpenApiExample("A future", value=FUTURE_DOCUMENT)
-
-
-class InstrumentQuerySerializer(serializers.Serializer[Any]):
-    """The query parameters of one instrument, for a browser's form only."""
-
-    as_of = ShownField(
-        {"examples": ["2025-01-02T14:30:00Z"]},
-        help_text="Answer with the instrument as declared by then: ISO 8601 / RFC 3339 or an epoch integer.",
-    )
-    symbol_as_of = ShownField(
-        {"examples": ["2022-06-08"]},
-        help_text="The date on which the symbol had the meaning that is asked for. Default: now.",
-    )
 
 
 class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
@@ -76,12 +60,14 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
         "update": Access("market:write", kind=WRITE, audit_class="config"),
     }
     queryset = InstrumentEntry.objects.all()
-    serializer_class = InstrumentSerializer
+    answers = {"list": InstrumentSerializer, "retrieve": InstrumentSerializer, "update": InstrumentSerializer}
+    bodies = {"update": InstrumentSerializer}
+    common_parameters = (_SYMBOL,)
+    parameters = {"retrieve": [_AS_OF, _SYMBOL_AS_OF]}
     filterset_class = InstrumentFilter
     pagination_class = InstrumentPagination
     parser_classes = [JSONDocumentParser]
     lookup_field = "symbol"
-    query_serializer_classes = {"retrieve": InstrumentQuerySerializer}
 
     def get_serializer_context(self) -> dict[str, Any]:
         """Add the symbol's default instrument as `base`.
@@ -96,50 +82,31 @@ class InstrumentsViewSet(ListViewSet[InstrumentEntry]):
                 context["base"] = default_instrument(_symbol(symbol))
         return context
 
-    @extend_schema(
-        operation_id="instruments",
-        summary="Find instruments",
-        examples=[
-            OpenApiExample("A future", value=FUTURE_DOCUMENT, response_only=True, status_codes=["200"])
-        ],
-    )
     def list(self, request: Request) -> Response:
-        """List the instruments that have data or a declaration, by symbol."""
+        """Find instruments. List the instruments that have data or a declaration, by symbol."""
         catalogue_refresh()
         entries = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         rows = [instrument_document(instrument_in(entry)) for entry in entries or ()]
         return tagged_answer(request, self.envelope(rows))
 
-    @extend_schema(
-        operation_id="instrument",
-        summary="Read an instrument",
-        parameters=[_SYMBOL, _AS_OF, _SYMBOL_AS_OF],
-        responses={200: InstrumentSerializer},
-        examples=[_FUTURE],
-    )
     def retrieve(self, request: Request, symbol: str) -> Response:
-        """Return an instrument, now or at `as_of`; 404 if it has neither data nor a declaration."""
-        values = single_parameters(request.GET, ("as_of", "symbol_as_of", "format"))
-        as_of_ns, on_ns = _instant("as_of", values), _instant("symbol_as_of", values)
+        """Read an instrument.
+
+        Return an instrument, now or at `as_of`; 404 if it has neither data nor a declaration.
+        """
+        as_of_ns, on_ns = _instant("as_of", self.query), _instant("symbol_as_of", self.query)
         instrument = instrument_get(symbol=_symbol(symbol, on_ns), as_of_ns=as_of_ns)
         headers = {} if as_of_ns is None else {"X-As-Of": format_timestamp(as_of_ns)}
         return tagged_answer(request, instrument_document(instrument), headers)
 
-    @extend_schema(
-        operation_id="instrument_set",
-        summary="Declare an instrument",
-        parameters=[_SYMBOL],
-        request=InstrumentSerializer,
-        responses={200: InstrumentSerializer},
-        examples=[_FUTURE],
-    )
     def update(self, request: Request, symbol: str) -> Response:
-        """Replace an instrument's declaration; a missing field becomes undeclared. An equal one changes nothing.
+        """Declare an instrument.
+
+        Replace an instrument's declaration; a missing field becomes undeclared. An equal one changes nothing.
 
         The change takes effect at once in every process: derived data are rebuilt, stored rows stay. `as_of`
         still reads earlier declarations.
         """
-        single_parameters(request.GET, ("format",))
         _symbol(symbol)
         serializer = self.get_serializer(data=request_document(request))
         serializer.is_valid(raise_exception=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 from drf_spectacular.utils import extend_schema_field
@@ -32,6 +32,7 @@ _MONEY_DECIMALS = 6
 _MOST_PERCENT = Decimal(100)
 _MOST_SYMBOLS = 50
 _LONGEST_PARAMETER = 64
+_STRATEGY = {"name": "crossover", "parameters": {"fast": 10, "slow": 30}, "symbols": ["AAPL"]}
 
 
 def _percent(text: str, *, high: Decimal = _MOST_PERCENT, is_above: bool = False) -> Amount:
@@ -68,6 +69,8 @@ class InstantField(Text):
 
 class AccountInput(KnownFieldsSerializer):
     """A new account."""
+
+    examples: ClassVar = {"A margin account": {"id": "main", "kind": "margin"}}
 
     id = Pattern(ACCOUNT_NAME.pattern, "1-64 of A-Z a-z 0-9 _ . : -, first a letter or digit", max_length=64)
     kind = Word(
@@ -139,6 +142,8 @@ class StrategyInput(KnownFieldsSerializer):
 class PreferencesInput(KnownFieldsSerializer):
     """An account's preferences. A missing field stays."""
 
+    examples: ClassVar = {"Another name": {"name": "Momentum"}, "A strategy": {"strategy": _STRATEGY}}
+
     name = Text(required=False, allow_blank=True, max_length=100, help_text="What people call it.")
     requires_signature = Flag(
         required=False, help_text="Whether its calls must be signed, but for cancel, close and stop."
@@ -166,6 +171,8 @@ class PreferencesInput(KnownFieldsSerializer):
 class TransferInput(KnownFieldsSerializer):
     """Money that is paid in (above zero) or out, in the account's currency."""
 
+    examples: ClassVar = {"A deposit": {"amount": 100_000}}
+
     amount = Amount(low=-MOST_MONEY, high=MOST_MONEY, decimals=_MONEY_DECIMALS)
 
     def validate_amount(self, amount: Decimal) -> float:
@@ -186,6 +193,12 @@ class OverrideInput(KnownFieldsSerializer):
 
     Context: `now_ns`, of the engine's clock. `validated_data` has `until_ns` in the place of `until`.
     """
+
+    examples: ClassVar = {
+        "Less for today": {"risk_level": 0.15, "until": "2030-01-02T21:00:00Z", "reason": "earnings tonight"},
+        "As configured": {"end": True, "reason": "calm again"},
+        "Leave a halt": {"release_halt": True, "reason": "the log was restored as it was"},
+    }
 
     risk_level = Amount(
         low=Decimal(0),
@@ -220,6 +233,8 @@ class OverrideInput(KnownFieldsSerializer):
 
 class RiskConfigInput(KnownFieldsSerializer):
     """All limits of an account; none may be left out. `validated_data["config"]` is the `RiskConfig`."""
+
+    examples: ClassVar = {"The usual limits": limits_document(RiskConfig()).as_json()}
 
     risk_level = _percent("Of the equity: what a trade may lose at its protective stop.")
     max_risk_level = _percent("Of the equity: up to which a person may override `risk_level`.")

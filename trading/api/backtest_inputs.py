@@ -38,6 +38,12 @@ _DEFAULTS = {
     "config": {},
     "knowledge": "then",
 }
+_EXAMPLE = {
+    "strategy": "crossover",
+    "symbols": ["DEMOA", "DEMOB"],
+    "parameters": {"fast": 10, "slow": 30},
+}
+EXAMPLE_WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -56,6 +62,7 @@ class BacktestInput(KnownFieldsSerializer):
     Context: `market`, whose store has the rows. What is not given depends on the store alone, and not on the clock.
     """
 
+    examples: ClassVar = {"All that is stored": _EXAMPLE, "Its honesty, too": {**_EXAMPLE, "honesty": True}}
     most_symbols: ClassVar[int | None] = MOST_SYMBOLS
     most_bars: ClassVar[int | None] = MOST_BARS
     most_rows: ClassVar[int | None] = MOST_ROWS

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +17,6 @@ from jobs.kinds import Document, JobKind, Run
 from jobs.models import Job
 from jobs.serializers import JOB, JobSerializer
 from jobs.views import (
-    IDEMPOTENCY_KEY,
     PREFER,
     JobFilter,
     JobPagination,
@@ -28,7 +27,7 @@ from ratelimit.callers import Caller
 from store.instant_text import format_instant
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
-from trading.api.backtest_inputs import BacktestInput, inputs_of_job
+from trading.api.backtest_inputs import EXAMPLE_WEEK, BacktestInput, inputs_of_job
 from trading.exceptions import BacktestTooLong
 from trading.market.market import Market
 from trading.strategies.honesty import honesty_document, honesty_of
@@ -37,8 +36,6 @@ from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
 from web.documents import AnswerDocument, Instant, Uuid, about, example_of, like
 from web.lists.views import ListViewSet
-from web.requests.parameters import single_parameters
-from web.requests.parsers import request_document
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000
@@ -47,18 +44,20 @@ _OWN_RUN = 1 / 3
 # A backtest takes at most so long, since others wait for its place.
 MOST_SECONDS = 600.0
 _HUNDRED = 100
-_EXAMPLE = {
-    "strategy": "crossover",
-    "symbols": ["DEMOA", "DEMOB"],
-    "parameters": {"fast": 10, "slow": 30},
-}
-_WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
-_JOB = {
-    **JOB,
-    "kind": "backtest",
-    "parameters": _WEEK,
-    "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
-}
+_ANSWER = OpenApiResponse(
+    JobSerializer,
+    examples=[
+        OpenApiExample(
+            "A running backtest",
+            value={
+                **JOB,
+                "kind": "backtest",
+                "parameters": EXAMPLE_WEEK,
+                "progress": {**JOB["progress"], "done": 40, "total": _HUNDRED, "unit": "per cent"},
+            },
+        )
+    ],
+)
 _ID = OpenApiParameter(
     "job",
     {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
@@ -130,8 +129,8 @@ class BacktestRowDocument(AnswerDocument):
     created_at: Annotated[Instant, like(JOB["created_at"])]
     strategy: Annotated[str, like("crossover")]
     symbols: Annotated[list[str], like(["DEMOA", "DEMOB"])]
-    start: Annotated[str, about("As it was given.", _WEEK["start"])]
-    end: Annotated[str, about("As it was given.", _WEEK["end"])]
+    start: Annotated[str, about("As it was given.", EXAMPLE_WEEK["start"])]
+    end: Annotated[str, about("As it was given.", EXAMPLE_WEEK["end"])]
     progress_pct: Annotated[int, about("How much is done, per cent.", 100)]
     figures: Annotated[
         BacktestFiguresDocument | None,
@@ -165,65 +164,42 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backtests: strategies over the past. A caller sees its own."""
 
     access = {"list": ACCOUNT_PAGE, "create": BACKTEST.access, "retrieve": ACCOUNT_READ}
+    bodies = {"create": BacktestInput}
+    answers = {"list": BacktestRowDocument, "create": {202: _ANSWER}, "retrieve": _ANSWER}
+    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID, PREFER]}
     kind = BACKTEST.name
     filterset_class = JobFilter
     pagination_class = BacktestPagination
     renderer_classes = [JSONRenderer, BacktestPageRenderer]
 
-    @extend_schema(
-        operation_id="backtests",
-        summary="List backtests",
-        responses={200: BacktestRowDocument},
-    )
     def list(self, request: Request) -> Response:
-        """One's own backtests, newest first, with what they were asked for and their main figures."""
+        """List backtests. One's own backtests, newest first, with what they were asked for and their main figures."""
         jobs = self.paginate_queryset(self.filter_queryset(_backtests_of(request)))
         return self.get_paginated_response([BacktestRowDocument.of(job).as_json() for job in jobs or ()])
 
-    @extend_schema(
-        operation_id="backtest",
-        summary="Get a backtest",
-        parameters=[_ID, PREFER],
-        responses={200: JobSerializer},
-        examples=[OpenApiExample("A running backtest", value=_JOB, response_only=True)],
-    )
     def retrieve(self, request: Request, job: str) -> Response:
-        """A backtest's job, with its progress and at its end its result.
+        """Get a backtest. A backtest's job, with its progress and at its end its result.
 
         The result has the inputs, what was assumed, the figures of `GET /performance`, the first thousand trades and
         signals, and with `honesty` the first decision that differs if the strategy knows what came later.
         """
-        single_parameters(request.GET, ("format",))
         stored = job_of(cast("Caller", request.user), job)
         if stored.kind != self.kind:
             raise UnknownJob
         return job_answer(request, stored)
 
-    @extend_schema(
-        operation_id="backtest_submit",
-        summary="Run a strategy over the past",
-        parameters=[IDEMPOTENCY_KEY, PREFER],
-        request=BacktestInput,
-        responses={202: JobSerializer},
-        examples=[
-            OpenApiExample("All that is stored", value=_EXAMPLE, request_only=True),
-            OpenApiExample("Its honesty, too", value={**_EXAMPLE, "honesty": True}, request_only=True),
-            OpenApiExample("The job", value=_JOB, response_only=True, status_codes=["202"]),
-        ],
-    )
     def create(self, request: Request) -> Response:
-        """Queue a job that runs a strategy over stored rows by the engine's rules. No account changes.
+        """Run a strategy over the past.
+
+        Queue a job that runs a strategy over stored rows by the engine's rules. No account changes.
 
         The same inputs and the same stored rows give the same result.
         """
         return self.submit(request)
 
-    def parameters(self, request: Request) -> Document:
+    def job_parameters(self) -> Document:
         """Return the job's parameters, with a period. Raises ValidationError, also for symbols without rows in it."""
-        context = {"market": Market(market_store())}
-        serializer = BacktestInput(data=request_document(request), context=context)
-        serializer.is_valid(raise_exception=True)
-        return cast("Document", serializer.validated_data)
+        return self.body(market=Market(market_store()))
 
 
 def _backtests_of(request: Request) -> QuerySet[Job]:

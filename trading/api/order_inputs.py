@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from rest_framework import serializers
@@ -19,6 +19,15 @@ from web.requests.json_fields import Amount, Flag, Pattern, Word
 MOST = Decimal(10) ** 12
 _LEAST = Decimal("1e-9")
 QUANTITY_DECIMALS = 9
+_LIMIT = {"symbol": "AAPL", "side": "buy", "quantity": 10, "type": "limit", "limit_price": 189.5}
+_BRACKET = {
+    **_LIMIT,
+    "time_in_force": "gtc",
+    "take_profit": 195.0,
+    "stop_loss": 187.0,
+    "strategy": "momentum",
+    "client_order_id": "m-17",
+}
 _PRICES = ("limit_price", "stop_price", "take_profit", "stop_loss")
 
 
@@ -56,6 +65,8 @@ def strategy_field() -> Pattern:
 class OrderInput(KnownFieldsSerializer):
     """An order. `validated_data["order"]` is its `OrderTerms`, with the canonical symbol."""
 
+    examples: ClassVar = {"A limit order": _LIMIT, "A bracket": _BRACKET}
+
     symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
     side = Word([*Side])
     type = Word([*OrderType], default=OrderType.MARKET.value)
@@ -83,6 +94,8 @@ class OrderInput(KnownFieldsSerializer):
 
 class ReplacementInput(KnownFieldsSerializer):
     """What an order's replacement has otherwise. A missing field stays; null takes a price away."""
+
+    examples: ClassVar = {"Another limit": {"limit_price": 189.75}}
 
     quantity = _quantity(required=False)
     time_in_force = Word([*TimeInForce], required=False)
@@ -156,10 +169,14 @@ def _of_bracket(order: OrderTerms) -> Iterator[FieldError]:
 class ExecuteInput(KnownFieldsSerializer):
     """The preview whose order is to be submitted."""
 
+    examples: ClassVar = {"A preview": {"preview_id": "d1f0a2c4-5b6e-4f70-8a91-b2c3d4e5f607"}}
+
     preview_id = serializers.UUIDField(help_text="Of an answer to `POST /trade/preview`.")
 
 
 class CloseInput(KnownFieldsSerializer):
     """Which of a symbol's positions is to be closed."""
+
+    examples: ClassVar = {"A strategy's": {"strategy": "momentum"}}
 
     strategy = strategy_field()

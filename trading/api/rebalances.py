@@ -2,21 +2,20 @@
 
 import time
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
-from jobs.serializers import JOB, JobSerializer
-from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from jobs.serializers import JobSerializer
+from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
-from trading.api.read_views import ACCOUNT_ID
-from trading.api.write_calls import SUBMITTER_REFUSED, Done, TradingWrites, require_submitter
+from trading.api.account_view import SUBMITTER_REFUSED, AccountView, Done, require_submitter
 from trading.core.amounts import HUNDRED
 from trading.core.rebalance import RebalanceOptions
 from trading.documents.rebalances import RebalancePlanDocument
@@ -33,7 +32,6 @@ from trading.services.rebalancing import (
     require_trading,
 )
 from trading.services.target_models import model_find, weights_of
-from web.documents import example_of
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Integer, Text, json_values
 
@@ -76,6 +74,11 @@ class RebalanceTerms(KnownFieldsSerializer):
 
 class RebalanceInput(RebalanceTerms):
     """The body of a call: a preview is answered at once, so a job has none."""
+
+    examples: ClassVar = {
+        "A preview": {"drift_band": 0.5, "preview": True},
+        "With a buffer": {"cash_buffer": 1, "minimum_trade": 100},
+    }
 
     preview = Flag(default=False, help_text="Whether to say only what would be done: 200, without a job.")
 
@@ -145,41 +148,31 @@ REBALANCE = JobKind(
 )
 
 
-class RebalancesViewSet(TradingWrites, SubmissionViewSet):
+class RebalancesViewSet(AccountView, SubmissionViewSet):
     """Accounts that are brought to the weights of their model."""
 
+    verbs = {"create": ""}
     bodies = {"create": RebalanceInput}
+    answers = {
+        "create": {
+            200: OpenApiResponse(RebalancePlanDocument, description="The plan, with `preview`."),
+            202: JobSerializer,
+        }
+    }
     access = {"create": REBALANCE.access}
     kind = REBALANCE.name
 
-    @extend_schema(
-        operation_id="account_rebalance",
-        summary="Rebalance an account",
-        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
-        responses={
-            200: OpenApiResponse(RebalancePlanDocument, description="The plan, with `preview`."),
-            202: JobSerializer,
-        },
-        examples=[
-            OpenApiExample("A preview", value={"drift_band": 0.5, "preview": True}, request_only=True),
-            OpenApiExample(
-                "With a buffer", value={"cash_buffer": 1, "minimum_trade": 100}, request_only=True
-            ),
-            OpenApiExample(
-                "The plan", value=example_of(RebalancePlanDocument), response_only=True, status_codes=["200"]
-            ),
-            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
-        ],
-    )
     def create(self, request: Request, account: str) -> Response:
-        """Queue a job that brings the positions of the account's model to its weights: sales first, then purchases.
+        """Rebalance an account.
+
+        Queue a job that brings the positions of the account's model to its weights: sales first, then purchases.
 
         With `preview` it says what would be done, and does nothing. The body may be left out.
         """
         values = self._values()
         if not values["preview"]:
             return self.submit(request)
-        owned = self.account_named(account, self.caller)
+        owned = self.account()
         model = model_assigned(owned)
         plan = rebalance_plan(
             account=owned, model=model.name, weights=weights_of(model), options=_options(values)
@@ -187,10 +180,10 @@ class RebalancesViewSet(TradingWrites, SubmissionViewSet):
         document = plan_document(owned, model.name, model.version, plan)
         return self.change(lambda: Done(document, owned.number))
 
-    def parameters(self, request: Request) -> Document:
+    def job_parameters(self) -> Document:
         """Return the job's parameters: the body's, the account of the path, and its model."""
         terms = {name: value for name, value in self._values().items() if name != "preview"}
-        account, _ = self.account_to_change(self.kwargs["account"])
+        account, _ = self.account_to_change()
         return {"account": account.name, "model": model_assigned(account).name, **terms}
 
     def require_possible(self, parameters: Document) -> None:
@@ -200,7 +193,7 @@ class RebalancesViewSet(TradingWrites, SubmissionViewSet):
 
     def _values(self) -> Document:
         if self.request.stream is not None:
-            return self.body(RebalanceInput)
+            return self.body()
         serializer = RebalanceInput(data={})
         serializer.is_valid(raise_exception=True)
         values: Document = serializer.validated_data

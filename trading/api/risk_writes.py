@@ -3,19 +3,14 @@
 import re
 from dataclasses import replace
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from trading.api.access import CLOSE, ORDER_CHANGE, RISK_CHANGE
-from trading.api.account_inputs import (
-    REASON_LENGTH,
-    OverrideInput,
-    RiskConfigInput,
-)
-from trading.api.read_views import ACCOUNT
-from trading.api.write_calls import Done, TradingWrites
+from trading.api.account_inputs import REASON_LENGTH, OverrideInput, RiskConfigInput
+from trading.api.account_view import AccountView
 from trading.core.account import STOPPED, STOPPING
 from trading.core.configuration import RiskConfig
 from trading.documents.accounts import (
@@ -23,17 +18,14 @@ from trading.documents.accounts import (
     RiskConfigDocument,
     RiskDocument,
     StoppedDocument,
-    limits_document,
 )
 from trading.exceptions import PreconditionRequired, RiskVersionChanged
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
-from trading.reading.selectors import (
-    risk_document,
-)
+from trading.reading.selectors import risk_document
 from trading.reading.status import status_document
-from trading.services.accounts import account_find, accounts_of
+from trading.services.accounts import accounts_of
 from trading.services.control import (
     halt_release,
     override_end,
@@ -43,7 +35,6 @@ from trading.services.control import (
     trading_stop_each,
 )
 from web.requests.conditional import without_proxy_suffix
-from web.requests.parameters import single_parameters
 
 _IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -58,51 +49,36 @@ _REASON = OpenApiParameter(
     OpenApiParameter.QUERY,
     description="Why, for those who read the records.",
 )
-_OVERRIDE = {"risk_level": 0.15, "until": "2030-01-02T21:00:00Z", "reason": "earnings tonight"}
-_RELEASE = {"release_halt": True, "reason": "the log was restored as it was"}
 _RISK_TAG = re.compile(r'"risk-([0-9]{1,9})"')
 
 
-class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
+class TradingControlViewSet(AccountView, GenericViewSet[Account]):
     """Trading that is started and stopped."""
 
     access = {"start": ORDER_CHANGE, "stop": replace(CLOSE, or_scope="risk:write")}
+    answers = {"start": AccountStatusDocument, "stop": StoppedDocument}
+    parameters = {"stop": [_REASON]}
     queryset = Account.objects.all()
 
-    @extend_schema(
-        operation_id="trading_start",
-        summary="Start trading",
-        parameters=[ACCOUNT],
-        responses={200: AccountStatusDocument},
-    )
     def start(self, request: Request) -> Response:
-        """Let an account open positions. The answer is its status. May be repeated."""
-        account, caller = self.account_to_change(None)
+        """Start trading. Let an account open positions. The answer is its status. May be repeated."""
+        account, caller = self.account_to_change()
+        return self.change_account(
+            account, lambda: trading_start(account=account, by=caller.identity), status_document
+        )
 
-        def start() -> Done:
-            trading_start(account=account, by=caller.identity)
-            account.refresh_from_db()
-            return Done(status_document(account), account.number)
-
-        return self.change(start)
-
-    @extend_schema(
-        operation_id="trading_stop",
-        summary="Stop trading",
-        parameters=[ACCOUNT, _REASON],
-        responses={200: StoppedDocument},
-    )
     def stop(self, request: Request) -> Response:
-        """Cancel all orders and close all positions: of one account, or of all that the caller may see.
+        """Stop trading.
+
+        Cancel all orders and close all positions: of one account, or of all that the caller may see.
 
         It needs no header and no body; a body is ignored. It may be repeated. An account is `stopping` until it is
         flat.
         """
-        values = single_parameters(request.GET, ("account", "reason", "format"))
         accounts = list(accounts_of(self.caller))
-        if "account" in values or not accounts:
-            accounts = [account_find(caller=self.caller, name=values.get("account"))]
-        reason = values.get("reason", "")[:REASON_LENGTH]
+        if "account" in self.query or not accounts:
+            accounts = [self.account()]
+        reason = self.query.get("reason", "")[:REASON_LENGTH]
         trading_stop_each(accounts=accounts, by=self.caller.identity, reason=reason)
         for account in accounts:
             account.refresh_from_db()
@@ -112,69 +88,52 @@ class TradingControlViewSet(TradingWrites, GenericViewSet[Account]):
         return Response({**top, "accounts": documents}, headers={"Cache-Control": "no-store"})
 
 
-class RiskWritesViewSet(TradingWrites, GenericViewSet[Account]):
+class RiskWritesViewSet(AccountView, GenericViewSet[Account]):
     """What accounts may risk."""
 
     bodies = {"override": OverrideInput, "configure": RiskConfigInput}
+    answers = {"override": RiskDocument, "configure": RiskConfigDocument}
     access = {"override": RISK_CHANGE, "configure": RISK_CHANGE}
+    parameters = {"configure": [_IF_MATCH]}
     queryset = Account.objects.all()
 
     def get_object(self) -> Account:
         """Return the account of a call. OPTIONS asks for it."""
-        return self.account_named(None, self.caller)
+        return self.account()
 
-    @extend_schema(
-        operation_id="risk_override",
-        summary="Override the risk level, or leave a halt",
-        parameters=[ACCOUNT],
-        responses={200: RiskDocument},
-        examples=[
-            OpenApiExample("Less for today", value=_OVERRIDE, request_only=True),
-            OpenApiExample("As configured", value={"end": True, "reason": "calm again"}, request_only=True),
-            OpenApiExample("Leave a halt", value=_RELEASE, request_only=True),
-        ],
-    )
     def override(self, request: Request) -> Response:
-        """Set the risk level until an instant, end that, or release a halt. At most the configured maximum."""
-        values = self.body(OverrideInput, now_ns=engine_status().now_ns)
-        account, caller = self.account_to_change(None)
+        """Override the risk level, or leave a halt.
+
+        Set the risk level until an instant, end that, or release a halt. At most the configured maximum.
+        """
+        values = self.body(now_ns=engine_status().now_ns)
+        account, caller = self.account_to_change()
         noted = {"account": account, "reason": values["reason"], "by": caller.identity}
 
-        def override() -> Done:
+        def override() -> None:
             if values.get("release_halt"):
                 halt_release(**noted)
             elif values.get("end"):
                 override_end(**noted)
             else:
                 risk_override(risk_level=values["risk_level"], until_ns=values["until"], **noted)
-            account.refresh_from_db()
-            return Done(risk_document(account), account.number)
 
-        return self.change(override)
+        return self.change_account(account, override, risk_document)
 
-    @extend_schema(
-        operation_id="risk_configure",
-        summary="Set the limits of an account",
-        parameters=[ACCOUNT, _IF_MATCH],
-        responses={200: RiskConfigDocument},
-        examples=[
-            OpenApiExample(
-                "The usual limits", value=limits_document(RiskConfig()).as_json(), request_only=True
-            ),
-        ],
-    )
+    @extend_schema(operation_id="risk_configure")
     def configure(self, request: Request) -> Response:
-        """Replace all limits of an account. `If-Match` names the version that the caller has read."""
-        config: RiskConfig = self.body(RiskConfigInput)["config"]
-        account, caller = self.account_to_change(None)
+        """Set the limits of an account.
+
+        Replace all limits of an account. `If-Match` names the version that the caller has read.
+        """
+        config: RiskConfig = self.body()["config"]
+        account, caller = self.account_to_change()
         version = _version_in(request.headers.get("If-Match"))
-
-        def configure() -> Done:
-            risk_configure(account=account, config=config, version=version, by=caller.identity)
-            account.refresh_from_db()
-            return Done(RiskConfigDocument.of(account, state_of(account)), account.number)
-
-        answer = self.change(configure)
+        answer = self.change_account(
+            account,
+            lambda: risk_configure(account=account, config=config, version=version, by=caller.identity),
+            lambda changed: RiskConfigDocument.of(changed, state_of(changed)),
+        )
         answer.headers["ETag"] = f'"risk-{state_of(account).risk_version}"'
         return answer
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,7 +10,7 @@ from rest_framework.viewsets import ViewSet
 from trading.strategies.catalogue import strategy_documents
 from web.documents import AnswerDocument, about, like
 from web.endpoints import Access
-from web.requests.parameters import single_parameters
+from web.views import DeclaredView
 
 _PARAMETERS = {
     "title": "CrossoverParameters",
@@ -41,17 +40,12 @@ class StrategiesDocument(AnswerDocument):
     strategies: list[StrategyDocument]
 
 
-class StrategiesViewSet(ViewSet):
+class StrategiesViewSet(DeclaredView, ViewSet):
     """The strategies that backtests run and that are assigned to accounts."""
 
     access = {"list": Access("trading:read")}
+    answers = {"list": {200: StrategiesDocument}}
 
-    @extend_schema(
-        operation_id="strategies",
-        summary="List strategies",
-        responses={200: StrategiesDocument},
-    )
     def list(self, request: Request) -> Response:
-        """The strategies that can be backtested and assigned, with what they can be told."""
-        single_parameters(request.GET, ("format",))
+        """List strategies. The strategies that can be backtested and assigned, with what they can be told."""
         return Response({"strategies": strategy_documents()})

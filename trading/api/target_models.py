@@ -3,20 +3,19 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.recording.audit_first import change_and_record
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.api.access import ACCOUNT_CHANGE, ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_inputs import known_symbol
-from trading.api.read_views import ACCOUNT, NamedPagination, account_answer, account_named
-from trading.api.write_calls import Done, TradingWrites
+from trading.api.account_view import ACCOUNT, AccountView, Done, account_answer
+from trading.api.accounts import NamedPagination
 from trading.core.amounts import ONE, ZERO
 from trading.documents.rebalances import ModelDocument
 from trading.models import TargetModel
@@ -29,9 +28,9 @@ from trading.services.target_models import (
     models_of,
     weights_of,
 )
-from web.lists.views import ListViewSet, parameters_form
+from web.lists.views import ListViewSet
 from web.requests.conditional import without_proxy_suffix
-from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount
 
 _MOST_SYMBOLS = 200
@@ -66,6 +65,8 @@ class WeightInput(KnownFieldsSerializer):
 class ModelInput(KnownFieldsSerializer):
     """Target weights. `validated_data["weights"]` has them by canonical symbol."""
 
+    examples: ClassVar = {"Weights": {"weights": [{"symbol": "AAPL", "weight": 0.6}]}}
+
     weights = WeightInput(many=True, help_text="1-200 symbols, together at most 1. The rest stays cash.")
 
     def validate_weights(self, rows: Sequence[dict[str, Any]]) -> dict[str, Decimal]:
@@ -97,73 +98,57 @@ def _check_known(symbols: Iterable[str]) -> None:
         raise serializers.ValidationError(cast("Any", errors))
 
 
-class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
+class ModelsViewSet(AccountView, ListViewSet[TargetModel]):
     """Models of an account."""
 
     bodies = {"update": ModelInput}
+    answers = {"list": ModelDocument, "retrieve": ModelDocument, "update": ModelDocument, "destroy": None}
     access = {
         "list": ACCOUNT_PAGE,
         "retrieve": ACCOUNT_READ,
         "update": ACCOUNT_CHANGE,
         "destroy": ACCOUNT_CHANGE,
     }
+    common_parameters = (ACCOUNT, _MODEL_ID)
+    parameters = {"update": [_IF_MATCH], "destroy": [_IF_MATCH]}
     queryset = TargetModel.objects.all()
     pagination_class = NamedPagination
     rows_name = "models"
-    further_parameters = ("account",)
-    query_serializer = parameters_form
 
     def get_object(self) -> TargetModel:
         """Return the model of a call. OPTIONS asks for it."""
-        return model_find(account=self.account_named(None, self.caller), name=self.kwargs["model"])
+        return model_find(account=self.account(), name=self.kwargs["model"])
 
-    @extend_schema(
-        operation_id="models", summary="List models", parameters=[ACCOUNT], responses={200: ModelDocument}
-    )
     def list(self, request: Request) -> Response:
-        """The models of an account, by name."""
-        account = account_named(request, self.list_parameters().get("account"))
+        """List models. The models of an account, by name."""
+        account = self.account()
         models = self.paginate_queryset(models_of(account)) or []
-        return account_answer(
-            account, self.envelope([ModelDocument.of(account, each, weights_of(each)) for each in models])
-        )
+        documents = [ModelDocument.of(account, each, weights_of(each)) for each in models]
+        return account_answer(self.envelope(documents), account.number)
 
-    @extend_schema(
-        operation_id="model",
-        summary="Get a model",
-        parameters=[_MODEL_ID, ACCOUNT],
-        responses={200: ModelDocument},
-    )
     def retrieve(self, request: Request, model: str) -> Response:
-        """A model, with its version as `ETag`, which changing and deleting it need as `If-Match`."""
-        account = self.account_named(None, self.caller)
-        found = model_find(account=account, name=model)
-        headers = {"ETag": model_tag(found)}
-        return account_answer(account, ModelDocument.of(account, found, weights_of(found)), headers=headers)
+        """Get a model.
 
-    @extend_schema(
-        operation_id="model_set",
-        summary="Set a model",
-        parameters=[_MODEL_ID, ACCOUNT, _IF_MATCH],
-        responses={200: ModelDocument},
-        examples=[
-            OpenApiExample(
-                "Weights", value={"weights": [{"symbol": "AAPL", "weight": 0.6}]}, request_only=True
-            ),
-        ],
-    )
+        A model, with its version as `ETag`, which changing and deleting it need as `If-Match`.
+        """
+        account = self.account()
+        found = model_find(account=account, name=model)
+        document = ModelDocument.of(account, found, weights_of(found))
+        return account_answer(document, account.number, headers={"ETag": model_tag(found)})
+
     def update(self, request: Request, model: str) -> Response:
-        """Make a model, or replace its weights. Nothing is traded until the account is rebalanced."""
-        weights = self.body(ModelInput)["weights"]
+        """Set a model.
+
+        Make a model, or replace its weights. Nothing is traded until the account is rebalanced.
+        """
+        weights = self.body()["weights"]
         if not MODEL_NAME.fullmatch(model):
-            error = serializers.ErrorDetail("must be 1-64 of A-Z a-z 0-9 _ . : -", "invalid_format")
-            raise serializers.ValidationError({"name": [error]})
-        account, _ = self.account_to_change(None)
+            raise field_refusal("name", "must be 1-64 of A-Z a-z 0-9 _ . : -", "invalid_format")
+        account, _ = self.account_to_change()
         tags: dict[str, str] = {}
 
         def change() -> Done:
-            tag = without_proxy_suffix(request.headers.get("If-Match", "")) or None
-            stored = model_set(account=account, name=model, weights=weights, tag=tag)
+            stored = model_set(account=account, name=model, weights=weights, tag=self._if_match())
             tags["ETag"] = model_tag(stored)
             return Done(ModelDocument.of(account, stored, weights_of(stored)), account.number)
 
@@ -171,20 +156,15 @@ class ModelsViewSet(TradingWrites, ListViewSet[TargetModel]):
         answer.headers["ETag"] = tags["ETag"]
         return answer
 
-    @extend_schema(
-        operation_id="model_delete",
-        summary="Delete a model",
-        parameters=[_MODEL_ID, ACCOUNT, _IF_MATCH],
-        responses={204: None},
-    )
     def destroy(self, request: Request, model: str) -> Response:
-        """Delete a model that is not assigned. Positions that it opened stay."""
-        account, _ = self.account_to_change(None)
-        tag = without_proxy_suffix(request.headers.get("If-Match", "")) or None
+        """Delete a model. Delete a model that is not assigned. Positions that it opened stay."""
+        account, _ = self.account_to_change()
 
-        def delete(_: object) -> Response:
-            model_delete(account=account, name=model, tag=tag)
-            headers = {"X-Account-Event": str(account.number)}
-            return Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+        def delete() -> Done:
+            model_delete(account=account, name=model, tag=self._if_match())
+            return Done(None, account.number)
 
-        return change_and_record(self, delete)
+        return self.change(delete, status=HTTPStatus.NO_CONTENT)
+
+    def _if_match(self) -> str | None:
+        return without_proxy_suffix(self.request.headers.get("If-Match", "")) or None

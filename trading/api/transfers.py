@@ -2,17 +2,14 @@
 
 from decimal import Decimal
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.kinds import Document, JobKind, Run
-from jobs.serializers import JOB, JobSerializer
-from jobs.views import IDEMPOTENCY_KEY, PREFER, SubmissionViewSet
+from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import TransferInput, TransferParameters
-from trading.api.read_views import ACCOUNT_ID
-from trading.api.write_calls import TradingWrites, require_submitter
+from trading.api.account_view import AccountView, require_submitter
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
@@ -41,35 +38,28 @@ TRANSFER = JobKind(
 )
 
 
-class TransfersViewSet(TradingWrites, SubmissionViewSet):
+class TransfersViewSet(AccountView, SubmissionViewSet):
     """Money that is paid in or out."""
 
+    verbs = {"create": ""}
     bodies = {"create": TransferInput}
     access = {"create": TRANSFER.access}
     kind = TRANSFER.name
 
-    @extend_schema(
-        operation_id="account_transfer",
-        summary="Transfer money",
-        parameters=[ACCOUNT_ID, IDEMPOTENCY_KEY, PREFER],
-        responses={202: JobSerializer},
-        examples=[
-            OpenApiExample("A deposit", value={"amount": 100_000}, request_only=True),
-            OpenApiExample("The job", value=JOB, response_only=True, status_codes=["202"]),
-        ],
-    )
     def create(self, request: Request, account: str) -> Response:
-        """Queue a job that pays money in (above zero) or out. It moves no percentage of drawdown or loss.
+        """Transfer money.
+
+        Queue a job that pays money in (above zero) or out. It moves no percentage of drawdown or loss.
 
         422 `invalid_transfer` if the money is not there, or pays for positions and orders; the job fails with it if that
         becomes so before it runs.
         """
         return self.submit(request)
 
-    def parameters(self, request: Request) -> Document:
+    def job_parameters(self) -> Document:
         """Return the job's parameters: the body's, and the account of the path."""
-        values = self.body(TransferInput)
-        account, _ = self.account_to_change(self.kwargs["account"])
+        values = self.body()
+        account, _ = self.account_to_change()
         return {"account": account.name, **values}
 
     def require_possible(self, parameters: Document) -> None:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
 from web.idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
@@ -30,6 +31,12 @@ from web.retention import beyond_newest
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["7f0d3c52"]},
+    OpenApiParameter.HEADER,
+    description="For a day, requests with the same key get the same answer, with `Idempotency-Replayed: true`.",
+)
 # For how long answers are stored.
 LIFETIME = timedelta(days=1)
 # Of the answers of a key and its successors, or of a person, so many of the newest are kept.

@@ -1,16 +1,15 @@
-"""What endpoints that change accounts share: who calls, for which account, and the answer of a repeated call."""
+"""The base of endpoints about accounts: who calls, for which account, and the answer of a repeated call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
 
 from audit.recording.audit_first import change_and_record
 from jobs.kinds import Run
@@ -28,9 +27,15 @@ from trading.services.accounts import account_find
 from web.documents import AnswerDocument
 from web.endpoints import Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
-from web.requests.parameters import single_parameters
-from web.requests.parsers import request_document
+from web.views import DeclaredView
 
+ACCOUNT = OpenApiParameter(
+    "account",
+    {"type": "string", "minLength": 1, "examples": ["main"]},
+    OpenApiParameter.QUERY,
+    description="The account's id. Default: the only account that the caller may see.",
+)
+ACCOUNT_ID = OpenApiParameter("account", ACCOUNT.type, OpenApiParameter.PATH, description="The account's id.")
 SIGNED = "signature"
 # What `require_submitter` raises.
 SUBMITTER_REFUSED = (CredentialError, PermissionDenied, NoSuchAccount)
@@ -42,15 +47,15 @@ class Done(NamedTuple):
     is_repeated: an earlier call did it.
     """
 
-    document: Document | AnswerDocument
+    document: Document | AnswerDocument | None
     event: int
     is_repeated: bool = False
 
 
-def trading_answer(
-    document: Document | AnswerDocument,
-    *,
+def account_answer(
+    document: Document | AnswerDocument | None,
     event: int,
+    *,
     status: int = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
@@ -59,15 +64,10 @@ def trading_answer(
     return Response(msgspec.to_builtins(document), status=status, headers={**always, **(headers or {})})
 
 
-class TradingWrites(APIView):
-    """The part of an endpoint that changes accounts. bodies: the serializers of its actions' bodies."""
+class AccountView(DeclaredView):
+    """An endpoint about an account: that of the path, else of the parameter `account`, else the caller's only one."""
 
-    bodies: ClassVar[Mapping[str, type[Serializer[Any]]]] = {}
-
-    def get_serializer_class(self) -> type[Serializer[Any]]:
-        """Return the serializer with the fields of a browser's form."""
-        actions: Mapping[str, str] = getattr(self, "action_map", {})
-        return self.bodies.get(actions.get(str(self.request.method).lower(), ""), Serializer)
+    common_parameters: ClassVar[Sequence[OpenApiParameter]] = (ACCOUNT, ACCOUNT_ID)
 
     @property
     def caller(self) -> Caller:
@@ -76,34 +76,18 @@ class TradingWrites(APIView):
         assert isinstance(caller, Caller)  # noqa: S101 its view's `access` admits nobody else
         return caller
 
-    def body(self, serializer_class: type[Serializer[Any]], **context: Any) -> dict[str, Any]:
-        """Return the validated body. Raises ValidationError, MalformedDocument."""
-        serializer = serializer_class(data=request_document(self.request), context=context)
-        serializer.is_valid(raise_exception=True)
-        values: dict[str, Any] = serializer.validated_data
-        return values
+    def account(self, caller: Caller | None = None) -> Account:
+        """Return the account. caller: as it is stored now. Raises NoSuchAccount, AccountRequired."""
+        name = self.kwargs.get("account") or self.query.get("account")
+        return account_find(caller=caller or self.caller, name=name)
 
-    def account_named(self, name: str | None, caller: Caller) -> Account:
-        """Return the account of a path, else of the parameter `account`, else the caller's only one.
-
-        Raises InvalidParameter, NoSuchAccount, AccountRequired.
-        """
-        if name is None:
-            return account_find(caller=caller, name=self.account_parameter())
-        single_parameters(self.request.GET, ("format",))
-        return account_find(caller=caller, name=name)
-
-    def account_parameter(self) -> str | None:
-        """Return the parameter `account`, if it is given. Raises InvalidParameter, also for any other parameter."""
-        return single_parameters(self.request.GET, ("account", "format")).get("account")
-
-    def account_to_change(self, name: str | None) -> tuple[Account, Caller]:
+    def account_to_change(self) -> tuple[Account, Caller]:
         """Return the account, and the caller as it is stored now.
 
         Raises also AuthenticationFailed, PermissionDenied.
         """
         caller = caller_again(self)
-        account = self.account_named(name, caller)
+        account = self.account(caller)
         require_signed(account, caller)
         return account, caller
 
@@ -111,16 +95,28 @@ class TradingWrites(APIView):
         """Make a change, and record the call in the same transaction."""
         return change_and_record(self, lambda _: _answer(make(), status))
 
-    def change_once(self, deed: str, make: Callable[[], Done], *, status: int = HTTPStatus.OK) -> Response:
-        """Do as `change`; calls with the same Idempotency-Key get the answer of the first.
+    def change_account(
+        self, account: Account, make: Callable[[], object], document: Callable[[Account], AnswerDocument]
+    ) -> Response:
+        """Do as `change`. document: returns the answer's, of the account as it is then."""
+
+        def change() -> Done:
+            make()
+            account.refresh_from_db()
+            return Done(document(account), account.number)
+
+        return self.change(change)
+
+    def change_once(self, operation: str, make: Callable[[], Done]) -> Response:
+        """Do as `change`, answering 201; calls with the same Idempotency-Key get the answer of the first.
 
         Its document has the member `event`.
 
-        deed: what is done, and to what, so that a key never gives the answer of another account.
+        operation: what is done, and to what, so that a key never gives the answer of another account.
         """
-        call = self.keyed_call(deed)
+        call = self.keyed_call(operation)
         if call is None:
-            return self.change(make, status=status)
+            return self.change(make, status=HTTPStatus.CREATED)
 
         def made() -> Done:
             document, is_replayed = answer_once(
@@ -128,23 +124,23 @@ class TradingWrites(APIView):
             )
             return Done(document, document["event"], is_replayed)
 
-        return self.change(made, status=status)
+        return self.change(made, status=HTTPStatus.CREATED)
 
-    def keyed_call(self, deed: str) -> KeyedCall | None:
+    def keyed_call(self, operation: str) -> KeyedCall | None:
         """Return the call with its Idempotency-Key; None without one.
 
-        Whether the path or the query names the account does not matter: the deed does.
+        Whether the path or the query names the account does not matter: the operation does.
         """
         call = keyed_call(self.request, self.request.data)
         if call is None:
             return None
         query = {name: values for name, values in call.query.items() if name != "account"}
-        return replace(call, path=deed, query=query)
+        return replace(call, path=operation, query=query)
 
 
 def _answer(done: Done, status: int) -> Response:
     headers = REPLAYED if done.is_repeated else {}
-    return trading_answer(done.document, event=done.event, status=status, headers=headers)
+    return account_answer(done.document, done.event, status=status, headers=headers)
 
 
 def require_signed(account: Account, caller: Caller) -> None:
