@@ -1,20 +1,19 @@
-"""The in-process reader and HTTP give the same bars: of trades, of stored bars, of regular sessions."""
+"""The in-process reader and HTTP give the same bars of stored bars and of regular sessions."""
 
 import datetime as dt
 import random
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from calendars.exceptions import NoExchange
-from store import open_store
 from store.exceptions import UnknownSymbol
 from store.reading import Reader
 from store.timestamps import parse_timestamp
 from tests.api_client import Api, answer
 from tests.stats.market_data.builders import ingest, midnight_ns, tell
 from tests.stats.market_data.oracle import SECOND_NS, Row
+from tests.stats.market_data.test_reader_equals_http import reader as opened
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store_path"), pytest.mark.system]
 MINUTE, HOUR, DAY = 60 * SECOND_NS, 3_600 * SECOND_NS, 86_400 * SECOND_NS
@@ -31,14 +30,8 @@ CONDITIONS: tuple[list[str], ...] = (
 INTERVALS = ["1s", "1m", "2m", "5m", "15m", "1h", "12h", "1d"]
 
 
-def opened() -> Reader:
-    declared: Any = settings.MARKET_STORES["default"]
-    return open_store(declared["OPTIONS"]["path"])
-
-
 def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: str) -> list[tuple[Any, ...]]:
     query = {"start": FIRST, "end": BEHIND, "limit": "10000", **asked}
-    query.pop("by_date", None)
     response = api.get(f"/api/v1/market-data/{kind}/{symbol}/ohlcv", query)
     assert response.status_code == 200, response.content
     page = answer(response)
@@ -48,9 +41,7 @@ def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: s
 
 def _time_ns(bar: Row, asked: dict[str, str]) -> int:
     """A session's bar is called by its date."""
-    return (
-        midnight_ns(bar["date"]) if {"hours", "by_date"} & set(asked) else parse_timestamp(bar["timestamp"])
-    )
+    return midnight_ns(bar["date"]) if "hours" in asked else parse_timestamp(bar["timestamp"])
 
 
 def rows(bars: Any) -> list[tuple[Any, ...]]:
@@ -169,17 +160,6 @@ def test_bars_are_those_of_trades_filled_with_stored_ones(mixed: Api, interval: 
     bars = opened().bars("ACME", window["start"], window["end"], interval, session="utc")
     assert rows(bars) == expected
     assert expected
-
-
-@pytest.mark.parametrize(("kind", "exchange", "path"), [("equity", "XNYS", "equities"), ("future", "XCME", "futures"), ("crypto", "BINA", "crypto"), ("equity", None, "equities")])  # fmt: skip
-def test_days_are_those_of_http_by_default(api: Api, kind: str, exchange: str | None, path: str):
-    tell(api, "ACME", **{"class": kind, "exchange": exchange, "bar_policy": "us_equities"})
-    ingest(api, "trades", "ACME", prints())
-    reader, found = opened(), over_http(api, kind=path, resolution="1d", by_date="1")
-    assert rows(reader.bars("ACME", FIRST, BEHIND, "1d")) == found
-    scanned = [(at, view) for at, view in reader.scan(["ACME"], interval="1d") if at >= midnight_ns(FIRST)]
-    assert [(at, *view.close) for at, view in scanned][: len(found)] == [(row[0], row[4]) for row in found]
-    assert len(reader.bars("ACME", FIRST, BEHIND, "1d", session="utc")) == 7
 
 
 def test_bars_of_stored_ones_alone(api: Api):

@@ -37,11 +37,15 @@ def ask(market: Market, path: str = OHLCV, query: Any = None, **changes: Any) ->
 WRONG: dict[str, list[tuple[str, tuple[int, str]]]] = {
     "start": [
         ("yesterday", (400, "invalid_timestamp")), ("2024-13-01", (400, "invalid_timestamp")),
-        ("1899-12-31", (400, "timestamp_out_of_range")), ("12345", (400, "invalid_timestamp")),
+        ("1899-12-31", (400, "timestamp_out_of_range")), ("12345", (400, "invalid_timestamp")), ("2024-02-30", (400, "invalid_timestamp")),
+        ("2024-12-24T17:30:00.1234567890Z", (400, "invalid_timestamp")), ("173582826", (400, "invalid_timestamp")),
         ("2024-12-24T17:30:00+25:00", (400, "invalid_timestamp")), (MINUTES["end"], (400, "invalid_range")),
         ("2025-01-01", (400, "invalid_range")),
     ],
-    "end": [("tomorrow", (400, "invalid_timestamp")), (MINUTES["start"], (400, "invalid_range"))],
+    "end": [
+        ("tomorrow", (400, "invalid_timestamp")), ("2201-01-02", (400, "timestamp_out_of_range")),
+        ("9999999999", (400, "timestamp_out_of_range")), (MINUTES["start"], (400, "invalid_range")),
+    ],
     "as_of": [("now", (400, "invalid_timestamp"))],
     "resolution": [("7m", (422, "unknown_resolution")), ("1D", (422, "unknown_resolution"))],
     "limit": [(text, (400, "invalid_limit")) for text in ("0", "10001", "1e3", "٣")],
