@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from benchmarks.accounts import measure_accounts
 from benchmarks.backfill import measure_backfill
 from benchmarks.backtests import measure_backtests
 from benchmarks.best_quotes import measure_best_quotes
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "live": ("the live feed, against bare websockets", measure_live),
     "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
     "trading": ("previews, executes, fills and stops", measure_trading),
+    "accounts": ("many accounts with open orders", measure_accounts),
     "cold": ("bars of a day by a new process, against pandas, DuckDB and polars", measure_cold),
     "in_process": ("reads in process", measure_in_process),
     "replay": ("a replay, against a bare read of its columns", measure_replay),

@@ -46,7 +46,7 @@ from trading.models import (
 
 # The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20
-_STATE_BYTES, _ORDER_BYTES, _POSITION_BYTES, _LOT_BYTES = 4_096, 4_608, 2_048, 512
+_STATE_BYTES, _ORDER_BYTES, _POSITION_BYTES, _LOT_BYTES = 4_096, 2_560, 2_048, 512
 # So often a state is stored, so that a process that does not have it reads few events.
 SNAPSHOT_EVENTS = 50
 # Of so many events the last snapshot stays, for states of the past.

@@ -26,7 +26,7 @@ from trading.core.ledger import (
 )
 from trading.core.orders import Leg, Order, OrderState
 from trading.core.positions import ClosedTrade, Execution, Position
-from trading.core.terms import AccountKind, Side, Terms
+from trading.core.terms import AccountKind, Side, Terms, shared
 
 STOPPED, RUNNING, STOPPING = "stopped", "running", "stopping"
 # The reason of a halt by the drawdown zone.
@@ -266,7 +266,7 @@ def _accepted(state: AccountState, event: events.OrderAccepted, at_ns: int) -> E
     order = Order(
         id=event.order_id,
         terms=event.order,
-        instrument=event.terms,
+        instrument=shared(event.terms),
         state=OrderState.PENDING_NEW,
         states={OrderState.PENDING_NEW: event.submitted_ns},
         matches_after_ns=event.matches_after_ns,
@@ -721,4 +721,7 @@ def encoded_state(state: AccountState) -> bytes:
 
 def decoded_state(data: bytes) -> AccountState:
     """Return the state of `encoded_state`."""
-    return _decoder.decode(data)
+    state = _decoder.decode(data)
+    for order in state.orders.values():
+        order.instrument = shared(order.instrument)
+    return state

@@ -20,7 +20,7 @@ _LONG = Context(prec=30, rounding=ROUND_HALF_EVEN)
 
 def exact(*factors: Decimal) -> Decimal:
     """Return the product of the factors with all its digits."""
-    return reduce(_EXACT.multiply, factors)
+    return _EXACT.multiply(*factors) if len(factors) == 2 else reduce(_EXACT.multiply, factors)
 
 
 def money(*factors: Decimal) -> Decimal:

@@ -2,6 +2,7 @@
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -88,6 +89,19 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     def tick_at(self, price: Decimal) -> Decimal:
         """Return the step of prices at a price."""
         return self.tick if self.tick_below_one is None or abs(price) >= 1 else self.tick_below_one
+
+
+def shared(terms: Terms) -> Terms:
+    """Return equal terms that are one object: without it each of 1,000 orders has its own, of a kilobyte.
+
+    Equal to the digits: 1.0 is not 1.
+    """
+    return _terms_of(msgspec.json.encode(terms))
+
+
+@lru_cache(maxsize=1_000)
+def _terms_of(text: bytes) -> Terms:
+    return msgspec.json.decode(text, type=Terms)
 
 
 _CENT, _WHOLE, _TINY = Decimal("0.01"), Decimal(1), Decimal("0.00000001")

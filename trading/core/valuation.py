@@ -86,8 +86,10 @@ def loads_of(state: AccountState, marks: Marks) -> dict[str, Load]:
             money(abs(position.quantity), margin),
         )
     for order in opening_orders(state.orders.values()):
-        load, left = loads.setdefault(order.terms.symbol, Load()), order.remaining
-        load.add(order.terms.side, money(left, order.worth), money(left, order.margin))
+        load = loads.get(order.terms.symbol) or loads.setdefault(order.terms.symbol, Load())
+        left, worth, margin = order.remaining, order.worth, order.margin
+        value = money(left, worth)
+        load.add(order.terms.side, value, value if margin == worth else money(left, margin))
     return loads
 
 

@@ -173,12 +173,12 @@ class TestStates:
         assert grown < 2_000_000
 
     def test_all_of_them_are_bounded(self, desk):
-        """100 states of 200 orders: 92 MB."""
+        """100 states of 200 orders: 51 MB."""
         order = desk.find(desk.order("COIN", Side.BUY, 1, **RESTING))
         for number in range(100):
             orders = {str(each): order for each in range(200)}
             journal._keep(1_000 + number, AccountState(id="A", number=1, orders=orders))
-        assert 20 < len(journal._states) < 40
+        assert 40 < len(journal._states) < 80
         assert journal._states.currsize <= journal.STATES_BYTES
 
     def test_few_of_them_are_stored(self, desk):
