@@ -304,7 +304,7 @@ ERROR_CODES = (
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",
-        unknown_resolution="The resolution is not one of those that the message lists.",
+        unknown_resolution="The resolution breaks the rule that the message states.",
         unknown_interval="The interval is not one of 1min, 5min, 1h, 1d.",
         unknown_exchange="The trading hours of this exchange or calendar are not known; the message gives the nearest "
         "name, or lists the exchanges.",

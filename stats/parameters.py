@@ -13,9 +13,10 @@ from rest_framework import serializers
 
 from store.durations import UNITS_NS, parse_duration
 from store.instant_text import extended
-from store.resolutions import Resolution
+from store.resolutions import RESOLUTION_RULE, Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
+from trades.batches.text_rules import resolution_schema
 from trades.exceptions import InvalidValue
 from web.lists.pages import PAGE_LIMIT, PAGE_LIMIT_RULE, page_limit
 from web.requests.exceptions import InvalidParameter
@@ -79,17 +80,17 @@ class PageLimitField(serializers.Field[int, str, str, Any]):
 
 
 class ResolutionField(serializers.Field[Resolution, str, str, Any]):
-    """A resolution by name or alias. schema_default: a default that is shown in the schema, but not applied."""
+    """A resolution by its name. schema_default: a default that is shown in the schema, but not applied."""
 
-    default_error_messages = {"unknown_resolution": f"must be one of {', '.join(Resolution.names())}"}
+    default_error_messages = {"unknown_resolution": f"must be tick, or {RESOLUTION_RULE}"}
 
     def __init__(self, *, schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        _set_schema(self, Resolution.names(), schema_default)
+        _set_schema(self, resolution_schema(), schema_default)
 
     def to_internal_value(self, data: str) -> Resolution:
         try:
-            return Resolution.spelled(data)
+            return Resolution.parse(data)
         except ValueError:
             self.fail("unknown_resolution")
 
@@ -106,7 +107,7 @@ class WordField(serializers.Field[str, str, str, Any]):
     def __init__(self, *, words: Sequence[str], schema_default: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.words = tuple(str(word) for word in words)
-        _set_schema(self, list(self.words), schema_default)
+        _set_schema(self, {"type": "string", "enum": list(self.words)}, schema_default)
 
     def to_internal_value(self, data: str) -> str:
         if data not in self.words:
@@ -224,8 +225,9 @@ def _instant(text: str) -> int:
         raise serializers.ValidationError(f"{text[:64]!r}: {error}{hint}", code=error.code) from error
 
 
-def _set_schema(field: serializers.Field[Any, str, str, Any], words: list[str], default: str | None) -> None:
-    schema = {"type": "string", "enum": words}
+def _set_schema(
+    field: serializers.Field[Any, str, str, Any], schema: dict[str, Any], default: str | None
+) -> None:
     set_override(field, "field", schema if default is None else {**schema, "default": default})
 
 

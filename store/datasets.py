@@ -1,7 +1,6 @@
 """The datasets, declared as data. The same code stores all of them."""
 
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset, Partition
-from store.resolutions import RESOLUTION_ALIASES, Resolution
 from store.row_rules import (
     LARGEST_RATIO,
     POSITIVE,
@@ -112,8 +111,7 @@ BARS = Dataset(
             TEXT,
             required=True,
             help="The interval's length; may instead be a query parameter, for all rows.",
-            choices=Resolution.bar_names(),
-            aliases=RESOLUTION_ALIASES,
+            form=ColumnForm.RESOLUTION,
         ),
         *(
             Column(name, NUMBER, required=True, help=help_text, lower_bound=PRICE)

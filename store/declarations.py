@@ -39,6 +39,7 @@ class ColumnForm(Enum):
     WORDS = "words"
     SYMBOL = "symbol"
     CURRENCY = "currency"
+    RESOLUTION = "resolution"
 
 
 class Partition(StrEnum):

@@ -1,6 +1,7 @@
 """Lower bounds of numbers, and rules over several columns of a row, declared as data."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from store.resolutions import Resolution
 from store.symbols import is_symbol
-from store.timestamps import MINUTE_NS
+from store.timestamps import DAY_NS, MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,6 @@ SMALLEST_RATIO, LARGEST_RATIO = 1e-6, 1e6
 # the latest.
 _EARLIEST_EVENING_NS = 14 * Resolution.HOUR.length_ns
 _LATEST_FIRST_DAY = 14
-_BAR_NAMES = frozenset(Resolution.bar_names())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +106,21 @@ def is_no_symbol(member: Any) -> Any:
 def is_misplaced_bar(timestamp: Any, resolution: Any) -> Any:
     """Return whether a bar's time cannot be the start of an interval of its resolution. Missing values pass.
 
-    Intervals up to 12h start at multiples of their length in UTC. Days, weeks and months start at a date or at
-    an exchange's session, whose calendar may be declared later. So any whole minute is valid, but a month must
-    start in its first two weeks.
+    Intervals up to hours start at multiples of their length in UTC. Periods start at a date or at an exchange's
+    session, whose calendar may be declared later. So any whole minute is valid in the first two weeks of a period.
     """
     times, names = np.atleast_1d(timestamp), np.atleast_1d(resolution)
     is_misplaced = np.zeros(len(times), dtype=bool)
-    for name in _BAR_NAMES.intersection(names.tolist()):  # other names are reported by the column's own check
+    for name in set(names.tolist()) - {None}:
         has_name = names == name
-        is_misplaced[has_name] = _is_misplaced(times[has_name], Resolution(name))
+        with suppress(ValueError):  # other names are reported by the column's own check
+            is_misplaced[has_name] = _is_misplaced(times[has_name], Resolution.of_bars(name))
     return is_misplaced if np.ndim(timestamp) else bool(is_misplaced[0])
 
 
 def _is_misplaced(times: Any, resolution: Resolution) -> Any:
     if not resolution.is_period:
         return times % resolution.length_ns != 0
-    is_within_minute = times % MINUTE_NS != 0
-    return is_within_minute | _is_late_in_month(times) if resolution is Resolution.MONTH else is_within_minute
-
-
-def _is_late_in_month(times: Any) -> Any:
-    dates = (times + _EARLIEST_EVENING_NS).astype("datetime64[ns]").astype("datetime64[D]")
-    return (dates - dates.astype("datetime64[M]")).astype(np.int64) >= _LATEST_FIRST_DAY
+    dates = (times + _EARLIEST_EVENING_NS) // DAY_NS
+    first_dates = resolution.first_day(resolution.number_of_day(dates))
+    return (times % MINUTE_NS != 0) | (dates - first_dates >= _LATEST_FIRST_DAY)

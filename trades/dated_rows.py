@@ -18,13 +18,12 @@ from store.arrays import Integers, Mask
 from store.datasets import BARS, CORPORATE_ACTIONS
 from store.declarations import Dataset
 from store.lazy_imports import compute as pc
-from store.log_views.session_spans import UtcIntervals
+from store.log_views.stored_bars import resolutions_in
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 DATED = (BARS, CORPORATE_ACTIONS)
-_PERIODS = {each.value: each for each in Resolution if each.is_period}
 # A closed date belongs to the next trading date, so an instant's date, or a month's first, may be days away.
 _CLOSED_DAYS, _MONTH_DAYS = 14, 31
 _READ_DAYS = 62
@@ -35,7 +34,8 @@ _Date: TypeAlias = tuple[object, ...]
 def is_dated(dataset: Dataset, rows: pa.RecordBatch | pa.Table) -> Mask:
     """Return a mask of the rows that mean a whole date."""
     if dataset is BARS:
-        return np.asarray(pc.is_in(rows.column("resolution"), pa.array([*_PERIODS], pa.string())))
+        periods = [each.value for each in resolutions_in(rows) if each.is_period]
+        return np.asarray(pc.is_in(rows.column("resolution"), pa.array(periods, pa.string())))
     return np.full(rows.num_rows, dataset is CORPORATE_ACTIONS)
 
 
@@ -44,16 +44,16 @@ def dated_times(
 ) -> Integers:
     """Return the times by which rows are stored, nanoseconds UTC: a row that means a date has its midnight UTC.
 
-    The date is the trading date; of a week its Monday, of a month the first. rows: with `timestamp` and the dataset's
+    The date is the trading date; of longer bars the first one of the period, such as a Monday. rows: with `timestamp` and the dataset's
     `series_columns`. calendar: that of the instrument; None for UTC dates.
     """
     times: Integers = rows.column("timestamp").to_numpy().copy()
     if dataset is CORPORATE_ACTIONS:
         return date_of_row(times, calendar) * DAY_NS
     if dataset is BARS:
-        for name, resolution in _PERIODS.items():
-            of_one = np.asarray(pc.equal(rows.column("resolution"), name))
-            if of_one.any():
+        for resolution in resolutions_in(rows):
+            if resolution.is_period:
+                of_one = np.asarray(pc.equal(rows.column("resolution"), resolution.value))
                 times[of_one] = _first_dates(times[of_one], resolution, calendar) * DAY_NS
     return times
 
@@ -120,10 +120,10 @@ def dates_windows(times: Integers) -> Iterator[Window]:
 def _first_dates(times: Integers, resolution: Resolution, calendar: TradingCalendar | None) -> Integers:
     """Return the date, or the first date of the week or month, that bars of a resolution mean."""
     dates = date_of_row(times, calendar)
-    if resolution is Resolution.DAY:
+    if resolution == Resolution.DAY:
         return dates
-    grid = UtcIntervals(resolution)
-    return grid.first_day(grid.number_of_day(dates if calendar is None else _open_dates(dates, calendar)))
+    numbers = resolution.number_of_day(dates if calendar is None else _open_dates(dates, calendar))
+    return resolution.first_day(numbers)
 
 
 def _open_dates(dates: Integers, calendar: TradingCalendar) -> Integers:

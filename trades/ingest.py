@@ -21,6 +21,8 @@ from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.batches.row_batch import BatchOptions, RowBatch
 from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.batches.serializers import BatchSerializer, IngestAnswerSerializer
+from trades.batches.validation import column_rule
+from trades.batches.value_rules import Fault
 from trades.conditions import CONDITION_MAPS
 from trades.conditions.condition_map import ConditionMap
 from trades.decoder import decoded
@@ -32,6 +34,7 @@ from trades.services import rows_ingest
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import REPLAYED, idempotency_key, key_scope
 from web.requests.exceptions import InvalidParameter
+from web.requests.nearest_name import LONGEST_SHOWN
 from web.requests.parameters import choice, single_parameters
 from web.requests.parsers import (
     ArrowBytesParser,
@@ -103,10 +106,12 @@ def _given(values: dict[str, str], dataset: Dataset, name: str) -> str:
     """Return the query's value for the rows, normalized."""
     if name == "symbol":
         return requested_symbol(values[name])
-    column = dataset.column(name)
-    aliases = dict(column.aliases)
-    word = choice(values, name, (*column.choices, *aliases), "")
-    return aliases.get(word, word)
+    found = column_rule(dataset.column(name)).convert_and_check(values[name])
+    if isinstance(found, Fault):
+        raise InvalidParameter(
+            "invalid_parameter", f"{name} {found.message}, not {values[name][:LONGEST_SHOWN]!r}"
+        )
+    return str(found)
 
 
 def _complete_until(values: Mapping[str, str]) -> int | None:
@@ -222,9 +227,8 @@ def _query_column(dataset: Dataset) -> list[OpenApiParameter]:
     if dataset.query_column is None:
         return []
     column = dataset.column(dataset.query_column)
-    words = [*column.choices, *(alias for alias, _ in column.aliases)]
     text = f"The {column.name} of rows that do not name it."
-    return [OpenApiParameter(column.name, enum=words, description=text)]
+    return [OpenApiParameter(column.name, column_rule(column).schema, description=text)]
 
 
 def _body(dataset: Dataset, media_type: str) -> Any:

@@ -14,6 +14,8 @@ from functools import cache, lru_cache
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import quote
 
+from store.resolutions import Resolution
+
 PREFIX = "mktdata"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
 # In characters. A longer field is replaced by its hash.
@@ -144,7 +146,7 @@ def _text(value: object) -> str | None:
         return value  # type: ignore[return-value]
     if kind is int or kind is bool:
         return str(value)
-    if isinstance(value, Enum):
+    if isinstance(value, Enum | Resolution):
         return str(value.value)
     if isinstance(value, float):
         return repr(value)

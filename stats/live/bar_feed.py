@@ -95,7 +95,7 @@ def _touched(dataset: Dataset, piece: CommittedRows | CommittedCorrections) -> T
 
 def _of_stored_bars(start_ns: Integers, names: np.ndarray) -> tuple[Integers, Integers]:
     """Return the starts and ends of the times in which bars may be made of stored bars of these resolutions."""
-    resolutions = list(map(Resolution, names.tolist()))
+    resolutions = list(map(Resolution.parse, names.tolist()))
     is_period = np.array([each.is_period for each in resolutions], np.bool_)
     length_ns = np.array([each.length_ns for each in resolutions], np.int64)
     return (

@@ -140,12 +140,14 @@ def new_channels(wildcard: AllSymbols, known: Sequence[Set[str]]) -> list[Channe
 
 
 def _bars(text: str, symbol: str, resolution: str, query: str) -> Channel:
-    if resolution not in {each.value for each in Resolution if not each.is_tick}:
-        raise _unknown(text)
-    bars, parameters = canonical_bar_query(symbol, resolution, query)
+    try:
+        name = Resolution.of_bars(resolution).value
+    except ValueError as error:
+        raise UnknownChannel(f"the resolution of {text[:_SHOWN]!r} {error}") from None
+    bars, parameters = canonical_bar_query(symbol, name, query)
     suffix = f"?{urlencode(parameters)}" if parameters else ""
     (canonical,) = bars.symbols
-    return Channel(f"bars.{resolution}:{canonical}{suffix}", BARS_KIND, canonical, (TRADES, BARS), bars)
+    return Channel(f"bars.{name}:{canonical}{suffix}", BARS_KIND, canonical, (TRADES, BARS), bars)
 
 
 def known_symbol(text: str) -> str:

@@ -6,10 +6,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from store.bars.adjustment import WhyNotApplied
 from store.datasets import ACTION_KINDS
+from trades.batches.text_rules import resolution_schema
 from web.documents import AnswerDocument, Instant, about, like
 
 Reason = Literal["closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours"]
 REASONS: tuple[str, ...] = get_args(Reason)
+ResolutionName = Annotated[str, Meta(extra_json_schema=resolution_schema(), examples=["1m"])]
 
 
 class AbsenceDocument(AnswerDocument):

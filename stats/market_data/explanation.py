@@ -12,6 +12,7 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
+from stats.market_data.documents import ResolutionName
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
@@ -72,7 +73,7 @@ def parse_explain_query(market_class: str, symbol: str | None, query_string: str
         end_ns=at_ns + 1,
         **{"resolution": Resolution.MINUTE, **common_fields(values)},
     )
-    if bars.resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+    if bars.resolution.is_tick or bars.resolution > Resolution.DAY:
         raise ResolutionUnavailable(f"bars from 1s to 1d are explained, not {bars.resolution.value}")
     return ExplainQuery(bars, at_ns, values.get("policy"), listed)
 
@@ -81,7 +82,7 @@ class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
     """What made a bar, and its changes."""
 
     symbol: Annotated[str, like("AAPL")]
-    resolution: Annotated[Resolution, like(Resolution.MINUTE)]
+    resolution: ResolutionName
     revisions: Annotated[
         list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
         about("The bar's changes; null if it has none in this form."),
@@ -124,7 +125,7 @@ class ExplainedBar(Report):
         return BarExplanationDocument(
             **self._explained_by(self.page, self.reader),
             symbol=self.symbols[0],
-            resolution=self.query.bars.resolution,
+            resolution=self.query.bars.resolution.value,
             revisions=None if revisions is None else _objects(revisions.page().rows.table),
             compared=UNSET if other is None else self._compared(BAR_POLICIES[other]),
         )

@@ -12,6 +12,7 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable, WrongClass
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
+from stats.market_data.documents import ResolutionName
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
@@ -78,7 +79,7 @@ class GapsDocument(AnswerDocument):
     """The gaps of a symbol."""
 
     symbol: Annotated[str, like("AAPL")]
-    resolution: Annotated[Resolution, like(Resolution.MINUTE)]
+    resolution: ResolutionName
     rule: Annotated[str, Meta(extra_json_schema={"enum": list(GAP_RULES)}, examples=[EVIDENCE])]
     gaps: list[GapDocument]
 
@@ -155,7 +156,7 @@ def parse_gaps_query(market_class: str, symbol: str | None, query_string: str) -
     Raises `InvalidParameter`, `InvalidValue` and `ResolutionUnavailable`.
     """
     values = query_values(gaps_serializer(symbol is None), query_string)
-    if values.get("resolution") is Resolution.TICK:
+    if values.get("resolution") == Resolution.TICK:
         raise ResolutionUnavailable("ticks have no gaps: ask for a resolution from 1s on")
     symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
     return GapsQuery(
@@ -209,7 +210,7 @@ class GapsReport(Report):
         found = absences.gaps(self.query.reasons, is_bounded=True)
         count_work(WorkKind.ROWS, len(found))
         gaps = [GapDocument.of(gap) for gap in found]
-        return GapsDocument(page.symbols[0], self.query.resolution, absences.rule, gaps)
+        return GapsDocument(page.symbols[0], self.query.resolution.value, absences.rule, gaps)
 
 
 def gaps_snapshot(query: GapsQuery, *, now_ns: int) -> GapsReport:

@@ -12,7 +12,7 @@ from stats.market_data.query import ANY_CLASS, MarketClass, MarketDataset
 from stats.rendering.formats import FORMATS
 from stats.rendering.row_schema import example_row, row_schema
 from stats.rendering.table import ColumnRole, OutColumn
-from store.resolutions import Resolution
+from trades.batches.text_rules import resolution_schema
 from web.documents import AnswerDocument, Schema, document_schema, example_of
 
 _BINARY = OpenApiTypes.BINARY
@@ -99,7 +99,7 @@ def _page(dataset: MarketDataset, *, several: bool) -> Schema:
     for member, parameter in _MEMBERS.items():
         if parameter not in parameters:
             del tail["properties"][member]
-    resolution = {"resolution": {"type": "string", "enum": Resolution.names()}}
+    resolution = {"resolution": resolution_schema()}
     return {
         "type": "object",
         "required": [*symbol, dataset.rows_name, *tail["required"]],

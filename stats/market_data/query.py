@@ -24,9 +24,9 @@ from stats.rendering.table import OutColumn
 from store.datasets import OPTION_QUOTES, QUOTES
 from store.declarations import Dataset
 from store.instruments import Instrument
-from store.resolutions import BarLength, Resolution
+from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import Access
 from web.lists.pages import PAGE_LIMIT
@@ -374,20 +374,21 @@ def check_format(query: MarketDataQuery, format_name: str) -> None:
 
 
 _HOUR_NS = 3_600 * SECOND_NS
-# The maximum range of a page, by the longest resolution that it applies to.
-_MAXIMUM_RANGES_NS = (
-    (Resolution.TICK, _HOUR_NS),
-    (Resolution.SECOND, DAY_NS),
-    (Resolution.THREE_MINUTES, 30 * DAY_NS),
-    (Resolution.TEN_MINUTES, 90 * DAY_NS),
-    (Resolution.HALF_HOUR, 180 * DAY_NS),
-    (Resolution.TWELVE_HOURS, 365 * DAY_NS),
+# The maximum range of a page, in days, by the longest resolution that it applies to.
+_MAXIMUM_DAYS = (
+    (3 * MINUTE_NS, 30),
+    (10 * MINUTE_NS, 90),
+    (30 * MINUTE_NS, 180),
+    (DAY_NS - 1, 365),
     # Ten years, with as many leap days as they may have.
-    (Resolution.DAY, 3_653 * DAY_NS),
-    (Resolution.MONTH, 36_500 * DAY_NS),
+    (DAY_NS, 3_653),
 )
 
 
-def maximum_range_ns(resolution: BarLength) -> int:
+def maximum_range_ns(resolution: Resolution) -> int:
     """Return the maximum length of a page's range at a resolution, in nanoseconds."""
-    return next(limit for longest, limit in _MAXIMUM_RANGES_NS if resolution.rank <= longest.rank)
+    if resolution.is_tick:
+        return _HOUR_NS
+    length_ns = resolution.length_ns
+    days = next((limit for longest_ns, limit in _MAXIMUM_DAYS if length_ns <= longest_ns), 36_500)
+    return min(days, length_ns // SECOND_NS) * DAY_NS

@@ -59,7 +59,10 @@ _COMMON: dict[str, tuple[type[serializers.Field[Any, Any, Any, Any]], dict[str, 
         PageLimitField,
         {"help_text": "Number of newest rows before `end`, for each symbol. Replaces `start`."},
     ),
-    "resolution": (ResolutionField, {"help_text": "The length of bars."}),
+    "resolution": (
+        ResolutionField,
+        {"help_text": "The length of bars: `tick`, or a number and s, m, h, d, w or M, such as `7m`."},
+    ),
     "limit": (PageLimitField, {"help_text": "Maximum number of rows in a page. Default: 1,000."}),
     "cursor": (CursorField, {"help_text": "`next_cursor` or `prev_cursor` of a page."}),
     "sort": (
@@ -216,8 +219,8 @@ def conflict(message: str) -> serializers.ValidationError:
 
 def _check_knowledge(attrs: dict[str, Any]) -> None:
     """Refuse adjustments of bars as they were known whose factors come from after their beginning."""
-    is_long = attrs.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank
+    is_long = attrs.get("resolution", Resolution.DAY) > Resolution.DAY
     if attrs.get("knowledge") == Knowledge.THEN and is_long and attrs.get("adjustment", "raw") != "raw":
         raise conflict(
-            "weeks and months as they were known are not adjusted for actions within them: ask for 1d"
+            "bars longer than a day as they were known are not adjusted for actions within them: ask for 1d"
         )

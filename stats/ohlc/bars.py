@@ -27,7 +27,7 @@ from web.documents import AnswerDocument, Instant, like
 BARS_LIMIT = 50_000
 Interval = Literal["1min", "5min", "1h", "1d"]
 # The lengths of bars, by their names in requests. Days are UTC days.
-INTERVALS = {name: Resolution.spelled(name) for name in get_args(Interval)}
+INTERVALS = {name: Resolution.parse(name) for name in get_args(Interval)}
 _NAMES = {resolution: name for name, resolution in INTERVALS.items()}
 OHLC = MarketDataset(
     name="ohlc",

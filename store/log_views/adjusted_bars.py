@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -76,16 +77,17 @@ class AdjustedBars:
     def _parts(self, interval: Window) -> Bars:
         """Return an interval's adjusted bars of the longest resolution of which none has both sides of an action."""
         edges_ns = np.append(_within(self.adjustment.time_ns, interval), (interval.start_ns, interval.end_ns))
-        resolution = next((each for each in _PARTS if not (edges_ns % each.length_ns).any()), _PARTS[-1])
+        shortest = Resolution.of_length(math.gcd(MINUTE_NS, self.grid.resolution.length_ns))
+        resolution = next((each for each in _PARTS if not (edges_ns % each.length_ns).any()), shortest)
         return self.adjustment.applied(self.maker_of(self.grid.with_resolution(resolution)).bars(interval))
 
 
 @dataclass(frozen=True, slots=True)
 class BarsOfDays:
-    """Makes weeks or months from adjusted days, because an action may take effect within a week or month.
+    """Makes periods of several days from adjusted days, because an action may take effect within a period.
 
-    direct: makes the same weeks or months without days. Its bars are used for weeks or months that have no daily
-    bars; they are adjusted by the factors at their start.
+    direct: makes the same periods without days. Its bars are used for periods that have no daily bars; they are
+    adjusted by the factors at their start.
     """
 
     days: AdjustedBars
@@ -112,7 +114,7 @@ class BarsOfDays:
 
 
 # The lengths of shorter bars, of which a bar with an action is merged.
-_PARTS = [Resolution(name) for name in ("1h", "30m", "15m", "5m", "1m")]
+_PARTS = [Resolution.parse(name) for name in ("1h", "30m", "15m", "5m", "1m")]
 
 
 def _within(time_ns: Integers, window: Window) -> Integers:
@@ -151,7 +153,7 @@ def adjusted_bars(
     )
     is_in_utc = grid.resolution.is_period and grid.period_calendar is None
     by_date = adjustment.at_stored_times() if is_in_utc else adjustment
-    if grid.resolution not in {Resolution.WEEK, Resolution.MONTH}:
+    if grid.resolution <= Resolution.DAY:
         return AdjustedBars(maker_of(grid), maker_of, grid, adjustment, by_date)
     days = grid.days()
     return BarsOfDays(AdjustedBars(maker_of(days), maker_of, days, adjustment, by_date), maker_of(grid), grid)

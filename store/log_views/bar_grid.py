@@ -21,7 +21,7 @@ from store.log_views.session_spans import (
     session_grid,
 )
 from store.protocol import Window
-from store.resolutions import BarLength, Length, Resolution, resolution_of_length
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS
 
 
@@ -34,7 +34,7 @@ class BarGrid:
     where intervals shorter than a day begin.
     """
 
-    resolution: BarLength
+    resolution: Resolution
     calendar: TradingCalendar | None
     session: SessionMode
     hours: Hours
@@ -50,15 +50,15 @@ class BarGrid:
     def anchor_calendar(self) -> TradingCalendar | None:
         """The calendar whose opens the intervals are counted from; None if they begin at multiples in UTC.
 
-        Schedules have whole minutes, so intervals of up to a minute are the same either way.
+        Schedules have whole minutes, so intervals that divide a minute are the same either way.
         """
-        is_counted = not self.resolution.is_period and self.resolution.length_ns > MINUTE_NS
+        is_counted = not self.resolution.is_period and MINUTE_NS % self.resolution.length_ns
         return self.calendar if is_counted and self.anchor is Anchor.SESSION else None
 
     @property
     def is_plain(self) -> bool:
         """Whether all intervals have one length, start at multiples of it since 1970 UTC, and include all hours."""
-        if self.hours is not Hours.ALL or self.resolution in (Resolution.WEEK, Resolution.MONTH):
+        if self.hours is not Hours.ALL or self.resolution.is_uneven:
             return False
         return self.calendar is None or (self.period_calendar is None and self.anchor_calendar is None)
 
@@ -198,15 +198,16 @@ class BarGrid:
         return spans.indices(time_ns) >= 0
 
 
-def utc_grid(resolution: BarLength) -> BarGrid:
+def utc_grid(resolution: Resolution) -> BarGrid:
     """Return the grid of a resolution in UTC, with all hours."""
     return BarGrid(resolution, None, SessionMode.UTC, Hours.ALL)
 
 
 def plain_grid(interval_ns: int, instrument: Instrument) -> BarGrid:
     """Return the grid of equal intervals of this length in UTC, with all hours and the instrument's trading dates."""
-    resolution = resolution_of_length(interval_ns) or Length(interval_ns)
-    return BarGrid(resolution, calendar_if_known(instrument), SessionMode.UTC, Hours.ALL)
+    return BarGrid(
+        Resolution.of_length(interval_ns), calendar_if_known(instrument), SessionMode.UTC, Hours.ALL
+    )
 
 
 def instrument_grid(

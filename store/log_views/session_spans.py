@@ -9,45 +9,30 @@ from calendars.trading_calendar import TradingCalendar
 from store.arrays import Integers, Mask
 from store.bars.spans import PeriodSpans, Spans
 from store.protocol import Window
-from store.resolutions import BarLength, Resolution
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 # The label of an instant outside all intervals. No interval has it, because intervals start on whole seconds.
 OUTSIDE = -1
-# 1970-01-01 was a Thursday.
-_MONDAY_OFFSET = 3
-_UNEQUAL = (Resolution.WEEK, Resolution.MONTH)
 
 
 @dataclass(frozen=True, slots=True)
 class UtcIntervals:
-    """The intervals of a resolution in UTC, numbered from 1970. Weeks begin on Monday; dates are days since 1970."""
+    """The intervals of a resolution in UTC, numbered from 1970; see `Resolution`."""
 
-    resolution: BarLength
+    resolution: Resolution
 
     def number_of(self, instants: Integers) -> Integers:
         """Return the number of the interval that contains each instant."""
-        if self.resolution in _UNEQUAL:
-            return self.number_of_day(instants // DAY_NS)
+        if self.resolution.is_uneven:
+            return self.resolution.number_of_day(instants // DAY_NS)
         return instants // self.resolution.length_ns
 
     def start_ns(self, numbers: Integers) -> Integers:
         """Return the start of each interval, nanoseconds UTC."""
-        if self.resolution in _UNEQUAL:
-            return self.first_day(numbers) * DAY_NS
+        if self.resolution.is_uneven:
+            return self.resolution.first_day(numbers) * DAY_NS
         return numbers * self.resolution.length_ns
-
-    def number_of_day(self, days: Integers) -> Integers:
-        """Return the number of the day, week or month that contains each date."""
-        if self.resolution is Resolution.MONTH:
-            return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-        return (days + _MONDAY_OFFSET) // 7 if self.resolution is Resolution.WEEK else days
-
-    def first_day(self, numbers: Integers) -> Integers:
-        """Return the first date of each day, week or month."""
-        if self.resolution is Resolution.MONTH:
-            return numbers.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-        return numbers * 7 - _MONDAY_OFFSET if self.resolution is Resolution.WEEK else numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +60,7 @@ class SessionGrid:
         return Window(int(self.edges_ns[first]), int(self.edges_ns[last + 1]))
 
 
-def session_grid(resolution: BarLength, window: Window, calendar: TradingCalendar) -> SessionGrid:
+def session_grid(resolution: Resolution, window: Window, calendar: TradingCalendar) -> SessionGrid:
     """Return the intervals, shorter than a day, of the trading dates around a window."""
     length, end_ns = resolution.length_ns, max(window.end_ns, window.start_ns + 1)
     schedule = calendar.around(window.start_ns, end_ns - 1)
@@ -94,14 +79,14 @@ def session_grid(resolution: BarLength, window: Window, calendar: TradingCalenda
 
 
 def aligned_window(
-    resolution: BarLength, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
+    resolution: Resolution, start_ns: int, end_ns: int, *, calendar: TradingCalendar | None
 ) -> Window:
     """Return the window of all intervals that overlap the range `[start_ns, end_ns)`.
 
     Days, weeks and months follow the calendar or, without one, UTC. Shorter intervals always follow UTC.
     """
     last_ns = max(start_ns, end_ns - 1)
-    if not resolution.is_period or (calendar is None and resolution not in _UNEQUAL):
+    if not resolution.is_period or (calendar is None and not resolution.is_uneven):
         length = resolution.length_ns
         return Window(start_ns // length * length, (last_ns // length + 1) * length)
     if calendar is None:
@@ -114,7 +99,7 @@ def aligned_window(
 
 
 def period_spans(
-    resolution: BarLength,
+    resolution: Resolution,
     window: Window,
     *,
     calendar: TradingCalendar | None,
@@ -132,8 +117,7 @@ def period_spans(
     schedule, is_first = _schedule_of_periods(resolution, window.start_ns, window.end_ns - 1, calendar)
     first = np.flatnonzero(is_first)
     last = np.append(first[1:], len(schedule)) - 1
-    grid = UtcIntervals(resolution)
-    dates = grid.first_day(grid.number_of_day(schedule.date[first]))
+    dates = resolution.first_day(resolution.number_of_day(schedule.date[first]))
     if hours is Hours.ALL:
         labels, ends = schedule.label_ns[first], schedule.end_ns[last]
         return PeriodSpans(Spans(schedule.start_ns[first], ends, labels), labels, dates, ends)
@@ -199,17 +183,16 @@ def _utc_periods(
 
 
 def _schedule_of_periods(
-    resolution: BarLength, first_ns: int, last_ns: int, calendar: TradingCalendar
+    resolution: Resolution, first_ns: int, last_ns: int, calendar: TradingCalendar
 ) -> tuple[Schedule, Mask]:
     """Return the trading dates of all periods that overlap `[first_ns, last_ns]`.
 
     The mask tells which dates start a period.
     """
-    grid = UtcIntervals(resolution)
-    numbers = grid.number_of_day(calendar.trading_date_of(_integers(first_ns, last_ns)))
-    first_day, end_day = grid.first_day(numbers + np.array([0, 1]))
+    numbers = resolution.number_of_day(calendar.trading_date_of(_integers(first_ns, last_ns)))
+    first_day, end_day = resolution.first_day(numbers + np.array([0, 1]))
     schedule = calendar.on_dates(int(first_day), int(end_day) - 1)
-    numbers = grid.number_of_day(schedule.date)
+    numbers = resolution.number_of_day(schedule.date)
     return schedule, np.append(True, numbers[1:] != numbers[:-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -16,8 +17,8 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.session_spans import OUTSIDE
 from store.log_views.trade_bars import UNKNOWN_COUNT, BarMaker, merged_bars
 from store.protocol import ALL_TIME, Window
-from store.resolutions import BarLength, Resolution
-from store.timestamps import DAY_NS
+from store.resolutions import USUAL_RESOLUTIONS, Resolution
+from store.timestamps import DAY_NS, MINUTE_NS
 
 _PRICES_AND_VOLUME = ("open", "high", "low", "close", "volume")
 # A stored bar may begin this long before its window, because closed dates belong to the next trading date.
@@ -25,18 +26,6 @@ _ROWS_BEFORE_NS = 14 * DAY_NS
 # Trading dates are looked up from this long before a window, so that the trading date at or after each row is
 # found.
 _DATES_BEFORE_NS = 28 * DAY_NS
-
-
-# Maps each intraday resolution to the shorter ones that divide it, the longest first.
-_SHORTER = {
-    longer: [
-        shorter
-        for shorter in reversed(Resolution)
-        if shorter.rank < longer.rank and not shorter.is_tick and longer.length_ns % shorter.length_ns == 0
-    ]
-    for longer in Resolution
-    if not longer.is_period
-}
 
 
 class StoredRows(Protocol):
@@ -131,12 +120,12 @@ class _WithStoredBars:
         is_own = ranks == own
         yield _parts_of_one(stored[wanted & is_own], own, is_stored=True)
         for rank in np.unique(ranks[wanted & ~is_own]).tolist():
-            parts = self._parts(list(Resolution)[rank], window)
+            parts = self._parts(Resolution.ranked(rank), window)
             is_part = np.isin(parts.labels, stored.time_ns[wanted & (ranks == rank)])
             for length in np.unique(parts.rank[is_part]).tolist():
                 of_length = is_part & (parts.rank == length)
                 yield _parts_of_one(parts.bars[of_length & ~parts.has_stored], length, is_stored=False)
-                maker = replace(self, grid=self.grid.with_resolution(list(Resolution)[length]))
+                maker = replace(self, grid=self.grid.with_resolution(Resolution.ranked(length)))
                 starts_ns = parts.bars.time_ns[of_length & parts.has_stored]
                 yield from maker.merged_from(maker.grid.aligned(window.start_ns, window.end_ns), starts_ns)
 
@@ -148,7 +137,7 @@ class _WithStoredBars:
         by_resolution = self._by_resolution(window)
         own_resolution = self.grid.resolution
         bars, ranks = of_trades[:0], np.empty(0, np.int64)
-        if isinstance(own_resolution, Resolution) and own_resolution in by_resolution:
+        if own_resolution in by_resolution:
             own = by_resolution.pop(own_resolution)
             bars = own[~is_among(own.time_ns, of_trades.time_ns)]
             ranks = np.full(len(bars), own_resolution.rank)
@@ -157,7 +146,7 @@ class _WithStoredBars:
             labels = stored.time_ns
             for longer, longer_labels in merged_labels.items():
                 # Bars that were merged from a longer resolution already contain the bars of this one.
-                labels = np.setdiff1d(labels, longer_labels) if is_made_of(longer, resolution) else labels
+                labels = np.setdiff1d(labels, longer_labels) if longer.is_made_of(resolution) else labels
             if len(labels):
                 candidates = self._of_parts(resolution, labels, window)
                 joined = Bars.joined([bars, candidates])
@@ -176,7 +165,7 @@ class _WithStoredBars:
         rows = self.stored.rows(stored_bars_window(window, self.grid))
         by_resolution = {}
         for resolution in resolutions_in(rows):
-            if is_made_of(self.grid.resolution, resolution):
+            if self.grid.resolution.is_made_of(resolution):
                 of_one = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
                 bars = self._on_grid(of_one, resolution, window)
                 if len(bars):
@@ -208,8 +197,7 @@ class _WithStoredBars:
         if self._nests(resolution, window):
             return _ShorterBars(bars, labels, is_stored, rank)
         length, is_shared = resolution.length_ns, labels == OUTSIDE
-        shorter = next(each for each in _SHORTER[resolution] if self._nests(each, window))
-        pieces = self._parts(shorter, window)
+        pieces = self._parts(self._nesting(resolution, window), window)
         of_shared = np.isin(pieces.bars.time_ns // length * length, bars.time_ns[is_shared])
         joined = Bars.joined([bars[~is_shared], pieces.bars[of_shared]])
         order = np.argsort(joined.time_ns)
@@ -222,7 +210,7 @@ class _WithStoredBars:
 
     def _labels_of_parts(self, time_ns: Integers, resolution: Resolution, window: Window) -> Integers:
         """Return the grid's labels for shorter bars; `OUTSIDE` if a bar has prints of two intervals."""
-        if self.grid.is_of_multiples:
+        if self._is_multiple_of(resolution):
             return time_ns // self.grid.resolution.length_ns * self.grid.resolution.length_ns
         if resolution.is_period or not len(time_ns):
             return self.grid.labels_of(time_ns, window)
@@ -233,11 +221,23 @@ class _WithStoredBars:
 
     def _nests(self, resolution: Resolution, window: Window) -> bool:
         """Return whether no bar of a resolution can have prints of two of the grid's intervals."""
-        if resolution.is_period or self.grid.is_of_multiples:
+        if resolution.is_period or self._is_multiple_of(resolution):
             return True
         spans, length = self.grid.spans(stored_bars_window(window, self.grid)), resolution.length_ns
         meet = (spans.end_ns[:-1] - 1) // length == spans.start_ns[1:] // length
         return not (meet & (spans.label_ns[:-1] != spans.label_ns[1:])).any()
+
+    def _is_multiple_of(self, resolution: Resolution) -> bool:
+        length = self.grid.resolution.length_ns
+        return self.grid.is_of_multiples and length % resolution.length_ns == 0
+
+    def _nesting(self, resolution: Resolution, window: Window) -> Resolution:
+        """Return the longest usual resolution that divides a resolution, and nests; see `_nests`."""
+        length = resolution.length_ns
+        shorter = (each for each in reversed(USUAL_RESOLUTIONS) if MINUTE_NS <= each.length_ns < length)
+        divisors = (each for each in shorter if resolution.is_made_of(each) and self._nests(each, window))
+        # Intervals of the grid begin at whole minutes or at multiples of their length.
+        return next(divisors, Resolution.of_length(math.gcd(MINUTE_NS, length)))
 
     def _on_grid(self, rows: pa.Table, resolution: Resolution, window: Window) -> Bars:
         time_ns = rows.column("timestamp").to_numpy()
@@ -312,16 +312,7 @@ def with_missing_bars(bars: Bars, candidates: Bars) -> Bars:
     return joined[np.argsort(joined.time_ns, kind="stable")]
 
 
-def is_made_of(length: BarLength, stored: Resolution) -> bool:
-    """Return whether stored bars of a resolution have the length or can be merged to it."""
-    if stored is length:
-        return True
-    if stored.is_period:
-        return stored is Resolution.DAY and length.is_period
-    return length.is_period or length.length_ns % stored.length_ns == 0
-
-
 def resolutions_in(rows: pa.Table | pa.RecordBatch) -> list[Resolution]:
     """Return the resolutions of stored bars, the shortest first."""
     names = pc.unique(rows.column("resolution")).to_pylist()
-    return sorted(map(Resolution, names), key=lambda resolution: resolution.rank)
+    return sorted(map(Resolution.parse, names))

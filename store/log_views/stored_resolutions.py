@@ -40,7 +40,7 @@ class _Resolutions:
             if commit.number > self._position.commit.number:
                 self._read(commit)
             found = [each for each, number in self._first.items() if number <= commit.number]
-        return sorted(found, key=lambda resolution: resolution.rank)
+        return sorted(found)
 
     def _is_of_this_log(self) -> bool:
         """Return whether the log was not restored since it was read."""

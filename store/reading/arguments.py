@@ -20,7 +20,7 @@ from store.reading.exceptions import (
     InvalidWindow,
     UnknownKnowledge,
 )
-from store.resolutions import Resolution, resolution_of_length
+from store.resolutions import Resolution
 from store.rows.knowledge import Knowledge
 from store.symbols import parse_symbol
 from store.timestamps import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, InvalidTimestamp, parse_timestamp
@@ -100,14 +100,13 @@ def resolution_of(interval: object) -> Resolution:
     """Return the resolution of HTTP with this name, alias or length. Raises `InvalidInterval`."""
     with suppress(ValueError):
         if isinstance(interval, str):
-            return Resolution.spelled(interval)
-    found = resolution_of_length(interval_ns(interval))
-    if found is None:
-        names = ", ".join(Resolution.bar_names())
-        raise InvalidInterval(
-            f"with session='exchange', hours, anchor or adjustment, {interval!r} must be one of {names}"
-        )
-    return found
+            return Resolution.parse(interval)
+    found = Resolution.of_length(interval_ns(interval))
+    try:
+        return Resolution.parse(found.value)
+    except ValueError as error:
+        words = "with session='exchange', hours, anchor or adjustment"
+        raise InvalidInterval(f"{words}, {interval!r} {error}") from None
 
 
 def is_then(knowledge: str) -> bool:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 
 from calendars.schedule import Anchor, Hours, SessionMode
 from store.log_views.bar_grid import BarGrid, instrument_grid, plain_grid
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.bar_choice import BarChoice
-from store.resolutions import RESOLUTION_ALIASES, Resolution
+from store.resolutions import Resolution
 from store.terms import TermsPeriod
 from store.timestamps import DAY_NS
-
-_LONG_NAMES = frozenset(
-    name
-    for name in (*Resolution.names(), *dict(RESOLUTION_ALIASES))
-    if Resolution.spelled(name).rank > Resolution.DAY.rank
-)
 
 
 def grid_of_terms(
@@ -47,5 +42,13 @@ def shown_until_ns(choice: BarChoice, grid: BarGrid) -> int:
 
 
 def is_long(interval: IntervalArgument) -> bool:
-    """Return whether an interval is a week or a month."""
-    return isinstance(interval, str) and interval in _LONG_NAMES
+    """Return whether an interval is a resolution of HTTP that is longer than a day."""
+    return isinstance(interval, str) and _is_long_name(interval)
+
+
+@lru_cache(maxsize=4096)
+def _is_long_name(text: str) -> bool:
+    try:
+        return Resolution.parse(text) > Resolution.DAY
+    except ValueError:
+        return False

@@ -43,7 +43,7 @@ class SymbolBars:
         """Return the bars of an interval. Raises `InvalidInterval`, `NoExchange` and `UnknownExchange`."""
         if self.choice.is_then and self.choice.adjustment != "raw" and is_long(interval):
             raise InvalidInterval(
-                "weeks and months as they were known are not adjusted for actions within them: give 1d"
+                "bars longer than a day as they were known are not adjusted for actions within them: give 1d"
             )
         return BarSeries(tuple(self._of_terms(each, interval) for each in self.terms))
 

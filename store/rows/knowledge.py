@@ -125,13 +125,13 @@ def known_times(
 
 
 def event_ends_ns(dataset: Dataset, rows: pa.Table) -> Integers:
-    """Return when each row's event was over: its time; of a stored bar its end, at the latest for weeks and months."""
+    """Return when each row's event was over: its time; of a stored bar its end, at the latest for months."""
     time_ns: Integers = rows.column("timestamp").to_numpy()
     if dataset is not BARS:
         return time_ns
     ends_ns, names = time_ns.copy(), rows.column("resolution")
     for name in names.unique().to_pylist():
-        ends_ns[np.asarray(pc.equal(names, name))] += Resolution(name).length_ns
+        ends_ns[np.asarray(pc.equal(names, name))] += Resolution.parse(name).length_ns
     return ends_ns
 
 

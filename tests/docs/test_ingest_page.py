@@ -6,7 +6,6 @@ import orjson
 from django.conf import settings
 
 from store.datasets import DATASETS
-from store.resolutions import RESOLUTION_ALIASES, Resolution
 from tests.api_client import answer
 from trades.formats import READERS
 from trades.ingest import IngestViewSet
@@ -38,8 +37,6 @@ def test_the_table_of_datasets_names_each_column():
         assert [found for found in columns if found[0] not in words] == declared
 
 
-def test_the_formats_and_resolutions_are_those_that_there_are():
+def test_the_formats_are_those_that_there_are():
     assert re.findall(r"^\| `([a-z/.-]+)` \|", PAGE, re.MULTILINE)[-len(READERS) :] == list(READERS)
     assert [parser.media_type for parser in IngestViewSet.parser_classes] == list(READERS)
-    assert f"`{' '.join(Resolution.bar_names())}`" in PAGE
-    assert all(f"`{alias}`" in PAGE for alias, _ in RESOLUTION_ALIASES)

@@ -15,7 +15,7 @@ from stats.market_data.documents import REASONS
 from stats.market_data.options.parameters import PRICING_PARAMETERS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.rendering.formats import FORMATS
-from store.resolutions import Resolution
+from store.resolutions import USUAL_RESOLUTIONS, Resolution
 from store.timestamps import SECOND_NS
 from tests.api_client import answer, problem, trade
 from tests.docs.test_pages import README, blocks_from, body_in
@@ -56,9 +56,10 @@ def test_it_tells_how_far_a_query_reaches():
     limits = [re.findall(r"`(\w+)`", cell) for cell in names.strip("| ").split("|")]
     assert len(limits) == len(told)
     reach = {name: limit for cell, limit in zip(limits, told, strict=True) for name in cell}
-    for resolution in Resolution:
-        longest = next(limit for name, limit in reach.items() if Resolution(name).rank >= resolution.rank)
-        assert maximum_range_ns(resolution) == longest, resolution
+    for resolution in USUAL_RESOLUTIONS:
+        limits_ns = (limit for name, limit in reach.items() if Resolution.parse(name) >= resolution)
+        assert maximum_range_ns(resolution) == next(limits_ns, told[-1]), resolution
+    assert maximum_range_ns(Resolution.parse("7s")) == 7 * maximum_range_ns(Resolution.SECOND)
 
 
 def test_it_tells_how_long_answers_are_kept():
@@ -208,5 +209,12 @@ def test_it_lists_every_path():
     assert all(name in TEXT for name in (*MARKET_REPORTS, "revisions"))
 
 
-def test_it_lists_every_resolution():
-    assert " ".join(Resolution.names()) in TEXT
+def test_it_tells_the_rule_of_resolutions():
+    (rule,) = re.findall(r"^\| resolution \|.*\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
+    cells = [line.split("|")[1] for line in rule.splitlines()[1:]]
+    names = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert [Resolution.parse(name).value for name in names] == names
+    for unit, last in (("d", 31), ("w", 52), ("M", 12)):
+        assert f"`1{unit}` to `{last}{unit}`" in rule
+        with pytest.raises(ValueError, match=f"1{unit} to {last}{unit}"):
+            Resolution.parse(f"{last + 1}{unit}")

@@ -72,7 +72,7 @@ def _row(dataset: Dataset, at: int, number: int, chance: random.Random) -> Row:
         }
     if dataset is CORPORATE_ACTIONS:
         return row | {"timestamp": at + chance.choice([0, HOUR]), "kind": "split", "ratio": 2.0 + number}
-    resolution = chance.choice([Resolution("1m"), Resolution("1h")])
+    resolution = chance.choice([Resolution.parse("1m"), Resolution.parse("1h")])
     prices = dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0 + number)
     start = at // resolution.length_ns * resolution.length_ns
     return row | {"timestamp": start, "resolution": resolution.value} | prices
@@ -184,7 +184,7 @@ def replay_of(
 def _known(dataset: Dataset, row: Row, committed_ns: int) -> int:
     at: int = row["timestamp"]
     if dataset is BARS:
-        at += Resolution(row["resolution"]).length_ns
+        at += Resolution.parse(row["resolution"]).length_ns
     received: int | None = row.get("received_at")
     if received is not None:
         return received

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.declarations import WORD_SEPARATOR, Column
+from store.resolutions import RESOLUTION_FORM, RESOLUTION_RULE, Resolution
 from store.symbols import InvalidSymbol, parse_symbol
 from store.text_columns import text_bytes
 from trades.batches.value_rules import (
@@ -31,6 +32,16 @@ from trades.batches.value_rules import (
 
 _CURRENCY = re.compile("[A-Z]{3}")
 _WORD = re.compile(rf"[!-~]{{1,{ID_LENGTH}}}")
+
+
+def resolution_schema(form: str = f"tick|{RESOLUTION_FORM}", **more: str) -> dict[str, Any]:
+    """Return the schema of resolutions' names. form: a pattern."""
+    return {
+        "type": "string",
+        "pattern": f"^({form})$",
+        "examples": ["1m", "45s", "2h", "3d", "1w", "3M"],
+        **more,
+    }
 
 
 class WordRule(ValueRule):
@@ -113,6 +124,39 @@ class ChoiceRule(WordRule):
     def normalized(self, values: pa.Array) -> pa.Array:
         for alias, word in self.column.aliases:
             values = pc.if_else(pc.equal(values, alias), word, values)
+        return values
+
+
+class ResolutionRule(WordRule):
+    """The name of a bar's resolution, stored as its canonical name."""
+
+    _FAULT = Fault("invalid_choice", f"must be {RESOLUTION_RULE}")
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        self.faults = (self.invalid_type, self._FAULT)
+        self.schema = resolution_schema(RESOLUTION_FORM)
+
+    def convert(self, value: object) -> Any:
+        if not isinstance(value, str):
+            return self.invalid_type
+        try:
+            return Resolution.of_bars(value).value
+        except ValueError:
+            return self._FAULT
+
+    def check_value(self, value: Any, allows_nonpositive: AllowsNonpositive = positive_only) -> Fault | None:
+        found = self.convert(value)
+        return found if isinstance(found, Fault) else None
+
+    def is_surely_valid(self, values: pa.Array) -> bool:
+        return False
+
+    def normalized(self, values: pa.Array) -> pa.Array:
+        for name in values.unique().to_pylist():
+            canonical = name if name is None else self.convert(name)
+            if isinstance(canonical, str) and canonical != name:
+                values = pc.if_else(pc.equal(values, name), canonical, values)
         return values
 
 

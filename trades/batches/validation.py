@@ -14,7 +14,15 @@ import pyarrow as pa
 
 from store.arrays import Mask
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
-from trades.batches.text_rules import ChoiceRule, CurrencyRule, IdRule, SymbolRule, WordRule, WordsRule
+from trades.batches.text_rules import (
+    ChoiceRule,
+    CurrencyRule,
+    IdRule,
+    ResolutionRule,
+    SymbolRule,
+    WordRule,
+    WordsRule,
+)
 from trades.batches.value_rules import (
     NULL,
     AllowsNonpositive,
@@ -41,6 +49,7 @@ _RULES: dict[tuple[ColumnKind, ColumnForm], type[ValueRule]] = {
     (ColumnKind.TEXT, ColumnForm.WORDS): WordsRule,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): SymbolRule,
     (ColumnKind.TEXT, ColumnForm.CURRENCY): CurrencyRule,
+    (ColumnKind.TEXT, ColumnForm.RESOLUTION): ResolutionRule,
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from store.arrays import Floats
-from store.resolutions import Resolution
+from store.resolutions import USUAL_RESOLUTIONS, Resolution
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, RowBlock
 
@@ -23,7 +23,7 @@ def distance_doubt(block: RowBlock) -> str | None:
     names, of_symbol = (one_array(block.rows[name]).dictionary_encode() for name in (_RESOLUTION, SYMBOL))
     if not len(names):
         return None
-    length_of = np.array([Resolution(name).length_ns for name in names.dictionary.to_pylist()])
+    length_of = np.array([Resolution.parse(name).length_ns for name in names.dictionary.to_pylist()])
     resolutions = names.indices.to_numpy()
     symbols = of_symbol.indices.to_numpy()
     times = block.rows.column(0).to_numpy()
@@ -33,8 +33,8 @@ def distance_doubt(block: RowBlock) -> str | None:
     if not len(ratios) or not _is_doubtful(ratios):
         return None
     first = names[0].as_py()
-    distance = _median(ratios) * Resolution(first).length_ns
-    fitting = [each for each in Resolution if not each.is_tick and each.length_ns * _SHORTEST <= distance]
+    distance = _median(ratios) * Resolution.parse(first).length_ns
+    fitting = [each for each in USUAL_RESOLUTIONS if each.length_ns * _SHORTEST <= distance]
     found = fitting[-1].value if fitting else "less than 1s"
     return f"most bars are {found} apart, and the resolution is {first}"
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,6 @@ from trades.stores import market_store
 # What has a time of day in a format of `strptime`.
 _HOURS = ("%H", "%I", "%c", "%X")
 _OF_THE_PAST = (TRADES, QUOTES, OPTION_QUOTES, BARS)
-_OF_DATES = {each.value for each in Resolution if each.is_period} | {"1mo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,16 @@ def file_import(
         return ImportResult(path, done, examples, layout.unread_columns)
 
 
+def _is_of_dates(resolution: str | None) -> bool:
+    with suppress(ValueError):  # the column's check reports it
+        return resolution is not None and Resolution.parse(resolution).is_period
+    return False
+
+
 def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> None:
     """Raise `ImportRefused` if the file's times of day are in a column that would not be read."""
     source = layout.sources.get("timestamp")
-    if source is None or source in layout.joined or options.given.get("resolution") in _OF_DATES:
+    if source is None or source in layout.joined or _is_of_dates(options.given.get("resolution")):
         return
     clock = unread_clock(layout.unread_columns)
     if clock is not None and _has_dates_only(file, source, options.time_format):

@@ -97,7 +97,7 @@ def _last_close(store: MarketStore, symbol: str, now_ns: int) -> RowPrice | None
     if found is None:
         return None
     row, ref = found
-    end_ns = ref.timestamp_ns + Resolution(row["resolution"]).length_ns
+    end_ns = ref.timestamp_ns + Resolution.parse(row["resolution"]).length_ns
     return RowPrice(ref, price_of(row["close"]), end_ns)
 
 

@@ -25,7 +25,6 @@ from stats.market_data.gaps import (
 )
 from stats.market_data.silence import Silence, exchange_silence
 from store.instruments import GAP_RULES
-from store.resolutions import Resolution
 from store.timestamps import format_timestamp
 from web.requests.exceptions import RequestError
 
@@ -40,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help="or @UNIVERSE")
         parser.add_argument("--start", help="default: the first row")
         parser.add_argument("--end", help="exclusive; default: now")
-        parser.add_argument("--resolution", choices=Resolution.names(), help="default: 1d")
+        parser.add_argument("--resolution", help="such as 1m; default: 1d")
         parser.add_argument(
             "--hours", choices=list(Hours), help="default: regular, of instruments with an exchange"
         )

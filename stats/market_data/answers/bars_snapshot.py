@@ -75,9 +75,10 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
     and `WrongClass` if the symbol's class has no bars.
     """
     symbol = symbol_canonical(requested_symbol(symbol))
-    if resolution not in Resolution.bar_names():
-        names = ", ".join(Resolution.bar_names())
-        raise InvalidValue("unknown_resolution", f"bars have a resolution of {names}, not {resolution[:16]}")
+    try:
+        length = Resolution.of_bars(resolution)
+    except ValueError as error:
+        raise InvalidValue("unknown_resolution", f"a resolution {error}, not {resolution[:16]}") from None
     if not is_known(symbol):
         raise UnknownSymbol(symbol)
     values = query_values(query_serializer(_PARAMETERS), query_string)
@@ -88,7 +89,7 @@ def bar_query(symbol: str, resolution: str, query_string: str = "") -> MarketDat
         OHLCV,
         (symbol,),
         market_class=market_class,
-        resolution=Resolution(resolution),
+        resolution=length,
         **common_fields(values),
     )
 

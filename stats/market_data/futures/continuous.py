@@ -275,8 +275,10 @@ def _roll_options(values: dict[str, Any]) -> RollOptions:
 
 
 def _check(values: dict[str, Any]) -> None:
-    if values.get("resolution", Resolution.DAY).rank > Resolution.DAY.rank:
-        raise conflict("continuous futures have no weeks and months, in which a roll may lie: ask for 1d")
+    if values.get("resolution", Resolution.DAY) > Resolution.DAY:
+        raise conflict(
+            "continuous futures have no bars longer than a day, in which a roll may lie: ask for 1d"
+        )
     days_ns = values.get("roll_before", 0)
     if days_ns % DAY_NS or days_ns > 366 * DAY_NS:
         raise ValidationError(

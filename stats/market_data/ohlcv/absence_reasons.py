@@ -159,7 +159,7 @@ class AbsenceFinder:
     ) -> tuple[Integers, Integers]:
         """Return the blocks that the window's bars make, as numbers of intervals. Others may be outside of the hours."""
         evidence, resolution = self.evidence, self.grid.resolution
-        if judged is not None and evidence is not None and evidence.bar_grid.resolution is resolution:
+        if judged is not None and evidence is not None and evidence.bar_grid.resolution == resolution:
             starts, ends = judged.bar_blocks
             return intervals.number_of(starts), intervals.number_of(ends - 1) + 1
         return blocks_of(intervals.number_of(self.bar_maker.bars(window).time_ns), 1)
@@ -198,7 +198,7 @@ class AbsenceFinder:
         periods = self._open_periods(window)
         if dates is None:
             return periods
-        if self.grid.resolution is not Resolution.DAY:
+        if self.grid.resolution != Resolution.DAY:
             return periods
         if self.grid.period_calendar is None:
             return self._utc_days(periods, window)

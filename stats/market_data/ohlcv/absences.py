@@ -1,5 +1,6 @@
 """The absences of a page of bars: runs of intervals without a bar, each with its reason."""
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
@@ -28,8 +29,8 @@ from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, first_row
 from store.log_views.stored_resolutions import stored_resolutions
 from store.protocol import ALL_TIME, Window
-from store.resolutions import BarLength, Resolution
-from store.timestamps import DAY_NS, parse_timestamp
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, MINUTE_NS, parse_timestamp
 
 PENDING_WINDOWS: Need[Callable[[str], tuple[Window, ...] | None]] = Need(
     "stats.market_data.ohlcv.absences.PENDING_WINDOWS"
@@ -76,8 +77,8 @@ class BarAbsences:
         """
         absences = self._absences()
         window = self._window(absences.listing_window.start_ns, None, None)
-        if self.grid.resolution.rank <= Resolution.MINUTE.rank:
-            # Sessions have whole minutes, so bars of all hours are the same within the hours, and read faster.
+        if MINUTE_NS % self.grid.resolution.length_ns == 0:
+            # Sessions have whole minutes, so these bars of all hours are the same within the hours, and read faster.
             all_hours = self.inputs.unadjusted(replace(self.grid, hours=Hours.ALL))
             absences = replace(absences, bar_maker=all_hours)
         if is_bounded:
@@ -128,12 +129,12 @@ class BarAbsences:
         )
 
     def _judged_resolution(self) -> Resolution:
-        """Return the resolution whose empty bars are judged: minutes or, without trades, the finest that is stored."""
+        """Return the resolution whose empty bars are judged: minutes or, without trades, whole minutes of the finest that is stored."""
         stored_bars = self.inputs.stored_bars
         if stored_bars.is_empty or not self.inputs.trades.is_empty:
             return Resolution.MINUTE
         stored = [each for each in stored_resolutions(stored_bars) if not each.is_period]
-        return max([Resolution.MINUTE, *stored[:1]], key=lambda each: each.rank)
+        return Resolution.of_length(math.lcm(MINUTE_NS, *(each.length_ns for each in stored[:1])))
 
     def _unexplained_volume(self) -> UnexplainedVolume:
         all_hours_grid = replace(self.grid, hours=Hours.ALL)
@@ -183,10 +184,10 @@ class BarAbsences:
 MAXIMUM_GAPS_RANGE_NS = 366 * DAY_NS
 
 
-def _check_gaps_range(window: Window, resolution: BarLength) -> None:
+def _check_gaps_range(window: Window, resolution: Resolution) -> None:
     """Raise `RangeTooLarge` if a range is too long to list its gaps in one answer."""
     longest_ns = maximum_range_ns(resolution)
-    if resolution.rank >= Resolution.MINUTE.rank:
+    if resolution >= Resolution.MINUTE:
         longest_ns = max(longest_ns, MAXIMUM_GAPS_RANGE_NS)
     if window.end_ns - window.start_ns > longest_ns:
         raise RangeTooLarge(
@@ -222,6 +223,6 @@ def _first_date_ns(log: LogView, days: BarGrid) -> int | None:
     if first is None:
         return None
     time_ns = first.column("timestamp")[0].as_py()
-    if log.dataset is BARS and Resolution(first.column("resolution")[0].as_py()).is_period:
+    if log.dataset is BARS and Resolution.parse(first.column("resolution")[0].as_py()).is_period:
         return days.date_start(int(days.dates_of_rows(np.array([time_ns]))[0]) * DAY_NS)
     return days.interval(time_ns).start_ns

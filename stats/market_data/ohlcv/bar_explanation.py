@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, UnsetType
 
+from stats.market_data.documents import ResolutionName
 from stats.market_data.ohlcv.bar_rows import bar_columns, vwap_of
 from stats.market_data.ohlcv.explained_prints import ExplainedPrints
 from stats.rendering.row_schema import row_of
@@ -89,7 +90,7 @@ class StoredBarDocument(AnswerDocument):
     """A stored bar in the bar, and what it set."""
 
     timestamp: Annotated[Instant, like("2025-01-02T14:30:00Z")]
-    resolution: Annotated[Resolution, like(Resolution.MINUTE)]
+    resolution: ResolutionName
     open: Annotated[float, like(189.98)]
     high: Annotated[float, like(190.02)]
     low: Annotated[float, like(189.98)]
@@ -182,12 +183,12 @@ def _set_by_parts(parts: BarParts | None) -> dict[int, list[Set]]:
 
 def _stored(parts: BarParts, listed: int) -> StoredBarsDocument:
     sets, bars = _set_by_parts(parts), parts.bars
-    vwap, resolutions = vwap_of(bars, every_print=False), list(Resolution)
+    vwap = vwap_of(bars, every_print=False)
     places = np.flatnonzero(parts.is_stored).tolist()
     rows = [
         StoredBarDocument(
             format_timestamp(int(bars.time_ns[place])),
-            resolutions[parts.rank[place]],
+            Resolution.ranked(int(parts.rank[place])).value,
             float(bars.open[place]),
             float(bars.high[place]),
             float(bars.low[place]),

@@ -31,7 +31,7 @@ from store.instruments import GAP_RULES, Instrument
 from store.log_views.adjusted_bars import CLOSE_LOOKBACK_NS, effects_until_ns
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, empty_view
-from store.log_views.stored_bars import is_made_of, stored_bars_window
+from store.log_views.stored_bars import stored_bars_window
 from store.log_views.stored_resolutions import stored_resolutions
 from store.log_views.trade_bars import TradeBars
 from store.protocol import ALL_TIME, Window
@@ -226,7 +226,7 @@ def _check_available(symbol_query: SymbolQuery, trades: LogView, stored_bars: Lo
         symbol_query.check_known()
         return
     resolution, available = symbol_query.query.resolution, stored_resolutions(stored_bars)
-    if not any(is_made_of(resolution, each) for each in available):
+    if not any(resolution.is_made_of(each) for each in available):
         names = ", ".join(each.value for each in available)
         raise ResolutionUnavailable(
             f"{symbol_query.symbol} has only stored bars of {names}; {resolution.value} cannot be made from them"

@@ -66,7 +66,7 @@ class RevisionOptions:
 
 def _revisions_plan(symbol_query: SymbolQuery) -> Plan:
     query, instrument, (whole_log,) = symbol_query.query, symbol_query.instrument, symbol_query.logs
-    if query.resolution in {Resolution.TICK, Resolution.WEEK, Resolution.MONTH}:
+    if query.resolution.is_tick or query.resolution > Resolution.DAY:
         raise ResolutionUnavailable(
             f"revisions exist for bars from 1s to 1d, in UTC, not for {query.resolution.value}"
         )
@@ -141,7 +141,8 @@ class _RevisionReader:
         length_ns = self.grid.resolution.length_ns
         credited_dates = credit_dates(self.policy, length_ns, self.grid.trading_dates)
         start_ns = _credit_start_ns(dates[0] * DAY_NS, credited_dates)
-        return Window(max(self.window.start_ns, start_ns), min(self.window.end_ns, (dates[1] + 1) * DAY_NS))
+        changed = self.grid.aligned(start_ns, (dates[1] + 1) * DAY_NS)
+        return Window(max(self.window.start_ns, changed.start_ns), min(self.window.end_ns, changed.end_ns))
 
     def floor(self, time_ns: int) -> int:
         return self.grid.interval(time_ns).start_ns

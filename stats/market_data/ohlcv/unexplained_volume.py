@@ -1,15 +1,15 @@
 """Finds stored bars with more volume than the finer bars in them: the times of some of their trades are unknown."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from calendars.schedule import Anchor, Hours
 from calendars.trading_calendar import trading_date_of
 from store.arrays import Floats, Integers, Mask
 from store.lazy_imports import compute as pc
-from store.log_views.bar_grid import BarGrid
+from store.log_views.bar_grid import BarGrid, utc_grid
 from store.log_views.log_view import LogView
 from store.log_views.stored_bars import resolutions_in, stored_bars_window
 from store.log_views.trade_bars import BarMaker
@@ -40,18 +40,16 @@ class UnexplainedVolume:
             return mask
         days = self.day_grid.aligned(window.start_ns, window.end_ns)
         rows = self.stored_bars.rows(stored_bars_window(days, self.day_grid))
-        # Aligned to half days, so that no coarser bar lacks some of its finer bars.
-        half_days = replace(
-            self.grid, resolution=Resolution.TWELVE_HOURS, hours=Hours.ALL, anchor=Anchor.CLOCK
-        )
-        finer_window = half_days.aligned(days.start_ns, days.end_ns)
         for resolution in resolutions_in(rows):
-            if not self.grid.resolution.rank < resolution.rank <= Resolution.DAY.rank:
+            if not self.grid.resolution < resolution <= Resolution.DAY:
                 continue
             coarser = rows.filter(pc.equal(rows.column("resolution"), resolution.value))
-            finer = self.maker_of(self._common(resolution)).bars(finer_window)
+            # Aligned, so that no coarser bar lacks some of its finer bars.
+            finer_window = utc_grid(resolution).aligned(days.start_ns, days.end_ns)
+            common = Resolution.of_length(math.gcd(self.grid.resolution.length_ns, resolution.length_ns))
+            finer = self.maker_of(common).bars(finer_window)
             time_ns, volume = (coarser.column(name).to_numpy() for name in ("timestamp", "volume"))
-            if resolution is Resolution.DAY:
+            if resolution == Resolution.DAY:
                 keys = self.day_grid.dates_of_rows(time_ns)
                 finer_keys = trading_date_of(finer.time_ns, self.day_grid.period_calendar)
                 interval_keys = [dates]
@@ -62,12 +60,6 @@ class UnexplainedVolume:
             unexplained_keys = _unexplained_keys(keys, volume, finer_keys, finer.volume)
             mask |= np.isin(interval_keys, unexplained_keys).any(axis=0)
         return mask
-
-    def _common(self, coarser: Resolution) -> Resolution:
-        """Return the longest resolution that divides both the grid's resolution and `coarser`: 1m for 2m and 3m."""
-        lengths = (self.grid.resolution.length_ns, coarser.length_ns)
-        divisors = [each for each in Resolution if not any(length % each.length_ns for length in lengths)]
-        return max(divisors, key=lambda each: each.length_ns)
 
 
 def _unexplained_keys(keys: Integers, volume: Floats, finer_keys: Integers, finer_volume: Floats) -> Integers:

@@ -192,7 +192,7 @@ class RandomMarket:
     def stored(self) -> None:
         """Stored bars of the last days, of several resolutions."""
         resolution = self.chance.choice(["1m", "5m", "1h", "1d"])
-        length_ns = Resolution(resolution).length_ns
+        length_ns = Resolution.parse(resolution).length_ns
         back_ns = self.chance.choice([5 * MINUTE_NS, 6 * HOUR_NS, 3 * DAY_NS])
         times = [self.now_ns - self.chance.randrange(back_ns) for _ in range(self.chance.randrange(1, 4))]
         self.store_bars(resolution, sorted({time_ns // length_ns * length_ns for time_ns in times}))

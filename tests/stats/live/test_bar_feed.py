@@ -24,7 +24,7 @@ INSTRUMENTS = {
     "tokyo": Instrument(ACME, bar_policy="us_equities", exchange="XTKS", settle=30),
 }
 ASKED = ["", "hours=regular", "hours=extended&anchor=session", "session=utc", "session=exchange&hours=all"]
-RESOLUTIONS = ["1s", "1m", "15m", "4h", "1d", "1w"]
+RESOLUTIONS = ["1s", "1m", "7m", "5h", "1d", "2w"]
 # Before the open in New York; in the session; around its close; the evening of that date; on a Sunday; in Tokyo's session.
 STARTS = [
     "2025-01-03T14:29:00Z",

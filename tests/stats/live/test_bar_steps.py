@@ -200,7 +200,7 @@ def applied(client: Client, step: Any) -> None:
     ("symbol", "resolution", "asked", "error"),
     [
         (ACME, "tick", "", InvalidValue),
-        (ACME, "1min", "", InvalidValue),
+        (ACME, "24h", "", InvalidValue),
         ("NOBODY", "1m", "", UnknownSymbol),
         (ACME, "1m", "start=2025-01-01", Exception),
         (ACME, "1m", "hours=some", Exception),

@@ -40,6 +40,8 @@ def channel(text: str) -> Channel:
     [
         ("bars.1m:LISTED?hours=all", "bars.1m:LISTED"),
         ("bars.1m:LISTED?session=utc", "bars.1m:LISTED"),
+        ("bars.60s:LISTED", "bars.1m:LISTED"),
+        ("bars.3mo:LISTED", "bars.3M:LISTED"),
         ("bars.1m:listed?session=exchange&anchor=clock", "bars.1m:LISTED"),
         ("bars.1m:LISTED?anchor=session", "bars.1m:LISTED"),
         ("bars.1m:LISTED?session=utc&hours=regular", "bars.1m:LISTED?hours=regular"),
@@ -56,7 +58,7 @@ def test_parameters_that_change_nothing_are_left_out(asked: str, name: str):
     assert channel(name).name == name
 
 
-@pytest.mark.parametrize("resolution", ["1s", "1m", "5m", "1h", "1d", "1w", "1M"])
+@pytest.mark.parametrize("resolution", ["1s", "45s", "7m", "1h", "1d", "3d", "1w", "3M"])
 def test_as_many_names_as_there_are_different_bars(resolution: str):
     instrument, names, grids = market_store().instrument("LISTED"), set(), set()
     for values in product(SESSIONS, HOURS, ANCHORS):

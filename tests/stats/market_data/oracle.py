@@ -19,8 +19,9 @@ Row = dict[str, Any]
 
 SECOND_NS = 10**9
 UNITS_NS = {"s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3_600 * SECOND_NS}
-INTRADAY = ("1s", "1m", "2m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "4h", "6h", "12h")
-PERIODS = ("1d", "1w", "1M")
+INTRADAY = ("1s", "45s", "1m", "3m", "5m", "7m", "10m", "30m", "90m", "2h", "4h", "5h", "12h")
+PERIODS = ("1d", "3d", "1w", "2w", "1M", "3M")
+PERIOD_DAYS = {"d": 1, "w": 7, "M": 31}
 LAST = 2**63
 
 
@@ -67,18 +68,19 @@ def midnight(date: dt.date) -> int:
 
 
 def beginning(date: dt.date, resolution: str) -> dt.date:
-    """The first day of the day, week (Monday) or month that a date lies in."""
-    match resolution:
-        case "1w":
-            return date - dt.timedelta(days=date.weekday())
-        case "1M":
-            return date.replace(day=1)
-    return date
+    """The first day of the days, weeks (from a Monday) or months that a date lies in, counted from 1970."""
+    count, unit = int(resolution[:-1]), resolution[-1]
+    if unit == "M":
+        months = 12 * date.year + date.month - 1
+        year, month = divmod(months - (months - 12 * 1970) % count, 12)
+        return dt.date(year, month + 1, 1)
+    start = dt.date(1969, 12, 29) if unit == "w" else dt.date(1970, 1, 1)
+    return date - dt.timedelta(days=(date - start).days % (count * PERIOD_DAYS[unit]))
 
 
 def following(first: dt.date, resolution: str) -> dt.date:
-    """The first day of the next day, week or month."""
-    days = {"1d": 1, "1w": 7, "1M": 32}[resolution]
+    """The first day of the next days, weeks or months."""
+    days = int(resolution[:-1]) * PERIOD_DAYS[resolution[-1]]
     return beginning(first + dt.timedelta(days=days), resolution)
 
 

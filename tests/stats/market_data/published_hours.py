@@ -5,7 +5,8 @@ early session from 4:00, late session to 20:00, all Eastern; 24 December closes 
 17:00; closed on 25 December, 1 January, 9 January (day of mourning) and 20 January. CME Group, "Holiday and
 Trading Hours" (https://www.cmegroup.com/tools-information/holiday-calendar.html), E-mini S&P 500: Sunday to
 Friday 17:00-16:00 Central, a session belongs to the date on which it ends, and so does the hour of
-maintenance behind it; 24 December ends at 12:15; no session ends on 25 December or 1 January.
+maintenance behind it; 24 December ends at 12:15; no session ends on 25 December or 1 January. Of the quarters around
+these months only the first sessions are here.
 """
 
 import datetime as dt
@@ -67,7 +68,8 @@ def instant(date: dt.date, clock: str, zone: str) -> int:
 
 def open_dates(closed: set[str]) -> list[dt.date]:
     days = pd.date_range(FIRST_DATE, LAST_DATE, freq="B")
-    return [day.date() for day in days if day.date().isoformat() not in closed]
+    dates = [day.date() for day in days if day.date().isoformat() not in closed]
+    return [dt.date(2024, 10, 1), *dates, dt.date(2025, 4, 1)]
 
 
 def new_york(early: Mapping[str, tuple[str, str]], closed: set[str]) -> Exchange:

@@ -180,13 +180,13 @@ def key(row: dict[str, Any]) -> tuple[str, str]:
     return row["timestamp"], row.get("exchange") or ""
 
 
-SHORT, LONG = ("1s", "1m"), ("1h", "1d", "1w", "1M")
+SHORT, LONG = ("1s", "45s", "1m"), ("7h", "1d", "3d", "2w", "1M", "3M")
 CASES: list[tuple[str, str, dict[str, str]]] = [
     *((SYMBOL, resolution, {}) for resolution in ("1m", *LONG)),
-    *((SYMBOL, resolution, {"hours": "all"}) for resolution in ("1d", "1w", "1M")),
+    *((SYMBOL, resolution, {"hours": "all"}) for resolution in ("1d", "2w", "1M")),
     (SYMBOL, "1w", {"session": "utc"}),
     (SYMBOL, "1h", {"anchor": "session"}),
-    *((PLAIN, resolution, {}) for resolution in ("1s", "1d", "1M")),
+    *((PLAIN, resolution, {}) for resolution in ("45s", "1d", "3d", "1M")),
 ]
 
 
@@ -194,7 +194,7 @@ def ends_of(instrument: Instrument, resolution: str, labels: list[int], words: d
     """When bars with these labels end."""
     grid = instrument_grid(
         instrument,
-        Resolution.spelled(resolution),
+        Resolution.parse(resolution),
         session=SessionMode(words["session"]) if "session" in words else None,
         hours=Hours(words["hours"]) if "hours" in words else None,
         anchor=Anchor(words.get("anchor", "clock")),

@@ -47,7 +47,7 @@ pytestmark = [
 TREE = "/api/v1/market-data"
 KINDS = {EQUITY: "equities", FUTURE: "futures", CRYPTO: "crypto", SPLIT: "equities", CALL: "options"}
 RANGE = {"start": FIRST.isoformat(), "end": BEHIND.isoformat(), "limit": "10000"}
-PERIODS = ("1d", "1w", "1M")
+PERIODS = ("1d", "3d", "1w", "3M")
 VALUES = ("open", "high", "low", "close", "volume", "trade_count")
 SIDES = tuple(f"{side}_{what}" for side in ("bid", "ask") for what in ("open", "high", "low", "close"))
 QUOTE_VALUES = (*SIDES, "bid_size", "ask_size", "quote_count")
@@ -126,12 +126,12 @@ def name_of(words: dict[str, str]) -> str:
 
 def is_refused(words: dict[str, str], resolution: str) -> bool:
     """Whether bars are weeks or months of then that are to be adjusted."""
-    return words.keys() >= {"adjustment", "knowledge"} and resolution in {"1w", "1M"}
+    return words.keys() >= {"adjustment", "knowledge"} and resolution in PERIODS[1:]
 
 
 BARS_BY_RESOLUTION = [
     pytest.param(symbol, words, resolution, id=f"{symbol}-{name_of(words)}-{resolution}")
-    for resolutions in (("5m", "4h"), PERIODS)
+    for resolutions in (("7m", "4h"), PERIODS)
     for symbol, words, resolution in (
         *each_of((EQUITY, FUTURE, CRYPTO), WORDS, resolutions),
         *each_of([SPLIT], ADJUSTED, resolutions),
@@ -143,7 +143,7 @@ BARS_BY_RESOLUTION = [
 @pytest.mark.parametrize(("symbol", "words", "resolution"), BARS_BY_RESOLUTION)
 def test_bars(market: Market, symbol: str, resolution: str, words: dict[str, str]):
     start, end = RANGE["start"], RANGE["end"]
-    if resolution == "5m":
+    if resolution == "7m":
         start, end = "2024-12-24", "2024-12-28"
     wanted = asked_bars(market, symbol, resolution, start=start, end=end, **words)
     options: Any = words
@@ -388,8 +388,8 @@ def test_wrong_words_are_refused(market: Market):
     for options in ({"adjustment": "splits"}, {"partial": "1"}, {"knowledge": "later"}):
         with pytest.raises(UnknownName):
             reader().bars(EQUITY, interval="1d", **options)
-    with pytest.raises(InvalidInterval, match="1h"):
-        reader().bars(EQUITY, interval="7min", hours="regular")
+    with pytest.raises(InvalidInterval, match="45s"):
+        reader().bars(EQUITY, interval="36h", hours="regular")
     for options in ({"exchange": "XNYS"}, {"max_age": "1s"}, {"exchange": "best", "max_age": "2d"}):
         with pytest.raises(InvalidArgument):
             reader().quotes(EQUITY, **options)

@@ -24,7 +24,7 @@ from tests.calendars.published import ns
 pytestmark = pytest.mark.system
 
 MINUTE_NS = 60 * SECOND_NS
-PERIODS = (Resolution.DAY, Resolution.WEEK, Resolution.MONTH)
+PERIODS = tuple(map(Resolution.parse, ("1d", "3d", "1w", "2w", "52w", "1M", "3M", "12M")))
 NAMES = ("NYSE", "CME Globex Equity", "CBOT_Agriculture", "XTKS", "XTAE", "XBOM", "24/7", "CME Globex Crypto")
 CALENDARS = tuple(named_calendar(name) for name in NAMES)
 
@@ -34,7 +34,9 @@ seeded = settings(deadline=None, derandomize=True)
 calendars = st.sampled_from(CALENDARS)
 maybe_calendars = st.sampled_from((None, *CALENDARS))
 periods = st.sampled_from(PERIODS)
-resolutions = st.sampled_from(Resolution)
+resolutions = st.sampled_from(
+    (*PERIODS, *map(Resolution.parse, ("tick", "1s", "45s", "1m", "7m", "1h", "5h", "12h")))
+)
 some_hours = st.sampled_from(Hours)
 modes = st.sampled_from(SessionMode)
 instants = st.integers(ns("1995-01-01"), ns("2035-01-01"))
@@ -134,7 +136,7 @@ def test_an_aligned_window_consists_of_its_periods(resolution, window, calendar)
 
 @seeded
 @given(
-    st.sampled_from((Resolution.HALF_HOUR, Resolution.MINUTE, Resolution.HOUR, Resolution.TWELVE_HOURS)),
+    st.sampled_from([Resolution.parse(each) for each in ("30m", "45s", "7m", "1h", "12h")]),
     windows(longest_ns=9 * DAY_NS),
     calendars,
     st.sampled_from((Hours.REGULAR, Hours.EXTENDED)),
@@ -183,7 +185,7 @@ def test_an_interval_is_expected_or_closed(window, calendar, hours):
 def test_an_interval_around_a_break_has_two_windows():
     window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
     spans = intraday_spans(
-        UtcIntervals(Resolution.TWO_HOURS), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
+        UtcIntervals(Resolution.parse("2h")), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
     )
     assert spans.label_ns.tolist() == [ns("2024-12-02T02:00")] * 2
     assert spans.start_ns.tolist() == [ns("2024-12-02T02:00"), ns("2024-12-02T03:30")]

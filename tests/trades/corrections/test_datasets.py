@@ -143,7 +143,7 @@ def test_a_correction_may_not_break_a_rule_of_its_dataset(api):
     ("changes", "path", "code"),
     [
         ({"resolution": ...}, "corrections[0].resolution", "required"),
-        ({"resolution": "7m"}, "corrections[0].resolution", "invalid_choice"),
+        ({"resolution": "7"}, "corrections[0].resolution", "invalid_choice"),
         ({"new_close": ...}, "corrections[0]", "new_value_required"),
         ({"new_close": 0}, "corrections[0].new_close", "nonpositive_price"),
         ({"new_resolution": "1m"}, "corrections[0].new_resolution", "unknown_field"),

@@ -155,6 +155,9 @@ def value_of(column: Any) -> Any:
     of_forms = {
         ColumnForm.WORDS: st.lists(CONDITION, max_size=4),
         ColumnForm.CURRENCY: st.sampled_from(["USD", "EUR"]),
+        ColumnForm.RESOLUTION: st.sampled_from(
+            ["1s", "45s", "60s", "1m", "1min", "2h", "1d", "1w", "1M", "1mo"]
+        ),
         ColumnForm.ID: WORD | st.integers(0, 2**53),
     }
     return of_forms.get(column.form, WORD)

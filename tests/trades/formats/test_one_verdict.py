@@ -14,6 +14,7 @@ import pytest
 from marketdata_project.error_codes import ERROR_CODES
 from store.datasets import DATASETS
 from store.declarations import Column, ColumnForm, ColumnKind, Dataset
+from store.resolutions import RESOLUTION_RULE
 from tests.chance import SOAK
 from tests.trades.formats.bodies import ENCODERS, Row, arrow_column, csv_body, stream_of, used
 from trades.batches.row_batch import BatchOptions, RowBatch
@@ -151,6 +152,10 @@ CURRENCIES: list[Case] = [
     ("\uff35SD", ALL, "invalid_format", "must be three of A-Z, such as USD"),
     ("", NOT_CSV, "invalid_format", "must be three of A-Z, such as USD"),
 ]
+RESOLUTIONS: list[Case] = [
+    (word, ALL, "invalid_choice", f"must be {RESOLUTION_RULE}")
+    for word in ("tick", "7", "0m", "24h", "32d", "13M", "1 m")
+]
 DATES: list[Case] = [
     ("2025-01-02T00:00:01Z", ALL, "invalid_date", "must be a date, or its midnight in UTC"),
 ]
@@ -165,6 +170,7 @@ CASES = {
     (ColumnKind.TEXT, ColumnForm.WORDS): LISTS,
     (ColumnKind.TEXT, ColumnForm.SYMBOL): [*SYMBOLS, *NO_STRINGS],
     (ColumnKind.TEXT, ColumnForm.CURRENCY): [*CURRENCIES, *NO_STRINGS],
+    (ColumnKind.TEXT, ColumnForm.RESOLUTION): [*RESOLUTIONS, *NO_STRINGS],
 }
 
 

@@ -27,14 +27,18 @@ def found(market: Market, **parameters: str) -> list[Row]:
 def wanted(market: Market, mode: str, cut: Cut) -> list[Row]:
     # Actions are of trading dates, also where days are UTC's.
     prints = adjusted(market.rows["trades", SPLIT], ACTIONS, mode, replace(cut, by_date=True))
-    ends = {"1w": "2025-01-06", "1M": "2025-02-01"}.get(cut.resolution, BEHIND.isoformat())
-    start_ns = midnight(FIRST) if cut.resolution != "1M" else midnight_ns("2024-12-01")
+    ends = {"1w": "2025-01-06", "2w": "2025-01-13", "3M": "2025-04-01"}.get(
+        cut.resolution, BEHIND.isoformat()
+    )
+    start_ns = midnight(FIRST) if cut.resolution != "3M" else midnight_ns("2024-10-01")
     return bars(prints, cut, start_ns, midnight_ns(ends))
 
 
 @pytest.mark.parametrize(
     ("mode", "session", "resolution"),
-    cases_of(["raw", "split", "all"], ["exchange", "utc"], ["1m", "1h", "12h", "1d", "1w", "1M"]),
+    cases_of(
+        ["raw", "split", "all"], ["exchange", "utc"], ["1m", "90s", "7m", "12h", "1d", "3d", "1w", "2w", "3M"]
+    ),
 )
 def test_bars_are_those_of_adjusted_prints(market: Market, mode: str, session: str, resolution: str):
     cut = Cut(resolution, XNYS, by_date=session == "exchange")

@@ -17,7 +17,14 @@ from tests.stats.market_data.builders import ingest, tell
 
 pytestmark = [pytest.mark.django_db, pytest.mark.system]
 MINUTE = 60 * 10**9
-LENGTHS = {"5m": 5 * MINUTE, "30m": 30 * MINUTE, "1h": 60 * MINUTE, "4h": 240 * MINUTE, "12h": 720 * MINUTE}
+LENGTHS = {
+    "45s": 3 * MINUTE // 4,
+    "7m": 7 * MINUTE,
+    "30m": 30 * MINUTE,
+    "1h": 60 * MINUTE,
+    "4h": 240 * MINUTE,
+    "12h": 720 * MINUTE,
+}
 FACTS = {
     "XNYS": ("equities", {"class": "equity", "exchange": "XNYS"}),
     "XCME": ("futures", {"class": "future", "exchange": "XCME"}),

@@ -27,7 +27,7 @@ BEFORE, EX_DATE = midnight_ns("2025-01-06"), midnight_ns("2025-01-07")
 QUERIES = [
     {"hours": hours, "session": session, "resolution": resolution}
     for hours, session, resolution in product(
-        ("all", "regular", "extended"), ("exchange", "utc"), ("1m", "1h", "1d", "1w", "1M")
+        ("all", "regular", "extended"), ("exchange", "utc"), ("1m", "7h", "1d", "3d", "1w", "3M")
     )
 ]
 

@@ -27,7 +27,7 @@ CONDITIONS: tuple[list[str], ...] = (
     ["opening_print"],
     ["closing_print", "extended_hours"],
 )
-INTERVALS = ["1s", "1m", "2m", "5m", "15m", "1h", "12h", "1d"]
+INTERVALS = ["1s", "45s", "2m", "7m", "15m", "5h", "12h", "1d"]
 
 
 def over_http(api: Api, symbol: str = "ACME", kind: str = "equities", **asked: str) -> list[tuple[Any, ...]]:

@@ -54,7 +54,7 @@ def test_a_day_is_the_vendors(ibm: Api, vendor: list[float]):
     assert [bar["timestamp"] for bar in page(ibm)] == ["2013-10-07T13:30:00Z"]
 
 
-@pytest.mark.parametrize("resolution", ["1w", "1M"])
+@pytest.mark.parametrize("resolution", ["1w", "3M"])
 def test_a_week_and_a_month_are_of_such_days(ibm: Api, vendor: list[float], resolution: str):
     assert prices(page(ibm, resolution=resolution)) == [vendor]
 

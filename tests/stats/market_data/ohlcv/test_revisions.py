@@ -25,7 +25,7 @@ from trades.stores import market_store
 TREE = "/api/v1/market-data/equities/AAPL"
 PATH = f"{TREE}/revisions"
 DAY = {"start": "2025-01-02", "end": "2025-01-03"}
-LENGTHS = {"1m": 60, "1h": 3_600, "1d": 86_400}
+LENGTHS = {"45s": 45, "1m": 60, "7m": 420, "1h": 3_600, "1d": 86_400}
 OPENING = np.datetime64("2025-01-02T14:30:00")
 SIDES = ("open", "high", "low", "close", "volume", "vwap", "trade_count")
 
@@ -423,7 +423,7 @@ def test_they_are_of_bars_of_trades_alone_and_say_so(told):
     assert named == [["trades"], ["trades", "bars"]]
 
 
-@pytest.mark.parametrize("resolution", ["tick", "1w", "1M"])
+@pytest.mark.parametrize("resolution", ["tick", "2d", "1w", "1M"])
 def test_ticks_weeks_and_months_have_no_revisions(told, resolution):
     hour = {"start": "2025-01-02T14:00Z", "end": "2025-01-02T15:00Z"}
     response = told.api.get(PATH, {**hour, "resolution": resolution})

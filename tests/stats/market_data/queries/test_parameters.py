@@ -47,7 +47,7 @@ WRONG: dict[str, list[tuple[str, tuple[int, str]]]] = {
         ("9999999999", (400, "timestamp_out_of_range")), (MINUTES["start"], (400, "invalid_range")),
     ],
     "as_of": [("now", (400, "invalid_timestamp"))],
-    "resolution": [("7m", (422, "unknown_resolution")), ("1D", (422, "unknown_resolution"))],
+    "resolution": [(text, (422, "unknown_resolution")) for text in ("1D", "0m", "07m", "24h", "1440m", "32d", "53w", "13M", "7", "m", "1y", "1.5h", "٣m", "99999s")],
     "limit": [(text, (400, "invalid_limit")) for text in ("0", "10001", "1e3", "٣")],
     "cursor": [("x", (400, "invalid_cursor")), ("a b", (400, "invalid_cursor"))],
     "sort": [(text, (400, "invalid_parameter")) for text in ("up", "ASC")],
@@ -114,14 +114,20 @@ def test_without_start_and_last_is_400(market: Market):
 RANGES = [
     *(
         ("1s", 24, "24 h"),
+        ("7s", 168, "7 d"),
+        ("45s", 720, "30 d"),
         ("1m", 720, "30 d"),
-        ("2m", 720, "30 d"),
         ("3m", 720, "30 d"),
         ("5m", 2_160, "90 d"),
     ),
-    *(("10m", 2_160, "90 d"), ("15m", 4_320, "180 d"), ("30m", 4_320, "180 d"), ("1h", 8_760, "365 d")),
-    *(("2h", 8_760, "365 d"), ("4h", 8_760, "365 d"), ("6h", 8_760, "365 d"), ("12h", 8_760, "365 d")),
-    *(("1d", 87_672, "3,653 d"), ("1w", 876_000, "36,500 d"), ("1M", 876_000, "36,500 d")),
+    *(("10m", 2_160, "90 d"), ("11m", 4_320, "180 d"), ("30m", 4_320, "180 d"), ("1h", 8_760, "365 d")),
+    *(
+        ("31m", 8_760, "365 d"),
+        ("23h", 8_760, "365 d"),
+        ("1d", 87_672, "3,653 d"),
+        ("3d", 876_000, "36,500 d"),
+    ),
+    *(("1w", 876_000, "36,500 d"), ("12M", 876_000, "36,500 d")),
 ]
 
 
