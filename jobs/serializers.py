@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.models import STATES
+from web.documents import AnswerDocument
 
 JOB: dict[str, Any] = {
     "id": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
@@ -31,6 +33,14 @@ JOB: dict[str, Any] = {
 @extend_schema_field({"type": ["object", "null"]})
 class _ObjectOrNull(serializers.JSONField):
     """A JSON object or null."""
+
+
+class ResultField(_ObjectOrNull):
+    """The result of a job of one kind: a document, or null until the job has succeeded."""
+
+    def __init__(self, document: type[AnswerDocument]) -> None:
+        super().__init__(allow_null=True, help_text="null until the job has succeeded.")
+        set_override(self, "field", document)
 
 
 class ProgressSerializer(serializers.Serializer[Any]):

@@ -15,7 +15,7 @@ from jobs.documents import job_of, jobs_of
 from jobs.exceptions import UnknownJob
 from jobs.kinds import Document, JobKind, Run
 from jobs.models import Job
-from jobs.serializers import JOB, JobSerializer
+from jobs.serializers import JOB, JobSerializer, ResultField
 from jobs.views import (
     PREFER,
     JobFilter,
@@ -28,6 +28,7 @@ from store.instant_text import format_instant
 from trades.stores import market_store
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ, REPLAY
 from trading.api.backtest_inputs import EXAMPLE_WEEK, BacktestInput, inputs_of_job
+from trading.documents.backtests import BacktestDocument
 from trading.exceptions import BacktestTooLong
 from trading.market.market import Market
 from trading.strategies.honesty import honesty_document, honesty_of
@@ -44,8 +45,16 @@ _OWN_RUN = 1 / 3
 # A backtest takes at most so long, since others wait for its place.
 MOST_SECONDS = 600.0
 _HUNDRED = 100
+
+
+class BacktestJobSerializer(JobSerializer):
+    """A backtest's job."""
+
+    result = ResultField(BacktestDocument)
+
+
 _ANSWER = OpenApiResponse(
-    JobSerializer,
+    BacktestJobSerializer,
     examples=[
         OpenApiExample(
             "A running backtest",

@@ -11,14 +11,14 @@ from rest_framework.response import Response
 
 from jobs.exceptions import JobCancelled
 from jobs.kinds import Document, JobKind, Run
-from jobs.serializers import JobSerializer
+from jobs.serializers import JobSerializer, ResultField
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
 from trading.api.account_view import SUBMITTER_REFUSED, AccountView, Done, require_submitter
 from trading.core.amounts import HUNDRED
 from trading.core.rebalance import RebalanceOptions
-from trading.documents.rebalances import RebalancePlanDocument
+from trading.documents.rebalances import RebalancePlanDocument, RebalanceResultDocument
 from trading.journal import state_of
 from trading.lease import require_engine
 from trading.models import Account
@@ -148,6 +148,12 @@ REBALANCE = JobKind(
 )
 
 
+class RebalanceJobSerializer(JobSerializer):
+    """A rebalance's job."""
+
+    result = ResultField(RebalanceResultDocument)
+
+
 class RebalancesViewSet(AccountView, SubmissionViewSet):
     """Accounts that are brought to the weights of their model."""
 
@@ -156,7 +162,7 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
     answers = {
         "create": {
             200: OpenApiResponse(RebalancePlanDocument, description="The plan, with `preview`."),
-            202: JobSerializer,
+            202: RebalanceJobSerializer,
         }
     }
     access = {"create": REBALANCE.access}
