@@ -1,6 +1,7 @@
 """Accounts of which a page and a client see everything, and what a person does in the trading panel."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,8 +67,9 @@ def traded(
 ) -> Iterator[Watched]:
     """The dashboard of a login that sees these accounts only. The first one and its coin are shown.
 
-    routes: what answers calls in the server's place, by URL; the page's clock can then be moved.
+    tab: the open one. routes: what answers calls in the server's place, by URL; the page's clock can then be moved.
     """
+    tab = options.pop("tab", "positions")
     routes: dict[str, Callable[[Route], object]] = options.pop("routes", {})
     scopes = {"scopes": options.pop("scopes")} if "scopes" in options else {}
     accounts = json.dumps([each.name for each in (desk, *others)])
@@ -77,7 +79,7 @@ def traded(
             watched.page.clock.install()
         for url, answer in routes.items():
             watched.page.route(url, answer)
-        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}")
+        watched.goto(f"/#symbol={desk.symbol}&account={desk.name}&tab={tab}")
         watched.page.get_by_label("API key").fill(key)
         watched.page.get_by_role("button", name="Log in").click()
         expect(watched.page.locator("#connection")).to_have_attribute("data-state", "live")
@@ -93,7 +95,12 @@ def assert_is_sound(watched: Watched) -> None:
 
 
 def section(page: Page, name: str) -> Any:
-    return page.get_by_role("region", name=name, exact=True)
+    """A table's frame, also that of a tab that is not open."""
+    return page.get_by_role("region", name=name, exact=True, include_hidden=True)
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=re.compile(f"^{name}")).click()
 
 
 def confirm(page: Page, name: str, **entered: str) -> None:
@@ -108,4 +115,4 @@ def preview(page: Page, quantity: str, **prices: str) -> None:
     page.locator("#order-quantity").fill(quantity)
     for label, value in prices.items():
         page.get_by_label(label.replace("_", " ")).fill(value)
-    page.get_by_role("button", name="Preview", exact=True).click()
+    page.locator("#sides [value=buy]").click()

@@ -66,7 +66,7 @@ def test_a_backtest_is_started_watched_and_opened(
 ):
     with opened(login=True, **options) as watched:
         page = watched.page
-        watched.goto("/#symbol=DEMOA")
+        watched.goto("/#symbol=DEMOA&tab=strategies")
         with jobs_wait(site):
             start(page).get_by_role("link", name="Open the backtest of").click()
             expect(page.locator("#running")).to_contain_text("The backtest is queued")
@@ -86,7 +86,7 @@ def test_a_backtest_is_started_watched_and_opened(
         expect(page.locator("#chart-text")).to_contain_text("DEMOB:")
         expect(page.locator("pre.answer")).to_contain_text("A position that is open")
         assert_sound(watched)
-        watched.goto("/#symbol=DEMOA")
+        watched.goto("/#symbol=DEMOA&tab=strategies")
         expect(page.get_by_role("region", name="Newest backtests").locator("tbody tr").first).to_contain_text(
             "succeeded"
         )
@@ -109,7 +109,7 @@ def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
     with opened(login=True) as watched:
         page = watched.page
         page.clock.install()
-        watched.goto("/#symbol=DEMOA")
+        watched.goto("/#symbol=DEMOA&tab=strategies")
         with jobs_wait(site):
             newest = start(page)
             page.route("**/api/v1/jobs/*", answer)
@@ -126,7 +126,7 @@ def test_the_page_says_how_much_is_done_and_stops_asking_when_it_is_refused(
 def test_wrong_parameters_are_refused_in_words(opened: Opened):
     with opened(login=True) as watched:
         page = watched.page
-        watched.goto("/#symbol=DEMOA")
+        watched.goto("/#symbol=DEMOA&tab=strategies")
         form = page.locator("#strategy-form")
         form.get_by_label("Strategy to run").select_option("breakout")
         expect(form.get_by_label("Entry")).to_have_value("20")
@@ -152,7 +152,7 @@ def test_one_that_runs_is_watched_and_can_be_cancelled(opened: Opened):
     with opened(login=True) as watched:
         page = watched.page
         page.route("**/api/v1/backtests?*", lambda route: route.fulfill(json={"backtests": [row]}))
-        watched.goto("/#symbol=DEMOA")
+        watched.goto("/#symbol=DEMOA&tab=strategies")
         expect(page.get_by_role("region", name="Newest backtests")).to_contain_text("running, 40 %")
         expect(page.get_by_role("button", name="Cancel the backtest")).to_be_visible()
         row["state"] = "cancelled"

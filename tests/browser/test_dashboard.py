@@ -89,8 +89,9 @@ def test_sample_is_shown_without_faults(opened: Opened, name: str, options: Any)
     with opened(login=True, **options) as watched:
         page = show(watched, "DEMOA", resolution="5m")
         page.locator("#tape tr").first.wait_for()
-        expect(page.locator("#log dd").first).to_have_text(re.compile(r"\d+-\w+"))
-        for part in ("#limits table", "#cache dl", "#ingest dl", "#jobs p, #jobs table"):
+        page.get_by_role("tab", name="System").click()
+        expect(page.locator("#log-details dd").first).to_have_text(re.compile(r"\d+-\w+"))
+        for part in ("#limits table", "#ingest dl", "#jobs p, #jobs table"):
             page.locator(part).first.wait_for()
         page.locator("#chart").focus()
         page.keyboard.press("ArrowLeft")
@@ -230,14 +231,14 @@ def test_what_is_kept_while_the_address_changes_does_not_change_it_back(opened: 
 def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
     with opened(login=True) as watched:
         page = show(watched, "FIXED")
-        expect(page.locator("#gaps-summary")).to_contain_text("stretches in all")
+        expect(page.locator("#gaps-summary")).to_contain_text("without trades")
         page.evaluate(DRAWN)
         chart = page.locator("#chart").bounding_box()
         assert chart is not None
         # The only bar stands right of the middle; clicks beside it hit nothing.
         for x in range(int(chart["width"]) - 70, 20, -8):
             page.mouse.click(chart["x"] + x, chart["y"] + chart["height"] / 3)
-            if page.locator("#bar-section").is_visible():
+            if page.locator("#panel-bar").is_visible():
                 break
         prints = page.get_by_role("table", name="Prints", exact=True)
         expect(prints).to_contain_text("high")
@@ -249,14 +250,16 @@ def test_click_on_a_bar_explains_it(opened: Opened, feed: httpx.Client):
 def test_reload_keeps_its_place(opened: Opened):
     with opened(login=True) as watched:
         page = show(watched, "DEMOA")
+        page.get_by_text("Settings").click()
         page.get_by_label("Hours").select_option("regular")
+        page.get_by_text("Settings").click()
         expect(page.locator("#chart[aria-busy]")).to_have_count(0)
         reveal_earlier(page, bars(page))
         expect(page).to_have_url(re.compile("&to="))
         page.evaluate(STILL)
         before = place(page)
         page.reload()
-        expect(page.locator("#gaps-summary")).to_contain_text("stretches in all")
+        expect(page.locator("#gaps-summary")).to_contain_text("without trades")
         page.evaluate(STILL)
         after = place(page)
         assert before["symbol"] == after["symbol"] == "DEMOA"
@@ -314,7 +317,7 @@ def test_the_field_takes_instants_only(opened: Opened, feed: httpx.Client):
     with opened(login=True) as watched:
         page = show(watched, "FIXED")
         before = summary(page)
-        field = page.get_by_label("Instant (UTC)")
+        field = page.get_by_label("As of an instant (UTC)")
         for text in ("0x10", "yesterday", "2026-13-40", "2025-02-30T10:00:00Z", "20250102"):
             field.fill(text)
             field.press("Enter")
@@ -357,7 +360,7 @@ def test_a_missed_frame_is_asked_for_once(opened: Opened, feed: httpx.Client):
         expect(page.locator("#tape tr")).to_have_count(3)
         expect(page.locator(SUMMARY)).to_contain_text("close 62,")
         asked_of_symbol = sorted(channel for channel in asked if channel.endswith(":MISSED"))
-        assert asked_of_symbol == ["bars.1m:MISSED", "trades:MISSED", "trades:MISSED"]
+        assert asked_of_symbol == ["bars.1m:MISSED", "quotes:MISSED", "trades:MISSED", "trades:MISSED"]
         assert watched.faults == []
 
 
@@ -369,19 +372,20 @@ def test_bars_of_another_policy_are_kept_live_and_explained(opened: Opened, feed
     with opened(login=True, **DESKTOP) as watched:
         page = show(watched, "LOTS")
         assert "high 100," in summary(page)
-        page.get_by_label("Policy").select_option("all")
+        page.get_by_text("Settings").click()
+        page.get_by_label("Bar policy").select_option("all")
         expect(page.locator(SUMMARY)).to_contain_text("high 150,")
         # By its own policy this print changes no bar.
         store(feed, "LOTS", CORRECTED + timedelta(seconds=2), 160.0, "official_close")
         expect(page.locator(SUMMARY)).to_contain_text("high 160,")
         page.reload()
         expect(page.locator(SUMMARY)).to_contain_text("high 160,")
-        expect(page.get_by_label("Policy")).to_have_value("all")
+        expect(page.get_by_label("Bar policy")).to_have_value("all")
         page.locator("#chart").focus()
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Enter")
-        expect(page.locator("#bar-values")).to_contain_text("high 160, ")
-        expect(page.locator("#bar-own")).to_contain_text("us_equities: open 100, high 100,")
+        expect(page.locator("#bar-values")).to_contain_text("high 160.00, ")
+        expect(page.locator("#bar-own")).to_contain_text("us_equities: open 100.00, high 100.00,")
         expect(page.get_by_role("table", name="Prints", exact=True)).to_contain_text("high, close")
         watched.shoot("dashboard_policy")
         assert watched.faults == []
@@ -396,8 +400,8 @@ def test_gaps_are_listed_with_their_reason(opened: Opened, feed: httpx.Client):
     with opened(login=True, **DESKTOP) as watched:
         page = show(watched, "GAPPY")
         expect(page.locator("#gaps-summary")).to_contain_text("2 gaps")
-        page.locator("#gaps-summary").click()
-        expect(page.locator("#gaps")).to_contain_text("2025-01-02 15:03:00")
+        page.get_by_role("tab", name="Missing bars (2)").click()
+        expect(page.locator("#gaps")).to_contain_text("2025-01-02 10:03:00")
         watched.shoot("dashboard_gaps")
         assert watched.faults == []
         assert watched.axe() == []

@@ -64,7 +64,7 @@ def test_strategies_that_could_not_be_read_are_read_again(opened: Opened):
         page.route("**/api/v1/strategies", fail_until(answers))
         watched.goto("/#symbol=DEMOA")
         expect(message(page, "Backtests")).to_contain_text("The store is away.")
-        expect(page.locator("#strategies")).to_be_hidden()
+        expect(page.locator("#tab-strategies")).to_be_hidden()
         answers.append("from now on")
         page.clock.fast_forward(AGAIN)
         expect(page.locator("#strategy-form").get_by_label("Fast")).to_have_value("10")
@@ -84,7 +84,9 @@ def test_models_that_could_not_be_read_are_read_again(
     opened: Opened, site: Installation, trader: httpx.Client
 ):
     desk, answers = with_a_model(trader, "AGAIN"), list[str]()
-    with traded(opened, site, desk, routes={"**/api/v1/models?*": fail_until(answers)}) as watched:
+    with traded(
+        opened, site, desk, tab="model", routes={"**/api/v1/models?*": fail_until(answers)}
+    ) as watched:
         page = watched.page
         expect(message(page, "Model")).to_contain_text("The store is away.")
         expect(page.locator("#model-chosen")).to_be_hidden()
@@ -104,6 +106,7 @@ def test_models_of_an_account_that_was_left_are_not_missed(
         site,
         left,
         other,
+        tab="model",
         routes={"**/api/v1/models?account=LEFT&*": keep_in(waiting)},
     ) as watched:
         page = watched.page
@@ -130,7 +133,9 @@ def test_the_newest_of_two_rebalances_is_watched(opened: Opened, site: Installat
         asked.append(route.request.url.rpartition("/")[2])
         route.fulfill(json={"state": "running", "progress": {"done": 0, "total": 1}})
 
-    with traded(opened, site, desk, routes={"**/rebalance": rebalance, "**/api/v1/jobs/*": job}) as watched:
+    with traded(
+        opened, site, desk, tab="model", routes={"**/rebalance": rebalance, "**/api/v1/jobs/*": job}
+    ) as watched:
         page = watched.page
         for name in ("first", "second"):
             page.get_by_role("button", name="Rebalance …").click()
@@ -150,7 +155,9 @@ def test_a_part_that_was_read_does_not_settle_another(
     opened: Opened, site: Installation, trader: httpx.Client
 ):
     desk, answers = Desk(trader, "PARTS"), list[str]()
-    with traded(opened, site, desk, routes={"**/api/v1/signals?*": fail_until(answers)}) as watched:
+    with traded(
+        opened, site, desk, tab="account", routes={"**/api/v1/signals?*": fail_until(answers)}
+    ) as watched:
         page = watched.page
         expect(message(page, "Trading")).to_contain_text("The store is away.")
         with page.expect_response("**/api/v1/performance?*days=365*"):

@@ -10,7 +10,7 @@ from playwright.sync_api import Route, WebSocketRoute, expect
 
 from tests.browser.chromium import PHONE, WINDOWS
 from tests.browser.conftest import Opened
-from tests.browser.desks import WIDE, Desk, assert_is_sound, confirm, preview, section, traded
+from tests.browser.desks import WIDE, Desk, assert_is_sound, confirm, open_tab, preview, section, traded
 from tests.front.front_server import eventually
 from tests.patience import allowed
 from tests.system.installation import Installation
@@ -31,7 +31,6 @@ def test_an_order_is_placed_once_seen_filled_and_stopped(
         confirm(page, "Start trading")
         expect(page.locator("#trading-status")).to_have_text("running")
         desk.print(100)
-        expect(page.get_by_label("Symbol", exact=True)).to_have_value(desk.symbol)
         preview(page, "100", Stop_loss="98")
         expect(page.locator("#preview")).to_contain_text("It would be accepted.")
         expect(section(page, "Checks")).to_contain_text("trade risk")
@@ -108,6 +107,7 @@ def test_a_stale_preview_shows_the_new_one(opened: Opened, site: Installation, t
         assert watched.axe() == []
         page.get_by_role("button", name="Execute").click()
         expect(page.locator("#preview")).to_be_empty()
+        open_tab(page, "Orders")
         page.get_by_role("button", name="Cancel buy").click()
         expect(page.get_by_text("No working orders.")).to_be_visible()
         expect(page.locator("#trading-notice")).to_contain_text("Cancelled: buy 10")
@@ -117,7 +117,7 @@ def test_a_stale_preview_shows_the_new_one(opened: Opened, site: Installation, t
 def test_everything_is_done_by_keyboard(opened: Opened, site: Installation, trader: httpx.Client):
     desk = Desk(trader, "KEYS")
     desk.start()
-    with traded(opened, site, desk) as watched:
+    with traded(opened, site, desk, tab="orders") as watched:
         page = watched.page
         quantity = page.locator("#order-quantity")
         expect(quantity).to_be_visible()
@@ -152,8 +152,8 @@ def test_refusals_are_said_with_their_numbers(opened: Opened, site: Installation
         expect(page.get_by_role("button", name="Execute")).to_be_disabled()
         watched.shoot("trading_refused")
         assert_is_sound(watched)
-        page.get_by_label("Symbol", exact=True).fill("NOSUCH")
-        page.get_by_role("button", name="Preview").click()
+        page.get_by_label("Type").select_option("limit")
+        preview(page, "1", Limit_price="-1")
         link = page.locator("#ticket-refusal a")
         expect(link).to_have_attribute("href", re.compile("/docs/errors#"))
 
@@ -179,12 +179,14 @@ def test_a_halt_is_explained_and_left(
         confirm(page, "Leave the halt", Reason="the coin was looked at")
         expect(page.locator("#halt")).to_be_hidden()
         expect(page.locator("#zone")).to_contain_text("NORMAL")
+        open_tab(page, "Equity and risk")
         page.get_by_role("button", name="Override the risk level").click()
         entered = {"Risk level": "0.1", "Until (UTC)": "2099-01-01T10:00", "Reason": "calm"}
         confirm(page, "Override", **entered)
         expect(page.locator("#override-text")).to_contain_text(
             "Overridden to 0.1 % until 2099-01-01 10:00:00"
         )
+        open_tab(page, "Positions")
         page.get_by_role("button", name=f"Close {desk.symbol}").click()
         confirm(page, "Close the position")
         expect(page.locator("#trading-notice")).to_contain_text(f"Closing {desk.symbol}")
@@ -206,7 +208,7 @@ def test_a_strategy_is_assigned_and_taken_away(opened: Opened, site: Installatio
     desk.start()
     desk.post(f"{path}/orders", order | {"client_order_id": "first"})
     signals = {"signals": [desk.get("/signals")["signals"][0] | refused]}
-    with traded(opened, site, desk, **PHONE) as watched:
+    with traded(opened, site, desk, tab="strategies", **PHONE) as watched:
         page = watched.page
         expect(section(page, "Newest signals")).to_contain_text("working")
         expect(page.locator("#strategy-assigned")).to_have_text("No strategy decides for DECIDED.")
@@ -234,7 +236,7 @@ def test_a_model_is_followed_and_rebalanced(opened: Opened, site: Installation, 
     weights = {"weights": [{"symbol": desk.symbol, "weight": 0.5}]}
     path = f"/api/v1/models/half?account={desk.name}"
     trader.put(path, json=weights).raise_for_status()
-    with traded(opened, site, desk) as watched:
+    with traded(opened, site, desk, tab="model") as watched:
         page = watched.page
         page.get_by_label("Followed by a rebalance").select_option("half")
         expect(section(page, "Weights of half")).to_contain_text("50 %")
@@ -259,17 +261,16 @@ def test_a_login_sees_what_it_may_do(opened: Opened, site: Installation, trader:
     with traded(opened, site, desk, scopes=READING) as watched:
         page = watched.page
         expect(page.locator("#trading-allowed")).to_contain_text("it lacks the scope trading:write")
-        for name in (
-            "Start trading",
-            "Stop and close all",
-            "Preview",
-            "Override the risk level",
-            "Assign to",
-        ):
-            expect(page.get_by_role("button", name=name)).to_be_hidden()
+        for tab in ("Equity and risk", "Orders", "Strategies"):
+            open_tab(page, tab)
+            for button in (
+                *("Start trading", "Stop and close all", "Buy", "Sell"),
+                *("Override the risk level", "Cancel all orders", "Assign to"),
+            ):
+                expect(page.get_by_role("button", name=button)).to_be_hidden()
         assert_is_sound(watched)
     with traded(opened, site, desk, scopes=("market:read",)) as watched:
-        watched.page.locator("#limits table").wait_for()
+        watched.page.locator("#limits table").wait_for(state="attached")
         expect(watched.page.locator("#trading")).to_be_hidden()
         assert not [fault for fault in watched.faults if "/accounts" in fault]
 

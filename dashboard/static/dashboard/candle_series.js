@@ -48,11 +48,13 @@ export function placesOf(absences, bars) {
   return [...places.values()].sort((one, other) => one.time - other.time);
 }
 
-/** How many decimals the prices have: at least 2, at most 8. */
-export function decimalsOf(bars) {
-  const lengths = bars.slice(-50).flatMap((bar) => [bar.open, bar.close])
-    .map((price) => String(price).split(".")[1]?.length ?? 0);
-  return Math.min(8, Math.max(2, ...lengths));
+/** The mean of each bar's close and those before it, `count` in all, as points of a line. */
+export function averageOf(bars, count) {
+  let sum = 0;
+  return bars.map((bar, index) => {
+    sum += bar.close - (index >= count ? bars[index - count].close : 0);
+    return {time: timeOf(bar), value: sum / count};
+  }).slice(count - 1);
 }
 
 /** A bar in words. */

@@ -1,22 +1,27 @@
 // Candles with volume, drawn by lightweight-charts (a global script that the page loads before the modules).
 
-import {candleOf, decimalsOf, placesOf, spoken, timeOf, volumeOf} from "./candle_series.js";
+import {averageOf, candleOf, placesOf, spoken, timeOf, volumeOf} from "./candle_series.js";
+import {el, number} from "./dom.js";
+import {averagePrice, changeWords, decimalsOf, price} from "./prices.js";
+import {shownTime, zoneName} from "./zone.js";
 
 const LIGHT = {
   text: "#1c2530", background: "#ffffff", grid: "#e4e8ed", up: "#0b7a5f", down: "#c2352b", hollow: "#ffffff", line: "#55606e",
   upVolume: "#0b7a5f66", downVolume: "#c2352b66",
-  gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e"},
+  gaps: {gap: "#c2352b2e", pending: "#b7791f2e", halted: "#6b46c12e", extended: "#55606e17"}, averages: ["#9a5b00", "#6b46c1"],
 };
 const DARK = {
   text: "#dbe3ec", background: "#1a2029", grid: "#2a3441", up: "#3ecf9f", down: "#ff7a70", hollow: "#1a2029", line: "#a3adba",
   upVolume: "#3ecf9f66", downVolume: "#ff7a7066",
-  gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d"},
+  gaps: {gap: "#ff7a7040", pending: "#f0b4294d", halted: "#b794f44d", extended: "#a3adba1f"}, averages: ["#f0b429", "#b794f4"],
 };
 // With fewer bars than this before the visible ones the owner is asked for earlier ones.
 const SOON = 30;
-// At least this many places are in view, and this many empty ones after the newest bar.
-const FEWEST = 60;
+// At least this many places are in view, so that no candle is huge, and this many empty ones after the newest bar.
+const FEWEST = 12;
 const MARGIN = 3;
+// The kinds of marks of the time axis, as the library numbers them, that are shorter than a day.
+const SHORT_MARKS = 3;
 
 class Candles {
   constructor(element, {onClick = () => {}, onRange = () => {}} = {}) {
@@ -25,6 +30,10 @@ class Candles {
     this.onRange = onRange;
     this.bars = [];
     this.places = [];
+    this.extended = [];
+    this.symbol = "";
+    this.counts = [];
+    this.means = [];
     this.selected = -1;
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.#build();
@@ -38,13 +47,20 @@ class Candles {
     this.element.setAttribute("aria-roledescription", "chart");
     if (!this.element.hasAttribute("aria-label")) this.element.setAttribute("aria-label", "Candles. Arrow keys walk the bars.");
     this.canvas = this.#child("div", "candles-canvas", {"aria-hidden": "true"});
+    this.legend = this.#child("p", "candles-legend", {"aria-hidden": "true"});
     this.summary = this.#child("p", "candles-spoken");
     this.voice = this.#child("p", "candles-spoken", {"aria-live": "polite"});
-    this.chart = LightweightCharts.createChart(this.canvas, {autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN}});
+    const tickMarkFormatter = (time, kind) => this.#mark(time, kind);
+    this.chart = LightweightCharts.createChart(this.canvas, {
+      autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN, tickMarkFormatter},
+      localization: {timeFormatter: (time) => (this.bars[0]?.date ? isoDate(time) : shownTime(time))},
+    });
     this.gaps = this.chart.addHistogramSeries({priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
     this.volumes = this.chart.addHistogramSeries({
       priceScaleId: "volume", priceFormat: {type: "volume"}, priceLineVisible: false, lastValueVisible: false,
     });
+    const quiet = {priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false};
+    this.averages = [0, 1].map(() => this.chart.addLineSeries({...quiet, lineWidth: 1}));
     this.candles = this.chart.addCandlestickSeries();
     this.chart.priceScale("gaps").applyOptions({scaleMargins: {top: 0, bottom: 0}, visible: false});
     this.chart.priceScale("volume").applyOptions({scaleMargins: {top: 0.8, bottom: 0}, visible: false});
@@ -70,6 +86,7 @@ class Candles {
       const index = this.bars.findIndex((bar) => timeOf(bar) === time);
       if (index >= 0) this.#choose(index);
     });
+    this.chart.subscribeCrosshairMove(({time}) => this.#tell(time === undefined ? -1 : this.bars.findIndex((bar) => timeOf(bar) === time)));
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => this.#moved(range));
   }
 
@@ -82,6 +99,7 @@ class Candles {
       timeScale: {borderColor: grid},
       rightPriceScale: {borderColor: grid},
     });
+    this.averages.forEach((line, index) => line.applyOptions({color: this.colours.averages[index]}));
     this.candles.applyOptions({
       upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
       // Without it the newest price has the colour of its candle, which is the background's if that is hollow.
@@ -90,15 +108,58 @@ class Candles {
   }
 
   #draw() {
-    const decimals = decimalsOf(this.bars);
-    this.candles.applyOptions({priceFormat: {type: "price", precision: decimals, minMove: 10 ** -decimals}});
+    const decimals = Math.max(2, ...this.bars.slice(-50).map(({close}) => decimalsOf(close)));
+    for (const series of [this.candles, ...this.averages]) series.applyOptions({priceFormat: {type: "price", precision: decimals, minMove: 10 ** -decimals}});
     this.candles.setData(this.bars.map((bar) => candleOf(bar, this.colours)));
     this.volumes.setData(this.bars.map((bar) => volumeOf(bar, this.colours)));
-    this.gaps.setData(this.places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+    this.#shade();
     this.#summarise();
   }
 
+  #shade() {
+    const extended = this.extended.map((time) => ({time, reason: "extended"}));
+    const places = [...this.places, ...extended].sort((one, other) => one.time - other.time);
+    this.gaps.setData(places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+  }
+
+  // A mark of a day has its time, too, unless the day begins there in the zone that is shown.
+  #mark(time, kind) {
+    const isDated = Boolean(this.bars[0]?.date);
+    const shown = isDated ? isoDate(time) : shownTime(time);
+    if (!isDated && kind >= SHORT_MARKS) return shown.slice(11, kind > SHORT_MARKS ? 19 : 16);
+    if (kind === 0) return shown.slice(0, 4);
+    const [, month, day] = shown.slice(0, 10).split("-").map(Number);
+    const date = kind === 1 && isDated ? MONTHS[month - 1] : `${day} ${MONTHS[month - 1]}`;
+    const before = this.bars[this.bars.findIndex((bar) => timeOf(bar) === time) - 1];
+    return isDated || !before || shownTime(timeOf(before)).slice(0, 10) !== shown.slice(0, 10) ? date : `${date} ${shown.slice(11, 16)}`;
+  }
+
+  // The values of a bar in the legend; of the newest one without a place.
+  #tell(place) {
+    const index = place < 0 ? this.bars.length - 1 : place;
+    const bar = this.bars[index];
+    if (!bar) return this.legend.replaceChildren();
+    const {open, close, volume} = bar;
+    const before = this.bars[index - 1]?.close ?? open;
+    const [change, kind] = changeWords(close - before, before ? (close - before) / Math.abs(before) * 100 : null, this.symbol);
+    const values = Object.entries({O: "open", H: "high", L: "low", C: "close"}).map(([name, part]) => `${name} ${price(bar[part], this.symbol)}`);
+    const when = bar.date ?? `${shownTime(timeOf(bar))} ${zoneName(timeOf(bar))}`;
+    const lines = this.counts.map((count, line) => {
+      const value = this.means[line][index - count + 1]?.value;
+      return el("span", {class: `average-${line}`}, `MA ${count} ${value === undefined ? "–" : averagePrice(value, this.symbol)}`);
+    });
+    const spans = [when, ...values].map((text) => el("span", {}, text));
+    this.legend.replaceChildren(...spans, el("span", {class: kind || null}, change), el("span", {}, `V ${number(volume)}`), ...lines);
+  }
+
+  #drawAverages() {
+    this.means = this.counts.map((count) => averageOf(this.bars, count));
+    this.averages.forEach((line, index) => line.setData(this.means[index] ?? []));
+  }
+
   #summarise() {
+    this.#drawAverages();
+    this.#tell(this.selected);
     const last = this.bars.at(-1);
     this.summary.textContent = last ? `${this.bars.length} ${this.bars.length === 1 ? "bar" : "bars"}. The newest: ${spoken(last)}.` : "No bars.";
   }
@@ -126,6 +187,7 @@ class Candles {
     const bar = this.bars[index];
     this.chart.setCrosshairPosition(bar.close, timeOf(bar), this.candles);
     this.#reveal(timeOf(bar));
+    this.#tell(index);
     this.voice.textContent = spoken(bar);
   }
 
@@ -144,10 +206,13 @@ class Candles {
     this.onClick(this.bars[index]);
   }
 
-  /** Show these bars instead of all others, oldest first. */
-  setBars(bars) {
+  /** Show these bars instead of all others, oldest first. symbol: whose prices they are. averages: of how many bars each, two at most. */
+  setBars(bars, {symbol = "", averages = []} = {}) {
     this.bars = [...bars];
+    this.symbol = symbol;
+    this.counts = averages;
     this.places = [];
+    this.extended = [];
     this.selected = -1;
     this.#draw();
   }
@@ -189,6 +254,17 @@ class Candles {
     else if (times) scale.setVisibleRange(times);
   }
 
+  /** Shade the bars at these times, which are outside of the regular hours. */
+  showExtended(times) {
+    this.extended = times;
+    this.#shade();
+  }
+
+  /** The times of the bars, in seconds since 1970. */
+  times() {
+    return this.bars.map(timeOf);
+  }
+
   /** Show the bars from one second since 1970 to another; at least some, so that none is huge. */
   showRange(from, to) {
     const last = this.bars.findLastIndex((bar) => timeOf(bar) <= to);
@@ -210,6 +286,9 @@ class Candles {
     this.chart.timeScale().setVisibleLogicalRange({from: length - Math.max(FEWEST, Math.min(length, count)), to: length + MARGIN});
   }
 }
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const isoDate = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 
 /**
  * Make a chart in an element that has a height. A bar is one of the JSON answer of `ohlcv`.

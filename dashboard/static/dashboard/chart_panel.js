@@ -3,9 +3,13 @@
 import {Bars} from "./bars.js";
 import {makeChart} from "./candles.js";
 import {timeOf} from "./candle_series.js";
-import {byId, debounced, el, instant, number, table, throttled} from "./dom.js";
+import {byId, debounced, el, number, table, throttled} from "./dom.js";
 import {complain, note, settled} from "./messages.js";
+import {learnPrices} from "./prices.js";
+import {calendarOf, outsideOf} from "./sessions.js";
 import {barChannel, hasBars, isOfFeed, keep, state} from "./state.js";
+import {countTab} from "./tabs.js";
+import {setZone, shownInstant} from "./zone.js";
 
 const TOPIC = "Chart";
 const LIVE = "Live bars";
@@ -14,6 +18,11 @@ const EARLIER = "Earlier bars";
 const MOST_PAGES = 12;
 // Reading the bars of another policy with their absences costs 20 tokens; 10 come a second by default.
 const RELOAD_MS = 5000;
+const AVERAGES = [20, 50];
+const DAY = 86_400;
+// What the buttons show: bars of a resolution, over so many days.
+const RANGES = {"1D": ["1m", 1], "5D": ["5m", 5], "1M": ["30m", 30], "1Y": ["1d", 365]};
+const LONG = new Set(["1d", "1w", "1M"]);
 
 export class ChartPanel {
   #chart;
@@ -21,6 +30,10 @@ export class ChartPanel {
   #channel = null;
   #aborter = null;
   #placing = false;
+  #dates = [];
+  #timezone = "UTC";
+  // Seconds up to the newest bar that are shown once the bars are read.
+  #span = null;
 
   constructor(api, feed, {onBar}) {
     Object.assign(this, {api, feed});
@@ -29,7 +42,29 @@ export class ChartPanel {
     this.remember = debounced(200, (symbol, {from, to, atEnd}) => {
       if (symbol === state.symbol) keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))});
     });
+    for (const button of byId("ranges").children) button.addEventListener("click", () => this.#choose(button.textContent));
     this.reloadSoon = throttled(RELOAD_MS, () => this.load({place: false}));
+  }
+
+  #choose(name) {
+    const [resolution, days] = RANGES[name];
+    keep({resolution, from: "", to: ""});
+    byId("resolution").value = resolution;
+    this.#span = days * DAY;
+    this.load();
+  }
+
+  // Times are shown in the zone of the state.
+  #setZone() {
+    setZone(state.tz === "local" ? null : state.tz === "utc" ? "UTC" : this.#timezone);
+  }
+
+  /** Take the zone and the hours of the instrument's exchange. */
+  async instrument({exchange, calendar}) {
+    const {timezone, dates} = exchange && !calendar ? await calendarOf(this.api, exchange) : {timezone: "UTC", dates: []};
+    this.#dates = dates;
+    this.#timezone = timezone;
+    this.#setZone();
   }
 
   /** Read the bars of the state anew. place: go to the range of the address; otherwise stay where the view is. */
@@ -41,6 +76,7 @@ export class ChartPanel {
     this.#leave();
     this.#placing = true;
     byId("chart").setAttribute("aria-busy", "true");
+    this.#setZone();
     try {
       await this.#read(place || state.from !== "", signal);
       settled(TOPIC);
@@ -55,12 +91,17 @@ export class ChartPanel {
   }
 
   async #read(place, signal) {
-    const {from, to} = state;
+    const {to} = state;
     let bars = await this.#bars.newest({signal});
+    const from = this.#span && bars.length ? String(timeOf(bars.at(-1)) - this.#span) : state.from;
+    place ||= this.#span !== null;
+    this.#span = null;
     for (let n = 0; from && bars.length && timeOf(bars[0]) > Number(from) && this.#bars.hasEarlier && n < MOST_PAGES; n++) {
       bars = [...(await this.#bars.earlier({signal})), ...bars];
     }
-    this.#chart.setBars(bars);
+    learnPrices(state.symbol, bars.slice(-50).flatMap(({open, close}) => [open, close]));
+    this.#chart.setBars(bars, {symbol: state.symbol, averages: state.averages ? [] : AVERAGES});
+    this.#shade();
     note(bars.length ? "" : "There are no bars.");
     if (place && from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
     else if (bars.length) this.#chart.showNewest();
@@ -79,7 +120,8 @@ export class ChartPanel {
   #empty(text) {
     this.#chart.setBars([]);
     this.#chart.showGaps([]);
-    byId("gaps-summary").textContent = "Missing bars";
+    byId("gaps-summary").textContent = "";
+    countTab("gaps", 0);
     byId("gaps").replaceChildren();
     note(text);
   }
@@ -111,6 +153,7 @@ export class ChartPanel {
       if (isOfFeed()) this.#chart.updateBar(bar);
       else this.reloadSoon();
     }
+    this.#shade();
   }
 
   async #moved(range) {
@@ -123,10 +166,16 @@ export class ChartPanel {
       if (!earlier.length) return;
       const end = this.#chart.firstTime();
       this.#chart.prependBars(earlier);
+      this.#shade();
       this.#gaps(earlier, {end, signal: this.#aborter.signal});
     } catch (error) {
       complain(EARLIER, error);
     }
+  }
+
+  // Bars of a day have no hours.
+  #shade() {
+    this.#chart.showExtended(LONG.has(state.resolution) ? [] : outsideOf(this.#chart.times(), this.#dates));
   }
 
   // Ask why bars are missing among these, and show it: the chart does not wait for it.
@@ -141,9 +190,12 @@ export class ChartPanel {
     const {absences} = this.#bars;
     this.#chart.showGaps(absences);
     const missing = absences.filter(({reason}) => ["gap", "pending", "halted"].includes(reason));
-    byId("gaps-summary").textContent = `Missing bars: ${missing.length} gaps or halts, ${absences.length} stretches in all`;
+    const usual = absences.length - missing.length;
+    byId("gaps-summary").textContent = `${missing.length} gaps, halts or pending backfills, which are shaded in the chart; `
+      + `${usual} stretches of closed hours or without trades.`;
+    countTab("gaps", missing.length);
     const rows = absences.slice(-100).reverse()
-      .map(({start, end, reason}) => [el("span", {class: `reason reason-${reason}`}, reason.replaceAll("_", " ")), instant(start), instant(end)]);
+      .map(({start, end, reason}) => [el("span", {class: `reason reason-${reason}`}, reason.replaceAll("_", " ")), shownInstant(start), shownInstant(end)]);
     byId("gaps").replaceChildren(table("Stretches without a bar, newest first", ["reason", "from", "to"], rows));
   }
 }

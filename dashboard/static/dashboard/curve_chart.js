@@ -22,8 +22,26 @@ export function curveChart(element, build) {
     recolour(colours);
   };
   colour();
+  // It may have been hidden when its points came.
+  chart.timeScale().subscribeSizeChange(() => chart.timeScale().fitContent());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
   return chart;
+}
+
+const STEPS = [1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
+const MOST_STEPS = 400;
+
+/** Points by time as points at even steps, each with what held then: the same time is equally wide everywhere. */
+export function evenSteps(points) {
+  const [first, last] = [points[0]?.time, points.at(-1)?.time];
+  const step = STEPS.find((each) => (last - first) / each <= MOST_STEPS) ?? STEPS.at(-1);
+  const even = [];
+  let at = 0;
+  for (let time = Math.floor(first / step) * step; time < last + step; time += step) {
+    while (at + 1 < points.length && points[at + 1].time <= time) at++;
+    even.push({...points[at], time});
+  }
+  return even;
 }
 
 export const seconds = (at) => Math.floor(Date.parse(at) / 1000);

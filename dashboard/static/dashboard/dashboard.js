@@ -4,17 +4,19 @@ import {Api} from "./api.js";
 import {AsOf} from "./asof.js";
 import {ChartPanel, describe} from "./chart_panel.js";
 import {byId} from "./dom.js";
-import {explain} from "./explain.js";
+import {explain, forgetBar} from "./explain.js";
 import {Feed} from "./feed.js";
+import {Headline} from "./headline.js";
 import {complain, settled, wasAway} from "./messages.js";
-import {keep, readState, state} from "./state.js";
+import {learnTick} from "./prices.js";
+import {CHOICES, keep, readState, state} from "./state.js";
 import {Status} from "./status.js";
-import {makeSymbols} from "./symbols.js";
+import {openTab} from "./tabs.js";
 import {Tape} from "./tape.js";
 import {TradingPanel} from "./trading_panel.js";
+import {WatchList} from "./watch_list.js";
 
 const LOG_OUT = "You are still logged in";
-const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy"];
 
 const api = new Api({
   onEnd: logIn,
@@ -36,7 +38,7 @@ const feed = new Feed({
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, symbols, trading;
+let panel, tape, asOf, watch, headline, trading;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -54,7 +56,7 @@ function showConnection() {
 // The server answers again: what it was not asked for meanwhile is asked for now.
 function repeat() {
   if (!wasAway() || !state.symbol) return;
-  if (wasAway("Search")) symbols.search();
+  if (wasAway("Search")) watch.search();
   // It was asked for by a click, which may be repeated.
   if (wasAway("Explanation")) settled("Explanation");
   show();
@@ -67,17 +69,21 @@ function build() {
     onFrame: (frame) => {
       status.frame(frame);
       asOf.note(frame);
+      headline.frame(frame);
       panel.traded();
     },
   });
   asOf = new AsOf(api, changedAsOf);
   trading = new TradingPanel(api, feed);
-  symbols = makeSymbols(api, (instrument) => choose(instrument));
+  watch = new WatchList(api, (instrument) => choose(instrument));
+  headline = new Headline(api, feed, {onSnapshot: (snapshot) => watch.show(snapshot)});
   for (const name of CHOICES) {
     byId(name).addEventListener("change", () => {
-      keep({[name]: byId(name).value, from: "", to: ""});
-      byId("bar-section").hidden = true;
+      const isOfBars = !["tz", "averages"].includes(name);
+      keep({[name]: byId(name).value, ...(isOfBars && {from: "", to: ""})});
+      forgetBar();
       panel.load();
+      if (name === "tz") tape.load();
     });
   }
   byId("newest").addEventListener("click", () => {
@@ -95,7 +101,8 @@ function build() {
   });
   window.addEventListener("hashchange", () => {
     readState();
-    byId("bar-section").hidden = true;
+    forgetBar();
+    openTab(state.tab);
     trading.follow();
     show();
   });
@@ -105,11 +112,12 @@ function changedAsOf() {
   showConnection();
   panel.load({place: true});
   tape.load();
+  headline.load();
 }
 
 async function choose(instrument) {
   keep({symbol: instrument.symbol, class: instrument.class, from: "", to: "", as_of: ""});
-  byId("bar-section").hidden = true;
+  forgetBar();
   await show(instrument);
 }
 
@@ -117,13 +125,18 @@ async function show(known = null) {
   for (const name of CHOICES) byId(name).value = state[name];
   showConnection();
   byId("symbol").textContent = state.symbol || "No symbol";
-  if (!state.symbol) return;
+  const {symbol} = state;
+  if (!symbol) return;
   trading.symbol(state.symbol);
-  symbols.draw();
+  watch.mark();
+  headline.clear();
   asOf.forget();
   try {
     const instrument = known ?? (await api.get(`/instruments/${encodeURIComponent(state.symbol)}`)).data;
     keep({class: instrument.class});
+    learnTick(instrument);
+    await panel.instrument(instrument);
+    if (symbol !== state.symbol) return;
     byId("about").textContent = describe(instrument);
     byId("session").disabled = byId("hours").disabled = byId("anchor").disabled = !instrument.exchange && !instrument.calendar;
     settled("Symbol");
@@ -135,7 +148,7 @@ async function show(known = null) {
     status.forget();
     return;
   }
-  await Promise.all([panel.load(), tape.load(), status.forget()]);
+  await Promise.all([panel.load(), tape.load(), headline.load(), status.forget()]);
   await asOf.load();
 }
 
@@ -143,11 +156,12 @@ async function begin() {
   byId("app").hidden = false;
   byId("logout").hidden = false;
   build();
-  readState();
+  forgetBar();
+  openTab(state.tab);
   feed.start();
   status.start();
-  await symbols.search();
-  const first = symbols.first();
+  await watch.search();
+  const {first} = watch;
   if (!state.symbol && first) keep({symbol: first.symbol, class: first.class});
   await Promise.all([show(), trading.start()]);
 }
@@ -168,4 +182,5 @@ async function open() {
   }
 }
 
+readState();
 open();

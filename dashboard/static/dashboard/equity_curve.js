@@ -1,6 +1,6 @@
 // The curve of an account's equity, with its high-water mark and the places where drawdown zones begin.
 
-import {curveChart, pageColours, pointsOf, seconds} from "./curve_chart.js";
+import {curveChart, evenSteps, pageColours, pointsOf, seconds} from "./curve_chart.js";
 import {byId, instant} from "./dom.js";
 import {money, percent} from "./trading_words.js";
 
@@ -38,10 +38,7 @@ export class EquityCurve {
     if (last?.time === time) this.#points.pop();
     this.#points.push({time, at, equity, high});
     this.#deepest = Math.max(this.#deepest, down);
-    this.equity.update({time, value: equity});
-    this.high.update({time, value: high});
-    this.#chart.timeScale().fitContent();
-    this.#summarise();
+    this.#draw();
   }
 
   /** The limits, which say where zones begin. */
@@ -58,7 +55,7 @@ export class EquityCurve {
   #build() {
     this.#chart = curveChart(byId("equity"), (chart) => {
       this.high = chart.addLineSeries({lineWidth: 1, lineType: 1, priceLineVisible: false, lastValueVisible: false});
-      this.equity = chart.addLineSeries({lineWidth: 2, priceLineVisible: false});
+      this.equity = chart.addLineSeries({lineWidth: 2, lineType: 1, priceLineVisible: false});
       return ({accent, muted}) => {
         this.equity.applyOptions({color: accent});
         this.high.applyOptions({color: muted});
@@ -68,8 +65,13 @@ export class EquityCurve {
   }
 
   #draw() {
-    this.equity.setData(this.#points.map(({time, equity}) => ({time, value: equity})));
-    this.high.setData(this.#points.map(({time, high}) => ({time, value: high})));
+    const points = evenSteps(this.#points);
+    const values = points.map(({equity}) => equity);
+    const range = Math.max(...values) - Math.min(...values);
+    const precision = Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(range || 1))));
+    this.equity.applyOptions({priceFormat: {type: "price", precision, minMove: 10 ** -precision}});
+    this.equity.setData(points.map(({time, equity}) => ({time, value: equity})));
+    this.high.setData(points.map(({time, high}) => ({time, value: high})));
     this.#chart.timeScale().fitContent();
     this.#summarise();
   }

@@ -1,8 +1,11 @@
 // One bar: its prints, what each set and why, and its revisions.
 
-import {byId, el, instant, number, table, timeOfDay} from "./dom.js";
+import {byId, el, number, table} from "./dom.js";
 import {complain, settled} from "./messages.js";
+import {price} from "./prices.js";
 import {state, symbolPath} from "./state.js";
+import {chooseTab} from "./tabs.js";
+import {shownInstant, zoneName} from "./zone.js";
 
 const MOST_PRINTS = 100;
 const LONG = new Set(["1w", "1M"]);
@@ -11,13 +14,20 @@ const TOPIC = "Explanation";
 
 let aborter = null;
 
+/** Explain no bar. */
+export function forgetBar() {
+  aborter?.abort();
+  byId("bar-title").textContent = "Bar";
+  byId("bar").replaceChildren("A click on a bar, or Enter, shows what set it, and its prints.");
+}
+
 /** Explain a bar in the page. */
 export async function explain(api, bar) {
   aborter?.abort();
   aborter = new AbortController();
   const place = byId("bar");
-  byId("bar-section").hidden = false;
-  byId("bar-title").textContent = `Bar of ${instant(bar.date ?? bar.timestamp)}`;
+  chooseTab("bar");
+  byId("bar-title").textContent = `Bar of ${bar.date ?? `${shownInstant(bar.timestamp)} ${zoneName(Date.parse(bar.timestamp) / 1000)}`}`;
   if (LONG.has(state.resolution)) return place.replaceChildren("Bars up to a day are explained, not weeks and months.");
   place.replaceChildren("Reading its prints …");
   const {resolution, session, hours, anchor, policy, as_of} = state;
@@ -51,7 +61,7 @@ function explanation(data) {
 
 function values(bar) {
   if (!bar) return "There is no bar.";
-  const parts = PARTS.map((name) => `${name} ${number(bar[name])}`).join(", ");
+  const parts = PARTS.map((name) => `${name} ${price(bar[name], state.symbol)}`).join(", ");
   const end = bar.final === undefined ? "" : `, ${bar.final ? "final" : "not final"}`;
   return `${parts}, volume ${number(bar.volume)}, ${number(bar.trade_count)} ${bar.trade_count === 1 ? "trade" : "trades"}${end}.`;
 }
@@ -59,8 +69,8 @@ function values(bar) {
 function setters({bar, sets, stored}) {
   return PARTS.map((part) => {
     const by = sets?.[part];
-    const place = by ? instant(by.timestamp) : stored ? "a stored bar" : "–";
-    return [part, number(bar?.[part]), place, number(by?.volume), words(by?.conditions)];
+    const place = by ? shownInstant(by.timestamp) : stored ? "a stored bar" : "–";
+    return [part, price(bar?.[part], state.symbol), place, number(by?.volume), words(by?.conditions)];
   });
 }
 
@@ -74,7 +84,7 @@ const words = (conditions) => (conditions?.length ? conditions.join(", ").replac
 
 function print(each) {
   return [
-    timeOfDay(each.timestamp), number(each.price), number(each.volume), each.exchange, words(each.conditions),
+    shownInstant(each.timestamp).slice(11), price(each.price, state.symbol), number(each.volume), each.exchange, words(each.conditions),
     each.sets?.length ? each.sets.join(", ") : "–", why(each),
   ];
 }
@@ -91,11 +101,11 @@ function why({part, counts, because}) {
 }
 
 function revisions(rows) {
-  if (rows === null) return [el("p", {}, "They are listed for UTC bars with all hours. The slider above shows this bar as it was.")];
+  if (rows === null) return [el("p", {}, "They are listed for UTC bars with all hours. The slider shows this bar as it was.")];
   if (!rows.length) return [el("p", {}, "None: no later commit changed this bar.")];
   const side = (row, when) => (row[`${when}_open`] === null ? "no bar"
-    : `${PARTS.map((part) => number(row[`${when}_${part}`])).join(" / ")} × ${number(row[`${when}_volume`])}`);
-  const cells = rows.map((row) => [String(row.commit), instant(row.committed_at), side(row, "before"), side(row, "after")]);
+    : `${PARTS.map((part) => price(row[`${when}_${part}`], state.symbol)).join(" / ")} × ${number(row[`${when}_volume`])}`);
+  const cells = rows.map((row) => [String(row.commit), shownInstant(row.committed_at), side(row, "before"), side(row, "after")]);
   return [table("Revisions", ["commit", "at", "before", "after"], cells),
     el("p", {}, "Open / high / low / close × volume.")];
 }

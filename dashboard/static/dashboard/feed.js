@@ -4,11 +4,11 @@ const LONGEST_WAIT = 30;
 // The server pings every 15 seconds; after this silence the connection is taken for lost.
 const SILENCE_MS = 40_000;
 const NOT_AUTHENTICATED = 4401;
-// Channels of which each frame comes. An update of an open bar, or of a portfolio, may be replaced by a newer one.
-const LOSSLESS = /^(trades|quotes|status|orders|alerts):/;
+// Channels of which each frame is wanted. A quote, an update of an open bar or of a portfolio may be replaced by a newer one.
+const LOSSLESS = /^(trades|status|orders|alerts):/;
 
 /**
- * @typedef {{from?: string, onBegun: () => void, onFrame: (frame: object) => void, onResync: () => void, onError: (error: object) => void}} Subscription
+ * @typedef {{from?: string, mode?: "latest", onBegun: () => void, onFrame: (frame: object) => void, onResync: () => void, onError: (error: object) => void}} Subscription
  */
 export class Feed {
   #channels = new Map();
@@ -94,8 +94,8 @@ export class Feed {
   #ask(channel) {
     const id = this.#next++;
     this.#asked.set(id, channel);
-    const {from} = this.#channels.get(channel);
-    this.#send({op: "subscribe", id, channels: [channel], ...(from ? {from: {[channel]: from}} : {})});
+    const {from, mode} = this.#channels.get(channel);
+    this.#send({op: "subscribe", id, channels: [channel], mode, ...(from ? {from: {[channel]: from}} : {})});
   }
 
   #send(message) {

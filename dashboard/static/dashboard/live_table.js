@@ -3,9 +3,9 @@
 import {el} from "./dom.js";
 
 /**
- * @typedef {{head: string, figure?: boolean, text?: (row: object) => string | [string, string],
+ * @typedef {{head: string, figure?: boolean, wide?: boolean, text?: (row: object) => string | [string, string],
  *   make?: (row: () => object) => Element}} Column text: of the cell, with a class if it is a pair. make: called once for
- *   each row; its argument gives the row as it is now.
+ *   each row; its argument gives the row as it is now. wide: a phone does not show it.
  */
 export class LiveTable {
   #kept = new Map();
@@ -14,7 +14,7 @@ export class LiveTable {
   /** key: what tells rows apart. A row keeps its element, so that the focus, and a click that has begun, stay in it. */
   constructor(place, name, columns, {key, empty = "None."}) {
     Object.assign(this, {columns, key});
-    const heads = columns.map(({head, figure}) => el("th", {scope: "col", class: figure && "figure"}, head));
+    const heads = columns.map((column) => el("th", {scope: "col", class: classOf(column)}, column.head));
     const inner = el("table", {}, el("caption", {class: "spoken"}, name), el("thead", {}, el("tr", {}, ...heads)), this.#body);
     this.frame = el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": name}, inner);
     this.nothing = el("p", {}, empty);
@@ -46,12 +46,13 @@ export class LiveTable {
 
   #made(row) {
     const kept = {row};
-    kept.element = el("tr", {}, ...this.columns.map(({make}) => el("td", {}, make?.(() => kept.row))));
+    kept.element = el("tr", {}, ...this.columns.map((column) => el("td", {class: classOf(column)}, column.make?.(() => kept.row))));
     this.#kept.set(this.key(row), kept);
-    this.columns.forEach(({figure}, index) => kept.element.cells[index].classList.toggle("figure", Boolean(figure)));
     return kept;
   }
 }
+
+const classOf = ({figure, wide}) => [figure && "figure", wide && "wide"].filter(Boolean).join(" ") || null;
 
 function write(cell, content) {
   const [text, kind = ""] = [content].flat();

@@ -1,6 +1,7 @@
 // The order ticket: preview an order, then place it, once.
 
 import {byId, el, instant, number, table} from "./dom.js";
+import {price} from "./prices.js";
 import {refuse} from "./refusals.js";
 import {checkNumber, checkWords, money, orderWords, words} from "./trading_words.js";
 
@@ -19,9 +20,10 @@ export class OrderTicket {
   #fields = byId("ticket-fields");
   #account = null;
   #preview = null;
+  // What was entered for the preview.
+  #order = null;
   #isBusy = false;
-  // Whether a person has chosen the symbol, so that the chart's no longer replaces it.
-  #isChosen = false;
+  #symbol = "";
   #timer = null;
   #turn = 0;
 
@@ -30,10 +32,9 @@ export class OrderTicket {
     Object.assign(this, {api, onPlaced});
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#ask();
+      this.#ask(this.#document(event.submitter));
     });
-    this.#form.addEventListener("input", ({target}) => {
-      if (target.name === "symbol") this.#isChosen = target.value !== "";
+    this.#form.addEventListener("input", () => {
       this.#fit();
       this.#drop();
     });
@@ -48,10 +49,10 @@ export class OrderTicket {
     this.#drop();
   }
 
-  /** The symbol of the chart. */
+  /** The symbol of the chart, which orders are for. What was previewed for another one is dropped. */
   symbol(symbol) {
-    if (this.#isChosen || this.#preview || this.#isBusy) return;
-    this.#form.elements.symbol.value = symbol;
+    if (symbol !== this.#symbol) this.of(this.#account);
+    this.#symbol = symbol;
   }
 
   // Fields that the type of order does not have are not shown.
@@ -74,24 +75,24 @@ export class OrderTicket {
   #busy(isBusy) {
     this.#isBusy = isBusy;
     this.#fields.disabled = isBusy;
-    this.#form.querySelector("button[type=submit]").disabled = isBusy;
     byId("execute")?.toggleAttribute("disabled", isBusy || !this.#preview?.would_be_accepted);
   }
 
-  #document() {
-    const entered = Object.fromEntries(new FormData(this.#form));
+  #document(submitter) {
+    const entered = Object.fromEntries(new FormData(this.#form, submitter));
     const order = Object.fromEntries(Object.entries(entered).filter(([, value]) => value !== ""));
     for (const name of ["quantity", ...PRICES]) if (name in order) order[name] = Number(order[name]);
-    return {...order, symbol: order.symbol.trim(), ...(order.reduce_only && {reduce_only: true})};
+    return {...order, symbol: this.#symbol, ...(order.reduce_only && {reduce_only: true})};
   }
 
-  async #ask(note = "") {
+  async #ask(order, note = "") {
     if (this.#isBusy) return;
-    const [document_, turn] = [this.#document(), ++this.#turn];
+    const turn = ++this.#turn;
     this.#drop();
+    this.#order = order;
     this.#busy(true);
     try {
-      const preview = await this.api.send("POST", "/trade/preview", {parameters: {account: this.#account}, body: document_});
+      const preview = await this.api.send("POST", "/trade/preview", {parameters: {account: this.#account}, body: order});
       if (turn === this.#turn) this.#show(preview, note);
     } catch (error) {
       if (turn === this.#turn) refuse("ticket-refusal", error);
@@ -137,7 +138,7 @@ export class OrderTicket {
       if (isUnanswered(error)) return this.#leaveOpen();
       this.#busy(false);
       if (error.code === "preview_stale") this.#show(error.problem.preview, CHANGED);
-      else if (error.code === "preview_expired") this.#ask(EXPIRED);
+      else if (error.code === "preview_expired") this.#ask(this.#order, EXPIRED);
       else refuse("ticket-refusal", error);
       return;
     }
@@ -170,7 +171,7 @@ const isUnanswered = ({code, status}) => code === "unreachable" || (status >= 50
 
 function figures({currency, cost, fee, margin, exposure_after: exposure, gross_after: gross, equity, order, reference}) {
   const {bid, ask, last, at} = reference;
-  const prices = Object.entries({bid, ask, last}).filter(([, price]) => price !== null).map(([name, price]) => `${name} ${number(price)}`);
+  const prices = Object.entries({bid, ask, last}).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${price(value, order.symbol)}`);
   const rows = {
     "Costs at most": money(cost, currency), Fee: money(fee, currency), "Must be paid in": money(margin, currency),
     [`Exposure in ${order.symbol} then`]: money(exposure, currency), "Exposure in all then": money(gross, currency),
@@ -180,10 +181,11 @@ function figures({currency, cost, fee, margin, exposure_after: exposure, gross_a
 }
 
 function checks(rows) {
-  const heads = ["check", "result", ["value"], ["limit"], "unit", "what is checked"];
-  return table("Checks", heads, rows.map(({name, passed, value, limit, unit, message}) => {
-    const result = passed ? "passed" : value === null && limit !== null ? "not known" : "failed";
-    return [words(name), el("span", {class: passed ? "passed" : "failed"}, result), checkNumber(value, unit), checkNumber(limit, unit), unit || "–", message];
+  return table("Checks", ["check", ["value"], ["limit"]], rows.map(({name, passed, value, limit, unit}) => {
+    const result = passed ? "✓" : value === null && limit !== null ? "?" : "✗";
+    const [mark, spoken] = [el("span", {"aria-hidden": "true"}, `${result} `), el("span", {class: "spoken"}, passed ? "passed: " : "failed: ")];
+    const kind = passed ? "passed" : "failed";
+    return [el("span", {class: kind}, mark, spoken, words(name)), checkNumber(value, unit), `${checkNumber(limit, unit)} ${unit?.startsWith("percent") ? "%" : unit ?? ""}`];
   }));
 }
 

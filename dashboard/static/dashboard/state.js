@@ -1,12 +1,16 @@
 // What is on the screen, kept in the address's fragment, so that a reload or a link keeps its place.
 
-const NAMES = ["symbol", "class", "resolution", "session", "hours", "anchor", "adjustment", "policy", "from", "to", "as_of", "account"];
+// What of the market is shown, and how.
+export const CHOICES = ["resolution", "session", "hours", "anchor", "adjustment", "policy", "averages", "tz"];
+const NAMES = ["symbol", "class", ...CHOICES, "tab", "from", "to", "as_of", "account"];
 const PATHS = {equity: "equities", future: "futures", crypto: "crypto", fx: "fx", option: "options"};
 
 export const state = {};
 let written = "";
 
 export function readState() {
+  // Also of a query, as people write it: `/?symbol=DEMOA`.
+  if (location.search) history.replaceState(null, "", `/#${location.hash.slice(1) || location.search.slice(1)}`);
   written = location.hash;
   const found = new URLSearchParams(location.hash.slice(1));
   for (const name of NAMES) state[name] = found.get(name) ?? "";
@@ -26,8 +30,11 @@ export function keep(changes) {
   written = location.hash;
 }
 
+/** The path of a class of instruments. */
+export const classPath = (kind) => `/market-data/${PATHS[kind] ?? "equities"}`;
+
 /** A symbol's path below /market-data, such as `/market-data/equities/AAPL`, by the instrument's class. */
-export const marketPath = (kind, symbol, rest = "") => `/market-data/${PATHS[kind] ?? "equities"}/${encodeURIComponent(symbol)}${rest}`;
+export const marketPath = (kind, symbol, rest = "") => `${classPath(kind)}/${encodeURIComponent(symbol)}${rest}`;
 
 /** The path of the symbol that is shown. */
 export const symbolPath = (rest = "") => marketPath(state.class, state.symbol, rest);

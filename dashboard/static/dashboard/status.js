@@ -1,4 +1,4 @@
-// The state of the feed, the caller's limits, the cache, the rate of ingest, and jobs.
+// The state of the feed, the caller's limits, the rate of ingest, and jobs.
 
 import {reached} from "./api.js";
 import {byId, duration, el, instant, number, table} from "./dom.js";
@@ -30,7 +30,6 @@ export class Status {
   async refresh() {
     const read = await Promise.all([
       this.#show("limits", async () => limits((await this.api.get("/limits")).data)),
-      this.#show("cache", async () => cache((await this.api.get("/cache/stats")).data)),
       this.#show("jobs", async () => jobs((await this.api.get("/jobs", {limit: 10})).data.jobs)),
       this.#show("ingest", () => this.#ingest()),
       this.#show("log", () => this.#coverage()),
@@ -104,13 +103,15 @@ export class Status {
     this.#times = this.#times?.filter((at) => at > since) ?? null;
     const few = this.#since > since ? "at least " : "";
     byId("log").replaceChildren(list({
-      "Head of the log": head ?? "–",
-      "Complete until": until ? instant(until).slice(0, 19) : "–",
-      "Newest trade": last ? instant(last).slice(0, 19) : hasBars() ? "–" : "no trades of options",
+      "Newest trade (UTC)": last ? instant(last).slice(0, 19) : hasBars() ? "–" : "no trades of options",
       "Its age": behind === null ? "–" : duration(behind),
+      "Trades of the last minute": state.as_of || !this.#times ? "–" : `${few}${number(this.#times.length)}`,
+    }));
+    byId("log-details").replaceChildren(list({
+      "Commit": head ?? "–",
+      "Complete until (UTC)": until ? instant(until).slice(0, 19) : "–",
       "From commit to sending": lag === undefined ? "–" : duration(lag),
       "Rows, commits": rows === undefined ? "–" : `${number(rows)}, ${number(commits)}`,
-      "Trades of the last minute": state.as_of || !this.#times ? "–" : `${few}${number(this.#times.length)}`,
     }));
   }
 
@@ -141,12 +142,6 @@ function limits({name, tier, buckets, quotas}) {
   const rows = buckets.map(({name: bucket, rate, limit, remaining}) => [bucket, `${number(rate)}/s`, bar(remaining, limit, bucket), `${number(remaining)} / ${number(limit)}`]);
   const more = quotas.map((quota) => [quota.name ?? quota.period ?? "quota", "", "", `${number(quota.remaining)} of ${number(quota.limit)}`]);
   return [el("p", {}, `${name ?? "You"}, tier ${tier}`), table("Your limits", ["bucket", "rate", "left", "tokens"], [...rows, ...more])];
-}
-
-function cache({hits_local: local, hits_redis: shared, joined, misses}) {
-  const answers = local + shared + joined + misses;
-  const share = answers ? `${Math.round((answers - misses) / answers * 100)} % of ${number(answers)}` : "no answers yet";
-  return list({"Answered from the cache": share, "In the process": number(local), "In Redis": number(shared), "Computed": number(misses)});
 }
 
 function jobs(rows) {

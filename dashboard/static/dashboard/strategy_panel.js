@@ -1,11 +1,12 @@
 // Strategies: backtests, started and watched here, and the strategy that decides for the account.
 
 import {ask} from "./ask.js";
-import {byId, el, instant, number} from "./dom.js";
+import {byId, el, instant, number, shortTime} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, say, settled} from "./messages.js";
 import {oneAtATime} from "./refusals.js";
-import {gain, money, percent, titled, words} from "./trading_words.js";
+import {offerTabs} from "./tabs.js";
+import {gain, percent, titled, words} from "./trading_words.js";
 
 const TOPIC = "Backtests";
 const MOST_ROWS = 10;
@@ -16,7 +17,7 @@ const AGAIN_MS = 10_000;
 const UNANSWERED = "No answer came, so it is not known whether it was done. The list below, or the account, will tell.";
 
 const isEnded = ({state}) => !["queued", "running"].includes(state);
-const minute = (at) => instant(at).slice(0, 16);
+const day = (at) => instant(at).slice(0, 10);
 const pageOf = ({id}) => `/api/v1/backtests/${id}`;
 
 export class StrategyPanel {
@@ -63,7 +64,7 @@ export class StrategyPanel {
     }
     this.#form.elements.strategy.replaceChildren(...this.#strategies.map(({name}) => el("option", {}, name)));
     this.#drawParameters();
-    byId("strategies").hidden = false;
+    offerTabs(["strategies"], true);
     await this.#read();
   }
 
@@ -186,10 +187,10 @@ function columns() {
   const figure = (head, text) => ({head, text: ({figures}) => (figures ? text(figures) : "–"), figure: true});
   return [
     column("strategy", ({strategy}) => strategy), column("state", ({state, progress_pct: done}) => (state === "running" ? `running, ${done} %` : state)),
-    figure("closed gain", ({pnl}) => gain(pnl, money)), figure("return", ({return_pct: part}) => gain(part, percent)),
-    figure("drawdown", ({max_dd: down}) => percent(down)), figure("trades", ({trades}) => number(trades)),
-    column("symbols", ({symbols}) => shortened(symbols)), column("period", ({start, end}) => `${minute(start)} – ${minute(end)}`),
-    column("started (UTC)", ({created_at: at}) => minute(at)),
+    figure("return", ({return_pct: part}) => gain(part, percent)), figure("drawdown", ({max_dd: down}) => percent(down)),
+    figure("trades", ({trades}) => number(trades)), {...column("symbols", ({symbols}) => shortened(symbols)), wide: true},
+    {...column("period", ({start, end}) => `${day(start)} – ${day(end)}`), wide: true},
+    {...column("started (UTC)", ({created_at: at}) => shortTime(at)), wide: true},
     {head: "page", make: (row) => el("a", {href: pageOf(row()), "aria-label": `Open the backtest of ${instant(row().created_at).slice(0, 19)}`}, "Open")},
   ];
 }

@@ -1,8 +1,10 @@
 // The trade tape: the newest trades of the symbol, as they are stored.
 
-import {byId, el, number, timeOfDay} from "./dom.js";
+import {byId, el, number} from "./dom.js";
 import {complain, settled} from "./messages.js";
+import {learnPrices, price} from "./prices.js";
 import {hasBars, state, symbolPath} from "./state.js";
+import {shownInstant} from "./zone.js";
 
 const MOST = 60;
 const LIVE = "Live trades";
@@ -33,6 +35,7 @@ export class Tape {
     try {
       const query = {last: MOST, as_of: state.as_of};
       const {data, headers} = await this.api.get(symbolPath("/trades"), query, {signal: this.#aborter.signal});
+      learnPrices(state.symbol, data.trades.map((trade) => trade.price));
       byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
       this.onRead(data.trades, data.trades.length < MOST);
       if (!state.as_of) this.#follow(headers.get("X-Commit"));
@@ -63,8 +66,8 @@ export class Tape {
 
 function row(trade, kind = "") {
   const notes = [kind, ...(trade.conditions ?? [])].filter(Boolean).join(", ").replaceAll("_", " ");
-  return el("tr", {class: kind || null}, el("td", {}, timeOfDay(trade.timestamp)), el("td", {class: "figure"}, number(trade.price)),
-    el("td", {class: "figure"}, number(trade.volume)), el("td", {}, notes));
+  return el("tr", {class: kind || null}, el("td", {}, shownInstant(trade.timestamp).slice(11)), el("td", {class: "figure"}, price(trade.price, state.symbol)),
+    el("td", {class: "figure"}, number(trade.volume)), el("td", {title: notes}, notes));
 }
 
 function correction({action, before, after}) {

@@ -9,6 +9,7 @@ import {OrderTicket} from "./order_ticket.js";
 import {keep, state} from "./state.js";
 import {StrategyPanel} from "./strategy_panel.js";
 import {TradingControls} from "./trading_controls.js";
+import {countTab, offerTabs} from "./tabs.js";
 import {figures, limitsOf, tables} from "./trading_tables.js";
 import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js";
 
@@ -16,6 +17,7 @@ import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js"
 const EVERY_MS = 10_000;
 const SIGNED = "This account takes signed requests only, which a page cannot make: here it can be watched, and orders cancelled, positions "
   + "closed and trading stopped.";
+const OF_ACCOUNT = ["positions", "orders", "executions", "account", "model"];
 const MOST_ACCOUNTS = 200;
 const MOST_ALERTS = 5;
 
@@ -106,6 +108,7 @@ export class TradingPanel {
     byId("trading").hidden = false;
     byId("trading-none").hidden = this.#accounts.length > 0;
     byId("trading-parts").hidden = !this.#accounts.length;
+    offerTabs(OF_ACCOUNT, this.#accounts.length > 0);
     byId("trading-account").replaceChildren(...this.#accounts.map(({id, name}) => el("option", {value: id}, name ? `${id}: ${name}` : id)));
     byId("trading-accounts").hidden = this.#accounts.length < 2;
     const wanted = this.#accounts.find(({id}) => id === state.account) ?? this.#accounts[0];
@@ -116,6 +119,7 @@ export class TradingPanel {
   #refused() {
     clearInterval(this.#timer);
     byId("trading").hidden = true;
+    offerTabs(OF_ACCOUNT, false);
   }
 
   async #choose(account) {
@@ -214,6 +218,7 @@ export class TradingPanel {
   #drawOrders() {
     const newest = [...this.#orders.values()].sort((one, other) => other.submitted_at.localeCompare(one.submitted_at));
     this.tables.orders.show(newest);
+    countTab("orders", newest.length);
     byId("orders-cancel").disabled = !newest.length;
   }
 
@@ -221,6 +226,7 @@ export class TradingPanel {
   #portfolio(portfolio, event) {
     this.#shown.portfolio = portfolio;
     this.tables.positions.show(portfolio.positions);
+    countTab("positions", portfolio.positions.length);
     this.curve.move(portfolio);
     this.#portfolioAt = event;
     this.#catchUp();

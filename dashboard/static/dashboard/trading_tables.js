@@ -1,7 +1,8 @@
 // What the tables of the trading panel show.
 
-import {byId, el, instant, number, timeOfDay} from "./dom.js";
+import {byId, el, instant, number, shortTime, timeOfDay} from "./dom.js";
 import {LiveTable} from "./live_table.js";
+import {averagePrice, price} from "./prices.js";
 import {gain, inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
 
 const LIMITS = {
@@ -10,11 +11,14 @@ const LIMITS = {
 };
 
 const named = ({symbol, strategy}) => (strategy ? `${symbol} (${strategy})` : symbol);
+// Columns that a phone has no room for.
+const wide = (column) => ({...column, wide: true});
 const figure = (head, text) => ({head, text, figure: true});
 const column = (head, text) => ({head, text});
-const time = (head, name) => column(`${head} (UTC)`, (row) => instant(row[name]).slice(0, 19));
+const time = (head, name) => column(`${head} (UTC)`, (row) => shortTime(row[name]));
 const amount = (head, name) => figure(head, (row) => number(row[name]));
-const result = [figure("gain", ({pnl_base: pnl}) => gain(pnl, money)), figure("in R", ({pnl_r: r}) => inR(r))];
+const priced = (head, name, text = price) => figure(head, (row) => text(row[name], row.symbol));
+const result = [figure("gain", ({pnl_base: pnl}) => gain(pnl, money)), wide(figure("in R", ({pnl_r: r}) => inR(r)))];
 
 /** Make the tables of positions, orders, executions, trades, signals and limits. may: whether the login may change them. */
 export function tables({onClose, onCancel, may}) {
@@ -25,30 +29,30 @@ export function tables({onClose, onCancel, may}) {
   });
   return {
     positions: new LiveTable(byId("trading-positions"), "Positions", [
-      column("position", named), column("direction", ({direction}) => direction), ...result, figure("mark", mark),
-      amount("quantity", "quantity"), amount("entry", "average_price"), figure("value", ({value, currency}) => money(value, currency)),
-      time("since", "opened_at"), button("Close", ({symbol}) => `Close ${symbol}`, onClose),
+      column("position", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
+      wide(priced("entry", "average_price", averagePrice)), wide(figure("mark", mark)), ...result,
+      wide(figure("value", ({value, currency}) => money(value, currency))), wide(time("since", "opened_at")), button("Close", ({symbol}) => `Close ${symbol}`, onClose),
     ], {key: named, empty: "No positions."}),
     orders: new LiveTable(byId("trading-orders"), "Working orders", [
       column("order", named), column("side", ({side}) => side), column("type", ({type, leg}) => words(leg ?? type)),
-      amount("quantity", "quantity"), amount("filled", "filled_quantity"), amount("limit", "limit_price"), amount("stop", "stop_price"),
-      column("state", ({status}) => words(status)), column("lasts", ({time_in_force: lasts}) => LASTS[lasts]), time("placed", "submitted_at"),
+      amount("quantity", "quantity"), wide(amount("filled", "filled_quantity")), figure("price", orderPrice),
+      wide(column("state", ({status}) => words(status))), wide(column("time in force", ({time_in_force: lasts}) => LASTS[lasts])),
+      wide(time("placed", "submitted_at")),
       button("Cancel", ({side, symbol}) => `Cancel ${side} ${symbol}`, onCancel),
     ], {key: byRow, empty: "No working orders."}),
     executions: new LiveTable(byId("trading-executions"), "Newest executions", [
-      time("time", "at"), column("symbol", ({symbol}) => symbol), column("side", ({side}) => side), amount("quantity", "quantity"),
-      amount("price", "price"), figure("fee", ({fee, currency}) => money(fee, currency)),
-      column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state)),
-      {head: "why", make: (row) => el("a", {href: `/api/v1/executions/${row().id}/explain`, "aria-label": `Explain the execution of ${row().symbol}, ${instant(row().at)}`}, "Explain")},
+      {head: "time (UTC)", make: explained}, column("symbol", ({symbol}) => symbol), column("side", ({side}) => side),
+      amount("quantity", "quantity"), priced("price", "price"), figure("fee", ({fee}) => money(fee)),
+      wide(column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state))),
     ], {key: byRow, empty: "Nothing was executed yet."}),
     trades: new LiveTable(byId("trading-trades"), "Newest closed trades", [
       time("closed", "closed_at"), column("symbol", named), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
-      amount("entry", "entry_price"), amount("exit", "exit_price"), ...result,
+      wide(priced("entry", "entry_price", averagePrice)), wide(priced("exit", "exit_price", averagePrice)), ...result,
     ], {key: byRow, empty: "No trade was closed yet."}),
     signals: new LiveTable(byId("trading-signals"), "Newest signals", [
-      column("signal", named), column("what became of it", outcomeOf), column("direction", ({direction}) => direction),
-      amount("quantity", "quantity"), figure("entry", ({entry}) => (entry === null ? "market" : number(entry))), amount("stop", "stop"),
-      amount("target", "target"), time("time", "at"),
+      column("signal", named), column("outcome", outcomeOf), column("direction", ({direction}) => direction), amount("quantity", "quantity"),
+      wide(figure("entry", ({symbol, entry}) => (entry === null ? "market" : price(entry, symbol)))), wide(priced("stop", "stop")),
+      wide(priced("target", "target")), wide(time("time", "at")),
     ], {key: byRow, empty: "No strategy has given a signal yet."}),
     limits: new LiveTable(byId("trading-limits"), "Limits used", [
       column("limit", ({name}) => LIMITS[name] ?? words(name)),
@@ -58,9 +62,18 @@ export function tables({onClose, onCancel, may}) {
   };
 }
 
-function mark({mark: price, marked_at: at, is_stale: isStale}) {
-  if (price === null) return ["no price", "old"];
-  return isStale ? [`${number(price)}, old: of ${timeOfDay(at).slice(0, 8)}`, "old"] : [number(price), ""];
+function mark({symbol, mark: value, marked_at: at, is_stale: isStale}) {
+  if (value === null) return ["no price", "old"];
+  return isStale ? [`${price(value, symbol)}, old: of ${timeOfDay(at).slice(0, 8)}`, "old"] : [price(value, symbol), ""];
+}
+
+function orderPrice({symbol, limit_price: limit, stop_price: stop}) {
+  return [stop !== null && `stop ${price(stop, symbol)}`, limit !== null && `limit ${price(limit, symbol)}`].filter(Boolean).join(", ") || "market";
+}
+
+function explained(row) {
+  const {id, symbol, at} = row();
+  return el("a", {href: `/api/v1/executions/${id}/explain`, "aria-label": `Explain the execution of ${symbol}, ${instant(at)}`}, shortTime(at));
 }
 
 /** The account's figures, as terms and values. */

@@ -1,6 +1,7 @@
 // Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
 
 import {instant, number} from "./dom.js";
+import {averagePrice, price} from "./prices.js";
 
 const EXACT = {minimumFractionDigits: 2, maximumFractionDigits: 2};
 
@@ -23,32 +24,32 @@ export const words = (text) => String(text ?? "").replaceAll("_", " ");
 export const titled = (text) => words(text).replace(/^./, (first) => first.toUpperCase());
 
 /** What became of a signal, as the content of a cell. */
-export function outcomeOf({status, average_price: price, reason}) {
+export function outcomeOf({symbol, status, average_price: average, reason}) {
   if (status === "rejected") return [`refused: ${reason}`, "loss"];
-  const at = price === null ? "" : ` at ${number(price)}`;
+  const at = average === null ? "" : ` at ${averagePrice(average, symbol)}`;
   return [`${words(status)}${at}${reason ? `: ${words(reason)}` : ""}`, ""];
 }
 
 /** How long an order lasts. */
-export const LASTS = {day: "for the day", gtc: "until it is cancelled", ioc: "at once or not", fok: "whole at once or not at all"};
+export const LASTS = {day: "for the day", gtc: "until it is cancelled", ioc: "immediate or cancel", fok: "fill or kill"};
 
 /** An order in a line: `buy 10 AAPL at 189.5 or better, for the day`. */
 export function orderWords(order) {
   const {side, quantity, symbol, type, limit_price: limit, stop_price: stop, time_in_force: lasts} = order;
   const prices = {
-    market: "at the market", limit: `at ${number(limit)} or better`, stop: `once the price reaches ${number(stop)}`,
-    stop_limit: `at ${number(limit)} or better once the price reaches ${number(stop)}`,
+    market: "at the market", limit: `at ${price(limit, symbol)} or better`, stop: `once the price reaches ${price(stop, symbol)}`,
+    stop_limit: `at ${price(limit, symbol)} or better once the price reaches ${price(stop, symbol)}`,
   };
-  const more = [order.reduce_only && "only to reduce", order.strategy && `for ${order.strategy}`].filter(Boolean);
+  const more = [order.reduce_only && "reduce-only", order.strategy && `for ${order.strategy}`].filter(Boolean);
   return [`${side} ${number(quantity)} ${symbol} ${prices[type]}`, LASTS[lasts], ...more].join(", ");
 }
 
 /** What became of an order since it was last seen, or null if nothing a person waits for. */
 export function changeOf(before, order) {
-  const {side, symbol, filled_quantity: filled, quantity, average_price: price, status, reason} = order;
+  const {side, symbol, filled_quantity: filled, quantity, average_price: average, status, reason} = order;
   const name = `${side} ${number(quantity)} ${symbol}`;
   if (filled > (before?.filled_quantity ?? 0)) {
-    return `${status === "filled" ? "Filled" : `Filled ${number(filled)}`}: ${name}, on average at ${number(price)}.`;
+    return `${status === "filled" ? "Filled" : `Filled ${number(filled)}`}: ${name}, on average at ${averagePrice(average, symbol)}.`;
   }
   if (!ENDED.has(status) || !before) return null;
   return `${titled(status)}: ${name}${reason ? ` (${words(reason)})` : ""}.`;

@@ -1,0 +1,85 @@
+// The headline of the symbol that is shown: its last price and the day's change; and its bid and ask, live.
+
+import {byId, throttled} from "./dom.js";
+import {complain, settled} from "./messages.js";
+import {changeWords, dayOf, learnPrices, price} from "./prices.js";
+import {state, symbolPath} from "./state.js";
+
+const TOPIC = "Last price";
+const RELOAD_MS = 5000;
+
+export class Headline {
+  #snapshot = {};
+  #channel = null;
+  #aborter = null;
+
+  /** onSnapshot: the snapshot of now has changed. */
+  constructor(api, feed, {onSnapshot}) {
+    Object.assign(this, {api, feed, onSnapshot});
+    this.reloadSoon = throttled(RELOAD_MS, () => this.load());
+  }
+
+  /** Show no price, and follow none. */
+  clear() {
+    this.#aborter?.abort();
+    this.#leave();
+    this.#snapshot = {};
+    this.#draw();
+  }
+
+  #leave() {
+    if (this.#channel) this.feed.unsubscribe(this.#channel);
+    this.#channel = null;
+  }
+
+  /** Read the snapshot of the state's symbol and instant. */
+  async load() {
+    this.#aborter?.abort();
+    this.#aborter = new AbortController();
+    try {
+      const {data} = await this.api.get(symbolPath("/snapshot"), {as_of: state.as_of}, {signal: this.#aborter.signal});
+      this.#take(data);
+      if (state.as_of) this.#leave();
+      else this.#follow();
+      settled(TOPIC);
+    } catch (error) {
+      complain(TOPIC, error);
+    }
+  }
+
+  /** A frame of the symbol's trades. */
+  frame({kind, data}) {
+    if (kind === "corrections") return this.reloadSoon();
+    const at = (trade) => Date.parse(trade.timestamp);
+    const newest = data.reduce((one, other) => (at(other) >= at(one) ? other : one), this.#snapshot.trade ?? data[0]);
+    if (!newest || newest === this.#snapshot.trade) return;
+    // The first trade of a session makes another daily bar.
+    if (this.#snapshot.daily_bar?.final !== false) this.reloadSoon();
+    this.#take({...this.#snapshot, trade: newest});
+  }
+
+  #follow() {
+    if (this.#channel) return;
+    this.#channel = `quotes:${state.symbol}`;
+    const onFrame = ({kind, data}) => kind !== "corrections" && data.length && this.#take({...this.#snapshot, quote: data.at(-1)});
+    const none = () => {};
+    this.feed.subscribe(this.#channel, {mode: "latest", onBegun: none, onFrame, onResync: none, onError: (error) => complain(TOPIC, error)});
+  }
+
+  #take(snapshot) {
+    this.#snapshot = snapshot;
+    const {trade, quote} = snapshot;
+    learnPrices(state.symbol, [trade?.price, quote?.bid, quote?.ask]);
+    this.#draw();
+    if (!state.as_of) this.onSnapshot({...snapshot, symbol: state.symbol});
+  }
+
+  #draw() {
+    const {last, change, percent} = dayOf(this.#snapshot);
+    const [text, kind] = changeWords(change, percent, state.symbol);
+    byId("last-price").textContent = last === null ? "" : price(last, state.symbol);
+    byId("day-change").textContent = text;
+    byId("day-change").dataset.kind = kind;
+    for (const side of ["bid", "ask"]) byId(side).textContent = price(this.#snapshot.quote?.[side], state.symbol).replace("–", "");
+  }
+}

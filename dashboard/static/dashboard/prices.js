@@ -1,0 +1,63 @@
+// Prices as texts, with the decimals of their instrument.
+
+const MOST = 8;
+const NEW_DATE_MS = 18 * 3_600_000;
+// Decimals by symbol: those of the tick, and the most that a price had.
+const ticks = new Map();
+const seen = new Map();
+
+/** How many decimals a number has. */
+export function decimalsOf(value) {
+  const [digits, exponent = "0"] = String(Number(value)).split("e");
+  return Math.min(MOST, Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(exponent)));
+}
+
+/** Learn an instrument's tick. */
+export function learnTick({symbol, tick_size: tick}) {
+  if (tick) ticks.set(symbol, decimalsOf(tick));
+}
+
+/** Learn from prices of an instrument, which may have no tick. */
+export function learnPrices(symbol, prices) {
+  const known = prices.filter((each) => each !== null && each !== undefined).map(decimalsOf);
+  seen.set(symbol, Math.max(seen.get(symbol) ?? 2, ...known));
+}
+
+export const priceDecimals = (symbol) => ticks.get(symbol) ?? seen.get(symbol) ?? 2;
+
+/** A price with at least the decimals of its symbol. */
+export function price(value, symbol, most = MOST) {
+  if (value === null || value === undefined) return "–";
+  const fewest = priceDecimals(symbol);
+  return value.toLocaleString("en-US", {minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, most)});
+}
+
+/** An average of prices: with no more decimals than they have, but for one below 1 whose decimals are not known. */
+export function averagePrice(value, symbol) {
+  const isKnown = ticks.has(symbol) || seen.has(symbol) || Math.abs(value) >= 1;
+  return price(value, symbol, isKnown ? 0 : MOST);
+}
+
+/**
+ * The last price of a snapshot, and its change since the close before: of the session before, or of the newest one once the next has begun.
+ * On the first day it is the change since the open.
+ */
+export function dayOf({trade, daily_bar: bar, previous_daily_bar: before} = {}) {
+  if (!trade) return {last: null, change: null, percent: null};
+  const isOver = bar?.final && Date.parse(trade.timestamp) - Date.parse(bar.timestamp) > NEW_DATE_MS;
+  const base = isOver ? bar.close : before?.close ?? bar?.open ?? null;
+  const change = base === null ? null : trade.price - base;
+  return {last: trade.price, change, percent: base ? change / Math.abs(base) * 100 : null};
+}
+
+const signed = (value, text) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${text(Math.abs(value))}`;
+
+/** A percentage with its sign. */
+export const percentWords = (percent) => signed(percent, (each) => `${each.toFixed(2)} %`);
+
+/** A change in words, with its sign: `+1.25 (+0.96 %)`, and `gain` or `loss`. */
+export function changeWords(change, percent, symbol) {
+  if (change === null) return ["", ""];
+  const part = percent === null ? "" : ` (${percentWords(percent)})`;
+  return [`${signed(change, (each) => averagePrice(each, symbol))}${part}`, change > 0 ? "gain" : change < 0 ? "loss" : ""];
+}

@@ -1,0 +1,82 @@
+"""What somebody sees first on the dashboard: one screen, prices that are the API's, the chart first on a phone."""
+
+import re
+
+import httpx
+from playwright.sync_api import Locator, expect
+
+from tests.browser.chromium import PHONE
+from tests.browser.conftest import Opened
+from tests.browser.desks import Desk, assert_is_sound, confirm, open_tab, traded
+from tests.system.installation import Installation
+
+WIDE_SCREEN = {"viewport": {"width": 1440, "height": 900}}
+TABS = ("Positions", "Orders", "Executions", "Equity and risk", "Strategies", "Model", "Bar", "Missing bars")
+
+
+def top_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def test_the_page_is_one_screen_high_and_shows_the_prices_of_the_api(
+    opened: Opened, site: Installation, trader: httpx.Client
+):
+    path = "/api/v1/market-data/equities/DEMOA"
+    last = trader.get(f"{path}/latest").json()["trade"]["price"]
+    (bar,) = trader.get(f"{path}/ohlcv?resolution=1d&last=1").json()["bars"]
+    desk = Desk(trader, "SCREEN")
+    with traded(opened, site, desk, **WIDE_SCREEN) as watched:
+        page = watched.page
+        watched.goto("/?symbol=DEMOA&resolution=1d&account=SCREEN")
+        legend = page.locator(".candles-legend")
+        for name in ("open", "high", "low", "close"):
+            expect(legend).to_contain_text(f"{name[0].upper()} {bar[name]:,.2f}")
+        expect(legend).to_contain_text(f"V {bar['volume']:,}")
+        expect(page.locator("#last-price")).to_have_text(f"{last:,.2f}")
+        expect(page.locator("#day-change")).to_have_text(re.compile(r"^.\d+\.\d\d \(.\d+\.\d\d %\)$"))
+        watched_item = page.locator("#symbols button", has_text="DEMOA")
+        expect(watched_item.locator(".last")).to_have_text(f"{last:,.2f}")
+        expect(page.locator("#sides")).to_be_in_viewport()
+        for name in TABS:
+            open_tab(page, name)
+            assert page.evaluate("document.documentElement.scrollHeight") <= 900, name
+            assert_is_sound(watched)
+        page.locator("#ranges").get_by_text("5D").click()
+        expect(page.locator("#resolution")).to_have_value("5m")
+        expect(legend).to_contain_text("MA 20 ")
+        expect(legend).to_contain_text(re.compile("E[SD]T"))
+        page.get_by_text("Settings").click()
+        page.get_by_label("Time zone").select_option("UTC")
+        expect(legend).to_contain_text("UTC")
+        assert watched.faults == []
+
+
+def test_a_phone_shows_the_chart_first(opened: Opened):
+    with opened(login=True, **PHONE) as watched:
+        watched.goto("/?symbol=DEMOA")
+        page = watched.page
+        expect(page.locator("#last-price")).not_to_be_empty()
+        places = [top_of(page.locator(part)) for part in ("#chart", "#watch-section", "#side", "#tabs")]
+        assert places == sorted(places)
+        assert places[0] < 250
+        assert_is_sound(watched)
+
+
+def test_all_orders_are_cancelled_after_a_question(opened: Opened, site: Installation, trader: httpx.Client):
+    desk = Desk(trader, "ASKS")
+    desk.start()
+    order = {"symbol": desk.symbol, "side": "buy", "quantity": 1, "type": "limit", "limit_price": 90}
+    desk.post(f"/accounts/{desk.name}/orders", order | {"client_order_id": "first"})
+    with traded(opened, site, desk, tab="orders") as watched:
+        page = watched.page
+        button = page.get_by_role("button", name="Cancel all orders")
+        expect(button).to_have_class("danger")
+        button.click()
+        page.get_by_role("button", name="Keep them").click()
+        assert len(desk.get("/orders", status="open")["orders"]) == 1
+        button.click()
+        confirm(page, "Cancel all orders")
+        expect(page.get_by_text("No working orders.")).to_be_visible()
+        assert watched.faults == []
