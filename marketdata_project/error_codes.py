@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from trading import exceptions as trading
+
 
 class NextStep(StrEnum):
     """The next action of a client that receives a code."""
@@ -70,6 +72,11 @@ def _codes(
         yield ErrorCode(status, code, meaning, next_step, given_by, retry_seconds)
 
 
+def _meanings(*errors: type[trading.TradingError]) -> dict[str, str]:
+    """Return the docstrings of errors, by their codes."""
+    return {each.code: " ".join(str(each.__doc__).split()) for each in errors}
+
+
 ERROR_CODES = (
     # 400: the body, the query or a header cannot be read.
     *_codes(400, NextStep.CORRECT, GivenBy.CHANGES,
@@ -120,10 +127,10 @@ ERROR_CODES = (
         too_many_channels="A connection has at most 1,000 channels. Unsubscribe some, or open another connection.",
     ),
     *_codes(400, NextStep.CORRECT, GivenBy.TRADING,
-        account_required="The caller may see several accounts. Name one with `account`.",
+        **_meanings(trading.AccountRequired),
     ),
     *_codes(400, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
-        idempotency_required="An order that may open a position needs an Idempotency-Key or a `client_order_id`.",
+        **_meanings(trading.OnceRequired),
     ),
     # 401 and 403: the caller is unknown, or is not allowed to do this.
     *_codes(401, NextStep.OTHER_CREDENTIAL, GivenBy.CALLERS,
@@ -181,14 +188,11 @@ ERROR_CODES = (
         no_data="The symbol is known and has no data in the range.",
     ),
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING,
-        unknown_account="There is no such account, or the caller may not see it. `GET /accounts` lists those that it may see.",
-        unknown_order="The account has no order with this id.",
-        unknown_execution="The account has no execution with this id.",
-        unknown_model="The account has no model of this name. `GET /models` lists its models.",
+        **_meanings(trading.NoSuchAccount, trading.UnknownOrder, trading.UnknownExecution,
+            trading.UnknownModel),
     ),
     *_codes(404, NextStep.ASK_OTHERWISE, GivenBy.TRADING_CHANGES,
-        unknown_position="The account holds nothing of this symbol.",
-        unknown_preview="The caller made no preview with this id. Ask for a new one.",
+        **_meanings(trading.UnknownPosition, trading.UnknownPreview),
     ),
     *_codes(404, NextStep.CORRECT, GivenBy.EVERY,
         no_contract="The option's underlying, expiry, strike or right is not known. Set it, or use the OCC symbol.",
@@ -223,26 +227,16 @@ ERROR_CODES = (
         "decrypted.",
     ),
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
-        account_exists="There is an account with this id. Choose another id.",
-        trading_stopped="The account is stopped, and opens no positions. Start it.",
-        trading_halted="The account is halted. A person must leave the halt, with a reason.",
-        order_not_open="The order has ended, or is being cancelled. Look it up.",
-        preview_expired="The preview is older than 30 seconds. Ask for a new one.",
-        preview_used="The preview was executed before; `order_id` names its order.",
-        preview_stale="The market, the account or its limits changed since the preview. Decide by the new one, in `preview`.",
-        no_reference_price="There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one.",
-        no_rate="There is no rate between the instrument's currency and the account's. Retry when there is one.",
-        no_model="No model is assigned to the account. Assign one with `PATCH /accounts/{id}`.",
-        strategy_name_taken="The account's model has the name of the strategy, so that their positions would mix. Give the model another name.",
-        model_in_use="The model is assigned to the account. Assign another one, or null, and delete it then.",
-        account_not_valued="A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one.",
+        **_meanings(trading.AccountExists, trading.TradingStopped, trading.TradingHalted,
+            trading.OrderNotOpen, trading.PreviewExpired, trading.PreviewUsed, trading.PreviewStale,
+            trading.NoReferencePrice, trading.NoRate, trading.NoModel, trading.StrategyNameTaken,
+            trading.ModelInUse, trading.AccountNotValued),
     ),
     *_codes(410, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
         gone="The path was removed; the message names what to use instead.",
     ),
     *_codes(412, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,
-        risk_version_changed="The limits are not at the version of `If-Match` any more. Read them again.",
-        model_version_changed="The model is not at the version of `If-Match` any more. Read it again.",
+        **_meanings(trading.RiskVersionChanged, trading.ModelVersionChanged),
     ),
     *_codes(413, NextStep.CORRECT, GivenBy.EVERY,
         body_too_large="The body is larger than the endpoint accepts; the message gives the limit. Split a batch.",
@@ -296,11 +290,8 @@ ERROR_CODES = (
         source_not_offered="A job failed: no source is configured to give these rows.",
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
-        risk_refused="The order failed a check of risk; `checks` has all of them, with their numbers.",
-        client_order_id_reused="The `client_order_id` belongs to another order. Choose a new one.",
-        not_tradable="Instruments of this class, or without the terms that trading needs, are not traded here.",
-        override_too_high="The risk level is above the account's `max_risk_level`.",
-        invalid_transfer="The money is not there, pays for positions and orders, or is all that an account with losses has.",
+        **_meanings(trading.RiskRefused, trading.ClientOrderIdReused, trading.NotTradable,
+            trading.OverrideTooHigh, trading.InvalidTransfer),
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",
@@ -313,8 +304,7 @@ ERROR_CODES = (
         upgrade_required="This path opens a WebSocket. Connect with a WebSocket client, or read `…/commits`.",
     ),
     *_codes(428, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
-        precondition_required="Limits and models are changed only by who has read them. Send the ETag of `GET /config` or "
-        "`GET /models/{model}` in `If-Match`.",
+        **_meanings(trading.PreconditionRequired),
     ),
     # 429 and above: limits of callers and of the server, and its failures.
     *_codes(429, NextStep.RETRY, GivenBy.EVERY,
@@ -350,7 +340,7 @@ ERROR_CODES = (
         source_failed="A job was given up: a source did not answer, or its answer is wrong, again and again.",
     ),
     *_codes(503, NextStep.RETRY, GivenBy.TRADING_CHANGES, 1,
-        engine_unavailable="The engine of trading is away, so that nothing is opened. Cancel, close and stop are recorded all the same. Retry.",
+        **_meanings(trading.EngineUnavailable),
     ),
     *_codes(503, NextStep.RETRY, GivenBy.CHANGES, 1,
         store_busy="Another process holds the lock of the symbol or of the instruments; nothing was stored. Retry.",

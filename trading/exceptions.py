@@ -1,42 +1,4 @@
-"""Errors of trading.
-
-TradingError
-├── NoSuchAccount          there is no such account that the caller may see; look at GET /accounts
-├── AccountRequired        the caller may see several accounts; name one
-├── AccountExists          the id is taken; choose another one
-├── UnknownOrder           there is no such order of the account
-├── UnknownExecution       there is no such execution of the account
-├── UnknownPosition        the account holds nothing of the symbol
-├── OrderNotOpen           the order has ended; look it up
-├── EngineUnavailable      the engine is away; retry in a moment
-├── TradingStopped         the account is stopped; start it
-├── TradingHalted          the account is halted; a person must leave the halt
-├── RiskRefused            a check failed; change the order or wait
-├── ClientOrderIdReused    the client_order_id belongs to another order; use a new one
-├── OnceRequired           an opening order needs an Idempotency-Key or a client_order_id
-├── UnknownPreview         there is no such preview of the caller and account
-├── PreviewExpired         the preview is too old; ask for a new one
-├── PreviewUsed            the preview was executed before; look at its order
-├── PreviewStale           the market or the account has changed; decide by the new preview
-├── NotTradable            the instrument cannot be traded here
-├── NoReferencePrice       nothing is known of the instrument's price; retry when there is a trade or a quote
-├── NoRate                 there is no rate between the currencies; retry when there is one
-├── RiskVersionChanged     the limits were changed meanwhile; read them again
-├── ModelVersionChanged    the model was changed meanwhile; read it again
-├── PreconditionRequired   limits and models are changed only by who has read them; send If-Match
-├── UnknownModel           the account has no such model; look at GET /models
-├── ModelInUse             the model is assigned to the account; take it away first
-├── StrategyNameTaken      the account's model has the name of the strategy; give the model another name
-├── NoModel                no model is assigned to the account; assign one
-├── OverrideTooHigh        the risk level is above the configured maximum
-├── InvalidTransfer        the money is not there, or may not leave
-├── AccountNotValued       a symbol that is held has no price; retry when it has
-└── BacktestTooLong        the backtest took too long; ask for a shorter period
-
-LogError                   (never leaves the engine)
-├── LogRestored            a log was restored or cut: a person must look
-└── LogUnreadable          a log cannot be read now; try again
-"""
+"""Errors of trading. The docstring of one that clients meet is the meaning of its code."""
 
 from typing import Any, ClassVar
 
@@ -46,69 +8,55 @@ class TradingError(Exception):
 
     code: ClassVar[str] = "trading_error"
 
+    def __init_subclass__(cls, code: str) -> None:
+        cls.code = code
+
     def __init__(self, message: str, **extra: Any) -> None:
         super().__init__(message)
         self.extra = extra
 
 
-class NoSuchAccount(TradingError):
-    """There is no such account that the caller may see. Look at GET /accounts."""
-
-    code = "unknown_account"
+class NoSuchAccount(TradingError, code="unknown_account"):
+    """There is no such account, or the caller may not see it. `GET /accounts` lists those that it may see."""
 
 
-class AccountRequired(TradingError):
-    """The caller may see several accounts. Name one."""
-
-    code = "account_required"
+class AccountRequired(TradingError, code="account_required"):
+    """The caller may see several accounts. Name one with `account`."""
 
 
-class AccountExists(TradingError):
-    """The id is taken. Choose another one."""
-
-    code = "account_exists"
+class AccountExists(TradingError, code="account_exists"):
+    """There is an account with this id. Choose another id."""
 
 
-class UnknownOrder(TradingError):
-    """There is no such order of the account. Look at GET /orders."""
-
-    code = "unknown_order"
+class UnknownOrder(TradingError, code="unknown_order"):
+    """The account has no order with this id."""
 
 
-class UnknownExecution(TradingError):
-    """There is no such execution of the account. Look at the order's executions."""
-
-    code = "unknown_execution"
+class UnknownExecution(TradingError, code="unknown_execution"):
+    """The account has no execution with this id."""
 
 
-class UnknownPosition(TradingError):
-    """The account holds nothing of the symbol. Look at its positions."""
-
-    code = "unknown_position"
+class UnknownPosition(TradingError, code="unknown_position"):
+    """The account holds nothing of this symbol."""
 
 
-class OrderNotOpen(TradingError):
+class OrderNotOpen(TradingError, code="order_not_open"):
     """The order has ended, or is being cancelled. Look it up."""
 
-    code = "order_not_open"
+
+class EngineUnavailable(TradingError, code="engine_unavailable"):
+    """The engine of trading is away, so that nothing is opened.
+
+    Cancel, close and stop are recorded all the same. Retry.
+    """
 
 
-class EngineUnavailable(TradingError):
-    """The engine is away, so that nothing can be opened. Retry in a moment."""
-
-    code = "engine_unavailable"
+class TradingStopped(TradingError, code="trading_stopped"):
+    """The account is stopped, and opens no positions. Start it."""
 
 
-class TradingStopped(TradingError):
-    """The account is stopped. Start it."""
-
-    code = "trading_stopped"
-
-
-class TradingHalted(TradingError):
-    """The account is halted. A person must leave the halt."""
-
-    code = "trading_halted"
+class TradingHalted(TradingError, code="trading_halted"):
+    """The account is halted. A person must leave the halt, with a reason."""
 
     def __init__(
         self, message: str = "the account is halted; a person must leave the halt", **extra: Any
@@ -116,62 +64,44 @@ class TradingHalted(TradingError):
         super().__init__(message, **extra)
 
 
-class RiskRefused(TradingError):
-    """A check failed. Change the order, or wait. `checks` has them all, with their numbers. failed: by name."""
-
-    code = "risk_refused"
+class RiskRefused(TradingError, code="risk_refused"):
+    """The order failed a check of risk; `checks` has all of them, with their numbers."""
 
     def __init__(self, message: str, failed: tuple[str, ...] = (), **extra: Any) -> None:
         super().__init__(message, **extra)
         self.failed = failed
 
 
-class ClientOrderIdReused(TradingError):
-    """The client_order_id belongs to another order. Use a new one."""
-
-    code = "client_order_id_reused"
+class ClientOrderIdReused(TradingError, code="client_order_id_reused"):
+    """The `client_order_id` belongs to another order. Choose a new one."""
 
 
-class OnceRequired(TradingError):
-    """An opening order needs an Idempotency-Key or a client_order_id, so that a retry is not a second order."""
-
-    code = "idempotency_required"
+class OnceRequired(TradingError, code="idempotency_required"):
+    """An order that may open a position needs an Idempotency-Key or a `client_order_id`."""
 
 
-class UnknownPreview(TradingError):
-    """There is no such preview of the caller and account. Ask for a preview."""
-
-    code = "unknown_preview"
+class UnknownPreview(TradingError, code="unknown_preview"):
+    """The caller made no preview with this id. Ask for a new one."""
 
 
-class PreviewExpired(TradingError):
-    """The preview is too old. Ask for a new one."""
-
-    code = "preview_expired"
+class PreviewExpired(TradingError, code="preview_expired"):
+    """The preview is older than 30 seconds. Ask for a new one."""
 
 
-class PreviewUsed(TradingError):
-    """The preview was executed before. Look at its order."""
-
-    code = "preview_used"
+class PreviewUsed(TradingError, code="preview_used"):
+    """The preview was executed before; `order_id` names its order."""
 
 
-class PreviewStale(TradingError):
-    """The market or the account has changed since the preview. Decide by the new one, in `preview`."""
-
-    code = "preview_stale"
+class PreviewStale(TradingError, code="preview_stale"):
+    """The market, the account or its limits changed since the preview. Decide by the new one, in `preview`."""
 
 
-class NotTradable(TradingError):
-    """The instrument cannot be traded here. Choose another one."""
-
-    code = "not_tradable"
+class NotTradable(TradingError, code="not_tradable"):
+    """Instruments of this class, or without the terms that trading needs, are not traded here."""
 
 
-class NoReferencePrice(TradingError):
-    """Nothing is known of the instrument's price. Retry when there is a trade or a quote."""
-
-    code = "no_reference_price"
+class NoReferencePrice(TradingError, code="no_reference_price"):
+    """There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one."""
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
@@ -180,83 +110,65 @@ class NoReferencePrice(TradingError):
         )
 
 
-class NoRate(TradingError):
+class NoRate(TradingError, code="no_rate"):
     """There is no rate between the instrument's currency and the account's. Retry when there is one."""
-
-    code = "no_rate"
 
     def __init__(self, currency: str, account_currency: str) -> None:
         pairs = f"{currency}-{account_currency} or {account_currency}-{currency}"
         super().__init__(f"there is no rate from {currency} to {account_currency}: store quotes of {pairs}")
 
 
-class RiskVersionChanged(TradingError):
-    """The limits were changed meanwhile. Read them again."""
-
-    code = "risk_version_changed"
+class RiskVersionChanged(TradingError, code="risk_version_changed"):
+    """The limits are not at the version of `If-Match` any more. Read them again."""
 
 
-class ModelVersionChanged(TradingError):
-    """The model was changed meanwhile. Read it again."""
-
-    code = "model_version_changed"
+class ModelVersionChanged(TradingError, code="model_version_changed"):
+    """The model is not at the version of `If-Match` any more. Read it again."""
 
 
-class PreconditionRequired(TradingError):
-    """Limits and models are changed only by who has read them. Send their version in If-Match."""
+class PreconditionRequired(TradingError, code="precondition_required"):
+    """Limits and models are changed only by who has read them.
 
-    code = "precondition_required"
+    Send the ETag of `GET /config` or `GET /models/{model}` in `If-Match`.
+    """
 
 
-class UnknownModel(TradingError):
-    """The account has no model of this name. Look at GET /models."""
-
-    code = "unknown_model"
+class UnknownModel(TradingError, code="unknown_model"):
+    """The account has no model of this name. `GET /models` lists its models."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the account has no model {name[:64]}")
 
 
-class ModelInUse(TradingError):
-    """The model is assigned to the account. Take it away first."""
-
-    code = "model_in_use"
+class ModelInUse(TradingError, code="model_in_use"):
+    """The model is assigned to the account. Assign another one, or null, and delete it then."""
 
 
-class StrategyNameTaken(TradingError):
-    """A strategy and a model of one account would have one name, and so the same positions. Rename the model."""
+class StrategyNameTaken(TradingError, code="strategy_name_taken"):
+    """The account's model has the name of the strategy, so that their positions would mix.
 
-    code = "strategy_name_taken"
-
-
-class NoModel(TradingError):
-    """No model is assigned to the account. Assign one by PATCH /accounts/{id}."""
-
-    code = "no_model"
+    Give the model another name.
+    """
 
 
-class OverrideTooHigh(TradingError):
-    """The risk level is above the configured maximum. Ask for less, or have the limits changed."""
-
-    code = "override_too_high"
+class NoModel(TradingError, code="no_model"):
+    """No model is assigned to the account. Assign one with `PATCH /accounts/{id}`."""
 
 
-class InvalidTransfer(TradingError):
-    """The money is not there, or is needed. Transfer less."""
-
-    code = "invalid_transfer"
+class OverrideTooHigh(TradingError, code="override_too_high"):
+    """The risk level is above the account's `max_risk_level`."""
 
 
-class AccountNotValued(TradingError):
-    """A symbol that is held has no price, so that the account has no value. Retry when it has."""
-
-    code = "account_not_valued"
+class InvalidTransfer(TradingError, code="invalid_transfer"):
+    """The money is not there, pays for positions and orders, or is all that an account with losses has."""
 
 
-class BacktestTooLong(TradingError):
+class AccountNotValued(TradingError, code="account_not_valued"):
+    """A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one."""
+
+
+class BacktestTooLong(TradingError, code="range_too_large"):
     """The backtest took too long. Ask for a shorter period."""
-
-    code = "range_too_large"
 
 
 class LogError(Exception):
