@@ -29,33 +29,9 @@ from web.documents import AnswerDocument, Instant, Uuid, about, like, number, nu
 ORDER_STATES = list(OrderState)
 
 
-class OrderTermsDocument(AnswerDocument):
+class OrderTermsDocument(AnswerDocument, kw_only=True):
     """What an order asks for."""
 
-    client_order_id: str | None
-    symbol: Symbol
-    side: Side
-    type: OrderType
-    time_in_force: TimeInForce
-    quantity: Quantity
-    limit_price: float | None
-    stop_price: float | None
-    reduce_only: bool
-    take_profit: float | None
-    stop_loss: float | None
-    strategy: Strategy
-
-    @classmethod
-    def of(cls, terms: OrderTerms) -> Self:
-        """Return the document of an order's terms."""
-        return cls.of_attributes(terms, strategy=terms.strategy or None)
-
-
-class OrderDocument(AnswerDocument):
-    """An order."""
-
-    id: OrderId
-    account: AccountId
     client_order_id: Annotated[str | None, like("m-1")]
     symbol: Symbol
     side: Side
@@ -68,6 +44,21 @@ class OrderDocument(AnswerDocument):
     take_profit: Annotated[float | None, like(194.0)]
     stop_loss: Annotated[float | None, like(188.0)]
     strategy: Strategy
+
+    @classmethod
+    def of(cls, terms: OrderTerms) -> Self:
+        """Return the document of an order's terms."""
+        return cls.of_attributes(terms, strategy=terms.strategy or None)
+
+
+class _NamedTermsDocument(OrderTermsDocument):
+    id: OrderId
+    account: AccountId
+
+
+class OrderDocument(_NamedTermsDocument, kw_only=True):
+    """An order."""
+
     currency: Annotated[Currency, about("Of its prices.")]
     status: Annotated[OrderState, like("filled")]
     filled_quantity: Quantity
