@@ -1,16 +1,16 @@
 """Jobs in the admin: they can be read and filtered, not changed."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.kinds import JOB_KINDS
 from jobs.models import Job
+from web.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class JobAdmin(ReadOnlyAdmin):
     """The read-only list and page of jobs, newest first."""
 
     # As many columns as fit beside the filters. A job's own page has the rest.
@@ -18,8 +18,6 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
     list_filter = ("state", "kind")
     search_fields = ("=uuid", "created_by", "owner", "correlation_id")
     date_hierarchy = "created_at"
-    ordering = ("-id",)
-    list_per_page = 100
     fields = (
         "uuid", "kind", "state", "progress", "parameters", "result", "error", "note", "attempts", "urgency",
         "cancel_requested", "owner", "created_by", "correlation_id", "once_key", "created_at", "not_before",
@@ -36,12 +34,3 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at ru
             return format_html("{} {}", f"{job.done:,}", unit)
         counts = f"{job.done:,} of {job.total:,} {unit}"
         return format_html("<progress max='{}' value='{}'></progress> {}", job.total, job.done, counts)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return False

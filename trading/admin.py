@@ -17,25 +17,15 @@ from store.timestamps import format_timestamp
 from trades.instruments.services import symbol_canonical
 from trading.journal import state_of
 from trading.models import Account, ExecutionRow, InstrumentTerms, OrderRow, TransactionRow
+from web.read_only_admin import ReadOnlyAdmin
 
 _NUMBERS = ("tick", "lot", "borrow_rate", "initial_margin", "maintenance_margin", "contract_margin")
 
 
-class ShownOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class ShownOnly(ReadOnlyAdmin):
     """Rows that follow from events: they can be read and filtered, not changed. Newest first."""
 
-    ordering = ("-id",)
-    list_per_page = 100
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="at")
     def at(self, row: Any) -> str:

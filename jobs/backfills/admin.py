@@ -1,22 +1,20 @@
 """Backfills in the admin: they can be read and filtered, not changed."""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from jobs.backfills.models import Backfill
 from store.timestamps import format_timestamp
+from web.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Backfill)
-class BackfillAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class BackfillAdmin(ReadOnlyAdmin):
     """The read-only list and page of gaps for which sources were asked, newest first."""
 
     list_display = ("symbol", "start", "end", "state", "source", "rows", "attempts", "asked_at", "retry_at")
     list_filter = ("state", "source", "dataset")
     search_fields = ("=symbol", "=job")
     date_hierarchy = "asked_at"
-    ordering = ("-id",)
-    list_per_page = 100
     fields = (
         "dataset", "symbol", "start", "end", "state", "message", "source", "source_commit", "commit", "rows", "told",
         "job", "attempts", "retry_at", "asked_at",
@@ -30,12 +28,3 @@ class BackfillAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic 
     @admin.display(description="end")
     def end(self, backfill: Backfill) -> str:
         return format_timestamp(backfill.end_ns)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Backfill | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Backfill | None = None) -> bool:
-        return False

@@ -3,17 +3,17 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from calendars.schedule import Hours
 from jobs.backfills.models import STATES
 from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
-from store.timestamps import DAY_NS, InvalidTimestamp, format_timestamp, parse_timestamp
+from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.exceptions import InvalidValue
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Flag, Instant, Text
 
 _WEEK = {"symbol": "AAPL", "start": "2025-01-02", "end": "2025-01-09"}
 _BACKFILL: dict[str, Any] = {
@@ -35,16 +35,7 @@ _BACKFILL: dict[str, Any] = {
 }
 
 
-class _BodyField(serializers.CharField):
-    """A text, which is not converted from another type."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, str):
-            raise serializers.ValidationError("must be a text", code="invalid_type")
-        return super().to_internal_value(data)
-
-
-class RequestSymbol(_BodyField):
+class RequestSymbol(Text):
     """A symbol, normalized; of an alias, the symbol that it stands for now."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -54,31 +45,17 @@ class RequestSymbol(_BodyField):
             raise serializers.ValidationError(str(error), code=error.code) from error
 
 
-@extend_schema_field({"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02"]})
-class RequestTime(_BodyField):
-    """An instant or a date in ISO 8601, UTC if it has no offset; normalized to RFC 3339."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            return format_timestamp(parse_timestamp(super().to_internal_value(data)))
-        except InvalidTimestamp as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
-
-
-class RequestFlag(serializers.BooleanField):
-    """true or false; nothing else is converted."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, bool):
-            raise serializers.ValidationError("must be true or false", code="invalid_type")
-        return data
+def _request_time() -> Instant:
+    """Return the field of an instant or a date; normalized to RFC 3339."""
+    schema = {"type": "string", "examples": ["2025-01-02T14:30:00Z", "2025-01-02"]}
+    return Instant(convert=lambda text: format_timestamp(parse_timestamp(text)), schema=schema)
 
 
 class RequestRangeSerializer(KnownFieldsSerializer):
     """A range `[start, end)`."""
 
-    start = RequestTime(max_length=40)
-    end = RequestTime(max_length=40)
+    start = _request_time()
+    end = _request_time()
 
     longest_ns = 3_660 * DAY_NS
 
@@ -108,7 +85,7 @@ class BackfillRequestSerializer(RequestRangeSerializer):
         required=False,
         help_text="Which missing bars are gaps. Default: the instrument's rule.",
     )
-    accept_far = RequestFlag(
+    accept_far = Flag(
         required=False,
         help_text="Store prices that are far from those beside the gap, too: a person has looked at them.",
     )

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import Direction, extend_schema_field
+from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
 from ratelimit.access.scopes import ALL_SCOPES, SCOPES, SENSITIVITIES
@@ -15,7 +15,7 @@ from ratelimit.limits.quotas import MAX_QUOTA
 from ratelimit.models import STATES
 from store.instant_text import parse_instant
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Flag, Integer, Text, Word
+from web.requests.json_fields import Flag, Instant, Integer, Text, Word
 
 _NEW_KEY: dict[str, Any] = {
     "name": "feed",
@@ -57,17 +57,6 @@ _SECRETS = {
 
 
 _LONGEST_OVERLAP = int(MAX_OVERLAP.total_seconds())
-
-
-@extend_schema_field({"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]})
-class Instant(Text):
-    """An instant in ISO 8601; UTC if it has no offset."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            return parse_instant(super().to_internal_value(data))
-        except ValueError as error:
-            raise serializers.ValidationError(str(error), code="invalid_timestamp") from error
 
 
 class EachOnce(serializers.ListField):
@@ -131,7 +120,14 @@ class NewKeySerializer(KnownFieldsSerializer):
         "Networks (CIDR) to call from; an empty list allows every address.",
         required=False,
     )
-    expires_at = Instant(required=False, allow_null=True, help_text="When the key expires.")
+    expires_at = Instant(
+        convert=parse_instant,
+        max_length=None,
+        schema={"type": "string", "format": "date-time", "examples": ["2030-01-02T03:04:05Z"]},
+        required=False,
+        allow_null=True,
+        help_text="When the key expires.",
+    )
     signed_only = Flag(required=False, help_text="Whether only signed requests are accepted.")
     certificate = Text(
         required=False,

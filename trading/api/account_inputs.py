@@ -5,13 +5,11 @@ from decimal import Decimal
 from typing import Any, ClassVar, cast
 
 import msgspec
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.fields import empty
 
 from store.currencies import CURRENCIES
 from store.exceptions import UnknownSymbol
-from store.timestamps import InvalidTimestamp, parse_timestamp
+from store.timestamps import parse_timestamp
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trading.core.configuration import FillRule, RiskConfig
@@ -24,7 +22,7 @@ from trading.services.accounts import ACCOUNT_NAME
 from trading.services.target_models import MODEL_NAME
 from trading.strategies.catalogue import strategy_refusal
 from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
-from web.requests.json_fields import Amount, Flag, Integer, Pattern, Text, Word, json_values
+from web.requests.json_fields import Amount, Flag, Instant, Integer, Object, Pattern, Text, Word, json_values
 
 REASON_LENGTH = 500
 MOST_MONEY = Decimal(10) ** 12
@@ -51,22 +49,6 @@ def known_symbol(symbol: str) -> str:
     return canonical
 
 
-class InstantField(Text):
-    """An instant: ISO 8601, UTC without an offset. `validated_data` has its text, as a job's parameters need it."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=40, **options)
-
-    def run_validation(self, data: Any = empty) -> str:
-        """Refuse a text that is no instant, if it is not too long."""
-        text: str = super().run_validation(data)
-        try:
-            parse_timestamp(text)
-        except InvalidTimestamp as error:
-            raise serializers.ValidationError(str(error), code=error.code) from error
-        return text
-
-
 class AccountInput(KnownFieldsSerializer):
     """A new account."""
 
@@ -81,21 +63,19 @@ class AccountInput(KnownFieldsSerializer):
     currency = Word(sorted(CURRENCIES), default="USD", help_text="ISO 4217.")
 
 
-@extend_schema_field({"type": "object", "additionalProperties": True})
-class ParametersField(serializers.JSONField):
+class _Parameters(Object):
     """Parameters of a strategy: `validated_data` has them as texts, without those that are null."""
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         """Refuse what is no object, and values that are no numbers, texts, true or false."""
-        if not isinstance(data, dict):
-            raise serializers.ValidationError("must be an object", code="invalid_type")
-        wrong = [name for name, value in data.items() if isinstance(value, list | dict)]
+        given = super().to_internal_value(data)
+        wrong = [name for name, value in given.items() if isinstance(value, list | dict)]
         if wrong:
             message = serializers.ErrorDetail("must be a number, a text, true or false", "invalid_type")
             raise serializers.ValidationError({str(name)[:64]: [message] for name in wrong})
         texts = {
             name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in data.items()
+            for name, value in given.items()
             if value is not None
         }
         long = [name for name, text in texts.items() if len(text) > _LONGEST_PARAMETER]
@@ -109,7 +89,7 @@ class StrategyInput(KnownFieldsSerializer):
     """A strategy that decides for an account. `validated_data` is its `StrategyChoice`."""
 
     name = Text(max_length=64, help_text="Such as `crossover`.")
-    parameters = ParametersField(required=False, help_text="A missing one has its default.")
+    parameters = _Parameters(required=False, help_text="A missing one has its default.")
     symbols = serializers.ListField(
         child=SymbolField(),
         min_length=1,
@@ -206,14 +186,15 @@ class OverrideInput(KnownFieldsSerializer):
         required=False,
         help_text="Per cent of the equity that a trade may lose.",
     )
-    until = InstantField(required=False, help_text="When it ends: ISO 8601, UTC without an offset.")
+    until = Instant(
+        convert=parse_timestamp, required=False, help_text="When it ends: ISO 8601, UTC without an offset."
+    )
     end = Flag(required=False, help_text="Whether the override ends now.")
     release_halt = Flag(required=False, help_text="Whether the halt ends now.")
     reason = reason_field()
 
-    def validate_until(self, text: str) -> int:
-        """Return the instant in nanoseconds. Refuse one that is not in the future."""
-        until_ns = parse_timestamp(text)
+    def validate_until(self, until_ns: int) -> int:
+        """Refuse an instant that is not in the future."""
         if until_ns <= self.context["now_ns"]:
             raise serializers.ValidationError("must be in the future", code="out_of_range")
         return until_ns

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from store.currencies import CURRENCIES
@@ -13,7 +12,7 @@ from store.protocol import Window
 from store.reading import Reader
 from store.symbols import InvalidSymbol, parse_symbol
 from store.timestamps import SECOND_NS, format_timestamp, parse_timestamp
-from trading.api.account_inputs import MOST_MONEY, InstantField, SomeLimitsInput, whole_config
+from trading.api.account_inputs import MOST_MONEY, SomeLimitsInput, whole_config
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.market.symbols import declared_terms
@@ -22,7 +21,7 @@ from trading.strategies.catalogue import SHIPPED, InvalidParameters, parameters_
 from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Amount, Flag, Text, Word
+from web.requests.json_fields import Amount, Flag, Instant, Object, Text, Word
 
 MOST_SYMBOLS = 50
 # Bars of a backtest: the intervals of its period and of the history before it, of each symbol.
@@ -46,14 +45,10 @@ _EXAMPLE = {
 EXAMPLE_WEEK = {**_EXAMPLE, "start": "2030-01-07", "end": "2030-01-12"}
 
 
-@extend_schema_field({"type": "object", "additionalProperties": True})
-class _Object(serializers.JSONField):
-    """A JSON object."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise serializers.ValidationError("must be an object", code="invalid_type")
-        return data
+def _checked(text: str) -> str:
+    """Return the text of an instant, as a job's parameters need it. Raises InvalidTimestamp."""
+    parse_timestamp(text)
+    return text
 
 
 class BacktestInput(KnownFieldsSerializer):
@@ -69,15 +64,17 @@ class BacktestInput(KnownFieldsSerializer):
 
     strategy = Word([*SHIPPED])
     symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
-    start = InstantField(
+    start = Instant(
+        convert=_checked,
         required=False,
         help_text="When orders begin: ISO 8601, UTC without an offset. Default: the first date with rows of a symbol.",
     )
-    end = InstantField(
+    end = Instant(
+        convert=_checked,
         required=False,
         help_text="Likewise, exclusive. Default: until the bar of the newest row is shown, but not after the newest commit.",
     )
-    parameters = _Object(required=False, help_text="Of the strategy. A missing one has its default.")
+    parameters = Object(required=False, help_text="Of the strategy. A missing one has its default.")
     cash = Amount(
         low=Decimal(0),
         high=MOST_MONEY,
@@ -108,7 +105,8 @@ class BacktestInput(KnownFieldsSerializer):
         required=False,
         help_text="Bars as they were known then (the default), or as they are known now.",
     )
-    as_of = InstantField(
+    as_of = Instant(
+        convert=_checked,
         required=False,
         help_text="Rows that were stored up to then are read, as in `start`. Default: the newest commit or declaration.",
     )

@@ -46,7 +46,7 @@ class OrderTermsDocument(AnswerDocument, kw_only=True):
     strategy: Strategy
 
     @classmethod
-    def of(cls, terms: OrderTerms) -> Self:
+    def of_terms(cls, terms: OrderTerms) -> Self:
         """Return the document of an order's terms."""
         return cls.of_attributes(terms, strategy=terms.strategy or None)
 
@@ -87,7 +87,7 @@ class OrderDocument(_NamedTermsDocument, kw_only=True):
         return cls.of_attributes(
             order,
             account=account,
-            **msgspec.structs.asdict(OrderTermsDocument.of(order.terms)),
+            **msgspec.structs.asdict(OrderTermsDocument.of_terms(order.terms)),
             currency=order.instrument.currency,
             status=order.state,
             filled_quantity=number(order.filled),

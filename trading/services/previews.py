@@ -117,7 +117,7 @@ def preview_document(previewed: Previewed) -> PreviewDocument:
         preview_id=str(preview.uuid),
         account=preview.account.name,
         expires_at=format_timestamp(preview.expires_ns),
-        order=OrderTermsDocument.of(proposal.order),
+        order=OrderTermsDocument.of_terms(proposal.order),
         reference=ReferenceDocument.of(proposal.reference),
         tick=number(proposal.terms.tick_at(proposal.order.limit_price or proposal.reference.price)),
         currency=state_of(preview.account).currency,

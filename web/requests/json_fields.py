@@ -1,13 +1,15 @@
 """Serializer fields of JSON bodies. Each takes one JSON type; no other type is converted."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from drf_spectacular.drainage import set_override
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 
 class _OneType(serializers.Field[Any, Any, Any, Any]):
@@ -60,6 +62,40 @@ class Pattern(Text):
         if self._pattern.fullmatch(text) is None:
             self.fail("invalid_format")
         return text
+
+
+class Instant(Text):
+    """An instant: ISO 8601, UTC without an offset.
+
+    convert: makes the value of its text; raises ValueError. schema: in place of a text's.
+    """
+
+    def __init__(
+        self, *, convert: Callable[[str], Any], schema: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        super().__init__(**{"max_length": 40, **options})
+        self._convert = convert
+        if schema is not None:
+            set_override(self, "field", schema)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Refuse a text that is no instant, if it is not too long."""
+        text = super().run_validation(data)
+        try:
+            return None if text is None else self._convert(text)
+        except ValueError as error:
+            code = getattr(error, "code", "invalid_timestamp")
+            raise serializers.ValidationError(str(error), code=code) from error
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class Object(serializers.JSONField):
+    """A JSON object."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("must be an object", code="invalid_type")
+        return data
 
 
 class Amount(serializers.Field[Decimal, Any, Any, Any]):
