@@ -9,7 +9,7 @@ from trading.core.amounts import ZERO, exact, money, ratio
 from trading.core.events import Reference
 from trading.core.orders import Order
 from trading.core.positions import Position
-from trading.core.terms import Side, Terms, maintenance_rate, margin_rate
+from trading.core.terms import AccountKind, Side, Terms, maintenance_rate, margin_rate
 
 Marks = Mapping[str, Reference]
 """A mark for each symbol that is held."""
@@ -101,6 +101,22 @@ def opening_orders(orders: Iterable[Order]) -> list[Order]:
 def committed(orders: Iterable[Order]) -> Decimal:
     """Return the cash that orders may take, with their fees, in the account's currency."""
     return sum((money(each.remaining, each.worth) + each.fee for each in opening_orders(orders)), ZERO)
+
+
+def refusal_of(state: AccountState, equity: Decimal, amount: Decimal) -> str | None:
+    """Return why an amount cannot be paid in (above zero) or out, in words; None if it can.
+
+    Cash that pays for nothing may be paid out. A margin account must be flat and without orders.
+    """
+    orders = state.orders.values()
+    is_bound = state.kind is AccountKind.MARGIN and bool(state.positions or opening_orders(orders))
+    free = ZERO if is_bound else max(min(state.cash - committed(orders), equity), ZERO)
+    if -amount > free:
+        return "the money is not there, or pays for positions and orders"
+    # A transfer scales the marks that tell losses; scaling by zero would erase them.
+    if -amount >= equity and equity < max(state.high_water, state.day_equity, state.start_equity):
+        return "leave something in an account that has losses, so that they stay known"
+    return None
 
 
 def margin_of_unit(state: AccountState, terms: Terms, price: Decimal, rate: Decimal) -> Decimal:

@@ -15,8 +15,7 @@ from trading.core.amounts import money
 from trading.core.configuration import RiskConfig
 from trading.core.events import AccountOpened, RiskConfigured, Transferred
 from trading.core.terms import AccountKind
-from trading.core.transfers import refusal_of
-from trading.core.valuation import UnknownMark, equity_of
+from trading.core.valuation import UnknownMark, equity_of, refusal_of
 from trading.exceptions import (
     AccountExists,
     AccountNotValued,
