@@ -58,7 +58,7 @@ def market_of_new_york(empty_market: Market) -> Market:
     return empty_market
 
 
-def ask(market: Market, headers: Any = None, endpoint: Endpoint = TREE, **changes: str) -> Any:
+def ask(market: Market, headers: Any = None, endpoint: Endpoint = TREE, **changes: Any) -> Any:
     response = market.api.get(endpoint.path, {**endpoint.query, **changes}, **(headers or {}))
     assert response.status_code == 200, response.content
     return response
@@ -224,10 +224,10 @@ def test_a_trade_of_another_date_keeps_the_cached_answer(minutes: Market, endpoi
     ],
 )
 def test_every_input_of_an_answer_changes_its_etag(minutes: Market, dataset: str, changes: Any, row: Any):
-    end = {"end": "2025-01-02T10:10:00Z"}
-    first = ask(minutes, **changes, **end)
+    changes = {**changes, "end": "2025-01-02T10:10:00Z"}
+    first = ask(minutes, **changes)
     ingest(minutes.api, dataset, EQUITY, [{"time_ns": NINE_NS + HOUR_NS, **row}])
-    second = ask(minutes, **changes, **end)
+    second = ask(minutes, **changes)
     assert second["X-Cache"] == "miss"
     assert second.content != first.content
 
@@ -279,7 +279,7 @@ def test_an_answer_up_to_the_future_is_not_cached(minutes: Market, endpoint: End
 @pytest.mark.parametrize("resolution", ["1h", "1d"])
 def test_a_bar_becomes_final_when_its_interval_ends(market_of_new_york: Market, hours: str, resolution: str):
     """The ends of the hour in which the session closes, of the session, of what is behind it, of the date."""
-    query = {
+    query: dict[str, Any] = {
         "start": "2025-01-02T20:00:00Z",
         "end": "2025-01-02T20:30:00Z",
         "resolution": resolution,
