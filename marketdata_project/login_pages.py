@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods
 
-from ratelimit.credentials.browser_login import browser_login
+from ratelimit.credentials.browser_login import browser_login, caller_of_browser
 from ratelimit.credentials.login_link import login_link_use
 from ratelimit.credentials.logins import record_key_login
 from ratelimit.credentials.sessions import (
@@ -59,7 +59,8 @@ def login_page(request: HttpRequest) -> HttpResponse:
             response = HttpResponseRedirect(_next(request) or resolve_url(settings.LOGIN_REDIRECT_URL))
             browser_login(request, response, pair)
             return response
-    return render(request, "login.html", {"form": form, "next": _next(request)})
+    context = {"form": form, "next": _next(request), "has_link": settings.LOGIN_LINK}
+    return render(request, "login.html", context)
 
 
 login_page.checks_password = True  # type: ignore[attr-defined]
@@ -91,12 +92,14 @@ def _next(request: HttpRequest) -> str:
 
 @require_GET
 def login_link(request: HttpRequest) -> HttpResponse:
-    """Log a browser of this machine in by the link that `serve` printed, and go to `/`.
+    """Log a browser of this machine in by the link that `serve` printed, and go to `/`; so does who is logged in already.
 
     HEAD is refused, so that a program that looks at the link does not use it.
     """
     user, now = login_link_use(request, request.GET.get("token", "")), timezone.now()
     if user is None or not user.is_active:
+        if caller_of_browser(request, now=now) is not None:
+            return HttpResponseRedirect("/")
         return render(request, "login_link.html", status=403)
     response = HttpResponseRedirect("/")
     browser_login(request, response, session_of(person_holder(user, now=now), now=now))

@@ -22,12 +22,9 @@ def is_page_wanted(request: HttpRequest) -> bool:
 
 
 def problem_page(request: HttpRequest, body: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:
-    """Return the page of a problem. body: its JSON members.
-
-    The page knows no session, so it can be rendered whatever failed.
-    """
+    """Return the page of a problem. body: its JSON members. It can be rendered whatever failed."""
     nearest = nearest_page(request.path) if body["code"] == "not_found" else None
-    page = render_to_string("problem.html", {"problem": body, "nearest": nearest})
+    page = render_to_string("problem.html", {"problem": body, "nearest": nearest}, request)
     return HttpResponse(page, status=body["status"], headers={**headers, "Content-Type": _PAGE})
 
 

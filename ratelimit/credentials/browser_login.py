@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.contrib.auth.middleware import get_user
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
@@ -89,11 +90,13 @@ def sessions_delete_expired(*, now: datetime) -> None:
 
 def caller_of_browser(request: HttpRequest, *, now: datetime) -> Caller | None:
     """Return the caller of Django's session; None if nobody is logged in or the grants are gone."""
-    user = getattr(request, "user", None)
-    if user is not None and user.is_authenticated:
+    if not hasattr(request, "session"):
+        return None
+    # Of the session, as views of the API replace `request.user`.
+    user = get_user(request)
+    if user.is_authenticated:
         return caller_of_person(user, credential="session", now=now)
-    session = getattr(request, "session", None)
-    return None if session is None else _caller_of_key(session.get(_KEY), now=now)
+    return _caller_of_key(request.session.get(_KEY), now=now)
 
 
 def _caller_of_key(stored: Any, *, now: datetime) -> Caller | None:

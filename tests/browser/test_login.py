@@ -1,5 +1,7 @@
 """The printed link logs a browser in, once; so does a key."""
 
+from playwright.sync_api import expect
+
 from tests.browser.conftest import Opened
 from tests.system.installation import Installation
 
@@ -13,6 +15,10 @@ def test_the_printed_link_logs_in_once(opened: Opened, site: Installation):
         watched.page.get_by_role("heading", name="Records, keys, jobs, instruments").wait_for()
         renewed = watched.page.request.post("/api/v1/auth/refresh", headers={"X-Refresh": "cookie"})
         assert renewed.ok
+        watched.goto(link)
+        assert watched.page.url == f"{watched.base}/"
+        watched.goto("/api/v1/docs")
+        expect(watched.page.get_by_role("banner")).to_contain_text("local")
         assert watched.faults == []
     with opened() as watched:
         assert watched.page.goto(link).status == 403

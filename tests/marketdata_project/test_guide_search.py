@@ -70,7 +70,7 @@ def test_many_results_are_cut_and_that_is_said(html):
 
 
 def test_a_search_without_words_is_the_list(html):
-    assert html("/docs/guide", q=" ") == html("/docs/guide")
+    assert "<h1>Guides</h1>" in html("/docs/guide", q=" ")
 
 
 def test_every_guide_lists_its_headings(html):

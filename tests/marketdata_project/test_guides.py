@@ -62,10 +62,3 @@ def test_a_link_to_a_file_that_is_no_guide_is_text(client, db):
 def test_what_is_no_guide_is_404(client, db, name):
     response = client.get(f"/docs/guide/{name}")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
-
-
-def test_a_client_that_has_the_page_gets_304(client, db):
-    first = client.get("/docs/guide/limits")
-    assert first.headers["Cache-Control"] == "no-cache"
-    again = client.get("/docs/guide/limits", headers={"If-None-Match": first.headers["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")

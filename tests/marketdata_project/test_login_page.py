@@ -10,6 +10,7 @@ from tests.ratelimit.credentials.test_people_admin import events
 
 pytestmark = pytest.mark.django_db
 CLOCK = "/api/v1/clock"
+BROWSER = {"Accept": "text/html"}
 
 
 def refusal(client: Client, **entered: str) -> str:
@@ -29,6 +30,38 @@ def test_a_key_logs_in_and_out():
     assert client.get(CLOCK).status_code == 200
     assert client.post("/logout").status_code == 302
     assert client.get(CLOCK).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/endpoints",
+        CLOCK,
+        "/docs",
+        "/docs/guide",
+        "/docs/guide/limits",
+        "/docs/guide?q=key",
+        "/docs/errors",
+        "/no",
+    ],
+)
+def test_every_page_says_who_is_logged_in(path: str):
+    person("test", scopes=["market:read"])
+    for entered in ({"username": "test", "password": PASSWORD}, {"key": make_key()}):
+        client = Client()
+        assert "<span>test</span>" not in client.get(path, headers=BROWSER).content.decode()
+        client.post("/login", entered)
+        html = client.get(path, headers=BROWSER).content.decode()
+        assert "<span>test</span>" in html
+        assert ">Log out</button>" in html
+        assert ">Log in</a>" not in html
+
+
+def test_the_page_says_how_to_get_a_link_where_there_are_links(settings):
+    for has_links in (True, False):
+        settings.LOGIN_LINK = has_links
+        assert ("manage.py login_link" in Client().get("/login/").content.decode()) == has_links
 
 
 def test_a_name_and_a_password_log_in_and_lead_to_the_dashboard():

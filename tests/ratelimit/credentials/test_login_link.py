@@ -39,6 +39,8 @@ def test_a_link_logs_in_once_and_goes_to_the_dashboard():
     refreshed = client.post("/api/v1/auth/refresh", headers={"X-Refresh": "cookie"})
     assert refreshed.status_code == 200
     assert opened(path).status_code == 403
+    again = opened(path, client)
+    assert (again.status_code, again["Location"]) == (302, "/")
     user = User.objects.get()
     assert (user.username, user.is_superuser, user.has_usable_password()) == ("local", True, False)
 
