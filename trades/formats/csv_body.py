@@ -49,7 +49,7 @@ def _header(body: bytes) -> tuple[list[str], int]:
     if len(line[0]) == _HEADER_BYTES_LIMIT:
         raise _malformed(f"the first line has more than {_HEADER_BYTES_LIMIT:,} bytes")
     try:
-        names = header_cells(line[0], strict=True)
+        names = header_cells(line[0].decode("utf-8-sig"), strict=True)
     except (UnicodeDecodeError, csv.Error) as error:
         raise _malformed(f"the first line cannot be read: {error}") from error
     if len(names) > COLUMNS_LIMIT:

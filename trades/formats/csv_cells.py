@@ -11,13 +11,10 @@ import pyarrow.csv as pacsv
 _FILLED = re.compile(rb"[^\r\n]")
 
 
-def header_cells(line: bytes, delimiter: str = ",", *, strict: bool = False) -> list[str]:
-    """Return the cells of a header line, which may begin with a byte order mark.
-
-    Raises `UnicodeDecodeError`, `csv.Error`. strict: also for quotation marks that are out of place.
-    """
-    text = line.decode("utf-8-sig").strip("\r\n")
-    return next(csv.reader([text], delimiter=delimiter, strict=strict), [])
+def header_cells(text: str, delimiter: str = ",", *, quote: str = '"', strict: bool = False) -> list[str]:
+    """Return the cells of a header line. Raises `csv.Error`. strict: also for quotation marks that are out of place."""
+    lines = [text.strip("\r\n")]
+    return next(csv.reader(lines, delimiter=delimiter, quotechar=quote, strict=strict), [])
 
 
 def split_cells(
@@ -26,6 +23,7 @@ def split_cells(
     *,
     start: int = 0,
     delimiter: str = ",",
+    quote: str = '"',
     read: Sequence[str] | None = None,
     nulls: Sequence[str] = (),
     torn: list[pacsv.InvalidRow] | None = None,
@@ -49,7 +47,9 @@ def split_cells(
     return pacsv.read_csv(
         pa.py_buffer(text).slice(start),
         pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) - start + 1),
-        pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=None if torn is None else skip),
+        pacsv.ParseOptions(
+            delimiter=delimiter, quote_char=quote, invalid_row_handler=None if torn is None else skip
+        ),
         pacsv.ConvertOptions(
             column_types=dict.fromkeys(read, pa.string()),
             include_columns=read,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from store.arrays import Integers
 from store.timestamps import format_timestamp
 from trades.exceptions import BadRow, ImportRefused, NotInOrder
+from trades.formats.arrow_values import one_array
 
 BLOCK_BYTES = 4 * 2**20
 EQUAL_TIMES_LIMIT = 2_000_000
@@ -81,14 +82,13 @@ def symbol_starts(rows: pa.Table) -> list[int]:
     if not rows.num_rows:
         return [0]
     symbols = rows[SYMBOL]
-    ends = pc.min_max(symbols).as_py()
-    if ends["min"] == ends["max"]:
-        return [0, rows.num_rows]
-    starts = np.flatnonzero(pc.not_equal(symbols[1:], symbols[:-1])) + 1
-    names = [symbols[0].as_py(), *symbols.take(pa.array(starts)).to_pylist()]
+    if pa.types.is_dictionary(symbols.type):
+        symbols = symbols.cast(pa.string())
+    runs = pc.run_end_encode(one_array(symbols))
+    names = runs.values.to_pylist()
     if names != sorted({*names}):
         raise NotInOrder("rows of several symbols")
-    return [0, *starts.tolist(), rows.num_rows]
+    return [0, *runs.run_ends.to_pylist()]
 
 
 def _last_time(rows: pa.Table) -> int:

@@ -26,16 +26,17 @@ def computed_column(table: pa.Table, derived: Derived, path: Path) -> pa.Array:
 
 
 def plain_numbers(cells: pa.Array, decimal: str) -> pa.Array:
-    """Return texts of numbers without spaces around them; with a decimal mark told, also without marks of thousands.
+    """Return texts of numbers without spaces around them; with a decimal mark told, without marks of thousands, too.
 
-    decimal: see `Dialect`. A text that does not fit is changed so that it is no number.
+    decimal: see `Dialect`. Thousands are separated by the other mark, spaces or apostrophes; the sign of a currency may
+    come first. A text that does not fit is changed so that it is no number.
     """
-    texts = pc.ascii_trim_whitespace(cells)
+    texts = pc.utf8_trim_whitespace(cells)
     if not decimal:
         return texts
-    thousands = "." if decimal == "," else ","
-    fits = rf"^[+-]?([0-9]{{1,3}}([{thousands}][0-9]{{3}})+|[0-9]*)([{decimal}][0-9]*)?([eE][+-]?[0-9]+)?$"
-    plain = pc.replace_substring(pc.replace_substring(texts, thousands, ""), decimal, ".")
+    between = f"[{'.' if decimal == ',' else ','}'\u2019 \u00a0\u202f]"
+    fits = rf"^[+-]?[$€£]?([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]*)([{decimal}][0-9]*)?([eE][+-]?[0-9]+)?$"
+    plain = pc.replace_substring(pc.replace_substring_regex(texts, f"{between}|[$€£]", ""), decimal, ".")
     return pc.if_else(
         pc.match_substring_regex(texts, fits), plain, pc.binary_join_element_wise("?", texts, "")
     )

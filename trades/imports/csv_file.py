@@ -5,13 +5,13 @@ import gzip
 import io
 import re
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,9 @@ from trades.imports import blocks
 from trades.imports.blocks import FilePiece
 
 LINE_BYTES = 64 * 2**10
+# Lines of titles may come before the first line of at least three cells.
+_LINES_BEFORE, _FEWEST_CELLS, _FEWEST_DATA = 100, 3, 2
+_IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _DAMAGED = "the file is damaged or cut off"
@@ -31,70 +34,136 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 _LINE_END = ord("\n")
 
 
+class Guess(NamedTuple):
+    """An option that was not given: as it is written after the command, and why the file seems to need it."""
+
+    option: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a text file is written. header: the names of its columns, if no line has them.
+    """How a text file is written. Of what is empty or None, the file's first lines tell it.
 
-    skip_lines: the number of lines before the line of names, or before the first row. decimal: the decimal mark, a comma
-    or a point; the other one then separates thousands. Empty: a point, and no separator.
+    encoding: a codec of Python. skip_lines: the number of lines before the line of names, or before the first row.
+    decimal: the decimal mark, a comma or a point; the other one then separates thousands. Empty: a point, and no separator.
     """
 
-    delimiter: str = ","
+    encoding: str = ""
+    delimiter: str = ""
+    quote: str = ""
+    skip_lines: int | None = None
     decimal: str = ""
-    header: tuple[str, ...] = ()
-    skip_lines: int = 0
 
 
-PLAIN = Dialect()
+FOUND = Dialect()
 
 
 class CsvFile:
     """A text file with cells, also compressed by gzip or Zstandard. Raises `ImportRefused`.
 
-    dialect: how it is written; the delimiter is found by the line of names, or by a first line such as `sep=;`.
+    dialect: how it is written, with what was found in place of what is empty. A first line such as `sep=;` names the
+    delimiter. has_names: whether a line names the columns; else their names are their positions, "1" the first.
+    first_row: the cells of the first row. guessed: options that were found where the text alone is not certain.
     """
 
-    def __init__(self, path: Path, dialect: Dialect = PLAIN) -> None:
+    names: tuple[str, ...]
+    first_row: tuple[str, ...]
+    has_names: bool
+
+    def __init__(self, path: Path, dialect: Dialect = FOUND) -> None:
         self.path = path
         self.size = path.stat().st_size
+        self.guessed: list[Guess] = []
         self._encoding = ""
         try:
             with self._opened() as (text, _):
                 head = text.read(LINE_BYTES)
-            self._encoding = _encoding_to_decode(head)
+            self._encoding = dialect.encoding or self._encoding_to_decode(head)
             with self._opened() as (text, _):
-                self._read_head(text, dialect)
+                lines = io.BytesIO(text.read(LINE_BYTES)).readlines()
+            self._read_head(lines, dialect)
         except _DAMAGE as error:
             raise ImportRefused(f"{path}: {_DAMAGED}: {error}") from error
         except ImportRefused as error:
             raise ImportRefused(f"{path}: {error}") from error
 
-    def _read_head(self, text: IO[bytes], dialect: Dialect) -> None:
-        offset, number, line = 0, 1, text.readline(LINE_BYTES)
-        has_mark = line.startswith(BOM_UTF8)
-        separator = _SEPARATOR_LINE.fullmatch(line.removeprefix(BOM_UTF8))
-        skipped = dialect.skip_lines + bool(separator)
-        while line and (skipped > 0 or not line.strip()):
-            offset, number, line = offset + len(line), number + 1, text.readline(LINE_BYTES)
-            skipped -= 1
-        delimiter = separator[1].decode() if separator else found_delimiter(line)
-        self.dialect = replace(dialect, delimiter=delimiter)
-        # Where the first row begins, and its line.
-        self._start = (offset or has_mark * len(BOM_UTF8), number)
-        if dialect.header:
-            self.names, self._first_line = dialect.header, line.removeprefix(BOM_UTF8)
-            return
-        self.names, self._first_line = header_names(line, delimiter), text.readline(LINE_BYTES)
-        self._start = (offset + len(line), number + 1)
-        cells = header_names(self._first_line, delimiter) if self._first_line.isascii() else ()
-        if len(cells) == len(self.names) + 1 and not cells[-1]:  # each row ends with a delimiter
+    def _read_head(self, lines: list[bytes], dialect: Dialect) -> None:
+        offset = sum(map(len, lines))
+        lines[:1] = [line.removeprefix(BOM_UTF8) for line in lines[:1]]
+        offset -= sum(map(len, lines))
+        separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+        told = dialect.skip_lines
+        skipped = bool(separator) + (self._lines_before(lines[bool(separator) :]) if told is None else told)
+        while skipped < len(lines) and not lines[skipped].strip():
+            skipped += 1
+        first, *rest = [*lines[skipped:], b""]
+        delimiter = dialect.delimiter or (separator[1].decode() if separator else found_delimiter(first))
+        quote = dialect.quote or self._found_quote(first, delimiter)
+        self.dialect = Dialect(self._encoding, delimiter, quote, skipped, dialect.decimal)
+        cells = self._split(first)
+        self.has_names = not is_row(cells)
+        following = next((line for line in rest if line.strip()), b"") if self.has_names else first
+        self.first_row = self._split(following, "replace")
+        self.names = cells if self.has_names else tuple(map(str, range(1, len(cells) + 1)))
+        if (
+            len(self.first_row) == len(self.names) + 1 and not self.first_row[-1]
+        ):  # each row ends with a delimiter
             self.names = (*self.names, "")
+        # Where the first row begins, and its line.
+        before = skipped + self.has_names
+        self._start = (offset + sum(map(len, lines[:before])), before + 1)
+
+    def _lines_before(self, lines: list[bytes]) -> int:
+        """Return the number of lines before the first with three cells, if there is one: titles and notes."""
+        widths = [len(_cells(line, found_delimiter(line))) for line in lines[:_LINES_BEFORE]]
+        count = next((place for place, width in enumerate(widths) if width >= _FEWEST_CELLS), 0)
+        if any(line.strip() for line in lines[:count]):
+            self.guessed.append(Guess(f"--skip-lines {count}", "they have no cells"))
+        return count
+
+    def _found_quote(self, line: bytes, delimiter: str) -> str:
+        if line.startswith(b"'") and line.count(b"'") == 2 * len(_cells(line, delimiter)):
+            self.guessed.append(Guess('--quote "\'"', "all cells of the first line have it"))
+            return "'"
+        return '"'
+
+    def _split(self, line: bytes, errors: str = "strict") -> tuple[str, ...]:
+        """Return the cells of a line. Raises `ImportRefused`."""
+        text, dialect = line.decode("utf-8", errors), self.dialect
+        try:
+            cells = header_cells(text, dialect.delimiter, quote=dialect.quote)
+        except csv.Error as error:
+            raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
+        return tuple(cell.strip() for cell in cells)
+
+    def _encoding_to_decode(self, head: bytes) -> str:
+        """Return the encoding of a text that must be decoded, or has no line feeds; else an empty text."""
+        if head.startswith(b"PK"):
+            raise ImportRefused("a ZIP archive or a spreadsheet: unpack it, or save it as CSV")
+        if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            return "utf-16"
+        if head[1::2].count(0) > len(head) // 4:
+            self.guessed.append(Guess("--encoding utf-16-le", "every second byte is 0"))
+            return "utf-16-le"
+        try:
+            getincrementaldecoder("utf-8")().decode(head)
+        except UnicodeDecodeError:
+            self.guessed.append(Guess("--encoding windows-1252", "the text is not UTF-8"))
+            return "windows-1252"
+        return "utf-8" if b"\r" in head and b"\n" not in head else ""
 
     def first_cell(self, name: str) -> str:
         """Return a cell of the first row; an empty text for a column that the file lacks."""
-        text = self._first_line.decode("utf-8", "replace").strip("\r\n")
-        cells = next(csv.reader([text], delimiter=self.dialect.delimiter), [])
-        return dict(zip(self.names, cells, strict=False)).get(name, "")
+        return dict(zip(self.names, self.first_row, strict=False)).get(name, "")
+
+    def first_rows(self, names: Sequence[str]) -> pa.Table:
+        """Return the named columns of the rows at the beginning of the file."""
+        offset, _ = self._start
+        with self._opened() as (text, _):
+            text.read(offset)
+            content = text.read(LINE_BYTES) + text.readline(LINE_BYTES)
+        return self._cells(content, names, ())[0]
 
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""
@@ -142,8 +211,17 @@ class CsvFile:
         torn: list[InvalidRow] = []
         if not text.isascii():
             text = text.decode("utf-8", "replace").encode()
-        delimiter = self.dialect.delimiter
-        return split_cells(text, self.names, delimiter=delimiter, read=names, nulls=nulls, torn=torn), torn
+        dialect = self.dialect
+        table = split_cells(
+            text,
+            self.names,
+            delimiter=dialect.delimiter,
+            quote=dialect.quote,
+            read=names,
+            nulls=nulls,
+            torn=torn,
+        )
+        return table, torn
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
@@ -154,15 +232,6 @@ class CsvFile:
                 yield io.BufferedReader(_Decoded(io.TextIOWrapper(text, self._encoding, "replace"))), raw
             else:
                 yield text, raw
-
-
-def _encoding_to_decode(head: bytes) -> str:
-    """Return the encoding of a text that must be decoded: one in UTF-16, or without line feeds; else an empty text."""
-    if head.startswith(b"PK"):
-        raise ImportRefused("a ZIP archive or a spreadsheet: unpack it, or save it as CSV")
-    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return "utf-16"
-    return "utf-8" if b"\r" in head and b"\n" not in head else ""
 
 
 class _Decoded(io.RawIOBase):
@@ -192,21 +261,20 @@ def uncompressed(raw: BufferedReader) -> IO[bytes]:
 
 def found_delimiter(line: bytes) -> str:
     """Return the delimiter by which a line has most cells; the comma for one cell. A comma may be a decimal mark."""
-    text = line.decode("latin-1").strip("\r\n")
-    counts = {each: len(next(csv.reader([text], delimiter=each), [])) for each in ";\t|,"}
+    counts = {each: len(_cells(line, each)) for each in ";\t|,"}
     return max(counts, key=counts.__getitem__) if max(counts.values()) > 1 else ","
 
 
-def header_names(header: bytes, delimiter: str = ",") -> tuple[str, ...]:
-    """Return the names in the first line of a CSV file. Raises `ImportRefused`."""
+def _cells(line: bytes, delimiter: str) -> list[str]:
     try:
-        return tuple(name.strip() for name in header_cells(header, delimiter))
-    except UnicodeDecodeError as error:
-        raise ImportRefused(
-            "the first line is not UTF-8 text: unpack the file, or save it as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise ImportRefused("the first line is not CSV, or lines do not end with a line feed") from error
+        return next(csv.reader([line.decode("latin-1").strip("\r\n")], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def is_row(cells: Sequence[str]) -> bool:
+    """Return whether cells are those of a row, not names: two are numbers or times."""
+    return sum(_IS_DATA.fullmatch(cell) is not None for cell in cells) >= _FEWEST_DATA
 
 
 def _line_count(text: bytes) -> int:

@@ -1,47 +1,59 @@
 """The formats of imports: the files that each takes, and how the options of a read are found."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from store.datasets import TRADES
 from store.declarations import Dataset
 from trades.exceptions import ImportRefused
+from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, SourceFile
-from trades.imports.csv_file import PLAIN, CsvFile, Dialect
+from trades.imports.columns import with_joined
+from trades.imports.csv_file import FOUND, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
+from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
 from trades.imports.record_files import AlpacaJsonFile, ParquetFile
+from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
 
 _CSV = (".csv", ".csv.gz")
 # Read if they are named, not if they are in a folder, where such files often are notes.
 TEXTS = (".txt", ".tsv", ".txt.gz", ".tsv.gz")
+AUTO = "auto"
+_DBN = (".dbn", ".dbn.zst")
 FORMATS: dict[str, tuple[str, ...]] = {
+    AUTO: (*_CSV, ".parquet", *_DBN),
     "csv": _CSV,
-    "polygon": _CSV,
-    "databento": (".dbn", ".dbn.zst", *_CSV, ".csv.zst"),
-    "alpaca": (*_CSV, ".json", ".json.gz"),
     "parquet": (".parquet",),
+    **dict.fromkeys(VENDOR_LAYOUTS, _CSV),
+    "databento": (*_DBN, *_CSV, ".csv.zst"),
+    "alpaca": (*_CSV, ".json", ".json.gz"),
 }
 _READERS: dict[str, Callable[[Path], SourceFile]] = {
     "dbn": DbnFile,
     "json": AlpacaJsonFile,
     "parquet": ParquetFile,
 }
+# The files of these have their vendor's layout.
+_OF_VENDORS = {DbnFile: "databento", AlpacaJsonFile: "alpaca"}
 _FIXED_POINT = "0.000000001"
+# Alpaca's names of columns are those of many files.
+_TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name != "alpaca"]
 
 
-def opened_file(path: Path, dialect: Dialect = PLAIN) -> SourceFile:
+def opened_file(path: Path, dialect: Dialect = FOUND) -> SourceFile:
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
         return CsvFile(path, dialect)
     container = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
-    if dialect != PLAIN:
-        raise ImportRefused(f"{path}: --header, --skip-lines and --decimal are of files of text")
+    if dialect != FOUND:
+        raise ImportRefused(f"{path}: options such as --skip-lines and --decimal are of files of text")
     return _READERS[container](path)
 
 
@@ -51,49 +63,131 @@ def bare_name(path: Path) -> str:
 
 
 def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None, **terms: Any) -> ReadOptions:
-    """Return the options for reading a file. dataset: None takes the vendor's, or trades. terms: of `ReadOptions`.
+    """Return the options for reading a file, completed by what the file tells: see `ReadOptions.guessed`.
 
-    Raises `ImportRefused` if the file has none of the vendor's layouts, or if terms do not fit.
+    dataset: None takes the vendor's, or the one that the columns tell. terms: of `ReadOptions`; None where not given.
+
+    Raises `ImportRefused` if the file has none of the vendor's layouts, if terms do not fit, or if the file may mean
+    several things.
     """
-    layouts = VENDOR_LAYOUTS.get(file_format)
-    if layouts is None:
-        return ReadOptions(dataset or TRADES, dialect=_dialect(file), **terms)
+    given = {name: value for name, value in terms.items() if value is not None}
+    columns = {name: _source(file, source) for name, source in given.pop("columns", {}).items()}
+    guessed = list(file.guessed) if isinstance(file, CsvFile) else []
+    try:
+        vendor = file_format if file_format in VENDOR_LAYOUTS else _OF_VENDORS.get(type(file))
+        if vendor is None and file_format == AUTO and not columns and "scale" not in given:
+            vendor = _vendor(file, dataset)
+            guessed += [Guess(f"--format {vendor}", BY_NAMES)] if vendor else []
+        if vendor is None:
+            chosen = dataset or guessed_dataset([*file.names, *columns])
+            guessed += (
+                [Guess(f"--dataset {chosen.name}", BY_NAMES)] if dataset is not chosen is not TRADES else []
+            )
+            options = ReadOptions(chosen, dialect=_dialect(file), columns=columns, **given)
+            options = with_columns(file, options)
+        else:
+            options = _of_vendor(
+                file, vendor, dataset, {**given, **({"columns": columns} if columns else {})}
+            )
+        options = replace(options, guessed=(*guessed, *options.guessed))
+        return with_resolution(file, with_values(file, options, zone=terms.get("zone")))
+    except ImportRefused as error:
+        text = str(error)
+        raise error if str(file.path) in text else ImportRefused(f"{file.path}: {text}") from error
+
+
+def _source(file: SourceFile, source: str) -> str:
+    """Return the file's columns that a source means: by name, or by position."""
+    if source in file.names:
+        return source
+    parts = [
+        file.names[int(part) - 1] if part.isdecimal() and 0 < int(part) <= len(file.names) else part
+        for part in source.split("+")
+    ]
+    return "+".join(parts)
+
+
+def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
+    """Return the vendor whose layout a file has by its names, unless these are ours. Raises `ImportRefused`.
+
+    Without names, the vendors whose rows look so are named in the refusal.
+    """
+    of_dataset = dataset or guessed_dataset(file.names)
+    if {c.name for c in of_dataset.columns if c.required and c.name != "resolution"} <= {*file.names}:
+        return None
+    found = [
+        name
+        for name in _TOLD_BY_NAMES
+        if any(
+            each.fits(file.names, _row(file)) and dataset in (None, each.dataset)
+            for each in VENDOR_LAYOUTS[name]
+        )
+    ]
+    if len(found) > 1 or (found and _row(file)):
+        choices = " or ".join(f"--format {name}" for name in found)
+        raise ImportRefused(
+            f"no name tells the layout, and the rows may be of {' or '.join(found)}; give {choices}"
+        )
+    return found[0] if found else None
+
+
+def _row(file: SourceFile) -> tuple[str, ...] | None:
+    """Return the first row of a file in which no line names the columns."""
+    return file.first_row if isinstance(file, CsvFile) and not file.has_names else None
+
+
+def _of_vendor(file: SourceFile, vendor: str, dataset: Dataset | None, terms: dict[str, Any]) -> ReadOptions:
     if terms.get("columns") or terms.get("scale"):
-        raise ImportRefused(f"the layout of {file_format} is fixed: leave --columns and --scale out")
-    layout = _layout_of(file, file_format, layouts, dataset)
+        raise ImportRefused(f"the layout of {vendor} is fixed; give --format csv with --columns and --scale")
+    layout = _layout_of(file, vendor, VENDOR_LAYOUTS[vendor], dataset)
     columns = {name: source for name, source in layout.optional.items() if source in file.names}
     # A column of ours that the layout does not name is not taken by its name.
     unnamed = {each.name: "" for each in layout.dataset.columns} | {SYMBOL: ""}
+    if "zone" not in terms and layout.zone is None and _has_clock(file, layout):
+        raise ImportRefused(
+            f"{layout.name} has times of the server that wrote it; give --timezone UTC, or the server's, such as"
+            " Europe/Athens"
+        )
     of_layout = {
         "columns": {**unnamed, **columns, **layout.columns},
         "given": layout.given_for(file.path.absolute()) | terms.get("given", {}),
         "scale": _scale(file, layout),
         "conditions": terms.get("conditions") or layout.conditions,
-        "symbol_rule": SYMBOL_RULES.get(file_format),
+        "symbol_rule": SYMBOL_RULES.get(vendor),
         "dialect": _dialect(file),
         "vendor": layout.name,
         "derived": layout.derived,
         "kept": layout.kept,
         "nulls": layout.nulls,
         "prefix": layout.prefix,
+        "zone": terms.get("zone") or layout.zone or "UTC",
+        "time_format": terms.get("time_format") or layout.time_format,
+        "times_end": terms.get("times_end", layout.times_end),
     }
     return ReadOptions(layout.dataset, **{**terms, **of_layout})
 
 
+def _has_clock(file: SourceFile, layout: VendorLayout) -> bool:
+    if not isinstance(file, CsvFile):
+        return False
+    parts = tuple(layout.columns["timestamp"].split("+"))
+    rows = with_joined(file.first_rows(parts), {"time": parts})
+    return has_local_clock(one_array(rows["time"]))
+
+
 def _dialect(file: SourceFile) -> Dialect:
-    return file.dialect if isinstance(file, CsvFile) else PLAIN
+    return file.dialect if isinstance(file, CsvFile) else FOUND
 
 
 def _layout_of(
-    file: SourceFile, file_format: str, layouts: tuple[VendorLayout, ...], dataset: Dataset | None
+    file: SourceFile, vendor: str, layouts: tuple[VendorLayout, ...], dataset: Dataset | None
 ) -> VendorLayout:
     for layout in layouts:
-        has_layout = layout.needed <= {*file.names} and not layout.absent.intersection(file.names)
-        if has_layout and dataset in (None, layout.dataset):
+        if layout.fits(file.names, _row(file)) and dataset in (None, layout.dataset):
             return layout
     wanted = f" of {dataset.name}" if dataset else ""
     raise ImportRefused(
-        f"{file.path}: the columns {','.join(file.names)} are no layout{wanted} of {file_format}; the layouts are"
+        f"the columns {','.join(_row(file) or file.names)} are no layout{wanted} of {vendor}; the layouts are"
         f" {'; '.join(each.name for each in layouts)}"
     )
 

@@ -1,38 +1,38 @@
-"""What would help with a file whose columns do not fit: the options, with the values that they seem to need."""
+"""What would help with a file that cannot be read: the options to add to the command, with the file's names."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import pyarrow as pa
 
-from store.datasets import BARS, TRADES
-from store.declarations import Dataset
-
-_IS_DATA = re.compile(r"[-+$]?[0-9][0-9.,:;/ TZ+-]*")
 _DATE_ONLY = re.compile(r"[0-9]{4}([-./]?)[0-9]{2}\1[0-9]{2}")
-_OTHER_DATE = re.compile(r"[0-9]{1,4}[-./ ][0-9A-Za-z]{1,9}[-./ ][0-9]{2,4}|[A-Za-z]{3,9}\.? [0-9]")
-_DATES, _CLOCKS = ("date", "day", "tradedate", "tradingdate"), ("time", "timeofday", "clock", "tradetime")
+_OTHER_TIME = re.compile(r"(?![0-9]{4}-)[0-9]+[-./ ].*[0-9]|[A-Za-z]{3,9}[ .-]+[0-9]")
+_DATES = ("date", "day", "tradedate", "tradingdate", "datum", "dtyyyymmdd")
 _IS_CLOCK = re.compile(
     "(trade|bar|local|exchange|event)?time(of)?(day)?(utc|gmt|est|et|cet|msk|local|hhmmss|hhmm|hms)?|clock|hour|hhmmss"
+    "|uhrzeit|zeit"
 )
-# Other names of columns, in small letters without other characters, the likeliest first.
-_ALIASES = {
+# Other names of columns, in small letters without other characters.
+ALIASES = {
     "timestamp": (
-        "timestamp", "datetime", "opentime", "windowstart", "tsevent", "time", "ts", "date", "utc", "unix",
-        "timeutc", "begin", "start", "transacttime", "tradetime",
+        "timestamp", "datetime", "opentime", "time", "ts", "date", "utc", "unix", "timeutc", "begin", "start",
+        "transacttime", "tradetime", "tradedate", "datum", "zeit", "zeitstempel", "gmttime", "datetimeutc", "epoch", "timems",
     ),
-    "open": ("open", "o", "openprice", "first"),
-    "high": ("high", "h", "highprice", "max"),
-    "low": ("low", "l", "lowprice", "min"),
-    "close": ("close", "c", "closeprice", "last", "closelast", "price"),
-    "volume": ("volume", "vol", "v", "size", "quantity", "qty", "amount", "shares", "tickvol"),
-    "price": ("price", "px", "tradeprice", "last", "lastprice", "rate", "p"),
+    "open": ("open", "o", "openprice", "first", "erffnung"),
+    "high": ("high", "h", "highprice", "max", "hoch"),
+    "low": ("low", "l", "lowprice", "min", "tief"),
+    "close": ("close", "c", "closeprice", "last", "closelast", "price", "schluss"),
+    "volume": (
+        "volume", "vol", "v", "size", "quantity", "qty", "amount", "shares", "tickvol", "tickvolume", "stck", "menge",
+        "volumen",
+    ),
+    "price": ("price", "px", "tradeprice", "last", "lastprice", "rate", "p", "kurs", "preis"),
     "bid": ("bid", "bidprice", "bidpx"),
     "ask": ("ask", "askprice", "askpx", "offer"),
+    "bid_size": ("bidsize", "bidvolume", "bidqty"),
+    "ask_size": ("asksize", "askvolume", "askqty"),
 }  # fmt: skip
-_RESOLUTION = "resolution"
-_VENDORS = {"siptimestamp": "polygon", "windowstart": "polygon", "tsevent": "databento"}
-_PRICES = {"open", "high", "low", "close"}
 
 
 def bare(name: str) -> str:
@@ -40,56 +40,40 @@ def bare(name: str) -> str:
     return re.sub("[^a-z]", "", name.lower())
 
 
-def cell_hint(values: pa.Array, cell: object) -> str:
-    """Return the end of a refusal of a cell: the option that may help. values: the converted column."""
+def option(name: str, value: str) -> str:
+    """Return the end of a message: the option to give, as a shell takes it."""
+    return f"; give {name} {shlex.quote(value)}"
+
+
+def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str) -> str:
+    """Return the end of a refusal of a cell: the option that may help, if it was not given. values: the converted column."""
     text = str(cell).strip()
-    if pa.types.is_floating(values.type) and re.fullmatch(r"[-+]?[0-9][0-9.]*,[0-9.,]*", text):
-        return "; tell the decimal mark, and so that of thousands: --decimal , or --decimal ."
-    if pa.types.is_integer(values.type) and _OTHER_DATE.match(text):
-        return "; tell how times are written, such as --time-format '%m/%d/%Y %H:%M:%S'"
+    if not decimal and pa.types.is_floating(values.type) and re.fullmatch(r"[-+$]*[0-9][0-9.,]*", text):
+        return "; give --decimal . or --decimal ',': the mark, so that the other one separates thousands"
+    if not time_format and pa.types.is_integer(values.type) and _OTHER_TIME.match(text):
+        return "; give --time-format '%m/%d/%Y %H:%M:%S', or as the times are written"
     return ""
 
 
-def header_hint(names: Sequence[str], dataset: Dataset) -> str:
-    """Return the end of a refusal of a file whose first line seems to be a row or a title; else an empty text."""
-    if any(_IS_DATA.fullmatch(name) for name in names):
-        wanted = [column.name for column in dataset.columns if column.required and column.name != _RESOLUTION]
-        return f"; if no line names the columns, give all names in order: --header {','.join(wanted)}"
-    if sum(bool(name) for name in names) == 1:
-        return "; if other lines come first, give their number: --skip-lines 1"
-    return ""
-
-
-def missing_hint(names: Sequence[str], missing: Sequence[str], dataset: Dataset) -> str:
+def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: bool) -> str:
     """Return the end of a refusal of a file that lacks columns."""
-    hint = header_hint(names, dataset)
-    if hint:
-        return hint
-    known = {bare(name): name for name in reversed(names)}
-    vendor = vendor_hint(names)
-    if dataset is TRADES and known.keys() >= _PRICES:
-        return "; for bars give --dataset bars --resolution 1d, 1m, …"
-    found = {name: _source(name, known) for name in missing}
+    if not has_names:
+        pairs = ",".join(f"{name}={place}" for place, name in enumerate(missing, 1))
+        return f"; no line names the columns{option('--columns', pairs)}, the positions"
+    found = {
+        name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)
+        for name in missing
+    }
     pairs = ",".join(f"{name}={source}" for name, source in found.items() if source)
-    options = [f"--columns {pairs}"] if pairs else []
-    if vendor and missing != [_RESOLUTION]:
-        return vendor
-    if dataset is BARS and _RESOLUTION in missing:
-        options.append("--resolution 1d, 1m, …")
-    return f"; give {' and '.join(options)}" if options else "; name the file's columns by --columns"
+    if len(names) == 1:
+        return "; give --delimiter with the mark between the cells, or --skip-lines with the number of lines before the names"
+    return option("--columns", pairs) if pairs else f"; give --columns {missing[0]}=… with the file's name"
 
 
-def vendor_hint(names: Sequence[str]) -> str:
-    """Return the end of a refusal of a file that has columns of a vendor; else an empty text."""
-    vendor = next((_VENDORS[bare(name)] for name in names if bare(name) in _VENDORS), None)
-    return f"; the columns seem to be of {vendor}: give --format {vendor}" if vendor else ""
-
-
-def _source(name: str, known: dict[str, str]) -> str | None:
-    date, clock = (next((known[each] for each in some if each in known), None) for some in (_DATES, _CLOCKS))
-    if name == "timestamp" and date and clock:
-        return f"{date}+{clock}"
-    return next((known[each] for each in _ALIASES.get(name, (name,)) if each in known), None)
+def date_and_clock(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return the columns of dates and of times of day, if each is one by its name."""
+    dates, clock = [name for name in names if bare(name) in _DATES], unread_clock(names)
+    return (dates[0], clock) if len(dates) == 1 and clock else None
 
 
 def is_date(cell: str) -> bool:

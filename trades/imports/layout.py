@@ -12,8 +12,8 @@ from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SYMBOL
-from trades.imports.csv_file import PLAIN, Dialect
-from trades.imports.hints import header_hint, missing_hint
+from trades.imports.csv_file import FOUND, Dialect, Guess
+from trades.imports.hints import missing_hint, option
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
 
@@ -55,7 +55,8 @@ class ReadOptions:
     milliseconds since midnight. time_format: how event times are written, as in `strptime`; empty for ISO 8601 and
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
     read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. dialect: how a text
-    file is written. vendor: the name of the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
+    file is written. times_end: whether the times of bars shorter than a day are those of their ends. guessed: options that
+    were not given. vendor: the name of the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -70,7 +71,9 @@ class ReadOptions:
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
     symbol_rule: SymbolSpelling | None = None
-    dialect: Dialect = PLAIN
+    dialect: Dialect = FOUND
+    times_end: bool = False
+    guessed: tuple[Guess, ...] = ()
     vendor: str = ""
     derived: Mapping[str, Derived] = field(default_factory=dict)
     kept: Derived | None = None
@@ -97,7 +100,8 @@ class ReadOptions:
             self.prefix,
             *([self.time_format] if self.time_format else []),
             *([self.symbol_rule.name] if self.symbol_rule else []),
-            *([self.dialect] if self.dialect != PLAIN else []),
+            self.dialect,
+            self.times_end,
         )
         tables = [sorted(each.items()) for each in (self.columns, self.scale, self.given, self.derived)]
         return repr((self.dataset.name, conditions, plain, tables, self.kept))
@@ -160,15 +164,18 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     """Return the layout of a file with these columns. Raises `ImportRefused` for a missing or repeated column."""
     text = ",".join(names)
     if len(set(names)) < len(names):
-        hint = header_hint(names, options.dataset) or "; name all by --header, with --skip-lines 1 or more"
-        raise ImportRefused(f"a column is named twice: {text}{hint}")
+        raise ImportRefused(
+            f"a column is named twice: {text}; give --skip-lines with the number of lines before the rows, and --columns"
+            " with positions, such as timestamp=1,price=2"
+        )
     columns = options.dataset.columns
     joined = _joined(names, options)
     all_sources = {name: options.columns.get(name, name) for name in [*(c.name for c in columns), SYMBOL]}
     for name, source in all_sources.items():
         if source not in (*names, *joined) and options.columns.get(name):
-            hint = header_hint(names, options.dataset)
-            raise ImportRefused(f"there is no column {source!r}; the columns are {text}{hint}")
+            raise ImportRefused(
+                f"there is no column {source!r}; the columns, by name or position, are {text}"
+            )
     sources = {
         name: source
         for name, source in all_sources.items()
@@ -177,7 +184,7 @@ def file_layout(names: tuple[str, ...], options: ReadOptions) -> FileLayout:
     supplied = {*sources, *options.given, *options.derived}
     missing = [c.name for c in columns if c.required and c.name not in supplied]
     if missing:
-        hint = missing_hint(names, missing, options.dataset)
+        hint = missing_hint(names, missing, has_names=names != tuple(map(str, range(1, len(names) + 1))))
         raise ImportRefused(f"the columns {', '.join(missing)} are missing; the columns are {text}{hint}")
     symbol = sources.pop(SYMBOL, None)
     if SYMBOL not in options.columns and symbol is None:
@@ -199,5 +206,6 @@ def _named_symbol(names: Sequence[str]) -> str | None:
     """Return the column that is a symbol by its name, if any. Raises `ImportRefused` for several."""
     found = symbol_columns(names)
     if len(found) > 1:
-        raise ImportRefused(f"the symbol may be in {' or '.join(found)}: give --columns symbol={found[0]}")
+        hint = option("--columns", f"symbol={found[0]}")
+        raise ImportRefused(f"the symbol may be in {' or '.join(found)}{hint}")
     return found[0] if found else None

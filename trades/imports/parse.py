@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 
 from store.arrays import Integers, Mask
 from store.declarations import ARROW_TYPES, Column, ColumnForm, ColumnKind
+from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from trades.batches.validation import (
     TypedColumn,
     Violation,
     fault_masks,
     null_mask,
-    number_column,
     validate_columns,
 )
 from trades.batches.value_rules import NO_TIME, Fault
@@ -35,7 +35,7 @@ from trades.imports.columns import (
     plain_numbers,
     with_joined,
 )
-from trades.imports.hints import cell_hint, vendor_hint
+from trades.imports.hints import cell_hint
 from trades.imports.layout import FileLayout, ReadOptions
 from trades.imports.repeated_hours import EARLIEST, LATEST, UNORDERED, UNTOLD, RepeatedHours
 from trades.imports.symbols import file_symbol
@@ -72,6 +72,7 @@ class BlockParser:
         self._symbol = symbol
         self._repeated_hours = repeated_hours
         self._limit = None if skip_bad else 1
+        self._shift_ns = _shift_ns(options)
         self._schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
         self._schema = self._schema.append(pa.field(LINE, pa.int64()))
         self._spellings: dict[str, str | None] = {}
@@ -111,6 +112,10 @@ class BlockParser:
         dataset, wrong = self._options.dataset, np.zeros(table.num_rows, dtype=bool)
         sources = self._layout.sources
         cells = {c.name: self._typed(one_array(table[sources[c.name]]), c, lines) for c in self._columns}
+        if self._shift_ns:
+            first = dataset.columns[0].name
+            times = pc.subtract(cells[first].values, self._shift_ns)
+            cells[first] = replace(cells[first], values=times)
         for name, derived in self._options.derived.items():
             cells[name] = TypedColumn(computed_column(table, derived, self._path))
         columns = {c.name: self._scaled(cells.get(c.name), c, table.num_rows) for c in dataset.columns}
@@ -139,7 +144,9 @@ class BlockParser:
         if source is None or typed is None or all(fault is not violation.fault for fault, _ in typed.faults):
             return message
         cell = table.column(source)[row].as_py()
-        return f"{message}: {cell!r:.60}{cell_hint(typed.values, cell)}"
+        options = self._options
+        hint = cell_hint(typed.values, cell, decimal=options.dialect.decimal, time_format=options.time_format)
+        return f"{message}: {cell!r:.60}{hint}"
 
     def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
         """Return a mask of the rows whose prices may be zero or less."""
@@ -162,7 +169,10 @@ class BlockParser:
             return Fault(
                 NO_TIME.code, f"{twice} the rows around it are not in order: sort them, or write offsets"
             )
-        return Fault(NO_TIME.code, f"{twice} the order does not tell which is meant: give --ambiguous")
+        return Fault(
+            NO_TIME.code,
+            f"{twice} the order does not tell which is meant; give --ambiguous earliest or --ambiguous latest",
+        )
 
     def _typed(self, values: pa.Array, column: Column, lines: Integers) -> TypedColumn:
         """Convert a column, texts by the rules of files, with a fault for each wrong value.
@@ -173,11 +183,19 @@ class BlockParser:
         if column.kind is ColumnKind.TIME and (is_text or is_plain_time(values.type)):
             return self._times(values, column, lines)
         if is_text and column.kind is not ColumnKind.TEXT:
-            return typed_cells(column, plain_numbers(values, self._options.dialect.decimal))
+            return self._numbers(column, values)
         try:
             return typed_values(column, unescaped(values) if is_text else values)
         except (pa.ArrowInvalid, BatchRefused) as error:
             raise ImportRefused(f"{self._path}, {column.name}: {error}") from error
+
+    def _numbers(self, column: Column, values: pa.Array) -> TypedColumn:
+        """Convert texts; those without marks of thousands, and spaces around them, as they are."""
+        decimal = self._options.dialect.decimal
+        typed = None if decimal else typed_cells(column, values)
+        if typed is not None and not typed.faults:
+            return typed
+        return typed_cells(column, plain_numbers(values, decimal))
 
     def _times(self, values: pa.Array, column: Column, lines: Integers) -> TypedColumn:
         """Convert a column to instants. Of a local time that occurred twice, the order of rows tells which is meant."""
@@ -217,7 +235,7 @@ class BlockParser:
             return typed
         scale = self._options.scale.get(column.name)
         if scale is None:
-            return TypedColumn(number_column(typed.values), typed.faults)
+            return typed
         scaled = scale.applied(typed.values.fill_null(np.nan).to_numpy()) + 0.0  # minus zero is zero
         return TypedColumn(pa.array(scaled, mask=null_mask(typed.values)), typed.faults)
 
@@ -275,12 +293,18 @@ class BlockParser:
             refused = f"{spelling!r:.60}: {error}"
             if self._options.vendor:
                 return refused
-            return f"{refused}, or give --symbol and --columns symbol={vendor_hint(self._layout.names)}"
-        return (
-            f"{symbol} is not the symbol {self._options.symbol} that was given; --columns symbol= leaves the"
-            " column out"
-        )
+            return f"{refused}; give --columns symbol= and --symbol"
+        return f"{symbol} is not the symbol {self._options.symbol} that was given; give --columns symbol= to leave the column out"
 
     def _bad(self, line: int, field: str | None, message: str) -> BadRow:
         source = self._layout.sources.get(field or "", self._layout.symbol if field == SYMBOL else field)
         return BadRow(self._path, line, source, message)
+
+
+def _shift_ns(options: ReadOptions) -> int:
+    """Return how much later than their bars' beginnings the times are."""
+    resolution = options.given.get("resolution")
+    with suppress(ValueError):  # the column's check reports it
+        if options.times_end and resolution is not None and not Resolution.parse(resolution).is_period:
+            return Resolution.parse(resolution).length_ns
+    return 0

@@ -180,8 +180,8 @@ class FileImport:
         last_ns = rows.column(0)[-1].as_py()
         if self._latest_ns is not None and last_ns > self._latest_ns:
             raise ImportRefused(
-                f"{self._file.path}: has a time that is yet to come, {format_timestamp(last_ns)}: say how times are"
-                " written by --time-format or --date, or give --yes if it is right"
+                f"{self._file.path}: has a time that is yet to come, {format_timestamp(last_ns)}; give --time-format"
+                " or --date as the times are written, or give --yes if it is right"
             )
         rows = translated_rows(self._dataset, rows, self._conditions(symbol))
         rows = dated_rows(dataset=self._dataset, symbol=symbol, rows=rows)
@@ -195,10 +195,7 @@ class FileImport:
         return tuple(appends)
 
     def _store_all(self, blocks: Iterator[RowBlock], stage: ImportStage, total: int) -> None:
-        with (
-            _read_ahead(blocks_in_order(blocks)) as in_order,
-            _read_ahead(self._groups(in_order, stage)) as groups,
-        ):
+        with _read_ahead(self._groups(blocks_in_order(blocks), stage)) as groups:
             for group in groups:
                 for append in group.appends:
                     self._append(append)

@@ -1,5 +1,6 @@
 """`file_import`: imports one file into the store."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,18 +9,20 @@ from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from store.datasets import BARS, OPTION_QUOTES, QUOTES, TRADES
 from store.exceptions import StorageError
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from store.timestamps import DAY_NS
+from trades.conditions.rows import translated_rows
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import SYMBOL, SourceFile
+from trades.imports.blocks import LINE, SYMBOL, SourceFile
 from trades.imports.csv_file import CsvFile
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
-from trades.imports.hints import is_date, unread_clock, vendor_hint
+from trades.imports.hints import is_date, option, unread_clock
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
@@ -28,8 +31,10 @@ from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
 from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
+from trades.services import conditions_of, dated_rows, symbol_refusal
 from trades.stores import market_store
 
+PREVIEW_ROWS = 5
 # What has a time of day in a format of `strptime`.
 _HOURS = ("%H", "%I", "%c", "%X")
 _OF_THE_PAST = (TRADES, QUOTES, OPTION_QUOTES, BARS)
@@ -78,16 +83,11 @@ def file_import(
     day, and times of trades, quotes and bars that are more than a day ahead. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
-    if options.symbol is not None:
-        options = replace(options, symbol=log_name(options.dataset, options.symbol))
-    options = replace(options, symbols=frozenset(log_name(options.dataset, each) for each in options.symbols))
+    options = _with_log_names(options)
     note = ProgressNote(notes, path, f"{options.identity}{skip_bad}")
     with note.locked():
         source = file or opened_file(path, options.dialect)
-        try:
-            layout = file_layout(source.names, options)
-        except ImportRefused as error:
-            raise ImportRefused(f"{path}: {error}") from error
+        layout = _layout(source, options)
         saved = None if restart else _current_progress(note.load(), options)
         layout, symbol = _with_symbol(source, layout, options, is_begun=saved is not None)
         if saved is not None and saved.is_finished:
@@ -95,14 +95,68 @@ def file_import(
             return ImportResult(path, done, unread_columns=layout.unread_columns, was_finished=True)
         parser = file_parser(source, layout, options, symbol=symbol, skip_bad=skip_bad)
         if saved is None and not confirmed:
-            _check_clock(source, layout, options)
-            if options.dataset is BARS:
-                _check_distances(source, layout, options, symbol)
+            _check(source, layout, options, symbol)
         done = saved or ImportProgress()
         latest_ns = None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
         run = FileImport(source, parser, note, done=done, latest_ns=latest_ns, progress=progress)
         done, examples = run.run()
         return ImportResult(path, done, examples, layout.unread_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPreview:
+    """The first rows of a file as they would be stored, with `SYMBOL` and `LINE`, and the first bad rows."""
+
+    rows: pa.Table
+    bad: tuple[BadRow, ...]
+    unread_columns: tuple[str, ...]
+
+
+def file_preview(*, file: SourceFile, options: ReadOptions, limit: int = PREVIEW_ROWS) -> ImportPreview:
+    """Return the first rows of a file as they would be stored, and store nothing. Raises as `file_import`."""
+    options = _with_log_names(options)
+    layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
+    _check(file, layout, options, symbol)
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
+    block = next((each for each in parser.blocks(file) if each.rows.num_rows or each.bad), None)
+    if block is None:
+        raise ImportRefused(f"{file.path}: has no rows")
+    rows = block.rows.slice(0, limit)
+    stored = [_stored_rows(parser, rows, name) for name in rows[SYMBOL].unique().to_pylist()]
+    first = pa.concat_tables([rows.slice(0, 0), *stored]).sort_by(LINE)
+    return ImportPreview(first, block.bad[:limit], layout.unread_columns)
+
+
+def _stored_rows(parser: BlockParser, rows: pa.Table, symbol: str) -> pa.Table:
+    """Return a symbol's rows as they would be stored. Raises `ImportRefused`."""
+    dataset = parser.dataset
+    some = rows.filter(pc.equal(rows[SYMBOL], symbol)).combine_chunks()
+    if refusal := symbol_refusal(dataset=dataset, symbol=symbol):
+        raise ImportRefused(refusal)
+    batch = some.select(dataset.schema.names).to_batches()[0]
+    conditions = conditions_of(dataset=dataset, symbol=symbol, given=parser.conditions)
+    batch = dated_rows(dataset=dataset, symbol=symbol, rows=translated_rows(dataset, batch, conditions))
+    return pa.table([*batch.columns, some[SYMBOL], some[LINE]], schema=rows.schema)
+
+
+def _with_log_names(options: ReadOptions) -> ReadOptions:
+    dataset, symbol = options.dataset, options.symbol
+    named = replace(options, symbol=None if symbol is None else log_name(dataset, symbol))
+    return replace(named, symbols=frozenset(log_name(dataset, each) for each in options.symbols))
+
+
+def _layout(file: SourceFile, options: ReadOptions) -> FileLayout:
+    try:
+        return file_layout(file.names, options)
+    except ImportRefused as error:
+        raise ImportRefused(f"{file.path}: {error}") from error
+
+
+def _check(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:
+    """Raise `ImportRefused` if times of day would be lost, or the first bars contradict their resolution."""
+    _check_clock(file, layout, options)
+    if options.dataset is BARS:
+        _check_distances(file, layout, options, symbol)
 
 
 def _is_of_dates(resolution: str | None) -> bool:
@@ -119,7 +173,7 @@ def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> 
     clock = unread_clock(layout.unread_columns)
     if clock is not None and _has_dates_only(file, source, options.time_format):
         raise ImportRefused(
-            f"{file.path}: {source} has dates only: give --columns timestamp={source}+{clock}, or --yes to leave"
+            f"{file.path}: {source} has dates only{option('--columns', f'timestamp={source}+{clock}')}, or give --yes to leave"
             f" {clock} out"
         )
 
@@ -140,7 +194,7 @@ def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions,
             doubt = distance_doubt(block)
             if doubt:
                 raise ImportRefused(
-                    f"{file.path}: {doubt}: correct --resolution, or give --yes if it is right"
+                    f"{file.path}: {doubt}; give --resolution as it is, or give --yes if it is right"
                 )
             return
 
@@ -209,8 +263,8 @@ def _check_texts(file: SourceFile, layout: FileLayout, name_symbol: str | None) 
             texts.add(_distinct_texts(piece.cells[name]))
             if texts.symbols:
                 raise ImportRefused(
-                    f"{file.path}: {name} may be the symbol ({', '.join(texts.symbols)}), and would not be read: give"
-                    f" --columns symbol={name}, or --columns symbol= if it is something else"
+                    f"{file.path}: {name} may be the symbol ({', '.join(texts.symbols)}), and would not be"
+                    f" read{option('--columns', f'symbol={name}')}, or give --columns symbol= if it is something else"
                 )
         if not any(texts.may_tell for texts in columns.values()):
             return
@@ -225,11 +279,17 @@ def _distinct_texts(column: pa.ChunkedArray) -> list[str]:
 
 def _symbol_of_name(file: SourceFile, options: ReadOptions) -> str:
     if options.vendor:
-        raise ImportRefused(f"{file.path}: no column has the symbol: give --symbol")
+        raise ImportRefused(f"{file.path}: no column has the symbol{_symbol_hint(file.path)}")
     try:
         return log_name(options.dataset, symbol_of_name(bare_name(file.path)))
     except InvalidSymbol as error:
         raise ImportRefused(
-            f"{file.path}: no column has the symbol, and the file's name is not one ({error}): give --symbol, or"
-            f" --columns symbol=…{vendor_hint(file.names)}"
+            f"{file.path}: no column has the symbol, and the file's name is not one ({error}){_symbol_hint(file.path)}"
         ) from error
+
+
+def _symbol_hint(path: Path) -> str:
+    """Return the end of a message: the option, with the symbol by which the file's name seems to begin."""
+    first = re.split(r"[^A-Za-z0-9.]", bare_name(path))[0]
+    is_symbol = first.isalnum() and not first.isdecimal() and first in (first.upper(), first.lower())
+    return option("--symbol", first.upper()) if is_symbol else "; give --symbol, or --columns symbol=…"

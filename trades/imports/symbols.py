@@ -9,7 +9,7 @@ from trades.imports.hints import bare
 
 # Names of columns, in small letters without other characters, by rank: those of a rank count if there is none before.
 _COLUMN_NAMES = (
-    {"symbol", "symbols", "ticker", "tickers", "tickersymbol", "symbolticker", "symbolname", "symbolcode", "sym"},
+    {"symbol", "symbols", "ticker", "tickers", "tickersymbol", "symbolticker", "symbolname", "symbolcode", "sym", "krzel"},
     {
         "instrument", "instrumentname", "instrumentsymbol", "instrumentcode", "instid", "security", "securitycode",
         "securitysymbol", "seccode", "contract", "contractsymbol", "contractcode", "optionsymbol", "stock",
@@ -90,7 +90,7 @@ def file_symbol(text: str, rule: SymbolSpelling | None) -> str:
     are two companies' shares.
     """
     text = text.strip()
-    if text in (text.upper(), text.lower()):
+    if text in (text.upper(), text.lower()) and not (rule and " " in text):
         return parse_symbol(text)
     symbol = rule and rule.applied(text)
     if not symbol:

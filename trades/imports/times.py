@@ -1,6 +1,7 @@
 """Converts a file's times to nanoseconds UTC: texts with or without offset, epoch integers, time since midnight."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 
@@ -14,21 +15,32 @@ from trades.imports.layout import ReadOptions
 
 Indexes = list[int]
 
-# Epoch integers of 10, 13, 16, 19 digits: seconds, milliseconds, microseconds, nanoseconds.
+# Epochs of 10, 13, 16, 19 digits: seconds, milliseconds, microseconds, nanoseconds.
 _EPOCHS = ((10**9, SECOND_NS), (10**12, 10**6), (10**15, 10**3), (10**18, 1))
 _MILLISECONDS_A_DAY = 86_400_000
-_IS_EPOCH = r"^[0-9]{10}$|^[0-9]{13}$|^[0-9]{16}$|^[0-9]{19}$"
+# With a fraction they have at most nine digits after those of seconds.
+_IS_EPOCH = r"^[0-9]{10}([.][0-9]{1,9})?$|^[0-9]{13}([.][0-9]{1,6})?$|^[0-9]{16}([.][0-9]{1,3})?$|^[0-9]{19}$"
+_EPOCH_DIGITS = 19
 _HAS_OFFSET = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 # Texts that mean one instant, and how ISO 8601 writes them: 2024.01.02 09:31, 20240102093100, 20240102-09:31:00,
 # 20240102;093100, 20240102 0931, 20240102 093100123.
 _DIGITS = "[0-9]{2}"
 _REWRITTEN = (
+    (r" ?GMT([+-][0-9]{4})$", r"\1"),
     (rf"^([0-9]{{8}})({_DIGITS}{_DIGITS}{_DIGITS})$", r"\1 \2"),
     (rf"^([0-9]{{4}})[./]?({_DIGITS})[./]?({_DIGITS})([T ;-]|$)", r"\1-\2-\3\4"),
     (rf"^([0-9]{{4}}-{_DIGITS}-{_DIGITS})[T ;-]+", r"\1 "),
     (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})(Z|[+-].*)?$", r"\1:\2\3"),
     (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS})([.].*|Z|[+-].*)?$", r"\1:\2:\3\4"),
-    (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS})([0-9]{{3}})$", r"\1:\2:\3.\4"),
+    (rf"^([0-9-]{{10}} {_DIGITS})({_DIGITS})({_DIGITS}) ?([0-9]{{3,9}})$", r"\1:\2:\3.\4"),
+)
+# A date of numbers, and what may follow it; of what a code stands for, digits that ISO 8601 pads by zeros.
+_FORMAT = re.compile(r"(%[Ymd][-./ ]?%[Ymd][-./ ]?%[Ymd])([T ;,]+%H:%M(:%S([.]%f)?)?)?")
+_CODES = {"Y": "([0-9]{4})", "m": "([0-9]{1,2})", "d": "([0-9]{1,2})"}
+_PADDED = (
+    (r"^([0-9]{4})-([0-9])-", r"\1-0\2-"),
+    (r"^([0-9]{4}-[0-9]{2})-([0-9])([T ;,]|$)", r"\1-0\2\3"),
+    (r"^([0-9-]{10}[T ;,]+)([0-9]):", r"\10\2:"),
 )
 
 
@@ -63,7 +75,10 @@ def parse_instants(
     `options` has a date.
     """
     if is_event and options.time_format:
-        return _parse_by_format(values, options, limit=limit)
+        iso = _iso_of(options.time_format)
+        if iso is None:
+            return _parse_by_format(values, options, limit=limit)
+        values = _rewritten(pc.utf8_trim_whitespace(values), (iso, *_PADDED))
     if is_event and options.date is not None:
         by_style = {TimeStyle.EPOCH: np.ones(len(values), dtype=bool)}
     elif pa.types.is_string(values.type):
@@ -131,14 +146,43 @@ def _local_time(text: str, time_format: str) -> datetime | None:
 def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
     """Return the texts as ISO 8601 writes them, and a mask per style."""
     is_epoch = _mask(pc.match_substring_regex(texts, _IS_EPOCH))
-    for pattern, rewritten in _REWRITTEN:
-        texts = pc.replace_substring_regex(texts, pattern, rewritten)
+    digits = pc.utf8_rpad(pc.replace_substring(texts, ".", ""), _EPOCH_DIGITS, "0")
+    texts = pc.if_else(is_epoch, digits, _rewritten(texts, _REWRITTEN))
     has_offset = ~is_epoch & _mask(pc.match_substring_regex(texts, _HAS_OFFSET))
     return texts, {
         TimeStyle.EPOCH: is_epoch,
         TimeStyle.OFFSET: has_offset,
         TimeStyle.LOCAL: ~is_epoch & ~has_offset,
     }
+
+
+def _rewritten(texts: pa.Array, patterns: Iterable[tuple[str, str]]) -> pa.Array:
+    for pattern, replacement in patterns:
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return texts
+
+
+def _iso_of(time_format: str) -> tuple[str, str] | None:
+    """Return the pattern of a date of a format, and the ISO 8601 of it; None if it is not of digits and a clock of 24 hours.
+
+    A clock may be shorter than the format's, or have an offset.
+    """
+    match = _FORMAT.fullmatch(time_format)
+    codes = re.findall("%([Ymd])", match[1]) if match else []
+    if not match or sorted(codes) != ["Y", "d", "m"]:
+        return None
+    date = re.sub("%([Ymd])", lambda code: _CODES[code[1]], match[1].replace(".", "[.]"))
+    places = {code: place for place, code in enumerate(codes, 1)}
+    return f"^{date}([T ;,]|$)", f"\\{places['Y']}-\\{places['m']}-\\{places['d']}\\4"
+
+
+def has_local_clock(texts: pa.Array) -> bool:
+    """Return whether some texts are local times, other than midnight."""
+    texts, by_style = _styled(pc.ascii_upper(pc.utf8_trim_whitespace(texts.drop_null())))
+    local = texts.filter(pa.array(by_style[TimeStyle.LOCAL]))
+    has_clock = pc.match_substring_regex(local, "[0-9]:[0-9]")
+    midnight = pc.match_substring_regex(local, r"[T ;,]0?0:00(:00([.]0*)?)?$")
+    return bool(pc.any(pc.and_not(has_clock, midnight)).as_py())
 
 
 def convert_by_bisection(

@@ -1,5 +1,6 @@
 """The base of `manage.py import` and `manage.py import_csv`."""
 
+import codecs
 import glob
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,13 @@ from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import BadRow, ImportRefused, ImportsError
+from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.csv_file import Dialect
-from trades.imports.formats import FORMATS, TEXTS, opened_file, read_options
-from trades.imports.layout import AMBIGUOUS, Scale
+from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
+from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
-from trades.imports.services import ImportResult, file_import
+from trades.imports.services import ImportPreview, ImportResult, file_import, file_preview
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
@@ -42,7 +44,7 @@ class ImportCommand(BaseCommand):
         parser.add_argument(
             "--dataset",
             choices=list(DATASETS),
-            help="default: the vendor's; of a layout with trades and quotes, the quotes; else trades",
+            help="default: the one that the columns tell; of a vendor's layout with trades and quotes, the quotes",
         )
         parser.add_argument("--symbol", help="default: the file's column, or its name (AAPL.csv is AAPL)")
         parser.add_argument("--symbols", help="read only the rows of these: AAPL,MSFT")
@@ -61,38 +63,60 @@ class ImportCommand(BaseCommand):
             help="import bars whose distances contradict --resolution, dates without their times of day, and times that"
             " are yet to come",
         )
+        parser.add_argument(
+            "--preview",
+            action="store_true",
+            help="show the first rows as they would be stored; store nothing",
+        )
         _add_times(parser)
         _add_columns(parser)
 
     def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
         """Print a line per file. Raises CommandError for the first file that cannot be imported."""
         try:
-            terms = _terms(options)
-            dataset = DATASETS[options["dataset"]] if options["dataset"] else None
+            terms, dialect = _terms(options), _dialect(options)
             files = files_of(patterns, options["format"])
-            dialect = _dialect(options)
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
                     file = opened_file(path, dialect)
+                    read = read_options(file, options["format"], **terms)
+                    if options["preview"]:
+                        self._show(file, read)
+                        continue
                     imported = file_import(
                         path=path,
                         file=file,
-                        options=read_options(file, options["format"], dataset=dataset, **terms),
+                        options=read,
                         notes=settings.DATA_DIR / NOTES,
                         skip_bad=options["skip_bad"],
                         restart=options["restart"],
                         confirmed=options["yes"],
                         progress=task_for(f"{path.name} ({number} of {len(files)})"),
                     )
-                    self._report(imported)
+                    self._report(imported, read)
         except BadRow as error:
-            raise CommandError(f"{error} (--skip-bad leaves such rows out)") from error
+            raise CommandError(f"{error}; give --skip-bad to leave such rows out") from error
         except (ImportsError, StorageError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
 
-    def _report(self, result: ImportResult) -> None:
+    def _show(self, file: SourceFile, options: ReadOptions) -> None:
+        """Print the first rows as they would be stored, and what was guessed."""
+        preview = file_preview(file=file, options=options)
+        self.stdout.write(f"{file.path}: {options.dataset.name}; the first rows as they would be stored:")
+        for line in preview_lines(preview):
+            self.stdout.write(f"  {line}")
+        if preview.unread_columns:
+            self.stdout.write(f"columns not read: {', '.join(preview.unread_columns)}")
+        for row in preview.bad:
+            self.stderr.write(f"  {row}")
+        if options.guessed:
+            self.stdout.write("guessed; give these options to make it certain, or others:")
+        for guess in options.guessed:
+            self.stdout.write(f"  {guess.option}    ({guess.reason})")
+
+    def _report(self, result: ImportResult, options: ReadOptions) -> None:
         counts = result.counts
         parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{result.duplicates:,} already there"]
         if counts.bad:
@@ -104,11 +128,30 @@ class ImportCommand(BaseCommand):
             parts.append(f"unknown conditions: {', '.join(words)}")
         if result.unread_columns:
             parts.append(f"columns not read: {', '.join(result.unread_columns)}")
+        if options.guessed:
+            parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
         self.stdout.write(f"{result.path}: {'; '.join(parts)}")
         for line in _symbol_lines(counts):
             self.stdout.write(f"  {line}")
         for row in result.examples:
             self.stderr.write(f"  {row}")
+
+
+def preview_lines(preview: ImportPreview) -> Iterator[str]:
+    """Yield the names and the rows of a preview, but for columns without values."""
+    rows = preview.rows
+    names = [SYMBOL, *(name for name in rows.column_names[:-2] if rows[name].null_count < len(rows))]
+    cells = [names, *([_cell_text(row, name) for name in names] for row in rows.to_pylist())]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell_text(row: dict[str, Any], name: str) -> str:
+    value = row[name]
+    if value is None:
+        return ""
+    return format_timestamp(value) if name in ("timestamp", "received_at") else str(value)
 
 
 def _symbol_lines(counts: ImportProgress) -> Iterator[str]:
@@ -124,9 +167,7 @@ def _symbol_lines(counts: ImportProgress) -> Iterator[str]:
 
 
 def _add_times(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--timezone", default="UTC", help="time zone of times without an offset (default UTC)"
-    )
+    parser.add_argument("--timezone", help="time zone of times without an offset (default UTC)")
     parser.add_argument(
         "--ambiguous",
         default="infer",
@@ -137,6 +178,11 @@ def _add_times(parser: ArgumentParser) -> None:
         "--time-format", help="how times are written, if not in ISO 8601: '%%m/%%d/%%Y %%H:%%M'"
     )
     parser.add_argument(
+        "--bar-times",
+        choices=("start", "end"),
+        help="whether the times of bars are those of their start (default) or end",
+    )
+    parser.add_argument(
         "--date", help="local date, such as 2013-10-07, if times count milliseconds since midnight"
     )
 
@@ -145,27 +191,33 @@ def _add_columns(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--columns",
         action="append",
-        help="names in the file: timestamp=ts,price=px; an empty name leaves one out",
+        help="names or positions in the file: timestamp=ts,price=2; an empty name leaves one out",
     )
     parser.add_argument("--scale", action="append", help="factors: price=0.0001")
+    parser.add_argument("--encoding", help="of the text: utf-8, utf-16, windows-1252, … (default: found)")
+    parser.add_argument("--delimiter", help="the mark between cells (default: found)")
+    parser.add_argument("--quote", help="the quotation mark (default: found)")
     parser.add_argument(
-        "--header", help="names of all columns, if the file has no line with them: timestamp,open,…"
-    )
-    parser.add_argument(
-        "--skip-lines", type=int, default=0, help="number of lines before the names, or before the first row"
+        "--skip-lines",
+        type=int,
+        help="number of lines before the names, or before the first row (default: found)",
     )
     parser.add_argument(
         "--decimal",
         choices=(",", "."),
-        help="the decimal mark; the other one separates thousands (default: a point, and no separator)",
+        help="the decimal mark; the other one separates thousands (default: found)",
     )
-    parser.add_argument("--resolution", help="of all bars, where no column has it: 1m, 1d, …")
+    parser.add_argument(
+        "--resolution", help="of all bars, where no column has it: 1m, 1d, … (default: found)"
+    )
 
 
 def files_of(patterns: Sequence[str], file_format: str) -> list[Path]:
     """Return the files that match the patterns, each once. Raises `ImportRefused` for a pattern without a file."""
     suffixes = FORMATS[file_format]
-    named = (*suffixes, *(TEXTS if file_format == "csv" else ()))
+    named = (*suffixes, *(() if file_format == "parquet" else TEXTS))
+    if file_format == AUTO:
+        named = (*named, *(suffix for some in FORMATS.values() for suffix in some))
     files: dict[Path, None] = {}
     for pattern in patterns:
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 a pattern may be absolute
@@ -190,7 +242,7 @@ def _files(path: Path, suffixes: tuple[str, ...], named: tuple[str, ...]) -> lis
 
 
 def _terms(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `ReadOptions` but for the dataset. Raises `ImportRefused`."""
+    """Return the arguments of `read_options`. Raises `ImportRefused`."""
     try:
         rule = SYMBOL_RULES.get(options["format"])
         symbol = file_symbol(options["symbol"], rule) if options["symbol"] else None
@@ -199,25 +251,36 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
     except (InvalidSymbol, ValueError) as error:
         raise ImportRefused(str(error)) from error
     return {
+        "dataset": DATASETS[options["dataset"]] if options["dataset"] else None,
         "symbol": symbol,
         "symbols": symbols,
         "zone": options["timezone"],
         "ambiguous": options["ambiguous"],
         "columns": _pairs(options["columns"], "--columns"),
-        "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()},
+        "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()} or None,
         "date": date,
-        "time_format": options["time_format"] or "",
+        "time_format": options["time_format"],
+        "times_end": options["bar_times"] and options["bar_times"] == "end",
         "given": {"resolution": options["resolution"]} if options["resolution"] else {},
         "conditions": CONDITION_MAPS[options["conditions"]] if options["conditions"] else None,
     }
 
 
 def _dialect(options: dict[str, Any]) -> Dialect:
-    """Return how the files are written, but for the delimiter. Raises `ImportRefused`."""
-    if options["skip_lines"] < 0:
+    """Return how the files are written, as far as it is told. Raises `ImportRefused`."""
+    if (options["skip_lines"] or 0) < 0:
         raise ImportRefused("--skip-lines is a number of lines, 0 or more")
-    header = tuple(name.strip() for name in options["header"].split(",")) if options["header"] else ()
-    return Dialect(header=header, skip_lines=options["skip_lines"], decimal=options["decimal"] or "")
+    for name in ("delimiter", "quote"):
+        if len(options[name] or "x") != 1:
+            raise ImportRefused(f"--{name} is one character")
+    try:
+        codecs.lookup(options["encoding"] or "utf-8")
+    except LookupError as error:
+        raise ImportRefused(
+            f"there is no encoding {options['encoding']!r}; give --encoding windows-1252"
+        ) from error
+    texts = {name: options[name] or "" for name in ("encoding", "delimiter", "quote", "decimal")}
+    return Dialect(**texts, skip_lines=options["skip_lines"])
 
 
 def _pairs(values: Sequence[str] | str | None, option: str) -> dict[str, str]:

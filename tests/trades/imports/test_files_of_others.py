@@ -1,7 +1,12 @@
-"""Files as other programs write them: each comes in with right values, or is refused with the option that helps."""
+"""Files as other programs write them: each comes in with right values, at once or after its messages were followed.
+
+A message says what to add to the command; `followed` adds it. Other files are refused with the reason.
+"""
 
 import gzip
 import io
+import re
+import shlex
 import zipfile
 from datetime import date, time
 from pathlib import Path
@@ -15,15 +20,16 @@ from django.core.management import CommandError
 from tests.trades.imports.command import imported, stored
 
 Options = dict[str, Any]
+# A file's name, content, options, what the messages say to add, and the stored rows of X.
+Case = tuple[str, bytes, Options, str, list[tuple[object, ...]]]
 BAR = ("open", "high", "low", "close", "volume")
 NEW_YORK = {"timezone": "America/New_York"}
-MINUTES: Options = {"dataset": "bars", "resolution": "1m", "symbol": "X"}
-DAYS: Options = {"dataset": "bars", "resolution": "1d", "symbol": "X"}
+X: Options = {"symbol": "X"}
 OHLCV = "timestamp,open,high,low,close,volume"
-YAHOO = ["timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume"]
-PAIR = ["timestamp=<DATE>+<TIME>,open=<OPEN>,high=<HIGH>,low=<LOW>,close=<CLOSE>,volume=<VOL>"]
 TRADE = "2024-01-02T09:31:00Z,10.5,100"
-STORED_TRADE = ("2024-01-02T09:31:00Z", 10.5, 100.0)
+STORED = ("2024-01-02T09:31:00Z", 10.5, 100.0)
+SECOND = ("2024-01-02T09:32:00Z", 1.0, 1.0)
+FIRST = (10.0, 12.0, 9.0, 11.0, 5.0)
 
 
 @pytest.fixture(autouse=True)
@@ -31,134 +37,237 @@ def data_folder(settings, store_path: Path, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path / "data"
 
 
+def advice(message: str) -> list[str]:
+    """Return the words that a message says to add to the command: those of its first advice."""
+    found = re.search(r"; give (--[a-z-]+(?: (?!or |as |if |to |and )(?:'[^']*'|[^\s;]+))?)", message)
+    assert found is not None, message
+    return shlex.split(found[1].rstrip(",:"))
+
+
+def followed(path: Path, options: Options) -> tuple[str, str]:
+    """Import a file; add what its messages say until it comes in. Return all that was added, and what is printed."""
+    words: list[str] = []
+    while len(words) < 10:
+        try:
+            return " ".join(words), imported(path, *words, **options)
+        except CommandError as error:
+            words += advice(str(error))
+    raise AssertionError(words)
+
+
 # Name, content, options, and the stored trades or bars of X.
-TRADES_COME_IN: dict[str, tuple[str, bytes, Options, list[tuple[object, ...]]]] = {
+TRADES_COME_IN: dict[str, Case] = {
+    "german": (
+        "t.csv", "Zeitstempel;Kürzel;Kurs;Stück\n02.01.2024 09:31:00;X;1.010,5;1.100\n15.01.2024 09:31:00;X;9,25;7\n".encode(),
+        {}, "", [("2024-01-02T09:31:00Z", 1010.5, 1100.0), ("2024-01-15T09:31:00Z", 9.25, 7.0)],
+    ),
+    "german, Windows-1252, one day": (
+        "t.csv", "Datum;Kurs;Stück\n02.01.2024 09:31:00;10,5;100\n".encode("cp1252"), X, "--time-format %d.%m.%Y %H:%M:%S",
+        [STORED],
+    ),
     "semicolons, byte order mark, CR LF": (
-        "t.csv", b"\xef\xbb\xbftimestamp;price;volume\r\n2024-01-02 09:31:00;10.5;100\r\n", {}, [STORED_TRADE],
+        "t.csv", b"\xef\xbb\xbftimestamp;price;volume\r\n2024-01-02 09:31:00;10.5;100\r\n", X, "", [STORED],
     ),
-    "decimal comma": (
-        "t.csv", b"timestamp;price;volume\n2024-01-02 09:31:00;1.010,5;1.100\n", {"decimal": ","},
+    "decimal comma that may separate thousands": (
+        "t.csv", b"timestamp;price;volume\n2024-01-02 09:31:00;1,250;3\n", X, "--decimal .",
+        [("2024-01-02T09:31:00Z", 1250.0, 3.0)],
+    ),
+    "commas between thousands, dollars": (
+        "t.csv", b'timestamp,price,volume\n2024-01-02 09:31:00,"$1,010.5","1,100"\n', X, "",
         [("2024-01-02T09:31:00Z", 1010.5, 1100.0)],
     ),
-    "commas between thousands": (
-        "t.csv", b'timestamp,price,volume\n2024-01-02 09:31:00,"1,010.5","1,100"\n', {"decimal": "."},
+    "apostrophes and spaces between thousands": (
+        "t.csv", "timestamp;price;volume\n2024-01-02 09:31:00;1'010.5;1\u00a0100\n".encode(), X, "",
         [("2024-01-02T09:31:00Z", 1010.5, 1100.0)],
     ),
-    "tabs": ("t.tsv", b"timestamp\tprice\tvolume\n2024-01-02 09:31:00\t10.5\t100\n", {}, [STORED_TRADE]),
-    "bars between cells": ("t.txt", b"timestamp|price|volume\n2024-01-02 09:31:00|10.5|100\n", {}, [STORED_TRADE]),
-    "sep= line": ("t.csv", f"sep=,\ntimestamp,price,volume\n{TRADE}\n".encode(), {}, [STORED_TRADE]),
+    "tabs": ("t.tsv", b"timestamp\tprice\tvolume\n2024-01-02 09:31:00\t10.5\t100\n", X, "", [STORED]),
+    "bars between cells": ("t.txt", b"timestamp|price|volume\n2024-01-02 09:31:00|10.5|100\n", X, "", [STORED]),
+    "single quotation marks": ("t.csv", b"'timestamp','price','volume'\n'2024-01-02 09:31','10.5','100'\n", X, "", [STORED]),
+    "sep= line": ("t.csv", f"sep=,\ntimestamp,price,volume\n{TRADE}\n".encode(), X, "", [STORED]),
     "sep=; line with a mark": (
-        "t.csv", b"\xef\xbb\xbfsep=;\r\ntimestamp;price;volume\r\n2024-01-02 09:31;10.5;100\r\n", {}, [STORED_TRADE],
+        "t.csv", b"\xef\xbb\xbfsep=;\r\ntimestamp;price;volume\r\n2024-01-02 09:31;10.5;100\r\n", X, "", [STORED],
     ),
     "carriage returns only": (
-        "t.csv", f"timestamp,price,volume\r{TRADE}\r2024-01-02T09:32:00Z,1,1\r".encode(), {},
-        [STORED_TRADE, ("2024-01-02T09:32:00Z", 1.0, 1.0)],
+        "t.csv", f"timestamp,price,volume\r{TRADE}\r2024-01-02T09:32:00Z,1,1\r".encode(), X, "", [STORED, SECOND],
     ),
-    "UTF-16": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16"), {}, [STORED_TRADE]),
-    "gzip named .csv": ("t.csv", gzip.compress(f"timestamp,price,volume\n{TRADE}\n".encode()), {}, [STORED_TRADE]),
+    "UTF-16": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16"), X, "", [STORED]),
+    "UTF-16 without a mark": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16-le"), X, "", [STORED]),
+    "gzip named .csv": ("t.csv", gzip.compress(f"timestamp,price,volume\n{TRADE}\n".encode()), X, "", [STORED]),
     "zstandard named .csv": (
-        "t.csv", pa.compress(f"timestamp,price,volume\n{TRADE}\n".encode(), "zstd", asbytes=True), {}, [STORED_TRADE],
+        "t.csv", pa.compress(f"timestamp,price,volume\n{TRADE}\n".encode(), "zstd", asbytes=True), X, "", [STORED],
     ),
-    "plain text named .csv.gz": ("t.csv.gz", f"timestamp,price,volume\n{TRADE}\n".encode(), {}, [STORED_TRADE]),
+    "plain text named .csv.gz": ("t.csv.gz", f"timestamp,price,volume\n{TRADE}\n".encode(), X, "", [STORED]),
     "lines of spaces": (
-        "t.csv", f"\n  \ntimestamp,price,volume\n   \n{TRADE}\n \t \n2024-01-02T09:32:00Z,1,1\n   \n".encode(), {},
-        [STORED_TRADE, ("2024-01-02T09:32:00Z", 1.0, 1.0)],
+        "t.csv", f"\n  \ntimestamp,price,volume\n   \n{TRADE}\n \t \n2024-01-02T09:32:00Z,1,1\n   \n".encode(), X, "",
+        [STORED, SECOND],
     ),
-    "spaces around cells": (
-        "t.csv", b"timestamp, price, volume\n 2024-01-02T09:31:00Z , 10.5 , 100 \n", {}, [STORED_TRADE],
-    ),
-    "rows end with a comma": ("t.csv", f"timestamp,price,volume\n{TRADE},\n".encode(), {}, [STORED_TRADE]),
-    "all lines end with a comma": ("t.csv", f"timestamp,price,volume,\n{TRADE},\n".encode(), {}, [STORED_TRADE]),
+    "spaces around cells": ("t.csv", b"timestamp, price, volume\n 2024-01-02T09:31:00Z , 10.5 , 100 \n", X, "", [STORED]),
+    "rows end with a comma": ("t.csv", f"timestamp,price,volume\n{TRADE},\n".encode(), X, "", [STORED]),
+    "all lines end with a comma": ("t.csv", f"timestamp,price,volume,\n{TRADE},\n".encode(), X, "", [STORED]),
     "lines before the names": (
-        "t.csv", f'"Account X as of 01/05/2024"\n\ntimestamp,price,volume\n{TRADE}\n'.encode(), {"skip_lines": 1},
-        [STORED_TRADE],
+        "t.csv", f'"Account X as of 01/05/2024"\n\nMade, by hand\ntimestamp,price,volume\n{TRADE}\n'.encode(), X, "", [STORED],
     ),
-    "kraken, without names": (
-        "t.csv", b"1704187860,10.5,100.00000000\n1704187860,10.5,100.00000000\n", {"header": "timestamp,price,volume"},
-        [STORED_TRADE, STORED_TRADE],
+    "a broker's list, with dollars, dividends and a total": (
+        "t.csv",
+        (b'"Transactions for account Y as of 01/05/2024 10:00:00 ET"\n"Date","Action","Symbol","Quantity","Price","Amount"\n'
+        b'"01/13/2024","Buy","X","1,000","$184.22","-$184,220.00"\n"01/02/2024 as of 01/01/2024","Cash Dividend","X","","","$24.00"\n'
+        b'"Transactions Total","","","","","-$184,196.00"\n'),
+        {}, "--columns volume=Quantity --skip-bad", [("2024-01-13T00:00:00Z", 184.22, 1000.0)],
     ),
-    "binance, without names, two units of time": (
-        "t.csv", b"\xef\xbb\xbf7,10.5,100,1050,1704187860000,True,True\n8,10.6,1,10.6,1704187861000000,False,True\n",
-        {"header": "trade_id,price,volume,quote,timestamp,buyer_is_maker,best"},
-        [STORED_TRADE, ("2024-01-02T09:31:01Z", 10.6, 1.0)],
+    "other names, one of two": (
+        "t.csv", b"Date,Last,Qty,Size\n2024-01-02 09:31,10.5,100,7\n", X, "--columns volume=Qty", [STORED],
+    ),
+    "no names": (
+        "t.csv", b"2024-01-02 09:31,10.5,100,N\n", X, "--columns timestamp=1,price=2,volume=3", [STORED],
+    ),
+    "kraken": (
+        "t.csv", b"1704187860,10.5,100.00000000\n1704187860,10.5,100.00000000\n", X, "--format kraken", [STORED, STORED],
+    ),
+    "binance, two units of time": (
+        "t.csv", b"\xef\xbb\xbf7,10.5,100,1050,1704187860000,True,True\n8,1,1,1,1704187920000000,False,True\n", X,
+        "--format binance", [STORED, SECOND],
+    ),
+    "binance, aggregated": ("t.csv", b"7,10.5,100,1,1,1704187860000,True,True\n", X, "--format binance", [STORED]),
+    "binance, futures": (
+        "t.csv", b"id,price,qty,quote_qty,time,is_buyer_maker\n7,10.5,100,1050,1704187860000,true\n", X, "", [STORED],
+    ),
+    "ninjatrader, ticks": ("t.txt", b"20240102 093100 0000000;10.5;10.4;10.5;100\n", X, "--format ninjatrader", [STORED]),
+    "interactive brokers": (
+        "t.csv",
+        b'"Symbol","TradeID","DateTime","Exchange","Buy/Sell","Quantity","TradePrice"\n"X","7","20240102;043100","ARCA","SELL","-100","10.5"\n',
+        {}, "", [STORED],
+    ),
+    "polygon": ("t.csv", (b"ticker,price,sip_timestamp,size,id,sequence_number,exchange,conditions,correction\n"
+        b"X,10.5,1704187860000000000,100,7,1,11,,0\n"), {}, "", [STORED]),
+    "epochs with fractions": (
+        "t.csv", b"timestamp,price,volume\n1704187860.0,10.5,100\n1704187920000.000,1,1\n", X, "", [STORED, SECOND],
     ),
     "american dates": (
-        "t.csv", b"timestamp,price,volume\n01/02/2024 09:31:00 AM,10.5,100\n",
-        {"time_format": "%m/%d/%Y %I:%M:%S %p"}, [STORED_TRADE],
+        "t.csv", b"timestamp,price,volume\n01/02/2024 09:31:00 AM,10.5,100\n", X, "--time-format %m/%d/%Y %I:%M:%S %p", [STORED],
+    ),
+    "american dates of the whole month": (
+        "t.csv", b"timestamp,price,volume\n1/2/2024 9:31,10.5,100\n1/31/2024 0:00,1,1\n", X, "",
+        [STORED, ("2024-01-31T00:00:00Z", 1.0, 1.0)],
     ),
     "an american date and a time": (
-        "t.csv", b"Date,Time,price,volume\n01/02/2024,09:31,10.5,100\n",
-        {"time_format": "%m/%d/%Y %H:%M", "columns": ["timestamp=Date+Time"]}, [STORED_TRADE],
+        "t.csv", b"Date,Time,price,volume\n01/02/2024,09:31,10.5,100\n", X, "--time-format %m/%d/%Y %H:%M", [STORED],
+    ),
+    "months by name": ("t.csv", b"Date,price,volume\n02-Jan-2024 09:31:00,10.5,100\n", X, "", [STORED]),
+    "a time of day in another column": (
+        "t.csv", b"timestamp,time,price,volume\n2024.01.02,09:31:00,10.5,100\n", X, "--columns timestamp=timestamp+time", [STORED],
     ),
     "a format that looks like ISO 8601": (
-        "t.csv", b"timestamp,price,volume\n2024-02-01 09:31:00,10.5,100\n", {"time_format": "%Y-%d-%m %H:%M:%S"},
-        [STORED_TRADE],
+        "t.csv", b"timestamp,price,volume\n2024-02-01 09:31:00,10.5,100\n", {**X, "time_format": "%Y-%d-%m %H:%M:%S"}, "",
+        [STORED],
     ),
+    "a symbol in the file's name": ("X-trades-2024-01.csv", f"timestamp,price,volume\n{TRADE}\n".encode(), {}, "--symbol X", [STORED]),
 }  # fmt: skip
 
-FIRST = (10.0, 12.0, 9.0, 11.0, 5.0)
-BARS_COME_IN: dict[str, tuple[str, bytes, Options, list[tuple[object, ...]]]] = {
-    "binance klines, without names": (
+BARS_COME_IN: dict[str, Case] = {
+    "binance, without names": (
         "t.csv",
-        b"1735689540000,10,12,9,11,5,1735689599999,5,1,5,5,0\n1735689600000000,10,12,9,11,5,1735689659999999,5,1,5,5,0\n",
-        {**MINUTES, "header": f"{OHLCV},close_time,quote,trade_count,taker,taker_quote,ignore"},
-        [("2024-12-31T23:59:00Z", *FIRST), ("2025-01-01T00:00:00Z", *FIRST)],
+        b"1704187860000,10,12,9,11,5,1704187919999,5,1,5,5,0\n1704187920000000,10,12,9,11,5,1704187979999999,5,1,5,5,0\n",
+        X, "--format binance --resolution 1m", [("2024-01-02T09:31:00Z", *FIRST), ("2024-01-02T09:32:00Z", *FIRST)],
     ),
-    "first rate, without names": (
-        "t.txt", b"2024-01-02 04:00:00,10,12,9,11,5\n", {**MINUTES, **NEW_YORK, "header": OHLCV},
+    "binance": (
+        "X-1m-2024-01.csv", b"open_time,open,high,low,close,volume,close_time,quote_volume,count\n1704187860000,10,12,9,11,5,1704187919999,5,1\n",
+        {"resolution": "1m"}, "--symbol X", [("2024-01-02T09:31:00Z", *FIRST)],
+    ),
+    "kraken": (
+        "X_1.csv", b"1704187860,10,12,9,11,5,1\n1704187920,10,12,9,11,5,1\n1704187980,10,12,9,11,5,1\n", {},
+        "--format kraken --symbol X", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (31, 32, 33)],
+    ),
+    "first rate": (
+        "t.txt", b"2024-01-02 04:00:00,10,12,9,11,5\n", {**X, "resolution": "1m"}, "--format firstrate",
         [("2024-01-02T09:00:00Z", *FIRST)],
     ),
-    "metatrader 4, without names": (
-        "t.csv", b"2024.01.02,00:05,10,12,9,11,5\r\n",
-        {**MINUTES, "header": "date,time,open,high,low,close,volume", "columns": ["timestamp=date+time"]},
-        [("2024-01-02T00:05:00Z", *FIRST)],
-    ),
-    "ninjatrader, without names": (
-        "t.csv", b"20240102 093100;10;12;9;11;5\n", {**MINUTES, **NEW_YORK, "header": OHLCV},
-        [("2024-01-02T14:31:00Z", *FIRST)],
+    "metatrader 4": (
+        "t.csv", b"2024.01.02,00:05,10,12,9,11,5\r\n2024.01.02,00:06,10,12,9,11,5\r\n", X,
+        "--format mt4 --timezone UTC --resolution 1m", [("2024-01-02T00:05:00Z", *FIRST), ("2024-01-02T00:06:00Z", *FIRST)],
     ),
     "metatrader 5": (
-        "t.csv", b"<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<VOL>\r\n2024.01.02\t00:05:00\t10\t12\t9\t11\t5\r\n",
-        {**MINUTES, "columns": PAIR}, [("2024-01-02T00:05:00Z", *FIRST)],
+        "t.csv", b"<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\r\n2024.01.02\t00:05:00\t10\t12\t9\t11\t7\t5\r\n",
+        {**X, "resolution": "1m"}, "--timezone UTC", [("2024-01-02T00:05:00Z", *FIRST)],
+    ),
+    "metatrader 5, days": (
+        "t.csv", b"<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\r\n2024.01.02\t10\t12\t9\t11\t7\t5\r\n",
+        X, "--resolution 1d", [("2024-01-02T00:00:00Z", *FIRST)],
+    ),
+    "ninjatrader, whose times are the ends": (
+        "t.csv", b"20240102 093100;10;12;9;11;5\n20240102 093200;10;12;9;11;5\n20240102 093300;10;12;9;11;5\n", X,
+        "--format ninjatrader", [(f"2024-01-02T09:{minute}:00Z", *FIRST) for minute in (30, 31, 32)],
+    ),
+    "histdata": (
+        "t.csv", b"20240102 093100;10;12;9;11;0\n20240102 093200;10;12;9;11;0\n20240102 093300;10;12;9;11;0\n", X,
+        "--format histdata", [(f"2024-01-02T14:{minute}:00Z", *FIRST[:4], 0.0) for minute in (31, 32, 33)],
     ),
     "stooq": (
-        "t.csv", b"<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\r\nX,5,20240102,153500,10,12,9,11,5\r\n",
-        {**MINUTES, "columns": PAIR}, [("2024-01-02T15:35:00Z", *FIRST)],
+        "t.csv", b"<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\r\nX,5,20240102,153500,10,12,9,11,5,0\r\n",
+        {}, "--timezone UTC", [("2024-01-02T15:35:00Z", *FIRST)],
     ),
-    "yahoo": (
-        "t.csv", b"Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,10,12,9,11,11,5\n",
-        {**DAYS, "columns": YAHOO}, [("2024-01-02T00:00:00Z", *FIRST)],
+    "stooq, days": (
+        "t.csv", b"<TICKER>,<PER>,<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>,<OPENINT>\r\nX,D,20240102,000000,10,12,9,11,5,0\r\n",
+        {}, "", [("2024-01-02T00:00:00Z", *FIRST)],
     ),
-    "yahoo, rows of null left out": (
-        "t.csv", b"Date,Open,High,Low,Close,Volume\n2024-01-02,10,12,9,11,5\n2024-01-03,null,null,null,null,null\n",
-        {**DAYS, "columns": YAHOO, "skip_bad": True}, [("2024-01-02T00:00:00Z", *FIRST)],
+    "yahoo, with rows of null": (
+        "X.csv", b"Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,10,12,9,11,11,5\n2024-01-03,null,null,null,null,null,null\n",
+        X, "--resolution 1d", [("2024-01-02T00:00:00Z", *FIRST)],
     ),
     "yfinance, three lines of names": (
-        "t.csv", b"Price,Close,High,Low,Open,Volume\nTicker,X,X,X,X,X\nDate,,,,,\n2024-01-02,11,12,9,10,5\n",
-        {**DAYS, "skip_lines": 3, "header": "timestamp,close,high,low,open,volume"},
+        "t.csv", b"Price,Close,High,Low,Open,Volume\nTicker,X,X,X,X,X\nDate,,,,,\n2024-01-02,11,12,9,10,5\n", X,
+        "--resolution 1d", [("2024-01-02T00:00:00Z", *FIRST)],
+    ),
+    "dukascopy": (
+        "X.csv", b"Gmt time,Open,High,Low,Close,Volume\n02.01.2024 09:31:00.000,10,12,9,11,5\n", X, "--resolution 1d",
         [("2024-01-02T00:00:00Z", *FIRST)],
     ),
+    "dukascopy, local times": (
+        "X.csv", (b"Local time,Open,High,Low,Close,Volume\n02.01.2024 10:31:00.000 GMT+0100,10,12,9,11,5\n"
+        b"02.01.2024 10:32:00.000 GMT+0100,10,12,9,11,5\n"), X, "--resolution 1m",
+        [("2024-01-02T09:31:00Z", *FIRST), ("2024-01-02T09:32:00Z", *FIRST)],
+    ),
+    "crypto data download": (
+        "t.csv", (b"https://www.CryptoDataDownload.com\nunix,date,symbol,open,high,low,close,Volume BTC,Volume USDT\n"
+        b"1704187860000,2024-01-02 09:31:00,X,10,12,9,11,5,50\n"), {"resolution": "1m"},
+        "--columns timestamp=unix --columns volume=Volume BTC", [("2024-01-02T09:31:00Z", *FIRST)],
+    ),
+    "letters": ("X.csv", b"t,o,h,l,c,v\n2024-01-02,10,12,9,11,5\n", {"columns": "timestamp=t"}, "--resolution 1d",
+        [("2024-01-02T00:00:00Z", *FIRST)]),
+    "ours, of days": (
+        "X.csv", f"{OHLCV}\n2024-01-02,10,12,9,11,5\n2024-01-03,10,12,9,11,5\n2024-01-04,10,12,9,11,5\n".encode(), {}, "",
+        [(f"2024-01-0{day}T00:00:00Z", *FIRST) for day in (2, 3, 4)],
+    ),
     "a daily file with times of midnight": (
-        "t.csv", b"Date,Time,open,high,low,close,volume\n20240102,000000,10,12,9,11,5\n",
-        {**DAYS, "columns": ["timestamp=Date"]}, [("2024-01-02T00:00:00Z", *FIRST)],
+        "X.csv", b"Date,Time,open,high,low,close,volume\n20240102,000000,10,12,9,11,5\n", {}, "--resolution 1d",
+        [("2024-01-02T00:00:00Z", *FIRST)],
     ),
 }  # fmt: skip
 
+QUOTES_COME_IN: dict[str, Case] = {
+    "truefx": ("t.csv", b"EUR/USD,20240102 09:31:00.123,1.1,1.2\n", {}, "--format truefx", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)]),
+    "histdata": (
+        "t.csv", b"20240102 043100123,1.1,1.2,0\n", {"symbol": "EUR-USD"}, "--format histdata", [("2024-01-02T09:31:00.123Z", 1.1, 1.2)],
+    ),
+    "dukascopy": (
+        "t.csv", b"Gmt time,Ask,Bid,AskVolume,BidVolume\n02.01.2024 09:31:00.123,1.2,1.1,1,1\n", {"symbol": "EUR-USD"}, "",
+        [("2024-01-02T09:31:00.123Z", 1.1, 1.2)],
+    ),
+}  # fmt: skip
+COME_IN = {
+    (dataset, name): case
+    for dataset, cases in (("trades", TRADES_COME_IN), ("bars", BARS_COME_IN), ("quotes", QUOTES_COME_IN))
+    for name, case in cases.items()
+}
+VALUES = {"trades": ("price", "volume"), "bars": BAR, "quotes": ("bid", "ask")}
 
-@pytest.mark.parametrize("case", TRADES_COME_IN)
-def test_trades_come_in(tmp_path: Path, case: str):
-    name, content, options, expected = TRADES_COME_IN[case]
-    (tmp_path / name).write_bytes(content)
-    imported(tmp_path / name, **{"symbol": "X", **options})
-    assert stored("trades", "price", "volume") == {"X": expected}
 
-
-@pytest.mark.parametrize("case", BARS_COME_IN)
-def test_bars_come_in(tmp_path: Path, case: str):
-    name, content, options, expected = BARS_COME_IN[case]
-    (tmp_path / name).write_bytes(content)
-    imported(tmp_path / name, **options)
-    assert stored("bars", *BAR) == {"X": expected}
+@pytest.mark.parametrize(("dataset", "name"), COME_IN)
+def test_files_come_in(tmp_path: Path, dataset: str, name: str):
+    file, content, options, added, expected = COME_IN[dataset, name]
+    (tmp_path / file).write_bytes(content)
+    assert followed(tmp_path / file, options)[0] == added
+    symbol = "EUR-USD" if dataset == "quotes" else "X"
+    assert stored(dataset, *VALUES[dataset]) == {symbol: expected}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +279,7 @@ def test_bars_come_in(tmp_path: Path, case: str):
 def test_other_texts_of_one_instant(tmp_path: Path, cell: str):
     (tmp_path / "X.csv").write_text(f"timestamp,price,volume\n{cell},10.5,100\n")
     imported(tmp_path / "X.csv")
-    assert stored("trades", "price", "volume") == {"X": [STORED_TRADE]}
+    assert stored("trades", "price", "volume") == {"X": [STORED]}
 
 
 def zipped() -> bytes:
@@ -181,65 +290,38 @@ def zipped() -> bytes:
 
 
 REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
-    "without names": ("t.csv", b"1704187860,10.5,100\n", {}, "--header timestamp,price,volume"),
-    "without names, equal cells": ("t.csv", b"1704187860,10.5,10.5\n", {}, "--header timestamp,price,volume"),
-    "bars without names": ("t.csv", b"2024-01-02 04:00:00,10,12,9,11,5\n", MINUTES, f"--header {OHLCV}"),
-    "names that are one row too many": (
-        "t.csv", f"timestamp,price,volume\n{TRADE}\n".encode(), {"header": "timestamp,price,volume"}, "line 1, timestamp",
+    "an ambiguous date": (
+        "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'",
     ),
-    "too few names": ("t.csv", b"1704187860,10.5,100\n", {"header": "timestamp,price"}, "3 cells instead of 2|missing"),
-    "a line before the names": (
-        "t.csv", b'"Account X, as of 01/05/2024"\ntimestamp,price,volume\n', {}, "--skip-lines 1",
+    "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
+    "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
+    "a tick file of metatrader 5": (
+        "t.csv", b"<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\n2024.01.02\t00:05:00.1\t1\t2\t\t\n", X, "give --dataset quotes",
     ),
-    "other names": (
-        "t.csv", b"Date,Last,Qty\n2024-01-02,10.5,100\n", {}, "--columns timestamp=Date,price=Last,volume=Qty",
-    ),
-    "names of bars": ("t.csv", b"Date,Open,High,Low,Close,Volume\n2024-01-02,1,1,1,1,1\n", {}, "--dataset bars --resolution"),
-    "bars without a resolution": (
-        "t.csv", f"{OHLCV}\n2024-01-02,1,1,1,1,1\n".encode(), {"dataset": "bars"}, "--resolution 1d",
-    ),
-    "a date and a time": (
-        "t.csv", b"<DATE>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\n20240102,093100,1,1,1,1,1\n", MINUTES,
-        "--columns timestamp=<DATE>[+]<TIME>,open=<OPEN>",
-    ),
-    "a time of day that would be lost": (
-        "t.csv", b"timestamp,time,price,volume\n2024.01.02,09:31:00,10.5,100\n", {}, "--columns timestamp=timestamp[+]time",
-    ),
-    "a time of day that a format would lose": (
-        "t.csv", b"timestamp,Time,price,volume\n01/02/2024,09:31,10.5,100\n", {"time_format": "%m/%d/%Y"},
-        "--columns timestamp=timestamp[+]Time",
-    ),
-    "polygon's columns": (
-        "t.csv", b"ticker,price,sip_timestamp,size\nX,1,1704187860000000000,1\n", {}, "--format polygon",
-    ),
-    "a decimal comma": ("t.csv", b"timestamp;price;volume\n2024-01-02;10,5;100\n", {}, "'10,5'; .*--decimal"),
-    "thousands": ("t.csv", b'timestamp,price,volume\n2024-01-02,10.5,"1,100"\n', {}, "'1,100'; .*--decimal"),
+    "another layout": ("t.csv", b"1704187860,10.5,100\n", {**X, "format": "binance"}, "no layout of binance"),
     "a point where the comma is told": (
-        "t.csv", b"timestamp;price;volume\n2024-01-02;10.5;100\n", {"decimal": ","}, "line 2, price: must be a number: '10.5'",
+        "t.csv", b"timestamp;price;volume\n2024-01-02;10.5;100\n", {**X, "decimal": ","}, "line 2, price: must be a number: '10.5'",
     ),
-    "american dates": ("t.csv", b"timestamp,price,volume\n01/02/2024,10.5,100\n", {}, "'01/02/2024'; .*--time-format"),
     "a date that is none": (
-        "t.csv", b"timestamp,price,volume\n02/31/2024,10.5,100\n", {"time_format": "%m/%d/%Y"}, "line 2, timestamp",
+        "t.csv", b"timestamp,price,volume\n02/31/2024,10.5,100\n", {**X, "time_format": "%m/%d/%Y"}, "line 2, timestamp",
     ),
-    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02,null,null\n", {}, "line 2, price: .*'null'.*--skip-bad"),
-    "dollars": ("t.csv", b"timestamp,price,volume\n2024-01-02,$10.5,100\n", {}, "line 2, price: must be a number"),
-    "sold, as a negative number": ("t.csv", b"timestamp,price,volume\n2024-01-02,10.5,-100\n", {}, "line 2, volume: "),
-    "names again": ("t.csv", f"timestamp,price,volume\n{TRADE}\ntimestamp,price,volume\n".encode(), {}, "line 3, timestamp"),
-    "a total": ("t.csv", f"timestamp,price,volume\n{TRADE}\nTotal,,\n".encode(), {}, "line 3, timestamp: .*--skip-bad"),
+    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02,null,null\n", X, "line 2, price: .*'null'.*--skip-bad"),
+    "sold, as a negative number": ("t.csv", b"timestamp,price,volume\n2024-01-02,10.5,-100\n", X, "line 2, volume: "),
+    "names again": ("t.csv", f"timestamp,price,volume\n{TRADE}\ntimestamp,price,volume\n".encode(), X, "line 3, timestamp"),
     "one comma more in some rows": (
-        "t.csv", f"timestamp,price,volume\n{TRADE}\n{TRADE},\n".encode(), {}, "line 3: has 4 cells instead of 3",
+        "t.csv", f"timestamp,price,volume\n{TRADE}\n{TRADE},\n".encode(), X, "line 3: has 4 cells instead of 3",
     ),
     "a date with an hour, which counts seconds, too": (
-        "t.csv", b"timestamp,price,volume\n2034010209,10.5,100\n", {}, "yet to come, 2034-06-15T.*--time-format.*--yes",
+        "t.csv", b"timestamp,price,volume\n2034010209,10.5,100\n", X, "yet to come, 2034-06-15T.*--time-format.*--yes",
     ),
     "two names of one symbol each": (
-        "t.csv", b",Close,Close\n,AAPL,MSFT\n2024-01-02,1,2\n", {}, "named twice: .*--header.*--skip-lines",
+        "t.csv", b",Close,Close\n,AAPL,MSFT\n2024-01-02,1,2\n", X, "named twice: .*give --skip-lines .*--columns",
     ),
-    "latin-1": ("t.csv", "timestamp;price;Stück\n".encode("latin-1"), {}, "not UTF-8 text: unpack the file, or save"),
-    "zip": ("t.csv", zipped(), {}, "a ZIP archive or a spreadsheet: unpack it"),
-    "json": ("t.json", b'{"trades":[]}', {}, r"names no \.csv or \.csv\.gz file \(--format csv\)"),
-    "less than no lines": ("t.csv", b"timestamp\n", {"skip_lines": -1}, "--skip-lines is a number"),
-    "a format without a date": ("t.csv", b"timestamp,price,volume\n", {"time_format": "m/d/Y"}, "--time-format is of local"),
+    "zip": ("t.csv", zipped(), X, "a ZIP archive or a spreadsheet: unpack it"),
+    "other files": ("t.dat", b"", X, r"names no .*file"),
+    "less than no lines": ("t.csv", b"timestamp\n", {**X, "skip_lines": -1}, "--skip-lines is a number"),
+    "no encoding": ("t.csv", b"timestamp\n", {**X, "encoding": "utf-9"}, "give --encoding"),
+    "a format without a date": ("t.csv", b"timestamp,price,volume\n", {**X, "time_format": "m/d/Y"}, "--time-format is of local"),
 }  # fmt: skip
 
 
@@ -248,8 +330,26 @@ def test_what_cannot_be_understood_is_refused_with_what_helps(tmp_path: Path, ca
     name, content, options, message = REFUSED[case]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CommandError, match=message):
-        imported(tmp_path / name, **{"symbol": "X", **options})
+        imported(tmp_path / name, **options)
     assert stored("trades") == stored("bars") == {}
+
+
+def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_nothing(tmp_path: Path):
+    rows = "".join(f"1/{day}/2024 16:00,10,12,9,11,1\n" for day in range(9, 20))
+    (tmp_path / "X.csv").write_text(f"Day's prices\nDate,Open,High,Low,Close,Volume\n{rows}1/20/2024,,,,,\n")
+    said = imported(tmp_path / "X.csv", preview=True)
+    assert re.search(r"X +2024-01-09T00:00:00Z +1d +10.0 +12.0 +9.0 +11.0 +1.0\n", said)
+    assert said.count("2024-01-") == 5
+    assert "X.csv, line 14, Open: " in said
+    added = re.findall(r"^  (--.*?)    \(", said, re.MULTILINE)
+    assert stored("bars") == {}
+    guessed = "--skip-lines 1 --dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume"
+    assert shlex.split(" ".join(added)) == shlex.split(
+        f"{guessed} --time-format '%m/%d/%Y %H:%M' --timezone UTC --resolution 1d"
+    )
+    certain = imported(tmp_path / "X.csv", *shlex.split(" ".join(added)), "--skip-bad")
+    assert "guessed" not in certain
+    assert len(stored("bars")["X"]) == 11
 
 
 def test_texts_in_a_folder_are_not_read(tmp_path: Path):
@@ -261,8 +361,8 @@ def test_texts_in_a_folder_are_not_read(tmp_path: Path):
 
 def test_the_same_file_with_other_names_is_another_import(tmp_path: Path):
     (tmp_path / "X.csv").write_text("1704187860,10.5,100\n")
-    imported(tmp_path / "X.csv", header="timestamp,volume,price")
-    imported(tmp_path / "X.csv", header="timestamp,price,volume")
+    imported(tmp_path / "X.csv", columns="timestamp=1,volume=2,price=3")
+    imported(tmp_path / "X.csv", columns="timestamp=1,price=2,volume=3")
     assert len(stored("trades")["X"]) == 2
 
 
@@ -291,4 +391,4 @@ def test_texts_without_offset_in_parquet_are_local_times(tmp_path: Path):
     table = pa.table({"timestamp": ["2024-01-02 10:31:00"], "price": [10.5], "volume": [100.0]})
     pq.write_table(table, tmp_path / "X.parquet")
     imported(tmp_path / "X.parquet", format="parquet", timezone="Europe/Berlin")
-    assert stored("trades", "price", "volume") == {"X": [STORED_TRADE]}
+    assert stored("trades", "price", "volume") == {"X": [STORED]}

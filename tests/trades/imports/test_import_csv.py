@@ -206,7 +206,7 @@ def test_an_option_may_be_given_twice_and_nothing_of_it_is_forgotten(tmp_path: P
 
 def test_bars_take_their_resolution_from_the_command(tmp_path: Path):
     path = written(tmp_path / "A.csv", ["2025-01-02,1,3,1,2,10"], "timestamp,open,high,low,close,volume")
-    with pytest.raises(CommandError, match="resolution are missing"):
+    with pytest.raises(CommandError, match="give --resolution 1d"):
         run(path, dataset="bars")
     assert "1 stored" in run(path, dataset="bars", resolution="1d")
     assert market_store().log(DATASETS["bars"], "A").at().rows(ALL_TIME).column("resolution").to_pylist() == [

@@ -54,7 +54,7 @@ def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_pa
     chance, kills, output = random.Random(7), 0, ""
     positions = []
     while kills < KILLS_AT_MOST:
-        end = f"{chance.uniform(0.001, 0.1):.6f}", "stored" if kills % 2 else "ready"
+        end = f"{chance.uniform(0.001, 0.05):.6f}", "stored" if kills % 2 else "ready"
         process = started(tmp_path, file, *end)
         output, errors = process.communicate()
         assert process.returncode in {0, -signal.SIGPROF}, errors

@@ -84,24 +84,11 @@ def test_letters_that_no_rule_explains_are_refused_and_named(tmp_path: Path, spe
         CommandError, match=rf"line 3, symbol: '{spelling}': capital and small letters"
     ) as refused:
         imported(path)
-    assert "or give --symbol and --columns symbol=" in str(refused.value)
+    assert "give --columns symbol= and --symbol" in str(refused.value)
     assert "polygon" not in str(refused.value)
     assert stored("trades") == {}
     assert "1 stored; 0 already there; 1 bad" in imported(path, skip_bad=True)
     assert [*stored("trades")] == ["AAPL"]
-
-
-def test_only_polygon_s_columns_are_told_of_its_rule(tmp_path: Path):
-    path, columns = tmp_path / "TpC.csv", "timestamp=sip_timestamp,volume=size"
-    path.write_text("sip_timestamp,price,size\n1704187860000000000,1,1\n")
-    with pytest.raises(CommandError, match=r"give --symbol, .*of polygon: give --format polygon"):
-        imported(path, columns=[columns])
-    with pytest.raises(CommandError, match=r"line 2, ticker: 'TpC': .*of polygon: give --format polygon"):
-        imported(polygon(path, "TpC"), columns=[f"{columns},conditions="])
-    path.write_text("timestamp,price,volume\n2024-01-02T09:31:00Z,1,1\n")
-    with pytest.raises(CommandError, match=r"another symbol than TPC.*: give --symbol, or") as refused:
-        imported(path)
-    assert "polygon" not in str(refused.value)
 
 
 def test_polygon_s_rule_does_not_explain_everything(tmp_path: Path):
@@ -147,7 +134,7 @@ def test_the_better_name_wins_and_equals_are_refused(tmp_path: Path):
     assert "columns not read: isin, security" in imported(path)
     assert [*stored("trades")] == ["AAPL"]
     path.write_text("timestamp,pair,instrument,price,volume\n2024-01-02,A,B,1,1\n")
-    with pytest.raises(CommandError, match="pair or instrument: give --columns symbol=pair"):
+    with pytest.raises(CommandError, match="pair or instrument; give --columns symbol=pair"):
         imported(path)
     imported(path, columns=["symbol=instrument"])
     assert [*stored("trades")] == ["AAPL", "B"]
@@ -172,7 +159,8 @@ def test_a_column_with_an_unclear_name_must_not_contradict_the_file_s(
 ):
     path = trades(tmp_path / "AAPL.csv", *values, column=column)
     with pytest.raises(
-        CommandError, match=rf"{column} may be the symbol .*--columns symbol={column}, or --columns symbol= "
+        CommandError,
+        match=rf"{column} may be the symbol .*give --columns symbol={column}, or give --columns symbol= ",
     ):
         imported(path)
     assert stored("trades") == {}
@@ -206,7 +194,8 @@ def test_an_unread_column_that_tells_symbols_apart_refuses_the_file(
         path = tmp_path / "AAPL.parquet"
         pq.write_table(table, path)
     with pytest.raises(
-        CommandError, match=r"Valoren may be the symbol .*--columns symbol=Valoren, or --columns symbol= "
+        CommandError,
+        match=r"Valoren may be the symbol .*give --columns symbol=Valoren, or give --columns symbol= ",
     ):
         imported(path, format=kind, **given)
     assert stored("trades") == {}
@@ -259,7 +248,7 @@ def test_columns_that_tell_something_else_are_harmless(tmp_path: Path, column: s
 def test_a_column_that_contradicts_the_given_symbol_is_refused(tmp_path: Path):
     path = trades(tmp_path / "t.csv", "MSFT", column="ticker")
     with pytest.raises(
-        CommandError, match="ticker: MSFT is not the symbol AAPL that was given; --columns symbol="
+        CommandError, match="ticker: MSFT is not the symbol AAPL that was given; give --columns symbol="
     ):
         imported(path, symbol="AAPL")
     imported(path, symbol="AAPL", columns=["symbol="])

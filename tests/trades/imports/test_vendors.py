@@ -81,12 +81,11 @@ def test_polygon_aggregates(tmp_path: Path, folder: str, resolution: str):
     assert {row["resolution"] for row in stored("bars", "AAPL")} == {resolution}
 
 
-def test_aggregates_outside_of_their_folder_need_a_resolution(tmp_path: Path):
-    path = files.polygon_bars(tmp_path / "bars.csv", files.bars())
-    with pytest.raises(CommandError, match="resolution are missing"):
-        imported(path, format="polygon")
-    imported(path, format="polygon", resolution="1m")
+def test_aggregates_outside_of_their_folder_have_the_resolution_of_their_distances(tmp_path: Path):
+    said = imported(files.polygon_bars(tmp_path / "bars.csv", files.bars()))
+    assert "guessed: --format polygon --resolution 1m" in said
     check("bars", files.bars(), BAR)
+    assert {row["resolution"] for row in stored("bars", "AAPL")} == {"1m"}
 
 
 @pytest.mark.parametrize("name", ["t.dbn", "t.dbn.zst", "raw.csv", "pretty.csv", "pretty.csv.zst"])

@@ -3,6 +3,7 @@
 from trades.imports.symbols import SymbolSpelling
 from trades.imports.vendors.alpaca import ALPACA_LAYOUTS
 from trades.imports.vendors.databento import DATABENTO_LAYOUTS
+from trades.imports.vendors.exports import EXPORTS, IB_SYMBOLS
 from trades.imports.vendors.layout import VendorLayout
 from trades.imports.vendors.polygon import POLYGON_LAYOUTS, POLYGON_SYMBOLS
 
@@ -10,5 +11,6 @@ VENDOR_LAYOUTS: dict[str, tuple[VendorLayout, ...]] = {
     "polygon": POLYGON_LAYOUTS,
     "databento": DATABENTO_LAYOUTS,
     "alpaca": ALPACA_LAYOUTS,
+    **EXPORTS,
 }
-SYMBOL_RULES: dict[str, SymbolSpelling] = {"polygon": POLYGON_SYMBOLS}
+SYMBOL_RULES: dict[str, SymbolSpelling] = {"polygon": POLYGON_SYMBOLS, "ib": IB_SYMBOLS}

@@ -1,6 +1,7 @@
 """The type of a vendor's layout: which columns its files have, and how they become ours."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -33,7 +34,9 @@ class VendorLayout:
     read; the others are left out. given: values of columns that the files lack. given_by_folder: the same, if the
     path has a folder of this name. prefix: a pattern that is removed from symbols. conditions: the vendor's map. nulls:
     texts that stand for null. fixed_point: our columns whose values are multiples of 1e-9 in files that write them as
-    integers. absent: columns of other layouts of the vendor, which no file of this one has.
+    integers. absent: columns of other layouts of the vendor, which no file of this one has. first_row: a pattern of the
+    first row, of files in which no line names the columns; these are named by their positions. zone: the time zone of
+    times without an offset; None if the file does not tell it. time_format, times_end: see `ReadOptions`.
     """
 
     name: str
@@ -50,13 +53,24 @@ class VendorLayout:
     conditions: ConditionMap | None = None
     nulls: tuple[str, ...] = ()
     fixed_point: tuple[str, ...] = ()
+    first_row: str = ""
+    zone: str | None = "UTC"
+    time_format: str = ""
+    times_end: bool = False
 
     @property
     def needed(self) -> frozenset[str]:
         """The file columns without which a file does not have this layout."""
         computed = [*self.derived.values(), *([self.kept] if self.kept else [])]
         sources = {source for each in computed for source in each.sources if source not in each.optional}
-        return frozenset({*self.columns.values(), *sources} - {""})
+        parts = {part for source in self.columns.values() for part in source.split("+")}
+        return frozenset({*parts, *sources} - {""})
+
+    def fits(self, names: Sequence[str], row: Sequence[str] | None) -> bool:
+        """Return whether a file with these columns has the layout. row: the first, if no line names the columns."""
+        if row is not None:
+            return bool(self.first_row) and re.fullmatch(self.first_row, ",".join(row)) is not None
+        return not self.first_row and self.needed <= {*names} and not self.absent.intersection(names)
 
     def given_for(self, path: PurePath) -> dict[str, str]:
         """Return the values of columns that the file at this path lacks."""

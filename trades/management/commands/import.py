@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from trades.imports.formats import FORMATS
+from trades.imports.formats import AUTO, FORMATS
 from trades.management.import_command import ImportCommand
 
 
@@ -12,5 +12,5 @@ class Command(ImportCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--format", default="csv", choices=list(FORMATS), help="the layout of the files (default csv)"
+            "--format", default=AUTO, choices=list(FORMATS), help="the layout of the files (default: found)"
         )

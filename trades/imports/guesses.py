@@ -1,0 +1,200 @@
+"""Options that a file's names and first rows tell: the dataset, the columns, the decimal mark, the times, the resolution.
+
+An option is taken where the file can mean nothing else, or little else; where it can, the file is refused with the choice.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import product
+
+import pyarrow as pa
+
+from store.datasets import BARS, QUOTES, TRADES
+from store.declarations import ColumnKind, Dataset
+from trades.exceptions import ImportRefused
+from trades.formats.arrow_values import one_array
+from trades.imports.blocks import SourceFile
+from trades.imports.columns import with_joined
+from trades.imports.csv_file import CsvFile, Guess
+from trades.imports.distances import found_resolution
+from trades.imports.hints import ALIASES, bare, date_and_clock, option
+from trades.imports.layout import FileLayout, ReadOptions, file_layout
+from trades.imports.parse import BlockParser
+from trades.imports.times import has_local_clock, parse_instants
+
+_RESOLUTION, _TIMESTAMP = "resolution", "timestamp"
+_BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
+BY_NAMES = "the names of the columns"
+_BY_ROWS = "the first rows can mean nothing else"
+# Both orders of day and month are here, so that a text that fits both is never read as one of them.
+_DATES = (
+    "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m.%d.%Y", "%m-%d-%Y", "%d-%m-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%m.%d.%y",
+    "%y/%m/%d", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%d%b%Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y",
+)  # fmt: skip
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p")
+_FORMATS = (*_DATES, *map("".join, product(_DATES, (" ", ", ", "T", ";"), _CLOCKS)))
+_OFFSET = re.compile(r" ?(GMT)?([+-][0-9]{2}:?[0-9]{2}|Z)$")
+# Numbers, without sign and currency, of which the decimal mark is certain, and those that need to be told it.
+_MARKS = {
+    ",": re.compile(
+        r"[0-9]{1,3}([. '\u2019\u00a0\u202f][0-9]{3})+,[0-9]+|[0-9]{1,3}([.][0-9]{3}){2,}|(0|[0-9]{4,}),[0-9]+"
+        r"|[0-9]+,([0-9]{1,2}|[0-9]{4,})"
+    ),
+    ".": re.compile(
+        r"[0-9]{1,3}([, '\u2019\u00a0\u202f][0-9]{3})+[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}|(0|[0-9]{4,})[.][0-9]+"
+        r"|[0-9]+[.]([0-9]{1,2}|[0-9]{4,})"
+    ),
+}
+_IS_MARKED = re.compile(
+    r"[+-]?[$€£]?[0-9][0-9.]*[, '\u2019\u00a0\u202f][0-9., '\u2019\u00a0\u202f]*|[+-]?[$€£][0-9.]+|[0-9]+([.][0-9]{3}){2,}"
+)
+
+
+def guessed_dataset(names: Sequence[str]) -> Dataset:
+    """Return the dataset of a file by the names of its columns. Raises `ImportRefused` for quotes beside trades."""
+    kinds = [each for each in (_BARS, _QUOTES, _TRADES) if all(_candidates(names, name) for name in each)]
+    if _BARS in kinds:
+        return BARS
+    if _QUOTES in kinds and _TRADES in kinds:
+        raise ImportRefused("the file has quotes and trades; give --dataset quotes or --dataset trades")
+    return QUOTES if _QUOTES in kinds else TRADES
+
+
+def _candidates(names: Sequence[str], column: str) -> list[str]:
+    """Return the columns that by their names may be one of ours; the one that is named so, if any."""
+    found = [name for name in names if bare(name) in ALIASES[column]]
+    return [name for name in found if bare(name) == column.replace("_", "")] or found
+
+
+def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
+    """Return options with the columns that other names mean. Raises `ImportRefused` for a column that several may be."""
+    wanted = [column.name for column in options.dataset.columns if column.required and column.name in ALIASES]
+    wanted += [
+        name for name in ("bid", "ask", "bid_size", "ask_size") if name in options.dataset.schema.names
+    ]
+    taken = {*options.columns.values(), *(name for name in wanted if name in file.names)}
+    found: dict[str, str] = {}
+    for name in wanted:
+        if name in options.columns or name in file.names:
+            continue
+        pair = date_and_clock([each for each in file.names if each not in taken])
+        if name == _TIMESTAMP and pair and isinstance(file, CsvFile) and ":" not in file.first_cell(pair[0]):
+            found[name] = "+".join(pair)
+            continue
+        sources = [each for each in _candidates(file.names, name) if each not in taken]
+        if len(sources) > 1:
+            raise ImportRefused(
+                f"{file.path}: {name} may be {' or '.join(sources)}{option('--columns', f'{name}={sources[0]}')}"
+            )
+        found |= dict.fromkeys([name] if sources else [], sources[0] if sources else "")
+    if not found:
+        return options
+    pairs = ",".join(f"{name}={source}" for name, source in found.items())
+    guess = _guess("--columns", pairs, BY_NAMES)
+    return replace(options, columns={**options.columns, **found}, guessed=(*options.guessed, guess))
+
+
+def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> ReadOptions:
+    """Return options for how numbers and times are written, by the first rows. zone: as the caller gave it.
+
+    Raises `ImportRefused` where the rows can mean two things, or miss columns.
+    """
+    if not isinstance(file, CsvFile):
+        return options
+    layout = file_layout(file.names, _of_seconds(options))
+    rows = with_joined(file.first_rows(layout.read_columns(options)), layout.joined)
+    if not options.dialect.decimal:
+        options = _with_decimal(options, layout, rows)
+    times = one_array(rows[layout.sources[_TIMESTAMP]]).drop_null()
+    if options.date is None and not options.time_format:
+        options = _with_time_format(options, times)
+    if zone is None and has_local_clock(times):
+        guess = _guess("--timezone", options.zone, options.vendor or "the times have no offset")
+        options = replace(options, guessed=(*options.guessed, guess))
+    return options
+
+
+def _of_seconds(options: ReadOptions) -> ReadOptions:
+    """Return options in which bars without a resolution have one."""
+    return (
+        replace(options, given={_RESOLUTION: "1s", **options.given}) if options.dataset is BARS else options
+    )
+
+
+def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> ReadOptions:
+    numbers = [layout.sources.get(c.name) for c in options.dataset.columns if c.kind is ColumnKind.NUMBER]
+    cells = [cell.strip() for name in numbers if name for cell in rows[name].drop_null().unique().to_pylist()]
+    marked = [cell for cell in cells if _IS_MARKED.fullmatch(cell)]
+    if not marked:
+        return options
+    bare_cells = {cell.lstrip("+-$€£") for cell in cells}
+    marks = [mark for mark, pattern in _MARKS.items() if any(map(pattern.fullmatch, bare_cells))]
+    if not marks:
+        raise ImportRefused(
+            f"{marked[0]!r} has a mark of thousands or of decimals; give --decimal . or --decimal ,: the decimal mark"
+        )
+    if len(marks) > 1:
+        return options
+    guess = _guess("--decimal", marks[0], _BY_ROWS)
+    return replace(
+        options, dialect=replace(options.dialect, decimal=marks[0]), guessed=(*options.guessed, guess)
+    )
+
+
+def _with_time_format(options: ReadOptions, times: pa.Array) -> ReadOptions:
+    told = replace(options, zone="UTC")
+    others = [
+        _OFFSET.sub("", text.strip())
+        for text in times.unique().to_pylist()
+        if not parse_instants(pa.array([text]), told, is_event=False, limit=1)[0].is_valid()[0].as_py()
+    ]
+    formats: Sequence[str] = _FORMATS
+    fitted = ""
+    for text in others:
+        fitting = [each for each in formats if _parsed(text, each)]
+        formats, fitted = (fitting, text) if fitting else (formats, fitted)
+    readings = {_parsed(fitted, each): each for each in reversed(formats)} if fitted else {}
+    if len(readings) > 1:
+        choices = " or ".join(f"--time-format '{each}'" for each in reversed(readings.values()))
+        raise ImportRefused(f"the time {fitted!r} can be read in several ways; give {choices}")
+    if not readings:
+        return options
+    found = next(iter(readings.values()))
+    return replace(
+        options, time_format=found, guessed=(*options.guessed, _guess("--time-format", found, _BY_ROWS))
+    )
+
+
+def _parsed(text: str, time_format: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, time_format)  # noqa: DTZ007 a local time
+    except ValueError:
+        return None
+
+
+def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
+    """Return options with the resolution of bars by their distances. Raises `ImportRefused` if it is not certain."""
+    source = options.columns.get(_RESOLUTION, _RESOLUTION)
+    if (
+        options.dataset is not BARS
+        or source in file.names
+        or _RESOLUTION in {*options.given, *options.derived}
+    ):
+        return options
+    told = replace(_of_seconds(options), ambiguous="earliest")
+    layout = file_layout(file.names, told)
+    parser = BlockParser(file.path, layout, told, symbol="X", skip_bad=True)
+    block = next((each for each in parser.blocks(file) if each.rows.num_rows), None)
+    found, is_certain = ("", False) if block is None else found_resolution(block)
+    if not is_certain:
+        raise ImportRefused(
+            f"{file.path}: no column has the resolution of the bars{option('--resolution', found or '1d')}"
+        )
+    guess = _guess("--resolution", found, "most rows are so far apart")
+    return replace(options, given={**options.given, _RESOLUTION: found}, guessed=(*options.guessed, guess))
+
+
+def _guess(name: str, value: str, reason: str) -> Guess:
+    return Guess(option(name, value).removeprefix("; give "), reason)

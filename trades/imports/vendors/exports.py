@@ -1,0 +1,180 @@
+"""What common programs and sites write: brokers, charting programs and collections of prices."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from store.datasets import BARS, QUOTES, TRADES
+from store.declarations import Dataset
+from trades.imports.symbols import SymbolSpelling
+from trades.imports.vendors.layout import Derived, VendorLayout
+
+_SOURCES = {
+    "binance": "https://github.com/binance/binance-public-data",
+    "kraken": "https://support.kraken.com/articles/360047124832",
+    "ib": "https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm",
+    "mt4": "https://www.metatrader4.com/en/trading-platform/help/service/history_center",
+    "mt5": "https://www.metatrader5.com/en/terminal/help/trading_advanced/custom_instruments",
+    "yahoo": "https://finance.yahoo.com, https://github.com/ranaroussi/yfinance",
+    "firstrate": "https://firstratedata.com/about/FAQ",
+    "histdata": "https://www.histdata.com/f-a-q/data-files-detailed-specification/",
+    "truefx": "https://www.truefx.com",
+    "dukascopy": "https://www.dukascopy.com/swiss/english/marketwatch/historical/",
+    "ninjatrader": "https://ninjatrader.com/support/helpguides/nt8/exporting.htm",
+    "stooq": "https://stooq.com/db/",
+}
+# Of positions: a number, an epoch of Binance, a truth; an open, high, low and close.
+_N, _E, _B = "[0-9.eE+-]+", "(?:[0-9]{13}|[0-9]{16})", "(?i:true|false)"
+_PRICES = ",".join([_N] * 4)
+_STAMP = "[0-9]{8} [0-9]{6}"
+_STOOQ = {"D": "1d", "W": "1w", "M": "1M", "1": "1m", "5": "5m", "15": "15m", "30": "30m", "60": "1h"}
+
+
+def _ohlcv(timestamp: str, *names: str) -> dict[str, str]:
+    return dict(
+        zip(("timestamp", "open", "high", "low", "close", "volume"), (timestamp, *names), strict=True)
+    )
+
+
+def _places(first: str, start: int = 2) -> dict[str, str]:
+    """Return the columns of bars by position, from the open at `start`."""
+    return _ohlcv(first, *map(str, range(start, start + 5)))
+
+
+def _absolute(quantity: pa.Array) -> pa.Array:
+    """Return quantities without their sign, which tells bought from sold, and without commas."""
+    return pc.replace_substring_regex(quantity, "[-,]", "").cast(pa.float64())
+
+
+def _has_prices(price: pa.Array, *_: pa.Array) -> pa.Array:
+    return pc.is_valid(price)
+
+
+def _is_dated(date: pa.Array) -> pa.Array:
+    """The names of the symbols and of the index are two more lines."""
+    return pc.match_substring_regex(date, "^[0-9]")
+
+
+def _resolution(names: Mapping[str, str], period: pa.Array) -> pa.Array:
+    encoded = pc.dictionary_encode(period)
+    return pa.array([names.get(each, each) for each in encoded.dictionary.to_pylist()], pa.string()).take(
+        encoded.indices
+    )
+
+
+def _layout(
+    vendor: str, what: str, dataset: Dataset, columns: Mapping[str, str], **rest: Any
+) -> VendorLayout:
+    return VendorLayout(f"{vendor} {what}", dataset, _SOURCES[vendor], columns, **rest)
+
+
+# "BRK B" is BRK.B.
+IB_SYMBOLS = SymbolSpelling("ib", re.compile("([A-Z]+) ([A-Z]+)"), {})
+_MT5 = ("<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>")
+_TITLES = ("Open", "High", "Low", "Close", "Volume")
+_DUKASCOPY: dict[str, Any] = {"time_format": "%d.%m.%Y %H:%M:%S.%f"}
+_NINJA: dict[str, Any] = {"times_end": True}  # of bars of minutes; UTC
+
+_LAYOUTS = (
+    _layout(
+        "binance", "klines", BARS, _places("1"), optional={"trade_count": "9"},
+        first_row=f"{_E},{_PRICES},{_N},{_E},{_N},[0-9]+,{_N},{_N},[0-9]+",
+    ),
+    _layout(
+        "binance", "klines with names", BARS,
+        _ohlcv("open_time", "open", "high", "low", "close", "volume"), optional={"trade_count": "count"},
+    ),
+    _layout(
+        "binance", "trades", TRADES,
+        {"trade_id": "1", "price": "2", "volume": "3", "timestamp": "5", "buyer_is_maker": "6"},
+        first_row=f"[0-9]+,{_N},{_N},{_N},{_E},{_B}(,{_B})?",
+    ),
+    _layout(
+        "binance", "trades with names", TRADES,
+        {"trade_id": "id", "price": "price", "volume": "qty", "timestamp": "time", "buyer_is_maker": "is_buyer_maker"},
+    ),
+    _layout(
+        "binance", "aggTrades", TRADES,
+        {"trade_id": "1", "price": "2", "volume": "3", "timestamp": "6", "buyer_is_maker": "7"},
+        first_row=f"[0-9]+,{_N},{_N},[0-9]+,[0-9]+,{_E},{_B}(,{_B})?",
+    ),
+    _layout(
+        "binance", "aggTrades with names", TRADES,
+        {
+            "trade_id": "agg_trade_id", "price": "price", "volume": "quantity", "timestamp": "transact_time",
+            "buyer_is_maker": "is_buyer_maker",
+        },
+    ),
+    _layout(
+        "kraken", "trades", TRADES, {"timestamp": "1", "price": "2", "volume": "3"},
+        first_row=f"[0-9]{{10}}([.][0-9]+)?,{_N},{_N}",
+    ),
+    _layout(
+        "kraken", "OHLCVT", BARS, {**_places("1"), "trade_count": "7"},
+        first_row=f"[0-9]{{10}},{_PRICES},{_N},[0-9]+",
+    ),
+    _layout(
+        "ib", "Flex trades", TRADES, {"timestamp": "DateTime", "price": "TradePrice", "symbol": "Symbol"},
+        optional={"trade_id": "TradeID", "exchange": "Exchange"},
+        derived={"volume": Derived("absolute", ("Quantity",), _absolute)}, zone="America/New_York",
+    ),
+    _layout(
+        "mt4", "bars", BARS, _places("1+2", 3), zone=None,
+        first_row=f"[0-9]{{4}}[.][0-9]{{2}}[.][0-9]{{2}},[0-9:]+,{_PRICES},{_N}",
+    ),
+    _layout("mt5", "bars", BARS, _ohlcv("<DATE>+<TIME>", *_MT5), derived={}, absent=frozenset({"<PER>"}), zone=None),
+    _layout("mt5", "bars of days", BARS, _ohlcv("<DATE>", *_MT5), absent=frozenset({"<PER>", "<TIME>"})),
+    _layout(
+        "yahoo", "prices", BARS, _ohlcv("Date", *_TITLES), nulls=("null",),
+        kept=Derived("with prices", ("Open", "Adj Close"), _has_prices),
+    ),
+    _layout(
+        "yahoo", "yfinance", BARS, _ohlcv("Price", *_TITLES), kept=Derived("dated", ("Price",), _is_dated),
+        zone="America/New_York",
+    ),
+    _layout(
+        "firstrate", "bars", BARS, _places("1"), zone="America/New_York",
+        first_row=f"[0-9-]{{10}} [0-9:]{{8}},{_PRICES},{_N}",
+    ),
+    _layout("histdata", "M1", BARS, _places("1"), zone="Etc/GMT+5", first_row=f"{_STAMP},{_PRICES},0"),
+    _layout(
+        "histdata", "ticks", QUOTES, {"timestamp": "1", "bid": "2", "ask": "3"}, zone="Etc/GMT+5",
+        first_row=f"{_STAMP}[0-9]{{3}},{_N},{_N},0",
+    ),
+    _layout(
+        "truefx", "ticks", QUOTES, {"symbol": "1", "timestamp": "2", "bid": "3", "ask": "4"},
+        first_row=f"[A-Z]{{3}}/[A-Z]{{3}},[0-9]{{8}} [0-9:.]+,{_N},{_N}",
+    ),
+    *(
+        layout
+        for name in ("Gmt time", "Local time")
+        for layout in (
+            _layout("dukascopy", f"candles, {name}", BARS, _ohlcv(name, *_TITLES), **_DUKASCOPY),
+            _layout(
+                "dukascopy", f"ticks, {name}", QUOTES,
+                {"timestamp": name, "ask": "Ask", "bid": "Bid", "ask_size": "AskVolume", "bid_size": "BidVolume"},
+                **_DUKASCOPY,
+            ),
+        )
+    ),
+    _layout("ninjatrader", "minutes", BARS, _places("1"), first_row=f"{_STAMP},{_PRICES},{_N}", **_NINJA),
+    _layout("ninjatrader", "days", BARS, _places("1"), first_row=f"[0-9]{{8}},{_PRICES},{_N}"),
+    _layout(
+        "ninjatrader", "ticks", TRADES, {"timestamp": "1", "price": "2", "volume": "3"},
+        first_row=f"{_STAMP}( [0-9]{{7}})?,{_N},{_N}",
+    ),
+    _layout(
+        "ninjatrader", "ticks with quotes", TRADES, {"timestamp": "1", "price": "2", "volume": "5"},
+        first_row=f"{_STAMP}( [0-9]{{7}})?,{_N},{_N},{_N},{_N}",
+    ),
+    _layout(
+        "stooq", "bars", BARS, {**_ohlcv("<DATE>+<TIME>", *_MT5), "symbol": "<TICKER>"}, zone=None,
+        derived={"resolution": Derived("resolution of stooq", ("<PER>",), partial(_resolution, _STOOQ))},
+    ),
+)  # fmt: skip
+
+EXPORTS = {name: tuple(each for each in _LAYOUTS if each.name.split()[0] == name) for name in _SOURCES}
