@@ -144,9 +144,9 @@ class Candles {
     const [change, kind] = changeWords(close - before, before ? (close - before) / Math.abs(before) * 100 : null, this.symbol);
     const values = Object.entries({O: "open", H: "high", L: "low", C: "close"}).map(([name, part]) => `${name} ${price(bar[part], this.symbol)}`);
     const when = bar.date ?? `${shownTime(timeOf(bar))} ${zoneName(timeOf(bar))}`;
-    const lines = this.counts.map((count, line) => {
+    const lines = this.counts.flatMap((count, line) => {
       const value = this.means[line][index - count + 1]?.value;
-      return el("span", {class: `average-${line}`}, `MA ${count} ${value === undefined ? "–" : averagePrice(value, this.symbol)}`);
+      return value === undefined ? [] : [el("span", {class: `average-${line}`}, `MA ${count} ${averagePrice(value, this.symbol)}`)];
     });
     const spans = [when, ...values].map((text) => el("span", {}, text));
     this.legend.replaceChildren(...spans, el("span", {class: kind || null}, change), el("span", {}, `V ${number(volume)}`), ...lines);

@@ -80,6 +80,8 @@ export class Headline {
     byId("last-price").textContent = last === null ? "" : price(last, state.symbol);
     byId("day-change").textContent = text;
     byId("day-change").dataset.kind = kind;
-    for (const side of ["bid", "ask"]) byId(side).textContent = price(this.#snapshot.quote?.[side], state.symbol).replace("–", "");
+    // Orders are of now.
+    const quote = (state.as_of ? null : this.#snapshot.quote) ?? {};
+    for (const side of ["bid", "ask"]) byId(side).textContent = quote[side] ? price(quote[side], state.symbol) : "";
   }
 }

@@ -1,6 +1,6 @@
 // The order ticket: preview an order, then place it, once.
 
-import {byId, el, instant, number, table} from "./dom.js";
+import {byId, el, number, shortTime, table} from "./dom.js";
 import {price} from "./prices.js";
 import {refuse} from "./refusals.js";
 import {checkNumber, checkWords, money, orderWords, words} from "./trading_words.js";
@@ -107,8 +107,8 @@ export class OrderTicket {
     const discard = el("button", {type: "button", onclick: () => this.#giveUp()}, "Discard");
     const title = el("h4", {id: "preview-title", tabindex: "-1"}, `Preview: ${orderWords(preview.order)}`);
     byId("preview").replaceChildren(
-      ...(note ? [el("p", {class: "notice"}, note)] : []), title, figures(preview), verdict(preview),
-      el("p", {class: "buttons"}, execute, discard, el("span", {id: "preview-age"}, "Holds for 30 seconds.")), checks(preview.checks),
+      ...(note ? [el("p", {class: "notice"}, note)] : []), title, verdict(preview), el("p", {class: "buttons"}, execute, discard),
+      el("small", {id: "preview-age"}, "Holds for 30 seconds."), figures(preview), checks(preview.checks),
     );
     execute.toggleAttribute("disabled", !preview.would_be_accepted);
     title.focus();
@@ -175,7 +175,7 @@ function figures({currency, cost, fee, margin, exposure_after: exposure, gross_a
   const rows = {
     "Costs at most": money(cost, currency), Fee: money(fee, currency), "Must be paid in": money(margin, currency),
     [`Exposure in ${order.symbol} then`]: money(exposure, currency), "Exposure in all then": money(gross, currency),
-    Equity: money(equity, currency), Market: `${prices.join(", ")} (${instant(at)} UTC)`,
+    Equity: money(equity, currency), Market: `${prices.join(", ")} (${shortTime(at)} UTC)`,
   };
   return el("dl", {}, ...Object.entries(rows).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
