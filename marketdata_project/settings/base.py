@@ -40,6 +40,8 @@ DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
+# Its files are the operator's own strategies: whoever can write there runs code in the server.
+STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).resolve()
 # Whether `serve` runs the trading engine.
 TRADING_ENGINE = env.bool("TRADING_ENGINE", True)
 # How many jobs `serve` runs at once; 0 for none.

@@ -17,7 +17,8 @@ from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.market.symbols import declared_terms
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED, InvalidParameters, parameters_of, strategy_named
+from trading.strategies.catalogue import InvalidParameters, parameters_of, strategy_named
+from trading.strategies.own_files import StrategyError
 from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
 from web.requests.field_errors import KnownFieldsSerializer
@@ -28,7 +29,7 @@ MOST_SYMBOLS = 50
 MOST_BARS = 5_000_000
 MOST_ROWS = 100_000_000
 _MOST_BASIS_POINTS = Decimal(10_000)
-_FIELD = re.compile(r"(?: - at `\$\.|unknown field `|: `)(\w+)`")
+_FIELD = re.compile(r"(?: - at `\$\.|unknown field `|required field `|: `)(\w+)`")
 _DEFAULTS = {
     "parameters": {},
     "cash": 100_000,
@@ -62,7 +63,7 @@ class BacktestInput(KnownFieldsSerializer):
     most_bars: ClassVar[int | None] = MOST_BARS
     most_rows: ClassVar[int | None] = MOST_ROWS
 
-    strategy = Word([*SHIPPED])
+    strategy = Text(max_length=64, help_text="Its name, as `GET /strategies` has it.")
     symbols = serializers.ListField(child=Text(max_length=64), help_text=f"At most {MOST_SYMBOLS}.")
     start = Instant(
         convert=_checked,
@@ -113,6 +114,14 @@ class BacktestInput(KnownFieldsSerializer):
     honesty = Flag(
         required=False, help_text="Whether to tell what the strategy owes to data that was known later."
     )
+
+    def validate_strategy(self, name: str) -> str:
+        """Refuse a name that has no strategy, or whose file cannot be loaded."""
+        try:
+            strategy_named(name)
+        except StrategyError as error:
+            raise _refusal(str(error), "invalid_choice") from error
+        return name
 
     def validate_symbols(self, symbols: list[str]) -> list[str]:
         """Return the symbols, each once. Refuse none, too many, and what can be no symbol."""

@@ -32,6 +32,7 @@ class StrategyDocument(AnswerDocument):
         about("The JSON schema of its parameters, with their defaults and bounds.", _PARAMETERS),
         Meta(extra_json_schema={"additionalProperties": True}),
     ]
+    sha256: Annotated[str | None, about("Of its file; null: it is shipped.")]
 
 
 class StrategiesDocument(AnswerDocument):

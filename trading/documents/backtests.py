@@ -127,6 +127,7 @@ class BacktestDocument(AnswerDocument):
 
     notice: Annotated[str | None, about("Why nothing was traded.")]
     inputs: BacktestInputsDocument
+    strategy_sha256: Annotated[str | None, about("Of the strategy's file; null: it is shipped.")]
     terms: Annotated[
         dict[str, dict[str, Any]], about("That are declared, by symbol.", {"DEMOA": {"lot": 1.0}})
     ]

@@ -1,24 +1,28 @@
 """The strategies that can be asked for by name, and what they are told."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.conf import settings
 
 from trading.core.events import StrategyChoice
 from trading.strategies.breakout import Breakout
 from trading.strategies.crossover import Crossover
+from trading.strategies.own_files import STRATEGY_NAME, StrategyError, strategy_at, strategy_in
 from trading.strategies.strategy import Strategy, StrategyParameters
 
 SHIPPED: dict[str, type[Strategy]] = {each.name: each for each in (Crossover, Breakout)}
+# Those of files that were named on the command line of this process.
+_given: dict[str, type[Strategy]] = {}
+
+logger = logging.getLogger(__name__)
 
 # The engine shows the history of an assignment beside its other work: some seconds at most.
 _MOST_LOOKED_BACK = 500_000
-
-
-class StrategyError(ValueError):
-    """A strategy or a backtest that cannot be. The message says what to correct."""
 
 
 class UnknownStrategy(StrategyError):
@@ -29,12 +33,36 @@ class InvalidParameters(StrategyError):
     """A parameter is unknown, missing, or not within its bounds."""
 
 
+def strategy_given(place: str) -> str:
+    """Load a strategy by its file or dotted path, and return the name by which this process knows it from now on.
+
+    Never call it with what came over HTTP: it runs code. Raises StrategyError; see `strategy_at`.
+    """
+    found = strategy_at(place)
+    if SHIPPED.get(found.name, found) is not found:
+        raise StrategyError(f"{place}: a shipped strategy has the name {found.name}; give yours another name")
+    _given[found.name] = found
+    return found.name
+
+
 def strategy_named(name: str) -> type[Strategy]:
-    """Return a strategy. Raises UnknownStrategy."""
-    try:
-        return SHIPPED[name]
-    except KeyError:
-        raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(SHIPPED)}") from None
+    """Return a shipped strategy, or the one in the file of this name in STRATEGIES_DIR. Raises StrategyError."""
+    path = Path(settings.STRATEGIES_DIR, f"{name}.py")
+    has_file = STRATEGY_NAME.fullmatch(name) is not None and path.is_file()
+    found = SHIPPED.get(name)
+    if found is not None and has_file:
+        raise StrategyError(
+            f"a shipped strategy has the name of {path.name} in STRATEGIES_DIR: rename the file"
+        )
+    found = found or _given.get(name)
+    if found is None and not has_file:
+        raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(_names())}")
+    return found or strategy_in(path)
+
+
+def _names() -> list[str]:
+    files = sorted(path.stem for path in Path(settings.STRATEGIES_DIR).glob("*.py"))
+    return [*SHIPPED, *(name for name in files if STRATEGY_NAME.fullmatch(name) and name not in SHIPPED)]
 
 
 def parameters_of(strategy_class: type[Strategy], values: Mapping[str, Any]) -> StrategyParameters:
@@ -46,15 +74,24 @@ def parameters_of(strategy_class: type[Strategy], values: Mapping[str, Any]) -> 
 
 
 def strategy_documents() -> list[dict[str, Any]]:
-    """Return the strategies: name, description, and the JSON schema of their parameters."""
+    """Return the strategies that can be loaded: name, description, the JSON schema of their parameters, and their hash."""
     return [
         {
             "name": strategy_class.name,
             "description": cleandoc(strategy_class.__doc__ or ""),
             "parameters": _parameters_schema(strategy_class.Parameters),
+            "sha256": strategy_class.sha256,
         }
-        for strategy_class in SHIPPED.values()
+        for strategy_class in _loaded()
     ]
+
+
+def _loaded() -> Iterator[type[Strategy]]:
+    for name in _names():
+        try:
+            yield strategy_named(name)
+        except StrategyError as error:
+            logger.warning("a strategy cannot be loaded: %s", error)
 
 
 def _parameters_schema(strategy_class: type[StrategyParameters]) -> dict[str, Any]:
@@ -66,10 +103,10 @@ def strategy_refusal(choice: StrategyChoice) -> tuple[str, str] | None:
     """Return what is wrong with a choice: `name` or `parameters`, and a message; None if nothing is."""
     try:
         parameters = parameters_of(strategy_named(choice.name), choice.parameters)
-    except UnknownStrategy as error:
-        return "name", str(error)
     except InvalidParameters as error:
         return "parameters", str(error)
+    except StrategyError as error:
+        return "name", str(error)
     intervals = parameters.looked_back_ns // parameters.interval_ns * len(choice.symbols)
     if intervals > _MOST_LOOKED_BACK:
         return "parameters", (

@@ -25,6 +25,7 @@ from trading.engine.floor import RecordedEvent
 from trading.reading.report import AccountHistory, figures_of
 from trading.strategies.backtest import Backtest, BacktestInputs
 from trading.strategies.catalogue import parameters_of, strategy_named
+from trading.strategies.strategy import Strategy
 from web.documents import AnswerDocument, instant_or_null, number
 
 # By the knowledge of the inputs.
@@ -53,6 +54,7 @@ class BacktestOutcome:
 
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
         self.inputs, self._most_rows = inputs, most_rows
+        self._strategy_class = strategy_named(inputs.strategy)
         self._history = AccountHistory()
         self.had_bars = True
         self._trades: list[ClosedTradeDocument] = []
@@ -115,7 +117,8 @@ class BacktestOutcome:
         inputs, unfilled = self.inputs, self.unfilled
         return BacktestDocument(
             notice=self.notice,
-            inputs=_inputs_document(inputs),
+            inputs=_inputs_document(inputs, self._strategy_class),
+            strategy_sha256=self._strategy_class.sha256,
             terms=_terms_document(inputs),
             assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
             performance=figures_of(self._history, inputs.start_ns, inputs.end_ns),
@@ -178,8 +181,8 @@ def document_bytes(document: AnswerDocument | Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(document, order="sorted")
 
 
-def _inputs_document(inputs: BacktestInputs) -> BacktestInputsDocument:
-    parameters = parameters_of(strategy_named(inputs.strategy), inputs.parameters)
+def _inputs_document(inputs: BacktestInputs, strategy_class: type[Strategy]) -> BacktestInputsDocument:
+    parameters = parameters_of(strategy_class, inputs.parameters)
     return BacktestInputsDocument.of_attributes(
         inputs,
         symbols=list(inputs.symbols),

@@ -146,11 +146,12 @@ class Strategy:
     """A strategy for some symbols of an account. Override what it wants to know.
 
     name: as it is asked for. bars_kept: so many bars of each symbol can be looked back at, and revised; fewer take less
-    memory.
+    memory. sha256: of its file; None if it is shipped.
     """
 
     name: ClassVar[str]
     bars_kept: ClassVar[int] = 10_000
+    sha256: ClassVar[str | None] = None
     Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
     State: ClassVar[type[StrategyState]] = StrategyState
 

@@ -210,6 +210,8 @@ def test_a_backtest_is_read_by_who_may_still_ask_for_it(past: None, reader: Api)
     ("changes", "path", "code"),
     [
         ({"strategy": "martingale"}, "strategy", "invalid_choice"),
+        ({"strategy": "trading/strategies/crossover.py:Crossover"}, "strategy", "invalid_choice"),
+        ({"strategy": "trading.strategies.crossover.Crossover"}, "strategy", "invalid_choice"),
         ({"symbols": []}, "symbols", "out_of_range"),
         ({"symbols": ["é"]}, "symbols", "invalid_symbol"),
         ({"start": "soon"}, "start", "invalid_timestamp"),

@@ -38,6 +38,8 @@ def test_it_is_assigned_shown_and_taken_away(me):
     ("change", "field"),
     [
         ({"name": "unknown"}, "strategy.name"),
+        ({"name": "trading/strategies/crossover.py:Crossover"}, "strategy.name"),
+        ({"name": "trading.strategies.crossover.Crossover"}, "strategy.name"),
         ({"parameters": {"fast": 50, "slow": 20}}, "strategy.parameters"),
         ({"parameters": {"speed": 1}}, "strategy.parameters"),
         ({"parameters": {"quantity": "1e300"}}, "strategy.parameters"),
@@ -49,6 +51,8 @@ def test_it_is_assigned_shown_and_taken_away(me):
     ],
     ids=[
         "name",
+        "path",
+        "dotted path",
         "contradiction",
         "parameter",
         "large",

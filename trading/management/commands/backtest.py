@@ -19,9 +19,10 @@ from trading.exceptions import TradingError
 from trading.market.market import Market
 from trading.market.symbols import declared_terms, has_declared_terms
 from trading.strategies.backtest import BacktestInputs
-from trading.strategies.catalogue import SHIPPED, StrategyError
+from trading.strategies.catalogue import strategy_given
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
+from trading.strategies.own_files import STRATEGY_NAME, StrategyError
 from trading.strategies.stored import stored_rows
 from web.documents import AnswerDocument
 from web.requests.exceptions import FieldError
@@ -30,6 +31,7 @@ from web.requests.field_errors import field_errors
 _BAR = 40
 # The options of a body's fields that are called otherwise.
 _OPTIONS = {
+    "strategy": "STRATEGY",
     "symbols": "SYMBOL",
     "parameters": "--set",
     "config": "--limit",
@@ -60,7 +62,9 @@ class Command(BaseCommand):
     help = "Runs a strategy over the past by the engine's rules. It needs no server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("strategy", choices=sorted(SHIPPED))
+        parser.add_argument(
+            "strategy", metavar="STRATEGY", help="its name, file.py:Class, or package.module.Class"
+        )
         parser.add_argument("symbols", nargs="+", metavar="SYMBOL")
         parser.add_argument(
             "--from",
@@ -129,8 +133,9 @@ class Command(BaseCommand):
 
 def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     """Return the inputs that the options mean, judged as the body of a call is. Raises CommandError."""
+    strategy = options["strategy"]
     body = {
-        "strategy": options["strategy"],
+        "strategy": strategy if STRATEGY_NAME.fullmatch(strategy) else strategy_given(strategy),
         "symbols": options["symbols"],
         "start": options["start"],
         "end": options["end"],

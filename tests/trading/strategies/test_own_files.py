@@ -1,0 +1,142 @@
+"""Strategies of the operator's own files, by their path, a dotted path, or their name in STRATEGIES_DIR."""
+
+import random
+import sys
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.store_settings import IS_OF_FILES, stores_at
+from tests.trading.strategies.past import random_market
+from trading.strategies import catalogue
+from trading.strategies.catalogue import strategy_documents, strategy_named
+from trading.strategies.own_files import StrategyError
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
+]
+MINE = """
+    from trading.strategies.crossover import Crossover
+
+    class Mine(Crossover):
+        '''Mine.'''
+
+        name = "mine"
+"""
+IMPORTS = "from trading.strategies.strategy import Strategy, StrategyParameters, StrategyState\n"
+PERIOD = ("A-USD", "--from", "2025-01-06", "--to", "2025-01-06T01:00:00Z", "--set", "fast=3", "slow=8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(catalogue, "_given", {})
+    settings.DATA_DIR = tmp_path / "data"
+    settings.MARKET_STORES = stores_at(settings.DATA_DIR)
+    settings.STRATEGIES_DIR = folder = tmp_path / "strategies"
+    random_market(settings.DATA_DIR, random.Random(7), minutes=60)
+    folder.mkdir()
+    return folder
+
+
+def written(path: Path, code: str) -> Path:
+    path.write_text(dedent(code))
+    return path
+
+
+def run(strategy: str, *options: str) -> Any:
+    out = StringIO()
+    call_command("backtest", strategy, *PERIOD, *options, "--json", stdout=out, stderr=StringIO())
+    return orjson.loads(out.getvalue())
+
+
+def test_a_strategy_runs_by_its_file_its_dotted_path_and_its_name(folder: Path, monkeypatch: Any):
+    file = written(folder / "mine.py", MINE)
+    monkeypatch.syspath_prepend(folder)
+    found = [run(each) for each in (f"{file}:Mine", str(file), "mine.Mine", "mine")]
+    sys.modules.pop("mine")
+    assert found[0] == found[1] == found[2] == found[3]
+    assert found[0]["strategy_sha256"] == sha256(file.read_bytes()).hexdigest()
+    assert found[0]["inputs"]["strategy"] == "mine"
+    shipped = run("crossover")
+    assert shipped["strategy_sha256"] is None
+    assert found[0]["performance"] == shipped["performance"]
+
+
+def test_a_changed_file_is_taken_at_the_next_run(folder: Path):
+    file = written(folder / "mine.py", MINE)
+    first = strategy_named("mine")
+    assert strategy_named("mine") is first
+    written(file, MINE.replace("Mine.", "Changed."))
+    changed = strategy_named("mine")
+    assert (changed.__doc__, changed.sha256) == ("Changed.", sha256(file.read_bytes()).hexdigest())
+    assert first.sha256 != changed.sha256
+
+
+def test_what_cannot_be_loaded_is_not_listed(folder: Path):
+    written(folder / "mine.py", MINE)
+    written(folder / "broken.py", "1 / 0")
+    written(folder / "no name.py", MINE)
+    listed = {each["name"]: each["sha256"] for each in strategy_documents()}
+    assert listed == {"crossover": None, "breakout": None, "mine": strategy_named("mine").sha256}
+    with pytest.raises(StrategyError, match=r"^broken.py, line 1: ZeroDivisionError: division by zero$"):
+        strategy_named("broken")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("x = 1\nclass Mine:\n    pass", "mine.py has no subclass of trading.strategies.strategy.Strategy"),
+        ("class A(Strategy): name = 'a'\nclass B(Strategy): name = 'b'", "give mine.py:A or mine.py:B"),
+        ("class Mine(Strategy): pass", 'Mine: give it a name, such as name = "reversal"'),
+        ("class Mine(Strategy): name = '../mine'", 'Mine: give it a name, such as name = "reversal"'),
+        ("class Mine(Strategy): name = 'crossover'", "a shipped strategy has the name crossover"),
+        ("class Mine(Strategy): name, Parameters = 'm', dict", "Parameters must be a subclass of Strat"),
+        ("class S(StrategyState):\n    x: int\nclass Mine(Strategy): name, State = 'm', S", "have a default"),
+        ("class S(StrategyState):\n    x: slice = 1\nclass Mine(Strategy): name, State = 'm', S", "State: "),
+        ("class Mine(Strategy):\n    name = 'm'\n    def on_bars(self, bar): pass", "nothing calls on_bars"),
+        ("import nowhere", "mine.py, line 2: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def broken(:", "mine.py, line 2: SyntaxError: "),
+        ("exit()", "mine.py, line 2: SystemExit: "),
+        (
+            "class P(StrategyParameters):\n    size: int\nclass Mine(Strategy): name, Parameters = 'm', P",
+            "--set size: m: Object missing required field `size`",
+        ),
+    ],
+    ids=lambda each: each if " " not in each else None,
+)
+def test_the_refusal_says_what_to_correct(folder: Path, code: str, words: str):
+    file = written(folder / "mine.py", IMPORTS + code)
+    with pytest.raises(CommandError) as refused:
+        call_command("backtest", str(file), "A-USD", stdout=StringIO())
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("nowhere.py:Mine", "nowhere.py: No such file or directory"),
+        ("nowhere.Mine", "No module named 'nowhere'"),
+        ("decimal.Decimal", "decimal.Decimal is no subclass of trading.strategies.strategy.Strategy"),
+        ("martingale", "there is no strategy martingale; there are crossover, breakout"),
+    ],
+)
+def test_a_place_without_a_strategy_is_refused(folder: Path, place: str, words: str):
+    with pytest.raises(CommandError) as refused:
+        call_command("backtest", place, "A-USD", stdout=StringIO())
+    assert words in str(refused.value)
+
+
+def test_a_file_of_the_folder_has_a_name_of_its_own(folder: Path):
+    written(folder / "crossover.py", MINE)
+    with pytest.raises(StrategyError, match="rename the file"):
+        strategy_named("crossover")
+    written(folder / "other.py", MINE)
+    with pytest.raises(StrategyError, match='must have name = "other"'):
+        strategy_named("other")
