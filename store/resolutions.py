@@ -103,6 +103,14 @@ class Resolution:
             shorter == Resolution.DAY or (shorter.unit == self.unit and self.count % shorter.count == 0)
         )
 
+    def number_of(self, instants: Integers) -> Integers:
+        """Return the number of the interval in UTC that contains each instant (nanoseconds), counted from 1970."""
+        return self.number_of_day(instants // DAY_NS) if self.is_uneven else instants // self.length_ns
+
+    def start_ns(self, numbers: Integers) -> Integers:
+        """Return the start of each interval in UTC, nanoseconds."""
+        return self.first_day(numbers) * DAY_NS if self.is_uneven else numbers * self.length_ns
+
     def number_of_day(self, days: Integers) -> Integers:
         """Return the number of the period that contains each date (days since 1970)."""
         if self.unit == "M":

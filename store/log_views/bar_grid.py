@@ -14,7 +14,6 @@ from store.instruments import Instrument
 from store.log_views.session_spans import (
     OUTSIDE,
     SessionGrid,
-    UtcIntervals,
     aligned_window,
     intraday_spans,
     period_spans,
@@ -172,10 +171,10 @@ class BarGrid:
             return self.periods(window).spans
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)
 
-    def intervals(self, window: Window) -> UtcIntervals | SessionGrid:
+    def intervals(self, window: Window) -> Resolution | SessionGrid:
         """Return the intervals, shorter than a day, around a window, whatever the hours."""
         if self.anchor_calendar is None:
-            return UtcIntervals(self.resolution)
+            return self.resolution
         return session_grid(self.resolution, window, self.anchor_calendar)
 
     def ends_and_dates(self, labels: Integers, window: Window) -> tuple[Integers, Integers]:
@@ -194,7 +193,7 @@ class BarGrid:
         if not len(time_ns):
             return np.zeros(0, dtype=bool)
         window = utc_grid(Resolution.DAY).aligned(int(time_ns[0]), int(time_ns[-1]) + 1)
-        spans = intraday_spans(UtcIntervals(Resolution.DAY), window, calendar=self.calendar, hours=self.hours)
+        spans = intraday_spans(Resolution.DAY, window, calendar=self.calendar, hours=self.hours)
         return spans.indices(time_ns) >= 0
 
 

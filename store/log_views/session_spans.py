@@ -17,25 +17,6 @@ OUTSIDE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class UtcIntervals:
-    """The intervals of a resolution in UTC, numbered from 1970; see `Resolution`."""
-
-    resolution: Resolution
-
-    def number_of(self, instants: Integers) -> Integers:
-        """Return the number of the interval that contains each instant."""
-        if self.resolution.is_uneven:
-            return self.resolution.number_of_day(instants // DAY_NS)
-        return instants // self.resolution.length_ns
-
-    def start_ns(self, numbers: Integers) -> Integers:
-        """Return the start of each interval, nanoseconds UTC."""
-        if self.resolution.is_uneven:
-            return self.resolution.first_day(numbers) * DAY_NS
-        return numbers * self.resolution.length_ns
-
-
-@dataclass(frozen=True, slots=True)
 class SessionGrid:
     """Consecutive intervals that are counted from the open of each trading date, in both directions.
 
@@ -90,9 +71,8 @@ def aligned_window(
         length = resolution.length_ns
         return Window(start_ns // length * length, (last_ns // length + 1) * length)
     if calendar is None:
-        grid = UtcIntervals(resolution)
-        first, last = grid.number_of(_integers(start_ns, last_ns))
-        start, end = grid.start_ns(_integers(first, last + 1))
+        first, last = resolution.number_of(_integers(start_ns, last_ns))
+        start, end = resolution.start_ns(_integers(first, last + 1))
         return Window(int(start), int(end))
     schedule, _ = _schedule_of_periods(resolution, start_ns, last_ns, calendar)
     return Window(min(int(schedule.start_ns[0]), start_ns), max(int(schedule.end_ns[-1]), end_ns))
@@ -113,7 +93,7 @@ def period_spans(
     Without a calendar, and with `mode` UTC, periods start at midnight UTC, and an empty window has no periods.
     """
     if calendar is None or mode is SessionMode.UTC:
-        return _utc_periods(UtcIntervals(resolution), window, calendar, hours)
+        return _utc_periods(resolution, window, calendar, hours)
     schedule, is_first = _schedule_of_periods(resolution, window.start_ns, window.end_ns - 1, calendar)
     first = np.flatnonzero(is_first)
     last = np.append(first[1:], len(schedule)) - 1
@@ -129,7 +109,7 @@ def period_spans(
 
 
 def intraday_spans(
-    grid: UtcIntervals | SessionGrid, window: Window, *, calendar: TradingCalendar | None, hours: Hours
+    grid: Resolution | SessionGrid, window: Window, *, calendar: TradingCalendar | None, hours: Hours
 ) -> Spans:
     """Return a grid's intervals in a window that overlap a session, cut to the session.
 
@@ -143,7 +123,7 @@ def intraday_spans(
 
 
 def expected_intervals(
-    grid: UtcIntervals | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
+    grid: Resolution | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> Integers:
     """Return the starts of a grid's intervals in a window that overlap a session, ascending.
 
@@ -168,15 +148,15 @@ def open_windows(window: Window, *, calendar: TradingCalendar, hours: Hours) -> 
 
 
 def _utc_periods(
-    grid: UtcIntervals, window: Window, calendar: TradingCalendar | None, hours: Hours
+    resolution: Resolution, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> PeriodSpans:
-    first, last = grid.number_of(_integers(window.start_ns, window.end_ns - 1))
-    edges = grid.start_ns(np.arange(first, last + 2))
+    first, last = resolution.number_of(_integers(window.start_ns, window.end_ns - 1))
+    edges = resolution.start_ns(np.arange(first, last + 2))
     if calendar is None or hours is Hours.ALL:
         spans = Spans(edges[:-1], edges[1:], edges[:-1])
         return PeriodSpans(spans, edges[:-1], edges[:-1] // DAY_NS, edges[1:])
     aligned = Window(int(edges[0]), int(edges[-1]))
-    spans = _cut(*open_windows(aligned, calendar=calendar, hours=hours), grid)
+    spans = _cut(*open_windows(aligned, calendar=calendar, hours=hours), resolution)
     is_last = np.append(spans.label_ns[1:] != spans.label_ns[:-1], True)[: len(spans.label_ns)]
     labels = spans.label_ns[is_last]
     return PeriodSpans(spans, labels, labels // DAY_NS, spans.end_ns[is_last])
@@ -196,7 +176,7 @@ def _schedule_of_periods(
     return schedule, np.append(True, numbers[1:] != numbers[:-1])
 
 
-def _cut(starts: Integers, ends: Integers, grid: UtcIntervals | SessionGrid) -> Spans:
+def _cut(starts: Integers, ends: Integers, grid: Resolution | SessionGrid) -> Spans:
     """Split windows at a grid's edges. Labels are the starts of the grid's intervals."""
     first, last = grid.number_of(starts), grid.number_of(ends - 1)
     counts = np.maximum(last - first + 1, 0)

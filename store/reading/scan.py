@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from store.arrays import Floats, Integers
 from store.bars.bars import Bars
-from store.log_views.session_spans import UtcIntervals
 from store.protocol import Window
 from store.reading.arguments import IntervalArgument, interval_ns, resolution_of
 from store.reading.exchange_grids import is_long
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS
 
 Indices = npt.NDArray[np.int32]
@@ -128,7 +128,7 @@ class ScanIntervals:
 
     length_ns: int
     unit_ns: int
-    periods: UtcIntervals | None = None
+    periods: Resolution | None = None
 
     @property
     def may_overlap(self) -> bool:
@@ -176,7 +176,7 @@ def scan_intervals(interval: IntervalArgument, *, from_open: bool) -> ScanInterv
     """
     if is_long(interval):
         resolution = resolution_of(interval)
-        return ScanIntervals(resolution.length_ns, DAY_NS, UtcIntervals(resolution))
+        return ScanIntervals(resolution.length_ns, DAY_NS, resolution)
     length = interval_ns(interval)
     return ScanIntervals(length, min(length, MINUTE_NS) if from_open and length < DAY_NS else length)
 

@@ -38,7 +38,7 @@ from stats.market_data.ohlcv.session_activity import blocks_of
 from stats.market_data.ohlcv.unexplained_volume import UnexplainedVolume
 from store.arrays import Integers, Mask
 from store.log_views.bar_grid import BarGrid
-from store.log_views.session_spans import SessionGrid, UtcIntervals, expected_intervals
+from store.log_views.session_spans import SessionGrid, expected_intervals
 from store.log_views.trade_bars import BarMaker
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -155,7 +155,7 @@ class AbsenceFinder:
         return Intervals(starts, *columns), traded_dates
 
     def _numbered_blocks(
-        self, intervals: UtcIntervals | SessionGrid, window: Window, judged: JudgedRuns | None
+        self, intervals: Resolution | SessionGrid, window: Window, judged: JudgedRuns | None
     ) -> tuple[Integers, Integers]:
         """Return the blocks that the window's bars make, as numbers of intervals. Others may be outside of the hours."""
         evidence, resolution = self.evidence, self.grid.resolution

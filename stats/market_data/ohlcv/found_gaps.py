@@ -11,8 +11,9 @@ from calendars.trading_calendar import TradingCalendar
 from stats.market_data.ohlcv.gap_evidence import JudgedRuns
 from stats.market_data.ohlcv.session_activity import uncovered
 from store.arrays import Integers, Mask
-from store.log_views.session_spans import SessionGrid, UtcIntervals, open_windows
+from store.log_views.session_spans import SessionGrid, open_windows
 from store.protocol import Window
+from store.resolutions import Resolution
 from store.timestamps import DAY_NS
 
 GAP, NO_TRADES, PENDING = "gap", "no_trades", "pending"
@@ -61,7 +62,7 @@ class Intervals:
 
 
 def expected_numbers(
-    grid: UtcIntervals | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
+    grid: Resolution | SessionGrid, window: Window, calendar: TradingCalendar | None, hours: Hours
 ) -> tuple[Integers, Integers]:
     """Return the expected intervals of a window, as ranges of their numbers: the first, and the one behind the last.
 

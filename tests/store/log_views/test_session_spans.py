@@ -9,7 +9,6 @@ from calendars.schedule import Hours, SessionMode
 from calendars.trading_calendar import TradingCalendar, exchange_calendar, named_calendar, trading_date_of
 from store.bars.spans import Spans
 from store.log_views.session_spans import (
-    UtcIntervals,
     aligned_window,
     expected_intervals,
     intraday_spans,
@@ -144,7 +143,7 @@ def test_an_aligned_window_consists_of_its_periods(resolution, window, calendar)
 def test_intervals_are_cut_to_the_sessions_of_days(resolution, window, calendar, hours):
     length = resolution.length_ns
     whole = Window(window.start_ns // length * length, -(-window.end_ns // length) * length)
-    spans = intraday_spans(UtcIntervals(resolution), whole, calendar=calendar, hours=hours)
+    spans = intraday_spans(resolution, whole, calendar=calendar, hours=hours)
     assert stand_in_order(spans)
     assert (spans.label_ns % length == 0).all()
     assert (spans.label_ns <= spans.start_ns).all()
@@ -174,7 +173,7 @@ def closed_spans(window: Window, calendar: TradingCalendar | None, hours: Hours)
 @given(windows(longest_ns=9 * DAY_NS), calendars, some_hours)
 def test_an_interval_is_expected_or_closed(window, calendar, hours):
     whole = Window(window.start_ns // MINUTE_NS * MINUTE_NS, -(-window.end_ns // MINUTE_NS) * MINUTE_NS)
-    expected = expected_intervals(UtcIntervals(Resolution.MINUTE), whole, calendar, hours)
+    expected = expected_intervals(Resolution.MINUTE, whole, calendar, hours)
     closed = closed_spans(whole, calendar, hours)
     assert stand_in_order(closed)
     assert (closed.end_ns[:-1] < closed.start_ns[1:]).all(), "touching closures are one"
@@ -185,7 +184,7 @@ def test_an_interval_is_expected_or_closed(window, calendar, hours):
 def test_an_interval_around_a_break_has_two_windows():
     window = Window(ns("2024-12-02T02:00"), ns("2024-12-02T04:00"))
     spans = intraday_spans(
-        UtcIntervals(Resolution.parse("2h")), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
+        Resolution.parse("2h"), window, calendar=exchange_calendar("XTKS"), hours=Hours.REGULAR
     )
     assert spans.label_ns.tolist() == [ns("2024-12-02T02:00")] * 2
     assert spans.start_ns.tolist() == [ns("2024-12-02T02:00"), ns("2024-12-02T03:30")]
