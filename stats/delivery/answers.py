@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from django.dispatch import Signal
@@ -86,7 +86,7 @@ class AnswerSnapshot(ABC):
         return None
 
     @abstractmethod
-    def document(self) -> Document | AnswerDocument | dict[str, Any]:
+    def document(self) -> Document | AnswerDocument:
         """Return the answer, made from the fields alone. Only a `Document` has other formats than JSON.
 
         Raises `StatsError`s and `StorageError`s.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -11,6 +11,12 @@ from calendars.trading_calendar import TradingCalendar, exchange_calendar
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
 from stats.exceptions import RangeTooLarge
+from stats.sessions.documents import (
+    BreakDocument,
+    CalendarAnswerDocument,
+    ClockAnswerDocument,
+    TradingDateDocument,
+)
 from stats.sessions.services import market_clock
 from store.arrays import Integers
 from store.timestamps import DAY_NS
@@ -48,14 +54,10 @@ class CalendarDates(AnswerSnapshot):
     def expires_ns(self) -> int | None:
         return (self.first_day + 1) * DAY_NS if self.begins_today else None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> CalendarAnswerDocument:
         """See `AnswerSnapshot.document`."""
-        return {
-            "exchange": self.exchange,
-            "calendar": self.calendar.name,
-            "timezone": self.calendar.zone.key,
-            "dates": list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1))),
-        }
+        dates = list(_rows(self.calendar.on_dates(self.first_day, self.end_day - 1)))
+        return CalendarAnswerDocument(self.exchange, self.calendar.name, self.calendar.zone.key, dates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ class ClockState(AnswerSnapshot):
     def is_cacheable(self) -> bool:
         return False
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ClockAnswerDocument:
         """See `AnswerSnapshot.document`. Raises `UnknownExchange`."""
         return market_clock(exchange=self.exchange, instant_ns=self.instant_ns)
 
@@ -108,22 +110,22 @@ def _days(start_ns: int | None, end_ns: int | None, now_ns: int) -> tuple[int, i
     return end_day - _DEFAULT_DAYS if start_ns is None else start_ns // DAY_NS, end_day
 
 
-def _rows(schedule: Schedule) -> Iterator[dict[str, Any]]:
+def _rows(schedule: Schedule) -> Iterator[TradingDateDocument]:
     dates = np.datetime_as_string(schedule.date.view("M8[D]"))
     opens, closes = _texts(schedule.open_ns), _texts(schedule.close_ns)
     pre, post = _texts(schedule.pre_ns), _texts(schedule.post_ns)
     break_starts, break_ends = _texts(schedule.break_start_ns), _texts(schedule.break_end_ns)
     has_break = schedule.break_start_ns < schedule.break_end_ns
     for index, date in enumerate(dates.tolist()):
-        yield {
-            "date": date,
-            "open": opens[index],
-            "close": closes[index],
-            "pre": pre[index] if pre[index] != opens[index] else None,
-            "post": post[index] if post[index] != closes[index] else None,
-            "early_close": bool(schedule.early[index]),
-            "breaks": [{"start": break_starts[index], "end": break_ends[index]}] if has_break[index] else [],
-        }
+        yield TradingDateDocument(
+            date=date,
+            open=opens[index],
+            close=closes[index],
+            pre=pre[index] if pre[index] != opens[index] else None,
+            post=post[index] if post[index] != closes[index] else None,
+            early_close=bool(schedule.early[index]),
+            breaks=[BreakDocument(break_starts[index], break_ends[index])] if has_break[index] else [],
+        )
 
 
 def _texts(instants: Integers) -> list[str]:

@@ -1,28 +1,17 @@
 """The state of an exchange at an instant."""
 
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
 from calendars import library
 from calendars.schedule import Hours, Schedule
 from calendars.trading_calendar import exchange_calendar
+from stats.sessions.documents import ClockAnswerDocument, Phase
 from store.arrays import Integers
 from store.instrument_calendars import calendar_if_known
 from store.instruments import Instrument
 from store.timestamps import DAY_NS, format_timestamp
-
-
-class Phase(StrEnum):
-    """The part of a trading date in which an instant lies; `closed` outside of trading."""
-
-    PRE = "pre"
-    REGULAR = "regular"
-    BREAK = "break"
-    POST = "post"
-    CLOSED = "closed"
 
 
 def calendars_load(*, instruments: Iterable[Instrument], now_ns: int) -> None:
@@ -35,7 +24,7 @@ def calendars_load(*, instruments: Iterable[Instrument], now_ns: int) -> None:
         calendar.around(now_ns, now_ns)
 
 
-def market_clock(*, exchange: str | None, instant_ns: int) -> dict[str, Any]:
+def market_clock(*, exchange: str | None, instant_ns: int) -> ClockAnswerDocument:
     """Return the answer of `/clock`: an exchange's state at an instant.
 
     Without an exchange, trading never ends and dates are UTC dates. Raises `UnknownExchange`.
@@ -47,15 +36,15 @@ def market_clock(*, exchange: str | None, instant_ns: int) -> dict[str, Any]:
         schedule = calendar.from_instant(instant_ns)
         date = int(schedule.date[0])
         phase, (opens, closes) = _phase(schedule, instant_ns), _opens_and_closes(schedule)
-    return {
-        "timestamp": format_timestamp(instant_ns),
-        "exchange": exchange,
-        "is_open": phase is Phase.REGULAR,
-        "phase": phase.value,
-        "date": str(np.datetime64(date, "D")),
-        "next_open": _first_after(opens, instant_ns),
-        "next_close": _first_after(closes, instant_ns),
-    }
+    return ClockAnswerDocument(
+        timestamp=format_timestamp(instant_ns),
+        exchange=exchange,
+        is_open=phase is Phase.REGULAR,
+        phase=phase,
+        date=str(np.datetime64(date, "D")),
+        next_open=_first_after(opens, instant_ns),
+        next_close=_first_after(closes, instant_ns),
+    )
 
 
 def _phase(schedule: Schedule, instant_ns: int) -> Phase:

@@ -11,10 +11,9 @@ from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import ContentViewSet
 from stats.parameters import query_values
 from stats.sessions.answers import calendar_snapshot, clock_snapshot
+from stats.sessions.documents import CalendarAnswerDocument, ClockAnswerDocument
 from stats.sessions.serializers import (
-    CalendarAnswerSerializer,
     CalendarQuerySerializer,
-    ClockAnswerSerializer,
     ClockQuerySerializer,
 )
 from web.endpoints import Access
@@ -30,7 +29,7 @@ class CalendarViewSet(ContentViewSet):
 
     @extend_schema(
         parameters=[CalendarQuerySerializer],
-        responses={200: CalendarAnswerSerializer},
+        responses={200: CalendarAnswerDocument},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
         """Trading dates of an exchange.
@@ -59,7 +58,7 @@ class ClockViewSet(ContentViewSet):
 
     @extend_schema(
         parameters=[ClockQuerySerializer],
-        responses={200: ClockAnswerSerializer},
+        responses={200: ClockAnswerDocument},
     )
     def retrieve(self, request: Request) -> HttpResponseBase:
         """Whether an exchange is open.
