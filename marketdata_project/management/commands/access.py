@@ -17,7 +17,7 @@ _CLASS = re.compile(rf"(?<=/market-data/)({'|'.join(MARKET_CLASSES)})(?=/)")
 
 
 class Command(BaseCommand):
-    help = "Print what each endpoint requires and costs: the table of docs/access.md."
+    help = "Print what each endpoint requires and costs: the table of docs/access.txt."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(_line(_COLUMNS))
