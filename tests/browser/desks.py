@@ -15,6 +15,9 @@ from tests.browser.conftest import Opened
 from tests.front.front_server import eventually
 from tests.system.installation import Installation
 
+# The tables of open tabs that are wider than their place.
+CUT = """() => [...document.querySelectorAll("#tabs .scrolls")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.getAttribute("aria-label"))"""
 # Nothing but the drawdown is in the way of an account with these.
 WIDE = {"max_symbol_exposure": 100, "daily_loss": 90, "total_loss": 90, "collar": 50}
 
@@ -92,6 +95,8 @@ def assert_is_sound(watched: Watched) -> None:
     assert watched.faults == []
     assert watched.axe() == []
     assert watched.width_beyond() == 0
+    cut = watched.page.evaluate(CUT)
+    assert cut == [], cut
 
 
 def section(page: Page, name: str) -> Any:

@@ -1,6 +1,10 @@
-// Bars and absences as lightweight-charts wants them: pure functions.
+// Bars, absences and the time axis as lightweight-charts wants them: pure functions.
+
+import {shownTime} from "./zone.js";
 
 const DAY = 86400;
+const MARK = {year: 0, month: 1, time: 3};
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 // How many empty places one absence gets at most: a long one must not push the candles out of the chart.
 const MOST_PLACES = 60;
 // These stretches are usual: they are listed, not drawn.
@@ -55,6 +59,25 @@ export function averageOf(bars, count) {
     sum += bar.close - (index >= count ? bars[index - count].close : 0);
     return {time: timeOf(bar), value: sum / count};
   }).slice(count - 1);
+}
+
+/** The time of a place on the axis: the date of bars of dates, else the time in the zone that is shown. */
+export const shownPlace = (time, bars) => (bars[0]?.date ? new Date(time * 1000).toISOString().slice(0, 10) : shownTime(time));
+
+/**
+ * The text of a mark of the axis. kind: as the library numbers it. The library marks days of UTC: such a mark has its time, too, unless the
+ * day begins there in the zone that is shown.
+ */
+export function markText(time, kind, bars) {
+  const shown = shownPlace(time, bars);
+  const clock = shown.slice(11);
+  if (clock && kind >= MARK.time) return clock.slice(0, kind === MARK.time ? 5 : 8);
+  if (kind === MARK.year) return shown.slice(0, 4);
+  const [, month, day] = shown.slice(0, 10).split("-").map(Number);
+  if (!clock && kind === MARK.month) return MONTHS[month - 1];
+  const before = bars[bars.findIndex((bar) => timeOf(bar) === time) - 1];
+  const begins = !clock || !before || shownTime(timeOf(before)).slice(0, 10) !== shown.slice(0, 10);
+  return `${day} ${MONTHS[month - 1]}${begins ? "" : ` ${clock.slice(0, 5)}`}`;
 }
 
 /** A bar in words. */

@@ -1,6 +1,6 @@
 // Candles with volume, drawn by lightweight-charts (a global script that the page loads before the modules).
 
-import {averageOf, candleOf, placesOf, spoken, timeOf, volumeOf} from "./candle_series.js";
+import {averageOf, candleOf, markText, placesOf, shownPlace, spoken, timeOf, volumeOf} from "./candle_series.js";
 import {el, number} from "./dom.js";
 import {averagePrice, changeWords, decimalsOf, price} from "./prices.js";
 import {shownTime, zoneName} from "./zone.js";
@@ -18,10 +18,8 @@ const DARK = {
 // With fewer bars than this before the visible ones the owner is asked for earlier ones.
 const SOON = 30;
 // At least this many places are in view, so that no candle is huge, and this many empty ones after the newest bar.
-const FEWEST = 12;
+const FEWEST = 8;
 const MARGIN = 3;
-// The kinds of marks of the time axis, as the library numbers them, that are shorter than a day.
-const SHORT_MARKS = 3;
 
 class Candles {
   constructor(element, {onClick = () => {}, onRange = () => {}} = {}) {
@@ -50,10 +48,9 @@ class Candles {
     this.legend = this.#child("p", "candles-legend", {"aria-hidden": "true"});
     this.summary = this.#child("p", "candles-spoken");
     this.voice = this.#child("p", "candles-spoken", {"aria-live": "polite"});
-    const tickMarkFormatter = (time, kind) => this.#mark(time, kind);
     this.chart = LightweightCharts.createChart(this.canvas, {
-      autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN, tickMarkFormatter},
-      localization: {timeFormatter: (time) => (this.bars[0]?.date ? isoDate(time) : shownTime(time))},
+      autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN},
+      localization: {timeFormatter: (time) => shownPlace(time, this.bars)},
     });
     this.gaps = this.chart.addHistogramSeries({priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
     this.volumes = this.chart.addHistogramSeries({
@@ -120,18 +117,6 @@ class Candles {
     const extended = this.extended.map((time) => ({time, reason: "extended"}));
     const places = [...this.places, ...extended].sort((one, other) => one.time - other.time);
     this.gaps.setData(places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
-  }
-
-  // A mark of a day has its time, too, unless the day begins there in the zone that is shown.
-  #mark(time, kind) {
-    const isDated = Boolean(this.bars[0]?.date);
-    const shown = isDated ? isoDate(time) : shownTime(time);
-    if (!isDated && kind >= SHORT_MARKS) return shown.slice(11, kind > SHORT_MARKS ? 19 : 16);
-    if (kind === 0) return shown.slice(0, 4);
-    const [, month, day] = shown.slice(0, 10).split("-").map(Number);
-    const date = kind === 1 && isDated ? MONTHS[month - 1] : `${day} ${MONTHS[month - 1]}`;
-    const before = this.bars[this.bars.findIndex((bar) => timeOf(bar) === time) - 1];
-    return isDated || !before || shownTime(timeOf(before)).slice(0, 10) !== shown.slice(0, 10) ? date : `${date} ${shown.slice(11, 16)}`;
   }
 
   // The values of a bar in the legend; of the newest one without a place.
@@ -214,6 +199,8 @@ class Candles {
     this.places = [];
     this.extended = [];
     this.selected = -1;
+    // The library keeps the texts of marks until it gets options: those of another symbol or zone are wrong.
+    this.chart.timeScale().applyOptions({tickMarkFormatter: (time, kind) => markText(time, kind, this.bars)});
     this.#draw();
   }
 
@@ -286,9 +273,6 @@ class Candles {
     this.chart.timeScale().setVisibleLogicalRange({from: length - Math.max(FEWEST, Math.min(length, count)), to: length + MARGIN});
   }
 }
-
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const isoDate = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 
 /**
  * Make a chart in an element that has a height. A bar is one of the JSON answer of `ohlcv`.

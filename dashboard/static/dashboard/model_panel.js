@@ -157,7 +157,7 @@ function weightsTable({name, weights, cash}) {
 function planTable(name, {symbols, currency, ended}) {
   const done = (cell) => (ended ? [cell] : []);
   const why = (cell) => (symbols.some(({message}) => message) ? [cell] : []);
-  const heads = ["symbol", "order", ...done(["filled"]), ["now"], ["target"], ["then"], ["takes of the cash"], ...why("why not more")];
+  const heads = ["symbol", "order", ...done(["filled"]), ["now"], ["target"], ["then"], ["cash"], ...why("why not more")];
   return table(name, heads, symbols.map(({symbol, before, target, after, side, quantity, filled, cost, message}) => [
     symbol, side ? `${side} ${number(quantity)}` : "none", ...done(number(filled)), share(before), share(target), share(after),
     money(cost, currency), ...why(message ?? ""),

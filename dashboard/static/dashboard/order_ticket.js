@@ -1,6 +1,6 @@
 // The order ticket: preview an order, then place it, once.
 
-import {byId, el, number, shortTime, table} from "./dom.js";
+import {byId, el, shortTime, table} from "./dom.js";
 import {price} from "./prices.js";
 import {refuse} from "./refusals.js";
 import {checkNumber, checkWords, money, orderWords, words} from "./trading_words.js";

@@ -23,12 +23,10 @@ export function learnPrices(symbol, prices) {
   seen.set(symbol, Math.max(seen.get(symbol) ?? 2, ...known));
 }
 
-export const priceDecimals = (symbol) => ticks.get(symbol) ?? seen.get(symbol) ?? 2;
-
 /** A price with at least the decimals of its symbol. */
 export function price(value, symbol, most = MOST) {
   if (value === null || value === undefined) return "–";
-  const fewest = priceDecimals(symbol);
+  const fewest = ticks.get(symbol) ?? seen.get(symbol) ?? 2;
   return value.toLocaleString("en-US", {minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, most)});
 }
 
