@@ -171,6 +171,10 @@ class BacktestTooLong(TradingError, code="range_too_large"):
     """The backtest took too long. Ask for a shorter period."""
 
 
+class StrategyFailed(TradingError, code="strategy_failed"):
+    """A strategy of the operator's own raised an error; the message has its file and line. Correct the file."""
+
+
 class LogError(Exception):
     """A log that the engine follows cannot be read on. dataset, symbol: its name."""
 

@@ -20,7 +20,7 @@ from trading.exceptions import NotTradable
 from trading.market.symbols import market
 from trading.services.accounts import ACCOUNT_NAME
 from trading.services.target_models import MODEL_NAME
-from trading.strategies.catalogue import strategy_refusal
+from trading.strategies.catalogue import strategy_named, strategy_refusal
 from web.requests.field_errors import MISSING, KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount, Flag, Instant, Integer, Object, Pattern, Text, Word, json_values
 
@@ -116,7 +116,7 @@ class StrategyInput(KnownFieldsSerializer):
         if refused is not None:
             field, message = refused
             raise field_refusal(field, message, "unfit")
-        return choice
+        return msgspec.structs.replace(choice, sha256=strategy_named(choice.name).sha256)
 
 
 class PreferencesInput(KnownFieldsSerializer):

@@ -22,12 +22,16 @@ class _TradingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """An event. Its tag is its name in the database and on the wire."""
 
 
-class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy by its name, its parameters as texts, and the canonical symbols that it trades."""
+class StrategyChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A strategy by its name, its parameters as texts, and the canonical symbols that it trades.
+
+    sha256: of its file at the assignment; None if it is shipped.
+    """
 
     name: str
     parameters: dict[str, str]
     symbols: tuple[str, ...]
+    sha256: str | None = None
 
 
 class RowRef(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

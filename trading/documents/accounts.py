@@ -54,6 +54,7 @@ class AssignedStrategyDocument(AnswerDocument):
         dict[str, str], about("Those that were given, as texts.", {"fast": "10", "slow": "30"})
     ]
     symbols: list[Symbol]
+    sha256: Annotated[str | None, about("Of its file at the assignment; null: it is shipped.")]
     assigned_at: Filled
 
 

@@ -23,11 +23,13 @@ from trading.core.terms import AccountKind, Fee, Slippage, Terms
 from trading.engine.clock import DataClock
 from trading.engine.floor import AccountAct, Floor, RecordedEvent
 from trading.engine.memory_desk import MemoryDesk
+from trading.exceptions import StrategyFailed
 from trading.market.followed import FollowedMarket
 from trading.market.market import Market
 from trading.market.newest_rows import RowPrice
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.host import StrategyHost
+from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars
 from trading.strategies.quiet import bands_of
 from trading.strategies.revisions import BarRevision, with_revisions
@@ -148,7 +150,17 @@ class Backtest:
         """Run it, and return the account's state at the end.
 
         progress: is told the part that is done, now and then, also within a long bar. It may raise to end the run.
+        Raises StrategyFailed if a strategy of the operator's own fails.
         """
+        try:
+            return self._run(progress)
+        except Exception as error:
+            failure = own_failure(error, type(self._host.strategy))
+            if failure is None:
+                raise
+            raise StrategyFailed(f"the strategy {self.inputs.strategy} failed: {failure}") from error
+
+    def _run(self, progress: Callable[[float], object]) -> AccountState:
         inputs, host = self.inputs, self._host
         self._progress = progress
         self._open_account()

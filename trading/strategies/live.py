@@ -26,10 +26,11 @@ from trading.models import Account
 from trading.strategies.catalogue import parameters_of, strategy_named
 from trading.strategies.host import HostCheckpoint, StrategyHost
 from trading.strategies.models import StrategyCheckpoint
+from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars, interval_start_ns
 from trading.strategies.revisions import Lateness, LateRows, lateness_of
 from trading.strategies.stored import first_day_ns, stored_rows
-from trading.strategies.strategy import Bar
+from trading.strategies.strategy import Bar, Strategy
 
 # When a bar is shown, and the bar.
 ShownBar: TypeAlias = tuple[int, Bar]
@@ -249,7 +250,7 @@ class LiveStrategies:
         self.until_ns = 0
         self._desk, self._market, self._clock = desk, market, clock
         self._lives: dict[str, LiveStrategy] = {}
-        self._ended: list[AccountAct] = []
+        self._own_acts: list[AccountAct] = []
         self._opened: Reader | None = None
 
     def refresh(self) -> None:
@@ -265,13 +266,13 @@ class LiveStrategies:
 
     def next_ns(self) -> int | None:
         """Return when a strategy is told something next."""
-        if self._ended:
+        if self._own_acts:
             return self._clock.now_ns
         return min((live.next_ns() for live in self._lives.values()), default=None)
 
     def due(self, now_ns: int) -> Sequence[AccountAct]:
         """Tell the strategies what is due, and return what they want."""
-        acts, self._ended = self._ended, []
+        acts, self._own_acts = self._own_acts, []
         for name, live in list(self._lives.items()):
             if live.next_ns() <= now_ns:
                 acts += self._guarded(name, partial(live.due, now_ns, self.until_ns - 1))
@@ -306,6 +307,8 @@ class LiveStrategies:
         row = StrategyCheckpoint.objects.filter(account__name=name, assignment=assignment.number).first()
         found.begin(None if row is None else msgspec.json.decode(row.body, type=LiveCheckpoint))
         self._lives[name] = found
+        if found.host.strategy.sha256 != assignment.strategy.sha256:
+            self._own_acts.append((name, partial(_tell_changed, found.host.strategy.sha256)))
         return ()
 
     def _reader(self) -> Reader:
@@ -321,9 +324,10 @@ class LiveStrategies:
             if is_passing(error):
                 raise
             logger.exception("the strategy of the account %s failed", name)
-            self._lives.pop(name, None)
-            words = f"{type(error).__name__}: {error}"[:500]
-            self._ended.append((name, partial(_end, words)))
+            live = self._lives.pop(name, None)
+            failed = Strategy if live is None else type(live.host.strategy)
+            words = own_failure(error, failed) or f"{type(error).__name__}: {error}"
+            self._own_acts.append((name, partial(_end, words[:500])))
             return ()
 
 
@@ -333,6 +337,13 @@ def _save(name: str, live: LiveStrategy) -> Sequence[AccountAct]:
     StrategyCheckpoint.objects.update_or_create(account=account, defaults=values)
     live.is_unsaved = False
     return ()
+
+
+def _tell_changed(sha256: str | None, state: AccountState, record: Record) -> None:
+    if state.assignment is not None:
+        chosen = state.assignment.strategy
+        message = f"The file of the strategy {chosen.name} has changed since it was assigned"
+        record(Alert(kind=STRATEGY_ALERT, message=f"{message}: {sha256} runs, {chosen.sha256} was assigned."))
 
 
 def _end(words: str, state: AccountState, record: Record) -> None:

@@ -56,6 +56,15 @@ def error_line(error: BaseException, file: str) -> str:
     return f"{place}: {type(error).__name__}: {message}"
 
 
+def own_failure(error: Exception, strategy_class: type[Strategy]) -> str | None:
+    """Return what a strategy raised and on which line; None if the error does not come from a file of the operator."""
+    if strategy_class.sha256 is None:
+        return None
+    file = inspect.getfile(strategy_class)
+    frames = traceback.extract_tb(error.__traceback__)
+    return error_line(error, file) if any(frame.filename == file for frame in frames) else None
+
+
 def _which(file: str, classes: list[type[Strategy]]) -> str:
     if not classes:
         return f"{file} has no subclass of {_BASE}"

@@ -12,10 +12,18 @@ import orjson
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.api_client import Api, answer
 from tests.store_settings import IS_OF_FILES, stores_at
+from tests.trading.calls import COIN, CallDesk, post, trader
+from tests.trading.desks import prints
 from tests.trading.strategies.past import random_market
+from trading.engine.clock import DataClock
+from trading.engine.engine import Engine
+from trading.lease import lease_end
+from trading.models import EventRow
 from trading.strategies import catalogue
 from trading.strategies.catalogue import strategy_documents, strategy_named
+from trading.strategies.live import LiveStrategies
 from trading.strategies.own_files import StrategyError
 
 pytestmark = [
@@ -140,3 +148,47 @@ def test_a_file_of_the_folder_has_a_name_of_its_own(folder: Path):
     written(folder / "other.py", MINE)
     with pytest.raises(StrategyError, match='must have name = "other"'):
         strategy_named("other")
+
+
+def test_a_failure_in_a_run_is_told_with_its_line(folder: Path):
+    file = written(folder / "mine.py", MINE + "\n        def on_bar(self, bar): return bar.price\n")
+    with pytest.raises(
+        CommandError, match=r"^the strategy mine failed: mine.py, line 9: AttributeError: 'Bar' obj"
+    ):
+        run(str(file))
+
+
+def test_the_template_runs_and_is_written_once(folder: Path):
+    folder.rmdir()
+    out = StringIO()
+    call_command("strategy", "new", "my-first", stdout=out)
+    assert f"Wrote {folder}/my-first.py" in out.getvalue()
+    options = ("--from", "2025-01-06", "--to", "2025-01-06T01:00:00Z", "--set", "bars=5", "--json")
+    out = StringIO()
+    call_command("backtest", "my-first", "A-USD", *options, stdout=out)
+    assert orjson.loads(out.getvalue())["performance"]["trades"] > 2
+    for name, words in (("my-first", "File exists"), ("../x", "first a letter"), ("breakout", "shipped")):
+        with pytest.raises(CommandError, match=words):
+            call_command("strategy", "new", name)
+
+
+def test_the_engine_tells_that_a_file_has_changed_since_it_was_assigned(api: Api, folder: Path):
+    file = written(folder / "mine.py", MINE)
+    desk, me = CallDesk(), trader()
+    chosen = {"strategy": {"name": "mine", "symbols": [COIN]}}
+    assigned = answer(post(me, "/accounts/ACC", chosen, "PATCH"))["strategy"]
+    assert assigned["sha256"] == sha256(file.read_bytes()).hexdigest()
+    desk.run()
+    alerts = EventRow.objects.filter(name="alert")
+    assert desk.state.assignment is not None
+    assert not alerts.exists()
+    written(file, MINE.replace("Mine.", "Changed."))
+    desk.run()
+    assert not alerts.exists()
+    lease_end(desk.engine._holder)
+    desk.engine = Engine(LiveStrategies, DataClock(desk.engine._clock.now_ns))
+    prints(COIN, (5, 100.0, 50))
+    desk.run()
+    assert f"{sha256(file.read_bytes()).hexdigest()} runs, {assigned['sha256']} was" in alerts.get().body
+    assert desk.state.assignment is not None
+    desk.check()
