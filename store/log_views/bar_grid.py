@@ -119,7 +119,7 @@ class BarGrid:
         if self.is_plain:
             labels = time_ns // self.resolution.length_ns * self.resolution.length_ns
             return np.where((labels >= window.start_ns) & (labels < window.end_ns), labels, OUTSIDE)
-        spans = self.spans(window)
+        spans = self.spans_of(time_ns, window)
         if not len(spans):
             return np.full_like(time_ns, OUTSIDE)
         index = spans.indices(time_ns)
@@ -165,8 +165,19 @@ class BarGrid:
             self.resolution, window, calendar=self.calendar, hours=self.hours, mode=self.session
         )
 
+    def spans_of(self, time_ns: Integers, window: Window) -> Spans:
+        """Return the spans that make the bars of a window from rows of these instants, ascending. Not for plain grids.
+
+        At `tick` only instants that have a row have a span: an hour has 3.6 * 10**12 nanoseconds.
+        """
+        if not self.resolution.is_tick:
+            return self.spans(window)
+        inside = np.unique(time_ns[self.within_hours(time_ns)])
+        inside = inside[(inside >= window.start_ns) & (inside < window.end_ns)]
+        return Spans(inside, inside + 1, inside)
+
     def spans(self, window: Window) -> Spans:
-        """Return the spans of time whose rows make the bars of a window. Not for plain grids."""
+        """Return the spans of time whose rows make the bars of a window. Not for plain grids, nor for `tick`."""
         if self.resolution.is_period:
             return self.periods(window).spans
         return intraday_spans(self.intervals(window), window, calendar=self.calendar, hours=self.hours)

@@ -185,7 +185,8 @@ class _ThenBars:
         rows = self.log.versions(window).known_rows(window.end_ns)
         if grid.is_plain:
             return bars_of(aggregate_rows(rows, grid.resolution.length_ns, policy), dates_of)
-        return span_bars_of([aggregate_rows(rows, 1, policy)], grid.spans(window), dates_of)
+        ticks = aggregate_rows(rows, 1, policy)
+        return span_bars_of([ticks], grid.spans_of(ticks.time, window), dates_of)
 
     def _credited_bars(self, window: Window, dates_of: DatesOf) -> Bars:
         """Return the log's own bars: from a history of all bars over these bars' instants, each bar at its own."""

@@ -10,10 +10,12 @@ from store.bar_policies import BarPolicy
 from store.bars.bars import Bars
 from store.bars.credit import credit_dates, credit_end_ns
 from store.bars.prints import masks_of
+from store.bars.spans import span_bars_of
 from store.log_views.bar_grid import BarGrid
 from store.log_views.log_view import LogView, rows_backwards
 from store.protocol import ALL_TIME, Window
 from store.timestamps import DAY_NS
+from store.window_list import WindowList
 
 # The trade count of a bar with a stored part whose number of trades is unknown.
 UNKNOWN_COUNT = -1
@@ -86,9 +88,12 @@ class TradeBars:
             return merged_days(days, grid, window)
         if grid.is_plain:
             return snapshot.bars(window, length, policy=self.policy, dates_of=grid.trading_dates)
-        spans = grid.spans(self.needed(window))
-        dates_of = credit_dates(self.policy, length, grid.trading_dates)
-        bars = snapshot.span_bars(spans, policy=self.policy, dates_of=dates_of)
+        needed, dates_of = self.needed(window), credit_dates(self.policy, length, grid.trading_dates)
+        if grid.resolution.is_tick:
+            ticks = snapshot.aggregates(WindowList.of(needed), length, self.policy)
+            bars = span_bars_of([ticks], grid.spans_of(ticks.time, needed), dates_of)
+        else:
+            bars = snapshot.span_bars(grid.spans(needed), policy=self.policy, dates_of=dates_of)
         return bars if grid.resolution.is_period else bars.between(window.start_ns, window.end_ns)
 
 

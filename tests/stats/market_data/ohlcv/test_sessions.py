@@ -190,3 +190,19 @@ def test_minutes_of_regular_hours_have_nothing_from_outside_of_the_sessions(trad
         {"timestamp": format_timestamp(label * hour), **values(list(group))}
         for label, group in groupby(inside, key=lambda one: one.time_ns // hour)
     ]
+
+
+@pytest.mark.parametrize("knowledge", ["now", "then"])
+@pytest.mark.parametrize("hours", HOURS)
+def test_ticks_of_hours_are_the_instants_of_the_prints_inside(traded, hours, knowledge):
+    api, week, prints = traded
+    date = week.dates[0]
+    for edge in (ns(date.opens), ns(date.closes)):
+        start, end = edge - 1_800_000_000_000, edge + 1_800_000_000_000
+        around = {"start": format_timestamp(start), "end": format_timestamp(end)}
+        found = bars(api, week, resolution="tick", hours=hours, knowledge=knowledge, **around)
+        assert [(bar["timestamp"], bar["volume"]) for bar in found] == [
+            (format_timestamp(one.time_ns), one.volume)
+            for one in within(prints, date, hours)
+            if start <= one.time_ns < end
+        ]
