@@ -104,6 +104,7 @@ _OF_METHOD = {
 }
 _OF_OPERATION = {
     "ohlc": {404, 409, 422},
+    "gaps": {404, 422},
     **{f"{dataset.name}_correct": {404} for dataset in CORRECTED},
     "instruments": {422},
     "instrument": {404, 422},

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -108,7 +108,6 @@ class ConditionMapSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(many=False)
 class BarPoliciesSerializer(serializers.Serializer[Any]):
     """All bar policies, and the maps of vendors' codes."""
 

@@ -84,6 +84,10 @@ class ApiSchema(AutoSchema):
         action = getattr(self.view, getattr(self.view, "action", None) or self.method.lower())
         return str(get_doc(action))
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Return whether the answer is rows. A list without a paginator is one document."""
+        return self._get_paginator() is not None and bool(super()._is_list_view(serializer))
+
     def _get_paginator(self) -> Any:
         """Return the paginator, which has the view's name for the rows."""
         return getattr(self.view, "paginator", None)

@@ -166,15 +166,21 @@ def test_real_answers_fit_the_schema(api):
     for params in ({}, {"limit": 1}, {"interval": "1d"}):
         bars = orjson.loads(api.ohlc(symbol="AAPL", **params).content)
         assert errors_of_answer("get /api/v1/stats/ohlc", bars) == []
-    statistics = orjson.loads(api.get("/api/v1/cache/stats").content)
-    assert errors_of_answer("get /api/v1/cache/stats", statistics) == []
     api.ingest(trade(symbol="AAPL250117C00150000"))
     for path, name in (("", ""), ("/AAPL", "/{symbol}"), ("/AAPL250117C00150000", "/{symbol}")):
         document = orjson.loads(api.get(f"/api/v1/instruments{path}").content)
         assert errors_of_answer(f"get /api/v1/instruments{name}", document) == []
-    conditions = orjson.loads(api.get("/api/v1/conditions").content)
-    assert errors_of_answer("get /api/v1/conditions", conditions) == []
-    for refused in (api.ingest(trade(price=0)), api.ohlc(), api.get("/nope")):
+    for path in ("cache/stats", "conditions", "strategies"):
+        document = orjson.loads(api.get(f"/api/v1/{path}").content)
+        assert errors_of_answer(f"get /api/v1/{path}", document) == [], path
+    refusals = (
+        api.ingest(trade(price=0)),
+        api.ohlc(),
+        api.get("/nope"),
+        api.get("/api/v1/gaps?symbols=NOPE"),
+    )
+    assert str(refusals[-1].status_code) in operations()["get /api/v1/gaps"]["responses"]
+    for refused in refusals:
         assert errors_against("Problem", orjson.loads(refused.content)) == []
 
 

@@ -43,7 +43,7 @@ class Cut:
 
     def key(self, time_ns: int) -> tuple[int, int, str | None]:
         """Label and end of the bar of an instant, and the bar's date where it has one."""
-        if self.resolution in INTRADAY:
+        if self.resolution[-1] in UNITS_NS:
             length = int(self.resolution[:-1]) * UNITS_NS[self.resolution[-1]]
             start = time_ns // length * length
             return start, start + length, None
