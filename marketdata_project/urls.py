@@ -95,10 +95,10 @@ def _class_paths(market_class: MarketClass) -> Iterator[URLPattern]:
     for report in MARKET_REPORTS.values():
         name = f"{market_class.path}-{report.name}"
         if market_class.path in report.classes_of_symbols:
-            several = ReportViewSet.route(market_class, report, several=True)
+            several = ReportViewSet.route(market_class, report.name, report.access_of_symbols, several=True)
             yield re_path(rf"^{report.name}/?\Z", several, name=f"{name}-several")
         if market_class.path in report.classes:
-            one = ReportViewSet.route(market_class, report, several=False)
+            one = ReportViewSet.route(market_class, report.name, report.access, several=False)
             yield re_path(rf"^{_SYMBOL}/{report.path or report.name}/?\Z", one, name=name)
 
 
@@ -112,16 +112,18 @@ def _dataset_paths(market_class: MarketClass, dataset: MarketDataset) -> Iterato
     if end in KINDS:
         commits = CommitsViewSet.as_view(**route)
         yield re_path(rf"^{_SYMBOL}/{end}/commits/?\Z", commits, name=f"{name}-commits")
-    several = PageViewSet.route(market_class, dataset, several=True)
+    several = PageViewSet.route(market_class, end, dataset.access, several=True)
     yield re_path(rf"^{end}/?\Z", several, name=f"{name}-several")
     yield re_path(rf"^{end}{_SUFFIX}/?\Z", several, name=f"{name}-several")
-    page = PageViewSet.route(market_class, dataset, several=False)
+    page = PageViewSet.route(market_class, end, dataset.access, several=False)
     yield re_path(rf"^{_SYMBOL}/{end}/?\Z", page, name=name)
     yield re_path(rf"^{_SYMBOL}/{end}{_SUFFIX}/?\Z", page, name=name)
 
 
 def _report_of_any(name: str, *, several: bool) -> Callable[..., Any]:
-    return ReportViewSet.route(ANY_CLASS, MARKET_REPORTS[name], several=several)
+    report = MARKET_REPORTS[name]
+    access = report.access_of_symbols if several else report.access
+    return ReportViewSet.route(ANY_CLASS, name, access, several=several)
 
 
 # Nested, so that a path is compared with its own class's patterns only.

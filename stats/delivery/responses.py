@@ -55,7 +55,7 @@ class RepeatableAnswer(NamedTuple):
         return with_link(headers, path=self.path, query=self.query)
 
 
-class ContentViewSet(ViewSet):
+class AnswerViewSet(ViewSet):
     """The base of endpoints whose answers are made from snapshots. The event loop answers the same request again."""
 
     @classmethod
@@ -106,7 +106,7 @@ class ContentViewSet(ViewSet):
 
 @lru_cache(maxsize=MOST_HELD)
 def _repeated_call(
-    view: type[ContentViewSet],
+    view: type[AnswerViewSet],
     query_string: str,
     answer_format: str,
     encoding: Encoding | None,

@@ -114,14 +114,14 @@ def surface_links(market_class: MarketClass, underlying: str) -> list[PageLink]:
 
 def stream_links(market_class: MarketClass, dataset: str, symbol: str, query: QueryDict) -> list[PageLink]:
     """Return a link to the stream of a page's range; none if the dataset has no stream."""
-    form = MARKET_DATASETS[dataset]
-    if not form.has_stream:
+    declared = MARKET_DATASETS[dataset]
+    if not declared.has_stream:
         return []
-    names = form.parameters(streamed=True, several=False)
+    names = declared.parameters(streamed=True, several=False)
     parameters = {name: value for name, value in query.items() if name in names and value}
-    if form.stream_resolution is not None:
+    if declared.stream_resolution is not None:
         # The stream's default resolution differs from the page's, so the link names the page's.
-        parameters.setdefault("resolution", form.resolution.value)
+        parameters.setdefault("resolution", declared.resolution.value)
     path = _path(market_class, f"{dataset}-stream", symbol)
     query_string = f"?{urlencode(parameters)}" if parameters else ""
     return [PageLink(path + query_string, f"all {dataset}, as a stream")]

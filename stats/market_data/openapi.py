@@ -35,7 +35,7 @@ def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: b
         if each.name != "json"
     }
     return {
-        **_operation_names(market_class, dataset, "_of_symbols" if several else ""),
+        "operation_id": _operation_id(market_class, dataset, "_of_symbols" if several else ""),
         "summary": f"{dataset.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
         "parameters": _parameters(dataset, streamed=False, several=several),
         "responses": {(200, "application/json"): _page(dataset, several=several), **other_formats},
@@ -50,7 +50,7 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
         "A line", value=example_row(dataset.columns), media_type="application/x-ndjson", response_only=True
     )
     return {
-        **_operation_names(market_class, dataset, "_stream"),
+        "operation_id": _operation_id(market_class, dataset, "_stream"),
         "summary": f"All {dataset.name} of a symbol",
         "parameters": _parameters(dataset, streamed=True, several=False),
         "responses": {
@@ -79,9 +79,8 @@ def _about_symbol(example: Any, symbol: str) -> Any:
     return orjson.loads(orjson.dumps(example).replace(b'"AAPL"', orjson.dumps(symbol)))
 
 
-def _operation_names(market_class: MarketClass, dataset: MarketDataset, suffix: str) -> dict[str, Any]:
-    operation_id = f"{market_class.path}_{dataset.name.replace('-', '_')}{suffix}"
-    return {"operation_id": operation_id}
+def _operation_id(market_class: MarketClass, dataset: MarketDataset, suffix: str) -> str:
+    return f"{market_class.path}_{dataset.name.replace('-', '_')}{suffix}"
 
 
 def _parameters(dataset: MarketDataset, *, streamed: bool, several: bool) -> list[Any]:

@@ -102,8 +102,6 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "latest": (LatestDocument, LatestOfSymbolsDocument),
     "snapshot": (SnapshotDocument, SnapshotOfSymbolsDocument),
 }
-
-
 COVERAGE = "coverage"
 
 
@@ -204,16 +202,11 @@ def parse_report_query(report: str, market_class: str, symbol: str | None, query
     )
 
 
-def report_snapshot(query: ReportQuery, *, now_ns: int) -> AnswerSnapshot:
-    """Return a report on symbols at the newest commits. now_ns: nanoseconds UTC.
+def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
+    """Return a report on symbols at the newest commits, without the parts whose resolution is unavailable.
 
     Raises `UnknownSymbol`, `WrongClass`, the errors of `universe_snapshot`, and the store's errors.
     """
-    return _coverage_snapshot(query) if query.report == COVERAGE else _newest_report(query, now_ns)
-
-
-def _newest_report(query: ReportQuery, now_ns: int) -> NewestReport:
-    """Return a report on the newest rows; without the parts whose resolution is unavailable."""
     universe = None
     if query.universe is None:
         query = query.resolved
@@ -296,8 +289,8 @@ class CoverageReport(AnswerSnapshot):
         return CoverageDocument(self.symbols[0], [LogDocument.of(log) for log in self.logs])
 
 
-def _coverage_snapshot(query: ReportQuery) -> CoverageReport:
-    """Return the coverage of a symbol at its newest commits.
+def coverage_snapshot(query: ReportQuery, *, now_ns: int) -> CoverageReport:
+    """Return the coverage of a symbol at its newest commits, at any time the same.
 
     Raises `UnknownSymbol`, `WrongClass` and the store's errors.
     """
@@ -331,7 +324,7 @@ REPORTS = (
         document=CoverageDocument,
         serializer=partial(_serializer, COVERAGE),
         parse=partial(parse_report_query, COVERAGE),
-        snapshot=report_snapshot,
+        snapshot=coverage_snapshot,
         classes=tuple(MARKET_CLASSES),
     ),
 )

@@ -14,18 +14,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stats.delivery.answers import LogName, TakeSnapshot
-from stats.delivery.responses import ContentViewSet, is_browsed, page_query
+from stats.delivery.responses import AnswerViewSet, is_browsed, page_query
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
-from stats.market_data.market_report import MarketReport
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import page_schema, report_schema, stream_schema
 from stats.market_data.query import (
     ANY_CLASS,
     MARKET_CLASSES,
     MarketClass,
-    MarketDataset,
+    MarketDataQuery,
     check_format,
     parse_query,
 )
@@ -41,7 +40,7 @@ from web.routed_views import RoutedViewSet
 class MarketDataViewSet(RoutedViewSet):
     """The base of the endpoints.
 
-    Of a route: market_class, and subject: the dataset or report. several: whether it is for the symbols in the query.
+    Of a route: market_class, and subject: the name of the dataset or report. several: whether it is for the symbols in the query.
     title_prefix: before the subject in titles.
     """
 
@@ -74,11 +73,11 @@ class MarketDataViewSet(RoutedViewSet):
 
         Return [] while the store cannot be used: this is part of a page about another error.
         """
-        symbol, instrument_class = self.kwargs.get("symbol"), self.market_class.instrument_class
-        if code != "unknown_symbol" or symbol is None or instrument_class is None:
+        symbol = self.kwargs.get("symbol")
+        if code != "unknown_symbol" or symbol is None:
             return []
         try:
-            nearest = catalogue_nearest(symbol, instrument_class)
+            nearest = catalogue_nearest(symbol, self.market_class.instrument_class)
         except StorageError:
             return []
         match = self.request.resolver_match
@@ -89,8 +88,21 @@ class MarketDataViewSet(RoutedViewSet):
         return [PageLink(f"{path}?{query}" if query else path, nearest)]
 
 
-class MarketContentViewSet(MarketDataViewSet, ContentViewSet):
+class MarketAnswerViewSet(MarketDataViewSet, AnswerViewSet):
     """The base of those whose answers are made from snapshots."""
+
+    @classmethod
+    def route(
+        cls, market_class: MarketClass, subject: str, access: Access, *, several: bool
+    ) -> Callable[..., Any]:
+        """Return the view of a path. access: to its calls."""
+        return cls.as_view(
+            {"get": "retrieve"},
+            market_class=market_class,
+            subject=subject,
+            several=several,
+            access={"retrieve": access},
+        )
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the answer of the symbol in the path, or of the symbols in the query string."""
@@ -101,22 +113,11 @@ class MarketContentViewSet(MarketDataViewSet, ContentViewSet):
         return self.respond(request, query_string, **route)
 
 
-class PageViewSet(MarketContentViewSet):
+class PageViewSet(MarketAnswerViewSet):
     """A page of the rows of a range, or of the newest rows."""
 
     access = {"retrieve": Access("market:read", cost="page")}
     renderer_classes = RENDERERS
-
-    @classmethod
-    def route(cls, market_class: MarketClass, dataset: MarketDataset, *, several: bool) -> Callable[..., Any]:
-        """Return the view of a dataset's path."""
-        return cls.as_view(
-            {"get": "retrieve"},
-            market_class=market_class,
-            subject=dataset.name,
-            several=several,
-            access={"retrieve": dataset.access},
-        )
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
@@ -131,33 +132,16 @@ class PageViewSet(MarketContentViewSet):
         return self._respond(request, page_query(request), symbol)
 
     @classmethod
-    def parse_call(
-        cls,
-        query_string: str,
-        answer_format: str,
-        *,
-        market_class: str = "",
-        subject: str = "",
-        symbol: str | None = None,
-        **path: Any,
-    ) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `AnswerViewSet.parse_call`."""
+        query = _parsed(query_string, **path)
         check_format(query, answer_format)
         return partial(page_snapshot, query)
 
     @classmethod
-    def expected_logs(
-        cls,
-        query_string: str,
-        *,
-        market_class: str = "",
-        subject: str = "",
-        symbol: str | None = None,
-        **path: Any,
-    ) -> frozenset[LogName] | None:
-        """See `ContentViewSet.expected_logs`."""
-        query = parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
+    def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName] | None:
+        """See `AnswerViewSet.expected_logs`."""
+        query = _parsed(query_string, **path)
         logs = frozenset((stored, name) for stored in query.dataset.logs_of(query) for name in query.symbols)
         # A universe has no symbols yet.
         return logs or None
@@ -174,6 +158,10 @@ class PageViewSet(MarketContentViewSet):
         symbol, query = self.kwargs.get("symbol"), self.request.query_params
         streams = [] if symbol is None else stream_links(self.market_class, self.subject, symbol, query)
         return [*super().see_also(), *streams]
+
+
+def _parsed(query_string: str, *, market_class: str, subject: str, symbol: str | None) -> MarketDataQuery:
+    return parse_query(MARKET_DATASETS[subject], market_class, symbol, query_string)
 
 
 class PiecesResponse(StreamingHttpResponse):
@@ -214,23 +202,11 @@ class StreamViewSet(MarketDataViewSet):
         return PiecesResponse(rows, content_type=rows.content_type, headers=rows.headers)
 
 
-class ReportViewSet(MarketContentViewSet):
+class ReportViewSet(MarketAnswerViewSet):
     """A report on a symbol, on several symbols or on all."""
 
     access = {"retrieve": Access("market:read")}
     renderer_classes = DOCUMENT_RENDERERS
-
-    @classmethod
-    def route(cls, market_class: MarketClass, report: MarketReport, *, several: bool) -> Callable[..., Any]:
-        """Return the view of a report's path."""
-        access = report.access_of_symbols if several else report.access
-        return cls.as_view(
-            {"get": "retrieve"},
-            market_class=market_class,
-            subject=report.name,
-            several=several,
-            access={"retrieve": access},
-        )
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
@@ -246,16 +222,7 @@ class ReportViewSet(MarketContentViewSet):
         return MARKET_REPORTS[self.subject].serializer(self.several)
 
     @classmethod
-    def parse_call(
-        cls,
-        query_string: str,
-        answer_format: str,
-        *,
-        market_class: str = "",
-        subject: str = "",
-        symbol: str | None = None,
-        **path: Any,
-    ) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
-        report = MARKET_REPORTS[subject]
-        return partial(report.snapshot, report.parse(market_class, symbol, query_string))
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `AnswerViewSet.parse_call`."""
+        report = MARKET_REPORTS[path["subject"]]
+        return partial(report.snapshot, report.parse(path["market_class"], path["symbol"], query_string))

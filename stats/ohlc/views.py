@@ -10,14 +10,14 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from stats.delivery.answers import LogName, TakeSnapshot
-from stats.delivery.responses import ContentViewSet, page_query
+from stats.delivery.responses import AnswerViewSet, page_query
 from stats.ohlc.bars import OHLC_PARAMETERS, OhlcAnswerDocument, ohlc_snapshot, parse_ohlc_query
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
 from web.endpoints import Access
 
 
-class OhlcViewSet(ContentViewSet):
+class OhlcViewSet(AnswerViewSet):
     """Bars made from stored trades."""
 
     access = {"retrieve": Access("market:read", cost="page")}
@@ -43,10 +43,10 @@ class OhlcViewSet(ContentViewSet):
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
+        """See `AnswerViewSet.parse_call`."""
         return partial(ohlc_snapshot, parse_ohlc_query(query_string))
 
     @classmethod
     def expected_logs(cls, query_string: str, **path: Any) -> frozenset[LogName]:
-        """See `ContentViewSet.expected_logs`."""
+        """See `AnswerViewSet.expected_logs`."""
         return frozenset({(TRADES, parse_ohlc_query(query_string).symbols[0])})

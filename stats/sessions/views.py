@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from stats.delivery.answers import TakeSnapshot
-from stats.delivery.responses import ContentViewSet
+from stats.delivery.responses import AnswerViewSet
 from stats.parameters import query_values
 from stats.sessions.answers import calendar_snapshot, clock_snapshot
 from stats.sessions.documents import CalendarAnswerDocument, ClockAnswerDocument
@@ -21,7 +21,7 @@ from web.endpoints import Access
 _CALENDAR_QUERY, _CLOCK_QUERY = CalendarQuerySerializer(), ClockQuerySerializer()
 
 
-class CalendarViewSet(ContentViewSet):
+class CalendarViewSet(AnswerViewSet):
     """Trading dates of exchanges."""
 
     access = {"retrieve": Access("market:read")}
@@ -40,7 +40,7 @@ class CalendarViewSet(ContentViewSet):
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
+        """See `AnswerViewSet.parse_call`."""
         query = query_values(_CALENDAR_QUERY, query_string)
         return partial(
             calendar_snapshot,
@@ -50,7 +50,7 @@ class CalendarViewSet(ContentViewSet):
         )
 
 
-class ClockViewSet(ContentViewSet):
+class ClockViewSet(AnswerViewSet):
     """The states of exchanges."""
 
     access = {"retrieve": Access("market:read")}
@@ -69,6 +69,6 @@ class ClockViewSet(ContentViewSet):
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
-        """See `ContentViewSet.parse_call`."""
+        """See `AnswerViewSet.parse_call`."""
         query = query_values(_CLOCK_QUERY, query_string)
         return partial(clock_snapshot, exchange=query.get("exchange"), at_ns=query.get("at"))

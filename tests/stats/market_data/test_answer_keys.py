@@ -21,7 +21,7 @@ from stats.market_data.answers.page import _pages, page_snapshot
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.gaps import gaps_serializer, gaps_snapshot, parse_gaps_query
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataset, parse_query
-from stats.market_data.reports import parse_report_query, report_snapshot
+from stats.market_data.reports import parse_report_query
 from stats.ohlc.bars import INTERVALS, OHLC_PARAMETERS, IntervalField, ohlc_snapshot, parse_ohlc_query
 from stats.options.rates import Rates
 from stats.rendering.formats import FORMATS
@@ -174,7 +174,7 @@ def page_of(dataset: MarketDataset, path: str, symbol: str, query: str, now_ns: 
 
 
 def report_of(report: str, path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
-    return report_snapshot(query=parse_report_query(report, path, symbol, query), now_ns=now_ns)
+    return MARKET_REPORTS[report].snapshot(parse_report_query(report, path, symbol, query), now_ns=now_ns)
 
 
 def gaps_at(path: str, symbol: str, query: str, now_ns: int) -> AnswerSnapshot:
