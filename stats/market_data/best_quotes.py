@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import pyarrow as pa
 from rest_framework.serializers import ValidationError
 
-from calendars.schedule import Hours
 from stats.caching.keys import Irrelevant
-from stats.market_data.intervals.knowledge_counts import RowKnowledge
-from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range
-from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, since, walk_now_ns
+from stats.market_data.intervals.windows import NOTHING, tick_range
+from stats.market_data.plan import Plan, SymbolQuery, since
 from stats.market_data.query_parameters import DURATIONS, QueryParameter, conflict
-from stats.market_data.rows import Rows, WindowedSource
+from stats.market_data.rows import Rows
+from stats.market_data.ticks import hours_grid_of, row_plan
 from stats.parameters import DurationField, WordField
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.log_views.bar_grid import BarGrid
@@ -21,7 +20,7 @@ from store.log_views.log_view import LogView
 from store.log_views.venue_hours import VenueHours, venue_hours_of
 from store.protocol import ALL_TIME, Window
 from store.resolutions import Resolution
-from store.timestamps import DAY_NS, SECOND_NS
+from store.timestamps import DAY_NS
 
 # Windows have at least this many quotes, because many of them do not change the best.
 _FEWEST_QUOTES = 1 << 14
@@ -133,31 +132,16 @@ def best_quotes_plan(symbol_query: SymbolQuery) -> Plan:
     query, (log,) = symbol_query.query, symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
-    grid, query_range = grid_of(symbol_query), tick_range(symbol_query)
-    max_age_ns = query.options_of(BestOptions).max_age_ns
+    hours_grid, query_range = hours_grid_of(symbol_query), tick_range(symbol_query)
+    max_age_ns, instrument = query.options_of(BestOptions).max_age_ns, symbol_query.instrument
     window = _window(query_range, log, max_age_ns)
     needed = Window(max(window.start_ns - max_age_ns, ALL_TIME.start_ns), window.end_ns)
     log = symbol_query.limited_to(log, needed)
     window = _window(query_range, log, max_age_ns)
-    hours_grid = None if query.hours is None or grid.hours is Hours.ALL else grid
-    # All ranges that end after the last quote's end have the same answer, so their plans have the same end.
-    end_ns = query_range.end_ns if window is NOTHING else window.end_ns
-    is_open = query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
-    next_change_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS if is_open else None
-    instrument = symbol_query.instrument
-    return Plan(
-        source=WindowedSource(
-            BestQuoteReader(
-                log, window, instrument.has_integer_volume, max_age_ns, venue_hours_of(instrument), hours_grid
-            )
-        ),
-        range=Window(query_range.start_ns, end_ns),
-        reason=reason_for_none(symbol_query),
-        logs=(log,),
-        walk_now_ns=walk_now_ns(next_change_ns, end_ns),
-        expires_ns=symbol_query.expires_ns(next_change_ns),
-        notes=() if log.settle is None else (RowKnowledge(log),),
+    reader = BestQuoteReader(
+        log, window, instrument.has_integer_volume, max_age_ns, venue_hours_of(instrument), hours_grid
     )
+    return row_plan(symbol_query, log, reader, query_range)
 
 
 def _window(query_range: Window, log: LogView, max_age_ns: int) -> Window:

@@ -15,7 +15,7 @@ from stats.market_data.intervals.windows import NOTHING, grid_of, tick_range, ti
 from stats.market_data.plan import Plan, SymbolQuery, reason_for_none, walk_now_ns
 from stats.market_data.query import QUOTED, TRADED, MarketDataset
 from stats.market_data.query_parameters import Parameters
-from stats.market_data.rows import Rows, WindowedSource
+from stats.market_data.rows import Rows, WindowedSource, WindowReader
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.datasets import (
     BARS,
@@ -153,19 +153,31 @@ def tick_plan(symbol_query: SymbolQuery, added: tuple[AddedColumns, ...] = ()) -
     (log,) = symbol_query.as_known(symbol_query.logs[0])
     if log.is_empty:
         symbol_query.check_known()
-    grid = grid_of(symbol_query)
+    hours_grid = hours_grid_of(symbol_query)
     query_range = _settled_range(symbol_query, log) or tick_range(symbol_query)
     log = symbol_query.limited_to(log, tick_window(query_range, (log,)))
     window = tick_window(query_range, (log,))
-    # The default hours of days are those of bars.
-    hours_grid = None if symbol_query.query.hours is None or grid.hours is Hours.ALL else grid
-    # All ranges that end after the last row have the same answer, so their plans have the same end.
-    end_ns = query_range.end_ns if window is NOTHING else window.end_ns
-    is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
-    next_change_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS if is_open else None
     # Bars of several resolutions are stored in one log.
     only = ("resolution", symbol_query.query.resolution.value) if log.dataset is BARS else None
     reader = TickReader(log, window, symbol_query.instrument.has_integer_volume, hours_grid, added, only)
+    return row_plan(symbol_query, log, reader, query_range)
+
+
+def hours_grid_of(symbol_query: SymbolQuery) -> BarGrid | None:
+    """Return a grid whose hours are the query's; None for all hours. Raises the errors of `grid_of`."""
+    grid = grid_of(symbol_query)
+    # The default hours of days are those of bars.
+    return None if symbol_query.query.hours is None or grid.hours is Hours.ALL else grid
+
+
+def row_plan(symbol_query: SymbolQuery, log: LogView, reader: WindowReader, query_range: Window) -> Plan:
+    """Return the plan for the rows of a reader of one log. reader: its window is the part of the range that may have rows.
+
+    All ranges that end after it have the same answer, so their plans have the same end.
+    """
+    end_ns = query_range.end_ns if reader.window is NOTHING else reader.window.end_ns
+    is_open = symbol_query.query.end_ns is None and end_ns == query_range.end_ns < ALL_TIME.end_ns
+    next_change_ns = (symbol_query.now_ns // SECOND_NS + 1) * SECOND_NS if is_open else None
     return Plan(
         source=WindowedSource(reader),
         range=Window(query_range.start_ns, end_ns),
