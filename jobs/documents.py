@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -17,9 +16,9 @@ from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
 from store.instant_text import format_instant
+from web.requests.json_fields import JsonObject
 from web.requests.waiting import Renewed
 
-Document = dict[str, Any]
 PATH = "/api/v1/jobs"
 _JUST_ENDED = timedelta(seconds=30)
 
@@ -86,13 +85,13 @@ def job_renewed(uuid: UUID, identity: str) -> Renewed | None:
     return Renewed(orjson.dumps(job_document(job, now=now)), headers)
 
 
-def listed_job_document(job: Job, *, now: datetime) -> Document:
+def listed_job_document(job: Job, *, now: datetime) -> JsonObject:
     """Return what a list shows of a job. job: of `listed_jobs_of`."""
     job.result = getattr(job, "listed_result", None)
     return job_document(job, now=now)
 
 
-def job_document(job: Job, *, now: datetime) -> Document:
+def job_document(job: Job, *, now: datetime) -> JsonObject:
     """Return what clients see of a job."""
     kind = JOB_KINDS.get().get(job.kind)
     url = f"{PATH}/{job.uuid}"

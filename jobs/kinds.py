@@ -9,8 +9,8 @@ from rest_framework.serializers import Serializer
 
 from ops.needs import Need
 from web.endpoints import Access
+from web.requests.json_fields import JsonObject
 
-Document = dict[str, Any]
 # Nobody has this scope.
 NOBODY_SUBMITS = Access("")
 
@@ -32,11 +32,11 @@ class Run(Protocol):
         """The `Caller.identity` that submitted the job."""
 
     @property
-    def parameters(self) -> Document:
+    def parameters(self) -> JsonObject:
         """The job's parameters, as its kind's serializer validated them (JSON values)."""
 
     @property
-    def note(self) -> Document:
+    def note(self) -> JsonObject:
         """What the last call of `leave` left; {} at first."""
 
     def request_key(self, piece: str) -> str:
@@ -45,7 +45,7 @@ class Run(Protocol):
     def progress(self, done: int, total: int | None = None) -> None:
         """Say how much is done, in the kind's unit; total: None if unknown. Also does what `check` does."""
 
-    def leave(self, note: Document) -> None:
+    def leave(self, note: JsonObject) -> None:
         """Store, durably, what a later attempt needs to continue. Also does what `check` does."""
 
     def check(self) -> None:
@@ -67,11 +67,11 @@ class JobKind:
     """
 
     name: str
-    function: Callable[[Run], Document]
+    function: Callable[[Run], JsonObject]
     serializer: Callable[..., Serializer[Any]]
     unit: str
     access: Access = NOBODY_SUBMITS
-    turn: Callable[[Document], str] = lambda _: ""
+    turn: Callable[[JsonObject], str] = lambda _: ""
     at_once: int = 2
     attempts: int = 20
     account_parameter: str = ""

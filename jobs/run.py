@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from jobs.claims import LEASE, job_claim, job_end, job_release, lease_renew, leased
 from jobs.exceptions import JobCancelled, JobStopped, LeaseLost, WorkerEnding, WorkerLost
-from jobs.kinds import JOB_KINDS, Document, JobKind
+from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, FAILED, SUCCEEDED, Job
 from web.problem_body import PROBLEM_OF
+from web.requests.json_fields import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class LeasedRun:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._note: Document = dict(job.note)
+        self._note: JsonObject = dict(job.note)
         self._progress: tuple[int, int | None] = (job.done, job.total)
         self._stop: type[JobStopped] | None = None
         self._ended = Event()
@@ -79,17 +80,17 @@ class LeasedRun:
         return self._job.created_by
 
     @property
-    def parameters(self) -> Document:
+    def parameters(self) -> JsonObject:
         """See `Run.parameters`."""
         return dict(self._job.parameters)
 
     @property
-    def note(self) -> Document:
+    def note(self) -> JsonObject:
         """See `Run.note`."""
         return self._note
 
     @property
-    def columns(self) -> Document:
+    def columns(self) -> JsonObject:
         """The columns of the progress."""
         done, total = self._progress
         return {"done": done, "total": total}
@@ -103,7 +104,7 @@ class LeasedRun:
         self._progress = (done, total)
         self.check()
 
-    def leave(self, note: Document) -> None:
+    def leave(self, note: JsonObject) -> None:
         """See `Run.leave`."""
         if not lease_renew(self._job, now=timezone.now(), note=note, **self.columns):
             raise LeaseLost
@@ -155,7 +156,7 @@ def run_job(uuid: UUID) -> None:
     _end(job, kind, run, outcome)
 
 
-def _outcome_of(kind: JobKind, run: LeasedRun) -> Document | Exception | JobStopped:
+def _outcome_of(kind: JobKind, run: LeasedRun) -> JsonObject | Exception | JobStopped:
     """Return the function's result, or what it raised."""
     try:
         run.check()
@@ -164,7 +165,7 @@ def _outcome_of(kind: JobKind, run: LeasedRun) -> Document | Exception | JobStop
         return error
 
 
-def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: Document | Exception | JobStopped) -> None:
+def _end(job: Job, kind: JobKind, run: LeasedRun, outcome: JsonObject | Exception | JobStopped) -> None:
     now = timezone.now()
     if isinstance(outcome, LeaseLost):
         logger.warning("job %s lost its lease; another worker may have it", job.uuid)

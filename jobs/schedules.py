@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from jobs.kinds import JOB_KINDS, Document
+from jobs.kinds import JOB_KINDS
 from jobs.models import Job
 from jobs.services import job_submit
 from web.requests.field_errors import field_errors
+from web.requests.json_fields import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class JobSchedule:
     name: str
     kind: str
     crontab: str
-    parameters: Document
+    parameters: JsonObject
 
     @classmethod
     def of(cls, name: str, declared: Any) -> "JobSchedule":
@@ -66,7 +67,7 @@ class JobSchedule:
         schedule.parameters_at(datetime(2025, 1, 2, tzinfo=UTC))
         return schedule
 
-    def parameters_at(self, due: datetime) -> Document:
+    def parameters_at(self, due: datetime) -> JsonObject:
         """Return the parameters of the job that is due at an instant. Raises `ScheduleRefused` if they are wrong."""
         given = dict(self.parameters)
         if LAST_DAYS in given:

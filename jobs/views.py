@@ -30,10 +30,11 @@ from jobs.services import job_cancel, job_submit, require_room
 from jobs.waiting import JobEnd
 from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, WRITE, Access
-from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, Document, answer_once, keyed_call
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
+from web.requests.json_fields import JsonObject
 from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
 from web.views import DeclaredView
@@ -134,20 +135,20 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
             return change_and_record(self, lambda _: self._submit_once(request, parameters))
         return self._submit_once(request, parameters)
 
-    def job_parameters(self) -> Document:
+    def job_parameters(self) -> JsonObject:
         """Return the job's parameters, from the body. Raises ValidationError, MalformedDocument."""
         return self.body()
 
-    def check_caller(self, caller: Caller, parameters: Document) -> None:
+    def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
         """Raise PermissionDenied if these parameters need more than the endpoint's scope."""
 
-    def require_possible(self, parameters: Document) -> None:
+    def require_possible(self, parameters: JsonObject) -> None:
         """Raise what a new job with these parameters would fail with at once."""
 
-    def _submit_once(self, request: Request, parameters: Document) -> Response:
+    def _submit_once(self, request: Request, parameters: JsonObject) -> Response:
         now, call = timezone.now(), keyed_call(request, request.data)
 
-        def submit() -> Document:
+        def submit() -> JsonObject:
             caller = _caller(request)
             self.require_possible(parameters)
             require_room(kind=self._kind, owner=caller.principal)
@@ -181,7 +182,7 @@ def job_answer(request: Request, job: Job) -> Response:
     return Response(document, headers=_headers(document))
 
 
-def _headers(document: Document) -> dict[str, str]:
+def _headers(document: JsonObject) -> dict[str, str]:
     is_finished = "cancel" not in document["links"]
     return {"Cache-Control": "no-store"} | ({} if is_finished else {"Retry-After": str(_RETRY_SECONDS)})
 

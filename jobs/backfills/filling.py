@@ -25,7 +25,7 @@ from jobs.backfills.sources.order import FirstFetched, SourceStatement, fetch_fi
 from jobs.backfills.sources.protocol import Fetched, Source, SourceRequest
 from jobs.backfills.sources.registry import sources_in_order
 from jobs.backfills.surroundings import surroundings_of
-from jobs.kinds import Document, Run
+from jobs.kinds import Run
 from stats.market_data.gaps import Gap, gaps_of
 from store.datasets import TRADES
 from store.protocol import Fill, Window
@@ -33,6 +33,7 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp, parse_timestamp
 from trades.services import fill_store
 from trades.stores import market_store
+from web.requests.json_fields import JsonObject
 
 CALLER = "backfill"
 _LONGEST_PIECE_NS = 31 * DAY_NS
@@ -55,7 +56,7 @@ class BackfillTask:
     accepts_far: bool
 
     @classmethod
-    def of(cls, parameters: Document) -> "BackfillTask":
+    def of(cls, parameters: JsonObject) -> "BackfillTask":
         """Return the task of a job's parameters."""
         instrument = market_store().instrument(parameters["symbol"])
         hours = parameters.get("hours")
@@ -98,7 +99,7 @@ def _pieces(window: Window) -> list[Window]:
     return [Window(start, min(start + _LONGEST_PIECE_NS, window.end_ns)) for start in starts]
 
 
-def backfill(run: Run) -> Document:
+def backfill(run: Run) -> JsonObject:
     """Fill the gaps of a symbol: the function of the kind `backfill`.
 
     Returns how many gaps there were, what became of them, and the number of rows that were stored.

@@ -5,17 +5,18 @@ import time
 from dataclasses import asdict
 
 from calendars.exceptions import UnknownExchange
-from jobs.kinds import Document, Run
+from jobs.kinds import Run
 from stats.market_data.silence import exchange_silence
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
 from trades.stores import market_store
+from web.requests.json_fields import JsonObject
 
 logger = logging.getLogger(__name__)
 
 KIND = "gap_report"
 
 
-def gap_report(run: Run) -> Document:
+def gap_report(run: Run) -> JsonObject:
     """Judge each exchange with instruments on each UTC date from `start` to `end`: the function of the kind `gap_report`.
 
     Returns how many exchanges and dates were judged, the silent minutes, which are also logged as warnings, and the
@@ -35,9 +36,9 @@ def gap_report(run: Run) -> Document:
     return {**counts, "silences": note["silences"], "unknown_hours": note["unknown_hours"]}
 
 
-def _judge(run: Run, exchange: str, days: range, note: Document) -> None:
+def _judge(run: Run, exchange: str, days: range, note: JsonObject) -> None:
     """Add what was found of an exchange to the note."""
-    found: list[Document] = []
+    found: list[JsonObject] = []
     try:
         for day in days:
             run.check()

@@ -8,10 +8,11 @@ from jobs.backfills.serializers import (
     ReconciliationRequestSerializer,
     RequestRangeSerializer,
 )
-from jobs.kinds import Document, JobKind
+from jobs.kinds import JobKind
+from web.requests.json_fields import JsonObject
 
 
-def _turn(parameters: Document) -> str:
+def _turn(parameters: JsonObject) -> str:
     """Return the turn of a symbol's backfills, so that two of them never ask for the same gap."""
     return f"{KIND}:{parameters['symbol']}"
 

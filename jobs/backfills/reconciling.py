@@ -13,7 +13,7 @@ from jobs.backfills.comparing import Comparison, date_pieces, rows_compare
 from jobs.backfills.exceptions import NotOffered, SourceFailed
 from jobs.backfills.sources.protocol import Fetched, Source, SourceRequest
 from jobs.backfills.sources.registry import source_named, sources_in_order
-from jobs.kinds import Document, Run
+from jobs.kinds import Run
 from store.arrays import Integers
 from store.datasets import DATASETS, TRADES
 from store.declarations import ColumnKind, Dataset
@@ -25,6 +25,7 @@ from trades.correction_batch import CorrectionBatch
 from trades.exceptions import BatchRefused
 from trades.services import fill_store, rows_correct
 from trades.stores import market_store
+from web.requests.json_fields import JsonObject
 
 KIND = "reconciliation"
 DIFFERENCES_SHOWN = 1_000
@@ -36,7 +37,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def reconcile(run: Run) -> Document:
+def reconcile(run: Run) -> JsonObject:
     """Compare a window with a source, date by date: the function of the kind `reconciliation`.
 
     Returns counts of rows and differences, the first differences, the dates that the source does not offer, and what
@@ -91,7 +92,7 @@ class ReconciliationTask:
     stores: bool
 
     @classmethod
-    def of(cls, parameters: Document) -> "ReconciliationTask":
+    def of(cls, parameters: JsonObject) -> "ReconciliationTask":
         """Return the task of a job's parameters. Raises `NotOffered` if no source is configured for it."""
         dataset = DATASETS[parameters["dataset"]]
         instrument = market_store().instrument(parameters["symbol"])
@@ -133,7 +134,7 @@ class ReconciliationTask:
             return self.dataset.schema.empty_table()
 
 
-def _count(report: Document, dataset: Dataset, found: PieceFound | NotCompared) -> None:
+def _count(report: JsonObject, dataset: Dataset, found: PieceFound | NotCompared) -> None:
     """Add what was found on a date to the report."""
     if isinstance(found, NotCompared):
         times = {
@@ -157,7 +158,7 @@ def _count(report: Document, dataset: Dataset, found: PieceFound | NotCompared) 
     ]
 
 
-def _differences(dataset: Dataset, found: PieceFound) -> Iterator[Document]:
+def _differences(dataset: Dataset, found: PieceFound) -> Iterator[JsonObject]:
     """Yield the differences of a date as documents: different rows, then missing ones, then extra ones."""
     for here, there, columns in found.comparison.different:
         ours, theirs = _row(dataset, found.ours, here), _row(dataset, found.theirs, there)
@@ -194,7 +195,7 @@ def _row(dataset: Dataset, table: pa.Table, number: int) -> dict[str, Any]:
 class _DifferenceStore:
     """Stores the differences of one date, and reports what was stored."""
 
-    def __init__(self, run: Run, task: ReconciliationTask, report: Document, found: PieceFound) -> None:
+    def __init__(self, run: Run, task: ReconciliationTask, report: JsonObject, found: PieceFound) -> None:
         self._run = run
         self._task = task
         self._report = report

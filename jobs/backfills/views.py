@@ -18,7 +18,6 @@ from jobs.backfills.serializers import (
     ReconciliationRequestSerializer,
 )
 from jobs.backfills.services import backfill_documents
-from jobs.kinds import Document
 from jobs.views import SubmissionViewSet
 from ratelimit.callers import Caller
 from trades.instruments.services import requested_symbol, symbol_canonical
@@ -26,6 +25,7 @@ from web.endpoints import Access
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
+from web.requests.json_fields import JsonObject
 
 
 class BackfillPagination(KeysetPagination):
@@ -97,7 +97,7 @@ class ReconciliationsViewSet(SubmissionViewSet):
         """
         return self.submit(request)
 
-    def check_caller(self, caller: Caller, parameters: Document) -> None:
+    def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
         """Storing differences changes data, which `backfill:write` does not allow."""
         if parameters["store"] and "market:write" not in caller.scopes:
             raise PermissionDenied("the caller lacks the scope market:write", "missing_scope")

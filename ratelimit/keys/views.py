@@ -28,10 +28,11 @@ from ratelimit.keys.serializers import (
 from ratelimit.keys.services import key_create, key_revoke, key_rotate
 from ratelimit.models import STATES, ApiKey
 from web.endpoints import WRITE, Access
-from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, Document, answer_once, keyed_call
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
+from web.requests.json_fields import JsonObject
 from web.requests.parameters import is_true
 from web.requests.parsers import request_document
 
@@ -117,7 +118,7 @@ class KeysViewSet(ListViewSet[ApiKey]):
         """Create a key. Its secrets are only in this answer. Its grants are at most the caller's."""
         terms, by, owner = self.body(), _by(request), _caller(request).principal
 
-        def create(now: datetime, record: EventRecorder) -> Document:
+        def create(now: datetime, record: EventRecorder) -> JsonObject:
             return key_create(**terms, **by, owner=owner, now=now, record=record).document(now=now)
 
         return self._create_once(request, create)
@@ -154,13 +155,13 @@ class KeysViewSet(ListViewSet[ApiKey]):
         stored = key_visible(_caller(request), key)
         overlap, by = timedelta(seconds=serializer.validated_data["overlap_seconds"]), _by(request)
 
-        def create(now: datetime, record: EventRecorder) -> Document:
+        def create(now: datetime, record: EventRecorder) -> JsonObject:
             return key_rotate(key=stored, overlap=overlap, now=now, record=record, **by).document(now=now)
 
         return self._create_once(request, create)
 
     def _create_once(
-        self, request: Request, create: Callable[[datetime, EventRecorder], Document]
+        self, request: Request, create: Callable[[datetime, EventRecorder], JsonObject]
     ) -> Response:
         """Return the answer with a new key; the stored answer if the Idempotency-Key was used before."""
         now, call = timezone.now(), keyed_call(request, request.data if request.stream is not None else {})

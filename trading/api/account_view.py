@@ -19,7 +19,6 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.authentication import caller_again
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
-from trading.documents import Document
 from trading.exceptions import NoSuchAccount
 from trading.journal import state_of
 from trading.models import Account
@@ -27,6 +26,7 @@ from trading.services.accounts import account_find
 from web.documents import AnswerDocument
 from web.endpoints import Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
+from web.requests.json_fields import JsonObject
 from web.views import DeclaredView
 
 ACCOUNT = OpenApiParameter(
@@ -47,13 +47,13 @@ class Done(NamedTuple):
     is_repeated: an earlier call did it.
     """
 
-    document: Document | AnswerDocument | None
+    document: JsonObject | AnswerDocument | None
     event: int
     is_repeated: bool = False
 
 
 def account_answer(
-    document: Document | AnswerDocument | None,
+    document: JsonObject | AnswerDocument | None,
     event: int,
     *,
     status: int = HTTPStatus.OK,

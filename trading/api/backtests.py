@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from jobs.documents import job_of, jobs_of
 from jobs.exceptions import UnknownJob
-from jobs.kinds import Document, JobKind, Run
+from jobs.kinds import JobKind, Run
 from jobs.models import Job
 from jobs.serializers import JOB, JobSerializer, ResultField
 from jobs.views import (
@@ -37,6 +37,7 @@ from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
 from web.documents import AnswerDocument, Instant, Uuid, about, example_of, like
 from web.lists.views import ListViewSet
+from web.requests.json_fields import JsonObject
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000
@@ -75,7 +76,7 @@ _ID = OpenApiParameter(
 )
 
 
-def backtest(run: Run) -> Document:
+def backtest(run: Run) -> JsonObject:
     """Run a backtest, and a test of its honesty if that is asked for.
 
     Raises BacktestTooLong, and the errors of the store and of trading.
@@ -92,7 +93,7 @@ def backtest(run: Run) -> Document:
     # The list reads the figures here, and not the whole result.
     figures = BacktestFiguresDocument.of_attributes(document.performance)
     run.leave({"figures": figures.as_json()})
-    result: Document = msgspec.json.decode(document_bytes(document))
+    result: JsonObject = msgspec.json.decode(document_bytes(document))
     return result
 
 
@@ -206,7 +207,7 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
         """
         return self.submit(request)
 
-    def job_parameters(self) -> Document:
+    def job_parameters(self) -> JsonObject:
         """Return the job's parameters, with a period. Raises ValidationError, also for symbols without rows in it."""
         return self.body(market=Market(market_store()))
 

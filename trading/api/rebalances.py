@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from jobs.exceptions import JobCancelled
-from jobs.kinds import Document, JobKind, Run
+from jobs.kinds import JobKind, Run
 from jobs.serializers import JobSerializer, ResultField
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
@@ -33,7 +33,7 @@ from trading.services.rebalancing import (
 )
 from trading.services.target_models import model_find, weights_of
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Amount, Flag, Integer, Text, json_values
+from web.requests.json_fields import Amount, Flag, Integer, JsonObject, Text, json_values
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
@@ -90,7 +90,7 @@ class RebalanceParameters(RebalanceTerms):
     model = Text(max_length=64)
 
 
-def rebalance(run: Run) -> Document:
+def rebalance(run: Run) -> JsonObject:
     """Rebalance once, however often the job is started: the plan is kept, and each order has an id of its own.
 
     A cancel of the job cancels its orders, and so does the end of its submitter's right to trade, which is looked up
@@ -128,7 +128,7 @@ def _started(run: Run, account: Account) -> StartedRebalance:
     return begun
 
 
-def _options(values: Document) -> RebalanceOptions:
+def _options(values: JsonObject) -> RebalanceOptions:
     names = RebalanceOptions.__struct_fields__
     return RebalanceOptions(**{name: Decimal(repr(values[name])) for name in names})
 
@@ -186,21 +186,21 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
         document = plan_document(owned, model.name, model.version, plan)
         return self.change(lambda: Done(document, owned.number))
 
-    def job_parameters(self) -> Document:
+    def job_parameters(self) -> JsonObject:
         """Return the job's parameters: the body's, the account of the path, and its model."""
         terms = {name: value for name, value in self._values().items() if name != "preview"}
         account, _ = self.account_to_change()
         return {"account": account.name, "model": model_assigned(account).name, **terms}
 
-    def require_possible(self, parameters: Document) -> None:
+    def require_possible(self, parameters: JsonObject) -> None:
         """Raise TradingStopped, TradingHalted, EngineUnavailable."""
         require_trading(state_of(Account.objects.get(name=parameters["account"])))
         require_engine()
 
-    def _values(self) -> Document:
+    def _values(self) -> JsonObject:
         if self.request.stream is not None:
             return self.body()
         serializer = RebalanceInput(data={})
         serializer.is_valid(raise_exception=True)
-        values: Document = serializer.validated_data
+        values: JsonObject = serializer.validated_data
         return values

@@ -5,7 +5,7 @@ from decimal import Decimal
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.kinds import Document, JobKind, Run
+from jobs.kinds import JobKind, Run
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import TransferInput, TransferParameters
@@ -14,9 +14,10 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
 from trading.services.accounts import account_transfer, transferable_equity
+from web.requests.json_fields import JsonObject
 
 
-def transfer(run: Run) -> Document:
+def transfer(run: Run) -> JsonObject:
     """Transfer once, however often the job is started: the job's id is the transfer's.
 
     Raises the errors of `account_transfer`, and those of SUBMITTER_REFUSED.
@@ -56,17 +57,17 @@ class TransfersViewSet(AccountView, SubmissionViewSet):
         """
         return self.submit(request)
 
-    def job_parameters(self) -> Document:
+    def job_parameters(self) -> JsonObject:
         """Return the job's parameters: the body's, and the account of the path."""
         values = self.body()
         account, _ = self.account_to_change()
         return {"account": account.name, **values}
 
-    def require_possible(self, parameters: Document) -> None:
+    def require_possible(self, parameters: JsonObject) -> None:
         """Raise InvalidTransfer, AccountNotValued."""
         state = state_of(Account.objects.get(name=parameters["account"]))
         transferable_equity(state, _amount(parameters), now_ns=engine_status().now_ns)
 
 
-def _amount(parameters: Document) -> Decimal:
+def _amount(parameters: JsonObject) -> Decimal:
     return Decimal(repr(parameters["amount"]))

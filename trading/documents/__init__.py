@@ -3,7 +3,3 @@
 Amounts are JSON numbers with the decimals' own digits, of which the first 15 are exact. Instants are RFC 3339 texts in
 UTC. Documents know no tables, so that backtests make them without Django.
 """
-
-from typing import Any
-
-Document = dict[str, Any]

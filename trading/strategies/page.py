@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from jobs.kinds import Document
 from stats.rendering.renderers import QueryFormRenderer
+from web.requests.json_fields import JsonObject
 
 
 class BacktestPageRenderer(QueryFormRenderer):
@@ -33,7 +33,7 @@ class BacktestPageRenderer(QueryFormRenderer):
         }
 
 
-def _drawn(result: Document) -> Document:
+def _drawn(result: JsonObject) -> JsonObject:
     """Return what the page's charts show of a result."""
     inputs = result["inputs"]
     return {

@@ -26,6 +26,7 @@ from rest_framework.request import Request
 from web.idempotency.exceptions import AlreadyMade, IdempotencyKeyReused
 from web.idempotency.models import SealedAnswer
 from web.requests.exceptions import InvalidParameter
+from web.requests.json_fields import JsonObject
 from web.retention import beyond_newest
 
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -42,8 +43,6 @@ LIFETIME = timedelta(days=1)
 # Of the answers of a key and its successors, or of a person, so many of the newest are kept.
 MOST_ANSWERS = 100_000
 _KEY = re.compile(r"[!-~]{1,255}")
-
-Document = dict[str, Any]
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -104,7 +103,7 @@ def keyed_call(request: Request, body: Any) -> KeyedCall | None:
     return KeyedCall(key_scope(request), request.path.rstrip("/"), key, body, query)
 
 
-def answer_once(call: KeyedCall, make: Callable[[], Document], *, now: datetime) -> tuple[Document, bool]:
+def answer_once(call: KeyedCall, make: Callable[[], JsonObject], *, now: datetime) -> tuple[JsonObject, bool]:
     """Return the answer to a call, and whether an earlier call had stored it.
 
     The first call runs `make` in the transaction that stores the answer; if `make` raises, nothing is stored. A
@@ -141,13 +140,13 @@ def _store_or_find(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
     return None
 
 
-def _answer(earlier: SealedAnswer, call: KeyedCall) -> Document:
+def _answer(earlier: SealedAnswer, call: KeyedCall) -> JsonObject:
     if earlier.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused
     data = _decrypted(earlier.sealed)
     if data is None:
         raise AlreadyMade
-    answer: Document = orjson.loads(data)
+    answer: JsonObject = orjson.loads(data)
     return answer
 
 

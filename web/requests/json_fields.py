@@ -11,6 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+JsonObject = dict[str, Any]
+
 
 class _OneType(serializers.Field[Any, Any, Any, Any]):
     json_type: type

@@ -12,12 +12,12 @@ from rich.table import Table
 from jobs.backfills.reconciling import KIND
 from jobs.backfills.serializers import ReconciliationRequestSerializer
 from jobs.follow import run_shown
-from jobs.kinds import Document
 from jobs.models import SUCCEEDED
 from jobs.services import job_submit
 from ops.command_line import command_actor, quiet_without_a_reader
 from store.datasets import DATASETS
 from web.requests.field_errors import field_errors
+from web.requests.json_fields import JsonObject
 
 _COUNTS = ("missing", "extra", "different", "unconfirmed", "appended", "cancelled", "corrected", "not_stored")
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             else:
                 self._print(job.result or {})
 
-    def _print(self, result: Document) -> None:
+    def _print(self, result: JsonObject) -> None:
         console = Console(file=self.stdout)  # type: ignore[arg-type]  # it has `write`
         if result["differences"]:
             console.print(differences_table(result))
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         )
 
 
-def differences_table(result: Document) -> Table:
+def differences_table(result: JsonObject) -> Table:
     """Return the listed differences as a table for the terminal."""
     table = Table("difference", "timestamp", "id", "here", "there")
     for each in result["differences"]:
@@ -88,7 +88,7 @@ def differences_table(result: Document) -> Table:
     return table
 
 
-def _values(row: Document | None) -> str:
+def _values(row: JsonObject | None) -> str:
     return (
         ""
         if row is None
