@@ -9,7 +9,7 @@ from django.db import Error, transaction
 from django.utils import timezone
 
 from audit.services import event_record
-from trading.core.account import RUNNING, AccountState
+from trading.core.account import RUNNING
 from trading.core.configuration import RiskConfig
 from trading.core.due import request_stop
 from trading.core.events import (
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 STOP_FILE = "STOP"
 
 
-def trading_start(*, account: Account, by: str) -> AccountState:
+def trading_start(*, account: Account, by: str) -> None:
     """Let the account open positions. Does nothing if it runs. Raises EngineUnavailable, TradingHalted."""
     now_ns = require_engine().now_ns
     with open_journal(account.name) as journal:
@@ -44,15 +44,13 @@ def trading_start(*, account: Account, by: str) -> AccountState:
             raise TradingHalted("the file STOP is in DATA_DIR: remove it to start trading")
         if state.status != RUNNING:
             journal.record(TradingStarted(by=by), at_ns=now_ns)
-        return state
 
 
-def trading_stop(*, account: Account, by: str, reason: str = "") -> AccountState:
+def trading_stop(*, account: Account, by: str, reason: str = "") -> None:
     """Ask that all orders are cancelled and all positions closed; see `request_stop`. The engine does it."""
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         request_stop(journal.state, journal.at(now_ns), by=by, reason=reason)
-        return journal.state
 
 
 def trading_stop_each(*, accounts: Iterable[Account], by: str, reason: str = "") -> None:
@@ -87,8 +85,8 @@ def audit_stop(accounts: Iterable[str], *, actor: str, reason: str) -> None:
         logger.exception("the stop is done, but not in the audit log")
 
 
-def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> int:
-    """Set the limits, and return their version.
+def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> None:
+    """Set the limits.
 
     version: the one that the caller has read; None for any. Raises RiskVersionChanged.
     """
@@ -98,12 +96,9 @@ def risk_configure(*, account: Account, config: RiskConfig, version: int | None,
             raise RiskVersionChanged(f"the limits are at version {current}")
         event = RiskConfigured(version=current + 1, config=config, by=by)
         journal.record(event, at_ns=engine_status().now_ns)
-        return current + 1
 
 
-def risk_override(
-    *, account: Account, risk_level: Decimal, until_ns: int, reason: str, by: str
-) -> AccountState:
+def risk_override(*, account: Account, risk_level: Decimal, until_ns: int, reason: str, by: str) -> None:
     """Set the risk level until an instant.
 
     It may be lower at once, and at most the configured maximum. Raises OverrideTooHigh.
@@ -116,19 +111,17 @@ def risk_override(
         journal.record(
             RiskOverridden(risk_level=risk_level, until_ns=until_ns, reason=reason, by=by), at_ns=now_ns
         )
-        return journal.state
 
 
-def override_end(*, account: Account, reason: str, by: str) -> AccountState:
+def override_end(*, account: Account, reason: str, by: str) -> None:
     """Let the risk level be the configured one again."""
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
         if journal.state.override is not None:
             journal.record(OverrideEnded(reason=reason, by=by), at_ns=now_ns)
-        return journal.state
 
 
-def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
+def halt_release(*, account: Account, reason: str, by: str) -> None:
     """Release the oldest halt; others stay.
 
     That of a drawdown which lasts begins the high-water mark anew at the present equity.
@@ -139,7 +132,6 @@ def halt_release(*, account: Account, reason: str, by: str) -> AccountState:
     with open_journal(account.name) as journal:
         if journal.state.halt is not None:
             journal.record(HaltReleased(reason=reason, by=by), at_ns=now_ns)
-        return journal.state
 
 
 def is_stop_file_there() -> bool:
