@@ -167,7 +167,6 @@ class PositionCloseViewSet(AccountView, GenericViewSet[Account]):
     answers = {"close": {201: OrderDocument}}
     access = {"close": CLOSE}
     common_parameters = (ACCOUNT_ID, _SYMBOL)
-    queryset = Account.objects.all()
 
     def close(self, request: Request, account: str, symbol: str) -> Response:
         """Close a position.
@@ -196,7 +195,6 @@ class TradesViewSet(AccountView, GenericViewSet[Account]):
     access = {"preview": ORDER_CHANGE, "execute": ORDER_CHANGE}
     common_parameters = ()
     parameters = {"preview": [ACCOUNT], "execute": [IDEMPOTENCY_KEY]}
-    queryset = Account.objects.all()
 
     def preview(self, request: Request) -> Response:
         """Preview a trade.

@@ -10,7 +10,6 @@ from django_filters.rest_framework import FilterSet
 from store.timestamps import InvalidTimestamp, parse_timestamp_or_epoch
 from trades.instruments.services import requested_symbol, symbol_canonical
 from trading.core.orders import OrderState
-from trading.models import ExecutionRow, OrderRow, TradeRow, TransactionRow
 from web.lists.filters import choice_filter
 from web.requests.exceptions import InvalidParameter
 
@@ -61,10 +60,6 @@ class OrderFilter(_RowsFilter):
     )
     strategy = _strategy()
 
-    class Meta:
-        model = OrderRow
-        fields: tuple[str, ...] = ()
-
     def of_status(self, rows: Rows, _: str, status: str) -> Rows:
         """Return the orders in a state."""
         return rows.filter(is_open=True) if status == _OPEN else rows.filter(state=status)
@@ -76,10 +71,6 @@ class SignalFilter(_RowsFilter):
     strategy = _strategy()
     direction = choice_filter(list(_DIRECTIONS), "The position that it opens.", method="of_direction")
 
-    class Meta:
-        model = OrderRow
-        fields: tuple[str, ...] = ()
-
     def of_direction(self, rows: Rows, _: str, direction: str) -> Rows:
         """Return the orders that buy or sell."""
         return rows.filter(side=_DIRECTIONS[direction])
@@ -88,19 +79,11 @@ class SignalFilter(_RowsFilter):
 class ExecutionFilter(_RowsFilter):
     """The filter of executions."""
 
-    class Meta:
-        model = ExecutionRow
-        fields: tuple[str, ...] = ()
-
 
 class TransactionFilter(_RowsFilter):
     """The filters of transactions, combined with AND."""
 
     kind = django_filters.CharFilter(max_length=40, help_text="The event's name, such as transferred.")
-
-    class Meta:
-        model = TransactionRow
-        fields: tuple[str, ...] = ()
 
 
 class TradeFilter(_RowsFilter):
@@ -114,10 +97,6 @@ class TradeFilter(_RowsFilter):
     )
     strategy = _strategy()
     direction = choice_filter(list(_DIRECTIONS), "Of the position.")
-
-    class Meta:
-        model = TradeRow
-        fields: tuple[str, ...] = ()
 
     @classmethod
     def get_filters(cls) -> dict[str, Any]:

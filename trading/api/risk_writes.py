@@ -58,7 +58,6 @@ class TradingControlViewSet(AccountView, GenericViewSet[Account]):
     access = {"start": ORDER_CHANGE, "stop": replace(CLOSE, or_scope="risk:write")}
     answers = {"start": AccountStatusDocument, "stop": StoppedDocument}
     parameters = {"stop": [_REASON]}
-    queryset = Account.objects.all()
 
     def start(self, request: Request) -> Response:
         """Start trading. Let an account open positions. The answer is its status. May be repeated."""
@@ -95,7 +94,6 @@ class RiskWritesViewSet(AccountView, GenericViewSet[Account]):
     answers = {"override": RiskDocument, "configure": RiskConfigDocument}
     access = {"override": RISK_CHANGE, "configure": RISK_CHANGE}
     parameters = {"configure": [_IF_MATCH]}
-    queryset = Account.objects.all()
 
     def get_object(self) -> Account:
         """Return the account of a call. OPTIONS asks for it."""
