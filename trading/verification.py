@@ -15,7 +15,6 @@ from trading.core.events import OrderAccepted, OrderRejected, decoded
 from trading.journal import ROWS_OF_EVENTS, Journal
 from trading.models import OPEN, Account, ExecutionRow, OrderRow
 
-_Row = dict[str, Any]
 # After so many events the rows that follow from them are compared, and forgotten.
 _EVENTS_AT_ONCE = 1_000
 # A protective leg's instant moves with its parent's first fill, which rewrites no row of the leg.
@@ -141,7 +140,7 @@ def _unbalanced(state: AccountState) -> Iterator[str]:
             yield f"the ledger's entries in {currency} add up to {total}, not to 0"
 
 
-def _values(row: Model) -> _Row:
+def _values(row: Model) -> dict[str, Any]:
     """Return a row's columns as they are stored, but for its id and what is compared at the end."""
     fields = [each for each in row._meta.concrete_fields if not each.primary_key]  # noqa: SLF001 Django's documented name
     values = {each.attname: each.to_python(getattr(row, each.attname)) for each in fields}

@@ -23,8 +23,8 @@ from trading.services.orders import (
     Submitted,
     order_cancel,
     order_in,
+    order_repeated,
     order_replace,
-    order_replaced,
     order_submit,
     orders_cancel,
     position_close,
@@ -114,7 +114,7 @@ class OrdersViewSet(AccountRowsViewSet):
 
         def replace() -> Done:
             account, order_id = row.account, row.uuid
-            done = order_replaced(account=account, order_id=order_id, changes=changes)
+            done = order_repeated(account=account, fields=changes, replaces=order_id)
             if done is None:
                 terms = replacement_of(order_in(row).terms, changes)
                 done = order_replace(

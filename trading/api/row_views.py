@@ -48,7 +48,6 @@ _EXECUTION_ID = OpenApiParameter(
     OpenApiParameter.PATH,
     description="The execution's id.",
 )
-_COUNTED = 10_000
 
 
 class AccountRowsPagination(KeysetPagination):
@@ -59,7 +58,7 @@ class AccountRowsPagination(KeysetPagination):
     default_limit = DEFAULT_LIMIT
     default_sort = "desc"
     # More are not counted, because accounts have hundreds of thousands of orders.
-    counted = _COUNTED
+    counted = 10_000
 
 
 class AccountRowsViewSet(AccountView, ListViewSet[Any]):

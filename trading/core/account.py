@@ -63,7 +63,7 @@ class AccountState(msgspec.Struct, kw_only=True):
     """An account after an event.
 
     number: of that event. traded: the number of the last event that changed what orders may fill, positions or cash.
-    cash: in `currency`. balances: of the ledger, by `account currency symbol`. positions: by `book_of`; flat ones are
+    cash: in `currency`. balances: of the ledger, by `account currency symbol`. positions: by `position_key`; flat ones are
     left out. orders: those that can still fill, by id. status: stopped, running or stopping. covered: what a bracket's
     parent filled less what its legs filled, by the parent's id. equity: of the last mark. high_water, day_equity,
     start_equity: the largest equity, that at the day's start, and that of the beginning; a transfer scales all of
@@ -126,7 +126,7 @@ class AccountState(msgspec.Struct, kw_only=True):
         return level * self.zone.factor
 
     def position(self, symbol: str, strategy: str = "") -> Position | None:
-        return self.positions.get(book_of(symbol, strategy))
+        return self.positions.get(position_key(symbol, strategy))
 
     def orders_of(self, symbol: str) -> list[Order]:
         """Return the orders of a symbol that can still fill, oldest first."""
@@ -160,7 +160,7 @@ def loss_percent(before: Decimal, equity: Decimal) -> Decimal:
     return percent(before - equity, before) if before > 0 and equity < before else ZERO
 
 
-def book_of(symbol: str, strategy: str) -> str:
+def position_key(symbol: str, strategy: str) -> str:
     """Return the key of a position."""
     return f"{symbol}|{strategy}" if strategy else symbol
 
@@ -251,7 +251,7 @@ def _stop_requested(state: AccountState, event: events.StopRequested, at_ns: int
 
 @_on(events.CloseQueued)
 def _close_queued(state: AccountState, event: events.CloseQueued, at_ns: int) -> Effects:
-    state.queued[book_of(event.symbol, event.strategy)] = event.opens_ns
+    state.queued[position_key(event.symbol, event.strategy)] = event.opens_ns
     return Effects()
 
 
@@ -431,7 +431,7 @@ class Book(NamedTuple):
 def _filled(state: AccountState, book: Book, execution: Execution, *, is_paid: bool = True) -> Effects:
     """Change a position and the ledger by a fill. is_paid: see `fill_entries`."""
     symbol, strategy, terms = book
-    key = book_of(symbol, strategy)
+    key = position_key(symbol, strategy)
     position = state.positions.setdefault(key, Position(symbol=symbol, strategy=strategy, terms=terms))
     fills = positions.fill(position, execution)
     position.value_unit(execution.price, execution.rate)
@@ -471,7 +471,7 @@ def _position_adjusted(state: AccountState, event: events.PositionAdjusted, at_n
         name = f"adjustment-{state.number}"
         execution = Execution(name, event.quantity, event.price, ZERO, event.rate, at_ns)
         return _filled(state, Book(event.symbol, event.strategy, terms), execution, is_paid=False)
-    changed = positions.restate(state.positions[book_of(event.symbol, event.strategy)], event.price)
+    changed = positions.restate(state.positions[position_key(event.symbol, event.strategy)], event.price)
     if terms.is_margined:
         return Effects()
     sides = ((POSITIONS, changed), (ADJUSTMENT, -changed))

@@ -104,8 +104,8 @@ def positions_documents(valued: ValuedAccount) -> list[PositionDocument]:
 
 
 def _marked_positions(valued: ValuedAccount) -> list[tuple[Position, Reference | None]]:
-    books = sorted(valued.state.positions.items())
-    return [(position, valued.marks.get(position.symbol)) for _, position in books]
+    positions = (position for _, position in sorted(valued.state.positions.items()))
+    return [(position, valued.marks.get(position.symbol)) for position in positions]
 
 
 def portfolio_document(account: Account) -> PortfolioDocument:

@@ -34,7 +34,7 @@ def status_document(account: Account) -> AccountStatusDocument:
         dd_zone=state.zone,
         uptime_seconds=(time.time_ns() - engine.started_ns) // SECOND_NS if engine.is_alive else None,
         halt=HaltDocument.of(state),
-        queued=[_queued(book, opens_ns) for book, opens_ns in sorted(state.queued.items())],
+        queued=[_queued(key, opens_ns) for key, opens_ns in sorted(state.queued.items())],
     )
 
 
@@ -75,6 +75,6 @@ def _silent(state: AccountState, symbols: set[str], now_ns: int) -> bool:
     return any(is_in_session(market_store().instrument(symbol), instants).all() for symbol in old)
 
 
-def _queued(book: str, opens_ns: int | None) -> QueuedCloseDocument:
-    symbol, _, strategy = book.partition("|")
+def _queued(key: str, opens_ns: int | None) -> QueuedCloseDocument:
+    symbol, _, strategy = key.partition("|")
     return QueuedCloseDocument(symbol, strategy or None, instant_or_null(opens_ns))

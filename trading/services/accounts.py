@@ -31,23 +31,22 @@ from trading.market.symbols import market
 from trading.models import Account, TargetModel
 
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
-_ONLY = 2
 
 
 def account_create(*, name: str, kind: AccountKind, currency: str, by: str, config: RiskConfig) -> Account:
     """Open an account, stopped and without money. Raises AccountExists."""
     status = engine_status()
-    now_ns = status.now_ns
     with transaction.atomic():
         try:
             with transaction.atomic():
-                Account.objects.create(name=name, created_ns=now_ns)
+                Account.objects.create(name=name, created_ns=status.now_ns)
         except IntegrityError:
             raise AccountExists(f"there is an account {name}") from None
         with open_journal(name) as journal:
             opened = AccountOpened(kind=kind, currency=currency, clock=status.clock)
-            journal.record(opened, at_ns=now_ns)
-            journal.record(RiskConfigured(version=1, config=config, by=by), at_ns=now_ns)
+            record = journal.at(status.now_ns)
+            record(opened)
+            record(RiskConfigured(version=1, config=config, by=by))
             return journal.account
 
 
@@ -68,10 +67,10 @@ def account_find(*, caller: Caller, name: str | None) -> Account:
         if account is None:
             raise NoSuchAccount(f"there is no account {name[:64]}")
         return account
-    found = list(accounts[:_ONLY])
+    found = list(accounts[:2])
     if not found:
         raise NoSuchAccount("there is no account that the caller may see")
-    if len(found) == _ONLY:
+    if len(found) > 1:
         raise AccountRequired("the caller may see several accounts: name one with `account`")
     return found[0]
 

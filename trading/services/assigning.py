@@ -14,15 +14,14 @@ def strategy_assign(*, account: Account, strategy: StrategyChoice | None, by: st
     Assigned anew, also with the same values, a strategy begins without what it remembered. The strategy's name,
     parameters and symbols were checked. Raises StrategyNameTaken.
     """
-    symbols = () if strategy is None else strategy.symbols
     with open_journal(account.name) as journal:
         state = journal.state
         if strategy is not None and strategy.name == state.preferences.model:
             raise StrategyNameTaken(f"the account's model is called {strategy.name}, too")
         if strategy is None and state.assignment is None:
             return
-        found = market()
-        heads = [found.heads(symbol, state.currency) for symbol in symbols]
-        commits = {log: token for each in heads for log, token in each.items()}
+        commits: dict[str, str] = {}
+        for symbol in () if strategy is None else strategy.symbols:
+            commits |= market().heads(symbol, state.currency)
         event = StrategyAssigned(strategy=strategy, commits=commits, by=by)
         journal.record(event, at_ns=engine_status().now_ns)

@@ -19,11 +19,7 @@ from trading.core.events import (
     RiskOverridden,
     TradingStarted,
 )
-from trading.exceptions import (
-    OverrideTooHigh,
-    RiskVersionChanged,
-    TradingHalted,
-)
+from trading.exceptions import OverrideTooHigh, RiskVersionChanged, TradingHalted
 from trading.journal import open_journal
 from trading.lease import engine_status, require_engine
 from trading.models import Account

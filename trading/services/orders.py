@@ -38,13 +38,13 @@ def order_submit(*, account: Account, order: OrderTerms, by: str) -> Submitted:
     An order with the client_order_id of an equal earlier one is that one. Raises EngineUnavailable, TradingStopped,
     TradingHalted, RiskRefused, ClientOrderIdReused, NotTradable, NoReferencePrice, NoRate.
     """
-    repeated = _repeated(account, asdict(order))
+    repeated = order_repeated(account=account, fields=asdict(order))
     if repeated is not None:
         return repeated
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
-        repeated = _repeated(account, asdict(order))
+        repeated = order_repeated(account=account, fields=asdict(order))
         if repeated is not None:
             return repeated
         found = order_judge(journal.state, order, view, now_ns=now_ns)
@@ -61,11 +61,15 @@ def _now_ns(order: OrderTerms) -> int:
     return (engine_status() if order.reduce_only else require_engine()).now_ns
 
 
-def _repeated(account: Account, fields: Mapping[str, Any], replaces: UUID | None = None) -> Submitted | None:
-    """Return the earlier order with the client_order_id of a request. fields: those that it gave."""
-    if fields.get("client_order_id") is None:
-        return None
-    row = OrderRow.objects.filter(account=account, client_order_id=fields["client_order_id"]).first()
+def order_repeated(
+    *, account: Account, fields: Mapping[str, Any], replaces: UUID | None = None
+) -> Submitted | None:
+    """Return the order that an equal earlier request made; None if none has its client_order_id.
+
+    fields: those that the request gave. Others may differ: fills and splits change them. replaces: the order in whose
+    place it puts another one. Raises ClientOrderIdReused.
+    """
+    row = _row_of_client(account, fields.get("client_order_id"))
     if row is None:
         return None
     earlier = order_in(row)
@@ -86,11 +90,15 @@ def _accepted_terms(account: Account, order: Order) -> OrderTerms:
 
 def require_new_client_order_id(account: Account, order: OrderTerms) -> None:
     """Raise ClientOrderIdReused if an order of the account has the client_order_id."""
-    if order.client_order_id is None:
-        return
-    row = OrderRow.objects.filter(account=account, client_order_id=order.client_order_id).first()
+    row = _row_of_client(account, order.client_order_id)
     if row is not None:
         raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}")
+
+
+def _row_of_client(account: Account, client_order_id: str | None) -> OrderRow | None:
+    if client_order_id is None:
+        return None
+    return OrderRow.objects.filter(account=account, client_order_id=client_order_id).first()
 
 
 def order_in(row: OrderRow) -> Order:
@@ -128,14 +136,6 @@ def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[
         return request_cancels(journal.state.orders.values(), journal.at(now_ns), reason=reason, by=by)
 
 
-def order_replaced(*, account: Account, order_id: UUID, changes: Mapping[str, Any]) -> Submitted | None:
-    """Return the order that an equal earlier request put in the place of another one; None if there was none.
-
-    They are equal if the fields of `changes` are: fills and splits change the other terms. Raises ClientOrderIdReused.
-    """
-    return _repeated(account, changes, order_id)
-
-
 def order_replace(
     *, account: Account, order_id: UUID, order: OrderTerms, changes: Mapping[str, Any], by: str
 ) -> Submitted:
@@ -143,13 +143,13 @@ def order_replace(
 
     Raises the errors of `order_submit` and `order_cancel`.
 
-    A second call gives the first one's order; see `order_replaced`. Both are checked together, so the account
+    A second call gives the first one's order; see `order_repeated`. Both are checked together, so the account
     must be able to bear both until the engine has ended the first.
     """
     now_ns = _now_ns(order)
     view = order_view(state_of(account), order, now_ns=now_ns)
     with open_journal(account.name) as journal:
-        repeated = order_replaced(account=account, order_id=order_id, changes=changes)
+        repeated = order_repeated(account=account, fields=changes, replaces=order_id)
         if repeated is not None:
             return repeated
         old = _open_order(journal, account, order_id)
@@ -170,15 +170,13 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     now_ns = engine_status().now_ns
     before = state_of(account)
     position = _position_in(before, symbol, strategy)
-    here = market()
-    view = position_closing_view(here, position, before.currency, now_ns=now_ns)
+    view = position_closing_view(market(), position, before.currency, now_ns=now_ns)
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
+        closing = closing_order(position)
         for order in journal.state.orders_of(symbol):
-            is_closing = msgspec.structs.replace(order.terms, quantity=order.remaining) == closing_order(
-                position
-            )
-            if is_closing and order.may_be_cancelled:
+            left = msgspec.structs.replace(order.terms, quantity=order.remaining)
+            if left == closing and order.may_be_cancelled:
                 return Submitted(order, journal.state.number, is_repeated=True)
         order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
         return Submitted(journal.state.orders[order_id], journal.state.number)
