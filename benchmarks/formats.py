@@ -19,7 +19,7 @@ from django.conf import settings
 
 from benchmarks.generated_trades import Stream
 from benchmarks.report import Goal, Note, Ratio, Row, Sizes
-from stats.rendering.format import Document
+from stats.rendering.format import RowsDocument
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.csv import CsvStore
@@ -125,10 +125,10 @@ def _repeated(bars: Table) -> Table:
 
 def _measure_sizes(bars: Table) -> Iterator[Row]:
     tail = {"next_cursor": None, "prev_cursor": None, "total_estimate": len(bars)}
-    document = Document({"symbol": "IBM", "resolution": "1s"}, "bars", bars, tail)
-    bodies = {name: each.render(document, None).body for name, each in FORMATS.items()}
+    document = RowsDocument({"symbol": "IBM", "resolution": "1s"}, "bars", bars, tail)
+    bodies = {name: each.render(document).body for name, each in FORMATS.items()}
     seconds = _seconds(
-        {name: lambda each=each: each.render(document, None) for name, each in FORMATS.items()}
+        {name: lambda each=each: each.render(document) for name, each in FORMATS.items()}
         | {
             (name, encoding): lambda body=body, encoding=encoding: compressed(body, encoding)
             for name, body in bodies.items()
@@ -153,7 +153,7 @@ def _line(label: str, size: int, seconds: float, *, rows: tuple[int, float]) -> 
 
 def _measure_streams(what: str, table: Table) -> Iterator[Row]:
     """Yield the rows per second of encoding a chunk, against DRF's encoder, which gets finished dictionaries."""
-    lines = FORMATS["ndjson"].render(Document({}, "rows", table, {}), None).body.splitlines()
+    lines = FORMATS["ndjson"].render(RowsDocument({}, "rows", table, {})).body.splitlines()
     rows, render = [orjson.loads(line) for line in lines], _frameworks_renderer()
     encoders = {name: each.stream(table.columns, None) for name, each in FORMATS.items() if each.stream}
     acts = {name: lambda encoder=encoder: encoder.rows(table) for name, encoder in encoders.items()}

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 from stats.caching.keys import answer_prefix, escaped, key_parts
 from stats.caching.response_cache import RESPONSE_CACHE, Outcome, seconds_to_live
 from stats.caching.shared import Entry
-from stats.rendering.format import Document, Rendered
+from stats.rendering.format import Rendered, RowsDocument
 from stats.rendering.formats import FORMATS
 from store.cached_property import cached_property
 from store.declarations import Dataset
@@ -86,8 +86,8 @@ class AnswerSnapshot(ABC):
         return None
 
     @abstractmethod
-    def document(self) -> Document | AnswerDocument:
-        """Return the answer, made from the fields alone. Only a `Document` has other formats than JSON.
+    def document(self) -> RowsDocument | AnswerDocument:
+        """Return the answer, made from the fields alone. Only a `RowsDocument` has other formats than JSON.
 
         Raises `StatsError`s and `StorageError`s.
         """
@@ -211,9 +211,9 @@ def rendered(snapshot: AnswerSnapshot, format_name: str) -> Rendered:
     Raises the errors of `AnswerSnapshot.document`.
     """
     document = snapshot.document()
-    if not isinstance(document, Document):
+    if not isinstance(document, RowsDocument):
         return Rendered(msgspec.json.encode(document))
-    written = FORMATS[format_name].render(document, document.time_form)
+    written = FORMATS[format_name].render(document)
     cursors = ((NEXT, document.next_cursor), (PREVIOUS, document.prev_cursor))
     return Rendered(written.body, (*written.headers, *((name, cursor) for name, cursor in cursors if cursor)))
 

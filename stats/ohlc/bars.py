@@ -16,7 +16,7 @@ from stats.market_data.ohlcv.dataset import trade_bars_plan
 from stats.market_data.query import ANY_CLASS, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import ISO_OR_EPOCH, QueryParameter, RowQuerySerializer
 from stats.parameters import DEFAULT_PAGE, BoundField, PageLimitField, WordField, query_values
-from stats.rendering.format import Document
+from stats.rendering.format import RowsDocument
 from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.resolutions import Resolution
@@ -119,7 +119,7 @@ def parse_ohlc_query(query_string: str) -> MarketDataQuery:
 class OhlcBars(ReshapedPage):
     """Bars in the shape of `/stats/ohlc`."""
 
-    def document(self) -> Document:
+    def document(self) -> RowsDocument:
         """See `AnswerSnapshot.document`. Raises `NoData` and `RangeTooLarge`."""
         query, page, (symbol,) = self.query, self.page.page(), self.symbols
         is_paged = query.limit < BARS_LIMIT
@@ -131,7 +131,7 @@ class OhlcBars(ReshapedPage):
                 f"the range has more than {BARS_LIMIT:,} bars, the maximum of an answer: ask for a shorter range, for"
                 f" pages with limit and cursor, or for the stream /api/v1/market-data/…/{symbol}/ohlcv/stream"
             )
-        return Document(
+        return RowsDocument(
             head={"symbol": symbol, "interval": _NAMES[query.resolution]},
             rows_name=OHLC.rows_name,
             table=page.rows.table.select(query.fields or ()),

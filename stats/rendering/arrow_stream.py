@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.format import Rendered, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table, plain_texts
 from stats.rendering.value_text import dates, floats, time_text, unit_ns, words
 from store.lazy_imports import compute as pc
@@ -68,9 +68,9 @@ def stream_arrow(columns: Sequence[OutColumn], form: TimeForm | None) -> ArrowEn
     return ArrowEncoder(columns, form, {})
 
 
-def render_arrow(document: Document, form: TimeForm | None) -> Rendered:
+def render_arrow(document: RowsDocument) -> Rendered:
     """Write one record batch. The head becomes the schema's metadata; values other than texts become JSON."""
-    encoder = ArrowEncoder(document.table.columns, form, _texts(document.head))
+    encoder = ArrowEncoder(document.table.columns, document.time_form, _texts(document.head))
     return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table), encoder.end())))
 
 

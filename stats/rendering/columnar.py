@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.format import Rendered, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn
 from stats.rendering.value_text import dates, floats, integer_mask, time_text, unit_ns, words
 from store.arrays import Floats
@@ -52,25 +52,25 @@ _LIST_NAMES = {"timestamp": "timestamps"}
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def render_columnar(document: Document, form: TimeForm | None) -> Rendered:
+def render_columnar(document: RowsDocument) -> Rendered:
     """Write one object: the head's fields, a list per column, the tail's fields."""
-    return Rendered(_json(document, _lists(document, form)))
+    return Rendered(_json(document, _lists(document)))
 
 
-def render_msgpack(document: Document, form: TimeForm | None) -> Rendered:
+def render_msgpack(document: RowsDocument) -> Rendered:
     """Write the columnar document as MessagePack. `X-Original-Size` is the size of its JSON in bytes."""
-    lists = _lists(document, form)
+    lists = _lists(document)
     head, tail = (orjson.loads(orjson.dumps(part)) for part in (document.head, document.tail))
     body = _pack({**head, **{name: _plain(values) for name, values in lists.items()}, **tail})
     return Rendered(body, (("X-Original-Size", str(len(_json(document, lists)))),))
 
 
-def _json(document: Document, lists: dict[str, Any]) -> bytes:
+def _json(document: RowsDocument, lists: dict[str, Any]) -> bytes:
     return orjson.dumps({**document.head, **lists, **document.tail}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _lists(document: Document, form: TimeForm | None) -> dict[str, Any]:
-    form, table = form or document.columnar_times, document.table
+def _lists(document: RowsDocument) -> dict[str, Any]:
+    form, table = document.time_form or document.columnar_times, document.table
     return {
         _LIST_NAMES.get(column.name, column.name): column_values(column, values, form)
         for column, values in zip(table.columns, table.arrays(), strict=True)

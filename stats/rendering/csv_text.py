@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.format import Rendered, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import dates, ended_integers, ended_volumes, floats, time_pieces, unit_ns
 from store.arrays import Floats
@@ -51,9 +51,9 @@ def stream_csv(columns: Sequence[OutColumn], form: TimeForm | None) -> CsvEncode
     return CsvEncoder(columns, form or TimeForm.RFC3339)
 
 
-def render_csv(document: Document, form: TimeForm | None) -> Rendered:
+def render_csv(document: RowsDocument) -> Rendered:
     """Write a header line and one line per row. Head and tail are left out."""
-    encoder = stream_csv(document.table.columns, form)
+    encoder = stream_csv(document.table.columns, document.time_form)
     return Rendered(b"".join((encoder.begin(), *encoder.rows(document.table))))
 
 

@@ -17,7 +17,7 @@ class TimeForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class RowsDocument:
     """An answer without a format: the fields of `head`, the rows under `rows_name`, the fields of `tail`.
 
     next_cursor, prev_cursor: for formats that do not write the tail. bars_times: whether columnar formats write
@@ -71,8 +71,8 @@ class StreamEncoder(Protocol):
         ...
 
 
+Render: TypeAlias = Callable[[RowsDocument], Rendered]
 # A `TimeForm` of None means the format's default.
-Render: TypeAlias = Callable[[Document, TimeForm | None], Rendered]
 MakeEncoder: TypeAlias = Callable[[Sequence[OutColumn], TimeForm | None], StreamEncoder]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stats.rendering.format import Document, Rendered, TimeForm
+from stats.rendering.format import Rendered, RowsDocument, TimeForm
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from stats.rendering.value_text import (
     dates,
@@ -113,17 +113,17 @@ _BLOCK_ROWS = 16_384
 _FEW_ROWS = 100
 
 
-def render_rows(document: Document, form: TimeForm | None) -> Rendered:
+def render_rows(document: RowsDocument) -> Rendered:
     """Write one object: the head's fields, the rows as a list of objects, the tail's fields."""
-    objects = memoryview(row_objects(document.table, form or TimeForm.RFC3339, ","))
+    objects = memoryview(row_objects(document.table, document.time_form or TimeForm.RFC3339, ","))
     start = orjson.dumps({**document.head, document.rows_name: []})[: -len("]}")]
     end = orjson.dumps(document.tail)[len("{") :]
     return Rendered(b"".join((start, objects[:-1], b"]," if document.tail else b"]", end)))
 
 
-def render_lines(document: Document, form: TimeForm | None) -> Rendered:
+def render_lines(document: RowsDocument) -> Rendered:
     """Write one object per line. Head and tail are left out."""
-    return Rendered(row_objects(document.table, form or TimeForm.RFC3339, "\n"))
+    return Rendered(row_objects(document.table, document.time_form or TimeForm.RFC3339, "\n"))
 
 
 @dataclass(frozen=True, slots=True)

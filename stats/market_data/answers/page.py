@@ -26,7 +26,7 @@ from stats.market_data.plan import (
 from stats.market_data.query import MarketDataQuery
 from stats.market_data.rows import ChainedSource, NewestSource, PageRows, RowSource, read_page
 from stats.market_data.universes import UniverseQuery, UniverseSnapshot, universe_snapshot
-from stats.rendering.format import Document, TimeForm
+from stats.rendering.format import RowsDocument, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
 from store.cached_property import cached_property
@@ -179,14 +179,14 @@ class PageSnapshot(AnswerSnapshot):
         count_work(WorkKind.ROWS, len(page.rows))
         return page
 
-    def document(self) -> Document:
+    def document(self) -> RowsDocument:
         """Return the page as a document. Raises `InvalidParameter` for unknown columns."""
         query = self.query
         selected_columns(self.source.columns, query.fields)
         page = self.page()
         neighbours = self.neighbours(page)
         table = page.rows.table.reversed() if query.is_descending else page.rows.table
-        return Document(
+        return RowsDocument(
             head=self._head(),
             rows_name=query.dataset.rows_name,
             table=selected(table, query.fields),

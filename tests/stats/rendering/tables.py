@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from stats.rendering.format import Document
+from stats.rendering.format import RowsDocument
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.timestamps import EARLIEST_NS, LATEST_NS
 
@@ -78,13 +78,13 @@ def table_of(rows: list[Row], columns: tuple[OutColumn, ...]) -> Table:
     return Table.of(columns, {column.name: [row[column.name] for row in rows] for column in columns})
 
 
-def document(table: Table, **changes: Any) -> Document:
+def document(table: Table, **changes: Any) -> RowsDocument:
     parts = {
         "head": {"symbol": "AAPL", "resolution": "1m"},
         "rows_name": "bars",
         "tail": {"next_cursor": "abc", "prev_cursor": None, "total_estimate": len(table)},
     }
-    return Document(**{**parts, "table": table, **changes})
+    return RowsDocument(**{**parts, "table": table, **changes})
 
 
 def plain_rows(table: Table) -> list[Row]:

@@ -30,7 +30,7 @@ def real_bars() -> Table:
 
 @pytest.fixture(scope="module")
 def sizes(real_bars: Table) -> dict[str, int]:
-    return {name: len(each.render(document(real_bars), None).body) for name, each in FORMATS.items()}
+    return {name: len(each.render(document(real_bars)).body) for name, each in FORMATS.items()}
 
 
 @pytest.mark.parametrize(("name", "at_most"), [("columnar", 0.70), ("msgpack", 0.45)])
@@ -41,5 +41,5 @@ def test_columns_are_smaller_than_rows(sizes: dict[str, int], name: str, at_most
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_compression_takes_off_more_than_half(real_bars: Table, name: str, encoding):
-    body = FORMATS[name].render(document(real_bars), None).body
+    body = FORMATS[name].render(document(real_bars)).body
     assert len(compressed(body, encoding).body) < 0.5 * len(body)

@@ -60,8 +60,11 @@ def test_a_stream_is_the_document_however_it_is_cut(table: Table, cuts: list[int
     """Of batches it has the document's rows."""
     for form in (None, *TimeForm):
         for name in ("ndjson", "csv"):
-            assert streamed(name, table, cuts, form) == FORMATS[name].render(document(table), form).body
-        whole = FORMATS["arrow"].render(document(table, head={}), form).body
+            assert (
+                streamed(name, table, cuts, form)
+                == FORMATS[name].render(document(table, time_form=form)).body
+            )
+        whole = FORMATS["arrow"].render(document(table, head={}, time_form=form)).body
         batches = streamed("arrow", table, cuts, form)
         assert pa.ipc.open_stream(batches).read_all().equals(pa.ipc.open_stream(whole).read_all())
 
@@ -90,19 +93,19 @@ def test_lines_are_the_same_as_written_value_by_value(table: Table, times: int):
 def test_coded_texts_give_the_same_bytes(table: Table, times: int):
     many = repeated(table, times)
     for name, each in FORMATS.items():
-        assert each.render(document(coded(many)), None).body == each.render(document(many), None).body, name
+        assert each.render(document(coded(many))).body == each.render(document(many)).body, name
 
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_more_rows_than_a_block_are_all_written(name: str):
     count = 40_001
     table = many_trades(count)
-    assert len(FORMATS["ndjson"].render(document(table), None).body.splitlines()) == count
+    assert len(FORMATS["ndjson"].render(document(table)).body.splitlines()) == count
     cut = streamed(name, table, [1, 16_384, 20_000])
     if name == "arrow":
         assert pa.ipc.open_stream(cut).read_all()["price"].to_pylist() == (np.arange(count) / 7).tolist()
     else:
-        assert cut == FORMATS[name].render(document(table), None).body
+        assert cut == FORMATS[name].render(document(table)).body
 
 
 @pytest.mark.parametrize("name", STREAMED)

@@ -38,7 +38,7 @@ class PlainBars(APIView):
         name = request.accepted_renderer.format
         if name == "api":
             return Response({"bars": [], "next_cursor": "to&come", "prev_cursor": None})
-        rendered = FORMATS[name].render(document(TWO_BARS), None)
+        rendered = FORMATS[name].render(document(TWO_BARS))
         return HttpResponse(rendered.body, content_type=FORMATS[name].content_type)
 
 
