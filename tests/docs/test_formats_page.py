@@ -28,7 +28,7 @@ class Bars(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         each = FORMATS[path.rpartition(".")[2]]
-        body = each.render(document(TWO_BARS), None).body if self.headers["X-API-Key"] == "the key" else b""
+        body = each.render(document(TWO_BARS)).body if self.headers["X-API-Key"] == "the key" else b""
         self.send_response(200 if body else 401)
         self.send_header("Content-Type", each.content_type)
         self.end_headers()
@@ -50,7 +50,7 @@ def serving() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["json", "columnar", "ndjson", "csv"])
 def test_the_examples_are_what_the_formats_write(name: str):
-    written = FORMATS[name].render(document(TWO_BARS), None).body.decode()
+    written = FORMATS[name].render(document(TWO_BARS)).body.decode()
     assert written.replace("\r\n", "\n").rstrip("\n") == EXAMPLES[name]
 
 

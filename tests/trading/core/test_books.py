@@ -14,7 +14,7 @@ from tests.trading.core.oracle import BASE, Fill, Instrument, Oracle, OracleBook
 from trading.core.account import (
     AccountState,
     Effects,
-    book_of,
+    position_key,
 )
 from trading.core.amounts import ZERO
 from trading.core.events import (
@@ -212,7 +212,7 @@ def _check_sums(amounts: list[tuple[str, Decimal]]) -> None:
 
 
 def _check_book(state: AccountState, key: tuple[str, str], book: OracleBook) -> None:
-    position = state.positions.get(book_of(*key))
+    position = state.positions.get(position_key(*key))
     if position is None:
         assert not book.lots
         return

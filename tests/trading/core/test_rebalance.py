@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trading.core.paper import dec
-from trading.core.account import AccountState, book_of
+from trading.core.account import AccountState, position_key
 from trading.core.amounts import HUNDRED, ZERO, is_multiple, money
 from trading.core.events import Reference
 from trading.core.positions import Position
@@ -51,7 +51,7 @@ def planned(
     }
     state = AccountState(id="ACC", cash=dec(cash))
     for (symbol, strategy), quantity in (held or {}).items():
-        state.positions[book_of(symbol, strategy)] = Position(
+        state.positions[position_key(symbol, strategy)] = Position(
             symbol=symbol, strategy=strategy, terms=PLAIN, quantity=dec(quantity)
         )
     marks = {symbol: each.reference for symbol, each in quotes.items() if isinstance(each, Quoted)}
