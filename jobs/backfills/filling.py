@@ -26,7 +26,8 @@ from jobs.backfills.sources.protocol import Fetched, Source, SourceRequest
 from jobs.backfills.sources.registry import sources_in_order
 from jobs.backfills.surroundings import surroundings_of
 from jobs.kinds import Run
-from stats.market_data.gaps import Gap, gaps_of
+from stats.market_data.gaps import gaps_of
+from stats.market_data.ohlcv.found_gaps import Gap
 from store.datasets import TRADES
 from store.protocol import Fill, Window
 from store.resolutions import Resolution

@@ -125,7 +125,7 @@ def is_browsed(request: Request) -> bool:
     return isinstance(request.accepted_renderer, BrowsableAPIRenderer)
 
 
-def page_query(request: Request) -> str:
+def paged_query_string(request: Request) -> str:
     """Return the query string. In the browsable API, add `limit=100` if it has neither `limit` nor `last`."""
     query: str = request.META["QUERY_STRING"]
     if not is_browsed(request) or {"limit", "last"} & set(QueryDict(query)):
@@ -138,7 +138,7 @@ def _browsable_response(request: Request, snapshot: AnswerSnapshot, now_ns: int)
     answer = AnswerKey(snapshot, "json")
     finished = finished_answer(answer, if_none_match=None, now_ns=now_ns)
     current_work().count_tokens(finished.tokens)
-    headers = with_link(finished.headers, path=request.path, query=page_query(request))
+    headers = with_link(finished.headers, path=request.path, query=paged_query_string(request))
     del headers["Content-Type"]
     headers.pop("ETag", None)
     return Response(orjson.loads(finished.body), headers=headers)

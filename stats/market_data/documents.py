@@ -1,6 +1,6 @@
 """What a page tells besides its rows."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -10,7 +10,6 @@ from trades.batches.text_rules import resolution_schema
 from web.documents import AnswerDocument, Instant, about, like
 
 Reason = Literal["closed", "not_yet", "no_trades", "halted", "gap", "pending", "unlisted", "unknown_hours"]
-REASONS: tuple[str, ...] = get_args(Reason)
 ResolutionName = Annotated[str, Meta(extra_json_schema=resolution_schema(), examples=["1m"])]
 
 

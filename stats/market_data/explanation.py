@@ -135,7 +135,8 @@ class ExplainedBar(Report):
         inputs = replace(self.reader.inputs, trades=self.log, policy=policy)
         # Without `final`, which was decided by the instrument's own policy.
         reader = replace(self.reader, inputs=inputs, final_bars=None)
-        page = replace(self.page, plans=(self._plan_with(reader),))
+        plan = replace(self.page.plans[0], source=WindowedSource(reader))
+        page = replace(self.page, plans=(plan,))
         return BarOfPolicyDocument(**self._explained_by(page, reader))
 
     def _explained_by(self, page: PageSnapshot, reader: BarRowReader) -> dict[str, Any]:
@@ -146,9 +147,6 @@ class ExplainedBar(Report):
         volume = float(bar.data.column("volume")[0].as_py()) if len(bar.data) else 0.0
         explanation = BarExplanation(self._explained(policy), policy, parts, volume)
         return explanation.fields(next(iter(_objects(bar)), None), self.query.listed)
-
-    def _plan_with(self, reader: BarRowReader) -> Any:
-        return replace(self.page.plans[0], source=WindowedSource(reader))
 
     def _explained(self, policy: BarPolicy) -> ExplainedPrints:
         """Return the prints of the bar's interval and those whose volume may be credited to it."""

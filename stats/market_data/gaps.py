@@ -16,7 +16,7 @@ from stats.market_data.documents import ResolutionName
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.dataset import OHLCV, RULE, OhlcvOptions
-from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Figures, FoundGap
+from stats.market_data.ohlcv.found_gaps import GAP, NO_TRADES, PENDING, Gap
 from stats.market_data.plan import instrument_in
 from stats.market_data.query import MARKET_CLASSES, MarketClass, MarketDataQuery, class_of, range_fields
 from stats.market_data.query_parameters import QueryParameter, RowQuerySerializer, query_serializer
@@ -68,7 +68,7 @@ class GapDocument(AnswerDocument):
     empty_dates: Annotated[int | UnsetType, about("The dates without any bar.")] = UNSET
 
     @classmethod
-    def of(cls, gap: "FoundGap | Gap") -> Self:
+    def of(cls, gap: Gap) -> Self:
         """Return the document of a gap."""
         start, end = format_timestamp(gap.start_ns), format_timestamp(gap.end_ns)
         figures: dict[str, Any] = {**gap.figures}
@@ -89,19 +89,6 @@ class GapsOfSymbolsDocument(AnswerDocument):
 
     symbols: Annotated[list[str], like(["AAPL"])]
     gaps: list[GapsDocument]
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A gap of a symbol, in `[start_ns, end_ns)`. See `FoundGap`. actual_bars: of the expected ones; a gap has none."""
-
-    symbol: str
-    start_ns: int
-    end_ns: int
-    expected_bars: int
-    actual_bars: int
-    reason: str
-    figures: Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,18 +233,17 @@ def gaps_of(
     query = GapsQuery(
         None, (symbol,), False, resolution, start, end, hours=hours, rule=rule, as_of_ns=as_of_ns
     )
-    return list(gaps_found(query, now_ns=now_ns))
+    return [gap for _, gap in gaps_found(query, now_ns=now_ns)]
 
 
-def gaps_found(query: GapsQuery, *, now_ns: int) -> Iterator[Gap]:
-    """Yield the gaps of a query's symbols, one symbol after the other, of a range of any length.
+def gaps_found(query: GapsQuery, *, now_ns: int) -> Iterator[tuple[str, Gap]]:
+    """Yield the gaps of a query's symbols, each with its symbol, one symbol after the other, of a range of any length.
 
     Raises the errors of `gaps_snapshot`.
     """
     for page in gaps_snapshot(query, now_ns=now_ns).pages:
-        for each in absences_of(page).gaps(query.reasons, is_bounded=False):
-            figures = each.expected_bars, 0, each.reason, each.figures
-            yield Gap(page.symbols[0], each.start_ns, each.end_ns, *figures)
+        for gap in absences_of(page).gaps(query.reasons, is_bounded=False):
+            yield page.symbols[0], gap
 
 
 def _canonical(query: GapsQuery) -> Iterator[str]:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from stats.delivery.answers import LogName, TakeSnapshot
-from stats.delivery.responses import AnswerViewSet, is_browsed, page_query
+from stats.delivery.responses import AnswerViewSet, is_browsed, paged_query_string
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.answers.stream import RowStream
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
@@ -129,7 +129,7 @@ class PageViewSet(MarketAnswerViewSet):
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Return the page in the client's format and encoding."""
-        return self._respond(request, page_query(request), symbol)
+        return self._respond(request, paged_query_string(request), symbol)
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:

@@ -10,7 +10,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from stats.delivery.answers import LogName, TakeSnapshot
-from stats.delivery.responses import AnswerViewSet, page_query
+from stats.delivery.responses import AnswerViewSet, paged_query_string
 from stats.ohlc.bars import OHLC_PARAMETERS, OhlcAnswerDocument, ohlc_snapshot, parse_ohlc_query
 from stats.rendering.renderers import QueryFormRenderer
 from store.datasets import TRADES
@@ -39,7 +39,7 @@ class OhlcViewSet(AnswerViewSet):
         Trades are ordered by event time, then `sequence`, then arrival. Intervals without a price have no bar.
         The instrument's bar policy decides which trades set prices and which count in the volume. Days are UTC.
         """
-        return self.respond(request, page_query(request))
+        return self.respond(request, paged_query_string(request))
 
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import get_args
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from django.core.management import call_command
 from marketdata_project.schema_view import schema_document
 from stats.caching.response_cache import seconds_to_live
 from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
-from stats.market_data.documents import REASONS
+from stats.market_data.documents import Reason
 from stats.market_data.options.parameters import PRICING_PARAMETERS
 from stats.market_data.query import MARKET_CLASSES, maximum_range_ns
 from stats.rendering.formats import FORMATS
@@ -79,7 +80,7 @@ def test_it_tells_how_long_answers_are_kept():
 def test_its_table_of_reasons_is_of_all_of_them():
     table = TEXT[TEXT.index("| `reason` |") :].partition("\n\n")[0].splitlines()[2:]
     named = [name for row in table for name in re.findall(r"`(\w+)`", row.split("|")[1])]
-    assert sorted(named) == sorted(REASONS)
+    assert sorted(named) == sorted(get_args(Reason))
 
 
 def test_the_line_of_pandas_names_a_path_that_there_is(api):

@@ -18,11 +18,11 @@ from calendars.schedule import Hours
 from ops.command_line import quiet_without_a_reader
 from stats.exceptions import READ_ERRORS
 from stats.market_data.gaps import (
-    Gap,
     GapDocument,
     gaps_found,
     parse_gaps_query,
 )
+from stats.market_data.ohlcv.found_gaps import Gap
 from stats.market_data.silence import Silence, exchange_silence
 from store.instruments import GAP_RULES
 from store.timestamps import format_timestamp
@@ -63,16 +63,16 @@ class Command(BaseCommand):
 
     def _print_gaps(self, symbols: list[str], options: dict[str, Any]) -> None:
         given = {name: options[name] for name in _QUERY if options[name]}
-        found: list[Gap] = []
+        found: list[tuple[str, Gap]] = []
         for symbol in track(symbols, console=Console(stderr=True), transient=True):
             query = parse_gaps_query("", None, urlencode({"symbols": symbol, **given}))
             found += gaps_found(query, now_ns=time.time_ns())
         if options["json"]:
-            self._print_lines({"symbol": each.symbol, **GapDocument.of(each).as_json()} for each in found)
+            self._print_lines({"symbol": symbol, **GapDocument.of(gap).as_json()} for symbol, gap in found)
             return
         rows = [
-            (each.symbol, _text(each.start_ns), _text(each.end_ns), f"{each.expected_bars:,}", _figures(each))
-            for each in found
+            (symbol, _text(gap.start_ns), _text(gap.end_ns), f"{gap.expected_bars:,}", _figures(gap))
+            for symbol, gap in found
         ]
         self._print_table(("symbol", "start", "end", "bars", "judged by"), rows)
 

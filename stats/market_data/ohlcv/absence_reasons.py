@@ -22,7 +22,7 @@ from calendars.trading_calendar import trading_date_of
 from stats.market_data.documents import AbsenceDocument, Reason
 from stats.market_data.ohlcv.closed_dates import closed_dates
 from stats.market_data.ohlcv.found_gaps import (
-    FoundGap,
+    Gap,
     Intervals,
     Words,
     expected_numbers,
@@ -97,7 +97,7 @@ class AbsenceFinder:
             for first, behind in runs_of(missing.intervals.order, missing.reason)
         ]
 
-    def gaps(self, window: Window, reasons: Collection[str]) -> list[FoundGap]:
+    def gaps(self, window: Window, reasons: Collection[str]) -> list[Gap]:
         """Return the runs of expected intervals without a bar that have one of the reasons, ascending.
 
         window: aligned to the grid. Runs with only closed time between them are one.

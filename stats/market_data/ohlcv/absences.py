@@ -15,7 +15,7 @@ from stats.exceptions import RangeTooLarge
 from stats.market_data.documents import AbsenceDocument
 from stats.market_data.ohlcv.absence_reasons import AbsenceFinder
 from stats.market_data.ohlcv.bar_rows import BarInputs
-from stats.market_data.ohlcv.found_gaps import FoundGap
+from stats.market_data.ohlcv.found_gaps import Gap
 from stats.market_data.ohlcv.gap_evidence import GapEvidence
 from stats.market_data.ohlcv.halts import Halts
 from stats.market_data.ohlcv.periods import Periods
@@ -70,7 +70,7 @@ class BarAbsences:
         dates = range(self._first_day(start_ns, window), self._end_day(end_ns, window))
         return absences.runs(window, dates)
 
-    def gaps(self, reasons: Collection[str], *, is_bounded: bool) -> list[FoundGap]:
+    def gaps(self, reasons: Collection[str], *, is_bounded: bool) -> list[Gap]:
         """Return the runs of expected intervals of the range that have no bar for one of the reasons.
 
         is_bounded: whether to raise `RangeTooLarge` for a range that is too long for one answer.

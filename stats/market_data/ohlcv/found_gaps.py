@@ -22,7 +22,7 @@ Words = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundGap:
+class Gap:
     """A run of expected intervals without a bar, for one reason.
 
     expected_bars: the number of these intervals. figures: by which it was judged: `minutes`, `expected_trades`, `longest_empty_minutes` and
@@ -120,7 +120,7 @@ def runs_of(order: Integers, reasons: Words) -> list[tuple[int, int]]:
 
 def found_gaps(
     intervals: Intervals, reasons: Words, traded_dates: Integers, judged: JudgedRuns | None
-) -> list[FoundGap]:
+) -> list[Gap]:
     """Merge neighbours with one reason. traded_dates: those with a bar, days since 1970."""
     is_empty_date = ~np.isin(intervals.date, traded_dates)
     gaps = []
@@ -129,7 +129,7 @@ def found_gaps(
         reason = str(reasons[first])
         figures = _figures(intervals.date[first:behind][is_empty_date[first:behind]])
         figures |= _judged_figures(judged, start_ns, end_ns, is_gap=reason != NO_TRADES)
-        gaps.append(FoundGap(start_ns, end_ns, behind - first, reason, figures))
+        gaps.append(Gap(start_ns, end_ns, behind - first, reason, figures))
     return gaps
 
 

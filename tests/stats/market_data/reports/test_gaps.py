@@ -10,7 +10,8 @@ import pytest
 
 from calendars.schedule import Hours
 from calendars.trading_calendar import exchange_calendar
-from stats.market_data.gaps import Gap, GapDocument, gaps_of
+from stats.market_data.gaps import GapDocument, gaps_of
+from stats.market_data.ohlcv.found_gaps import Gap
 from store.instruments import CRYPTO, FUTURE, Instrument
 from store.protocol import Window
 from store.resolutions import Resolution
@@ -211,9 +212,7 @@ def test_other_rooms_ask_without_http(api: Api):
     stored(20)
     window = Window(int(SCHEDULE.start_ns[0]), int(SCHEDULE.end_ns[-1]))
     found = gaps_of("GEN", window, Resolution.DAY, now_ns=NOW_NS)
-    assert found == [
-        Gap("GEN", int(SCHEDULE.open_ns[20]), int(SCHEDULE.close_ns[20]), 1, 0, "gap", {"empty_dates": 1})
-    ]
+    assert found == [Gap(int(SCHEDULE.open_ns[20]), int(SCHEDULE.close_ns[20]), 1, "gap", {"empty_dates": 1})]
     long = gaps_of(
         "GEN", Window(parse_timestamp("2010-01-01"), window.end_ns), Resolution.MINUTE, now_ns=NOW_NS
     )
