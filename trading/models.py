@@ -4,6 +4,8 @@ Events are the source. All other rows of an account follow from them, and are wr
 are texts, because SQLite would make floats of them. Instants are nanoseconds UTC.
 """
 
+from decimal import Decimal
+
 from django.db import models
 
 OPEN, QUESTIONED, BUSTED = "open", "questioned", "busted"
@@ -231,6 +233,11 @@ class TargetModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.name}"
+
+    @property
+    def target_weights(self) -> dict[str, Decimal]:
+        """The target weights by canonical symbol."""
+        return {symbol: Decimal(text) for symbol, text in self.weights.items()}
 
 
 class Preview(models.Model):

@@ -25,6 +25,7 @@ from trading.models import Account
 from trading.reading.performance import MOST_DAYS, Period, last_days, performance_document, period_between
 from trading.reading.selectors import portfolio_document, risk_document
 from trading.reading.status import status_document
+from trading.services.control import risk_tag
 from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice
 
@@ -103,7 +104,7 @@ class AccountStateViewSet(AccountView, ViewSet):
         """
         account = self.account()
         document = RiskConfigDocument.of(account, state_of(account))
-        headers = {"ETag": f'"risk-{document.version}"'}
+        headers = {"ETag": risk_tag(document.version)}
         return account_answer(document, account.number, headers=headers)
 
     def performance(self, request: Request) -> Response:

@@ -26,6 +26,7 @@ from trading.services.accounts import account_find
 from web.documents import AnswerDocument
 from web.endpoints import Access
 from web.idempotency.answers import REPLAYED, KeyedCall, answer_once, keyed_call
+from web.requests.conditional import without_proxy_suffix
 from web.requests.json_fields import JsonObject
 from web.views import DeclaredView
 
@@ -90,6 +91,10 @@ class AccountView(DeclaredView):
         account = self.account(caller)
         require_signed(account, caller)
         return account, caller
+
+    def if_match(self) -> str | None:
+        """Return the entity tag in the call's `If-Match`; None without one."""
+        return without_proxy_suffix(self.request.headers.get("If-Match", "").strip()) or None
 
     def change(self, make: Callable[[], Done], *, status: int = HTTPStatus.OK) -> Response:
         """Make a change, and record the call in the same transaction."""

@@ -31,7 +31,7 @@ from trading.services.rebalancing import (
     rebalance_plan,
     require_trading,
 )
-from trading.services.target_models import model_find, weights_of
+from trading.services.target_models import model_find
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Integer, JsonObject, Text, json_values
 
@@ -181,7 +181,7 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
         owned = self.account()
         model = model_assigned(owned)
         plan = rebalance_plan(
-            account=owned, model=model.name, weights=weights_of(model), options=_options(values)
+            account=owned, model=model.name, weights=model.target_weights, options=_options(values)
         )
         document = plan_document(owned, model.name, model.version, plan)
         return self.change(lambda: Done(document, owned.number))

@@ -1,6 +1,5 @@
 """The endpoints that start and stop trading, and set what an account may risk."""
 
-import re
 from dataclasses import replace
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,7 +18,6 @@ from trading.documents.accounts import (
     RiskDocument,
     StoppedDocument,
 )
-from trading.exceptions import PreconditionRequired, RiskVersionChanged
 from trading.journal import state_of
 from trading.lease import engine_status
 from trading.models import Account
@@ -31,10 +29,10 @@ from trading.services.control import (
     override_end,
     risk_configure,
     risk_override,
+    risk_tag,
     trading_start,
     trading_stop_each,
 )
-from web.requests.conditional import without_proxy_suffix
 
 _IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -49,7 +47,6 @@ _REASON = OpenApiParameter(
     OpenApiParameter.QUERY,
     description="Why, for those who read the records.",
 )
-_RISK_TAG = re.compile(r'"risk-([0-9]{1,9})"')
 
 
 class TradingControlViewSet(AccountView, GenericViewSet[Account]):
@@ -126,23 +123,10 @@ class RiskWritesViewSet(AccountView, GenericViewSet[Account]):
         """
         config: RiskConfig = self.body()["config"]
         account, caller = self.account_to_change()
-        version = _version_in(request.headers.get("If-Match"))
         answer = self.change_account(
             account,
-            lambda: risk_configure(account=account, config=config, version=version, by=caller.identity),
+            lambda: risk_configure(account=account, config=config, tag=self.if_match(), by=caller.identity),
             lambda changed: RiskConfigDocument.of(changed, state_of(changed)),
         )
-        answer.headers["ETag"] = f'"risk-{state_of(account).risk_version}"'
+        answer.headers["ETag"] = risk_tag(state_of(account).risk_version)
         return answer
-
-
-def _version_in(if_match: str | None) -> int | None:
-    """Return the version in `If-Match`; None for `*`. Raises PreconditionRequired, RiskVersionChanged."""
-    if if_match is None:
-        raise PreconditionRequired("send the ETag of GET /config in If-Match")
-    if if_match.strip() == "*":
-        return None
-    match = _RISK_TAG.fullmatch(without_proxy_suffix(if_match.strip()))
-    if match is None:
-        raise RiskVersionChanged('If-Match is the ETag of GET /config, such as "risk-1"')
-    return int(match[1])

@@ -26,10 +26,8 @@ from trading.services.target_models import (
     model_set,
     model_tag,
     models_of,
-    weights_of,
 )
 from web.lists.views import ListViewSet
-from web.requests.conditional import without_proxy_suffix
 from web.requests.field_errors import KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount
 
@@ -123,7 +121,7 @@ class ModelsViewSet(AccountView, ListViewSet[TargetModel]):
         """List models. The models of an account, by name."""
         account = self.account()
         models = self.paginate_queryset(models_of(account)) or []
-        documents = [ModelDocument.of(account, each, weights_of(each)) for each in models]
+        documents = [ModelDocument.of(account, each) for each in models]
         return account_answer(self.envelope(documents), account.number)
 
     def retrieve(self, request: Request, model: str) -> Response:
@@ -133,7 +131,7 @@ class ModelsViewSet(AccountView, ListViewSet[TargetModel]):
         """
         account = self.account()
         found = model_find(account=account, name=model)
-        document = ModelDocument.of(account, found, weights_of(found))
+        document = ModelDocument.of(account, found)
         return account_answer(document, account.number, headers={"ETag": model_tag(found)})
 
     def update(self, request: Request, model: str) -> Response:
@@ -148,9 +146,9 @@ class ModelsViewSet(AccountView, ListViewSet[TargetModel]):
         tags: dict[str, str] = {}
 
         def change() -> Done:
-            stored = model_set(account=account, name=model, weights=weights, tag=self._if_match())
+            stored = model_set(account=account, name=model, weights=weights, tag=self.if_match())
             tags["ETag"] = model_tag(stored)
-            return Done(ModelDocument.of(account, stored, weights_of(stored)), account.number)
+            return Done(ModelDocument.of(account, stored), account.number)
 
         answer = self.change(change)
         answer.headers["ETag"] = tags["ETag"]
@@ -161,10 +159,7 @@ class ModelsViewSet(AccountView, ListViewSet[TargetModel]):
         account, _ = self.account_to_change()
 
         def delete() -> Done:
-            model_delete(account=account, name=model, tag=self._if_match())
+            model_delete(account=account, name=model, tag=self.if_match())
             return Done(None, account.number)
 
         return self.change(delete, status=HTTPStatus.NO_CONTENT)
-
-    def _if_match(self) -> str | None:
-        return without_proxy_suffix(self.request.headers.get("If-Match", "")) or None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from store.timestamps import format_timestamp
@@ -37,8 +35,9 @@ class ModelDocument(AnswerDocument):
     changed_at: Placed
 
     @classmethod
-    def of(cls, account: Account, model: TargetModel, weights: Mapping[str, Decimal]) -> Self:
-        """Return the document of a model, with its weights by symbol."""
+    def of(cls, account: Account, model: TargetModel) -> Self:
+        """Return the document of a model of an account."""
+        weights = model.target_weights
         return cls(
             account=account.name,
             name=model.name,

@@ -19,10 +19,11 @@ from trading.core.events import (
     RiskOverridden,
     TradingStarted,
 )
-from trading.exceptions import OverrideTooHigh, RiskVersionChanged, TradingHalted
+from trading.exceptions import OverrideTooHigh, PreconditionRequired, RiskVersionChanged, TradingHalted
 from trading.journal import open_journal
 from trading.lease import engine_status, require_engine
 from trading.models import Account
+from web.requests.conditional import ANY_TAG
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +82,21 @@ def audit_stop(accounts: Iterable[str], *, actor: str, reason: str) -> None:
         logger.exception("the stop is done, but not in the audit log")
 
 
-def risk_configure(*, account: Account, config: RiskConfig, version: int | None, by: str) -> None:
+def risk_tag(version: int) -> str:
+    """Return the entity tag of the limits at a version."""
+    return f'"risk-{version}"'
+
+
+def risk_configure(*, account: Account, config: RiskConfig, tag: str | None, by: str) -> None:
     """Set the limits.
 
-    version: the one that the caller has read; None for any. Raises RiskVersionChanged.
+    tag: of the version that the caller has read, or ANY_TAG. Raises PreconditionRequired without one, RiskVersionChanged.
     """
+    if tag is None:
+        raise PreconditionRequired("send the ETag of GET /config in If-Match")
     with open_journal(account.name) as journal:
         current = journal.state.risk_version
-        if version is not None and version != current:
+        if tag not in {ANY_TAG, risk_tag(current)}:
             raise RiskVersionChanged(f"the limits are at version {current}")
         event = RiskConfigured(version=current + 1, config=config, by=by)
         journal.record(event, at_ns=engine_status().now_ns)

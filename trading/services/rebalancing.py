@@ -41,7 +41,7 @@ from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
 from trading.services.orders import order_cancel, order_in, order_submit
-from trading.services.target_models import model_find, weights_of
+from trading.services.target_models import model_find
 
 # Why a rebalance ended.
 COMPLETE, TIMEOUT, STOPPED, HALTED = "complete", "timeout", "stopped", "halted"
@@ -125,7 +125,7 @@ def rebalance_begin(
 ) -> StartedRebalance:
     """Return a rebalance with its plan. Nothing is stored. Raises as `rebalance_plan`."""
     last = OrderRow.objects.filter(account=account).order_by("-pk").values_list("pk", flat=True).first()
-    plan = rebalance_plan(account=account, model=model.name, weights=weights_of(model), options=options)
+    plan = rebalance_plan(account=account, model=model.name, weights=model.target_weights, options=options)
     return StartedRebalance(
         model=model.name, version=model.version, plan=plan, until_seconds=until_seconds, after_row=last or 0
     )

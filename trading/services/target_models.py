@@ -10,9 +10,9 @@ from trading.exceptions import ModelInUse, ModelVersionChanged, PreconditionRequ
 from trading.journal import open_journal
 from trading.lease import engine_status
 from trading.models import Account, TargetModel
+from web.requests.conditional import ANY_TAG
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-ANY_TAG = "*"
 
 
 def models_of(account: Account) -> QuerySet[TargetModel]:
@@ -26,11 +26,6 @@ def model_find(*, account: Account, name: str) -> TargetModel:
     if model is None:
         raise UnknownModel(name)
     return model
-
-
-def weights_of(model: TargetModel) -> dict[str, Decimal]:
-    """Return the target weights by canonical symbol."""
-    return {symbol: Decimal(text) for symbol, text in model.weights.items()}
 
 
 def model_tag(model: TargetModel) -> str:

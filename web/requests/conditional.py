@@ -40,6 +40,10 @@ def is_current(if_none_match: str | None, etag: str) -> bool:
     return etag.removeprefix("W/") in _opaque_tags(if_none_match)
 
 
+# In `If-Match`: whatever the tag is now.
+ANY_TAG = "*"
+
+
 def without_proxy_suffix(tag: str) -> str:
     """Return a quoted entity tag without what a proxy that compressed the answer added to it."""
     return _OF_PROXIES.sub('"', tag)

@@ -167,7 +167,7 @@ def test_an_override_is_never_above_the_maximum(desk: TradingDesk):
         account=desk.account, risk_level=Decimal(1), until_ns=at_ns(900), reason="test", by="test"
     )
     lower = msgspec.structs.replace(FREE, max_risk_level=Decimal("0.4"))
-    control.risk_configure(account=desk.account, config=lower, version=None, by="test")
+    control.risk_configure(account=desk.account, config=lower, tag="*", by="test")
     assert desk.state.risk_level == Decimal("0.4")
 
 

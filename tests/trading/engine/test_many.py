@@ -62,7 +62,7 @@ class TestLogsAreLetGo:
     def live(self, desk: TradingDesk) -> TradingDesk:
         lease_end(desk.engine._holder)
         desk.engine = Engine(LiveStrategies, WallClock())
-        risk_configure(account=desk.account, config=replace(FREE, latency_ms=0), version=None, by="test")
+        risk_configure(account=desk.account, config=replace(FREE, latency_ms=0), tag="*", by="test")
         self.print(desk)
         return desk
 
