@@ -70,9 +70,13 @@ class DeclaredView(APIView):
         actions: Mapping[str, str] = getattr(self, "action_map", {})
         return self.bodies.get(actions.get(str(self.request.method).lower(), ""), Serializer)
 
-    def body(self, **context: Any) -> dict[str, Any]:
-        """Return the action's validated body. Raises ValidationError, MalformedDocument."""
-        serializer = self.bodies[self.action_name](data=request_document(self.request), context=context)
+    def body(self, *, is_optional: bool = False, **context: Any) -> dict[str, Any]:
+        """Return the action's validated body. Raises ValidationError, MalformedDocument.
+
+        is_optional: whether a call may have none, which is read as {}.
+        """
+        data = {} if is_optional and self.request.stream is None else request_document(self.request)
+        serializer = self.bodies[self.action_name](data=data, context=context)
         serializer.is_valid(raise_exception=True)
         values: dict[str, Any] = serializer.validated_data
         return values

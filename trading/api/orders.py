@@ -175,7 +175,7 @@ class PositionCloseViewSet(AccountView, GenericViewSet[Account]):
 
         The body may be left out.
         """
-        values = self.body() if request.stream is not None else {}
+        values = self.body(is_optional=True)
         owned = self.account()
         done = position_close(
             account=owned,

@@ -175,7 +175,7 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
 
         With `preview` it says what would be done, and does nothing. The body may be left out.
         """
-        values = self._values()
+        values = self.body(is_optional=True)
         if not values["preview"]:
             return self.submit(request)
         owned = self.account()
@@ -188,7 +188,7 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
 
     def job_parameters(self) -> JsonObject:
         """Return the job's parameters: the body's, the account of the path, and its model."""
-        terms = {name: value for name, value in self._values().items() if name != "preview"}
+        terms = {name: value for name, value in self.body(is_optional=True).items() if name != "preview"}
         account, _ = self.account_to_change()
         return {"account": account.name, "model": model_assigned(account).name, **terms}
 
@@ -196,11 +196,3 @@ class RebalancesViewSet(AccountView, SubmissionViewSet):
         """Raise TradingStopped, TradingHalted, EngineUnavailable."""
         require_trading(state_of(Account.objects.get(name=parameters["account"])))
         require_engine()
-
-    def _values(self) -> JsonObject:
-        if self.request.stream is not None:
-            return self.body()
-        serializer = RebalanceInput(data={})
-        serializer.is_valid(raise_exception=True)
-        values: JsonObject = serializer.validated_data
-        return values
