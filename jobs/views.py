@@ -64,10 +64,6 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
 
     state = choice_filter(STATES, "The job's state.")
 
-    class Meta:
-        model = Job
-        fields: tuple[str, ...] = ()
-
 
 class JobsViewSet(ListViewSet[Job]):
     """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations.

@@ -64,10 +64,6 @@ class AuditFilter(FilterSet):  # type: ignore[misc]
     )
     correlation_id = _text(columns.CORRELATION_ID_CHARS, "Of the call.", label="Correlation id")
 
-    class Meta:
-        model = AuditRecord
-        fields: tuple[str, ...] = ()
-
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
         """Return the filters by parameter name. `class` is a keyword in Python, so the attribute is `audit_class`."""

@@ -116,10 +116,6 @@ class InstrumentFilter(FilterSet):  # type: ignore[misc]
         {"type": "string", "minLength": 1, "maxLength": SEARCH_LENGTH},
     )
 
-    class Meta:
-        model = InstrumentEntry
-        fields: tuple[str, ...] = ()
-
     @classmethod
     def get_filters(cls) -> dict[str, Any]:
         filters = super().get_filters()

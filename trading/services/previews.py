@@ -49,9 +49,8 @@ def trade_preview(*, account: Account, order: OrderTerms, owner: str) -> Preview
     It only reads, so that nobody waits for it; whoever asks saves the preview. Checks that fail are part of the
     answer. Raises EngineUnavailable, NotTradable, NoReferencePrice, NoRate.
     """
-    now_ns = require_engine().now_ns
-    view = order_view(state_of(account), order, now_ns=now_ns)
-    state = state_of(account)
+    now_ns, state = require_engine().now_ns, state_of(account)
+    view = order_view(state, order, now_ns=now_ns)
     found = order_judge(state, order, view, now_ns=now_ns)
     preview = Preview(
         uuid=uuid4(),
