@@ -265,7 +265,7 @@ class MarketDataQuery:
         return f"{self.dataset.name}/stream" if self.streamed else self.dataset.name
 
     @property
-    def subject(self) -> str:
+    def walk_key(self) -> str:
         """A text that is the same for all query strings with the same meaning. Cursors are bound to it."""
         own = key_parts(self, of_walk=True).parameters
         return repr((self.market_class.path, self.dataset.name, self.symbols, own))

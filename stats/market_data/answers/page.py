@@ -255,7 +255,7 @@ class PageSnapshot(AnswerSnapshot):
         final = tuple(plan.final_until_ns for plan in self.plans if plan.final_until_ns is not None)
         hashes = (self.range_hash, self.inputs_hash)
         cursor = PageCursor(earlier, position, commits, self.walk_now_ns, *hashes, final)
-        return cursor.encode(self.query.subject)
+        return cursor.encode(self.query.walk_key)
 
 
 def _time_of(position: RowPosition | None) -> int | None:
@@ -282,7 +282,7 @@ def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     symbols = universe.symbols if universe else _canonical(query)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
-    cursor = PageCursor.decode(query.cursor, query=query.subject) if query.cursor else None
+    cursor = PageCursor.decode(query.cursor, query=query.walk_key) if query.cursor else None
     symbol_queries = _symbol_queries(query, cursor, now_ns)
     if query.streamed or cursor or not all(each.logs for each in symbol_queries):
         return _made(query, symbol_queries, cursor, universe)

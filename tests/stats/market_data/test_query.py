@@ -47,8 +47,8 @@ def test_the_factory_has_the_defaults_of_the_parameters(market_class, dataset, t
 
 def test_options_are_part_of_a_query_s_identity():
     texts = ("last=1", "last=1&roll=days", "last=1&adjust=ratio", "last=1&roll=days&roll_before=3d")
-    subjects = {parse_query(MARKET_DATASETS["continuous"], "futures", "ES", text).subject for text in texts}
-    assert len(subjects) == len(texts)
+    keys = {parse_query(MARKET_DATASETS["continuous"], "futures", "ES", text).walk_key for text in texts}
+    assert len(keys) == len(texts)
 
 
 def test_a_query_may_skip_unknown_symbols(api: Api):
