@@ -1,11 +1,13 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
@@ -20,6 +22,7 @@ from trading.market.market import Market
 from trading.market.symbols import declared_terms, has_declared_terms
 from trading.strategies.backtest import BacktestInputs
 from trading.strategies.catalogue import strategy_given
+from trading.strategies.grid import GridRow, combinations_of, figure_text, grid_page, results_of
 from trading.strategies.honesty import Decision, Honesty, honesty_document, honesty_of
 from trading.strategies.outcome import document_bytes, event_line, outcome_of
 from trading.strategies.own_files import STRATEGY_NAME, StrategyError
@@ -56,6 +59,7 @@ _FIGURES = (
     ("max_dd", "largest drawdown", "{:,.2f} %"),
     ("turnover", "turnover", "{:,.2f}"),
 )
+_GRID_FIGURES = [each for each in _FIGURES if each[0] in {"trades", "pnl", "return_pct", "sharpe", "max_dd"}]
 
 
 class Command(BaseCommand):
@@ -95,12 +99,26 @@ class Command(BaseCommand):
         runs.add_argument(
             "--events", metavar="FILE", help="write each event of the account there, a line of JSON"
         )
+        runs.add_argument(
+            "--grid",
+            nargs="+",
+            metavar="NAME=VALUE,VALUE",
+            help="run each combination of parameters, on all cores",
+        )
+        parser.add_argument(
+            "--page", metavar="FILE", help="with --grid: write a page with a table and a heat map"
+        )
         parser.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the backtest. Raises CommandError."""
+        """Run the backtest, or a grid of backtests. Raises CommandError."""
+        if options["page"] and not options["grid"]:
+            raise CommandError("--page: give --grid, too")
         try:
             reader = stored_rows()
+            if options["grid"]:
+                self._run_grid(options, reader)
+                return
             inputs, progress = _inputs(options, reader), self._progress(options)
             if options["honesty"]:
                 found = honesty_of(inputs, reader, progress)
@@ -118,6 +136,18 @@ class Command(BaseCommand):
             self.stdout.write(document_bytes(document).decode())
         else:
             self.stdout.writelines(f"{line}\n" for line in lines)
+
+    def _run_grid(self, options: Mapping[str, Any], reader: Reader) -> None:
+        rows = _grid_rows(options, reader, self._progress(options))
+        if options["page"]:
+            page, title = Path(options["page"]), f"{options['strategy']} on {', '.join(options['symbols'])}"
+            page.write_text(grid_page(title, rows, _GRID_FIGURES), encoding="utf-8")
+        if options["json"]:
+            self.stdout.write(orjson.dumps([row._asdict() for row in rows]).decode())
+            return
+        self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
+        if options["page"]:
+            self.stdout.write(f"The heat map: {page.resolve().as_uri()}")
 
     def _progress(self, options: Mapping[str, Any]) -> Any:
         is_shown = self.stderr.isatty() and not options["json"]
@@ -155,6 +185,49 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
     terms_of = declared_terms if has_declared_terms() else _no_terms
     return inputs_of_job(serializer.validated_data, reader, terms_of)
+
+
+def _grid_rows(
+    options: Mapping[str, Any], reader: Reader, progress: Callable[[float], object]
+) -> list[GridRow]:
+    """Run each combination, and say why a combination cannot be run. Raises CommandError if none can."""
+    strategy, as_of = options["strategy"], options["as_of"]
+    inputs: list[BacktestInputs | str] = []
+    combinations = combinations_of(dict(map(_pair, options["grid"])))
+    for each in combinations:
+        given = [*options["set"], *(f"{name}={value}" for name, value in each.items())]
+        try:
+            found = _inputs({**options, "set": given, "as_of": as_of}, reader)
+            # Rows that come meanwhile must not make the runs differ.
+            as_of = as_of or (found.as_of_ns and format_timestamp(found.as_of_ns))
+            inputs.append(found)
+        except CommandError as error:
+            inputs.append(str(error))
+    runs = [each for each in inputs if isinstance(each, BacktestInputs)]
+    if not runs:
+        raise CommandError(str(inputs[0]))
+    place = None if STRATEGY_NAME.fullmatch(strategy) else strategy
+    results = results_of(runs, place, Path(settings.DATA_DIR), progress)
+    return [
+        GridRow(own, None, each) if isinstance(each, str) else GridRow(own, next(results))
+        for own, each in zip(combinations, inputs, strict=True)
+    ]
+
+
+def _grid_table(rows: Sequence[GridRow]) -> Iterator[str]:
+    widths = {
+        name: max(map(len, (name, *(row.parameters[name] for row in rows)))) for name in rows[0].parameters
+    }
+    titles = [f"{title:>16}" for _, title, _ in _GRID_FIGURES]
+    yield "  ".join([*(f"{name:>{width}}" for name, width in widths.items()), *titles])
+    for row in rows:
+        cells = [f"{row.parameters[name]:>{width}}" for name, width in widths.items()]
+        if row.result is None:
+            cells.append(str(row.refused))
+        else:
+            found = row.result["performance"]
+            cells += [f"{figure_text(found[name], form):>16}" for name, _, form in _GRID_FIGURES]
+        yield "  ".join(cells)
 
 
 @contextmanager
@@ -203,17 +276,13 @@ def _table(document: BacktestDocument) -> Iterator[str]:
     lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
     yield f"{'signals':<20} {signals.accepted + signals.refused:>14,}   {lost}"
     for name, title, form in _FIGURES:
-        yield f"{title:<20} {_figure(getattr(figures, name), form):>14}"
+        yield f"{title:<20} {figure_text(getattr(figures, name), form):>14}"
     exposure = figures.exposure
-    mean, largest = (_figure(each, "{:,.2f} %") for each in (exposure.mean_pct, exposure.largest_pct))
-    held = _figure(exposure.time_in_market, "{:.1%}")
+    mean, largest = (figure_text(each, "{:,.2f} %") for each in (exposure.mean_pct, exposure.largest_pct))
+    held = figure_text(exposure.time_in_market, "{:.1%}")
     yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
     for each in document.positions:
         yield f"{'open at the end':<20} {each.quantity:>14,}   {each.symbol} {each.direction} at {each.average_price}"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
 
 
 def _honesty_lines(found: Honesty) -> Iterator[str]:

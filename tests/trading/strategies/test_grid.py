@@ -1,0 +1,98 @@
+"""A grid of parameters: `manage.py backtest --grid`."""
+
+import random
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.store_settings import IS_OF_FILES, stores_at
+from tests.trading.strategies.past import random_market
+from trading.strategies import catalogue
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not IS_OF_FILES, reason="backtests read files"),
+]
+PERIOD = ("A-USD", "--from", "2025-01-06", "--to", "2025-01-06T02:00:00Z")
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def past(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_given", {})
+    settings.DATA_DIR = tmp_path / "data"
+    settings.MARKET_STORES = stores_at(settings.DATA_DIR)
+    random_market(settings.DATA_DIR, random.Random(7), minutes=120)
+
+
+def run(strategy: str, *options: str, stderr: StringIO | None = None) -> str:
+    out = StringIO()
+    call_command("backtest", strategy, *PERIOD, *options, stdout=out, stderr=stderr or StringIO())
+    return out.getvalue()
+
+
+def test_each_combination_has_the_result_of_a_single_run(tmp_path: Path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from trading.strategies.crossover import Crossover\nclass Mine(Crossover):\n    name = 'mine'\n"
+    )
+    rows = orjson.loads(run(str(file), "--set", "part=0.1", "--grid", "fast=3,9", "slow=6,12", "--json"))
+    assert [row["parameters"] for row in rows] == [
+        {"fast": fast, "slow": slow} for fast in "39" for slow in ("6", "12")
+    ]
+    for row in rows:
+        given = [f"{name}={value}" for name, value in row["parameters"].items()]
+        if row["parameters"] == {"fast": "9", "slow": "6"}:
+            assert (row["result"], row["refused"]) == (None, "--set: mine: fast must be less than slow")
+            continue
+        single = orjson.loads(run(str(file), "--set", "part=0.1", *given, "--json"))
+        single["performance"]["drawdown_curve"] = single["trades"] = single["signals"]["rows"] = []
+        assert row["result"] == single
+        assert single["performance"]["trades"] > 2
+
+
+def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
+    shown, page = Terminal(), tmp_path / "grid.html"
+    printed = run("crossover", "--grid", "fast=3,9", "slow=6,12", "--page", str(page), stderr=shown)
+    lines = printed.splitlines()
+    assert lines[0].split()[:3] == ["fast", "slow", "trades"]
+    assert lines[3].split(maxsplit=2) == ["9", "6", "--set: crossover: fast must be less than slow"]
+    assert lines[5] == f"The heat map: {page.as_uri()}"
+    filled = [each.count("█") for each in shown.getvalue().split("\r")[1:-2]]
+    assert filled == [13, 27, 40]
+    returns = [line.split()[4] for line in (lines[1], lines[2], lines[4])]
+    text = page.read_text()
+    assert text.count('style="--strength') == 3
+    for each in returns:
+        assert f"{float(each):.2f}</td>" in text.split("All combinations")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["fast=" + ",".join(map(str, range(1, 102))), "slow=" + ",".join(map(str, range(1, 11)))],
+            "1,010 comb",
+        ),
+        (["fast"], "fast: give NAME=VALUE"),
+        (["quick=1,2"], "unknown field `quick`"),
+        (["fast=1,2", "--page", "/nowhere/page"], "No such file or directory: '/nowhere/page'"),
+        (["fast=1,2", "--honesty"], "not allowed with argument"),
+    ],
+)
+def test_a_grid_that_cannot_be_run_is_refused(options: list[str], words: str):
+    with pytest.raises(CommandError, match=words):
+        run("crossover", "--grid", *options)
+
+
+def test_a_single_run_has_no_page():
+    with pytest.raises(CommandError, match="--page: give --grid, too"):
+        run("crossover", "--page", "page.html")
