@@ -185,11 +185,12 @@ MAXIMUM_GAPS_RANGE_NS = 366 * DAY_NS
 
 
 def _check_gaps_range(window: Window, resolution: Resolution) -> None:
-    """Raise `RangeTooLarge` if a range is too long to list its gaps in one answer."""
+    """Raise `RangeTooLarge` if a range, in whole intervals, is too long to list its gaps in one answer."""
     longest_ns = maximum_range_ns(resolution)
     if resolution >= Resolution.MINUTE:
         longest_ns = max(longest_ns, MAXIMUM_GAPS_RANGE_NS)
-    if window.end_ns - window.start_ns > longest_ns:
+    # Both ends of what was asked for were rounded outwards.
+    if window.end_ns - window.start_ns >= longest_ns + 2 * resolution.length_ns:
         raise RangeTooLarge(
             f"at {resolution.value} gaps are listed of at most {longest_ns // DAY_NS:,} d: ask for a shorter range"
         )

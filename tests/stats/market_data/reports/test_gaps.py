@@ -208,6 +208,15 @@ def test_wrong_queries_are_refused(api: Api, path: str, params: dict[str, str], 
     assert problem(api.get(path, params)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "resolution"), [("2023-02-20", "2024-02-21", "23h"), ("2024-02-01", "2024-03-01", "29s")]
+)
+def test_the_longest_range_may_begin_within_an_interval(api: Api, start: str, end: str, resolution: str):
+    store_trades(MINUTES[:3])
+    found = api.get(f"{TREE}/equities/GEN/gaps", {"start": start, "end": end, "resolution": resolution})
+    assert found.status_code == 200, found.content
+
+
 def test_other_rooms_ask_without_http(api: Api):
     stored(20)
     window = Window(int(SCHEDULE.start_ns[0]), int(SCHEDULE.end_ns[-1]))
