@@ -73,8 +73,9 @@ def order_repeated(
     if row is None:
         return None
     earlier = order_in(row)
-    # Acceptance may have made it one that only reduces.
-    accepted = {**asdict(_accepted_terms(account, earlier)), "reduce_only": fields.get("reduce_only")}
+    accepted = asdict(_accepted_terms(account, earlier))
+    # Acceptance may have made it one that only reduces; never the other way round.
+    accepted["reduce_only"] = accepted["reduce_only"] and fields.get("reduce_only")
     if {**accepted, **fields} != accepted or (replaces and earlier.replaces != str(replaces)):
         raise ClientOrderIdReused(f"the client_order_id belongs to the order {row.uuid}, which is another")
     account.refresh_from_db(fields=["number"])

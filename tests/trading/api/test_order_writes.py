@@ -112,9 +112,10 @@ class TestOnce:
         assert answer(first)["id"] == answer(second)["id"]
         assert second["Idempotency-Replayed"] == "true"
 
-    def test_a_client_order_id_is_of_one_order(self, desk, me):
+    @pytest.mark.parametrize("other", [{"quantity": 3}, {"reduce_only": True}])
+    def test_a_client_order_id_is_of_one_order(self, desk, me, other):
         post(me, "/orders", {**ORDER, "client_order_id": "mine"})
-        again = post(me, "/orders", {**ORDER, "client_order_id": "mine", "quantity": 3})
+        again = post(me, "/orders", {**ORDER, "client_order_id": "mine", **other})
         assert problem(again) == (422, "client_order_id_reused")
 
 
