@@ -92,7 +92,7 @@ def test_the_line_of_pandas_names_a_path_that_there_is(api):
 
 def test_the_calls_about_the_sample_have_answers(api, time_machine):
     time_machine.move_to("2025-01-08T22:00:00Z", tick=False)
-    call_command("sample", days=1, symbols=["DEMOA"], stdout=io.StringIO())
+    call_command("sample", days=1, history=0, symbols=["DEMOA"], stdout=io.StringIO())
     paths = re.findall(r"8000(/api/v1/market-data/equities/DEMOA/[^\"]*)", README.read_text())
     bars, snapshot, trades = map(api.get, paths)
     assert len(answer(bars)["bars"]) == 1

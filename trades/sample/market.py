@@ -19,6 +19,7 @@ from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS
 
 SEED: Final = 7
 EQUITIES: Final = ("DEMOA", "DEMOB", "DEMOC")
+FUND: Final = "DEMOX"  # it has bars only, so backtests fill orders by its bars
 COIN: Final = "DEMO-USD"
 EXCHANGE_ZONE: Final = ZoneInfo("America/New_York")
 PRE_MARKET_OPENS: Final = dt.time(4)
@@ -29,15 +30,15 @@ QUIET_PRINTS_PER_MINUTE: Final = 0.4
 NOON_PRINTS_PER_MINUTE: Final = 8.0
 EDGE_PRINTS_PER_MINUTE: Final = 32.0
 COIN_DAILY_DEVIATION: Final = 0.03
-COIN_PRINTS_PER_MINUTE: Final = 30.0
+COIN_PRINTS_PER_MINUTE: Final = 60.0
+# The median print: the engine fills a tenth of a print, so an order of a few coins fills by the next one.
+COIN_LOG_VOLUME: Final = math.log(200.0)
 VENUES: Final = ("XNYS", "XNAS", "ARCX", "BATS", "EDGX", "IEXG", "FINN")
 SIZES: Final = (10, 25, 50, 100, 200, 300, 500, 1_000)
 SIZE_SHARES: Final = (0.12, 0.12, 0.12, 0.42, 0.1, 0.06, 0.04, 0.02)
 AUCTION_LOTS: Final = (150, 900)
 # Nanoseconds. A trade is received at most so long after it.
 MAX_LATENCY_NS: Final = 2_000_000
-QUOTE_BEFORE_NS: Final = 500_000
-WIDEST_SPREAD_CENTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,6 @@ class SymbolDay:
         return replace(self, **{name: getattr(self, name)[:count] for name in columns})
 
 
-@dataclass(frozen=True, slots=True)
-class DayQuotes:
-    """The quote that each trade of a day meets, as columns of the day's length; each trade is at the bid or the ask.
-
-    Times are int64 nanoseconds since the epoch, UTC. Prices are multiples of 0.01, and bid is below ask.
-    """
-
-    time_ns: Integers
-    bid: Floats
-    bid_size: Floats
-    ask: Floats
-    ask_size: Floats
-
-
 def trading_sessions(*, now: dt.datetime, days: int) -> tuple[TradingSession, ...]:
     """Return the last `days` trading days of XNYS, ascending. The last one's pre-market has begun by `now` (aware).
 
@@ -138,7 +125,7 @@ def symbol_day(*, seed: int, symbol: str, session: TradingSession) -> SymbolDay:
 
     Another release of numpy may draw other numbers from the same seed, and so give other trades.
     """
-    rng = _generator(seed, symbol, session.date.isoformat())
+    rng = generator(seed, symbol, session.date.isoformat())
     auctions = np.array([session.opens, session.closes])
     time_ns = np.sort(np.concatenate((_arrivals(rng, session), auctions)))
     count = len(time_ns)
@@ -166,7 +153,7 @@ def symbol_day(*, seed: int, symbol: str, session: TradingSession) -> SymbolDay:
 
 def coin_day(*, seed: int, symbol: str, date: dt.date) -> SymbolDay:
     """Make a whole UTC date of a coin, which trades around the clock; the same arguments give the same columns."""
-    rng = _generator(seed, symbol, date.isoformat())
+    rng = generator(seed, symbol, date.isoformat())
     midnight = int(dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()) * SECOND_NS
     count = int(rng.poisson(COIN_PRINTS_PER_MINUTE * DAY_NS / MINUTE_NS))
     time_ns = midnight + np.sort(rng.integers(0, DAY_NS // 1_000, count)) * 1_000
@@ -175,7 +162,7 @@ def coin_day(*, seed: int, symbol: str, date: dt.date) -> SymbolDay:
         date=date,
         time_ns=time_ns,
         price=_prices(rng, seed, symbol, date, count, deviation=COIN_DAILY_DEVIATION),
-        volume=np.maximum(np.round(rng.lognormal(-2.0, 1.2, count), 4), 0.0001),
+        volume=np.maximum(np.round(rng.lognormal(COIN_LOG_VOLUME, 0.8, count), 4), 0.0001),
         trade_id=_trade_ids(symbol, date, count),
         sequence=np.arange(1, count + 1, dtype=np.int64),
         exchange=[""] * count,
@@ -184,23 +171,32 @@ def coin_day(*, seed: int, symbol: str, date: dt.date) -> SymbolDay:
     )
 
 
-def day_quotes(day: SymbolDay, *, seed: int) -> DayQuotes:
-    """Make the quotes around a day's trades; the same arguments give the same columns."""
-    rng = _generator(seed, day.symbol, day.date.isoformat(), "quotes")
-    spread = rng.integers(1, WIDEST_SPREAD_CENTS + 1, len(day))
-    is_bought = rng.integers(0, 2, len(day))
-    bid = np.rint(day.price * 100) - spread * is_bought
-    return DayQuotes(
-        time_ns=day.time_ns - QUOTE_BEFORE_NS,
-        bid=bid / 100,
-        bid_size=rng.permutation(day.volume),
-        ask=(bid + spread) / 100,
-        ask_size=rng.permutation(day.volume),
-    )
+def minute_bars(day: SymbolDay) -> dict[str, Any]:
+    """Return bars of a day's prints by minute, as columns of `store.datasets.BARS`."""
+    minutes = day.time_ns // MINUTE_NS
+    first = np.flatnonzero(np.diff(minutes, prepend=-1))
+    last = np.append(first[1:], len(day)) - 1
+    return {
+        "timestamp": minutes[first] * MINUTE_NS,
+        "open": day.price[first],
+        "high": np.maximum.reduceat(day.price, first),
+        "low": np.minimum.reduceat(day.price, first),
+        "close": day.price[last],
+        "volume": np.round(np.add.reduceat(day.volume, first), 4),
+        "trade_count": last - first + 1,
+    }
+
+
+def daily_bar(*, seed: int, symbol: str, date: dt.date) -> tuple[float, ...]:
+    """Return the open, high, low, close and volume of a day whose prints are not made."""
+    deviation, volume = (COIN_DAILY_DEVIATION, 24e6) if symbol == COIN else (DAILY_DEVIATION, 700e3)
+    rng = generator(seed, symbol, date.isoformat(), "day")
+    prices = _prices(rng, seed, symbol, date, 100, deviation=deviation).tolist()
+    return prices[0], max(prices), min(prices), prices[-1], float(np.floor(volume * rng.lognormal(0.0, 0.1)))
 
 
 def _trade_ids(symbol: str, date: dt.date, count: int) -> list[str]:
-    stem = f"{symbol.replace(' ', '_')}-{date:%Y%m%d}"  # a trade_id has no spaces
+    stem = f"{symbol}-{date:%Y%m%d}"
     return [f"{stem}-{number:06d}" for number in range(1, count + 1)]
 
 
@@ -210,7 +206,7 @@ def _received_at(rng: np.random.Generator, time_ns: Integers) -> Integers:
     return np.asarray(np.maximum.accumulate(time_ns + latency), dtype=np.int64)
 
 
-def _generator(*parts: object) -> np.random.Generator:
+def generator(*parts: object) -> np.random.Generator:
     """Return a generator seeded by these parts, the same in every process."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
@@ -220,9 +216,7 @@ def _arrivals(rng: np.random.Generator, session: TradingSession) -> Integers:
     """Draw a Poisson number of prints for each minute, at whole microseconds inside it, never at its start."""
     starts = np.arange(session.begins, session.ends, MINUTE_NS)
     is_regular = (starts >= session.opens) & (starts < session.closes)
-    from_noon = (
-        2 * (starts - session.opens) / (session.closes - session.opens) - 1
-    )  # -1 at the open, 1 at the close
+    from_noon = 2 * (starts - session.opens) / (session.closes - session.opens) - 1  # -1 to 1
     u_shape = NOON_PRINTS_PER_MINUTE + (EDGE_PRINTS_PER_MINUTE - NOON_PRINTS_PER_MINUTE) * from_noon**4
     counts = rng.poisson(np.where(is_regular, u_shape, QUIET_PRINTS_PER_MINUTE))
     offsets = rng.integers(1, MINUTE_NS // 1_000, int(counts.sum())) * 1_000
@@ -247,7 +241,7 @@ def _prices(
 
 def _level(seed: int, symbol: str, day: dt.date) -> float:
     """Return the log price at the start of `day`: a walk of one step per date since WALK_BEGINS."""
-    rng = _generator(seed, symbol, "level")
+    rng = generator(seed, symbol, "level")
     base = rng.uniform(math.log(40.0), math.log(240.0))
     return float(base + rng.normal(0.0, DAILY_DEVIATION, (day - WALK_BEGINS).days).sum())
 

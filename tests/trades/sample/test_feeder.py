@@ -11,18 +11,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from marketdata_client import MarketDataError
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_revoke
-from store.instruments import Instrument
 from tests.api_client import Api
-from trades.instruments.services import instruments_set
-from trades.sample.feed import FeedCorrection, FeedPost, FeedRows
 from trades.sample.feed_key import KEY_FILE, KEY_NAME, feed_prepare
-from trades.sample.feeder import FeedSender
+from trades.sample.feeder import feed_client
 from trades.sample.market import COIN
-from trades.stores import market_store
 
-ROWS = FeedRows("trades", [{"symbol": COIN, "price": 1.5}], "2025-11-19T15:00:00Z")
+ROWS = [{"symbol": COIN, "price": 1.5}]
 STORED = b'{"received": 1, "stored": 1, "duplicates": 0}'
 
 
@@ -57,15 +54,6 @@ def test_a_key_is_used_again_until_it_is_revoked_or_its_file_is_lost(run_dir: Pa
     (run_dir / KEY_FILE).unlink()
     assert prepared(run_dir) != second
     assert key_list().filter(name=KEY_NAME).count() == 3
-
-
-def test_the_coin_is_declared_unless_somebody_has_declared_it(run_dir: Path):
-    prepared(run_dir)
-    assert market_store().instrument(COIN).instrument_class == "crypto"
-    declared = Instrument(COIN, instrument_class="crypto", currency="EUR")
-    instruments_set(instruments=[declared])
-    prepared(run_dir)
-    assert market_store().instrument(COIN) == declared
 
 
 class _Server(ThreadingHTTPServer):
@@ -125,46 +113,36 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marketdata_client._sync.session.time", SimpleNamespace(sleep=give_up))
 
 
-def deliver(server: _Server, post: FeedPost = ROWS) -> None:
-    FeedSender(url=f"http://127.0.0.1:{server.server_port}", key="md_k").deliver(post)
+def deliver(server: _Server, host: str = "127.0.0.1") -> None:
+    feed_client(f"http://{host}:{server.server_port}", "md_k").ingest("trades", ROWS)
 
 
 @pytest.mark.parametrize(
-    ("server", "pauses", "warnings"),
+    ("server", "pauses"),
     [
-        pytest.param([], [], [], id="stored"),
-        pytest.param([503, 503, 503], [1, 2, 4], ["503"], id="unavailable"),
-        pytest.param([0, 429, 401], [1, 2, 4], ["0", "429", "401"], id="no-answer-limit-key"),
-        pytest.param([507] * 8, [1, 2, 4, 8, 16, 30, 30, 30], ["507"], id="disk-full"),
-        pytest.param([422], [], ["422"], id="refused"),
-        pytest.param([302], [], ["0"], id="redirected"),
+        pytest.param([], [], id="stored"),
+        pytest.param([503, 503, 503], [1, 2, 4], id="unavailable"),
+        pytest.param([0, 429, 401], [1, 2, 4], id="no-answer-limit-key"),
+        pytest.param([507] * 8, [1, 2, 4, 8, 16, 30, 30, 30], id="disk-full"),
     ],
     indirect=["server"],
 )
-def test_it_waits_for_what_may_pass_and_gives_up_what_is_refused(
-    server: _Server,
-    pauses: list[float],
-    warnings: list[str],
-    slept: list[float],
-    caplog: pytest.LogCaptureFixture,
+def test_it_waits_for_what_may_pass(
+    server: _Server, pauses: list[float], slept: list[float], caplog: pytest.LogCaptureFixture
 ):
     deliver(server)
-    target = f"/api/v1/trades/ingest?complete_until=2025-11-19T15%3A00%3A00Z&symbol={COIN}"
-    assert server.received == [(target, "md_k", b'{"price":1.5}\n')] * (len(pauses) + 1)
+    assert server.received == [(server.received[0][0], "md_k", b'{"price":1.5}\n')] * (len(pauses) + 1)
     assert len(server.idempotency_keys) == 1
     assert None not in server.idempotency_keys
     assert all(longest / 2 <= pause <= longest for pause, longest in zip(slept, pauses, strict=True))
-    assert [record.getMessage().split()[4] for record in caplog.records] == warnings
+    assert len([each for each in caplog.messages if "The sample feed waits" in each]) == len(pauses)
 
 
-@pytest.mark.parametrize("server", [[503, 200, 503, 422, 422]], indirect=True)
-def test_a_failure_is_logged_again_after_a_success(
-    server: _Server, slept: list[float], caplog: pytest.LogCaptureFixture
-):
-    sender = FeedSender(url=f"http://127.0.0.1:{server.server_port}", key="md_k")
-    for _ in range(4):
-        sender.deliver(ROWS)
-    assert [record.getMessage().split()[4] for record in caplog.records] == ["503", "503", "422"]
+@pytest.mark.parametrize("server", [[422], [302]], indirect=True)
+def test_it_does_not_wait_for_what_does_not_pass(server: _Server, slept: list[float]):
+    with pytest.raises(MarketDataError):
+        deliver(server)
+    assert slept == []
 
 
 @pytest.mark.parametrize("server", [[429, 429]], indirect=True)
@@ -183,16 +161,8 @@ def test_a_proxy_of_the_environment_is_not_asked(server: _Server, monkeypatch: p
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("server", [[500]], indirect=True)
-def test_a_correction_is_repeated_under_its_idempotency_key(server: _Server, slept: list[float]):
-    deliver(server, FeedCorrection(COIN, {"action": "cancel", "trade_id": "a"}))
-    body = f'{{"symbol":"{COIN}","corrections":[{{"action":"cancel","trade_id":"a"}}]}}'.encode()
-    assert server.received == [("/api/v1/trades/corrections", "md_k", body)] * 2
-    assert len(server.idempotency_keys) == 1
-
-
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("server", [[]], indirect=True)
 def test_it_waits_for_a_server_that_is_not_there(server: _Server):
     with pytest.raises(TimeoutError):
-        FeedSender(url=f"http://[::1]:{server.server_port}", key="md_k").deliver(ROWS)
+        deliver(server, "[::1]")

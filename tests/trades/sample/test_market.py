@@ -2,24 +2,37 @@
 
 import datetime as dt
 import io
+from collections import Counter
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.datasets import TRADES
+from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
+from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
 from tests.chance import examples
 from tests.store_settings import stores_at
-from trades.sample.market import SymbolDay, TradingSession, symbol_day, trading_sessions
+from trades.sample.market import (
+    COIN,
+    FUND,
+    SEED,
+    SymbolDay,
+    TradingSession,
+    coin_day,
+    symbol_day,
+    trading_sessions,
+)
 from trades.stores import market_store
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -161,6 +174,19 @@ def test_a_day_is_the_one_that_earlier_runs_stored():
     assert found == (5194, 265.7, 263.64, 766_425)
 
 
+def test_a_coins_price_goes_on_over_midnight():
+    days = [coin_day(seed=SEED, symbol=COIN, date=dt.date(2025, 11, day)) for day in (20, 21, 22)]
+    for before, after in pairwise(days):
+        assert abs(after.price[0] / before.price[-1] - 1) < 0.01
+        assert before.time_ns[-1] < after.time_ns[0]
+    for day in days:
+        assert 85_000 < len(day) < 88_000
+        assert (np.diff(day.received_at_ns) >= 0).all()
+        assert 0.01 < np.log(day.price.max() / day.price.min()) < 0.3
+        # A tenth of a print is at least an order of two coins.
+        assert (day.volume >= 20).mean() > 0.99
+
+
 @settings(max_examples=examples(25), deadline=None)
 @given(minutes=st.integers(-10, 16 * 60 + 10))
 def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
@@ -178,133 +204,146 @@ def _store(settings, tmp_path, db):
     settings.MARKET_STORES = stores_at(tmp_path)
 
 
-def run_sample(now: str, *arguments: str) -> list[str]:
+def run_sample(now: str, *symbols: str, days: int = 1, history: int = 0) -> list[str]:
     """The lines that the command prints at a moment of New York."""
     printed = io.StringIO()
     with time_machine.travel(new_york(now), tick=False):
-        call_command("sample", *arguments, stdout=printed)
+        call_command("sample", days=days, history=history, symbols=symbols or ["DEMOA"], stdout=printed)
     return printed.getvalue().splitlines()
 
 
-def stored(symbol: str = "DEMOA") -> pa.Table:
-    return market_store().log(TRADES, symbol).at().rows(ALL_TIME).sort_by("sequence")
+def stored(dataset: Dataset, symbol: str = "DEMOA") -> pa.Table:
+    return market_store().log(dataset, symbol).at().rows(ALL_TIME)
 
 
-def head(symbol: str = "DEMOA") -> CommitId:
-    return market_store().log(TRADES, symbol).head
+def head(dataset: Dataset, symbol: str = "DEMOA") -> CommitId:
+    return market_store().log(dataset, symbol).head
 
 
-def assert_holds(table: pa.Table, day: SymbolDay) -> None:
-    """A store's rows, by sequence, are exactly a day's."""
-    assert table["timestamp"].to_pylist() == day.time_ns.tolist()
-    assert table["price"].to_pylist() == day.price.tolist()
-    assert table["volume"].to_pylist() == day.volume.tolist()
-    assert table["trade_id"].to_pylist() == day.trade_id
-    assert table["sequence"].to_pylist() == day.sequence.tolist()
-    assert table["exchange"].to_pylist() == day.exchange
-    assert table["conditions"].to_pylist() == [";".join(words) for words in day.conditions]
-    assert table["received_at"].to_pylist() == day.received_at_ns.tolist()
+def commits(symbol: str = "DEMOA") -> list[CommitId]:
+    return [head(dataset, symbol) for dataset in (TRADES, QUOTES, BARS)]
 
 
 @pytest.mark.usefixtures("_store")
-def test_the_command_stores_whole_days_of_each_symbol_as_they_were_made():
-    lines = run_sample("2025-11-19T23:00", "--days", "1")
-    days = {symbol: day_of("2025-11-19", symbol=symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC")}
-    assert lines == [f"{symbol}: {len(day)} stored, 0 already there" for symbol, day in days.items()]
-    for symbol, day in days.items():
-        assert_holds(stored(symbol), day)
+def test_days_are_stored_as_they_were_made_but_for_a_wrong_print_that_is_corrected():
+    run_sample("2025-11-19T23:00")
+    day, rows = day_of("2025-11-19"), stored(TRADES).sort_by("sequence")
+    assert rows["price"].to_pylist() == day.price.tolist()
+    assert rows["timestamp"].to_pylist() == day.time_ns.tolist()
+    assert rows["trade_id"].to_pylist() == day.trade_id
+    first = market_store().log(TRADES, "DEMOA").at(1).rows(ALL_TIME).sort_by("sequence")
+    (wrong,) = np.flatnonzero(first["price"].to_numpy() != day.price)
+    assert first["price"][wrong].as_py() == round(day.price[wrong] * 1.05, 2)
 
 
 @pytest.mark.usefixtures("_store")
-def test_its_symbols_are_equities_of_nasdaq_whose_days_are_trading_dates(api):
-    run_sample("2025-11-22T12:00", "--days", "3")
+def test_each_trade_is_at_a_side_of_its_quote():
+    run_sample("2025-11-19T23:00", "DEMOB")
+    quotes, price = stored(QUOTES, "DEMOB"), day_of("2025-11-19", symbol="DEMOB").price
+    bid, ask = quotes["bid"].to_numpy(), quotes["ask"].to_numpy()
+    assert ((bid == price) ^ (ask == price)).all()
+    assert (bid < ask).all()
+
+
+@pytest.mark.usefixtures("_store")
+def test_its_symbols_are_equities_of_nasdaq_with_a_history_a_split_and_a_gap(api):
+    run_sample("2025-11-20T12:00", "DEMOA", "DEMOC", days=2, history=150)
     shown = api.get("/api/v1/instruments/DEMOA").json()
     assert (shown["class"], shown["exchange"], shown["bar_policy"]) == ("equity", "XNAS", "us_equities")
     path = "/api/v1/market-data/equities/DEMOA/ohlcv"
-    bars = api.get(path, {"last": "5", "end": "2025-11-23"}).json()["bars"]
-    # The prints after the close of a Friday are of Saturday in UTC.
-    assert [bar["date"] for bar in bars] == ["2025-11-19", "2025-11-20", "2025-11-21"]
+    bars = {
+        name: api.get(path, {"last": "200", "end": "2025-11-20", "adjustment": name}).json()["bars"]
+        for name in ("raw", "split")
+    }
+    steps = {
+        name: [abs(b["open"] / a["close"] - 1) for a, b in pairwise(each)] for name, each in bars.items()
+    }
+    assert len(bars["raw"]) == 151
+    assert bars["raw"][-1]["date"] == "2025-11-19"
+    assert sorted(step > 0.4 for step in steps["raw"])[-2:] == [False, True]
+    assert max(steps["split"]) < 0.05
+    gaps = api.get(
+        "/api/v1/market-data/equities/DEMOC/gaps",
+        {"start": "2025-11-19T17:55:00Z", "end": "2025-11-19T18:35:00Z", "resolution": "1m"},
+    ).json()["gaps"]
+    assert [(gap["start"], gap["end"]) for gap in gaps] == [("2025-11-19T18:00:00Z", "2025-11-19T18:30:00Z")]
+
+
+@pytest.mark.usefixtures("_store")
+def test_dividends_are_paid_in_the_history():
+    run_sample("2025-11-19T23:00", "DEMOB", history=100)
+    assert stored(CORPORATE_ACTIONS, "DEMOB")["kind"].to_pylist() == ["dividend", "dividend"]
+
+
+@pytest.mark.usefixtures("_store")
+def test_the_coin_has_bars_of_days_and_minutes_and_trades_of_today():
+    run_sample("2025-11-18T19:10", COIN, history=50)
+    bars, trades = stored(BARS, COIN), stored(TRADES, COIN)
+    kinds = Counter(bars["resolution"].to_pylist())
+    assert (kinds["1d"], kinds["1m"]) == (12, 60 * 1440)
+    midnight_ns = nanoseconds(new_york("2025-11-18T19:00"))
+    assert pc.max(bars["timestamp"]).as_py() == midnight_ns - MINUTE
+    assert 500 < len(trades) < 700
+    assert pc.min(trades["timestamp"]).as_py() > midnight_ns
+
+
+@pytest.mark.usefixtures("_store")
+def test_the_fund_has_bars_only():
+    run_sample("2025-11-19T19:00", FUND, days=2, history=3)
+    newest_ns = pc.max(stored(BARS, FUND)["timestamp"]).as_py()
+    # The day that is not over has none.
+    assert nanoseconds(new_york("2025-11-18T19:00")) < newest_ns < nanoseconds(new_york("2025-11-18T20:00"))
+    assert FUND not in market_store().symbols(TRADES)
 
 
 @pytest.mark.usefixtures("_store")
 def test_what_somebody_has_declared_stays():
     declared = Instrument("DEMOA", exchange="XNYS", bar_policy="all")
     market_store().set_instruments([declared])
-    run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA")
+    run_sample("2025-11-19T23:00")
     assert market_store().instrument("DEMOA") == declared
 
 
 @pytest.mark.usefixtures("_store")
-def test_a_sample_that_was_stored_without_a_declaration_gets_one(monkeypatch):
-    with monkeypatch.context() as before:
-        before.setattr("trades.management.commands.sample._declare", lambda symbol: None)
-        run_sample("2025-11-18T23:00", "--days", "1", "--symbols", "DEMOA")
-    assert market_store().instrument("DEMOA").exchange is None
-    run_sample("2025-11-19T23:00", "--days", "2", "--symbols", "DEMOA")
-    assert market_store().instrument("DEMOA").exchange == "XNAS"
-    assert len(stored()) == len(day_of("2025-11-18")) + len(day_of("2025-11-19"))
-
-
-@pytest.mark.usefixtures("_store")
 def test_a_second_run_stores_nothing_and_makes_no_commit():
-    arguments = ("--days", "2", "--symbols", "demoa", "DEMOA")
-    run_sample("2025-11-19T23:00", *arguments)
-    before = head()
-    count = len(day_of("2025-11-18")) + len(day_of("2025-11-19"))
-    assert run_sample("2025-11-19T23:30", *arguments) == [f"DEMOA: 0 stored, {count} already there"]
-    assert head() == before
+    run_sample("2025-11-19T23:00", days=2, history=3)
+    before = commits()
+    assert run_sample("2025-11-19T23:30", days=2, history=3) == ["  DEMOA: 0 new rows"]
+    assert commits() == before
 
 
 @pytest.mark.usefixtures("_store")
 def test_a_later_run_adds_what_has_been_reported_since():
-    arguments = ("--days", "1", "--symbols", "DEMOA")
     day = day_of("2025-11-19")
     now = dt.datetime.fromtimestamp(day.time_ns[1_000] // SECOND, NEW_YORK)
-    moment = now.replace(tzinfo=None).isoformat()
-    run_sample(moment, *arguments)
-    part = stored()
-    assert 0 < len(part) < len(day)
-    assert_holds(part, day.reported_by(int(now.timestamp() * SECOND)))
-    missing = len(day) - len(part)
-    assert run_sample("2025-11-19T23:00", *arguments) == [
-        f"DEMOA: {missing} stored, {len(part)} already there"
-    ]
-    assert_holds(stored(), day)
+    run_sample(now.replace(tzinfo=None).isoformat(), history=2)
+    assert len(stored(TRADES)) == len(day.reported_by(int(now.timestamp() * SECOND)))
+    run_sample("2025-11-19T23:00", history=2)
+    assert len(stored(TRADES)) == len(day)
+    # Of a day that was never posted, later runs store bars.
+    run_sample("2025-11-21T12:00", history=2)
+    assert pc.max(stored(BARS)["timestamp"]).as_py() > nanoseconds(new_york("2025-11-20T15:59"))
 
 
 @pytest.mark.usefixtures("_store")
 def test_nothing_is_stored_before_the_first_print_of_the_day():
-    lines = run_sample("2025-11-19T04:00", "--days", "1", "--symbols", "DEMOA")
-    assert lines == ["DEMOA: 0 stored, 0 already there"]
+    assert run_sample("2025-11-19T04:00") == ["  DEMOA: 0 new rows"]
     assert market_store().symbols(TRADES) == []
 
 
 @pytest.mark.usefixtures("_store")
-def test_the_sample_of_another_seed_is_refused_and_changes_nothing():
-    run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA")
-    before = head()
-    with pytest.raises(CommandError, match=r"DEMOA: .* another --seed or another release is stored"):
-        run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "DEMOA", "--seed", "8")
-    assert head() == before
+def test_the_sample_of_another_release_is_refused_and_changes_nothing(api):
+    row = {"timestamp": "2025-11-19T15:00:00Z", "symbol": "DEMOA", "price": 1, "volume": 1}
+    api.ingest(row | {"trade_id": "DEMOA-20251119-000001", "exchange": day_of("2025-11-19").exchange[0]})
+    before = head(TRADES)
+    with pytest.raises(CommandError, match=r"DEMOA: .* another release"):
+        run_sample("2025-11-19T23:00")
+    assert head(TRADES) == before
 
 
 @pytest.mark.usefixtures("_store")
-def test_a_symbol_with_a_space_is_stored():
-    (line,) = run_sample("2025-11-19T23:00", "--days", "1", "--symbols", "demo a")
-    assert line.startswith("DEMO A: ")
-    assert stored("DEMO A")["trade_id"][0].as_py() == "DEMO_A-20251119-000001"
-
-
-@pytest.mark.usefixtures("_store")
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        pytest.param(["--days", "0"], "--days is 1 to 2600", id="no-days"),
-        pytest.param(["--days", "2601"], "--days is 1 to 2600", id="too-many-days"),
-        pytest.param(["--symbols", "DEMOA", "../x"], "--symbols: ", id="not-a-symbol"),
-    ],
-)
-def test_wrong_arguments_are_refused_before_anything_is_stored(arguments, message):
-    with pytest.raises(CommandError, match=message):
-        run_sample("2025-11-19T23:00", *arguments)
+@pytest.mark.parametrize("arguments", [{"days": 0}, {"days": 2601}, {"history": -1}])
+def test_wrong_arguments_are_refused_before_anything_is_stored(arguments):
+    with pytest.raises(CommandError, match="--days is 1 to 2600, --history 0 to 2600"):
+        run_sample("2025-11-19T23:00", **arguments)
     assert market_store().symbols(TRADES) == []
