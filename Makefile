@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-system check fmt lock bench soak
+.PHONY: help setup run test test-system check fmt lock bench soak screenshots
 
 PYTHON ?= python3
 PY := .venv/bin/python
 # Bytecode is written by what imports a module: of most of the packages' modules nothing ever does.
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
+PIP := $(PY) -m pip install --disable-pip-version-check --no-compile --require-hashes --progress-bar off
 PYTEST ?= $(PY) -m pytest
 PEERS ?=
 COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -14,6 +14,14 @@ PRODUCTION := DJANGO_SETTINGS_MODULE=marketdata_project.settings.production SECR
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
+# $(call install,FILE): runs pip, and says every four seconds how far it is. What pip prints is in .venv/pip.log.
+define install
+	@echo "Installing the $$(grep -c '==' $(1)) packages of $(1)"; \
+	( while sleep 4 && kill -0 $$$$ 2>/dev/null; do \
+		echo "  $$(grep -cE '^(Collecting|Processing)' .venv/pip.log) fetched, $$(ls -d .venv/lib/python*/site-packages/*.dist-info | wc -l) installed"; done ) & ticker=$$!; \
+	$(PIP) -r $(1) >.venv/pip.log; status=$$?; kill $$ticker; exit $$status
+endef
+
 setup: .venv/.installed  ## make .venv with what the server runs on
 
 .venv/bin/python:
@@ -21,22 +29,20 @@ setup: .venv/.installed  ## make .venv with what the server runs on
 	@$(PYTHON) -m venv .venv
 
 .venv/.installed: requirements.txt requirements-charts.txt clients/python/pyproject.toml | .venv/bin/python
-	@echo "Installing requirements.txt"
-	@$(PIP) -r requirements.txt
-	@$(PIP) --no-deps -r requirements-charts.txt
+	$(call install,requirements.txt)
+	@$(PIP) --quiet --no-deps -r requirements-charts.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
-	@echo "Installing requirements-dev.txt"
-	@$(PIP) -r requirements-dev.txt
+	$(call install,requirements-dev.txt)
 	@touch $@
 
 run: setup  ## set up, then run every process in the foreground until Ctrl-C
 	@exec $(PY) manage.py serve
 
 # Many processes share compiled modules: so bytecode is written, whatever the environment says.
-run test test-system soak: export PYTHONDONTWRITEBYTECODE =
+run test test-system soak screenshots: export PYTHONDONTWRITEBYTECODE =
 
 test: .venv/.installed-dev  ## run the tests without the system suites
 	@echo "Testing"
@@ -53,6 +59,9 @@ soak: .venv/.installed-dev  ## run all tests with full counts
 	@SOAK=1 $(PYTEST) -n 2 --dist loadgroup -m "not seconds"; outcome=$$?; \
 		echo "Testing promises in seconds, alone"; \
 		SOAK=1 $(PYTEST) -m seconds && exit $$outcome
+
+screenshots: .venv/.installed-dev  ## take the pictures of docs/images, with the sample and a browser
+	@DJANGO_SETTINGS_MODULE=marketdata_project.settings.test $(PY) -m tests.browser.take_pictures
 
 check: .venv/.installed-dev  ## formatting, lint, types, imports, deployment, migrations, schema
 	@echo "Formatting"; $(PY) -m ruff format --check --quiet .

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from corsheaders.defaults import default_headers
@@ -297,7 +298,7 @@ SPECTACULAR_SETTINGS = {
 # In this folder each process writes its metrics.
 METRICS_DIR = RUN_DIR / "metrics"
 
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"correlation": {"()": "web.correlation.CorrelationFilter"}},

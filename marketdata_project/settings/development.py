@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 
 from marketdata_project.settings.base import *  # noqa: F403 a settings module extends its base
-from marketdata_project.settings.base import DATA_DIR
+from marketdata_project.settings.base import DATA_DIR, LOGGING
 from marketdata_project.settings.environment import env, secret
 
 
@@ -31,3 +31,5 @@ LOGIN_LINK = env.bool("LOGIN_LINK", True)
 # Whether `serve` makes a key if there is none, and prints it.
 FIRST_KEY = env.bool("FIRST_KEY", True)
 SECRET_KEY = secret("SECRET_KEY") or _stored_secret(DATA_DIR / "secret_key")
+# A terminal keeps no evidence, so the hourly line with the head of the audit log is left out.
+LOGGING["loggers"]["audit.services"] = {"level": "WARNING"}

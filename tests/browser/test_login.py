@@ -29,7 +29,7 @@ def test_the_printed_link_logs_in_once(opened: Opened, site: Installation):
 
 def test_a_setting_turns_the_samples_feed_off(site: Installation):
     assert not [command for command in site.served.members().values() if "sample feed" in command]
-    assert "Sample: a feed" not in site.served.output.read_text()
+    assert "New trades come" not in site.served.output.read_text()
 
 
 def test_a_login_by_key_opens_the_pages_of_the_api(opened: Opened):

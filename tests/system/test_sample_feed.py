@@ -1,7 +1,6 @@
 """`make run` keeps the sample alive. That a setting turns it off is seen in `tests/browser/test_login.py`."""
 
 import os
-import re
 import signal
 import time
 
@@ -15,8 +14,6 @@ from tests.system.installation import Installation
 from trades.sample.market import COIN
 
 STOP_SECONDS = 1.0
-# Of posts that a busy machine delays: no answer within ten seconds, a body or a lock that takes too long.
-SLOW_STATUSES = {"0", "408", "503"}
 
 
 def commits(served: Served) -> tuple[int, int]:
@@ -38,7 +35,7 @@ def is_stored(served: Served, count: int) -> bool:
 @pytest.mark.xdist_group("sample")
 def test_commits_arrive_also_after_its_end(sampled: Installation):
     served = sampled.served
-    served.says("Sample: a feed goes on with .* SAMPLE_FEED=0 turns it off")
+    served.says("New trades come while the server runs; SAMPLE_FEED=0 leaves them out")
     assert is_stored(served, 3), served.output.read_text()
     (feed,) = feed_of(served)
     began = time.monotonic()
@@ -48,5 +45,4 @@ def test_commits_arrive_also_after_its_end(sampled: Installation):
     # Beside other things it waits for its turn to end, too.
     assert not SOAK or is_kept(STOP_SECONDS, [took])
     assert is_stored(served, max(seen) + 2), served.output.read_text()
-    refused = set(re.findall(r"The sample feed's POST: (\d+)", served.output.read_text()))
-    assert refused <= SLOW_STATUSES, served.output.read_text()
+    assert "The sample feed's rows were refused" not in served.output.read_text()

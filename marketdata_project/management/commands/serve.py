@@ -42,23 +42,23 @@ from ratelimit.credentials.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
 from trades.sample.feed_key import KEY_NAME, feed_prepare
-from trades.sample.market import COIN, EQUITIES
+from trades.sample.market import COIN, FUND
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.models import Account
 from trading.services.accounts import account_create, account_transfer
 
 KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
-_FEED = f"Sample: a feed goes on with {', '.join(EQUITIES)} in their hours and with {COIN} always; SAMPLE_FEED=0 turns it off"
-
 _ACCOUNT, _DEPOSIT = "DEMO", 100_000
 
 
 class Prepared(NamedTuple):
-    """Whether the sample is loaded, and a link that logs in, if there is one."""
+    """Whether the sample is loaded; a link that logs in, if there is one; the first key, and what there is to say of keys."""
 
     has_sample: bool
     login_link: str | None
+    key: str | None
+    key_line: str
 
 
 class Command(BaseCommand):
@@ -93,12 +93,12 @@ class Command(BaseCommand):
         """Remove the last run's counters, migrate the database, make the first key, load the sample."""
         _remove_counters()
         self._migrate()
-        self._first_key()
+        key, key_line = self._first_key()
         has_sample = settings.LOAD_SAMPLE and self._load_sample()
         if has_sample:
             self._sample_account()
         link = login_link_create(base=base) if settings.LOGIN_LINK else None
-        return Prepared(has_sample=has_sample, login_link=link)
+        return Prepared(has_sample, link, key, key_line)
 
     def _migrate(self) -> None:
         count = pending_migrations()
@@ -106,30 +106,31 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         self._say(f"Database: {count} migrations applied" if count else "Database: up to date")
 
-    def _first_key(self) -> None:
+    def _first_key(self) -> tuple[str | None, str]:
+        """Make the first key; return it, and a line about the newest key."""
         newest = key_list().exclude(name=KEY_NAME).last()
-        if newest is None and not settings.FIRST_KEY:
-            self._say(f"API key: none yet; make one: {KEY_COMMAND}")
-        elif newest is None:
-            created = key_create(
-                name="first",
-                tier="internal",
-                scopes=[ALL_SCOPES],
-                accounts=[ALL_ACCOUNTS],
-                now=timezone.now(),
-                actor="command:serve",
-            )
-            self._say(f"API key (shown once): {created.key}")
-        else:
-            self._say(f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}")
+        if newest is not None:
+            return None, f"API key: the newest begins with md_{newest.prefix}; another one: {KEY_COMMAND}"
+        if not settings.FIRST_KEY:
+            return None, f"API key: none yet; make one: {KEY_COMMAND}"
+        created = key_create(
+            name="first",
+            tier="internal",
+            scopes=[ALL_SCOPES],
+            accounts=[ALL_ACCOUNTS],
+            now=timezone.now(),
+            actor="command:serve",
+        )
+        return created.key, f"API key (shown once): {created.key}"
 
     def _load_sample(self) -> bool:
         """Load the sample, and prepare its feed; if that fails the server starts without it and returns False."""
+        self._say("Sample: an invented market up to now")
         try:
             call_command("sample", stdout=self.stdout, stderr=self.stderr)
             if settings.SAMPLE_FEED:
                 feed_prepare(settings.RUN_DIR, now=timezone.now())
-                self._say(_FEED)
+                self._say("  New trades come while the server runs; SAMPLE_FEED=0 leaves them out")
         except Exception as error:  # noqa: BLE001 reported; the server starts all the same
             self.stderr.write(f"Sample: not loaded ({type(error).__name__}: {error})")
             return False
@@ -143,7 +144,7 @@ class Command(BaseCommand):
             name=_ACCOUNT, kind=AccountKind.CASH, currency="USD", by="command:serve", config=RiskConfig()
         )
         account_transfer(name=_ACCOUNT, transfer="sample", amount=Decimal(_DEPOSIT))
-        self._say(f"Account: {_ACCOUNT}, {_DEPOSIT:,} USD of play money; it is stopped until you start it")
+        self._say(f"Account: {_ACCOUNT}, with {_DEPOSIT:,} USD of play money")
 
     def _run(
         self, listener: socket.socket, turns: int, redis: EmbeddedRedis | None, prepared: Prepared
@@ -172,7 +173,7 @@ class Command(BaseCommand):
         processes = [f"{settings.WORKERS} web processes", "a worker"]
         processes += ["a job worker"] * plan.runs_jobs + ["the trading engine"] * plan.trades
         self._say(f"Starting {', '.join(processes)} on {base}")
-        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base, prepared.login_link)))
+        Supervisor(plan, say=self._say).run(on_ready=lambda: self._say(_welcome(base, prepared)))
         self._say("Stopped")
 
     def _say(self, line: str) -> None:
@@ -212,16 +213,26 @@ def _embedded_redis() -> EmbeddedRedis | None:
     return redis
 
 
-def _welcome(base: str, login_link: str | None) -> str:
-    opening = f"{login_link} (logs in, once, from this machine)" if login_link else f"{base}/"
-    return "\n".join(
-        [
-            f"Ready on {base}",
-            f"  Open   {opening}",
-            f"  Docs   {base}/docs",
-            f"  Admin  {base}/admin/ (a login: .venv/bin/python manage.py createsuperuser)",
-            f"  Data   {settings.DATA_DIR}",
-            f"  A key  {KEY_COMMAND}",
-            "  Stop   Ctrl-C",
-        ]
-    )
+def _welcome(base: str, prepared: Prepared) -> str:
+    link = prepared.login_link
+    lines = [
+        "",
+        f"Ready on {base}",
+        f"  Open   {link} (logs this browser in, once)" if link else f"  Open   {base}/",
+        f"  Docs   {base}/docs/guide",
+        f"  Data   {settings.DATA_DIR}",
+        f"  {prepared.key_line}",
+        "  Stop   Ctrl-C",
+    ]
+    return "\n".join(lines + (_commands(base, prepared.key) if prepared.has_sample else []))
+
+
+def _commands(base: str, key: str | None) -> list[str]:
+    return [
+        "",
+        "Try, in another terminal in this folder:",
+        f"  export URL={base} KEY={key or 'md_…'}",
+        "  .venv/bin/python clients/python/examples/first_frame.py DEMOA",
+        f'  curl -s "$URL/api/v1/market-data/crypto/{COIN}/trades?last=5" -H "X-API-Key: $KEY"',
+        f"  .venv/bin/python manage.py backtest crossover {FUND} --set interval=1d",
+    ]
