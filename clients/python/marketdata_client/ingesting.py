@@ -4,8 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from marketdata_client.errors import BadAnswer
 from marketdata_client.requests import IDEMPOTENCY_KEY, Parameter, Request, json_bytes, query_text, segment
+from marketdata_client.tables import Table
 
 _NDJSON = "application/x-ndjson"
 _MOST_BATCHES_WAITING = 10
@@ -74,7 +77,11 @@ def batches(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]
         raise ValueError("batch_rows must be 1 to 100,000")
     waiting: dict[str, list[Row]] = {}
     total = 0
-    for row in rows:
+    for row in _mappings(rows):
+        if not isinstance(row, Mapping):
+            raise TypeError(
+                "rows are dictionaries, each with its symbol, or one frame of pandas, polars or pyarrow"
+            )
         symbol = row.get("symbol")
         if not isinstance(symbol, str):
             raise ValueError("each row needs its symbol")  # noqa: TRY004 the row is wrong, not its type
@@ -87,6 +94,17 @@ def batches(rows: Iterable[Row], batch_rows: int) -> Iterator[tuple[str, bytes]]
             yield fullest, _body(waiting.pop(fullest))
     for symbol, batch in waiting.items():
         yield symbol, _body(batch)
+
+
+def _mappings(rows: Any) -> Iterable[Row]:
+    """Return the rows of a frame of pandas (without its index), polars or pyarrow; anything else as it is."""
+    if hasattr(rows, "itertuples"):
+        return Table(pa.Table.from_pandas(rows, preserve_index=False)).rows()
+    if hasattr(rows, "to_arrow"):
+        rows = rows.to_arrow()
+    if isinstance(rows, pa.Table):
+        return Table(rows).rows()
+    return rows if not isinstance(rows, Table) else rows.rows()
 
 
 def _body(batch: list[Row]) -> bytes:

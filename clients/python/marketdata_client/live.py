@@ -47,6 +47,10 @@ class Subscription:
     tokens: dict[str, str] = field(default_factory=dict)
     mode: str | None = None
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(channel, str) for channel in self.channels):
+            raise TypeError('each channel is an argument of its own: live("bars.1m:AAPL", "quotes:AAPL")')
+
     def text(self) -> str:
         """Return the message that subscribes."""
         params: dict[str, Any] = {"op": "subscribe", "channels": list(self.channels)}

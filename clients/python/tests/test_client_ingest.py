@@ -5,6 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from client_server import document
 
@@ -191,3 +194,19 @@ def test_a_feed_replaces_the_open_candle_and_stored_rows_are_corrected(url: str,
         body = {"symbol": "CANDLE", "corrections": [change]}
         assert client.post("/api/v1/corporate-actions/corrections", body, idempotency_key="s")["stored"] == 1
         assert client.read("corporate-actions", "CANDLE", last=9).lists()["ratio"] == [4.0]
+
+
+@pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame, pa.table], ids=["pandas", "polars", "pyarrow"])
+def test_a_frame_is_sent_as_its_rows(made):
+    times = pd.to_datetime(["2025-01-02T14:30:00Z", "2025-01-02T14:30:00.5Z"], format="ISO8601")
+    frame = made({"timestamp": times, "symbol": ["A", "A"], "price": [1.5, 2.5], "trade_id": ["x", None]})
+    rows = [
+        {"timestamp": "2025-01-02T14:30:00Z", "symbol": "A", "price": 1.5, "trade_id": "x"},
+        {"timestamp": "2025-01-02T14:30:00.5Z", "symbol": "A", "price": 2.5},
+    ]
+    assert list(batches(frame, 10)) == list(batches(rows, 10))
+
+
+def test_what_is_neither_rows_nor_a_frame_is_refused():
+    with pytest.raises(TypeError, match="rows are dictionaries"):
+        list(batches("rows", 10))  # type: ignore[arg-type]

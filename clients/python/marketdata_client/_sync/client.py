@@ -135,6 +135,7 @@ class SyncClient:
     ) -> Ingested:
         """Store rows (as docs/ingest.md has them, each with its symbol) in batches.
 
+        rows: dictionaries, or a frame of pandas, polars or pyarrow with these columns; the index of a frame is left out.
         journal: a file that survives the process. If it is killed, start again with the same rows from the beginning
         and the same journal: every row is stored once. Raises `JournalConflict` if the rows are others.
         """
