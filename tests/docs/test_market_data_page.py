@@ -19,7 +19,7 @@ from stats.rendering.formats import FORMATS
 from store.resolutions import USUAL_RESOLUTIONS, Resolution
 from store.timestamps import SECOND_NS
 from tests.api_client import answer, problem, trade
-from tests.docs.test_pages import README, blocks_from, body_in
+from tests.docs.test_pages import FIRST_CALLS, blocks_from, body_in
 
 TEXT = (settings.BASE_DIR / "docs" / "market_data.md").read_text()
 _BLOCKS = re.findall(
@@ -32,7 +32,7 @@ OF_OPTIONS = {each.name for each in PRICING_PARAMETERS}
 
 def test_the_calls_answer_as_printed(api):
     """In their order: some of them write what later ones read. `…` stands for anything."""
-    api.call("POST", "/v1/trades/ingest", body_in(blocks_from(README, "/v1/trades/ingest")[0]))
+    api.call("POST", "/v1/trades/ingest", body_in(blocks_from(FIRST_CALLS, "/v1/trades/ingest")[0]))
     answered = 0
     for call, expected in CALLS:
         path = re.search(r"8000(/[^\s\"]*)", call)
@@ -85,7 +85,7 @@ def test_its_table_of_reasons_is_of_all_of_them():
 
 def test_the_line_of_pandas_names_a_path_that_there_is(api):
     api.ingest(trade())
-    path = re.search(r"8000(/api/v1/market-data/[^\"]*\.csv[^\"]*)", README.read_text())
+    path = re.search(r"8000(/api/v1/market-data/[^\"]*\.csv[^\"]*)", FIRST_CALLS.read_text())
     assert path is not None
     assert api.get(path[1])["Content-Type"].startswith("text/csv")
 
@@ -93,7 +93,7 @@ def test_the_line_of_pandas_names_a_path_that_there_is(api):
 def test_the_calls_about_the_sample_have_answers(api, time_machine):
     time_machine.move_to("2025-01-08T22:00:00Z", tick=False)
     call_command("sample", days=1, history=0, symbols=["DEMOA"], stdout=io.StringIO())
-    paths = re.findall(r"8000(/api/v1/market-data/equities/DEMOA/[^\"]*)", README.read_text())
+    paths = re.findall(r"8000(/api/v1/market-data/equities/DEMOA/[^\"]*)", FIRST_CALLS.read_text())
     bars, snapshot, trades = map(api.get, paths)
     assert len(answer(bars)["bars"]) == 1
     assert None not in [answer(snapshot)[name] for name in ("trade", "minute_bar", "daily_bar")]

@@ -1,4 +1,4 @@
-"""The README's calls answer as printed; those of trading but for ids, times, prices and what follows from prices."""
+"""The FIRST_CALLS's calls answer as printed; those of trading but for ids, times, prices and what follows from prices."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.test_pages import AGAIN, README, blocks_from, body_in
+from tests.docs.test_pages import AGAIN, FIRST_CALLS, README, blocks_from, body_in
 from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import INGEST, connected
@@ -25,7 +25,7 @@ EXACT |= {"trades", "total_estimate", "period_days"}
 
 def calls() -> list[tuple[str, Any]]:
     """Return the section's calls, each with its answer. `…` stands for anything."""
-    section = SECTION.search(README.read_text())
+    section = SECTION.search(FIRST_CALLS.read_text())
     assert section
     blocks = BLOCK.findall(section[1])
     answers = [re.sub(r"\{…\}|\[…\]", '"…"', block).replace(",…}", ',"…":"…"}') for block in blocks[1::2]]
@@ -49,15 +49,13 @@ def is_as_printed(found: Any, printed: Any, name: str = "") -> bool:
 
 
 def test_the_calls_answer_as_printed(sampled: Installation):
-    call, stored, bars, document = blocks_from(README, INGEST)[:4]
+    call, stored, bars, document = blocks_from(FIRST_CALLS, INGEST)[:4]
     again = stored.replace('"stored":3,"duplicates":0,"duplicate_rows":[]', AGAIN)
     path = re.search(r"8000(/v1/stats/ohlc[^\"]*)", bars)
     assert path is not None
     with connected(sampled.port, sampled.key) as client:
         assert [client.ingest(body_in(call)).body.decode() for _ in range(2)] == [stored, again]
         assert client.get(path[1]).body.decode() == document
-        page = client.get("/api/v1/docs")
-    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_the_calls_of_trading_answer_as_printed(sampled: Installation):
@@ -78,3 +76,17 @@ def test_the_calls_of_trading_answer_as_printed(sampled: Installation):
 
         assert eventually(answers, seconds=PATIENCE_SECONDS), f"{call}: {json.dumps(found)}"
         preview = found.get("preview_id", "")
+
+
+def test_the_lines_of_python_in_the_readme_run(sampled: Installation):
+    block = re.search(
+        r"^```python\n(from marketdata_client.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert block
+    lines = block[1].replace(":8000", f":{sampled.port}").replace("md_…", sampled.key)
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    names["client"].close()
+    assert len(names["bars"]) == 500
+    assert names["order"]["status"] == "accepted"
+    assert names["result"]["performance"]["trades"] > 0
