@@ -78,6 +78,7 @@ class JobsViewSet(ListViewSet[Job]):
     }
     answers = {"list": JobSerializer, "retrieve": JobSerializer, "cancel": JobSerializer}
     parameters = {"retrieve": [_ID, PREFER], "cancel": [_ID, PREFER]}
+    asks_first = ("cancel",)
     queryset = Job.objects.all()
     filterset_class = JobFilter
     pagination_class = JobPagination

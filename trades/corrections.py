@@ -91,15 +91,6 @@ class CorrectionsViewSet(RoutedViewSet):
         """See `RoutedViewSet`."""
         return _schema(self.dataset)
 
-    def get_view_description(self, html: bool = False) -> str:
-        """Return the sentence below the title of the browsable page."""
-        self.description = f"Cancels and corrections of stored {self.dataset.name.replace('_', ' ')}."
-        return super().get_view_description(html)
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return f"{self.dataset.row_name.replace('_', ' ').title()} Corrections"
-
     def get_serializer(self, *args: Any, **options: Any) -> CorrectionBatchSerializer:
         """Return the serializer of a batch of the dataset's corrections."""
         return CorrectionBatchSerializer(*args, dataset=self.dataset, **options)

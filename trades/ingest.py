@@ -289,15 +289,6 @@ class IngestViewSet(RoutedViewSet):
         """See `RoutedViewSet`."""
         return ingest_schema(self.dataset)
 
-    def get_view_description(self, html: bool = False) -> str:
-        """Return the sentence below the title of the browsable page."""
-        self.description = f"{self.dataset.name.replace('_', ' ').capitalize()} as they come from a feed."
-        return super().get_view_description(html)
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return f"{self.dataset.row_name.replace('_', ' ').title()} Ingest"
-
     def get_serializer(self, *args: Any, **options: Any) -> BatchSerializer:
         """Return the serializer of a batch of the dataset's rows."""
         return BatchSerializer(*args, dataset=self.dataset, **options)

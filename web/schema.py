@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.urls import resolve
+from django.utils.html import escape, linebreaks
+from django.utils.safestring import mark_safe
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
@@ -13,8 +15,11 @@ from drf_spectacular.utils import Direction, OpenApiExample
 from web.documents import AnswerDocument, document_schema, example_of
 from web.views import DeclaredView
 
+_CODE = re.compile(r"`([^`]+)`")
 # What follows the resource's name in the ids of operations that write it.
 _VERBS = {"create": "create", "update": "set", "partial_update": "change", "destroy": "delete"}
+# Longer ids are cut in headings.
+_LONGEST = 32
 _SENTENCE_END = re.compile(r"\.(?:\s+|$)")
 
 
@@ -42,6 +47,16 @@ class ApiSchema(AutoSchema):
     the usual ones. The first sentence of the action's docstring is the summary, the rest the description. Serializers
     have `examples`, by name; documents have their fields'.
     """
+
+    @staticmethod
+    def of(view: Any) -> "ApiSchema":
+        """Return the description of the call that a view answers; of a page without GET that of its first method."""
+        methods = [each for each in view.allowed_methods if each != "OPTIONS"]
+        method = view.request.method if view.request.method in methods else methods[0]
+        described = getattr(getattr(view, method.lower()), "kwargs", {}).get("schema", ApiSchema)
+        schema: ApiSchema = getattr(view, "route_schema", described)()
+        schema.view, schema.method, schema.path = view, method, view.request.path
+        return schema
 
     def get_operation_id(self) -> str:
         """Return the operation's id."""
@@ -79,9 +94,19 @@ class ApiSchema(AutoSchema):
         usual = 201 if view.action_name == "create" else 200
         return answer if isinstance(answer, Mapping) else {204 if answer is None else usual: answer}
 
+    @staticmethod
+    def examples_of(serializer: Any) -> Mapping[str, Any]:
+        """Return examples by name. A list of rows has those of a row."""
+        if isinstance(serializer, type) and issubclass(serializer, AnswerDocument):
+            return {"An example": example_of(serializer)}
+        examples: Mapping[str, Any] = getattr(getattr(serializer, "child", serializer), "examples", {})
+        return examples
+
     @property
     def _docstring(self) -> str:
-        action = getattr(self.view, getattr(self.view, "action", None) or self.method.lower())
+        # OPTIONS has an action that is no method.
+        action = getattr(self.view, getattr(self.view, "action", None) or "", None)
+        action = action or getattr(self.view, self.method.lower())
         return str(get_doc(action))
 
     def _is_list_view(self, serializer: Any = None) -> bool:
@@ -99,15 +124,23 @@ class ApiSchema(AutoSchema):
         other = "response_only" if direction == "request" else "request_only"
         is_declared = any(not (each.parameter_only or getattr(each, other)) for each in self.get_examples())
         if not is_declared and not extras:
-            extras = [OpenApiExample(*named) for named in _examples_of(serializer).items()]
+            extras = [OpenApiExample(*named) for named in self.examples_of(serializer).items()]
         return super()._get_examples(  # type: ignore[no-untyped-call]
             serializer, direction, media_type, status_code, extras
         )
 
 
-def _examples_of(serializer: Any) -> Mapping[str, Any]:
-    """Return examples by name. A list of rows has those of a row."""
-    if isinstance(serializer, type) and issubclass(serializer, AnswerDocument):
-        return {"An example": example_of(serializer)}
-    examples: Mapping[str, Any] = getattr(getattr(serializer, "child", serializer), "examples", {})
-    return examples
+def page_name(view: Any) -> str:
+    """Return the heading of a view's page: the call's summary, with what the path names."""
+    summary = ApiSchema.of(view).get_summary()
+    named = {name: str(text) for name, text in view.kwargs.items() if text and name != "format"}
+    if "symbol" in named and "a symbol" in summary:
+        summary = summary.replace("a symbol", named.pop("symbol"))
+    ids = [text if len(text) <= _LONGEST else f"{text[:8]}…" for text in named.values()]
+    return ": ".join([summary, *ids])
+
+
+def page_description(view: Any, html: bool = False) -> str:
+    """Return the first paragraph of the call's description. html: with code between backticks as elements."""
+    text = ApiSchema.of(view).get_description().partition("\n\n")[0]
+    return mark_safe(linebreaks(_CODE.sub(r"<code>\1</code>", escape(text)))) if html else text  # noqa: S308 escaped

@@ -251,6 +251,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["web.requests.parsers.JSONDocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "marketdata_project.negotiation.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "web.schema.ApiSchema",
+    "VIEW_NAME_FUNCTION": "web.schema.page_name",
+    "VIEW_DESCRIPTION_FUNCTION": "web.schema.page_description",
     "EXCEPTION_HANDLER": "marketdata_project.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }

@@ -51,13 +51,12 @@ class CommitsViewSet(MarketDataViewSet):
 
     access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [LinesRenderer, QueryFormRenderer]
-    title_prefix = "commits of "
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
         return {
             "operation_id": f"{self.market_class.path}_{self.subject.replace('-', '_')}_commits",
-            "summary": f"What was committed to the {self.subject} of a symbol",
+            "summary": f"What was committed to the {self.subject.replace('-', ' ')} of a symbol",
             "description": "The frames that the live feed sent after a token, at most about 1 MiB.",
             "parameters": [
                 CommitsSerializer,

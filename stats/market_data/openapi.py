@@ -36,11 +36,15 @@ def page_schema(market_class: MarketClass, dataset: MarketDataset, *, several: b
     }
     return {
         "operation_id": _operation_id(market_class, dataset, "_of_symbols" if several else ""),
-        "summary": f"{dataset.name.capitalize()} of {'several symbols' if several else 'a symbol'}",
+        "summary": f"{_words(dataset).capitalize()} of {'several symbols' if several else 'a symbol'}",
         "parameters": _parameters(dataset, streamed=False, several=several),
         "responses": {(200, "application/json"): _page(dataset, several=several), **other_formats},
         "examples": [_example(_example_page(market_class, dataset, several=several))],
     }
+
+
+def _words(dataset: MarketDataset) -> str:
+    return "bars" if dataset.name == "ohlcv" else dataset.name.replace("-", " ")
 
 
 def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def stream_schema(market_class: MarketClass, dataset: MarketDataset) -> dict[str
     )
     return {
         "operation_id": _operation_id(market_class, dataset, "_stream"),
-        "summary": f"All {dataset.name} of a symbol",
+        "summary": f"All {_words(dataset)} of a symbol",
         "parameters": _parameters(dataset, streamed=True, several=False),
         "responses": {
             (200, each.media_type): row_schema(dataset.columns) if each.name == "ndjson" else _BINARY

@@ -21,7 +21,6 @@ from stats.market_data.datasets import MARKET_DATASETS, MARKET_REPORTS
 from stats.market_data.navigation import links_beside, stream_links
 from stats.market_data.openapi import page_schema, report_schema, stream_schema
 from stats.market_data.query import (
-    ANY_CLASS,
     MARKET_CLASSES,
     MarketClass,
     MarketDataQuery,
@@ -41,13 +40,11 @@ class MarketDataViewSet(RoutedViewSet):
     """The base of the endpoints.
 
     Of a route: market_class, and subject: the name of the dataset or report. several: whether it is for the symbols in the query.
-    title_prefix: before the subject in titles.
     """
 
     market_class = MARKET_CLASSES["equities"]
     subject = ""
     several = False
-    title_prefix = ""
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """Return the serializer of the query parameters."""
@@ -56,13 +53,6 @@ class MarketDataViewSet(RoutedViewSet):
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
         """Answer the request. symbol: None if the symbols are in the query string."""
         raise NotImplementedError
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        symbol: str | None = getattr(self, "kwargs", {}).get("symbol")
-        if self.market_class is ANY_CLASS:
-            return self.subject
-        return f"{symbol or self.market_class.path}: {self.title_prefix}{self.subject}"
 
     def see_also(self) -> list[PageLink]:
         """Return the links of the browsable page."""
@@ -105,7 +95,7 @@ class MarketAnswerViewSet(MarketDataViewSet, AnswerViewSet):
         )
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the answer of the symbol in the path, or of the symbols in the query string."""
+        """About one symbol, or about several with `symbols=A,B`."""
         return self._respond(request, request.META["QUERY_STRING"], symbol)
 
     def _respond(self, request: Request, query_string: str, symbol: str | None) -> HttpResponseBase:
@@ -128,7 +118,7 @@ class PageViewSet(MarketAnswerViewSet):
         return MARKET_DATASETS[self.subject].serializer(streamed=False, several=self.several)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the page in the client's format and encoding."""
+        """Rows of a range or the newest ones, page by page."""
         return self._respond(request, paged_query_string(request), symbol)
 
     @classmethod
@@ -176,7 +166,6 @@ class StreamViewSet(MarketDataViewSet):
 
     access = {"retrieve": Access("market:read", cost="stream")}
     renderer_classes = STREAM_RENDERERS
-    title_prefix = "all "
 
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
@@ -187,7 +176,7 @@ class StreamViewSet(MarketDataViewSet):
         return MARKET_DATASETS[self.subject].serializer(streamed=True, several=False)
 
     def retrieve(self, request: Request, symbol: str | None = None, **_: object) -> HttpResponseBase:
-        """Return the stream; in the browsable API only its URLs, one per format."""
+        """All rows of a range as one stream; a page of it in a browser has its addresses, one per format."""
         browsed, dataset = is_browsed(request), MARKET_DATASETS[self.subject]
         query_string = request.META["QUERY_STRING"]
         query = parse_query(dataset, self.market_class.path, symbol, query_string, streamed=True)
@@ -211,11 +200,6 @@ class ReportViewSet(MarketAnswerViewSet):
     def described(self) -> dict[str, Any]:
         """See `RoutedViewSet`."""
         return report_schema(self.market_class, MARKET_REPORTS[self.subject], several=self.several)
-
-    def get_view_description(self, html: bool = False) -> str:
-        """Return the sentence below the title of the browsable page."""
-        self.description = f"The {self.subject} of {self.market_class.path}."
-        return super().get_view_description(html)
 
     def query_serializer(self) -> serializers.Serializer[Any]:
         """See `MarketDataViewSet`."""

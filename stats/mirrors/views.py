@@ -90,10 +90,6 @@ class LogsViewSet(ViewSet):
             request.META[ANSWER_WAIT] = AnswerWait(seconds, change, renewed)
         return HttpResponse(encode_states(states), content_type="application/json", headers=NOT_STORED)
 
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return "logs"
-
 
 class LogCopyViewSet(ViewSet):
     """The commits of a log."""
@@ -133,10 +129,6 @@ class LogCopyViewSet(ViewSet):
             links = format_links(request, ["ndjson"])
             return Response({link.label: request.build_absolute_uri(link.url) for link in links})
         return StreamingHttpResponse(lines, content_type=LinesRenderer.media_type, headers=NOT_STORED)
-
-    def get_view_name(self) -> str:
-        """Return the title of the browsable page."""
-        return f"{self.kwargs.get('symbol')}: copy of {self.kwargs.get('dataset')}"
 
 
 def _renewed(symbols: Sequence[str], may_still_read: Callable[[], bool]) -> Renewed | None:

@@ -10,6 +10,7 @@ import orjson
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request, override_method
 
+# Labels of calls without a documented summary.
 _METHODS = {"POST": "Send", "PUT": "Replace", "PATCH": "Change", "DELETE": "Delete"}
 _JSON, _LINES, _CSV = "application/json", "application/x-ndjson", "text/csv"
 _TEXT_TYPES = (_JSON, _LINES, _CSV)
@@ -20,7 +21,8 @@ class SendForm:
     """A form. content: its body at first, of the first of `bodies`; None if the call has no body.
 
     bodies: a valid body for each media type of text; those of the form's choices. programs: the other media types.
-    question: what is asked before a call that takes something away; "" for others.
+    question: what is asked before a call that takes something away, of methods DELETE and the actions in the view's
+    `asks_first`; "" for others. The view's `form_subject` says of what it is taken away.
     """
 
     method: str
@@ -40,12 +42,12 @@ def send_forms(view: Any, request: Request, answer: Any = None) -> list[SendForm
 
 
 def _forms(view: Any, request: Request, answer: Any) -> Iterator[SendForm]:
-    for method, label in _METHODS.items():
+    for method in _METHODS:
         if method not in view.allowed_methods:
             continue
         with override_method(view, request, method):
             if _is_allowed(view):
-                yield _form(view, method, label, answer if method == "PUT" else None)
+                yield _form(view, method, answer if method == "PUT" else None)
 
 
 def _is_allowed(view: Any) -> bool:
@@ -56,12 +58,17 @@ def _is_allowed(view: Any) -> bool:
     return True
 
 
-def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
-    if method == "DELETE":
-        return _question(view, label)
-    if not _takes_body(view):
-        return SendForm(method, label, None, {})
-    example = _with_values(_example(view), present)
+def _form(view: Any, method: str, present: Any) -> SendForm:
+    call = view.schema.of(view)
+    label = call.get_summary() or _METHODS[method]
+    question = ""
+    if method == "DELETE" or view.action in getattr(view, "asks_first", ()):
+        subject = view.form_subject() if hasattr(view, "form_subject") else ""
+        label = f"{label} of {subject}" if subject else label
+        question = call.get_description().partition("\n\n")[0] or f"{label}?"
+    if method == "DELETE" or call.get_request_serializer() is None:
+        return SendForm(method, label, None, {}, question=question)
+    example = _with_values(_example(view, call), present)
     content = "" if example is None else orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
     media_types = [parser.media_type for parser in view.parser_classes]
     bodies = {_JSON: content}
@@ -70,42 +77,17 @@ def _form(view: Any, method: str, label: str, present: Any) -> SendForm:
         bodies |= {_LINES: _lines(rows), _CSV: _csv(rows)}
     bodies = {name: bodies.get(name, "") for name in media_types if name in _TEXT_TYPES}
     programs = tuple(name for name in media_types if name not in bodies)
-    return SendForm(method, label, content, bodies, programs)
+    return SendForm(method, label, content, bodies, programs, question)
 
 
-def _question(view: Any, label: str) -> SendForm:
-    """Return a form that asks before it sends, in the words of the call's documentation."""
-    schema = _schema(view)
-    if schema is None:
-        return SendForm("DELETE", label, None, {}, question=f"{label}?")
-    text = schema.get_description().partition("\n\n")[0]
-    return SendForm("DELETE", schema.get_summary(), None, {}, question=text)
-
-
-def _schema(view: Any) -> Any:
-    """Return the schema with which the view's method was described; None if it has none."""
-    method = getattr(view, getattr(view, "action", None) or str(view.request.method).lower(), None)
-    described = getattr(view, "route_schema", None) or getattr(method, "kwargs", {}).get("schema")
-    if described is None:
-        return None
-    schema = described()
-    schema.view, schema.method, schema.path = view, view.request.method, view.request.path
-    return schema
-
-
-def _takes_body(view: Any) -> bool:
-    schema = _schema(view)
-    return schema is None or schema.get_request_serializer() is not None
-
-
-def _example(view: Any) -> Any:
+def _example(view: Any, call: Any) -> Any:
     """Return a valid body: the documentation's first example, else the initial values of the view's serializer."""
-    schema = _schema(view)
-    for example in [] if schema is None else schema.get_examples():
+    for example in call.get_examples():
         if example.request_only and example.media_type in (None, _JSON):
             return example.value
     serializer = view.get_serializer() if hasattr(view, "get_serializer") else None
-    return None if serializer is None else dict(serializer.data)
+    declared = [*call.examples_of(serializer).values()]
+    return declared[0] if declared else None if serializer is None else dict(serializer.data)
 
 
 def _with_values(example: Any, present: Any) -> Any:

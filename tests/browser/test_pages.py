@@ -31,7 +31,7 @@ def test_a_page_of_bars_has_its_answer_and_the_way_to_its_candles(
     with opened(login=True, **options) as watched:
         page = watched.page
         watched.goto(f"{BARS}?last=60&resolution=1h")
-        page.get_by_role("heading", name="DEMOA: ohlcv").wait_for()
+        page.get_by_role("heading", name="Bars of DEMOA").wait_for()
         assert page.locator("pre.answer").inner_text().count('"close"') == 60
         assert not page.get_by_label("Adjustment").is_visible()
         assert page.get_by_role("link", name="Open in the dashboard").is_visible()
@@ -65,7 +65,7 @@ def test_a_form_sends_a_row_and_shows_the_answer(opened: Opened, name: str, opti
         assert body.input_value().startswith("timestamp,symbol,price,volume\n")
         page.get_by_label("Content type").select_option("application/json")
         body.fill(json.dumps({"trades": [{**TRADE, "symbol": f"FORM{name.upper()}"}]}))
-        page.get_by_role("button", name="Send").click()
+        page.get_by_role("button", name="Store a batch of trades").click()
         page.locator("pre.answer", has_text=f"FORM{name.upper()}").wait_for()
         assert page.get_by_label("Body").input_value().startswith('{"trades"')
         watched.shoot(f"ingested_{name}")
@@ -87,12 +87,12 @@ def test_a_body_that_is_sent_again_after_a_lost_answer_is_stored_once(opened: Op
         watched.goto("/api/v1/trades/ingest?dedupe=none")
         page.route("**/trades/ingest?dedupe=none", lose_the_first_answer)
         page.get_by_label("Body").fill(json.dumps({"trades": [{**TRADE, "symbol": "ONCE"}]}))
-        page.get_by_role("button", name="Send").click()
+        page.get_by_role("button", name="Store a batch of trades").click()
         page.get_by_role("alert").get_by_text("could not be reached").wait_for()
         stored = []
         for _ in range(2):
             with page.expect_response("**/trades/ingest?dedupe=none"):
-                page.get_by_role("button", name="Send").click()
+                page.get_by_role("button", name="Store a batch of trades").click()
             page.locator("pre.answer", has_text="ONCE").wait_for()
             answer = page.request.get("/api/v1/market-data/equities/ONCE/trades?last=9&format=csv")
             stored.append(answer.text().count("12.5"))
@@ -104,8 +104,9 @@ def test_a_call_that_takes_something_away_is_asked_for_first(opened: Opened):
     with opened(login=True) as watched:
         page, sent = watched.page, list[str]()
         page.on("request", lambda request: sent.append(request.method))
-        watched.goto("/api/v1/orders?account=nobody")
-        button = page.get_by_role("button", name="Cancel")
+        watched.goto("/api/v1/orders")
+        button = page.get_by_role("button", name="Cancel all orders of DEMO")
+        expect(button).to_have_class("danger")
         button.click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("protective")
@@ -124,7 +125,7 @@ def test_a_refused_body_is_explained_above_the_form_and_kept(opened: Opened):
         page = watched.page
         watched.goto("/api/v1/trades/ingest")
         page.get_by_label("Body").fill('{"trades": [{"symbol": "AAPL"}]}')
-        page.get_by_role("button", name="Send").click()
+        page.get_by_role("button", name="Store a batch of trades").click()
         page.get_by_role("alert").wait_for()
         assert page.get_by_label("Body").input_value() == '{"trades": [{"symbol": "AAPL"}]}'
         watched.shoot("refused_body_desktop")

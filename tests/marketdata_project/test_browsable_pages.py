@@ -200,7 +200,7 @@ def test_a_page_that_is_there_for_its_form_is_no_refusal(browser):
 
 def test_pages_are_named_after_their_symbol_and_lead_home(browser):
     html = browser.get(f"{OHLCV}?last=1", headers=HTML).content.decode()
-    assert "<title>AAPL: ohlcv \N{EN DASH} Market data API</title>" in html
+    assert "<title>Bars of AAPL \N{EN DASH} Market data API</title>" in html
     assert "/" in Page(html).targets()
 
 

@@ -167,6 +167,7 @@ class PositionCloseViewSet(AccountView, GenericViewSet[Account]):
     answers = {"close": {201: OrderDocument}}
     access = {"close": CLOSE}
     common_parameters = (ACCOUNT_ID, _SYMBOL)
+    asks_first = ("close",)
 
     def close(self, request: Request, account: str, symbol: str) -> Response:
         """Close a position.

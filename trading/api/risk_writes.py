@@ -55,6 +55,7 @@ class TradingControlViewSet(AccountView, GenericViewSet[Account]):
     access = {"start": ORDER_CHANGE, "stop": replace(CLOSE, or_scope="risk:write")}
     answers = {"start": AccountStatusDocument, "stop": StoppedDocument}
     parameters = {"stop": [_REASON]}
+    asks_first = ("stop",)
 
     def start(self, request: Request) -> Response:
         """Start trading. Let an account open positions. The answer is its status. May be repeated."""

@@ -122,9 +122,27 @@ def test_a_call_without_a_body_is_a_button():
 
 
 def test_a_call_that_takes_something_away_asks_first_in_the_words_of_its_documentation():
-    cancel, delete = forms(page({"post": "cancel", "delete": "change"}).content.decode())
+    @extend_schema(summary="Drop it", description="All of it.", request=None)
+    def drop(view: Any, request: Request) -> Response:
+        raise NotImplementedError
+
+    calls = {"post": "cancel", "delete": "drop"}
+    own: dict[str, Any] = {"drop": drop, "form_subject": lambda view: "main"}
+    cancel, delete = forms(page(calls, **own).content.decode())
     assert "data-question" not in cancel
-    assert str(delete["data-question"]).endswith("?")
+    assert (delete["aria-label"], delete["data-question"]) == ("Drop it of main", "All of it.")
+    (stop,) = forms(page({"post": "drop"}, asks_first=("drop",), **own).content.decode())
+    assert stop["data-question"] == "All of it."
+
+
+def test_a_page_is_named_by_its_call_in_words_with_code_as_code():
+    @extend_schema(summary="Read a row", description="With <b> and `code`.")
+    def read(view: Any, request: Request) -> Response:
+        return Response({})
+
+    html = page({"get": "read"}, read=read).content.decode()
+    assert "<h1>Read a row</h1>" in html
+    assert "<p>With &lt;b&gt; and <code>code</code>.</p>" in html
 
 
 def test_who_may_not_call_an_endpoint_gets_no_form():

@@ -81,8 +81,7 @@ def test_the_page_of_an_ingest_offers_a_form(api, dataset):
     browser.force_login(User.objects.create_superuser("lovelace"))
     page = browser.get(path_of(dataset), headers={"Accept": "text/html"})
     assert dataset.name in page.content.decode()
-    assert f"<h1>{dataset.row_name.replace('_', ' ').title()} Ingest</h1>" in page.content.decode()
-    assert f"{dataset.name.replace('_', ' ').capitalize()} as they come" in page.content.decode()
+    assert f"<h1>Store a batch of {dataset.name.replace('_', ' ')}</h1>" in page.content.decode()
     assert "application/vnd.apache.arrow.stream" in page.content.decode()
 
 
