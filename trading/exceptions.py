@@ -105,8 +105,8 @@ class NoReferencePrice(TradingError, code="no_reference_price"):
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
-            f"{symbol} has no quote and no trade yet that gives a price: a quote must be firm, a trade of regular "
-            "hours, in time, and neither of an odd lot nor of an auction. Ask again when there is one"
+            f"{symbol} has no price of the regular session yet: extended hours do not count, nor do odd lots, auctions, "
+            "late trades and quotes that are not firm. Ask again when there is a price"
         )
 
 

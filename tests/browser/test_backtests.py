@@ -19,12 +19,14 @@ pytestmark = pytest.mark.system
 
 # Without a period it is the whole sample. Such short averages cross often, whatever the sample of the day is.
 ENTERED = {"Symbols": "DEMOA, DEMOB", "Interval": "30min", "Fast": "2", "Slow": "4", "Part": "0.05"}
-# The arrows of the first trade, which the crossover bought, of the same one if it had been sold short, and if it were open.
+# The arrows of the first trade, which the crossover bought, of the same one if it had been sold short, if it were open, and
+# of two such trades in the same bars.
 ARROWS = """async () => {
   const {markersOf} = await import(document.querySelector("script[src*=backtest_page]").src);
   const [trade] = JSON.parse(document.getElementById("drawn").textContent).trades;
   const bars = [trade.opened_at, trade.closed_at].map((timestamp) => ({timestamp}));
-  return [trade, {...trade, direction: "SHORT"}, {...trade, closed_at: null}].map((each) => markersOf([each], bars).map(({shape}) => shape));
+  const shown = (trades) => markersOf(trades, bars).map(({shape, text}) => shape + text);
+  return [[trade], [{...trade, direction: "SHORT"}], [{...trade, closed_at: null}], [trade, trade]].map(shown);
 }"""
 # The words about a result with more trades than are sent, one of whose positions is open.
 WORDS = """async () => {
@@ -76,10 +78,17 @@ def test_a_backtest_is_started_watched_and_opened(
         expect(page.locator("#drawdown canvas").first).to_be_visible()
         expect(page.locator("#chart-text")).to_contain_text(TRADED)
         expect(page.locator("#curve-text")).to_contain_text("at the end")
-        assert page.evaluate(ARROWS) == [["arrowUp", "arrowDown"], ["arrowDown", "arrowUp"], ["arrowUp"]]
+        names = ["Return", "Max. drawdown", "Sharpe ratio", "Trades", "Win rate", "Profit factor"]
+        assert page.locator(".headline dt").all_inner_texts() == names
+        assert page.evaluate(ARROWS) == [
+            ["arrowUp", "arrowDown"],
+            ["arrowDown", "arrowUp"],
+            ["arrowUp"],
+            ["arrowUp2", "arrowDown2"],
+        ]
         assert page.evaluate(WORDS) == (
             "DEMOA: 2 closed trades (of the first 3 of 2,345 trades) on 5 bars of 1d. "
-            "Arrows up are purchases, arrows down are sales. A position is open at the end."
+            "Blue arrows up are purchases, arrows down are sales. A position is open at the end."
         )
         watched.shoot(f"backtest_{name}")
         page.get_by_label("Symbol").select_option("DEMOB")

@@ -1,4 +1,4 @@
-"""The page of a backtest in a browser: what its charts show."""
+"""The page of a backtest in a browser: its headline figures, and what its charts show."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,10 +27,28 @@ class BacktestPageRenderer(QueryFormRenderer):
             "job": job,
             "name": f"Backtest of {job['parameters'].get('strategy', '')}",
             "description": "",
+            "figures": job["result"] and _headline(job["result"]["performance"]),
             "drawn": job["result"] and _drawn(job["result"]),
             "has_charts": settings.HAS_CHARTS,
             "is_running": "cancel" in job["links"],
         }
+
+
+def _headline(performance: JsonObject) -> list[tuple[str, str]]:
+    """Return the names and values of the figures that the page begins with; a dash for those that are not defined."""
+    win_rate = performance["win_rate"]
+    figures = (
+        ("Return", performance["return_pct"], "{:+.2f} %"),
+        ("Max. drawdown", -performance["max_dd"], "{:.2f} %"),
+        ("Sharpe ratio", performance["sharpe"], "{:.2f}"),
+        ("Trades", performance["trades"], "{:,}"),
+        ("Win rate", None if win_rate is None else 100 * win_rate, "{:.0f} %"),
+        ("Profit factor", performance["profit_factor"], "{:.2f}"),
+    )
+    return [
+        (name, "\N{EN DASH}" if value is None else text.format(value + 0).replace("-", "\N{MINUS SIGN}"))
+        for name, value, text in figures
+    ]
 
 
 def _drawn(result: JsonObject) -> JsonObject:

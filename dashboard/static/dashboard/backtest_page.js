@@ -36,11 +36,15 @@ async function watch(element) {
   }
 }
 
+// Equity is constant from mark to mark: lines are steps, and the drawdown's area is between zero and its line.
+const STEPS = {lineWidth: 2, lineType: 1, priceLineVisible: false};
+
 function drawCurve(element, points, colourName, isArea) {
   const chart = curveChart(element, (made) => {
-    const series = isArea ? made.addAreaSeries({priceLineVisible: false}) : made.addLineSeries({lineWidth: 2, priceLineVisible: false});
+    const series = isArea ? made.addBaselineSeries({...STEPS, baseValue: {type: "price", price: 0}}) : made.addLineSeries(STEPS);
     series.setData(points);
-    return ({[colourName]: own}) => series.applyOptions(isArea ? {lineColor: own, topColor: `${own}66`, bottomColor: `${own}66`, invertFilledArea: true} : {color: own});
+    return ({[colourName]: own}) => series.applyOptions(isArea
+      ? {topLineColor: own, bottomLineColor: own, bottomFillColor1: `${own}22`, bottomFillColor2: `${own}88`} : {color: own});
   });
   chart.timeScale().fitContent();
 }
@@ -53,25 +57,29 @@ function drawCurves({curve}) {
   byId("curve-text").textContent = last ? `Equity ${money(last.equity)} at the end (${instant(last.at)} UTC). At most it was ${percent(deepest)} below its high.` : "No equity was recorded.";
 }
 
-/** The places of trades in the bars: the last bar that begins before them. An open position has no `closed_at`. */
+/**
+ * The places of trades in the bars: the last bar that begins before them. An open position has no `closed_at`. Trades of
+ * one side in one bar are one arrow with their number.
+ */
 export function markersOf(trades, bars) {
   const times = bars.map(timeOf);
-  const {up, down} = pageColours();
-  const step = stepOf(bars);
-  const at = (text) => times.findLast((time) => time <= seconds(text)) ?? null;
-  const marker = (text, isBuy, words) => {
-    const time = at(text);
-    return time === null || seconds(text) > times.at(-1) + step ? [] : [{
-      time, position: isBuy ? "belowBar" : "aboveBar", shape: isBuy ? "arrowUp" : "arrowDown", color: isBuy ? up : down, text: words,
-    }];
+  const {accent, text: dark} = pageColours();
+  const end = times.at(-1) + stepOf(bars);
+  const markers = new Map();
+  const mark = (instant, isBuy) => {
+    const time = times.findLast((each) => each <= seconds(instant));
+    if (time === undefined || seconds(instant) > end) return;
+    const shape = isBuy ? "arrowUp" : "arrowDown";
+    const {count = 0} = markers.get(time + shape) ?? {};
+    markers.set(time + shape, {
+      time, shape, position: isBuy ? "belowBar" : "aboveBar", color: isBuy ? accent : dark, count: count + 1, text: count ? `${count + 1}` : "",
+    });
   };
-  return trades
-    .flatMap(({direction, opened_at: opened, closed_at: closed, pnl}) => {
-      const isLong = direction === "LONG";
-      const entry = marker(opened, isLong, closed ? "" : "open");
-      return closed ? [...entry, ...marker(closed, !isLong, trades.length > 40 ? "" : money(pnl))] : entry;
-    })
-    .sort((one, other) => one.time - other.time);
+  for (const {direction, opened_at: opened, closed_at: closed} of trades) {
+    mark(opened, direction === "LONG");
+    if (closed) mark(closed, direction !== "LONG");
+  }
+  return [...markers.values()].sort((one, other) => one.time - other.time);
 }
 
 /** What the candles of a symbol show, in words. A long result has the first trades only. */
@@ -79,7 +87,7 @@ export function shownText(symbol, {trades, trades_in_all: inAll, positions}, bar
   const [closed, open] = [trades, positions].map((rows) => rows.filter((row) => row.symbol === symbol).length);
   const part = trades.length < inAll ? ` (of the first ${number(trades.length)} of ${number(inAll)} trades)` : "";
   const left = open ? " A position is open at the end." : "";
-  return `${symbol}: ${closed} closed ${closed === 1 ? "trade" : "trades"}${part} on ${bars} bars of ${resolution}. Arrows up are purchases, arrows down are sales.${left}`;
+  return `${symbol}: ${closed} closed ${closed === 1 ? "trade" : "trades"}${part} on ${bars} bars of ${resolution}. Blue arrows up are purchases, arrows down are sales.${left}`;
 }
 
 function resolutionFor(start, end) {

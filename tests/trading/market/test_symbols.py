@@ -155,7 +155,7 @@ class TestPrices:
     def test_rows_after_now_are_not_known(self, store):
         append(store, TRADES, trade(1, 101.0), trade(2, 102.0))
         assert bought(trade(1)["timestamp"]).price == Decimal("101.0")
-        with pytest.raises(NoReferencePrice, match="AAPL has no quote and no trade"):
+        with pytest.raises(NoReferencePrice, match="AAPL has no price of the regular session yet: extended"):
             bought(trade(0)["timestamp"])
 
     def test_without_trades_it_is_the_close_of_a_stored_bar(self, store):
