@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from functools import cached_property  # noqa: TID251 the audit log imports nothing of the store, and a form is short
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -141,7 +142,7 @@ class AuditRecordAdmin(_ModelAdmin):
         if record.event:
             return f"{record.event} {record.subject}"
         query = f"?{record.query}" if record.query else ""
-        return f"{record.method} {record.path}{query}"
+        return f"{record.method} {unquote(record.path)}{unquote(query)}"
 
     @admin.display(description="status")
     def status_shown(self, record: AuditRecord) -> str:

@@ -59,7 +59,7 @@ def words_of(text: str) -> list[str]:
 
 
 def search(words: Sequence[str]) -> list[Result]:
-    """Return the sections that have every word, at most MAX_RESULTS: first those with all of them in headings.
+    """Return the sections that have every word, at most MAX_RESULTS: first those with most of them in headings.
 
     A word is found in the guide's title, in the heading or in the text, also within another word.
     """
@@ -108,13 +108,17 @@ def _has_all(words: Sequence[str], text: str) -> bool:
     return all(word in text for word in words)
 
 
-def _rank(searched: _Searched, words: Sequence[str]) -> tuple[bool, bool, bool]:
-    """Return the sort key of a section that was found; records of work come after what explains."""
-    return (
-        not _has_all(words, searched.heading),
-        not _has_all(words, searched.headings),
-        searched.section.guide in _NOT_EXPLAINING,
+def _rank(searched: _Searched, words: Sequence[str]) -> tuple[bool, int, int, int, int]:
+    """Return the sort key of a section that was found; records of work come after what explains.
+
+    Of sections with as many words in headings the shortest heading is first, then that with its rarest word most often.
+    """
+    heading, headings = (
+        sum(word in text for word in words) for text in (searched.heading, searched.headings)
     )
+    often = min((searched.whole.count(word) for word in words), default=0)
+    length = len(searched.heading) if heading else 0
+    return (searched.section.guide in _NOT_EXPLAINING, -heading, length, -headings, -often)
 
 
 def _result(section: GuideSection, words: Sequence[str]) -> Result:

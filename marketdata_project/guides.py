@@ -13,6 +13,20 @@ from django.views.decorators.http import require_safe
 from marketdata_project.guide_search import MAX_RESULTS, MAX_WORDS, search, words_of
 from marketdata_project.guide_text import guide_html, guide_names, guide_sections, guide_title, guide_url
 
+# The groups of the list. Guides that no group names are in the last.
+_GROUPS = {
+    "Start": ("tutorial", "dashboard", "clients", "errors"),
+    "Data": (
+        "market_data", "formats", "streams", "live", "sessions", "gaps", "options", "reader", "following", "mirror",
+        "ingest", "import", "corrections", "bar_policies", "instruments",
+    ),
+    "Trading": ("trading", "trading_rules", "strategies", "models"),
+    "Operation": (
+        "settings", "keys", "credentials", "signatures", "mtls", "access", "limits", "jobs", "backfills", "audit", "metrics",
+        "memory", "outbound", "performance", "security", "faults", "api_changes",
+    ),
+    "Inside": (),
+}  # fmt: skip
 # A guide with fewer headings has no list of them.
 _MIN_CONTENTS = 3
 
@@ -23,8 +37,17 @@ def guides(request: HttpRequest) -> HttpResponse:
     text = request.GET.get("q", "")
     if text.strip():
         return render(request, "guide_results.html", _results(text))
-    titles = sorted((guide_title(name), guide_url(name)) for name in guide_names())
-    return render(request, "guides.html", {"guides": titles})
+    return render(request, "guides.html", {"groups": _groups()})
+
+
+def _groups() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the groups' names with the titles and URLs of their guides."""
+    names = set(guide_names())
+    others = sorted(names.difference(*_GROUPS.values()))
+    return [
+        (group, [(guide_title(name), guide_url(name)) for name in listed or others if name in names])
+        for group, listed in _GROUPS.items()
+    ]
 
 
 def _results(text: str) -> dict[str, Any]:

@@ -89,8 +89,15 @@ def _links(datasets: Iterable[Dataset], end: str) -> list[PageLink]:
 
 @require_safe
 def errors(request: HttpRequest) -> HttpResponse:
-    """Answer with every error code and its meaning. The `type` of an error response links to a row of this page."""
-    return render(request, "errors.html", {"errors": _explained()})
+    """Answer with the error codes, with `q=` those whose status, code or meaning has it.
+
+    The `type` of an error response links to a row of this page.
+    """
+    text = request.GET.get("q", "").strip().lower()
+    found = [
+        each for each in _explained() if text in f"{each[0].status} {each[0].code} {each[0].meaning}".lower()
+    ]
+    return render(request, "errors.html", {"errors": found, "q": text})
 
 
 @cache

@@ -15,7 +15,7 @@ TITLES = {
     400: "The request is malformed",
     401: "Who is calling is not known",
     403: "The caller may not do this",
-    404: "There is no such thing",
+    404: "Not found",
     405: "The method is not allowed here",
     406: "The answer has no such format",
     408: "The request did not arrive in time",

@@ -35,6 +35,31 @@ def test_a_section_with_the_words_in_its_heading_is_first():
     assert search(["final", "bars"])[0].section.heading == "Final bars"
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [("webhook", "/docs/guide/live#webhooks"), ("cancel order", "/docs/guide/trading#orders")],
+)
+def test_what_people_look_for_is_first(text, url):
+    assert search(words_of(text))[0].section.url == url
+
+
+def test_the_list_has_groups_and_begins_with_getting_started(html):
+    page = html("/docs/guide")
+    places = [
+        page.index(f"<h2>{group}</h2>") for group in ("Start", "Data", "Trading", "Operation", "Inside")
+    ]
+    assert places == sorted(places)
+    assert places[0] < page.index("Getting started") < page.index(">Market data</a>")
+
+
+def test_error_codes_are_filtered_and_linked(html):
+    page = html("/docs/errors", q="Idempotency")
+    assert 'href="#invalid_idempotency_key"' in page
+    assert "unknown_parameter" not in page
+    assert 'href="#status-404"' in html("/docs/errors")
+    assert "0 codes with" in html("/docs/errors", q="<xylophone>")
+
+
 def test_a_result_is_linked_by_its_heading_with_the_words_marked(html):
     page = html("/docs/guide", q="final bars")
     assert '<a href="/docs/guide/market_data#final-bars"><mark>Final</mark> <mark>bars</mark></a>' in page

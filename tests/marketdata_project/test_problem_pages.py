@@ -25,6 +25,7 @@ def test_an_unknown_path_is_a_page_with_the_way_back(db, path):
     assert (response.status_code, response["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "Content-Security-Policy" in response
     assert_leads_back(html)
+    assert "<h1>Page not found</h1>" in html
     assert "/api/v1/docs/errors#not_found" in Page(html).targets()
     assert "found-again" in html
 
