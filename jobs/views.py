@@ -66,9 +66,9 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
 
 
 class JobsViewSet(ListViewSet[Job]):
-    """The caller's jobs: those that were submitted with its key or an earlier one of the key's rotations.
+    """The caller's jobs, submitted with its key or with an earlier key of the same rotations.
 
-    It sees a job as long as it may submit such a job.
+    A caller sees a job as long as the caller may submit such a job.
     """
 
     access = {
