@@ -117,52 +117,6 @@ def test_it_lists_every_parameter():
     assert listed == there_are - OF_OPTIONS
 
 
-Taken = tuple[set[str], set[str]]
-
-
-def which_read_takes_what() -> dict[str, Taken]:
-    """By the table: the parameters of each read's page and of its stream."""
-    table = TEXT[TEXT.index("| read | page |") :].partition("\n\n")[0].splitlines()[2:]
-    taken: dict[str, Taken] = {}
-    for row in table:
-        reads, *cells = row.strip("|").split("|")
-        page, stream = (set(re.findall(r"`(\w+)`", cell)) for cell in cells)
-        for read in re.findall(r"`([\w-]+)`", reads) or ["every"]:
-            common = taken["every"] if reads.strip().endswith("also") else (set(), set())
-            taken[read] = common[0] | page, common[1] | stream
-    return taken
-
-
-def test_it_tells_which_read_takes_what():
-    told = which_read_takes_what()
-    assert set(told) == {"every", "commits", *MARKET_DATASETS, *MARKET_REPORTS} - {"universes"}
-    for name, dataset in MARKET_DATASETS.items():
-        page, stream = told[name]
-        assert page == set(dataset.parameters(streamed=False, several=False)), name
-        of_symbols = set(dataset.parameters(streamed=False, several=True))
-        assert of_symbols == (page - {"coverage", "rule"}) | {"symbols"}, name
-        if dataset.has_stream:
-            assert stream == set(dataset.parameters(streamed=True, several=False)), name
-
-
-def test_the_openapi_document_takes_what_the_page_tells():
-    told, found = which_read_takes_what(), set()
-    paths = orjson.loads(schema_document("json").body)["paths"]
-    for path, methods in paths.items():
-        if "/market-data/" not in path or path.endswith("/universes"):
-            continue
-        if "/market-data/logs" in path:
-            continue
-        read, is_stream = path.removesuffix("/stream").rpartition("/")[2], path.endswith("/stream")
-        wanted = told[read][is_stream]
-        if "{symbol}" not in path:
-            wanted = (wanted - {"coverage", "rule"}) | {"symbols"}
-        taken = {each["name"] for each in methods["get"]["parameters"]}
-        assert taken - {"symbol", "format", "Prefer"} == wanted, path
-        found.add(read)
-    assert found == set(told) - {"every"}
-
-
 def test_the_default_resolutions_are_those_of_the_openapi_document():
     (row,) = re.findall(r"^\| `resolution` \| ([^|]+) \|", TEXT, re.MULTILINE)
     assert row == "`1d`; `ohlcv/stream`: `1m`; quotes and options: `tick`"
