@@ -24,7 +24,18 @@ from web.requests.wsgi_variables import ADMISSION
 
 # The url names of web pages and documentation, open to anybody.
 _PAGE_VIEWS = frozenset(
-    {"dashboard", "endpoints", "login-link", "admin-login", "schema", "docs", "errors", "guides", "guide"}
+    {
+        "dashboard",
+        "endpoints",
+        "import-page",
+        "login-link",
+        "admin-login",
+        "schema",
+        "docs",
+        "errors",
+        "guides",
+        "guide",
+    }
 )
 # All views that are no endpoints of the API. Load balancers, the supervisor and Prometheus request those that are no pages.
 PUBLIC_VIEWS = _PAGE_VIEWS | {"healthz", "readyz", "metrics"}

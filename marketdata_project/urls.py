@@ -13,6 +13,7 @@ from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
+from marketdata_project.import_page import ImportPageViewSet
 from marketdata_project.login_pages import login_link, login_page
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import dashboard, endpoint_list, errors
@@ -281,6 +282,7 @@ documentation = [
 ]
 
 below_api_v1: list[URLPattern | URLResolver] = [
+    re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show", "post": "send"}), name="import"),
     re_path(r"^market-data/universes/?\Z", _report_of_any("universes", several=False), name="universes"),
     re_path(r"^market-data/logs/?\Z", LogsViewSet.as_view({"get": "list"}), name="logs"),
     re_path(
@@ -312,6 +314,7 @@ login = [
 urlpatterns = [
     path("", dashboard, name="dashboard"),
     path("endpoints", endpoint_list, name="endpoints"),
+    path("import", RedirectView.as_view(pattern_name="import"), name="import-page"),
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),
     re_path(r"^metrics/?\Z", metrics, name="metrics"),

@@ -115,7 +115,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
         self._is_for_its_form = _is_empty_query(data, request) or (
             response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and bool(forms)
         )
-        problem = _problem(data, response) if not self._is_for_its_form else None
+        problem = problem_of_page(data, response) if not self._is_for_its_form else None
         return {
             "name": self.get_name(view),
             "description": self.get_description(view, response.status_code),
@@ -190,7 +190,7 @@ def _is_empty_query(data: Any, request: Request) -> bool:
     return is_missing and request.method == "GET" and request.query_params.keys() <= {"format"}
 
 
-def _problem(data: Any, response: Any) -> dict[str, Any] | None:
+def problem_of_page(data: Any, response: Any) -> dict[str, Any] | None:
     """Return the error to show on the page, with a link to its documentation; None if there is none."""
     if not _is_problem(data, response):
         return None

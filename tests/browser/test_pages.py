@@ -53,6 +53,27 @@ def test_empty_fields_of_a_query_are_not_sent(opened: Opened):
 
 
 @WINDOWS
+def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[str, Any]):
+    with opened(login=True, **options) as watched:
+        page = watched.page
+        watched.goto("/import")
+        rows = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n15.01.2024 09:31:00;9,25;7\n"
+        page.locator("#file").set_input_files({"name": "OWN.csv", "mimeType": "text/csv", "buffer": rows})
+        page.get_by_role("button", name="Preview").click()
+        expect(page.get_by_role("status")).to_contain_text("as they would be stored: trades")
+        expect(page.get_by_role("status")).to_contain_text("--time-format '%d.%m.%Y %H:%M:%S'")
+        watched.shoot(f"import_{name}")
+        assert_sound(watched)
+        page.get_by_label("Time format").fill("%m/%d/%Y")
+        page.get_by_role("button", name="Import").click()
+        expect(page.get_by_role("status")).to_contain_text("line 2, Datum: ")
+        page.get_by_label("Time format").fill("")
+        page.get_by_role("button", name="Import").click()
+        expect(page.get_by_role("status")).to_contain_text("OWN.csv: 2 rows")
+        assert_sound(watched, statuses=(422,))
+
+
+@WINDOWS
 def test_a_form_sends_a_row_and_shows_the_answer(opened: Opened, name: str, options: dict[str, Any]):
     with opened(login=True, **options) as watched:
         page = watched.page

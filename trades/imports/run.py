@@ -92,7 +92,7 @@ def _submitted(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_It
 class FileImport:
     """The import of a file, from its beginning or from where an earlier run ended.
 
-    latest_ns: a later time refuses the file; None allows all.
+    latest_ns: a later time refuses the file; None allows all. caller: of the commits; empty for the file's name.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class FileImport:
         *,
         done: ImportProgress,
         latest_ns: int | None,
+        caller: str,
         progress: Callable[[StageStatus], None],
     ) -> None:
         self._file = file
@@ -114,7 +115,7 @@ class FileImport:
         self._progress = progress
         self._examples: list[BadRow] = []
         self._store = market_store()
-        self._caller = f"import:{file.path.name}"[:_CALLER_LENGTH]
+        self._caller = (caller or f"import:{file.path.name}")[:_CALLER_LENGTH]
 
     def run(self) -> tuple[ImportProgress, tuple[BadRow, ...]]:
         """Store the remaining rows; return the counts of the whole file and the first bad rows of this run."""

@@ -73,6 +73,7 @@ def file_import(
     skip_bad: bool = False,
     restart: bool = False,
     confirmed: bool = False,
+    caller: str = "",
     progress: Callable[[StageStatus], None] = lambda _: None,
 ) -> ImportResult:
     """Store those rows of a file that are not stored yet, in bounded memory.
@@ -80,7 +81,7 @@ def file_import(
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
     progress. confirmed: store bars whose distances contradict their resolution, dates without their times of
-    day, and times of trades, quotes and bars that are more than a day ahead. Raises `ImportsError`s, the store's
+    day, and times of trades, quotes and bars that are more than a day ahead. caller: who imports, for the commits. Raises `ImportsError`s, the store's
     `StorageError`s, `OSError`.
     """
     options = _with_log_names(options)
@@ -98,7 +99,9 @@ def file_import(
             _check(source, layout, options, symbol)
         done = saved or ImportProgress()
         latest_ns = None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
-        run = FileImport(source, parser, note, done=done, latest_ns=latest_ns, progress=progress)
+        run = FileImport(
+            source, parser, note, done=done, latest_ns=latest_ns, caller=caller, progress=progress
+        )
         done, examples = run.run()
         return ImportResult(path, done, examples, layout.unread_columns)
 

@@ -74,12 +74,10 @@ class ImportCommand(BaseCommand):
     def handle(self, *_: Any, patterns: Sequence[str], **options: Any) -> None:
         """Print a line per file. Raises CommandError for the first file that cannot be imported."""
         try:
-            terms, dialect = _terms(options), _dialect(options)
             files = files_of(patterns, options["format"])
             with _bar(Console(stderr=True)) as task_for:
                 for number, path in enumerate(files, start=1):
-                    file = opened_file(path, dialect)
-                    read = read_options(file, options["format"], **terms)
+                    file, read = file_and_options(path, options)
                     if options["preview"]:
                         self._show(file, read)
                         continue
@@ -93,7 +91,10 @@ class ImportCommand(BaseCommand):
                         confirmed=options["yes"],
                         progress=task_for(f"{path.name} ({number} of {len(files)})"),
                     )
-                    self._report(imported, read)
+                    for line in report_lines(imported, read):
+                        self.stdout.write(line)
+                    for row in imported.examples:
+                        self.stderr.write(f"  {row}")
         except BadRow as error:
             raise CommandError(f"{error}; give --skip-bad to leave such rows out") from error
         except (ImportsError, StorageError) as error:
@@ -105,46 +106,52 @@ class ImportCommand(BaseCommand):
         """Print the first rows as they would be stored, and what was guessed."""
         preview = file_preview(file=file, options=options)
         self.stdout.write(f"{file.path}: {options.dataset.name}; the first rows as they would be stored:")
-        for line in preview_lines(preview):
-            self.stdout.write(f"  {line}")
+        cells = preview_cells(preview)
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self.stdout.write(f"  {line.rstrip()}")
         if preview.unread_columns:
             self.stdout.write(f"columns not read: {', '.join(preview.unread_columns)}")
-        for row in preview.bad:
-            self.stderr.write(f"  {row}")
+        for bad in preview.bad:
+            self.stderr.write(f"  {bad}")
         if options.guessed:
             self.stdout.write("guessed; give these options to make it certain, or others:")
         for guess in options.guessed:
             self.stdout.write(f"  {guess.option}    ({guess.reason})")
 
-    def _report(self, result: ImportResult, options: ReadOptions) -> None:
-        counts = result.counts
-        parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{result.duplicates:,} already there"]
-        if counts.bad:
-            parts.append(f"{counts.bad:,} bad")
-        if result.was_finished:
-            parts.append("imported before (--restart reads it again)")
-        if counts.unknown_conditions:
-            words = (f"{word} {count:,}" for word, count in counts.unknown_conditions.items())
-            parts.append(f"unknown conditions: {', '.join(words)}")
-        if result.unread_columns:
-            parts.append(f"columns not read: {', '.join(result.unread_columns)}")
-        if options.guessed:
-            parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
-        self.stdout.write(f"{result.path}: {'; '.join(parts)}")
-        for line in _symbol_lines(counts):
-            self.stdout.write(f"  {line}")
-        for row in result.examples:
-            self.stderr.write(f"  {row}")
+
+def file_and_options(path: Path, options: dict[str, Any]) -> tuple[SourceFile, ReadOptions]:
+    """Return a file's reader, and how it is read by the command's options. Raises `ImportRefused`, `OSError`."""
+    file = opened_file(path, _dialect(options))
+    return file, read_options(file, options["format"], **_terms(options))
 
 
-def preview_lines(preview: ImportPreview) -> Iterator[str]:
-    """Yield the names and the rows of a preview, but for columns without values."""
+def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
+    """Yield what is said of an import: the counts, and its symbols."""
+    counts = result.counts
+    parts = [f"{counts.rows:,} rows", f"{counts.stored:,} stored", f"{result.duplicates:,} already there"]
+    if counts.bad:
+        parts.append(f"{counts.bad:,} bad")
+    if result.was_finished:
+        parts.append("imported before (--restart reads it again)")
+    if counts.unknown_conditions:
+        words = (f"{word} {count:,}" for word, count in counts.unknown_conditions.items())
+        parts.append(f"unknown conditions: {', '.join(words)}")
+    if result.unread_columns:
+        parts.append(f"columns not read: {', '.join(result.unread_columns)}")
+    if options.guessed:
+        parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
+    yield f"{result.path}: {'; '.join(parts)}"
+    for line in _symbol_lines(counts):
+        yield f"  {line}"
+
+
+def preview_cells(preview: ImportPreview) -> list[list[str]]:
+    """Return the names and the rows of a preview as texts, but for columns without values."""
     rows = preview.rows
     names = [SYMBOL, *(name for name in rows.column_names[:-2] if rows[name].null_count < len(rows))]
-    cells = [names, *([_cell_text(row, name) for name in names] for row in rows.to_pylist())]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return [names, *([_cell_text(row, name) for name in names] for row in rows.to_pylist())]
 
 
 def _cell_text(row: dict[str, Any], name: str) -> str:

@@ -1,0 +1,185 @@
+"""The page `/import`: shows what a file of prices would become, and imports it, as `manage.py import` does.
+
+The file is the body, the command's options are the query. The page's script sends both, so a preview keeps nothing here.
+"""
+
+from argparse import Action
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+from django.core.management import CommandError, CommandParser, load_command_class
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from stats.rendering.renderers import QueryFormRenderer, problem_of_page
+from trades.exceptions import ImportsError
+from trades.imports.csv_file import uncompressed
+from trades.imports.services import file_import, file_preview
+from trades.management.import_command import file_and_options, preview_cells, report_lines
+from web.endpoints import WRITE, Access
+from web.idempotency.answers import key_scope
+from web.requests.parsers import BytesParser, take_body
+
+# Options of the command that the page has no input for, because it has its own way, or no need of them.
+_NOT_HERE = {"help", "version", "preview", "restart"}
+# Inputs that most files may need; the others are below "More options".
+_FIRST = ("format", "dataset", "symbol", "resolution", "columns", "timezone", "time_format", "decimal")
+_NAME_CHARS = 100
+
+
+class ImportInput(NamedTuple):
+    """An input of the page: an option of the command. choices: empty for a text."""
+
+    name: str
+    option: str
+    help: str
+    choices: tuple[str, ...]
+    is_flag: bool
+
+    @property
+    def parameter(self) -> str:
+        """The name in the query, where `format` would be that of the answer."""
+        return f"option_{self.name}"
+
+    @property
+    def label(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+
+class FileParser(BytesParser):
+    """A file as bytes."""
+
+    media_type = "application/octet-stream"
+
+
+class ImportPageRenderer(QueryFormRenderer):
+    """The page: the inputs, and what was found in the file, or came of its import."""
+
+    template = "import.html"
+
+    def get_context(
+        self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        request, response = renderer_context["request"], renderer_context["response"]
+        self._is_for_its_form = False
+        return {
+            "request": request,
+            "user": request.user,
+            "problem": problem_of_page(data, response),
+            "result": data,
+            "inputs": import_inputs(),
+            "first": _FIRST,
+            "limit": settings.MAX_IMPORT_BYTES,
+        }
+
+
+class ImportPageViewSet(ViewSet):
+    """Import a file."""
+
+    access = {
+        "show": Access("market:write"),
+        "send": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_IMPORT_BYTES),
+    }
+    schema = None
+    parser_classes = [FileParser]
+    renderer_classes = [JSONRenderer, ImportPageRenderer]
+
+    def show(self, _: Request) -> Response:
+        """Show the form."""
+        return Response({})
+
+    def send(self, request: Request) -> Response:
+        """Show the first rows of the file in the body, or with `action=import` store its rows."""
+        name = PurePath(request.GET.get("name", "").replace("\0", "")).name[-_NAME_CHARS:]
+        with TemporaryDirectory(prefix="import-", dir=settings.DATA_DIR) as folder:
+            path = Path(folder) / (name or "file")
+            path.write_bytes(take_body(request))
+            try:
+                return Response(_result(path, request))
+            except (ImportsError, CommandError, OSError) as error:
+                refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
+                return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _result(path: Path, request: Request) -> dict[str, Any]:
+    """Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s."""
+    given = [
+        each.option if each.is_flag else f"{each.option}={request.GET[each.parameter]}"
+        for each in import_inputs()
+        if request.GET.get(each.parameter)
+    ]
+    options = vars(_parser().parse_args([*given, "--", str(path)]))
+    _check_size(path)
+    file, read = file_and_options(path, options)
+    if request.GET.get("action") != "import":
+        preview = file_preview(file=file, options=read)
+        names, *rows = preview_cells(preview)
+        bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
+        return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
+                "unread": preview.unread_columns}  # fmt: skip
+    imported = file_import(
+        path=path,
+        file=file,
+        options=read,
+        notes=path.parent / "notes",
+        skip_bad=options["skip_bad"],
+        confirmed=options["yes"],
+        caller=f"{key_scope(request)} import:{path.name}",
+    )
+    lines = [line.replace(f"{path}", path.name).strip() for line in report_lines(imported, read)]
+    return {"imported": [*lines, *(str(row).replace(f"{path}, ", "") for row in imported.examples)]}
+
+
+def _check_size(path: Path) -> None:
+    """Raise CommandError for a compressed file that has more than a file may have here."""
+    most = settings.MAX_IMPORT_BYTES
+    try:
+        if path.suffix == ".parquet":
+            groups = pq.read_metadata(path)
+            size = sum(groups.row_group(each).total_byte_size for each in range(groups.num_row_groups))
+        else:
+            with path.open("rb") as raw:
+                size, content = 0, uncompressed(raw)
+                while size <= most and (piece := content.read(2**20)):
+                    size += len(piece)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise CommandError(f"the file is damaged or cut off: {error}") from error
+    if size > most:
+        raise CommandError(f"the file has more than {most:,} bytes: import it by manage.py import")
+
+
+@cache
+def _parser() -> CommandParser:
+    return load_command_class("trades", "import").create_parser("manage.py", "import")
+
+
+@cache
+def import_inputs() -> tuple[ImportInput, ...]:
+    """Return the options of the command that the page takes, the usual ones first."""
+    own = _parser()._actions  # noqa: SLF001 argparse has no other list of its options
+    inputs = [
+        _input(action)
+        for action in own
+        if action.option_strings and action.dest not in _NOT_HERE | _OF_DJANGO
+    ]
+    return tuple(
+        sorted(inputs, key=lambda each: _FIRST.index(each.name) if each.name in _FIRST else len(_FIRST))
+    )
+
+
+_OF_DJANGO = {"verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color", "skip_checks"}
+
+
+def _input(action: Action) -> ImportInput:
+    choices = tuple(map(str, action.choices or ()))
+    text = (action.help or "").replace("%%", "%")
+    return ImportInput(action.dest, action.option_strings[0], text, choices, action.nargs == 0)

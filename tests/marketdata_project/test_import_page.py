@@ -1,0 +1,112 @@
+"""The page `/import`: a file is shown as it would be stored, and stored by who may write."""
+
+import gzip
+import json
+import re
+
+import pytest
+from django.test import Client
+
+from audit.services import call_spool
+from store.datasets import BARS, TRADES
+from store.protocol import ALL_TIME
+from store.walk import BEGINNING, CommitRecord
+from tests.api_client import make_key
+from trades.stores import market_store
+
+pytestmark = pytest.mark.django_db
+FILE = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n15.01.2024 09:31:00;9,25;7\n"
+
+
+@pytest.fixture(autouse=True)
+def data_folder(settings, store_path, tmp_path) -> None:
+    settings.DATA_DIR, settings.AUDIT_DIR = tmp_path, tmp_path / "audit"
+
+
+def browser(*, scopes: tuple[str, ...] = ("market:write",)) -> Client:
+    client = Client(headers={"Accept": "text/html"})
+    client.post("/login", {"key": make_key(scopes=scopes)})
+    return client
+
+
+def sent(client: Client, content: bytes, *, name: str = "X.csv", **options: str) -> tuple[int, str]:
+    given = {key if key == "action" else f"option_{key}": value for key, value in options.items()}
+    query = {"name": name, **given}
+    response = client.post(
+        "/api/v1/import", content, content_type="application/octet-stream", query_params=query
+    )
+    return response.status_code, response.content.decode()
+
+
+def test_the_form_has_the_options_of_the_command():
+    html = browser().get("/import", follow=True).content.decode()
+    assert '<input id="file" name="file" type="file" required>' in html
+    assert all(
+        f'name="option_{name}"' in html for name in ("format", "columns", "time_format", "skip_bad", "yes")
+    )
+    assert 'name="option_preview"' not in html
+
+
+def test_a_preview_shows_rows_and_guesses_and_stores_nothing(tmp_path):
+    status, html = sent(browser(), FILE, action="preview")
+    assert status == 200
+    assert all(cell in html for cell in ("<td>2024-01-02T09:31:00Z</td>", "<td>10.5</td>", "<td>100.0</td>"))
+    assert "<code>--decimal ,</code>" in html
+    assert "<code>--time-format &#x27;%d.%m.%Y %H:%M:%S&#x27;</code>" in html
+    assert not market_store().symbols(TRADES)
+    assert not [*tmp_path.glob("import-*")]
+
+
+def test_an_import_stores_the_rows_once_and_says_by_whom(tmp_path):
+    client = browser()
+    status, html = sent(client, FILE, action="import", symbol="Y")
+    assert (status, "X.csv: 2 rows; 2 stored" in html) == (200, True)
+    assert "0 stored; 2 already there" in sent(client, FILE, action="import", symbol="Y")[1]
+    log = market_store().log(TRADES, "Y")
+    assert log.at().rows(ALL_TIME).column("price").to_pylist() == [10.5, 9.25]
+    records = [each for each in log.commits(BEGINNING) if isinstance(each, CommitRecord)]
+    assert [re.sub("[0-9]+", "1", each.facts.caller) for each in records] == ["key:1 import:X.csv"]
+    call_spool().close()
+    lines = [line for file in tmp_path.glob("audit/spool/*") for line in file.read_text().splitlines()]
+    recorded = [
+        (each["method"], each["status"])
+        for each in map(json.loads, lines)
+        if each.get("path") == "/api/v1/import"
+    ]
+    assert recorded == [("POST", 200), ("POST", 200)]
+
+
+def test_a_refusal_says_what_to_choose():
+    status, html = sent(browser(), b"1704187860,10.5,100\n", action="import")
+    assert (status, "give --format kraken" in html) == (422, True)
+    assert "import-" not in html.partition('<div id="answer"')[2].partition("</div>")[0]
+    rows = b"timestamp,open,high,low,close,volume\n2024-01-02,1,1,1,1,1\n"
+    assert sent(browser(), rows, action="import", resolution="1d")[0] == 200
+    assert [*market_store().symbols(BARS)] == ["X"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (FILE, {"name": "X.exe"}, "a file is one of csv"),
+        (FILE, {"format": "word"}, "invalid choice"),
+        (FILE, {"skip_lines": "many"}, "invalid int value"),
+        (gzip.compress(FILE + bytes(2**21)), {"name": "X.csv.gz"}, "more than 1,048,576 bytes"),
+        (b"PAR1", {"name": "X.parquet"}, "damaged or cut off"),
+        (b"", {}, "are missing"),
+    ],
+    ids=["suffix", "format", "number", "bomb", "damaged", "empty"],
+)
+def test_what_is_wrong_is_said(settings, content: bytes, options: dict[str, str], said: str):
+    settings.MAX_IMPORT_BYTES = 2**20
+    status, html = sent(browser(), content, **options)
+    assert (status, said in html) == (422, True)
+
+
+def test_only_who_may_write_imports():
+    assert sent(browser(scopes=("market:read",)), FILE)[0] == 403
+    assert sent(Client(headers={"Accept": "text/html"}), FILE)[0] == 401
+    strict = Client(headers={"Accept": "text/html"}, enforce_csrf_checks=True)
+    strict.cookies = browser().cookies
+    assert sent(strict, FILE, action="import")[0] == 403
+    assert not market_store().symbols(TRADES)
