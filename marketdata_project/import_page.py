@@ -11,8 +11,6 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from django.conf import settings
 from django.core.management import CommandError, CommandParser, load_command_class
 from rest_framework.renderers import JSONRenderer
@@ -22,11 +20,7 @@ from rest_framework.viewsets import ViewSet
 
 from stats.rendering.renderers import QueryFormRenderer, problem_of_page
 from trades.exceptions import ImportsError
-from trades.imports.csv_file import uncompressed
-from trades.imports.services import file_import, file_preview
-from trades.management.import_command import file_and_options, preview_cells, report_lines
 from web.endpoints import WRITE, Access
-from web.idempotency.answers import key_scope
 from web.requests.parsers import BytesParser, take_body
 
 # Options of the command that the page has no input for, because it has its own way, or no need of them.
@@ -99,73 +93,28 @@ class ImportPageViewSet(ViewSet):
 
     def send(self, request: Request) -> Response:
         """Show the first rows of the file in the body, or with `action=import` store its rows."""
+        from marketdata_project.import_file import preview_or_import  # noqa: PLC0415 (imports pyarrow)
+
         name = PurePath(request.GET.get("name", "").replace("\0", "")).name[-_NAME_CHARS:]
         with TemporaryDirectory(prefix="import-", dir=settings.DATA_DIR) as folder:
             path = Path(folder) / (name or "file")
             path.write_bytes(take_body(request))
             try:
-                return Response(_result(path, request))
+                return Response(preview_or_import(path, request))
             except (ImportsError, CommandError, OSError) as error:
                 refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
                 return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _result(path: Path, request: Request) -> dict[str, Any]:
-    """Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s."""
-    given = [
-        each.option if each.is_flag else f"{each.option}={request.GET[each.parameter]}"
-        for each in import_inputs()
-        if request.GET.get(each.parameter)
-    ]
-    options = vars(_parser().parse_args([*given, "--", str(path)]))
-    _check_size(path)
-    file, read = file_and_options(path, options)
-    if request.GET.get("action") != "import":
-        preview = file_preview(file=file, options=read)
-        names, *rows = preview_cells(preview)
-        bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
-        return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
-                "unread": preview.unread_columns}  # fmt: skip
-    imported = file_import(
-        path=path,
-        file=file,
-        options=read,
-        notes=path.parent / "notes",
-        skip_bad=options["skip_bad"],
-        confirmed=options["yes"],
-        caller=f"{key_scope(request)} import:{path.name}",
-    )
-    lines = [line.replace(f"{path}", path.name).strip() for line in report_lines(imported, read)]
-    return {"imported": [*lines, *(str(row).replace(f"{path}, ", "") for row in imported.examples)]}
-
-
-def _check_size(path: Path) -> None:
-    """Raise CommandError for a compressed file that has more than a file may have here."""
-    most = settings.MAX_IMPORT_BYTES
-    try:
-        if path.suffix == ".parquet":
-            groups = pq.read_metadata(path)
-            size = sum(groups.row_group(each).total_byte_size for each in range(groups.num_row_groups))
-        else:
-            with path.open("rb") as raw:
-                size, content = 0, uncompressed(raw)
-                while size <= most and (piece := content.read(2**20)):
-                    size += len(piece)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise CommandError(f"the file is damaged or cut off: {error}") from error
-    if size > most:
-        raise CommandError(f"the file has more than {most:,} bytes: import it by manage.py import")
-
-
 @cache
-def _parser() -> CommandParser:
+def import_parser() -> CommandParser:
     return load_command_class("trades", "import").create_parser("manage.py", "import")
 
 
 @cache
 def import_inputs() -> tuple[ImportInput, ...]:
     """Return the options of the command that the page takes, the usual ones first."""
-    own = _parser()._actions  # noqa: SLF001 argparse has no other list of its options
+    own = import_parser()._actions  # noqa: SLF001 argparse has no other list of its options
     inputs = [
         _input(action)
         for action in own

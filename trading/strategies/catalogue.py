@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.conf import settings
 
 from trading.core.events import StrategyChoice
 from trading.strategies.breakout import Breakout
@@ -47,7 +46,7 @@ def strategy_given(place: str) -> str:
 
 def strategy_named(name: str) -> type[Strategy]:
     """Return a shipped strategy, or the one in the file of this name in STRATEGIES_DIR. Raises StrategyError."""
-    path = Path(settings.STRATEGIES_DIR, f"{name}.py")
+    path = _folder() / f"{name}.py"
     has_file = STRATEGY_NAME.fullmatch(name) is not None and path.is_file()
     found = SHIPPED.get(name)
     if found is not None and has_file:
@@ -60,8 +59,14 @@ def strategy_named(name: str) -> type[Strategy]:
     return found or strategy_in(path)
 
 
+def _folder() -> Path:
+    from django.conf import settings  # noqa: PLC0415 (backtests in memory start without Django)
+
+    return Path(settings.STRATEGIES_DIR)
+
+
 def _names() -> list[str]:
-    files = sorted(path.stem for path in Path(settings.STRATEGIES_DIR).glob("*.py"))
+    files = sorted(path.stem for path in _folder().glob("*.py"))
     return [*SHIPPED, *(name for name in files if STRATEGY_NAME.fullmatch(name) and name not in SHIPPED)]
 
 

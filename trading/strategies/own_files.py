@@ -5,12 +5,12 @@ import re
 import sys
 import traceback
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
 import msgspec
-from django.utils.module_loading import import_string
 
 from trading.strategies.strategy import Strategy, StrategyParameters, StrategyState
 
@@ -106,8 +106,11 @@ def _run(name: str, path: Path, code: bytes) -> None:
 
 
 def _imported(path: str) -> type[Strategy]:
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise StrategyError(f"{path} is neither file.py:Class nor package.module.Class")
     try:
-        found = import_string(path)
+        found = getattr(import_module(module), name, None)
     except ImportError as error:
         raise StrategyError(str(error)) from error
     except (Exception, SystemExit) as error:

@@ -246,7 +246,7 @@ def test_a_browser_posts_corrections_by_a_form(stocked):
     page = client.get(CORRECTIONS, headers=html)
     assert "<form" in page.content.decode()
     assert "new_price" in page.content.decode()
-    assert "Cancels and corrections of stored trades." in page.content.decode()
+    assert "Cancel or correct stored trades</button>" in page.content.decode()
     token = {"X-CSRFToken": page.cookies["csrftoken"].value}
     body = orjson.dumps({"symbol": "AAPL", "corrections": [CANCEL]})
     response = client.generic("POST", CORRECTIONS, body, "application/json", headers=html | token)

@@ -1,0 +1,66 @@
+"""What the page `/import` does with a file. It is imported at the first file, because it imports pyarrow."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.conf import settings
+from django.core.management import CommandError
+from rest_framework.request import Request
+
+from marketdata_project.import_page import import_inputs, import_parser
+from trades.imports.csv_file import uncompressed
+from trades.imports.services import file_import, file_preview
+from trades.management.import_command import file_and_options, preview_cells, report_lines
+from web.idempotency.answers import key_scope
+
+
+def preview_or_import(path: Path, request: Request) -> dict[str, Any]:
+    """Return what the page shows of a file: its first rows, or with `action=import` what its import did.
+
+    Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s.
+    """
+    given = [
+        each.option if each.is_flag else f"{each.option}={request.GET[each.parameter]}"
+        for each in import_inputs()
+        if request.GET.get(each.parameter)
+    ]
+    options = vars(import_parser().parse_args([*given, "--", str(path)]))
+    _check_size(path)
+    file, read = file_and_options(path, options)
+    if request.GET.get("action") != "import":
+        preview = file_preview(file=file, options=read)
+        names, *rows = preview_cells(preview)
+        bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
+        return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
+                "unread": preview.unread_columns}  # fmt: skip
+    imported = file_import(
+        path=path,
+        file=file,
+        options=read,
+        notes=path.parent / "notes",
+        skip_bad=options["skip_bad"],
+        confirmed=options["yes"],
+        caller=f"{key_scope(request)} import:{path.name}",
+    )
+    lines = [line.replace(f"{path}", path.name).strip() for line in report_lines(imported, read)]
+    return {"imported": [*lines, *(str(row).replace(f"{path}, ", "") for row in imported.examples)]}
+
+
+def _check_size(path: Path) -> None:
+    """Raise CommandError for a compressed file that has more than a file may have here."""
+    most = settings.MAX_IMPORT_BYTES
+    try:
+        if path.suffix == ".parquet":
+            groups = pq.read_metadata(path)
+            size = sum(groups.row_group(each).total_byte_size for each in range(groups.num_row_groups))
+        else:
+            with path.open("rb") as raw:
+                size, content = 0, uncompressed(raw)
+                while size <= most and (piece := content.read(2**20)):
+                    size += len(piece)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise CommandError(f"the file is damaged or cut off: {error}") from error
+    if size > most:
+        raise CommandError(f"the file has more than {most:,} bytes: import it by manage.py import")
