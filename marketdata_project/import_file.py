@@ -7,29 +7,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
 from django.core.management import CommandError
-from rest_framework.request import Request
 
-from marketdata_project.import_page import import_inputs, import_parser
 from trades.imports.csv_file import uncompressed
 from trades.imports.services import file_import, file_preview
 from trades.management.import_command import file_and_options, preview_cells, report_lines
-from web.idempotency.answers import key_scope
 
 
-def preview_or_import(path: Path, request: Request) -> dict[str, Any]:
-    """Return what the page shows of a file: its first rows, or with `action=import` what its import did.
+def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, caller: str) -> dict[str, Any]:
+    """Return what the page shows of a file: its first rows, or what its import did.
 
-    Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s.
+    options: of the command. Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s.
     """
-    given = [
-        each.option if each.is_flag else f"{each.option}={request.GET[each.parameter]}"
-        for each in import_inputs()
-        if request.GET.get(each.parameter)
-    ]
-    options = vars(import_parser().parse_args([*given, "--", str(path)]))
     _check_size(path)
     file, read = file_and_options(path, options)
-    if request.GET.get("action") != "import":
+    if not is_import:
         preview = file_preview(file=file, options=read)
         names, *rows = preview_cells(preview)
         bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
@@ -42,7 +33,7 @@ def preview_or_import(path: Path, request: Request) -> dict[str, Any]:
         notes=path.parent / "notes",
         skip_bad=options["skip_bad"],
         confirmed=options["yes"],
-        caller=f"{key_scope(request)} import:{path.name}",
+        caller=f"{caller} import:{path.name}",
     )
     lines = [line.replace(f"{path}", path.name).strip() for line in report_lines(imported, read)]
     return {"imported": [*lines, *(str(row).replace(f"{path}, ", "") for row in imported.examples)]}

@@ -21,6 +21,7 @@ from rest_framework.viewsets import ViewSet
 from stats.rendering.renderers import QueryFormRenderer, problem_of_page
 from trades.exceptions import ImportsError
 from web.endpoints import WRITE, Access
+from web.idempotency.answers import key_scope
 from web.requests.parsers import BytesParser, take_body
 
 # Options of the command that the page has no input for, because it has its own way, or no need of them.
@@ -100,21 +101,37 @@ class ImportPageViewSet(ViewSet):
             path = Path(folder) / (name or "file")
             path.write_bytes(take_body(request))
             try:
-                return Response(preview_or_import(path, request))
+                document = preview_or_import(
+                    path,
+                    _options(path, request),
+                    is_import=request.GET.get("action") == "import",
+                    caller=key_scope(request),
+                )
+                return Response(document)
             except (ImportsError, CommandError, OSError) as error:
                 refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
                 return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
+def _options(path: Path, request: Request) -> dict[str, Any]:
+    """Return the command's options that the query names. Raises CommandError."""
+    given = [
+        each.option if each.is_flag else f"{each.option}={request.GET[each.parameter]}"
+        for each in import_inputs()
+        if request.GET.get(each.parameter)
+    ]
+    return vars(_parser().parse_args([*given, "--", str(path)]))
+
+
 @cache
-def import_parser() -> CommandParser:
+def _parser() -> CommandParser:
     return load_command_class("trades", "import").create_parser("manage.py", "import")
 
 
 @cache
 def import_inputs() -> tuple[ImportInput, ...]:
     """Return the options of the command that the page takes, the usual ones first."""
-    own = import_parser()._actions  # noqa: SLF001 argparse has no other list of its options
+    own = _parser()._actions  # noqa: SLF001 argparse has no other list of its options
     inputs = [
         _input(action)
         for action in own
