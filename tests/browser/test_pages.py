@@ -125,7 +125,7 @@ def test_a_call_that_takes_something_away_is_asked_for_first(opened: Opened):
     with opened(login=True) as watched:
         page, sent = watched.page, list[str]()
         page.on("request", lambda request: sent.append(request.method))
-        watched.goto("/api/v1/orders")
+        watched.goto("/api/v1/orders?account=DEMO")
         button = page.get_by_role("button", name="Cancel all orders of DEMO")
         expect(button).to_have_class("danger")
         button.click()
@@ -165,7 +165,7 @@ def test_an_unknown_path_is_a_page_with_the_way_back(opened: Opened, name: str, 
 
 def test_an_unknown_symbol_leads_to_the_nearest(opened: Opened):
     with opened(login=True) as watched:
-        watched.goto(f"{BARS.replace('DEMOA', 'DEMOX')}?last=3")
+        watched.goto(f"{BARS.replace('DEMOA', 'DEMOZ')}?last=3")
         watched.shoot("unknown_symbol_desktop")
         assert_sound(watched, statuses=(404,))
         watched.page.get_by_role("link", name="DEMO").click()
