@@ -1,8 +1,7 @@
 """The front: an ASGI application that reads requests in the event loop and runs Django's WSGI handler in threads.
 
-Reads, heavy reads, writes, logins and calls of trading run in separate threads (lanes), so that writes that wait for
-the disk, reads that compute for long and logins that wait for their turn never delay other reads, and none of them an
-order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
+Reads, heavy reads, writes, logins and calls of trading have threads of their own (lanes). A write that waits for the
+disk, a read that computes for long or a login that waits for its turn delays no other read, and no order. A body is read in the event loop: a slow client occupies a coroutine, not a thread.
 """
 
 import logging
@@ -264,8 +263,8 @@ def _client_environ(scope: Scope) -> dict[str, Any]:
 def _fairness_key(call: ReceivedCall) -> str:
     """Return for whom a call is answered: its key or token, else its address. Nobody has all threads of a lane.
 
-    Nothing is verified yet. Whoever invents keys counts as many, each of which is refused; who has several tokens
-    counts as several, and has one rate. No credential is equal to an address.
+    Nothing is verified yet. A caller who invents keys counts as many callers; each of these calls is refused later.
+    A caller with several tokens counts as several callers, and has one rate. No credential is equal to an address.
     """
     credential = call.headers.get("x-api-key") or call.headers.get("authorization") or ""
     return credential.split()[-1] if credential.strip() else f"address {call.address}"

@@ -52,8 +52,8 @@ _CORRELATION_ID = HEADER.lower().encode()
 class GuardedProtocol(HttpToolsProtocol):
     """A protocol that closes connections whose headers take longer than HEADER_SECONDS, or are too many or too large.
 
-    Requests are parsed one at a time. What arrives behind a request that is being answered is held unparsed, and
-    nothing more is read until it is parsed. `held_bytes` limits what the connections of the process hold together.
+    Requests are parsed one at a time. Bytes that arrive while a request is answered are held unparsed, and no more
+    bytes are read until these are parsed. `held_bytes` limits what the connections of the process hold together.
     `slots` limits the connections of the process; a connection without a slot is refused before anything is read.
     HEADER_BYTES also limits other bytes that complete neither a piece of a body nor a request, such as trailers.
     Each connection has one timer, which checks every CHECK_SECONDS. A timer per request would be too expensive.

@@ -19,8 +19,8 @@ class Run(Protocol):
     """A running job, as its function sees it.
 
     A function may be called again with the same job: after its worker died, or beside a worker that slept past its
-    lease. It continues from `note`, and names each write to the store with `request_key`, so that nothing is stored
-    twice.
+    lease. The function continues from `note`, and gives each write to the store a `request_key`, so that nothing is
+    stored twice.
     """
 
     @property

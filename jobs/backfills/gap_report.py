@@ -19,8 +19,8 @@ KIND = "gap_report"
 def gap_report(run: Run) -> JsonObject:
     """Judge each exchange with instruments on each UTC date from `start` to `end`: the function of the kind `gap_report`.
 
-    Returns how many exchanges and dates were judged, the silent minutes, which are also logged as warnings, and the
-    exchanges whose hours are unknown.
+    Returns the numbers of exchanges and dates that were judged, the silent minutes, and the exchanges whose hours are
+    unknown. Silent minutes are also logged as warnings.
     """
     start_ns, end_ns = (parse_timestamp(run.parameters[name]) for name in ("start", "end"))
     days = range(start_ns // DAY_NS, -(-end_ns // DAY_NS))

@@ -65,7 +65,7 @@ def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
     lines = printed.splitlines()
     assert lines[0].split()[:3] == ["fast", "slow", "trades"]
     assert lines[3].split(maxsplit=2) == ["9", "6", "--set: crossover: fast must be less than slow"]
-    assert lines[5] == f"The heat map: {page.as_uri()}"
+    assert lines[5] == f"The page: {page.as_uri()}"
     filled = [each.count("█") for each in shown.getvalue().split("\r")[1:-2]]
     assert filled == [13, 27, 40]
     returns = [line.split()[4] for line in (lines[1], lines[2], lines[4])]

@@ -126,8 +126,8 @@ class Command(BaseCommand):
                 lines = _honesty_lines(found)
             else:
                 with _events_kept(options["events"]) as keep:
-                    document = said = outcome_of(inputs, reader, progress, keep=keep).document
-                lines = _table(said)
+                    result = outcome_of(inputs, reader, progress, keep=keep).document
+                document, lines = result, _table(result)
         except (StrategyError, StorageError, TradingError, OSError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
@@ -147,7 +147,7 @@ class Command(BaseCommand):
             return
         self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
         if options["page"]:
-            self.stdout.write(f"The heat map: {page.resolve().as_uri()}")
+            self.stdout.write(f"The page: {page.resolve().as_uri()}")
 
     def _progress(self, options: Mapping[str, Any]) -> Any:
         is_shown = self.stderr.isatty() and not options["json"]
