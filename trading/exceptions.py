@@ -17,15 +17,15 @@ class TradingError(Exception):
 
 
 class NoSuchAccount(TradingError, code="unknown_account"):
-    """There is no such account, or the caller may not see it. `GET /accounts` lists those that it may see."""
+    """There is no such account, or the caller may not see it. `GET /accounts` lists the caller's accounts."""
 
 
 class AccountRequired(TradingError, code="account_required"):
-    """The caller may see several accounts. Name one with `account`."""
+    """The caller has several accounts. Name an account with `account`."""
 
 
 class AccountExists(TradingError, code="account_exists"):
-    """There is an account with this id. Choose another id."""
+    """There is an account with this id."""
 
 
 class UnknownOrder(TradingError, code="unknown_order"):
@@ -41,18 +41,15 @@ class UnknownPosition(TradingError, code="unknown_position"):
 
 
 class OrderNotOpen(TradingError, code="order_not_open"):
-    """The order has ended, or is being cancelled. Look it up."""
+    """The order has ended, or is being cancelled."""
 
 
 class EngineUnavailable(TradingError, code="engine_unavailable"):
-    """The engine of trading is away, so that nothing is opened.
-
-    Cancel, close and stop are recorded all the same. Retry.
-    """
+    """The trading engine is away, so no position is opened. Cancel, close and stop are still recorded."""
 
 
 class TradingStopped(TradingError, code="trading_stopped"):
-    """The account is stopped, and opens no positions. Start it."""
+    """The account is stopped, and opens no positions."""
 
 
 class TradingHalted(TradingError, code="trading_halted"):
@@ -73,7 +70,7 @@ class RiskRefused(TradingError, code="risk_refused"):
 
 
 class ClientOrderIdReused(TradingError, code="client_order_id_reused"):
-    """The `client_order_id` belongs to another order. Choose a new one."""
+    """The `client_order_id` belongs to another order."""
 
 
 class OnceRequired(TradingError, code="idempotency_required"):
@@ -81,11 +78,11 @@ class OnceRequired(TradingError, code="idempotency_required"):
 
 
 class UnknownPreview(TradingError, code="unknown_preview"):
-    """The caller made no preview with this id. Ask for a new one."""
+    """The caller made no preview with this id."""
 
 
 class PreviewExpired(TradingError, code="preview_expired"):
-    """The preview is older than 30 seconds. Ask for a new one."""
+    """The preview is older than 30 seconds."""
 
 
 class PreviewUsed(TradingError, code="preview_used"):
@@ -93,7 +90,7 @@ class PreviewUsed(TradingError, code="preview_used"):
 
 
 class PreviewStale(TradingError, code="preview_stale"):
-    """The market, the account or its limits changed since the preview. Decide by the new one, in `preview`."""
+    """The market, the account or its limits changed since the preview; `preview` has the new preview."""
 
 
 class NotTradable(TradingError, code="not_tradable"):
@@ -101,7 +98,7 @@ class NotTradable(TradingError, code="not_tradable"):
 
 
 class NoReferencePrice(TradingError, code="no_reference_price"):
-    """There is no trade and no quote of the symbol, so that an order cannot be judged. Retry when there is one."""
+    """The symbol has no trade and no quote, so an order cannot be checked. Retry when there is a price."""
 
     def __init__(self, symbol: str) -> None:
         super().__init__(
@@ -111,7 +108,7 @@ class NoReferencePrice(TradingError, code="no_reference_price"):
 
 
 class NoRate(TradingError, code="no_rate"):
-    """There is no rate between the instrument's currency and the account's. Retry when there is one."""
+    """There is no exchange rate between the instrument's currency and the account's."""
 
     def __init__(self, currency: str, account_currency: str) -> None:
         pairs = f"{currency}-{account_currency} or {account_currency}-{currency}"
@@ -119,18 +116,15 @@ class NoRate(TradingError, code="no_rate"):
 
 
 class RiskVersionChanged(TradingError, code="risk_version_changed"):
-    """The limits are not at the version of `If-Match` any more. Read them again."""
+    """The limits have another version than `If-Match`."""
 
 
 class ModelVersionChanged(TradingError, code="model_version_changed"):
-    """The model is not at the version of `If-Match` any more. Read it again."""
+    """The model has another version than `If-Match`."""
 
 
 class PreconditionRequired(TradingError, code="precondition_required"):
-    """Limits and models are changed only by who has read them.
-
-    Send the ETag of `GET /config` or `GET /models/{model}` in `If-Match`.
-    """
+    """A change of limits or models needs `If-Match`: the ETag of `GET /config` or `GET /models/{model}`."""
 
 
 class UnknownModel(TradingError, code="unknown_model"):
@@ -141,18 +135,15 @@ class UnknownModel(TradingError, code="unknown_model"):
 
 
 class ModelInUse(TradingError, code="model_in_use"):
-    """The model is assigned to the account. Assign another one, or null, and delete it then."""
+    """The model is assigned to the account. Assign another model, or null, first."""
 
 
 class StrategyNameTaken(TradingError, code="strategy_name_taken"):
-    """The account's model has the name of the strategy, so that their positions would mix.
-
-    Give the model another name.
-    """
+    """The account's model has the name of the strategy. Give the model another name."""
 
 
 class NoModel(TradingError, code="no_model"):
-    """No model is assigned to the account. Assign one with `PATCH /accounts/{id}`."""
+    """The account has no model. Assign a model with `PATCH /accounts/{id}`."""
 
 
 class OverrideTooHigh(TradingError, code="override_too_high"):
@@ -160,11 +151,11 @@ class OverrideTooHigh(TradingError, code="override_too_high"):
 
 
 class InvalidTransfer(TradingError, code="invalid_transfer"):
-    """The money is not there, pays for positions and orders, or is all that an account with losses has."""
+    """The account lacks the money, needs it for positions and orders, or has losses and would be left empty."""
 
 
 class AccountNotValued(TradingError, code="account_not_valued"):
-    """A symbol that the account holds has no price, so that its equity is unknown. Retry when there is one."""
+    """A symbol that the account holds has no price, so the account's equity is unknown."""
 
 
 class BacktestTooLong(TradingError, code="range_too_large"):
