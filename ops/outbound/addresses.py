@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
@@ -14,14 +15,15 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _6TO4 = IPv6Network("2002::/16")
 
 
-def parse_base_url(name: str, text: str, *, is_trusted: bool = False) -> httpx.URL:
+def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query: bool = False) -> httpx.URL:
     """Return the URL of the destination `name`. Raises `DestinationRefused`, which does not quote the URL.
 
     is_trusted: a person typed the URL, so it may be http:// on this machine, whatever the settings say. It may have no user, password, query or fragment: credentials belong into headers.
+    has_query: it may have a query.
     """
     try:
         url = httpx.URL(text)
-        has_more = bool(url.userinfo or url.query or url.fragment)
+        has_more = bool(url.userinfo or url.fragment or (url.query and not has_query))
     except (httpx.InvalidURL, ValueError):
         raise DestinationRefused(name, "the URL is malformed") from None
     if url.scheme not in {"http", "https"} or not url.host:
@@ -33,6 +35,12 @@ def parse_base_url(name: str, text: str, *, is_trusted: bool = False) -> httpx.U
     return url
 
 
+def check_numeric_host(name: str, url: httpx.URL) -> None:
+    """Raise `DestinationRefused` if the host is a number that is not allowed. Names are not looked up."""
+    with suppress(DestinationUnavailable):
+        allowed_addresses(name, url.host, url.port or 443, flags=socket.AI_NUMERICHOST)
+
+
 def _is_this_machine(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -40,15 +48,17 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
-def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = False) -> Sequence[str]:
+def allowed_addresses(
+    name: str, host: str, port: int, *, is_trusted: bool = False, flags: int = 0
+) -> Sequence[str]:
     """Resolve `host` and return its addresses, as numbers. Raises `DestinationRefused`, `DestinationUnavailable`.
 
-    is_trusted: allow all.
+    is_trusted: allow all. flags: of `socket.getaddrinfo`.
 
     One address that is not allowed refuses the host: such answers are what a rebinding attack looks like.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError) as error:
         raise DestinationUnavailable(
             name, f"the host's name cannot be resolved ({type(error).__name__})"

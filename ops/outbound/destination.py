@@ -153,13 +153,8 @@ class Destination:
         return False
 
     def _client(self, deadline: float) -> httpx.Client:
-        return httpx.Client(
-            transport=CheckedTransport(self.name, deadline, is_trusted=self._is_trusted),
-            headers=self._headers,
-            timeout=httpx.Timeout(self._limits.read, connect=self._limits.connect),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        transport = CheckedTransport(self.name, deadline, is_trusted=self._is_trusted)
+        return checked_client(transport, self._headers, self._limits)
 
     def _target(self, path: str, params: Mapping[str, str] | None) -> httpx.URL:
         if not path.startswith("/"):
@@ -194,7 +189,7 @@ class Destination:
     def _check(self, response: httpx.Response) -> None:
         status = response.status_code
         if status in _LATER:
-            raise DestinationUnavailable(self.name, f"answered {status}", _retry_after(response))
+            raise DestinationUnavailable(self.name, f"answered {status}", seconds_asked(response))
         if not response.is_success:
             raise UnexpectedStatus(self.name, status, self._beginning(response))
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -218,6 +213,17 @@ class Destination:
             raise AnswerCut(self.name, f"the answer broke off ({type(error).__name__})") from None
 
 
+def checked_client(transport: CheckedTransport, headers: Mapping[str, str], limits: Limits) -> httpx.Client:
+    """Return a client that follows no redirect and ignores the environment."""
+    return httpx.Client(
+        transport=transport,
+        headers=headers,
+        timeout=httpx.Timeout(limits.read, connect=limits.connect),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
 def _is_header(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
@@ -232,7 +238,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return float("inf") if asked > RETRY_AFTER_LIMIT else max(_jittered(state), asked)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def seconds_asked(response: httpx.Response) -> float | None:
     """Return the seconds of `Retry-After` (RFC 9110, 10.2.3); None without a valid one."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():

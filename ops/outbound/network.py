@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from ops.outbound.addresses import allowed_addresses
 
 
 class CheckedTransport(httpx.HTTPTransport):
-    """A transport for one call. Each connection goes to an address that was checked after it was resolved.
+    """A transport for one call, or for one after another. Each connection goes to an address that was checked after it was resolved.
 
     The `Host` header, the name in TLS and the certificate's check stay those of the URL.
     name: the destination's, for errors. is_trusted: any address is allowed. deadline: in `time.monotonic`; after it reading and writing time out.
@@ -23,7 +24,19 @@ class CheckedTransport(httpx.HTTPTransport):
     def __init__(self, name: str, deadline: float, *, is_trusted: bool = False) -> None:
         network = _CheckedNetwork(name, deadline, is_trusted=is_trusted)
         tls = _tls(settings.OUTBOUND_CA_FILE)
+        self._network = network
         self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=network)
+
+    def extend(self, deadline: float) -> None:
+        """Begin another call, with a deadline of its own. It may use an open connection."""
+        self._network.deadline.at = deadline
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """When a call must end, in `time.monotonic`; all its connections have it."""
+
+    at: float
 
 
 class _CheckedNetwork(httpcore.NetworkBackend):
@@ -32,7 +45,7 @@ class _CheckedNetwork(httpcore.NetworkBackend):
     def __init__(self, name: str, deadline: float, *, is_trusted: bool) -> None:
         self._name = name
         self._is_trusted = is_trusted
-        self._deadline = deadline
+        self.deadline = _Deadline(deadline)
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -45,20 +58,20 @@ class _CheckedNetwork(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         error: Exception | None = None
         for address in allowed_addresses(self._name, host, port, is_trusted=self._is_trusted):
-            within = _within(self._deadline, timeout, httpcore.ConnectTimeout)
+            within = _within(self.deadline, timeout, httpcore.ConnectTimeout)
             try:
                 stream = self._sockets.connect_tcp(address, port, within, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as failure:
                 error = failure
             else:
-                return _DeadlineStream(stream, self._deadline)
+                return _DeadlineStream(stream, self.deadline)
         raise error or httpcore.ConnectError("the name has no address")
 
 
 class _DeadlineStream(httpcore.NetworkStream):
     """A connection whose reads and writes end at a deadline, however slowly the bytes come."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
@@ -84,9 +97,9 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _within(deadline: float, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
+def _within(deadline: _Deadline, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
     """Return the seconds that one operation may take. Raises `error` after the deadline."""
-    remaining = deadline - time.monotonic()
+    remaining = deadline.at - time.monotonic()
     if remaining <= 0:
         raise error("the call's total time is over")
     return remaining if timeout is None else min(timeout, remaining)

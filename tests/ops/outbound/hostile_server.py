@@ -15,6 +15,10 @@ class Call(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Http"
 
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.do_GET()
+
     def do_GET(self) -> None:
         self.server.calls.append((self.path, dict(self.headers)))
         self.server.behave(self)
@@ -42,7 +46,13 @@ class _Http(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Call)
         self.behave = behave
         self.calls: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
+        self.connections = 0
         self.over = threading.Event()
+
+    def get_request(self) -> Any:
+        self.connections += 1
+        return super().get_request()
 
 
 class Server:
@@ -64,6 +74,16 @@ class Server:
     @property
     def calls(self) -> list[tuple[str, dict[str, str]]]:
         return list(self._http.calls)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies of the POSTs, in the order of `calls`."""
+        return list(self._http.bodies)
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made."""
+        return self._http.connections
 
     def close(self) -> None:
         self._http.over.set()
