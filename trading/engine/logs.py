@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stats.live.tokens import head_of, parse_tokens, position_of, record_of
 from store.arrays import Integers
-from store.datasets import CORPORATE_ACTIONS
+from store.datasets import BARS, CORPORATE_ACTIONS, TRADES
 from store.declarations import Dataset
 from store.exceptions import StorageError, UnknownSymbol
 from store.instruments import Instrument
@@ -31,6 +31,7 @@ from trading.core.events import WALL, RowRef
 from trading.core.rows import MarketRow, RowCorrection, StoredRow
 from trading.engine.clock import EngineClock
 from trading.exceptions import LogRestored, LogUnreadable
+from trading.market.newest_rows import bars_until_ns
 from trading.market.rows import FollowedRows, market_values
 
 # So many rows of a piece are values at once.
@@ -188,8 +189,13 @@ class FollowedLog:
         refs = (self._ref(piece.commit, ordinal, time_ns) for ordinal, time_ns in times)
         # In a replay all rows are of the past.
         is_filled = self._record.facts.fill is not None and self._clock.name == WALL
+        until_ns = ALL_TIME.end_ns
+        if self.dataset is BARS:
+            until_ns = bars_until_ns(self._store, self.symbol, head_of(self._store, TRADES, self.symbol))
         return market_values(
-            FollowedRows(self.dataset, self._instrument(), rows, refs, known_ns, before_ns, is_filled)
+            FollowedRows(
+                self.dataset, self._instrument(), rows, refs, known_ns, before_ns, until_ns, is_filled
+            )
         )
 
     def _instrument(self) -> Instrument:

@@ -31,7 +31,7 @@ from trading.core.rows import Quote
 from trading.core.terms import TRADABLE, Side, Terms
 from trading.exceptions import NoRate, NoReferencePrice, NotTradable
 from trading.market.hours import ex_dates, session_begin_ns
-from trading.market.newest_rows import RowPrice, last_price, newest_quote, price_step
+from trading.market.newest_rows import RowPrice, bars_until_ns, last_price, newest_quote, price_step
 
 LogKey = tuple[Dataset, str]
 SPLIT = "split"
@@ -147,14 +147,14 @@ class Market:
     def price_step(self, symbol: str, now_ns: int) -> Decimal | None:
         """Return the power of ten of which the newest prices are multiples; None without prices.
 
-        They are those of quotes and trades; without trades, of quotes and stored bars.
+        They are those of quotes and trades; before the first trade, of quotes and stored bars.
         """
         instrument = self.instrument(symbol)
-        trades = BARS if self.head(TRADES, symbol) == NO_COMMIT else TRADES
-        steps = [
-            price_step(self.store, each, instrument, now_ns, self.place_of(each.name, symbol))
-            for each in (QUOTES, trades)
-        ]
+
+        def step_of(dataset: Dataset) -> Decimal | None:
+            return price_step(self.store, dataset, instrument, now_ns, self.place_of(dataset.name, symbol))
+
+        steps = [step_of(QUOTES), step_of(TRADES) or step_of(BARS)]
         return min((each for each in steps if each is not None), default=None)
 
     def reference(self, symbol: str, account_currency: str, *, side: Side, now_ns: int) -> Reference:
@@ -255,10 +255,18 @@ class Market:
         """Return from which instant on bars that begin fill an order that was decided then: from this instant.
 
         The latency does not count: a bar does not tell what was traded in the moments after its open. None if orders
-        of the symbol are filled by prints: it has trades, or no bars yet.
+        of the symbol are filled by prints: it had its first trade by then, or has no bars yet.
         """
-        has_trades = self.head(TRADES, symbol) != NO_COMMIT
-        return None if has_trades or self.head(BARS, symbol) == NO_COMMIT else decided_ns
+        return decided_ns if decided_ns < self.bars_until_ns(symbol) else None
+
+    def bars_until_ns(self, symbol: str) -> int:
+        """Return until when bars fill orders of a symbol: the time of its first trade, or `ALL_TIME.end_ns`.
+
+        `ALL_TIME.start_ns` without bars.
+        """
+        if self.head(BARS, symbol) == NO_COMMIT:
+            return ALL_TIME.start_ns
+        return bars_until_ns(self.store, symbol, self.head(TRADES, symbol))
 
     def logs_of_orders(self, symbol: str, account_currency: str) -> list[LogKey]:
         """Return the logs that the engine follows for orders and positions in a symbol.

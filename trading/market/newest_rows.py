@@ -16,6 +16,7 @@ from store.bars.prints import standing
 from store.datasets import BARS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
+from store.log_views.log_view import first_row, view_of
 from store.market_store import MarketStore
 from store.protocol import ALL_TIME, NO_COMMIT, CommitId, Window
 from store.resolutions import Resolution
@@ -71,28 +72,38 @@ def newest_quote(
     return quote
 
 
+def bars_until_ns(store: MarketStore, symbol: str, trades: CommitId) -> int:
+    """Return the time of a symbol's first trade: the bars that end by then fill orders and are prices.
+
+    `ALL_TIME.end_ns` without trades. trades: the commit that is read. Raises `StorageError`s.
+    """
+    if trades == NO_COMMIT:
+        return ALL_TIME.end_ns
+    first = first_row(view_of(store.log(TRADES, symbol).at(trades.number)))
+    return ALL_TIME.end_ns if first is None else int(first.column("timestamp")[0].as_py())
+
+
 def last_price(
     store: MarketStore, instrument: Instrument, now_ns: int, place: LogPosition | None = None
 ) -> RowPrice | None:
     """Return the price of the last ordinary print that is dated up to an instant.
 
-    Without trades it is the close of the last stored bar that has ended; None without bars. place: in the log of
-    trades, see `newest_quote`. Raises `StorageError`s.
+    Without one it is the close of the last stored bar that has ended, see `bars_until_ns`; None without bars. place: in
+    the log of trades, see `newest_quote`. Raises `StorageError`s.
     """
     is_wanted = partial(ordinary_prints, instrument=instrument)
     found = _newest_row(store, TRADES, instrument, now_ns, is_wanted=is_wanted, place=place)
     if found is not None:
         return RowPrice(found[1], price_of(found[0]["price"]), found[1].timestamp_ns)
-    if head_of(store, TRADES, instrument.symbol) != NO_COMMIT:
-        return None
     return _last_close(store, instrument.symbol, now_ns)
 
 
 def _last_close(store: MarketStore, symbol: str, now_ns: int) -> RowPrice | None:
     if head_of(store, BARS, symbol) == NO_COMMIT:
         return None
+    until_ns = min(now_ns, bars_until_ns(store, symbol, head_of(store, TRADES, symbol)))
     found = _searched_row(
-        store, BARS, symbol, now_ns, is_wanted=lambda rows: event_ends_ns(BARS, rows) <= now_ns
+        store, BARS, symbol, until_ns, is_wanted=lambda rows: event_ends_ns(BARS, rows) <= until_ns
     )
     if found is None:
         return None

@@ -13,6 +13,7 @@ from store.bars.prints import has_condition, masks_of
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES, TRADING_STATUS
 from store.declarations import Dataset
 from store.instruments import Instrument
+from store.protocol import ALL_TIME
 from store.quote_conditions import INELIGIBLE
 from store.rows.knowledge import event_ends_ns
 from store.timestamps import SECOND_NS
@@ -43,8 +44,8 @@ VALUE_COLUMNS = {
 class FollowedRows(NamedTuple):
     """Rows of a log. rows: in the dataset's schema. known_ns: when each was known.
 
-    before_ns: the largest event time in the log before each row. is_filled: whether a backfill stored them, while the
-    wall clock goes on: they fill nothing.
+    before_ns: the largest event time in the log before each row. bars_until_ns: the time of the symbol's first trade.
+    is_filled: whether a backfill stored them, while the wall clock goes on: they fill nothing.
     """
 
     dataset: Dataset
@@ -53,6 +54,7 @@ class FollowedRows(NamedTuple):
     refs: Iterable[RowRef]
     known_ns: Integers
     before_ns: Integers
+    bars_until_ns: int = ALL_TIME.end_ns
     is_filled: bool = False
 
 
@@ -82,7 +84,10 @@ def market_values(batch: FollowedRows) -> Iterator[StoredRow]:
     if batch.dataset is BARS:
         columns.append(event_ends_ns(BARS, batch.rows).tolist())
     rows = pa.Table.from_batches([batch.rows])
-    is_eligible = eligible_rows(batch.dataset, batch.instrument, rows, batch.known_ns, batch.before_ns)
+    if batch.dataset is BARS:
+        is_eligible = eligible_bars(rows, batch.before_ns, batch.bars_until_ns)
+    else:
+        is_eligible = eligible_rows(batch.dataset, batch.instrument, rows, batch.known_ns)
     if batch.is_filled and batch.dataset is not QUOTES:
         is_eligible &= False
     known_ns, eligible = batch.known_ns.tolist(), is_eligible.tolist()
@@ -131,17 +136,22 @@ def _quoted(instrument: Instrument, side: float | None) -> Decimal | None:
     return price_of(side)
 
 
-def eligible_rows(
-    dataset: Dataset, instrument: Instrument, rows: pa.Table, known_ns: Integers, before_ns: Integers
-) -> Mask:
-    """Return which rows may fill orders and be a price. known_ns, before_ns: see `FollowedRows`.
-
-    Of bars only one that begins after all bars before it, so that of several resolutions the first does.
-    """
+def eligible_rows(dataset: Dataset, instrument: Instrument, rows: pa.Table, known_ns: Integers) -> Mask:
+    """Return which rows may fill orders and be a price. known_ns: see `FollowedRows`. For bars see `eligible_bars`."""
     if dataset is QUOTES:
         return firm_quotes(rows)
     time_ns = rows.column("timestamp").to_numpy()
-    is_eligible: Mask = time_ns >= before_ns if dataset is BARS else np.ones(len(time_ns), np.bool_)
     if dataset is TRADES:
-        is_eligible = ordinary_prints(rows, instrument) & (known_ns - time_ns <= LATE_NS)
+        return ordinary_prints(rows, instrument) & (known_ns - time_ns <= LATE_NS)
+    return np.ones(len(time_ns), np.bool_)
+
+
+def eligible_bars(rows: pa.Table, before_ns: Integers, until_ns: int) -> Mask:
+    """Return which stored bars may fill orders and be a price. before_ns, until_ns: see `FollowedRows`, `bars_until_ns`.
+
+    A bar counts if it begins after all bars before it, so that of several resolutions the first does, and ends before
+    the symbol has trades.
+    """
+    time_ns: Integers = rows.column("timestamp").to_numpy()
+    is_eligible: Mask = (time_ns >= before_ns) & (event_ends_ns(BARS, rows) <= until_ns)
     return is_eligible

@@ -77,7 +77,6 @@ class TapeMarket(FollowedMarket):
     tape: Tape = field(kw_only=True)
     _terms: dict[str, tuple[Terms, bool]] = field(default_factory=dict)
     _heads: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    _has_bars_only: dict[str, bool] = field(default_factory=dict)
 
     def newest(self, symbol: str, now_ns: int) -> tuple[Quote | None, RowPrice | None]:
         return self.tape.newest(symbol, now_ns)
@@ -99,10 +98,8 @@ class TapeMarket(FollowedMarket):
             self._terms[symbol] = Market.own_terms(self, symbol)
         return self._terms[symbol]
 
-    def bars_from_ns(self, symbol: str, decided_ns: int) -> int | None:
-        if symbol not in self._has_bars_only:
-            self._has_bars_only[symbol] = Market.bars_from_ns(self, symbol, decided_ns) is not None
-        return decided_ns if self._has_bars_only[symbol] else None
+    def bars_until_ns(self, symbol: str) -> int:
+        return self.tape.bars_until_ns[symbol]
 
     def heads(self, symbol: str, account_currency: str) -> dict[str, str]:
         key = symbol, account_currency
@@ -268,12 +265,15 @@ def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:
         for each in inputs.symbols
         for dataset, symbol in market.logs_of_orders(each, inputs.currency)
     }
-    datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
     symbols = sorted({symbol for _, symbol in logs})
     # The first orders are checked at prices from before the period.
     begin_ns = max(inputs.start_ns - _PRICES_BEFORE_NS, EARLIEST_NS)
+    bars_until_ns = {symbol: market.bars_until_ns(symbol) for symbol in symbols}
+    logs |= {(BARS.name, symbol) for symbol in inputs.symbols if bars_until_ns[symbol] > begin_ns}
+    datasets = [each.name for each in _REPLAYED if any(dataset == each.name for dataset, _ in logs)]
     replay = reader.replay(symbols, begin_ns, inputs.end_ns, datasets, as_of=inputs.as_of_ns)
-    tape = Tape(replay, {symbol: market.instrument(symbol) for symbol in symbols}, logs)
+    instruments = {symbol: market.instrument(symbol) for symbol in symbols}
+    tape = Tape(replay, instruments, logs, bars_until_ns)
     return TapeMarket(reader.store, terms_of, as_of_ns=inputs.as_of_ns, tape=tape)
 
 

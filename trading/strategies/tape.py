@@ -21,7 +21,7 @@ from trading.core.amounts import finest_step, price_of
 from trading.core.events import RowRef
 from trading.core.rows import MarketRow, Quote, RowCorrection, StoredRow
 from trading.market.newest_rows import PRICE_COLUMNS, ROWS_WITH_DIGITS, RowPrice
-from trading.market.rows import VALUE_COLUMNS, eligible_rows, values_of
+from trading.market.rows import VALUE_COLUMNS, eligible_bars, eligible_rows, values_of
 
 # So many rows are compared with a band at first; then twice as many, because a price that stayed inside may stay.
 _FIRST_ROWS = 256
@@ -43,11 +43,13 @@ EVERY_ROW, _NO_PRICE = Band(inf, -inf), Band()
 class LogPart:
     """The rows of one log in a part, in the order of the part. at: their indices in the part."""
 
-    def __init__(self, part: ReplayPart, log: int, instrument: Instrument, before_ns: int) -> None:
-        """before_ns: the largest end of a bar in the parts before."""
+    def __init__(
+        self, part: ReplayPart, log: int, instrument: Instrument, before_ns: int, bars_until_ns: int
+    ) -> None:
+        """before_ns: the largest end of a bar in the parts before. bars_until_ns: see `eligible_bars`."""
         self.at: Integers = np.flatnonzero(part.log == log)
         self.dataset, self.symbol = part.logs[log]
-        self._instrument, self._before_ns = instrument, before_ns
+        self._instrument, self._before_ns, self._bars_until_ns = instrument, before_ns, bars_until_ns
         self._known_ns = part.known_ns[self.at]
         self._rows: LogRows = part.of(log)
         self._row: Integers = part.row[self.at]
@@ -127,14 +129,14 @@ class LogPart:
     @cached_property
     def is_eligible(self) -> Mask:
         """Whether each row may fill orders and be a mark; see `trading.market.rows`."""
-        # The rule takes rows in the order of the table.
-        known_ns, before_ns = np.empty_like(self._known_ns), np.empty_like(self._known_ns)
-        known_ns[self._row] = self._known_ns
+        # The rules take rows in the order of the table.
+        rows, in_table = self._rows.table, np.empty_like(self._known_ns)
         if self.dataset == BARS.name:
             ends_ns = np.append(self._before_ns, self._ends_ns)
-            before_ns[self._row] = np.maximum.accumulate(ends_ns)[:-1]
-        rows, dataset = self._rows.table, DATASETS[self.dataset]
-        return eligible_rows(dataset, self._instrument, rows, known_ns, before_ns)[self._row]
+            in_table[self._row] = np.maximum.accumulate(ends_ns)[:-1]
+            return eligible_bars(rows, in_table, self._bars_until_ns)[self._row]
+        in_table[self._row] = self._known_ns
+        return eligible_rows(DATASETS[self.dataset], self._instrument, rows, in_table)[self._row]
 
     @property
     def last_end_ns(self) -> int:
@@ -182,13 +184,14 @@ def _value_in(cell: Any) -> Any:
 class Tape:
     """The rows of a replay, from the first to the last.
 
-    instruments: by symbol. logs: those that count, as (dataset, symbol). Rows that are known before `_matters_ns` and were
-    not returned change nothing.
+    instruments: by symbol. logs: those that count, as (dataset, symbol). bars_until_ns: by symbol, see `eligible_bars`.
+    Rows that are known before `_matters_ns` and were not returned change nothing.
     """
 
     replay: MarketReplay
     instruments: Mapping[str, Instrument]
     logs: Collection[tuple[str, str]]
+    bars_until_ns: Mapping[str, int]
     _parts: Iterator[ReplayPart] = field(init=False)
     _part: ReplayPart | None = None
     _place: int = 0
@@ -256,9 +259,12 @@ class Tape:
         return prices
 
     def price_before_last(self, symbol: str) -> RowPrice | None:
-        """Return the price of the newest trade of a symbol before the row that `next` returned last."""
-        found = self._newest_in(TRADES.name, symbol, self._place - 1)
-        return None if found is None else found[0].price(found[1])
+        """Return the last price of a symbol before the row that `next` returned last."""
+        return self._last_price(symbol, self._place - 1)
+
+    def _last_price(self, symbol: str, place: int) -> RowPrice | None:
+        last = self._newest_in(TRADES.name, symbol, place) or self._newest_in(BARS.name, symbol, place)
+        return None if last is None else last[0].price(last[1])
 
     def _pass(self, before_ns: int) -> None:
         while self._part is not None:
@@ -273,9 +279,8 @@ class Tape:
     def _newest_of(self, symbol: str) -> tuple[Quote | None, RowPrice | None]:
         place = self._place
         quote = self._newest_in(QUOTES.name, symbol, place)
-        last = self._newest_in(TRADES.name, symbol, place) or self._newest_in(BARS.name, symbol, place)
         value = None if quote is None else quote[0].value(quote[1])
-        return value if isinstance(value, Quote) else None, None if last is None else last[0].price(last[1])
+        return value if isinstance(value, Quote) else None, self._last_price(symbol, place)
 
     def _newest_in(self, dataset: str, symbol: str, place: int) -> tuple[LogPart, int] | None:
         log = self._logs.get((dataset, symbol))
@@ -309,7 +314,9 @@ class Tape:
         self._place = 0
         logs = [] if part is None else [(each, part.logs[each]) for each in part.present]
         self._logs = {
-            log: LogPart(part, each, self.instruments[log[1]], self._end_before(log))
+            log: LogPart(
+                part, each, self.instruments[log[1]], self._end_before(log), self.bars_until_ns[log[1]]
+            )
             for each, log in logs
             if part is not None and log in self.logs
         }

@@ -8,7 +8,7 @@ from store import open_store
 from store.csv import CsvStore
 from store.datasets import BARS
 from store.instruments import CRYPTO, Instrument
-from store.protocol import Append
+from store.protocol import ALL_TIME, Append
 from store.timestamps import DAY_NS, MINUTE_NS
 from store.walk import BEGINNING
 from tests.trading.strategies.past import START_NS, batch_of
@@ -32,7 +32,9 @@ def test_of_bars_of_two_resolutions_those_count_that_count_in_the_engine(tmp_pat
     with mock.patch.multiple("store.reading.replay", ROWS_AT_ONCE=1, _LEAST_ROWS=1):
         replay = open_store(tmp_path).replay([SYMBOL], START_NS, START_NS + DAY_NS, [BARS.name])
         assert len(list(replay)) > 1
-        tape = Tape(replay, {SYMBOL: store.instrument(SYMBOL)}, {(BARS.name, SYMBOL)})
+        tape = Tape(
+            replay, {SYMBOL: store.instrument(SYMBOL)}, {(BARS.name, SYMBOL)}, {SYMBOL: ALL_TIME.end_ns}
+        )
         rows = list(iter(lambda: tape.next({SYMBOL: EVERY_ROW}, START_NS + DAY_NS), None))
     assert minutes_of(rows) == minutes_of(arrival.row for arrival in log.arrivals()) == [0, 14, 25]
 
