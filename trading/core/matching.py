@@ -223,7 +223,7 @@ def match_bar(
     began_ns: int = 0,
     session_end_ns: Callable[[], int | None] = lambda: None,
 ) -> None:
-    """Match a stored bar, for a symbol without trades: first what fills at its open, then stops, then limits.
+    """Match a stored bar, for a symbol that had no trades yet: first what fills at its open, then stops, then limits.
 
     A bar does not tell the order of its prices: if several orders fill within it, each is marked ambiguous. The legs
     of a bracket fill by the bar of their entry, too. A stop-limit order that it triggers fills by a later bar.

@@ -141,9 +141,10 @@ def eligible_rows(dataset: Dataset, instrument: Instrument, rows: pa.Table, know
     if dataset is QUOTES:
         return firm_quotes(rows)
     time_ns = rows.column("timestamp").to_numpy()
+    is_eligible: Mask = np.ones(len(time_ns), np.bool_)
     if dataset is TRADES:
-        return ordinary_prints(rows, instrument) & (known_ns - time_ns <= LATE_NS)
-    return np.ones(len(time_ns), np.bool_)
+        is_eligible = ordinary_prints(rows, instrument) & (known_ns - time_ns <= LATE_NS)
+    return is_eligible
 
 
 def eligible_bars(rows: pa.Table, before_ns: Integers, until_ns: int) -> Mask:
