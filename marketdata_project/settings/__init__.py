@@ -1,0 +1,1 @@
+"""Settings of Django: base, development, test, production."""

@@ -1,0 +1,1 @@
+"""The store as trading sees it: terms, sessions, prices, rows that may fill orders."""

@@ -1,0 +1,1 @@
+"""Reads accounts: status, performance, the documents of rows, and executions explained."""

@@ -1,0 +1,1 @@
+"""What callers do to accounts: each service writes events under the account's lock."""
