@@ -10,10 +10,9 @@ PAGE = settings.BASE_DIR / "docs" / "metrics.md"
 
 
 def row(metric: Metric) -> str:
-    kind = type(metric).__name__.lower()
     name = f"{metric.name}_total" if isinstance(metric, Counter) else metric.name
     labels = ", ".join(f"`{label}`" for label in exported_labels(metric))
-    return f"| `{name}` | {kind} | {labels} | {metric.help_text} |"
+    return f"| `{name}` | {labels} | {metric.help_text} |"
 
 
 def test_the_page_lists_every_metric():

@@ -159,27 +159,26 @@ def is_allowed(market: Market, deed: Callable[[Market], None]) -> bool:
         return True
 
 
-def table() -> list[tuple[str, ...]]:
-    """Return the page's table of what is allowed: what, and the words of each zone."""
+def table() -> dict[str, list[Zone]]:
+    """Return the page's table: each act, and the zones that allow it."""
     lines = RULES.read_text().splitlines()
-    begin = lines.index("| | NORMAL | CAUTION | DANGER | HALT |") + 2
-    end = lines.index("", begin)
-    return [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines[begin:end]]
+    begin = lines.index("| act | allowed up to |") + 2
+    zones = list(PRICES)
+    rows = [line.strip("| ").split(" | ") for line in lines[begin : lines.index("", begin)]]
+    return {act: zones[: zones.index(Zone[last]) + 1] for act, last in rows}
 
 
 def test_what_each_zone_allows_is_what_the_page_says(default_store: Any):
     market = Market()
-    found: dict[str, list[str]] = {deed: [] for deed in DEEDS}
+    filled = "fill a protective stop"
+    allowed: dict[str, list[Zone]] = {deed: [] for deed in DEEDS if deed != filled}
     for zone, price in PRICES.items():
         market.print(price)
         assert market.zone is zone
-        for deed, words in found.items():
-            if deed != "fill a protective stop":
-                words.append("yes" if is_allowed(market, DEEDS[deed]) else "no")
-    assert [(deed, *words) for deed, words in found.items() if words] == [
-        row for row in table() if row[0] != "fill a protective stop"
-    ]
-    assert [row[0] for row in table()] == list(DEEDS)
+        for deed, zones in allowed.items():
+            if is_allowed(market, DEEDS[deed]):
+                zones.append(zone)
+    assert {**allowed, filled: list(PRICES)} == table()
 
 
 @pytest.mark.parametrize("zone", PRICES)
