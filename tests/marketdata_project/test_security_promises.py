@@ -27,7 +27,7 @@ from web.endpoints import ANYBODY, CLOSING, READ, TRADING, WRITE
 # Both call the own server only.
 ALLOWED_CLIENTS = {
     ("ops/serve/supervisor.py", "http.client"),
-    ("trades/sample/feeder.py", "marketdata_client"),
+    ("trades/management/commands/sample_feed.py", "marketdata_client"),
 }
 ROOM_OF_CLIENTS = ("ops", "outbound")
 HTTP_CLIENTS = {

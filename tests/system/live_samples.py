@@ -13,7 +13,7 @@ from tests.front.front_server import eventually
 from tests.patience import PATIENCE_SECONDS
 from tests.system.clients import connected
 from tests.system.strategy_places import Place, engine_ns
-from trades.sample.market import EQUITIES, SEED, TradingSession, symbol_day
+from trades.sample import EQUITIES, TradingSession, sample_day
 
 LIVE_SECONDS = 60
 LIVE_SYMBOLS = ("LIVEA", "LIVEB")
@@ -105,12 +105,10 @@ def moved_rows(session: TradingSession) -> list[tuple[int, dict[str, Any]]]:
     """The sample's first minutes of a regular session, each within a second, with their time from the beginning."""
     found: list[tuple[int, dict[str, Any]]] = []
     for symbol, own in zip(LIVE_SYMBOLS, EQUITIES, strict=False):
-        day = symbol_day(seed=SEED, symbol=own, session=session)
-        for at_ns, price, volume in zip(
-            day.time_ns.tolist(), day.price.tolist(), day.volume.tolist(), strict=True
-        ):
-            after_ns = (at_ns - session.opens) // 60
+        for trade in sample_day(own, session).trades.to_pylist():
+            after_ns = (trade["timestamp"] - session.opens) // 60
             if 0 < after_ns < LIVE_SECONDS * SECOND_NS:
-                row = {"symbol": symbol, "price": price, "volume": volume, "trade_id": f"{len(found)}"}
+                terms = {"price": trade["price"], "volume": trade["volume"]}
+                row = {"symbol": symbol, "trade_id": f"{len(found)}"} | terms
                 found.append((after_ns, row))
     return sorted(found, key=lambda each: each[0])

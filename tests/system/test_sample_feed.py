@@ -11,7 +11,7 @@ from tests.front.front_server import eventually
 from tests.marketdata_project.serve_process import Served
 from tests.patience import PROGRAM_SECONDS, is_kept
 from tests.system.installation import Installation
-from trades.sample.market import COIN
+from trades.sample import COIN
 
 STOP_SECONDS = 1.0
 

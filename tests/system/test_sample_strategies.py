@@ -21,7 +21,6 @@ import pytest
 
 from store.csv import CsvStore
 from store.datasets import TRADES
-from store.declarations import WORD_SEPARATOR
 from store.instruments import CRYPTO, Instrument
 from store.protocol import Append
 from store.timestamps import DAY_NS, MINUTE_NS, SECOND_NS, format_timestamp
@@ -32,7 +31,7 @@ from tests.patience import PROGRAM_SECONDS
 from tests.system.installation import installed
 from tests.system.live_samples import LIVE_SYMBOLS, Posted, Watch, post_sample
 from tests.system.strategy_places import Place, check_alike, engine_ns, started_ns
-from trades.sample.market import EQUITIES, MAX_LATENCY_NS, SEED, SymbolDay, symbol_day, trading_sessions
+from trades.sample import EQUITIES, MAX_LATENCY_NS, sample_day, trading_sessions
 
 FRIDAY_EVENING = dt.datetime(2025, 6, 13, 23, tzinfo=dt.UTC)
 DAYS, SYMBOLS = (5, EQUITIES) if SOAK else (1, EQUITIES[:2])
@@ -52,11 +51,9 @@ _CALM_NS = SECOND_NS // 4
 
 @pytest.mark.soak
 def test_an_engine_on_the_data_clock_and_a_backtest_are_alike(tmp_path: Path, told: Told):
-    place, days = Place(tmp_path), sample_days()
-    begin_ns = min(int(day.time_ns[0]) for day in days) // DAY_NS * DAY_NS
-    last_ns = {
-        symbol: max(int(day.time_ns[-1]) for day in days if day.symbol == symbol) for symbol in SYMBOLS
-    }
+    place, days = Place(tmp_path), sample_trades()
+    begin_ns = min(rows["timestamp"][0].as_py() for _, rows in days) // DAY_NS * DAY_NS
+    last_ns = {symbol: rows["timestamp"][-1].as_py() for symbol, rows in days}
     store, option = CsvStore(tmp_path), ("--data-clock", format_timestamp(begin_ns))
     for symbol in SYMBOLS:
         store.set_instrument(Instrument(symbol, exchange="XNAS", currency="USD", bar_policy="us_equities"))
@@ -65,8 +62,8 @@ def test_an_engine_on_the_data_clock_and_a_backtest_are_alike(tmp_path: Path, to
         assert eventually(place.is_led)
         place.assign(STRATEGIES, SYMBOLS)
     # The strategies see all symbols at one instant, so all rows are there before the engine takes the first.
-    for day in days:
-        store.append(Append(TRADES, day.symbol, batch_of_day(day), "test"))
+    for symbol, rows in days:
+        store.append(Append(TRADES, symbol, rows, "test"))
     with place.engine(*option):
         assert eventually(lambda: place.executed() > 3)
     with place.engine(*option):
@@ -93,29 +90,13 @@ def places(place: Place) -> dict[str, int]:
     return {symbol: newest_ns for symbol, newest_ns in place.rows(query) if symbol in SYMBOLS}
 
 
-def sample_days() -> list[SymbolDay]:
-    sessions = trading_sessions(now=FRIDAY_EVENING, days=DAYS)
-    days = [
-        (session, symbol_day(seed=SEED, symbol=symbol, session=session))
-        for session in sessions
-        for symbol in SYMBOLS
-    ]
-    return [day if SOAK else day.reported_by(session.opens + _PART_NS) for session, day in days]
-
-
-def batch_of_day(day: SymbolDay) -> pa.RecordBatch:
-    columns = {
-        "timestamp": day.time_ns,
-        "price": day.price,
-        "volume": day.volume,
-        "trade_id": day.trade_id,
-        "conditions": [WORD_SEPARATOR.join(words) for words in day.conditions],
-        "received_at": day.received_at_ns,
-    }
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return pa.RecordBatch.from_pylist(
-        [dict.fromkeys(TRADES.schema.names) | row for row in rows], schema=TRADES.schema
-    )
+def sample_trades() -> list[tuple[str, pa.RecordBatch]]:
+    """Return days of trades by symbol; in the usual run their beginning."""
+    found = []
+    for session in trading_sessions(now=FRIDAY_EVENING, days=DAYS):
+        end_ns = session.ends if SOAK else session.opens + _PART_NS
+        found += [(symbol, sample_day(symbol, session).between(0, end_ns)[1]) for symbol in SYMBOLS]
+    return found
 
 
 class LiveRun(NamedTuple):

@@ -41,8 +41,8 @@ from ratelimit.callers import ALL_ACCOUNTS
 from ratelimit.credentials.login_link import login_link_create
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_create
-from trades.sample.feed_key import KEY_NAME, feed_prepare
-from trades.sample.market import COIN, FUND
+from trades.management.commands.sample_feed import KEY_NAME, feed_prepare
+from trades.sample import COIN, FUND
 from trading.core.configuration import RiskConfig
 from trading.core.terms import AccountKind
 from trading.models import Account

@@ -4,13 +4,11 @@ import datetime as dt
 import sys
 from pathlib import Path
 
-import pyarrow as pa
-
 from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import Append, Receipt
 from tests.store.builders import batch, trade
-from trades.sample.market import SymbolDay, symbol_day, trading_sessions
+from trades.sample import sample_day, trading_sessions
 
 NOW = dt.datetime(2025, 1, 11, tzinfo=dt.UTC)
 SYMBOLS = ("DEMOA", "DEMOB", "DEMOC")
@@ -21,24 +19,8 @@ def sample_store(folder: Path, *, days: int = 2, symbols: tuple[str, ...] = SYMB
     store = CsvStore(folder)
     for symbol in symbols:
         for session in trading_sessions(now=NOW, days=days):
-            store.append(_append(symbol_day(seed=7, symbol=symbol, session=session)))
+            store.append(Append(TRADES, symbol, sample_day(symbol, session).trades, "command:sample"))
     return folder
-
-
-def _append(day: SymbolDay) -> Append:
-    columns = [
-        day.time_ns,
-        day.price,
-        day.volume,
-        day.trade_id,
-        day.sequence,
-        day.exchange,
-        [";".join(words) for words in day.conditions],
-        day.received_at_ns,
-        [None] * len(day.price),
-    ]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, TRADES.schema, strict=True)]
-    return Append(TRADES, day.symbol, pa.record_batch(arrays, schema=TRADES.schema), "command:sample")
 
 
 def add(folder: Path, *rows: dict[str, object], symbol: str = "AAPL") -> Receipt:

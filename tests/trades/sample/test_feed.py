@@ -17,8 +17,8 @@ from store.datasets import TRADES
 from store.protocol import ALL_TIME
 from store.timestamps import MINUTE_NS, SECOND_NS, parse_timestamp
 from tests.api_client import Api
-from trades.sample.feeder import posts
-from trades.sample.market import COIN, EQUITIES, SEED, symbol_day, trading_sessions
+from trades.management.commands.sample_feed import post_due
+from trades.sample import COIN, EQUITIES, sample_day, trading_sessions
 from trades.stores import market_store
 
 pytestmark = pytest.mark.system
@@ -58,8 +58,7 @@ def posted(begin: str, minutes: float, *, every_seconds: int = 5) -> list[dict[s
 
     begin_ns, step = instant(begin), every_seconds * SECOND_NS
     for after_ns in range(begin_ns, begin_ns + round(minutes * MINUTE_NS), step):
-        for post in posts(after_ns, after_ns + step):
-            post(Taker())  # type: ignore[arg-type]
+        post_due(Taker(), after_ns, after_ns + step)  # type: ignore[arg-type]
     return kept
 
 
@@ -73,8 +72,7 @@ def test_the_api_stores_every_request_and_bars_become_final(api: Api):
         for second in range(0, 150, 15):
             now_ns = begin_ns + second * SECOND_NS
             clock.move_to(now_ns / SECOND_NS)
-            for post in posts(now_ns - 30 * SECOND_NS, now_ns):
-                post(client)
+            post_due(client, now_ns - 30 * SECOND_NS, now_ns)
         path = f"/api/v1/market-data/crypto/{COIN}/ohlcv"
         bars = api.get(path, {"last": "3", "resolution": "1m"}).json()["bars"]
     assert [bar["final"] for bar in bars] == [True, True, False]
@@ -84,18 +82,18 @@ def test_the_api_stores_every_request_and_bars_become_final(api: Api):
 
 def test_a_wrong_print_is_corrected_ten_seconds_later(api: Api):
     (session,) = trading_sessions(now=dt.datetime(2025, 11, 19, 20, tzinfo=dt.UTC), days=1)
-    day = symbol_day(seed=SEED, symbol="DEMOA", session=session)
-    row = len(day) // 2
+    day = sample_day("DEMOA", session)
+    assert day.correction is not None
+    received_ns = day.corrected_at_ns - 10 * SECOND_NS
     prices = []
     with Client("http://testserver", transport=to_the_api(api), compression=False) as client:
         for after_s in (-5, 0, 5, 10):
-            after_ns = int(day.received_at_ns[row]) + after_s * SECOND_NS
+            after_ns = received_ns + after_s * SECOND_NS
             with time_machine.travel((after_ns + 5 * SECOND_NS) / SECOND_NS, tick=False):
-                for post in posts(after_ns, after_ns + 5 * SECOND_NS):
-                    post(client)
+                post_due(client, after_ns, after_ns + 5 * SECOND_NS)
             rows = market_store().log(TRADES, "DEMOA").at().rows(ALL_TIME).to_pylist()
-            prices += [each["price"] for each in rows if each["trade_id"] == day.trade_id[row]]
-    right = float(day.price[row])
+            prices += [each["price"] for each in rows if each["trade_id"] == day.correction.named["trade_id"]]
+    right: Any = day.correction.new["price"]
     assert prices == [round(right * 1.05, 2), round(right * 1.05, 2), right, right]
 
 

@@ -15,9 +15,8 @@ from marketdata_client import MarketDataError
 from ratelimit.keys.selectors import key_list
 from ratelimit.keys.services import key_revoke
 from tests.api_client import Api
-from trades.sample.feed_key import KEY_FILE, KEY_NAME, feed_prepare
-from trades.sample.feeder import feed_client
-from trades.sample.market import COIN
+from trades.management.commands.sample_feed import KEY_FILE, KEY_NAME, feed_client, feed_prepare
+from trades.sample import COIN
 
 ROWS = [{"symbol": COIN, "price": 1.5}]
 STORED = b'{"received": 1, "stored": 1, "duplicates": 0}'
@@ -135,7 +134,7 @@ def test_it_waits_for_what_may_pass(
     assert len(server.idempotency_keys) == 1
     assert None not in server.idempotency_keys
     assert all(longest / 2 <= pause <= longest for pause, longest in zip(slept, pauses, strict=True))
-    assert len([each for each in caplog.messages if "The sample feed waits" in each]) == len(pauses)
+    assert len([each for each in caplog.messages if "it is sent again" in each]) == len(pauses)
 
 
 @pytest.mark.parametrize("server", [[422], [302]], indirect=True)

@@ -20,7 +20,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.trading.desks import BEGIN_NS, FREE, TradingDesk, stored
 from tests.trading.engine.test_sample_week import FRIDAY_EVENING, bars_of, day_rows, shuffled
 from tests.trading.scripts import Input, Step, run_script
-from trades.sample.market import EQUITIES, trading_sessions
+from trades.sample import EQUITIES, trading_sessions
 from trades.stores import market_store
 from trading.core.configuration import RiskConfig
 from trading.core.due import request_stop

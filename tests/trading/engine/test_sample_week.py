@@ -22,7 +22,7 @@ from tests.chance import SOAK, chosen_seed
 from tests.store_settings import stores_at
 from tests.trading.desks import FREE, TradingDesk, stored
 from tests.trading.replays import forget_accounts, kills, named_events, run_on
-from trades.sample.market import EQUITIES, SEED, symbol_day, trading_sessions
+from trades.sample import EQUITIES, sample_day, trading_sessions
 from trades.stores import market_store
 from trading.core.orders import OrderType, TimeInForce
 from trading.core.terms import Side
@@ -79,13 +79,8 @@ def deliveries(seed: int) -> list[list[Delivery]]:
 
 
 def day_rows(symbol: str, session: Any) -> list[_Row]:
-    day = symbol_day(seed=SEED, symbol=symbol, session=session)
-    return [
-        {"timestamp": time, "price": price, "volume": volume, "trade_id": trade_id, "conditions": " ".join(words)}
-        for time, price, volume, trade_id, words in zip(
-            day.time_ns.tolist(), day.price.tolist(), day.volume.tolist(), day.trade_id, day.conditions, strict=True
-        )
-    ]  # fmt: skip
+    columns = ["timestamp", "price", "volume", "trade_id", "conditions"]
+    return sample_day(symbol, session).trades.select(columns).to_pylist()  # type: ignore[no-any-return]
 
 
 def shuffled(rows: list[_Row], chance: random.Random) -> list[_Row]:

@@ -3,7 +3,6 @@
 import datetime as dt
 import io
 from collections import Counter
-from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -14,23 +13,19 @@ import pyarrow.compute as pc
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from store.datasets import BARS, CORPORATE_ACTIONS, QUOTES, TRADES
 from store.declarations import Dataset
 from store.instruments import Instrument
 from store.protocol import ALL_TIME, CommitId
-from tests.chance import examples
 from tests.store_settings import stores_at
-from trades.sample.market import (
+from trades.sample import (
     COIN,
     FUND,
-    SEED,
-    SymbolDay,
+    MAX_LATENCY_NS,
     TradingSession,
-    coin_day,
-    symbol_day,
+    bar_rows,
+    sample_day,
     trading_sessions,
 )
 from trades.stores import market_store
@@ -55,32 +50,19 @@ def session_of(date: str) -> TradingSession:
     return session
 
 
-def day_of(date: str, *, seed: int = 7, symbol: str = "DEMOA") -> SymbolDay:
-    return symbol_day(seed=seed, symbol=symbol, session=session_of(date))
+def day_of(date: str, symbol: str = "DEMOA") -> pa.RecordBatch:
+    return sample_day(symbol, session_of(date)).trades
 
 
-def with_condition(day: SymbolDay, word: str) -> np.ndarray:
-    return np.array([word in conditions for conditions in day.conditions])
-
-
-def same(one: SymbolDay, other: SymbolDay) -> bool:
-    return all(
-        np.array_equal(getattr(one, field.name), getattr(other, field.name))
-        if isinstance(getattr(one, field.name), np.ndarray)
-        else getattr(one, field.name) == getattr(other, field.name)
-        for field in fields(SymbolDay)
-    )
+def with_condition(day: pa.RecordBatch, word: str) -> np.ndarray:
+    return np.array([word in words for words in day["conditions"].to_pylist()])
 
 
 @pytest.fixture(scope="module")
-def ordinary() -> list[SymbolDay]:
+def ordinary() -> list[pa.RecordBatch]:
     """Four ordinary days of three symbols."""
-    sessions = trading_sessions(now=new_york("2025-11-14T23:00"), days=4)
-    return [
-        symbol_day(seed=7, symbol=symbol, session=session)
-        for symbol in ("DEMOA", "DEMOB", "DEMOC")
-        for session in sessions
-    ]
+    dates = ("2025-11-11", "2025-11-12", "2025-11-13", "2025-11-14")
+    return [day_of(date, symbol) for symbol in ("DEMOA", "DEMOB", "DEMOC") for date in dates]
 
 
 @pytest.mark.parametrize(
@@ -115,13 +97,13 @@ def test_a_sessions_bounds_are_new_yorks(date, hours):
 def test_every_print_lies_inside_its_session(ordinary):
     early = day_of("2025-11-28")
     for day in (*ordinary, early):
-        session = session_of(day.date.isoformat())
+        time_ns = day["timestamp"].to_numpy()
+        session = session_of(dt.datetime.fromtimestamp(time_ns[0] / SECOND, NEW_YORK).date().isoformat())
         extended, closing = with_condition(day, "extended_hours"), with_condition(day, "closing_print")
-        regular = day.time_ns[~extended & ~closing]
+        regular = time_ns[~extended & ~closing]
         assert session.opens <= regular.min()
-        assert regular.max() < session.closes
-        assert session.closes <= day.time_ns[closing].max() < session.closes + 3 * SECOND
-        outside = day.time_ns[extended]
+        assert regular.max() < session.closes == time_ns[closing].max()
+        outside = time_ns[extended]
         assert ((session.begins <= outside) & (outside < session.ends)).all()
         assert ((outside < session.opens) | (outside >= session.closes)).all()
         assert (outside < session.opens).any()
@@ -130,72 +112,59 @@ def test_every_print_lies_inside_its_session(ordinary):
 
 def test_every_print_has_its_conditions(ordinary):
     for day in ordinary:
-        assert all(day.conditions)
+        assert all(day["conditions"].to_pylist())
+        volume = day["volume"].to_numpy()
         opening, closing = with_condition(day, "opening_print"), with_condition(day, "closing_print")
         assert opening.sum() == closing.sum() == 1
-        assert min(day.volume[opening][0], day.volume[closing][0]) >= 15_000
-        assert np.array_equal(with_condition(day, "odd_lot"), day.volume < 100)
-        assert np.array_equal(day.volume, np.floor(day.volume))
-        assert day.volume.min() >= 1
+        assert min(volume[opening][0], volume[closing][0]) >= 15_000
+        assert np.array_equal(with_condition(day, "odd_lot"), volume < 100)
+        assert np.array_equal(volume, np.floor(volume))
+        assert volume.min() >= 1
 
 
 def test_rows_come_in_the_order_of_arrival(ordinary):
     for day in ordinary:
-        assert (np.diff(day.received_at_ns) >= 0).all()
-        assert (np.diff(day.time_ns) >= 0).all()
-        assert (day.time_ns < day.received_at_ns).all()
-        assert np.array_equal(day.sequence, np.arange(1, len(day) + 1))
-        assert day.trade_id[122] == f"{day.symbol}-{day.date:%Y%m%d}-000123"
-        assert len(set(day.trade_id)) == len(day)
-
-
-@pytest.mark.parametrize(
-    ("seed", "symbol", "date"),
-    [
-        pytest.param(8, "DEMOA", "2025-11-19", id="seed"),
-        pytest.param(7, "DEMOB", "2025-11-19", id="symbol"),
-        pytest.param(7, "DEMOA", "2025-11-20", id="date"),
-    ],
-)
-def test_a_day_is_the_same_again_and_another_for_other_arguments(seed, symbol, date):
-    first = day_of("2025-11-19")
-    assert same(first, day_of("2025-11-19"))
-    other = day_of(date, seed=seed, symbol=symbol)
-    assert not np.array_equal(first.price[:100], other.price[:100])
-    assert not np.array_equal(
-        first.received_at_ns[:100] % (24 * 60 * MINUTE), other.received_at_ns[:100] % (24 * 60 * MINUTE)
-    )
+        time_ns, received_ns = day["timestamp"].to_numpy(), day["received_at"].to_numpy()
+        assert (np.diff(received_ns) >= 0).all()
+        assert (np.diff(time_ns) >= 0).all()
+        assert (time_ns < received_ns).all()
+        assert (received_ns <= np.maximum.accumulate(time_ns + MAX_LATENCY_NS)).all()
+        assert day["sequence"].to_pylist() == list(range(1, len(day) + 1))
+        assert day["trade_id"][122].as_py().endswith("-000123")
+        assert len(set(day["trade_id"].to_pylist())) == len(day)
 
 
 def test_a_day_is_the_one_that_earlier_runs_stored():
     """Ids are kept by the store: a day that came out otherwise would be refused as a conflict."""
     day = day_of("2025-11-19")
-    found = (len(day), float(day.price[0]), float(day.price[-1]), int(day.volume.sum()))
+    found = (len(day), day["price"][0].as_py(), day["price"][-1].as_py(), pc.sum(day["volume"]).as_py())
     assert found == (5194, 265.7, 263.64, 766_425)
+    assert day_of("2025-11-20")["price"][:100] != day["price"][:100]
+    assert day_of("2025-11-19", "DEMOB")["price"][:100] != day["price"][:100]
 
 
 def test_a_coins_price_goes_on_over_midnight():
-    days = [coin_day(seed=SEED, symbol=COIN, date=dt.date(2025, 11, day)) for day in (20, 21, 22)]
+    sessions = trading_sessions(now=dt.datetime(2025, 11, 22, tzinfo=dt.UTC), days=3, symbol=COIN)
+    assert [session.date.day for session in sessions] == [20, 21, 22]
+    days = [sample_day(COIN, session).trades for session in sessions]
     for before, after in pairwise(days):
-        assert abs(after.price[0] / before.price[-1] - 1) < 0.01
-        assert before.time_ns[-1] < after.time_ns[0]
+        assert abs(after["price"][0].as_py() / before["price"][-1].as_py() - 1) < 0.01
+        assert before["timestamp"][-1].as_py() < after["timestamp"][0].as_py()
     for day in days:
         assert 85_000 < len(day) < 88_000
-        assert (np.diff(day.received_at_ns) >= 0).all()
-        assert 0.01 < np.log(day.price.max() / day.price.min()) < 0.3
+        price = day["price"].to_numpy()
+        assert 0.01 < np.log(price.max() / price.min()) < 0.3
         # A tenth of a print is at least an order of two coins.
-        assert (day.volume >= 20).mean() > 0.99
+        assert (day["volume"].to_numpy() >= 20).mean() > 0.99
 
 
-@settings(max_examples=examples(25), deadline=None)
-@given(minutes=st.integers(-10, 16 * 60 + 10))
-def test_what_is_reported_by_a_moment_is_how_the_day_begins(minutes):
-    session, whole = session_of("2025-11-19"), day_of("2025-11-19")
-    now_ns = session.begins + minutes * MINUTE
-    part = whole.reported_by(now_ns)
-    assert len(part) == int((whole.received_at_ns <= now_ns).sum())
-    assert part.trade_id == whole.trade_id[: len(part)]
-    assert {len(getattr(part, field.name)) for field in fields(SymbolDay)[2:]} == {len(part)}
+def test_bars_of_minutes_are_of_the_same_walk_as_the_days_bar():
+    (session,) = trading_sessions(now=new_york("2025-11-19T12:00"), days=1, symbol=COIN)
+    minutes = bar_rows(COIN, session, is_daily=False)
+    (day,) = bar_rows(COIN, session, is_daily=True).to_pylist()
+    assert (minutes["open"][0].as_py(), minutes["close"][-1].as_py()) == (day["open"], day["close"])
+    assert pc.max(minutes["high"]).as_py() == day["high"]
+    assert pc.sum(minutes["trade_count"]).as_py() == day["trade_count"]
 
 
 @pytest.fixture
@@ -225,21 +194,21 @@ def commits(symbol: str = "DEMOA") -> list[CommitId]:
 
 
 @pytest.mark.usefixtures("_store")
-def test_days_are_stored_as_they_were_made_but_for_a_wrong_print_that_is_corrected():
+def test_days_are_stored_as_they_were_made_and_a_wrong_print_is_corrected():
     run_sample("2025-11-19T23:00")
-    day, rows = day_of("2025-11-19"), stored(TRADES).sort_by("sequence")
-    assert rows["price"].to_pylist() == day.price.tolist()
-    assert rows["timestamp"].to_pylist() == day.time_ns.tolist()
-    assert rows["trade_id"].to_pylist() == day.trade_id
+    made, rows = day_of("2025-11-19"), stored(TRADES).sort_by("sequence")
     first = market_store().log(TRADES, "DEMOA").at(1).rows(ALL_TIME).sort_by("sequence")
-    (wrong,) = np.flatnonzero(first["price"].to_numpy() != day.price)
-    assert first["price"][wrong].as_py() == round(day.price[wrong] * 1.05, 2)
+    for name in ("timestamp", "price", "trade_id", "conditions"):
+        assert first[name].to_pylist() == made[name].to_pylist()
+    wrong, price = first["price"].to_numpy(), rows["price"].to_numpy()
+    (row,) = np.flatnonzero(wrong != price)
+    assert wrong[row] == round(price[row] * 1.05, 2)
 
 
 @pytest.mark.usefixtures("_store")
 def test_each_trade_is_at_a_side_of_its_quote():
-    run_sample("2025-11-19T23:00", "DEMOB")
-    quotes, price = stored(QUOTES, "DEMOB"), day_of("2025-11-19", symbol="DEMOB").price
+    run_sample("2025-11-19T23:00")
+    quotes, price = stored(QUOTES), stored(TRADES).sort_by("sequence")["price"].to_numpy()
     bid, ask = quotes["bid"].to_numpy(), quotes["ask"].to_numpy()
     assert ((bid == price) ^ (ask == price)).all()
     assert (bid < ask).all()
@@ -315,9 +284,9 @@ def test_a_second_run_stores_nothing_and_makes_no_commit():
 @pytest.mark.usefixtures("_store")
 def test_a_later_run_adds_what_has_been_reported_since():
     day = day_of("2025-11-19")
-    now = dt.datetime.fromtimestamp(day.time_ns[1_000] // SECOND, NEW_YORK)
+    now = dt.datetime.fromtimestamp(day["timestamp"][1_000].as_py() // SECOND, NEW_YORK)
     run_sample(now.replace(tzinfo=None).isoformat(), history=2)
-    assert len(stored(TRADES)) == len(day.reported_by(int(now.timestamp() * SECOND)))
+    assert len(stored(TRADES)) == (day["received_at"].to_numpy() <= now.timestamp() * SECOND).sum()
     run_sample("2025-11-19T23:00", history=2)
     assert len(stored(TRADES)) == len(day)
     # Of a day that was never posted, later runs store bars.
@@ -334,7 +303,9 @@ def test_nothing_is_stored_before_the_first_print_of_the_day():
 @pytest.mark.usefixtures("_store")
 def test_the_sample_of_another_release_is_refused_and_changes_nothing(api):
     row = {"timestamp": "2025-11-19T15:00:00Z", "symbol": "DEMOA", "price": 1, "volume": 1}
-    api.ingest(row | {"trade_id": "DEMOA-20251119-000001", "exchange": day_of("2025-11-19").exchange[0]})
+    api.ingest(
+        row | {"trade_id": "DEMOA-20251119-000001", "exchange": day_of("2025-11-19")["exchange"][0].as_py()}
+    )
     before = head(TRADES)
     with pytest.raises(CommandError, match=r"DEMOA: .* another release"):
         run_sample("2025-11-19T23:00")

@@ -1,1 +1,0 @@
-"""The demo market: made-up trades, and a feed that posts them to a running server."""
