@@ -279,7 +279,7 @@ ERROR_CODES = (
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.TRADING_CHANGES,
         **_meanings(trading.RiskRefused, trading.ClientOrderIdReused, trading.NotTradable,
-            trading.OverrideTooHigh, trading.InvalidTransfer, trading.StrategyFailed),
+            trading.OverrideTooHigh, trading.InvalidTransfer, trading.StrategyFailed, trading.OrdersRefused),
     ),
     *_codes(422, NextStep.CORRECT, GivenBy.EVERY,
         invalid_symbol="A symbol has 1-32 characters of A-Z 0-9 . _ - = ^ : + & and single inner spaces.",

@@ -166,6 +166,11 @@ _PROBLEM = {
             "items": {"type": "object", "additionalProperties": True},
             "description": "Of refused orders: every check, with its numbers.",
         },
+        "items": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": True},
+            "description": "Of `orders_refused`: the refused orders.",
+        },
         "order_id": {"type": "string", "description": "Of `preview_used`: the order that it made."},
         "preview": {
             "type": "object",

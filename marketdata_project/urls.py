@@ -40,6 +40,7 @@ from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_state import AccountStateViewSet
 from trading.api.accounts import AccountsViewSet
 from trading.api.backtests import BacktestsViewSet
+from trading.api.order_batches import OrderBatchesViewSet
 from trading.api.orders import OrdersViewSet, PositionCloseViewSet, TradesViewSet
 from trading.api.rebalances import RebalancesViewSet
 from trading.api.risk_writes import RiskWritesViewSet, TradingControlViewSet
@@ -222,6 +223,12 @@ trading_writes = [
         r"^orders/?\Z",
         OrdersViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_all"}),
         name="orders",
+    ),
+    re_path(r"^orders/batch/?\Z", OrderBatchesViewSet.as_view({"post": "create"}), name="order-batch"),
+    re_path(
+        r"^orders/batch/cancel/?\Z",
+        OrderBatchesViewSet.as_view({"post": "cancel"}),
+        name="order-batch-cancel",
     ),
     re_path(
         rf"^{_ORDER}/?\Z",

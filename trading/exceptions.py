@@ -77,6 +77,10 @@ class OnceRequired(TradingError, code="idempotency_required"):
     """An order that may open a position needs an Idempotency-Key or a `client_order_id`."""
 
 
+class OrdersRefused(TradingError, code="orders_refused"):
+    """An order of a batch with `together` is refused, so none is accepted; `items` says which, and why."""
+
+
 class UnknownPreview(TradingError, code="unknown_preview"):
     """The caller made no preview with this id."""
 

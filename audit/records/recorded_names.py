@@ -9,12 +9,12 @@ RECORDED_NAMES = frozenset(
     correlation_id coverage currency cursor daily_loss daily_quota danger days dedupe direction dividend_yield drift_band end
     event exchange exercise expires_at expiry expiry_from expiry_to fields fill format from gap_rule halt heartbeat_seconds
     horizon hours hysteresis id interval join kind knowledge lag last latency_ms limit limit_price max_age max_gross_exposure
-    max_risk_level max_symbol_exposure method minimum_trade model monthly_quota multiplier name networks offset on_conflict
+    max_risk_level max_symbol_exposure method minimum_trade model monthly_quota multiplier name networks offset on_conflict orders
     orders_per_minute overlap_seconds owner parameters partial participation path policy prefix preview preview_id preview_tolerance quantity
     quiet rate reason reduce_only release_halt requires_signature resolution right risk_level roll roll_before rule scopes
     search seen sensitivity session settle settlement side signed_only since sort stale_after_seconds start state status
     status_class stop_loss stop_price strategy strike successors symbol symbol_as_of symbols take_profit tick_size tier time
-    time_in_force timeout_seconds to tolerance total_loss trading_rate trailer type underlying unknown unknown_conditions until
+    time_in_force timeout_seconds to together tolerance total_loss trading_rate trailer type underlying unknown unknown_conditions until
     volume_kind weight weights
     """.split()  # noqa: SIM905 names are read as words
 )

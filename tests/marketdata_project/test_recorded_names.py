@@ -16,6 +16,7 @@ AUDIT_FIRST = {
     "orders": ("order_submit",),
     "order": ("order_replace",),
     "account-orders": ("account_order_submit",),
+    "order-batch": ("order_batch_submit",),
     "trade-preview": ("trade_preview",),
     "trade-execute": ("trade_execute",),
     "trading-start": ("trading_start",),

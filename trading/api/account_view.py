@@ -119,8 +119,10 @@ class AccountView(DeclaredView):
 
         return self.change(change)
 
-    def change_once(self, operation: str, make: Callable[[], Done]) -> Response:
-        """Do as `change`, answering 201; calls with the same Idempotency-Key get the answer of the first.
+    def change_once(
+        self, operation: str, make: Callable[[], Done], *, status: int = HTTPStatus.CREATED
+    ) -> Response:
+        """Do as `change`; calls with the same Idempotency-Key get the answer of the first.
 
         Its document has the member `event`.
 
@@ -128,7 +130,7 @@ class AccountView(DeclaredView):
         """
         call = self.keyed_call(operation)
         if call is None:
-            return self.change(make, status=HTTPStatus.CREATED)
+            return self.change(make, status=status)
 
         def made() -> Done:
             document, is_replayed = answer_once(
@@ -136,7 +138,7 @@ class AccountView(DeclaredView):
             )
             return Done(document, document["event"], is_replayed)
 
-        return self.change(made, status=HTTPStatus.CREATED)
+        return self.change(made, status=status)
 
     def keyed_call(self, operation: str) -> KeyedCall | None:
         """Return the call with its Idempotency-Key; None without one.

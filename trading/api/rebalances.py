@@ -94,7 +94,7 @@ def rebalance(run: Run) -> JsonObject:
     """Rebalance once, however often the job is started: the plan is kept, and each order has an id of its own.
 
     A cancel of the job cancels its orders, and so does the end of its submitter's right to trade, which is looked up
-    before each order. Raises UnknownModel, AccountNotValued, those of SUBMITTER_REFUSED.
+    before orders are placed and while they work. Raises UnknownModel, AccountNotValued, those of SUBMITTER_REFUSED.
     """
 
     def check() -> None:
@@ -106,6 +106,7 @@ def rebalance(run: Run) -> JsonObject:
     total = len(rebalancing.trades)
     try:
         while not rebalancing.step(time.time()):
+            check()
             run.progress(rebalancing.done, total)
             time.sleep(_LOOK_SECONDS)
     except (JobCancelled, *SUBMITTER_REFUSED):

@@ -114,13 +114,14 @@ def order_cancel(*, account: Account, order_id: UUID, by: str, reason: str = "cl
     """
     now_ns = engine_status().now_ns
     with open_journal(account.name) as journal:
-        order = _open_order(journal, account, order_id)
+        order = open_order(journal, account, order_id)
         if order.state is not OrderState.PENDING_CANCEL:
             journal.record(CancelRequested(order_ids=(order.id,), reason=reason, by=by), at_ns=now_ns)
         return Submitted(order, journal.state.number)
 
 
-def _open_order(journal: Journal, account: Account, order_id: UUID) -> Order:
+def open_order(journal: Journal, account: Account, order_id: UUID) -> Order:
+    """Return an order of the journal's account that has not ended. Raises UnknownOrder, OrderNotOpen."""
     order = journal.state.orders.get(str(order_id))
     if order is not None:
         return order
@@ -153,7 +154,7 @@ def order_replace(
         repeated = order_repeated(account=account, fields=changes, replaces=order_id)
         if repeated is not None:
             return repeated
-        old = _open_order(journal, account, order_id)
+        old = open_order(journal, account, order_id)
         if old.state is OrderState.PENDING_CANCEL or old.parent_id is not None:
             raise OrderNotOpen("the order is being cancelled, or is a leg of a bracket")
         found = order_judge(journal.state, order, view, now_ns=now_ns)

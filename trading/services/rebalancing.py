@@ -40,7 +40,8 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
-from trading.services.orders import order_cancel, order_in, order_submit
+from trading.services.order_batches import orders_submit
+from trading.services.orders import order_cancel, order_in
 from trading.services.target_models import model_find
 
 # Why a rebalance ended.
@@ -49,7 +50,6 @@ COMPLETE, TIMEOUT, STOPPED, HALTED = "complete", "timeout", "stopped", "halted"
 _CANCEL_SECONDS = 30
 # A part of a purchase is at least so much of it.
 _LEAST_PART = Decimal("0.001")
-_REFUSALS = (RiskRefused, TradingStopped, TradingHalted, NotTradable, NoReferencePrice, NoRate)
 
 
 class StartedRebalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ def rebalance_begin(
 class Rebalancing:
     """Carries out a plan, step by step. Its orders are found by their `client_order_id`, so that any attempt goes on.
 
-    job: whose id the orders' ids begin with. check: called before each order; what it raises ends the step. ended: why
+    job: whose id the orders' ids begin with. check: called before orders are placed; what it raises ends the step. ended: why
     it ended; "" until it begins to end. refusals: why trades were refused, by symbol; they are not tried again.
     """
 
@@ -209,17 +209,43 @@ class Rebalancing:
         return [order for orders in self.orders.values() for order in orders if not order.state.is_final]
 
     def _place(self) -> bool:
-        """Place what can be placed now, and return whether nothing is left to place."""
-        for side in (Side.SELL, Side.BUY):
-            for trade in self.started.plan.of_side(side):
-                left = self._left(trade)
-                quantity = left if side is Side.SELL else self._payable(trade, left)
-                if quantity < left and self._open():
-                    # What is open may bring cash, and takes less of it once it has filled.
-                    return False
-                if quantity > trade.quantity * _LEAST_PART and not self._submit(trade, quantity):
-                    return False
-        return True
+        """Place what can be placed now, in one transaction. Return whether nothing is left to place."""
+        due, is_all = self._due()
+        if not due:
+            return is_all
+        self.check()
+        terms = [self._terms(trade, quantity) for trade, quantity in due]
+        batch = orders_submit(account=self.account, orders=terms, by=self._by)
+        for (trade, _), item in zip(due, batch.items, strict=True):
+            if item.order is not None:
+                self.orders.setdefault(trade.symbol, []).append(item.order)
+            elif isinstance(item.error, RiskRefused) and item.error.failed == ("order_rate",):
+                is_all = False
+            elif not isinstance(item.error, ClientOrderIdReused):
+                self.refusals[trade.symbol] = str(item.error)
+        if any(isinstance(item.error, ClientOrderIdReused) for item in batch.items):
+            # Another attempt, which slept past its lease, has placed it with another quantity.
+            self.refresh()
+        return is_all
+
+    def _due(self) -> tuple[list[tuple[PlannedTrade, Decimal]], bool]:
+        """Return the quantities that can be ordered now: all sales, and what the free cash pays. And whether that is all."""
+        due: list[tuple[PlannedTrade, Decimal]] = []
+        self.account.refresh_from_db()
+        state = state_of(self.account)
+        free = max(state.cash - committed(state.orders.values()), ZERO)
+        for trade in (*self.started.plan.of_side(Side.SELL), *self.started.plan.of_side(Side.BUY)):
+            quantity = left = self._left(trade)
+            if trade.side is Side.BUY:
+                at_most = trade.cost * (HUNDRED + state.config.collar) / HUNDRED
+                quantity = min(lots_below(trade.quantity * free / at_most, trade.lot), left)
+                free -= at_most * quantity / trade.quantity
+            if quantity < left and (due or self._open()):
+                # What is open may bring cash, and takes less of it once it has filled.
+                return due, False
+            if quantity > trade.quantity * _LEAST_PART:
+                due.append((trade, quantity))
+        return due, True
 
     def _left(self, trade: PlannedTrade) -> Decimal:
         """Return how much may be ordered: nothing while an order is open, after one that was ended, or after a refusal."""
@@ -228,34 +254,13 @@ class Rebalancing:
             return ZERO
         return trade.quantity - sum((order.filled for order in orders), ZERO)
 
-    def _payable(self, trade: PlannedTrade, quantity: Decimal) -> Decimal:
-        """Return how much of a quantity is paid at the collar by the cash that no order has taken."""
-        self.account.refresh_from_db()
-        state = state_of(self.account)
-        free = max(state.cash - committed(state.orders.values()), ZERO)
-        at_most = trade.cost * (HUNDRED + state.config.collar) / HUNDRED
-        return min(lots_below(trade.quantity * free / at_most, trade.lot), quantity)
-
-    def _submit(self, trade: PlannedTrade, quantity: Decimal) -> bool:
-        """Place an order, or note why it is refused. Return False if it must wait: the rate of orders is exceeded."""
+    def _terms(self, trade: PlannedTrade, quantity: Decimal) -> OrderTerms:
         assert trade.side is not None  # noqa: S101 only such trades are placed
-        self.check()
-        orders = self.orders.setdefault(trade.symbol, [])
-        terms = OrderTerms(
+        return OrderTerms(
             symbol=trade.symbol,
             side=trade.side,
             quantity=quantity,
             reduce_only=trade.side is Side.SELL,
-            client_order_id=f"{self._prefix}{len(orders)}:{trade.symbol}",
+            client_order_id=f"{self._prefix}{len(self.orders.get(trade.symbol, ()))}:{trade.symbol}",
             strategy=self.started.model,
         )
-        try:
-            orders.append(order_submit(account=self.account, order=terms, by=self._by).order)
-        except ClientOrderIdReused:
-            # Another attempt, which slept past its lease, has placed it with another quantity.
-            self.refresh()
-        except _REFUSALS as error:
-            if isinstance(error, RiskRefused) and error.failed == ("order_rate",):
-                return False
-            self.refusals[trade.symbol] = str(error)
-        return True

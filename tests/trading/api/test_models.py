@@ -19,7 +19,7 @@ from trading.core.terms import AccountKind
 from trading.journal import open_journal
 from trading.models import OrderRow, TargetModel
 from trading.services.accounts import account_create
-from trading.services.orders import order_submit
+from trading.services.order_batches import orders_submit
 
 WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
 
@@ -241,14 +241,14 @@ class TestRebalances:
         response = post(me, "/accounts/ACC/rebalance")
 
         def submit(**asked):
-            done = order_submit(**asked)
+            done = orders_submit(**asked)
             ApiKey.objects.update(revoked_at=timezone.now())
             return done
 
-        monkeypatch.setattr("trading.services.rebalancing.order_submit", submit)
+        monkeypatch.setattr("trading.services.rebalancing.orders_submit", submit)
         job = self.run(desk, response, monkeypatch)
         assert (job.state, (job.error or {})["code"]) == ("failed", "revoked_api_key")
-        assert OrderRow.objects.get().state == "pending_cancel"
+        assert [row.state for row in OrderRow.objects.all()] == ["pending_cancel"] * 2
 
     def test_a_preview_does_nothing(self, desk, me):
         assign(me)
