@@ -11,6 +11,13 @@ from tests.browser.desks import Desk, assert_is_sound, confirm, open_tab, traded
 from tests.system.installation import Installation
 
 WIDE_SCREEN = {"viewport": {"width": 1440, "height": 900}}
+# How often the colour changes along the upper edge of the chart.
+CHANGES = """() => {
+    const canvas = document.querySelector("#chart td:nth-child(2) canvas");
+    const {data} = canvas.getContext("2d").getImageData(0, 3, canvas.width, 1);
+    const colours = Array.from({length: canvas.width}, (_, x) => data.slice(4 * x, 4 * x + 4).join());
+    return colours.filter((colour, x) => x && colour !== colours[x - 1]).length;
+}"""
 TABS = ("Positions", "Orders", "Executions", "Equity and risk", "Strategies", "Model", "Bar", "Missing bars")
 
 
@@ -51,6 +58,36 @@ def test_the_page_is_one_screen_high_and_shows_the_prices_of_the_api(
         page.get_by_label("Time zone").select_option("UTC")
         expect(legend).to_contain_text("UTC")
         assert watched.faults == []
+
+
+def test_a_stretch_of_extended_hours_is_one_area(opened: Opened):
+    with opened(login=True, **WIDE_SCREEN) as watched:
+        page = watched.page
+        watched.goto("/?symbol=DEMOA&resolution=1m")
+        expect(page.locator("#last-price")).not_to_be_empty()
+        page.wait_for_function(f"({CHANGES})() > 0")
+        # Gridlines and two edges, not an edge for each of some hundred bars.
+        assert page.evaluate(CHANGES) < 40
+
+
+def test_the_browser_keeps_symbols_first_in_the_watch_list(opened: Opened):
+    with opened(login=True, **WIDE_SCREEN) as watched:
+        page = watched.page
+        watched.goto("/?symbol=DEMOX")
+        names = page.locator("#symbols strong")
+        expect(page.locator("#last-price")).not_to_be_empty()
+        expect(names.first).not_to_have_text("DEMOX")
+        keep = page.get_by_role("button", name="Keep in the watch list")
+        keep.click()
+        expect(names.first).to_have_text("DEMOX")
+        # It has bars and no trades: the price is the close of the newest bar.
+        expect(page.locator("#symbols .last").first).to_have_text(page.locator("#last-price").inner_text())
+        watched.goto("/")
+        expect(page.locator("#symbol")).to_have_text("DEMOX")
+        expect(keep).to_have_attribute("aria-pressed", "true")
+        keep.click()
+        expect(names.first).not_to_have_text("DEMOX")
+        assert_is_sound(watched)
 
 
 def test_a_phone_shows_the_chart_first(opened: Opened):

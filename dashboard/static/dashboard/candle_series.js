@@ -1,6 +1,6 @@
 // Bars, absences and the time axis as lightweight-charts wants them: pure functions.
 
-import {shownTime} from "./zone.js";
+import {shownTime, zoneName} from "./zone.js";
 
 const DAY = 86400;
 const MARK = {year: 0, month: 1, time: 3};
@@ -76,13 +76,13 @@ export function markText(time, kind, bars) {
   const [, month, day] = shown.slice(0, 10).split("-").map(Number);
   if (!clock && kind === MARK.month) return MONTHS[month - 1];
   const before = bars[bars.findIndex((bar) => timeOf(bar) === time) - 1];
-  const begins = !clock || !before || shownTime(timeOf(before)).slice(0, 10) !== shown.slice(0, 10);
+  const begins = !clock || (before ? shownTime(timeOf(before)).slice(0, 10) !== shown.slice(0, 10) : clock.startsWith("00:00"));
   return `${day} ${MONTHS[month - 1]}${begins ? "" : ` ${clock.slice(0, 5)}`}`;
 }
 
 /** A bar in words. */
 export function spoken(bar) {
-  const when = bar.date ?? new Date(timeOf(bar) * 1000).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+  const when = bar.date ?? `${shownTime(timeOf(bar))} ${zoneName(timeOf(bar))}`;
   const open = bar.final === false ? ", not final" : "";
   return `${when}: open ${bar.open}, high ${bar.high}, low ${bar.low}, close ${bar.close}, volume ${bar.volume}${open}`;
 }

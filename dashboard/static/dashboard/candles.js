@@ -3,6 +3,7 @@
 import {averageOf, candleOf, markText, placesOf, shownPlace, spoken, timeOf, volumeOf} from "./candle_series.js";
 import {el, number} from "./dom.js";
 import {averagePrice, changeWords, decimalsOf, price} from "./prices.js";
+import {Shading} from "./shading.js";
 import {shownTime, zoneName} from "./zone.js";
 
 const LIGHT = {
@@ -52,14 +53,14 @@ class Candles {
       autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN},
       localization: {timeFormatter: (time) => shownPlace(time, this.bars)},
     });
-    this.gaps = this.chart.addHistogramSeries({priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
+    this.gaps = this.chart.addCustomSeries(new Shading(), {priceScaleId: "gaps", priceLineVisible: false, lastValueVisible: false});
     this.volumes = this.chart.addHistogramSeries({
       priceScaleId: "volume", priceFormat: {type: "volume"}, priceLineVisible: false, lastValueVisible: false,
     });
     const quiet = {priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false};
     this.averages = [0, 1].map(() => this.chart.addLineSeries({...quiet, lineWidth: 1}));
     this.candles = this.chart.addCandlestickSeries();
-    this.chart.priceScale("gaps").applyOptions({scaleMargins: {top: 0, bottom: 0}, visible: false});
+    this.chart.priceScale("gaps").applyOptions({visible: false});
     this.chart.priceScale("volume").applyOptions({scaleMargins: {top: 0.8, bottom: 0}, visible: false});
     this.chart.priceScale("right").applyOptions({scaleMargins: {top: 0.06, bottom: 0.24}});
     this.#colour();
@@ -116,7 +117,7 @@ class Candles {
   #shade() {
     const extended = this.extended.map((time) => ({time, reason: "extended"}));
     const places = [...this.places, ...extended].sort((one, other) => one.time - other.time);
-    this.gaps.setData(places.map(({time, reason}) => ({time, value: 1, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+    this.gaps.setData(places.map(({time, reason}) => ({time, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
   }
 
   // The values of a bar in the legend; of the newest one without a place.

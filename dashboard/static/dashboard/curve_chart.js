@@ -1,5 +1,8 @@
 // Charts of a curve in the colours of the page, drawn by lightweight-charts (a global script that the page loads before the modules).
 
+import {markText} from "./candle_series.js";
+import {shownTime} from "./zone.js";
+
 const COLOURS = ["text", "surface", "line", "accent", "muted", "up", "down"];
 
 /** The page's colours of now, by their names in base.css. */
@@ -10,7 +13,13 @@ export function pageColours() {
 
 /** Make a chart that cannot be moved. build: adds its series, and returns what colours them, now and when the page's colours change. */
 export function curveChart(element, build) {
-  const chart = LightweightCharts.createChart(element, {autoSize: true, timeScale: {timeVisible: true}, handleScale: false, handleScroll: false});
+  const chart = LightweightCharts.createChart(element, {
+    autoSize: true, timeScale: {timeVisible: true, minBarSpacing: 0.01}, handleScale: false, handleScroll: false, localization: {timeFormatter: shownTime},
+  });
+  // The library keeps the texts of marks until it gets options.
+  const showZone = () => chart.timeScale().applyOptions({tickMarkFormatter: (time, kind) => markText(time, kind, [])});
+  document.addEventListener("zone", showZone);
+  showZone();
   const recolour = build(chart);
   const colour = () => {
     const colours = pageColours();

@@ -30,17 +30,6 @@ export function instant(text) {
   return text ? String(text).replace("T", " ").replace(/Z$/, "").replace(/(\.\d{3})\d+$/, "$1") : "–";
 }
 
-/** The time of an instant, without its date. */
-export const timeOfDay = (text) => instant(text).slice(11);
-
-/** The time of an instant of today, `14:30:00`; of another day `27 Nov 14:30`. */
-export function shortTime(text) {
-  if (!text) return "–";
-  if (String(text).startsWith(new Date().toISOString().slice(0, 10))) return timeOfDay(text).slice(0, 8);
-  const day = new Date(text).toLocaleDateString("en-GB", {day: "numeric", month: "short", timeZone: "UTC"});
-  return `${day} ${timeOfDay(text).slice(0, 5)}`;
-}
-
 export function number(value) {
   return value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US", {maximumFractionDigits: 8});
 }

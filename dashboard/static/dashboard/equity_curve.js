@@ -1,8 +1,9 @@
 // The curve of an account's equity, with its high-water mark and the places where drawdown zones begin.
 
 import {curveChart, evenSteps, pageColours, pointsOf, seconds} from "./curve_chart.js";
-import {byId, instant} from "./dom.js";
+import {byId} from "./dom.js";
 import {money, percent} from "./trading_words.js";
+import {namedTime} from "./zone.js";
 
 const ZONES = ["caution", "danger", "halt"];
 
@@ -53,6 +54,7 @@ export class EquityCurve {
   }
 
   #build() {
+    document.addEventListener("zone", () => this.#summarise());
     this.#chart = curveChart(byId("equity"), (chart) => {
       this.high = chart.addLineSeries({lineWidth: 1, lineType: 1, priceLineVisible: false, lastValueVisible: false});
       this.equity = chart.addLineSeries({lineWidth: 2, lineType: 1, priceLineVisible: false});
@@ -94,7 +96,7 @@ export class EquityCurve {
     if (last?.high !== this.#marked) this.#mark();
     const days = `${this.#days} ${this.#days === 1 ? "day" : "days"}`;
     byId("equity-text").textContent = last
-      ? `Equity ${money(last.equity, this.#currency)} (${instant(last.at)} UTC), high-water mark ${money(last.high, this.#currency)}. `
+      ? `Equity ${money(last.equity, this.#currency)} (${namedTime(last.at)}), high-water mark ${money(last.high, this.#currency)}. `
         + `In ${days} it was at most ${percent(this.#deepest)} below it.`
       : "No equity was recorded yet.";
   }

@@ -3,27 +3,37 @@
 import {el} from "./dom.js";
 
 /**
- * @typedef {{head: string, figure?: boolean, wide?: boolean, text?: (row: object) => string | [string, string],
- *   make?: (row: () => object) => Element}} Column text: of the cell, with a class if it is a pair. make: called once for
+ * @typedef {{head: string | (() => string), figure?: boolean, wide?: boolean, text?: (row: object) => string | [string, string],
+ *   make?: (row: () => object) => Element}} Column head: one that names the zone of times is a function. text: of the cell, with a class if it is a pair. make: called once for
  *   each row; its argument gives the row as it is now. wide: a phone does not show it.
  */
 export class LiveTable {
   #kept = new Map();
   #body = el("tbody");
+  #rows = [];
 
   /** key: what tells rows apart. A row keeps its element, so that the focus, and a click that has begun, stay in it. */
   constructor(place, name, columns, {key, empty = "None."}) {
     Object.assign(this, {columns, key});
-    const heads = columns.map((column) => el("th", {scope: "col", class: classOf(column)}, column.head));
-    const inner = el("table", {}, el("caption", {class: "spoken"}, name), el("thead", {}, el("tr", {}, ...heads)), this.#body);
+    this.heads = columns.map((column) => el("th", {scope: "col", class: classOf(column)}));
+    const inner = el("table", {}, el("caption", {class: "spoken"}, name), el("thead", {}, el("tr", {}, ...this.heads)), this.#body);
     this.frame = el("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": name}, inner);
     this.nothing = el("p", {}, empty);
     place.replaceChildren(this.frame, this.nothing);
-    this.show([]);
+    document.addEventListener("zone", () => this.#redraw());
+    this.#redraw();
+  }
+
+  #redraw() {
+    this.columns.forEach(({head}, index) => {
+      this.heads[index].textContent = typeof head === "function" ? head() : head;
+    });
+    this.show(this.#rows);
   }
 
   /** Show these rows in this order, and no others. */
   show(rows) {
+    this.#rows = rows;
     this.frame.hidden = !rows.length;
     this.nothing.hidden = rows.length > 0;
     const keys = new Set(rows.map((row) => this.key(row)));

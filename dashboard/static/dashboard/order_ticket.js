@@ -1,9 +1,10 @@
 // The order ticket: preview an order, then place it, once.
 
-import {byId, el, shortTime, table} from "./dom.js";
+import {byId, el, table} from "./dom.js";
 import {price} from "./prices.js";
 import {refuse} from "./refusals.js";
-import {checkNumber, checkWords, money, orderWords, words} from "./trading_words.js";
+import {checkNumber, checkUnit, checkWords, money, orderWords, words} from "./trading_words.js";
+import {namedTime} from "./zone.js";
 
 // A preview holds for 30 seconds; the server decides by its own clock.
 const VALID_MS = 30_000;
@@ -175,7 +176,7 @@ function figures({currency, cost, fee, margin, exposure_after: exposure, gross_a
   const rows = {
     "Costs at most": money(cost, currency), Fee: money(fee, currency), "Must be paid in": money(margin, currency),
     [`Exposure in ${order.symbol} then`]: money(exposure, currency), "Exposure in all then": money(gross, currency),
-    Equity: money(equity, currency), Market: `${prices.join(", ")} (${shortTime(at)} UTC)`,
+    Equity: money(equity, currency), Market: `${prices.join(", ")} (${namedTime(at)})`,
   };
   return el("dl", {}, ...Object.entries(rows).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
@@ -185,7 +186,7 @@ function checks(rows) {
     const result = passed ? "✓" : value === null && limit !== null ? "?" : "✗";
     const [mark, spoken] = [el("span", {"aria-hidden": "true"}, `${result} `), el("span", {class: "spoken"}, passed ? "passed: " : "failed: ")];
     const kind = passed ? "passed" : "failed";
-    return [el("span", {class: kind}, mark, spoken, words(name)), checkNumber(value, unit), `${checkNumber(limit, unit)} ${unit?.startsWith("percent") ? "%" : unit ?? ""}`];
+    return [el("span", {class: kind}, mark, spoken, words(name)), checkNumber(value, unit), `${checkNumber(limit, unit)} ${unit?.startsWith("percent") ? "%" : checkUnit(unit)}`];
   }));
 }
 

@@ -37,15 +37,16 @@ export function averagePrice(value, symbol) {
 }
 
 /**
- * The last price of a snapshot, and its change since the close before: of the session before, or of the newest one once the next has begun.
- * On the first day it is the change since the open.
+ * The last price of a snapshot (without trades the close of the newest bar), and its change since the close before: of the session before, or of
+ * the newest one once the next has begun. On the first day it is the change since the open.
  */
-export function dayOf({trade, daily_bar: bar, previous_daily_bar: before} = {}) {
-  if (!trade) return {last: null, change: null, percent: null};
-  const isOver = bar?.final && Date.parse(trade.timestamp) - Date.parse(bar.timestamp) > NEW_DATE_MS;
+export function dayOf({trade, minute_bar: minute, daily_bar: bar, previous_daily_bar: before} = {}) {
+  const {timestamp, price: last} = trade ?? {...(minute ?? bar), price: (minute ?? bar)?.close ?? null};
+  if (last === null) return {last, change: null, percent: null};
+  const isOver = bar?.final && Date.parse(timestamp) - Date.parse(bar.timestamp) > NEW_DATE_MS;
   const base = isOver ? bar.close : before?.close ?? bar?.open ?? null;
-  const change = base === null ? null : trade.price - base;
-  return {last: trade.price, change, percent: base ? change / Math.abs(base) * 100 : null};
+  const change = base === null ? null : last - base;
+  return {last, change, percent: base ? change / Math.abs(base) * 100 : null};
 }
 
 const signed = (value, text) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${text(Math.abs(value))}`;

@@ -1,9 +1,10 @@
 // The state of the feed, the caller's limits, the rate of ingest, and jobs.
 
 import {reached} from "./api.js";
-import {byId, duration, el, instant, number, table} from "./dom.js";
+import {byId, duration, el, number, table} from "./dom.js";
 import {codeLink} from "./messages.js";
 import {hasBars, state, symbolPath} from "./state.js";
+import {namedTime} from "./zone.js";
 
 const EVERY_MS = 10_000;
 const TRADES_WINDOW_MS = 60_000;
@@ -20,6 +21,7 @@ export class Status {
   constructor(api, {onRead}) {
     Object.assign(this, {api, onRead});
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+    document.addEventListener("zone", () => this.#drawLog());
   }
 
   start() {
@@ -103,13 +105,13 @@ export class Status {
     this.#times = this.#times?.filter((at) => at > since) ?? null;
     const few = this.#since > since ? "at least " : "";
     byId("log").replaceChildren(list({
-      "Newest trade (UTC)": last ? instant(last).slice(0, 19) : hasBars() ? "–" : "no trades of options",
+      "Newest trade": last ? namedTime(last) : hasBars() ? "–" : "no trades of options",
       "Its age": behind === null ? "–" : duration(behind),
       "Trades of the last minute": state.as_of || !this.#times ? "–" : `${few}${number(this.#times.length)}`,
     }));
     byId("log-details").replaceChildren(list({
       "Commit": head ?? "–",
-      "Complete until (UTC)": until ? instant(until).slice(0, 19) : "–",
+      "Complete until": namedTime(until),
       "From commit to sending": lag === undefined ? "–" : duration(lag),
       "Rows, commits": rows === undefined ? "–" : `${number(rows)}, ${number(commits)}`,
     }));

@@ -1,12 +1,13 @@
 // Strategies: backtests, started and watched here, and the strategy that decides for the account.
 
 import {ask} from "./ask.js";
-import {byId, el, instant, number, shortTime} from "./dom.js";
+import {byId, el, instant, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, say, settled} from "./messages.js";
 import {oneAtATime} from "./refusals.js";
 import {offerTabs} from "./tabs.js";
 import {gain, percent, titled, words} from "./trading_words.js";
+import {namedTime, shortTime, zoneName} from "./zone.js";
 
 const TOPIC = "Backtests";
 const MOST_ROWS = 10;
@@ -190,8 +191,8 @@ function columns() {
     figure("return", ({return_pct: part}) => gain(part, percent)), figure("drawdown", ({max_dd: down}) => percent(down)),
     figure("trades", ({trades}) => number(trades)), {...column("symbols", ({symbols}) => shortened(symbols)), wide: true},
     {...column("period", ({start, end}) => `${day(start)} – ${day(end)}`), wide: true},
-    {...column("started (UTC)", ({created_at: at}) => shortTime(at)), wide: true},
-    {head: "page", make: (row) => el("a", {href: pageOf(row()), "aria-label": `Open the backtest of ${instant(row().created_at).slice(0, 19)}`}, "Open")},
+    {...column(() => `started (${zoneName()})`, ({created_at: at}) => shortTime(at)), wide: true},
+    {head: "page", make: (row) => el("a", {href: pageOf(row()), "aria-label": `Open the backtest of ${namedTime(row().created_at)}`}, "Open")},
   ];
 }
 
@@ -213,5 +214,5 @@ const pairs = (parameters) => Object.entries(parameters).map(([name, value]) => 
 function assignedWords({id, strategy}) {
   if (!strategy) return `No strategy decides for ${id}.`;
   const {name, symbols, parameters, assigned_at: since} = strategy;
-  return `${name} decides for ${id} since ${instant(since).slice(0, 19)} UTC, on ${symbols.join(", ")}, with ${pairs(parameters)}.`;
+  return `${name} decides for ${id} since ${namedTime(since)}, on ${symbols.join(", ")}, with ${pairs(parameters)}.`;
 }

@@ -37,6 +37,7 @@ export class Tape {
       const {data, headers} = await this.api.get(symbolPath("/trades"), query, {signal: this.#aborter.signal});
       learnPrices(state.symbol, data.trades.map((trade) => trade.price));
       byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
+      if (!data.trades.length) byId("tape-note").textContent = "There are no trades.";
       this.onRead(data.trades, data.trades.length < MOST);
       if (!state.as_of) this.#follow(headers.get("X-Commit"));
       settled("Trades");
@@ -57,6 +58,7 @@ export class Tape {
   }
 
   #live(frame) {
+    byId("tape-note").textContent = "";
     const rows = frame.kind === "corrections" ? frame.data.map(correction) : frame.data.map((trade) => row(trade));
     byId("tape").prepend(...rows.slice(-MOST).reverse());
     while (byId("tape").children.length > MOST) byId("tape").lastChild.remove();

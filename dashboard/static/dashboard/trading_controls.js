@@ -2,8 +2,9 @@
 // but for a cancel; each may be asked again, and does nothing then.
 
 import {ask} from "./ask.js";
-import {byId, instant, number} from "./dom.js";
+import {byId, number} from "./dom.js";
 import {refuse} from "./refusals.js";
+import {namedTime} from "./zone.js";
 
 const REASON = {name: "reason", label: "Reason", required: true, maxlength: 500, note: "It is kept in the records."};
 const AGAIN = "No answer came, so it is not known whether it was done. Asking again does no harm.";
@@ -64,7 +65,7 @@ export class TradingControls {
   async #leaveHalt() {
     const {risk: {halt}, account} = this.shown();
     const text = [
-      halt ? `Halted since ${instant(halt.at)} UTC: ${halt.reason}.` : "It is halted no longer.",
+      halt ? `Halted since ${namedTime(halt.at)}: ${halt.reason}.` : "It is halted no longer.",
       "The account is afterwards started or stopped as it was before. After a halt for the drawdown the high-water mark begins anew at the "
       + "present equity. If there are several halts, this ends the oldest.",
     ];

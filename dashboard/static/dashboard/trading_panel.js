@@ -1,7 +1,7 @@
 // Trading: one account's state, positions, orders and curve, live, and what a person may do about them.
 
 import {AccountReader, ALL, BY_EVENTS, BY_FILLS, TOPIC} from "./account_reader.js";
-import {byId, el, instant} from "./dom.js";
+import {byId, el} from "./dom.js";
 import {EquityCurve} from "./equity_curve.js";
 import {complain, say, settled} from "./messages.js";
 import {ModelPanel} from "./model_panel.js";
@@ -12,6 +12,7 @@ import {TradingControls} from "./trading_controls.js";
 import {countTab, offerTabs} from "./tabs.js";
 import {figures, limitsOf, tables} from "./trading_tables.js";
 import {changeOf, ENDED, stateWords, words, zoneWords} from "./trading_words.js";
+import {namedTime} from "./zone.js";
 
 // Without the live feed everything is read so often; with it only what no event tells, such as an engine that went away.
 const EVERY_MS = 10_000;
@@ -46,6 +47,10 @@ export class TradingPanel {
     this.tables = tables({onClose: (position) => this.controls.close(position), onCancel: (order) => this.controls.cancel(order), may});
     byId("trading-account").addEventListener("change", ({target}) => this.#choose(target.value));
     byId("equity-days").addEventListener("change", () => this.reader.read("performance"));
+    document.addEventListener("zone", () => {
+      this.#draw();
+      if (this.#shown.account) this.#drawAccount(this.#shown.account);
+    });
   }
 
   /** Somebody has logged in. */
@@ -241,7 +246,7 @@ export class TradingPanel {
   #alerts({at, data}) {
     const list = byId("trading-alerts");
     for (const {kind, message, symbol} of data) {
-      list.prepend(el("li", {}, `${at.slice(11, 19)} ${words(kind)}${symbol ? `, ${symbol}` : ""}: ${message}`));
+      list.prepend(el("li", {}, `${namedTime(at).slice(11)} ${words(kind)}${symbol ? `, ${symbol}` : ""}: ${message}`));
     }
     while (list.children.length > MOST_ALERTS) list.lastChild.remove();
   }
@@ -287,7 +292,7 @@ export class TradingPanel {
     byId("halt").hidden = !status.halt;
     if (status.halt) {
       const {reason, at, symbol} = status.halt;
-      const since = `Halted since ${second(at)} UTC${symbol ? `, for ${symbol}` : ""}: ${reason}.`;
+      const since = `Halted since ${namedTime(at)}${symbol ? `, for ${symbol}` : ""}: ${reason}.`;
       say("halt-text", [`${since} Nothing can be opened; orders that reduce, cancels and closes work.`]);
     }
   }
@@ -297,8 +302,6 @@ export class TradingPanel {
     const mayRisk = !byId("override-set").hidden;
     byId("override-end").hidden = !override || !mayRisk;
     const {risk_level: level, until, by, reason} = override ?? {};
-    say("override-text", override ? [`Overridden to ${level} % until ${second(until)} UTC by ${by}: ${reason}.`] : []);
+    say("override-text", override ? [`Overridden to ${level} % until ${namedTime(until)} by ${by}: ${reason}.`] : []);
   }
 }
-
-const second = (at) => instant(at).slice(0, 19);

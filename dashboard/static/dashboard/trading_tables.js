@@ -1,9 +1,10 @@
 // What the tables of the trading panel show.
 
-import {byId, el, instant, number, shortTime, timeOfDay} from "./dom.js";
+import {byId, el, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {averagePrice, price} from "./prices.js";
 import {gain, inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
+import {namedTime, shortTime, zoneName} from "./zone.js";
 
 const LIMITS = {
   daily_loss: "loss of the day", total_loss: "loss in all", symbol_exposure: "exposure in a symbol", gross_exposure: "exposure in all",
@@ -15,7 +16,8 @@ const named = ({symbol, strategy}) => (strategy ? `${symbol} (${strategy})` : sy
 const wide = (column) => ({...column, wide: true});
 const figure = (head, text) => ({head, text, figure: true});
 const column = (head, text) => ({head, text});
-const time = (head, name) => column(`${head} (UTC)`, (row) => shortTime(row[name]));
+const zoned = (head) => () => `${head} (${zoneName()})`;
+const time = (head, name) => column(zoned(head), (row) => shortTime(row[name]));
 const amount = (head, name) => figure(head, (row) => number(row[name]));
 const priced = (head, name, text = price) => figure(head, (row) => text(row[name], row.symbol));
 const result = [figure("gain", ({pnl_base: pnl}) => gain(pnl, money)), wide(figure("in R", ({pnl_r: r}) => inR(r)))];
@@ -41,7 +43,7 @@ export function tables({onClose, onCancel, may}) {
       button("Cancel", ({side, symbol}) => `Cancel ${side} ${symbol}`, onCancel),
     ], {key: byRow, empty: "No working orders."}),
     executions: new LiveTable(byId("trading-executions"), "Newest executions", [
-      {head: "time (UTC)", make: explained}, column("symbol", ({symbol}) => symbol), column("side", ({side}) => side),
+      {head: zoned("time"), make: explained}, column("symbol", ({symbol}) => symbol), column("side", ({side}) => side),
       amount("quantity", "quantity"), priced("price", "price"), figure("fee", ({fee}) => money(fee)),
       wide(column("state", ({state, is_ambiguous: isUnsure}) => (isUnsure ? `${state}, by a bar` : state))),
     ], {key: byRow, empty: "Nothing was executed yet."}),
@@ -64,7 +66,7 @@ export function tables({onClose, onCancel, may}) {
 
 function mark({symbol, mark: value, marked_at: at, is_stale: isStale}) {
   if (value === null) return ["no price", "old"];
-  return isStale ? [`${price(value, symbol)}, old: of ${timeOfDay(at).slice(0, 8)}`, "old"] : [price(value, symbol), ""];
+  return isStale ? [`${price(value, symbol)}, old: of ${shortTime(at)}`, "old"] : [price(value, symbol), ""];
 }
 
 function orderPrice({symbol, limit_price: limit, stop_price: stop}) {
@@ -73,7 +75,7 @@ function orderPrice({symbol, limit_price: limit, stop_price: stop}) {
 
 function explained(row) {
   const {id, symbol, at} = row();
-  return el("a", {href: `/api/v1/executions/${id}/explain`, "aria-label": `Explain the execution of ${symbol}, ${instant(at)}`}, shortTime(at));
+  return el("a", {href: `/api/v1/executions/${id}/explain`, "aria-label": `Explain the execution of ${symbol}, ${namedTime(at)}`}, shortTime(at));
 }
 
 /** The account's figures, as terms and values. */

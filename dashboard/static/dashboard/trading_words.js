@@ -1,7 +1,8 @@
 // Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
 
-import {instant, number} from "./dom.js";
+import {duration, number} from "./dom.js";
 import {averagePrice, price} from "./prices.js";
+import {namedTime} from "./zone.js";
 
 const EXACT = {minimumFractionDigits: 2, maximumFractionDigits: 2};
 
@@ -80,7 +81,7 @@ const DEGRADED = "Degraded: a symbol that the account holds or orders is in sess
 export function stateWords({status, engine, queued, halt, open_positions: held}) {
   const isAway = engine === "away";
   const waits = queued.map(({symbol, opens_at: at}) => {
-    const when = at ? `is closed once its market opens, ${instant(at)} UTC` : "waits for its market; when it opens is not known";
+    const when = at ? `is closed once its market opens, ${namedTime(at)}` : "waits for its market; when it opens is not known";
     return `${symbol} ${when}.`;
   });
   const said = {
@@ -93,14 +94,17 @@ export function stateWords({status, engine, queued, halt, open_positions: held})
   return [...(isAway ? [AWAY] : []), ...(said[status] ?? [])];
 }
 
-/** A number of a check: whole seconds, percentages with six digits. */
+/** A number of a check, without its unit, but for seconds, which are minutes, hours or days: percentages have six digits. */
 export function checkNumber(value, unit) {
   if (value === null) return number(null);
-  return number(unit === "seconds" ? Math.round(value) : unit.startsWith("percent") ? Number(value.toPrecision(6)) : value);
+  return unit === "seconds" ? duration(value) : number(unit.startsWith("percent") ? Number(value.toPrecision(6)) : value);
 }
+
+/** The unit of a check, as it stands behind its number. */
+export const checkUnit = (unit) => (unit === "seconds" ? "" : unit ?? "");
 
 /** A check of an order in a line. */
 export function checkWords({name, value, limit, unit, message, passed}) {
   if (value === null || limit === null) return `${words(name)}: ${passed ? "passed" : "failed"}: ${message}`;
-  return `${words(name)}: ${checkNumber(value, unit)} of ${checkNumber(limit, unit)} ${unit}`.trim();
+  return `${words(name)}: ${checkNumber(value, unit)} of ${checkNumber(limit, unit)} ${checkUnit(unit)}`.trim();
 }

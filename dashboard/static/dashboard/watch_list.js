@@ -1,4 +1,4 @@
-// The watch list: instruments with their last price and the day's change, and a search.
+// The watch list: the browser's own instruments, then others, with their last price and the day's change, and a search.
 
 import {byId, debounced, el} from "./dom.js";
 import {complain, settled} from "./messages.js";
@@ -8,9 +8,12 @@ import {classPath, state} from "./state.js";
 const MOST = 20;
 const EVERY_MS = 5000;
 const TOPIC = "Watch list";
+// Where the browser keeps its own symbols, and how many.
+const KEPT = "watch list";
+const MOST_KEPT = 30;
 
 export class WatchList {
-  #found = [];
+  #shown = [];
   #items = new Map();
   #aborter = null;
 
@@ -20,28 +23,44 @@ export class WatchList {
     byId("search").addEventListener("input", debounced(250, () => this.search()));
     byId("search-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.#found.length) onChoose(this.#found[0]);
+      if (this.#shown.length) onChoose(this.#shown[0]);
     });
+    byId("keep").addEventListener("click", () => this.#toggle());
+    // Another tab has changed the list.
+    addEventListener("storage", ({key}) => key === KEPT && this.search());
     setInterval(() => document.hidden || this.#read(), EVERY_MS);
   }
 
-  /** Coins are traded at all hours. */
+  /** One's own first; else a coin, which is traded at all hours. */
   get first() {
-    return this.#found.find((instrument) => instrument.class === "crypto") ?? this.#found[0];
+    const {crypto, own = crypto ?? this.#shown} = Object.groupBy(this.#shown, (each) => (isKept(each.symbol) ? "own" : each.class));
+    return own[0];
+  }
+
+  // Keep the symbol that is shown, or keep it no longer.
+  #toggle() {
+    const others = kept().filter((symbol) => symbol !== state.symbol);
+    const own = isKept(state.symbol) ? others : [...others, state.symbol].slice(-MOST_KEPT);
+    localStorage.setItem(KEPT, JSON.stringify(own));
+    byId("search").value = "";
+    this.search();
   }
 
   async search() {
     this.#aborter?.abort();
     this.#aborter = new AbortController();
+    const {signal} = this.#aborter;
     const query = {search: byId("search").value.trim(), limit: MOST};
     try {
-      const {data} = await this.api.get("/instruments", query, {signal: this.#aborter.signal});
+      const found = (await this.api.get("/instruments", query, {signal})).data.instruments;
       settled("Search");
-      this.#found = data.instruments;
+      const own = query.search ? [] : await this.#own(found, signal);
+      if (signal.aborted) return;
+      this.#shown = [...own, ...found.filter(({symbol}) => query.search || !isKept(symbol))];
       this.#items = new Map();
-      for (const instrument of this.#found) this.#add(instrument);
+      for (const instrument of this.#shown) this.#add(instrument);
       byId("symbols").replaceChildren(...[...this.#items.values()].map(({item}) => item));
-      byId("found").textContent = this.#found.length === 0 ? "No instrument is found." : this.#found.length < MOST ? "" : "Type to find more.";
+      byId("found").textContent = found.length === 0 ? "No instrument is found." : found.length < MOST ? "" : "Type to find more.";
       this.mark();
       await this.#read();
     } catch (error) {
@@ -49,8 +68,18 @@ export class WatchList {
     }
   }
 
+  // The browser's own instruments, without those that the server does not have.
+  async #own(found, signal) {
+    const known = new Map(found.map((each) => [each.symbol, each]));
+    const read = async (symbol) => known.get(symbol) ?? (await this.api.get(`/instruments/${encodeURIComponent(symbol)}`, {}, {signal})).data;
+    return (await Promise.allSettled(kept().map(read))).flatMap(({value}) => value ?? []);
+  }
+
   /** Mark the symbol that is shown. */
   mark() {
+    byId("keep").hidden = !state.symbol;
+    byId("keep").setAttribute("aria-pressed", String(isKept(state.symbol)));
+    byId("keep").textContent = isKept(state.symbol) ? "★" : "☆";
     for (const [symbol, {item}] of this.#items) item.firstChild.setAttribute("aria-pressed", String(symbol === state.symbol));
   }
 
@@ -61,6 +90,7 @@ export class WatchList {
     const {last, change, percent} = dayOf(snapshot);
     learnPrices(symbol, [last]);
     item.last.textContent = last === null ? "" : price(last, symbol);
+    item.last.title = snapshot.trade || last === null ? "" : "The close of the newest bar: there are no trades.";
     item.change.textContent = percent === null ? "" : percentWords(percent);
     item.change.dataset.kind = change > 0 ? "gain" : change < 0 ? "loss" : "";
   }
@@ -76,7 +106,7 @@ export class WatchList {
 
   // The snapshots of each class in one call.
   async #read() {
-    const classes = Map.groupBy(this.#found, (instrument) => instrument.class);
+    const classes = Map.groupBy(this.#shown, (instrument) => instrument.class);
     const {signal} = this.#aborter ?? {};
     try {
       await Promise.all([...classes].map(async ([kind, instruments]) => {
@@ -90,3 +120,14 @@ export class WatchList {
     }
   }
 }
+
+// The browser's own symbols.
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+const isKept = (symbol) => kept().includes(symbol);
