@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ratelimit.limits.quotas import QuotaCharge, QuotaState, period_at
 from ratelimit.limits.token_bucket import SECOND_US, BucketState
+from web.durations import duration_text
 
 COST_HEADER = "X-Cost"
 RATE_LIMITED = "rate_limited"
@@ -58,7 +59,7 @@ class Admission(NamedTuple):
             if used_up
             else "the limit is reached"
         )
-        return f"{reason}; retry in {self.retry_after} s"
+        return f"{reason}; retry in {duration_text(self.retry_after)}"
 
 
 def admission_of(

@@ -8,6 +8,7 @@ from ops.outbound.exceptions import DestinationRefused, OutboundError, Unexpecte
 from store.copies import CopyMalformed, CopyProgress
 from store.exceptions import StorageError
 from store.mirroring import LogSource, Mirror
+from web.durations import duration_text
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 # While a log is far behind, it is told at most so often.
@@ -64,8 +65,8 @@ class ProgressLines:
         seconds = max((each.seconds_behind for each in known), default=0.0)
         problems = sum(bool(each.problem) for each in known)
         ago = time.monotonic() - self.ended_at
-        text = f"{len(known)} logs, behind by {behind:,} commits and {seconds:,.1f} s"
-        text += f" at the origin's last answer, {ago:,.0f} s ago"
+        text = f"{len(known)} logs, behind by {behind:,} commits and {duration_text(seconds)}"
+        text += f" at the origin's last answer, {duration_text(ago)} ago"
         return f"{text}; {problems} not copied further" if problems else text
 
 
@@ -78,7 +79,9 @@ def progress_text(progress: CopyProgress) -> str:
         return f"{progress.dataset}/{progress.symbol}: removed, because the origin has no such log any more"
     if progress.is_current:
         return f"{name}, current"
-    return f"{name}, behind by {progress.commits_behind:,} commits and {progress.seconds_behind:,.1f} s"
+    return (
+        f"{name}, behind by {progress.commits_behind:,} commits and {duration_text(progress.seconds_behind)}"
+    )
 
 
 def printable(text: str) -> str:

@@ -197,7 +197,7 @@ def test_kills_a_restore_and_the_same_tags(origin: Installation, tmp_path: Path,
         assert eventually(lambda: CsvStore(folder).log(TRADES, "AAPL").head == head)
         process.terminate()
         assert process.wait(PROGRAM_SECONDS) == 0
-    assert "3 logs, behind by 0 commits and 0.0 s" in said_in(folder)
+    assert "3 logs, behind by 0 commits and 0 s" in said_in(folder)
     check_is_equal(CsvStore(folder), origin.store, folder, data_dir)
 
     # The origin is restored, and goes on with other commits.

@@ -26,6 +26,7 @@ from trading.core.valuation import (
     margin_of_unit,
     opening_orders,
 )
+from web.durations import duration_text
 
 _MINUTE_NS = 60 * NS_PER_SECOND
 _OVER_LIMIT = "{name} {value} percent of equity would be over the limit of {limit}"
@@ -40,7 +41,7 @@ _FAULTS = {
     "stop_loss": "{message} of {limit}, and is {value}",
     "position": "there is no position that the order reduces",
     "order_rate": "{value} orders within a minute would be over the limit of {limit}",
-    "price_age": "the market's price is {value} seconds old, over the limit of {limit}",
+    "price_age": "the market's price is {value} old, over the limit of {limit}",
     "symbol_exposure": _OVER_LIMIT,
     "gross_exposure": _OVER_LIMIT,
     "trade_risk": _OVER_LIMIT,
@@ -189,10 +190,14 @@ def _explained(checks: list[Check]) -> tuple[Check, ...]:
 def _fault(check: Check) -> str:
     if check.value is None or check.limit is None:
         return "the equity is not above zero" if "equity" in check.unit else "the market's price is zero"
+    value, limit = (
+        duration_text(float(number)) if check.unit == "seconds" else f"{number.normalize():,f}"
+        for number in (check.value, check.limit)
+    )
     return _FAULTS[check.name].format(
         name=check.name.replace("_", " "),
-        value=f"{check.value.normalize():,f}",
-        limit=f"{check.limit.normalize():,f}",
+        value=value,
+        limit=limit,
         unit=check.unit,
         message=check.message,
     )

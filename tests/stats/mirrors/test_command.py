@@ -66,7 +66,7 @@ def test_once_copies_what_there_is(store: CsvStore, tmp_path: Path):
         said = run(server.url, tmp_path / "mirror", symbols=("aapl", SYMBOL))
     assert said.splitlines() == [
         f"trades/AAPL: commit {head.token}, current",
-        "1 logs, behind by 0 commits and 0.0 s at the origin's last answer, 0 s ago",
+        "1 logs, behind by 0 commits and 0 s at the origin's last answer, 0 s ago",
     ]
     assert logs_of(tmp_path / "mirror") == logs_of(tmp_path / "origin")
 

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[OrderTerms, dict[str, Any], str]] = {
     "price_age": (
         order_of(1),
         {"age_seconds": 3_600},
-        "the market's price is 3,600 seconds old, over the limit of 60",
+        "the market's price is 60 min old, over the limit of 60 s",
     ),
     "short": (
         order_of(-1),
