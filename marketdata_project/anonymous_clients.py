@@ -27,6 +27,7 @@ _PAGE_VIEWS = frozenset(
     {
         "dashboard",
         "endpoints",
+        "favicon",
         "import-page",
         "login-link",
         "admin-login",

@@ -92,15 +92,15 @@ def _next(request: HttpRequest) -> str:
 
 @require_GET
 def login_link(request: HttpRequest) -> HttpResponse:
-    """Log a browser of this machine in by the link that `serve` printed, and go to `/`; so does who is logged in already.
+    """Log a browser of this machine in by the link that `serve` printed, and go to `next`, or `/`; so does who is logged in already.
 
     HEAD is refused, so that a program that looks at the link does not use it.
     """
     user, now = login_link_use(request, request.GET.get("token", "")), timezone.now()
     if user is None or not user.is_active:
         if caller_of_browser(request, now=now) is not None:
-            return HttpResponseRedirect("/")
-        return render(request, "login_link.html", status=403)
-    response = HttpResponseRedirect("/")
+            return HttpResponseRedirect(_next(request) or "/")
+        return render(request, "login_link.html", {"next": _next(request)}, status=403)
+    response = HttpResponseRedirect(_next(request) or "/")
     browser_login(request, response, session_of(person_holder(user, now=now), now=now))
     return response

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode
 from marketdata_project.guide_search import sections_of_code
 from marketdata_project.guide_text import GuideSection
+from ratelimit.credentials.browser_login import caller_of_browser
 from stats.market_data.navigation import links_beside, links_of_several, surface_links
 from stats.market_data.query import MARKET_CLASSES, MarketClass
 from stats.rendering.query_form import PageLink
@@ -46,17 +49,24 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def endpoint_list(request: HttpRequest) -> HttpResponse:
-    """Answer `/endpoints` with links to the documentation; for staff also to `/market-data` and the ingest endpoints."""
-    user = getattr(request, "user", None)
-    is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
+    """Answer `/endpoints` with links to the documentation; for who may read market data also to its pages, and to forms."""
+    is_reader = _is_reader(request)
     context = {
         "base": request.build_absolute_uri("/").rstrip("/"),
-        "is_staff": is_staff,
-        "branches": _branches() if is_staff else [],
-        "ingests": _links(DATASETS.values(), "ingest") if is_staff else [],
-        "corrections": _links(CORRECTED, "corrections") if is_staff else [],
+        "is_reader": is_reader,
+        "branches": _branches() if is_reader else [],
+        "ingests": _links(DATASETS.values(), "ingest") if is_reader else [],
+        "corrections": _links(CORRECTED, "corrections") if is_reader else [],
     }
     return render(request, "endpoints.html", context)
+
+
+def _is_reader(request: HttpRequest) -> bool:
+    try:
+        caller = caller_of_browser(request, now=timezone.now())
+    except DatabaseError:
+        return False
+    return caller is not None and "market:read" in caller.scopes
 
 
 def _branches() -> list[Branch]:

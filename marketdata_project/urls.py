@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView as PageLogoutView
 from django.urls import URLPattern, URLResolver, include, path, re_path
@@ -321,6 +322,9 @@ login = [
 urlpatterns = [
     path("", dashboard, name="dashboard"),
     path("endpoints", endpoint_list, name="endpoints"),
+    path(
+        "favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}dashboard/favicon.svg"), name="favicon"
+    ),
     path("import", RedirectView.as_view(pattern_name="import"), name="import-page"),
     re_path(r"^healthz/?\Z", healthz, name="healthz"),
     re_path(r"^readyz/?\Z", readyz, name="readyz"),

@@ -19,7 +19,7 @@ from ratelimit.models import ApiKey
 from store.datasets import CORRECTED, DATASETS
 from store.exceptions import StoreUnavailable
 from store.instruments import CRYPTO, FUTURE, FX, Instrument
-from tests.api_client import Api, trade
+from tests.api_client import Api, make_key, trade
 from tests.chance import SOAK
 from tests.html_page import Page
 from tests.trading.recorded import RecordedAccount
@@ -253,6 +253,14 @@ def test_home_names_no_symbol_to_who_is_not_logged_in(stored):
     html = Client().get("/endpoints").content.decode()
     assert 'href="/login?' in html
     assert not any(symbol in html for symbol in SYMBOLS.values())
+
+
+@pytest.mark.parametrize("scope", ["market:read", "trading:read"])
+def test_home_names_symbols_to_a_key_that_may_read_them(stored, scope: str):
+    client = Client()
+    client.post("/login", {"key": make_key(scopes=(scope,))})
+    html = client.get("/endpoints").content.decode()
+    assert all((symbol in html) == (scope == "market:read") for symbol in SYMBOLS.values())
 
 
 def test_home_is_there_while_the_store_is_not(browser):

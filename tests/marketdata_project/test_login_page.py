@@ -64,6 +64,17 @@ def test_the_page_says_how_to_get_a_link_where_there_are_links(settings):
         assert ("manage.py login_link" in Client().get("/login/").content.decode()) == has_links
 
 
+def test_a_browser_that_asks_for_an_icon_gets_one():
+    response = Client().get("/favicon.ico")
+    assert (response.status_code, response["Location"]) == (302, "/static/dashboard/favicon.svg")
+
+
+def test_the_command_for_a_link_names_the_page_that_was_asked_for(settings):
+    settings.LOGIN_LINK = True
+    html = Client().get("/login", {"next": "/endpoints?a='$(x)"}).content.decode()
+    assert "login_link --url http://testserver --next /endpoints%3Fa%3D%27%24%28x%29</code>" in html
+
+
 def test_a_name_and_a_password_log_in_and_lead_to_the_dashboard():
     person("clerk", scopes=["market:read"])
     client = Client()

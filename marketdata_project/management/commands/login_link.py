@@ -19,7 +19,15 @@ class Command(BaseCommand):
             "--url", default=f"http://127.0.0.1:{settings.PORT}", help="the server; default: %(default)s"
         )
 
-    def handle(self, *args: Any, url: str, **options: Any) -> None:
+        parser.add_argument(
+            "--next",
+            default="",
+            dest="page",
+            help="the page to which the link leads, percent-encoded; default: the dashboard",
+        )
+
+    def handle(self, *args: Any, url: str, page: str, **options: Any) -> None:
         if not settings.LOGIN_LINK:
             raise CommandError("LOGIN_LINK is off: log in by name, or by key on the dashboard.")
-        self.stdout.write(login_link_create(base=url.rstrip("/")))
+        link = login_link_create(base=url.rstrip("/"))
+        self.stdout.write(f"{link}&next={page}" if page else link)

@@ -45,6 +45,15 @@ def test_a_link_logs_in_once_and_goes_to_the_dashboard():
     assert (user.username, user.is_superuser, user.has_usable_password()) == ("local", True, False)
 
 
+@pytest.mark.parametrize(
+    ("page", "place"), [("%2Fendpoints%3Fa%3D1", "/endpoints?a=1"), ("https%3A%2F%2Fevil.example", "/")]
+)
+def test_a_link_leads_to_a_page_of_this_site(capsys, page: str, place: str):
+    call_command("login_link", url=BASE, next=page)
+    path, client = capsys.readouterr().out.strip().removeprefix(BASE), Client()
+    assert [opened(path, client)["Location"] for _ in range(2)] == [place, place]
+
+
 def test_of_two_requests_at_once_one_logs_in(monkeypatch):
     path, check, statuses = link(), default_token_generator.check_token, []
 
