@@ -6,7 +6,7 @@ form alone, so that a position can be left in every zone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from msgspec import structs
 
@@ -29,6 +29,7 @@ from trading.core.valuation import (
 from web.durations import duration_text
 
 _MINUTE_NS = 60 * NS_PER_SECOND
+_HUNDREDTH = Decimal("0.01")
 _OVER_LIMIT = "{name} {value} percent of equity would be over the limit of {limit}"
 _LOST = "the {name} of {value} percent has reached the limit of {limit}"
 # What is wrong if a check with numbers fails. The message of all others is it already.
@@ -190,17 +191,22 @@ def _explained(checks: list[Check]) -> tuple[Check, ...]:
 def _fault(check: Check) -> str:
     if check.value is None or check.limit is None:
         return "the equity is not above zero" if "equity" in check.unit else "the market's price is zero"
-    value, limit = (
-        duration_text(float(number)) if check.unit == "seconds" else f"{number.normalize():,f}"
-        for number in (check.value, check.limit)
-    )
     return _FAULTS[check.name].format(
         name=check.name.replace("_", " "),
-        value=value,
-        limit=limit,
+        value=_rounded(check.value, check.unit, ROUND_UP),
+        limit=_rounded(check.limit, check.unit, ROUND_DOWN),
         unit=check.unit,
         message=check.message,
     )
+
+
+def _rounded(number: Decimal, unit: str, rounding: str) -> str:
+    """Return a number for people to read: prices and quantities, which have no unit, are exact, and so is what is below 1."""
+    if unit == "seconds":
+        return duration_text(float(number))
+    if unit and abs(number) >= 1:
+        number = number.quantize(_HUNDREDTH, rounding)
+    return f"{number.normalize():,f}"
 
 
 def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:

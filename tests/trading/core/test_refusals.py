@@ -98,12 +98,12 @@ CASES: dict[str, tuple[OrderTerms, dict[str, Any], str]] = {
     "daily_loss": (
         order_of(1),
         {"day_equity": Decimal(9_000_000)},
-        "the daily loss of 88.888889 percent has reached the limit of 3",
+        "the daily loss of 88.89 percent has reached the limit of 3",
     ),
     "total_loss": (
         order_of(1),
         {"start_equity": Decimal(9_000_000)},
-        "the total loss of 88.888889 percent has reached the limit of 10",
+        "the total loss of 88.89 percent has reached the limit of 10",
     ),
 }
 
