@@ -142,6 +142,7 @@ STATUSES = {
     # The account is open and stopped, its order has ended, and it holds nothing. Orders are sent without a key, and
     # the limits without what was read before.
     "account_create": 409, "account_heartbeat": 204, "account_transfer": 202, "orders_cancel": 202,
+    "order_batch_cancel": 202,
     "order_submit": 400, "account_order_submit": 400, "order_replace": 422, "order_cancel": 409,
     "position_close": 404, "execution_explain": 404, "trade_execute": 404, "risk_configure": 428,
     # It is there and sent without what was read before. No model is assigned.

@@ -12,7 +12,7 @@ from tests.patience import PATIENCE_SECONDS
 
 MEMBERS = {"type", "title", "status", "code", "message", "detail", "correlation_id", "errors"}
 # What refusals of trading have besides.
-OF_TRADING = {"checks", "preview", "order_id"}
+OF_TRADING = {"checks", "preview", "order_id", "items"}
 LONGEST_REFUSAL = 64 * 1024
 # Of a Python traceback, of a Django error page, of the program's own paths.
 INTERNALS = (b"Traceback", b'File \\"', b'.py\\"', b"<html", b"site-packages", b"0x7f")

@@ -73,8 +73,7 @@ class OrderBatchInput(KnownFieldsSerializer):
             "orders": [
                 {"symbol": "AAPL", "side": "buy", "quantity": 10, "client_order_id": "m-1"},
                 {"symbol": "MSFT", "side": "buy", "quantity": 5, "client_order_id": "m-2"},
-            ],
-            "together": True,
+            ]
         }
     }
 
