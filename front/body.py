@@ -13,8 +13,6 @@ from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
 from front.environ import Receive
 from front.lanes import Lane
 from front.limits import (
@@ -118,15 +116,14 @@ class BodyReader:
     async def add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
         """Set the environ's body. If the body is too large, set an empty one and BODY_UNREAD.
 
-        Django then answers 413 with the limit, or, if it does not accept the caller, the reason for that. A caller
-        may also be known by a session.
+        Django then answers 413 with the limit, or, if it does not accept the caller, the reason for that.
         """
         declared = environ.get("CONTENT_LENGTH", "")
         try:
             body = await read_body(receive, allowance, declared=declared)
         except BodyOverLimit:
             environ[BODY_UNREAD] = True
-            if not allowance.is_refused or settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
+            if not allowance.is_refused:
                 environ[BODY_TOO_LARGE] = allowance.limit
             body = BytesIO()
         environ["wsgi.input"] = body

@@ -7,14 +7,19 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpResponse
 from rest_framework.exceptions import APIException
+from rest_framework.request import Request
 
 from audit.recording.middleware import is_api_call
 from audit.services import call_record, call_spool
 from front.application import RefusedCall
 from ratelimit.authorize import authorize
+from ratelimit.callers import Caller
+from ratelimit.credentials.authentication import SessionAuthentication
 from ratelimit.credentials.identify import identify, use_nonce
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
 from ratelimit.limits.services import admit_call
@@ -25,7 +30,7 @@ from web.requests.wsgi_variables import CALLER, VERIFIED_SIGNATURE
 
 
 def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
-    """Authenticate, authorize and charge the caller by the headers; return its principal, or None if one of them fails.
+    """Authenticate, authorize and charge the caller by the headers or the session; return its principal, or None if one fails.
 
     Then Django answers with the reason. The admission and the verified signature are left in the environ, so that
     Django neither charges nor verifies again, and the caller's identity, for the record. Raises DatabaseError.
@@ -36,17 +41,29 @@ def authorize_large_body(environ: MutableMapping[str, Any]) -> str | None:
     endpoint = endpoint_at(call.path)
     try:
         identity = identify(call, now=datetime.now(UTC))
-        if identity is None or endpoint is None:
+        caller = _caller_of_session(environ) if identity is None else identity.caller
+        if caller is None or endpoint is None:
             return None
-        if identity.signature is not None:
+        if identity is not None and identity.signature is not None:
             # Use up the nonce before charging: otherwise replayed headers would spend the caller's tokens.
             environ[VERIFIED_SIGNATURE] = use_nonce(identity).signature
-        environ[CALLER] = identity.caller.identity
+        environ[CALLER] = caller.identity
         access, charge = access_of(endpoint.func, call.method), partial(admit_call, environ)
-        authorize(identity.caller, access, charge, arguments=endpoint.kwargs, charges_refused=False)
+        authorize(caller, access, charge, arguments=endpoint.kwargs, charges_refused=False)
     except (CredentialError, NetworkNotAllowed, APIException):
         return None
-    return identity.caller.principal
+    return caller.principal
+
+
+def _caller_of_session(environ: MutableMapping[str, Any]) -> Caller | None:
+    """Return the caller of a browser's session, whose CSRF token must be in a header. Raises PermissionDenied."""
+    if settings.SESSION_COOKIE_NAME not in environ.get("HTTP_COOKIE", ""):
+        return None
+    # The body is not read yet, so no token is looked for in it.
+    request = WSGIRequest({**environ, "wsgi.input": BytesIO(), "CONTENT_LENGTH": "0"})
+    SessionMiddleware(lambda _: HttpResponse()).process_request(request)
+    authenticated = SessionAuthentication().authenticate(Request(request))
+    return None if authenticated is None else authenticated[0]
 
 
 def is_accepted_transport(environ: MutableMapping[str, Any]) -> bool:

@@ -205,7 +205,7 @@ class ProblemMiddleware:
         try:
             _check_reception(request)
         except (SuspiciousOperation, requests.BodyTooLarge) as error:
-            return problem_of(error).response()
+            return problem_of(error).answer(request)
         response = self._get_response(request)
         if response.status_code == 405 and not isinstance(response, Response):
             problem = Problem("method_not_allowed", f"{request.method} is not allowed here").answer(request)

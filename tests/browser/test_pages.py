@@ -57,7 +57,7 @@ def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[s
     with opened(login=True, **options) as watched:
         page = watched.page
         watched.goto("/import")
-        rows = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n15.01.2024 09:31:00;9,25;7\n"
+        rows = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n" + 700 * b"15.01.2024 09:31:00;9,25;7\n"
         page.locator("#file").set_input_files({"name": "OWN.csv", "mimeType": "text/csv", "buffer": rows})
         page.get_by_role("button", name="Preview").click()
         expect(page.get_by_role("status")).to_contain_text("as they would be stored: trades")
@@ -69,7 +69,7 @@ def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[s
         expect(page.get_by_role("status")).to_contain_text("line 2, Datum: ")
         page.get_by_label("Time format").fill("")
         page.get_by_role("button", name="Import").click()
-        expect(page.get_by_role("status")).to_contain_text("OWN.csv: 2 rows")
+        expect(page.get_by_role("status")).to_contain_text("OWN.csv: 701 rows")
         assert_sound(watched, statuses=(422,))
 
 

@@ -4,6 +4,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from front.application import DjangoHandler
 from front.environ import environ_for
@@ -160,3 +161,20 @@ def test_what_is_refused_over_plain_http_is_not_read_and_costs_its_key_nothing(a
     environ = environ_of({"X-API-Key": make_key()})
     assert authorize_large_body(environ) is None
     assert ADMISSION not in environ
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(True, 200), (False, 403)], ids=["with", "without a CSRF token"]
+)
+def test_a_browser_sends_a_large_file_by_its_session(api, settings, tmp_path, *, token: bool, status: int):
+    settings.DATA_DIR = tmp_path
+    browser = Client()
+    browser.post("/login", {"key": make_key(scopes=("market:write",))})
+    secret = "a" * 32
+    cookies = {settings.SESSION_COOKIE_NAME: browser.session.session_key, settings.CSRF_COOKIE_NAME: secret}
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    headers |= {"X-CSRFToken": secret} if token else {}
+    rows = b"timestamp,symbol,price,volume\n" + b"2025-01-02T14:30:00Z,X,1,1\n" * 1000
+    file = headers | {"Content-Type": "application/octet-stream"}
+    environ = environ_of(file, body=rows, path="/api/v1/import") | {"QUERY_STRING": "name=X.csv"}
+    assert answered(environ, rows, reads=token).status_code == status

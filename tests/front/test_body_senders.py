@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpResponse
 
@@ -78,14 +77,6 @@ def test_a_small_body_is_read_of_anybody_and_of_nobody_is_asked_who():
         reply = ask(port, post(SMALL_BODY_BYTES) + b"a" * SMALL_BODY_BYTES)
     assert (reply.status, reply.body) == (401, b"%d" % SMALL_BODY_BYTES)
     assert asked == []
-
-
-def test_a_session_is_told_how_much_it_may_send():
-    """Sessions are known after the body is read: a page's form is small."""
-    cookie = f"Cookie: {settings.SESSION_COOKIE_NAME}=abc\r\n".encode()
-    with serving() as port:
-        reply = ask(port, post(LARGE, more=cookie) + b"a" * LARGE)
-    assert (reply.status, reply.body) == (413, b"%d" % SMALL_BODY_BYTES)
 
 
 def test_without_the_database_a_large_body_is_refused(caplog):

@@ -21,11 +21,19 @@ form?.addEventListener("submit", async (event) => {
     };
     const response = await fetch(`${form.getAttribute("action")}?${query}`, { method: "POST", headers, body: file });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    const shown = page.getElementById("answer") ?? page.querySelector("main") ?? page.body;
-    answer.replaceChildren(...shown.childNodes);
+    const shown = page.getElementById("answer")?.childNodes ?? [problemOf(page)];
+    answer.replaceChildren(...shown);
   } catch (error) {
     answer.textContent = `The file could not be sent: ${error.message}`;
   } finally {
     buttons.forEach((button) => (button.disabled = false));
   }
 });
+
+// Return the box of an error that has a page of its own.
+function problemOf(page) {
+  const box = document.createElement("p");
+  box.className = "problem";
+  box.textContent = page.querySelector("main p")?.textContent ?? page.body.textContent;
+  return box;
+}
