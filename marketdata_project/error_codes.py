@@ -241,6 +241,9 @@ ERROR_CODES = (
     *_codes(415, NextStep.CORRECT, GivenBy.EVERY,
         unsupported_media_type="The endpoint does not read the body's Content-Type, or the body is compressed (only identity is allowed).",
     ),
+    *_codes(416, NextStep.CORRECT, GivenBy.EVERY,
+        range_not_satisfiable="The file ends before the range of `Range` begins; `Content-Range` gives its size.",
+    ),
     # 422: the body or the query can be read, but its content is wrong.
     *_codes(422, NextStep.CORRECT, GivenBy.CHANGES,
         validation_failed="Fields are wrong; `errors` has the paths of up to a hundred.",

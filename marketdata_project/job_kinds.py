@@ -1,9 +1,10 @@
 """The table of the kinds of jobs."""
 
 from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
+from jobs.exports.kinds import EXPORT
 from jobs.kinds import JobKind
 from trading.api.backtests import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 
-KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, BACKTEST, REBALANCE, TRANSFER)
+KINDS: tuple[JobKind, ...] = (BACKFILL, GAP_REPORT, RECONCILIATION, EXPORT, BACKTEST, REBALANCE, TRANSFER)

@@ -145,7 +145,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     problem = problem_of(error)
     request = context.get("request")
-    headers = problem.headers()
+    headers = {**problem.headers(), **getattr(error, "headers", {})}
     if isinstance(error, drf.APIException) and getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = cast("Any", error).auth_header
     if isinstance(error, drf.MethodNotAllowed) and context.get("view") is not None:

@@ -12,6 +12,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
+from jobs.exports.views import ExportFilesViewSet, ExportsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.import_page import ImportPageViewSet
@@ -168,6 +169,13 @@ jobs = [
     ),
     re_path(r"^backtests/?\Z", BacktestsViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     re_path(r"^backtests/(?P<job>[^/]+)/?\Z", BacktestsViewSet.as_view({"get": "retrieve"}), name="backtest"),
+    re_path(r"^exports/?\Z", ExportsViewSet.as_view({"post": "create"}), name="exports"),
+    re_path(r"^exports/(?P<job>[^/]+)/?\Z", ExportsViewSet.as_view({"get": "retrieve"}), name="export"),
+    re_path(
+        r"^exports/(?P<job>[^/]+)/files/(?P<path>.+)\Z",
+        ExportFilesViewSet.as_view({"get": "retrieve"}),
+        name="export-file",
+    ),
     re_path(r"^strategies/?\Z", StrategiesViewSet.as_view({"get": "list"}), name="strategies"),
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
     re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),

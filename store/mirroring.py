@@ -26,14 +26,14 @@ from store.copies import (
 )
 from store.csv.earlier_instruments import EARLIER_INSTRUMENTS_FILE
 from store.csv.files.disk import Disk, unavailable_on_error
-from store.csv.files.file_names import MIRROR_FILE, folder_name
+from store.csv.files.file_names import MIRROR_FILE
 from store.csv.log.commit_log import has_commits
 from store.csv.store import CsvStore
 from store.datasets import DATASETS, DECLARED_INSTRUMENTS, STORED_DATASETS
 from store.exceptions import StorageError
 from store.log import Log
 from store.protocol import NO_COMMIT, CommitId
-from store.symbols import parse_symbol
+from store.symbols import folder_name, parse_symbol
 from store.timestamps import InvalidTimestamp, parse_timestamp
 from store.walk_lines import sent_pieces
 

@@ -8,6 +8,8 @@ characters, so the symbol has 21. The compact form without blanks is canonical h
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from urllib.parse import quote
 
 PADDED_LENGTH = 21
 _ROOT_LENGTH = 6
@@ -99,3 +101,15 @@ def is_symbol(text: str) -> bool:
     except InvalidSymbol:
         return False
     return True
+
+
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
+
+
+@lru_cache(maxsize=4_096)
+def folder_name(symbol: str) -> str:
+    """Return the name of a symbol's folder or file, which every file system allows. Escapes are those of URLs."""
+    name = quote(symbol, safe="-_.=")
+    if _RESERVED.match(name):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    return f"{name[:-1]}%2E" if name.endswith(".") else name

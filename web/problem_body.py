@@ -25,6 +25,7 @@ TITLES = {
     413: "The body is too large",
     414: "The address is too long",
     415: "The body's format is not accepted",
+    416: "The file has no such range",
     422: "The content is wrong",
     426: "The connection must be upgraded",
     428: "A condition is missing",

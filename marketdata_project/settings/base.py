@@ -41,6 +41,7 @@ DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
+EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
 # Its files are the operator's own strategies: whoever can write there runs code in the server.
 STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).resolve()
 # Whether `serve` runs the trading engine.
@@ -273,6 +274,11 @@ SPECTACULAR_SETTINGS = {
   plugins: [resolvePartly],
 }""",
     "ENUM_NAME_OVERRIDES": {
+        "ClassEnum": "store.instruments.INSTRUMENT_CLASSES",
+        "DatasetEnum": "store.datasets.DATASETS",
+        "ExportDataset": "jobs.exports.query.EXPORTED",
+        "ExportFormat": "jobs.exports.query.EXPORT_FORMATS",
+        "MarketClass": "stats.market_data.query.MARKET_CLASSES",
         "AccountKind": "trading.documents.accounts.ACCOUNT_KINDS",
         "AccountStatusStatusEnum": "trading.documents.accounts.STATUSES",
         "KindEnum": "store.datasets.ACTION_KINDS",

@@ -33,15 +33,15 @@ class ArrowEncoder:
 
     def begin(self) -> bytes:
         """Return the schema."""
-        return self._schema().serialize().to_pybytes()  # type: ignore[no-any-return]
+        return self.schema().serialize().to_pybytes()  # type: ignore[no-any-return]
 
     def rows(self, table: Table) -> list[memoryview]:
         """Return a record batch; no bytes if there are no rows."""
-        return [memoryview(self._batch(table).serialize())] if len(table) else []
+        return [memoryview(self.batch(table).serialize())] if len(table) else []
 
     def trailer(self, fields: Mapping[str, Any]) -> bytes | None:
         """Return a batch without rows whose metadata is `fields`. Readers that ignore metadata see no rows in it."""
-        sink, empty = io.BytesIO(), self._batch(Table.empty(self.columns))
+        sink, empty = io.BytesIO(), self.batch(Table.empty(self.columns))
         with pa.ipc.new_stream(sink, empty.schema) as writer:
             writer.write_batch(empty)
             start = sink.tell()
@@ -52,14 +52,16 @@ class ArrowEncoder:
         """Return the end-of-stream marker."""
         return _STREAM_END
 
-    def _schema(self) -> pa.Schema:
+    def schema(self) -> pa.Schema:
+        """Return the columns' names and types."""
         fields = [pa.field(column.name, _type(column, self.form)) for column in self.columns]
         return pa.schema(fields, self.metadata or None)
 
-    def _batch(self, table: Table) -> pa.RecordBatch:
+    def batch(self, table: Table) -> pa.RecordBatch:
+        """Return the rows with the types of the schema."""
         pairs = zip(table.columns, table.coded_arrays(), strict=True)
         return pa.record_batch(
-            [_values(column, values, self.form) for column, values in pairs], schema=self._schema()
+            [_values(column, values, self.form) for column, values in pairs], schema=self.schema()
         )
 
 

@@ -17,7 +17,6 @@ from store.bar_policies import BarPolicy
 from store.bars.aggregates import Aggregates
 from store.bars.versions import AggregateVersions
 from store.csv.files.disk import unavailable_on_error
-from store.csv.files.file_names import folder_name
 from store.csv.log.commit_log import COMMITS_FILE, CommitLog, has_log
 from store.csv.log.history import CommitHistory
 from store.csv.reading.aggregate_reader import AggregateReader
@@ -33,6 +32,7 @@ from store.market_store import MarketStore
 from store.protocol import NO_COMMIT, CommitId, Completeness, Fill, Window
 from store.receiving import ReceivedCommit
 from store.rows.stored_rows import ORDER_NAMES, versions_until, with_columns
+from store.symbols import folder_name
 from store.walk import CommitPiece, LogEnd, LogPosition, Resync
 from store.window_list import WindowList
 

@@ -60,13 +60,14 @@ def reads() -> dict[str, list[str]]:
 def path_of(template: str) -> str:
     symbols = {**SYMBOLS, "rates": "USD", "universes": "SP500"}
     symbol = next((symbol for path, symbol in symbols.items() if f"/{path}/" in template), "AAPL")
-    kind = "backtest" if "/backtests/" in template else "backfill"
+    kind = next((kind for kind in ("backtest", "export") if f"/{kind}s/" in template), "backfill")
     job = Job.objects.filter(kind=kind).values_list("uuid", flat=True).first()
     return (
         template.replace("{symbol}", symbol)
         .replace("{dataset}", "trades")
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
+        .replace("{path}", "manifest.json")
         .replace("{account}", "main")
         .replace("{model}", "core")
         .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))
@@ -102,8 +103,9 @@ def browser(stored) -> Client:
     person = User.objects.create_superuser("lovelace")
     client.force_login(person)
     owner, now = f"user:{person.pk}", timezone.now()
-    for kind in ("backfill", "backtest"):
-        job_submit(kind=kind, parameters={"symbol": "AAPL"}, owner=owner, created_by=owner, now=now)
+    of_backtest = {"strategy": "crossover", "symbols": ["AAPL"], "start": "2025-01-02", "end": "2025-01-03"}
+    for kind, parameters in (("backfill", {"symbol": "AAPL"}), ("backtest", of_backtest), ("export", {})):
+        job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
     return client
 
 

@@ -279,7 +279,7 @@ def page_snapshot(query: MarketDataQuery, *, now_ns: int) -> PageSnapshot:
     the errors of the dataset's plan.
     """
     universe = _universe(query, now_ns)
-    symbols = universe.symbols if universe else _canonical(query)
+    symbols = _symbols(query, universe)
     if symbols != query.symbols or query.symbol_as_of_ns is not None:
         query = replace(query, symbols=symbols, symbol_as_of_ns=None)
     cursor = PageCursor.decode(query.cursor, query=query.walk_key) if query.cursor else None
@@ -351,11 +351,17 @@ def _universe(query: MarketDataQuery, now_ns: int) -> UniverseSnapshot | None:
     return universe_snapshot(universe_query, now_ns=now_ns)
 
 
-def _canonical(query: MarketDataQuery) -> tuple[str, ...]:
-    """Return the symbols' canonical names, now or at `symbol_as_of`.
+def queried_symbols(query: MarketDataQuery, *, now_ns: int) -> tuple[str, ...]:
+    """Return the symbols' canonical names, now or at `symbol_as_of`, or those of the universe's members.
 
-    Raises `InvalidParameter` if two of them name the same instrument.
+    Raises `InvalidParameter` if two of them name the same instrument, and what `universe_snapshot` raises.
     """
+    return _symbols(query, _universe(query, now_ns))
+
+
+def _symbols(query: MarketDataQuery, universe: UniverseSnapshot | None) -> tuple[str, ...]:
+    if universe is not None:
+        return universe.symbols
     canonical = tuple(query.market_class.canonical(symbol, query.symbol_as_of_ns) for symbol in query.symbols)
     if len(set(canonical)) < len(canonical):
         raise InvalidParameter("repeated_symbol", "symbols: two of them name the same instrument")

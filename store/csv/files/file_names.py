@@ -1,9 +1,7 @@
 """File names: the folder of a symbol, and the file for new rows of an event date."""
 
-import re
 from collections.abc import Callable
-from functools import lru_cache
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -17,20 +15,9 @@ IS_MIRROR = "this store is a mirror of another installation: write to that one"
 
 _OF_KIND = {PartKind.ROWS: "", PartKind.CORRECTIONS: ".corrections"}
 
-_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)")
-
-
-@lru_cache(maxsize=4_096)
-def folder_name(symbol: str) -> str:
-    """Return a symbol's folder name, which every file system allows; `symbol_of` is the inverse."""
-    name = quote(symbol, safe="-_.=")
-    if _RESERVED.match(name):
-        name = f"%{ord(name[0]):02X}{name[1:]}"
-    return f"{name[:-1]}%2E" if name.endswith(".") else name
-
 
 def symbol_of(folder: str) -> str:
-    """Return the symbol of a folder name."""
+    """Return the symbol of a folder name; the inverse of `folder_name`."""
     return unquote(folder)
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from store.csv import CsvStore
 from store.csv.files import file_names
-from store.csv.files.file_names import FILE_LIMIT_BYTES, file_for, folder_name, symbol_of
+from store.csv.files.file_names import FILE_LIMIT_BYTES, file_for, symbol_of
 from store.datasets import TRADES
 from store.declarations import Partition
 from store.protocol import ALL_TIME
-from store.symbols import InvalidSymbol, parse_symbol
+from store.symbols import InvalidSymbol, folder_name, parse_symbol
 from tests.store.builders import DAY, NOON, SYMBOL, batch, stored, trade
 
 RESERVED = re.compile(r"(?i)(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?")

@@ -1,0 +1,1 @@
+"""Exports: rows of market data as files."""

@@ -1,0 +1,189 @@
+"""Writes an export: file by file, from where an earlier attempt stopped, and at last the manifest."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from django.conf import settings
+
+from calendars.library import versions
+from jobs.exports.files import FileEntry, HashedFile, OpenFile, WrittenFiles, rows_writer, write_whole
+from jobs.exports.query import PARQUET, ExportQuery
+from stats.cursors import RowPosition
+from stats.exceptions import RangeTooLarge, ResyncRequired
+from stats.market_data.answers.page import PageSnapshot, page_snapshot, selected, selected_columns
+from stats.market_data.rows import Rows, read_page
+from store.symbols import folder_name
+from store.timestamps import DAY_NS
+from web.requests.json_fields import JsonObject
+
+MANIFEST = "manifest.json"
+MOST_FILES = 100_000
+# Rows that are read at once.
+READ_ROWS = 1 << 16
+
+
+class ExportWriter:
+    """Writes the files of an export into the folder `out`; what an attempt must know of earlier ones is in `work`.
+
+    report: called often, with the rows and bytes so far and an upper bound of all rows. It may raise.
+    """
+
+    def __init__(
+        self, query: ExportQuery, *, out: Path, work: Path, report: Callable[[int, int, int], None]
+    ) -> None:
+        self._query, self._out, self._work, self._report = query, out, work, report
+        self._rows = self._bytes = self._most_rows = 0
+        # What an attempt that was killed left unfinished.
+        shutil.rmtree(work / "unfinished", ignore_errors=True)
+        self._unfinished = work / "unfinished"
+        self._unfinished.mkdir(parents=True)
+        self._written = WrittenFiles(out, work, self._tell)
+
+    def write(self) -> JsonObject:
+        """Write all files that are not there yet. Return the data set's id, which is the manifest's SHA-256, and totals.
+
+        Raises `ResyncRequired` if a log is not at the commit any more that the first attempt read, `RangeTooLarge`
+        for too many files, and what pages raise.
+        """
+        commits = self._commits()
+        self._rows = sum(each.rows for each in self._written.by_path.values())
+        self._bytes = sum(each.size for each in self._written.by_path.values())
+        for symbol in self._query.symbols:
+            last = self._written.last_of(symbol)
+            if last is None or last.following is not None:
+                self._write_symbol(self._page(symbol, commits[symbol]), symbol, last)
+        entries = sorted(self._written.by_path.values(), key=lambda each: each.path)
+        content = self._manifest(commits, entries)
+        write_whole(self._out / MANIFEST, self._unfinished, content)
+        for folder, _, _ in os.walk(self._out):
+            _sync_folder(Path(folder))
+        size = sum(each.size for each in entries) + len(content)
+        identity, count = sha256(content).hexdigest(), len(entries) + 1
+        return {"dataset": identity, "rows": self._rows, "bytes": size, "files": count}
+
+    def _commits(self) -> dict[str, str]:
+        """Return the commits of each symbol's logs: those that the first attempt found."""
+        path, commits = self._work / "commits.json", dict[str, str]()
+        found: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
+        for symbol in self._query.symbols:
+            page = self._page(symbol, found.get(symbol))
+            commits[symbol] = page.commits
+            self._most_rows += page.source.total_estimate()
+            self._tell()
+        if not found:
+            write_whole(path, self._unfinished, orjson.dumps(commits))
+        return commits
+
+    def _page(self, symbol: str, commits: str | None) -> PageSnapshot:
+        """Return the snapshot of a symbol. commits: those that it must have; None for any."""
+        page = page_snapshot(self._query.of_symbol(symbol), now_ns=time.time_ns())
+        if commits is not None and page.commits != commits:
+            raise ResyncRequired(
+                f"the data of {symbol} were restored or changed since the export began; start it again"
+            )
+        return page
+
+    def _write_symbol(self, page: PageSnapshot, symbol: str, last: FileEntry | None) -> None:
+        """Write a symbol's files, those after `last`."""
+        position = RowPosition(0, *last.following) if last and last.following else None
+        # Without a row there is no Parquet file, because there is no date. Another format has a file for each symbol.
+        file = None if self._query.format == PARQUET else self._begun(symbol, self._path(symbol, 0), page)
+        try:
+            for rows in self._pieces(page, position):
+                path = self._path(symbol, int(rows.time_ns[0]))
+                if file is None or path != file.path:
+                    self._finish(file, rows.position(0))
+                    file = self._begun(symbol, path, page)
+                file.rows(selected(rows.table, page.query.fields))
+                self._rows += len(rows)
+                self._tell(file.size)
+            self._finish(file, None)
+        except BaseException:
+            if file is not None:
+                file.give_up()
+            raise
+
+    def _pieces(self, page: PageSnapshot, position: RowPosition | None) -> Iterator[Rows]:
+        """Yield the rows from a position on; those of one piece belong to one file."""
+        while True:
+            part = read_page(page.source, position, READ_ROWS, backwards=False)
+            days = part.rows.time_ns // DAY_NS
+            changes = np.flatnonzero(days[1:] != days[:-1]) + 1 if self._query.is_by_date else ()
+            edges = [0, *changes, len(part.rows)]
+            for start, end in pairwise(edges):
+                if end > start:
+                    yield part.rows[start:end]
+            if part.later is None:
+                return
+            position = part.later
+
+    def _begun(self, symbol: str, path: str, page: PageSnapshot) -> OpenFile:
+        if len(self._written.by_path) >= MOST_FILES:
+            raise RangeTooLarge(
+                f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
+            )
+        file = HashedFile(self._out / path, self._unfinished)
+        columns = selected_columns(page.source.columns, page.query.fields)
+        return OpenFile(path, symbol, file, rows_writer(file, self._query.format, columns))
+
+    def _finish(self, file: OpenFile | None, following: RowPosition | None) -> None:
+        """Finish a file, if there is one. following: the position of the symbol's next row."""
+        if file is not None:
+            entry = file.finish(None if following is None else (following.time_ns, following.ordinal))
+            self._written.add(entry)
+            self._bytes += entry.size
+
+    def _path(self, symbol: str, time_ns: int) -> str:
+        """Return a file's path below the export's folder. time_ns: of one of its rows."""
+        # Readers of a Parquet tree take all files below its folder, which has the dataset's name.
+        name, tree = folder_name(symbol), self._query.dataset.name
+        if self._query.format != PARQUET:
+            return f"{tree}/{name}.{self._query.format}"
+        # They split at "=".
+        folder = f"{tree}/symbol={name.replace('=', '%3D')}"
+        if self._query.is_by_date:
+            folder += f"/date={np.datetime64(time_ns // DAY_NS, 'D')}"
+        return f"{folder}/part-0.parquet"
+
+    def _manifest(self, commits: dict[str, str], entries: list[FileEntry]) -> bytes:
+        """Return the manifest. It is the same for the same data: it has no instant of the export."""
+        query = {name: value for name, value in self._query.parameters if name != "as_of"}
+        manifest = {
+            "dataset": self._query.dataset.name,
+            "class": self._query.market_class,
+            "format": self._query.format,
+            "query": query,
+            "commits": commits,
+            "rows": self._rows,
+            "files": [_shown(each) for each in entries],
+            "versions": {
+                "program": settings.SPECTACULAR_SETTINGS["VERSION"],
+                "calendars": versions(),
+                "pyarrow": pa.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        return orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+
+    def _tell(self, unfinished: int = 0) -> None:
+        self._report(self._rows, self._bytes + unfinished, max(self._most_rows, self._rows))
+
+
+def _shown(entry: FileEntry) -> JsonObject:
+    return {"path": entry.path, "rows": entry.rows, "bytes": entry.size, "sha256": entry.sha256}
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
