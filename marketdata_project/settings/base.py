@@ -264,6 +264,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # What a call needs comes first.
+    "SORT_OPERATION_PARAMETERS": lambda each: (not each.get("required"), each["name"]),
     "SWAGGER_UI_DIST": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     # JavaScript, because a plugin is no JSON; the page loads the plugin's file.

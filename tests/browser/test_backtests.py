@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.chromium import WINDOWS
+from tests.browser.chromium import DARK, PHONE, WINDOWS
 from tests.browser.conftest import Opened
 from tests.browser.test_pages import assert_sound
 from tests.system.installation import Installation
+from trading.strategies.grid import GridRow, grid_page
 
 pytestmark = pytest.mark.system
 
@@ -169,4 +170,17 @@ def test_one_that_runs_is_watched_and_can_be_cancelled(opened: Opened):
             "The backtest of crossover has ended: cancelled."
         )
         expect(page.get_by_role("button", name="Cancel the backtest")).to_be_hidden()
+        assert_sound(watched)
+
+
+@pytest.mark.parametrize("options", [PHONE, DARK])
+def test_the_page_of_a_grid_can_be_read(opened: Opened, options: dict[str, Any]):
+    returns = {("5", "20"): -2.0, ("5", "50"): 1.9, ("9", "20"): -0.8}
+    rows = [
+        GridRow({"fast": fast, "slow": slow}, {"performance": {"return_pct": part}})
+        for (fast, slow), part in returns.items()
+    ]
+    rows.append(GridRow({"fast": "9", "slow": "50"}, None, "--set: fast must be less than slow"))
+    with opened(**options) as watched:
+        watched.page.set_content(grid_page("crossover on A", rows, [("return_pct", "return", "{:,.2f} %")]))
         assert_sound(watched)
