@@ -232,7 +232,13 @@ class PortfolioDocument(AnswerDocument):
     total_pnl: Annotated[float, about("In R: the sum of the positions' `pnl_r`.", 0.5)]
     total_pnl_money: Annotated[float, about("The sum of their `pnl_base`.", 99.0)]
     without_r: Annotated[int, about("Positions that `total_pnl` leaves out.", 0)]
-    high_water: Annotated[float, about("The largest equity so far, that of now included.", 101613.03)]
+    high_water: Annotated[
+        float,
+        about(
+            "The largest equity that the engine recorded; it records moves of a tenth of a per cent.",
+            101613.03,
+        ),
+    ]
     drawdown_pct: Drawdown
     dd_zone: Zone
     risk_level: RiskLevel

@@ -99,8 +99,7 @@ def _add_point_of_now(history: AccountHistory, account: Account, marked: int, no
     if state.positions or state.traded > marked:
         with suppress(UnknownMark):
             equity = equity_of(state, market().marks(state, now_ns=now_ns))
-            high_water = max(state.high_water, equity)
-            history.add_point(now_ns, equity, high_water, state.start_equity, state.exposure)
+            history.add_point(now_ns, equity, state.high_water, state.start_equity, state.exposure)
 
 
 def _in_order(rows: QuerySet[Any, tuple[Any, ...]], period: Period) -> Iterator[tuple[Any, ...]]:

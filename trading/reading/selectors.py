@@ -56,11 +56,6 @@ class ValuedAccount:
             return self.state.drawdown
         return loss_percent(self.state.high_water, self.equity)
 
-    @property
-    def high_water(self) -> Decimal:
-        """The largest equity so far, that of now included. Transfers scale it."""
-        return self.state.high_water if self.equity is None else max(self.state.high_water, self.equity)
-
     def share(self, value: Decimal | None) -> float | None:
         """Return a value in per cent of the equity; None if one of them is unknown, or the equity is not above zero."""
         if value is None or self.equity is None or self.equity <= 0:
@@ -125,7 +120,7 @@ def portfolio_document(account: Account) -> PortfolioDocument:
         total_pnl=number(sum(in_r, ZERO)),
         total_pnl_money=number(sum((gain for _, gain, _ in gains), ZERO)),
         without_r=len(state.positions) - len(in_r),
-        high_water=number(valued.high_water),
+        high_water=number(state.high_water),
         drawdown_pct=number(valued.drawdown),
         dd_zone=state.zone,
         risk_level=number(state.risk_level),

@@ -115,6 +115,18 @@ def test_an_old_mark_is_stale(api: Api, held: RecordedAccount):
     assert {each["is_stale"] for each in shown(api, PORTFOLIO)["positions"]} == {True}
 
 
+def test_the_high_water_mark_is_the_recorded_one_and_does_not_fall(api: Api):
+    prints(coin("COIN"), (0, 100.0, 10.0), (5, 100.5, 10.0), (7, 100.2, 10.0))
+    account = RecordedAccount(deposit=10_000)
+    account.hold("COIN", "buy", 10, 100)
+    found = []
+    for seconds in (6, 8):
+        engine_lives(seconds)
+        portfolio, curve = shown(api, PORTFOLIO), shown(api, "/api/v1/performance")["drawdown_curve"]
+        found.append((portfolio["equity"], portfolio["high_water"], curve[-1]["high_water"]))
+    assert found == [(10_005.0, 10_000.0, 10_000.0), (10_002.0, 10_000.0, 10_000.0)]
+
+
 def test_positions_of_a_path_are_those_of_the_portfolio(api: Api, held: RecordedAccount):
     found = shown(api, "/api/v1/accounts/ACC/positions")
     assert found == {"account": "ACC", "positions": shown(api, PORTFOLIO)["positions"]}
