@@ -27,7 +27,8 @@ SAID = {
     9: '"commit":2',
     10: '"before_open":51.98',
     11: "Sharpe",
-    13: "Sharpe",
+    12: "trend.py",
+    13: "grids/trend.html",
     14: '"symbol":"DEMO-USD"',
     15: '"status":"stop',
 }
@@ -43,7 +44,7 @@ def test_there_are_fifteen_steps():
 
 
 def test_each_step_does_what_the_page_says(sampled: Installation):
-    folder = sampled.served.data_dir / "strategies"
+    strategy = sampled.served.data_dir / "strategies" / "trend.py"
     environment = {
         **os.environ,
         "URL": f"http://127.0.0.1:{sampled.port}",
@@ -63,12 +64,11 @@ def test_each_step_does_what_the_page_says(sampled: Installation):
         return done.stdout
 
     for number, text in list(steps().items())[1:]:
-        for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-            folder.mkdir(exist_ok=True)
-            (folder / "reversal.py").write_text(code)
         commands = re.findall(r"^```\n((?:\.venv/|curl |head ).*?)\n```$", text, re.DOTALL | re.MULTILINE)
         for command in commands[:-1]:
             printed(command)
         if commands:
             does_say = partial(lambda command, said: said in printed(command), commands[-1], SAID[number])
             assert eventually(does_say, seconds=60), (number, printed(commands[-1]))
+        for code in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            assert code in strategy.read_text()

@@ -60,8 +60,8 @@ def test_each_combination_has_the_result_of_a_single_run(tmp_path: Path):
 
 
 def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
-    shown, page = Terminal(), tmp_path / "grid.html"
-    printed = run("crossover", "--grid", "fast=3,9", "slow=6,12", "--page", str(page), stderr=shown)
+    shown, page = Terminal(), tmp_path / "data" / "grids" / "crossover.html"
+    printed = run("crossover", "--grid", "fast=3,9", "slow=6,12", stderr=shown)
     lines = printed.splitlines()
     assert lines[0].split()[:3] == ["fast", "slow", "trades"]
     assert lines[3].split(maxsplit=2) == ["9", "6", "--set: crossover: fast must be less than slow"]
@@ -84,15 +84,9 @@ def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
         ),
         (["fast"], "fast: give NAME=VALUE"),
         (["quick=1,2"], "unknown field `quick`"),
-        (["fast=1,2", "--page", "/nowhere/page"], "No such file or directory: '/nowhere/page'"),
         (["fast=1,2", "--honesty"], "not allowed with argument"),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused(options: list[str], words: str):
     with pytest.raises(CommandError, match=words):
         run("crossover", "--grid", *options)
-
-
-def test_a_single_run_has_no_page():
-    with pytest.raises(CommandError, match="--page: give --grid, too"):
-        run("crossover", "--page", "page.html")

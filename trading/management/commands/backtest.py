@@ -105,15 +105,10 @@ class Command(BaseCommand):
             metavar="NAME=VALUE,VALUE",
             help="run each combination of parameters, on all cores",
         )
-        parser.add_argument(
-            "--page", metavar="FILE", help="with --grid: write a page with a table and a heat map"
-        )
         parser.add_argument("--json", action="store_true", help="print JSON only")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the backtest, or a grid of backtests. Raises CommandError."""
-        if options["page"] and not options["grid"]:
-            raise CommandError("--page: give --grid, too")
         try:
             reader = stored_rows()
             if options["grid"]:
@@ -139,15 +134,16 @@ class Command(BaseCommand):
 
     def _run_grid(self, options: Mapping[str, Any], reader: Reader) -> None:
         rows = _grid_rows(options, reader, self._progress(options))
-        if options["page"]:
-            page, title = Path(options["page"]), f"{options['strategy']} on {', '.join(options['symbols'])}"
-            page.write_text(grid_page(title, rows, _GRID_FIGURES), encoding="utf-8")
         if options["json"]:
             self.stdout.write(orjson.dumps([row._asdict() for row in rows]).decode())
             return
         self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
-        if options["page"]:
-            self.stdout.write(f"The page: {page.resolve().as_uri()}")
+        inputs = next(row.result["inputs"] for row in rows if row.result)
+        page = Path(settings.DATA_DIR, "grids", f"{inputs['strategy']}.html").resolve()
+        page.parent.mkdir(exist_ok=True)
+        title = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}"
+        page.write_text(grid_page(title, rows, _GRID_FIGURES), encoding="utf-8")
+        self.stdout.write(f"The page: {page.as_uri()}")
 
     def _progress(self, options: Mapping[str, Any]) -> Any:
         is_shown = self.stderr.isatty() and not options["json"]
