@@ -12,6 +12,9 @@ from trades.imports.csv_file import uncompressed
 from trades.imports.services import file_import, file_preview
 from trades.management.import_command import file_and_options, preview_cells, report_lines
 
+# A cell of a column takes at least so many bytes in memory, however few in the file.
+_CELL_BYTES = 4
+
 
 def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, caller: str) -> dict[str, Any]:
     """Return what the page shows of a file: its first rows, or what its import did.
@@ -44,8 +47,9 @@ def _check_size(path: Path) -> None:
     most = settings.MAX_IMPORT_BYTES
     try:
         if path.suffix == ".parquet":
-            groups = pq.read_metadata(path)
-            size = sum(groups.row_group(each).total_byte_size for each in range(groups.num_row_groups))
+            found = pq.read_metadata(path)
+            declared = sum(found.row_group(each).total_byte_size for each in range(found.num_row_groups))
+            size = max(declared, found.num_rows * found.num_columns * _CELL_BYTES)
         else:
             with path.open("rb") as raw:
                 size, content = 0, uncompressed(raw)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.management import CommandError, CommandParser, load_command_class
+from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,7 +29,7 @@ from web.requests.parsers import BytesParser, take_body
 _NOT_HERE = {"help", "version", "preview", "restart"}
 # Inputs that most files may need; the others are below "More options".
 _FIRST = ("format", "dataset", "symbol", "resolution", "columns", "timezone", "time_format", "decimal")
-_NAME_CHARS = 100
+_NAME_BYTES = 200
 
 
 class ImportInput(NamedTuple):
@@ -78,27 +79,27 @@ class ImportPageRenderer(QueryFormRenderer):
 
 
 class ImportPageViewSet(ViewSet):
-    """Import a file."""
+    """Import a file. A page, and so no part of the OpenAPI document."""
 
     access = {
         "show": Access("market:write"),
         "send": Access("market:write", kind=WRITE, cost="batch", body_bytes=settings.MAX_IMPORT_BYTES),
     }
-    schema = None
     parser_classes = [FileParser]
     renderer_classes = [JSONRenderer, ImportPageRenderer]
 
+    @extend_schema(exclude=True)
     def show(self, _: Request) -> Response:
         """Show the form."""
         return Response({})
 
+    @extend_schema(exclude=True)
     def send(self, request: Request) -> Response:
         """Show the first rows of the file in the body, or with `action=import` store its rows."""
         from marketdata_project.import_file import preview_or_import  # noqa: PLC0415 (imports pyarrow)
 
-        name = PurePath(request.GET.get("name", "").replace("\0", "")).name[-_NAME_CHARS:]
         with TemporaryDirectory(prefix="import-", dir=settings.DATA_DIR) as folder:
-            path = Path(folder) / (name or "file")
+            path = Path(folder) / _file_name(request.GET.get("name", ""))
             path.write_bytes(take_body(request))
             try:
                 document = preview_or_import(
@@ -111,6 +112,14 @@ class ImportPageViewSet(ViewSet):
             except (ImportsError, CommandError, OSError) as error:
                 refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
                 return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _file_name(text: str) -> str:
+    """Return the end of a file's name without folders and control characters; "file" if nothing is left."""
+    name = (
+        "".join(filter(str.isprintable, PurePath(text).name)).encode()[-_NAME_BYTES:].decode(errors="ignore")
+    )
+    return name if name.strip(".") else "file"
 
 
 def _options(path: Path, request: Request) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The page `/import`: a file is shown as it would be stored, and stored by who may write."""
 
 import gzip
+import io
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.test import Client
 
@@ -15,6 +18,7 @@ from tests.api_client import make_key
 from trades.stores import market_store
 
 pytestmark = pytest.mark.django_db
+LONG_TEXT = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array(["x" * 100_000]))
 FILE = b"Datum;Kurs;Menge\n02.01.2024 09:31:00;10,5;100\n15.01.2024 09:31:00;9,25;7\n"
 
 
@@ -36,6 +40,16 @@ def sent(client: Client, content: bytes, *, name: str = "X.csv", **options: str)
         "/api/v1/import", content, content_type="application/octet-stream", query_params=query
     )
     return response.status_code, response.content.decode()
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    """A file of few bytes that has 20,000 rows."""
+    numbers = pa.array([1.5] * 20_000)
+    times = pa.array(["2024-01-02T09:31:00Z"] * 20_000)
+    table = pa.table({"timestamp": times, "price": numbers, "volume": numbers, **columns})
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", store_schema=False)
+    return content.getvalue()
 
 
 def test_the_form_has_the_options_of_the_command():
@@ -94,13 +108,50 @@ def test_a_refusal_says_what_to_choose():
         (gzip.compress(FILE + bytes(2**21)), {"name": "X.csv.gz"}, "more than 1,048,576 bytes"),
         (b"PAR1", {"name": "X.parquet"}, "damaged or cut off"),
         (b"", {}, "are missing"),
+        (parquet(trade_id=LONG_TEXT), {"name": "X.parquet"}, "a text of trade_id has 100,000 bytes"),
+        (parquet(**{f"c{n}": pa.nulls(20_000) for n in range(20)}), {"name": "X.parquet"}, "more than 1,048,576"),
+        (b"\"" * 2**19, {}, ""),
+        (FILE, {"encoding": "a\0b"}, "there is no encoding"),
+        (FILE, {"encoding": "zlib"}, "there is no encoding"),
+        (FILE, {"encoding": "idna"}, "there is no encoding"),
+        (FILE, {"quote": "\u2028"}, "one character of ASCII"),
+        (FILE, {"scale": "price=1e400"}, "a scale is a number"),
+        (FILE, {"time_format": "%d%d"}, "is of local times"),
+        (FILE, {"timezone": "../../etc/passwd"}, "../../etc/passwd"),
+        (FILE, {"name": ".."}, "a file is one of csv"),
     ],
-    ids=["suffix", "format", "number", "bomb", "damaged", "empty"],
-)
+    ids=[
+        "suffix", "format", "number", "gzip", "damaged", "empty", "parquet-text", "parquet-cells", "long-line", "null", "codec",
+        "codec-of-names", "quote", "scale", "time", "zone", "parent",
+    ],
+)  # fmt: skip
 def test_what_is_wrong_is_said(settings, content: bytes, options: dict[str, str], said: str):
     settings.MAX_IMPORT_BYTES = 2**20
     status, html = sent(browser(), content, **options)
     assert (status, said in html) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../a/X.csv", "/etc/X.csv", "\0\x1b[31mX.csv", "\u202e\n" + "é" * 200 + "X.csv"],
+    ids=["parents", "absolute", "control", "long"],
+)
+def test_a_files_name_leads_nowhere(tmp_path, name: str):
+    status, html = sent(browser(), FILE, name=name, action="import", symbol="X")
+    assert (status, "X.csv: 2 rows; 2 stored" in html) == (200, True)
+    assert not [*tmp_path.parent.rglob("*X.csv")]
+    records = [
+        each for each in market_store().log(TRADES, "X").commits(BEGINNING) if isinstance(each, CommitRecord)
+    ]
+    assert all(each.facts.caller.isprintable() and "/" not in each.facts.caller for each in records)
+
+
+def test_markup_in_a_file_is_shown_as_text():
+    names = b"timestamp,price,volume,<script>alert(1)</script>\n"
+    html = sent(browser(), names + b"2024-01-02T09:31:00Z,1,<b>x</b>,1\n", name="<i>.csv", symbol="X")[1]
+    assert "<b>x" not in html
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html or "&lt;b&gt;x" in html
 
 
 def test_only_who_may_write_imports():

@@ -101,7 +101,13 @@ def test_a_key_is_refused_from_outside_its_networks():
     assert "call from one of its networks" in refusal(Client(REMOTE_ADDR="198.51.100.1"), key=key)
 
 
-@pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "next_page",
+    [
+        "https://evil.example/", "//evil.example/", "javascript:alert(1)", "\\\\evil.example", "/\\evil.example", "\t//evil.example",
+        "https:evil.example", "///evil.example", "http://testserver@evil.example/",
+    ],
+)  # fmt: skip
 def test_a_login_leads_to_no_other_site(next_page: str):
     response = Client().post("/login", {"key": make_key(), "next": next_page})
     assert (response.status_code, response["Location"]) == (302, "/")

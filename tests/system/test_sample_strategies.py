@@ -65,7 +65,7 @@ def test_an_engine_on_the_data_clock_and_a_backtest_are_alike(tmp_path: Path, to
     for symbol, rows in days:
         store.append(Append(TRADES, symbol, rows, "test"))
     with place.engine(*option):
-        assert eventually(lambda: place.executed() > 3)
+        assert eventually(lambda: place.executed() > 3, seconds=PROGRAM_SECONDS)
     with place.engine(*option):
         assert eventually(lambda: places(place) == last_ns, seconds=PROGRAM_SECONDS * 5)
     for name, parameters in STRATEGIES.items():

@@ -1,5 +1,6 @@
 """The layout of a file: the options of a read, and which columns of the file they mean."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -19,6 +20,9 @@ from trades.imports.vendors.layout import Derived
 
 AMBIGUOUS = ("infer", "earliest", "latest")
 
+# No factor of prices or sizes is smaller, and none is larger than its inverse.
+_SMALLEST_SCALE = Decimal("1e-30")
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -29,12 +33,12 @@ class Scale:
 
     @classmethod
     def of(cls, text: str) -> "Scale":
-        """Return the factor of a decimal text. Raises `ImportRefused` unless it is above zero."""
+        """Return the factor of a decimal text. Raises `ImportRefused` unless it is above zero, or if it is absurd."""
         try:
             factor = Decimal(text)
         except InvalidOperation:
             factor = Decimal(0)
-        if not factor.is_finite() or factor <= 0:
+        if not (factor.is_finite() and _SMALLEST_SCALE <= factor <= 1 / _SMALLEST_SCALE):
             raise ImportRefused(f"a scale is a number above 0, not {text!r}")
         return cls(*factor.as_integer_ratio())
 
@@ -108,7 +112,8 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         self._check_given()
-        if self.time_format and ("%z" in self.time_format.lower() or "%" not in self.time_format):
+        parts = re.findall("%.", self.time_format)
+        if self.time_format and (not parts or len({*parts}) < len(parts) or "%z" in self.time_format.lower()):
             raise ImportRefused("--time-format is of local times, such as %m/%d/%Y %H:%M:%S")
         kinds = {column.name: column.kind for column in self.dataset.columns}
         for name in self.columns:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from store.declarations import WORD_SEPARATOR
@@ -17,6 +18,8 @@ from trades.imports.csv_file import uncompressed
 
 ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
+# The texts of a column of so many rows, were they all as long as the longest.
+TEXT_BYTES_LIMIT = 256 * 2**20
 
 
 class RecordFile(ABC):
@@ -57,11 +60,21 @@ class ParquetFile(RecordFile):
         self.names = tuple(self.schema.names)
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
-        row = 0
-        with pq.ParquetFile(self.path) as file:
+        row, texts = 0, [name for name in names if _is_text(self.schema.field(name).type)]
+        with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
                 row += batch.num_rows
-                yield pa.Table.from_batches([batch]), self.size * row // file.metadata.num_rows
+                self._check_texts(batch)
+                schema = pa.schema([self.schema.field(name) for name in batch.schema.names])
+                yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
+
+    def _check_texts(self, batch: pa.RecordBatch) -> None:
+        """Raise `ImportRefused` for a column of which a few bytes repeat long texts."""
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+                longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+                if longest * len(column) > TEXT_BYTES_LIMIT:
+                    raise ImportRefused(f"{self.path}: a text of {name} has {longest:,} bytes")
 
 
 class AlpacaJsonFile(RecordFile):
@@ -96,6 +109,10 @@ class AlpacaJsonFile(RecordFile):
         for start in range(0, self._table.num_rows, ROWS_AT_ONCE):
             rows = self._table.select(names).slice(start, ROWS_AT_ONCE)
             yield rows, self.size * (start + rows.num_rows) // self._table.num_rows
+
+
+def _is_text(data_type: pa.DataType) -> bool:
+    return pa.types.is_string(data_type) or pa.types.is_binary(data_type)
 
 
 _FLOAT, _COUNT, _TEXT = pa.float64(), pa.int64(), pa.string()

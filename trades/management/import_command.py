@@ -1,6 +1,5 @@
 """The base of `manage.py import` and `manage.py import_csv`."""
 
-import codecs
 import glob
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -278,11 +277,11 @@ def _dialect(options: dict[str, Any]) -> Dialect:
     if (options["skip_lines"] or 0) < 0:
         raise ImportRefused("--skip-lines is a number of lines, 0 or more")
     for name in ("delimiter", "quote"):
-        if len(options[name] or "x") != 1:
-            raise ImportRefused(f"--{name} is one character")
+        if len((options[name] or "x").encode()) != 1:
+            raise ImportRefused(f"--{name} is one character of ASCII")
     try:
-        codecs.lookup(options["encoding"] or "utf-8")
-    except LookupError as error:
+        "".encode(options["encoding"] or "utf-8", "replace")
+    except (LookupError, ValueError) as error:
         raise ImportRefused(
             f"there is no encoding {options['encoding']!r}; give --encoding windows-1252"
         ) from error

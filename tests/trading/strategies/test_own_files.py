@@ -150,6 +150,19 @@ def test_a_file_of_the_folder_has_a_name_of_its_own(folder: Path):
         strategy_named("other")
 
 
+@pytest.mark.parametrize(
+    "name", ["../mine", "sub/mine", "mine.py:Mine", "tests.api_client.Api", "mine\n", "%2e%2e/mine"]
+)
+def test_a_name_over_http_means_a_file_of_the_folder_only(api: Api, folder: Path, name: str):
+    for place in (folder.parent / "mine.py", folder / "sub" / "mine.py"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("raise SystemExit('it was run')")
+    CallDesk()
+    chosen = {"strategy": {"name": name, "symbols": [COIN]}}
+    refused = post(trader(), "/accounts/ACC", chosen, "PATCH")
+    assert (refused.status_code, "there is no strategy" in refused.content.decode()) == (422, True)
+
+
 def test_a_failure_in_a_run_is_told_with_its_line(folder: Path):
     file = written(folder / "mine.py", MINE + "\n        def on_bar(self, bar): return bar.price\n")
     with pytest.raises(
