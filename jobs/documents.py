@@ -15,6 +15,7 @@ from ratelimit.access.denials import denial_of
 from ratelimit.callers import ALL_ACCOUNTS, Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
+from ratelimit.keys.selectors import keys_visible, principals_of
 from store.instant_text import format_instant
 from web.requests.json_fields import JsonObject
 from web.requests.waiting import Renewed
@@ -26,6 +27,7 @@ _JUST_ENDED = timedelta(seconds=30)
 def jobs_of(caller: Caller) -> QuerySet[Job]:
     """Return the jobs that a caller may see: of its principal, of kinds that it may submit, for accounts that it may see.
 
+    A person also sees the jobs of the keys that the person may see.
     Its grants count as they are now, not as they were when a job was submitted. Nobody sees jobs of kinds that no call
     submits, or that are no longer declared.
     """
@@ -33,7 +35,10 @@ def jobs_of(caller: Caller) -> QuerySet[Job]:
     for kind in JOB_KINDS.get().values():
         if denial_of(caller, kind.access) is None:
             visible |= Q(kind=kind.name) & _is_of_accounts(kind, caller)
-    return Job.objects.filter(visible, owner=caller.principal)
+    owned = Q(owner=caller.principal)
+    if caller.identity.startswith("user:"):
+        owned |= Q(owner__in=principals_of(keys_visible(caller)))
+    return Job.objects.filter(visible & owned)
 
 
 def _is_of_accounts(kind: JobKind, caller: Caller) -> Q:

@@ -68,7 +68,7 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
 class JobsViewSet(ListViewSet[Job]):
     """The caller's jobs, submitted with its key or with an earlier key of the same rotations.
 
-    A caller sees a job as long as the caller may submit such a job.
+    A person also sees the jobs of the keys that the person may see. A caller sees a job as long as the caller may submit such a job.
     """
 
     access = {

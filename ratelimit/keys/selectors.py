@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
 
 from ratelimit.callers import ALL_ACCOUNTS, Caller
@@ -126,6 +127,14 @@ def keys_visible(caller: Caller) -> QuerySet[ApiKey]:
     # Lists are compared in Python, because databases differ in how they query JSON. There are few distinct lists.
     lists = ApiKey.objects.order_by().values_list("accounts", flat=True).distinct()
     return keys.filter(accounts__in=[accounts for accounts in lists if all(map(caller.owns, accounts))])
+
+
+def principals_of(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey, str]:
+    """Return the `Caller.principal`s of keys."""
+    first = Cast(Coalesce("family", "pk"), CharField())
+    return (
+        keys.order_by().annotate(principal=Concat(Value("key:"), first)).values_list("principal", flat=True)
+    )
 
 
 def _is_own(caller: Caller) -> Q:

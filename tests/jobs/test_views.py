@@ -7,15 +7,20 @@ import orjson
 import pytest
 from django.utils import timezone
 
+from jobs.documents import jobs_of
 from jobs.kinds import NOBODY_SUBMITS
 from jobs.models import CANCELLED, Job
 from jobs.run import run_job
 from jobs.services import jobs_delete_old
 from jobs.waiting import JobEnd
+from ratelimit.credentials.people import caller_of_person
+from ratelimit.keys.services import key_rotate
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem
 from tests.installation import caches_clear
+from tests.ratelimit.credentials.logins import person
 from trading.api.access import ACCOUNT_READ
+from web.endpoints import ANY_CALLER, Access
 from web.requests.wsgi_variables import ANSWER_WAIT
 
 JOBS = "/api/v1/jobs"
@@ -76,6 +81,33 @@ def test_another_callers_job_is_404(api: Api, submit) -> None:
         assert (response.status_code, answer(response)["code"]) == (404, "not_found")
     assert answer(api.get(JOBS))["jobs"] == []
     assert Job.objects.get().state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("owner", "profile", "is_visible"),
+    [
+        ("mine", {}, True),
+        ("user:0", {}, False),
+        ("", {"scopes": ["keys:admin"]}, True),
+        ("mine", {"sensitivity": "public"}, False),
+    ],
+    ids=["own key", "another's key", "administrator", "not cleared"],
+)
+def test_a_person_sees_the_jobs_of_the_keys_that_the_person_sees(
+    db, submit, owner: str, profile: Any, is_visible: bool
+) -> None:
+    somebody = person(
+        **{"scopes": ["trading:read"], "sensitivity": "confidential", "accounts": ["*"], **profile}
+    )
+    make_key()
+    first, now = ApiKey.objects.get(), timezone.now()
+    first.owner = f"user:{somebody.pk}" if owner == "mine" else owner
+    first.save()
+    key_rotate(key=first, overlap=timedelta(), now=now, actor="test")
+    submit(owner=f"key:{first.pk}", access=Access(ANY_CALLER, sensitivity="confidential"))
+    caller = caller_of_person(somebody, credential="session", now=now)
+    assert caller is not None
+    assert len(jobs_of(caller)) == is_visible
 
 
 def test_any_scope_sees_its_jobs_and_nobody_without_a_key(api: Api) -> None:
