@@ -57,15 +57,25 @@ class AccountHistory:
         self.at_ns, self.steps = array("q"), array("d")
         self.fills: list[FillResult] = []
         self.trades: list[TradeResult] = []
+        self._highest = ZERO
 
     def take(self, state: AccountState, event: Event, effects: Effects, at_ns: int) -> None:
         """Add what an event changed. state: after it."""
         if isinstance(event, Executed):
             self.add_fill(fill_of(state, event, effects, at_ns))
         elif is_of_curve(event):
-            self.add_point(at_ns, state.equity, state.high_water, state.start_equity, state.exposure)
+            self._add_equity(at_ns, state, state.equity)
         for trade in effects.closed:
             self.add_trade(trade)
+
+    def add_value(self, at_ns: int, state: AccountState, equity: Decimal) -> None:
+        """Add the equity at an instant between events, of an account from which nothing is paid out."""
+        self._highest = max(self._highest, equity)
+        self._add_equity(at_ns, state, equity)
+
+    def _add_equity(self, at_ns: int, state: AccountState, equity: Decimal) -> None:
+        high_water = max(state.high_water, self._highest)
+        self.add_point(at_ns, equity, high_water, state.start_equity, state.exposure)
 
     def add_point(self, at_ns: int, *amounts: SupportsFloat | str) -> None:
         """Add a point of the equity. amounts: the four of `steps`."""

@@ -15,11 +15,12 @@ from store.rows.knowledge import Knowledge
 from store.timestamps import DAY_NS, EARLIEST_NS
 from trading.core.account import AccountState
 from trading.core.configuration import RiskConfig
-from trading.core.due import value_at_end
+from trading.core.due import can_be_valued, value_at_end
 from trading.core.events import AccountOpened, RiskConfigured, RowRef, TradingStarted, Transferred
 from trading.core.matching import Record
 from trading.core.rows import Quote
 from trading.core.terms import AccountKind, Fee, Slippage, Terms
+from trading.core.valuation import equity_of
 from trading.engine.clock import DataClock
 from trading.engine.floor import AccountAct, Floor, RecordedEvent
 from trading.engine.memory_desk import MemoryDesk
@@ -40,6 +41,8 @@ ACCOUNT = "backtest"
 _REPLAYED = (TRADES, QUOTES, BARS, CORPORATE_ACTIONS)
 # A long weekend.
 _PRICES_BEFORE_NS = 4 * DAY_NS
+# The account is valued so often in the period, as bars are shown.
+_VALUES = 500
 # After so many rows or instants between two bars the progress is told.
 _TURNS = 2_000
 
@@ -112,14 +115,19 @@ class Backtest:
     """A backtest, which is run once. had_bars: whether the strategy was shown any in the period."""
 
     def __init__(
-        self, inputs: BacktestInputs, reader: Reader, keep: Callable[[RecordedEvent], object]
+        self,
+        inputs: BacktestInputs,
+        reader: Reader,
+        keep: Callable[[RecordedEvent], object],
+        value: Callable[[int, AccountState, Decimal], object] | None = None,
     ) -> None:
-        """Create it. keep: is given each event.
+        """Create it. keep: is given each event. value: is given the equity at instants between events.
 
         Raises StrategyError, and the errors of the store.
         """
         self.inputs = inputs
-        self._keep_event = keep
+        self._keep_event, self._keep_value = keep, value
+        self._value_ns = inputs.end_ns if value is None else inputs.start_ns
         strategy_class = strategy_named(inputs.strategy)
         parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
@@ -175,12 +183,14 @@ class Backtest:
                 if shown_ns >= tell_ns:
                     tell_ns += step_ns
                     self._tell(shown_ns)
+            if shown_ns >= self._value_ns:
+                self._value(shown_ns)
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
         host.is_history = False
         self._advance(inputs.end_ns - 1)
-        self._desk.act([(ACCOUNT, self._value)], at_ns=inputs.end_ns - 1)
+        self._desk.act([(ACCOUNT, self._value_at_end)], at_ns=inputs.end_ns - 1)
         progress(1)
         return self._desk.states[ACCOUNT]
 
@@ -188,7 +198,14 @@ class Backtest:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
         self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
 
-    def _value(self, state: AccountState, record: Record) -> None:
+    def _value(self, now_ns: int) -> None:
+        state = self._desk.states[ACCOUNT]
+        marks = self._market.marks(state, now_ns=now_ns)
+        if self._keep_value is not None and can_be_valued(state, marks):
+            self._keep_value(now_ns, state, equity_of(state, marks))
+        self._value_ns = now_ns + (self.inputs.end_ns - self.inputs.start_ns) // _VALUES
+
+    def _value_at_end(self, state: AccountState, record: Record) -> None:
         value_at_end(state, self._market.marks(state, now_ns=self.inputs.end_ns - 1), record)
 
     def _open_account(self) -> None:

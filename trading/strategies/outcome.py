@@ -55,7 +55,7 @@ class BacktestOutcome:
     def __init__(self, inputs: BacktestInputs, most_rows: int = MOST_ROWS) -> None:
         self.inputs, self._most_rows = inputs, most_rows
         self._strategy_class = strategy_named(inputs.strategy)
-        self._history = AccountHistory()
+        self.history = AccountHistory()
         self.had_bars = True
         self._trades: list[ClosedTradeDocument] = []
         self._signals: list[BacktestSignalDocument] = []
@@ -70,7 +70,7 @@ class BacktestOutcome:
     def take(self, recorded: RecordedEvent) -> None:
         """Take the next event."""
         event, self._state = recorded.event, recorded.state
-        self._history.take(recorded.state, event, recorded.effects, recorded.at_ns)
+        self.history.take(recorded.state, event, recorded.effects, recorded.at_ns)
         if len(self._trades) < self._most_rows:
             self._trades += map(ClosedTradeDocument.of, recorded.effects.closed)
         if isinstance(event, OrderAccepted | OrderRejected):
@@ -121,7 +121,7 @@ class BacktestOutcome:
             strategy_sha256=self._strategy_class.sha256,
             terms=_terms_document(inputs),
             assumptions=[_BARS[inputs.knowledge], *_ASSUMPTIONS, *self._tick_lines],
-            performance=figures_of(self._history, inputs.start_ns, inputs.end_ns),
+            performance=figures_of(self.history, inputs.start_ns, inputs.end_ns),
             signals=BacktestSignalsDocument(
                 accepted=self.accepted,
                 refused=self.refused.total(),
@@ -163,7 +163,7 @@ def outcome_of(
         outcome.take(recorded)
         keep(recorded)
 
-    backtest = Backtest(inputs, reader, take)
+    backtest = Backtest(inputs, reader, take, outcome.history.add_value)
     backtest.run(progress)
     outcome.had_bars = backtest.had_bars
     return outcome

@@ -45,3 +45,12 @@ def test_a_long_list_says_that_it_is_the_first_rows(reader: Reader):
     assert (len(drawn["trades"]), drawn["trades_in_all"]) == (5, count)
     assert drawn["positions"] == [each.as_json() for each in cut.positions]
     assert (drawn["start"], drawn["end"]) == ("2025-01-06T00:00:00Z", "2025-01-06T04:00:00Z")
+
+
+def test_the_curve_has_a_point_for_each_bar_of_a_short_period(reader: Reader):
+    found = outcome(reader).document.performance
+    starts = {f"2025-01-06T{minute // 60:02}:{minute % 60:02}:02Z" for minute in range(20, 240)}
+    assert starts <= {point.at for point in found.drawdown_curve}
+    marks = [point.high_water for point in found.drawdown_curve]
+    assert marks == sorted(marks)
+    assert max(point.drawdown_pct for point in found.drawdown_curve) == found.max_dd > 0
