@@ -220,6 +220,7 @@ def test_nothing_outlives_a_killed_supervisor_and_it_starts_again(tmp_path):
         output = again.output.read_text()
         assert "Database: up to date" in output
         assert "the newest begins with md_" in output
+        assert "apikey create NAME --scope all" in output
         assert "shown once" not in output
 
 

@@ -48,7 +48,7 @@ from trading.core.terms import AccountKind
 from trading.models import Account
 from trading.services.accounts import account_create, account_transfer
 
-KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME"
+KEY_COMMAND = ".venv/bin/python manage.py apikey create NAME --scope all (or --role trader --account ACCOUNT)"
 _ACCOUNT, _DEPOSIT = "DEMO", 100_000
 
 
