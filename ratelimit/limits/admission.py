@@ -54,11 +54,12 @@ class Admission(NamedTuple):
     def message(self) -> str:
         """The reason for a refusal, for people."""
         used_up = [quota.name for quota in self.quotas if not quota.admitted]
-        reason = (
-            f"the quota of the {' and of the '.join(used_up)} is used up"
-            if used_up
-            else "the limit is reached"
-        )
+        if used_up:
+            reason = f"the quota of the {' and of the '.join(used_up)} is used up"
+        else:
+            rate = round(self.bucket.limit * SECOND_US / self.bucket.refill_us)
+            tokens = "1 token" if rate == 1 else f"{rate:,} tokens"
+            reason = f'the limit "{self.bucket.name}" is reached: {tokens} a second'
         return f"{reason}; retry in {duration_text(self.retry_after)}"
 
 

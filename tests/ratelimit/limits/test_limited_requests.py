@@ -65,6 +65,7 @@ def test_a_refusal_says_when_to_come_again_in_both_syntaxes(api):
     caller = Api(make_key(rate=1))
     refused = until_limited(lambda: caller.get("/api/v1/instruments"))
     assert problem(refused) == (429, "rate_limited")
+    assert answer(refused)["message"].startswith('the limit "read" is reached: 1 token a second; retry in ')
     assert refused["Retry-After"] == "1"
     assert numbers(refused["RateLimit-Policy"]) == {"read": {"q": 2, "w": 2}}
     assert numbers(refused["RateLimit"]) == {"read": {"r": 0, "t": 1}}
