@@ -68,6 +68,10 @@ def test_a_stretch_of_extended_hours_is_one_area(opened: Opened):
         page.wait_for_function(f"({CHANGES})() > 0")
         # Gridlines and two edges, not an edge for each of some hundred bars.
         assert page.evaluate(CHANGES) < 40
+        # The crosshair, and a click, in that area.
+        page.locator("#chart").click(position={"x": 600, "y": 150})
+        expect(page.locator("#bar-title")).to_contain_text("Bar of ")
+        assert watched.faults == []
 
 
 def test_the_browser_keeps_symbols_first_in_the_watch_list(opened: Opened):
