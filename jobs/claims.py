@@ -12,10 +12,13 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from jobs.kinds import JobKind
+from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import CANCELLED, QUEUED, RUNNING, Job
 from ops.metrics.declarations import JOBS_ENDED
+from store.instant_text import format_instant
+from webhooks.events import event_write
 
+PATH = "/api/v1/jobs"
 # Seconds after which a job whose worker is silent belongs to nobody.
 LEASE = timedelta(seconds=20)
 
@@ -102,19 +105,47 @@ def job_end(
     state: SUCCEEDED, FAILED or CANCELLED. result, error: JSON documents.
     """
     row = leased(job) if job.lease else Job.objects.filter(pk=job.pk, state=QUEUED)
-    is_ours = bool(
-        row.update(
-            state=state,
-            result=result,
-            error=error,
-            finished_at=now,
-            slot=None,
-            lease=None,
-            leased_until=None,
-            cancel_requested=state == CANCELLED,
-            **columns,
+    with transaction.atomic():
+        is_ours = bool(
+            row.update(
+                state=state,
+                result=result,
+                error=error,
+                finished_at=now,
+                slot=None,
+                lease=None,
+                leased_until=None,
+                cancel_requested=state == CANCELLED,
+                **columns,
+            )
         )
-    )
-    if is_ours:
-        transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
+        if is_ours:
+            transaction.on_commit(lambda: JOBS_ENDED.add(job.kind, state))
+            _tell(job, state, now=now)
     return is_ours
+
+
+def _tell(job: Job, state: str, *, now: datetime) -> None:
+    """Write the event of a job's end. It tells where the result is, not what it is."""
+    kind = JOB_KINDS.get().get(job.kind)
+    account = job.parameters.get(kind.account_parameter, "") if kind is not None else ""
+    event_write(
+        kind=f"job.{state}",
+        subject=job_subject(job),
+        owner=job.owner,
+        account=account,
+        data={
+            "id": str(job.uuid),
+            "kind": job.kind,
+            "state": state,
+            "finished_at": format_instant(now),
+            "links": {"self": f"{PATH}/{job.uuid}"},
+        },
+        now=now,
+        callback_url=job.callback_url,
+    )
+
+
+def job_subject(job: Job) -> str:
+    """Return the subject of a job's event. The secret of its callback follows from it."""
+    return f"job:{job.uuid}"

@@ -8,6 +8,7 @@ import orjson
 from django.db.models import Case, F, JSONField, Q, QuerySet, Value, When
 from django.utils import timezone
 
+from jobs.claims import PATH, job_subject
 from jobs.exceptions import UnknownJob
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import RUNNING, Job
@@ -19,8 +20,8 @@ from ratelimit.keys.selectors import keys_visible, principals_of
 from store.instant_text import format_instant
 from web.requests.json_fields import JsonObject
 from web.requests.waiting import Renewed
+from webhooks.signing import callback_secrets
 
-PATH = "/api/v1/jobs"
 _JUST_ENDED = timedelta(seconds=30)
 
 
@@ -94,6 +95,12 @@ def listed_job_document(job: Job, *, now: datetime) -> JsonObject:
     """Return what a list shows of a job. job: of `listed_jobs_of`."""
     job.result = getattr(job, "listed_result", None)
     return job_document(job, now=now)
+
+
+def submitted_document(job: Job, *, now: datetime) -> JsonObject:
+    """Return a new job's document, with the secret of its callback if it has one."""
+    secret = {"callback_secret": callback_secrets(job_subject(job))[0]} if job.callback_url else {}
+    return {**job_document(job, now=now), **secret}
 
 
 def job_document(job: Job, *, now: datetime) -> JsonObject:

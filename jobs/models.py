@@ -22,7 +22,7 @@ class Job(models.Model):
     While a job runs, its worker holds a lease: `lease` is the lease's random name, and `leased_until` its end. `slot`
     is one of the `at_once` places of the job's kind. `note` is what the function left to resume from. `sent_at` is
     when the last message was sent. A job starts at `not_before` or later. `attempts` counts the starts that were
-    not ended by an orderly stop of the worker.
+    not ended by an orderly stop of the worker. `callback_url` is told when the job has ended; "" for none.
     """
 
     uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
@@ -31,6 +31,7 @@ class Job(models.Model):
     owner = models.CharField(max_length=100)
     created_by = models.CharField(max_length=100)
     correlation_id = models.CharField(max_length=128, default="")
+    callback_url = models.TextField(default="")
     parameters = models.JSONField(default=dict)
     once_key = models.CharField(max_length=200, default="")
     turn = models.CharField(max_length=200, default="")

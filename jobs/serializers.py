@@ -8,6 +8,8 @@ from rest_framework import serializers
 
 from jobs.models import STATES
 from web.documents import AnswerDocument
+from web.requests.field_errors import KnownFieldsSerializer
+from webhooks.serializers import TargetUrl
 
 JOB: dict[str, Any] = {
     "id": "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11",
@@ -76,4 +78,16 @@ class JobSerializer(serializers.Serializer[Any]):
     cancel_requested = serializers.BooleanField(help_text="Whether it ends as soon as it can.")
     links = serializers.DictField(
         child=serializers.CharField(), help_text="`self`; `cancel` until it has ended."
+    )
+    callback_secret = serializers.CharField(
+        required=False,
+        help_text="Only in the answer to a call with `callback_url`: the key of the signature.",
+    )
+
+
+class SubmissionSerializer(KnownFieldsSerializer):
+    """The base of the bodies of calls that submit a job."""
+
+    callback_url = TargetUrl(
+        required=False, help_text="Where the job's end is POSTed, signed with the answer's `callback_secret`."
     )

@@ -35,6 +35,7 @@ def job_submit(
     created_by: str,
     now: datetime,
     correlation_id: str = "",
+    callback_url: str = "",
     once_key: str = "",
     urgency: int = 0,
 ) -> Job:
@@ -45,6 +46,7 @@ def job_submit(
     """
     columns = {
         "kind": kind,
+        "callback_url": callback_url,
         "parameters": parameters,
         "owner": owner,
         "created_by": created_by,

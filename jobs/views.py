@@ -22,6 +22,7 @@ from jobs.documents import (
     jobs_of,
     listed_job_document,
     listed_jobs_of,
+    submitted_document,
 )
 from jobs.kinds import JOB_KINDS, JobKind
 from jobs.models import AWAITED, STATES, Job
@@ -119,6 +120,7 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
     parameters = {"create": [IDEMPOTENCY_KEY, PREFER]}
     queryset: QuerySet[Any] = Job.objects.all()
     kind: ClassVar[str]
+    _callback_url = ""
 
     @property
     def _kind(self) -> JobKind:
@@ -131,6 +133,12 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
         if self._kind.access.audit_class:
             return change_and_record(self, lambda _: self._submit_once(request, parameters))
         return self._submit_once(request, parameters)
+
+    def body(self, *, is_optional: bool = False, **context: Any) -> JsonObject:
+        """See `DeclaredView.body`. The callback's URL is the job's, not its kind's."""
+        values = super().body(is_optional=is_optional, **context)
+        self._callback_url = values.pop("callback_url", "")
+        return values
 
     def job_parameters(self) -> JsonObject:
         """Return the job's parameters, from the body. Raises ValidationError, MalformedDocument."""
@@ -156,10 +164,11 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
                 owner=caller.principal,
                 created_by=caller.identity,
                 correlation_id=correlation_id,
+                callback_url=self._callback_url,
                 now=now,
                 urgency=AWAITED if preferred_wait(request.headers.get("Prefer", "")) else 0,
             )
-            return job_document(job, now=now)
+            return submitted_document(job, now=now)
 
         document, is_replayed = (submit(), False) if call is None else answer_once(call, submit, now=now)
         answer = Response(document, status=HTTPStatus.ACCEPTED, headers=_headers(document))

@@ -15,6 +15,8 @@ _ORDER = (
     "jobs.Job",
     "trades.InstrumentEntry",
     "backfills.Backfill",
+    "webhooks.Webhook",
+    "webhooks.Delivery",
     "trading.Account",
     "trading.OrderRow",
     "trading.ExecutionRow",

@@ -25,6 +25,8 @@ from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
 from trading.services.previews import previews_delete_old
 from web.idempotency.answers import answers_delete_old
+from webhooks.sending import deliveries_send
+from webhooks.services import events_delete_old
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,8 @@ DUTIES: tuple[Duty, ...] = (
     Duty(head_log, period=HOUR),
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
+    Duty(deliveries_send, period=0.25, after_error=SECOND),
+    Duty(events_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),
     Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),

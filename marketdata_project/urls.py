@@ -57,6 +57,7 @@ from trading.api.row_views import (
 from trading.api.strategies import StrategiesViewSet
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
+from webhooks.views import DeliveriesViewSet, WebhooksViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:
@@ -180,6 +181,40 @@ jobs = [
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),
     re_path(r"^jobs/(?P<job>[^/]+)/?\Z", JobsViewSet.as_view({"get": "retrieve"}), name="job"),
     re_path(r"^jobs/(?P<job>[^/]+)/cancel/?\Z", JobsViewSet.as_view({"post": "cancel"}), name="job-cancel"),
+]
+
+webhooks = [
+    re_path(r"^webhooks/?\Z", WebhooksViewSet.as_view({"get": "list", "post": "create"}), name="webhooks"),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/?\Z",
+        WebhooksViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="webhook",
+    ),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/rotate/?\Z",
+        WebhooksViewSet.as_view({"post": "rotate"}),
+        name="webhook-rotate",
+    ),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/resume/?\Z",
+        WebhooksViewSet.as_view({"post": "resume"}),
+        name="webhook-resume",
+    ),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/test/?\Z",
+        WebhooksViewSet.as_view({"post": "test"}),
+        name="webhook-test",
+    ),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/deliveries/?\Z",
+        DeliveriesViewSet.as_view({"get": "list"}),
+        name="webhook-deliveries",
+    ),
+    re_path(
+        r"^webhooks/(?P<webhook>[^/]+)/deliveries/(?P<delivery>[^/]+)/replay/?\Z",
+        DeliveriesViewSet.as_view({"post": "replay"}),
+        name="webhook-replay",
+    ),
 ]
 
 _ACCOUNT = r"accounts/(?P<account>[^/]+)"
@@ -316,6 +351,7 @@ below_api_v1: list[URLPattern | URLResolver] = [
     *cache_and_sessions,
     *access,
     *jobs,
+    *webhooks,
     *also_unversioned,
     *trading_reads,
     *trading_writes,

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from calendars.schedule import Hours
 from jobs.backfills.models import STATES
+from jobs.serializers import SubmissionSerializer
 from store.datasets import DATASETS, TRADES
 from store.instruments import GAP_RULES
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
@@ -69,7 +70,7 @@ class RequestRangeSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class BackfillRequestSerializer(RequestRangeSerializer):
+class BackfillRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
     """What to fill: the gaps of a symbol in `[start, end)`, at most ten years."""
 
     examples: ClassVar = {"A week": _WEEK}
@@ -91,7 +92,7 @@ class BackfillRequestSerializer(RequestRangeSerializer):
     )
 
 
-class ReconciliationRequestSerializer(RequestRangeSerializer):
+class ReconciliationRequestSerializer(SubmissionSerializer, RequestRangeSerializer):
     """What to compare with a source: a symbol's rows in `[start, end)`."""
 
     examples: ClassVar = {"A week": {**_WEEK, "source": "desk"}}

@@ -6,10 +6,9 @@ from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from jobs.exports.query import DEFAULT_CLASS, EXPORT_FORMATS, EXPORTED, PARAMETER_NAMES, PARQUET
-from jobs.serializers import JOB, JobSerializer
+from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
 from stats.market_data.query import MARKET_CLASSES
 from stats.parameters import MEMBERS_LIMIT
-from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import JsonObject, Text, Word
 
 _WEEK: JsonObject = {
@@ -41,7 +40,7 @@ class ParameterField(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
-class ExportRequestSerializer(KnownFieldsSerializer):
+class ExportRequestSerializer(SubmissionSerializer):
     """What to export: the rows of a dataset for symbols or for a universe's members, in a format."""
 
     examples: ClassVar = {"A week of trades": _WEEK}

@@ -51,6 +51,9 @@ JOB_THREADS = integer("JOB_THREADS", 8)
 JOB_RETENTION_DAYS = integer("JOB_RETENTION_DAYS", 30)
 # Jobs that are submitted at set times, by name: {"kind": …, "crontab": "30 2 * * *", "parameters": {…}}; times in UTC.
 JOB_SCHEDULES = json_object("JOB_SCHEDULES")
+# A webhook whose receiver fails for so long is paused.
+WEBHOOK_PAUSE_HOURS = integer("WEBHOOK_PAUSE_HOURS", 72)
+WEBHOOK_RETENTION_DAYS = integer("WEBHOOK_RETENTION_DAYS", 30)
 LOAD_SAMPLE = env.bool("LOAD_SAMPLE", True)
 # Only development has a feed of the sample.
 SAMPLE_FEED = False
@@ -134,6 +137,7 @@ INSTALLED_APPS = [
     "ratelimit",
     "audit",
     "web.idempotency",
+    "webhooks",
     "jobs",
     "jobs.backfills",
     "stats.mirrors",
@@ -290,6 +294,8 @@ SPECTACULAR_SETTINGS = {
         "ConditionEffect": "trades.condition_views.EFFECTS",
         "GapRule": "store.instruments.GAP_RULES",
         "JobState": "jobs.models.STATES",
+        "WebhookState": "webhooks.models.STATES",
+        "DeliveryState": "webhooks.models.DELIVERY_STATES",
         "KeyState": "ratelimit.models.STATES",
         "QuotaNameEnum": "ratelimit.limits.quotas.UNITS",
         "FillEnum": "trading.documents.accounts.FILL_RULES",

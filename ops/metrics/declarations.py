@@ -112,6 +112,11 @@ WORKER_HEARTBEAT_AGE = Gauge(
 # Jobs.
 JOBS_ENDED = Counter("marketdata_jobs_ended", "Jobs that have ended, by kind and state.", ("kind", "state"))
 
+# Webhooks.
+WEBHOOK_CALLS = Counter(
+    "marketdata_webhook_calls", "Calls of webhooks' receivers, by outcome (delivered, failed).", ("outcome",)
+)
+
 # The live feed. `kind` is trades, quotes, status, bars, orders, alerts or portfolio.
 LIVE_CONNECTIONS = Gauge("marketdata_live_connections", "Open connections of the live feed.")
 LIVE_SUBSCRIPTIONS = Gauge(

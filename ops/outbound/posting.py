@@ -14,6 +14,7 @@ from ops.outbound.exceptions import DestinationUnavailable
 from ops.outbound.network import CheckedTransport
 
 _BODY_BYTES = 1024
+_CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 _LIMITS = Limits(connect=5, read=10, total=15, attempts=1)
 
 
@@ -45,6 +46,7 @@ class Poster:
         self._transport = CheckedTransport(name, time.monotonic())
         headers = {"Accept-Encoding": "identity"}
         self._client = checked_client(self._transport, headers, limits)
+        self._is_kept = False
 
     def __enter__(self) -> Self:
         return self
@@ -58,14 +60,26 @@ class Poster:
         self._client.close()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
-        """Send a POST once. Raises `DestinationRefused`, `DestinationUnavailable`."""
+        """Send a POST once. Raises `DestinationRefused`, `DestinationUnavailable`.
+
+        If the receiver closes a connection that was kept, the POST is sent again over a new one.
+        """
         self._transport.extend(time.monotonic() + self._limits.total)
+        was_kept, self._is_kept = self._is_kept, True
         try:
-            with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-                return PostAnswer(response.status_code, _beginning(response), seconds_asked(response))
+            try:
+                return self._attempt(body, headers)
+            except _CLOSED:
+                if not was_kept:
+                    raise
+                return self._attempt(body, headers)
         except httpx.HTTPError as error:
             # An error of the library may quote the URL or a header.
             raise DestinationUnavailable(self._name, f"no answer ({type(error).__name__})") from None
+
+    def _attempt(self, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
+        with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+            return PostAnswer(response.status_code, _beginning(response), seconds_asked(response))
 
 
 def _beginning(response: httpx.Response) -> bytes:

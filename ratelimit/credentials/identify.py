@@ -29,7 +29,14 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
 from ratelimit.keys.client_secrets import client_in_basic
-from ratelimit.keys.selectors import caller_of_key, key_cache, key_now, key_used
+from ratelimit.keys.selectors import (
+    caller_of_key,
+    key_cache,
+    key_now,
+    key_used,
+    newest_key,
+    stored_caller,
+)
 from web.requests.received import ReceivedCall
 
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
@@ -118,6 +125,19 @@ def caller_stored(identity: str, *, now: datetime) -> Caller:
     if caller is None:
         raise InvalidToken
     return caller
+
+
+def caller_of_principal(principal: str, *, now: datetime) -> Caller | None:
+    """Return who is now that `Caller.principal`, with its grants as they are stored: of a chain of rotations the newest key.
+
+    None if it has no valid credential any more.
+    """
+    kind, _, number = principal.partition(":")
+    if kind == "key":
+        key = newest_key(int(number), now=now)
+        return None if key is None else stored_caller(key)
+    user = person_of(number) if kind == "user" else None
+    return None if user is None else caller_of_person(user, credential="session", now=now)
 
 
 def _stored_key(number: str, *, now: datetime) -> Caller:

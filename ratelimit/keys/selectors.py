@@ -104,6 +104,12 @@ def stored_caller(key: ApiKey) -> Caller:
     )
 
 
+def newest_key(first: int, *, now: datetime) -> ApiKey | None:
+    """Return the newest valid key of a chain of rotations, by the id of its first key; None if none is valid."""
+    chain = ApiKey.objects.filter(Q(pk=first) | Q(family=first), revoked_at=None)
+    return chain.filter(Q(expires_at=None) | Q(expires_at__gt=now)).order_by("-pk").first()
+
+
 def key_list() -> QuerySet[ApiKey]:
     """Return all keys, oldest first."""
     return ApiKey.objects.order_by("id")

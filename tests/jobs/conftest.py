@@ -48,7 +48,7 @@ def submit(use_kinds) -> Callable[..., Job]:
     def submitted(function: Callable[[Run], dict[str, Any]] = count, **options: Any) -> Job:
         of_job: dict[str, Any] = {
             name: options.pop(name)
-            for name in ("owner", "once_key", "urgency", "now", "parameters")
+            for name in ("owner", "once_key", "urgency", "now", "parameters", "callback_url")
             if name in options
         }
         use_kinds(kind(function, **options))

@@ -27,6 +27,7 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
 from trading.services.target_models import model_set
+from webhooks.models import Webhook
 
 pytestmark = pytest.mark.system
 
@@ -68,6 +69,7 @@ def path_of(template: str) -> str:
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
         .replace("{path}", "manifest.json")
+        .replace("{webhook}", str(Webhook.objects.values_list("uuid", flat=True).first()))
         .replace("{account}", "main")
         .replace("{model}", "core")
         .replace("{order}", str(OrderRow.objects.values_list("uuid", flat=True).first()))
@@ -106,6 +108,7 @@ def browser(stored) -> Client:
     of_backtest = {"strategy": "crossover", "symbols": ["AAPL"], "start": "2025-01-02", "end": "2025-01-03"}
     for kind, parameters in (("backfill", {"symbol": "AAPL"}), ("backtest", of_backtest), ("export", {})):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
+    Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)
     return client
 
 

@@ -37,7 +37,7 @@ def test_a_section_with_the_words_in_its_heading_is_first():
 
 @pytest.mark.parametrize(
     ("text", "url"),
-    [("webhook", "/docs/guide/live#webhooks"), ("cancel order", "/docs/guide/trading#orders")],
+    [("webhook", "/docs/guide/webhooks"), ("cancel order", "/docs/guide/trading#orders")],
 )
 def test_what_people_look_for_is_first(text, url):
     assert search(words_of(text))[0].section.url == url

@@ -18,6 +18,7 @@ ROOMS = [
     "trades",
     "trading",
     "web",
+    "webhooks",
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 import msgspec
 from rest_framework import serializers
 
+from jobs.serializers import SubmissionSerializer
 from store.currencies import CURRENCIES
 from store.exceptions import UnknownSymbol
 from store.timestamps import parse_timestamp
@@ -148,7 +149,7 @@ class PreferencesInput(KnownFieldsSerializer):
     )
 
 
-class TransferInput(KnownFieldsSerializer):
+class TransferInput(SubmissionSerializer):
     """Money that is paid in (above zero) or out, in the account's currency."""
 
     examples: ClassVar = {"A deposit": {"amount": 100_000}}

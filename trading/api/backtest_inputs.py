@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from jobs.serializers import SubmissionSerializer
 from store.currencies import CURRENCIES
 from store.protocol import Window
 from store.reading import Reader
@@ -21,7 +22,6 @@ from trading.strategies.catalogue import InvalidParameters, parameters_of, strat
 from trading.strategies.own_files import StrategyError
 from trading.strategies.stored import newest_change_ns, row_bound, stored_period, symbol_refusals
 from trading.strategies.strategy import StrategyParameters
-from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Instant, Object, Text, Word
 
 MOST_SYMBOLS = 50
@@ -52,7 +52,7 @@ def _checked(text: str) -> str:
     return text
 
 
-class BacktestInput(KnownFieldsSerializer):
+class BacktestInput(SubmissionSerializer):
     """A strategy, a period, and all that decides what comes of it. Its validated data are JSON values, for a job.
 
     Context: `market`, whose store has the rows. What is not given depends on the store alone, and not on the clock.

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from jobs.exceptions import JobCancelled
 from jobs.kinds import JobKind, Run
-from jobs.serializers import JobSerializer, ResultField
+from jobs.serializers import JobSerializer, ResultField, SubmissionSerializer
 from jobs.views import SubmissionViewSet
 from trading.api.access import ACCOUNT_CHANGE
 from trading.api.account_inputs import MOST_MONEY
@@ -32,14 +32,13 @@ from trading.services.rebalancing import (
     require_trading,
 )
 from trading.services.target_models import model_find
-from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Integer, JsonObject, Text, json_values
 
 _LOOK_SECONDS = 0.5
 _LONGEST_SECONDS, _USUAL_SECONDS = 3_600, 300
 
 
-class RebalanceTerms(KnownFieldsSerializer):
+class RebalanceTerms(SubmissionSerializer):
     """How an account is rebalanced. A job's parameters are JSON values, so that amounts become numbers again."""
 
     drift_band = Amount(

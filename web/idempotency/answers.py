@@ -6,18 +6,12 @@ Answers may contain a new key's secrets, so they are stored encrypted, with a ke
 import hashlib
 import json
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, cast
 
 import orjson
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
@@ -28,6 +22,7 @@ from web.idempotency.models import SealedAnswer
 from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
 from web.retention import beyond_newest
+from web.sealing import decrypted, encrypted
 
 REPLAYED = {"Idempotency-Replayed": "true"}
 """Headers of a replayed answer."""
@@ -115,7 +110,7 @@ def answer_once(call: KeyedCall, make: Callable[[], JsonObject], *, now: datetim
         if earlier is not None:
             return _answer(earlier, call), True
         answer = make()
-        _rows_of(call).update(sealed=_cipher().encrypt(orjson.dumps(answer)).decode())
+        _rows_of(call).update(sealed=encrypted(orjson.dumps(answer), label=_LABEL))
         return answer, False
 
 
@@ -143,7 +138,7 @@ def _store_or_find(call: KeyedCall, *, now: datetime) -> SealedAnswer | None:
 def _answer(earlier: SealedAnswer, call: KeyedCall) -> JsonObject:
     if earlier.fingerprint != call.fingerprint:
         raise IdempotencyKeyReused
-    data = _decrypted(earlier.sealed)
+    data = decrypted(earlier.sealed, label=_LABEL)
     if data is None:
         raise AlreadyMade
     answer: JsonObject = orjson.loads(data)
@@ -161,21 +156,3 @@ def _columns_of(call: KeyedCall) -> dict[str, str]:
 
 
 _LABEL = b"marketdata sealed answers 1"
-
-
-def _decrypted(sealed: str) -> bytes | None:
-    """Return the decrypted data; None if SECRET_KEY has changed, or the text was altered."""
-    try:
-        return _cipher().decrypt(sealed.encode())
-    except InvalidToken:
-        return None
-
-
-def _cipher() -> MultiFernet:
-    return MultiFernet([_fernet(str(key)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-@lru_cache(maxsize=16)
-def _fernet(secret_key: str) -> Fernet:
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=_LABEL).derive(secret_key.encode())
-    return Fernet(urlsafe_b64encode(derived))

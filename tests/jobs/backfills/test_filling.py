@@ -264,7 +264,7 @@ def test_an_exhausted_gap_is_not_asked_for_by_every_answer(api: Api, archive) ->
         ({"start": "2025-01-03", "end": "2025-01-02"}, "invalid_range"),
         ({"start": "yesterday"}, "invalid_timestamp"),
         ({"symbol": "../x"}, None),
-        ({"callback_url": "https://example.com"}, "unknown_field"),
+        ({"callback_url": "file:///etc/passwd"}, "invalid_format"),
         ({"rule": "none"}, "invalid_choice"),
         ({"symbol": 7}, "invalid_type"),
         ({"accept_far": "yes"}, "invalid_type"),

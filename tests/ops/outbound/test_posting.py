@@ -148,3 +148,10 @@ def test_nobody_there_is_an_error():
         url = server.url
     with pytest.raises(DestinationUnavailable, match="ConnectError"):
         post(url)
+
+
+@pytest.mark.usefixtures("_loopback_is_allowed")
+def test_a_kept_connection_that_the_receiver_closed_is_no_failure():
+    with served(says(b"ok")) as server, Poster("webhook", server.url, limits=QUICK) as poster:
+        # This server closes each connection, and does not say so before.
+        assert [poster.post(b"{}", {}).status for _ in range(50)] == [200] * 50

@@ -1,0 +1,126 @@
+"""Callers manage their own webhooks, and see what was sent."""
+
+from datetime import timedelta
+
+import orjson
+import pytest
+from django.utils import timezone
+
+from tests.api_client import Api, answer, make_key, problem
+from tests.webhooks.conftest import HOOKS, much_later, received, send, subscribe
+from tests.webhooks.test_sending import tell
+from webhooks import services
+from webhooks.models import DELIVERED, Delivery, Webhook, WebhookEvent
+from webhooks.services import events_delete_old
+
+URL = "https://receiver.example/hook"
+
+
+def test_a_webhook_is_made_shown_changed_and_deleted(api: Api) -> None:
+    made = subscribe(api, URL, "job.failed", "job.failed", symbols=["aapl"])
+    secret = made.pop("secret")
+    assert secret.startswith("whsec_")
+    assert (made["kinds"], made["symbols"], made["state"]) == (["job.failed"], ["AAPL"], "active")
+    path = made["links"]["self"]
+    assert answer(api.get(path)) == made
+    assert answer(api.get(HOOKS))["webhooks"] == [made]
+    assert secret not in str(Webhook.objects.values().get())
+    changed = answer(api.call("PATCH", path, b'{"kinds": ["job.cancelled"], "state": "paused"}'))
+    assert changed == {**made, "kinds": ["job.cancelled"], "state": "paused", "paused_because": "by_owner"}
+    assert answer(api.call("POST", f"{path}/resume"))["state"] == "active"
+    assert api.call("DELETE", path).status_code == 204
+    assert problem(api.get(path)) == (404, "not_found")
+
+
+def test_a_repeated_creation_gives_the_same_answer(api: Api) -> None:
+    body = orjson.dumps({"url": URL, "kinds": ["job.failed"]})
+    first, again = (api.call("POST", HOOKS, body, Idempotency_Key="1") for _ in range(2))
+    assert answer(first) == answer(again)
+    assert again["Idempotency-Replayed"] == "true"
+    assert Webhook.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"url": "ftp://receiver.example/"}, "invalid_format"),
+        ({"url": "https://user@receiver.example/"}, "invalid_format"),
+        ({"url": "https://169.254.169.254/latest"}, "invalid_format"),
+        ({"url": "https://2886729729/"}, "invalid_format"),
+        ({"url": ""}, "invalid_text"),
+        ({"url": 7}, "invalid_type"),
+        ({"kinds": []}, "empty"),
+        ({"kinds": ["webhook.test"]}, "invalid_choice"),
+        ({"kinds": ["x"]}, "invalid_choice"),
+        ({"symbols": ["../x"]}, "invalid_symbol"),
+        ({"secret": "whsec_AAAA"}, "unknown_field"),
+        ({"state": "paused"}, "unknown_field"),
+    ],
+)
+def test_what_is_no_webhook_is_refused(api: Api, body, code: str) -> None:
+    response = api.call("POST", HOOKS, orjson.dumps({"url": URL, "kinds": ["job.failed"], **body}))
+    assert (problem(response), answer(response)["errors"][0]["code"]) == ((422, "validation_failed"), code)
+    assert not Webhook.objects.exists()
+
+
+def test_a_caller_has_so_many_webhooks_at_most(api: Api, monkeypatch) -> None:
+    monkeypatch.setattr(services, "MOST_WEBHOOKS", 1)
+    subscribe(api, URL)
+    response = api.call("POST", HOOKS, orjson.dumps({"url": URL, "kinds": ["job.failed"]}))
+    assert (response.status_code, answer(response)["errors"][0]["code"]) == (422, "too_many")
+
+
+def test_others_see_and_change_nothing(api: Api) -> None:
+    made = subscribe(api, URL)
+    path, other = made["links"]["self"], Api(make_key())
+    delivery = answer(api.call("POST", f"{path}/test"))
+    assert answer(other.get(HOOKS))["webhooks"] == []
+    calls = [
+        ("GET", path), ("PATCH", path), ("DELETE", path), ("POST", f"{path}/rotate"), ("POST", f"{path}/resume"),
+        ("POST", f"{path}/test"), ("GET", f"{path}/deliveries"), ("POST", delivery["links"]["replay"]),
+    ]  # fmt: skip
+    for method, each in calls:
+        assert problem(other.call(method, each, b"{}" if method != "GET" else b"")) == (404, "not_found")
+    assert problem(api.get(f"{HOOKS}/x")) == (404, "not_found")
+    assert Api(None).get(HOOKS).status_code == 401
+
+
+def test_the_test_button_sends_an_event_even_to_one_that_fails(api: Api, receiver) -> None:
+    server = receiver()
+    made = subscribe(api, server.url)
+    tell()
+    Webhook.objects.update(failures=3, retry_at=timezone.now() + timedelta(hours=1))
+    delivery = answer(api.call("POST", f"{made['links']['self']}/test"))
+    assert (delivery["type"], delivery["state"]) == ("webhook.test", "pending")
+    send()
+    assert received(server, made["secret"])[0]["type"] == "webhook.test"
+
+
+def test_the_log_shows_calls_and_one_is_replayed_with_the_same_id(api: Api, receiver) -> None:
+    server = receiver()
+    made = subscribe(api, server.url)
+    tell()
+    send()
+    log = f"{made['links']['self']}/deliveries"
+    (shown,) = answer(api.get(log, {"state": DELIVERED}))["deliveries"]
+    assert (shown["status"], shown["answer"], shown["error"], shown["next_at"]) == (200, "ok", None, None)
+    assert answer(api.get(log, {"state": "failed"}))["deliveries"] == []
+    replayed = answer(api.call("POST", shown["links"]["replay"]))
+    assert (replayed["state"], replayed["attempts"]) == ("pending", 0)
+    send()
+    first, again = received(server, made["secret"])
+    assert first == again
+
+
+def test_old_events_go_and_so_do_the_oldest_of_a_long_log(api: Api, receiver, settings, monkeypatch) -> None:
+    made = subscribe(api, receiver().url)
+    for _ in range(3):
+        tell()
+    send()
+    monkeypatch.setattr(services, "MOST_DELIVERIES", 2)
+    events_delete_old(now=timezone.now())
+    assert Delivery.objects.count() == 2
+    events_delete_old(now=timezone.now() + timedelta(days=settings.WEBHOOK_RETENTION_DAYS))
+    assert not WebhookEvent.objects.exists()
+    assert Webhook.objects.filter(uuid=made["id"]).exists()
+    much_later()

@@ -1,0 +1,1 @@
+"""Events that others are told of by webhooks: subscriptions, deliveries, and the calls that send them."""

@@ -1,0 +1,28 @@
+"""Webhooks and deliveries in the admin: they can be read and filtered, not changed."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+
+from web.read_only_admin import ReadOnlyAdmin
+from webhooks.models import Delivery, Webhook
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    """The read-only list and page of webhooks, without their secrets."""
+
+    list_display = ("url", "owner", "state", "paused_because", "failing_since", "retry_at", "created_at")
+    list_filter = ("state", "is_callback")
+    search_fields = ("=uuid", "owner", "url")
+    exclude: ClassVar = ("secret", "old_secret")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """The read-only list and page of deliveries."""
+
+    list_display = ("subject", "webhook", "state", "attempts", "status", "error", "next_at", "ended_at")
+    list_filter = ("state",)
+    list_select_related = ("webhook",)
+    search_fields = ("=uuid", "=event__uuid", "subject")

@@ -1,0 +1,146 @@
+"""The tables of webhooks: events, webhooks, and a delivery for each event that a webhook gets."""
+
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+
+ACTIVE, PAUSED = "active", "paused"
+STATES = (ACTIVE, PAUSED)
+PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+DELIVERY_STATES = (PENDING, DELIVERED, FAILED)
+# Why a webhook is paused: by its owner, after it failed for long, after a 410, because its owner has no valid
+# credential any more, because its secret cannot be decrypted.
+BY_OWNER, FAILING, GONE, OWNER_ENDED, SECRET_LOST = (
+    "by_owner",
+    "failing",
+    "gone",
+    "owner_ended",
+    "secret_lost",
+)
+PAUSES = (BY_OWNER, FAILING, GONE, OWNER_ENDED, SECRET_LOST)
+
+
+class WebhookEvent(models.Model):
+    """What has happened, written in the transaction in which it happened.
+
+    `kind` is one of EVENT_KINDS, `subject` what it happened to: `job:<uuid>`, `account:<name>`. Events of one subject are sent in their
+    order. `owner` is the only `Caller.principal` that is told, "" for all who may see it. `account`, `symbol`: whose it
+    is, "" for none. `fanned_out_at` is when its deliveries were made. A cursor over ids would pass an event whose
+    transaction commits after those of later ids.
+    """
+
+    uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    owner = models.CharField(max_length=100, default="")
+    account = models.CharField(max_length=64, default="")
+    symbol = models.CharField(max_length=32, default="")
+    data = models.JSONField()
+    created_at = models.DateTimeField(db_index=True)
+    fanned_out_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "event"
+        indexes = [
+            models.Index(fields=["id"], condition=Q(fanned_out_at=None), name="webhook_event_new"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+class Webhook(models.Model):
+    """A receiver.
+
+    `owner` is the `Caller.principal` that made it, `created_by` the `Caller.identity`. `kinds` are the names of kinds
+    with a space around each. `accounts`, `symbols`: of events that have such, only those; [] for all. `secret` is encrypted, `old_secret` is
+    used beside it until `old_secret_until`.
+
+    `failures` counts failed calls since the last success, `failing_since` is when the first of them was; none is made before
+    `retry_at`. `last_ms` is how long the last call took. The process whose random name is `lease` sends its deliveries, until
+    `leased_until`.
+
+    `is_callback`: it stands for the origin of the callback URLs of the owner's jobs. Its owner does not see it.
+    """
+
+    uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    owner = models.CharField(max_length=100)
+    created_by = models.CharField(max_length=100)
+    url = models.TextField()
+    kinds = models.TextField(default="")
+    accounts = models.JSONField(default=list)
+    symbols = models.JSONField(default=list)
+    secret = models.TextField(default="")
+    old_secret = models.TextField(default="")
+    old_secret_until = models.DateTimeField(null=True)
+    state = models.CharField(max_length=10, choices=[(state, state) for state in STATES], default=ACTIVE)
+    paused_because = models.CharField(max_length=20, default="")
+    failures = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
+    last_ms = models.PositiveIntegerField(default=0)
+    lease = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    is_callback = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "id"], name="webhook_owner")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "url"], condition=Q(is_callback=True), name="webhook_callback_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner} {self.uuid}"
+
+    @property
+    def kind_names(self) -> list[str]:
+        """The chosen kinds."""
+        return self.kinds.split()
+
+
+class Delivery(models.Model):
+    """An event for a webhook.
+
+    `url`: of a callback; "" for the webhook's. `subject`: of the event. `attempts` counts the calls since it was made or
+    replayed; the next is at `next_at` or later. `status`, `error`, `latency_ms`, `answer`: of the last call; status is None
+    without an answer.
+    """
+
+    uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    event = models.ForeignKey(WebhookEvent, on_delete=models.CASCADE, related_name="deliveries")
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    url = models.TextField(default="")
+    subject = models.CharField(max_length=200)
+    state = models.CharField(
+        max_length=10, choices=[(state, state) for state in DELIVERY_STATES], default=PENDING
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField(null=True)
+    error = models.CharField(max_length=200, default="")
+    latency_ms = models.PositiveIntegerField(null=True)
+    answer = models.TextField(default="")
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(
+                fields=["webhook", "subject", "event"],
+                condition=Q(state=PENDING),
+                name="webhook_delivery_subject",
+            ),
+            models.Index(
+                fields=["webhook", "next_at"], condition=Q(state=PENDING), name="webhook_delivery_due"
+            ),
+            models.Index(fields=["webhook", "id"], name="webhook_delivery_log"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["event", "webhook"], name="webhook_delivery_once")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.state}"

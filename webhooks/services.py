@@ -1,0 +1,114 @@
+"""Services of webhooks: create, change, rotate, pause, resume, delete, test, replay; delete what is old."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from ratelimit.callers import Caller
+from web.requests.field_errors import field_refusal
+from web.retention import beyond_newest
+from webhooks.events import delivery_make, event_write
+from webhooks.kinds import PAUSED as PAUSED_KIND
+from webhooks.kinds import TEST
+from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, Webhook, WebhookEvent
+from webhooks.signing import new_secret, sealed_secret
+
+MOST_WEBHOOKS = 100
+# Of a webhook's deliveries that have ended, so many of the newest are kept.
+MOST_DELIVERIES = 10_000
+
+
+def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> tuple[Webhook, str]:
+    """Create a webhook; return it with its secret. Raises ValidationError if the caller has MOST_WEBHOOKS."""
+    if Webhook.objects.filter(owner=caller.principal, is_callback=False).count() >= MOST_WEBHOOKS:
+        raise field_refusal(
+            "url", f"the caller has {MOST_WEBHOOKS} webhooks, the most; delete one", "too_many"
+        )
+    secret = new_secret()
+    webhook = Webhook(
+        owner=caller.principal, created_by=caller.identity, secret=sealed_secret(secret), created_at=now
+    )
+    _set(webhook, values)
+    webhook.save()
+    return webhook, secret
+
+
+def webhook_change(*, webhook: Webhook, values: dict[str, Any], now: datetime) -> None:
+    """Change what values are given. A pause keeps what is pending; see `webhook_resume`."""
+    state = values.pop("state", webhook.state)
+    _set(webhook, values)
+    webhook.save(update_fields=["url", "kinds", "accounts", "symbols"])
+    if state == PAUSED and webhook.state == ACTIVE:
+        webhook_pause(webhook=webhook, because=BY_OWNER, now=now)
+    elif state == ACTIVE and webhook.state == PAUSED:
+        webhook_resume(webhook=webhook, now=now)
+
+
+def _set(webhook: Webhook, values: dict[str, Any]) -> None:
+    if "kinds" in values:
+        webhook.kinds = f" {' '.join(dict.fromkeys(values['kinds']))} "
+    for name in ("url", "accounts", "symbols"):
+        setattr(webhook, name, values.get(name, getattr(webhook, name)))
+
+
+def webhook_rotate(*, webhook: Webhook, overlap: timedelta, now: datetime) -> str:
+    """Return a new secret. For the overlap each call is signed with the former one, too."""
+    secret = new_secret()
+    webhook.secret, webhook.old_secret = sealed_secret(secret), webhook.secret
+    webhook.old_secret_until = now + overlap
+    webhook.save(update_fields=["secret", "old_secret", "old_secret_until"])
+    return secret
+
+
+def webhook_pause(*, webhook: Webhook, because: str, now: datetime) -> None:
+    """Pause a webhook, and tell its owner by the event of it. because: one of PAUSES."""
+    with transaction.atomic():
+        active = Webhook.objects.filter(pk=webhook.pk, state=ACTIVE)
+        if active.update(state=PAUSED, paused_because=because):
+            webhook.state, webhook.paused_because = PAUSED, because
+            data = {"id": str(webhook.uuid), "url": webhook.url, "paused_because": because}
+            event_write(
+                kind=PAUSED_KIND, subject=f"webhook:{webhook.uuid}", data=data, owner=webhook.owner, now=now
+            )
+
+
+def webhook_resume(*, webhook: Webhook, now: datetime) -> None:
+    """Call a webhook again, at once with what is pending."""
+    with transaction.atomic():
+        Webhook.objects.filter(pk=webhook.pk).update(
+            state=ACTIVE, paused_because="", failures=0, failing_since=None, retry_at=None
+        )
+        webhook.deliveries.filter(state=PENDING).update(next_at=now, attempts=0)
+    webhook.refresh_from_db()
+
+
+def webhook_test(*, webhook: Webhook, now: datetime) -> Delivery:
+    """Send a test event to a webhook, also to one that failed; a paused one gets it when it is resumed."""
+    with transaction.atomic():
+        event = WebhookEvent.objects.create(
+            kind=TEST,
+            subject=f"webhook:{webhook.uuid}",
+            owner=webhook.owner,
+            data={"webhook": str(webhook.uuid)},
+            created_at=now,
+            fanned_out_at=now,
+        )
+        Webhook.objects.filter(pk=webhook.pk).update(retry_at=None)
+        return delivery_make(event, webhook, now=now)
+
+
+def delivery_replay(*, delivery: Delivery, now: datetime) -> None:
+    """Send a delivery again, with the same id, whatever its state."""
+    delivery.state, delivery.attempts, delivery.next_at, delivery.ended_at = PENDING, 0, now, None
+    delivery.save(update_fields=["state", "attempts", "next_at", "ended_at"])
+    Webhook.objects.filter(pk=delivery.webhook_id).update(retry_at=None)
+
+
+def events_delete_old(*, now: datetime) -> None:
+    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries, and each log's oldest beyond MOST_DELIVERIES."""
+    WebhookEvent.objects.filter(
+        created_at__lte=now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
+    ).delete()
+    beyond_newest(Delivery.objects.exclude(state=PENDING), holder="webhook", most=MOST_DELIVERIES).delete()
