@@ -19,7 +19,7 @@ from trades.imports.blocks import SourceFile
 from trades.imports.columns import with_joined
 from trades.imports.csv_file import CsvFile, Guess
 from trades.imports.distances import found_resolution
-from trades.imports.hints import ALIASES, bare, date_and_clock, option
+from trades.imports.hints import ALIASES, WHICH_ZONE, bare, date_and_clock, option
 from trades.imports.layout import FileLayout, ReadOptions, file_layout
 from trades.imports.parse import BlockParser
 from trades.imports.times import has_local_clock, parse_instants
@@ -27,6 +27,7 @@ from trades.imports.times import has_local_clock, parse_instants
 _RESOLUTION, _TIMESTAMP = "resolution", "timestamp"
 _BARS, _QUOTES, _TRADES = ("open", "high", "low", "close"), ("bid", "ask"), ("price", "volume")
 BY_NAMES = "the names of the columns"
+NO_OFFSET = "the times have no offset"
 _BY_ROWS = "the first rows can mean nothing else"
 # Both orders of day and month are here, so that a text that fits both is never read as one of them.
 _DATES = (
@@ -109,9 +110,9 @@ def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> 
         options = _with_decimal(options, layout, rows)
     times = one_array(rows[layout.sources[_TIMESTAMP]]).drop_null()
     if options.date is None and not options.time_format:
-        options = _with_time_format(options, times)
+        options = _with_time_format(options, times, zone=zone)
     if zone is None and has_local_clock(times):
-        guess = _guess("--timezone", options.zone, options.vendor or "the times have no offset")
+        guess = _guess("--timezone", options.zone, options.vendor or NO_OFFSET)
         options = replace(options, guessed=(*options.guessed, guess))
     return options
 
@@ -143,7 +144,7 @@ def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> R
     )
 
 
-def _with_time_format(options: ReadOptions, times: pa.Array) -> ReadOptions:
+def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None) -> ReadOptions:
     told = replace(options, zone="UTC")
     others = [
         _OFFSET.sub("", text.strip())
@@ -158,7 +159,8 @@ def _with_time_format(options: ReadOptions, times: pa.Array) -> ReadOptions:
     readings = {_parsed(fitted, each): each for each in reversed(formats)} if fitted else {}
     if len(readings) > 1:
         choices = " or ".join(f"--time-format '{each}'" for each in reversed(readings.values()))
-        raise ImportRefused(f"the time {fitted!r} can be read in several ways; give {choices}")
+        zones = "" if zone else f", and {WHICH_ZONE}"
+        raise ImportRefused(f"the time {fitted!r} can be read in several ways; give {choices}{zones}")
     if not readings:
         return options
     found = next(iter(readings.values()))

@@ -13,6 +13,7 @@ _IS_CLOCK = re.compile(
     "(trade|bar|local|exchange|event)?time(of)?(day)?(utc|gmt|est|et|cet|msk|local|hhmmss|hhmm|hms)?|clock|hour|hhmmss"
     "|uhrzeit|zeit"
 )
+WHICH_ZONE = "--timezone UTC or that of the exchange, such as --timezone America/New_York"
 # Other names of columns, in small letters without other characters.
 ALIASES = {
     "timestamp": (
@@ -51,7 +52,7 @@ def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str)
     if not decimal and pa.types.is_floating(values.type) and re.fullmatch(r"[-+$]*[0-9][0-9.,]*", text):
         return "; give --decimal . or --decimal ',': the mark, so that the other one separates thousands"
     if not time_format and pa.types.is_integer(values.type) and _OTHER_TIME.match(text):
-        return "; give --time-format '%m/%d/%Y %H:%M:%S', or as the times are written"
+        return f"; give --time-format '%m/%d/%Y %H:%M:%S', or as the times are written, and {WHICH_ZONE}"
     return ""
 
 

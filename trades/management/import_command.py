@@ -23,6 +23,7 @@ from trades.exceptions import BadRow, ImportRefused, ImportsError
 from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
+from trades.imports.guesses import NO_OFFSET
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
@@ -142,6 +143,8 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
     if options.guessed:
         parts.append(f"guessed: {' '.join(guess.option for guess in options.guessed)}")
     yield f"{result.path}: {'; '.join(parts)}"
+    if any(guess.reason == NO_OFFSET for guess in options.guessed):
+        yield f"  The times have no offset and were read as {options.zone}. Times of an exchange need --timezone, such as America/New_York."
     for line in _symbol_lines(counts):
         yield f"  {line}"
 

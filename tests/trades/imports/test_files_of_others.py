@@ -291,7 +291,7 @@ def zipped() -> bytes:
 
 REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "an ambiguous date": (
-        "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y'",
+        "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y', and --timezone UTC or that of the exchange",
     ),
     "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
     "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
@@ -350,6 +350,13 @@ def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_no
     certain = imported(tmp_path / "X.csv", *shlex.split(" ".join(added)), "--skip-bad")
     assert "guessed" not in certain
     assert len(stored("bars")["X"]) == 11
+
+
+def test_an_import_says_that_it_took_times_without_an_offset_as_utc(tmp_path: Path):
+    (tmp_path / "X.csv").write_text("timestamp,price,volume\n01/31/2024 09:30:00,10,1\n")
+    warning = "The times have no offset and were read as UTC. Times of an exchange need --timezone"
+    assert warning in imported(tmp_path / "X.csv")
+    assert warning not in imported(tmp_path / "X.csv", timezone="UTC", restart=True)
 
 
 def test_texts_in_a_folder_are_not_read(tmp_path: Path):
