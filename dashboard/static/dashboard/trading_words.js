@@ -94,9 +94,10 @@ export function stateWords({status, engine, queued, halt, open_positions: held})
   return [...(isAway ? [AWAY] : []), ...(said[status] ?? [])];
 }
 
-/** A number of a check, without its unit, but for seconds, which are minutes, hours or days: percentages have six digits. */
+/** A number of a check, without its unit, but for seconds, which are minutes, hours or days. Percentages have six digits, money two decimals. */
 export function checkNumber(value, unit) {
   if (value === null) return number(null);
+  if (/^[A-Z]{3}$/.test(unit)) return money(value);
   return unit === "seconds" ? duration(value) : number(unit.startsWith("percent") ? Number(value.toPrecision(6)) : value);
 }
 
