@@ -12,8 +12,9 @@ from stats.caching.keys import Irrelevant
 from stats.exceptions import ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
-from stats.market_data.documents import ResolutionName
+from stats.market_data.documents import Reason, ResolutionName
 from stats.market_data.market_report import MarketReport
+from stats.market_data.ohlcv.absences import BarAbsences
 from stats.market_data.ohlcv.bar_explanation import BarExplanation, BarOfPolicyDocument
 from stats.market_data.ohlcv.bar_rows import BarRowReader
 from stats.market_data.ohlcv.dataset import OHLCV, POLICY
@@ -42,6 +43,7 @@ from web.documents import about, like
 EXPLAIN = "explain"
 # How many prints are listed by default.
 _LISTED = 100
+_NO_TIMES = np.empty(0, np.int64)
 
 
 def _serializer(_several: bool) -> RowQuerySerializer:
@@ -71,6 +73,7 @@ def parse_explain_query(market_class: str, symbol: str | None, query_string: str
         market_class=MARKET_CLASSES[market_class],
         start_ns=at_ns,
         end_ns=at_ns + 1,
+        with_coverage=True,
         **{"resolution": Resolution.MINUTE, **common_fields(values)},
     )
     if bars.resolution.is_tick or bars.resolution > Resolution.DAY:
@@ -83,6 +86,7 @@ class BarExplanationDocument(BarOfPolicyDocument, kw_only=True):
 
     symbol: Annotated[str, like("AAPL")]
     resolution: ResolutionName
+    reason: Annotated[Reason | None, about("Why there is no bar; null if there is one.", "closed")]
     revisions: Annotated[
         list[Annotated[msgspec.Raw, row_of(REVISIONS.columns)]] | None,
         about("The bar's changes; null if it has none in this form."),
@@ -122,13 +126,20 @@ class ExplainedBar(Report):
     def document(self) -> BarExplanationDocument:
         """See `AnswerSnapshot.document`."""
         other, revisions = self.query.other, self.revisions
+        explained = self._explained_by(self.page, self.reader)
         return BarExplanationDocument(
-            **self._explained_by(self.page, self.reader),
+            **explained,
             symbol=self.symbols[0],
             resolution=self.query.bars.resolution.value,
+            reason=self._reason() if explained["bar"] is None else None,
             revisions=None if revisions is None else _objects(revisions.page().rows.table),
             compared=UNSET if other is None else self._compared(BAR_POLICIES[other]),
         )
+
+    def _reason(self) -> Reason:
+        """Return why there is no bar."""
+        absences = next(each for each in self.page.plans[0].notes if isinstance(each, BarAbsences))
+        return next(each.reason for each in absences.of_page(_NO_TIMES, None, None))
 
     def _compared(self, policy: BarPolicy) -> BarOfPolicyDocument:
         """Return the bar and its prints under another policy."""

@@ -112,9 +112,7 @@ class BarOfPolicyDocument(AnswerDocument):
     """A bar under a policy, and what made it."""
 
     policy: Annotated[str, like("all")]
-    bar: Annotated[
-        msgspec.Raw | None, _BAR, about("Null if there is none; `coverage=1` of the bars has the reason.")
-    ]
+    bar: Annotated[msgspec.Raw | None, _BAR, about("Null if there is none.")]
     sets: SetsDocument
     volume: VolumesDocument
     conditions: list[ConditionsDocument]

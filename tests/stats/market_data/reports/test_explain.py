@@ -125,6 +125,21 @@ def test_a_day_is_explained_by_its_auctions(api: Api):
 def test_an_interval_without_a_bar_says_why(minute: Api):
     found = explain(minute, at="15:01:10")
     assert (found["bar"], found["sets"], found["prints"][0]["part"]) == (None, {}, "left_out")
+    assert (found["reason"], explain(minute)["reason"]) == ("no_trades", None)
+
+
+@pytest.mark.parametrize(
+    ("at", "resolution", "reason"),
+    [
+        ("2025-01-02T02:00Z", "1m", "closed"),
+        ("2025-01-04T15:00Z", "1d", "closed"),
+        ("2024-12-31T15:00Z", "1m", "unlisted"),
+        ("2100-01-04T15:00Z", "1m", "not_yet"),
+    ],
+)
+def test_an_interval_without_prints_says_why(minute: Api, at: str, resolution: str, reason: str):
+    found = answer(minute.get(f"{TREE}/explain", {"at": at, "resolution": resolution}))
+    assert (found["bar"], found["prints_total"], found["reason"]) == (None, 0, reason)
 
 
 def test_prints_are_limited_and_the_deciding_ones_are_always_there(minute: Api):
