@@ -27,7 +27,7 @@ from store.reading.scan import Slice  # noqa: E402
 
 CAPITAL = 10_000.0
 NO_DATA = """there are no trades in {folder}: run `make run` once, which loads a generated sample, or import your own with
-`manage.py import_csv`, or name another folder: docs/examples/moving_average_backtest.py DATA_DIR"""
+`manage.py import`, or name another folder: docs/examples/moving_average_backtest.py DATA_DIR"""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """The formats of imports: the files that each takes, and how the options of a read are found."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ _READERS: dict[str, Callable[[Path], SourceFile]] = {
 }
 # The files of these have their vendor's layout.
 _OF_VENDORS = {DbnFile: "databento", AlpacaJsonFile: "alpaca"}
+_TICKS_OF_MT5 = {"<BID>", "<ASK>", "<LAST>"}
+_REFUSED_TICKS = (
+    "the ticks of MetaTrader 5 leave the cells of a side empty that did not change: fill them with the values before, and"
+    " give --dataset quotes --columns 'timestamp=<DATE>+<TIME>,bid=<BID>,ask=<ASK>'"
+)
 _FIXED_POINT = "0.000000001"
 # Alpaca's names of columns are those of many files.
 _TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name != "alpaca"]
@@ -74,6 +79,7 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
     columns = {name: _source(file, source) for name, source in given.pop("columns", {}).items()}
     guessed = list(file.guessed) if isinstance(file, CsvFile) else []
     try:
+        _check_ticks(file, columns)
         vendor = file_format if file_format in VENDOR_LAYOUTS else _OF_VENDORS.get(type(file))
         if vendor is None and file_format == AUTO and not columns and "scale" not in given:
             vendor = _vendor(file, dataset)
@@ -92,8 +98,21 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
         options = replace(options, guessed=(*guessed, *options.guessed))
         return with_resolution(file, with_values(file, options, zone=terms.get("zone")))
     except ImportRefused as error:
-        text = str(error)
-        raise error if str(file.path) in text else ImportRefused(f"{file.path}: {text}") from error
+        fitting = _fitting(file, dataset) if columns and file_format in (AUTO, "csv") else []
+        raise _placed(error, file, fitting) from error
+
+
+def _check_ticks(file: SourceFile, columns: Mapping[str, str]) -> None:
+    """Raise `ImportRefused` for ticks of MetaTrader 5, unless the columns are told."""
+    if not columns and {*file.names} >= _TICKS_OF_MT5:
+        raise ImportRefused(_REFUSED_TICKS)
+
+
+def _placed(error: ImportRefused, file: SourceFile, fitting: Sequence[str]) -> ImportRefused:
+    """Return a refusal that names the file, and the first vendor whose layout fits."""
+    hint = f"; or give --format {fitting[0]} instead of --columns" if fitting else ""
+    place = "" if str(file.path) in str(error) else f"{file.path}: "
+    return ImportRefused(f"{place}{error}{hint}")
 
 
 def _source(file: SourceFile, source: str) -> str:
@@ -115,7 +134,18 @@ def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
     of_dataset = dataset or guessed_dataset(file.names)
     if {c.name for c in of_dataset.columns if c.required and c.name != "resolution"} <= {*file.names}:
         return None
-    found = [
+    found = _fitting(file, dataset)
+    if len(found) > 1 or (found and _row(file)):
+        choices = " or ".join(f"--format {name}" for name in found)
+        raise ImportRefused(
+            f"no name tells the layout, and the rows may be of {' or '.join(found)}; give {choices}"
+        )
+    return found[0] if found else None
+
+
+def _fitting(file: SourceFile, dataset: Dataset | None) -> list[str]:
+    """Return the vendors that have a layout of the file's names, or of its first row if it has no names."""
+    return [
         name
         for name in _TOLD_BY_NAMES
         if any(
@@ -123,12 +153,6 @@ def _vendor(file: SourceFile, dataset: Dataset | None) -> str | None:
             for each in VENDOR_LAYOUTS[name]
         )
     ]
-    if len(found) > 1 or (found and _row(file)):
-        choices = " or ".join(f"--format {name}" for name in found)
-        raise ImportRefused(
-            f"no name tells the layout, and the rows may be of {' or '.join(found)}; give {choices}"
-        )
-    return found[0] if found else None
 
 
 def _row(file: SourceFile) -> tuple[str, ...] | None:

@@ -112,7 +112,7 @@ class AlpacaJsonFile(RecordFile):
 
 
 def _is_text(data_type: pa.DataType) -> bool:
-    return pa.types.is_string(data_type) or pa.types.is_binary(data_type)
+    return bool(pa.types.is_string(data_type) or pa.types.is_binary(data_type))
 
 
 _FLOAT, _COUNT, _TEXT = pa.float64(), pa.int64(), pa.string()

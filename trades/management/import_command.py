@@ -1,4 +1,4 @@
-"""The base of `manage.py import` and `manage.py import_csv`."""
+"""`manage.py import`, and what the page `/import` takes of it: `import` is no name of a module that can be imported."""
 
 import glob
 from argparse import ArgumentParser
@@ -41,6 +41,9 @@ class ImportCommand(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="a file, a pattern, a folder")
+        parser.add_argument(
+            "--format", default=AUTO, choices=list(FORMATS), help="the layout of the files (default: found)"
+        )
         parser.add_argument(
             "--dataset",
             choices=list(DATASETS),

@@ -296,7 +296,16 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
     "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
     "a tick file of metatrader 5": (
-        "t.csv", b"<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\n2024.01.02\t00:05:00.1\t1\t2\t\t\n", X, "give --dataset quotes",
+        "t.csv", b"<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\n2024.01.02\t00:05:00.1\t1\t2\t\t\n", X,
+        "MetaTrader 5 leave the cells .* empty .*give --dataset quotes --columns",
+    ),
+    "quotes of metatrader 5, of which sides are empty": (
+        "t.csv", b"<DATE>\t<TIME>\t<BID>\t<ASK>\t<LAST>\t<VOLUME>\t<FLAGS>\n2024.01.02\t00:05:00.1\t1\t\t\t\t2\n",
+        {**X, "dataset": "quotes"}, "fill them with the values before",
+    ),
+    "columns of a layout that is known": (
+        "t.csv", b"ticker,conditions,correction,exchange,id,participant_timestamp,price,sequence_number,sip_timestamp,size,tape,trf_id,trf_timestamp\n",
+        {"columns": "timestamp=sip_timestamp,volume=shares"}, "or give --format polygon instead of",
     ),
     "another layout": ("t.csv", b"1704187860,10.5,100\n", {**X, "format": "binance"}, "no layout of binance"),
     "a point where the comma is told": (
