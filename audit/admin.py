@@ -22,7 +22,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from audit.models import AuditRecord
-from audit.needs import PERSON_MAY
+from audit.needs import CALLER_NAMES, PERSON_MAY
 from audit.reading.export import ndjson_pieces
 from audit.reading.filters import AuditFilter
 from audit.reading.views import AuditViewSet
@@ -86,6 +86,14 @@ class FilteredList(ChangeList):
             "QuerySet[Any]", self.filters.qs if self.filters.is_valid() else AuditRecord.objects.none()
         )
 
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page's records, and the names of its callers."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        names = CALLER_NAMES.get()({record.caller for record in self.result_list})
+        for record in self.result_list:
+            record.caller_name = names.get(record.caller, "")
+
     @property
     def chosen_filters(self) -> bool:
         """Return whether any filter is in use."""
@@ -104,7 +112,7 @@ class AuditRecordAdmin(_ModelAdmin):
     list_display = (
         "sequence",
         "when",
-        "caller",
+        "caller_shown",
         "what",
         "status_shown",
         "took",
@@ -135,6 +143,12 @@ class AuditRecordAdmin(_ModelAdmin):
     def when(self, record: AuditRecord) -> str:
         """Return when the call began, to the microsecond, UTC."""
         return f"{record.at:%Y-%m-%d %H:%M:%S.%fZ}"
+
+    @admin.display(description="caller")
+    def caller_shown(self, record: AuditRecord) -> str:
+        """The caller's name, if it is known, and the caller."""
+        name = getattr(record, "caller_name", "")
+        return f"{name} ({record.caller})" if name else record.caller
 
     @admin.display(description="what")
     def what(self, record: AuditRecord) -> str:

@@ -4,11 +4,11 @@ Each value is imported at its first use, so commands that use none of them do no
 """
 # ruff: noqa: PLC0415
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from django.http import HttpRequest
 
-from audit.needs import PERSON_MAY
+from audit.needs import CALLER_NAMES, PERSON_MAY
 from jobs.kinds import JOB_KINDS, JobKind
 from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
@@ -21,6 +21,7 @@ def wire() -> None:
     """Provide all values; call it once per process."""
     PROBLEM_OF.provide(_problem_of)
     PERSON_MAY.provide(_person_may)
+    CALLER_NAMES.provide(_caller_names)
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
@@ -36,6 +37,12 @@ def _person_may() -> Callable[[HttpRequest, Access], bool]:
     from ratelimit.credentials.people import person_may
 
     return person_may
+
+
+def _caller_names() -> Callable[[Collection[str]], Mapping[str, str]]:
+    from ratelimit.keys.selectors import caller_names
+
+    return caller_names
 
 
 def _job_kinds() -> Mapping[str, JobKind]:

@@ -1,9 +1,11 @@
 """Reads keys: `key_cache` (a cache in memory, used by every request with a key), queries, and documents."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.contrib.auth.models import User
 from django.db.models import CharField, Q, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
@@ -113,6 +115,17 @@ def newest_key(first: int, *, now: datetime) -> ApiKey | None:
 def key_list() -> QuerySet[ApiKey]:
     """Return all keys, oldest first."""
     return ApiKey.objects.order_by("id")
+
+
+def caller_names(identities: Collection[str]) -> dict[str, str]:
+    """Return the names of those callers that are keys or people, such as key:12 and user:7."""
+    ids: dict[str, list[int]] = {"key": [], "user": []}
+    for kind, _, number in (each.partition(":") for each in identities):
+        if kind in ids and number.isdecimal():
+            ids[kind].append(int(number))
+    keys = ApiKey.objects.filter(pk__in=ids["key"]).values_list("pk", "name")
+    people = User.objects.filter(pk__in=ids["user"]).values_list("pk", "username")
+    return {f"key:{pk}": name for pk, name in keys} | {f"user:{pk}": name for pk, name in people}
 
 
 def keys_expiring(*, now: datetime, within: timedelta) -> QuerySet[ApiKey]:

@@ -13,6 +13,7 @@ from audit import admin as audit_admin
 from audit.models import AuditRecord
 from audit.records.detail import detail_text
 from audit.services import event_record
+from ratelimit.models import ApiKey
 from tests.audit.builders import AT, record
 
 urlpatterns = [path("admin/", admin.site.urls)]
@@ -174,3 +175,22 @@ def test_no_bulk_deletion(client, records):
 def test_stranger_is_sent_to_the_login(client, records):
     client.logout()
     assert client.get(reverse(CHANGELIST)).status_code == 302
+
+
+def test_callers_have_their_names_by_two_queries_a_page(client, django_assert_max_num_queries):
+    key = ApiKey.objects.create(name="desk of rates", prefix="ab", digest="0" * 64, created_at=AT)
+    person = get_user_model().objects.create_user("ada")
+    for number, caller in enumerate(
+        (f"key:{key.pk}", f"user:{person.pk}", "key:999", "", "command:serve") * 4
+    ):
+        record(number, caller=caller, path="/api/v1/market-data/equities/BRK%2FA/trades")
+    with django_assert_max_num_queries(9):
+        html = client.get(reverse(CHANGELIST)).content.decode()
+    cells = (
+        f"desk of rates (key:{key.pk})",
+        f"ada (user:{person.pk})",
+        ">key:999<",
+        ">command:serve<",
+        "equities/BRK/A/trades",
+    )
+    assert all(cell in html for cell in cells)
