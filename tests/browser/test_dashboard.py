@@ -418,3 +418,18 @@ def test_a_refusal_is_said_with_its_code(opened: Opened):
         watched.page.evaluate("location.hash = 'symbol=NOSUCH'")
         expect(watched.page.locator(SUMMARY)).to_have_text("No bars.")
         expect(watched.page.locator("#tape tr")).to_have_count(0)
+
+
+def test_a_store_without_instruments_leads_to_the_import(opened: Opened):
+    with opened(login=True) as watched:
+        page, empty = watched.page, {"instruments": [], "next_cursor": None}
+        page.route("**/api/v1/instruments?**", lambda route: route.fulfill(json=empty))
+        watched.goto("/")
+        expect(page.locator("#found")).to_have_text("There is no instrument yet. Import a file")
+        link = page.locator("#found").get_by_role("link", name="Import a file")
+        expect(link).to_have_attribute("href", "/import")
+        page.get_by_label("Search").fill("nothing")
+        expect(page.locator("#found")).to_have_text("No instrument is found.")
+        watched.shoot("dashboard_empty_store")
+        script = "async () => [0, 0.00335, 1.494].map((await import('/static/dashboard/trading_words.js')).percent)"
+        assert page.evaluate(script) == ["0 %", "less than 0.01 %", "1.49 %"]

@@ -146,7 +146,8 @@ class BlockParser:
         cell = table.column(source)[row].as_py()
         options = self._options
         hint = cell_hint(typed.values, cell, decimal=options.dialect.decimal, time_format=options.time_format)
-        return f"{message}: {cell!r:.60}{hint}"
+        shown = f"{cell!r}" if isinstance(cell, str | bytes) else f"{cell}"
+        return f"{message}: {shown:.60}{hint}"
 
     def _allows_nonpositive(self, symbols: pa.DictionaryArray) -> Mask:
         """Return a mask of the rows whose prices may be zero or less."""

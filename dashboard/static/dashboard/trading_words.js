@@ -20,7 +20,10 @@ export function gain(value, text) {
 }
 
 export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);
-export const percent = (value) => (value === null || value === undefined ? "not known" : `${Number(value.toFixed(2))} %`);
+export function percent(value) {
+  if (value === null || value === undefined) return "not known";
+  return value > 0 && value < 0.01 ? "less than 0.01 %" : `${Number(value.toFixed(2))} %`;
+}
 export const words = (text) => String(text ?? "").replaceAll("_", " ");
 export const titled = (text) => words(text).replace(/^./, (first) => first.toUpperCase());
 

@@ -60,12 +60,18 @@ export class WatchList {
       this.#items = new Map();
       for (const instrument of this.#shown) this.#add(instrument);
       byId("symbols").replaceChildren(...[...this.#items.values()].map(({item}) => item));
-      byId("found").textContent = found.length === 0 ? "No instrument is found." : found.length < MOST ? "" : "Type to find more.";
+      byId("found").replaceChildren(...this.#said(query.search, found.length));
       this.mark();
       await this.#read();
     } catch (error) {
       complain("Search", error);
     }
+  }
+
+  // What is said of a search. Without a text it finds all instruments.
+  #said(text, count) {
+    if (count) return count < MOST ? [] : ["Type to find more."];
+    return text ? ["No instrument is found."] : ["There is no instrument yet. ", el("a", {href: "/import"}, "Import a file")];
   }
 
   // The browser's own instruments, without those that the server does not have.

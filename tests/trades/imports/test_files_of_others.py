@@ -8,7 +8,7 @@ import io
 import re
 import shlex
 import zipfile
-from datetime import date, time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -401,6 +401,15 @@ def test_a_date_and_a_time_of_parquet(tmp_path: Path, kind: str):
             imported(tmp_path / "X.parquet", columns=["timestamp=date"], **options)
     imported(tmp_path / "X.parquet", columns=["timestamp=date+time"], **options)
     assert stored("trades", "price", "volume") == {"X": [("2024-01-02T08:31:00Z", 10.5, 100.0)]}
+
+
+def test_a_local_time_of_parquet_that_occurred_twice_is_shown_as_it_is_written(tmp_path: Path):
+    twice = datetime(2025, 11, 2, 1, 30)
+    pq.write_table(
+        pa.table({"timestamp": [twice], "price": [10.5], "volume": [100.0]}), tmp_path / "X.parquet"
+    )
+    with pytest.raises(CommandError, match=r": 2025-11-02 01:30:00; give --skip-bad"):
+        imported(tmp_path / "X.parquet", timezone="America/New_York")
 
 
 def test_texts_without_offset_in_parquet_are_local_times(tmp_path: Path):

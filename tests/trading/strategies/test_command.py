@@ -78,6 +78,8 @@ def test_the_table_has_the_figures_of_the_json(past: None):
     assert table["signals"] == [f"{document['signals']['accepted']}", "refused:", "none"]
     assert table["trades"] == [f"{figures['trades']}"]
     assert table["gain or loss"] == [f"{figures['pnl']:,.2f}"]
+    # Its trades had no stop, so none has an R.
+    assert (figures["average_r"], table["total R"]) == (None, ["-"])
     assert table["largest drawdown"] == [f"{figures['max_dd']:.2f}", "%"]
     # A day has no figures of a year.
     assert table["Sharpe ratio"] == ["-"]

@@ -272,13 +272,15 @@ def _table(document: BacktestDocument) -> Iterator[str]:
     lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
     yield f"{'signals':<20} {signals.accepted + signals.refused:>14,}   {lost}"
     for name, title, form in _FIGURES:
-        yield f"{title:<20} {figure_text(getattr(figures, name), form):>14}"
+        # Without a stop a trade has no R.
+        is_known = name != "total_r" or figures.average_r is not None
+        yield f"{title:<20} {figure_text(getattr(figures, name) if is_known else None, form):>14}"
     exposure = figures.exposure
     mean, largest = (figure_text(each, "{:,.2f} %") for each in (exposure.mean_pct, exposure.largest_pct))
     held = figure_text(exposure.time_in_market, "{:.1%}")
     yield f"{'exposure':<20} {mean:>14}   at most {largest}; a position was held {held} of the time"
     for each in document.positions:
-        yield f"{'open at the end':<20} {each.quantity:>14,}   {each.symbol} {each.direction} at {each.average_price}"
+        yield f"{'open at the end':<20} {each.quantity:>14,}   {each.symbol} {each.direction} at {each.average_price:,.8g}"
 
 
 def _honesty_lines(found: Honesty) -> Iterator[str]:
