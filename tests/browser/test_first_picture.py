@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.chromium import PHONE
 from tests.browser.conftest import Opened
 from tests.browser.desks import Desk, assert_is_sound, confirm, open_tab, traded
+from tests.front.front_server import eventually
 from tests.system.installation import Installation
 
 WIDE_SCREEN = {"viewport": {"width": 1440, "height": 900}}
@@ -65,7 +66,7 @@ def test_a_stretch_of_extended_hours_is_one_area(opened: Opened):
         page = watched.page
         watched.goto("/?symbol=DEMOA&resolution=1m")
         expect(page.locator("#last-price")).not_to_be_empty()
-        page.wait_for_function(f"({CHANGES})() > 0")
+        assert eventually(lambda: page.evaluate(CHANGES) > 0)
         # Gridlines and two edges, not an edge for each of some hundred bars.
         assert page.evaluate(CHANGES) < 40
         # The crosshair, and a click, in that area.

@@ -9,8 +9,12 @@ class Renderer {
     target.useBitmapCoordinateSpace(({context, bitmapSize, horizontalPixelRatio: ratio}) => {
       const {bars, barSpacing, visibleRange} = this.data;
       if (!visibleRange) return;
+      let end = -Infinity;
       for (const {x, barColor} of bars.slice(visibleRange.from, visibleRange.to)) {
-        const [left, right] = [x - barSpacing / 2, x + barSpacing / 2].map((edge) => Math.round(edge * ratio));
+        const [from, right] = [x - barSpacing / 2, x + barSpacing / 2].map((edge) => Math.round(edge * ratio));
+        // Two roundings of one edge may differ.
+        const left = Math.abs(from - end) <= 1 ? end : from;
+        end = right;
         context.fillStyle = barColor;
         context.fillRect(left, 0, right - left, bitmapSize.height);
       }
