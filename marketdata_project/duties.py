@@ -13,6 +13,7 @@ from django.utils import timezone
 from audit.chain.prune import records_delete_old
 from audit.services import head_log, spool_collect
 from jobs.backfills.services import exhausted_retry
+from jobs.exports.services import exports_delete_old
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
 from ops.serve import memory
@@ -73,6 +74,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(jobs_delete_old, period=HOUR),
     Duty(deliveries_send, period=0.25, after_error=SECOND),
     Duty(events_delete_old, period=HOUR),
+    Duty(exports_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),
     Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from jobs.exceptions import JobError
+from jobs.exports import exceptions as exports
 from trading import exceptions as trading
 
 
@@ -41,6 +43,8 @@ class GivenBy(Enum):
     TRADING = auto()
     TRADING_CHANGES = auto()
     JOB_SUBMISSIONS = auto()
+    EXPORTS = auto()
+    LINKS = auto()
     LIVE_FEED = auto()
 
 
@@ -72,7 +76,7 @@ def _codes(
         yield ErrorCode(status, code, meaning, next_step, given_by, retry_seconds)
 
 
-def _meanings(*errors: type[trading.TradingError]) -> dict[str, str]:
+def _meanings(*errors: type[trading.TradingError | JobError]) -> dict[str, str]:
     """Return the docstrings of errors, by their codes."""
     return {each.code: " ".join(str(each.__doc__).split()) for each in errors}
 
@@ -168,6 +172,9 @@ ERROR_CODES = (
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS_CHANGES,
         forbidden="The caller may not do this. In a browser's session: the CSRF token may be missing.",
     ),
+    *_codes(403, NextStep.MORE_ACCESS, GivenBy.LINKS,
+        **_meanings(exports.InvalidLink),
+    ),
     *_codes(403, NextStep.MORE_ACCESS, GivenBy.CALLERS,
         network_not_allowed="The credential is not valid from this address.",
     ),
@@ -208,6 +215,9 @@ ERROR_CODES = (
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.JOB_SUBMISSIONS,
         too_many_jobs="The caller has its maximum of unfinished jobs of this kind; the message gives the number. Wait for a job's end, or cancel a job.",
     ),
+    *_codes(409, NextStep.LOOK_FIRST, GivenBy.EXPORTS,
+        **_meanings(exports.ExportQuota),
+    ),
     *_codes(409, NextStep.BEGIN_ANEW, GivenBy.READS,
         resync="The log was restored since the cursor was made, or (options only) a commit that was in progress then has ended.",
     ),
@@ -227,6 +237,7 @@ ERROR_CODES = (
             trading.ModelInUse, trading.AccountNotValued),
     ),
     *_codes(410, NextStep.ASK_OTHERWISE, GivenBy.EVERY,
+        **_meanings(exports.ExportExpired, exports.LinkExpired),
         gone="The path was removed; the message names what to use instead.",
     ),
     *_codes(412, NextStep.LOOK_FIRST, GivenBy.TRADING_CHANGES,

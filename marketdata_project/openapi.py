@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from jobs.exports.services import SUBMISSION as EXPORT_SUBMISSION
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
@@ -75,7 +76,7 @@ def _submits_jobs(access: Access) -> bool:
 
 _CHANGES = {
     *(GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES),
-    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES, GivenBy.JOB_SUBMISSIONS),
+    *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES, GivenBy.JOB_SUBMISSIONS, GivenBy.EXPORTS),
 }
 _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.EVERY: lambda _: True,
@@ -91,6 +92,8 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.JOB_SUBMISSIONS: _submits_jobs,
+    GivenBy.EXPORTS: lambda access: access == EXPORT_SUBMISSION,
+    GivenBy.LINKS: lambda access: access.scope == ANYBODY and access.kind == READ,
     # Its path is not in the document.
     GivenBy.LIVE_FEED: lambda _: False,
 }
@@ -117,7 +120,11 @@ _OF_OPERATION = {
     "job_cancel": {404},
     "export_submit": {404},
     "export": {404},
-    "export_file": {404, 416},
+    "export_delete": {404},
+    "export_link": {404, 410},
+    "export_file": {404, 410, 416},
+    "dataset": {404},
+    "download": {403, 410, 416},
     "risk_configure": {412, 428},
     "model_set": {412, 428},
     "model_delete": {409, 412, 428},

@@ -12,7 +12,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
-from jobs.exports.views import ExportFilesViewSet, ExportsViewSet
+from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.import_page import ImportPageViewSet
@@ -171,7 +171,18 @@ jobs = [
     re_path(r"^backtests/?\Z", BacktestsViewSet.as_view({"get": "list", "post": "create"}), name="backtests"),
     re_path(r"^backtests/(?P<job>[^/]+)/?\Z", BacktestsViewSet.as_view({"get": "retrieve"}), name="backtest"),
     re_path(r"^exports/?\Z", ExportsViewSet.as_view({"post": "create"}), name="exports"),
-    re_path(r"^exports/(?P<job>[^/]+)/?\Z", ExportsViewSet.as_view({"get": "retrieve"}), name="export"),
+    re_path(
+        r"^exports/(?P<job>[^/]+)/?\Z",
+        ExportsViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="export",
+    ),
+    re_path(
+        r"^exports/(?P<job>[^/]+)/links/?\Z", ExportsViewSet.as_view({"post": "link"}), name="export-link"
+    ),
+    re_path(
+        r"^datasets/(?P<dataset_id>[^/]+)/?\Z", DataSetsViewSet.as_view({"get": "retrieve"}), name="dataset"
+    ),
+    re_path(r"^downloads/?\Z", DownloadsViewSet.as_view({"get": "retrieve"}), name="download"),
     re_path(
         r"^exports/(?P<job>[^/]+)/files/(?P<path>.+)\Z",
         ExportFilesViewSet.as_view({"get": "retrieve"}),

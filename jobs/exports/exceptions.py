@@ -1,7 +1,11 @@
 """Errors of exports.
 
 JobError
-└── UnfinishedExport   the export has no files yet, or its job did not succeed
+├── UnfinishedExport   the export's job has not succeeded, so there are no files; look at its state
+├── ExportExpired      the files were deleted; make the export again
+├── ExportQuota        the principal's exports have as many bytes as they may; delete some
+├── InvalidLink        the link was altered, or who made it may not see the export any more; ask for another
+└── LinkExpired        the link's time is over; ask for another
 """
 
 from jobs.exceptions import JobError
@@ -14,3 +18,41 @@ class UnfinishedExport(JobError):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"the export is {state}: its files are there when its job has succeeded")
+
+
+class ExportExpired(JobError):
+    """The export's files were deleted. Export again: the job's `parameters` make the same files."""
+
+    code = "export_expired"
+
+    def __init__(self) -> None:
+        super().__init__("the files of the export were deleted; submit its parameters again")
+
+
+class ExportQuota(JobError):
+    """The caller's exports have as many bytes as they may have. Delete an export, or wait until one expires."""
+
+    code = "export_quota"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the caller's exports have at most {most:,} bytes; delete one (DELETE /api/v1/exports/{{id}})"
+        )
+
+
+class InvalidLink(JobError):
+    """The link was altered, or its maker may not see the export any more. Ask for another link."""
+
+    code = "invalid_link"
+
+    def __init__(self) -> None:
+        super().__init__("the link is not valid")
+
+
+class LinkExpired(JobError):
+    """The time of the link is over. Ask for another link."""
+
+    code = "link_expired"
+
+    def __init__(self) -> None:
+        super().__init__("the link has expired")

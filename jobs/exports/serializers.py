@@ -9,7 +9,8 @@ from jobs.exports.query import DEFAULT_CLASS, EXPORT_FORMATS, EXPORTED, PARAMETE
 from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
 from stats.market_data.query import MARKET_CLASSES
 from stats.parameters import MEMBERS_LIMIT
-from web.requests.json_fields import JsonObject, Text, Word
+from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.json_fields import Integer, JsonObject, Text, Word
 
 _WEEK: JsonObject = {
     "dataset": "trades",
@@ -24,6 +25,25 @@ FILE: JsonObject = {
     "bytes": 612_004,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "link": f"/api/v1/exports/{JOB['id']}/files/trades/symbol%3DAAPL/date%3D2025-01-02/part-0.parquet",
+}
+
+
+DATASET: JsonObject = {
+    "id": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
+    "dataset": "trades",
+    "class": DEFAULT_CLASS,
+    "format": PARQUET,
+    "query": {"start": "2025-01-02", "end": "2025-01-09"},
+    "commits": {"AAPL": "trades=17-9f3a2c", "MSFT": "trades=5-0b77e1"},
+    "rows": 48_211,
+    "files": 2,
+    "versions": {
+        "program": "1.0.0",
+        "calendars": "5.5.0-4.13.2-1f0c9a3e",
+        "pyarrow": "25.0.0",
+        "numpy": "2.4.1",
+    },
+    "again": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
 }
 
 
@@ -93,7 +113,7 @@ class ExportSerializer(JobSerializer):
             "kind": "export",
             "state": "succeeded",
             "parameters": {**_WEEK, "class": DEFAULT_CLASS, "as_of": "2025-01-09T08:00:00Z"},
-            "result": {"dataset": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c", "rows": 48_211, "bytes": 612_911, "files": 2},
+            "result": {"dataset": DATASET["id"], "rows": 48_211, "bytes": 612_911, "files": 2},
             "files": [FILE],
         }
     }  # fmt: skip
@@ -101,3 +121,48 @@ class ExportSerializer(JobSerializer):
     files = ExportFileSerializer(
         many=True, help_text="[] until the job has succeeded; the first thousand. `manifest.json` lists all."
     )
+
+
+class DataSetSerializer(serializers.Serializer[Any]):
+    """A data set: what an export held."""
+
+    examples: ClassVar = {"Trades": DATASET}
+
+    id = serializers.CharField()
+    dataset = serializers.CharField()
+    format = serializers.CharField()
+    query = serializers.DictField(help_text="The parameters of the dataset's stream.")
+    commits = serializers.DictField(help_text="Of each symbol's logs.")
+    rows = serializers.IntegerField()
+    files = serializers.IntegerField(help_text="Without the manifest.")
+    versions = serializers.DictField(child=serializers.CharField())
+    again = serializers.DictField(help_text="The body of `POST /exports` that makes the same files.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with one that cannot be an attribute."""
+        return {**super().get_fields(), "class": serializers.CharField()}
+
+
+class LinkRequestSerializer(KnownFieldsSerializer):
+    """The file for which a link is made, and for how long."""
+
+    examples: ClassVar = {"For a day": {"path": FILE["path"], "expires_in": 86_400}}
+
+    path = Text(max_length=500)
+    expires_in = Integer(
+        min_value=1, max_value=604_800, default=3_600, help_text="Seconds until it expires, at most a week."
+    )
+
+
+class LinkSerializer(serializers.Serializer[Any]):
+    """A link to a file."""
+
+    examples: ClassVar = {
+        "A link": {
+            "url": "http://127.0.0.1:8000/api/v1/downloads?token=WyI1ZjBjMWI1Mi0….kW9oT1x2",
+            "expires_at": "2030-01-03T03:04:05Z",
+        }
+    }
+
+    url = serializers.CharField()
+    expires_at = serializers.DateTimeField()

@@ -1,50 +1,140 @@
-"""Exports as jobs: the function, and where the files are."""
+"""Exports as jobs: the function, the files, for how long and how many of them are kept, and links to them."""
 
+import re
+import shutil
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import orjson
 from django.conf import settings
+from django.core.signing import BadSignature, Signer
 
 from jobs.documents import job_of
 from jobs.exceptions import UnknownJob
-from jobs.exports.exceptions import UnfinishedExport
-from jobs.exports.query import ExportQuery
+from jobs.exports.exceptions import ExportExpired, ExportQuota, InvalidLink, LinkExpired, UnfinishedExport
+from jobs.exports.files import write_whole
+from jobs.exports.query import EXPORTED, ExportQuery
 from jobs.exports.writing import MANIFEST, ExportWriter
 from jobs.kinds import Run
 from jobs.models import SUCCEEDED, Job
+from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
+from ratelimit.credentials.identify import caller_stored
+from ratelimit.exceptions import CredentialError
+from store.timestamps import SECOND_NS
 from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject
 
 KIND = "export"
 # The call that submits an export.
 SUBMISSION = Access("market:read", kind=WRITE)
-_REPORT_SECONDS = 0.2
+_REPORT_SECONDS, _NOTE_SECONDS = 0.2, 2.0
 
 
 def export_folder(uuid: UUID) -> Path:
-    """Return the folder of an export's files."""
-    return Path(settings.EXPORTS_DIR) / str(uuid) / "files"
+    """Return the folder of an export: its files are in `files`, and what attempts leave to each other in `work`."""
+    return Path(settings.EXPORTS_DIR) / str(uuid)
 
 
 def export(run: Run) -> JsonObject:
-    """Write an export's files (the function of the kind). The result is the data set's id, with the totals."""
-    next_report = 0.0
+    """Write an export's files (the function of the kind). The result is the data set's id, with the totals.
 
-    def report(rows: int, _size: int, most_rows: int) -> None:
-        nonlocal next_report
-        if time.monotonic() >= next_report:
-            next_report = time.monotonic() + _REPORT_SECONDS
-            run.progress(rows, most_rows)
-
-    out = export_folder(run.uuid)
-    writer = ExportWriter(ExportQuery.of(run.parameters), out=out, work=out.parent / "work", report=report)
-    result = writer.write()
+    Raises ExportQuota, and then nothing is left.
+    """
+    folder, job = export_folder(run.uuid), Job.objects.get(uuid=run.uuid)
+    report = _QuotaReport(run, others=exported_bytes(job.owner, but=run.uuid))
+    query = ExportQuery.of(run.parameters)
+    try:
+        result = ExportWriter(query, out=folder / "files", work=folder / "work", report=report).write()
+    except ExportQuota:
+        shutil.rmtree(folder)
+        raise
+    _dataset_remember(folder, result["dataset"], run.parameters)
+    shutil.rmtree(folder / "work")
     run.progress(result["rows"], result["rows"])
     return result
+
+
+def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> None:
+    """Keep what a data set is, beyond its files. The first export of the data set says how to make it again."""
+    path = _datasets() / f"{identity}.json"
+    if path.exists():
+        return
+    manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
+    manifest["files"] = len(manifest["files"])
+    write_whole(path, folder / "work", orjson.dumps({"id": identity, **manifest, "again": parameters}))
+
+
+def dataset_document(caller: Caller, identity: str) -> JsonObject:
+    """Return what a data set is. Raises UnknownJob, also if the caller may not read such rows."""
+    path = _datasets() / f"{identity}.json"
+    if not re.fullmatch("[0-9a-f]{64}", identity) or not path.exists():
+        raise UnknownJob
+    document: JsonObject = orjson.loads(path.read_bytes())
+    if denial_of(caller, EXPORTED[document["dataset"]].access) is not None:
+        raise UnknownJob
+    return document
+
+
+def _datasets() -> Path:
+    return Path(settings.EXPORTS_DIR) / "datasets"
+
+
+class _QuotaReport:
+    """Tells a run how far an export is, and ends the export if it exceeds the quota.
+
+    others: the bytes of the owner's other exports.
+    """
+
+    def __init__(self, run: Run, *, others: int) -> None:
+        self._run, self._others = run, others
+        self._next_progress = self._next_note = 0.0
+
+    def __call__(self, rows: int, size: int, most_rows: int) -> None:
+        require_bytes(self._others + size)
+        now = time.monotonic()
+        if now >= self._next_progress:
+            self._next_progress = now + _REPORT_SECONDS
+            self._run.progress(rows, most_rows)
+        if now >= self._next_note:
+            self._next_note = now + _NOTE_SECONDS
+            self._run.leave({"bytes": size})
+
+
+def exported_bytes(owner: str, *, but: UUID | None = None) -> int:
+    """Return how many bytes the files of an owner's exports have, those that are being written included."""
+    jobs = Job.objects.filter(kind=KIND, owner=owner).only("uuid", "result", "note")
+    kept = [job for job in jobs if job.uuid != but and export_folder(job.uuid).exists()]
+    return sum((job.result or job.note).get("bytes", 0) for job in kept)
+
+
+def require_bytes(size: int) -> None:
+    """Raise ExportQuota if an owner's exports may not have so many bytes."""
+    if size > settings.EXPORT_MAX_BYTES:
+        raise ExportQuota(settings.EXPORT_MAX_BYTES)
+
+
+def export_delete(job: Job) -> None:
+    """Delete an export's files. One that has not ended is left to its worker: cancel it first."""
+    if job.is_finished:
+        shutil.rmtree(export_folder(job.uuid), ignore_errors=True)
+
+
+def exports_delete_old(*, now: datetime) -> None:
+    """Delete the files of exports that did not succeed, or ended EXPORT_RETENTION_DAYS ago, or have no job any more."""
+    root = Path(settings.EXPORTS_DIR)
+    oldest = now - timedelta(days=settings.EXPORT_RETENTION_DAYS)
+    for folder in root.iterdir() if root.exists() else ():
+        with suppress(ValueError):
+            job = Job.objects.filter(uuid=UUID(folder.name)).first()
+            ended = None if job is None else job.finished_at
+            if job is None or (ended is not None and (job.state != SUCCEEDED or ended <= oldest)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def export_of(caller: Caller, text: str) -> Job:
@@ -52,14 +142,6 @@ def export_of(caller: Caller, text: str) -> Job:
     job = job_of(caller, text)
     if job.kind != KIND:
         raise UnknownJob
-    return job
-
-
-def finished_export(caller: Caller, text: str) -> Job:
-    """Return an export that has files. Raises UnknownJob and UnfinishedExport."""
-    job = export_of(caller, text)
-    if job.state != SUCCEEDED:
-        raise UnfinishedExport(job.state)
     return job
 
 
@@ -73,18 +155,50 @@ class ExportedFile:
 
 
 def exported_files(job: Job) -> list[JsonObject]:
-    """Return the files of an export that has succeeded: their paths, rows, bytes, SHA-256."""
-    manifest: JsonObject = orjson.loads((export_folder(job.uuid) / MANIFEST).read_bytes())
-    files: list[JsonObject] = manifest["files"]
+    """Return the files of an export: their paths, rows, bytes, SHA-256. Raises UnfinishedExport and ExportExpired."""
+    files: list[JsonObject] = orjson.loads(_manifest(job).read_bytes())["files"]
     return files
 
 
 def export_file(job: Job, path: str) -> ExportedFile:
-    """Return a file of an export that has succeeded. Raises UnknownJob if the manifest names none of this path."""
-    folder = export_folder(job.uuid)
+    """Return a file of an export. Raises UnknownJob if it has none of this path, and what `exported_files` raises."""
     if path == MANIFEST and job.result is not None:
-        return ExportedFile(folder / MANIFEST, (folder / MANIFEST).stat().st_size, job.result["dataset"])
+        return ExportedFile(_manifest(job), _manifest(job).stat().st_size, job.result["dataset"])
     for each in exported_files(job):
         if each["path"] == path:
-            return ExportedFile(folder / path, each["bytes"], each["sha256"])
+            return ExportedFile(_manifest(job).parent / path, each["bytes"], each["sha256"])
     raise UnknownJob
+
+
+def _manifest(job: Job) -> Path:
+    if job.state != SUCCEEDED:
+        raise UnfinishedExport(job.state)
+    path = export_folder(job.uuid) / "files" / MANIFEST
+    if not path.exists():
+        raise ExportExpired
+    return path
+
+
+def link_token(job: Job, path: str, *, maker: str, expires_ns: int) -> str:
+    """Return a token that stands for a file until an instant, with the maker's grants. maker: `Caller.identity`."""
+    payload = orjson.dumps([str(job.uuid), path, maker, expires_ns])
+    return _signer().sign(urlsafe_b64encode(payload).decode())
+
+
+def linked_file(token: str, *, now: datetime) -> ExportedFile:
+    """Return the file for which a token stands. Raises InvalidLink, LinkExpired, and what `export_file` raises."""
+    try:
+        payload = urlsafe_b64decode(_signer().unsign(token))
+    except BadSignature:
+        raise InvalidLink from None
+    uuid, path, maker, expires_ns = orjson.loads(payload)
+    if now.timestamp() * SECOND_NS >= expires_ns:
+        raise LinkExpired
+    try:
+        return export_file(export_of(caller_stored(maker, now=now), uuid), path)
+    except (CredentialError, UnknownJob):
+        raise InvalidLink from None
+
+
+def _signer() -> Signer:
+    return Signer(sep=".", salt="jobs.exports.link")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import PermissionDenied
@@ -18,26 +19,41 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from jobs.documents import job_document
+from jobs.exports.exceptions import ExportExpired, UnfinishedExport
 from jobs.exports.query import export_parameters
-from jobs.exports.serializers import FILE, ExportRequestSerializer, ExportSerializer
+from jobs.exports.serializers import (
+    DATASET,
+    FILE,
+    DataSetSerializer,
+    ExportRequestSerializer,
+    ExportSerializer,
+    LinkRequestSerializer,
+    LinkSerializer,
+)
 from jobs.exports.services import (
     KIND,
     SUBMISSION,
     ExportedFile,
+    dataset_document,
+    export_delete,
     export_file,
     export_of,
+    exported_bytes,
     exported_files,
-    finished_export,
+    link_token,
+    linked_file,
+    require_bytes,
 )
-from jobs.models import SUCCEEDED
 from jobs.serializers import JOB
 from jobs.views import SubmissionViewSet
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.rendering.renderers import FormatRenderer
-from web.endpoints import Access
+from store.timestamps import SECOND_NS, format_timestamp
+from web.endpoints import ANYBODY, Access
 from web.requests.conditional import is_current
+from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
 from web.requests.ranges import requested_range
 from web.views import DeclaredView
@@ -57,6 +73,29 @@ _FILE = OpenApiParameter(
 _RANGE = OpenApiParameter(
     "Range", {"type": "string", "examples": ["bytes=0-1048575"]}, OpenApiParameter.HEADER, description="A part of the file."
 )  # fmt: skip
+_DATASET = OpenApiParameter(
+    "dataset_id",
+    {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": [DATASET["id"]]},
+    OpenApiParameter.PATH,
+    description="The data set's id: the SHA-256 of its manifest.",
+)
+_TOKEN = OpenApiParameter(
+    "token", {"type": "string", "examples": ["WyI1ZjBjMWI1Mi0….kW9oT1x2"]}, OpenApiParameter.QUERY, description="Of the link."
+)  # fmt: skip
+_FILE_ANSWER = extend_schema(
+    responses={
+        (200, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
+        (206, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
+    },
+    examples=[
+        OpenApiExample(
+            "A CSV file",
+            value="timestamp,price,volume\r\n2025-01-02T14:30:00.0Z,189.98,100\r\n",
+            media_type="application/octet-stream",
+            response_only=True,
+        )
+    ],
+)
 _MOST_SHOWN = 1_000
 _BLOCK_BYTES = 1 << 18
 _READ = Access("market:read")
@@ -72,10 +111,15 @@ class FileRenderer(FormatRenderer):
 class ExportsViewSet(SubmissionViewSet):
     """Exports: rows as files, made by a job. A caller sees its own."""
 
-    access = {"create": SUBMISSION, "retrieve": _READ}
-    bodies = {"create": ExportRequestSerializer}
-    answers: ClassVar[Any] = {**SubmissionViewSet.answers, "retrieve": ExportSerializer}
-    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID]}
+    access = {"create": SUBMISSION, "retrieve": _READ, "destroy": SUBMISSION, "link": SUBMISSION}
+    bodies = {"create": ExportRequestSerializer, "link": LinkRequestSerializer}
+    answers: ClassVar[Any] = {
+        **SubmissionViewSet.answers,
+        "retrieve": ExportSerializer,
+        "destroy": None,
+        "link": LinkSerializer,
+    }
+    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID], "destroy": [_ID], "link": [_ID]}
     kind = KIND
 
     def create(self, request: Request) -> Response:
@@ -98,14 +142,47 @@ class ExportsViewSet(SubmissionViewSet):
         if denial is not None:
             raise PermissionDenied(denial.message, denial.code)
 
+    def require_possible(self, parameters: JsonObject) -> None:
+        """Refuse an export of whose bytes none would be left."""
+        require_bytes(exported_bytes(cast("Caller", self.request.user).principal) + 1)
+
     def retrieve(self, request: Request, job: str) -> Response:
         """Get an export. An export's job and, when it has succeeded, its files."""
         stored = export_of(cast("Caller", request.user), job)
-        files = exported_files(stored) if stored.state == SUCCEEDED else []
+        try:
+            files = exported_files(stored)
+        except (UnfinishedExport, ExportExpired):
+            files = []
         base = request.path.rstrip("/")
         shown = [{**each, "link": f"{base}/files/{quote(each['path'])}"} for each in files[:_MOST_SHOWN]]
         document = job_document(stored, now=timezone.now())
         return Response({**document, "files": shown}, headers={"Cache-Control": "no-store"})
+
+    def destroy(self, request: Request, job: str) -> Response:
+        """Delete an export's files.
+
+        Delete the files before their time, so that they do not count any more. The job stays, and so does what it says.
+
+        An export that has not ended keeps them: cancel its job first.
+        """
+        export_delete(export_of(cast("Caller", request.user), job))
+        return Response(status=204)
+
+    def link(self, request: Request, job: str) -> Response:
+        """Make a link to a file.
+
+        A link with which anybody downloads a file, without a key, until it expires.
+
+        It ends with the export, and with the key that made it.
+        """
+        caller, body = cast("Caller", request.user), self.body()
+        stored = export_of(caller, job)
+        export_file(stored, body["path"])
+        expires_ns = time.time_ns() + body["expires_in"] * SECOND_NS
+        token = link_token(stored, body["path"], maker=caller.identity, expires_ns=expires_ns)
+        url = request.build_absolute_uri(f"{reverse('download')}?token={token}")
+        document = {"url": url, "expires_at": format_timestamp(expires_ns)}
+        return Response(document, headers={"Cache-Control": "no-store"})
 
 
 class ExportFilesViewSet(DeclaredView, ViewSet):
@@ -115,27 +192,42 @@ class ExportFilesViewSet(DeclaredView, ViewSet):
     parameters = {"retrieve": [_ID, _FILE, _RANGE]}
     renderer_classes = [FileRenderer]
 
-    @extend_schema(
-        responses={
-            (200, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
-            (206, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
-        },
-        examples=[
-            OpenApiExample(
-                "A CSV file",
-                value="timestamp,price,volume\r\n2025-01-02T14:30:00.0Z,189.98,100\r\n",
-                media_type="application/octet-stream",
-                response_only=True,
-            )
-        ],
-    )
+    @_FILE_ANSWER
     def retrieve(self, request: Request, job: str, path: str) -> HttpResponseBase:
         """Download a file of an export.
 
         A file, or with `Range` a part of it. `ETag` is its SHA-256, `Content-Digest` is of the whole file (RFC 9530).
         """
-        stored = finished_export(cast("Caller", request.user), job)
+        stored = export_of(cast("Caller", request.user), job)
         return file_response(request, export_file(stored, path))
+
+
+class DataSetsViewSet(DeclaredView, ViewSet):
+    """Data sets: what exports held, by the id that can be cited."""
+
+    access = {"retrieve": _READ}
+    answers: ClassVar[Any] = {"retrieve": DataSetSerializer}
+    parameters = {"retrieve": [_DATASET]}
+
+    def retrieve(self, request: Request, dataset_id: str) -> Response:
+        """Get a data set. What an export held, also when its files are deleted, and the body that exports it again."""
+        return Response(dataset_document(cast("Caller", request.user), dataset_id))
+
+
+class DownloadsViewSet(DeclaredView, ViewSet):
+    """Files of exports, by links."""
+
+    authentication_classes = ()
+    access = {"retrieve": Access(ANYBODY)}
+    parameters = {"retrieve": [_TOKEN, _RANGE]}
+    renderer_classes = [FileRenderer]
+
+    @_FILE_ANSWER
+    def retrieve(self, request: Request) -> HttpResponseBase:
+        """Download a file by a link. As the export's own path does, for whoever has the link."""
+        if "token" not in self.query:
+            raise InvalidParameter("missing_parameter", "token: is required")
+        return file_response(request, linked_file(self.query["token"], now=timezone.now()))
 
 
 def file_response(request: Request, file: ExportedFile) -> HttpResponseBase:

@@ -42,6 +42,9 @@ RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
+EXPORT_RETENTION_DAYS = integer("EXPORT_RETENTION_DAYS", 7)
+# Of all exports of a principal together.
+EXPORT_MAX_BYTES = integer("EXPORT_MAX_BYTES", 20 * 2**30)
 # Its files are the operator's own strategies: whoever can write there runs code in the server.
 STRATEGIES_DIR = Path(env.str("STRATEGIES_DIR", str(DATA_DIR / "strategies"))).resolve()
 # Whether `serve` runs the trading engine.

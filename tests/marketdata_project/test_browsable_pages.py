@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from jobs.exports.serializers import DATASET
 from jobs.models import Job
 from jobs.services import job_submit
 from ratelimit.models import ApiKey
@@ -68,6 +69,7 @@ def path_of(template: str) -> str:
         .replace("{dataset}", "trades")
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
+        .replace("{dataset_id}", DATASET["id"])
         .replace("{path}", "manifest.json")
         .replace("{webhook}", str(Webhook.objects.values_list("uuid", flat=True).first()))
         .replace("{account}", "main")
@@ -99,13 +101,16 @@ def stored(api: Api) -> Api:
 
 
 @pytest.fixture
-def browser(stored) -> Client:
+def browser(stored, settings) -> Client:
     """A staff member's browser."""
     client = Client()
     person = User.objects.create_superuser("lovelace")
     client.force_login(person)
     owner, now = f"user:{person.pk}", timezone.now()
     of_backtest = {"strategy": "crossover", "symbols": ["AAPL"], "start": "2025-01-02", "end": "2025-01-03"}
+    path = settings.EXPORTS_DIR / "datasets" / f"{DATASET['id']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(orjson.dumps(DATASET))
     for kind, parameters in (("backfill", {"symbol": "AAPL"}), ("backtest", of_backtest), ("export", {})):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
     Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)

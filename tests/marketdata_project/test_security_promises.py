@@ -64,9 +64,9 @@ def test_flows_of_keys_accounts_and_configuration_leave_a_record_before_their_an
     assert [name for name in sensitive if not ACCESS[name].audit_class] == [("account-heartbeat", "POST")]
 
 
-def test_only_the_beginning_and_the_end_of_a_login_is_for_anybody():
+def test_only_the_beginning_and_the_end_of_a_login_and_links_are_for_anybody():
     names = {name for name, _method in ACCESS if ACCESS[name, _method].scope == ANYBODY}
-    assert names == {"auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke"}
+    assert names == {"auth-token", "auth-refresh", "auth-logout", "oauth-token", "oauth-revoke", "download"}
 
 
 # API7 and API10: addresses that others choose, answers of others

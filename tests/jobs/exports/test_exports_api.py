@@ -2,16 +2,21 @@
 
 import hashlib
 from base64 import b64decode
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
+from django.utils import timezone
 
+from jobs.exports.services import exports_delete_old
 from jobs.models import Job
 from jobs.run import run_job
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem, trade
+from tests.chance import SOAK
 from tests.installation import caches_clear
 
 pytestmark = pytest.mark.django_db
@@ -176,3 +181,133 @@ def test_an_idempotency_key_makes_one_job(api: Api, exported: str) -> None:
     body = orjson.dumps(BODY)
     first, second = (api.call("POST", EXPORTS, body, **{"Idempotency-Key": "a"}) for _ in range(2))
     assert answer(first)["id"] == answer(second)["id"]
+
+
+def test_a_quota_holds_at_the_submission_and_while_files_are_written(
+    api: Api, exported: str, settings: Any, folder: Path
+) -> None:
+    size = answer(api.get(exported))["result"]["bytes"]
+    settings.EXPORT_MAX_BYTES = size + 100
+    job = answer(submit(api))["id"]
+    run_job(job)
+    shown = answer(api.get(f"{EXPORTS}/{job}"))
+    assert (shown["state"], shown["error"]["code"]) == ("failed", "export_quota")
+    assert not (folder / job).exists()
+    settings.EXPORT_MAX_BYTES = size
+    assert problem(submit(api)) == (409, "export_quota")
+    assert api.call("DELETE", exported).status_code == 204
+    assert submit(api).status_code == 202
+
+
+def test_a_deleted_export_says_so(api: Api, exported: str) -> None:
+    assert api.call("DELETE", exported).status_code == 204
+    shown = answer(api.get(exported))
+    assert (shown["state"], shown["files"]) == ("succeeded", [])
+    assert problem(api.get(f"{exported}/files/manifest.json")) == (410, "export_expired")
+    assert problem(Api(make_key()).call("DELETE", exported)) == (404, "not_found")
+
+
+def test_old_files_are_deleted_and_those_without_a_job(
+    api: Api, exported: str, settings: Any, folder: Path
+) -> None:
+    now = timezone.now()
+    for state in ("failed", "cancelled", "running"):
+        job = answer(submit(api))["id"]
+        (folder / job).mkdir()
+        Job.objects.filter(uuid=job).update(state=state, finished_at=None if state == "running" else now)
+    (folder / str(uuid4())).mkdir()
+    (folder / "other").mkdir()
+    exports_delete_old(now=now)
+    kept = {exported.rpartition("/")[2], job, "other", "datasets"}
+    assert {each.name for each in folder.iterdir()} == kept
+    settings.EXPORT_RETENTION_DAYS = 7
+    exports_delete_old(now=now + timedelta(days=6, hours=23))
+    assert {each.name for each in folder.iterdir()} == kept
+    exports_delete_old(now=now + timedelta(days=7, minutes=1))
+    assert {each.name for each in folder.iterdir()} == {job, "other", "datasets"}
+    assert problem(api.get(f"{exported}/files/manifest.json")) == (410, "export_expired")
+
+
+def test_a_data_set_says_what_it_is_and_how_to_make_it_again(api: Api, exported: str, folder: Path) -> None:
+    identity = answer(api.get(exported))["result"]["dataset"]
+    found = answer(api.get(f"/api/v1/datasets/{identity}"))
+    assert (found["id"], found["rows"], found["files"]) == (identity, 2, 1)
+    assert found["commits"]["AAPL"].startswith("trades=1-")
+    assert answer(api.ingest(trade(timestamp="2025-01-02T14:30:00.5Z")))["stored"] == 1
+    assert api.call("DELETE", exported).status_code == 204
+    again = answer(api.call("POST", EXPORTS, orjson.dumps(found["again"])))
+    run_job(again["id"])
+    assert answer(api.get(f"{EXPORTS}/{again['id']}"))["result"]["dataset"] == identity
+    exports_delete_old(now=timezone.now() + timedelta(days=100))
+    assert answer(api.get(f"/api/v1/datasets/{identity}")) == found
+
+
+@pytest.mark.parametrize("identity", ["0" * 64, "x", "..%2f", "0" * 63 + "G"])
+def test_an_unknown_data_set_is_404(api: Api, identity: str) -> None:
+    assert problem(api.get(f"/api/v1/datasets/{identity}")) == (404, "not_found")
+
+
+def test_a_data_set_needs_what_its_rows_need(api: Api, exported: str) -> None:
+    job = answer(submit(api, dataset="revisions", resolution="1d"))["id"]
+    run_job(job)
+    path = f"/api/v1/datasets/{answer(api.get(f'{EXPORTS}/{job}'))['result']['dataset']}"
+    assert api.get(path).status_code == 200
+    ApiKey.objects.update(sensitivity="public")
+    caches_clear()
+    assert problem(api.get(path)) == (404, "not_found")
+
+
+@pytest.fixture
+def link(api: Api, exported: str) -> str:
+    """A link to a file."""
+    response = api.call("POST", f"{exported}/links", orjson.dumps({"path": "trades/AAPL.csv"}))
+    assert response.status_code == 200
+    url: str = answer(response)["url"]
+    return url.removeprefix("http://testserver")
+
+
+def test_a_link_is_for_anybody_until_it_expires(api: Api, exported: str, link: str, monkeypatch: Any) -> None:
+    content = api.get(f"{exported}/files/trades/AAPL.csv").getvalue()
+    anybody = Api(None)
+    response = anybody.get(link)
+    assert (response.status_code, response.getvalue()) == (200, content)
+    assert anybody.get(link, Range="bytes=0-3").getvalue() == content[:4]
+    later = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr("jobs.exports.views.timezone.now", lambda: later)
+    assert problem(anybody.get(link)) == (410, "link_expired")
+
+
+def test_a_link_with_any_byte_altered_is_refused(link: str) -> None:
+    anybody = Api(None)
+    path, _, token = link.partition("token=")
+    for position in range(len(token)) if SOAK else range(0, len(token), 7):
+        for letter in {"A", "b", "0", "."} - {token[position]}:
+            altered = f"{path}token={token[:position]}{letter}{token[position + 1 :]}"
+            assert problem(anybody.get(altered)) == (403, "invalid_link")
+    for text in (token[:-1], f"{token}A", f"={token}", "x", "x.y", "."):
+        assert problem(anybody.get(f"{path}token={text}")) == (403, "invalid_link")
+    assert problem(anybody.get("/api/v1/downloads")) == (400, "missing_parameter")
+
+
+def test_a_strangers_link_is_refused(exported: str, link: str, api: Api, settings: Any) -> None:
+    body = orjson.dumps({"path": "trades/AAPL.csv"})
+    assert problem(Api(make_key()).call("POST", f"{exported}/links", body)) == (404, "not_found")
+    for wrong in ({"path": "x"}, {"path": "../work/files.jsonl"}):
+        assert problem(api.call("POST", f"{exported}/links", orjson.dumps(wrong))) == (404, "not_found")
+    too_long = orjson.dumps({"path": "manifest.json", "expires_in": 604_801})
+    assert problem(api.call("POST", f"{exported}/links", too_long)) == (422, "validation_failed")
+    # Of another installation.
+    settings.SECRET_KEY = "x" * 50
+    settings.SECRET_KEY_FALLBACKS = []
+    assert problem(Api(None).get(link)) == (403, "invalid_link")
+
+
+def test_a_link_ends_with_the_key_that_made_it(link: str) -> None:
+    ApiKey.objects.update(revoked_at=timezone.now())
+    caches_clear()
+    assert problem(Api(None).get(link)) == (403, "invalid_link")
+
+
+def test_a_link_ends_with_the_export(api: Api, exported: str, link: str) -> None:
+    assert api.call("DELETE", exported).status_code == 204
+    assert problem(Api(None).get(link)) == (410, "export_expired")

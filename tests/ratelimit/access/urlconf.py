@@ -14,6 +14,7 @@ from web.endpoints import Access, access_of
 SAMPLES = {
     "guide": "limits",
     "dataset": "trades",
+    "dataset_id": "0" * 64,
     "symbol": "AAPL",
     "format": "csv",
     "key": "999999999",
