@@ -14,6 +14,7 @@ from stats.live.accounts import ACCOUNT_FEEDS, AccountFeeds
 from stats.market_data.ohlcv.absences import PENDING_WINDOWS
 from store.protocol import Window
 from web.endpoints import Access
+from web.events import EVENT_WRITE
 from web.problem_body import PROBLEM_OF, AnyProblem
 
 
@@ -25,6 +26,7 @@ def wire() -> None:
     JOB_KINDS.provide(_job_kinds)
     PENDING_WINDOWS.provide(_pending_windows)
     ACCOUNT_FEEDS.provide(_account_feeds)
+    EVENT_WRITE.provide(_event_write)
 
 
 def _problem_of() -> Callable[[Exception], AnyProblem]:
@@ -55,6 +57,12 @@ def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
     from jobs.backfills.records import pending_windows
 
     return pending_windows
+
+
+def _event_write() -> Callable[..., None]:
+    from webhooks.events import event_write
+
+    return event_write
 
 
 def _account_feeds() -> AccountFeeds:

@@ -1,13 +1,16 @@
 """Services that write batches of rows and corrections to the store."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings
+from django.db import Error
 
 from store import exceptions as storage
 from store.bars.prints import STANDS
@@ -44,9 +47,12 @@ from trades.dated_rows import (
 )
 from trades.exceptions import BatchRefused, ConditionsRefused
 from trades.stores import market_store, write_measured
+from web.events import EVENT_WRITE
 from web.idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from web.requests.exceptions import ERRORS_LIMIT, FieldError
 from web.requests.work import WorkKind, count_work
+
+logger = logging.getLogger(__name__)
 
 _WORDS_SHOWN = 5
 
@@ -258,6 +264,7 @@ def rows_correct(
     try:
         with request_keys_refused():
             receipt = write_measured(dataset, correct)
+            _tell_correction(dataset, batch.symbol, receipt)
             return Ingested(batch.symbol, receipt)
     except (CorrectionTargetMissing, CorrectionAmbiguous, CorrectedRowInvalid) as error:
         fields = [
@@ -269,6 +276,24 @@ def rows_correct(
         refused = BatchRefused(error.code, str(error), fields)
         refused.rows = error.rows
         raise refused from error
+
+
+def _tell_correction(dataset: Dataset, symbol: str, receipt: Receipt) -> None:
+    """Write the event of corrections that were stored now. The store's commit is no transaction of the database."""
+    if not receipt.stored or receipt.replayed:
+        return
+    data = {
+        "symbol": symbol,
+        "dataset": dataset.name,
+        "stored": receipt.stored,
+        "commit": receipt.commit.token,
+    }
+    try:
+        EVENT_WRITE.get()(
+            kind="correction", subject=f"symbol:{symbol}", symbol=symbol, data=data, now=datetime.now(UTC)
+        )
+    except Error as error:
+        logger.warning("webhooks are not told of a correction of %s: %s", symbol, error)
 
 
 def _dated_corrections(dataset: Dataset, batch: CorrectionBatch) -> tuple[Correction, ...]:

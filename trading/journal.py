@@ -43,6 +43,7 @@ from trading.models import (
     TradeRow,
     TransactionRow,
 )
+from trading.webhook_events import AccountNews, news_of, news_write
 
 # The newest state of each account that a process used. It is brought up to date by the events after its number.
 STATES_BYTES = 32 * 2**20
@@ -72,6 +73,7 @@ class Journal:
     _orders: dict[str, Order] = field(default_factory=dict)
     _rows: dict[type[Model], list[Any]] = field(default_factory=dict)
     _followed: dict[str, str] = field(default_factory=dict)
+    _news: list[tuple[int, AccountNews]] = field(default_factory=list)
 
     def record(self, event: Event, *, at_ns: int) -> int:
         """Apply an event, and return its number. It is written with the others when the journal is closed."""
@@ -89,6 +91,7 @@ class Journal:
         )
         self._orders |= {order.id: order for order in effects.orders}
         self._take(event, effects, number, at_ns)
+        self._news += [(number, each) for each in news_of(event, effects, at_ns)]
         return number
 
     @property
@@ -168,6 +171,8 @@ class Journal:
         for execution_id, state in self.execution_states.items():
             ExecutionRow.objects.filter(uuid=execution_id).exclude(state=BUSTED).update(state=state)
         follow(self._followed)
+        if self._news:
+            news_write(account.name, self._news)
         account_changed(account.name)
         _keep_committed(account.pk, self.state)
 

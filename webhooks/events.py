@@ -1,12 +1,14 @@
 """Events: written in the transaction of what they tell, seen by those who may."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import or_
+from threading import Lock
 from typing import Any
 
 import orjson
+from cachetools import TTLCache, cached
 from django.db.models import Q, QuerySet
 
 from ratelimit.access.denials import denial_of
@@ -31,14 +33,37 @@ def event_write(
 
     Nothing is written if no active webhook chose the kind: that costs one query. callback_url: tell `owner` there, too.
     """
-    chosen = webhooks_of((kind,))
-    if not callback_url and not (chosen.filter(owner=owner) if owner else chosen).exists():
+    if not callback_url and kind not in chosen_kinds(owner):
         return
     event = WebhookEvent.objects.create(
         kind=kind, subject=subject, owner=owner, account=account, symbol=symbol, data=data, created_at=now
     )
     if callback_url:
         delivery_make(event, _callback_webhook(owner, callback_url, now), now=now, url=callback_url)
+
+
+def events_write(events: Iterable[WebhookEvent]) -> None:
+    """Write those of the events whose kinds are chosen, within the transaction of what they tell.
+
+    For events of which there are many: a webhook that another process has made is known a second later, and the
+    usual call makes no query.
+    """
+    chosen = recently_chosen_kinds()
+    if chosen:
+        WebhookEvent.objects.bulk_create([event for event in events if event.kind in chosen])
+
+
+@cached(TTLCache(maxsize=1, ttl=1), lock=Lock())
+def recently_chosen_kinds() -> frozenset[str]:
+    """Return `chosen_kinds`, at most a second old. A process that changes a webhook calls its `cache_clear`."""
+    return chosen_kinds()
+
+
+def chosen_kinds(owner: str = "") -> frozenset[str]:
+    """Return the kinds that active webhooks chose, or those of an owner: one query."""
+    webhooks = Webhook.objects.filter(state=ACTIVE, is_callback=False)
+    lists = (webhooks.filter(owner=owner) if owner else webhooks).order_by().values_list("kinds", flat=True)
+    return frozenset(kind for kinds in lists.distinct() for kind in kinds.split())
 
 
 def webhooks_of(kinds: tuple[str, ...]) -> QuerySet[Webhook]:

@@ -81,7 +81,7 @@ class NewWebhookSerializer(KnownFieldsSerializer):
     kinds = serializers.ListField(
         child=Word(CHOOSABLE),
         allow_empty=False,
-        max_length=len(CHOOSABLE),
+        max_length=_MOST_LISTED,
         help_text="; ".join(f"`{name}`: {EVENT_KINDS[name].text}" for name in CHOOSABLE),
     )
     accounts = serializers.ListField(

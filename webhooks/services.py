@@ -9,7 +9,7 @@ from django.db import transaction
 from ratelimit.callers import Caller
 from web.requests.field_errors import field_refusal
 from web.retention import beyond_newest
-from webhooks.events import delivery_make, event_write
+from webhooks.events import delivery_make, event_write, recently_chosen_kinds
 from webhooks.kinds import PAUSED as PAUSED_KIND
 from webhooks.kinds import TEST
 from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, Webhook, WebhookEvent
@@ -32,6 +32,7 @@ def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> 
     )
     _set(webhook, values)
     webhook.save()
+    recently_chosen_kinds.cache_clear()
     return webhook, secret
 
 
@@ -40,6 +41,7 @@ def webhook_change(*, webhook: Webhook, values: dict[str, Any], now: datetime) -
     state = values.pop("state", webhook.state)
     _set(webhook, values)
     webhook.save(update_fields=["url", "kinds", "accounts", "symbols"])
+    recently_chosen_kinds.cache_clear()
     if state == PAUSED and webhook.state == ACTIVE:
         webhook_pause(webhook=webhook, because=BY_OWNER, now=now)
     elif state == ACTIVE and webhook.state == PAUSED:
@@ -81,6 +83,7 @@ def webhook_resume(*, webhook: Webhook, now: datetime) -> None:
             state=ACTIVE, paused_because="", failures=0, failing_since=None, retry_at=None
         )
         webhook.deliveries.filter(state=PENDING).update(next_at=now, attempts=0)
+    recently_chosen_kinds.cache_clear()
     webhook.refresh_from_db()
 
 

@@ -10,13 +10,14 @@ from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import Max, Q, QuerySet
 
-from jobs.backfills.models import EXHAUSTED, QUARANTINED, Backfill
+from jobs.backfills.models import EXHAUSTED, FILLED, QUARANTINED, Backfill
 from jobs.backfills.sources.order import SourceStatement
 from jobs.models import UNFINISHED, Job
 from store.declarations import Dataset
 from store.protocol import Window
 from store.timestamps import format_timestamp, parse_timestamp
 from web.endpoints import WRITE, Access
+from webhooks.events import event_write
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,22 @@ def backfill_record(
             end_ns=window.end_ns,
             defaults={**_EMPTY_COLUMNS, "state": state, "asked_at": now, "job": job, **columns},
         )
+        if state in (FILLED, EXHAUSTED):
+            data = {"dataset": dataset.name, "source": row.source, "rows": row.rows, "job": job and str(job)}
+            gap_tell(f"gap.{state}", symbol, window, data, now=now)
     return row
+
+
+def gap_tell(kind: str, symbol: str, window: Window, data: dict[str, Any], *, now: datetime) -> None:
+    """Write the event of a gap, within the transaction of what became of it."""
+    start, end = format_timestamp(window.start_ns), format_timestamp(window.end_ns)
+    event_write(
+        kind=kind,
+        subject=f"symbol:{symbol}",
+        symbol=symbol,
+        data={"symbol": symbol, "start": start, "end": end, **data},
+        now=now,
+    )
 
 
 def exhausted_record(

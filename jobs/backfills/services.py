@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import Error
+from django.db import Error, transaction
 from django.utils import timezone
 
 from jobs.backfills.filling import unfilled
 from jobs.backfills.models import EXHAUSTED, Backfill
-from jobs.backfills.records import KIND, not_deferred, pending_windows
+from jobs.backfills.records import KIND, gap_tell, not_deferred, pending_windows
 from jobs.models import AWAITED, Job
 from jobs.services import job_submit
 from stats.delivery.answers import AnswerSnapshot
@@ -88,7 +88,10 @@ def _queue_gaps(symbol: str, window: Window, resolution: Resolution) -> None:
     missing = [part for gap in missing for part in gap.without(pending_windows(symbol) or ())]
     if missing:
         whole = Window(missing[0].start_ns, missing[-1].end_ns)
-        backfill_submit(symbol=symbol, window=whole, now=now, urgency=AWAITED)
+        with transaction.atomic():
+            job = backfill_submit(symbol=symbol, window=whole, now=now, urgency=AWAITED)
+            if job.created_at == now:
+                gap_tell("gap.found", symbol, whole, {"job": str(job.uuid)}, now=now)
 
 
 def backfill_documents(rows: Iterable[Backfill]) -> list[dict[str, Any]]:

@@ -13,10 +13,11 @@ from django.db import Error, transaction
 
 from ratelimit.events import key_event
 from ratelimit.exceptions import KeyAdministrationError, NotRotatable
-from ratelimit.keys.selectors import keys_expiring
+from ratelimit.keys.selectors import keys_expiring, stored_caller
 from ratelimit.keys.services import CreatedKey, key_rotate
 from ratelimit.models import ApiKey
 from store.instant_text import format_instant
+from web.events import EVENT_WRITE
 
 ACTOR = "worker"
 # The times before a key's expiry at which a warning is given, and at which the key is rotated.
@@ -84,8 +85,21 @@ def _warn(key: ApiKey, *, now: datetime) -> bool:
             return False
         detail = {"expires_at": format_instant(key.expires_at)}
         key_event(at=now, actor=ACTOR, event="key.expiring", subject=f"key:{key.pk}", detail=detail)
+        _tell(key, now=now)
     logger.warning("API key %d (%s, %s) expires at %s", key.pk, key.prefix, key.name, detail["expires_at"])
     return True
+
+
+def _tell(key: ApiKey, *, now: datetime) -> None:
+    """Tell the key itself and its owner."""
+    data = {
+        "id": key.pk,
+        "prefix": key.prefix,
+        "name": key.name,
+        "expires_at": format_instant(key.expires_at),
+    }
+    for principal in {stored_caller(key).principal, key.owner} - {""}:
+        EVENT_WRITE.get()(kind="key.expiring", subject=f"key:{key.pk}", owner=principal, data=data, now=now)
 
 
 def _rotate(key: ApiKey, *, now: datetime) -> bool:

@@ -27,6 +27,7 @@ from tests.api_client import Api, answer, make_key
 from tests.front.front_server import eventually
 from tests.stats.market_data.absence.quiet_market import minutes_of, schedule_of, store_trades
 from trades.stores import market_store
+from webhooks.models import Webhook, WebhookEvent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.system]
 
@@ -218,11 +219,15 @@ def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, set
     api.get(f"{path}/ohlcv", {**query, "fields": "open"})
     assert not Job.objects.exists()
     settings.BACKFILL_AUTOMATIC = True
+    Webhook.objects.create(
+        owner="key:1", url="https://x.example", kinds=" gap.found ", created_at=timezone.now()
+    )
     for _ in range(3):
         api.get(f"{path}/ohlcv", {**query, "coverage": "1"})
         api.get(f"{path}/gaps", query)
     (job,) = Job.objects.all()
     assert (job.owner, job.urgency) == (OWNER, 1)
+    assert WebhookEvent.objects.get().data["job"] == str(job.uuid)
     assert job.parameters["start"] == format_timestamp(LOST[0])
     assert job.parameters["end"] == format_timestamp(LOST[1])
 
