@@ -422,7 +422,8 @@ def test_a_refusal_is_said_with_its_code(opened: Opened):
 
 def test_a_store_without_instruments_leads_to_the_import(opened: Opened):
     with opened(login=True) as watched:
-        page, empty = watched.page, {"instruments": [], "next_cursor": None}
+        page = watched.page
+        empty: dict[str, Any] = {"instruments": [], "next_cursor": None}
         page.route("**/api/v1/instruments?**", lambda route: route.fulfill(json=empty))
         watched.goto("/")
         expect(page.locator("#found")).to_have_text("There is no instrument yet. Import a file")

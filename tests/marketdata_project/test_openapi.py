@@ -109,6 +109,12 @@ def test_names_of_operations_are_unique():
     assert len(names) == len(set(names)) == len(operations())
 
 
+def test_the_parameters_that_a_call_needs_come_first():
+    for name, operation in operations().items():
+        optional = [not each.get("required", False) for each in operation.get("parameters", ())]
+        assert optional == sorted(optional), name
+
+
 def test_every_operation_has_an_example_of_its_answer_and_of_its_body():
     without = []
     for name, operation in operations().items():
