@@ -35,6 +35,7 @@ from benchmarks.report import FULL, QUICK, Measure, Note, Row, Sizes, Unexpected
 from benchmarks.small_batches import measure_small_batches
 from benchmarks.trading import measure_trading
 from benchmarks.waiting import measure_waiting
+from benchmarks.webhooks import measure_webhooks
 from benchmarks.windows import measure_windows
 
 BENCHMARKS: dict[str, tuple[str, Measure]] = {
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "import": ("import of a CSV file", measure_import),
     "backfill": ("a backfill from another installation", measure_backfill),
     "waiting": ("200 callers that wait for jobs", measure_waiting),
+    "webhooks": ("deliveries of webhooks, against bare httpx", measure_webhooks),
     "live": ("the live feed, against bare websockets", measure_live),
     "quiet": ("1,000 quiet connections of the live feed", measure_quiet),
     "trading": ("previews, executes, fills and stops", measure_trading),

@@ -185,8 +185,7 @@ def by_body(behaviours: dict[bytes, Any]) -> Any:
     """Behave by what the body contains."""
 
     def behave(call: Any) -> None:
-        body = call.server.bodies[-1]
-        next(each for text, each in behaviours.items() if text in body)(call)
+        next(each for text, each in behaviours.items() if text in call.body)(call)
 
     return behave
 

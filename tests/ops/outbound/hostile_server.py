@@ -14,9 +14,11 @@ class Call(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "_Http"
+    body = b""
 
     def do_POST(self) -> None:
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((dict(self.headers), self.body))
         self.do_GET()
 
     def do_GET(self) -> None:
@@ -42,11 +44,11 @@ class Call(BaseHTTPRequestHandler):
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, behave: Behaviour) -> None:
-        super().__init__(("127.0.0.1", 0), Call)
+    def __init__(self, behave: Behaviour, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Call)
         self.behave = behave
         self.calls: list[tuple[str, dict[str, str]]] = []
-        self.bodies: list[bytes] = []
+        self.posts: list[tuple[dict[str, str], bytes]] = []
         self.connections = 0
         self.over = threading.Event()
 
@@ -58,8 +60,8 @@ class _Http(ThreadingHTTPServer):
 class Server:
     """A running server: its base URL, and the paths and headers that were asked."""
 
-    def __init__(self, behave: Behaviour) -> None:
-        self._http = _Http(behave)
+    def __init__(self, behave: Behaviour, port: int = 0) -> None:
+        self._http = _Http(behave, port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -76,9 +78,9 @@ class Server:
         return list(self._http.calls)
 
     @property
-    def bodies(self) -> list[bytes]:
-        """The bodies of the POSTs, in the order of `calls`."""
-        return list(self._http.bodies)
+    def posts(self) -> list[tuple[dict[str, str], bytes]]:
+        """The headers and bodies of the POSTs."""
+        return list(self._http.posts)
 
     @property
     def connections(self) -> int:
@@ -93,8 +95,8 @@ class Server:
 
 
 @contextmanager
-def served(behave: Behaviour) -> Iterator[Server]:
-    server = Server(behave)
+def served(behave: Behaviour, *, port: int = 0) -> Iterator[Server]:
+    server = Server(behave, port)
     try:
         yield server
     finally:

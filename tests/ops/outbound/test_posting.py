@@ -117,7 +117,7 @@ def test_an_answer_is_known_by_status_beginning_and_retry_after(behave, answer):
         found = post(f"{server.url}/hook?a=b")
         assert (found.status, found.body, found.retry_after) == answer
         assert server.calls[0][0] == "/hook?a=b"
-        assert server.bodies == [b"{}"]
+        assert [body for _, body in server.posts] == [b"{}"]
 
 
 @pytest.mark.usefixtures("_loopback_is_allowed")
