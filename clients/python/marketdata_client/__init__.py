@@ -6,6 +6,7 @@ from marketdata_client.config import Retries
 from marketdata_client.credentials import ApiKey, BearerToken, Credential, Signer
 from marketdata_client.errors import (
     BadAnswer,
+    BadSignature,
     Conflict,
     FieldError,
     Forbidden,
@@ -24,12 +25,14 @@ from marketdata_client.errors import (
 from marketdata_client.ingesting import Ingested
 from marketdata_client.live import Frame
 from marketdata_client.tables import Table
+from marketdata_client.webhooks import verify_webhook
 
 __version__ = "0.1.0"
 __all__ = [
     "ApiKey",
     "AsyncClient",
     "BadAnswer",
+    "BadSignature",
     "BearerToken",
     "Client",
     "Conflict",
@@ -52,4 +55,5 @@ __all__ = [
     "Signer",
     "Table",
     "Unreachable",
+    "verify_webhook",
 ]

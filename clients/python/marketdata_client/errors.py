@@ -14,6 +14,7 @@ MarketDataError
     ServerFailed         5xx: retry, or tell the operator
   JobFailed              a job ended as failed or cancelled
   JournalConflict        the journal is of other rows, or in use
+  BadSignature           a call to your webhook is not the server's: answer 400
 """
 
 import json
@@ -46,6 +47,10 @@ class BadAnswer(MarketDataError):
 
 class IncompleteStream(BadAnswer):
     """A stream ended without its trailer, or the trailer does not agree with the rows."""
+
+
+class BadSignature(MarketDataError):
+    """A call is not signed with the secret, or is too old."""
 
 
 class JournalConflict(MarketDataError):

@@ -58,6 +58,25 @@ def test_an_order_is_placed_once_and_cancelled(trader: Client):
     assert trader.cancel(first["id"])["id"] == first["id"]
 
 
+def test_a_batch_answers_for_each_order_and_is_cancelled(trader: Client):
+    order = {
+        "symbol": "COIN",
+        "side": "buy",
+        "quantity": 1,
+        "type": "limit",
+        "limit_price": 60,
+        "time_in_force": "gtc",
+    }
+    orders = [order | {"client_order_id": "batch-1"}, order | {"symbol": "NOPE"}]
+    assert trader.orders_batch(orders, preview=True)["preview"] is True
+    placed = trader.orders_batch(orders, account=ACCOUNT)
+    assert [each["status"] for each in placed["items"]] == ["accepted", "refused"]
+    with pytest.raises(InvalidRequest) as refused:
+        trader.orders_batch(orders, together=True)
+    assert refused.value.code == "orders_refused"
+    assert trader.cancel_batch([placed["items"][0]["order_id"]])["accepted"] == 1
+
+
 def test_a_backtest_shows_a_bar_and_returns_its_result(trader: Client, capsys):
     result = trader.backtest("crossover", ["COIN"], parameters={"fast": 2, "slow": 3})
     assert result["inputs"]["symbols"] == ["COIN"]

@@ -101,7 +101,7 @@ class AsyncSession:
                 request.method, url, headers=headers, content=request.body or None
             )
             response = await self._http.send(built, stream=True)
-        if is_streamed and response.status_code == 200:
+        if is_streamed and response.status_code in {200, 206}:
             return response, b""
         limit = _ERROR_BYTES if is_streamed else self.config.max_answer
         async with aclosing(response):

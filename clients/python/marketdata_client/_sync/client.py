@@ -8,12 +8,14 @@ from typing import Any, Self, Unpack
 
 import httpx
 
+from marketdata_client._sync.downloads import download
 from marketdata_client._sync.history import stream, walk, whole
 from marketdata_client._sync.live import followed, frames
 from marketdata_client._sync.session import Session
 from marketdata_client.bodies import object_in
 from marketdata_client.config import Options, make_config
 from marketdata_client.errors import BadAnswer
+from marketdata_client.exports import export_request
 from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
 from marketdata_client.ingesting import Ingest, Ingested, Row, batches
 from marketdata_client.jobs import Job, has_succeeded, job_request, shown_progress
@@ -188,6 +190,33 @@ class SyncClient:
                 if "preference-applied" not in answer.headers:
                     self._session.sleep(1.0)
 
+    def export(
+        self,
+        dataset: str,
+        symbols: Symbols,
+        folder: str | Path,
+        *,
+        market: str = EQUITIES,
+        on_progress: Callable[[Job], object] | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Export rows as files (docs/exports.md) and download them into a folder. Return the manifest, with the data set's `id`.
+
+        params: `format` (`parquet`), `start`, `end` and others of the dataset's stream. Shows a bar, unless `on_progress` takes
+        the job's states, and then documents with the state `downloading`. Raises `JobFailed`. If the program is killed, `download` goes on.
+        """
+        job = self._submitted(export_request(dataset, symbols, market, params))
+        self.wait(job, on_progress=on_progress)
+        return self.download(job, folder, on_progress=on_progress)
+
+    def download(
+        self, job_id: str, folder: str | Path, *, on_progress: Callable[[Job], object] | None = None
+    ) -> dict[str, Any]:
+        """Download what is missing in a folder of an export that has succeeded, as `export` does. Each file is checked by its SHA-256."""
+        job = self.job(job_id)
+        with shown_progress(on_progress) as tell:
+            return download(self._session, job, Path(folder), tell)
+
     def portfolio(self, *, account: str | None = None) -> dict[str, Any]:
         """Return an account's positions, equity and cash. account: None for the only one that the key sees."""
         return self._session.json_object(get_request("/api/v1/portfolio", {"account": account}))
@@ -221,6 +250,30 @@ class SyncClient:
         path = f"/api/v1/orders/{segment(order_id)}"
         return self._session.json_object(Request("DELETE", path, {"account": account}))
 
+    def orders_batch(
+        self,
+        orders: Sequence[Mapping[str, Any]],
+        *,
+        account: str | None = None,
+        together: bool = False,
+        preview: bool = False,
+    ) -> dict[str, Any]:
+        """Place up to 500 orders at once, and return an answer for each in `items`: `accepted`, `repeated` or `refused`.
+
+        orders: with the fields of `order`. together: none is accepted if one is refused, which raises `InvalidRequest`. preview:
+        say only what would be done. They are placed once, also if the call is sent again; those with a `client_order_id` also if the
+        program is started again.
+        """
+        body = {"orders": [dict(each) for each in orders], "together": together, "preview": preview}
+        return self._session.json_object(post_once("/api/v1/orders/batch", body, {"account": account}))
+
+    def cancel_batch(self, order_ids: Sequence[str], *, account: str | None = None) -> dict[str, Any]:
+        """Ask for the cancel of up to 500 orders, and return an answer for each in `items`."""
+        body = {"orders": list(order_ids)}
+        return self._session.json_object(
+            post_once("/api/v1/orders/batch/cancel", body, {"account": account})
+        )
+
     def backtest(
         self,
         strategy: str,
@@ -237,10 +290,15 @@ class SyncClient:
         if isinstance(symbols, str):
             raise TypeError("give the symbols in a list")
         body = {"strategy": strategy, "symbols": list(symbols), **params}
-        job = self._session.json_object(post_once("/api/v1/backtests", body))
+        job = self._submitted(post_once("/api/v1/backtests", body))
+        return self.wait(job, on_progress=on_progress)
+
+    def _submitted(self, request: Request) -> str:
+        """Return the id of the job that a call submits."""
+        job = self._session.json_object(request)
         if not isinstance(job.get("id"), str):
             raise BadAnswer("the job has no id")
-        return self.wait(job["id"], on_progress=on_progress)
+        return str(job["id"])
 
     def _cross_section(self, name: str, symbols: Sequence[str], market: str) -> list[dict[str, Any]]:
         found = (self._session.json_object(cross_section(name, symbols, market))).get(name)

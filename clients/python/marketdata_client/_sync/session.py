@@ -102,7 +102,7 @@ class Session:
                 request.method, url, headers=headers, content=request.body or None
             )
             response = self._http.send(built, stream=True)
-        if is_streamed and response.status_code == 200:
+        if is_streamed and response.status_code in {200, 206}:
             return response, b""
         limit = _ERROR_BYTES if is_streamed else self.config.max_answer
         with closing(response):
