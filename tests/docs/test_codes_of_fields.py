@@ -28,11 +28,11 @@ PLACES = {"ValidationError": None, "ErrorDetail": 1, "FieldError": 1}
 
 
 def page_codes() -> list[str]:
-    """Those of the table of fields."""
+    """Those of the list of fields."""
     table = PAGE.read_text().split("## Codes of fields")[1]
     return [
         code
-        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for row in re.findall(r"^- (`.*?): ", table, re.MULTILINE)
         for code in re.findall(r"`(\w+)`", row)
     ]
 
@@ -100,7 +100,7 @@ def test_each_code_of_a_field_is_documented(found):
     assert codes - {error.code for error in ERROR_CODES} - set(page_codes()) == set()
 
 
-def test_the_table_has_each_code_once_and_none_that_nobody_says():
+def test_the_list_has_each_code_once_and_none_that_nobody_says():
     codes = page_codes()
     said = codes_of_bodies() | codes_in_program() | codes_of_rows()
     assert [code for code in codes if codes.count(code) > 1 or code not in said] == []
