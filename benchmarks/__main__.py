@@ -14,6 +14,7 @@ from benchmarks.backfill import measure_backfill
 from benchmarks.backtests import measure_backtests
 from benchmarks.best_quotes import measure_best_quotes
 from benchmarks.cold import measure_cold
+from benchmarks.exports import measure_exports
 from benchmarks.formats import measure_formats
 from benchmarks.gaps import measure_gaps
 from benchmarks.greeks import measure_greeks
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "long_stream": ("ten million trades in one answer", measure_long_stream),
     "windows": ("a window of a long history", measure_windows),
     "import": ("import of a CSV file", measure_import),
+    "exports": ("an export of ten million trades to Parquet, against pyarrow", measure_exports),
     "backfill": ("a backfill from another installation", measure_backfill),
     "waiting": ("200 callers that wait for jobs", measure_waiting),
     "webhooks": ("deliveries of webhooks, against bare httpx", measure_webhooks),

@@ -91,7 +91,7 @@ class ContentNegotiation(DefaultContentNegotiation):
             return super().filter_renderers(renderers, format)
         except Http404:
             formats = ", ".join(renderer.format for renderer in renderers)
-            raise NotAcceptable(f"formats are {formats}") from None
+            raise NotAcceptable(f"{_of_exports(format)}formats are {formats}") from None
 
 
 def _url_format(request: Request, format_suffix: str | None) -> str | None:
@@ -105,6 +105,11 @@ def _url_format(request: Request, format_suffix: str | None) -> str | None:
             f"the path asks for the format {format_suffix}, the query for {parameter:.64}: give one",
         )
     return format_suffix or parameter
+
+
+def _of_exports(asked: str) -> str:
+    """Return where Parquet is to be had, if that is asked for."""
+    return "Parquet files are written by POST /api/v1/exports; " if "parquet" in asked.lower() else ""
 
 
 def _drop_empty_inputs(request: HttpRequest) -> None:
@@ -126,7 +131,8 @@ def _selection(accept: str, renderers: tuple[type[BaseRenderer], ...]) -> tuple[
     weights = [_weight(_MediaType(renderer.media_type), ranges) for renderer in renderers]
     best = max(weights)
     if not best:
-        raise NotAcceptable(f"media types are {', '.join(renderer.media_type for renderer in renderers)}")
+        media_types = ", ".join(renderer.media_type for renderer in renderers)
+        raise NotAcceptable(f"{_of_exports(accept)}media types are {media_types}")
     preferred = [renderer for renderer, weight in zip(renderers, weights, strict=True) if weight == best]
     # DRF reads only the media types of renderers, which their classes have, too.
     selected: Any = negotiation.select_renderer(request, preferred)  # type: ignore[arg-type]

@@ -157,10 +157,11 @@ class OpenFile:
         return FileEntry(self.path, self._symbol, self._count, size, digest, following)
 
     def give_up(self) -> None:
-        """Close the file unfinished."""
-        with suppress(OSError):
-            self._writer.finish()
-        self._file.close()
+        """Close the file, if it is not finished."""
+        if not self._file.closed:
+            with suppress(OSError):
+                self._writer.finish()
+            self._file.close()
 
 
 def rows_writer(file: HashedFile, format_name: str, columns: tuple[OutColumn, ...]) -> RowsWriter:

@@ -3,9 +3,8 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,16 @@ import pyarrow as pa
 from django.conf import settings
 
 from calendars.library import versions
-from jobs.exports.files import FileEntry, HashedFile, OpenFile, WrittenFiles, rows_writer, write_whole
-from jobs.exports.query import PARQUET, ExportQuery
+from jobs.exports.files import FileEntry, WrittenFiles, write_whole
+from jobs.exports.query import ExportQuery
+from jobs.exports.symbol_files import symbol_files
 from stats.cursors import RowPosition
 from stats.exceptions import RangeTooLarge, ResyncRequired
-from stats.market_data.answers.page import PageSnapshot, page_snapshot, selected, selected_columns
-from stats.market_data.rows import Rows, read_page
-from store.symbols import folder_name
-from store.timestamps import DAY_NS
+from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from web.requests.json_fields import JsonObject
 
 MANIFEST = "manifest.json"
 MOST_FILES = 100_000
-# Rows that are read at once.
-READ_ROWS = 1 << 16
 
 
 class ExportWriter:
@@ -94,64 +89,19 @@ class ExportWriter:
     def _write_symbol(self, page: PageSnapshot, symbol: str, last: FileEntry | None) -> None:
         """Write a symbol's files, those after `last`."""
         position = RowPosition(0, *last.following) if last and last.following else None
-        # Without a row there is no Parquet file, because there is no date. Another format has a file for each symbol.
-        file = None if self._query.format == PARQUET else self._begun(symbol, self._path(symbol, 0), page)
-        try:
-            for rows in self._pieces(page, position):
-                path = self._path(symbol, int(rows.time_ns[0]))
-                if file is None or path != file.path:
-                    self._finish(file, rows.position(0))
-                    file = self._begun(symbol, path, page)
-                file.rows(selected(rows.table, page.query.fields))
-                self._rows += len(rows)
-                self._tell(file.size)
-            self._finish(file, None)
-        except BaseException:
-            if file is not None:
-                file.give_up()
-            raise
-
-    def _pieces(self, page: PageSnapshot, position: RowPosition | None) -> Iterator[Rows]:
-        """Yield the rows from a position on; those of one piece belong to one file."""
-        while True:
-            part = read_page(page.source, position, READ_ROWS, backwards=False)
-            days = part.rows.time_ns // DAY_NS
-            changes = np.flatnonzero(days[1:] != days[:-1]) + 1 if self._query.is_by_date else ()
-            edges = [0, *changes, len(part.rows)]
-            for start, end in pairwise(edges):
-                if end > start:
-                    yield part.rows[start:end]
-            if part.later is None:
-                return
-            position = part.later
-
-    def _begun(self, symbol: str, path: str, page: PageSnapshot) -> OpenFile:
-        if len(self._written.by_path) >= MOST_FILES:
-            raise RangeTooLarge(
-                f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
-            )
-        file = HashedFile(self._out / path, self._unfinished)
-        columns = selected_columns(page.source.columns, page.query.fields)
-        return OpenFile(path, symbol, file, rows_writer(file, self._query.format, columns))
-
-    def _finish(self, file: OpenFile | None, following: RowPosition | None) -> None:
-        """Finish a file, if there is one. following: the position of the symbol's next row."""
-        if file is not None:
-            entry = file.finish(None if following is None else (following.time_ns, following.ordinal))
+        for entry in symbol_files(
+            self._query, page, symbol, self._out, self._unfinished, position=position, tell=self._count
+        ):
             self._written.add(entry)
             self._bytes += entry.size
+            if len(self._written.by_path) > MOST_FILES:
+                raise RangeTooLarge(
+                    f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
+                )
 
-    def _path(self, symbol: str, time_ns: int) -> str:
-        """Return a file's path below the export's folder. time_ns: of one of its rows."""
-        # Readers of a Parquet tree take all files below its folder, which has the dataset's name.
-        name, tree = folder_name(symbol), self._query.dataset.name
-        if self._query.format != PARQUET:
-            return f"{tree}/{name}.{self._query.format}"
-        # They split at "=".
-        folder = f"{tree}/symbol={name.replace('=', '%3D')}"
-        if self._query.is_by_date:
-            folder += f"/date={np.datetime64(time_ns // DAY_NS, 'D')}"
-        return f"{folder}/part-0.parquet"
+    def _count(self, rows: int, size: int) -> None:
+        self._rows += rows
+        self._tell(size)
 
     def _manifest(self, commits: dict[str, str], entries: list[FileEntry]) -> bytes:
         """Return the manifest. It is the same for the same data: it has no instant of the export."""

@@ -70,6 +70,16 @@ def test_an_export_is_a_job_with_files(api: Api, exported: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["trades", "trades/stream", "ohlcv"])
+def test_parquet_of_a_page_says_where_it_is_made(api: Api, exported: str, end: str) -> None:
+    path = f"/api/v1/market-data/equities/AAPL/{end}?start=2025-01-02"
+    suffix = path.replace("?", ".parquet?")
+    accept = {"Accept": "application/vnd.apache.parquet"}
+    for response in (api.get(f"{path}&format=parquet"), api.get(suffix), api.get(path, **accept)):
+        assert problem(response) == (406, "not_acceptable")
+        assert "POST /api/v1/exports" in answer(response)["message"]
+
+
 def test_before_its_end_an_export_has_no_files(api: Api) -> None:
     assert answer(api.ingest(trade()))["stored"] == 1
     path = f"{EXPORTS}/{answer(submit(api))['id']}"

@@ -32,7 +32,7 @@ def fill(api: Api, count: int = 400) -> None:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the writer read and write a few rows at a time."""
-    monkeypatch.setattr("jobs.exports.writing.READ_ROWS", 37)
+    monkeypatch.setattr("jobs.exports.symbol_files.READ_ROWS", 37)
     monkeypatch.setattr("jobs.exports.files.ROW_GROUP_ROWS", 16)
 
 

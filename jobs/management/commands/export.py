@@ -1,0 +1,149 @@
+"""`manage.py export`: writes rows of market data as files, in this process, or keeps a Parquet tree current."""
+
+import shutil
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from rest_framework.exceptions import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jobs.exports.following import ExportFollower
+from jobs.exports.query import (
+    DEFAULT_CLASS,
+    EXPORT_FORMATS,
+    EXPORTED,
+    PARQUET,
+    ExportQuery,
+    export_parameters,
+)
+from jobs.exports.serializers import ExportRequestSerializer
+from jobs.exports.writing import ExportWriter
+from stats.exceptions import READ_ERRORS
+from store.timestamps import format_timestamp
+from trades.exceptions import InvalidValue
+from web.requests.exceptions import RequestError
+from web.requests.field_errors import field_errors
+from web.requests.json_fields import JsonObject
+
+_NOTES = ".export"
+_REFUSALS = (*READ_ERRORS, InvalidValue, RequestError)
+
+
+class Command(BaseCommand):
+    help = "Write rows of market data as files. A repeated run goes on where the last one stopped. Needs no server."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("dataset", choices=[*EXPORTED])
+        parser.add_argument(
+            "symbols", metavar="SYMBOLS", help="AAPL,MSFT; or @SP500: the members of a universe"
+        )
+        parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder of the files")
+        parser.add_argument("--format", choices=EXPORT_FORMATS, default=PARQUET)
+        parser.add_argument(
+            "--class", default=DEFAULT_CLASS, help="of the symbols, as in the path of market data"
+        )
+        for name in ("start", "end", "as-of", "resolution"):
+            parser.add_argument(f"--{name}", help="as the parameter of the dataset's stream")
+        parser.add_argument("--fields", help="only these columns: timestamp,price")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="another parameter, such as hours=regular",
+        )
+        parser.add_argument(
+            "--follow", action="store_true", help="keep the Parquet files current, until Ctrl-C"
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="with --follow: bring them up to date, and end"
+        )
+        parser.add_argument(
+            "--seconds", type=float, default=1.0, help="with --follow: how often to look for commits"
+        )
+
+    def handle(self, *_: Any, out: Path, **options: Any) -> None:
+        try:
+            document = _document(options)
+            if options["follow"]:
+                self._follow(document, out, options)
+            else:
+                self._write(document, out)
+        except ValidationError as error:
+            first = next(field_errors(error.detail))
+            raise CommandError(f"{first.path}: {first.message}") from error
+        except _REFUSALS as error:
+            raise CommandError(str(error)) from error
+
+    def _write(self, document: JsonObject, out: Path) -> None:
+        work = out / _NOTES
+        query = ExportQuery.of(_parameters(document, work))
+        with _bar() as report:
+            result = ExportWriter(query, out=out, work=work, report=report).write()
+        shutil.rmtree(work)
+        self.stdout.write(
+            f"{result['rows']:,} rows in {result['files']:,} files, data set {result['dataset']}"
+        )
+
+    def _follow(self, document: JsonObject, out: Path, options: dict[str, Any]) -> None:
+        if document["format"] != PARQUET or "as_of" in document:
+            raise CommandError("--follow writes Parquet, and takes no --as-of")
+        if not EXPORTED[document["dataset"]].has_stream:
+            raise CommandError(f"--follow cannot tell which rows of {document['dataset']} a commit changes")
+        made = export_parameters(document, now_ns=time.time_ns())
+        del made["as_of"]
+        follower = ExportFollower(ExportQuery.of(made), out=out, work=out / _NOTES)
+        while True:
+            count = follower.update(now_ns=time.time_ns())
+            if count or options["once"]:
+                self.stdout.write(f"{format_timestamp(time.time_ns())}: {count:,} files were written")
+            if options["once"]:
+                return
+            time.sleep(options["seconds"])
+
+
+def _document(options: dict[str, Any]) -> JsonObject:
+    """Return what the options ask for, as the body of `POST /exports` does. Raises ValidationError, CommandError."""
+    names = ("dataset", "format", "class", "start", "end", "as_of", "resolution")
+    body: JsonObject = {name: options[name] for name in names if options[name] is not None}
+    body["symbols"] = options["symbols"].split(",")
+    for pair in options["set"]:
+        name, _, value = pair.partition("=")
+        body[name] = value
+    if options["fields"]:
+        body["fields"] = options["fields"].split(",")
+    serializer = ExportRequestSerializer(data=body)
+    serializer.is_valid(raise_exception=True)
+    values: JsonObject = serializer.validated_data
+    return values
+
+
+def _parameters(document: JsonObject, work: Path) -> JsonObject:
+    """Return the parameters of an export, those of a run that was interrupted if it asked for the same."""
+    path = work / "parameters.json"
+    if path.exists():
+        kept = orjson.loads(path.read_bytes())
+        if kept["document"] == document:
+            found: JsonObject = kept["parameters"]
+            return found
+    made = export_parameters(document, now_ns=time.time_ns())
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    path.write_bytes(orjson.dumps({"document": document, "parameters": made}))
+    return made
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int, int], None]]:
+    """Show a progress bar on a terminal; yield the report that moves it."""
+    columns = (BarColumn(), TextColumn("{task.completed:,.0f} rows"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda rows, _size, most_rows: bar.update(task, completed=rows, total=most_rows)
