@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
@@ -37,8 +36,16 @@ def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query:
 
 def check_numeric_host(name: str, url: httpx.URL) -> None:
     """Raise `DestinationRefused` if the host is a number that is not allowed. Names are not looked up."""
-    with suppress(DestinationUnavailable):
-        allowed_addresses(name, url.host, url.port or 443, flags=socket.AI_NUMERICHOST)
+    try:
+        address = str(ip_address(url.host))
+    except ValueError:
+        try:
+            # Also 127.1, 2130706433 and 0x7f000001, which the operating system takes for numbers.
+            address = socket.inet_ntoa(socket.inet_aton(url.host))
+        except OSError:
+            return
+    if not is_allowed(address):
+        raise _not_allowed(name, address)
 
 
 def _is_this_machine(host: str) -> bool:
@@ -48,17 +55,15 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
-def allowed_addresses(
-    name: str, host: str, port: int, *, is_trusted: bool = False, flags: int = 0
-) -> Sequence[str]:
+def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = False) -> Sequence[str]:
     """Resolve `host` and return its addresses, as numbers. Raises `DestinationRefused`, `DestinationUnavailable`.
 
-    is_trusted: allow all. flags: of `socket.getaddrinfo`.
+    is_trusted: allow all.
 
     One address that is not allowed refuses the host: such answers are what a rebinding attack looks like.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise DestinationUnavailable(
             name, f"the host's name cannot be resolved ({type(error).__name__})"
@@ -66,8 +71,12 @@ def allowed_addresses(
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
     refused = next((each for each in addresses if not (is_trusted or is_allowed(each))), None)
     if refused is not None:
-        raise DestinationRefused(name, f"the address {refused} is not public, nor in OUTBOUND_NETWORKS")
+        raise _not_allowed(name, refused)
     return addresses
+
+
+def _not_allowed(name: str, address: str) -> DestinationRefused:
+    return DestinationRefused(name, f"the address {address} is not public, nor in OUTBOUND_NETWORKS")
 
 
 def is_allowed(text: str) -> bool:
