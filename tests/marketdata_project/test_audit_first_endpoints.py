@@ -35,6 +35,7 @@ CALLS = {
     ("key-rotate", "POST"): (f"/api/v1/keys/{KEY}/rotate", {}, 201, "audit_unavailable"),
     ("orders", "POST"): ("/api/v1/orders", NEW_ORDER, 201, "audit_unavailable"),
     ("account-orders", "POST"): ("/api/v1/accounts/ACC/orders", NEW_ORDER, 201, "audit_unavailable"),
+    ("order-batch", "POST"): ("/api/v1/orders/batch", {"orders": [NEW_ORDER]}, 200, "audit_unavailable"),
     ("order", "PATCH"): ("/api/v1/orders/{order}", {"limit_price": 98}, 201, "audit_unavailable"),
     ("trade-preview", "POST"): ("/api/v1/trade/preview", ORDER, 200, "audit_unavailable"),
     ("trade-execute", "POST"): (

@@ -29,7 +29,7 @@ AUDIT_FIRST = {
     "config-risk": ("risk_configure",),
 }
 # The query of a URL may be a secret.
-NOT_RECORDED = {"callback_url"}
+NOT_RECORDED = {"token", "callback_url"}
 
 
 def parameters() -> set[str]:
