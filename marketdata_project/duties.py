@@ -26,6 +26,7 @@ from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
 from trading.services.previews import previews_delete_old
 from web.idempotency.answers import answers_delete_old
+from webhooks.alert_watch import alerts_watch
 from webhooks.sending import deliveries_send
 from webhooks.services import events_delete_old
 
@@ -74,6 +75,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(jobs_delete_old, period=HOUR),
     Duty(deliveries_send, period=0.25, after_error=SECOND),
     Duty(events_delete_old, period=HOUR),
+    Duty(alerts_watch, period=0.5, after_error=SECOND),
     Duty(exports_delete_old, period=HOUR),
     Duty(exhausted_retry, period=MINUTE),
     Duty(previews_delete_old, period=HOUR),

@@ -57,6 +57,7 @@ from trading.api.row_views import (
 from trading.api.strategies import StrategiesViewSet
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
+from webhooks.alert_views import AlertsViewSet
 from webhooks.views import DeliveriesViewSet, WebhooksViewSet
 
 
@@ -195,6 +196,15 @@ jobs = [
 ]
 
 webhooks = [
+    re_path(r"^alerts/?\Z", AlertsViewSet.as_view({"get": "list", "post": "create"}), name="alerts"),
+    re_path(
+        r"^alerts/(?P<alert>[^/]+)/?\Z",
+        AlertsViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="alert",
+    ),
+    re_path(
+        r"^alerts/(?P<alert>[^/]+)/rearm/?\Z", AlertsViewSet.as_view({"post": "rearm"}), name="alert-rearm"
+    ),
     re_path(r"^webhooks/?\Z", WebhooksViewSet.as_view({"get": "list", "post": "create"}), name="webhooks"),
     re_path(
         r"^webhooks/(?P<webhook>[^/]+)/?\Z",

@@ -19,7 +19,7 @@ class EventKind:
     is_internal: bool = False
 
 
-TEST, PAUSED = "webhook.test", "webhook.paused"
+TEST, PAUSED, ALERT_FIRED = "webhook.test", "webhook.paused", "alert.fired"
 EVENT_KINDS: Mapping[str, EventKind] = {
     "job.succeeded": EventKind("One's own job has succeeded."),
     "job.failed": EventKind("One's own job has failed."),
@@ -39,6 +39,7 @@ EVENT_KINDS: Mapping[str, EventKind] = {
     "gap.exhausted": EventKind("No source could fill a gap.", _MARKET),
     "correction": EventKind("Stored rows were corrected or cancelled.", _MARKET),
     "key.expiring": EventKind("One's own key, or one that one owns, expires in 14, 7 or 1 days."),
+    ALERT_FIRED: EventKind("One's own alert has fired.", Access("market:read")),
     PAUSED: EventKind("One's own other webhook was paused."),
     TEST: EventKind("The test that was asked for.", is_internal=True),
 }

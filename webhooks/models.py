@@ -144,3 +144,43 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.state}"
+
+
+ARMED, FIRED = "armed", "fired"
+ALERT_STATES = (ARMED, FIRED)
+LEVEL, MOVE, SILENCE = "level", "move", "silence"
+ALERT_CONDITIONS = (LEVEL, MOVE, SILENCE)
+
+
+class MarketAlert(models.Model):
+    """An alert of a symbol's trades. It fires once, and again after it was armed anew.
+
+    `owner` is the `Caller.principal`, `created_by` the `Caller.identity`. `direction`: see `alert_rules.DIRECTIONS`; "" for
+    both. `value`: a price, or per cent. `seconds`: the window of a move, the length of a silence. `commit`: of the log of trades,
+    up to which it was looked at. `fired`: what it fired by.
+    """
+
+    uuid = models.UUIDField(unique=True, default=uuid4, editable=False)
+    owner = models.CharField(max_length=100)
+    created_by = models.CharField(max_length=100)
+    symbol = models.CharField(max_length=32)
+    kind = models.CharField(max_length=10)
+    direction = models.CharField(max_length=10, default="")
+    value = models.FloatField(null=True)
+    seconds = models.PositiveIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=[(state, state) for state in ALERT_STATES], default=ARMED)
+    armed_at = models.DateTimeField()
+    fired_at = models.DateTimeField(null=True)
+    fired = models.JSONField(null=True)
+    commit = models.BigIntegerField(default=0)
+    commit_hash = models.CharField(max_length=64, default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "id"], name="webhook_alert_owner"),
+            models.Index(fields=["symbol"], condition=Q(state=ARMED), name="webhook_alert_armed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.kind}"

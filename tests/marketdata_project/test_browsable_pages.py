@@ -28,7 +28,8 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
 from trading.services.target_models import model_set
-from webhooks.models import Webhook
+from webhooks.alert_watch import alert_arm
+from webhooks.models import MarketAlert, Webhook
 
 pytestmark = pytest.mark.system
 
@@ -71,6 +72,7 @@ def path_of(template: str) -> str:
         .replace("{job}", str(job))
         .replace("{dataset_id}", DATASET["id"])
         .replace("{path}", "manifest.json")
+        .replace("{alert}", str(MarketAlert.objects.values_list("uuid", flat=True).first()))
         .replace("{webhook}", str(Webhook.objects.values_list("uuid", flat=True).first()))
         .replace("{account}", "main")
         .replace("{model}", "core")
@@ -114,6 +116,11 @@ def browser(stored, settings) -> Client:
     for kind, parameters in (("backfill", {"symbol": "AAPL"}), ("backtest", of_backtest), ("export", {})):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
     Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)
+    alert = MarketAlert(
+        owner=owner, created_by=owner, symbol="AAPL", kind="silence", seconds=9, created_at=now
+    )
+    alert_arm(alert, now=now)
+    alert.save()
     return client
 
 

@@ -1,0 +1,232 @@
+"""Alerts of prices: a level, a move, silence; each fires once per arming."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import time_machine
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.instruments import Instrument
+from store.timestamps import format_timestamp
+from tests.api_client import Api, answer, make_key, problem, trade
+from tests.webhooks.conftest import received, send, subscribe
+from trades.stores import market_store
+from webhooks.alert_rules import AlertPrints, move_firing
+from webhooks.alert_watch import AlertWatch
+from webhooks.models import MarketAlert, WebhookEvent
+
+ALERTS = "/api/v1/alerts"
+
+
+def make(api: Api, **body: Any) -> dict[str, Any]:
+    response = api.call("POST", ALERTS, orjson.dumps({"symbol": "AAPL", **body}))
+    assert response.status_code == 201, response.content
+    document: dict[str, Any] = answer(response)
+    return document
+
+
+def store(api: Api, *prices: float, seconds: float = 0, symbol: str = "AAPL") -> None:
+    """Store trades of now, or of so many seconds from now."""
+    at_ns = time.time_ns() + int(seconds * 1e9)
+    rows = [
+        trade(symbol=symbol, price=price, timestamp=format_timestamp(at_ns + number))
+        for number, price in enumerate(prices)
+    ]
+    assert api.ingest(*rows).status_code in (200, 201)
+
+
+def look(watch: AlertWatch | None = None) -> None:
+    (watch or AlertWatch()).round(now=timezone.now())
+
+
+def shown(api: Api, made: dict[str, Any]) -> dict[str, Any]:
+    document: dict[str, Any] = answer(api.get(made["links"]["self"]))
+    return document
+
+
+def test_a_level_fires_once_and_again_when_it_is_armed_again(api: Api, receiver) -> None:
+    server, watch = receiver(), AlertWatch()
+    hook = subscribe(api, server.url, "alert.fired")
+    store(api, 500.0)
+    made = make(api, kind="level", direction="above", price=200)
+    look(watch)
+    store(api, 199.0)
+    look(watch)
+    assert shown(api, made)["state"] == "armed"
+    store(api, 199.5, 200.0, 201.0)
+    look(watch)
+    fired = shown(api, made)
+    assert (fired["state"], fired["fired"]["price"], fired["fired"]["reference"]) == ("fired", 200.0, 200.0)
+    store(api, 300.0)
+    look(watch)
+    look()
+    assert WebhookEvent.objects.count() == 1
+    assert answer(api.call("POST", f"{made['links']['self']}/rearm"))["state"] == "armed"
+    look(watch)
+    assert shown(api, made)["state"] == "armed"
+    store(api, 201.0)
+    look(watch)
+    send()
+    events = received(server, hook["secret"])
+    assert [each["data"]["price"] for each in events] == [200.0, 201.0]
+    assert events[0]["data"]["id"] == made["id"]
+
+
+def test_old_trades_that_are_stored_late_fire_nothing(api: Api) -> None:
+    made = make(api, kind="level", direction="below", price=200)
+    store(api, 1.0, seconds=-60)
+    look()
+    assert shown(api, made)["state"] == "armed"
+
+
+def test_a_print_that_sets_no_high_and_low_fires_nothing(api: Api) -> None:
+    made = make(api, kind="level", direction="above", price=200)
+    market_store().set_instrument(Instrument("AAPL", bar_policy="consolidated"))
+    api.ingest(trade(price=999, timestamp=format_timestamp(time.time_ns()), conditions=["average_price"]))
+    look()
+    assert shown(api, made)["state"] == "armed"
+
+
+def test_what_was_stored_while_no_worker_ran_is_not_missed(api: Api) -> None:
+    made = [
+        make(api, kind="level", direction="above", price=200),
+        make(api, kind="level", direction="above", price=300),
+    ]
+    watch = AlertWatch()
+    look(watch)
+    store(api, 250.0)
+    look()
+    assert [shown(api, each)["state"] for each in made] == ["fired", "armed"]
+    store(api, 350.0)
+    look(watch)
+    assert [shown(api, each)["state"] for each in made] == ["fired", "fired"]
+    assert WebhookEvent.objects.count() == 0  # nobody chose the kind
+
+
+def test_a_new_alert_counts_what_a_running_watch_has_passed_over(api: Api) -> None:
+    watch = AlertWatch()
+    make(api, kind="level", direction="above", price=900)
+    look(watch)
+    late = make(api, kind="level", direction="above", price=200)
+    MarketAlert.objects.filter(uuid=late["id"]).update(state="fired")
+    store(api, 250.0)
+    look(watch)
+    MarketAlert.objects.filter(uuid=late["id"]).update(state="armed")
+    look(watch)
+    assert shown(api, late)["state"] == "fired"
+
+
+@pytest.mark.parametrize(
+    ("direction", "prices", "fires"),
+    [
+        (None, [100, 104.9], False),
+        (None, [100, 105], True),
+        (None, [100, 95], True),
+        ("above", [100, 95], False),
+        ("below", [100, 95], True),
+        ("above", [100, 90, 94.5], True),
+    ],
+)
+def test_a_move_within_its_window_fires(
+    api: Api, direction: str | None, prices: list[float], fires: bool
+) -> None:
+    given_direction = {"direction": direction} if direction else {}
+    made = make(api, kind="move", percent=5, seconds=3600, **given_direction)
+    watch = AlertWatch()
+    for price in prices:
+        store(api, price)
+        look(watch)
+    assert (shown(api, made)["state"] == "fired") is fires
+
+
+def test_a_move_is_compared_with_the_trades_before_the_alert_and_none_before_the_window(api: Api) -> None:
+    store(api, 50.0, seconds=-120)
+    store(api, 100.0, seconds=-30)
+    made = make(api, kind="move", percent=5, seconds=60)
+    store(api, 102.0)
+    look()
+    assert shown(api, made)["state"] == "armed"
+    store(api, 106.0)
+    look()
+    assert shown(api, made)["fired"]["reference"] == 100.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 150)), max_size=30), st.integers(1, 20))
+def test_a_move_is_that_of_a_naive_comparison(rows: list[tuple[int, int]], window: int) -> None:
+    rows = sorted(rows, key=lambda row: row[0])
+    times, prices = (np.array([row[each] for row in rows], dtype=float) for each in (0, 1))
+    prints = AlertPrints(times.astype(np.int64), prices, np.ones(len(rows), np.int64))
+    expected = None
+    for number, (at, price) in enumerate(rows):
+        within = [other for when, other in rows[: number + 1] if when >= at - window]
+        low, high = min(within), max(within)
+        if price >= low * 1.1 and price > low:
+            expected = (at, price, low)
+        elif price <= high * 0.9 and price < high:
+            expected = (at, price, high)
+        if expected:
+            break
+    found = move_firing(prints, np.ones(len(rows), np.bool_), "", 10, window)
+    assert (None if found is None else tuple(found)) == expected
+
+
+def test_silence_fires_while_the_symbol_is_traded(api: Api) -> None:
+    store(api, 100.0)
+    made = make(api, kind="silence", seconds=60)
+    look()
+    assert shown(api, made)["state"] == "armed"
+    MarketAlert.objects.update(armed_at=timezone.now() - timedelta(hours=1))
+    look()
+    assert shown(api, made)["state"] == "armed"
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=61)):
+        look()
+    assert "silent_since" in shown(api, made)["fired"]
+
+
+@pytest.mark.parametrize(
+    ("at", "fires"),
+    [("2026-11-27T03:00:00Z", False), ("2026-11-27T14:31:00Z", False), ("2026-11-27T15:00:00Z", True)],
+)
+def test_a_closed_exchange_is_not_silent(api: Api, at: str, fires: bool) -> None:
+    market_store().set_instrument(Instrument("AAPL", exchange="XNYS"))
+    made = make(api, kind="silence", seconds=600)
+    MarketAlert.objects.update(armed_at="2026-11-01T00:00:00Z")
+    with time_machine.travel(at):
+        look()
+    assert (shown(api, made)["state"] == "fired") is fires
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        ({"kind": "level", "price": 1}, "direction", "required"),
+        ({"kind": "level", "direction": "above"}, "price", "required"),
+        ({"kind": "move", "percent": 1}, "seconds", "required"),
+        ({"kind": "silence", "seconds": 5, "price": 1}, "price", "unknown_field"),
+        ({"kind": "move", "percent": 0, "seconds": 5}, "percent", "out_of_range"),
+        ({"kind": "wish"}, "kind", "invalid_choice"),
+        ({"kind": "silence", "seconds": 86_401}, "seconds", "out_of_range"),
+    ],
+)
+def test_what_is_no_alert_is_refused(api: Api, body: dict[str, Any], field: str, code: str) -> None:
+    response = api.call("POST", ALERTS, orjson.dumps({"symbol": "AAPL", **body}))
+    (error,) = answer(response)["errors"]
+    assert (response.status_code, error["path"], error["code"]) == (422, field, code)
+
+
+def test_alerts_are_ones_own(api: Api) -> None:
+    made, other = make(api, kind="silence", seconds=9), Api(make_key())
+    make(api, kind="silence", seconds=9, symbol="MSFT")
+    path = made["links"]["self"]
+    assert [each["symbol"] for each in answer(api.get(ALERTS, {"symbol": "aapl"}))["alerts"]] == ["AAPL"]
+    assert answer(other.get(ALERTS))["alerts"] == []
+    for method, each in (("GET", path), ("DELETE", path), ("POST", f"{path}/rearm")):
+        assert problem(other.call(method, each)) == (404, "not_found")
+    assert api.call("DELETE", path).status_code == 204
+    assert problem(api.get(path)) == (404, "not_found")

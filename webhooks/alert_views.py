@@ -1,0 +1,266 @@
+"""The endpoints of alerts: a level, a move or the silence of a symbol's trades."""
+
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+import django_filters
+from django.db.models import QuerySet
+from django.utils import timezone
+from django_filters.rest_framework import FilterSet
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ratelimit.callers import Caller
+from store.instant_text import format_instant
+from trades.batches.serializers import SymbolField
+from trades.instruments.services import requested_symbol, symbol_canonical
+from web.endpoints import WRITE, Access
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
+from web.lists.filters import choice_filter
+from web.lists.pages import KeysetPagination
+from web.lists.views import ListViewSet
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
+from web.requests.json_fields import Amount, Integer, JsonObject, Word
+from webhooks.alert_rules import DIRECTIONS
+from webhooks.alert_watch import alert_arm
+from webhooks.models import ALERT_CONDITIONS, ALERT_STATES, LEVEL, MOVE, SILENCE, MarketAlert
+
+PATH = "/api/v1/alerts"
+MOST_ALERTS = 1_000
+_DAY_SECONDS = 24 * 3600
+_LARGEST = Decimal(10) ** 12
+# The fields that a kind needs, and those that it may have.
+_FIELDS = {
+    LEVEL: ({"direction", "price"}, set()),
+    MOVE: ({"percent", "seconds"}, {"direction"}),
+    SILENCE: ({"seconds"}, set()),
+}
+_NEW: dict[str, Any] = {"symbol": "AAPL", "kind": LEVEL, "direction": "above", "price": 200.0}
+_ALERT: dict[str, Any] = {
+    "id": "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b",
+    **_NEW,
+    "percent": None,
+    "seconds": None,
+    "state": "fired",
+    "armed_at": "2030-01-02T03:04:05Z",
+    "fired_at": "2030-01-02T15:04:06Z",
+    "fired": {"timestamp": "2030-01-02T15:04:05Z", "price": 200.02, "reference": 200.0},
+    "created_by": "key:12",
+    "created_at": "2030-01-02T03:04:05Z",
+    "links": {"self": f"{PATH}/3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b"},
+}
+_ID = OpenApiParameter(
+    "alert",
+    {"type": "string", "format": "uuid", "examples": [_ALERT["id"]]},
+    OpenApiParameter.PATH,
+    description="The alert's id.",
+)
+_READ, _CHANGE = Access("market:read"), Access("market:read", kind=WRITE)
+_NOT_STORED = {"Cache-Control": "no-store"}
+
+
+class NewAlertSerializer(KnownFieldsSerializer):
+    """A new alert. `level` needs direction and price, `move` percent and seconds, `silence` seconds."""
+
+    examples: ClassVar = {
+        "A level": _NEW,
+        "A move": {"symbol": "AAPL", "kind": MOVE, "percent": 5, "seconds": 3600},
+        "Silence": {"symbol": "AAPL", "kind": SILENCE, "seconds": 300},
+    }
+
+    symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
+    kind = Word(ALERT_CONDITIONS)
+    direction = Word(
+        DIRECTIONS,
+        required=False,
+        help_text="Of a move: from the lowest (`above`) or highest price; default: both.",
+    )
+    price = Amount(
+        low=-_LARGEST, high=_LARGEST, required=False, help_text="It fires at this price or beyond it."
+    )
+    percent = Amount(
+        low=Decimal(0),
+        high=Decimal(10_000),
+        is_above=True,
+        required=False,
+        help_text="Of another price within the window.",
+    )
+    seconds = Integer(
+        required=False,
+        min_value=1,
+        max_value=_DAY_SECONDS,
+        help_text="The window of a move, or how long no trade is stored while the symbol is traded.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse what a kind lacks, and what it cannot have."""
+        needed, possible = _FIELDS[attrs["kind"]]
+        given = attrs.keys() - {"symbol", "kind"}
+        for name in sorted(needed - given):
+            raise field_refusal(
+                name, f"is missing; an alert of the kind {attrs['kind']} needs it", "required"
+            )
+        for name in sorted(given - needed - possible):
+            raise field_refusal(
+                name, f"is not of an alert of the kind {attrs['kind']}; leave it out", "unknown_field"
+            )
+        return attrs
+
+
+class AlertSerializer(serializers.Serializer[Any]):
+    """An alert."""
+
+    examples: ClassVar = {"A level that was reached": _ALERT}
+
+    id = serializers.UUIDField()
+    symbol = serializers.CharField()
+    kind = serializers.ChoiceField(list(ALERT_CONDITIONS))
+    direction = serializers.ChoiceField(list(DIRECTIONS), allow_null=True)
+    price = serializers.FloatField(allow_null=True)
+    percent = serializers.FloatField(allow_null=True)
+    seconds = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(list(ALERT_STATES))
+    armed_at = serializers.DateTimeField(help_text="Trades with an earlier time do not count.")
+    fired_at = serializers.DateTimeField(allow_null=True)
+    fired = serializers.DictField(
+        allow_null=True,
+        help_text="The trade, and the price that it is compared with; of a silence its beginning.",
+    )
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    links = serializers.DictField(child=serializers.CharField())
+
+
+class AlertPagination(KeysetPagination):
+    """Pages of alerts, in the order in which they were made."""
+
+    rows_name = "alerts"
+    by = "pk"
+    sort_description = "By the time of creation; `desc`: newest first."
+    default_limit = 100
+    default_sort = "desc"
+
+
+class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    state = choice_filter(ALERT_STATES, "The alert's state.")
+    symbol = django_filters.CharFilter(method="of_symbol", help_text="The alerts' symbol.")
+
+    class Meta:
+        model = MarketAlert
+        fields: tuple[str, ...] = ()
+
+    def of_symbol(self, rows: QuerySet[MarketAlert], _: str, symbol: str) -> QuerySet[MarketAlert]:
+        return rows.filter(symbol=symbol_canonical(requested_symbol(symbol)))
+
+
+class AlertsViewSet(ListViewSet[MarketAlert]):
+    """The caller's alerts, made with its key or with an earlier key of the same rotations."""
+
+    access = {"list": _READ, "create": _CHANGE, "retrieve": _READ, "destroy": _CHANGE, "rearm": _CHANGE}
+    bodies = {"create": NewAlertSerializer}
+    answers = {
+        "list": AlertSerializer,
+        "create": AlertSerializer,
+        "retrieve": AlertSerializer,
+        "destroy": None,
+        "rearm": AlertSerializer,
+    }
+    common_parameters = (_ID,)
+    parameters = {"create": [IDEMPOTENCY_KEY]}
+    queryset = MarketAlert.objects.all()
+    filterset_class = AlertFilter
+    pagination_class = AlertPagination
+
+    def list(self, request: Request) -> Response:
+        """List alerts. One's own alerts, newest first."""
+        rows = self.paginate_queryset(self.filter_queryset(_alerts_of(request)))
+        return self.get_paginated_response([_document(each) for each in rows or ()])
+
+    def create(self, request: Request) -> Response:
+        """Create an alert. It fires once, by the event `alert.fired`, by trades that are stored from now on."""
+        values, caller, now = self.body(), cast("Caller", request.user), timezone.now()
+
+        def create() -> JsonObject:
+            if _alerts_of(request).count() >= MOST_ALERTS:
+                raise field_refusal(
+                    "symbol", f"the caller has {MOST_ALERTS:,} alerts, the most; delete one", "too_many"
+                )
+            alert = MarketAlert(
+                owner=caller.principal,
+                created_by=caller.identity,
+                symbol=symbol_canonical(values["symbol"]),
+                kind=values["kind"],
+                direction=values.get("direction", ""),
+                value=_number(values.get("price", values.get("percent"))),
+                seconds=values.get("seconds"),
+                created_at=now,
+            )
+            alert_arm(alert, now=now)
+            alert.save()
+            return _document(alert)
+
+        call = keyed_call(request, request.data)
+        document, is_replayed = (create(), False) if call is None else answer_once(call, create, now=now)
+        headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
+        return Response(document, status=HTTPStatus.CREATED, headers=headers)
+
+    def retrieve(self, request: Request, alert: str) -> Response:
+        """Get an alert. With what it fired by."""
+        return Response(_document(_alert(request, alert)), headers=_NOT_STORED)
+
+    def destroy(self, request: Request, alert: str) -> Response:
+        """Delete an alert. It fires no more."""
+        _alert(request, alert).delete()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def rearm(self, request: Request, alert: str) -> Response:
+        """Arm an alert again. It fires by trades that are stored from now on, also if it has not fired yet."""
+        stored = _alert(request, alert)
+        alert_arm(stored, now=timezone.now())
+        stored.save()
+        return Response(_document(stored), headers=_NOT_STORED)
+
+
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
+
+
+def _alerts_of(request: Request) -> QuerySet[MarketAlert]:
+    return MarketAlert.objects.filter(owner=cast("Caller", request.user).principal)
+
+
+def _alert(request: Request, text: str) -> MarketAlert:
+    """Return the alert with an id, given as text. Raises NotFound, also if it is another caller's."""
+    try:
+        alert = _alerts_of(request).filter(uuid=UUID(text)).first()
+    except ValueError:
+        alert = None
+    if alert is None:
+        raise NotFound("there is no such alert")
+    return alert
+
+
+def _document(alert: MarketAlert) -> JsonObject:
+    return {
+        "id": str(alert.uuid),
+        "symbol": alert.symbol,
+        "kind": alert.kind,
+        "direction": alert.direction or None,
+        "price": alert.value if alert.kind == LEVEL else None,
+        "percent": alert.value if alert.kind == MOVE else None,
+        "seconds": alert.seconds,
+        "state": alert.state,
+        "armed_at": format_instant(alert.armed_at),
+        "fired_at": format_instant(alert.fired_at),
+        "fired": alert.fired,
+        "created_by": alert.created_by,
+        "created_at": format_instant(alert.created_at),
+        "links": {"self": f"{PATH}/{alert.uuid}"},
+    }
