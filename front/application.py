@@ -201,7 +201,7 @@ class Front:
                 if has_body(scope["headers"]):
                     allowance = await self._bodies.allowance(call, environ, lane, caller)
                     reserved = allowance.reserved
-                    await self._bodies.add_body(environ, receive, allowance)
+                    await self._bodies.add_body(environ, receive, allowance, lane)
                     decoding = await self._bodies.decoding_place(environ, allowance)
                 began_ns = perf_counter_ns()
                 answer = await lane.run_for(caller, self._call, environ)

@@ -8,15 +8,16 @@ BodyError
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from front.environ import Receive
 from front.lanes import Lane
 from front.limits import (
     MOST_BODY_BYTES,
+    MOST_SIGNED_BYTES,
     MOST_SMALL_BODY_BYTES,
     BodyBudget,
     DecodingMemory,
@@ -26,13 +27,19 @@ from front.limits import (
 from web.endpoints import SMALL_BODY_BYTES
 from web.requests.addresses import identity_of
 from web.requests.received import ReceivedCall
-from web.requests.wsgi_variables import BODY_DECODED, BODY_TOO_LARGE, BODY_UNREAD
+from web.requests.wsgi_variables import (
+    BODY_DECODED,
+    BODY_TOO_LARGE,
+    BODY_UNREAD,
+    VERIFIED_SIGNATURE,
+)
 
 # A body is refused if none of its bytes arrives for PROGRESS_SECONDS.
 PROGRESS_SECONDS = 5.0
 # A body is refused if it takes longer than GRACE_SECONDS plus one second per SLOWEST_BYTES_PER_SECOND bytes.
 GRACE_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 128 * 1024
+_WRITTEN_AT_ONCE = 2**20
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 256 * 2**20
 
@@ -57,17 +64,38 @@ class ClientGone(BodyError):
     """The client closed the connection before its body was complete."""
 
 
+class BodyWriter(Protocol):
+    """Writes a body to a file. room: how many bytes it takes. error: why it takes no more; None if it does."""
+
+    @property
+    def room(self) -> int: ...
+
+    @property
+    def error(self) -> Exception | None: ...
+
+    def write(self, data: bytes) -> None:
+        """Append bytes; sets `error` if that fails. Called in a thread."""
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+
+
+# Returns the writer of a call's body for a caller who may send it; None if the view refuses the call.
+OpenWriter = Callable[[dict[str, Any], str], BodyWriter | None]
+
+
 class BodyAllowance(NamedTuple):
     """How much of a body may be read: at most `limit` bytes, which `reserved` counts.
 
     is_refused: whether the limit is low only because the caller may not send a large body. sender: who may send a large
-    body; None for a small one.
+    body; None for a small one. writer: of a body that is written to a file; it is closed with the body's end.
     """
 
     limit: int
     reserved: ReservedBytes
     is_refused: bool = False
     sender: str | None = None
+    writer: BodyWriter | None = None
 
 
 class BodyReader:
@@ -80,14 +108,17 @@ class BodyReader:
         authorize_large_body: Callable[[dict[str, Any]], str | None],
         budget: BodyBudget | None = None,
         decoding: DecodingMemory | None = None,
+        writer_of: Callable[[str, str], OpenWriter | None] = lambda _path, _method: None,
     ) -> None:
         """`body_limit` returns the size limit of a body in bytes, by path and method. The event loop calls it.
 
         `authorize_large_body` is called in a thread; it returns the identity of a caller who may send a large body, or None.
-        `budget` bounds all large bodies together, `decoding` those that are being decoded.
+        `budget` bounds all large bodies together, `decoding` those that are being decoded. `writer_of` returns, by path
+        and method, what opens the file of a large body; None for a body that is read into memory.
         """
         self._body_limit = body_limit
         self._authorize_large_body = authorize_large_body
+        self._writer_of = writer_of
         self._large_bodies = budget or BodyBudget(MOST_BODY_BYTES)
         self._small_bodies = BodyBudget(MOST_SMALL_BODY_BYTES)
         self._decoding = decoding or DecodingMemory()
@@ -110,20 +141,35 @@ class BodyReader:
         sender = await lane.run_for(caller, self._authorize_large_body, environ)
         if sender is None:
             return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
+        open_writer = self._writer_of(call.path, call.method)
+        if open_writer is not None and VERIFIED_SIGNATURE in environ:
+            # The body is compared with the signature as a whole, in memory.
+            limit = min(limit, MOST_SIGNED_BYTES)
+        elif open_writer is not None:
+            writer = await lane.run_for(caller, open_writer, environ, sender)
+            if writer is None:
+                return BodyAllowance(SMALL_BODY_BYTES, small, is_refused=True)
+            return BodyAllowance(writer.room, small, writer=writer)
         return BodyAllowance(limit, ReservedBytes(self._large_bodies, (sender, address)), sender=sender)
 
     @staticmethod
-    async def add_body(environ: dict[str, Any], receive: Receive, allowance: BodyAllowance) -> None:
-        """Set the environ's body. If the body is too large, set an empty one and BODY_UNREAD.
+    async def add_body(
+        environ: dict[str, Any], receive: Receive, allowance: BodyAllowance, lane: Lane
+    ) -> None:
+        """Set the environ's body, or write it to its file, by threads of `lane`.
 
-        Django then answers 413 with the limit, or, if it does not accept the caller, the reason for that.
+        If the body is too large, set an empty one and BODY_UNREAD. Django then answers 413 with the limit, or, if it does not accept the caller, the reason for that.
         """
         declared = environ.get("CONTENT_LENGTH", "")
         try:
-            body = await read_body(receive, allowance, declared=declared)
+            if allowance.writer is None:
+                body = await read_body(receive, allowance, declared=declared)
+            else:
+                body = BytesIO()
+                await write_body(receive, allowance.writer, declared=declared, lane=lane)
         except BodyOverLimit:
             environ[BODY_UNREAD] = True
-            if not allowance.is_refused:
+            if not (allowance.is_refused or (allowance.writer and allowance.writer.error)):
                 environ[BODY_TOO_LARGE] = allowance.limit
             body = BytesIO()
         environ["wsgi.input"] = body
@@ -160,35 +206,78 @@ async def read_body(receive: Receive, allowance: BodyAllowance, *, declared: str
     if declared and int(declared) > allowance.limit:
         raise BodyOverLimit
     buffer = BytesIO()
-    try:
-        await _fill(buffer, receive, allowance)
-    except TimeoutError:
-        raise BodyTooSlow from None
+
+    async def take(piece: bytes) -> None:
+        if not allowance.reserved.take(len(piece)):
+            raise BodyBudgetExhausted
+        buffer.write(piece)
+
+    await _receive_all(receive, allowance.limit, take)
     buffer.getvalue()  # trims the buffer, so that a later read() of the whole body copies nothing
     buffer.seek(0)
     return buffer
 
 
-async def _fill(buffer: BytesIO, receive: Receive, allowance: BodyAllowance) -> None:
-    """Read to the body's end. Raises TimeoutError and the errors of `read_body`."""
-    now = asyncio.get_running_loop().time
-    start = now() + GRACE_SECONDS
-    async with asyncio.timeout(PROGRESS_SECONDS) as deadline:
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            piece = message.get("body", b"")
-            if buffer.tell() + len(piece) > allowance.limit:
+async def write_body(receive: Receive, writer: BodyWriter, *, declared: str, lane: Lane) -> None:
+    """Write a body to its file, and close the file. What has arrived before an error is written, too.
+
+    Raises BodyTooSlow, ClientGone, and BodyOverLimit: also if the file takes no more, with the reason as its `error`.
+    """
+    pending, running = bytearray(), asyncio.get_running_loop().create_future()
+    running.set_result(None)
+
+    async def flush() -> None:
+        """Begin to write what is pending, once the write before has ended."""
+        nonlocal running
+        # A write goes on if its body is given up meanwhile.
+        await asyncio.shield(running)
+        data = bytes(pending)
+        pending.clear()
+        running = lane.run(writer.write, data)
+
+    async def take(piece: bytes) -> None:
+        pending.extend(piece)
+        if len(pending) >= _WRITTEN_AT_ONCE:
+            await flush()
+            if writer.error is not None:
                 raise BodyOverLimit
-            if not allowance.reserved.take(len(piece)):
-                raise BodyBudgetExhausted
-            buffer.write(piece)
-            if not message.get("more_body"):
-                return
-            if piece:
-                latest = start + buffer.tell() / SLOWEST_BYTES_PER_SECOND
-                deadline.reschedule(min(latest, now() + PROGRESS_SECONDS))
+
+    try:
+        if declared and int(declared) > writer.room:
+            raise BodyOverLimit
+        try:
+            await _receive_all(receive, writer.room, take)
+        finally:
+            await flush()
+            await running
+    finally:
+        writer.close()
+    if writer.error is not None:
+        raise BodyOverLimit
+
+
+async def _receive_all(receive: Receive, limit: int, take: Callable[[bytes], Awaitable[None]]) -> None:
+    """Give the body's pieces to `take`. Raises BodyTooSlow, ClientGone, BodyOverLimit, and what `take` raises."""
+    now = asyncio.get_running_loop().time
+    start, count = now() + GRACE_SECONDS, 0
+    try:
+        async with asyncio.timeout(PROGRESS_SECONDS) as deadline:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                piece = message.get("body", b"")
+                count += len(piece)
+                if count > limit:
+                    raise BodyOverLimit
+                await take(piece)
+                if not message.get("more_body"):
+                    return
+                if piece:
+                    latest = start + count / SLOWEST_BYTES_PER_SECOND
+                    deadline.reschedule(min(latest, now() + PROGRESS_SECONDS))
+    except TimeoutError:
+        raise BodyTooSlow from None
 
 
 async def discard_rest(receive: Receive) -> None:

@@ -12,6 +12,8 @@ from web.requests.addresses import Network
 MOST_PER_ADDRESS = 1000
 # The most bytes in memory of bodies that may be over SMALL_BODY_BYTES. The caller is authenticated before they are read.
 MOST_BODY_BYTES = 384 * 2**20
+# The most bytes of a signed body that is written to a file: it is in memory before.
+MOST_SIGNED_BYTES = 32 * 2**20
 # The most bytes in memory of other bodies. They are read before the caller is authenticated.
 MOST_SMALL_BODY_BYTES = 32 * 2**20
 # The most bytes in memory of requests that wait, unparsed, behind others of their connections.

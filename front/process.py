@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
 from front.application import DjangoHandler, Front
-from front.body import BodyReader
+from front.body import BodyReader, OpenWriter
 from front.lanes import Lane
 from front.limits import ConnectionSlots
 from front.long_polls import LongPolls
@@ -197,6 +197,7 @@ def _front(handler: DjangoHandler) -> Front:
         record_refusal,
     )
     from jobs.documents import ended_jobs  # noqa: PLC0415
+    from jobs.uploads.views import upload_writer  # noqa: PLC0415
     from jobs.waiting import JobEnd, JobEnds  # noqa: PLC0415
     from marketdata_project.browsers import is_own_origin  # noqa: PLC0415
     from ratelimit.limits.open_calls import StreamPacing  # noqa: PLC0415
@@ -204,7 +205,7 @@ def _front(handler: DjangoHandler) -> Front:
     from stats.live.commits import NewCommits  # noqa: PLC0415
     from stats.live.hub import Lanes  # noqa: PLC0415
     from stats.mirrors.waiting import LogsChange, LogsChanges  # noqa: PLC0415
-    from web.endpoints import body_limit  # noqa: PLC0415
+    from web.endpoints import access_at, body_limit  # noqa: PLC0415
 
     lanes = [
         Lane(f"live-{name}", threads=LIVE_THREADS, after=close_old_connections).run for name in Lanes._fields
@@ -218,9 +219,15 @@ def _front(handler: DjangoHandler) -> Front:
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))
     changes = LogsChanges(waiting_lane.run)
+
+    def writer_of(path: str, method: str) -> OpenWriter | None:
+        access = access_at(path, method)
+        return upload_writer if access is not None and access.body_on_disk else None
+
+    bodies = BodyReader(body_limit=body_limit, authorize_large_body=authorize_large_body, writer_of=writer_of)
     return Front(
         handler.respond,
-        bodies=BodyReader(body_limit=body_limit, authorize_large_body=authorize_large_body),
+        bodies=bodies,
         lane_of=lane_of,
         record_refusal=record_refusal,
         long_polls=LongPolls(

@@ -38,11 +38,12 @@ def job_submit(
     callback_url: str = "",
     once_key: str = "",
     urgency: int = 0,
+    uuid: UUID | None = None,
 ) -> Job:
     """Queue a job, and return it. A worker learns of it within a second.
 
     once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
-    urgency: see `Job`.
+    urgency: see `Job`. uuid: the job's id, which no job may have; None makes one.
     """
     columns = {
         "kind": kind,
@@ -56,6 +57,7 @@ def job_submit(
         "urgency": urgency,
         "not_before": now,
         "created_at": now,
+        **({} if uuid is None else {"uuid": uuid}),
     }
     while True:
         try:

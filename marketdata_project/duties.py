@@ -16,6 +16,7 @@ from jobs.backfills.services import exhausted_retry
 from jobs.exports.services import exports_delete_old
 from jobs.relay import jobs_send
 from jobs.services import jobs_delete_old
+from jobs.uploads.services import uploads_delete_old
 from ops.serve import memory
 from ops.serve.status import counted_duty, publish_fold_lag
 from ratelimit.credentials.browser_login import sessions_delete_expired
@@ -77,6 +78,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(events_delete_old, period=HOUR),
     Duty(alerts_watch, period=0.5, after_error=SECOND),
     Duty(exports_delete_old, period=HOUR),
+    Duty(uploads_delete_old, period=MINUTE),
     Duty(exhausted_retry, period=MINUTE),
     Duty(previews_delete_old, period=HOUR),
     Duty(sessions_delete_expired, period=HOUR),

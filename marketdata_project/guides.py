@@ -18,7 +18,7 @@ _GROUPS = {
     "Start": ("tutorial", "dashboard", "clients", "errors"),
     "Data": (
         "market_data", "formats", "streams", "exports", "live", "sessions", "gaps", "options", "reader", "following", "mirror",
-        "ingest", "import", "corrections", "bar_policies", "instruments",
+        "ingest", "uploads", "import", "corrections", "bar_policies", "instruments",
     ),
     "Trading": ("trading", "trading_rules", "strategies", "models"),
     "Operation": (

@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
+from jobs.uploads.views import UploadsViewSet
 from jobs.views import JobsViewSet
 from marketdata_project.guides import guide, guides
 from marketdata_project.import_page import ImportPageViewSet
@@ -188,6 +189,12 @@ jobs = [
         r"^exports/(?P<job>[^/]+)/files/(?P<path>.+)\Z",
         ExportFilesViewSet.as_view({"get": "retrieve"}),
         name="export-file",
+    ),
+    re_path(r"^ingest/batch/?\Z", UploadsViewSet.as_view({"post": "create"}), name="uploads"),
+    re_path(
+        r"^ingest/batch/(?P<upload>[^/]+)/?\Z",
+        UploadsViewSet.as_view({"get": "retrieve", "patch": "append", "delete": "destroy"}),
+        name="upload",
     ),
     re_path(r"^strategies/?\Z", StrategiesViewSet.as_view({"get": "list"}), name="strategies"),
     re_path(r"^jobs/?\Z", JobsViewSet.as_view({"get": "list"}), name="jobs"),

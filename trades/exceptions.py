@@ -53,7 +53,12 @@ class ImportRefused(ImportsError):
 
 
 class BadRow(ImportsError):
-    """A row cannot be stored. Correct the file, or skip bad rows. `line` counts from 1, which is the header."""
+    """A row cannot be stored. Correct the file, or skip bad rows. `line` counts from 1, which is the header.
+
+    symbol: the row's symbol; None if it has none that is valid.
+    """
+
+    symbol: str | None = None
 
     def __init__(self, path: Path, line: int, field: str | None, message: str) -> None:
         where = f"{path}, line {line}" + (f", {field}" if field else "")

@@ -45,6 +45,7 @@ class Access:
     cost: the name of a rule in `ratelimit.limits.costs.COST_RULES`.
     audit_class: one of AUDIT_CLASSES, or "".
     body_bytes: the largest accepted body, in bytes.
+    body_on_disk: whether the front writes a body over SMALL_BODY_BYTES to a file while it arrives.
     is_heavy: whether its calls may compute for long, however little they cost before.
     """
 
@@ -61,6 +62,7 @@ class Access:
     bucket: str = ""
     rate: int | None = None
     is_heavy: bool = False
+    body_on_disk: bool = False
 
     def __post_init__(self) -> None:
         if self.rate is not None and not self.bucket:

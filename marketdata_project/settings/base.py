@@ -41,6 +41,10 @@ DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 RUN_DIR = DATA_DIR / "run"
 AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
+UPLOADS_DIR = Path(env.str("UPLOADS_DIR", str(DATA_DIR / "uploads"))).resolve()
+MAX_UPLOAD_BYTES = integer("MAX_UPLOAD_BYTES", 4 * 2**30)
+# Hours after its last byte that an upload is kept which is not complete.
+UPLOAD_RETENTION_HOURS = integer("UPLOAD_RETENTION_HOURS", 24)
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
 EXPORT_RETENTION_DAYS = integer("EXPORT_RETENTION_DAYS", 7)
 # Of all exports of a principal together.
@@ -286,7 +290,7 @@ SPECTACULAR_SETTINGS = {
         "ClassEnum": "store.instruments.INSTRUMENT_CLASSES",
         "DatasetEnum": "store.datasets.DATASETS",
         "ExportDataset": "jobs.exports.query.EXPORTED",
-        "ExportFormat": "jobs.exports.query.EXPORT_FORMATS",
+        "FileFormat": "jobs.exports.query.EXPORT_FORMATS",
         "MarketClass": "stats.market_data.query.MARKET_CLASSES",
         "AccountKind": "trading.documents.accounts.ACCOUNT_KINDS",
         "AccountStatusStatusEnum": "trading.documents.accounts.STATUSES",

@@ -71,6 +71,7 @@ def running(
     max_body_bytes: int = 100_000,
     authorize_large_body=lambda _environ: "key:1",
     budget: BodyBudget | None = None,
+    writer_of=lambda _path, _method: None,
     repeated=None,
     slots: ConnectionSlots | None = None,
     held_bytes: BodyBudget | None = None,
@@ -92,6 +93,7 @@ def running(
         body_limit=lambda _path, _method: max_body_bytes,
         authorize_large_body=authorize_large_body,
         budget=budget,
+        writer_of=writer_of,
     )
     front = Front(respond, bodies=bodies, lane_of=lane_of, **options)
     config = uvicorn.Config(

@@ -71,6 +71,7 @@ def path_of(template: str) -> str:
         .replace("{key}", str(ApiKey.objects.values_list("pk", flat=True)[0]))
         .replace("{job}", str(job))
         .replace("{dataset_id}", DATASET["id"])
+        .replace("{upload}", str(Job.objects.filter(kind="upload").values_list("uuid", flat=True).first()))
         .replace("{path}", "manifest.json")
         .replace("{alert}", str(MarketAlert.objects.values_list("uuid", flat=True).first()))
         .replace("{webhook}", str(Webhook.objects.values_list("uuid", flat=True).first()))
@@ -113,7 +114,12 @@ def browser(stored, settings) -> Client:
     path = settings.EXPORTS_DIR / "datasets" / f"{DATASET['id']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(DATASET))
-    for kind, parameters in (("backfill", {"symbol": "AAPL"}), ("backtest", of_backtest), ("export", {})):
+    for kind, parameters in (
+        ("backfill", {"symbol": "AAPL"}),
+        ("backtest", of_backtest),
+        ("export", {}),
+        ("upload", {"size": 1}),
+    ):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
     Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)
     alert = MarketAlert(

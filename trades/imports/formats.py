@@ -15,7 +15,7 @@ from trades.imports.csv_file import FOUND, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
 from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
-from trades.imports.record_files import AlpacaJsonFile, ParquetFile
+from trades.imports.record_files import AlpacaJsonFile, IpcFile, LinesFile, ParquetFile
 from trades.imports.times import has_local_clock
 from trades.imports.vendors import SYMBOL_RULES, VENDOR_LAYOUTS
 from trades.imports.vendors.layout import VendorLayout
@@ -26,16 +26,20 @@ TEXTS = (".txt", ".tsv", ".txt.gz", ".tsv.gz")
 AUTO = "auto"
 _DBN = (".dbn", ".dbn.zst")
 FORMATS: dict[str, tuple[str, ...]] = {
-    AUTO: (*_CSV, ".parquet", *_DBN),
+    AUTO: (*_CSV, ".parquet", ".ndjson", ".arrow", *_DBN),
     "csv": _CSV,
     "parquet": (".parquet",),
+    "ndjson": (".ndjson",),
+    "arrow": (".arrow",),
     **dict.fromkeys(VENDOR_LAYOUTS, _CSV),
     "databento": (*_DBN, *_CSV, ".csv.zst"),
     "alpaca": (*_CSV, ".json", ".json.gz"),
 }
 _READERS: dict[str, Callable[[Path], SourceFile]] = {
+    "arrow": IpcFile,
     "dbn": DbnFile,
     "json": AlpacaJsonFile,
+    "ndjson": LinesFile,
     "parquet": ParquetFile,
 }
 # The files of these have their vendor's layout.

@@ -92,6 +92,10 @@ class BlockParser:
         if bad and self._limit is not None:
             raise min(bad, key=lambda row: row.line)
         if not is_valid.all():
+            wrong = rows.filter(pa.array(~is_valid))
+            symbols = dict(zip(wrong[LINE].to_pylist(), wrong[SYMBOL].to_pylist(), strict=True))
+            for each in bad:
+                each.symbol = symbols.get(each.line) or None
             rows = rows.filter(pa.array(is_valid))
         rows = rows.cast(self._schema)
         return RowBlock(rows, tuple(sorted(bad, key=lambda row: row.line)), piece.bytes_read)

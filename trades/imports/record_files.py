@@ -1,4 +1,4 @@
-"""Reads files of typed records, some tens of thousands at a time: Parquet, and JSON of Alpaca's API."""
+"""Reads files of typed records, some tens of thousands at a time: Parquet, Arrow, NDJSON, and JSON of Alpaca's API."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import FilePiece
@@ -20,6 +21,8 @@ ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
 # The texts of a column of so many rows, were they all as long as the longest.
 TEXT_BYTES_LIMIT = 256 * 2**20
+_LINES_BYTES, _LINE_BYTES_LIMIT = 4 * 2**20, 64 * 2**10
+_ARROW_FILE_MAGIC = b"ARROW1"
 
 
 class RecordFile(ABC):
@@ -64,17 +67,126 @@ class ParquetFile(RecordFile):
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
                 row += batch.num_rows
-                self._check_texts(batch)
+                _check_texts(self.path, batch)
                 schema = pa.schema([self.schema.field(name) for name in batch.schema.names])
                 yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
 
-    def _check_texts(self, batch: pa.RecordBatch) -> None:
-        """Raise `ImportRefused` for a column of which a few bytes repeat long texts."""
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
-                longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-                if longest * len(column) > TEXT_BYTES_LIMIT:
-                    raise ImportRefused(f"{self.path}: a text of {name} has {longest:,} bytes")
+
+def _check_texts(path: Path, batch: pa.RecordBatch) -> None:
+    """Raise `ImportRefused` for a column of which a few bytes repeat long texts."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and _is_text(column.type.value_type):
+            longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+            if longest * len(column) > TEXT_BYTES_LIMIT:
+                raise ImportRefused(f"{path}: a text of {name} has {longest:,} bytes")
+
+
+class IpcFile(RecordFile):
+    """A file in Arrow's IPC formats, the stream's or the file's, with uncompressed buffers."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            stream = self._stream()
+            with pa.ipc.open_stream(stream) as reader:
+                self.schema = reader.schema.remove_metadata()
+            for message in iter(pa.ipc.MessageReader.open_stream(stream)):
+                if is_compressed(message.type, message.metadata):
+                    raise ImportRefused(f"{path}: the buffers are compressed; write them uncompressed")
+        except pa.ArrowException as error:
+            raise ImportRefused(f"{path}: {error}") from error
+        self.names = tuple(self.schema.names)
+
+    def _stream(self) -> pa.Buffer:
+        """Return the bytes of the stream, which the file's format has after eight others. The file is mapped, not read."""
+        content = pa.memory_map(str(self.path)).read_buffer()
+        return content.slice(8) if content[:6].to_pybytes() == _ARROW_FILE_MAGIC else content
+
+    def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
+        plain = pa.schema([(name, self._plain(name)) for name in names])
+        done = 0
+        with pa.ipc.open_stream(self._stream()) as reader:
+            for batch in reader:
+                for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+                    rows = batch.select(names).slice(start, ROWS_AT_ONCE)
+                    rows.validate(full=True)
+                    _check_texts(self.path, rows)
+                    yield pa.Table.from_batches([rows]).cast(plain), min(done, self.size)
+                done += batch.nbytes
+
+    def _plain(self, name: str) -> pa.DataType:
+        """Return the type as which a column is read. Raises `ImportRefused` for types whose values may share bytes."""
+        kind = self.schema.field(name).type
+        value = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if _is_text(value):
+            return pa.string()
+        if pa.types.is_primitive(value) or pa.types.is_null(value):
+            return value
+        if pa.types.is_list(kind) and _is_text(kind.value_type):
+            return kind
+        raise ImportRefused(f"{self.path}: {name} is of the type {kind}; write texts, numbers or times")
+
+
+class LinesFile(RecordFile):
+    """A file with a JSON object in each line (NDJSON). Its columns are the fields of the first lines."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        rows, _ = next(self._rows(), ([], 0))
+        self.names = tuple(dict.fromkeys(name for row in rows for name in row))
+        self.schema = _table_of(rows, self.names).schema
+
+    def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
+        known, line = {*self.names}, 1
+        for rows, bytes_read in self._rows():
+            if later := set[str]().union(*rows) - known:
+                raise ImportRefused(
+                    f"{self.path}: rows from line {line} on have {', '.join(sorted(later))}, which the first rows lack;"
+                    " write null there"
+                )
+            yield _table_of(rows, names), bytes_read
+            line += len(rows)
+
+    def _rows(self) -> Iterator[tuple[list[dict[str, Any]], int]]:
+        """Yield the rows, some at a time, with the bytes of the file read so far."""
+        line = 1
+        with self.path.open("rb") as file:
+            rest = b""
+            while text := file.read(_LINES_BYTES):
+                whole, end, rest = (rest + text).rpartition(b"\n")
+                if len(rest) > _LINE_BYTES_LIMIT:
+                    raise ImportRefused(f"{self.path}: a line has more than {_LINE_BYTES_LIMIT:,} bytes")
+                rows = self._decoded(whole + end, line)
+                line += len(rows)
+                if rows:
+                    yield rows, file.tell()
+            if rows := self._decoded(rest, line):
+                yield rows, self.size
+
+    def _decoded(self, text: bytes, line: int) -> list[dict[str, Any]]:
+        try:
+            return _OBJECTS.decode_lines(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ImportRefused(
+                f"{self.path}, from line {line} on: a line is not one JSON object: {error}"
+            ) from error
+
+
+_OBJECTS = msgspec.json.Decoder(dict[str, Any])
+
+
+def _table_of(rows: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
+    """Return the fields of JSON objects as columns; a column of several types, or of lists, as texts."""
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError):
+            columns[name] = pa.array(map(_text, values), pa.string())
+        if pa.types.is_nested(columns[name].type):
+            columns[name] = pa.array(map(_text, values), pa.string())
+    return pa.table(columns)
 
 
 class AlpacaJsonFile(RecordFile):
@@ -112,7 +224,8 @@ class AlpacaJsonFile(RecordFile):
 
 
 def _is_text(data_type: pa.DataType) -> bool:
-    return bool(pa.types.is_string(data_type) or pa.types.is_binary(data_type))
+    is_string = pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
+    return bool(is_string or pa.types.is_binary(data_type))
 
 
 _FLOAT, _COUNT, _TEXT = pa.float64(), pa.int64(), pa.string()
@@ -146,4 +259,4 @@ def _alpaca_table(fields: dict[str, tuple[str, pa.DataType]], rows: list[tuple[s
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    return WORD_SEPARATOR.join(value) if isinstance(value, list) else str(value)
+    return WORD_SEPARATOR.join(map(str, value)) if isinstance(value, list) else str(value)

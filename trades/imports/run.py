@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
+from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.protocol import Append, Receipt
 from store.timestamps import DAY_NS, format_timestamp
@@ -75,7 +76,7 @@ class AppendGroup:
 
 
 @contextmanager
-def _read_ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+def read_ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
     """Yield an iterator over `items` that prepares the next item in a thread. No item may be None."""
     with ThreadPoolExecutor(1) as pool:
         yield _submitted(pool, items)
@@ -87,6 +88,41 @@ def _submitted(pool: ThreadPoolExecutor, items: Iterator[_Item]) -> Iterator[_It
         future = pool.submit(next, items, None)
         yield item
         del item  # frees its memory while waiting for the next item
+
+
+def tables_of_symbols(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield each symbol's rows. Raises `NotInOrder`."""
+    for start, end in pairwise(symbol_starts(rows)):
+        yield rows.slice(start, end - start)
+
+
+def one_batch(dataset: Dataset, rows: pa.Table) -> pa.RecordBatch:
+    """Return the dataset's columns of at least one row, as one batch."""
+    return rows.select(dataset.schema.names).combine_chunks().to_batches()[0]
+
+
+def storable_rows(
+    dataset: Dataset,
+    symbol: str,
+    rows: pa.RecordBatch,
+    *,
+    conditions: ConditionMap | None,
+    latest_ns: int | None,
+) -> pa.RecordBatch:
+    """Return a symbol's rows, which are in order of time, as they are stored. Raises `ImportRefused`, `StorageError`s.
+
+    latest_ns: a later time is refused; None allows all.
+    """
+    refusal = symbol_refusal(dataset=dataset, symbol=symbol)
+    if refusal is not None:
+        raise ImportRefused(str(refusal))
+    last_ns = rows.column(0)[-1].as_py()
+    if latest_ns is not None and last_ns > latest_ns:
+        raise ImportRefused(
+            f"has a time that is yet to come, {format_timestamp(last_ns)}; give --time-format"
+            " or --date as the times are written, or give --yes if it is right"
+        )
+    return dated_rows(dataset=dataset, symbol=symbol, rows=translated_rows(dataset, rows, conditions))
 
 
 class FileImport:
@@ -139,7 +175,7 @@ class FileImport:
     def _store_sorted(self) -> None:
         """Read the whole file into sorted runs, and store these. The rows of a resumed import were counted before."""
         runs, is_counted = SortedRuns(self._note.spool), self._done.is_sorted
-        with _read_ahead(self._parser.blocks(self._file)) as blocks:
+        with read_ahead(self._parser.blocks(self._file)) as blocks:
             for block in blocks:
                 if not is_counted:
                     self._count(block.rows.num_rows + len(block.bad), block.bad)
@@ -168,24 +204,17 @@ class FileImport:
 
     def _of_symbols(self, rows: pa.Table) -> Iterator[tuple[str, pa.RecordBatch, Integers]]:
         """Yield each symbol's rows, with their lines."""
-        for start, end in pairwise(symbol_starts(rows)):
-            some = rows.slice(start, end - start)
-            batch = some.select(self._dataset.schema.names).combine_chunks().to_batches()[0]
-            yield some[SYMBOL][0].as_py(), batch, some[LINE].to_numpy()
+        for some in tables_of_symbols(rows):
+            yield some[SYMBOL][0].as_py(), one_batch(self._dataset, some), some[LINE].to_numpy()
 
     def _prepared(self, symbol: str, rows: pa.RecordBatch, lines: Integers) -> tuple[PreparedAppend, ...]:
         """Cut rows in order of time into appends of at most `DATES_AT_ONCE` dates. Raises `ImportRefused`."""
-        refusal = symbol_refusal(dataset=self._dataset, symbol=symbol)
-        if refusal is not None:
-            raise ImportRefused(f"{self._file.path}: {refusal}")
-        last_ns = rows.column(0)[-1].as_py()
-        if self._latest_ns is not None and last_ns > self._latest_ns:
-            raise ImportRefused(
-                f"{self._file.path}: has a time that is yet to come, {format_timestamp(last_ns)}; give --time-format"
-                " or --date as the times are written, or give --yes if it is right"
+        try:
+            rows = storable_rows(
+                self._dataset, symbol, rows, conditions=self._conditions(symbol), latest_ns=self._latest_ns
             )
-        rows = translated_rows(self._dataset, rows, self._conditions(symbol))
-        rows = dated_rows(dataset=self._dataset, symbol=symbol, rows=rows)
+        except ImportRefused as error:
+            raise ImportRefused(f"{self._file.path}: {error}") from error
         days = rows.column(0).to_numpy() // DAY_NS
         starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))[::DATES_AT_ONCE].tolist()
         appends = []
@@ -196,7 +225,7 @@ class FileImport:
         return tuple(appends)
 
     def _store_all(self, blocks: Iterator[RowBlock], stage: ImportStage, total: int) -> None:
-        with _read_ahead(self._groups(blocks_in_order(blocks), stage)) as groups:
+        with read_ahead(self._groups(blocks_in_order(blocks), stage)) as groups:
             for group in groups:
                 for append in group.appends:
                     self._append(append)

@@ -29,6 +29,7 @@ from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus
+from trades.imports.symbol_runs import SymbolOutcome, SymbolsImport
 from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
 from trades.services import conditions_of, dated_rows, symbol_refusal
@@ -98,12 +99,43 @@ def file_import(
         if saved is None and not confirmed:
             _check(source, layout, options, symbol)
         done = saved or ImportProgress()
-        latest_ns = None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
+        latest_ns = _latest_ns(options, confirmed=confirmed)
         run = FileImport(
             source, parser, note, done=done, latest_ns=latest_ns, caller=caller, progress=progress
         )
         done, examples = run.run()
         return ImportResult(path, done, examples, layout.unread_columns)
+
+
+def symbols_import(
+    *,
+    file: SourceFile,
+    options: ReadOptions,
+    spool: Path,
+    caller: str,
+    request_key: Callable[[str], str],
+    confirmed: bool = False,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
+    """Store a file's rows, of each symbol all or none, in bounded memory.
+
+    Return what became of each symbol, and the columns that were not read. See `SymbolsImport`, and `file_import` for `confirmed`. Raises `ImportRefused`, the store's `StorageError`s, `OSError`.
+    """
+    options = _with_log_names(options)
+    layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
+    if not confirmed:
+        _check(file, layout, options, symbol)
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
+    latest_ns = _latest_ns(options, confirmed=confirmed)
+    run = SymbolsImport(
+        file, parser, spool, latest_ns=latest_ns, caller=caller, request_key=request_key, progress=progress
+    )
+    return run.run(), layout.unread_columns
+
+
+def _latest_ns(options: ReadOptions, *, confirmed: bool) -> int | None:
+    """Return the latest time that is not refused; None for any."""
+    return None if confirmed or options.dataset not in _OF_THE_PAST else time.time_ns() + DAY_NS
 
 
 @dataclass(frozen=True, slots=True)

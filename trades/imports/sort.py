@@ -84,7 +84,18 @@ def _pieces(path: Path) -> Iterator[pa.Table]:
 
 
 def _sorted(rows: pa.Table) -> pa.Table:
+    if _is_in_order(rows):
+        return rows
     return rows.sort_by([(name, "ascending") for name in (SYMBOL, rows.column_names[0], LINE)])
+
+
+def _is_in_order(rows: pa.Table) -> bool:
+    """Return whether rows of one symbol are in order of time. Equal times are in order of line."""
+    times = rows.column(0).to_numpy()
+    if not (times[:-1] <= times[1:]).all() or len(rows[SYMBOL].unique()) > 1:
+        return False
+    lines = rows[LINE].to_numpy()
+    return bool((lines[:-1] <= lines[1:]).all())
 
 
 def _count_until(piece: pa.Table, end: pa.Table) -> int:

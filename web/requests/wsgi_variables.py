@@ -15,6 +15,8 @@ VERIFIED_SIGNATURE = "marketdata.verified_signature"
 # A function that any thread calls once a large body is decoded. Its argument is the bytes of memory that are still
 # needed, until the answer; the rest of what was reserved is free.
 BODY_DECODED = "marketdata.body_decoded"
+# The object that has written the body to a file while it arrived.
+BODY_WRITER = "marketdata.body_writer"
 # Present if the body was not read to its end.
 BODY_UNREAD = "marketdata.body_unread"
 # The largest body in bytes; present if the body was larger and the answer is 413.

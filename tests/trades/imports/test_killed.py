@@ -72,3 +72,31 @@ def test_an_import_killed_again_and_again_stores_every_row_once(settings, tmp_pa
     assert stored_rows("A") == Counter(rows)
     assert noted(tmp_path)["is_finished"]
     assert not list((tmp_path / "imports").glob("*.spool"))
+
+
+def test_an_import_by_symbols_killed_again_and_again_answers_as_if_it_was_not(settings, tmp_path: Path):
+    lines = [f"{line_of(*row)},{symbol}" for symbol in "AB" for row in generated(ROWS // 2, seed=13)]
+    file = written(tmp_path / "(file).csv", lines, "timestamp,price,volume,symbol")
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "marketdata_project.settings.test",
+    }
+    command = [sys.executable, "-m", "tests.trades.imports.symbols_process", str(file)]
+    chance, results = random.Random(5), []
+    for kill in range(KILLS_AT_MOST + 1):
+        end = [f"{chance.uniform(0.05, 0.6):.6f}"] if kill < KILLS_AT_MOST else []
+        process = subprocess.run(
+            [*command, *end], env=environment, capture_output=True, text=True, check=False
+        )
+        assert process.returncode in {0, -signal.SIGPROF}, process.stderr
+        results += [json.loads(process.stdout)] if process.returncode == 0 else []
+    settings.MARKET_STORES = {
+        "default": {"BACKEND": "store.csv.store.CsvStore", "OPTIONS": {"path": tmp_path}}
+    }
+    for result in results:
+        assert [(each["symbol"], each["rows"], each["stored"], each["duplicates"]) for each in result] == [
+            ("A", ROWS // 2, ROWS // 2, 0),
+            ("B", ROWS // 2, ROWS // 2, 0),
+        ]
+    assert sum(stored_rows("A").values()) == sum(stored_rows("B").values()) == ROWS // 2

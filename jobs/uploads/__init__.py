@@ -1,0 +1,1 @@
+"""Uploads: files of rows of any size, sent in pieces and imported by a job."""

@@ -1,0 +1,81 @@
+"""The body of the endpoint that begins uploads, and the documents of its answers."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.drainage import set_override
+from rest_framework import serializers
+
+from jobs.serializers import JOB, SubmissionSerializer
+from jobs.uploads.options import FILE_FORMATS, command_options, option_names
+from store.datasets import DATASETS
+from trades.exceptions import ImportRefused
+from web.requests.json_fields import Integer, JsonObject, Pattern, Text, Word
+
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_LARGEST = 2**50
+_BEGIN: JsonObject = {"format": "csv", "size": 734_003_200, "sha256": _SHA256, "dataset": "trades"}
+UPLOAD: JsonObject = {
+    "id": JOB["id"],
+    "offset": 33_554_432,
+    "size": 734_003_200,
+    "complete": False,
+    "job": None,
+}
+
+
+class OptionsField(serializers.Field[Any, Any, Any, Any]):
+    """Options of `manage.py import`: texts by name, or true for an option without a value."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(help_text="Options of `manage.py import`, such as `timezone`.", **options)
+        schema = {"type": "object", "additionalProperties": {"type": ["string", "boolean"]}}
+        set_override(self, "field", schema)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict) or not all(
+            isinstance(each, str) or each is True for each in data.values()
+        ):
+            raise serializers.ValidationError(
+                "must be an object of texts, or of true for options without a value", code="invalid_type"
+            )
+        if unknown := sorted({*data} - {*option_names()}):
+            names = ", ".join(option_names())
+            raise serializers.ValidationError(
+                f"has no option {unknown[0]!r:.60}: {names}", code="unknown_field"
+            )
+        return data
+
+
+class UploadRequestSerializer(SubmissionSerializer):
+    """A file that will be sent: its format and size, and how it is read."""
+
+    examples: ClassVar = {"A file of trades": _BEGIN}
+
+    format = Word(FILE_FORMATS)
+    size = Integer(
+        min_value=1, max_value=_LARGEST, help_text="Bytes of the whole file; at most `MAX_UPLOAD_BYTES`."
+    )
+    sha256 = Pattern("[0-9a-f]{64}", "64 hexadecimal digits", max_length=64, required=False)
+    dataset = Word([*DATASETS], required=False, help_text="Default: the one that the columns tell.")
+    symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
+    options = OptionsField(default=dict)
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse options that the command refuses."""
+        try:
+            command_options(attrs)
+        except ImportRefused as error:
+            raise serializers.ValidationError({"options": [str(error)]}, code="invalid") from error
+        return attrs
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """An upload: how much of it has arrived."""
+
+    examples: ClassVar = {"An upload": UPLOAD}
+
+    id = serializers.UUIDField(help_text="Its job has the same id.")
+    offset = serializers.IntegerField(help_text="The bytes that have arrived.")
+    size = serializers.IntegerField()
+    complete = serializers.BooleanField()
+    job = serializers.CharField(allow_null=True, help_text="The path of its job; null before it is complete.")
