@@ -17,6 +17,7 @@ _ORDER = (
     "backfills.Backfill",
     "webhooks.Webhook",
     "webhooks.Delivery",
+    "webhooks.MarketAlert",
     "trading.Account",
     "trading.OrderRow",
     "trading.ExecutionRow",

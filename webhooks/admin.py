@@ -1,11 +1,11 @@
-"""Webhooks and deliveries in the admin: they can be read and filtered, not changed."""
+"""Webhooks, deliveries and alerts in the admin: they can be read and filtered, not changed."""
 
 from typing import ClassVar
 
 from django.contrib import admin
 
 from web.read_only_admin import ReadOnlyAdmin
-from webhooks.models import Delivery, Webhook
+from webhooks.models import Delivery, MarketAlert, Webhook
 
 
 @admin.register(Webhook)
@@ -26,3 +26,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("webhook",)
     search_fields = ("=uuid", "=event__uuid", "subject")
+
+
+@admin.register(MarketAlert)
+class MarketAlertAdmin(ReadOnlyAdmin):
+    """The read-only list and page of alerts."""
+
+    list_display = ("symbol", "kind", "direction", "value", "seconds", "state", "owner", "fired_at")
+    list_filter = ("state", "kind")
+    search_fields = ("=uuid", "owner", "symbol")

@@ -5,6 +5,7 @@ since the epoch: other processes begin then, too.
 """
 
 import json
+import random
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import django
 
@@ -25,6 +27,7 @@ from django.test import Client  # noqa: E402
 from audit.chain.verify import chain_verify  # noqa: E402
 from audit.models import AuditRecord  # noqa: E402
 from audit.services import event_record  # noqa: E402
+from ratelimit.credentials.identify import caller_stored  # noqa: E402
 from ratelimit.credentials.sessions import session_begin, session_continue, session_end  # noqa: E402
 from ratelimit.credentials.signed_requests import nonce_use  # noqa: E402
 from ratelimit.exceptions import RateLimitError  # noqa: E402
@@ -33,8 +36,12 @@ from ratelimit.keys.services import key_create, key_revoke, key_rotate  # noqa: 
 from ratelimit.limits.quota_counts import QuotaCounts  # noqa: E402
 from ratelimit.limits.quotas import DAY, QuotaCharge  # noqa: E402  # noqa: E402
 from ratelimit.models import ApiKey, TokenSession  # noqa: E402
+from tests.ops.outbound.test_addresses import LOOPBACK  # noqa: E402
 from tests.patience import PATIENCE_SECONDS  # noqa: E402
 from tests.ratelimit.credentials.logins import PASSWORD, person  # noqa: E402
+from webhooks.events import event_write  # noqa: E402
+from webhooks.sending import Sender  # noqa: E402
+from webhooks.services import webhook_create  # noqa: E402
 
 THREADS = 5
 settings.ALLOWED_HOSTS = ["*"]
@@ -86,8 +93,8 @@ def count(*, identity: str, tokens: int, at: float) -> Any:
     return {"got": at_once(written, at), "used": QuotaCounts().known(identity, quotas, now_us=now_us)[0]}
 
 
-def create() -> Any:
-    return key_create(name="feed", scopes=["market:read"], now=datetime.now(UTC), actor="test").id
+def create(**terms: Any) -> Any:
+    return key_create(name="feed", scopes=["market:read"], now=datetime.now(UTC), actor="test", **terms).id
 
 
 def rotate(*, key_id: int, at: float) -> Any:
@@ -189,6 +196,35 @@ def log_out_during_a_refresh() -> Any:
     return {"waited": has_waited, "living": TokenSession.objects.filter(ended_at=None).count()}
 
 
+def subscribe(*, url: str) -> Any:
+    """A webhook's secret."""
+    settings.OUTBOUND_SCHEMES, settings.OUTBOUND_NETWORKS = ("http",), LOOPBACK
+    values = {"url": url, "kinds": ["correction"]}
+    caller = caller_stored(f"key:{create(sensitivity='internal')}", now=datetime.now(UTC))
+    return webhook_create(caller=caller, values=values, now=datetime.now(UTC))[1]
+
+
+def tell_and_send(*, count: int, at: float) -> Any:
+    """Each thread tells of a subject of its own, and sends whatever is due."""
+    settings.OUTBOUND_SCHEMES, settings.OUTBOUND_NETWORKS = ("http",), LOOPBACK
+
+    def work() -> None:
+        sender, subject = Sender(), str(uuid4())
+        for number in range(count):
+            with transaction.atomic():
+                event_write(
+                    kind="correction",
+                    subject=subject,
+                    data={"subject": subject, "number": number},
+                    now=datetime.now(UTC),
+                )
+                time.sleep(random.random() / 100)
+            sender.round(seconds=0.01)
+        sender.round(seconds=PATIENCE_SECONDS)
+
+    return at_once(work, at)
+
+
 def _waits_somebody() -> bool:
     """Whether a connection comes to wait for a lock."""
     end = time.monotonic() + PATIENCE_SECONDS
@@ -216,6 +252,8 @@ COMMANDS = {
         verify,
         run,
         log_out_during_a_refresh,
+        subscribe,
+        tell_and_send,
     )
 }
 

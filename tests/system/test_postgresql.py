@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.ops.outbound.hostile_server import says, served
 from tests.system.postgresql import postgresql
+from tests.webhooks.conftest import received
 
 pytestmark = pytest.mark.xdist_group("postgresql")
 
@@ -132,3 +134,14 @@ def test_a_key_that_is_changed_by_a_call_and_by_a_command_at_once_stops_neither(
     # A deadlock, which PostgreSQL ends after a second, would be an error.
     assert statuses == [200] * 80
     assert pair.ask("verify")["findings"] == []
+
+
+def test_ten_senders_of_webhooks_send_each_event_once_and_in_order(pair):
+    with served(says(b"ok")) as server:
+        secret = pair.ask("subscribe", url=server.url)
+        pair.race("tell_and_send", count=30)
+        events = [each["data"] for each in received(server, secret)]
+    numbers: dict[str, list[int]] = {}
+    for event in events:
+        numbers.setdefault(event["subject"], []).append(event["number"])
+    assert list(numbers.values()) == [list(range(30))] * 10
