@@ -42,14 +42,15 @@ def stock_database(installation: Installation) -> None:
     job = {
         "uuid": stock.JOB.replace("-", ""), "kind": "backfill", "state": "succeeded", "owner": owner,
         "created_by": owner, "correlation_id": "", "parameters": "{}", "once_key": "", "turn": "", "urgency": 0,
-        "done": 0, "note": "{}", "result": "{}", "attempts": 1, "cancel_requested": False, "not_before": now,
+        "callback_url": "", "done": 0, "note": "{}", "result": "{}", "attempts": 1, "cancel_requested": False, "not_before": now,
         "created_at": now, "finished_at": now,
     }  # fmt: skip
     week = {"strategy": "crossover", "symbols": ["DEMOA"], "start": "2030-01-07", "end": "2030-01-12"}
     backtest = {
         "uuid": stock.BACKTEST.replace("-", ""), "kind": "backtest", "parameters": json.dumps(week),
     }  # fmt: skip
-    installation.insert("jobs_job", [job, job | backtest])
+    export = {"uuid": stock.EXPORT.replace("-", ""), "kind": "export"}
+    installation.insert("jobs_job", [job, job | backtest, job | export])
     installation.insert("trading_account", [stock.ACCOUNT_ROW])
     installation.insert("trading_orderrow", [stock.ORDER_ROW])
     installation.insert("trading_targetmodel", [stock.MODEL_ROW])

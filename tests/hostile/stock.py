@@ -78,6 +78,7 @@ VALUES: dict[str, list[str]] = {
 }  # fmt: skip
 # Other values at the paths that end so.
 VALUES_BY_PATH = {
+    ("path", "{path}"): "manifest.json",
     ("fields", "members"): "member",
     ("after", "commits"): "0",
     ("after", "copy"): "0",
@@ -92,6 +93,7 @@ DEPENDENT = {
 # Keys to read and to revoke, however often, and keys each of which is rotated once.
 FIRST_KEY, KEYS, FIRST_ROTATED_KEY, ROTATED_KEYS = 1_000, 50, 2_000, 2_000
 JOB = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f11"
+EXPORT = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f13"
 BACKTEST = "5f0c1b52-6a37-4a0e-9d0b-0c8d9c5f1f12"
 _ORDER = Order(
     id=EXAMPLE_ORDER,
@@ -148,6 +150,8 @@ STATUSES = {
     # It is there and sent without what was read before. No model is assigned.
     "model_set": 428, "model_delete": 428, "account_rebalance": 409, "backtest_submit": 202,
 
+    # The files of the export are gone, and no link is known.
+    "export_submit": 202, "export_delete": 204, "export_link": 410, "export_file": 410, "dataset": 404, "download": 403,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()
@@ -162,6 +166,8 @@ def key_id_for(operation: str, rng: random.Random) -> str:
 
 def job_for(operation: str) -> str:
     """The id of a job of the kind that an operation speaks of."""
+    if operation.startswith("export"):
+        return EXPORT
     return BACKTEST if operation == "backtest" else JOB
 
 
