@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from django.conf import settings
-from django.core.management import CommandError
 
-from trades.imports.csv_file import uncompressed
+from trades.exceptions import ImportRefused
+from trades.imports.csv_file import DAMAGE, uncompressed
+from trades.imports.formats import container_of
 from trades.imports.services import file_import, file_preview
 from trades.management.import_command import file_and_options, preview_cells, report_lines
 
@@ -19,12 +19,12 @@ _CELL_BYTES = 4
 def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, caller: str) -> dict[str, Any]:
     """Return what the page shows of a file: its first rows, or what its import did.
 
-    options: of the command. Raises `ImportsError`s, CommandError, `OSError`, the store's `StorageError`s.
+    options: of the command. Raises `ImportsError`s, `OSError`, the store's `StorageError`s.
     """
     _check_size(path)
     file, read = file_and_options(path, options)
     if not is_import:
-        preview = file_preview(file=file, options=read)
+        preview = file_preview(file=file, options=read, confirmed=options["yes"])
         names, *rows = preview_cells(preview)
         bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
         return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
@@ -43,10 +43,10 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
 
 
 def _check_size(path: Path) -> None:
-    """Raise CommandError for a compressed file that has more than a file may have here."""
+    """Raise `ImportRefused` for a compressed file that has more than a file may have here."""
     most = settings.MAX_IMPORT_BYTES
     try:
-        if path.suffix == ".parquet":
+        if container_of(path) == "parquet":
             found = pq.read_metadata(path)
             declared = sum(found.row_group(each).total_byte_size for each in range(found.num_row_groups))
             size = max(declared, found.num_rows * found.num_columns * _CELL_BYTES)
@@ -55,7 +55,7 @@ def _check_size(path: Path) -> None:
                 size, content = 0, uncompressed(raw)
                 while size <= most and (piece := content.read(2**20)):
                     size += len(piece)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise CommandError(f"the file is damaged or cut off: {error}") from error
+    except (OSError, *DAMAGE) as error:
+        raise ImportRefused(f"the file is damaged or cut off: {error}") from error
     if size > most:
-        raise CommandError(f"the file has more than {most:,} bytes: import it by manage.py import")
+        raise ImportRefused(f"the file has more than {most:,} bytes: import it by manage.py import")

@@ -3,11 +3,14 @@
 The file is the body, the command's options are the query. The page's script sends both, so a preview keeps nothing here.
 """
 
+import time
 from argparse import Action
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path, PurePath
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -30,6 +33,7 @@ _NOT_HERE = {"help", "version", "preview", "restart"}
 # Inputs that most files may need; the others are below "More options".
 _FIRST = ("format", "dataset", "symbol", "resolution", "columns", "timezone", "time_format", "decimal")
 _NAME_BYTES = 200
+_FOLDER, _LEFT_SECONDS = "import-", 86_400
 
 
 class ImportInput(NamedTuple):
@@ -98,7 +102,8 @@ class ImportPageViewSet(ViewSet):
         """Show the first rows of the file in the body, or with `action=import` store its rows."""
         from marketdata_project.import_file import preview_or_import  # noqa: PLC0415 (imports pyarrow)
 
-        with TemporaryDirectory(prefix="import-", dir=settings.DATA_DIR) as folder:
+        _remove_leftovers(settings.DATA_DIR)
+        with TemporaryDirectory(prefix=_FOLDER, dir=settings.DATA_DIR) as folder:
             path = Path(folder) / _file_name(request.GET.get("name", ""))
             path.write_bytes(take_body(request))
             try:
@@ -112,6 +117,14 @@ class ImportPageViewSet(ViewSet):
             except (ImportsError, CommandError, OSError) as error:
                 refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
                 return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove the files of earlier imports whose processes were killed: those that are a day old."""
+    for folder in root.glob(f"{_FOLDER}*/"):
+        with suppress(FileNotFoundError):  # another process removes them, too
+            if folder.stat().st_mtime < time.time() - _LEFT_SECONDS:
+                rmtree(folder, ignore_errors=True)
 
 
 def _file_name(text: str) -> str:

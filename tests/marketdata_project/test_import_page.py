@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import os
 import re
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +54,10 @@ def parquet(**columns: pa.Array) -> bytes:
     return content.getvalue()
 
 
+MANY_CELLS = parquet(**{f"c{n}": pa.nulls(20_000) for n in range(20)})
+FLIPPED = gzip.compress(FILE)[:10] + b"\x07" + gzip.compress(FILE)[11:]
+
+
 def test_the_form_has_the_options_of_the_command():
     html = browser().get("/import", follow=True).content.decode()
     assert '<input id="file" name="file" type="file" required>' in html
@@ -69,6 +75,27 @@ def test_a_preview_shows_rows_and_guesses_and_stores_nothing(tmp_path):
     assert "<code>--time-format &#x27;%d.%m.%Y %H:%M:%S&#x27;</code>" in html
     assert not market_store().symbols(TRADES)
     assert not [*tmp_path.glob("import-*")]
+
+
+def test_what_is_refused_is_shown_with_yes():
+    later = f"timestamp,price,volume\n{time.gmtime().tm_year + 2}-01-02T09:31:00Z,1,1\n".encode()
+    minutes = "".join(f"2024-01-02T09:{minute}:00Z,1,1,1,1,1\n" for minute in range(10, 40))
+    bars = f"timestamp,open,high,low,close,volume\n{minutes}".encode()
+    for content, said in ((later, "yet to come"), (bars, "give --resolution")):
+        given = {"action": "preview", "resolution": "1s"} if content is bars else {"action": "preview"}
+        status, html = sent(browser(), content, **given)
+        assert (status, said in html, "give --yes if it is right" in html) == (422, True, True)
+        status, html = sent(browser(), content, yes="1", **given)
+        assert (status, "<td>1.0</td>" in html) == (200, True)
+
+
+def test_what_killed_processes_left_is_removed_a_day_later(tmp_path):
+    for age in (3_600, 90_000):
+        (tmp_path / f"import-{age}").mkdir()
+        (tmp_path / f"import-{age}" / "X.csv").write_bytes(FILE)
+        os.utime(tmp_path / f"import-{age}", (time.time() - age,) * 2)
+    sent(browser(), FILE, action="preview")
+    assert [path.name for path in tmp_path.glob("import-*")] == ["import-3600"]
 
 
 def test_an_import_stores_the_rows_once_and_says_by_whom(tmp_path):
@@ -107,9 +134,12 @@ def test_a_refusal_says_what_to_choose():
         (FILE, {"skip_lines": "many"}, "invalid int value"),
         (gzip.compress(FILE + bytes(2**21)), {"name": "X.csv.gz"}, "more than 1,048,576 bytes"),
         (b"PAR1", {"name": "X.parquet"}, "damaged or cut off"),
+        (FLIPPED, {"name": "X.csv.gz"}, "damaged or cut off: Error -3"),
+        (FLIPPED, {"name": "X.json.gz"}, "damaged or cut off: Error -3"),
         (b"", {}, "are missing"),
         (parquet(trade_id=LONG_TEXT), {"name": "X.parquet"}, "a text of trade_id has 100,000 bytes"),
-        (parquet(**{f"c{n}": pa.nulls(20_000) for n in range(20)}), {"name": "X.parquet"}, "more than 1,048,576"),
+        (MANY_CELLS, {"name": "X.parquet"}, "more than 1,048,576"),
+        (MANY_CELLS, {"name": "X.parquet.gz"}, "more than 1,048,576"),
         (b"\"" * 2**19, {}, ""),
         (FILE, {"encoding": "a\0b"}, "there is no encoding"),
         (FILE, {"encoding": "zlib"}, "there is no encoding"),
@@ -121,7 +151,8 @@ def test_a_refusal_says_what_to_choose():
         (FILE, {"name": ".."}, "a file is one of csv"),
     ],
     ids=[
-        "suffix", "format", "number", "gzip", "damaged", "empty", "parquet-text", "parquet-cells", "long-line", "null", "codec",
+        "suffix", "format", "number", "gzip", "damaged", "flipped", "flipped-json", "empty", "parquet-text", "parquet-cells",
+        "parquet-cells-gz", "long-line", "null", "codec",
         "codec-of-names", "quote", "scale", "time", "zone", "parent",
     ],
 )  # fmt: skip

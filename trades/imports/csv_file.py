@@ -30,7 +30,8 @@ _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
 _DAMAGED = "the file is damaged or cut off"
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
+# What readers of damaged files raise.
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 _LINE_END = ord("\n")
 
 
@@ -83,7 +84,7 @@ class CsvFile:
             with self._opened() as (text, _):
                 lines = io.BytesIO(text.read(LINE_BYTES)).readlines()
             self._read_head(lines, dialect)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ImportRefused(f"{path}: {_DAMAGED}: {error}") from error
         except ImportRefused as error:
             raise ImportRefused(f"{path}: {error}") from error
@@ -179,7 +180,7 @@ class CsvFile:
                     lines = range(line, line + _line_count(content))
                     yield self._piece(content, lines, (names, nulls), raw.tell())
                     line = lines.stop
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ImportRefused(f"{self.path}: {_DAMAGED}: {error}") from error
 
     def _piece(

@@ -58,12 +58,17 @@ def opened_file(path: Path, dialect: Dialect = FOUND) -> SourceFile:
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
         return CsvFile(path, dialect)
-    container = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
+    container = container_of(path)
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
     if dialect != FOUND:
         raise ImportRefused(f"{path}: options such as --skip-lines and --decimal are of files of text")
     return _READERS[container](path)
+
+
+def container_of(path: Path) -> str:
+    """Return the suffix of a file's name before that of its compression, such as "parquet"."""
+    return path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
 
 
 def bare_name(path: Path) -> str:

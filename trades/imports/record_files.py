@@ -15,7 +15,7 @@ from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import FilePiece
-from trades.imports.csv_file import uncompressed
+from trades.imports.csv_file import DAMAGE, uncompressed
 
 ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
@@ -196,23 +196,15 @@ class AlpacaJsonFile(RecordFile):
         super().__init__(path)
         if self.size > JSON_BYTES_LIMIT:
             raise ImportRefused(f"{path}: an answer of the API has at most {JSON_BYTES_LIMIT:,} bytes")
-        with path.open("rb") as raw:
-            content = uncompressed(raw).read()
         try:
-            document = msgspec.json.decode(content, type=dict[str, Any])
+            with path.open("rb") as raw:
+                document = msgspec.json.decode(uncompressed(raw).read(), type=dict[str, Any])
             kind = next(name for name in _ALPACA_FIELDS if name in document)
             found = document[kind] or {}
             by_symbol = found if isinstance(found, dict) else {document["symbol"]: found}
             rows = [(symbol, row) for symbol, rows in by_symbol.items() for row in rows or ()]
             self._table = _alpaca_table(_ALPACA_FIELDS[kind], rows)
-        except (
-            msgspec.DecodeError,
-            StopIteration,
-            KeyError,
-            TypeError,
-            AttributeError,
-            pa.ArrowException,
-        ) as error:
+        except (msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError, *DAMAGE) as error:
             raise ImportRefused(f"{path}: not an answer of Alpaca's API: {error!r:.200}") from error
         self.schema = self._table.schema
         self.names = tuple(self.schema.names)

@@ -16,7 +16,6 @@ from store.exceptions import StorageError
 from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from store.timestamps import DAY_NS
-from trades.conditions.rows import translated_rows
 from trades.exceptions import BadRow, ImportRefused
 from trades.imports.blocks import LINE, SYMBOL, SourceFile
 from trades.imports.csv_file import CsvFile
@@ -28,11 +27,11 @@ from trades.imports.parse import BlockParser
 from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
-from trades.imports.run import FileImport, StageStatus
+from trades.imports.run import FileImport, StageStatus, one_batch, storable_rows
 from trades.imports.symbol_runs import SymbolOutcome, SymbolsImport
 from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
-from trades.services import conditions_of, dated_rows, symbol_refusal
+from trades.services import conditions_of
 from trades.stores import market_store
 
 PREVIEW_ROWS = 5
@@ -147,30 +146,37 @@ class ImportPreview:
     unread_columns: tuple[str, ...]
 
 
-def file_preview(*, file: SourceFile, options: ReadOptions, limit: int = PREVIEW_ROWS) -> ImportPreview:
-    """Return the first rows of a file as they would be stored, and store nothing. Raises as `file_import`."""
+def file_preview(*, file: SourceFile, options: ReadOptions, confirmed: bool = False) -> ImportPreview:
+    """Return the first rows of a file as they would be stored, and store nothing.
+
+    Raises as `file_import` for these rows.
+    """
     options = _with_log_names(options)
     layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
-    _check(file, layout, options, symbol)
+    if not confirmed:
+        _check(file, layout, options, symbol)
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
     block = next((each for each in parser.blocks(file) if each.rows.num_rows or each.bad), None)
     if block is None:
         raise ImportRefused(f"{file.path}: has no rows")
-    rows = block.rows.slice(0, limit)
-    stored = [_stored_rows(parser, rows, name) for name in rows[SYMBOL].unique().to_pylist()]
+    rows = block.rows.slice(0, PREVIEW_ROWS)
+    latest_ns, symbols = _latest_ns(options, confirmed=confirmed), rows[SYMBOL].unique().to_pylist()
+    try:
+        stored = [_stored_rows(parser, rows, each, latest_ns) for each in symbols]
+    except ImportRefused as error:
+        raise ImportRefused(f"{file.path}: {error}") from error
     first = pa.concat_tables([rows.slice(0, 0), *stored]).sort_by(LINE)
-    return ImportPreview(first, block.bad[:limit], layout.unread_columns)
+    return ImportPreview(first, block.bad[:PREVIEW_ROWS], layout.unread_columns)
 
 
-def _stored_rows(parser: BlockParser, rows: pa.Table, symbol: str) -> pa.Table:
-    """Return a symbol's rows as they would be stored. Raises `ImportRefused`."""
+def _stored_rows(parser: BlockParser, rows: pa.Table, symbol: str, latest_ns: int | None) -> pa.Table:
+    """Return a symbol's rows as they would be stored, in order of time. Raises `ImportRefused`."""
     dataset = parser.dataset
-    some = rows.filter(pc.equal(rows[SYMBOL], symbol)).combine_chunks()
-    if refusal := symbol_refusal(dataset=dataset, symbol=symbol):
-        raise ImportRefused(refusal)
-    batch = some.select(dataset.schema.names).to_batches()[0]
+    some = rows.filter(pc.equal(rows[SYMBOL], symbol)).sort_by(rows.column_names[0]).combine_chunks()
     conditions = conditions_of(dataset=dataset, symbol=symbol, given=parser.conditions)
-    batch = dated_rows(dataset=dataset, symbol=symbol, rows=translated_rows(dataset, batch, conditions))
+    batch = storable_rows(
+        dataset, symbol, one_batch(dataset, some), conditions=conditions, latest_ns=latest_ns
+    )
     return pa.table([*batch.columns, some[SYMBOL], some[LINE]], schema=rows.schema)
 
 

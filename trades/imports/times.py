@@ -129,14 +129,15 @@ def _cast_instants(values: pa.Array, style: TimeStyle, options: ReadOptions, *, 
 def _parse_by_format(cells: pa.Array, options: ReadOptions, *, limit: int | None) -> tuple[pa.Array, Indexes]:
     """Convert texts by the options' format, cell by cell: Arrow takes 31 February for 2 March."""
     texts = [(cell or "").strip() for cell in cells.to_pylist()]
-    found = [_local_time(text, options.time_format) for text in texts]
+    found = [local_time(text, options.time_format) for text in texts]
     wrong = [index for index, text in enumerate(texts) if text and found[index] is None]
     local = pa.array(found, pa.timestamp("us")).cast(TimeStyle.LOCAL.value)
     values, refused = convert_by_bisection(local, lambda some: _from_local(some, options), limit=limit)
     return values, sorted({*wrong, *refused})[:limit]
 
 
-def _local_time(text: str, time_format: str) -> datetime | None:
+def local_time(text: str, time_format: str) -> datetime | None:
+    """Return the time that a text has in a format of `strptime`, None if it does not fit."""
     try:
         return datetime.strptime(text, time_format)  # noqa: DTZ007 a local time
     except ValueError:

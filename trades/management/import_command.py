@@ -82,7 +82,7 @@ class ImportCommand(BaseCommand):
                 for number, path in enumerate(files, start=1):
                     file, read = file_and_options(path, options)
                     if options["preview"]:
-                        self._show(file, read)
+                        self._show(file, read, confirmed=options["yes"])
                         continue
                     imported = file_import(
                         path=path,
@@ -105,9 +105,9 @@ class ImportCommand(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
 
-    def _show(self, file: SourceFile, options: ReadOptions) -> None:
+    def _show(self, file: SourceFile, options: ReadOptions, *, confirmed: bool) -> None:
         """Print the first rows as they would be stored, and what was guessed."""
-        preview = file_preview(file=file, options=options)
+        preview = file_preview(file=file, options=options, confirmed=confirmed)
         self.stdout.write(f"{file.path}: {options.dataset.name}; the first rows as they would be stored:")
         cells = preview_cells(preview)
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

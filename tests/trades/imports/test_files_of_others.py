@@ -18,6 +18,7 @@ import pytest
 from django.core.management import CommandError
 
 from tests.trades.imports.command import imported, stored
+from trades.imports import guesses, times
 
 Options = dict[str, Any]
 # A file's name, content, options, what the messages say to add, and the stored rows of X.
@@ -359,6 +360,23 @@ def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_no
     certain = imported(tmp_path / "X.csv", *shlex.split(" ".join(added)), "--skip-bad")
     assert "guessed" not in certain
     assert len(stored("bars")["X"]) == 11
+
+
+def test_few_texts_that_are_no_times_are_tried_by_all_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tried: list[str] = []
+
+    def local_time(text: str, time_format: str) -> datetime | None:
+        tried.append(text)
+        return times.local_time(text, time_format)
+
+    monkeypatch.setattr(guesses, "local_time", local_time)
+    lines = ["timestamp,price,volume", *(f"a{number},1,1" for number in range(400))]
+    (tmp_path / "X.csv").write_text("\n".join(lines))
+    with pytest.raises(CommandError, match="line 2, timestamp"):
+        imported(tmp_path / "X.csv")
+    assert 0 < len({*tried}) <= 20
 
 
 def test_an_import_says_that_it_took_times_without_an_offset_as_utc(tmp_path: Path):
