@@ -10,6 +10,7 @@ and the partition would repeat the credential.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 from ratelimit.limits.quotas import QuotaCharge, QuotaState, period_at
@@ -60,7 +61,7 @@ class Admission(NamedTuple):
             rate = round(self.bucket.limit * SECOND_US / self.bucket.refill_us)
             tokens = "1 token" if rate == 1 else f"{rate:,} tokens"
             reason = f'the limit "{self.bucket.name}" is reached: {tokens} a second'
-        return f"{reason}; retry in {duration_text(self.retry_after)}"
+        return f"{reason}; retry in {duration_text(self.retry_after, ceil)}"
 
 
 def admission_of(

@@ -177,6 +177,17 @@ def test_stranger_is_sent_to_the_login(client, records):
     assert client.get(reverse(CHANGELIST)).status_code == 302
 
 
+def test_calls_that_differ_are_shown_as_different(client):
+    for number, query in enumerate(
+        ("a=1%26b=2", "a=1&b=2", "start=2025-01-02T09%3A30", "start=2025-01-02T09:30")
+    ):
+        record(number, query=query)
+    shown = [
+        audit_admin.AuditRecordAdmin(AuditRecord, admin.site).what(each) for each in AuditRecord.objects.all()
+    ]
+    assert len(set(shown)) == 3
+
+
 def test_callers_have_their_names_by_two_queries_a_page(client, django_assert_max_num_queries):
     key = ApiKey.objects.create(name="desk of rates", prefix="ab", digest="0" * 64, created_at=AT)
     person = get_user_model().objects.create_user("ada")

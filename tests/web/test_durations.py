@@ -1,5 +1,7 @@
 """Lengths of time as texts."""
 
+from math import ceil
+
 import pytest
 
 from web.durations import duration_text
@@ -21,3 +23,10 @@ from web.durations import duration_text
 )
 def test_people_read_a_length_of_time(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.41, "0.5 s"), (60.3, "61 s"), (149, "3 min"), (7_201, "3 h")]
+)
+def test_a_length_of_time_that_is_long_enough(seconds: float, text: str) -> None:
+    assert duration_text(seconds, ceil) == text

@@ -7,6 +7,7 @@ form alone, so that a position can be left in every zone.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from math import ceil, floor
 
 from msgspec import structs
 
@@ -203,7 +204,7 @@ def _fault(check: Check) -> str:
 def _rounded(number: Decimal, unit: str, rounding: str) -> str:
     """Return a number for people to read: prices and quantities, which have no unit, are exact, and so is what is below 1."""
     if unit == "seconds":
-        return duration_text(float(number))
+        return duration_text(float(number), ceil if rounding == ROUND_UP else floor)
     if unit and abs(number) >= 1:
         number = number.quantize(_HUNDREDTH, rounding)
     return f"{number.normalize():,f}"

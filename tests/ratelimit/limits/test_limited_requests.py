@@ -71,6 +71,11 @@ def test_a_refusal_says_when_to_come_again_in_both_syntaxes(api):
     assert numbers(refused["RateLimit"]) == {"read": {"r": 0, "t": 1}}
 
 
+def test_who_comes_again_when_the_message_says_has_waited_long_enough() -> None:
+    bucket = BucketState(False, "read", 200, 0, 2_000_000, 0, 0, 149_000_000)
+    assert Admission(bucket).message.endswith("; retry in 3 min")
+
+
 def test_a_used_up_quota_is_a_problem_of_its_own_and_costs_nothing(api):
     caller = Api(key_of(daily_quota=2, monthly_quota=50))
     answers = [caller.get("/api/v1/instruments") for _ in range(4)]

@@ -190,7 +190,9 @@ def test_age_of_the_price(age_ns: int, failed: list[str]) -> None:
     paper = Paper()
     reference = paper.reference("AAPL", at_ns=paper.now_ns - age_ns)
     proposal = propose(paper.state, order_of(10), PLAIN, reference)
-    assert _failed(verdict(paper.state, proposal, {}, now_ns=paper.now_ns)) == failed
+    found = verdict(paper.state, proposal, {}, now_ns=paper.now_ns)
+    assert _failed(found) == failed
+    assert all("is 61 s old, over the limit of 60 s" in check.message for check in found.failed)
 
 
 def test_what_cannot_be_evaluated_is_refused() -> None:
