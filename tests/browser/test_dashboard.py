@@ -432,5 +432,17 @@ def test_a_store_without_instruments_leads_to_the_import(opened: Opened):
         page.get_by_label("Search").fill("nothing")
         expect(page.locator("#found")).to_have_text("No instrument is found.")
         watched.shoot("dashboard_empty_store")
-        script = "async () => [0, 0.00335, 1.494].map((await import('/static/dashboard/trading_words.js')).percent)"
-        assert page.evaluate(script) == ["0 %", "less than 0.01 %", "1.49 %"]
+        script = "import('/static/dashboard/{}.js').then((found) => values.map((each) => found.{}(each)))"
+        script = f"(values) => {script}"
+        percent, money = (script.format("trading_words", name) for name in ("percent", "money"))
+        assert page.evaluate(percent, [0, 0.00335, 1.494]) == ["0 %", "less than 0.01 %", "1.49 %"]
+        assert page.evaluate(money, [0, 0.5, 0.01234, 1]) == ["0.00", "0.50", "0.0123", "1.00"]
+        gains = [
+            ["0.00 %", ""],
+            ["0.00 %", ""],
+            ["\N{MINUS SIGN}0.01 %", "loss"],
+            ["+1.49 %", "gain"],
+            ["\N{EN DASH}", ""],
+        ]
+        values = [0.004, -0.004, -0.01, 1.494, None]
+        assert page.evaluate(script.format("prices", "percentGain"), values) == gains

@@ -61,6 +61,19 @@ def test_the_page_is_one_screen_high_and_shows_the_prices_of_the_api(
         assert watched.faults == []
 
 
+def test_the_time_zone_of_an_option_can_be_chosen(opened: Opened):
+    with opened(login=True, **WIDE_SCREEN, timezone_id="Asia/Tokyo") as watched:
+        page = watched.page
+        option = {"symbol": "DEMOA", "class": "option", "exchange": "XNYS"}
+        page.route("**/api/v1/instruments/DEMOA", lambda route: route.fulfill(json=option))
+        watched.goto("/?symbol=DEMOA")
+        heads = page.locator("#backtests th")
+        expect(heads.filter(has_text=re.compile("E[SD]T"))).to_have_count(1)
+        page.get_by_text("Settings").click()
+        page.get_by_label("Time zone").select_option("local")
+        expect(heads.filter(has_text="GMT+9")).to_have_count(1)
+
+
 def test_a_stretch_of_extended_hours_is_one_area(opened: Opened):
     with opened(login=True, **WIDE_SCREEN) as watched:
         page = watched.page

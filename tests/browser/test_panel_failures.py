@@ -1,5 +1,6 @@
-"""Calls of the trading panel that fail once, or are answered after another account was chosen."""
+"""Calls of the panels that fail once, or are answered after another account was chosen."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Opened
 from tests.browser.desks import Desk, confirm, preview, section, traded
+from tests.browser.test_dashboard import STILL, place
 from tests.chance import SOAK
 from tests.system.installation import Installation
 
@@ -69,6 +71,21 @@ def test_strategies_that_could_not_be_read_are_read_again(opened: Opened):
         page.clock.fast_forward(AGAIN)
         expect(page.locator("#strategy-form").get_by_label("Fast")).to_have_value("10")
         expect(message(page, "Backtests")).to_have_count(0)
+
+
+def test_a_range_that_could_not_be_read_is_not_that_of_the_next_link(opened: Opened):
+    with opened(login=True) as watched:
+        page = watched.page
+        watched.goto("/#symbol=DEMOA&resolution=1d")
+        expect(page.locator(".candles-legend")).to_contain_text("MA 20 ")
+        page.route("**/ohlcv?**", lambda route: route.fulfill(status=503, json=AWAY), times=1)
+        page.get_by_role("button", name="1Y").click()
+        expect(message(page, "Chart")).to_contain_text("The store is away.")
+        begin = int(time.time()) // 86_400 * 86_400 - 60 * 86_400
+        page.evaluate(f"location.hash = 'symbol=DEMOA&resolution=1d&from={begin}&to={begin + 40 * 86_400}'")
+        expect(page.locator(".candles-legend")).to_contain_text("MA 20 ")
+        page.evaluate(STILL)
+        assert abs(int(place(page)["from"]) - begin) < 5 * 86_400
 
 
 def with_a_model(trader: httpx.Client, name: str) -> Desk:

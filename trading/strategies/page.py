@@ -38,17 +38,15 @@ def _headline(performance: JsonObject) -> list[tuple[str, str]]:
     """Return the names and values of the figures that the page begins with; a dash for those that are not defined."""
     win_rate = performance["win_rate"]
     figures = (
-        ("Return", performance["return_pct"], "{:+.2f} %"),
-        ("Max. drawdown", -performance["max_dd"], "{:.2f} %"),
-        ("Sharpe ratio", performance["sharpe"], "{:.2f}"),
+        ("Return", performance["return_pct"], "{:+z.2f} %"),
+        ("Max. drawdown", -performance["max_dd"], "{:z.2f} %"),
+        ("Sharpe ratio", performance["sharpe"], "{:z.2f}"),
         ("Trades", performance["trades"], "{:,}"),
         ("Win rate", None if win_rate is None else 100 * win_rate, "{:.0f} %"),
         ("Profit factor", performance["profit_factor"], "{:.2f}"),
     )
-    return [
-        (name, "\N{EN DASH}" if value is None else text.format(value + 0).replace("-", "\N{MINUS SIGN}"))
-        for name, value, text in figures
-    ]
+    texts = ((name, "\N{EN DASH}" if value is None else text.format(value)) for name, value, text in figures)
+    return [(name, text.replace("+0.00 ", "0.00 ").replace("-", "\N{MINUS SIGN}")) for name, text in texts]
 
 
 def _drawn(result: JsonObject) -> JsonObject:

@@ -32,8 +32,6 @@ export class ChartPanel {
   #placing = false;
   #dates = [];
   #timezone = "UTC";
-  // Seconds up to the newest bar that are shown once the bars are read.
-  #span = null;
 
   constructor(api, feed, {onBar}) {
     Object.assign(this, {api, feed});
@@ -43,15 +41,14 @@ export class ChartPanel {
       if (symbol === state.symbol) keep({from: String(Math.floor(from)), to: atEnd ? "" : String(Math.ceil(to))});
     });
     for (const button of byId("ranges").children) button.addEventListener("click", () => this.#choose(button.textContent));
-    this.reloadSoon = throttled(RELOAD_MS, () => this.load({place: false}));
+    this.reloadSoon = throttled(RELOAD_MS, () => this.load());
   }
 
   #choose(name) {
     const [resolution, days] = RANGES[name];
     keep({resolution, from: "", to: ""});
     byId("resolution").value = resolution;
-    this.#span = days * DAY;
-    this.load();
+    this.load({span: days * DAY});
   }
 
   // Times are shown in the zone of the state.
@@ -67,8 +64,9 @@ export class ChartPanel {
     this.#setZone();
   }
 
-  /** Read the bars of the state anew. place: go to the range of the address; otherwise stay where the view is. */
-  async load({place = true} = {}) {
+  /** Read the bars of the state anew. span: how many seconds up to the newest bar are shown; without one the range of the address. */
+  async load({span = 0} = {}) {
+    this.#setZone();
     if (!hasBars()) return this.clear("Options have no bars; their quotes and greeks are data pages.");
     this.#aborter?.abort();
     this.#aborter = new AbortController();
@@ -76,9 +74,8 @@ export class ChartPanel {
     this.#leave();
     this.#placing = true;
     byId("chart").setAttribute("aria-busy", "true");
-    this.#setZone();
     try {
-      await this.#read(place || state.from !== "", signal);
+      await this.#read(span, signal);
       settled(TOPIC);
       settled(EARLIER);
     } catch (error) {
@@ -90,12 +87,10 @@ export class ChartPanel {
     this.#placing = false;
   }
 
-  async #read(place, signal) {
+  async #read(span, signal) {
     const {to} = state;
     let bars = await this.#bars.newest({signal});
-    const from = this.#span && bars.length ? String(timeOf(bars.at(-1)) - this.#span) : state.from;
-    place ||= this.#span !== null;
-    this.#span = null;
+    const from = span && bars.length ? String(timeOf(bars.at(-1)) - span) : state.from;
     for (let n = 0; from && bars.length && timeOf(bars[0]) > Number(from) && this.#bars.hasEarlier && n < MOST_PAGES; n++) {
       bars = [...(await this.#bars.earlier({signal})), ...bars];
     }
@@ -103,7 +98,7 @@ export class ChartPanel {
     this.#chart.setBars(bars, {symbol: state.symbol, averages: state.averages ? [] : AVERAGES});
     this.#shade();
     note(bars.length ? "" : "There are no bars.");
-    if (place && from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
+    if (from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
     else if (bars.length) this.#chart.showNewest();
     if (!state.as_of) this.#follow();
     this.#gaps(bars, {signal});
@@ -132,7 +127,7 @@ export class ChartPanel {
       from: this.#bars.token || undefined,
       onBegun: () => settled(LIVE),
       onFrame: (frame) => this.#live(frame),
-      onResync: () => this.load({place: false}),
+      onResync: () => this.load(),
       onError: (error) => complain(LIVE, error),
     });
   }

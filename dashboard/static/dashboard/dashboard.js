@@ -110,7 +110,7 @@ function build() {
 
 function changedAsOf() {
   showConnection();
-  panel.load({place: true});
+  panel.load();
   tape.load();
   headline.load();
 }

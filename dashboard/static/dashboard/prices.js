@@ -49,14 +49,20 @@ export function dayOf({trade, minute_bar: minute, daily_bar: bar, previous_daily
   return {last, change, percent: base ? change / Math.abs(base) * 100 : null};
 }
 
-const signed = (value, text) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${text(Math.abs(value))}`;
+/** A gain or loss as the content of a cell: the text with its sign, and `gain` or `loss`. What reads as zero is neither. */
+export function gain(value, text) {
+  if (value === null || value === undefined) return ["–", ""];
+  const shown = text(Math.abs(value));
+  if (!/[1-9]/.test(shown)) return [shown, ""];
+  return value > 0 ? [`+${shown}`, "gain"] : [`−${shown}`, "loss"];
+}
 
-/** A percentage with its sign. */
-export const percentWords = (percent) => signed(percent, (each) => `${each.toFixed(2)} %`);
+/** The same of a percentage. */
+export const percentGain = (percent) => gain(percent, (each) => `${each.toFixed(2)} %`);
 
-/** A change in words, with its sign: `+1.25 (+0.96 %)`, and `gain` or `loss`. */
+/** The same of a change of the price: `+1.25 (+0.96 %)`. */
 export function changeWords(change, percent, symbol) {
   if (change === null) return ["", ""];
-  const part = percent === null ? "" : ` (${percentWords(percent)})`;
-  return [`${signed(change, (each) => averagePrice(each, symbol))}${part}`, change > 0 ? "gain" : change < 0 ? "loss" : ""];
+  const [text, kind] = gain(change, (each) => averagePrice(each, symbol));
+  return [percent === null ? text : `${text} (${percentGain(percent)[0]})`, kind];
 }

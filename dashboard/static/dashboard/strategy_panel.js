@@ -4,9 +4,10 @@ import {ask} from "./ask.js";
 import {byId, el, instant, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, say, settled} from "./messages.js";
+import {percentGain} from "./prices.js";
 import {oneAtATime} from "./refusals.js";
 import {offerTabs} from "./tabs.js";
-import {gain, percent, titled, words} from "./trading_words.js";
+import {percent, titled, words} from "./trading_words.js";
 import {namedTime, shortTime, zoneName} from "./zone.js";
 
 const TOPIC = "Backtests";
@@ -188,7 +189,7 @@ function columns() {
   const figure = (head, text) => ({head, text: ({figures}) => (figures ? text(figures) : "–"), figure: true});
   return [
     column("strategy", ({strategy}) => strategy), column("state", ({state, progress_pct: done}) => (state === "running" ? `running, ${done} %` : state)),
-    figure("return", ({return_pct: part}) => gain(part, percent)), figure("drawdown", ({max_dd: down}) => percent(down)),
+    figure("return", ({return_pct: part}) => percentGain(part)), figure("drawdown", ({max_dd: down}) => percent(down)),
     figure("trades", ({trades}) => number(trades)), {...column("symbols", ({symbols}) => shortened(symbols)), wide: true},
     {...column("period", ({start, end}) => `${day(start)} – ${day(end)}`), wide: true},
     {...column(() => `started (${zoneName()})`, ({created_at: at}) => shortTime(at)), wide: true},

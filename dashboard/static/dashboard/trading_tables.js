@@ -2,8 +2,8 @@
 
 import {byId, el, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
-import {averagePrice, price} from "./prices.js";
-import {gain, inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
+import {averagePrice, gain, price} from "./prices.js";
+import {inR, LASTS, money, outcomeOf, percent, words} from "./trading_words.js";
 import {namedTime, shortTime, zoneName} from "./zone.js";
 
 const LIMITS = {

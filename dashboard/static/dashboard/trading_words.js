@@ -1,22 +1,14 @@
 // Trading in words: amounts, states, zones, refusals. Nothing here asks or draws.
 
 import {duration, number} from "./dom.js";
-import {averagePrice, price} from "./prices.js";
+import {averagePrice, gain, price} from "./prices.js";
 import {namedTime} from "./zone.js";
 
-const EXACT = {minimumFractionDigits: 2, maximumFractionDigits: 2};
-
-/** Money with two decimals; less than one unit with more. */
+/** Money with two decimals; less than one unit with three digits, if they are more. */
 export function money(value, currency = "") {
   if (value === null || value === undefined) return "not known";
-  const digits = value !== 0 && Math.abs(value) < 1 ? {maximumSignificantDigits: 3} : EXACT;
-  return `${value.toLocaleString("en-US", digits)} ${currency}`.trim();
-}
-
-/** A gain or loss with its sign, as the content of a cell: the text and `gain` or `loss`. */
-export function gain(value, text) {
-  if (value === null || value === undefined) return ["–", ""];
-  return [`${value > 0 ? "+" : ""}${text(value)}`.replace(/^-/, "−"), value > 0 ? "gain" : value < 0 ? "loss" : ""];
+  const [shown, most] = Math.abs(value) < 1 ? [Number(value.toPrecision(3)), 8] : [value, 2];
+  return `${shown.toLocaleString("en-US", {minimumFractionDigits: 2, maximumFractionDigits: most})} ${currency}`.trim();
 }
 
 export const inR = (value) => gain(value, (each) => `${each.toFixed(2)} R`);

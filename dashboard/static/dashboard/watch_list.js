@@ -2,7 +2,7 @@
 
 import {byId, debounced, el} from "./dom.js";
 import {complain, settled} from "./messages.js";
-import {dayOf, learnPrices, learnTick, percentWords, price} from "./prices.js";
+import {dayOf, learnPrices, learnTick, percentGain, price} from "./prices.js";
 import {classPath, state} from "./state.js";
 
 const MOST = 20;
@@ -93,12 +93,11 @@ export class WatchList {
   show({symbol, ...snapshot}) {
     const item = this.#items.get(symbol);
     if (!item) return;
-    const {last, change, percent} = dayOf(snapshot);
+    const {last, percent} = dayOf(snapshot);
     learnPrices(symbol, [last]);
     item.last.textContent = last === null ? "" : price(last, symbol);
     item.last.title = snapshot.trade || last === null ? "" : "The close of the newest bar: there are no trades.";
-    item.change.textContent = percent === null ? "" : percentWords(percent);
-    item.change.dataset.kind = change > 0 ? "gain" : change < 0 ? "loss" : "";
+    [item.change.textContent, item.change.dataset.kind] = percent === null ? ["", ""] : percentGain(percent);
   }
 
   #add(instrument) {

@@ -9,7 +9,7 @@ import pytest
 from store.reading import Reader
 from tests.trading.strategies.past import inputs_of, random_market
 from trading.strategies.outcome import BacktestOutcome, outcome_of
-from trading.strategies.page import _drawn
+from trading.strategies.page import _drawn, _headline
 
 
 @pytest.fixture
@@ -20,6 +20,21 @@ def reader(tmp_path: Path) -> Reader:
 def outcome(reader: Reader, minutes: int = 240, **more: Any) -> BacktestOutcome:
     inputs = inputs_of("crossover", "A-USD", "B-USD", minutes=minutes, parameters={"fast": 3, "slow": 8})
     return outcome_of(inputs, reader, **more)
+
+
+def test_a_figure_that_reads_as_zero_has_no_sign():
+    tiny = {
+        "return_pct": -0.004,
+        "max_dd": 0.004,
+        "sharpe": -0.004,
+        "trades": 1,
+        "win_rate": None,
+        "profit_factor": 0.0,
+    }
+    shown = [text for _, text in _headline(tiny)]
+    assert shown == ["0.00 %", "0.00 %", "0.00", "1", "\N{EN DASH}", "0.00"]
+    gains = [_headline(tiny | {"return_pct": each})[0][1] for each in (0.004, 0.01, -0.01)]
+    assert gains == ["0.00 %", "+0.01 %", "\N{MINUS SIGN}0.01 %"]
 
 
 def test_positions_that_are_open_at_the_end_are_told(reader: Reader):
