@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from uuid import UUID
 
 import django_filters
@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +18,7 @@ from ratelimit.callers import Caller
 from store.instant_text import format_instant
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import requested_symbol, symbol_canonical
+from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
@@ -41,22 +41,10 @@ _FIELDS = {
     SILENCE: ({"seconds"}, set()),
 }
 _NEW: dict[str, Any] = {"symbol": "AAPL", "kind": LEVEL, "direction": "above", "price": 200.0}
-_ALERT: dict[str, Any] = {
-    "id": "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b",
-    **_NEW,
-    "percent": None,
-    "seconds": None,
-    "state": "fired",
-    "armed_at": "2030-01-02T03:04:05Z",
-    "fired_at": "2030-01-02T15:04:06Z",
-    "fired": {"timestamp": "2030-01-02T15:04:05Z", "price": 200.02, "reference": 200.0},
-    "created_by": "key:12",
-    "created_at": "2030-01-02T03:04:05Z",
-    "links": {"self": f"{PATH}/3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b"},
-}
+_EXAMPLE_ID = "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b"
 _ID = OpenApiParameter(
     "alert",
-    {"type": "string", "format": "uuid", "examples": [_ALERT["id"]]},
+    {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]},
     OpenApiParameter.PATH,
     description="The alert's id.",
 )
@@ -112,28 +100,47 @@ class NewAlertSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class AlertSerializer(serializers.Serializer[Any]):
+class AlertDocument(AnswerDocument, kw_only=True):
     """An alert."""
 
-    examples: ClassVar = {"A level that was reached": _ALERT}
+    id: Annotated[Uuid, like(_EXAMPLE_ID)]
+    symbol: Annotated[str, like("AAPL")]
+    kind: Literal["level", "move", "silence"]
+    direction: Annotated[Literal["above", "below"] | None, like("above")]
+    price: Annotated[float | None, like(200.0)]
+    percent: float | None
+    seconds: int | None
+    state: Annotated[Literal["armed", "fired"], like("fired")]
+    armed_at: Annotated[Instant, about("Trades with an earlier time do not count.", "2030-01-02T03:04:05Z")]
+    fired_at: Annotated[Instant | None, like("2030-01-02T15:04:06Z")]
+    fired: Annotated[
+        dict[str, Any] | None,
+        about(
+            "The trade, and the price that it is compared with; of a silence its beginning.",
+            {"timestamp": "2030-01-02T15:04:05Z", "price": 200.02, "reference": 200.0},
+        ),
+    ]
+    created_by: Annotated[str, like("key:12")]
+    created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
+    links: Annotated[dict[str, str], like({"self": f"{PATH}/{_EXAMPLE_ID}"})]
 
-    id = serializers.UUIDField()
-    symbol = serializers.CharField()
-    kind = serializers.ChoiceField(list(ALERT_CONDITIONS))
-    direction = serializers.ChoiceField(list(DIRECTIONS), allow_null=True)
-    price = serializers.FloatField(allow_null=True)
-    percent = serializers.FloatField(allow_null=True)
-    seconds = serializers.IntegerField(allow_null=True)
-    state = serializers.ChoiceField(list(ALERT_STATES))
-    armed_at = serializers.DateTimeField(help_text="Trades with an earlier time do not count.")
-    fired_at = serializers.DateTimeField(allow_null=True)
-    fired = serializers.DictField(
-        allow_null=True,
-        help_text="The trade, and the price that it is compared with; of a silence its beginning.",
-    )
-    created_by = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    links = serializers.DictField(child=serializers.CharField())
+    @classmethod
+    def of(cls, alert: MarketAlert) -> Self:
+        """Return what its owner sees of an alert."""
+        columns: dict[str, Any] = {
+            name: getattr(alert, name)
+            for name in ("symbol", "kind", "seconds", "state", "fired", "created_by")
+        }
+        for name in ("armed_at", "fired_at", "created_at"):
+            columns[name] = format_instant(getattr(alert, name))
+        columns["direction"] = alert.direction or None
+        return cls(
+            **columns,
+            id=str(alert.uuid),
+            price=alert.value if alert.kind == LEVEL else None,
+            percent=alert.value if alert.kind == MOVE else None,
+            links={"self": f"{PATH}/{alert.uuid}"},
+        )
 
 
 class AlertPagination(KeysetPagination):
@@ -166,11 +173,11 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
     access = {"list": _READ, "create": _CHANGE, "retrieve": _READ, "destroy": _CHANGE, "rearm": _CHANGE}
     bodies = {"create": NewAlertSerializer}
     answers = {
-        "list": AlertSerializer,
-        "create": AlertSerializer,
-        "retrieve": AlertSerializer,
+        "list": AlertDocument,
+        "create": AlertDocument,
+        "retrieve": AlertDocument,
         "destroy": None,
-        "rearm": AlertSerializer,
+        "rearm": AlertDocument,
     }
     common_parameters = (_ID,)
     parameters = {"create": [IDEMPOTENCY_KEY]}
@@ -181,7 +188,7 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
     def list(self, request: Request) -> Response:
         """List alerts. One's own alerts, newest first."""
         rows = self.paginate_queryset(self.filter_queryset(_alerts_of(request)))
-        return self.get_paginated_response([_document(each) for each in rows or ()])
+        return self.get_paginated_response([AlertDocument.of(each).as_json() for each in rows or ()])
 
     def create(self, request: Request) -> Response:
         """Create an alert. It fires once, by the event `alert.fired`, by trades that are stored from now on."""
@@ -204,7 +211,7 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
             )
             alert_arm(alert, now=now)
             alert.save()
-            return _document(alert)
+            return AlertDocument.of(alert).as_json()
 
         call = keyed_call(request, request.data)
         document, is_replayed = (create(), False) if call is None else answer_once(call, create, now=now)
@@ -213,7 +220,7 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
 
     def retrieve(self, request: Request, alert: str) -> Response:
         """Get an alert. With what it fired by."""
-        return Response(_document(_alert(request, alert)), headers=_NOT_STORED)
+        return Response(AlertDocument.of(_alert(request, alert)).as_json(), headers=_NOT_STORED)
 
     def destroy(self, request: Request, alert: str) -> Response:
         """Delete an alert. It fires no more."""
@@ -225,7 +232,7 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
         stored = _alert(request, alert)
         alert_arm(stored, now=timezone.now())
         stored.save()
-        return Response(_document(stored), headers=_NOT_STORED)
+        return Response(AlertDocument.of(stored).as_json(), headers=_NOT_STORED)
 
 
 def _number(amount: Decimal | None) -> float | None:
@@ -245,22 +252,3 @@ def _alert(request: Request, text: str) -> MarketAlert:
     if alert is None:
         raise NotFound("there is no such alert")
     return alert
-
-
-def _document(alert: MarketAlert) -> JsonObject:
-    return {
-        "id": str(alert.uuid),
-        "symbol": alert.symbol,
-        "kind": alert.kind,
-        "direction": alert.direction or None,
-        "price": alert.value if alert.kind == LEVEL else None,
-        "percent": alert.value if alert.kind == MOVE else None,
-        "seconds": alert.seconds,
-        "state": alert.state,
-        "armed_at": format_instant(alert.armed_at),
-        "fired_at": format_instant(alert.fired_at),
-        "fired": alert.fired,
-        "created_by": alert.created_by,
-        "created_at": format_instant(alert.created_at),
-        "links": {"self": f"{PATH}/{alert.uuid}"},
-    }

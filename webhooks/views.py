@@ -23,14 +23,12 @@ from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
 from webhooks.models import DELIVERY_STATES, Delivery, Webhook
 from webhooks.serializers import (
-    DeliverySerializer,
+    DeliveryDocument,
     NewWebhookSerializer,
     SecretRotationSerializer,
-    SecretWebhookSerializer,
+    SecretWebhookDocument,
     WebhookChangeSerializer,
-    WebhookSerializer,
-    delivery_document,
-    webhook_document,
+    WebhookDocument,
 )
 from webhooks.services import (
     delivery_replay,
@@ -98,14 +96,14 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         "rotate": SecretRotationSerializer,
     }
     answers = {
-        "list": WebhookSerializer,
-        "create": SecretWebhookSerializer,
-        "retrieve": WebhookSerializer,
-        "partial_update": WebhookSerializer,
+        "list": WebhookDocument,
+        "create": SecretWebhookDocument,
+        "retrieve": WebhookDocument,
+        "partial_update": WebhookDocument,
         "destroy": None,
-        "rotate": SecretWebhookSerializer,
-        "resume": WebhookSerializer,
-        "test": DeliverySerializer,
+        "rotate": SecretWebhookDocument,
+        "resume": WebhookDocument,
+        "test": DeliveryDocument,
     }
     common_parameters = (_ID,)
     parameters = {"create": [IDEMPOTENCY_KEY]}
@@ -115,7 +113,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
     def list(self, request: Request) -> Response:
         """List webhooks. One's own webhooks, without their secrets."""
         webhooks = self.paginate_queryset(_webhooks_of(request))
-        return self.get_paginated_response([webhook_document(each) for each in webhooks or ()])
+        return self.get_paginated_response([WebhookDocument.of(each).as_json() for each in webhooks or ()])
 
     def create(self, request: Request) -> Response:
         """Create a webhook. From now on events are sent to it. Its secret is only in this answer."""
@@ -123,7 +121,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
 
         def create() -> JsonObject:
             webhook, secret = webhook_create(caller=_caller(request), values=values, now=now)
-            return {"secret": secret, **webhook_document(webhook)}
+            return SecretWebhookDocument.of(webhook, secret=secret).as_json()
 
         return _answer_once(request, create)
 
@@ -147,7 +145,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         overlap = timedelta(seconds=self.body(is_optional=True)["overlap_seconds"])
         stored = _webhook(request, webhook)
         secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
-        return Response({"secret": secret, **webhook_document(stored)}, headers=_NOT_STORED)
+        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=_NOT_STORED)
 
     def resume(self, request: Request, webhook: str) -> Response:
         """Resume a webhook. What is pending is sent at once. Events of the pause are not."""
@@ -158,14 +156,14 @@ class WebhooksViewSet(ListViewSet[Webhook]):
     def test(self, request: Request, webhook: str) -> Response:
         """Test a webhook. Send it an event of the kind `webhook.test`. The log of deliveries shows what came of it."""
         delivery = webhook_test(webhook=_webhook(request, webhook), now=timezone.now())
-        return Response(delivery_document(delivery), headers=_NOT_STORED)
+        return Response(DeliveryDocument.of(delivery).as_json(), headers=_NOT_STORED)
 
 
 class DeliveriesViewSet(ListViewSet[Delivery]):
     """The deliveries of a webhook."""
 
     access = {"list": _READ, "replay": _CHANGE}
-    answers = {"list": DeliverySerializer, "replay": DeliverySerializer}
+    answers = {"list": DeliveryDocument, "replay": DeliveryDocument}
     common_parameters = (_ID, _DELIVERY_ID)
     queryset = Delivery.objects.all()
     filterset_class = DeliveryFilter
@@ -174,13 +172,13 @@ class DeliveriesViewSet(ListViewSet[Delivery]):
     def list(self, request: Request, webhook: str) -> Response:
         """List deliveries. The events that were sent to a webhook, or are to be, newest first."""
         rows = self.paginate_queryset(self.filter_queryset(_deliveries_of(_webhook(request, webhook))))
-        return self.get_paginated_response([delivery_document(each) for each in rows or ()])
+        return self.get_paginated_response([DeliveryDocument.of(each).as_json() for each in rows or ()])
 
     def replay(self, request: Request, webhook: str, delivery: str) -> Response:
         """Send a delivery again. With the same `webhook-id`, at once, whatever came of it before."""
         stored = _found(_deliveries_of(_webhook(request, webhook)), delivery, "delivery")
         delivery_replay(delivery=stored, now=timezone.now())
-        return Response(delivery_document(stored), headers=_NOT_STORED)
+        return Response(DeliveryDocument.of(stored).as_json(), headers=_NOT_STORED)
 
 
 def _answer_once(request: Request, make: Callable[[], JsonObject]) -> Response:
@@ -192,7 +190,7 @@ def _answer_once(request: Request, make: Callable[[], JsonObject]) -> Response:
 
 
 def _answer(webhook: Webhook) -> Response:
-    return Response(webhook_document(webhook), headers=_NOT_STORED)
+    return Response(WebhookDocument.of(webhook).as_json(), headers=_NOT_STORED)
 
 
 def _webhooks_of(request: Request) -> QuerySet[Webhook]:
