@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from jobs.exports.query import PARQUET
 from stats.rendering.arrow_stream import stream_arrow
+from stats.rendering.column_texts import COLUMN_TEXTS
 from stats.rendering.formats import FORMATS
 from stats.rendering.table import OutColumn, Table
 
@@ -106,7 +107,8 @@ class ParquetRows:
         from pyarrow import parquet  # noqa: PLC0415 it takes a twentieth of a second
 
         self._encoder = stream_arrow(columns, None)
-        self._writer = parquet.ParquetWriter(file, self._encoder.schema(), compression="zstd")
+        schema = pa.schema([_described(field) for field in self._encoder.schema()])
+        self._writer = parquet.ParquetWriter(file, schema, compression="zstd")
         self._waiting: list[pa.RecordBatch] = []
         self._count = 0
 
@@ -162,6 +164,10 @@ class OpenFile:
             with suppress(OSError):
                 self._writer.finish()
             self._file.close()
+
+
+def _described(field: pa.Field) -> pa.Field:
+    return field.with_metadata({"description": COLUMN_TEXTS.get(field.name, "")})
 
 
 def rows_writer(file: HashedFile, format_name: str, columns: tuple[OutColumn, ...]) -> RowsWriter:

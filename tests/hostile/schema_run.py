@@ -134,12 +134,14 @@ def _note(found: Found, event: events.ScenarioFinished) -> None:
 
 
 def _is_of_the_state(recorder: ScenarioRecorder, number: str, check: str) -> bool:
-    """Whether a call of right form was refused for what no schema knows: its password or token, or the account's risk."""
+    """Whether a call of right form was refused for what no schema knows: its password or token, the account's risk, or a link."""
     response = recorder.interactions[number].response
     if check != "positive_data_acceptance" or response is None:
         return False
     is_login = any(part in recorder.label for part in ("/auth/", "/oauth/"))
-    return (is_login and response.status_code == 401) or b'"code":"risk_refused"' in (response.content or b"")
+    codes = (b'"code":"risk_refused"', b'"code":"invalid_link"', b'"code":"export_expired"')
+    is_of_code = any(code in (response.content or b"") for code in codes)
+    return (is_login and response.status_code == 401) or is_of_code
 
 
 def _told(recorder: ScenarioRecorder, number: str, check: str, failed: CheckFailureInfo) -> str:

@@ -11,8 +11,10 @@ import pytest
 from rest_framework.exceptions import ValidationError
 
 from jobs.exports.files import ROW_GROUP_ROWS
+from jobs.exports.query import EXPORTED
 from stats.exceptions import NoData, WrongClass
 from stats.market_data.datasets import MARKET_DATASETS
+from stats.rendering.column_texts import COLUMN_TEXTS
 from store.exceptions import UnknownSymbol
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer
@@ -92,6 +94,12 @@ def test_parquet_is_partitioned_by_symbol_and_date(market: Market, tmp_path: Pat
     file = pq.ParquetFile(next((tmp_path / "files").rglob("*.parquet")))
     column = file.metadata.row_group(0).column(0)
     assert (column.compression, column.is_stats_set) == ("ZSTD", True)
+    assert file.schema_arrow.field("price").metadata[b"description"].startswith(b"Price")
+
+
+def test_every_column_is_described() -> None:
+    names = {column.name for dataset in EXPORTED.values() for column in dataset.columns}
+    assert names - COLUMN_TEXTS.keys() == set()
 
 
 def test_a_universe_is_its_known_members(market: Market, tmp_path: Path) -> None:
