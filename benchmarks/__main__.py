@@ -49,7 +49,7 @@ BENCHMARKS: dict[str, tuple[str, Measure]] = {
     "formats": ("answers in every format: size and time", measure_formats),
     "long_stream": ("ten million trades in one answer", measure_long_stream),
     "windows": ("a window of a long history", measure_windows),
-    "import": ("import of a CSV file", measure_import),
+    "import": ("import of a CSV file, by the command and as an upload", measure_import),
     "exports": ("an export of ten million trades to Parquet, against pyarrow", measure_exports),
     "backfill": ("a backfill from another installation", measure_backfill),
     "waiting": ("200 callers that wait for jobs", measure_waiting),

@@ -1,4 +1,4 @@
-"""The import of a file of trades, against pyarrow parsing the same file."""
+"""The import of a file of trades, against pyarrow parsing the same file, and of an upload against the import."""
 
 import json
 import os
@@ -21,17 +21,20 @@ _PIECE = 500_000
 
 
 def measure_import(sizes: Sizes) -> Iterator[Row]:
-    """Yield rows per second of imports into empty stores, against pyarrow's streaming reader, and their peak memory."""
+    """Yield rows per second of imports into empty stores, and their peak memory.
+
+    The import is compared with pyarrow's streaming reader, and an upload's job with the import.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "BENCH.csv"
         _write(file, sizes.import_rows)
-        seconds: dict[str, list[float]] = {"stream": [], "import": []}
-        peaks: list[int] = []
+        seconds: dict[str, list[float]] = {"stream": [], "import": [], "upload": []}
+        peaks: dict[str, list[float]] = {method: [] for method in seconds}
         for turn in range(sizes.rounds):
             for method, per_round in seconds.items():
                 result = _measured(method, file, Path(folder) / f"{method}-{turn}")
                 per_round.append(result["seconds"])
-                peaks += [result["peak"]] if method == "import" else []
+                peaks[method].append(result["peak"])
     rates = {method: sizes.import_rows / median(per_round) for method, per_round in seconds.items()}
     yield Ratio(
         f"import of {sizes.import_rows:,} trades against pyarrow streaming the file",
@@ -41,7 +44,16 @@ def measure_import(sizes: Sizes) -> Iterator[Row]:
         goal=Goal(least=0.5),
         rival=True,
     )
-    yield Ratio(f"import of {sizes.import_rows:,} trades: peak memory", max(peaks) / 2**20, None, "MiB")
+    yield Ratio(
+        f"upload of {sizes.import_rows:,} trades against the import",
+        here=rates["upload"],
+        beside=rates["import"],
+        unit="rows/s",
+        goal=Goal(least=0.8),
+    )
+    for method in ("import", "upload"):
+        peak = max(peaks[method]) / 2**20
+        yield Ratio(f"{method} of {sizes.import_rows:,} trades: peak memory", peak, None, "MiB")
 
 
 def _measured(method: str, file: Path, data_dir: Path) -> dict[str, float]:
@@ -85,12 +97,36 @@ def by_import(file: Path) -> int:
     return imported.rows
 
 
+def by_upload(file: Path) -> int:
+    """Import the file as an upload's job does; return the number of rows. Raises SystemExit unless all are stored."""
+    from django.conf import settings  # noqa: PLC0415 only after the set-up
+
+    from jobs.uploads.options import opened_upload  # noqa: PLC0415
+    from trades.imports.services import symbols_import  # noqa: PLC0415
+
+    [(opened, options)] = opened_upload(file, {"format": "csv", "dataset": "trades"})
+    [outcome], _ = symbols_import(
+        file=opened,
+        options=options,
+        spool=settings.DATA_DIR / "sorted",
+        caller="benchmark",
+        request_key=lambda piece: f"job:benchmark:{piece}",
+    )
+    if outcome.stored != outcome.rows:
+        sys.exit(f"{outcome.rows - outcome.stored} rows were not stored")
+    return outcome.rows
+
+
 def main(method: str, file: str, cores: list[str]) -> None:
     """Run one method on `cores`; print the rows, the seconds and the peak memory in bytes as JSON."""
     if cores:
         os.sched_setaffinity(0, map(int, cores))
-    methods: dict[str, Callable[[Path], int]] = {"stream": by_stream, "import": by_import}
-    if method == "import":
+    methods: dict[str, Callable[[Path], int]] = {
+        "stream": by_stream,
+        "import": by_import,
+        "upload": by_upload,
+    }
+    if method != "stream":
         import django  # noqa: PLC0415
 
         django.setup()

@@ -10,8 +10,10 @@ from django.core.management import CommandError, CommandParser, load_command_cla
 
 from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile
-from trades.imports.layout import ReadOptions
-from trades.management.import_command import file_and_options
+from trades.imports.dataset_rows import RowsOfDataset, datasets_in
+from trades.imports.formats import opened_file
+from trades.imports.layout import ReadOptions, file_layout
+from trades.management.import_command import dialect_of, file_and_options
 from web.requests.json_fields import JsonObject
 
 # Formats of files, by the ends of their names.
@@ -53,9 +55,22 @@ def command_options(parameters: JsonObject) -> dict[str, Any]:
     return vars(parsed)
 
 
-def opened_upload(path: Path, parameters: JsonObject) -> tuple[SourceFile, ReadOptions]:
-    """Return the reader of an upload's file, and how it is read. Raises `ImportsError`s, `OSError`."""
+def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, ReadOptions]]:
+    """Return for each dataset the reader of its rows in an upload's file, and how they are read.
+
+    Raises `ImportsError`s, `OSError`.
+    """
+    options, column = command_options(parameters), parameters.get("dataset_column")
     try:
-        return file_and_options(path, command_options(parameters))
+        if not column:
+            return [file_and_options(path, options)]
+        file = opened_file(path, dialect_of(options))
+        found: list[tuple[SourceFile, ReadOptions]] = []
+        for dataset in datasets_in(file, column):
+            _, read = file_and_options(path, {**options, "dataset": dataset.name})
+            rows = RowsOfDataset(file, column, dataset)
+            file_layout(rows.names, read)
+            found.append((rows, read))
     except CommandError as error:
         raise ImportsError(str(error)) from error
+    return found

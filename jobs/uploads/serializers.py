@@ -57,11 +57,19 @@ class UploadRequestSerializer(SubmissionSerializer):
     )
     sha256 = Pattern("[0-9a-f]{64}", "64 hexadecimal digits", max_length=64, required=False)
     dataset = Word([*DATASETS], required=False, help_text="Default: the one that the columns tell.")
+    dataset_column = Text(
+        max_length=100,
+        required=False,
+        help_text="The column that names each row's dataset, if they are mixed.",
+    )
     symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
     options = OptionsField(default=dict)
 
     def validate(self, attrs: Any) -> Any:
-        """Refuse options that the command refuses."""
+        """Refuse options that the command refuses, and two ways to tell the dataset."""
+        if "dataset" in attrs and "dataset_column" in attrs:
+            message = "is told by each row or of all rows: leave out one of dataset and dataset_column"
+            raise serializers.ValidationError({"dataset_column": [message]}, code="invalid")
         try:
             command_options(attrs)
         except ImportRefused as error:

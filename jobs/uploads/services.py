@@ -3,9 +3,11 @@
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -24,7 +26,10 @@ from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
 from trades.exceptions import ImportsError
+from trades.imports.blocks import SourceFile
+from trades.imports.layout import ReadOptions
 from trades.imports.services import symbols_import
+from trades.imports.symbol_runs import SymbolOutcome
 from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject
 
@@ -109,39 +114,58 @@ def _check_digest(upload: Upload, run: Run) -> None:
 def _imported(upload: Upload, run: Run) -> JsonObject:
     next_report = 0.0
 
-    def report(done: int) -> None:
+    def report(before: int, done: int) -> None:
         nonlocal next_report
         run.check()
         if time.monotonic() >= next_report:
             next_report = time.monotonic() + _REPORT_SECONDS
-            run.progress(done, upload.size)
+            run.progress((before * upload.size + done) // len(files), upload.size)
 
+    items: list[JsonObject] = []
+    totals, unread = Counter(rows=0, stored=0, duplicates=0, refused=0), set[str]()
     try:
-        file, options = opened_upload(upload.path, run.parameters)
-        outcomes, unread = symbols_import(
+        files = opened_upload(upload.path, run.parameters)
+        for before, source in enumerate(files):
+            outcomes, columns = _outcomes(upload, run, source, before, partial(report, before))
+            # A column that one dataset lacks may be another's.
+            unread = unread & {*columns} if before else {*columns}
+            for each in outcomes:
+                values = {**asdict(each), "error": _without_path(each.error, upload.path)}
+                items.append({"dataset": source[1].dataset.name, **values})
+                totals.update(
+                    rows=each.rows, stored=each.stored, duplicates=each.duplicates, refused=bool(each.error)
+                )
+    except ImportsError as error:
+        raise UploadRefused(_without_path(str(error), upload.path)) from error
+    except OSError as error:
+        raise unavailable(error) from error
+    run.progress(upload.size, upload.size)
+    return {**totals, "unread_columns": sorted(unread), "symbols": items}
+
+
+def _outcomes(
+    upload: Upload,
+    run: Run,
+    source: tuple[SourceFile, ReadOptions],
+    before: int,
+    progress: Callable[[int], None],
+) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
+    """Import the rows of a dataset, after so many other datasets. Raises `ImportsError`s for the first one only."""
+    file, options = source
+    try:
+        return symbols_import(
             file=file,
             options=options,
             spool=upload.folder / "sorted",
             caller=run.created_by,
             request_key=run.request_key,
             confirmed=bool(run.parameters["options"].get("yes")),
-            progress=report,
+            progress=progress,
         )
     except ImportsError as error:
-        raise UploadRefused(_without_path(str(error), upload.path)) from error
-    except OSError as error:
-        raise unavailable(error) from error
-    run.progress(upload.size, upload.size)
-    totals: Counter[str] = Counter()
-    for each in outcomes:
-        totals.update(
-            rows=each.rows, stored=each.stored, duplicates=each.duplicates, refused=bool(each.error)
-        )
-    items = [
-        {"dataset": options.dataset.name, **asdict(each), "error": _without_path(each.error, upload.path)}
-        for each in outcomes
-    ]
-    return {**totals, "unread_columns": list(unread), "symbols": items}
+        if not before:
+            raise
+        return [SymbolOutcome(None, 0, error=str(error))], ()
 
 
 def _without_path(text: str, path: Path) -> str:

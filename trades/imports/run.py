@@ -101,6 +101,14 @@ def one_batch(dataset: Dataset, rows: pa.Table) -> pa.RecordBatch:
     return rows.select(dataset.schema.names).combine_chunks().to_batches()[0]
 
 
+def yet_to_come(time_ns: int) -> str:
+    """Return the message for a time that is too far ahead."""
+    return (
+        f"a time that is yet to come, {format_timestamp(time_ns)}; give --time-format"
+        " or --date as the times are written, or give --yes if it is right"
+    )
+
+
 def storable_rows(
     dataset: Dataset,
     symbol: str,
@@ -118,10 +126,7 @@ def storable_rows(
         raise ImportRefused(str(refusal))
     last_ns = rows.column(0)[-1].as_py()
     if latest_ns is not None and last_ns > latest_ns:
-        raise ImportRefused(
-            f"has a time that is yet to come, {format_timestamp(last_ns)}; give --time-format"
-            " or --date as the times are written, or give --yes if it is right"
-        )
+        raise ImportRefused(f"has {yet_to_come(last_ns)}")
     return dated_rows(dataset=dataset, symbol=symbol, rows=translated_rows(dataset, rows, conditions))
 
 

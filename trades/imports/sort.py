@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ class SortedRuns:
         self._folder = folder
         self._runs = 0
         self._pending: list[pa.Table] = []
+        self._end: tuple[str, int, int] | None = None
+        self._are_in_order = True
         self.rows = 0
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -52,6 +55,9 @@ class SortedRuns:
     def _merged(self) -> Iterator[pa.Table]:
         """Yield the rows up to the first of the ends of the runs' pieces; then the next piece of that run is read."""
         runs = [_pieces(self._folder / str(number)) for number in range(self._runs)]
+        if self._are_in_order:
+            yield from chain.from_iterable(runs)
+            return
         heads = [(run, piece) for run in runs if (piece := next(run, None))]
         while heads:
             end = _sorted(pa.concat_tables([piece.slice(piece.num_rows - 1) for _, piece in heads])).slice(
@@ -75,6 +81,10 @@ class SortedRuns:
             file.write_table(rows, max_chunksize=PIECE_ROWS)
         self._pending.clear()
         self._runs += 1
+        if rows.num_rows:
+            first, last = (_key(rows, row) for row in (0, rows.num_rows - 1))
+            self._are_in_order &= self._end is None or self._end <= first
+            self._end = last
 
 
 def _pieces(path: Path) -> Iterator[pa.Table]:
@@ -87,6 +97,10 @@ def _sorted(rows: pa.Table) -> pa.Table:
     if _is_in_order(rows):
         return rows
     return rows.sort_by([(name, "ascending") for name in (SYMBOL, rows.column_names[0], LINE)])
+
+
+def _key(rows: pa.Table, row: int) -> tuple[str, int, int]:
+    return rows[SYMBOL][row].as_py(), rows.column(0)[row].as_py(), rows[LINE][row].as_py()
 
 
 def _is_in_order(rows: pa.Table) -> bool:

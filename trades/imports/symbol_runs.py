@@ -1,22 +1,24 @@
 """Imports a file symbol by symbol: of each symbol all rows are stored, or none."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
 from store.exceptions import IdConflict
+from store.instruments import REFUSE
 from store.protocol import Append, Receipt
 from trades.conditions.rows import CONDITIONS
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused
 from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile, blocks_in_order
 from trades.imports.parse import BlockParser
-from trades.imports.run import one_batch, read_ahead, storable_rows, tables_of_symbols
+from trades.imports.run import one_batch, read_ahead, storable_rows, tables_of_symbols, yet_to_come
 from trades.imports.sort import SortedRuns
 from trades.services import conditions_check, conditions_of
 from trades.stores import market_store
@@ -99,8 +101,12 @@ class SymbolsImport:
     def run(self) -> list[SymbolOutcome]:
         """Store the rows; return the outcome of each symbol, in order. Raises `ImportRefused`, `StorageError`s."""
         self._read()
-        if max(self._rows.values(), default=0) > COMMIT_ROWS:
-            for piece in map(self._checked, self._pieces(is_large=True)):
+        if refusing := {
+            symbol
+            for symbol, count in self._rows.items()
+            if count > COMMIT_ROWS and self._refuses_words(symbol)
+        }:
+            for piece in map(self._checked, self._pieces(refusing)):
                 if piece.error:
                     self._refuse(piece)
                 self._progress(self._file.size // 2)
@@ -114,6 +120,11 @@ class SymbolsImport:
         refused = (replace(each, rows=self._rows[each.symbol]) for each in self._refused.values())
         return sorted(chain(self._outcomes.values(), refused), key=lambda each: each.symbol or "")
 
+    def _refuses_words(self, symbol: str | None) -> bool:
+        """Return whether conditions of the symbol's rows may be refused."""
+        has_words = CONDITIONS in self._dataset.schema.names and symbol is not None
+        return has_words and market_store().instrument(symbol).unknown_conditions == REFUSE
+
     def _read(self) -> None:
         """Sort all valid rows into the temporary files, and count all rows."""
         with read_ahead(self._parser.blocks(self._file)) as blocks:
@@ -121,6 +132,9 @@ class SymbolsImport:
                 for counted in block.rows[SYMBOL].value_counts().to_pylist():
                     self._rows[counted["values"]] += counted["counts"]
                 for bad in block.bad:
+                    self._refuse_row(bad)
+                    self._rows[bad.symbol] += 1
+                for bad in self._ahead(block.rows):
                     self._refuse_row(bad)
                 self._runs.add(block.rows)
                 if self._runs.rows > ROWS_LIMIT:
@@ -132,12 +146,23 @@ class SymbolsImport:
     def _refuse_row(self, bad: BadRow) -> None:
         if bad.field is None and bad.symbol is None:
             raise ImportRefused(str(bad))  # a line that is no row may have been any symbol's
-        self._rows[bad.symbol] += 1
         first = self._refused.get(bad.symbol) or SymbolOutcome(bad.symbol, 0, error=str(bad), line=bad.line)
         self._refused[bad.symbol] = replace(first, bad=first.bad + 1)
 
-    def _pieces(self, *, is_large: bool = False) -> Iterator[_Piece]:
-        """Yield the rows of symbols that are not refused. is_large: of those only with more than COMMIT_ROWS rows."""
+    def _ahead(self, rows: pa.Table) -> Iterator[BadRow]:
+        """Yield a bad row for each that has a time that is yet to come."""
+        times = rows.column(0).to_numpy()
+        if self._latest_ns is None or not len(times) or times.max() <= self._latest_ns:
+            return
+        for row in np.flatnonzero(times > self._latest_ns).tolist():
+            bad = BadRow(
+                self._file.path, rows[LINE][row].as_py(), rows.column_names[0], yet_to_come(int(times[row]))
+            )
+            bad.symbol = rows[SYMBOL][row].as_py()
+            yield bad
+
+    def _pieces(self, symbols: Collection[str | None] | None = None) -> Iterator[_Piece]:
+        """Yield the rows of symbols that are not refused. symbols: of these only; None: of all."""
         for table in _joined(
             chain.from_iterable(
                 tables_of_symbols(block.rows)
@@ -146,7 +171,7 @@ class SymbolsImport:
             )
         ):
             symbol = table[SYMBOL][0].as_py()
-            if symbol not in self._refused and (not is_large or self._rows[symbol] > COMMIT_ROWS):
+            if symbol not in self._refused and (symbols is None or symbol in symbols):
                 yield _Piece(symbol, one_batch(self._dataset, table), table[LINE].to_numpy())
 
     def _checked(self, piece: _Piece) -> _Piece:
@@ -154,9 +179,7 @@ class SymbolsImport:
         dataset, symbol = self._dataset, piece.symbol
         conditions = conditions_of(dataset=dataset, symbol=symbol, given=self._parser.conditions)
         try:
-            rows = storable_rows(
-                dataset, symbol, piece.rows, conditions=conditions, latest_ns=self._latest_ns
-            )
+            rows = storable_rows(dataset, symbol, piece.rows, conditions=conditions, latest_ns=None)
             conditions_check(dataset=dataset, symbol=symbol, rows=rows, conditions=conditions)
         except ImportRefused as error:
             return piece.refused(str(error), -1)

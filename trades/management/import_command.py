@@ -126,7 +126,7 @@ class ImportCommand(BaseCommand):
 
 def file_and_options(path: Path, options: dict[str, Any]) -> tuple[SourceFile, ReadOptions]:
     """Return a file's reader, and how it is read by the command's options. Raises `ImportRefused`, `OSError`."""
-    file = opened_file(path, _dialect(options))
+    file = opened_file(path, dialect_of(options))
     return file, read_options(file, options["format"], **_terms(options))
 
 
@@ -278,7 +278,7 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dialect(options: dict[str, Any]) -> Dialect:
+def dialect_of(options: dict[str, Any]) -> Dialect:
     """Return how the files are written, as far as it is told. Raises `ImportRefused`."""
     if (options["skip_lines"] or 0) < 0:
         raise ImportRefused("--skip-lines is a number of lines, 0 or more")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from django.utils import timezone
 
@@ -97,6 +98,7 @@ def test_the_hash_is_of_the_whole_file(api: Api) -> None:
         {"size": 2**40},
         {"sha256": "x"},
         {"dataset": "no"},
+        {"dataset": "trades", "dataset_column": "kind"},
         {"options": []},
         {"options": {"skip_bad": True}},
         {"options": {"timezone": 1}},
@@ -129,6 +131,40 @@ def test_a_symbol_with_a_bad_row_stores_nothing(api: Api) -> None:
     assert found["MSFT"]["stored"] == 1
     assert job["result"]["refused"] == 2
     assert [*stored("trades")] == ["MSFT"]
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
+def test_a_file_may_mix_datasets(api: Api, file_format: str) -> None:
+    names = ("kind", "timestamp", "symbol", "price", "volume", "bid", "ask")
+    rows: list[tuple[Any, ...]] = [
+        ("trades", "2025-01-02T14:30:00Z", "AAPL", 190.5, 100, None, None),
+        ("quotes", "2025-01-02T14:30:00Z", "AAPL", None, None, 190.4, 190.6),
+        ("quotes", "2025-01-02T14:30:01Z", "MSFT", None, None, -1, 420.6),
+        ("trades", "2025-01-03T14:30:00Z", "AAPL", 191.5, 7, None, None),
+    ]
+    if file_format == "csv":
+        lines = (",".join("" if cell is None else str(cell) for cell in row) for row in (names, *rows))
+        content = "\n".join(lines).encode()
+    else:
+        content = b"\n".join(orjson.dumps(dict(zip(names, row, strict=True))) for row in rows)
+    job = imported(api, content, format=file_format, dataset_column="kind")
+    assert job["error"] is None
+    found = {(each["dataset"], each["symbol"]): each["stored"] for each in job["result"]["symbols"]}
+    assert found == {("trades", "AAPL"): 2, ("quotes", "AAPL"): 1, ("quotes", "MSFT"): 0}
+    assert job["result"]["symbols"][-1]["line"] == (4 if file_format == "csv" else 3)
+    assert job["result"]["unread_columns"] == []
+    assert stored("trades", "price") == {"AAPL": AAPL}
+    assert stored("quotes", "bid") == {"AAPL": [("2025-01-02T14:30:00Z", 190.4)]}
+
+
+@pytest.mark.parametrize("kind", ["nothing", ""])
+def test_a_row_of_no_dataset_refuses_the_file(api: Api, kind: str) -> None:
+    content = CONTENT.replace(b"volume\n", b"volume,kind\n").replace(b".0\n", b".0,trades\n", 2)
+    content = content.replace(b"7.0\n", f"7.0,{kind}\n".encode())
+    job = imported(api, content, dataset_column="kind")
+    assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
+    assert "line 4, kind" in job["error"]["message"]
+    assert stored("trades") == {}
 
 
 def test_nothing_is_stored_twice(api: Api) -> None:
