@@ -4,7 +4,6 @@ Any number of processes may do so: a webhook belongs to one of them at a time, b
 """
 
 import logging
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
@@ -26,29 +23,13 @@ from ratelimit.credentials.identify import caller_of_principal
 from webhooks.events import event_body, event_id, may_see
 from webhooks.fan_out import events_fan_out
 from webhooks.kinds import TEST
-from webhooks.models import (
-    ACTIVE,
-    DELIVERED,
-    FAILED,
-    FAILING,
-    GONE,
-    OWNER_ENDED,
-    PENDING,
-    SECRET_LOST,
-    Delivery,
-    Webhook,
-)
+from webhooks.models import ACTIVE, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
+from webhooks.outcomes import UNSEEN, DeliveryOutcome, outcomes_record
 from webhooks.services import webhook_pause
 from webhooks.signing import callback_secrets, opened_secret, signed_headers
 
 logger = logging.getLogger(__name__)
 
-# The seconds before each further attempt, as Standard Webhooks recommends. A tenth more or less, by chance.
-SCHEDULE = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600)
-_JITTER = 0.1
-# A webhook that fails gets one call after the first of these, then one after the second until it answers.
-_FIRST_PROBE, _PROBE = 5, 5 * 60
-_LONGEST_RETRY_AFTER = 24 * 3600
 # A batch has so many deliveries. It begins no call after so many seconds; the lease outlasts its last call.
 _BATCH, _BATCH_SECONDS, LEASE = 100, 20, timedelta(seconds=60)
 _LANES = 4
@@ -56,23 +37,6 @@ _LANES = 4
 MOST_FAST, MOST_SLOW = 8, 16
 _SLOW_MS = 1000
 _WAIT_SECONDS = 0.25
-_TOO_MANY_REDIRECTS, _GONE = 300, 410
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of a call. status: None without an answer."""
-
-    delivery: Delivery
-    latency_ms: int
-    status: int | None = None
-    error: str = ""
-    answer: str = ""
-    retry_after: float | None = None
-
-    @property
-    def is_delivered(self) -> bool:
-        return self.status is not None and 200 <= self.status < _TOO_MANY_REDIRECTS
 
 
 @dataclass(slots=True)
@@ -84,7 +48,7 @@ class _Batch:
     is_slow: bool
     secrets: Sequence[str]
     lanes: list[list[Delivery]]
-    outcomes: list[_Outcome] = field(default_factory=list)
+    outcomes: list[DeliveryOutcome] = field(default_factory=list)
     failed: Event = field(default_factory=Event)
 
 
@@ -144,7 +108,7 @@ class Sender:
                 batch = self._finished.get(timeout=wait) if wait else self._finished.get_nowait()
                 wait, is_any = 0, True
                 del self._running[batch.webhook.pk]
-                _record(batch, timezone.now())
+                outcomes_record(batch.webhook, batch.lease, batch.outcomes, timezone.now())
         except Empty:
             return is_any
 
@@ -201,7 +165,7 @@ def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None
     batch = _Batch(webhook, lease, is_slow, secrets, [])
     for delivery in _next_of(webhook, now):
         if caller is None or not may_see(caller, delivery.event):
-            batch.outcomes.append(_Outcome(delivery, 0, error=_UNSEEN))
+            batch.outcomes.append(DeliveryOutcome(delivery, 0, error=UNSEEN))
             continue
         lane = subjects.setdefault(delivery.subject, len(subjects) % _LANES)
         lanes.setdefault(lane, []).append(delivery)
@@ -215,9 +179,6 @@ def _next_of(webhook: Webhook, now: datetime) -> QuerySet[Delivery]:
     if webhook.failures:
         return due.order_by(Case(When(event__kind=TEST, then=0), default=1), "event")[:1]
     return due.order_by("event")[:_BATCH]
-
-
-_UNSEEN = "the owner may not be told of this event now"
 
 
 def _secrets_of(webhook: Webhook, now: datetime) -> list[str]:
@@ -238,7 +199,7 @@ def _send_lane(batch: _Batch, lane: list[Delivery], stop_at: float) -> None:
                     _call(batch, poster, delivery)
         except OutboundError as error:
             batch.failed.set()
-            batch.outcomes.append(_Outcome(deliveries[0], 0, error=str(error)))
+            batch.outcomes.append(DeliveryOutcome(deliveries[0], 0, error=str(error)))
 
 
 def _call(batch: _Batch, poster: Poster, delivery: Delivery) -> None:
@@ -255,90 +216,8 @@ def _call(batch: _Batch, poster: Poster, delivery: Delivery) -> None:
         # Without an outcome the call would be repeated without a pause.
         logger.exception("a delivery could not be sent")
         error = f"the server failed ({type(failure).__name__})"
-    outcome = _outcome(delivery, int((time.monotonic() - began) * 1000), answer, error)
+    outcome = DeliveryOutcome.of(delivery, int((time.monotonic() - began) * 1000), answer, error)
     WEBHOOK_CALLS.add("delivered" if outcome.is_delivered else "failed")
     if not outcome.is_delivered:
         batch.failed.set()
     batch.outcomes.append(outcome)
-
-
-def _outcome(delivery: Delivery, latency_ms: int, answer: PostAnswer | None, error: str) -> _Outcome:
-    if answer is None:
-        return _Outcome(delivery, latency_ms, error=error)
-    text = answer.body.decode(errors="replace").replace("\x00", "\ufffd")
-    error = "" if answer.status < _TOO_MANY_REDIRECTS else f"answered {answer.status}"
-    return _Outcome(delivery, latency_ms, answer.status, error, text, answer.retry_after)
-
-
-def _record(batch: _Batch, now: datetime) -> None:
-    """Write what came of a batch, and give its webhook back, unless another process has it."""
-    with transaction.atomic():
-        for outcome in batch.outcomes:
-            pending = Delivery.objects.filter(pk=outcome.delivery.pk, state=PENDING)
-            pending.update(**_columns(outcome, now))
-        webhook = Webhook.objects.select_for_update().filter(pk=batch.webhook.pk, lease=batch.lease).first()
-        if webhook is None:
-            return
-        webhook.lease, webhook.leased_until = None, now
-        _take_outcomes(webhook, batch.outcomes, now)
-        webhook.save()
-        _pause_if_needed(webhook, batch.outcomes, now)
-
-
-def _columns(outcome: _Outcome, now: datetime) -> dict[str, object]:
-    """Return the columns of a delivery after a call."""
-    attempts = outcome.delivery.attempts + 1
-    called = {
-        "status": outcome.status,
-        "error": outcome.error[:200],
-        "latency_ms": outcome.latency_ms,
-        "answer": outcome.answer,
-    }
-    is_over = outcome.status == _GONE or outcome.error == _UNSEEN or attempts > len(SCHEDULE)
-    if outcome.is_delivered or is_over:
-        return {
-            **called,
-            "attempts": attempts,
-            "state": DELIVERED if outcome.is_delivered else FAILED,
-            "ended_at": now,
-        }
-    wait = max(_jittered(SCHEDULE[attempts - 1]), _asked(outcome))
-    return {**called, "attempts": attempts, "next_at": now + timedelta(seconds=wait)}
-
-
-def _take_outcomes(webhook: Webhook, outcomes: Sequence[_Outcome], now: datetime) -> None:
-    """Count the calls of a batch, of which at most the last ones of its lanes failed."""
-    calls = [outcome for outcome in outcomes if outcome.error != _UNSEEN]
-    failed = [outcome for outcome in calls if not outcome.is_delivered]
-    if not calls:
-        return
-    webhook.last_ms = max(outcome.latency_ms for outcome in calls)
-    if not failed:
-        webhook.failures, webhook.failing_since, webhook.retry_at = 0, None, None
-        return
-    probe = _PROBE if webhook.failures else _FIRST_PROBE
-    wait = max(_jittered(probe), *map(_asked, failed))
-    webhook.failures += 1
-    webhook.failing_since = webhook.failing_since or now
-    webhook.retry_at = now + timedelta(seconds=wait)
-
-
-def _pause_if_needed(webhook: Webhook, outcomes: Sequence[_Outcome], now: datetime) -> None:
-    """Pause a webhook after a 410, or after it failed for long. Callbacks end one by one."""
-    if webhook.is_callback or webhook.failing_since is None:
-        return
-    if any(outcome.status == _GONE for outcome in outcomes):
-        webhook.deliveries.filter(state=PENDING).update(
-            state=FAILED, error="the receiver is gone", ended_at=now
-        )
-        webhook_pause(webhook=webhook, because=GONE, now=now)
-    elif now - webhook.failing_since >= timedelta(hours=settings.WEBHOOK_PAUSE_HOURS):
-        webhook_pause(webhook=webhook, because=FAILING, now=now)
-
-
-def _asked(outcome: _Outcome) -> float:
-    return min(outcome.retry_after or 0.0, _LONGEST_RETRY_AFTER)
-
-
-def _jittered(seconds: float) -> float:
-    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 no secret

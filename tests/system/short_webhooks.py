@@ -10,14 +10,14 @@ class ShortWebhooks(AppConfig):
     label = "short_webhooks"
 
     def ready(self) -> None:
-        from webhooks import sending  # noqa: PLC0415 it needs the apps
+        from webhooks import outcomes, sending  # noqa: PLC0415 it needs the apps
 
-        for name, value in (
-            ("SCHEDULE", (1,) * 100),
-            ("_FIRST_PROBE", 0.5),
-            ("_PROBE", 0.5),
-            ("_BATCH_SECONDS", 2),
-            ("LEASE", timedelta(seconds=20)),
+        for module, name, value in (
+            (outcomes, "SCHEDULE", (1,) * 100),
+            (outcomes, "_FIRST_PROBE", 0.5),
+            (outcomes, "_PROBE", 0.5),
+            (sending, "_BATCH_SECONDS", 2),
+            (sending, "LEASE", timedelta(seconds=20)),
         ):
-            assert hasattr(sending, name)
-            setattr(sending, name, value)
+            assert hasattr(module, name)
+            setattr(module, name, value)
