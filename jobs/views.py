@@ -5,6 +5,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
+import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
@@ -64,6 +65,7 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
     """The filters of the list, combined with AND."""
 
     state = choice_filter(STATES, "The job's state.")
+    kind = django_filters.CharFilter(max_length=40, help_text="The job's kind, such as `export`.")
 
 
 class JobsViewSet(ListViewSet[Job]):

@@ -16,6 +16,7 @@ _ORDER = (
     "trades.InstrumentEntry",
     "backfills.Backfill",
     "webhooks.Webhook",
+    "webhooks.WebhookEvent",
     "webhooks.Delivery",
     "webhooks.MarketAlert",
     "trading.Account",

@@ -1,11 +1,11 @@
-"""Webhooks, deliveries and alerts in the admin: they can be read and filtered, not changed."""
+"""Webhooks, events, deliveries and alerts in the admin: they can be read and filtered, not changed."""
 
 from typing import ClassVar
 
 from django.contrib import admin
 
 from web.read_only_admin import ReadOnlyAdmin
-from webhooks.models import Delivery, MarketAlert, Webhook
+from webhooks.models import Delivery, MarketAlert, Webhook, WebhookEvent
 
 
 @admin.register(Webhook)
@@ -26,6 +26,15 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("webhook",)
     search_fields = ("=uuid", "=event__uuid", "subject")
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(ReadOnlyAdmin):
+    """The read-only list and page of events."""
+
+    list_display = ("kind", "subject", "owner", "account", "symbol", "created_at", "fanned_out_at")
+    list_filter = ("kind",)
+    search_fields = ("=uuid", "subject", "owner")
 
 
 @admin.register(MarketAlert)

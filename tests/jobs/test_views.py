@@ -182,6 +182,8 @@ def test_the_list_has_pages_and_a_filter(api: Api, own) -> None:
     assert [job["id"] for job in second["jobs"]] == jobs[:1]
     ended = answer(api.get(JOBS, {"state": "succeeded"}))
     assert [job["id"] for job in ended["jobs"]] == jobs[:1]
+    assert len(answer(api.get(JOBS, {"kind": "count"}))["jobs"]) == 3
+    assert answer(api.get(JOBS, {"kind": "export"}))["jobs"] == []
     assert api.get(JOBS, {"state": "done"}).status_code == 400
     assert api.get(JOBS, {"stat": "queued"}).status_code == 400
 

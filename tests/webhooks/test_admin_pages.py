@@ -1,4 +1,4 @@
-"""Operators see webhooks, deliveries and alerts, without a secret, and change nothing."""
+"""Operators see webhooks, events, deliveries and alerts, without a secret, and change nothing."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,10 +8,10 @@ from tests.api_client import Api
 from tests.webhooks.conftest import send, subscribe
 from tests.webhooks.test_alerts import make
 from tests.webhooks.test_sending import tell
-from webhooks.models import Delivery, MarketAlert, Webhook
+from webhooks.models import Delivery, MarketAlert, Webhook, WebhookEvent
 
 
-@pytest.mark.parametrize("model", [Webhook, Delivery, MarketAlert])
+@pytest.mark.parametrize("model", [Webhook, WebhookEvent, Delivery, MarketAlert])
 def test_lists_and_pages_are_shown_without_secrets(api: Api, receiver, model) -> None:
     server = receiver()
     secret = subscribe(api, server.url)["secret"]

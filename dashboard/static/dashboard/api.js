@@ -76,6 +76,7 @@ export class Api {
     const type = body ? {"Content-Type": "application/json"} : {};
     const options = {method, body: body && JSON.stringify(body), headers: {...type, ...headers}, signal: AbortSignal.timeout(PATIENCE_MS)};
     const answer = await this.response(path, parameters, options);
+    if (answer.status === 204) return {};
     return answer.json().catch(() => {
       throw new Refusal("unreachable", "The answer was cut.");
     });

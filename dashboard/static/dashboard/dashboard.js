@@ -1,10 +1,12 @@
 // The dashboard: choose a symbol, and wire the panels.
 
+import {AlertsPanel} from "./alerts_panel.js";
 import {Api} from "./api.js";
 import {AsOf} from "./asof.js";
 import {ChartPanel, describe} from "./chart_panel.js";
 import {byId} from "./dom.js";
 import {explain, forgetBar} from "./explain.js";
+import {ExportsPanel} from "./exports_panel.js";
 import {Feed} from "./feed.js";
 import {Headline} from "./headline.js";
 import {complain, settled, wasAway} from "./messages.js";
@@ -38,7 +40,7 @@ const feed = new Feed({
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, watch, headline, trading;
+let panel, tape, asOf, watch, headline, trading, alerts;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -75,6 +77,8 @@ function build() {
   });
   asOf = new AsOf(api, changedAsOf);
   trading = new TradingPanel(api, feed);
+  alerts = new AlertsPanel(api);
+  new ExportsPanel(api);
   watch = new WatchList(api, (instrument) => choose(instrument));
   headline = new Headline(api, feed, {onSnapshot: (snapshot) => watch.show(snapshot)});
   for (const name of CHOICES) {
@@ -128,6 +132,7 @@ async function show(known = null) {
   const {symbol} = state;
   if (!symbol) return;
   trading.symbol(state.symbol);
+  alerts.symbol(state.symbol);
   watch.mark();
   headline.clear();
   asOf.forget();

@@ -34,6 +34,12 @@ export function number(value) {
   return value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US", {maximumFractionDigits: 8});
 }
 
+/** Bytes in words: `612KB`, `3.4GB`. */
+export const size = (bytes) => new Intl.NumberFormat("en-US", {notation: "compact", style: "unit", unit: "byte", unitDisplay: "narrow"}).format(bytes);
+
+/** The first of several names: `DEMOA, DEMOB, DEMOC and 5 more`. */
+export const shortened = (names, most = 3) => names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
+
 /** Seconds in words: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 days`. */
 export function duration(seconds) {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;

@@ -1,7 +1,7 @@
 // Strategies: backtests, started and watched here, and the strategy that decides for the account.
 
 import {ask} from "./ask.js";
-import {byId, el, instant, number} from "./dom.js";
+import {byId, el, instant, number, shortened} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, say, settled} from "./messages.js";
 import {percentGain} from "./prices.js";
@@ -12,7 +12,6 @@ import {namedTime, shortTime, zoneName} from "./zone.js";
 
 const TOPIC = "Backtests";
 const MOST_ROWS = 10;
-const MOST_SYMBOLS = 3;
 // While a backtest runs it is looked at so often. What could not be read is read again less often.
 const WATCH_MS = 1500;
 const AGAIN_MS = 10_000;
@@ -195,11 +194,6 @@ function columns() {
     {...column(() => `started (${zoneName()})`, ({created_at: at}) => shortTime(at)), wide: true},
     {head: "page", make: (row) => el("a", {href: pageOf(row()), "aria-label": `Open the backtest of ${namedTime(row().created_at)}`}, "Open")},
   ];
-}
-
-function shortened(symbols) {
-  const more = symbols.length - MOST_SYMBOLS;
-  return symbols.slice(0, MOST_SYMBOLS).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 // Amounts are texts with `format: decimal` in the schema; a parameter may be null if it has no default.

@@ -28,6 +28,19 @@ export function countTab(name, count) {
   byId(`tab-${name}`).lastElementChild.textContent = count ? `(${count})` : "";
 }
 
+/** Call `read`, which returns milliseconds until the next call, as soon as a tab is open, and as long as it is. */
+export function whileOpen(name, read) {
+  const panel = byId(`panel-${name}`);
+  let next = 0;
+  setInterval(async () => {
+    if (panel.hidden || document.hidden) next = 0;
+    else if (Date.now() >= next) {
+      next = Infinity;
+      next = Date.now() + (await read());
+    }
+  }, 250);
+}
+
 /** A person chooses a tab. */
 export function chooseTab(name) {
   keep({tab: name});
