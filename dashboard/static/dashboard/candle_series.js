@@ -7,8 +7,8 @@ const MARK = {year: 0, month: 1, time: 3};
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 // How many empty places one absence gets at most: a long one must not push the candles out of the chart.
 const MOST_PLACES = 60;
-// These stretches are usual: they are listed, not drawn.
-const NOT_DRAWN = new Set(["closed", "no_trades", "not_yet", "unlisted", "unknown_hours"]);
+/** The reasons of absences in which bars are missing. Others are usual: they are listed, not drawn. */
+export const MISSING = new Set(["gap", "pending", "halted"]);
 
 /** The start of a bar in seconds since 1970. A bar of a date is drawn at that date, whatever its session's zone. */
 export function timeOf(bar) {
@@ -41,7 +41,7 @@ export function placesOf(absences, bars) {
   const dated = bars.length > 0 && Boolean(bars[0].date);
   const places = new Map();
   for (const {start, end, reason} of absences) {
-    if (NOT_DRAWN.has(reason)) continue;
+    if (!MISSING.has(reason)) continue;
     const [from, to] = [start, end].map((instant) => Date.parse(instant) / 1000);
     const first = dated ? Math.floor((from + to) / 2 / DAY) * DAY : from;
     const last = dated ? Math.max(to, first + 1) : to;

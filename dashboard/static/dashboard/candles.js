@@ -45,10 +45,11 @@ class Candles {
     this.element.setAttribute("role", "group");
     this.element.setAttribute("aria-roledescription", "chart");
     if (!this.element.hasAttribute("aria-label")) this.element.setAttribute("aria-label", "Candles. Arrow keys walk the bars.");
-    this.canvas = this.#child("div", "candles-canvas", {"aria-hidden": "true"});
-    this.legend = this.#child("p", "candles-legend", {"aria-hidden": "true"});
-    this.summary = this.#child("p", "candles-spoken");
-    this.voice = this.#child("p", "candles-spoken", {"aria-live": "polite"});
+    this.canvas = el("div", {class: "candles-canvas", "aria-hidden": "true"});
+    this.legend = el("p", {class: "candles-legend", "aria-hidden": "true"});
+    this.summary = el("p", {class: "candles-spoken"});
+    this.voice = el("p", {class: "candles-spoken", "aria-live": "polite"});
+    this.element.append(this.canvas, this.legend, this.summary, this.voice);
     this.chart = LightweightCharts.createChart(this.canvas, {
       autoSize: true, timeScale: {timeVisible: true, rightOffset: MARGIN},
       localization: {timeFormatter: (time) => shownPlace(time, this.bars)},
@@ -64,14 +65,6 @@ class Candles {
     this.chart.priceScale("volume").applyOptions({scaleMargins: {top: 0.8, bottom: 0}, visible: false});
     this.chart.priceScale("right").applyOptions({scaleMargins: {top: 0.06, bottom: 0.24}});
     this.#colour();
-  }
-
-  #child(tag, className, attributes = {}) {
-    const child = document.createElement(tag);
-    child.className = className;
-    for (const [name, value] of Object.entries(attributes)) child.setAttribute(name, value);
-    this.element.append(child);
-    return child;
   }
 
   #listen() {
@@ -97,7 +90,10 @@ class Candles {
       timeScale: {borderColor: grid},
       rightPriceScale: {borderColor: grid},
     });
-    this.averages.forEach((line, index) => line.applyOptions({color: this.colours.averages[index]}));
+    this.colours.averages.forEach((color, index) => {
+      this.averages[index].applyOptions({color});
+      this.legend.style.setProperty(`--average-${index}`, color);
+    });
     this.candles.applyOptions({
       upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down,
       // Without it the newest price has the colour of its candle, which is the background's if that is hollow.
@@ -117,7 +113,7 @@ class Candles {
   #shade() {
     const extended = this.extended.map((time) => ({time, reason: "extended"}));
     const places = [...this.places, ...extended].sort((one, other) => one.time - other.time);
-    this.gaps.setData(places.map(({time, reason}) => ({time, color: this.colours.gaps[reason] ?? this.colours.gaps.gap})));
+    this.gaps.setData(places.map(({time, reason}) => ({time, color: this.colours.gaps[reason]})));
   }
 
   // The values of a bar in the legend; of the newest one without a place.
@@ -160,8 +156,8 @@ class Candles {
 
   #key(event) {
     const last = this.bars.length - 1;
-    const at = this.selected < 0 ? last + 1 : this.selected;
-    const targets = {ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 20, PageDown: at + 20, Home: 0, End: last};
+    const index = this.selected < 0 ? last + 1 : this.selected;
+    const targets = {ArrowLeft: index - 1, ArrowRight: index + 1, PageUp: index - 20, PageDown: index + 20, Home: 0, End: last};
     if (event.key === "Enter" && this.selected >= 0) this.#choose(this.selected);
     else if (event.key in targets && last >= 0) this.#select(Math.min(last, Math.max(0, targets[event.key])));
     else return;
@@ -183,8 +179,8 @@ class Candles {
     const range = scale.getVisibleLogicalRange();
     if (x === null || !range || (x >= 0 && x <= scale.width())) return;
     const wide = range.to - range.from;
-    const at = scale.coordinateToLogical(x);
-    scale.setVisibleLogicalRange({from: at - wide / 2, to: at + wide / 2});
+    const middle = scale.coordinateToLogical(x);
+    scale.setVisibleLogicalRange({from: middle - wide / 2, to: middle + wide / 2});
   }
 
   #choose(index) {

@@ -2,7 +2,7 @@
 
 import {Bars} from "./bars.js";
 import {makeChart} from "./candles.js";
-import {timeOf} from "./candle_series.js";
+import {MISSING, timeOf} from "./candle_series.js";
 import {byId, debounced, el, number, table, throttled} from "./dom.js";
 import {complain, note, settled} from "./messages.js";
 import {learnPrices} from "./prices.js";
@@ -22,7 +22,7 @@ const AVERAGES = [20, 50];
 const DAY = 86_400;
 // What the buttons show: bars of a resolution, over so many days.
 const RANGES = {"1D": ["1m", 1], "5D": ["5m", 5], "1M": ["30m", 30], "1Y": ["1d", 365]};
-const LONG = new Set(["1d", "1w", "1M"]);
+const WITHOUT_HOURS = new Set(["1d", "1w", "1M"]);
 
 export class ChartPanel {
   #chart;
@@ -168,9 +168,8 @@ export class ChartPanel {
     }
   }
 
-  // Bars of a day have no hours.
   #shade() {
-    this.#chart.showExtended(LONG.has(state.resolution) ? [] : outsideOf(this.#chart.times(), this.#dates));
+    this.#chart.showExtended(WITHOUT_HOURS.has(state.resolution) ? [] : outsideOf(this.#chart.times(), this.#dates));
   }
 
   // Ask why bars are missing among these, and show it: the chart does not wait for it.
@@ -184,7 +183,7 @@ export class ChartPanel {
     }
     const {absences} = this.#bars;
     this.#chart.showGaps(absences);
-    const missing = absences.filter(({reason}) => ["gap", "pending", "halted"].includes(reason));
+    const missing = absences.filter(({reason}) => MISSING.has(reason));
     const usual = absences.length - missing.length;
     byId("gaps-summary").textContent = `${missing.length} gaps, halts or pending backfills, which are shaded in the chart; `
       + `${usual} stretches of closed hours or without trades.`;

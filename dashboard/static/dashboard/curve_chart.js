@@ -45,10 +45,10 @@ export function evenSteps(points) {
   const [first, last] = [points[0]?.time, points.at(-1)?.time];
   const step = STEPS.find((each) => (last - first) / each <= MOST_STEPS) ?? STEPS.at(-1);
   const even = [];
-  let at = 0;
+  let index = 0;
   for (let time = Math.floor(first / step) * step; time < last + step; time += step) {
-    while (at + 1 < points.length && points[at + 1].time <= time) at++;
-    even.push({...points[at], time});
+    while (index + 1 < points.length && points[index + 1].time <= time) index++;
+    even.push({...points[index], time});
   }
   return even;
 }

@@ -5,10 +5,10 @@ import {complain, settled} from "./messages.js";
 import {price} from "./prices.js";
 import {state, symbolPath} from "./state.js";
 import {chooseTab} from "./tabs.js";
+import {words} from "./trading_words.js";
 import {shownInstant, zoneName} from "./zone.js";
 
 const MOST_PRINTS = 100;
-const LONG = new Set(["1w", "1M"]);
 const PARTS = ["open", "high", "low", "close"];
 const TOPIC = "Explanation";
 
@@ -28,7 +28,7 @@ export async function explain(api, bar) {
   const place = byId("bar");
   chooseTab("bar");
   byId("bar-title").textContent = `Bar of ${bar.date ?? `${shownInstant(bar.timestamp)} ${zoneName(Date.parse(bar.timestamp) / 1000)}`}`;
-  if (LONG.has(state.resolution)) return place.replaceChildren("Bars up to a day are explained, not weeks and months.");
+  if (["1w", "1M"].includes(state.resolution)) return place.replaceChildren("Bars up to a day are explained, not weeks and months.");
   place.replaceChildren("Reading its prints …");
   const {resolution, session, hours, anchor, policy, as_of} = state;
   const query = {at: bar.timestamp, resolution, session, hours, anchor, policy, as_of, limit: MOST_PRINTS};
@@ -70,7 +70,7 @@ function setters({bar, sets, stored}) {
   return PARTS.map((part) => {
     const by = sets?.[part];
     const place = by ? shownInstant(by.timestamp) : stored ? "a stored bar" : "–";
-    return [part, price(bar?.[part], state.symbol), place, number(by?.volume), words(by?.conditions)];
+    return [part, price(bar?.[part], state.symbol), place, number(by?.volume), conditionWords(by?.conditions)];
   });
 }
 
@@ -80,11 +80,11 @@ function volumes({volume}) {
   return `Volume: ${Object.entries(names).map(([name, text]) => `${number(volume[name])} ${text}`).join(", ")}.`;
 }
 
-const words = (conditions) => (conditions?.length ? conditions.join(", ").replaceAll("_", " ") : "regular");
+const conditionWords = (conditions) => (conditions?.length ? words(conditions.join(", ")) : "regular");
 
 function print(each) {
   return [
-    shownInstant(each.timestamp).slice(11), price(each.price, state.symbol), number(each.volume), each.exchange, words(each.conditions),
+    shownInstant(each.timestamp).slice(11), price(each.price, state.symbol), number(each.volume), each.exchange, conditionWords(each.conditions),
     each.sets?.length ? each.sets.join(", ") : "–", why(each),
   ];
 }
@@ -93,10 +93,10 @@ function print(each) {
 function why({part, counts, because}) {
   const names = {open_close: "open and close", high_low: "high and low", volume: "volume"};
   const reasons = Object.entries(names).map(([name, text]) => {
-    const word = because?.[name] ? ` (${because[name].replaceAll("_", " ")})` : "";
+    const word = because?.[name] ? ` (${words(because[name])})` : "";
     return counts?.[name] ? null : `not for ${text}${word}`;
   }).filter(Boolean);
-  const place = part === "own" ? [] : [part.replaceAll("_", " ")];
+  const place = part === "own" ? [] : [words(part)];
   return [...place, ...reasons].join("; ") || "counts for all";
 }
 

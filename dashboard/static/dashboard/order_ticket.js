@@ -186,7 +186,7 @@ function checks(rows) {
     const result = passed ? "✓" : value === null && limit !== null ? "?" : "✗";
     const [mark, spoken] = [el("span", {"aria-hidden": "true"}, `${result} `), el("span", {class: "spoken"}, passed ? "passed: " : "failed: ")];
     const kind = passed ? "passed" : "failed";
-    return [el("span", {class: kind}, mark, spoken, words(name)), checkNumber(value, unit), `${checkNumber(limit, unit)} ${unit?.startsWith("percent") ? "%" : checkUnit(unit)}`];
+    return [el("span", {class: kind}, mark, spoken, words(name)), checkNumber(value, unit), `${checkNumber(limit, unit)} ${checkUnit(unit)}`];
   }));
 }
 

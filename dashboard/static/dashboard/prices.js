@@ -1,6 +1,6 @@
 // Prices as texts, with the decimals of their instrument.
 
-const MOST = 8;
+const MOST_DECIMALS = 8;
 const NEW_DATE_MS = 18 * 3_600_000;
 // Decimals by symbol: those of the tick, and the most that a price had.
 const ticks = new Map();
@@ -9,7 +9,7 @@ const seen = new Map();
 /** How many decimals a number has. */
 export function decimalsOf(value) {
   const [digits, exponent = "0"] = String(Number(value)).split("e");
-  return Math.min(MOST, Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(exponent)));
+  return Math.min(MOST_DECIMALS, Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(exponent)));
 }
 
 /** Learn an instrument's tick. */
@@ -24,7 +24,7 @@ export function learnPrices(symbol, prices) {
 }
 
 /** A price with at least the decimals of its symbol. */
-export function price(value, symbol, most = MOST) {
+export function price(value, symbol, most = MOST_DECIMALS) {
   if (value === null || value === undefined) return "–";
   const fewest = ticks.get(symbol) ?? seen.get(symbol) ?? 2;
   return value.toLocaleString("en-US", {minimumFractionDigits: fewest, maximumFractionDigits: Math.max(fewest, most)});
@@ -33,7 +33,7 @@ export function price(value, symbol, most = MOST) {
 /** An average of prices: with no more decimals than they have, but for one below 1 whose decimals are not known. */
 export function averagePrice(value, symbol) {
   const isKnown = ticks.has(symbol) || seen.has(symbol) || Math.abs(value) >= 1;
-  return price(value, symbol, isKnown ? 0 : MOST);
+  return price(value, symbol, isKnown ? 0 : MOST_DECIMALS);
 }
 
 /**

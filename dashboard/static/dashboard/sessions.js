@@ -16,9 +16,9 @@ export async function calendarOf(api, exchange) {
 
 /** Of ascending times in seconds since 1970, those outside of the regular hours `[[open, close]]`. Before the first date none is. */
 export function outsideOf(times, dates) {
-  let at = 0;
+  let index = 0;
   return times.filter((time) => {
-    while (at < dates.length && dates[at][1] <= time) at++;
-    return time >= (dates[0]?.[0] ?? Infinity) && !(at < dates.length && dates[at][0] <= time);
+    while (index < dates.length && dates[index][1] <= time) index++;
+    return time >= (dates[0]?.[0] ?? Infinity) && !(index < dates.length && dates[index][0] <= time);
   });
 }

@@ -6,7 +6,7 @@ import {learnPrices, price} from "./prices.js";
 import {hasBars, state, symbolPath} from "./state.js";
 import {shownInstant} from "./zone.js";
 
-const MOST = 60;
+const MOST_TRADES = 60;
 const LIVE = "Live trades";
 
 export class Tape {
@@ -33,12 +33,12 @@ export class Tape {
     byId("tape-note").textContent = state.as_of ? "As it was known then; not live." : "";
     if (!hasBars()) return;
     try {
-      const query = {last: MOST, as_of: state.as_of};
+      const query = {last: MOST_TRADES, as_of: state.as_of};
       const {data, headers} = await this.api.get(symbolPath("/trades"), query, {signal: this.#aborter.signal});
       learnPrices(state.symbol, data.trades.map((trade) => trade.price));
       byId("tape").replaceChildren(...data.trades.reverse().map((trade) => row(trade)));
       if (!data.trades.length) byId("tape-note").textContent = "There are no trades.";
-      this.onRead(data.trades, data.trades.length < MOST);
+      this.onRead(data.trades, data.trades.length < MOST_TRADES);
       if (!state.as_of) this.#follow(headers.get("X-Commit"));
       settled("Trades");
     } catch (error) {
@@ -60,8 +60,8 @@ export class Tape {
   #live(frame) {
     byId("tape-note").textContent = "";
     const rows = frame.kind === "corrections" ? frame.data.map(correction) : frame.data.map((trade) => row(trade));
-    byId("tape").prepend(...rows.slice(-MOST).reverse());
-    while (byId("tape").children.length > MOST) byId("tape").lastChild.remove();
+    byId("tape").prepend(...rows.slice(-MOST_TRADES).reverse());
+    while (byId("tape").children.length > MOST_TRADES) byId("tape").lastChild.remove();
     this.onFrame(frame);
   }
 }

@@ -97,7 +97,7 @@ export function checkNumber(value, unit) {
 }
 
 /** The unit of a check, as it stands behind its number. */
-export const checkUnit = (unit) => (unit === "seconds" ? "" : unit ?? "");
+export const checkUnit = (unit) => (unit === "seconds" ? "" : unit.replace(/^percent.*/, "%"));
 
 /** A check of an order in a line. */
 export function checkWords({name, value, limit, unit, message, passed}) {

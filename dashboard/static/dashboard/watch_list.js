@@ -5,7 +5,7 @@ import {complain, settled} from "./messages.js";
 import {dayOf, learnPrices, learnTick, percentGain, price} from "./prices.js";
 import {classPath, state} from "./state.js";
 
-const MOST = 20;
+const MOST_FOUND = 20;
 const EVERY_MS = 5000;
 const TOPIC = "Watch list";
 // Where the browser keeps its own symbols, and how many.
@@ -33,8 +33,9 @@ export class WatchList {
 
   /** One's own first; else a coin, which is traded at all hours. */
   get first() {
-    const {crypto, own = crypto ?? this.#shown} = Object.groupBy(this.#shown, (each) => (isKept(each.symbol) ? "own" : each.class));
-    return own[0];
+    const own = kept();
+    const isOwn = ({symbol}) => own.includes(symbol);
+    return this.#shown.find(isOwn) ?? this.#shown.find((each) => each.class === "crypto") ?? this.#shown[0];
   }
 
   // Keep the symbol that is shown, or keep it no longer.
@@ -50,13 +51,13 @@ export class WatchList {
     this.#aborter?.abort();
     this.#aborter = new AbortController();
     const {signal} = this.#aborter;
-    const query = {search: byId("search").value.trim(), limit: MOST};
+    const query = {search: byId("search").value.trim(), limit: MOST_FOUND};
     try {
       const found = (await this.api.get("/instruments", query, {signal})).data.instruments;
       settled("Search");
       const own = query.search ? [] : await this.#own(found, signal);
       if (signal.aborted) return;
-      this.#shown = [...own, ...found.filter(({symbol}) => query.search || !isKept(symbol))];
+      this.#shown = [...own, ...found.filter(({symbol}) => !own.some((each) => each.symbol === symbol))];
       this.#items = new Map();
       for (const instrument of this.#shown) this.#add(instrument);
       byId("symbols").replaceChildren(...[...this.#items.values()].map(({item}) => item));
@@ -70,7 +71,7 @@ export class WatchList {
 
   // What is said of a search. Without a text it finds all instruments.
   #said(text, count) {
-    if (count) return count < MOST ? [] : ["Type to find more."];
+    if (count) return count < MOST_FOUND ? [] : ["Type to find more."];
     return text ? ["No instrument is found."] : ["There is no instrument yet. ", el("a", {href: "/import"}, "Import a file")];
   }
 
