@@ -178,28 +178,25 @@ def rows_writer(file: HashedFile, format_name: str, columns: tuple[OutColumn, ..
 
 
 class WrittenFiles:
-    """The finished files of an export, by path, remembered across attempts in a file of the folder `work`.
+    """The finished files of an export, by path, and each symbol's last; a file of the folder `work` has them for later attempts.
 
     A file that is not as it was written is forgotten, and so are the symbol's files after it. check: called often.
     """
 
     def __init__(self, out: Path, work: Path, check: Callable[[], None]) -> None:
         self.by_path: dict[str, FileEntry] = {}
+        self.last_of: dict[str, FileEntry] = {}
         self._path = work / "files.jsonl"
         damaged = set[str]()
         for entry in self._noted():
             if entry.symbol not in damaged and file_sha256(out / entry.path, check) == entry.sha256:
-                self.by_path[entry.path] = entry
+                self.by_path[entry.path] = self.last_of[entry.symbol] = entry
             else:
                 damaged.add(entry.symbol)
 
-    def last_of(self, symbol: str) -> FileEntry | None:
-        """Return the symbol's last file; None if it has none."""
-        return next((each for each in reversed(self.by_path.values()) if each.symbol == symbol), None)
-
     def add(self, entry: FileEntry) -> None:
         """Note a finished file. The note may be lost with the power; the file is then made again."""
-        self.by_path[entry.path] = entry
+        self.by_path[entry.path] = self.last_of[entry.symbol] = entry
         with self._path.open("ab") as notes:
             notes.write(orjson.dumps(asdict(entry)) + b"\n")
 

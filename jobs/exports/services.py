@@ -147,9 +147,10 @@ def export_of(caller: Caller, text: str) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """A file of an export on the disk."""
+    """A file of an export on the disk. name: for who downloads it."""
 
     path: Path
+    name: str
     size: int
     sha256: str
 
@@ -163,10 +164,12 @@ def exported_files(job: Job) -> list[JsonObject]:
 def export_file(job: Job, path: str) -> ExportedFile:
     """Return a file of an export. Raises UnknownJob if it has none of this path, and what `exported_files` raises."""
     if path == MANIFEST and job.result is not None:
-        return ExportedFile(_manifest(job), _manifest(job).stat().st_size, job.result["dataset"])
+        return ExportedFile(_manifest(job), MANIFEST, _manifest(job).stat().st_size, job.result["dataset"])
     for each in exported_files(job):
         if each["path"] == path:
-            return ExportedFile(_manifest(job).parent / path, each["bytes"], each["sha256"])
+            return ExportedFile(
+                _manifest(job).parent / path, path.replace("/", "_"), each["bytes"], each["sha256"]
+            )
     raise UnknownJob
 
 

@@ -240,12 +240,12 @@ def file_response(request: Request, file: ExportedFile) -> HttpResponseBase:
     part = requested_range(asked, file.size)
     sent = part or range(file.size)
     headers["Content-Length"] = str(len(sent))
-    headers["Content-Disposition"] = f'attachment; filename="{file.path.name}"'
+    headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
     if part is None:
         headers["Content-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:"
     else:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
-    content_type = mimetypes.guess_type(file.path.name)[0] or "application/octet-stream"
+    content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return StreamingHttpResponse(
         _blocks(file.path, sent),
         status=200 if part is None else 206,

@@ -52,7 +52,7 @@ class ExportWriter:
         self._rows = sum(each.rows for each in self._written.by_path.values())
         self._bytes = sum(each.size for each in self._written.by_path.values())
         for symbol in self._query.symbols:
-            last = self._written.last_of(symbol)
+            last = self._written.last_of.get(symbol)
             if last is None or last.following is not None:
                 self._write_symbol(self._page(symbol, commits[symbol]), symbol, last)
         entries = sorted(self._written.by_path.values(), key=lambda each: each.path)

@@ -1,6 +1,7 @@
 """Exports that are killed at random moments end with the same bytes, whatever was stored meanwhile."""
 
 import contextlib
+import hashlib
 import os
 import random
 import subprocess
@@ -140,3 +141,8 @@ def test_a_job_survives_its_worker(tmp_path: Path) -> None:
         first, second = ended(alone), ended(killed)
         assert (second["state"], second["result"]) == ("succeeded", first["result"])
         assert second["attempts"] == 2
+        file = second["files"][0]
+        whole = client.call("GET", file["link"])
+        assert hashlib.sha256(whole.body).hexdigest() == file["sha256"]
+        part = client.call("GET", file["link"], headers={"Range": "bytes=100-299", "Accept-Encoding": "gzip"})
+        assert (part.status, part.body) == (206, whole.body[100:300])

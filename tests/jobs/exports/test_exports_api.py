@@ -96,7 +96,7 @@ def test_a_file_has_a_tag_and_a_digest(api: Api, exported: str) -> None:
     assert whole["ETag"] == f'"{digest.hexdigest()}"'
     assert b64decode(whole["Content-Digest"].removeprefix("sha-256=:").rstrip(":")) == digest.digest()
     assert whole["Content-Length"] == str(len(content))
-    assert whole["Content-Disposition"] == 'attachment; filename="AAPL.csv"'
+    assert whole["Content-Disposition"] == 'attachment; filename="trades_AAPL.csv"'
     assert whole["Content-Type"] == "text/csv"
     assert api.get(path, **{"If-None-Match": whole["ETag"]}).status_code == 304
     assert api.call("HEAD", path)["Content-Length"] == str(len(content))
