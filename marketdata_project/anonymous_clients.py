@@ -48,9 +48,9 @@ _PAGES = Access(ANY_CALLER, group="access", cost=UNMETERED)
 class AnonymousClientMiddleware:
     """A middleware that charges public pages and the admin before the view, and answers 401, 404, 406, 410 and 413 after it.
 
-    The admin and the login page are free for staff who are logged in. A 401 is charged to the address, any other answer to the caller, or to the address if there is no caller. If the
-    limit refuses the charge, the answer becomes 429. A caller who is charged after the view becomes the request's
-    user, so that the audit record names it.
+    The admin and the login page are free for staff who are logged in. A 401 is charged to the address, any other answer
+    to the caller, or to the address if there is no caller. If the limit refuses the charge, the answer becomes 429. A
+    caller who is charged after the view becomes the request's user, so that the audit record names it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -1,4 +1,4 @@
-"""What the page `/import` does with a file. It is imported at the first file, because it imports pyarrow."""
+"""What the page `/import` does with a file. It imports pyarrow, so the page imports it only for a request."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from django.conf import settings
 
-from trades.exceptions import ImportRefused
+from trades.exceptions import ImportRefused, without_path
 from trades.imports.csv_file import DAMAGE, uncompressed
 from trades.imports.formats import container_of
 from trades.imports.services import file_import, file_preview
@@ -26,7 +26,7 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
     if not is_import:
         preview = file_preview(file=file, options=read, confirmed=options["yes"])
         names, *rows = preview_cells(preview)
-        bad = [str(row).replace(f"{path}, ", "") for row in preview.bad]
+        bad = [without_path(str(row), path) for row in preview.bad]
         return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
                 "unread": preview.unread_columns}  # fmt: skip
     imported = file_import(
@@ -38,8 +38,8 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
         confirmed=options["yes"],
         caller=f"{caller} import:{path.name}",
     )
-    lines = [line.replace(f"{path}", path.name).strip() for line in report_lines(imported, read)]
-    return {"imported": [*lines, *(str(row).replace(f"{path}, ", "") for row in imported.examples)]}
+    lines = [*report_lines(imported, read), *map(str, imported.examples)]
+    return {"imported": [without_path(line, path).strip() for line in lines]}
 
 
 def _check_size(path: Path) -> None:

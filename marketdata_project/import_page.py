@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.management import CommandError, CommandParser, load_command_class
+from django.core.management import CommandError, CommandParser
 from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -23,13 +23,13 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from stats.rendering.renderers import QueryFormRenderer, problem_of_page
-from trades.exceptions import ImportsError
+from trades.exceptions import ImportsError, without_path
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import key_scope
 from web.requests.parsers import BytesParser, take_body
 
 # Options of the command that the page has no input for, because it has its own way, or no need of them.
-_NOT_HERE = {"help", "version", "preview", "restart"}
+_NOT_HERE = {"preview", "restart"}
 # Inputs that most files may need; the others are below "More options".
 _FIRST = ("format", "dataset", "symbol", "resolution", "columns", "timezone", "time_format", "decimal")
 _NAME_BYTES = 200
@@ -70,7 +70,6 @@ class ImportPageRenderer(QueryFormRenderer):
         self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
     ) -> dict[str, Any]:
         request, response = renderer_context["request"], renderer_context["response"]
-        self._is_for_its_form = False
         return {
             "request": request,
             "user": request.user,
@@ -115,7 +114,7 @@ class ImportPageViewSet(ViewSet):
                 )
                 return Response(document)
             except (ImportsError, CommandError, OSError) as error:
-                refusal = str(error).replace(f"{path}: ", "").replace(f"{path}", path.name)
+                refusal = without_path(str(error), path)
                 return Response({"refusal": refusal}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -145,26 +144,20 @@ def _options(path: Path, request: Request) -> dict[str, Any]:
     return vars(_parser().parse_args([*given, "--", str(path)]))
 
 
-@cache
 def _parser() -> CommandParser:
-    return load_command_class("trades", "import").create_parser("manage.py", "import")
+    from trades.management.import_command import import_parser  # noqa: PLC0415 (imports pyarrow)
+
+    return import_parser()
 
 
 @cache
 def import_inputs() -> tuple[ImportInput, ...]:
     """Return the options of the command that the page takes, the usual ones first."""
     own = _parser()._actions  # noqa: SLF001 argparse has no other list of its options
-    inputs = [
-        _input(action)
-        for action in own
-        if action.option_strings and action.dest not in _NOT_HERE | _OF_DJANGO
-    ]
+    inputs = [_input(action) for action in own if action.option_strings and action.dest not in _NOT_HERE]
     return tuple(
         sorted(inputs, key=lambda each: _FIRST.index(each.name) if each.name in _FIRST else len(_FIRST))
     )
-
-
-_OF_DJANGO = {"verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color", "skip_checks"}
 
 
 def _input(action: Action) -> ImportInput:

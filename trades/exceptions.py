@@ -14,6 +14,7 @@ ImportsError
 Errors in a request's syntax are in `web.requests.exceptions`, the store's errors in `store.exceptions`.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +66,11 @@ class BadRow(ImportsError):
         super().__init__(f"{where}: {message}")
         self.line = line
         self.field = field
+
+
+def without_path(text: str, path: Path) -> str:
+    """Return what an error or a report says of a file, without the file's folder."""
+    return re.sub(f"{re.escape(f'{path}')}(: |, )", "", text).replace(f"{path}", path.name)
 
 
 class NotInOrder(ImportsError):

@@ -72,7 +72,7 @@ class SampleDay(NamedTuple):
         return self.quotes.slice(first, last - first), self.trades.slice(first, last - first), correction
 
 
-def trading_sessions(*, now: dt.datetime, days: int, symbol: str = FUND) -> tuple[TradingSession, ...]:
+def trading_sessions(*, now: dt.datetime, days: int, symbol: str) -> tuple[TradingSession, ...]:
     """Return a symbol's last `days` trading days, ascending, of which the last has begun by `now` (aware).
 
     An equity has those of XNYS, which begin with pre-market. The coin trades around the clock: it has UTC dates.

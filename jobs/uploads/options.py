@@ -6,36 +6,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from django.core.management import CommandError, CommandParser, load_command_class
+from django.core.management import CommandError
 
 from trades.exceptions import ImportRefused, ImportsError
 from trades.imports.blocks import SourceFile
 from trades.imports.dataset_rows import RowsOfDataset, datasets_in
 from trades.imports.formats import opened_file
 from trades.imports.layout import ReadOptions, file_layout
-from trades.management.import_command import dialect_of, file_and_options
+from trades.management.import_command import dialect_of, file_and_options, import_parser
 from web.requests.json_fields import JsonObject
 
 # Formats of files, by the ends of their names.
 FILE_FORMATS = ("csv", "ndjson", "arrow", "parquet")
 # Options of the command that an upload has no need of: it shows nothing, and a symbol's rows are stored or none.
-_NOT_HERE = {"help", "version", "preview", "restart", "skip_bad", "dataset", "symbol"}
-_OF_DJANGO = {"verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color", "skip_checks"}
-
-
-@cache
-def _parser() -> CommandParser:
-    return load_command_class("trades", "import").create_parser("manage.py", "import")
+_NOT_HERE = {"preview", "restart", "skip_bad", "dataset", "symbol"}
 
 
 @cache
 def option_names() -> dict[str, str]:
     """Return the names of the options of a body, and how the command has them."""
-    actions = _parser()._actions  # noqa: SLF001 argparse has no other list of its options
+    actions = import_parser()._actions  # noqa: SLF001 argparse has no other list of its options
     return {
         each.dest: each.option_strings[0]
         for each in actions
-        if each.option_strings and each.dest not in _NOT_HERE | _OF_DJANGO
+        if each.option_strings and each.dest not in _NOT_HERE
     }
 
 
@@ -49,7 +43,7 @@ def command_options(parameters: JsonObject) -> dict[str, Any]:
     for name, value in {**given, **parameters.get("options", {})}.items():
         words += [names[name]] if value is True else [f"{names[name]}={value}"]
     try:
-        parsed: Namespace = _parser().parse_args([*words, "--", "the file"])
+        parsed: Namespace = import_parser().parse_args([*words, "--", "the file"])
     except CommandError as error:
         raise ImportRefused(str(error).removeprefix("Error: ")) from error
     return vars(parsed)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -25,7 +24,7 @@ from jobs.uploads.options import opened_upload
 from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
-from trades.exceptions import ImportsError
+from trades.exceptions import ImportsError, without_path
 from trades.imports.blocks import SourceFile
 from trades.imports.layout import ReadOptions
 from trades.imports.services import symbols_import
@@ -130,13 +129,13 @@ def _imported(upload: Upload, run: Run) -> JsonObject:
             # A column that one dataset lacks may be another's.
             unread = unread & {*columns} if before else {*columns}
             for each in outcomes:
-                values = {**asdict(each), "error": _without_path(each.error, upload.path)}
+                values = {**asdict(each), "error": without_path(each.error, upload.path)}
                 items.append({"dataset": source[1].dataset.name, **values})
                 totals.update(
                     rows=each.rows, stored=each.stored, duplicates=each.duplicates, refused=bool(each.error)
                 )
     except ImportsError as error:
-        raise UploadRefused(_without_path(str(error), upload.path)) from error
+        raise UploadRefused(without_path(str(error), upload.path)) from error
     except OSError as error:
         raise unavailable(error) from error
     run.progress(upload.size, upload.size)
@@ -166,10 +165,6 @@ def _outcomes(
         if not before:
             raise
         return [SymbolOutcome(None, 0, error=str(error))], ()
-
-
-def _without_path(text: str, path: Path) -> str:
-    return text.replace(f"{path}: ", "").replace(f"{path}, ", "").replace(f"{path}", path.name)
 
 
 def uploads_delete_old(*, now: datetime) -> None:

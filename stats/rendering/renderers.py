@@ -89,6 +89,7 @@ class QueryFormRenderer(BrowsableAPIRenderer):
     """
 
     template = "stats/data_page.html"
+    _is_for_its_form = False
 
     def render(
         self,

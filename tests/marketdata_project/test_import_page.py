@@ -101,7 +101,7 @@ def test_what_killed_processes_left_is_removed_a_day_later(tmp_path):
 def test_an_import_stores_the_rows_once_and_says_by_whom(tmp_path):
     client = browser()
     status, html = sent(client, FILE, action="import", symbol="Y")
-    assert (status, "X.csv: 2 rows; 2 stored" in html) == (200, True)
+    assert (status, "<li>2 rows; 2 stored" in html) == (200, True)
     assert "0 stored; 2 already there" in sent(client, FILE, action="import", symbol="Y")[1]
     log = market_store().log(TRADES, "Y")
     assert log.at().rows(ALL_TIME).column("price").to_pylist() == [10.5, 9.25]
@@ -140,7 +140,7 @@ def test_a_refusal_says_what_to_choose():
         (parquet(trade_id=LONG_TEXT), {"name": "X.parquet"}, "a text of trade_id has 100,000 bytes"),
         (MANY_CELLS, {"name": "X.parquet"}, "more than 1,048,576"),
         (MANY_CELLS, {"name": "X.parquet.gz"}, "more than 1,048,576"),
-        (b"\"" * 2**19, {}, ""),
+        (b"\"" * 2**19, {}, "give --delimiter with the mark"),
         (FILE, {"encoding": "a\0b"}, "there is no encoding"),
         (FILE, {"encoding": "zlib"}, "there is no encoding"),
         (FILE, {"encoding": "idna"}, "there is no encoding"),
@@ -169,7 +169,7 @@ def test_what_is_wrong_is_said(settings, content: bytes, options: dict[str, str]
 )
 def test_a_files_name_leads_nowhere(tmp_path, name: str):
     status, html = sent(browser(), FILE, name=name, action="import", symbol="X")
-    assert (status, "X.csv: 2 rows; 2 stored" in html) == (200, True)
+    assert (status, "<li>2 rows; 2 stored" in html) == (200, True)
     assert not [*tmp_path.parent.rglob("*X.csv")]
     records = [
         each for each in market_store().log(TRADES, "X").commits(BEGINNING) if isinstance(each, CommitRecord)
@@ -182,7 +182,7 @@ def test_markup_in_a_file_is_shown_as_text():
     html = sent(browser(), names + b"2024-01-02T09:31:00Z,1,<b>x</b>,1\n", name="<i>.csv", symbol="X")[1]
     assert "<b>x" not in html
     assert "<script>alert" not in html
-    assert "&lt;script&gt;alert" in html or "&lt;b&gt;x" in html
+    assert "&lt;script&gt;alert" in html
 
 
 def test_only_who_may_write_imports():

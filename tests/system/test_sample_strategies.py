@@ -93,7 +93,7 @@ def places(place: Place) -> dict[str, int]:
 def sample_trades() -> list[tuple[str, pa.RecordBatch]]:
     """Return days of trades by symbol; in the usual run their beginning."""
     found = []
-    for session in trading_sessions(now=FRIDAY_EVENING, days=DAYS):
+    for session in trading_sessions(now=FRIDAY_EVENING, days=DAYS, symbol=EQUITIES[0]):
         end_ns = session.ends if SOAK else session.opens + _PART_NS
         found += [(symbol, sample_day(symbol, session).between(0, end_ns)[1]) for symbol in SYMBOLS]
     return found
@@ -159,7 +159,7 @@ def live_run(folder: Path) -> LiveRun:
     folder.mkdir()
     with installed(folder) as installation:
         place, posted = Place(installation.served.data_dir), Posted()
-        (session,) = trading_sessions(now=FRIDAY_EVENING, days=1)
+        (session,) = trading_sessions(now=FRIDAY_EVENING, days=1, symbol=EQUITIES[0])
         for symbol in LIVE_SYMBOLS:
             installation.store.set_instrument(
                 Instrument(symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01, settle=2.0)

@@ -57,7 +57,7 @@ class Dialect:
     decimal: str = ""
 
 
-FOUND = Dialect()
+UNKNOWN_DIALECT = Dialect()
 
 
 class CsvFile:
@@ -72,7 +72,7 @@ class CsvFile:
     first_row: tuple[str, ...]
     has_names: bool
 
-    def __init__(self, path: Path, dialect: Dialect = FOUND) -> None:
+    def __init__(self, path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> None:
         self.path = path
         self.size = path.stat().st_size
         self.guessed: list[Guess] = []
@@ -90,12 +90,11 @@ class CsvFile:
             raise ImportRefused(f"{path}: {error}") from error
 
     def _read_head(self, lines: list[bytes], dialect: Dialect) -> None:
-        offset = sum(map(len, lines))
-        lines[:1] = [line.removeprefix(BOM_UTF8) for line in lines[:1]]
-        offset -= sum(map(len, lines))
+        mark_bytes = len(BOM_UTF8) if lines and lines[0].startswith(BOM_UTF8) else 0
+        lines[:1] = [line[mark_bytes:] for line in lines[:1]]
         separator = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
-        told = dialect.skip_lines
-        skipped = bool(separator) + (self._lines_before(lines[bool(separator) :]) if told is None else told)
+        skipped = 1 if separator else 0
+        skipped += self._lines_before(lines[skipped:]) if dialect.skip_lines is None else dialect.skip_lines
         while skipped < len(lines) and not lines[skipped].strip():
             skipped += 1
         first, *rest = [*lines[skipped:], b""]
@@ -113,7 +112,7 @@ class CsvFile:
             self.names = (*self.names, "")
         # Where the first row begins, and its line.
         before = skipped + self.has_names
-        self._start = (offset + sum(map(len, lines[:before])), before + 1)
+        self._start = (mark_bytes + sum(map(len, lines[:before])), before + 1)
 
     def _lines_before(self, lines: list[bytes]) -> int:
         """Return the number of lines before the first with three cells, if there is one: titles and notes."""

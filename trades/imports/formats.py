@@ -11,7 +11,7 @@ from trades.exceptions import ImportRefused
 from trades.formats.arrow_values import one_array
 from trades.imports.blocks import SYMBOL, SourceFile
 from trades.imports.columns import with_joined
-from trades.imports.csv_file import FOUND, CsvFile, Dialect, Guess
+from trades.imports.csv_file import UNKNOWN_DIALECT, CsvFile, Dialect, Guess
 from trades.imports.dbn_file import DbnFile
 from trades.imports.guesses import BY_NAMES, guessed_dataset, with_columns, with_resolution, with_values
 from trades.imports.layout import ReadOptions, Scale
@@ -54,14 +54,14 @@ _FIXED_POINT = "0.000000001"
 _TOLD_BY_NAMES = [name for name in VENDOR_LAYOUTS if name != "alpaca"]
 
 
-def opened_file(path: Path, dialect: Dialect = FOUND) -> SourceFile:
+def opened_file(path: Path, dialect: Dialect = UNKNOWN_DIALECT) -> SourceFile:
     """Return the reader of a file, by its suffix. Raises `ImportRefused`, `OSError`."""
     if path.name.endswith((*_CSV, ".csv.zst", *TEXTS)):
         return CsvFile(path, dialect)
     container = container_of(path)
     if container not in _READERS:
         raise ImportRefused(f"{path}: a file is one of csv, {', '.join(_READERS)}")
-    if dialect != FOUND:
+    if dialect != UNKNOWN_DIALECT:
         raise ImportRefused(f"{path}: options such as --skip-lines and --decimal are of files of text")
     return _READERS[container](path)
 
@@ -95,9 +95,8 @@ def read_options(file: SourceFile, file_format: str, *, dataset: Dataset | None,
             guessed += [Guess(f"--format {vendor}", BY_NAMES)] if vendor else []
         if vendor is None:
             chosen = dataset or guessed_dataset([*file.names, *columns])
-            guessed += (
-                [Guess(f"--dataset {chosen.name}", BY_NAMES)] if dataset is not chosen is not TRADES else []
-            )
+            if dataset is None and chosen is not TRADES:
+                guessed.append(Guess(f"--dataset {chosen.name}", BY_NAMES))
             options = ReadOptions(chosen, dialect=_dialect(file), columns=columns, **given)
             options = with_columns(file, options)
         else:
@@ -209,7 +208,7 @@ def _has_clock(file: SourceFile, layout: VendorLayout) -> bool:
 
 
 def _dialect(file: SourceFile) -> Dialect:
-    return file.dialect if isinstance(file, CsvFile) else FOUND
+    return file.dialect if isinstance(file, CsvFile) else UNKNOWN_DIALECT
 
 
 def _layout_of(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pyarrow as pa
 
@@ -40,14 +41,11 @@ _MOST_MISSES = 20
 _OFFSET = re.compile(r" ?(GMT)?([+-][0-9]{2}:?[0-9]{2}|Z)$")
 # Numbers, without sign and currency, of which the decimal mark is certain, and those that need to be told it.
 _MARKS = {
-    ",": re.compile(
-        r"[0-9]{1,3}([. '\u2019\u00a0\u202f][0-9]{3})+,[0-9]+|[0-9]{1,3}([.][0-9]{3}){2,}|(0|[0-9]{4,}),[0-9]+"
-        r"|[0-9]+,([0-9]{1,2}|[0-9]{4,})"
-    ),
-    ".": re.compile(
-        r"[0-9]{1,3}([, '\u2019\u00a0\u202f][0-9]{3})+[.][0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}|(0|[0-9]{4,})[.][0-9]+"
-        r"|[0-9]+[.]([0-9]{1,2}|[0-9]{4,})"
-    ),
+    mark: re.compile(
+        rf"[0-9]{{1,3}}([{other} '\u2019\u00a0\u202f][0-9]{{3}})+[{mark}][0-9]+|[0-9]{{1,3}}([{other}][0-9]{{3}}){{2,}}"
+        rf"|(0|[0-9]{{4,}})[{mark}][0-9]+|[0-9]+[{mark}]([0-9]{{1,2}}|[0-9]{{4,}})"
+    )
+    for mark, other in (",.", ".,")
 }
 _IS_MARKED = re.compile(
     r"[+-]?[$€£]?[0-9][0-9.]*[, '\u2019\u00a0\u202f][0-9., '\u2019\u00a0\u202f]*|[+-]?[$€£][0-9.]+|[0-9]+([.][0-9]{3}){2,}"
@@ -81,21 +79,22 @@ def with_columns(file: SourceFile, options: ReadOptions) -> ReadOptions:
     for name in wanted:
         if name in options.columns or name in file.names:
             continue
-        pair = date_and_clock([each for each in file.names if each not in taken])
-        if name == _TIMESTAMP and pair and isinstance(file, CsvFile) and ":" not in file.first_cell(pair[0]):
+        others = [each for each in file.names if each not in taken]
+        pair = date_and_clock(others) if name == _TIMESTAMP else None
+        if pair and isinstance(file, CsvFile) and ":" not in file.first_cell(pair[0]):
             found[name] = "+".join(pair)
             continue
         sources = [each for each in _candidates(file.names, name) if each not in taken]
         if len(sources) > 1:
             raise ImportRefused(
-                f"{file.path}: {name} may be {' or '.join(sources)}{option('--columns', f'{name}={sources[0]}')}"
+                f"{file.path}: {name} may be {' or '.join(sources)}; give {option('--columns', f'{name}={sources[0]}')}"
             )
-        found |= dict.fromkeys([name] if sources else [], sources[0] if sources else "")
+        if sources:
+            found[name] = sources[0]
     if not found:
         return options
     pairs = ",".join(f"{name}={source}" for name, source in found.items())
-    guess = _guess("--columns", pairs, BY_NAMES)
-    return replace(options, columns={**options.columns, **found}, guessed=(*options.guessed, guess))
+    return _guessed(options, "--columns", pairs, BY_NAMES, columns={**options.columns, **found})
 
 
 def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> ReadOptions:
@@ -113,8 +112,7 @@ def with_values(file: SourceFile, options: ReadOptions, *, zone: str | None) -> 
     if options.date is None and not options.time_format:
         options = _with_time_format(options, times, zone=zone)
     if zone is None and has_local_clock(times):
-        guess = _guess("--timezone", options.zone, options.vendor or NO_OFFSET)
-        options = replace(options, guessed=(*options.guessed, guess))
+        options = _guessed(options, "--timezone", options.zone, options.vendor or NO_OFFSET)
     return options
 
 
@@ -139,10 +137,8 @@ def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> R
         )
     if len(marks) > 1:
         return options
-    guess = _guess("--decimal", marks[0], _BY_ROWS)
-    return replace(
-        options, dialect=replace(options.dialect, decimal=marks[0]), guessed=(*options.guessed, guess)
-    )
+    dialect = replace(options.dialect, decimal=marks[0])
+    return _guessed(options, "--decimal", marks[0], _BY_ROWS, dialect=dialect)
 
 
 def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None) -> ReadOptions:
@@ -165,9 +161,7 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
     if not readings:
         return options
     found = next(iter(readings.values()))
-    return replace(
-        options, time_format=found, guessed=(*options.guessed, _guess("--time-format", found, _BY_ROWS))
-    )
+    return _guessed(options, "--time-format", found, _BY_ROWS, time_format=found)
 
 
 def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
@@ -179,18 +173,19 @@ def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:
         or _RESOLUTION in {*options.given, *options.derived}
     ):
         return options
-    told = replace(_of_seconds(options), ambiguous="earliest")
-    layout = file_layout(file.names, told)
-    parser = BlockParser(file.path, layout, told, symbol="X", skip_bad=True)
+    earliest = replace(_of_seconds(options), ambiguous="earliest")
+    layout = file_layout(file.names, earliest)
+    parser = BlockParser(file.path, layout, earliest, symbol="X", skip_bad=True)
     block = next((each for each in parser.blocks(file) if each.rows.num_rows), None)
     found, is_certain = ("", False) if block is None else found_resolution(block)
     if not is_certain:
         raise ImportRefused(
-            f"{file.path}: no column has the resolution of the bars{option('--resolution', found or '1d')}"
+            f"{file.path}: no column has the resolution of the bars; give {option('--resolution', found or '1d')}"
         )
-    guess = _guess("--resolution", found, "most rows are so far apart")
-    return replace(options, given={**options.given, _RESOLUTION: found}, guessed=(*options.guessed, guess))
+    given = {**options.given, _RESOLUTION: found}
+    return _guessed(options, "--resolution", found, "most rows are so far apart", given=given)
 
 
-def _guess(name: str, value: str, reason: str) -> Guess:
-    return Guess(option(name, value).removeprefix("; give "), reason)
+def _guessed(options: ReadOptions, name: str, value: str, reason: str, **changes: Any) -> ReadOptions:
+    guess = Guess(option(name, value), reason)
+    return replace(options, guessed=(*options.guessed, guess), **changes)

@@ -42,8 +42,8 @@ def bare(name: str) -> str:
 
 
 def option(name: str, value: str) -> str:
-    """Return the end of a message: the option to give, as a shell takes it."""
-    return f"; give {name} {shlex.quote(value)}"
+    """Return an option with its value, as a shell takes it."""
+    return f"{name} {shlex.quote(value)}"
 
 
 def cell_hint(values: pa.Array, cell: object, *, decimal: str, time_format: str) -> str:
@@ -60,7 +60,7 @@ def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: boo
     """Return the end of a refusal of a file that lacks columns."""
     if not has_names:
         pairs = ",".join(f"{name}={place}" for place, name in enumerate(missing, 1))
-        return f"; no line names the columns{option('--columns', pairs)}, the positions"
+        return f"; no line names the columns; give {option('--columns', pairs)}, the positions"
     found = {
         name: next((each for each in names if bare(each).startswith(ALIASES.get(name, name))), None)
         for name in missing
@@ -68,7 +68,8 @@ def missing_hint(names: Sequence[str], missing: Sequence[str], *, has_names: boo
     pairs = ",".join(f"{name}={source}" for name, source in found.items() if source)
     if len(names) == 1:
         return "; give --delimiter with the mark between the cells, or --skip-lines with the number of lines before the names"
-    return option("--columns", pairs) if pairs else f"; give --columns {missing[0]}=… with the file's name"
+    given = option("--columns", pairs) if pairs else f"--columns {missing[0]}=… with the file's name"
+    return f"; give {given}"
 
 
 def date_and_clock(names: Sequence[str]) -> tuple[str, str] | None:

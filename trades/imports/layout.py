@@ -13,7 +13,7 @@ from store.declarations import ColumnKind, Dataset
 from trades.conditions.condition_map import ConditionMap
 from trades.exceptions import ImportRefused
 from trades.imports.blocks import SYMBOL
-from trades.imports.csv_file import FOUND, Dialect, Guess
+from trades.imports.csv_file import UNKNOWN_DIALECT, Dialect, Guess
 from trades.imports.hints import missing_hint, option
 from trades.imports.symbols import SymbolSpelling, symbol_columns
 from trades.imports.vendors.layout import Derived
@@ -58,9 +58,10 @@ class ReadOptions:
     means that the column is not read. scale: factors by dataset column. date: the local date, if times count
     milliseconds since midnight. time_format: how event times are written, as in `strptime`; empty for ISO 8601 and
     epoch integers. given: values of columns that the file lacks, for all rows. symbols: the symbols whose rows are
-    read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes symbols. dialect: how a text
-    file is written. times_end: whether the times of bars shorter than a day are those of their ends. guessed: options that
-    were not given. vendor: the name of the vendor's layout, or empty. derived, kept, nulls, prefix: see `VendorLayout`.
+    read; empty reads all. conditions: the map of the file's condition codes. symbol_rule: how the vendor writes
+    symbols. dialect: how a text file is written. times_end: whether the times of bars shorter than a day are those of
+    their ends. guessed: options that were not given. vendor: the name of the vendor's layout, or empty. derived, kept,
+    nulls, prefix: see `VendorLayout`.
     """
 
     dataset: Dataset
@@ -75,7 +76,7 @@ class ReadOptions:
     symbols: frozenset[str] = frozenset()
     conditions: ConditionMap | None = None
     symbol_rule: SymbolSpelling | None = None
-    dialect: Dialect = FOUND
+    dialect: Dialect = UNKNOWN_DIALECT
     times_end: bool = False
     guessed: tuple[Guess, ...] = ()
     vendor: str = ""
@@ -211,6 +212,6 @@ def _named_symbol(names: Sequence[str]) -> str | None:
     """Return the column that is a symbol by its name, if any. Raises `ImportRefused` for several."""
     found = symbol_columns(names)
     if len(found) > 1:
-        hint = option("--columns", f"symbol={found[0]}")
-        raise ImportRefused(f"the symbol may be in {' or '.join(found)}{hint}")
+        choice = option("--columns", f"symbol={found[0]}")
+        raise ImportRefused(f"the symbol may be in {' or '.join(found)}; give {choice}")
     return found[0] if found else None

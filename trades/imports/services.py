@@ -80,9 +80,10 @@ def file_import(
 
     Equal rows without an id are separate rows: afterwards the store has at least as many of them as the file.
     notes: the folder of saved progress. file: the path's reader, if there is one already. restart: ignore saved
-    progress. confirmed: store bars whose distances contradict their resolution, dates without their times of
-    day, and times of trades, quotes and bars that are more than a day ahead. caller: who imports, for the commits. Raises `ImportsError`s, the store's
-    `StorageError`s, `OSError`.
+    progress. confirmed: store bars whose distances contradict their resolution, dates without their times of day, and
+    times of trades, quotes and bars that are more than a day ahead. caller: who imports, for the commits.
+
+    Raises `ImportsError`s, the store's `StorageError`s, `OSError`.
     """
     options = _with_log_names(options)
     note = ProgressNote(notes, path, f"{options.identity}{skip_bad}")
@@ -118,7 +119,8 @@ def symbols_import(
 ) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
     """Store a file's rows, of each symbol all or none, in bounded memory.
 
-    Return what became of each symbol, and the columns that were not read. See `SymbolsImport`, and `file_import` for `confirmed`. Raises `ImportRefused`, the store's `StorageError`s, `OSError`.
+    Return what became of each symbol, and the columns that were not read. See `SymbolsImport`, and `file_import` for
+    `confirmed`. Raises `ImportRefused`, the store's `StorageError`s, `OSError`.
     """
     options = _with_log_names(options)
     layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
@@ -214,7 +216,7 @@ def _check_clock(file: SourceFile, layout: FileLayout, options: ReadOptions) -> 
     clock = unread_clock(layout.unread_columns)
     if clock is not None and _has_dates_only(file, source, options.time_format):
         raise ImportRefused(
-            f"{file.path}: {source} has dates only{option('--columns', f'timestamp={source}+{clock}')}, or give --yes to leave"
+            f"{file.path}: {source} has dates only; give {option('--columns', f'timestamp={source}+{clock}')}, or give --yes to leave"
             f" {clock} out"
         )
 
@@ -247,8 +249,8 @@ def file_parser(
 
     @cache
     def hours() -> RepeatedHours:
-        told = replace(options, ambiguous="earliest")
-        parser = BlockParser(file.path, layout, told, symbol=symbol, skip_bad=True)
+        earliest = replace(options, ambiguous="earliest")
+        parser = BlockParser(file.path, layout, earliest, symbol=symbol, skip_bad=True)
         return repeated_hours(parser.blocks(file), options)
 
     return BlockParser(file.path, layout, options, symbol=symbol, skip_bad=skip_bad, repeated_hours=hours)
@@ -305,7 +307,7 @@ def _check_texts(file: SourceFile, layout: FileLayout, name_symbol: str | None) 
             if texts.symbols:
                 raise ImportRefused(
                     f"{file.path}: {name} may be the symbol ({', '.join(texts.symbols)}), and would not be"
-                    f" read{option('--columns', f'symbol={name}')}, or give --columns symbol= if it is something else"
+                    f" read; give {option('--columns', f'symbol={name}')}, or give --columns symbol= if it is something else"
                 )
         if not any(texts.may_tell for texts in columns.values()):
             return
@@ -333,4 +335,4 @@ def _symbol_hint(path: Path) -> str:
     """Return the end of a message: the option, with the symbol by which the file's name seems to begin."""
     first = re.split(r"[^A-Za-z0-9.]", bare_name(path))[0]
     is_symbol = first.isalnum() and not first.isdecimal() and first in (first.upper(), first.lower())
-    return option("--symbol", first.upper()) if is_symbol else "; give --symbol, or --columns symbol=…"
+    return f"; give {option('--symbol', first.upper()) if is_symbol else '--symbol, or --columns symbol=…'}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from store.arrays import Mask
 from store.timestamps import SECOND_NS
+from trades.imports.columns import mask_of
 from trades.imports.layout import ReadOptions
 
 Indexes = list[int]
@@ -89,14 +90,14 @@ def parse_instants(
     valid = np.zeros(len(values), dtype=bool)
     wrong: Indexes = []
     for style, mask in by_style.items():
-        indexes = np.flatnonzero(mask & _mask(values.is_valid()))
+        indexes = np.flatnonzero(mask & mask_of(values.is_valid()))
 
         def convert(some: pa.Array, style: TimeStyle = style) -> pa.Array:
             return _cast_instants(some.cast(style.value), style, options, is_event=is_event)
 
         converted, refused = convert_by_bisection(values.take(pa.array(indexes)), convert, limit=limit)
         times[indexes] = converted.fill_null(0).to_numpy()
-        valid[indexes] = _mask(converted.is_valid())
+        valid[indexes] = mask_of(converted.is_valid())
         wrong += indexes[refused].tolist()
     return pa.array(times, mask=~valid), sorted(wrong)[:limit]
 
@@ -110,7 +111,7 @@ def _style_of(values: pa.Array) -> TimeStyle:
         return TimeStyle.EPOCH
     return (
         TimeStyle.OFFSET
-        if _mask(pc.match_substring_regex(present[:1], _HAS_OFFSET)).any()
+        if mask_of(pc.match_substring_regex(present[:1], _HAS_OFFSET)).any()
         else TimeStyle.LOCAL
     )
 
@@ -146,10 +147,10 @@ def local_time(text: str, time_format: str) -> datetime | None:
 
 def _styled(texts: pa.Array) -> tuple[pa.Array, dict[TimeStyle, Mask]]:
     """Return the texts as ISO 8601 writes them, and a mask per style."""
-    is_epoch = _mask(pc.match_substring_regex(texts, _IS_EPOCH))
+    is_epoch = mask_of(pc.match_substring_regex(texts, _IS_EPOCH))
     digits = pc.utf8_rpad(pc.replace_substring(texts, ".", ""), _EPOCH_DIGITS, "0")
     texts = pc.if_else(is_epoch, digits, _rewritten(texts, _REWRITTEN))
-    has_offset = ~is_epoch & _mask(pc.match_substring_regex(texts, _HAS_OFFSET))
+    has_offset = ~is_epoch & mask_of(pc.match_substring_regex(texts, _HAS_OFFSET))
     return texts, {
         TimeStyle.EPOCH: is_epoch,
         TimeStyle.OFFSET: has_offset,
@@ -224,7 +225,7 @@ def _since_midnight(values: pa.Array, date: np.datetime64) -> pa.Array:
     if len(counts) and (counts.min() < 0 or counts.max() >= _MILLISECONDS_A_DAY):
         raise pa.ArrowInvalid("not milliseconds since midnight")
     midnight = date.astype("datetime64[ns]").astype(np.int64)
-    return pa.array(midnight + counts * 10**6, mask=_mask(values.is_null())).view(TimeStyle.LOCAL.value)
+    return pa.array(midnight + counts * 10**6, mask=mask_of(values.is_null())).view(TimeStyle.LOCAL.value)
 
 
 def _from_epochs(values: pa.Array) -> pa.Array:
@@ -237,8 +238,4 @@ def _from_epochs(values: pa.Array) -> pa.Array:
     seconds = counts // (SECOND_NS // units)
     if len(seconds) and seconds.max() > 9 * 10**9:
         raise pa.ArrowInvalid("later than can be stored")
-    return pa.array(counts * units, mask=_mask(values.is_null()))
-
-
-def _mask(values: pa.Array) -> Mask:
-    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), dtype=bool)
+    return pa.array(counts * units, mask=mask_of(values.is_null()))

@@ -4,12 +4,13 @@ import glob
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -20,7 +21,7 @@ from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
 from trades.conditions import CONDITION_MAPS
 from trades.exceptions import BadRow, ImportRefused, ImportsError
-from trades.imports.blocks import SYMBOL, SourceFile
+from trades.imports.blocks import LINE, SYMBOL, SourceFile
 from trades.imports.csv_file import Dialect
 from trades.imports.formats import AUTO, FORMATS, TEXTS, opened_file, read_options
 from trades.imports.guesses import NO_OFFSET
@@ -124,6 +125,14 @@ class ImportCommand(BaseCommand):
             self.stdout.write(f"  {guess.option}    ({guess.reason})")
 
 
+@cache
+def import_parser() -> CommandParser:
+    """Return a parser of the command's own options, which raises CommandError."""
+    parser = CommandParser(add_help=False)
+    ImportCommand().add_arguments(parser)
+    return parser
+
+
 def file_and_options(path: Path, options: dict[str, Any]) -> tuple[SourceFile, ReadOptions]:
     """Return a file's reader, and how it is read by the command's options. Raises `ImportRefused`, `OSError`."""
     file = opened_file(path, dialect_of(options))
@@ -155,7 +164,8 @@ def report_lines(result: ImportResult, options: ReadOptions) -> Iterator[str]:
 def preview_cells(preview: ImportPreview) -> list[list[str]]:
     """Return the names and the rows of a preview as texts, but for columns without values."""
     rows = preview.rows
-    names = [SYMBOL, *(name for name in rows.column_names[:-2] if rows[name].null_count < len(rows))]
+    others = [name for name in rows.column_names if name not in (SYMBOL, LINE)]
+    names = [SYMBOL, *(name for name in others if rows[name].null_count < len(rows))]
     return [names, *([_cell_text(row, name) for name in names] for row in rows.to_pylist())]
 
 
@@ -272,7 +282,7 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
         "scale": {name: Scale.of(text) for name, text in _pairs(options["scale"], "--scale").items()} or None,
         "date": date,
         "time_format": options["time_format"],
-        "times_end": options["bar_times"] and options["bar_times"] == "end",
+        "times_end": options["bar_times"] == "end" if options["bar_times"] else None,
         "given": {"resolution": options["resolution"]} if options["resolution"] else {},
         "conditions": CONDITION_MAPS[options["conditions"]] if options["conditions"] else None,
     }

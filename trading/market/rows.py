@@ -140,11 +140,10 @@ def eligible_rows(dataset: Dataset, instrument: Instrument, rows: pa.Table, know
     """Return which rows may fill orders and be a price. known_ns: see `FollowedRows`. For bars see `eligible_bars`."""
     if dataset is QUOTES:
         return firm_quotes(rows)
-    time_ns = rows.column("timestamp").to_numpy()
-    is_eligible: Mask = np.ones(len(time_ns), np.bool_)
     if dataset is TRADES:
-        is_eligible = ordinary_prints(rows, instrument) & (known_ns - time_ns <= LATE_NS)
-    return is_eligible
+        is_in_time: Mask = known_ns - rows.column("timestamp").to_numpy() <= LATE_NS
+        return ordinary_prints(rows, instrument) & is_in_time
+    return np.ones(len(rows), np.bool_)
 
 
 def eligible_bars(rows: pa.Table, before_ns: Integers, until_ns: int) -> Mask:

@@ -119,15 +119,16 @@ class Backtest:
         inputs: BacktestInputs,
         reader: Reader,
         keep: Callable[[RecordedEvent], object],
-        value: Callable[[int, AccountState, Decimal], object] | None = None,
+        keep_equity: Callable[[int, AccountState, Decimal], object] | None = None,
     ) -> None:
-        """Create it. keep: is given each event. value: is given the equity at instants between events.
+        """Create it. keep: is given each event. keep_equity: is given the equity at instants between events.
 
         Raises StrategyError, and the errors of the store.
         """
         self.inputs = inputs
-        self._keep_event, self._keep_value = keep, value
-        self._value_ns = inputs.end_ns if value is None else inputs.start_ns
+        self._keep_event, self._keep_equity = keep, keep_equity or (lambda *_: None)
+        # No equity is computed that nobody is given.
+        self._equity_ns = inputs.start_ns if keep_equity else inputs.end_ns
         strategy_class = strategy_named(inputs.strategy)
         parameters = parameters_of(strategy_class, inputs.parameters)
         self._market = _market_of(inputs, reader)
@@ -183,8 +184,8 @@ class Backtest:
                 if shown_ns >= tell_ns:
                     tell_ns += step_ns
                     self._tell(shown_ns)
-            if shown_ns >= self._value_ns:
-                self._value(shown_ns)
+            if shown_ns >= self._equity_ns:
+                self._give_equity(shown_ns)
             show(shown_ns, bar)
             if host.wanted:
                 self._act(host.take_wanted(), shown_ns)
@@ -198,12 +199,12 @@ class Backtest:
         begin_ns, end_ns = self.inputs.start_ns, self.inputs.end_ns
         self._progress((now_ns - begin_ns) / (end_ns - begin_ns))
 
-    def _value(self, now_ns: int) -> None:
+    def _give_equity(self, now_ns: int) -> None:
         state = self._desk.states[ACCOUNT]
         marks = self._market.marks(state, now_ns=now_ns)
-        if self._keep_value is not None and can_be_valued(state, marks):
-            self._keep_value(now_ns, state, equity_of(state, marks))
-        self._value_ns = now_ns + (self.inputs.end_ns - self.inputs.start_ns) // _VALUES
+        if can_be_valued(state, marks):
+            self._keep_equity(now_ns, state, equity_of(state, marks))
+        self._equity_ns = now_ns + (self.inputs.end_ns - self.inputs.start_ns) // _VALUES
 
     def _value_at_end(self, state: AccountState, record: Record) -> None:
         value_at_end(state, self._market.marks(state, now_ns=self.inputs.end_ns - 1), record)

@@ -38,7 +38,7 @@ def strategy_given(place: str) -> str:
     Never call it with what came over HTTP: it runs code. Raises StrategyError; see `strategy_at`.
     """
     found = strategy_at(place)
-    if SHIPPED.get(found.name, found) is not found:
+    if found.name in SHIPPED and SHIPPED[found.name] is not found:
         raise StrategyError(f"{place}: a shipped strategy has the name {found.name}; give yours another name")
     _given[found.name] = found
     return found.name
@@ -47,16 +47,16 @@ def strategy_given(place: str) -> str:
 def strategy_named(name: str) -> type[Strategy]:
     """Return a shipped strategy, or the one in the file of this name in STRATEGIES_DIR. Raises StrategyError."""
     path = _folder() / f"{name}.py"
-    has_file = STRATEGY_NAME.fullmatch(name) is not None and path.is_file()
-    found = SHIPPED.get(name)
-    if found is not None and has_file:
+    if STRATEGY_NAME.fullmatch(name) is None or not path.is_file():
+        found = SHIPPED.get(name) or _given.get(name)
+        if found is None:
+            raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(_names())}")
+        return found
+    if name in SHIPPED:
         raise StrategyError(
             f"a shipped strategy has the name of {path.name} in STRATEGIES_DIR: rename the file"
         )
-    found = found or _given.get(name)
-    if found is None and not has_file:
-        raise UnknownStrategy(f"there is no strategy {name}; there are {', '.join(_names())}")
-    return found or strategy_in(path)
+    return _given.get(name) or strategy_in(path)
 
 
 def _folder() -> Path:

@@ -8,7 +8,7 @@ from store.csv import CsvStore
 from store.datasets import TRADES
 from store.protocol import Append, Receipt
 from tests.store.builders import batch, trade
-from trades.sample import sample_day, trading_sessions
+from trades.sample import EQUITIES, sample_day, trading_sessions
 
 NOW = dt.datetime(2025, 1, 11, tzinfo=dt.UTC)
 SYMBOLS = ("DEMOA", "DEMOB", "DEMOC")
@@ -18,7 +18,7 @@ def sample_store(folder: Path, *, days: int = 2, symbols: tuple[str, ...] = SYMB
     """What `manage.py sample` stores, up to Friday, 10 January 2025."""
     store = CsvStore(folder)
     for symbol in symbols:
-        for session in trading_sessions(now=NOW, days=days):
+        for session in trading_sessions(now=NOW, days=days, symbol=EQUITIES[0]):
             store.append(Append(TRADES, symbol, sample_day(symbol, session).trades, "command:sample"))
     return folder
 

@@ -81,7 +81,9 @@ def test_the_api_stores_every_request_and_bars_become_final(api: Api):
 
 
 def test_a_wrong_print_is_corrected_ten_seconds_later(api: Api):
-    (session,) = trading_sessions(now=dt.datetime(2025, 11, 19, 20, tzinfo=dt.UTC), days=1)
+    (session,) = trading_sessions(
+        now=dt.datetime(2025, 11, 19, 20, tzinfo=dt.UTC), days=1, symbol=EQUITIES[0]
+    )
     day = sample_day("DEMOA", session)
     assert day.correction is not None
     received_ns = day.corrected_at_ns - 10 * SECOND_NS

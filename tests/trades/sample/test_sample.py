@@ -45,7 +45,7 @@ def nanoseconds(moment: dt.datetime) -> int:
 
 @cache
 def session_of(date: str) -> TradingSession:
-    (session,) = trading_sessions(now=new_york(f"{date}T23:00"), days=1)
+    (session,) = trading_sessions(now=new_york(f"{date}T23:00"), days=1, symbol=FUND)
     assert session.date.isoformat() == date
     return session
 
@@ -76,7 +76,7 @@ def ordinary() -> list[pa.RecordBatch]:
     ],
 )
 def test_the_last_trading_days_that_have_begun_are_chosen(now, days, expected):
-    sessions = trading_sessions(now=new_york(now), days=days)
+    sessions = trading_sessions(now=new_york(now), days=days, symbol=FUND)
     assert [session.date.isoformat() for session in sessions] == expected
 
 

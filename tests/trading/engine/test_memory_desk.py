@@ -130,7 +130,7 @@ def history(config: RiskConfig, seed: int) -> tuple[TradingDesk, list[Step]]:
     """Return an account in the database after two days of the sample, and what was done to it."""
     chance = random.Random(seed)
     declare()
-    sessions = list(trading_sessions(now=FRIDAY_EVENING, days=2))
+    sessions = list(trading_sessions(now=FRIDAY_EVENING, days=2, symbol=EQUITIES[0]))
     actions: list[dict[str, Any]] = [
         {"timestamp": sessions[1].opens, "kind": "split", "ratio": 2.0},
         {"timestamp": sessions[1].opens - DAY_NS // 4, "kind": "dividend", "amount": 0.25, "currency": "USD"},

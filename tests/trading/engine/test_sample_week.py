@@ -59,7 +59,7 @@ def deliveries(seed: int) -> list[list[Delivery]]:
     chance = random.Random(seed)
     found: list[list[Delivery]] = []
     late: dict[str, list[_Row]] = {symbol: [] for symbol in SYMBOLS}
-    for session in trading_sessions(now=FRIDAY_EVENING, days=DAYS):
+    for session in trading_sessions(now=FRIDAY_EVENING, days=DAYS, symbol=EQUITIES[0]):
         days = {symbol: day_rows(symbol, session) for symbol in SYMBOLS}
         all_bars = bars_of(days[SYMBOLS[0]])
         for place in range(CHUNKS_A_DAY):

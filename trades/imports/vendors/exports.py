@@ -77,7 +77,6 @@ IB_SYMBOLS = SymbolSpelling("ib", re.compile("([A-Z]+) ([A-Z]+)"), {})
 _MT5 = ("<OPEN>", "<HIGH>", "<LOW>", "<CLOSE>", "<VOL>")
 _TITLES = ("Open", "High", "Low", "Close", "Volume")
 _DUKASCOPY: dict[str, Any] = {"time_format": "%d.%m.%Y %H:%M:%S.%f"}
-_NINJA: dict[str, Any] = {"times_end": True}  # of bars of minutes; UTC
 
 _LAYOUTS = (
     _layout(
@@ -126,7 +125,7 @@ _LAYOUTS = (
         "mt4", "bars", BARS, _places("1+2", 3), zone=None,
         first_row=f"[0-9]{{4}}[.][0-9]{{2}}[.][0-9]{{2}},[0-9:]+,{_PRICES},{_N}",
     ),
-    _layout("mt5", "bars", BARS, _ohlcv("<DATE>+<TIME>", *_MT5), derived={}, absent=frozenset({"<PER>"}), zone=None),
+    _layout("mt5", "bars", BARS, _ohlcv("<DATE>+<TIME>", *_MT5), absent=frozenset({"<PER>"}), zone=None),
     _layout("mt5", "bars of days", BARS, _ohlcv("<DATE>", *_MT5), absent=frozenset({"<PER>", "<TIME>"})),
     _layout(
         "yahoo", "prices", BARS, _ohlcv("Date", *_TITLES), nulls=("null",),
@@ -161,7 +160,7 @@ _LAYOUTS = (
             ),
         )
     ),
-    _layout("ninjatrader", "minutes", BARS, _places("1"), first_row=f"{_STAMP},{_PRICES},{_N}", **_NINJA),
+    _layout("ninjatrader", "minutes", BARS, _places("1"), first_row=f"{_STAMP},{_PRICES},{_N}", times_end=True),
     _layout("ninjatrader", "days", BARS, _places("1"), first_row=f"[0-9]{{8}},{_PRICES},{_N}"),
     _layout(
         "ninjatrader", "ticks", TRADES, {"timestamp": "1", "price": "2", "volume": "3"},

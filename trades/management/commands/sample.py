@@ -18,7 +18,7 @@ from store.exceptions import CorrectionTargetMissing, StorageError, UnknownSymbo
 from store.instruments import CALENDAR, CRYPTO, EVIDENCE, Instrument
 from store.protocol import ALL_TIME, Amendment
 from store.timestamps import SECOND_NS
-from trades import sample as market
+from trades import sample
 from trades.batches.row_batch import RowBatch
 from trades.exceptions import BatchRefused
 from trades.instruments.services import instruments_declare
@@ -26,7 +26,7 @@ from trades.services import rows_ingest
 from trades.stores import market_store
 
 CALLER = "command:sample"
-SYMBOLS = (*market.EQUITIES, market.FUND, market.COIN)
+SYMBOLS = (*sample.EQUITIES, sample.FUND, sample.COIN)
 MINUTE_DAYS, DAYS_LIMIT = 60, 2_600
 _OTHER_SAMPLE = "; another release stored its sample under this symbol: keep it, or stop the server and delete the symbol's folders"
 
@@ -59,8 +59,8 @@ def _declare(symbol: str) -> None:
     if market_store().declared_instruments(symbol=symbol):
         return
     instrument = Instrument(symbol, instrument_class=CRYPTO, currency="USD", tick_size=0.01)
-    if symbol != market.COIN:
-        gap_rule = CALENDAR if symbol == market.SILENT else EVIDENCE
+    if symbol != sample.COIN:
+        gap_rule = CALENDAR if symbol == sample.SILENT else EVIDENCE
         instrument = Instrument(
             symbol, exchange="XNAS", currency="USD", bar_policy="us_equities", gap_rule=gap_rule
         )
@@ -70,13 +70,13 @@ def _declare(symbol: str) -> None:
 def _store(symbol: str, now: dt.datetime, days: int, history: int) -> int:
     """Store what a symbol lacks: older days as bars, newer ones as trades and quotes. Return the count of new rows."""
     now_ns = int(now.timestamp() * SECOND_NS)
-    if symbol == market.COIN:
+    if symbol == sample.COIN:
         days, history = 1, history * 365 // 252
-    sessions = market.trading_sessions(now=now, days=days + history, symbol=symbol)
-    ticks = () if symbol == market.FUND else sessions[-days:]
+    sessions = sample.trading_sessions(now=now, days=days + history, symbol=symbol)
+    ticks = () if symbol == sample.FUND else sessions[-days:]
     stored = _bars(symbol, [each for each in sessions if each not in ticks and each.ends <= now_ns])
     for session in ticks:
-        quotes, trades, correction = market.sample_day(symbol, session).between(0, now_ns)
+        quotes, trades, correction = sample.sample_day(symbol, session).between(0, now_ns)
         # A day that is over is complete, so that its bars are final.
         complete_until_ns = session.ends if session.ends + SECOND_NS <= now_ns else None
         stored += _ingest(QUOTES, symbol, quotes, complete_until_ns)
@@ -87,16 +87,16 @@ def _store(symbol: str, now: dt.datetime, days: int, history: int) -> int:
     return stored
 
 
-def _bars(symbol: str, sessions: Sequence[market.TradingSession]) -> int:
+def _bars(symbol: str, sessions: Sequence[sample.TradingSession]) -> int:
     """Store bars of the days after the newest stored bar; with the first bars, the corporate actions."""
     newest_ns = stored = 0
     with suppress(UnknownSymbol):
         newest_ns = pc.max(market_store().log(BARS, symbol).at().rows(ALL_TIME)["timestamp"]).as_py()
     if not newest_ns:
-        stored = _ingest(CORPORATE_ACTIONS, symbol, market.action_rows(symbol, sessions))
-    split = len(sessions) - market.SPLIT_SESSION if symbol == market.SPLIT and not newest_ns else 0
+        stored = _ingest(CORPORATE_ACTIONS, symbol, sample.action_rows(symbol, sessions))
+    split = len(sessions) - sample.SPLIT_SESSION if symbol == sample.SPLIT and not newest_ns else 0
     days = [
-        market.bar_rows(symbol, each, is_daily=n < len(sessions) - MINUTE_DAYS, is_old=n < split)
+        sample.bar_rows(symbol, each, is_daily=n < len(sessions) - MINUTE_DAYS, is_old=n < split)
         for n, each in enumerate(sessions)
         if each.begins > newest_ns
     ]
