@@ -11,12 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from store.arrays import Integers
+from store.declarations import Dataset
 from store.exceptions import IdConflict
 from store.instruments import REFUSE
 from store.protocol import Append, Receipt
 from trades.conditions.rows import CONDITIONS
 from trades.exceptions import BadRow, ConditionsRefused, ImportRefused
 from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile, blocks_in_order
+from trades.imports.id_conflicts import IdConflicts
 from trades.imports.parse import BlockParser
 from trades.imports.run import one_batch, read_ahead, storable_rows, tables_of_symbols, yet_to_come
 from trades.imports.sort import SortedRuns
@@ -69,9 +71,9 @@ class _Piece:
 class SymbolsImport:
     """The import of a file whose rows are all read, checked and sorted into temporary files before the first is stored.
 
-    What depends on what is stored is checked for all rows of a symbol before its first commit, too, but for ids of
-    symbols with more than COMMIT_ROWS rows: such a conflict ends the symbol's import, and its outcome says how many rows
-    are stored. A run with the same request keys goes on where an earlier one ended: what that one has stored is answered
+    What depends on what is stored is checked for all rows of a symbol before its first commit, too. An id that another
+    caller stores with other values between the commits of a symbol ends the symbol's import, and its outcome says how many rows are
+    stored. A run with the same request keys goes on where an earlier one ended: what that one has stored is answered
     again. request_key: of a piece of the file. progress: called with bytes of the file, up to its size.
     """
 
@@ -97,19 +99,13 @@ class SymbolsImport:
         self._rows: Counter[str | None] = Counter()
         self._refused: dict[str | None, SymbolOutcome] = {}
         self._outcomes: dict[str, SymbolOutcome] = {}
+        self._has_ids = False
 
     def run(self) -> list[SymbolOutcome]:
         """Store the rows; return the outcome of each symbol, in order. Raises `ImportRefused`, `StorageError`s."""
         self._read()
-        if refusing := {
-            symbol
-            for symbol, count in self._rows.items()
-            if count > COMMIT_ROWS and self._refuses_words(symbol)
-        }:
-            for piece in map(self._checked, self._pieces(refusing)):
-                if piece.error:
-                    self._refuse(piece)
-                self._progress(self._file.size // 2)
+        large = {symbol for symbol, count in self._rows.items() if symbol and count > COMMIT_ROWS}
+        self._check({symbol for symbol in large if self._has_ids or self._refuses_words(symbol)})
         stored = 0
         with read_ahead(self._prepared()) as pieces:
             for piece in pieces:
@@ -120,10 +116,28 @@ class SymbolsImport:
         refused = (replace(each, rows=self._rows[each.symbol]) for each in self._refused.values())
         return sorted(chain(self._outcomes.values(), refused), key=lambda each: each.symbol or "")
 
-    def _refuses_words(self, symbol: str | None) -> bool:
+    def _refuses_words(self, symbol: str) -> bool:
         """Return whether conditions of the symbol's rows may be refused."""
-        has_words = CONDITIONS in self._dataset.schema.names and symbol is not None
+        has_words = CONDITIONS in self._dataset.schema.names
         return has_words and market_store().instrument(symbol).unknown_conditions == REFUSE
+
+    def _check(self, symbols: Collection[str]) -> None:
+        """Refuse symbols of which a row may not be stored, before the first of their commits."""
+        if not symbols:
+            return
+        conflicts: IdConflicts | None = None
+        symbol = ""
+        for piece in map(self._checked, self._pieces(symbols)):
+            if piece.symbol != symbol or conflicts is None:
+                symbol, conflicts = piece.symbol, IdConflicts(self._dataset, piece.symbol)
+            row = None if piece.error else conflicts.first(piece.rows)
+            if row is not None:
+                self._refuse(
+                    piece.refused(f"{self._dataset.id_columns[-1]}: {self._dataset.conflict[1]}", row)
+                )
+            elif piece.error:
+                self._refuse(piece)
+            self._progress(self._file.size // 2)
 
     def _read(self) -> None:
         """Sort all valid rows into the temporary files, and count all rows."""
@@ -137,6 +151,7 @@ class SymbolsImport:
                 for bad in self._ahead(block.rows):
                     self._refuse_row(bad)
                 self._runs.add(block.rows)
+                self._has_ids |= _has_ids(self._dataset, block.rows)
                 if self._runs.rows > ROWS_LIMIT:
                     raise ImportRefused(f"the file has more than {ROWS_LIMIT:,} rows; send several files")
                 self._progress(block.bytes_read // 2)
@@ -223,6 +238,10 @@ class SymbolsImport:
             duplicates=before.duplicates + receipt.duplicates,
             commit=receipt.commit.token,
         )
+
+
+def _has_ids(dataset: Dataset, rows: pa.Table) -> bool:
+    return bool(dataset.id_columns) and rows[dataset.id_columns[-1]].null_count < rows.num_rows
 
 
 def _joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,38 @@ def test_a_conflict_with_a_stored_id_keeps_a_symbols_rows_out(tmp_path: Path):
     assert (found.stored, found.line) == (0, 3)
     assert "trade_id" in found.error
     assert stored() == {("A", 1.0): 1}
+
+
+def with_ids(rows: int = 300) -> list[str]:
+    """Rows of A with ids, several commits on each of some dates."""
+    return [f"{line_of(START + n * DAY_NS // 120, 10 + n, 1)},A,t{n},N" for n in range(rows)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[250].replace(",260,", ",1,"),
+        lambda rows: rows[250].replace(",t250,", ",t170,"),
+    ],
+    ids=["stored", "in the file"],
+)
+def test_a_conflict_late_in_a_large_symbol_keeps_all_its_rows_out(tmp_path: Path, change: Callable[..., str]):
+    header, rows = f"{HEADER},trade_id,exchange", with_ids()
+    if change(rows).endswith("t250,N"):
+        assert run(written(tmp_path / "(1).csv", rows[250:251], header))["A"].stored == 1
+    before = stored()
+    found = run(written(tmp_path / "(2).csv", [*rows[:250], change(rows), *rows[251:]], header))["A"]
+    assert (found.rows, found.stored, found.commit, found.line) == (300, 0, None, 252)
+    assert found.error.startswith("trade_id: ")
+    assert stored() == before
+
+
+def test_rows_with_ids_that_are_stored_are_duplicates(tmp_path: Path):
+    header, rows = f"{HEADER},trade_id,exchange", with_ids()
+    file = written(tmp_path / "(1).csv", rows, header)
+    assert run(file)["A"].stored == 300
+    twice = run(written(tmp_path / "(2).csv", [*rows, *rows], header))["A"]
+    assert (twice.rows, twice.stored, twice.duplicates, twice.error) == (600, 0, 600, "")
 
 
 def test_a_line_that_is_no_row_refuses_the_file(tmp_path: Path):

@@ -1,0 +1,98 @@
+"""Files of NDJSON and Arrow: what is read, and what is refused before it takes memory."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tests.trades.imports.command import stored
+from tests.trades.imports.files import imported
+from trades.exceptions import ImportRefused
+from trades.imports import record_files
+
+LINE = b'{"timestamp": "2025-01-02T14:30:00Z", "price": 1, "volume": 2'
+
+
+def columns(count: int = 2, **changes: Any) -> dict[str, Any]:
+    return {
+        "timestamp": pa.array(range(count), pa.timestamp("s", "UTC")).cast(pa.timestamp("ns", "UTC")),
+        "price": [1.5] * count,
+        "volume": [2.0] * count,
+        **changes,
+    }
+
+
+def arrow(path: Path, table: pa.Table, *, is_file: bool = False, compression: str | None = None) -> Path:
+    make = pa.ipc.new_file if is_file else pa.ipc.new_stream
+    with make(str(path), table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as target:
+        target.write_table(table)
+    return path
+
+
+def test_lines_may_mix_whole_numbers_and_fractions_and_have_lists(store_path: Path, tmp_path: Path):
+    path = tmp_path / "A.ndjson"
+    second = LINE.replace(b"00Z", b"01Z").replace(b": 1,", b": 1.5,")
+    path.write_bytes(LINE + b', "conditions": ["@", "T"]}\n' + second + b', "conditions": null}')
+    assert imported(path, tmp_path / "notes").stored == 2
+    assert [row[1:] for row in stored("trades", "price", "conditions")["A"]] == [(1.0, "@;T"), (1.5, None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LINE + b"}\n" + b"[1]\n", "from line 1 on"),
+        (LINE + b'}\n{"timestamp": ', "from line 2 on"),
+        (LINE + b"}" + b" " * 70_000 + b"\n", "a line has more than 65,536 bytes"),
+        (LINE + b"}\n" + LINE + b', "id": 1}\n', "rows from line 2 on have id"),
+    ],
+    ids=["a list", "cut off", "a long line", "a later field"],
+)
+def test_wrong_lines_are_refused(
+    store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+):
+    monkeypatch.setattr(record_files, "_LINES_BYTES", 70)
+    path = tmp_path / "A.ndjson"
+    path.write_bytes(content)
+    with pytest.raises(ImportRefused, match=message):
+        imported(path, tmp_path / "notes")
+
+
+@pytest.mark.parametrize("is_file", [True, False], ids=["file", "stream"])
+def test_both_formats_of_arrow_are_read(store_path: Path, tmp_path: Path, is_file: bool):
+    symbols = pa.array(["A", "B"]).dictionary_encode()
+    table = pa.table(columns(symbol=symbols, exchange=pa.array(["N", None], pa.large_string())))
+    path = arrow(tmp_path / "x.arrow", table, is_file=is_file)
+    assert imported(path, tmp_path / "notes").stored == 2
+    assert stored("trades", "price", "exchange") == {
+        "A": [("1970-01-01T00:00:00Z", 1.5, "N")],
+        "B": [("1970-01-01T00:00:01Z", 1.5, None)],
+    }
+
+
+def bomb() -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * 60_000, pa.int32()), ["x" * 10_000])
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "message"),
+    [
+        (columns(), {"compression": "lz4"}, "compressed"),
+        (columns(60_000, exchange=bomb()), {}, "a text of exchange has 10,000 bytes"),
+        (columns(exchange=pa.array(["N", "N"], pa.string_view())), {}, "exchange is of the type string_view"),
+    ],
+    ids=["compressed", "one long text", "views"],
+)
+def test_arrow_that_would_grow_in_memory_is_refused(
+    store_path: Path, tmp_path: Path, table: dict[str, Any], options: dict[str, Any], message: str
+):
+    path = arrow(tmp_path / "A.arrow", pa.table(table), **options)
+    with pytest.raises(ImportRefused, match=message):
+        imported(path, tmp_path / "notes")
+
+
+def test_damaged_arrow_is_refused(store_path: Path, tmp_path: Path):
+    path = arrow(tmp_path / "A.arrow", pa.table(columns()))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ImportRefused):
+        imported(path, tmp_path / "notes")
