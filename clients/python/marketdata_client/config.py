@@ -57,7 +57,7 @@ class Retries:
 
 
 def _may_pass(refused: Refused) -> bool:
-    if refused.code == "in_progress":
+    if refused.code in {"in_progress", "upload_busy"}:
         return True
     return refused.status in _PASSING and refused.code not in _LASTING
 

@@ -12,6 +12,7 @@ from marketdata_client._sync.downloads import download
 from marketdata_client._sync.history import stream, walk, whole
 from marketdata_client._sync.live import followed, frames
 from marketdata_client._sync.session import Session
+from marketdata_client._sync.uploads import send
 from marketdata_client.bodies import object_in
 from marketdata_client.config import Options, make_config
 from marketdata_client.errors import BadAnswer
@@ -23,6 +24,7 @@ from marketdata_client.journal import Journal
 from marketdata_client.live import Frame, Subscription
 from marketdata_client.requests import Parameter, Request, get_request, post_once, post_request, segment
 from marketdata_client.tables import Table
+from marketdata_client.uploads import upload_request
 
 
 class SyncClient:
@@ -153,6 +155,27 @@ class SyncClient:
                     opened.end(number, answer)
                 on_progress(total)
         return total
+
+    def upload(
+        self,
+        path: str | Path,
+        *,
+        upload_id: str | None = None,
+        on_progress: Callable[[Job], object] | None = None,
+        **params: Any,
+    ) -> Any:
+        """Upload a file of rows (docs/uploads.md) and return what became of them: `symbols` has an item for each symbol, with its `error`.
+
+        params: `format`, if the name does not tell it, `dataset`, `symbol`, `options` and others. Shows a bar, unless `on_progress`
+        takes documents with the `id` and the state `uploading`, and then the job's states. If the program is killed, a call with this id as
+        `upload_id` goes on. Raises `JobFailed` if the file cannot be read.
+        """
+        file = Path(path)
+        if upload_id is None:
+            upload_id = self._submitted(upload_request(file, params))
+        with shown_progress(on_progress) as tell:
+            send(self._session, file, upload_id, tell)
+        return self.wait(upload_id, on_progress=on_progress)
 
     def live(
         self, *channels: str, tokens: Mapping[str, str] | None = None, mode: str | None = None
@@ -294,10 +317,10 @@ class SyncClient:
         return self.wait(job, on_progress=on_progress)
 
     def _submitted(self, request: Request) -> str:
-        """Return the id of the job that a call submits."""
+        """Return the id of what a call submits."""
         job = self._session.json_object(request)
         if not isinstance(job.get("id"), str):
-            raise BadAnswer("the job has no id")
+            raise BadAnswer("the answer has no id")
         return str(job["id"])
 
     def _cross_section(self, name: str, symbols: Sequence[str], market: str) -> list[dict[str, Any]]:
