@@ -54,10 +54,39 @@ def stock_database(installation: Installation) -> None:
     installation.insert("trading_account", [stock.ACCOUNT_ROW])
     installation.insert("trading_orderrow", [stock.ORDER_ROW])
     installation.insert("trading_targetmodel", [stock.MODEL_ROW])
+    _stock_webhooks(installation, owner, now)
     firsts = ((stock.FIRST_KEY, stock.KEYS), (stock.FIRST_ROTATED_KEY, stock.ROTATED_KEYS))
     installation.new_keys(
         {"id": first + number, "owner": owner} for first, several in firsts for number in range(several)
     )
+
+
+def _stock_webhooks(installation: Installation, owner: str, now: str) -> None:
+    webhook, delivery, alert = (
+        each.replace("-", "") for each in (stock.WEBHOOK, stock.DELIVERY, stock.ALERT)
+    )
+    made = {"owner": owner, "created_at": now}
+    of_webhook = {
+        "id": 1, "uuid": webhook, "created_by": owner, "url": "https://receiver.invalid/", "kinds": " job.failed ", "accounts": "[]",
+        "symbols": "[]", "secret": "", "old_secret": "", "state": "paused", "paused_because": "by_owner", "failures": 0, "last_ms": 0,
+        "is_callback": False, **made,
+    }  # fmt: skip
+    event = {
+        "id": 1, "uuid": delivery, "kind": "job.failed", "subject": "job:1", "account": "", "symbol": "", "data": "{}",
+        "fanned_out_at": now, **made,
+    }  # fmt: skip
+    of_delivery = {
+        "uuid": delivery, "event_id": 1, "webhook_id": 1, "url": "", "subject": "job:1", "state": "failed", "attempts": 8,
+        "next_at": now, "error": "", "answer": "", "created_at": now, "ended_at": now,
+    }  # fmt: skip
+    of_alert = {
+        "uuid": alert, "created_by": owner, "symbol": stock.SYMBOL, "kind": "silence", "direction": "", "seconds": 86_400,
+        "state": "armed", "armed_at": now, "commit": 0, "commit_hash": "", **made,
+    }  # fmt: skip
+    installation.insert("webhooks_webhook", [of_webhook])
+    installation.insert("webhooks_webhookevent", [event])
+    installation.insert("webhooks_delivery", [of_delivery])
+    installation.insert("webhooks_marketalert", [of_alert])
 
 
 def is_open(operation: Operation, grant: str) -> bool:

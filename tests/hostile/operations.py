@@ -255,7 +255,7 @@ def value_for(operation: Operation, parameter: Parameter, rng: random.Random) ->
     if isinstance(operation.example, dict) and parameter.name in operation.example:
         # The body names the same thing once more.
         return str(operation.example[parameter.name])
-    if parameter.name in {"key", "job"}:
+    if parameter.name in {"key", "job"} or operation.name in stock.DELETED:
         return (
             stock.key_id_for(operation.name, rng)
             if parameter.name == "key"

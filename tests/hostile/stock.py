@@ -103,6 +103,13 @@ _ORDER = Order(
     states={OrderState.PENDING_NEW: 1_735_828_200_000_000_000},
     matches_after_ns=0,
 )
+# The webhook, its delivery and the alert of the document's examples. Others are deleted, which are not there.
+WEBHOOK, DELIVERY, ALERT = (
+    "0d4f1f0e-5a0b-4d8e-9a5c-3f6f0a4e2b11",
+    "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b",
+    "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b",
+)
+DELETED = {"webhook_delete", "alert_delete"}
 ACCOUNT_ROW = {
     "id": 1,
     "name": "main",
@@ -150,6 +157,7 @@ STATUSES = {
     # It is there and sent without what was read before. No model is assigned.
     "model_set": 428, "model_delete": 428, "account_rebalance": 409, "backtest_submit": 202,
 
+    "webhook_create": 201, "alert_create": 201, **dict.fromkeys(DELETED, 404),
     # The files of the export are gone, and no link is known.
     "export_submit": 202, "export_delete": 204, "export_link": 410, "export_file": 410, "dataset": 404, "download": 403,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,

@@ -110,7 +110,7 @@ class Installation:
         """Put rows into a table of the database."""
         with self._database() as database:
             for row in rows:
-                names, places = ", ".join(row), ", ".join("?" * len(row))
+                names, places = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
                 database.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(row.values()))
             database.commit()
 
