@@ -68,7 +68,8 @@ def test_a_program_that_was_killed_goes_on_with_the_id(client: Client, tmp_path:
 
     with pytest.raises(KeyboardInterrupt):
         client.upload(path, on_progress=kill)
-    upload_id, resumed = told[0]["id"], []
+    upload_id = told[0]["id"]
+    resumed: list[dict[str, Any]] = []
     result = client.upload(path, upload_id=upload_id, on_progress=resumed.append)
     assert counts(result) == [("UPKILL", ROWS, ROWS, 0)]
     assert resumed[0]["progress"]["done"] == told[-1]["progress"]["done"] > 0
