@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,7 +15,8 @@ from setproctitle import getproctitle, setproctitle
 # Otherwise a title would overwrite what /proc/PID/environ shows.
 os.environ.setdefault("SPT_NOENV", "1")
 # The first call finds the memory of the command line, by the environment, before any variable in it is replaced.
-getproctitle()
+with suppress(UnicodeDecodeError):  # it leaves out the last byte, which may be half of a letter
+    getproctitle()
 # On macOS system libraries may crash in a fork that lives on.
 CAN_FORK = sys.platform == "linux"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)

@@ -40,16 +40,17 @@ print(process.wait(), process.poll(), process.pid > 0)
 """
 
 
-def outcome_of(program: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", BEGINNING + program]
+def outcome_of(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", BEGINNING + program, *arguments]
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     return subprocess.run(
         command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
     )
 
 
-def test_it_begins_as_a_program_would():
-    kept, facts, ended = outcome_of(FACTS).stdout.splitlines()
+@pytest.mark.parametrize("last_argument", ["", "Börsé", "timestamp=时间"])
+def test_it_begins_as_a_program_would(last_argument: str):
+    kept, facts, ended = outcome_of(FACTS, last_argument).stdout.splitlines()
     found: dict[str, Any] = json.loads(facts)
     # The folder of descriptors is itself open while it is listed, and closed again before it is looked for.
     assert found.pop("open") == [0, 1, 2, int(kept)]
