@@ -38,6 +38,10 @@ _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M
 _FORMATS = (*_DATES, *map("".join, product(_DATES, (" ", ", ", "T", ";"), _CLOCKS)))
 # So many texts are tried by all formats, at some 13 ms each, until a text fits one.
 _MOST_MISSES = 20
+# Volumes that may be thousands, in files that by their dates or delimiter may be written with decimal commas.
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}[.][0-9]{3}")
+_SIZES = ("volume", "bid_size", "ask_size")
+_POINTED_DATE = re.compile(r"\s*[0-9]{1,2}[.][0-9]{1,2}[.][0-9]{2}")
 _OFFSET = re.compile(r" ?(GMT)?([+-][0-9]{2}:?[0-9]{2}|Z)$")
 # Numbers, without sign and currency, of which the decimal mark is certain, and those that need to be told it.
 _MARKS = {
@@ -124,21 +128,33 @@ def _of_seconds(options: ReadOptions) -> ReadOptions:
 
 
 def _with_decimal(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> ReadOptions:
-    numbers = [layout.sources.get(c.name) for c in options.dataset.columns if c.kind is ColumnKind.NUMBER]
-    cells = [cell.strip() for name in numbers if name for cell in rows[name].drop_null().unique().to_pylist()]
-    marked = [cell for cell in cells if _IS_MARKED.fullmatch(cell)]
-    if not marked:
-        return options
-    bare_cells = {cell.lstrip("+-$€£") for cell in cells}
+    sources = {
+        c.name: layout.sources.get(c.name) for c in options.dataset.columns if c.kind is ColumnKind.NUMBER
+    }
+    cells = {name: _distinct_cells(rows, source) for name, source in sources.items() if source}
+    distinct = {cell for some in cells.values() for cell in some}
+    bare_cells = {cell.lstrip("+-$€£") for cell in distinct}
     marks = [mark for mark, pattern in _MARKS.items() if any(map(pattern.fullmatch, bare_cells))]
+    marked = [cell for some in cells.values() for cell in some if _IS_MARKED.fullmatch(cell)]
+    if not marks and not options.vendor and _may_have_decimal_commas(options, layout, rows):
+        marked += [cell for name in _SIZES for cell in cells.get(name, ()) if _THOUSANDS.fullmatch(cell)]
+    if not marked or len(marks) > 1:
+        return options
     if not marks:
         raise ImportRefused(
             f"{marked[0]!r} has a mark of thousands or of decimals; give --decimal . or --decimal ,: the decimal mark"
         )
-    if len(marks) > 1:
-        return options
     dialect = replace(options.dialect, decimal=marks[0])
     return _guessed(options, "--decimal", marks[0], _BY_ROWS, dialect=dialect)
+
+
+def _distinct_cells(rows: pa.Table, name: str) -> list[str]:
+    return [cell.strip() for cell in rows[name].drop_null().unique().to_pylist()]
+
+
+def _may_have_decimal_commas(options: ReadOptions, layout: FileLayout, rows: pa.Table) -> bool:
+    dates = rows[layout.sources[_TIMESTAMP]].drop_null().slice(0, 1).to_pylist()
+    return options.dialect.delimiter == ";" or any(map(_POINTED_DATE.match, dates))
 
 
 def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None) -> ReadOptions:
@@ -161,7 +177,14 @@ def _with_time_format(options: ReadOptions, times: pa.Array, *, zone: str | None
     if not readings:
         return options
     found = next(iter(readings.values()))
-    return _guessed(options, "--time-format", found, _BY_ROWS, time_format=found)
+    guessed = _guessed(options, "--time-format", found, _BY_ROWS, time_format=found)
+    _, unread = parse_instants(texts, replace(guessed, zone="UTC"), is_event=True, limit=_MOST_MISSES)
+    for text in texts.take(pa.array(unread, pa.int64())).to_pylist():
+        if any(local_time(_OFFSET.sub("", text.strip()), each) for each in _FORMATS):
+            raise ImportRefused(
+                f"times are written as {found}, but {text!r} is not; correct the times, or give --time-format of the rows to read"
+            )
+    return guessed
 
 
 def with_resolution(file: SourceFile, options: ReadOptions) -> ReadOptions:

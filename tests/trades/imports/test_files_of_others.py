@@ -73,6 +73,20 @@ TRADES_COME_IN: dict[str, Case] = {
         "t.csv", b"timestamp;price;volume\n2024-01-02 09:31:00;1,250;3\n", X, "--decimal .",
         [("2024-01-02T09:31:00Z", 1250.0, 3.0)],
     ),
+    "german volumes of three digits after a point": (
+        "t.csv", b"Datum;Zeit;Kurs;Volumen\n02.01.2024;09:31:00;10;1.500\n15.01.2024;09:31:00;11;2.000\n", X, "--decimal .",
+        [("2024-01-02T09:31:00Z", 10.0, 1.5), ("2024-01-15T09:31:00Z", 11.0, 2.0)],
+    ),
+    "german dates, commas between the cells": (
+        "t.csv", b"Datum,Kurs,Volumen\n15.01.2024 09:31:00,10,1.500\n", X, "--decimal .",
+        [("2024-01-15T09:31:00Z", 10.0, 1.5)],
+    ),
+    "semicolons, volumes of three decimals beside a price with a point": (
+        "t.csv", b"timestamp;price;volume\n2024-01-02 09:31:00;10.5;1.500\n", X, "", [("2024-01-02T09:31:00Z", 10.5, 1.5)],
+    ),
+    "commas between the cells, volumes of three decimals": (
+        "t.csv", b"timestamp,price,volume\n2024-01-02 09:31:00,10,1.500\n", X, "", [("2024-01-02T09:31:00Z", 10.0, 1.5)],
+    ),
     "commas between thousands, dollars": (
         "t.csv", b'timestamp,price,volume\n2024-01-02 09:31:00,"$1,010.5","1,100"\n', X, "",
         [("2024-01-02T09:31:00Z", 1010.5, 1100.0)],
@@ -293,6 +307,10 @@ def zipped() -> bytes:
 REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "an ambiguous date": (
         "t.csv", b"timestamp,price,volume\n01/02/2025,10.5,100\n", X, "give --time-format '%m/%d/%Y' or --time-format '%d/%m/%Y', and --timezone UTC or that of the exchange",
+    ),
+    "dates of both orders": (
+        "t.csv", b"time,price,volume\n15/01/2025,10,1\n03/04/2025,10,1\n01/16/2025,10,1\n", X,
+        "times are written as %d/%m/%Y, but '01/16/2025' is not; correct the times, or give --time-format of the rows to read$",
     ),
     "one cell": ("t.csv", b"timestamp price volume\n", X, "give --delimiter"),
     "no volume": ("t.csv", b"timestamp,price,note\n2024-01-02,1,x\n", X, "volume are missing.*give --columns volume="),
