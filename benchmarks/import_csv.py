@@ -101,7 +101,7 @@ def by_upload(file: Path) -> int:
     """Import the file as an upload's job does; return the number of rows. Raises SystemExit unless all are stored."""
     from django.conf import settings  # noqa: PLC0415 only after the set-up
 
-    from jobs.uploads.options import opened_upload  # noqa: PLC0415
+    from jobs.uploads.importing import opened_upload  # noqa: PLC0415
     from trades.imports.services import symbols_import  # noqa: PLC0415
 
     [(opened, options)] = opened_upload(file, {"format": "csv", "dataset": "trades"})

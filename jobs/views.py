@@ -89,7 +89,7 @@ class JobsViewSet(ListViewSet[Job]):
     def list(self, request: Request) -> Response:
         """List jobs.
 
-        One's own jobs, newest first. `result` is null for backtests and rebalances: get the job for it.
+        One's own jobs, newest first. `result` is null for backtests, rebalances and uploads: get the job for it.
         """
         jobs = self.paginate_queryset(self.filter_queryset(listed_jobs_of(_caller(request))))
         now = timezone.now()

@@ -1,13 +1,8 @@
 """Uploads as jobs: the function, and what begins and ends an upload."""
 
 import hashlib
-import time
-from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -18,17 +13,11 @@ from jobs.exceptions import UnknownJob
 from jobs.kinds import Run
 from jobs.models import Job
 from jobs.services import job_submit
-from jobs.uploads.exceptions import UnknownUpload, UploadDigestMismatch, UploadRefused
-from jobs.uploads.files import Upload, UploadWriter, unavailable, upload_find, uploads_all
-from jobs.uploads.options import opened_upload
+from jobs.uploads.exceptions import UnknownUpload, UploadDigestMismatch
+from jobs.uploads.files import Upload, UploadWriter, upload_find, uploads_all
 from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
-from trades.exceptions import ImportsError, without_path
-from trades.imports.blocks import SourceFile
-from trades.imports.layout import ReadOptions
-from trades.imports.services import symbols_import
-from trades.imports.symbol_runs import SymbolOutcome
 from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject
 
@@ -36,7 +25,6 @@ KIND = "upload"
 # The call that begins an upload. Its job needs the same.
 SUBMISSION = Access("market:write", kind=WRITE)
 _HASHED_AT_ONCE = 2**20
-_REPORT_SECONDS = 0.2
 
 
 def upload_of(caller: Caller, text: str) -> Upload | Job:
@@ -86,7 +74,9 @@ def upload_import(run: Run) -> JsonObject:
     check_access(caller_stored(run.created_by, now=timezone.now()), SUBMISSION)
     upload = upload_find(run.uuid)
     _check_digest(upload, run)
-    result = _imported(upload, run)
+    from jobs.uploads.importing import imported  # noqa: PLC0415 (imports pyarrow)
+
+    result = imported(upload, run)
     run.leave({"result": result})
     return _removed(run.uuid, result)
 
@@ -108,63 +98,6 @@ def _check_digest(upload: Upload, run: Run) -> None:
             run.check()
     if digest.hexdigest() != expected:
         raise UploadDigestMismatch(digest.hexdigest())
-
-
-def _imported(upload: Upload, run: Run) -> JsonObject:
-    next_report = 0.0
-
-    def report(before: int, done: int) -> None:
-        nonlocal next_report
-        run.check()
-        if time.monotonic() >= next_report:
-            next_report = time.monotonic() + _REPORT_SECONDS
-            run.progress((before * upload.size + done) // len(files), upload.size)
-
-    items: list[JsonObject] = []
-    totals, unread = Counter(rows=0, stored=0, duplicates=0, refused=0), set[str]()
-    try:
-        files = opened_upload(upload.path, run.parameters)
-        for before, source in enumerate(files):
-            outcomes, columns = _outcomes(upload, run, source, before, partial(report, before))
-            # A column that one dataset lacks may be another's.
-            unread = unread & {*columns} if before else {*columns}
-            for each in outcomes:
-                values = {**asdict(each), "error": without_path(each.error, upload.path)}
-                items.append({"dataset": source[1].dataset.name, **values})
-                totals.update(
-                    rows=each.rows, stored=each.stored, duplicates=each.duplicates, refused=bool(each.error)
-                )
-    except ImportsError as error:
-        raise UploadRefused(without_path(str(error), upload.path)) from error
-    except OSError as error:
-        raise unavailable(error) from error
-    run.progress(upload.size, upload.size)
-    return {**totals, "unread_columns": sorted(unread), "symbols": items}
-
-
-def _outcomes(
-    upload: Upload,
-    run: Run,
-    source: tuple[SourceFile, ReadOptions],
-    before: int,
-    progress: Callable[[int], None],
-) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
-    """Import the rows of a dataset, after so many other datasets. Raises `ImportsError`s for the first one only."""
-    file, options = source
-    try:
-        return symbols_import(
-            file=file,
-            options=options,
-            spool=upload.folder / "sorted",
-            caller=run.created_by,
-            request_key=run.request_key,
-            confirmed=bool(run.parameters["options"].get("yes")),
-            progress=progress,
-        )
-    except ImportsError as error:
-        if not before:
-            raise
-        return [SymbolOutcome(None, 0, error=str(error))], ()
 
 
 def uploads_delete_old(*, now: datetime) -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -287,3 +289,9 @@ def test_the_callback_s_secret_is_in_the_last_answer(api: Api) -> None:
     assert last["callback_secret"].startswith("whsec_")
     assert answer(append(api, path, len(CONTENT), b""))["callback_secret"] == last["callback_secret"]
     assert Job.objects.get().callback_url == url
+
+
+def test_web_processes_do_not_load_the_readers_of_files() -> None:
+    code = "import django; django.setup(); import sys, jobs.uploads.views; print('trades.imports.services' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "False\n"
