@@ -10,13 +10,12 @@ from rest_framework import serializers
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import symbol_canonical
 from trades.stores import market_store
-from trading.core.orders import OrderTerms, OrderType, TimeInForce
+from trading.core.orders import MOST, OrderTerms, OrderType, TimeInForce
 from trading.core.terms import Side
 from web.requests.exceptions import FieldError
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Amount, Flag, Pattern, Word
 
-MOST = Decimal(10) ** 12
 _LEAST = Decimal("1e-9")
 QUANTITY_DECIMALS = 9
 _LIMIT = {"symbol": "AAPL", "side": "buy", "quantity": 10, "type": "limit", "limit_price": 189.5}

@@ -8,6 +8,9 @@ import msgspec
 from trading.core.amounts import ZERO, exact, unit_price
 from trading.core.terms import Side, Terms
 
+# Of a quantity, and of a price in size.
+MOST = Decimal(10) ** 12
+
 
 class OrderType(StrEnum):
     """How an order's price is limited."""

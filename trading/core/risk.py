@@ -36,7 +36,7 @@ _LOST = "the {name} of {value} percent has reached the limit of {limit}"
 # What is wrong if a check with numbers fails. The message of all others is it already.
 _FAULTS = {
     "open_orders": "{value} open orders would be over the limit of {limit}",
-    "lot": "the quantity {value} is no multiple of the lot {limit}",
+    "lot": "the quantity {value} must be above zero and a multiple of the lot {limit}",
     "tick": "{message} of {limit}, and is {value}",
     "collar": "the limit is {value} percent beyond the market, over the collar of {limit}",
     "take_profit": "{message} of {limit}, and is {value}",
@@ -222,10 +222,10 @@ def _form(state: AccountState, proposal: Proposal) -> Iterator[Check]:
     )
     yield Check(
         name="lot",
-        is_passed=order.reduce_only or is_multiple(order.quantity, terms.lot),
+        is_passed=order.quantity > 0 and (order.reduce_only or is_multiple(order.quantity, terms.lot)),
         value=order.quantity,
         limit=terms.lot,
-        message="the quantity must be a multiple of the lot",
+        message="the quantity must be above zero and a multiple of the lot",
     )
     for name in ("limit_price", "stop_price", "take_profit", "stop_loss"):
         price: Decimal | None = getattr(order, name)

@@ -231,7 +231,7 @@ class Desk:
         self.moved.clear()
 
 
-def is_passing(error: Exception) -> bool:
+def is_passing(error: BaseException) -> bool:
     """Return whether an error is of the database or the store, and may be gone when the engine begins again."""
     is_of_store = isinstance(error, StoreUnavailable) and not isinstance(error, DataDamaged)
     return is_of_store or isinstance(error, DatabaseError)

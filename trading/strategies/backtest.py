@@ -1,6 +1,7 @@
 """A backtest: a strategy over the past, with the engine's own rules, as fast as it goes and without a server."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
@@ -123,7 +124,7 @@ class Backtest:
     ) -> None:
         """Create it. keep: is given each event. keep_equity: is given the equity at instants between events.
 
-        Raises StrategyError, and the errors of the store.
+        Raises StrategyError, StrategyFailed, and the errors of the store.
         """
         self.inputs = inputs
         self._keep_event, self._keep_equity = keep, keep_equity or (lambda *_: None)
@@ -134,14 +135,15 @@ class Backtest:
         self._market = _market_of(inputs, reader)
         self._clock, self._desk = DataClock(inputs.start_ns), MemoryDesk(self._keep)
         self._floor = Floor(self._desk, self._clock, self._market)
-        self._host = StrategyHost(
-            account=ACCOUNT,
-            desk=self._desk,
-            market=self._market,
-            symbols=inputs.symbols,
-            strategy_class=strategy_class,
-            parameters=parameters,
-        )
+        with _own_failures(inputs.strategy):
+            self._host = StrategyHost(
+                account=ACCOUNT,
+                desk=self._desk,
+                market=self._market,
+                symbols=inputs.symbols,
+                strategy_class=strategy_class,
+                parameters=parameters,
+            )
         bars = _bars_of(inputs, reader, self._market, parameters)
         is_revised = self._host.watches_revisions and inputs.knowledge == Knowledge.THEN
         self._bars: Iterable[tuple[int, Bar | BarRevision]] = with_revisions(bars) if is_revised else bars
@@ -158,13 +160,8 @@ class Backtest:
         progress: is told the part that is done, now and then, also within a long bar. It may raise to end the run.
         Raises StrategyFailed if a strategy of the operator's own fails.
         """
-        try:
+        with _own_failures(self.inputs.strategy):
             return self._run(progress)
-        except Exception as error:
-            failure = own_failure(error, type(self._host.strategy))
-            if failure is None:
-                raise
-            raise StrategyFailed(f"the strategy {self.inputs.strategy} failed: {failure}") from error
 
     def _run(self, progress: Callable[[float], object]) -> AccountState:
         inputs, host = self.inputs, self._host
@@ -264,6 +261,20 @@ class Backtest:
             if self._host.watches_rows:
                 self._bands |= dict.fromkeys(self.inputs.symbols, EVERY_ROW)
         return self._bands
+
+
+@contextmanager
+def _own_failures(name: str) -> Iterator[None]:
+    """Raise StrategyFailed for whatever a file of the operator raises, also SystemExit."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        failure = own_failure(error)
+        if failure is None:
+            raise
+        raise StrategyFailed(f"the strategy {name} failed: {failure}") from error
 
 
 def _market_of(inputs: BacktestInputs, reader: Reader) -> TapeMarket:

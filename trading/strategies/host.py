@@ -21,7 +21,7 @@ from trading.core.amounts import quantity as exact_quantity
 from trading.core.due import request_cancels
 from trading.core.events import Executed, Print
 from trading.core.matching import Record
-from trading.core.orders import Order, OrderTerms
+from trading.core.orders import MOST, Order, OrderTerms
 from trading.core.rows import MarketRow, Quote
 from trading.core.terms import Side, Terms
 from trading.core.valuation import UnknownMark, equity_of
@@ -114,18 +114,13 @@ class StrategyHost:
         return list(islice(shown, max(len(shown) - count, 0), None))
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
-        own, asked = self._terms_of(symbol), exact_quantity(quantity)
-        if self.is_history or asked <= 0:
+        own = self._terms_of(symbol)
+        order = _order_of(symbol=symbol, side=side, quantity=quantity, strategy=self.strategy.name, **terms)
+        if self.is_history:
             return
-        lots = lots_below(quantity, own.lot)
-        order = OrderTerms(
-            symbol=symbol,
-            side=side,
-            # Less than a lot is refused by the checks, so that it is told.
-            quantity=lots or asked,
-            strategy=self.strategy.name,
-            **terms,
-        )
+        # Less than a lot is refused by the checks, so that it is told.
+        lots = lots_below(order.quantity, own.lot) or exact_quantity(order.quantity)
+        order = msgspec.structs.replace(order, quantity=lots)
         self._want(partial(self._place, order, self.decides_by))
 
     def close(self, symbol: str) -> None:
@@ -235,6 +230,8 @@ class StrategyHost:
     def _terms_of(self, symbol: str) -> Terms:
         found = self._terms.get(symbol)
         if found is None:
+            if symbol not in self.symbols:
+                raise ValueError(f"{symbol}: the strategy trades only {', '.join(self.symbols)}")
             found = self._terms[symbol] = self.market.terms(symbol)
         return found
 
@@ -276,6 +273,21 @@ class StrategyHost:
 
     def _cancel(self, symbol: str, state: AccountState, record: Record) -> None:
         request_cancels(self._orders(state, symbol), record, reason="strategy", by=self.by)
+
+
+def _order_of(**given: Any) -> OrderTerms:
+    """Return an order as a strategy asks for it; words stand for its enums, too. Raises ValueError or TypeError."""
+    # `convert` would leave out a term that does not exist.
+    OrderTerms(**given)
+    order = msgspec.convert(given, OrderTerms)
+    for name in ("quantity", *_PRICES):
+        value = getattr(order, name)
+        if value is not None and not (value.is_finite() and abs(value) <= MOST):
+            raise ValueError(f"{name} must be a finite number of at most 10^12, and is {value}")
+    for name, has in (("limit_price", order.type.has_limit), ("stop_price", order.type.has_stop)):
+        if (getattr(order, name) is not None) != has:
+            raise ValueError(f"an order of the type {order.type} {'needs' if has else 'has no'} {name}")
+    return order
 
 
 def _on_tick(order: OrderTerms, terms: Terms) -> OrderTerms:

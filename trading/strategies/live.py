@@ -30,7 +30,7 @@ from trading.strategies.own_files import own_failure
 from trading.strategies.past_bars import PastBars, interval_start_ns
 from trading.strategies.revisions import Lateness, LateRows, lateness_of
 from trading.strategies.stored import first_day_ns, stored_rows
-from trading.strategies.strategy import Bar, Strategy
+from trading.strategies.strategy import Bar
 
 # When a bar is shown, and the bar.
 ShownBar: TypeAlias = tuple[int, Bar]
@@ -320,13 +320,14 @@ class LiveStrategies:
         """Return what a strategy wants. One that fails ends, and its account is stopped; the others go on."""
         try:
             return call()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if is_passing(error):
                 raise
             logger.exception("the strategy of the account %s failed", name)
-            live = self._lives.pop(name, None)
-            failed = Strategy if live is None else type(live.host.strategy)
-            words = own_failure(error, failed) or f"{type(error).__name__}: {error}"
+            self._lives.pop(name, None)
+            words = own_failure(error) or f"{type(error).__name__}: {error}"
             self._own_acts.append((name, partial(_end, words[:500])))
             return ()
 

@@ -18,6 +18,8 @@ STRATEGY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _BASE = "trading.strategies.strategy.Strategy"
 _CALLED = [name for name in vars(Strategy) if name.startswith("on_")]
 _loading = RLock()
+# The files of the strategies that were loaded.
+_files: set[str] = set()
 
 
 class StrategyError(ValueError):
@@ -53,16 +55,16 @@ def error_line(error: BaseException, file: str) -> str:
         message = error.msg
         lines += [error.lineno] if error.filename == file else []
     place = f"{Path(file).name}, line {lines[-1]}" if lines else Path(file).name
-    return f"{place}: {type(error).__name__}: {message}"
+    # Control characters would reach the terminal.
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in message)
+    return f"{place}: {type(error).__name__}: {shown}"
 
 
-def own_failure(error: Exception, strategy_class: type[Strategy]) -> str | None:
+def own_failure(error: BaseException) -> str | None:
     """Return what a strategy raised and on which line; None if the error does not come from a file of the operator."""
-    if strategy_class.sha256 is None:
-        return None
-    file = inspect.getfile(strategy_class)
     frames = traceback.extract_tb(error.__traceback__)
-    return error_line(error, file) if any(frame.filename == file for frame in frames) else None
+    file = next((frame.filename for frame in frames if frame.filename in _files), None)
+    return None if file is None else error_line(error, file)
 
 
 def _which(file: str, classes: list[type[Strategy]]) -> str:
@@ -127,6 +129,7 @@ def _checked(strategy_class: type[Strategy]) -> type[Strategy]:
     problem = _problem(strategy_class)
     if problem is not None:
         raise StrategyError(f"{strategy_class.__name__}: {problem}")
+    _files.add(inspect.getfile(strategy_class))
     return strategy_class
 
 

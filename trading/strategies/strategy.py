@@ -127,9 +127,9 @@ class Broker(Protocol):
         """Return the last bars that are known, oldest first; at most as many as are kept."""
 
     def order(self, symbol: str, side: Side, quantity: Decimal, **terms: Any) -> None:
-        """Place an order at once; terms: further fields of `OrderTerms`.
+        """Place an order at once. side: a `Side`, or `buy` or `sell`. terms: further fields of `OrderTerms`.
 
-        Quantities are cut to whole lots. One below a lot is refused, as by risk; of zero or less nothing is ordered.
+        Quantities are cut to whole lots. A quantity below a lot, of zero or less, too, is refused as by risk.
         """
 
     def close(self, symbol: str) -> None:

@@ -16,7 +16,7 @@ from trading.core.risk import propose, verdict
 from trading.core.terms import TRADABLE, AccountKind, Terms
 
 CASES: dict[str, tuple[OrderTerms, dict[str, Any], str]] = {
-    "lot": (order_of("1.5"), {}, "the quantity 1.5 is no multiple of the lot 1"),
+    "lot": (order_of("1.5"), {}, "the quantity 1.5 must be above zero and a multiple of the lot 1"),
     "tick": (
         order_of(1, limit="99.995"),
         {},

@@ -161,11 +161,12 @@ class Faulty(Strategy):
 
     name = "faulty"
     bars = 0
+    error: ClassVar[BaseException]
 
     def on_bar(self, bar: Bar) -> None:
         self.bars += 1
         if self.bars > 2:
-            raise ZeroDivisionError("no volume")
+            raise self.error
 
 
 class Seeing(Strategy):
@@ -275,17 +276,19 @@ def test_it_fills_as_a_backtest(market: Path, kind: str) -> None:
     desk.check()
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("no volume"), SystemExit("no volume")], ids=repr)
 def test_one_that_fails_ends_and_its_account_is_stopped(
-    market: Path, monkeypatch: pytest.MonkeyPatch
+    market: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setitem(SHIPPED, Faulty.name, Faulty)
+    monkeypatch.setattr(Faulty, "error", error, raising=False)
     desk = desk_with(Faulty.name, {})
     store_trades({symbol: trades_of(random.Random(1), 10) for symbol in SYMBOLS})
     desk.run()
     assert desk.state.assignment is None
     assert desk.state.status == STOPPED
     alert = EventRow.objects.get(name="alert")
-    assert "the strategy faulty failed: ZeroDivisionError: no volume" in alert.body
+    assert f"the strategy faulty failed: {type(error).__name__}: no volume" in alert.body
     desk.check()
 
 

@@ -163,12 +163,40 @@ def test_a_name_over_http_means_a_file_of_the_folder_only(api: Api, folder: Path
     assert (refused.status_code, "there is no strategy" in refused.content.decode()) == (422, True)
 
 
-def test_a_failure_in_a_run_is_told_with_its_line(folder: Path):
-    file = written(folder / "mine.py", MINE + "\n        def on_bar(self, bar): return bar.price\n")
-    with pytest.raises(
-        CommandError, match=r"^the strategy mine failed: mine.py, line 9: AttributeError: 'Bar' obj"
-    ):
+FAILURES = [
+    ("def on_bar(self, bar): return bar.price", "AttributeError: 'Bar' object has no attribute 'price'"),
+    ("def on_bar(self, bar): raise SystemExit(3)", "SystemExit: 3"),
+    ("def on_bar(self, bar): raise GeneratorExit('done')", "GeneratorExit: done"),
+    ("def on_bar(self, bar): raise ValueError('\\x1b[31mred')", r"ValueError: \x1b[31mred"),
+    ("def __init__(self, *given): 1 / 0", "ZeroDivisionError: division by zero"),
+    ("def on_bar(self, bar): self.buy('B-USD', 1)", "ValueError: B-USD: the strategy trades only A-USD"),
+]
+ORDERS = {
+    "'up', 1": "Invalid enum value 'up' - at `$.side`",
+    "'buy', Decimal('1e30')": "quantity must be a finite number of at most 10^12, and is 1E+30",
+    "'buy', Decimal('NaN')": "quantity must be a finite number of at most 10^12, and is NaN",
+    "'buy', 1, stop_loss=Decimal('-1e30')": "stop_loss must be a finite number of at most 10^12, and is -1E+30",
+    "'buy', 1, type='stop'": "an order of the type stop needs stop_price",
+    "'buy', 1, limit_price=1": "an order of the type market has no limit_price",
+    "'buy', 1, price=1": "Unexpected keyword argument 'price'",
+}
+FAILURES += [
+    (f"def on_bar(self, bar): self.broker.order(bar.symbol, {order})", words)
+    for order, words in ORDERS.items()
+]
+
+
+@pytest.mark.parametrize(("code", "words"), FAILURES, ids=lambda each: each)
+def test_a_failure_in_a_run_is_told_with_its_line(folder: Path, code: str, words: str):
+    file = written(folder / "mine.py", f"\n    from decimal import Decimal{MINE}\n        {code}\n")
+    with pytest.raises(CommandError, match=r"^the strategy mine failed: mine.py, line 10: ") as failed:
         run(str(file))
+    assert str(failed.value).endswith(words)
+
+
+def test_a_word_stands_for_a_side(folder: Path):
+    code = "class Mine(Strategy):\n    name = 'mine'\n    def on_bar(self, bar): self.broker.order(bar.symbol, 'buy', 1)"
+    assert run(str(written(folder / "mine.py", IMPORTS + code)), "--set")["signals"]["accepted"] > 0
 
 
 def test_the_template_runs_and_is_written_once(folder: Path):

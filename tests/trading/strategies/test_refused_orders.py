@@ -18,18 +18,19 @@ from trading.strategies.outcome import outcome_of
 from trading.strategies.strategy import Bar, Strategy
 
 __all__ = ["market"]
+QUANTITIES = ("1000000", "0.4", "0", "-5", "1e-12")
 
 
 class Greedy(Strategy):
-    """Buys too much at its first bar, and too little at its second."""
+    """Buys too much at its first bar, and too little at its next bars."""
 
     name = "greedy"
     bars = 0
 
     def on_bar(self, bar: Bar) -> None:
         self.bars += 1
-        if self.bars <= 2:
-            self.buy(bar.symbol, (Decimal(1_000_000), Decimal("0.4"))[self.bars - 1])
+        if self.bars <= len(QUANTITIES):
+            self.buy(bar.symbol, Decimal(QUANTITIES[self.bars - 1]))
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +44,9 @@ def test_a_backtest_tells_what_risk_refused(tmp_path: Path):
     )
     document = outcome_of(inputs, random_market(tmp_path / "data", random.Random(1))).document
     signals = document.signals
-    assert (signals.accepted, signals.refused) == (0, 2)
-    assert signals.refused_by == {"symbol_exposure": 1, "lot": 1}
-    assert [each.quantity for each in signals.rows] == [1_000_000, 0.4]
+    assert (signals.accepted, signals.refused) == (0, 5)
+    assert signals.refused_by == {"symbol_exposure": 1, "lot": 4}
+    assert [each.quantity for each in signals.rows] == [1_000_000, 0.4, 0, -5, 0]
     assert "lot" in str(signals.rows[1].refused)
 
 
