@@ -27,7 +27,7 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
         preview = file_preview(file=file, options=read, confirmed=options["yes"])
         names, *rows = preview_cells(preview)
         bad = [without_path(str(row), path) for row in preview.bad]
-        return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": read.guessed,
+        return {"dataset": read.dataset.name, "names": names, "rows": rows, "bad": bad, "guessed": preview.guessed,
                 "unread": preview.unread_columns}  # fmt: skip
     imported = file_import(
         path=path,

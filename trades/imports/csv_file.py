@@ -97,8 +97,12 @@ class CsvFile:
         skipped += self._lines_before(lines[skipped:]) if dialect.skip_lines is None else dialect.skip_lines
         while skipped < len(lines) and not lines[skipped].strip():
             skipped += 1
-        first, *rest = [*lines[skipped:], b""]
-        delimiter = dialect.delimiter or (separator[1].decode() if separator else found_delimiter(first))
+        if skipped >= len(lines):
+            raise ImportRefused("has no line after those that are skipped" if lines else "is empty")
+        first, *rest = lines[skipped:]
+        delimiter = dialect.delimiter or (
+            separator[1].decode() if separator else self._found_delimiter(first)
+        )
         quote = dialect.quote or self._found_quote(first, delimiter)
         self.dialect = Dialect(self._encoding, delimiter, quote, skipped, dialect.decimal)
         cells = self._split(first)
@@ -122,6 +126,12 @@ class CsvFile:
             self.guessed.append(Guess(f"--skip-lines {count}", "they have no cells"))
         return count
 
+    def _found_delimiter(self, line: bytes) -> str:
+        delimiter = found_delimiter(line)
+        if delimiter != ",":
+            self.guessed.append(Guess(f"--delimiter '{delimiter}'", "the first line has most cells by it"))
+        return delimiter
+
     def _found_quote(self, line: bytes, delimiter: str) -> str:
         if line.startswith(b"'") and line.count(b"'") == 2 * len(_cells(line, delimiter)):
             self.guessed.append(Guess('--quote "\'"', "all cells of the first line have it"))
@@ -143,9 +153,10 @@ class CsvFile:
             raise ImportRefused("a ZIP archive or a spreadsheet: unpack it, or save it as CSV")
         if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
             return "utf-16"
-        if head[1::2].count(0) > len(head) // 4:
-            self.guessed.append(Guess("--encoding utf-16-le", "every second byte is 0"))
-            return "utf-16-le"
+        for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+            if head[first::2].count(0) > len(head) // 4:
+                self.guessed.append(Guess(f"--encoding {encoding}", "every second byte is 0"))
+                return encoding
         try:
             getincrementaldecoder("utf-8")().decode(head)
         except UnicodeDecodeError:

@@ -23,7 +23,7 @@ from trades.batches.validation import (
     null_mask,
     validate_columns,
 )
-from trades.batches.value_rules import NO_TIME, Fault
+from trades.batches.value_rules import NO_TIME, NULL, Fault
 from trades.exceptions import BadRow, BatchRefused, ImportRefused
 from trades.formats.arrow_values import one_array, typed_values
 from trades.formats.text_values import typed_cells, unescaped
@@ -142,7 +142,7 @@ class BlockParser:
         self, table: pa.Table, columns: Mapping[str, TypedColumn], violation: Violation, row: int
     ) -> str:
         """Return the message for a row, with the cell's text if it could not be converted."""
-        message = violation.fault.message
+        message = "is empty" if violation.fault is NULL else violation.fault.message
         source = self._layout.sources.get(violation.column or "")
         typed = columns[violation.column] if violation.column is not None else None
         if source is None or typed is None or all(fault is not violation.fault for fault, _ in typed.faults):

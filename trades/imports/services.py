@@ -17,8 +17,8 @@ from store.resolutions import Resolution
 from store.symbols import InvalidSymbol
 from store.timestamps import DAY_NS
 from trades.exceptions import BadRow, ImportRefused
-from trades.imports.blocks import LINE, SYMBOL, SourceFile
-from trades.imports.csv_file import CsvFile
+from trades.imports.blocks import LINE, SYMBOL, RowBlock, SourceFile
+from trades.imports.csv_file import CsvFile, Guess
 from trades.imports.distances import distance_doubt
 from trades.imports.formats import bare_name, opened_file
 from trades.imports.hints import is_date, option, unread_clock
@@ -141,11 +141,15 @@ def _latest_ns(options: ReadOptions, *, confirmed: bool) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ImportPreview:
-    """The first rows of a file as they would be stored, with `SYMBOL` and `LINE`, and the first bad rows."""
+    """The first rows of a file as they would be stored, with `SYMBOL` and `LINE`, and the first bad rows.
+
+    guessed: the options that were not given, and the symbol if the file's name tells it.
+    """
 
     rows: pa.Table
     bad: tuple[BadRow, ...]
     unread_columns: tuple[str, ...]
+    guessed: tuple[Guess, ...]
 
 
 def file_preview(*, file: SourceFile, options: ReadOptions, confirmed: bool = False) -> ImportPreview:
@@ -158,9 +162,7 @@ def file_preview(*, file: SourceFile, options: ReadOptions, confirmed: bool = Fa
     if not confirmed:
         _check(file, layout, options, symbol)
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
-    block = next((each for each in parser.blocks(file) if each.rows.num_rows or each.bad), None)
-    if block is None:
-        raise ImportRefused(f"{file.path}: has no rows")
+    block = _first_block(parser, file)
     rows = block.rows.slice(0, PREVIEW_ROWS)
     latest_ns, symbols = _latest_ns(options, confirmed=confirmed), rows[SYMBOL].unique().to_pylist()
     try:
@@ -168,7 +170,26 @@ def file_preview(*, file: SourceFile, options: ReadOptions, confirmed: bool = Fa
     except ImportRefused as error:
         raise ImportRefused(f"{file.path}: {error}") from error
     first = pa.concat_tables([rows.slice(0, 0), *stored]).sort_by(LINE)
-    return ImportPreview(first, block.bad[:PREVIEW_ROWS], layout.unread_columns)
+    guessed = options.guessed
+    if symbol is not None and options.symbol is None:
+        guessed = (*guessed, Guess(option("--symbol", symbol), "the file's name"))
+    return ImportPreview(first, block.bad[:PREVIEW_ROWS], layout.unread_columns, guessed)
+
+
+def has_storable_rows(*, file: SourceFile, options: ReadOptions) -> bool:
+    """Return whether a row of the file's first piece with rows can be stored. Raises as `file_import`."""
+    options = _with_log_names(options)
+    layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=True)
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
+    return _first_block(parser, file).rows.num_rows > 0
+
+
+def _first_block(parser: BlockParser, file: SourceFile) -> RowBlock:
+    """Return the first block with rows, which may all be bad. Raises `ImportRefused` for a file without rows."""
+    block = next((each for each in parser.blocks(file) if each.rows.num_rows or each.bad), None)
+    if block is None:
+        raise ImportRefused(f"{file.path}: has no rows")
+    return block
 
 
 def _stored_rows(parser: BlockParser, rows: pa.Table, symbol: str, latest_ns: int | None) -> pa.Table:

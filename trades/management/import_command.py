@@ -28,7 +28,7 @@ from trades.imports.guesses import NO_OFFSET
 from trades.imports.layout import AMBIGUOUS, ReadOptions, Scale
 from trades.imports.progress import ImportProgress
 from trades.imports.run import StageStatus
-from trades.imports.services import ImportPreview, ImportResult, file_import, file_preview
+from trades.imports.services import ImportPreview, ImportResult, file_import, file_preview, has_storable_rows
 from trades.imports.symbols import file_symbol
 from trades.imports.vendors import SYMBOL_RULES
 
@@ -85,26 +85,45 @@ class ImportCommand(BaseCommand):
                     if options["preview"]:
                         self._show(file, read, confirmed=options["yes"])
                         continue
-                    imported = file_import(
-                        path=path,
-                        file=file,
-                        options=read,
-                        notes=settings.DATA_DIR / NOTES,
-                        skip_bad=options["skip_bad"],
-                        restart=options["restart"],
-                        confirmed=options["yes"],
-                        progress=task_for(f"{path.name} ({number} of {len(files)})"),
-                    )
-                    for line in report_lines(imported, read):
-                        self.stdout.write(line)
-                    for row in imported.examples:
-                        self.stderr.write(f"  {row}")
-        except BadRow as error:
-            raise CommandError(f"{error}; give --skip-bad to leave such rows out") from error
+                    self._import(file, read, options, task_for(f"{path.name} ({number} of {len(files)})"))
         except (ImportsError, StorageError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename or 'the file'}: {error.strerror or error}") from error
+
+    def _import(
+        self,
+        file: SourceFile,
+        read: ReadOptions,
+        options: dict[str, Any],
+        progress: Callable[[StageStatus], None],
+    ) -> None:
+        """Import a file, and print what it did. Raises CommandError for a bad row, or if all rows are bad."""
+        try:
+            imported = file_import(
+                path=file.path,
+                file=file,
+                options=read,
+                notes=settings.DATA_DIR / NOTES,
+                skip_bad=options["skip_bad"],
+                restart=options["restart"],
+                confirmed=options["yes"],
+                progress=progress,
+            )
+        except BadRow as error:
+            has_others = has_storable_rows(file=file, options=read)
+            hint = (
+                "; give --skip-bad to leave such rows out"
+                if has_others
+                else "; no other row can be stored, either"
+            )
+            raise CommandError(f"{error}{hint}") from error
+        for line in report_lines(imported, read):
+            self.stdout.write(line)
+        for row in imported.examples:
+            self.stderr.write(f"  {row}")
+        if 0 < imported.rows == imported.counts.bad:
+            raise CommandError(f"{file.path}: no row can be stored")
 
     def _show(self, file: SourceFile, options: ReadOptions, *, confirmed: bool) -> None:
         """Print the first rows as they would be stored, and what was guessed."""
@@ -119,9 +138,9 @@ class ImportCommand(BaseCommand):
             self.stdout.write(f"columns not read: {', '.join(preview.unread_columns)}")
         for bad in preview.bad:
             self.stderr.write(f"  {bad}")
-        if options.guessed:
+        if preview.guessed:
             self.stdout.write("guessed; give these options to make it certain, or others:")
-        for guess in options.guessed:
+        for guess in preview.guessed:
             self.stdout.write(f"  {guess.option}    ({guess.reason})")
 
 

@@ -107,6 +107,9 @@ TRADES_COME_IN: dict[str, Case] = {
     ),
     "UTF-16": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16"), X, "", [STORED]),
     "UTF-16 without a mark": ("t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16-le"), X, "", [STORED]),
+    "UTF-16 without a mark, big end first": (
+        "t.csv", f"timestamp,price,volume\r\n{TRADE}\r\n".encode("utf-16-be"), X, "", [STORED],
+    ),
     "gzip named .csv": ("t.csv", gzip.compress(f"timestamp,price,volume\n{TRADE}\n".encode()), X, "", [STORED]),
     "zstandard named .csv": (
         "t.csv", pa.compress(f"timestamp,price,volume\n{TRADE}\n".encode(), "zstd", asbytes=True), X, "", [STORED],
@@ -333,7 +336,16 @@ REFUSED: dict[str, tuple[str, bytes, Options, str]] = {
     "a date that is none": (
         "t.csv", b"timestamp,price,volume\n02/31/2024,10.5,100\n", {**X, "time_format": "%m/%d/%Y"}, "line 2, timestamp",
     ),
-    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02,null,null\n", X, "line 2, price: .*'null'.*--skip-bad"),
+    "null": ("t.csv", b"timestamp,price,volume\n2024-01-02,null,null\n2024-01-03,1,1\n", X, "line 2, price: .*'null'.*--skip-bad"),
+    "rows of which none can be stored": (
+        "t.csv", b"timestamp,price,volume\n2024-01-02,x,1\n2024-01-03,x,1\n", X, "'x'; no other row can be stored, either$",
+    ),
+    "rows of which none can be stored, skipped": (
+        "t.csv", b"timestamp,price,volume\n2024-01-02,x,1\n2024-01-03,x,1\n", {**X, "skip_bad": True}, "t.csv: no row can be stored$",
+    ),
+    "empty cells": ("t.csv", f"time,price,volume\n{TRADE}\n,,\n".encode(), X, "line 3, time: is empty; give --skip-bad"),
+    "an empty file": ("t.csv", b"", X, "t.csv: is empty$"),
+    "a file of empty lines": ("t.csv", b"\n \n", X, "t.csv: has no line"),
     "sold, as a negative number": ("t.csv", b"timestamp,price,volume\n2024-01-02,10.5,-100\n", X, "line 2, volume: "),
     "names again": ("t.csv", f"timestamp,price,volume\n{TRADE}\ntimestamp,price,volume\n".encode(), X, "line 3, timestamp"),
     "one comma more in some rows": (
@@ -363,17 +375,17 @@ def test_what_cannot_be_understood_is_refused_with_what_helps(tmp_path: Path, ca
 
 
 def test_a_preview_shows_what_would_be_stored_and_what_was_guessed_and_stores_nothing(tmp_path: Path):
-    rows = "".join(f"1/{day}/2024 16:00,10,12,9,11,1\n" for day in range(9, 20))
-    (tmp_path / "X.csv").write_text(f"Day's prices\nDate,Open,High,Low,Close,Volume\n{rows}1/20/2024,,,,,\n")
+    rows = "".join(f"1/{day}/2024 16:00;10;12;9;11;1\n" for day in range(9, 20))
+    (tmp_path / "X.csv").write_text(f"Day's prices\nDate;Open;High;Low;Close;Volume\n{rows}1/20/2024;;;;;\n")
     said = imported(tmp_path / "X.csv", preview=True)
     assert re.search(r"X +2024-01-09T00:00:00Z +1d +10.0 +12.0 +9.0 +11.0 +1.0\n", said)
     assert said.count("2024-01-") == 5
     assert "X.csv, line 14, Open: " in said
     added = re.findall(r"^  (--.*?)    \(", said, re.MULTILINE)
     assert stored("bars") == {}
-    guessed = "--skip-lines 1 --dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume"
+    guessed = "--skip-lines 1 --delimiter ';' --dataset bars --columns timestamp=Date,open=Open,high=High,low=Low,close=Close,volume=Volume"
     assert shlex.split(" ".join(added)) == shlex.split(
-        f"{guessed} --time-format '%m/%d/%Y %H:%M' --timezone UTC --resolution 1d"
+        f"{guessed} --time-format '%m/%d/%Y %H:%M' --timezone UTC --resolution 1d --symbol X"
     )
     certain = imported(tmp_path / "X.csv", *shlex.split(" ".join(added)), "--skip-bad")
     assert "guessed" not in certain
@@ -444,7 +456,7 @@ def test_a_local_time_of_parquet_that_occurred_twice_is_shown_as_it_is_written(t
     pq.write_table(
         pa.table({"timestamp": [twice], "price": [10.5], "volume": [100.0]}), tmp_path / "X.parquet"
     )
-    with pytest.raises(CommandError, match=r": 2025-11-02 01:30:00; give --skip-bad"):
+    with pytest.raises(CommandError, match=r": 2025-11-02 01:30:00; no other row"):
         imported(tmp_path / "X.parquet", timezone="America/New_York")
 
 

@@ -237,7 +237,7 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("A.csv", b"", "are missing"),
+        ("A.csv.gz", gzip.compress(b""), "A.csv.gz: is empty"),
         ("A.csv", b"timestamp,price\n", "volume are missing"),
         ("A.csv", b"timestamp,price,volume,price\n", "twice"),
         ("a b  c.csv", b"timestamp,price,volume\n", "the file's name is not one"),
