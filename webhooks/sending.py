@@ -58,6 +58,9 @@ class Sender:
     def __init__(self) -> None:
         self._running: dict[int, _Batch] = {}
         self._finished: SimpleQueue[_Batch] = SimpleQueue()
+        # Each outcome is exported as 0 before the first call, so that monitoring sees the first one as an increase.
+        for outcome in ("delivered", "failed"):
+            WEBHOOK_CALLS.add(outcome, amount=0)
 
     def round(self, *, seconds: float) -> None:
         """Fan out, send and record until there is nothing to do, for about so many seconds."""
