@@ -80,7 +80,7 @@ _DATASET = OpenApiParameter(
     description="The data set's id: the SHA-256 of its manifest.",
 )
 _TOKEN = OpenApiParameter(
-    "token", {"type": "string", "examples": ["WyI1ZjBjMWI1Mi0….kW9oT1x2"]}, OpenApiParameter.QUERY, description="Of the link."
+    "token", {"type": "string", "examples": ["WyI1ZjBjMWI1Mi0….kW9oT1x2"]}, OpenApiParameter.QUERY, required=True, description="Of the link."
 )  # fmt: skip
 _FILE_ANSWER = extend_schema(
     responses={
