@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         "TRADING_ENGINE": "0",
         "JOB_THREADS": "0",
     }
-    with installed(tmp_path, **environment) as running:
+    with installed(tmp_path, data_dir=None, **environment) as running:
         yield running
 
 
@@ -107,6 +108,10 @@ def taken(server: Server, secret: str) -> dict[str, list[int]]:
     return numbers
 
 
+def has_taken(server: Server, secret: str, expected: dict[str, list[int]]) -> bool:
+    return taken(server, secret) == expected
+
+
 def test_nothing_is_lost_whatever_receivers_do_and_the_worker_is_killed(
     installation: Installation, receivers: dict[str, Server], inside: Server
 ) -> None:
@@ -132,7 +137,7 @@ def test_nothing_is_lost_whatever_receivers_do_and_the_worker_is_killed(
         }
         for name, server in receivers.items():
             assert eventually(
-                lambda server=server, name=name: taken(server, secrets[name]) == expected,
+                partial(has_taken, server, secrets[name], expected),
                 seconds=PATIENCE_SECONDS * 4,
             ), name
     assert inside.connections == 0
