@@ -181,7 +181,8 @@ def has_storable_rows(*, file: SourceFile, options: ReadOptions) -> bool:
     options = _with_log_names(options)
     layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=True)
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
-    return _first_block(parser, file).rows.num_rows > 0
+    count: int = _first_block(parser, file).rows.num_rows
+    return count > 0
 
 
 def _first_block(parser: BlockParser, file: SourceFile) -> RowBlock:

@@ -307,4 +307,6 @@ def test_an_import_says_of_a_cell_what_a_csv_body_says(
         if column.name == "symbol":
             assert said.startswith(f"{file}, line 3, symbol: ")
         else:
-            assert said.startswith(f"{file}, line 3, {column.name}: {message}"), (value, said)
+            # A cell of a person's file is empty; null is a word of JSON.
+            expected = "is empty" if message.startswith("must not be null") else message
+            assert said.startswith(f"{file}, line 3, {column.name}: {expected}"), (value, said)
