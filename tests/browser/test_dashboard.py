@@ -407,6 +407,17 @@ def test_gaps_are_listed_with_their_reason(opened: Opened, feed: httpx.Client):
         assert watched.axe() == []
 
 
+def test_a_symbol_of_coarser_bars_opens_at_theirs(opened: Opened, feed: httpx.Client):
+    values = dict.fromkeys(("open", "high", "low", "close", "volume"), 10)
+    bar = {"timestamp": stamp(CORRECTED), "symbol": "COARSE", "resolution": "5m", **values}
+    feed.post("/api/v1/bars/ingest", json={"bars": [bar]}).raise_for_status()
+    with opened(login=True) as watched:
+        page = show(watched, "COARSE")
+        expect(page.locator("#resolution")).to_have_value("5m")
+        expect(page.locator("#note")).to_have_text("There are no bars of 1m: these are bars of 5m.")
+        expect(page.locator("#messages")).to_be_empty()
+
+
 def test_a_refusal_is_said_with_its_code(opened: Opened):
     with opened(login=True) as watched:
         watched.goto("/#symbol=NOSUCH")

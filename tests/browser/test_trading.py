@@ -142,6 +142,26 @@ def test_everything_is_done_by_keyboard(opened: Opened, site: Installation, trad
         assert watched.faults == []
 
 
+def test_a_decimal_comma_is_understood_and_a_mark_of_thousands_refused(
+    opened: Opened, site: Installation, trader: httpx.Client
+):
+    desk = Desk(trader, "COMMA")
+    desk.start()
+    with traded(opened, site, desk) as watched:
+        page = watched.page
+        quantity = page.locator("#order-quantity")
+        expect(quantity).to_be_visible()
+        quantity.press_sequentially("1,5")
+        quantity.press("Enter")
+        expect(page.locator("#preview-title")).to_contain_text("buy 1.5 ")
+        for text in ("1,500", "1.000,5", "x"):
+            quantity.fill(text)
+            quantity.press("Enter")
+            assert not quantity.evaluate("field => field.checkValidity()"), text
+            expect(page.locator("#preview")).to_be_empty()
+        assert watched.faults == []
+
+
 def test_refusals_are_said_with_their_numbers(opened: Opened, site: Installation, trader: httpx.Client):
     desk = Desk(trader, "REFUSED")
     desk.start()

@@ -88,8 +88,8 @@ export class ChartPanel {
   }
 
   async #read(span, signal) {
-    const {to} = state;
-    let bars = await this.#bars.newest({signal});
+    const {to, resolution} = state;
+    let bars = await this.#newest(signal);
     const from = span && bars.length ? String(timeOf(bars.at(-1)) - span) : state.from;
     for (let n = 0; from && bars.length && timeOf(bars[0]) > Number(from) && this.#bars.hasEarlier && n < MOST_PAGES; n++) {
       bars = [...(await this.#bars.earlier({signal})), ...bars];
@@ -97,11 +97,26 @@ export class ChartPanel {
     learnPrices(state.symbol, bars.slice(-50).flatMap(({open, close}) => [open, close]));
     this.#chart.setBars(bars, {symbol: state.symbol, averages: state.averages ? [] : AVERAGES});
     this.#shade();
-    note(bars.length ? "" : "There are no bars.");
+    if (!bars.length) note("There are no bars.");
+    else note(state.resolution === resolution ? "" : `There are no bars of ${resolution}: these are bars of ${state.resolution}.`);
     if (from && bars.length) this.#chart.showRange(Number(from), to ? Number(to) : timeOf(bars.at(-1)));
     else if (bars.length) this.#chart.showNewest();
     if (!state.as_of) this.#follow();
     this.#gaps(bars, {signal});
+  }
+
+  // Read the newest bars. Coarser bars are chosen if the symbol has no others.
+  async #newest(signal) {
+    const choice = byId("resolution");
+    for (;;) {
+      try {
+        return await this.#bars.newest({signal});
+      } catch (error) {
+        if (error.code !== "resolution_unavailable" || choice.selectedIndex === choice.length - 1) throw error;
+        choice.selectedIndex++;
+        keep({resolution: choice.value});
+      }
+    }
   }
 
   /** Show nothing but a text, and follow nothing. */

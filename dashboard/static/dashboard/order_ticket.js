@@ -9,7 +9,12 @@ import {namedTime} from "./zone.js";
 // A preview holds for 30 seconds; the server decides by its own clock.
 const VALID_MS = 30_000;
 const MOST_TRIES = 4;
-const PRICES = ["limit_price", "stop_price", "take_profit", "stop_loss"];
+const NUMBERS = ["quantity", "limit_price", "stop_price", "take_profit", "stop_loss"];
+// Their fields are of texts, because Chromium's fields of numbers drop a comma: 1,5 would be 15. 1,500 may be two numbers.
+const NUMBER = {
+  pattern: "-?([0-9]+|[0-9]*[.][0-9]+|0,[0-9]+|[0-9]+,([0-9]{1,2}|[0-9]{4,}))",
+  title: "A number such as 1.5 or 1,5, without marks of thousands",
+};
 // These refusals say that nothing was done; any other fault of the server leaves it open.
 const NOTHING_DONE = new Set(["engine_unavailable", "audit_unavailable"]);
 const CHANGED = "The market, the account or its limits have changed since. This is the new preview: nothing was placed yet.";
@@ -31,6 +36,7 @@ export class OrderTicket {
   /** onPlaced: an order was placed, with its `id`. */
   constructor(api, {onPlaced}) {
     Object.assign(this, {api, onPlaced});
+    for (const name of NUMBERS) Object.assign(this.#form.elements[name], NUMBER);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#ask(this.#document(event.submitter));
@@ -82,7 +88,7 @@ export class OrderTicket {
   #document(submitter) {
     const entered = Object.fromEntries(new FormData(this.#form, submitter));
     const order = Object.fromEntries(Object.entries(entered).filter(([, value]) => value !== ""));
-    for (const name of ["quantity", ...PRICES]) if (name in order) order[name] = Number(order[name]);
+    for (const name of NUMBERS) if (name in order) order[name] = Number(order[name].replace(",", "."));
     return {...order, symbol: this.#symbol, ...(order.reduce_only && {reduce_only: true})};
   }
 
