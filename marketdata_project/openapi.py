@@ -110,23 +110,14 @@ _OF_OPERATION = {
     "gaps": {404, 422},
     **{f"{dataset.name}_correct": {404} for dataset in CORRECTED},
     "instruments": {422},
-    "instrument": {404, 422},
+    "instrument": {422},
     "calendar": {422},
     "clock": {422},
-    "key": {404},
-    "key_revoke": {404},
-    "key_rotate": {404},
-    "job": {404},
-    "job_cancel": {404},
     "export_submit": {404},
-    "upload": {404},
     "upload_append": {507},
-    "upload_delete": {404, 409},
-    "export": {404},
-    "export_delete": {404},
-    "export_link": {404, 410},
-    "export_file": {404, 410, 416},
-    "dataset": {404},
+    "upload_delete": {409},
+    "export_link": {410},
+    "export_file": {410, 416},
     "download": {403, 410, 416},
     "risk_configure": {412, 428},
     "model_set": {412, 428},
@@ -143,6 +134,8 @@ _OF_OPERATION = {
 }
 # Statuses that all operations below `/market-data` can have.
 _OF_TREE = {404, 409, 422}
+# Those of operations on what a path names, but for the one that makes what is not there.
+_OF_PATH = {404}
 # Those of all operations of trading.
 _OF_TRADING = {404}
 # Operations whose body may be left out.
@@ -219,9 +212,10 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
                 operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
             of_operation = _OF_OPERATION.get(operation["operationId"], set())
             of_tree = _OF_TREE if path.startswith("/api/v1/market-data/") else set()
+            of_path = _OF_PATH if "{" in path and operation["operationId"] != "instrument_set" else set()
             of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
             of_method = _OF_METHOD.get(method, set())
-            for status in sorted(_OF_ALL | of_method | of_operation | of_tree | of_trading):
+            for status in sorted(_OF_ALL | of_method | of_operation | of_path | of_tree | of_trading):
                 codes = _codes(status, method, access)
                 if codes:
                     operation["responses"].setdefault(str(status), _response(status, codes))

@@ -77,7 +77,7 @@ def test_a_symbol_that_is_none_is_refused_before_any_file_is_touched(
     before = files(installation)
     for operation in operations:
         for parameter in operation.of_place("path"):
-            if parameter.name in {"key", "job", "account", "model", "order", "execution", "dataset"}:
+            if parameter.name != "symbol":
                 # What is no number is no key, what is no UUID no job, and what is not stored no account and no model.
                 continue
             path = operation.path.replace(f"{{{parameter.name}}}", symbol).replace("{dataset}", "trades")
