@@ -1,6 +1,7 @@
 """A grid of parameters: a backtest of each combination, on all cores, and a page with what came of each."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
@@ -53,7 +54,7 @@ def results_of(
     what a backtest raises.
     """
     workers = min(len(runs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=django.setup) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
         futures = [pool.submit(_result, each, place, data_dir) for each in runs]
         try:
             for done, future in enumerate(as_completed(futures), 1):
@@ -66,6 +67,12 @@ def results_of(
     if len({each["strategy_sha256"] for each in results}) > 1:
         raise StrategyError("the strategy's file changed while the grid ran: run it again")
     yield from results
+
+
+def _begin_worker() -> None:
+    # What a strategy prints is no part of the answer.
+    sys.stdout = sys.stderr
+    django.setup()
 
 
 @cache

@@ -90,6 +90,17 @@ def test_the_table_has_the_figures_of_the_json(past: None):
     )
 
 
+def test_options_with_names_add_up_and_take_a_name_once(past: None):
+    assert (
+        printed(*COMMAND, "--set", "part=0.1")
+        .splitlines()[1]
+        .startswith("parameters: fast=3, slow=8, part=0.1")
+    )
+    for option in ("--set", "--limit"):
+        with pytest.raises(CommandError, match=f"^{option} fast is given twice$"):
+            printed(*COMMAND, option, "fast=2", option, "fast=4")
+
+
 def test_the_table_counts_what_risk_refused_by_checks(past: None):
     lines = printed(*COMMAND, "--limit", "max_symbol_exposure=5").splitlines()
     assert lines[2].split()[0] == "signals"

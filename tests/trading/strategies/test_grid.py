@@ -44,14 +44,17 @@ def test_each_combination_has_the_result_of_a_single_run(tmp_path: Path):
     file.write_text(
         "from trading.strategies.crossover import Crossover\nclass Mine(Crossover):\n    name = 'mine'\n"
     )
-    rows = orjson.loads(run(str(file), "--set", "part=0.1", "--grid", "fast=3,9", "slow=6,12", "--json"))
+    # `--grid` adds up.
+    rows = orjson.loads(
+        run(str(file), "--set", "part=0.1", "--grid", "fast=3,9", "--grid", "slow=6,12", "--json")
+    )
     assert [row["parameters"] for row in rows] == [
         {"fast": fast, "slow": slow} for fast in "39" for slow in ("6", "12")
     ]
     for row in rows:
         given = [f"{name}={value}" for name, value in row["parameters"].items()]
         if row["parameters"] == {"fast": "9", "slow": "6"}:
-            assert (row["result"], row["refused"]) == (None, "--set: mine: fast must be less than slow")
+            assert (row["result"], row["refused"]) == (None, "--grid: mine: fast must be less than slow")
             continue
         single = orjson.loads(run(str(file), "--set", "part=0.1", *given, "--json"))
         single["performance"]["drawdown_curve"] = single["trades"] = single["signals"]["rows"] = []
@@ -62,9 +65,10 @@ def test_each_combination_has_the_result_of_a_single_run(tmp_path: Path):
 def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
     shown, page = Terminal(), tmp_path / "data" / "grids" / "crossover.html"
     printed = run("crossover", "--grid", "fast=3,9", "slow=6,12", stderr=shown)
-    lines = printed.splitlines()
+    fixed, *lines = printed.splitlines()
+    assert fixed == "parameters: interval=1min, part=0.2"
     assert lines[0].split()[:3] == ["fast", "slow", "trades"]
-    assert lines[3].split(maxsplit=2) == ["9", "6", "--set: crossover: fast must be less than slow"]
+    assert lines[3].split(maxsplit=2) == ["9", "6", "--grid: crossover: fast must be less than slow"]
     assert lines[5] == f"The page: {page.as_uri()}"
     filled = [each.count("█") for each in shown.getvalue().split("\r")[1:-2]]
     assert filled == [13, 27, 40]
@@ -83,7 +87,12 @@ def test_a_table_is_printed_a_bar_grows_and_a_page_is_written(tmp_path: Path):
             "1,010 comb",
         ),
         (["fast"], "fast: give NAME=VALUE"),
-        (["quick=1,2"], "unknown field `quick`"),
+        (["quick=1,2"], "^--grid quick: .* unknown field `quick`"),
+        (["fast=x", "--grid", "slow=9"], "^--grid fast: "),
+        (["fast=3", "--set", "slow=x"], "^--set slow: "),
+        (["fast=2,3", "fast=4,5"], "^--grid fast is given twice$"),
+        (["fast=2,3", "--grid", "fast=4,5"], "^--grid fast is given twice$"),
+        (["fast=2,3", "--set", "fast=4"], "^fast: give it to --set or to --grid, not to both$"),
         (["fast=1,2", "--honesty"], "not allowed with argument"),
     ],
 )

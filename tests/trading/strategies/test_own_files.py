@@ -194,9 +194,18 @@ def test_a_failure_in_a_run_is_told_with_its_line(folder: Path, code: str, words
     assert str(failed.value).endswith(words)
 
 
+def test_what_a_strategy_prints_is_not_in_the_answer(folder: Path, capfd: pytest.CaptureFixture[str]):
+    file = written(folder / "mine.py", MINE + "\n        def on_bar(self, bar): print('shown')\n")
+    for options in ((), ("--grid", "part=0.1")):
+        call_command("backtest", str(file), *PERIOD, *options, "--json")
+        found = capfd.readouterr()
+        orjson.loads(found.out)
+        assert "shown\n" in found.err
+
+
 def test_a_word_stands_for_a_side(folder: Path):
-    code = "class Mine(Strategy):\n    name = 'mine'\n    def on_bar(self, bar): self.broker.order(bar.symbol, 'buy', 1)"
-    assert run(str(written(folder / "mine.py", IMPORTS + code)), "--set")["signals"]["accepted"] > 0
+    code = MINE + "\n        def on_bar(self, bar): self.broker.order(bar.symbol, 'buy', 1)\n"
+    assert run(str(written(folder / "mine.py", code)))["signals"]["accepted"] > 0
 
 
 def test_the_template_runs_and_is_written_once(folder: Path):

@@ -1,8 +1,9 @@
 """`manage.py backtest STRATEGY SYMBOL… --from --to`."""
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,20 @@ class Command(BaseCommand):
         parser.add_argument("--cash", default="100000", help="what the account begins with (default 100000)")
         parser.add_argument("--currency", default="USD")
         parser.add_argument(
-            "--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy"
+            "--set",
+            nargs="*",
+            action="extend",
+            default=[],
+            metavar="NAME=VALUE",
+            help="parameters of the strategy",
         )
         parser.add_argument(
-            "--limit", nargs="*", default=[], metavar="NAME=VALUE", help="limits of the account"
+            "--limit",
+            nargs="*",
+            action="extend",
+            default=[],
+            metavar="NAME=VALUE",
+            help="limits of the account",
         )
         parser.add_argument("--fee", help="basis points, in the place of the fees of the class")
         parser.add_argument("--slippage", help="basis points, in the place of the slippage of the class")
@@ -102,6 +113,8 @@ class Command(BaseCommand):
         runs.add_argument(
             "--grid",
             nargs="+",
+            action="extend",
+            default=[],
             metavar="NAME=VALUE,VALUE",
             help="run each combination of parameters, on all cores",
         )
@@ -109,6 +122,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the backtest, or a grid of backtests. Raises CommandError."""
+        # What a strategy prints is no part of the answer.
+        with redirect_stdout(sys.stderr):
+            self._run(
+                options | {name: _pairs(f"--{name}", options[name]) for name in ("set", "limit", "grid")}
+            )
+
+    def _run(self, options: Mapping[str, Any]) -> None:
         try:
             reader = stored_rows()
             if options["grid"]:
@@ -137,8 +157,10 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(orjson.dumps([row._asdict() for row in rows]).decode())
             return
-        self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
         inputs = next(row.result["inputs"] for row in rows if row.result)
+        fixed = {name: each for name, each in inputs["parameters"].items() if name not in options["grid"]}
+        self.stdout.write(f"parameters: {_parameters_text(fixed)}")
+        self.stdout.writelines(f"{line}\n" for line in _grid_table(rows))
         page = Path(settings.DATA_DIR, "grids", f"{inputs['strategy']}.html").resolve()
         page.parent.mkdir(exist_ok=True)
         title = f"{inputs['strategy']} on {', '.join(inputs['symbols'])}"
@@ -165,10 +187,10 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
         "symbols": options["symbols"],
         "start": options["start"],
         "end": options["end"],
-        "parameters": dict(map(_pair, options["set"])),
+        "parameters": options["set"],
         "cash": _value(options["cash"]),
         "currency": options["currency"],
-        "config": {name: _value(text) for name, text in map(_pair, options["limit"])},
+        "config": {name: _value(text) for name, text in options["limit"].items()},
         "fee_basis_points": _value(options["fee"]),
         "slippage_basis_points": _value(options["slippage"]),
         "knowledge": options["knowledge"],
@@ -178,7 +200,8 @@ def _inputs(options: Mapping[str, Any], reader: Reader) -> BacktestInputs:
     given = {name: value for name, value in body.items() if value is not None}
     serializer = UnboundedBacktestInput(data=given, context=context)
     if not serializer.is_valid():
-        raise CommandError("\n".join(map(_refusal_line, field_errors(serializer.errors))))
+        errors = field_errors(serializer.errors)
+        raise CommandError("\n".join(_refusal_line(each, options["grid"]) for each in errors))
     terms_of = declared_terms if has_declared_terms() else _no_terms
     return inputs_of_job(serializer.validated_data, reader, terms_of)
 
@@ -189,11 +212,12 @@ def _grid_rows(
     """Run each combination, and say why a combination cannot be run. Raises CommandError if none can."""
     strategy, as_of = options["strategy"], options["as_of"]
     inputs: list[BacktestInputs | str] = []
-    combinations = combinations_of(dict(map(_pair, options["grid"])))
+    if twice := options["set"].keys() & options["grid"].keys():
+        raise CommandError(f"{', '.join(sorted(twice))}: give it to --set or to --grid, not to both")
+    combinations = combinations_of(options["grid"])
     for each in combinations:
-        given = [*options["set"], *(f"{name}={value}" for name, value in each.items())]
         try:
-            found = _inputs({**options, "set": given, "as_of": as_of}, reader)
+            found = _inputs({**options, "set": options["set"] | each, "as_of": as_of}, reader)
             # Rows that come meanwhile must not make the runs differ.
             as_of = as_of or (found.as_of_ns and format_timestamp(found.as_of_ns))
             inputs.append(found)
@@ -240,17 +264,29 @@ def _no_terms(_: str) -> Mapping[str, Any]:
     return {}
 
 
-def _refusal_line(error: FieldError) -> str:
+def _refusal_line(error: FieldError, grid: Mapping[str, str]) -> str:
     field, _, name = error.path.partition(".")
     option = _OPTIONS.get(field, f"--{field}")
+    if field == "parameters" and grid and (not name or name in grid):
+        option = "--grid"
     return f"{option} {name}: {error.message}" if name else f"{option}: {error.message}"
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise CommandError(f"{text}: give NAME=VALUE")
-    return name, value
+def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Return the values of an option, by name. Raises CommandError if a name comes twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise CommandError(f"{text}: give NAME=VALUE")
+        if name in found:
+            raise CommandError(f"{option} {name} is given twice")
+        found[name] = value
+    return found
+
+
+def _parameters_text(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items() if value is not None)
 
 
 def _value(text: str | None) -> float | int | str | None:
@@ -265,8 +301,7 @@ def _table(document: BacktestDocument) -> Iterator[str]:
     inputs, figures, signals = document.inputs, document.performance, document.signals
     head = f"{inputs.strategy} on {', '.join(inputs.symbols)}, {inputs.start} to {inputs.end}"
     yield f"{head}. {document.notice}" if document.notice else head
-    given = ", ".join(f"{name}={value}" for name, value in inputs.parameters.items() if value is not None)
-    yield f"parameters: {given}; begins with {inputs.cash:,.2f} {inputs.currency}"
+    yield f"parameters: {_parameters_text(inputs.parameters)}; begins with {inputs.cash:,.2f} {inputs.currency}"
     refused = ", ".join(f"{count:,} by {check}" for check, count in sorted(signals.refused_by.items()))
     unfilled = ", ".join(f"{count:,} by {reason}" for reason, count in sorted(signals.unfilled_by.items()))
     lost = f"refused: {refused or 'none'}" + (f"; unfilled: {unfilled}" if unfilled else "")
