@@ -69,7 +69,7 @@ def test_a_file_is_shown_and_imported(opened: Opened, name: str, options: dict[s
         expect(page.get_by_role("status")).to_contain_text("line 2, Datum: ")
         page.get_by_label("Time format").fill("")
         page.get_by_role("button", name="Import").click()
-        expect(page.get_by_role("status")).to_contain_text("OWN.csv: 701 rows")
+        expect(page.get_by_role("status")).to_contain_text("701 rows")
         assert_sound(watched, statuses=(422,))
 
 

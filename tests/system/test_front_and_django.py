@@ -75,10 +75,11 @@ MASKED = [
         (rb'"status":"(?:stopping|stopped)"', b'"status":"stops"'),
         (rb'"event":\d+', b'"event":some'),
         (rb'("name":"price_age","passed":\w+,"value":)[\d.]+', rb"\1some"),
-        (rb"(the market's price is )[\d,.]+( seconds old)", rb"\1some\2"),
+        (rb"(the market's price is )[^\"]+?( old)", rb"\1some\2"),
         (rb"'nonce-[^']*'", b"nonce"),
         (rb"md_[0-9A-Za-z_-]+", b"key"),
-        (rb'(signing_secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
+        (rb"evt_[0-9a-f]{32}", b"event"),
+        (rb'(secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
         (rb'"(prefix|client_id)","after":"[^"]*"', rb'"\1","after":"masked"'),
         (rb"cursor=[0-9A-Za-z_%=-]+", b"cursor=masked"),
         # MessagePack's texts of 32 characters and more: a byte for their kind, one or two for their length.
