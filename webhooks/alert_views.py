@@ -3,14 +3,12 @@
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
-from uuid import UUID
 
 import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,7 +18,7 @@ from trades.batches.serializers import SymbolField
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.endpoints import WRITE, Access
-from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
+from web.idempotency.answers import IDEMPOTENCY_KEY
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
@@ -29,6 +27,7 @@ from web.requests.json_fields import Amount, Integer, JsonObject, Word
 from webhooks.alert_rules import DIRECTIONS
 from webhooks.alert_watch import alert_arm
 from webhooks.models import ALERT_CONDITIONS, ALERT_STATES, LEVEL, MOVE, SILENCE, MarketAlert
+from webhooks.views import NOT_STORED, created_once, row_of
 
 PATH = "/api/v1/alerts"
 MOST_ALERTS = 1_000
@@ -49,7 +48,6 @@ _ID = OpenApiParameter(
     description="The alert's id.",
 )
 _READ, _CHANGE = Access("market:read"), Access("market:read", kind=WRITE)
-_NOT_STORED = {"Cache-Control": "no-store"}
 
 
 class NewAlertSerializer(KnownFieldsSerializer):
@@ -213,14 +211,11 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
             alert.save()
             return AlertDocument.of(alert).as_json()
 
-        call = keyed_call(request, request.data)
-        document, is_replayed = (create(), False) if call is None else answer_once(call, create, now=now)
-        headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
-        return Response(document, status=HTTPStatus.CREATED, headers=headers)
+        return created_once(request, create)
 
     def retrieve(self, request: Request, alert: str) -> Response:
         """Get an alert. With what it fired by."""
-        return Response(AlertDocument.of(_alert(request, alert)).as_json(), headers=_NOT_STORED)
+        return Response(AlertDocument.of(_alert(request, alert)).as_json(), headers=NOT_STORED)
 
     def destroy(self, request: Request, alert: str) -> Response:
         """Delete an alert. It fires no more."""
@@ -232,7 +227,7 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
         stored = _alert(request, alert)
         alert_arm(stored, now=timezone.now())
         stored.save()
-        return Response(AlertDocument.of(stored).as_json(), headers=_NOT_STORED)
+        return Response(AlertDocument.of(stored).as_json(), headers=NOT_STORED)
 
 
 def _number(amount: Decimal | None) -> float | None:
@@ -244,11 +239,4 @@ def _alerts_of(request: Request) -> QuerySet[MarketAlert]:
 
 
 def _alert(request: Request, text: str) -> MarketAlert:
-    """Return the alert with an id, given as text. Raises NotFound, also if it is another caller's."""
-    try:
-        alert = _alerts_of(request).filter(uuid=UUID(text)).first()
-    except ValueError:
-        alert = None
-    if alert is None:
-        raise NotFound("there is no such alert")
-    return alert
+    return row_of(_alerts_of(request), text, "alert")

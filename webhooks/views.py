@@ -40,7 +40,7 @@ from webhooks.services import (
 )
 
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
-_NOT_STORED = {"Cache-Control": "no-store"}
+NOT_STORED = {"Cache-Control": "no-store"}
 _Found = TypeVar("_Found", bound=Model)
 
 
@@ -123,7 +123,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
             webhook, secret = webhook_create(caller=_caller(request), values=values, now=now)
             return SecretWebhookDocument.of(webhook, secret=secret).as_json()
 
-        return _answer_once(request, create)
+        return created_once(request, create)
 
     def retrieve(self, request: Request, webhook: str) -> Response:
         """Get a webhook. Without its secret."""
@@ -145,7 +145,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         overlap = timedelta(seconds=self.body(is_optional=True)["overlap_seconds"])
         stored = _webhook(request, webhook)
         secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
-        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=_NOT_STORED)
+        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=NOT_STORED)
 
     def resume(self, request: Request, webhook: str) -> Response:
         """Resume a webhook. What is pending is sent at once. Events of the pause are not."""
@@ -156,7 +156,7 @@ class WebhooksViewSet(ListViewSet[Webhook]):
     def test(self, request: Request, webhook: str) -> Response:
         """Test a webhook. Send it an event of the kind `webhook.test`. The log of deliveries shows what came of it."""
         delivery = webhook_test(webhook=_webhook(request, webhook), now=timezone.now())
-        return Response(DeliveryDocument.of(delivery).as_json(), headers=_NOT_STORED)
+        return Response(DeliveryDocument.of(delivery).as_json(), headers=NOT_STORED)
 
 
 class DeliveriesViewSet(ListViewSet[Delivery]):
@@ -176,21 +176,21 @@ class DeliveriesViewSet(ListViewSet[Delivery]):
 
     def replay(self, request: Request, webhook: str, delivery: str) -> Response:
         """Send a delivery again. With the same `webhook-id`, at once, whatever came of it before."""
-        stored = _found(_deliveries_of(_webhook(request, webhook)), delivery, "delivery")
+        stored = row_of(_deliveries_of(_webhook(request, webhook)), delivery, "delivery")
         delivery_replay(delivery=stored, now=timezone.now())
-        return Response(DeliveryDocument.of(stored).as_json(), headers=_NOT_STORED)
+        return Response(DeliveryDocument.of(stored).as_json(), headers=NOT_STORED)
 
 
-def _answer_once(request: Request, make: Callable[[], JsonObject]) -> Response:
-    """Return the answer with a new secret; the stored answer if the Idempotency-Key was used before."""
+def created_once(request: Request, make: Callable[[], JsonObject]) -> Response:
+    """Return the answer with what `make` made; the stored answer if the Idempotency-Key was used before."""
     call = keyed_call(request, request.data)
     document, is_replayed = (make(), False) if call is None else answer_once(call, make, now=timezone.now())
-    headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
+    headers = {**NOT_STORED, **(REPLAYED if is_replayed else {})}
     return Response(document, status=HTTPStatus.CREATED, headers=headers)
 
 
 def _answer(webhook: Webhook) -> Response:
-    return Response(WebhookDocument.of(webhook).as_json(), headers=_NOT_STORED)
+    return Response(WebhookDocument.of(webhook).as_json(), headers=NOT_STORED)
 
 
 def _webhooks_of(request: Request) -> QuerySet[Webhook]:
@@ -198,14 +198,14 @@ def _webhooks_of(request: Request) -> QuerySet[Webhook]:
 
 
 def _webhook(request: Request, text: str) -> Webhook:
-    return _found(_webhooks_of(request), text, "webhook")
+    return row_of(_webhooks_of(request), text, "webhook")
 
 
 def _deliveries_of(webhook: Webhook) -> QuerySet[Delivery]:
     return webhook.deliveries.select_related("event", "webhook")
 
 
-def _found(rows: QuerySet[_Found], text: str, noun: str) -> _Found:
+def row_of(rows: QuerySet[_Found], text: str, noun: str) -> _Found:
     """Return the row with an id, given as text. Raises NotFound, also if it is another caller's."""
     try:
         row = rows.filter(uuid=UUID(text)).first()

@@ -80,7 +80,7 @@ def test_an_alert_is_set_for_the_charts_symbol_fires_and_is_deleted(
         watched.goto(f"/#symbol={symbol}&tab=alerts")
         form = page.get_by_role("form", name="Set an alert")
         expect(form).to_contain_text(f"When {symbol} is")
-        form.get_by_label("Price", exact=True).fill("150.5")
+        form.get_by_label("Price", exact=True).fill("150,5")
         form.get_by_role("button", name="Set an alert").click()
         alert = row(page, "Newest alerts", f"{symbol}at 150.50")
         expect(alert).to_contain_text("at 150.50 or above")

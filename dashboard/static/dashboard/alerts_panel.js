@@ -3,7 +3,7 @@
 import {byId, duration, el, number} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, say, settled} from "./messages.js";
-import {price} from "./prices.js";
+import {asNumberField, numberIn, price} from "./prices.js";
 import {oneAtATime} from "./refusals.js";
 import {whileOpen} from "./tabs.js";
 import {words} from "./trading_words.js";
@@ -22,6 +22,7 @@ export class AlertsPanel {
     this.once = {alerts: oneAtATime("alerts-refusal", UNANSWERED), webhooks: oneAtATime("webhooks-refusal", UNANSWERED)};
     this.alerts = new LiveTable(byId("alerts"), "Newest alerts", this.#alertColumns(), {key: ({id}) => id, empty: "No alert was set yet."});
     this.deliveries = new LiveTable(byId("deliveries"), "Newest deliveries", this.#deliveryColumns(), {key: ({id}) => id, empty: "Nothing was sent yet."});
+    asNumberField(this.#form.elements.price);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#set();
@@ -38,7 +39,7 @@ export class AlertsPanel {
 
   async #set() {
     const {direction, price: level} = this.#form.elements;
-    const body = {symbol: byId("alert-symbol").textContent, kind: "level", direction: direction.value, price: Number(level.value)};
+    const body = {symbol: byId("alert-symbol").textContent, kind: "level", direction: direction.value, price: numberIn(level.value)};
     if (await this.#change("POST", "/alerts", body)) level.value = "";
   }
 

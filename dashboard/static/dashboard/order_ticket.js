@@ -1,7 +1,7 @@
 // The order ticket: preview an order, then place it, once.
 
 import {byId, el, table} from "./dom.js";
-import {price} from "./prices.js";
+import {asNumberField, numberIn, price} from "./prices.js";
 import {refuse} from "./refusals.js";
 import {checkNumber, checkUnit, checkWords, money, orderWords, words} from "./trading_words.js";
 import {namedTime} from "./zone.js";
@@ -10,11 +10,6 @@ import {namedTime} from "./zone.js";
 const VALID_MS = 30_000;
 const MOST_TRIES = 4;
 const NUMBERS = ["quantity", "limit_price", "stop_price", "take_profit", "stop_loss"];
-// Their fields are of texts, because Chromium's fields of numbers drop a comma: 1,5 would be 15. 1,500 may be two numbers.
-const NUMBER = {
-  pattern: "-?([0-9]+|[0-9]*[.][0-9]+|0,[0-9]+|[0-9]+,([0-9]{1,2}|[0-9]{4,}))",
-  title: "A number such as 1.5 or 1,5, without marks of thousands",
-};
 // These refusals say that nothing was done; any other fault of the server leaves it open.
 const NOTHING_DONE = new Set(["engine_unavailable", "audit_unavailable"]);
 const CHANGED = "The market, the account or its limits have changed since. This is the new preview: nothing was placed yet.";
@@ -36,7 +31,7 @@ export class OrderTicket {
   /** onPlaced: an order was placed, with its `id`. */
   constructor(api, {onPlaced}) {
     Object.assign(this, {api, onPlaced});
-    for (const name of NUMBERS) Object.assign(this.#form.elements[name], NUMBER);
+    for (const name of NUMBERS) asNumberField(this.#form.elements[name]);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#ask(this.#document(event.submitter));
@@ -88,7 +83,7 @@ export class OrderTicket {
   #document(submitter) {
     const entered = Object.fromEntries(new FormData(this.#form, submitter));
     const order = Object.fromEntries(Object.entries(entered).filter(([, value]) => value !== ""));
-    for (const name of NUMBERS) if (name in order) order[name] = Number(order[name].replace(",", "."));
+    for (const name of NUMBERS) if (name in order) order[name] = numberIn(order[name]);
     return {...order, symbol: this.#symbol, ...(order.reduce_only && {reduce_only: true})};
   }
 

@@ -66,3 +66,12 @@ export function changeWords(change, percent, symbol) {
   const [text, kind] = gain(change, (each) => averagePrice(each, symbol));
   return [percent === null ? text : `${text} (${percentGain(percent)[0]})`, kind];
 }
+
+/** Let a field of texts take a number. Chromium's fields of numbers drop a comma: 1,5 would be 15. 1,500 may be two numbers. */
+export function asNumberField(field) {
+  field.pattern = "-?([0-9]+|[0-9]*[.][0-9]+|0,[0-9]+|[0-9]+,([0-9]{1,2}|[0-9]{4,}))";
+  field.title = "A number such as 1.5 or 1,5, without marks of thousands";
+}
+
+/** The number in a field of `asNumberField`. */
+export const numberIn = (text) => Number(text.replace(",", "."));

@@ -166,9 +166,9 @@ class SyncClient:
     ) -> Any:
         """Upload a file of rows (docs/uploads.md) and return what became of them: `symbols` has an item for each symbol, with its `error`.
 
-        params: `format`, if the name does not tell it, `dataset`, `symbol`, `options` and others. Shows a bar, unless `on_progress`
-        takes documents with the `id` and the state `uploading`, and then the job's states. If the program is killed, a call with this id as
-        `upload_id` goes on. Raises `JobFailed` if the file cannot be read.
+        params: `format`, if the name does not tell it, `dataset`, `symbol`, `options` and others. Shows a bar. With
+        `on_progress` it shows none, and calls this with documents: `id` and the state `uploading`, later the job's states. If the
+        program is killed, a call with this id as `upload_id` goes on. Raises `JobFailed` if the file cannot be read.
         """
         file = Path(path)
         if upload_id is None:
