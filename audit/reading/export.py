@@ -56,11 +56,17 @@ _DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Members)
 
 def ndjson_pieces(records: QuerySet[AuditRecord]) -> Iterator[bytes]:
     """Yield the records as NDJSON in the chain's order, PIECE_RECORDS lines at a time. Keeps no query open."""
+    for piece in record_pieces(records):
+        count_work(WorkKind.ROWS, len(piece))
+        yield b"".join(_ENCODER.encode(record.document()) + b"\n" for record in piece)
+
+
+def record_pieces(records: QuerySet[AuditRecord]) -> Iterator[list[ExportedRecord]]:
+    """Yield the records in the chain's order, at most PIECE_RECORDS at a time. Keeps no query open."""
     last = -1
     while rows := list(records.filter(sequence__gt=last).order_by("sequence")[:PIECE_RECORDS]):
         last = rows[-1].sequence
-        count_work(WorkKind.ROWS, len(rows))
-        yield b"".join(_ENCODER.encode(record.document()) + b"\n" for record in exported_records(rows))
+        yield exported_records(rows)
 
 
 def exported_records(rows: Sequence[AuditRecord]) -> list[ExportedRecord]:

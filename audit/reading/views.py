@@ -11,13 +11,14 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from audit.models import AuditRecord
+from audit.reading.documents import RecordDocument
 from audit.reading.export import exported_records, ndjson_pieces
 from audit.reading.filters import (
     AuditFilter,
     RecordPagination,
     Records,
 )
-from audit.reading.serializers import EXAMPLE, RecordSerializer, record_document
+from web.documents import example_of
 from web.endpoints import Access
 from web.lists.views import ListViewSet
 from web.requests.parameters import single_parameters
@@ -50,20 +51,23 @@ class AuditViewSet(ListViewSet[AuditRecord]):
 
     access = {"list": Access("audit:read", sensitivity="confidential", group="access", cost="export")}
     queryset = AuditRecord.objects.all()
-    serializer_class = RecordSerializer
     filterset_class = AuditFilter
     pagination_class = RecordPagination
     renderer_classes = (*_DEFAULT_RENDERERS, NdjsonRenderer)
 
     @extend_schema(
         responses={
-            (200, JSONRenderer.media_type): RecordSerializer(many=True),
+            (200, JSONRenderer.media_type): RecordDocument,
             (200, NdjsonRenderer.media_type): OpenApiResponse(
                 {"type": "string"},
                 description="A record per line, all that there are, in the order of the chain.",
             ),
         },
-        examples=[OpenApiExample("A change", value=EXAMPLE, response_only=True, status_codes=["200"])],
+        examples=[
+            OpenApiExample(
+                "A change", value=example_of(RecordDocument), response_only=True, status_codes=["200"]
+            )
+        ],
     )
     def list(self, request: Request) -> HttpResponseBase:
         """Read the audit log.
@@ -77,7 +81,9 @@ class AuditViewSet(ListViewSet[AuditRecord]):
             single_parameters(request.GET, (*AuditFilter.base_filters, "format"))
             return _exported(self.filter_queryset(self.get_queryset()))
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([record_document(each) for each in exported_records(rows or [])])
+        return self.get_paginated_response(
+            [RecordDocument.of(each).as_json() for each in exported_records(rows or [])]
+        )
 
 
 def _exported(records: Records) -> StreamingHttpResponse:
