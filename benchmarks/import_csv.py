@@ -105,13 +105,15 @@ def by_upload(file: Path) -> int:
     from trades.imports.services import symbols_import  # noqa: PLC0415
 
     [(opened, options)] = opened_upload(file, {"format": "csv", "dataset": "trades"})
-    [outcome], _ = symbols_import(
+    reading = symbols_import(
         file=opened,
         options=options,
         spool=settings.DATA_DIR / "sorted",
         caller="benchmark",
         request_key=lambda piece: f"job:benchmark:{piece}",
     )
+    reading.read(lambda _: None)
+    [outcome] = reading.store(lambda _: None)
     if outcome.stored != outcome.rows:
         sys.exit(f"{outcome.rows - outcome.stored} rows were not stored")
     return outcome.rows

@@ -1,87 +1,67 @@
-"""The import of an upload's file. It is imported at the first job, because it imports pyarrow."""
+"""The import of an upload's file. Web processes import it when an upload begins, because it imports pyarrow."""
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.core.management import CommandError
 
 from jobs.kinds import Run
 from jobs.uploads.exceptions import UploadRefused
 from jobs.uploads.files import Upload, unavailable
-from jobs.uploads.options import command_options
-from trades.exceptions import ImportsError, without_path
+from trades.exceptions import ImportRefused, ImportsError, without_path
 from trades.imports.blocks import SourceFile
 from trades.imports.dataset_rows import RowsOfDataset, datasets_in
 from trades.imports.formats import opened_file
-from trades.imports.layout import ReadOptions, file_layout
+from trades.imports.layout import ReadOptions
 from trades.imports.services import symbols_import
-from trades.imports.symbol_runs import SymbolOutcome
-from trades.management.import_command import dialect_of, file_and_options
+from trades.management.import_command import dialect_of, file_and_options, import_parser
 from web.requests.json_fields import JsonObject
 
-_REPORT_SECONDS = 0.2
+# Options of the command that an upload has no need of: it shows nothing, and a symbol's rows are stored or none.
+_NOT_HERE = {"preview", "restart", "skip_bad", "dataset", "symbol"}
 
 
 def imported(upload: Upload, run: Run) -> JsonObject:
-    """Import an upload's file, and return the job's result. Raises UploadRefused, the store's `StorageError`s."""
-    next_report = 0.0
+    """Import an upload's file, and return the job's result. The whole file is read before its first row is stored.
 
-    def report(before: int, done: int) -> None:
-        nonlocal next_report
-        run.check()
-        if time.monotonic() >= next_report:
-            next_report = time.monotonic() + _REPORT_SECONDS
-            run.progress((before * upload.size + done) // len(files), upload.size)
-
+    Raises UploadRefused, the store's `StorageError`s.
+    """
     items: list[JsonObject] = []
-    totals, unread = Counter(rows=0, stored=0, duplicates=0, refused=0), set[str]()
+    totals = Counter(rows=0, stored=0, duplicates=0, refused=0)
+
+    def report(step: int, done: int) -> None:
+        run.progress((step * upload.size + done) // (2 * len(imports)), upload.size)
+
     try:
-        files = opened_upload(upload.path, run.parameters)
-        for before, source in enumerate(files):
-            outcomes, columns = _outcomes(upload, run, source, before, partial(report, before))
-            # A column that one dataset lacks may be another's.
-            unread = unread & {*columns} if before else {*columns}
-            for each in outcomes:
-                values = {**asdict(each), "error": without_path(each.error, upload.path)}
-                items.append({"dataset": source[1].dataset.name, **values})
-                totals.update(
-                    rows=each.rows, stored=each.stored, duplicates=each.duplicates, refused=bool(each.error)
-                )
+        imports = [
+            symbols_import(
+                file=file,
+                options=options,
+                spool=upload.folder / f"sorted {options.dataset.name}",
+                caller=run.created_by,
+                request_key=run.request_key,
+                confirmed=bool(run.parameters["options"].get("yes")),
+            )
+            for file, options in opened_upload(upload.path, run.parameters)
+        ]
+        for step, each in enumerate(imports):
+            each.read(partial(report, step))
+        for step, each in enumerate(imports, start=len(imports)):
+            for outcome in each.store(partial(report, step)):
+                values = {**asdict(outcome), "error": without_path(outcome.error, upload.path)}
+                items.append({"dataset": each.dataset.name, **values})
+                totals.update({name: values[name] for name in ("rows", "stored", "duplicates")})
+                totals["refused"] += bool(outcome.error)
     except ImportsError as error:
         raise UploadRefused(without_path(str(error), upload.path)) from error
     except OSError as error:
         raise unavailable(error) from error
-    run.progress(upload.size, upload.size)
+    # A column that one dataset lacks may be another's.
+    unread = set[str].intersection(*({*each.unread_columns} for each in imports))
     return {**totals, "unread_columns": sorted(unread), "symbols": items}
-
-
-def _outcomes(
-    upload: Upload,
-    run: Run,
-    source: tuple[SourceFile, ReadOptions],
-    before: int,
-    progress: Callable[[int], None],
-) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
-    """Import the rows of a dataset, after so many other datasets. Raises `ImportsError`s for the first one only."""
-    file, options = source
-    try:
-        return symbols_import(
-            file=file,
-            options=options,
-            spool=upload.folder / "sorted",
-            caller=run.created_by,
-            request_key=run.request_key,
-            confirmed=bool(run.parameters["options"].get("yes")),
-            progress=progress,
-        )
-    except ImportsError as error:
-        if not before:
-            raise
-        return [SymbolOutcome(None, 0, error=str(error))], ()
 
 
 def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, ReadOptions]]:
@@ -90,16 +70,31 @@ def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, 
     Raises `ImportsError`s, `OSError`.
     """
     options, column = command_options(parameters), parameters.get("dataset_column")
+    if not column:
+        return [file_and_options(path, options)]
+    file = opened_file(path, dialect_of(options))
+    return [
+        (
+            RowsOfDataset(file, column, dataset),
+            file_and_options(path, {**options, "dataset": dataset.name})[1],
+        )
+        for dataset in datasets_in(file, column)
+    ]
+
+
+def command_options(parameters: JsonObject) -> dict[str, Any]:
+    """Return the options of `manage.py import` that an upload's parameters mean. Raises `ImportRefused`."""
+    options = parameters.get("options", {})
+    if not all(isinstance(value, str) or value is True for value in options.values()):
+        raise ImportRefused("options are texts, or true for options without a value")
+    if unwanted := _NOT_HERE.intersection(options):
+        raise ImportRefused(f"{min(unwanted)} is no option of an upload")
+    given = {name: parameters[name] for name in ("dataset", "symbol") if parameters.get(name)}
+    words = []
+    for name, value in {**options, **given}.items():
+        word = f"--{name.replace('_', '-')}"
+        words.append(word if value is True else f"{word}={value}")
     try:
-        if not column:
-            return [file_and_options(path, options)]
-        file = opened_file(path, dialect_of(options))
-        found: list[tuple[SourceFile, ReadOptions]] = []
-        for dataset in datasets_in(file, column):
-            _, read = file_and_options(path, {**options, "dataset": dataset.name})
-            rows = RowsOfDataset(file, column, dataset)
-            file_layout(rows.names, read)
-            found.append((rows, read))
+        return vars(import_parser().parse_args([*words, "--", "the file"]))
     except CommandError as error:
-        raise ImportsError(str(error)) from error
-    return found
+        raise ImportRefused(str(error).removeprefix("Error: ")) from error

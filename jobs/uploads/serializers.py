@@ -2,15 +2,16 @@
 
 from typing import Any, ClassVar
 
-from drf_spectacular.drainage import set_override
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.serializers import JOB, SubmissionSerializer
-from jobs.uploads.options import FILE_FORMATS, command_options, option_names
 from store.datasets import DATASETS
 from trades.exceptions import ImportRefused
 from web.requests.json_fields import Integer, JsonObject, Pattern, Text, Word
 
+# Formats of files, by the ends of their names.
+FILE_FORMATS = ("csv", "ndjson", "arrow", "parquet")
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _LARGEST = 2**50
 _BEGIN: JsonObject = {"format": "csv", "size": 734_003_200, "sha256": _SHA256, "dataset": "trades"}
@@ -23,27 +24,9 @@ UPLOAD: JsonObject = {
 }
 
 
-class OptionsField(serializers.Field[Any, Any, Any, Any]):
-    """Options of `manage.py import`: texts by name, or true for an option without a value."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(help_text="Options of `manage.py import`, such as `timezone`.", **options)
-        schema = {"type": "object", "additionalProperties": {"type": ["string", "boolean"]}}
-        set_override(self, "field", schema)
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, dict) or not all(
-            isinstance(each, str) or each is True for each in data.values()
-        ):
-            raise serializers.ValidationError(
-                "must be an object of texts, or of true for options without a value", code="invalid_type"
-            )
-        if unknown := sorted({*data} - {*option_names()}):
-            names = ", ".join(option_names())
-            raise serializers.ValidationError(
-                f"has no option {unknown[0]!r:.60}: {names}", code="unknown_field"
-            )
-        return data
+@extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "boolean"]}})
+class Options(serializers.DictField):
+    """Texts by name, or true."""
 
 
 class UploadRequestSerializer(SubmissionSerializer):
@@ -63,13 +46,15 @@ class UploadRequestSerializer(SubmissionSerializer):
         help_text="The column that names each row's dataset, if they are mixed.",
     )
     symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
-    options = OptionsField(default=dict)
+    options = Options(default=dict, help_text="Options of `manage.py import`, such as `timezone`.")
 
     def validate(self, attrs: Any) -> Any:
         """Refuse options that the command refuses, and two ways to tell the dataset."""
         if "dataset" in attrs and "dataset_column" in attrs:
             message = "is told by each row or of all rows: leave out one of dataset and dataset_column"
             raise serializers.ValidationError({"dataset_column": [message]}, code="invalid")
+        from jobs.uploads.importing import command_options  # noqa: PLC0415 (imports pyarrow)
+
         try:
             command_options(attrs)
         except ImportRefused as error:

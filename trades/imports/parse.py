@@ -65,6 +65,7 @@ class BlockParser:
         self.dataset = options.dataset
         self.conditions = options.conditions
         self.skips_bad = skip_bad
+        self.unread_columns = layout.unread_columns
         self.translated: dict[str, str] = {}
         self._path = path
         self._layout = layout

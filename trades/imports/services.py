@@ -28,7 +28,7 @@ from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus, one_batch, storable_rows
-from trades.imports.symbol_runs import SymbolOutcome, SymbolsImport
+from trades.imports.symbol_runs import SymbolsImport
 from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
 from trades.services import conditions_of
@@ -115,12 +115,10 @@ def symbols_import(
     caller: str,
     request_key: Callable[[str], str],
     confirmed: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
-) -> tuple[list[SymbolOutcome], tuple[str, ...]]:
-    """Store a file's rows, of each symbol all or none, in bounded memory.
+) -> SymbolsImport:
+    """Return the import of a file's rows, of each symbol all or none, in bounded memory. Nothing is read yet.
 
-    Return what became of each symbol, and the columns that were not read. See `SymbolsImport`, and `file_import` for
-    `confirmed`. Raises `ImportRefused`, the store's `StorageError`s, `OSError`.
+    See `SymbolsImport`, and `file_import` for `confirmed`. Raises `ImportRefused`, `OSError`.
     """
     options = _with_log_names(options)
     layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
@@ -128,10 +126,7 @@ def symbols_import(
         _check(file, layout, options, symbol)
     parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
     latest_ns = _latest_ns(options, confirmed=confirmed)
-    run = SymbolsImport(
-        file, parser, spool, latest_ns=latest_ns, caller=caller, request_key=request_key, progress=progress
-    )
-    return run.run(), layout.unread_columns
+    return SymbolsImport(file, parser, spool, latest_ns=latest_ns, caller=caller, request_key=request_key)
 
 
 def _latest_ns(options: ReadOptions, *, confirmed: bool) -> int | None:

@@ -29,6 +29,8 @@ from trades.stores import market_store
 COMMIT_ROWS = 131_072
 ROWS_LIMIT = 500_000_000
 
+Progress = Callable[[int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolOutcome:
@@ -74,7 +76,7 @@ class SymbolsImport:
     What depends on what is stored is checked for all rows of a symbol before its first commit, too. An id that another
     caller stores with other values between the commits of a symbol ends the symbol's import, and its outcome says how many rows are
     stored. A run with the same request keys goes on where an earlier one ended: what that one has stored is answered
-    again. request_key: of a piece of the file. progress: called with bytes of the file, up to its size.
+    again. request_key: of a piece of the file. `read` and `store` each call their `progress` with bytes of the file, up to its size.
     """
 
     def __init__(
@@ -86,42 +88,49 @@ class SymbolsImport:
         latest_ns: int | None,
         caller: str,
         request_key: Callable[[str], str],
-        progress: Callable[[int], None],
     ) -> None:
+        self.dataset = parser.dataset
+        self.unread_columns = parser.unread_columns
         self._file = file
         self._parser = parser
-        self._dataset = parser.dataset
         self._runs = SortedRuns(spool)
         self._latest_ns = latest_ns
         self._caller = caller
         self._request_key = request_key
-        self._progress = progress
         self._rows: Counter[str | None] = Counter()
         self._refused: dict[str | None, SymbolOutcome] = {}
         self._outcomes: dict[str, SymbolOutcome] = {}
         self._has_ids = False
 
-    def run(self) -> list[SymbolOutcome]:
-        """Store the rows; return the outcome of each symbol, in order. Raises `ImportRefused`, `StorageError`s."""
-        self._read()
+    def read(self, progress: Progress) -> None:
+        """Read, check and sort all rows. Raises `ImportRefused`, `StorageError`s, `OSError`."""
+        with read_ahead(self._parser.blocks(self._file)) as blocks:
+            for block in blocks:
+                self._add(block)
+                progress(block.bytes_read)
+        if not self._rows:
+            raise ImportRefused("the file has no rows")
         large = {symbol for symbol, count in self._rows.items() if symbol and count > COMMIT_ROWS}
-        self._check({symbol for symbol in large if self._has_ids or self._refuses_words(symbol)})
+        self._check({symbol for symbol in large if self._has_ids or self._refuses_words(symbol)}, progress)
+
+    def store(self, progress: Progress) -> list[SymbolOutcome]:
+        """Store the rows; return the outcome of each symbol, in order. Raises `StorageError`s, `OSError`."""
         stored = 0
         with read_ahead(self._prepared()) as pieces:
             for piece in pieces:
                 self._store(piece)
                 stored += piece.rows.num_rows
-                self._progress((self._file.size + self._file.size * stored // self._runs.rows) // 2)
+                progress(self._file.size * stored // self._runs.rows)
         self._runs.remove()
         refused = (replace(each, rows=self._rows[each.symbol]) for each in self._refused.values())
         return sorted(chain(self._outcomes.values(), refused), key=lambda each: each.symbol or "")
 
     def _refuses_words(self, symbol: str) -> bool:
         """Return whether conditions of the symbol's rows may be refused."""
-        has_words = CONDITIONS in self._dataset.schema.names
+        has_words = CONDITIONS in self.dataset.schema.names
         return has_words and market_store().instrument(symbol).unknown_conditions == REFUSE
 
-    def _check(self, symbols: Collection[str]) -> None:
+    def _check(self, symbols: Collection[str], progress: Progress) -> None:
         """Refuse symbols of which a row may not be stored, before the first of their commits."""
         if not symbols:
             return
@@ -129,34 +138,27 @@ class SymbolsImport:
         symbol = ""
         for piece in map(self._checked, self._pieces(symbols)):
             if piece.symbol != symbol or conflicts is None:
-                symbol, conflicts = piece.symbol, IdConflicts(self._dataset, piece.symbol)
+                symbol, conflicts = piece.symbol, IdConflicts(self.dataset, piece.symbol)
             row = None if piece.error else conflicts.first(piece.rows)
             if row is not None:
-                self._refuse(
-                    piece.refused(f"{self._dataset.id_columns[-1]}: {self._dataset.conflict[1]}", row)
-                )
+                self._refuse(piece.refused(f"{self.dataset.id_columns[-1]}: {self.dataset.conflict[1]}", row))
             elif piece.error:
                 self._refuse(piece)
-            self._progress(self._file.size // 2)
+            progress(self._file.size)
 
-    def _read(self) -> None:
-        """Sort all valid rows into the temporary files, and count all rows."""
-        with read_ahead(self._parser.blocks(self._file)) as blocks:
-            for block in blocks:
-                for counted in block.rows[SYMBOL].value_counts().to_pylist():
-                    self._rows[counted["values"]] += counted["counts"]
-                for bad in block.bad:
-                    self._refuse_row(bad)
-                    self._rows[bad.symbol] += 1
-                for bad in self._ahead(block.rows):
-                    self._refuse_row(bad)
-                self._runs.add(block.rows)
-                self._has_ids |= _has_ids(self._dataset, block.rows)
-                if self._runs.rows > ROWS_LIMIT:
-                    raise ImportRefused(f"the file has more than {ROWS_LIMIT:,} rows; send several files")
-                self._progress(block.bytes_read // 2)
-        if not self._rows:
-            raise ImportRefused("the file has no rows")
+    def _add(self, block: RowBlock) -> None:
+        """Sort a block's valid rows into the temporary files, and count all its rows."""
+        for counted in block.rows[SYMBOL].value_counts().to_pylist():
+            self._rows[counted["values"]] += counted["counts"]
+        for bad in block.bad:
+            self._refuse_row(bad)
+            self._rows[bad.symbol] += 1
+        for bad in self._ahead(block.rows):
+            self._refuse_row(bad)
+        self._runs.add(block.rows)
+        self._has_ids |= _has_ids(self.dataset, block.rows)
+        if self._runs.rows > ROWS_LIMIT:
+            raise ImportRefused(f"the file has more than {ROWS_LIMIT:,} rows; send several files")
 
     def _refuse_row(self, bad: BadRow) -> None:
         if bad.field is None and bad.symbol is None:
@@ -187,11 +189,11 @@ class SymbolsImport:
         ):
             symbol = table[SYMBOL][0].as_py()
             if symbol not in self._refused and (symbols is None or symbol in symbols):
-                yield _Piece(symbol, one_batch(self._dataset, table), table[LINE].to_numpy())
+                yield _Piece(symbol, one_batch(self.dataset, table), table[LINE].to_numpy())
 
     def _checked(self, piece: _Piece) -> _Piece:
         """Return the piece with its rows as they are stored, or refused."""
-        dataset, symbol = self._dataset, piece.symbol
+        dataset, symbol = self.dataset, piece.symbol
         conditions = conditions_of(dataset=dataset, symbol=symbol, given=self._parser.conditions)
         try:
             rows = storable_rows(dataset, symbol, piece.rows, conditions=conditions, latest_ns=None)
@@ -215,8 +217,8 @@ class SymbolsImport:
             if piece.error:
                 yield piece
                 continue
-            key = self._request_key(f"{self._dataset.name}:{symbol}:{number}")
-            append = Append(self._dataset, symbol, piece.rows, self._caller, request_key=key)
+            key = self._request_key(f"{self.dataset.name}:{symbol}:{number}")
+            append = Append(self.dataset, symbol, piece.rows, self._caller, request_key=key)
             yield replace(piece, store=market_store().prepare_append(append))
 
     def _store(self, piece: _Piece) -> None:
@@ -229,7 +231,7 @@ class SymbolsImport:
         try:
             receipt = piece.store()
         except IdConflict as error:
-            self._refuse(piece.refused(f"{self._dataset.id_columns[-1]}: {error}", error.rows[0]))
+            self._refuse(piece.refused(f"{self.dataset.id_columns[-1]}: {error}", error.rows[0]))
             return
         before = self._outcomes.get(symbol) or SymbolOutcome(symbol, self._rows[symbol])
         self._outcomes[symbol] = replace(

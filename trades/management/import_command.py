@@ -147,7 +147,7 @@ class ImportCommand(BaseCommand):
 @cache
 def import_parser() -> CommandParser:
     """Return a parser of the command's own options, which raises CommandError."""
-    parser = CommandParser(add_help=False)
+    parser = CommandParser(add_help=False, allow_abbrev=False)
     ImportCommand().add_arguments(parser)
     return parser
 

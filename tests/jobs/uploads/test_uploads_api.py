@@ -104,6 +104,9 @@ def test_the_hash_is_of_the_whole_file(api: Api) -> None:
         {"options": []},
         {"options": {"skip_bad": True}},
         {"options": {"timezone": 1}},
+        {"options": {"timezone": True}},
+        {"options": {"yes": "x"}},
+        {"options": {"skip_ba": True}},
         {"options": {"conditions": "nobody"}},
         {"callback": ""},
     ],
@@ -166,6 +169,14 @@ def test_a_row_of_no_dataset_refuses_the_file(api: Api, kind: str) -> None:
     job = imported(api, content, dataset_column="kind")
     assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
     assert "line 4, kind" in job["error"]["message"]
+    assert stored("trades") == {}
+
+
+def test_a_dataset_that_cannot_be_read_refuses_the_file(api: Api) -> None:
+    """Trades come first, and are not stored: the bars have no open."""
+    content = CONTENT.replace(b"volume\n", b"volume,kind\n").replace(b".0\n", b".0,trades\n", 2)
+    job = imported(api, content.replace(b"7.0\n", b"7.0,bars\n"), dataset_column="kind")
+    assert (job["state"], job["error"]["code"]) == ("failed", "upload_refused")
     assert stored("trades") == {}
 
 

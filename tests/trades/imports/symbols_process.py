@@ -24,14 +24,15 @@ def main(file: str, seconds: str = "") -> None:
     sort.RUN_ROWS, sort.PIECE_ROWS, sort.ROWS_AT_ONCE = 1_000, 100, 200
     if seconds:
         signal.setitimer(signal.ITIMER_PROF, float(seconds))
-    outcomes, _ = symbols_import(
+    reading = symbols_import(
         file=opened_file(Path(file)),
         options=ReadOptions(TRADES),
         spool=Path(file).parent / "spool",
         caller="test",
         request_key=lambda piece: f"job:1:{piece}",
     )
-    print(json.dumps([asdict(each) for each in outcomes]))  # noqa: T201
+    reading.read(lambda _: None)
+    print(json.dumps([asdict(each) for each in reading.store(lambda _: None)]))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -42,16 +42,16 @@ def rows_of(count: int = 300) -> list[str]:
     return rows
 
 
-def run(file: Path, **options: Any) -> dict[str | None, SymbolOutcome]:
-    outcomes, _ = symbols_import(
+def run(file: Path) -> dict[str | None, SymbolOutcome]:
+    reading = symbols_import(
         file=opened_file(file),
         options=ReadOptions(TRADES),
         spool=file.parent / "spool",
         caller="test",
         request_key=lambda piece: f"job:{file.name}:{piece}",
-        **options,
     )
-    return {each.symbol: each for each in outcomes}
+    reading.read(lambda _: None)
+    return {each.symbol: each for each in reading.store(lambda _: None)}
 
 
 def stored() -> Counter[tuple[str, float]]:
