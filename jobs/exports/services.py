@@ -17,7 +17,7 @@ from django.core.signing import BadSignature, Signer
 from jobs.documents import job_of
 from jobs.exceptions import UnknownJob
 from jobs.exports.exceptions import ExportExpired, ExportQuota, InvalidLink, LinkExpired, UnfinishedExport
-from jobs.exports.files import write_whole
+from jobs.exports.files import new_file
 from jobs.exports.query import EXPORTED, ExportQuery
 from jobs.exports.writing import MANIFEST, ExportWriter
 from jobs.kinds import Run
@@ -67,7 +67,8 @@ def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> No
         return
     manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
     manifest["files"] = len(manifest["files"])
-    write_whole(path, folder / "work", orjson.dumps({"id": identity, **manifest, "again": parameters}))
+    with new_file(path, folder / "work") as file:
+        file.write(orjson.dumps({"id": identity, **manifest, "again": parameters}))
 
 
 def dataset_document(caller: Caller, identity: str) -> JsonObject:

@@ -13,12 +13,12 @@ import pyarrow as pa
 from django.conf import settings
 
 from calendars.library import versions
-from jobs.exports.files import FileEntry, WrittenFiles, write_whole
+from jobs.exports.files import FileEntry, file_sha256, new_file, symbol_files
 from jobs.exports.query import ExportQuery
-from jobs.exports.symbol_files import symbol_files
 from stats.cursors import RowPosition
 from stats.exceptions import RangeTooLarge, ResyncRequired
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
+from store.timestamps import DAY_NS
 from web.requests.json_fields import JsonObject
 
 MANIFEST = "manifest.json"
@@ -34,86 +34,102 @@ class ExportWriter:
     def __init__(
         self, query: ExportQuery, *, out: Path, work: Path, report: Callable[[int, int, int], None]
     ) -> None:
-        self._query, self._out, self._work, self._report = query, out, work, report
-        self._rows = self._bytes = self._most_rows = 0
+        self._query, self._out, self._report = query, out, report
+        self._notes, self._unfinished = work / "files.jsonl", work / "unfinished"
         # What an attempt that was killed left unfinished.
-        shutil.rmtree(work / "unfinished", ignore_errors=True)
-        self._unfinished = work / "unfinished"
+        shutil.rmtree(self._unfinished, ignore_errors=True)
         self._unfinished.mkdir(parents=True)
-        self._written = WrittenFiles(out, work, self._tell)
+        self._rows = self._bytes = self._most_rows = 0
+        self._files: list[FileEntry] = []
+        # Of symbols: the commits of their logs, and the date of the last file, see `symbol_files`.
+        self._commits: dict[str, str] = {}
+        self._last_day: dict[str, int | None] = {}
 
     def write(self) -> JsonObject:
         """Write all files that are not there yet. Return the data set's id, which is the manifest's SHA-256, and totals.
 
-        Raises `ResyncRequired` if a log is not at the commit any more that the first attempt read, `RangeTooLarge`
+        Raises `ResyncRequired` if a log is not at the commit any more that the symbol's files are from, `RangeTooLarge`
         for too many files, and what pages raise.
         """
-        commits = self._commits()
-        self._rows = sum(each.rows for each in self._written.by_path.values())
-        self._bytes = sum(each.size for each in self._written.by_path.values())
+        self._resume()
         for symbol in self._query.symbols:
-            last = self._written.last_of.get(symbol)
-            if last is None or last.following is not None:
-                self._write_symbol(self._page(symbol, commits[symbol]), symbol, last)
-        entries = sorted(self._written.by_path.values(), key=lambda each: each.path)
-        content = self._manifest(commits, entries)
-        write_whole(self._out / MANIFEST, self._unfinished, content)
-        for folder, _, _ in os.walk(self._out):
-            _sync_folder(Path(folder))
-        size = sum(each.size for each in entries) + len(content)
-        identity, count = sha256(content).hexdigest(), len(entries) + 1
-        return {"dataset": identity, "rows": self._rows, "bytes": size, "files": count}
-
-    def _commits(self) -> dict[str, str]:
-        """Return the commits of each symbol's logs: those that the first attempt found."""
-        path, commits = self._work / "commits.json", dict[str, str]()
-        found: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
-        for symbol in self._query.symbols:
-            page = self._page(symbol, found.get(symbol))
-            commits[symbol] = page.commits
-            self._most_rows += page.source.total_estimate()
+            self._most_rows += self._page(symbol).source.total_estimate()
             self._tell()
-        if not found:
-            write_whole(path, self._unfinished, orjson.dumps(commits))
-        return commits
+        for symbol in self._query.symbols:
+            self._write_symbol(symbol)
+        content = self._manifest()
+        with new_file(self._out / MANIFEST, self._unfinished) as file:
+            file.write(content)
+        for folder, _, _ in os.walk(self._out):
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        size, count = self._bytes + len(content), len(self._files) + 1
+        return {"dataset": sha256(content).hexdigest(), "rows": self._rows, "bytes": size, "files": count}
 
-    def _page(self, symbol: str, commits: str | None) -> PageSnapshot:
-        """Return the snapshot of a symbol. commits: those that it must have; None for any."""
+    def _resume(self) -> None:
+        """Find the files of earlier attempts: those before the first that is not as it was written."""
+        lines = self._notes.read_bytes().splitlines(keepends=True) if self._notes.exists() else []
+        for number, line in enumerate(lines):
+            if not self._finds(line):
+                self._notes.write_bytes(b"".join(lines[:number]))
+                return
+
+    def _finds(self, line: bytes) -> bool:
+        """Return whether the file of a note is as it was written, and take it."""
+        try:
+            note = orjson.loads(line)
+        except ValueError:  # the line was cut off
+            return False
+        entry, symbol = FileEntry(**note["file"]), note["symbol"]
+        if file_sha256(self._out / entry.path, self._tell) != entry.sha256:
+            return False
+        self._commits[symbol], self._rows = note["commits"], self._rows + entry.rows
+        self._take(symbol, entry, note["day"])
+        return True
+
+    def _take(self, symbol: str, entry: FileEntry, day: int | None) -> None:
+        self._files.append(entry)
+        self._bytes += entry.bytes
+        self._last_day[symbol] = day
+
+    def _page(self, symbol: str) -> PageSnapshot:
         page = page_snapshot(self._query.of_symbol(symbol), now_ns=time.time_ns())
-        if commits is not None and page.commits != commits:
+        if self._commits.setdefault(symbol, page.commits) != page.commits:
             raise ResyncRequired(
                 f"the data of {symbol} were restored or changed since the export began; start it again"
             )
         return page
 
-    def _write_symbol(self, page: PageSnapshot, symbol: str, last: FileEntry | None) -> None:
-        """Write a symbol's files, those after `last`."""
-        position = RowPosition(0, *last.following) if last and last.following else None
-        for entry in symbol_files(
-            self._query, page, symbol, self._out, self._unfinished, position=position, tell=self._count
-        ):
-            self._written.add(entry)
-            self._bytes += entry.size
-            if len(self._written.by_path) > MOST_FILES:
+    def _write_symbol(self, symbol: str) -> None:
+        """Write a symbol's files that are not there, and note each. A note may be lost with the power: no harm."""
+        position = None
+        if symbol in self._last_day:
+            if (last_day := self._last_day[symbol]) is None:
+                return
+            position = RowPosition(0, (last_day + 1) * DAY_NS)
+        for entry, day in symbol_files(
+            self._query, self._page(symbol), symbol, self._out, self._unfinished, position=position, tell=self._count
+        ):  # fmt: skip
+            self._take(symbol, entry, day)
+            note = {"symbol": symbol, "commits": self._commits[symbol], "file": entry, "day": day}
+            with self._notes.open("ab") as notes:
+                notes.write(orjson.dumps(note) + b"\n")
+            if len(self._files) > MOST_FILES:
                 raise RangeTooLarge(
                     f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
                 )
 
-    def _count(self, rows: int, size: int) -> None:
-        self._rows += rows
-        self._tell(size)
-
-    def _manifest(self, commits: dict[str, str], entries: list[FileEntry]) -> bytes:
+    def _manifest(self) -> bytes:
         """Return the manifest. It is the same for the same data: it has no instant of the export."""
-        query = {name: value for name, value in self._query.parameters if name != "as_of"}
         manifest = {
             "dataset": self._query.dataset.name,
             "class": self._query.market_class,
             "format": self._query.format,
-            "query": query,
-            "commits": commits,
+            "query": {name: value for name, value in self._query.parameters if name != "as_of"},
+            "commits": {symbol: self._commits[symbol] for symbol in self._query.symbols},
             "rows": self._rows,
-            "files": [_shown(each) for each in entries],
+            "files": sorted(self._files, key=lambda each: each.path),
             "versions": {
                 "program": settings.SPECTACULAR_SETTINGS["VERSION"],
                 "calendars": versions(),
@@ -123,17 +139,9 @@ class ExportWriter:
         }
         return orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
 
+    def _count(self, rows: int, size: int) -> None:
+        self._rows += rows
+        self._tell(size)
+
     def _tell(self, unfinished: int = 0) -> None:
         self._report(self._rows, self._bytes + unfinished, max(self._most_rows, self._rows))
-
-
-def _shown(entry: FileEntry) -> JsonObject:
-    return {"path": entry.path, "rows": entry.rows, "bytes": entry.size, "sha256": entry.sha256}
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

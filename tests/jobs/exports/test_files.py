@@ -164,7 +164,7 @@ def test_any_symbol_is_a_safe_path(api: Api, tmp_path: Path, symbol: str) -> Non
 
 def test_row_groups_are_full_but_for_the_last_one(api: Api, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("jobs.exports.files.ROW_GROUP_ROWS", 10)
-    monkeypatch.setattr("jobs.exports.symbol_files.READ_ROWS", 7)
+    monkeypatch.setattr("jobs.exports.files.READ_ROWS", 7)
     rows = [
         {"symbol": "AAPL", "timestamp": f"2025-01-02T14:30:{second:02}Z", "price": 1.5, "volume": second}
         for second in range(34)

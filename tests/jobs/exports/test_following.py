@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
+from jobs.exports.files import file_sha256
 from jobs.exports.following import ExportFollower
 from jobs.exports.query import ExportQuery
 from store.timestamps import DAY_NS, format_timestamp, parse_timestamp
@@ -157,10 +158,8 @@ def test_the_command_goes_on_after_an_interruption(filled: Api, tmp_path: Path, 
             raise KeyboardInterrupt
         return original(*_)
 
-    from jobs.exports import files  # noqa: PLC0415 replaced during the test
-
-    original = files.WrittenFiles.add
-    monkeypatch.setattr(files.WrittenFiles, "add", interrupt)
+    original = file_sha256
+    monkeypatch.setattr("jobs.exports.files.file_sha256", interrupt)
     arguments = ("trades", "AAPL,MSFT", "--out", str(tmp_path))
     with pytest.raises(KeyboardInterrupt):
         export(*arguments)
