@@ -12,16 +12,12 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from marketdata_project.deprecations import Deprecation
+from marketdata_project.deprecations import deprecation_of
 from marketdata_project.error_codes import DECLARED
+from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
 from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from web.correlation import accepted_id, correlation_headers
-from web.problem_body import (
-    CONTENT_TYPE,
-    UNVERSIONED_CONTENT_TYPE,
-    problem_body,
-    unversioned_body,
-)
+from web.problem_body import CONTENT_TYPE, problem_body
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})
@@ -121,10 +117,8 @@ class Refusal:
         """The HTTP status of the code."""
         return HTTPStatus(DECLARED[self.code].status)
 
-    def render(
-        self, *, correlation_id: str, deprecation: Deprecation | None = None
-    ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Return the headers and body. `correlation_id` is the request's id, `deprecation` that of its path."""
+    def render(self, *, correlation_id: str, path: str = "") -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and body. correlation_id: the request's. path: decoded; "" if it is not known."""
         retry_seconds = DECLARED[self.code].retry_seconds
         content_type, named = CONTENT_TYPE, correlation_headers(correlation_id)
         members = problem_body(
@@ -133,9 +127,10 @@ class Refusal:
             message=self.message,
             correlation_id=correlation_id,
         )
-        if deprecation is not None:
-            content_type, named = UNVERSIONED_CONTENT_TYPE, named | deprecation.headers()
-            members = unversioned_body(members)
+        if (shape := shape_of(path)) is not None:
+            content_type, members = SHAPED_CONTENT_TYPE, shape(members)
+        if (deprecation := deprecation_of(path)) is not None:
+            named = named | deprecation.headers()
         body = orjson.dumps(members)
         headers = [
             (b"content-type", content_type.encode()),

@@ -42,6 +42,7 @@ from front.lanes import Lane
 from front.long_polls import LongPolls
 from front.sending import AnswerSender, ClientStalled, send_refusal
 from ops.metrics.declarations import ANSWERS_CUT, REQUESTS_IN_FLIGHT, UNROUTED
+from ratelimit.keys.api_keys import ALPACA_KEY_ID
 from ratelimit.limits.open_calls import StreamPacing
 from stats.live.sockets import ENVIRON
 from web.correlation import ENVIRON_NAME, accepted_id, correlated
@@ -266,7 +267,8 @@ def _fairness_key(call: ReceivedCall) -> str:
     Nothing is verified yet. A caller who invents keys counts as many callers; each of these calls is refused later.
     A caller with several tokens counts as several callers, and has one rate. No credential is equal to an address.
     """
-    credential = call.headers.get("x-api-key") or call.headers.get("authorization") or ""
+    headers = call.headers
+    credential = headers.get("x-api-key") or headers.get(ALPACA_KEY_ID) or headers.get("authorization") or ""
     return credential.split()[-1] if credential.strip() else f"address {call.address}"
 
 

@@ -134,9 +134,7 @@ class EventLoopReads:
         if REPEATABLE_ANSWER not in environ or answer.status not in _REMEMBERED_STATUSES:
             return
         headers = call_in(environ).headers
-        digest = only_key_digest(
-            authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key")
-        )
+        digest = only_key_digest(headers)
         if digest is None or not _UNUSUAL.isdisjoint(headers):
             return
         self._reads[key] = _Read(environ, charged, digest, answer)

@@ -11,7 +11,6 @@ from front.answers import WITHOUT_BODY, Answer, Refusal, Stream
 from front.body import discard_rest
 from front.environ import Message, Receive, Send
 from front.lanes import Lane
-from marketdata_project.deprecations import deprecation_of
 from ratelimit.limits.open_calls import StreamPacing
 from web.requests.wsgi_variables import ADMISSION, BODY_UNREAD, CHARGED_CALL
 
@@ -118,7 +117,7 @@ class AnswerSender:
 
 async def send_refusal(refusal: Refusal, send: Send, *, path: str, correlation_id: str) -> None:
     """Send a refusal of a request to `path` (decoded) instead of an answer."""
-    headers, body = refusal.render(correlation_id=correlation_id, deprecation=deprecation_of(path))
+    headers, body = refusal.render(correlation_id=correlation_id, path=path)
     await send({"type": "http.response.start", "status": refusal.status.value, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -1,7 +1,7 @@
 """Deprecated and removed paths, as data, and what replaces each. The middleware marks the answers of deprecated ones.
 
 Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and `Link` with the relation
-`successor-version` (RFC 5829). A refusal has another body than everywhere else (`unversioned_body`).
+`successor-version` (RFC 5829).
 """
 
 import re
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 
-import orjson
 from django.http import HttpRequest, HttpResponse
-
-from web.problem_body import CONTENT_TYPE, UNVERSIONED_CONTENT_TYPE, unversioned_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def instead_of(path: str) -> str | None:
 
 
 class DeprecationMiddleware:
-    """Adds the headers to the answers of deprecated paths, and gives their refusals the body without a version."""
+    """Adds the headers to the answers of deprecated paths."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -93,9 +90,6 @@ class DeprecationMiddleware:
         deprecation = deprecation_of(request.path_info)
         if deprecation is None:
             return response
-        if response.headers.get("Content-Type") == CONTENT_TYPE:
-            response.content = orjson.dumps(unversioned_body(orjson.loads(response.content)))
-            response.headers["Content-Type"] = UNVERSIONED_CONTENT_TYPE
         for name, value in deprecation.headers(link=response.headers.get("Link", "")).items():
             response.headers[name] = value
         return response

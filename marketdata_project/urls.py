@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+import dialects.urls
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
@@ -405,6 +406,7 @@ urlpatterns = [
     re_path(r"^ws/v1/stream/?\Z", LiveFeedViewSet.as_view({"get": "connect"}), name="live-stream"),
     path("v1/", include((also_below_v1, "v1"))),
     path("api/", include((also_unversioned, "unversioned"))),
+    path("api/", include(dialects.urls.below_api)),
     path("", include((documentation, "root"))),
     path(
         "admin/login/",

@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from ops.needs import Need
 
 CONTENT_TYPE = "application/problem+json"
-UNVERSIONED_CONTENT_TYPE = "application/json"
 TYPE_BASE = "/api/v1/docs/errors#"
 
 TITLES = {
@@ -69,15 +68,4 @@ def problem_body(
         "detail": message,
         "correlation_id": correlation_id,
         "errors": list(errors),
-    }
-
-
-def unversioned_body(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON body of the same error at a path without a version. There `code` is the status."""
-    return {
-        "error": problem["message"],
-        "code": problem["status"],
-        "reason": problem["code"],
-        "correlation_id": problem["correlation_id"],
-        "errors": problem["errors"],
     }

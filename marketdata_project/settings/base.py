@@ -72,6 +72,8 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # Request headers that a page of another origin may send, and answer headers that it may read.
 CORS_ALLOW_HEADERS = (
     *default_headers,
+    "apca-api-key-id",
+    "apca-api-secret-key",
     "content-digest",
     "idempotency-key",
     "if-none-match",
@@ -156,6 +158,7 @@ MIDDLEWARE = [
     "web.correlation.CorrelationMiddleware",
     # Outside of all that refuse, so that it sees every refusal.
     "marketdata_project.deprecations.DeprecationMiddleware",
+    "marketdata_project.error_shapes.ErrorShapeMiddleware",
     # After CorrelationMiddleware, so that redirects and refusals have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",

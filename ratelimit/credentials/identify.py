@@ -27,8 +27,7 @@ from ratelimit.exceptions import (
     NetworkNotAllowed,
     SignatureRequired,
 )
-from ratelimit.keys.api_keys import SCHEME, digest, key_in_headers, prefix_of
-from ratelimit.keys.client_secrets import client_in_basic
+from ratelimit.keys.api_keys import SCHEME, digest, has_key, key_in_headers, prefix_of
 from ratelimit.keys.selectors import (
     caller_of_key,
     key_cache,
@@ -41,7 +40,7 @@ from web.requests.received import ReceivedCall
 
 API_KEY, BEARER, SIGNATURE, CERTIFICATE = "api_key", "bearer", "signature", "certificate"
 
-_SCHEMES = {SCHEME.lower(): API_KEY, "bearer": BEARER}
+_SCHEMES = {SCHEME.lower(): API_KEY, "basic": API_KEY, "bearer": BEARER}
 # RFC 9110, 11.4: a scheme, spaces, and one credential, which here has neither spaces nor commas.
 _AUTHORIZATION = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([^\s,]+)", re.ASCII)
 # The proxy's value for a connection without a client certificate.
@@ -165,7 +164,9 @@ def authorization_of(header: str) -> tuple[str, str]:
     match = _AUTHORIZATION.fullmatch(header.strip(" \t"))
     scheme = _SCHEMES.get(match[1].lower()) if match else None
     if match is None or scheme is None:
-        raise InvalidAuthorization("Authorization must be one of: Api-Key <key>, Bearer <token>")
+        raise InvalidAuthorization(
+            "Authorization must be one of: Api-Key <key>, Basic <key:secret>, Bearer <token>"
+        )
     return scheme, match[2]
 
 
@@ -183,7 +184,7 @@ def _only_credential(headers: Mapping[str, str], scheme: str | None) -> str | No
     scheme: API_KEY or BEARER, from the header Authorization; None without it.
     """
     kinds = {scheme} if scheme else set()
-    if "x-api-key" in headers:
+    if has_key(headers):
         kinds.add(API_KEY)
     if "signature" in headers or "signature-input" in headers:
         kinds.add(SIGNATURE)
@@ -195,8 +196,7 @@ def _only_credential(headers: Mapping[str, str], scheme: str | None) -> str | No
 
 
 def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
-    text = key_in_headers(authorization=headers.get("authorization"), x_api_key=headers.get("x-api-key"))
-    key = key_cache.find(digest(text or ""))
+    key = key_cache.find(digest(key_in_headers(headers) or ""))
     if key is None:
         raise InvalidApiKey("the API key is unknown")
     caller = caller_of_key(key, now=now)
@@ -206,15 +206,16 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
     return caller
 
 
-def only_key_digest(*, authorization: str | None, x_api_key: str | None) -> str | None:
+def only_key_digest(headers: Mapping[str, str]) -> str | None:
     """Return the digest of the API key in these headers.
 
     None if `identify` must decide: they have no key, a wrong one or another credential.
     """
     try:
+        authorization = headers.get("authorization")
         if authorization is not None and authorization_of(authorization)[0] != API_KEY:
             return None
-        text = key_in_headers(authorization=authorization, x_api_key=x_api_key)
+        text = key_in_headers(headers)
     except CredentialError:
         return None
     return None if text is None else digest(text)
@@ -242,17 +243,14 @@ def exposed_credential(call: ReceivedCall, *, now: datetime) -> str | None:
 
     Returns None if the call exposes neither. A signature exposes no secret. An OAuth2 client's secret is a key.
     """
-    authorization = call.headers.get("authorization")
-    scheme, _, token = (authorization or "").partition(" ")
+    scheme, _, token = call.headers.get("authorization", "").partition(" ")
     try:
-        text = key_in_headers(authorization=authorization, x_api_key=call.headers.get("x-api-key"))
-        if text is None and scheme.lower() == "basic":
-            _, text = client_in_basic(token)
+        text = key_in_headers(call.headers)
         if text is not None:
             key = key_cache.find(digest(text))
             return None if key is None or key.revoked_at else f"the API key md_{prefix_of(text)}"
         if scheme.lower() != "bearer":
             return None
         return f"a token of {caller_of_bearer(token.strip(), now=now).identity}"
-    except (CredentialError, ValueError):
+    except CredentialError:
         return None

@@ -77,7 +77,7 @@ def key_session_begin(*, key: str, address: str, now: datetime) -> TokenPair:
     The key is charged a token. Raises InvalidApiKey, RevokedApiKey, ExpiredApiKey, SignatureRequired,
     NetworkNotAllowed, LimitReached, DatabaseError.
     """
-    cached = key_cache.find(digest(key_in_headers(authorization=None, x_api_key=key) or ""))
+    cached = key_cache.find(digest(key_in_headers({"x-api-key": key}) or ""))
     if cached is None:
         raise InvalidApiKey("the API key is unknown")
     return session_of(_used_key(cached, address=address, now=now), now=now)

@@ -14,7 +14,8 @@ import hmac
 import re
 import secrets
 import string
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -25,6 +26,8 @@ from django.conf import settings
 from ratelimit.exceptions import AmbiguousCredentials, InvalidApiKey
 
 SCHEME = "Api-Key"
+# The headers of Alpaca's clients, which send a key in two parts.
+ALPACA_KEY_ID, ALPACA_SECRET = "apca-api-key-id", "apca-api-secret-key"
 PREFIX_LENGTH = 8
 _SECRET_LENGTH = 43
 _BASE62 = string.ascii_letters + string.digits
@@ -61,30 +64,54 @@ def is_well_formed(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def key_in_headers(*, authorization: str | None, x_api_key: str | None) -> str | None:
-    """Return the key in the two headers; None if there is none.
+def has_key(headers: Mapping[str, str]) -> bool:
+    """Return whether one of the headers that have nothing but a key is there."""
+    return "x-api-key" in headers or ALPACA_KEY_ID in headers
 
-    `Authorization` is read only if its scheme is `Api-Key` (in upper or lower case). Raises InvalidApiKey for a
-    malformed key, AmbiguousCredentials for several keys.
+
+def key_in_headers(headers: Mapping[str, str]) -> str | None:
+    """Return the key in the headers, whose names are lower case; None if there is none.
+
+    `Authorization` is read only if its scheme is `Api-Key` or `Basic` (in upper or lower case). Raises InvalidApiKey for
+    a malformed key, AmbiguousCredentials for several keys.
     """
-    keys = [key for key in (_from_authorization(authorization), x_api_key) if key is not None]
+    found = (_in_authorization(headers), headers.get("x-api-key"), _in_alpaca_headers(headers))
+    keys = [key for key in found if key is not None]
     if not keys:
         return None
-    if len(keys) > 1 and not hmac.compare_digest(keys[0].encode(), keys[1].encode()):
-        raise AmbiguousCredentials("Authorization and X-API-Key have different keys; send one")
-    if "," in keys[-1]:
+    if any("," in key for key in keys):
         # Servers join repeated headers with commas, and keys do not contain commas.
-        raise AmbiguousCredentials("there is more than one key in X-API-Key; send one")
+        raise AmbiguousCredentials("there is more than one key in one header; send one")
+    if not all(hmac.compare_digest(keys[0].encode(), key.encode()) for key in keys):
+        raise AmbiguousCredentials("there are different keys in several headers; send one")
     if not is_well_formed(keys[0]):
         raise InvalidApiKey("the API key is malformed; send it as it was shown")
     return keys[0]
 
 
-def _from_authorization(authorization: str | None) -> str | None:
-    if authorization is None:
-        return None
-    scheme, _, key = authorization.strip().partition(" ")
-    return key.strip() if scheme.lower() == SCHEME.lower() else None
+def _in_authorization(headers: Mapping[str, str]) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            key_id, _, secret = b64decode(credentials.strip(), validate=True).decode().partition(":")
+        except ValueError:
+            raise InvalidApiKey("the credentials of Basic are no base64 of key:secret") from None
+        return joined_key(key_id, secret)
+    return credentials.strip() if scheme.lower() == SCHEME.lower() else None
+
+
+def _in_alpaca_headers(headers: Mapping[str, str]) -> str | None:
+    key_id = headers.get(ALPACA_KEY_ID)
+    return None if key_id is None else joined_key(key_id, headers.get(ALPACA_SECRET, ""))
+
+
+def joined_key(key_id: str, secret: str) -> str:
+    """Return the key of a client that sends a name and a secret, as Alpaca's clients do.
+
+    One of the two is the whole key, or key_id is the key's prefix, with or without `md_`, and secret is the rest.
+    """
+    whole = next((part for part in (key_id, secret) if is_well_formed(part)), None)
+    return whole or f"md_{key_id.removeprefix('md_')}_{secret}"
 
 
 def _random(length: int) -> str:

@@ -14,7 +14,7 @@ from ratelimit.authorize import LimitReached
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import Identity
 from ratelimit.exceptions import CredentialError, NetworkNotAllowed
-from ratelimit.keys.api_keys import SCHEME
+from ratelimit.keys.api_keys import ALPACA_KEY_ID, ALPACA_SECRET, SCHEME
 from stats.exceptions import READ_ERRORS
 from stats.live.callers import (
     ConnectionLimits,
@@ -55,7 +55,14 @@ MOST_BAR_CHANNELS = 100
 # Of a wildcard, to which one token subscribes.
 CHANNELS_PER_TOKEN = 1_000
 ALL_SYMBOLS_SENSITIVITY = "confidential"
-_CREDENTIALS = ("authorization", "x-api-key", "signature-input", "x-ssl-client-cert")
+_CREDENTIALS = (
+    "authorization",
+    "x-api-key",
+    ALPACA_KEY_ID,
+    ALPACA_SECRET,
+    "signature-input",
+    "x-ssl-client-cert",
+)
 _LARGEST_ID, _LONGEST_ID = 2**53, 64
 _BEGINNING = {"": Token(0, "000000")}
 _LATEST, _ALL = "latest", "all"

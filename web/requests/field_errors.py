@@ -14,6 +14,7 @@ from web.requests.nearest_name import LONGEST_SHOWN, no_such_field
 CODES_OF_DRF = {
     "invalid": "invalid_type",
     "not_a_list": "invalid_type",
+    "not_a_dict": "invalid_type",
     "blank": "invalid_text",
     "min_length": "invalid_text",
     "max_length": "invalid_text",

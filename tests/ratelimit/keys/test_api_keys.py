@@ -1,4 +1,5 @@
 import hashlib
+from base64 import b64encode
 
 import pytest
 from hypothesis import given, settings
@@ -31,52 +32,83 @@ def test_generated_keys_differ():
     assert len({generate().key for _ in range(100)}) == 100
 
 
+def basic(key_id: str, secret: str) -> dict[str, str]:
+    return {"authorization": "Basic " + b64encode(f"{key_id}:{secret}".encode()).decode()}
+
+
+REST = KEY.removeprefix("md_abcdefgh_")
+
+
 @pytest.mark.parametrize(
-    ("authorization", "x_api_key"),
+    "headers",
     [
-        ("Api-Key", None),
-        (None, ""),
-        (None, KEY + "\n"),
-        (None, KEY.replace("abcdefgh", "1bcdefgh")),
-        (None, "md_abcdefgh_short"),
-        (None, "md_abcdefgh_" + "é" * 43),
-        (None, KEY + "s" * 1000),
+        {"authorization": f"api-key {KEY}"},
+        {"x-api-key": KEY},
+        {"apca-api-key-id": KEY, "apca-api-secret-key": "anything"},
+        {"apca-api-key-id": KEY},
+        {"apca-api-key-id": "md_abcdefgh", "apca-api-secret-key": REST},
+        {"apca-api-key-id": "abcdefgh", "apca-api-secret-key": REST},
+        {"apca-api-key-id": "abcdefgh", "apca-api-secret-key": REST, "x-api-key": KEY},
+        basic(KEY, "anything"),
+        basic("anybody", KEY),
+        basic("md_abcdefgh", REST),
+        basic("abcdefgh", REST),
     ],
-    ids=[
-        "no key",
-        "empty",
-        "line end",
-        "digit first",
-        "short",
-        "not ASCII",
-        "long",
-    ],
+    ids=str,
 )
-def test_a_malformed_presentation_is_invalid(authorization, x_api_key):
+def test_a_key_is_found_in_each_header(headers):
+    assert key_in_headers(headers) == KEY
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Api-Key"},
+        {"x-api-key": ""},
+        {"x-api-key": KEY + "\n"},
+        {"x-api-key": KEY.replace("abcdefgh", "1bcdefgh")},
+        {"x-api-key": "md_abcdefgh_short"},
+        {"x-api-key": "md_abcdefgh_" + "é" * 43},
+        {"x-api-key": KEY + "s" * 1000},
+        {"authorization": "Basic"},
+        {"authorization": "Basic *"},
+        {"authorization": "Basic " + b64encode(b"\xff").decode()},
+        basic("", ""),
+        basic("abcdefgh", ""),
+        {"apca-api-key-id": "abcdefgh"},
+        {"apca-api-key-id": "md_abcdefgh", "apca-api-secret-key": KEY + REST},
+    ],
+    ids=str,
+)
+def test_a_malformed_key_is_invalid(headers):
     with pytest.raises(InvalidApiKey):
-        key_in_headers(authorization=authorization, x_api_key=x_api_key)
+        key_in_headers(headers)
 
 
 @pytest.mark.parametrize(
-    ("authorization", "x_api_key"),
+    "headers",
     [
-        (f"Api-Key {KEY}", OTHER),
-        (f"Api-Key {KEY}", ""),
-        (None, f"{KEY},{OTHER}"),
-        (None, f"{KEY}, {KEY}"),
-        (None, ","),
+        {"authorization": f"Api-Key {KEY}", "x-api-key": OTHER},
+        {"authorization": f"Api-Key {KEY}", "x-api-key": ""},
+        {"x-api-key": f"{KEY},{OTHER}"},
+        {"x-api-key": f"{KEY}, {KEY}"},
+        {"x-api-key": ","},
+        {"apca-api-key-id": KEY, "x-api-key": OTHER},
+        {"apca-api-key-id": f"{KEY},{KEY}"},
+        basic(KEY, "") | {"apca-api-key-id": OTHER},
     ],
+    ids=str,
 )
-def test_several_keys_are_ambiguous(authorization, x_api_key):
+def test_several_keys_are_ambiguous(headers):
     with pytest.raises(AmbiguousCredentials):
-        key_in_headers(authorization=authorization, x_api_key=x_api_key)
+        key_in_headers(headers)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_text_raises_anything_but_invalid(text):
     try:
-        assert key_in_headers(authorization=f"Api-Key {text}", x_api_key=None) == text.strip()
+        assert key_in_headers({"authorization": f"Api-Key {text}"}) == text.strip()
     except (AmbiguousCredentials, InvalidApiKey):
         assert not is_well_formed(text.strip())
 

@@ -1,0 +1,1 @@
+"""Other services' wire formats over our own data and paper engine: a dialect is parameters, a query, a document."""

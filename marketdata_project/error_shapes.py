@@ -1,0 +1,62 @@
+"""The JSON bodies of errors where clients do not read RFC 9457: paths without a version, and those of dialects."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+
+from marketdata_project.deprecations import deprecation_of
+from web.problem_body import CONTENT_TYPE
+
+SHAPED_CONTENT_TYPE = "application/json"
+Shape = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def _unversioned(problem: Mapping[str, Any]) -> dict[str, Any]:
+    return {"error": problem["message"], "code": problem["status"], **_of_ours(problem)}
+
+
+def _of_alpaca(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Alpaca's codes begin with the status."""
+    return {"code": problem["status"] * 100_000, "message": problem["message"], **_of_ours(problem)}
+
+
+def _of_udf(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """TradingView's adapter reads the body, whatever the status."""
+    return {"s": "error", "errmsg": problem["message"], **_of_ours(problem)}
+
+
+def _of_ours(problem: Mapping[str, Any]) -> dict[str, Any]:
+    members = {"reason": problem["code"], "correlation_id": problem["correlation_id"]}
+    return {**members, "errors": problem["errors"]}
+
+
+# The versions of Alpaca's API: v2 of stocks and trading, v1beta1 of options, v1beta3 of crypto.
+_SHAPES: dict[str, Shape] = {
+    "/api/v2/": _of_alpaca,
+    "/api/v1beta1/": _of_alpaca,
+    "/api/v1beta3/": _of_alpaca,
+    "/udf/": _of_udf,
+}
+
+
+def shape_of(path: str) -> Shape | None:
+    """Return the shape of errors at a decoded path; None for RFC 9457's."""
+    if deprecation_of(path) is not None:
+        return _unversioned
+    return next((shape for prefix, shape in _SHAPES.items() if path.startswith(prefix)), None)
+
+
+class ErrorShapeMiddleware:
+    """Gives an error the body of its path."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if response.headers.get("Content-Type") == CONTENT_TYPE and (shape := shape_of(request.path_info)):
+            response.content = orjson.dumps(shape(orjson.loads(response.content)))
+            response.headers["Content-Type"] = SHAPED_CONTENT_TYPE
+        return response
