@@ -225,11 +225,6 @@ webhooks = [
         name="webhook-rotate",
     ),
     re_path(
-        r"^webhooks/(?P<webhook>[^/]+)/resume/?\Z",
-        WebhooksViewSet.as_view({"post": "resume"}),
-        name="webhook-resume",
-    ),
-    re_path(
         r"^webhooks/(?P<webhook>[^/]+)/test/?\Z",
         WebhooksViewSet.as_view({"post": "test"}),
         name="webhook-test",

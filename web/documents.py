@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import cache
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from store import lazy_pyarrow as pa
+from store.instant_text import format_instant
 from store.timestamps import format_timestamp
 
 Schema = dict[str, Any]
@@ -70,6 +72,20 @@ class AnswerDocument(msgspec.Struct, gc=False):
             elif in_ns and value is not None:
                 value = format_timestamp(value)
             given[name] = value
+        return cls(**given)
+
+    @classmethod
+    def of_row(cls, row: object, **given: Any) -> Self:
+        """Return a document with the columns of a row of the database, but for those that are given.
+
+        An instant is a text, and an empty text is null.
+        """
+        for name in cls.__struct_fields__:
+            if name not in given:
+                value = getattr(row, name)
+                given[name] = (
+                    format_instant(value) if isinstance(value, datetime) else None if value == "" else value
+                )
         return cls(**given)
 
 

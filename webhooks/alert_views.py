@@ -8,26 +8,23 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ratelimit.callers import Caller
-from store.instant_text import format_instant
 from trades.batches.serializers import SymbolField
 from trades.instruments.services import requested_symbol, symbol_canonical
 from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.endpoints import WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY
 from web.lists.filters import choice_filter
-from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
 from web.requests.field_errors import KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Amount, Integer, JsonObject, Word
 from webhooks.alert_rules import DIRECTIONS
 from webhooks.alert_watch import alert_arm
 from webhooks.models import ALERT_CONDITIONS, ALERT_STATES, LEVEL, MOVE, SILENCE, MarketAlert
-from webhooks.views import NOT_STORED, created_once, row_of
+from webhooks.views import NOT_STORED, NewestPagination, created_once, id_parameter, row_of
 
 PATH = "/api/v1/alerts"
 MOST_ALERTS = 1_000
@@ -41,12 +38,6 @@ _FIELDS = {
 }
 _NEW: dict[str, Any] = {"symbol": "AAPL", "kind": LEVEL, "direction": "above", "price": 200.0}
 _EXAMPLE_ID = "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b"
-_ID = OpenApiParameter(
-    "alert",
-    {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]},
-    OpenApiParameter.PATH,
-    description="The alert's id.",
-)
 _READ, _CHANGE = Access("market:read"), Access("market:read", kind=WRITE)
 
 
@@ -125,30 +116,13 @@ class AlertDocument(AnswerDocument, kw_only=True):
     @classmethod
     def of(cls, alert: MarketAlert) -> Self:
         """Return what its owner sees of an alert."""
-        columns: dict[str, Any] = {
-            name: getattr(alert, name)
-            for name in ("symbol", "kind", "seconds", "state", "fired", "created_by")
-        }
-        for name in ("armed_at", "fired_at", "created_at"):
-            columns[name] = format_instant(getattr(alert, name))
-        columns["direction"] = alert.direction or None
-        return cls(
-            **columns,
+        return cls.of_row(
+            alert,
             id=str(alert.uuid),
             price=alert.value if alert.kind == LEVEL else None,
             percent=alert.value if alert.kind == MOVE else None,
             links={"self": f"{PATH}/{alert.uuid}"},
         )
-
-
-class AlertPagination(KeysetPagination):
-    """Pages of alerts, in the order in which they were made."""
-
-    rows_name = "alerts"
-    by = "pk"
-    sort_description = "By the time of creation; `desc`: newest first."
-    default_limit = 100
-    default_sort = "desc"
 
 
 class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
@@ -170,18 +144,13 @@ class AlertsViewSet(ListViewSet[MarketAlert]):
 
     access = {"list": _READ, "create": _CHANGE, "retrieve": _READ, "destroy": _CHANGE, "rearm": _CHANGE}
     bodies = {"create": NewAlertSerializer}
-    answers = {
-        "list": AlertDocument,
-        "create": AlertDocument,
-        "retrieve": AlertDocument,
-        "destroy": None,
-        "rearm": AlertDocument,
-    }
-    common_parameters = (_ID,)
+    answers = {**dict.fromkeys(("list", "create", "retrieve", "rearm"), AlertDocument), "destroy": None}
+    common_parameters = (id_parameter("alert", _EXAMPLE_ID),)
     parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset = MarketAlert.objects.all()
     filterset_class = AlertFilter
-    pagination_class = AlertPagination
+    pagination_class = NewestPagination
+    rows_name = "alerts"
 
     def list(self, request: Request) -> Response:
         """List alerts. One's own alerts, newest first."""

@@ -28,8 +28,7 @@ from store.timestamps import SECOND_NS, format_timestamp
 from store.walk import BEGINNING, CommittedRows, LogPosition, Resync
 from trades.stores import market_store
 from webhooks.alert_rules import AlertPrints, Firing, level_firing, move_firing
-from webhooks.events import event_write
-from webhooks.kinds import ALERT_FIRED
+from webhooks.events import ALERT_FIRED, event_write
 from webhooks.models import ARMED, FIRED, LEVEL, MOVE, SILENCE, MarketAlert
 
 logger = logging.getLogger(__name__)

@@ -1,21 +1,56 @@
-"""Events: written in the transaction of what they tell, seen by those who may."""
+"""Events: their kinds, who is told of each, and how they are written: in the transaction of what they tell."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from threading import Lock
 from typing import Any
+from uuid import UUID, uuid4
 
-import orjson
 from cachetools import TTLCache, cached
-from django.db.models import Q, QuerySet
 
-from ratelimit.access.denials import denial_of
-from ratelimit.callers import Caller
-from store.instant_text import format_instant
-from webhooks.kinds import EVENT_KINDS
+from web.endpoints import ANY_CALLER, Access
 from webhooks.models import ACTIVE, Delivery, Webhook, WebhookEvent
+
+_OWN = Access(ANY_CALLER)
+_TRADING = Access("trading:read", sensitivity="confidential")
+_MARKET = Access("market:read", sensitivity="internal")
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A kind of events. access: of whoever is told."""
+
+    text: str
+    access: Access = _OWN
+
+
+TEST, WEBHOOK_PAUSED, ALERT_FIRED = "webhook.test", "webhook.paused", "alert.fired"
+EVENT_KINDS: Mapping[str, EventKind] = {
+    "job.succeeded": EventKind("One's own job has succeeded."),
+    "job.failed": EventKind("One's own job has failed."),
+    "job.cancelled": EventKind("One's own job was cancelled."),
+    "order.accepted": EventKind("An order passed all checks.", _TRADING),
+    "order.rejected": EventKind("An order was refused by a check.", _TRADING),
+    "order.partially_filled": EventKind("A part of an order was filled.", _TRADING),
+    "order.filled": EventKind("An order was filled whole.", _TRADING),
+    "order.cancelled": EventKind("An order was cancelled.", _TRADING),
+    "order.replaced": EventKind("Another order took an order's place.", _TRADING),
+    "order.expired": EventKind("An order expired.", _TRADING),
+    "execution": EventKind("A fill, with quantity, price and fee.", _TRADING),
+    "risk.zone": EventKind("An account's drawdown zone changed, or its trading was halted.", _TRADING),
+    "account.alert": EventKind("Any other alert of an account, such as a margin call.", _TRADING),
+    "gap.found": EventKind("A gap is being filled, because an answer met it.", _MARKET),
+    "gap.filled": EventKind("A gap was filled.", _MARKET),
+    "gap.exhausted": EventKind("No source could fill a gap.", _MARKET),
+    "correction": EventKind("Stored rows were corrected or cancelled.", _MARKET),
+    "key.expiring": EventKind("One's own key, or one that one owns, expires in 14, 7 or 1 days."),
+    ALERT_FIRED: EventKind("One's own alert has fired.", Access("market:read")),
+    WEBHOOK_PAUSED: EventKind("One's own other webhook was paused."),
+    TEST: EventKind("The test that was asked for."),
+}
+# What webhooks may choose.
+CHOOSABLE = tuple(name for name in EVENT_KINDS if name != TEST)
 
 
 def event_write(
@@ -28,15 +63,18 @@ def event_write(
     account: str = "",
     symbol: str = "",
     callback_url: str = "",
+    uuid: UUID | None = None,
 ) -> None:
     """Write an event, within the transaction of what it tells. See `WebhookEvent`.
 
     Nothing is written if no active webhook chose the kind: that costs one query. callback_url: tell `owner` there, too.
+    uuid: of what is told once, however often it is written.
     """
-    if not callback_url and kind not in chosen_kinds(owner):
+    if not callback_url and kind not in chosen_kinds():
         return
-    event = WebhookEvent.objects.create(
-        kind=kind, subject=subject, owner=owner, account=account, symbol=symbol, data=data, created_at=now
+    columns = {"kind": kind, "subject": subject, "owner": owner, "account": account, "symbol": symbol}
+    event, _ = WebhookEvent.objects.get_or_create(
+        uuid=uuid or uuid4(), defaults={**columns, "data": data, "created_at": now}
     )
     if callback_url:
         delivery_make(event, _callback_webhook(owner, callback_url, now), now=now, url=callback_url)
@@ -59,17 +97,10 @@ def recently_chosen_kinds() -> frozenset[str]:
     return chosen_kinds()
 
 
-def chosen_kinds(owner: str = "") -> frozenset[str]:
-    """Return the kinds that active webhooks chose, or those of an owner: one query."""
-    webhooks = Webhook.objects.filter(state=ACTIVE, is_callback=False)
-    lists = (webhooks.filter(owner=owner) if owner else webhooks).order_by().values_list("kinds", flat=True)
-    return frozenset(kind for kinds in lists.distinct() for kind in kinds.split())
-
-
-def webhooks_of(kinds: tuple[str, ...]) -> QuerySet[Webhook]:
-    """Return the active webhooks that chose one of these kinds."""
-    chosen = reduce(or_, (Q(kinds__contains=f" {kind} ") for kind in kinds))
-    return Webhook.objects.filter(chosen, state=ACTIVE)
+def chosen_kinds() -> frozenset[str]:
+    """Return the kinds that active webhooks chose: one query."""
+    lists = Webhook.objects.filter(state=ACTIVE).order_by().values_list("kinds", flat=True).distinct()
+    return frozenset(kind for kinds in lists for kind in kinds)
 
 
 def delivery_make(event: WebhookEvent, webhook: Webhook, *, now: datetime, url: str = "") -> Delivery:
@@ -85,25 +116,3 @@ def _callback_webhook(owner: str, url: str, now: datetime) -> Webhook:
     origin = f"{scheme}://{rest.partition('/')[0].partition('?')[0]}".lower()
     columns = {"created_by": owner, "created_at": now}
     return Webhook.objects.get_or_create(owner=owner, url=origin, is_callback=True, defaults=columns)[0]
-
-
-def may_see(caller: Caller, event: WebhookEvent) -> bool:
-    """Return whether a caller may be told of an event. Its grants count as they are now."""
-    kind = EVENT_KINDS.get(event.kind)
-    return (
-        kind is not None
-        and event.owner in ("", caller.principal)
-        and denial_of(caller, kind.access) is None
-        and (not event.account or caller.owns(event.account))
-    )
-
-
-def event_id(event: WebhookEvent) -> str:
-    """Return the `webhook-id`: the same in all calls for the event."""
-    return f"evt_{event.uuid.hex}"
-
-
-def event_body(event: WebhookEvent) -> bytes:
-    """Return the body of a call."""
-    timestamp = format_instant(event.created_at)
-    return orjson.dumps({"type": event.kind, "timestamp": timestamp, "data": event.data})

@@ -11,14 +11,9 @@ PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 DELIVERY_STATES = (PENDING, DELIVERED, FAILED)
 # Why a webhook is paused: by its owner, after it failed for long, after a 410, because its owner has no valid
 # credential any more, because its secret cannot be decrypted.
-BY_OWNER, FAILING, GONE, OWNER_ENDED, SECRET_LOST = (
-    "by_owner",
-    "failing",
-    "gone",
-    "owner_ended",
-    "secret_lost",
-)
-PAUSES = (BY_OWNER, FAILING, GONE, OWNER_ENDED, SECRET_LOST)
+BY_OWNER, FAILING, GONE = "by_owner", "failing", "gone"
+OWNER_ENDED, SECRET_LOST = "owner_ended", "secret_lost"
+_PENDING = Q(state=PENDING)
 
 
 class WebhookEvent(models.Model):
@@ -42,9 +37,7 @@ class WebhookEvent(models.Model):
 
     class Meta:
         verbose_name = "event"
-        indexes = [
-            models.Index(fields=["id"], condition=Q(fanned_out_at=None), name="webhook_event_new"),
-        ]
+        indexes = [models.Index(fields=["id"], condition=Q(fanned_out_at=None), name="webhook_event_new")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
@@ -53,13 +46,11 @@ class WebhookEvent(models.Model):
 class Webhook(models.Model):
     """A receiver.
 
-    `owner` is the `Caller.principal` that made it, `created_by` the `Caller.identity`. `kinds` are the names of kinds
-    with a space around each. `accounts`, `symbols`: of events that have such, only those; [] for all. `secret` is encrypted, `old_secret` is
-    used beside it until `old_secret_until`.
+    `owner` is the `Caller.principal` that made it, `created_by` the `Caller.identity`. `accounts`, `symbols`: of events that
+    have such, only those; [] for all. `secret` is encrypted, `old_secret` is used beside it until `old_secret_until`.
 
-    `failures` counts failed calls since the last success, `failing_since` is when the first of them was; none is made before
-    `retry_at`. `last_ms` is how long the last call took. The process whose random name is `lease` sends its deliveries, until
-    `leased_until`.
+    `failing_since` is when the first call after the last success failed; none is made before `retry_at`. `last_ms` is how
+    long the last call took. The process that wrote `leased_until` sends its deliveries, until then.
 
     `is_callback`: it stands for the origin of the callback URLs of the owner's jobs. Its owner does not see it.
     """
@@ -68,19 +59,17 @@ class Webhook(models.Model):
     owner = models.CharField(max_length=100)
     created_by = models.CharField(max_length=100)
     url = models.TextField()
-    kinds = models.TextField(default="")
+    kinds = models.JSONField(default=list)
     accounts = models.JSONField(default=list)
     symbols = models.JSONField(default=list)
     secret = models.TextField(default="")
     old_secret = models.TextField(default="")
     old_secret_until = models.DateTimeField(null=True)
-    state = models.CharField(max_length=10, choices=[(state, state) for state in STATES], default=ACTIVE)
+    state = models.CharField(max_length=10, default=ACTIVE)
     paused_because = models.CharField(max_length=20, default="")
-    failures = models.PositiveIntegerField(default=0)
     failing_since = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
     last_ms = models.PositiveIntegerField(default=0)
-    lease = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
     is_callback = models.BooleanField(default=False)
     created_at = models.DateTimeField()
@@ -96,11 +85,6 @@ class Webhook(models.Model):
     def __str__(self) -> str:
         return f"{self.owner} {self.uuid}"
 
-    @property
-    def kind_names(self) -> list[str]:
-        """The chosen kinds."""
-        return self.kinds.split()
-
 
 class Delivery(models.Model):
     """An event for a webhook.
@@ -115,9 +99,7 @@ class Delivery(models.Model):
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     url = models.TextField(default="")
     subject = models.CharField(max_length=200)
-    state = models.CharField(
-        max_length=10, choices=[(state, state) for state in DELIVERY_STATES], default=PENDING
-    )
+    state = models.CharField(max_length=10, default=PENDING)
     attempts = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField()
     status = models.PositiveSmallIntegerField(null=True)
@@ -131,13 +113,9 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(
-                fields=["webhook", "subject", "event"],
-                condition=Q(state=PENDING),
-                name="webhook_delivery_subject",
+                fields=["webhook", "subject", "event"], condition=_PENDING, name="webhook_delivery_turn"
             ),
-            models.Index(
-                fields=["webhook", "next_at"], condition=Q(state=PENDING), name="webhook_delivery_due"
-            ),
+            models.Index(fields=["webhook", "next_at"], condition=_PENDING, name="webhook_delivery_due"),
             models.Index(fields=["webhook", "id"], name="webhook_delivery_log"),
         ]
         constraints = [models.UniqueConstraint(fields=["event", "webhook"], name="webhook_delivery_once")]
@@ -168,7 +146,7 @@ class MarketAlert(models.Model):
     direction = models.CharField(max_length=10, default="")
     value = models.FloatField(null=True)
     seconds = models.PositiveIntegerField(null=True)
-    state = models.CharField(max_length=10, choices=[(state, state) for state in ALERT_STATES], default=ARMED)
+    state = models.CharField(max_length=10, default=ARMED)
     armed_at = models.DateTimeField()
     fired_at = models.DateTimeField(null=True)
     fired = models.JSONField(null=True)

@@ -4,8 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
-from uuid import UUID
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,106 +19,91 @@ _JITTER = 0.1
 # A webhook that fails gets one call after the first of these, then one after the second until it answers.
 _FIRST_PROBE, _PROBE = 5, 5 * 60
 _LONGEST_RETRY_AFTER = 24 * 3600
-UNSEEN = "the owner may not be told of this event now"
 _REDIRECTS, _GONE = 300, 410
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What came of a call. status: None without an answer."""
+    """What came of a call. unanswered: why there is no answer."""
 
     delivery: Delivery
     latency_ms: int
-    status: int | None = None
-    error: str = ""
-    answer: str = ""
-    retry_after: float | None = None
+    answer: PostAnswer | None = None
+    unanswered: str = ""
 
     @property
-    def is_delivered(self) -> bool:
-        return self.status is not None and 200 <= self.status < _REDIRECTS
+    def error(self) -> str:
+        """Why it failed; "" if it was delivered."""
+        if self.answer is None:
+            return self.unanswered
+        return f"answered {self.answer.status}" if self.answer.status >= _REDIRECTS else ""
 
-    @classmethod
-    def of(cls, delivery: Delivery, latency_ms: int, answer: PostAnswer | None, error: str) -> Self:
-        """Return what came of a call. error: why there is no answer."""
-        if answer is None:
-            return cls(delivery, latency_ms, error=error)
-        text = answer.body.decode(errors="replace").replace("\x00", "\ufffd")
-        error = "" if answer.status < _REDIRECTS else f"answered {answer.status}"
-        return cls(delivery, latency_ms, answer.status, error, text, answer.retry_after)
+    @property
+    def is_gone(self) -> bool:
+        return self.answer is not None and self.answer.status == _GONE
+
+    def wait(self, seconds: float) -> timedelta:
+        """Return how long to wait after a failed call: about so many seconds, but no less than the receiver asked for."""
+        asked = (self.answer and self.answer.retry_after) or 0.0
+        jittered = seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 no secret
+        return timedelta(seconds=max(jittered, min(asked, _LONGEST_RETRY_AFTER)))
 
 
-def outcomes_record(called: Webhook, lease: UUID, outcomes: Sequence[DeliveryOutcome], now: datetime) -> None:
-    """Write what came of a batch, and give its webhook back, unless another process has it."""
+def outcomes_record(called: Webhook, outcomes: Sequence[DeliveryOutcome], now: datetime) -> None:
+    """Write what came of a batch, and give its webhook back.
+
+    Nothing is written if the lease was lost: who has it now calls again.
+    """
     with transaction.atomic():
-        for outcome in outcomes:
-            pending = Delivery.objects.filter(pk=outcome.delivery.pk, state=PENDING)
-            pending.update(**_columns(outcome, now))
-        webhook = Webhook.objects.select_for_update().filter(pk=called.pk, lease=lease).first()
+        leased = Webhook.objects.select_for_update().filter(pk=called.pk, leased_until=called.leased_until)
+        webhook = leased.first()
         if webhook is None:
             return
-        webhook.lease, webhook.leased_until = None, now
-        _take_outcomes(webhook, outcomes, now)
+        for outcome in outcomes:
+            Delivery.objects.filter(pk=outcome.delivery.pk).update(**_columns(outcome, now))
+        webhook.leased_until = now
+        if outcomes:
+            _take_outcomes(webhook, outcomes, now)
         webhook.save()
         _pause_if_needed(webhook, outcomes, now)
 
 
-def _columns(outcome: DeliveryOutcome, now: datetime) -> dict[str, object]:
+def _columns(outcome: DeliveryOutcome, now: datetime) -> dict[str, Any]:
     """Return the columns of a delivery after a call."""
-    attempts = outcome.delivery.attempts + 1
-    called = {
-        "status": outcome.status,
+    attempts, answer = outcome.delivery.attempts + 1, outcome.answer
+    columns = {
+        "attempts": attempts,
+        "status": answer and answer.status,
         "error": outcome.error[:200],
         "latency_ms": outcome.latency_ms,
-        "answer": outcome.answer,
+        "answer": answer.body.decode(errors="replace").replace("\x00", "\ufffd") if answer else "",
     }
-    is_over = outcome.status == _GONE or outcome.error == UNSEEN or attempts > len(SCHEDULE)
-    if outcome.is_delivered or is_over:
-        return {
-            **called,
-            "attempts": attempts,
-            "state": DELIVERED if outcome.is_delivered else FAILED,
-            "ended_at": now,
-        }
-    wait = max(_jittered(SCHEDULE[attempts - 1]), _asked(outcome))
-    return {**called, "attempts": attempts, "next_at": now + timedelta(seconds=wait)}
+    if not outcome.error:
+        return {**columns, "state": DELIVERED, "ended_at": now}
+    if outcome.is_gone or attempts > len(SCHEDULE):
+        return {**columns, "state": FAILED, "ended_at": now}
+    return {**columns, "next_at": now + outcome.wait(SCHEDULE[attempts - 1])}
 
 
 def _take_outcomes(webhook: Webhook, outcomes: Sequence[DeliveryOutcome], now: datetime) -> None:
-    """Count the calls of a batch, of which at most the last ones of its lanes failed."""
-    calls = [outcome for outcome in outcomes if outcome.error != UNSEEN]
-    failed = [outcome for outcome in calls if not outcome.is_delivered]
-    if not calls:
-        return
-    webhook.last_ms = max(outcome.latency_ms for outcome in calls)
-    if not failed:
-        webhook.failures, webhook.failing_since, webhook.retry_at = 0, None, None
-        return
-    if len(failed) < len(calls):
-        webhook.failures, webhook.failing_since = 0, None
-    probe = _PROBE if webhook.failures else _FIRST_PROBE
-    wait = max(_jittered(probe), *map(_asked, failed))
-    webhook.failures += 1
-    webhook.failing_since = webhook.failing_since or now
-    webhook.retry_at = now + timedelta(seconds=wait)
+    """Note whether the receiver fails. Of a batch at most the last call of each lane has failed."""
+    failed = [outcome for outcome in outcomes if outcome.error]
+    webhook.last_ms = max(outcome.latency_ms for outcome in outcomes)
+    if len(failed) < len(outcomes):
+        webhook.failing_since = webhook.retry_at = None
+    if failed:
+        probe = _PROBE if webhook.failing_since else _FIRST_PROBE
+        webhook.retry_at = now + max(outcome.wait(probe) for outcome in failed)
+        webhook.failing_since = webhook.failing_since or now
 
 
 def _pause_if_needed(webhook: Webhook, outcomes: Sequence[DeliveryOutcome], now: datetime) -> None:
     """Pause a webhook after a 410, or after it failed for long. Callbacks end one by one."""
     if webhook.is_callback or webhook.failing_since is None:
         return
-    if any(outcome.status == _GONE for outcome in outcomes):
-        webhook.deliveries.filter(state=PENDING).update(
-            state=FAILED, error="the receiver is gone", ended_at=now
-        )
+    if any(outcome.is_gone for outcome in outcomes):
+        pending = webhook.deliveries.filter(state=PENDING)
+        pending.update(state=FAILED, error="the receiver is gone", ended_at=now)
         webhook_pause(webhook=webhook, because=GONE, now=now)
     elif now - webhook.failing_since >= timedelta(hours=settings.WEBHOOK_PAUSE_HOURS):
         webhook_pause(webhook=webhook, because=FAILING, now=now)
-
-
-def _asked(outcome: DeliveryOutcome) -> float:
-    return min(outcome.retry_after or 0.0, _LONGEST_RETRY_AFTER)
-
-
-def _jittered(seconds: float) -> float:
-    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 no secret

@@ -6,27 +6,26 @@ Any number of processes may do so: a webhook belongs to one of them at a time, b
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
-from uuid import UUID, uuid4
+from threading import Thread
 
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
 from ops.metrics.declarations import WEBHOOK_CALLS
 from ops.outbound.exceptions import OutboundError
-from ops.outbound.posting import PostAnswer, Poster
+from ops.outbound.posting import Poster
 from ratelimit.credentials.identify import caller_of_principal
-from webhooks.events import event_body, event_id, may_see
-from webhooks.fan_out import events_fan_out
-from webhooks.kinds import TEST
-from webhooks.models import ACTIVE, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
-from webhooks.outcomes import UNSEEN, DeliveryOutcome, outcomes_record
+from webhooks.events import TEST
+from webhooks.fan_out import events_fan_out, may_see
+from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
+from webhooks.outcomes import DeliveryOutcome, outcomes_record
 from webhooks.services import webhook_pause
-from webhooks.signing import callback_secrets, opened_secret, signed_headers
+from webhooks.signing import callback_secrets, signed_request, webhook_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -37,83 +36,100 @@ _LANES = 4
 MOST_FAST, MOST_SLOW = 8, 16
 _SLOW_MS = 1000
 _WAIT_SECONDS = 0.25
+_UNSEEN = "the owner may not be told of this event now"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Batch:
-    """Deliveries of a webhook. lanes: each is sent in its order, beside the others, until one call fails."""
+    """Deliveries of a webhook. lanes: each is sent in its order by a thread, beside the others, until one call fails."""
 
     webhook: Webhook
-    lease: UUID
     is_slow: bool
     secrets: Sequence[str]
     lanes: list[list[Delivery]]
+    lanes_ended: int = 0
+    has_failed: bool = False
     outcomes: list[DeliveryOutcome] = field(default_factory=list)
-    failed: Event = field(default_factory=Event)
+    stop_at: float = field(default_factory=lambda: time.monotonic() + _BATCH_SECONDS)
+
+    def send(self, lane: list[Delivery]) -> None:
+        """Send the deliveries of a lane. Those of one URL share a connection."""
+        for url, deliveries in groupby(lane, lambda delivery: delivery.url or self.webhook.url):
+            with Poster("webhook", url) as poster:
+                for delivery in deliveries:
+                    if self.has_failed or time.monotonic() > self.stop_at:
+                        return
+                    self._call(poster, delivery)
+
+    def _call(self, poster: Poster, delivery: Delivery) -> None:
+        secrets = self.secrets or callback_secrets(delivery.subject)
+        body, headers = signed_request(delivery.event, secrets, now=timezone.now())
+        began, answer, error = time.monotonic(), None, ""
+        try:
+            answer = poster.post(body, headers)
+        except OutboundError as failure:
+            error = str(failure)
+        except Exception as failure:
+            # Without an outcome the call would be repeated without a pause.
+            logger.exception("a delivery could not be sent")
+            error = f"the server failed ({type(failure).__name__})"
+        outcome = DeliveryOutcome(delivery, int((time.monotonic() - began) * 1000), answer, error)
+        WEBHOOK_CALLS.add("failed" if outcome.error else "delivered")
+        self.outcomes.append(outcome)
+        if outcome.error:
+            self.has_failed = True
 
 
 class Sender:
     """The sending of one process."""
 
     def __init__(self) -> None:
-        self._running: dict[int, _Batch] = {}
-        self._finished: SimpleQueue[_Batch] = SimpleQueue()
+        self._running: list[_Batch] = []
+        # A batch for each of its lanes that has ended.
+        self._ended: SimpleQueue[_Batch] = SimpleQueue()
         # Each outcome is exported as 0 before the first call, so that monitoring sees the first one as an increase.
         for outcome in ("delivered", "failed"):
             WEBHOOK_CALLS.add(outcome, amount=0)
 
     def round(self, *, seconds: float) -> None:
         """Fan out, send and record until there is nothing to do, for about so many seconds."""
-        until = time.monotonic() + seconds
-        while True:
+        until, is_busy = time.monotonic() + seconds, True
+        while (is_busy or self._running) and time.monotonic() < until:
+            is_recorded = self._record(0 if is_busy else _WAIT_SECONDS)
             now = timezone.now()
-            is_busy = bool(events_fan_out(now=now))
-            is_busy = self._start(now) or is_busy
-            wait = 0 if is_busy or not self._running else _WAIT_SECONDS
-            is_busy = self._record_finished(wait) or is_busy
-            if not (is_busy or self._running) or time.monotonic() > until:
-                return
+            is_busy = any([is_recorded, events_fan_out(now=now), self._start(now)])
 
     def _start(self, now: datetime) -> bool:
         """Claim webhooks with due deliveries, and call them in threads. Return whether any was claimed."""
-        is_claimed = False
+        before = len(self._running)
         for is_slow, most in ((False, MOST_FAST), (True, MOST_SLOW)):
-            free = most - sum(batch.is_slow is is_slow for batch in self._running.values())
-            for webhook in _ready(now, is_slow=is_slow).exclude(pk__in=self._running)[:free] if free else ():
+            free = most - sum(batch.is_slow is is_slow for batch in self._running)
+            for webhook in _ready(now, is_slow=is_slow)[:free]:
                 batch = _claimed(webhook, now, is_slow=is_slow)
                 if batch is not None:
-                    is_claimed = True
-                    self._running[webhook.pk] = batch
-                    Thread(target=self._send, args=(batch,), daemon=True).start()
-        return is_claimed
+                    self._running.append(batch)
+                    for lane in batch.lanes:
+                        Thread(target=self._send, args=(batch, lane), daemon=True).start()
+        return len(self._running) > before
 
-    def _send(self, batch: _Batch) -> None:
+    def _send(self, batch: _Batch, lane: list[Delivery]) -> None:
         try:
-            stop_at = time.monotonic() + _BATCH_SECONDS
-            others = [
-                Thread(target=_send_lane, args=(batch, lane, stop_at), daemon=True)
-                for lane in batch.lanes[1:]
-            ]
-            for thread in others:
-                thread.start()
-            for lane in batch.lanes[:1]:
-                _send_lane(batch, lane, stop_at)
-            for thread in others:
-                thread.join()
+            batch.send(lane)
         finally:
-            self._finished.put(batch)
+            self._ended.put(batch)
 
-    def _record_finished(self, wait: float) -> bool:
+    def _record(self, wait: float) -> bool:
         """Record the batches that have ended, and return whether any has. wait: for the first so many seconds."""
         is_any = False
-        try:
+        with suppress(Empty):
             while True:
-                batch = self._finished.get(timeout=wait) if wait else self._finished.get_nowait()
-                wait, is_any = 0, True
-                del self._running[batch.webhook.pk]
-                outcomes_record(batch.webhook, batch.lease, batch.outcomes, timezone.now())
-        except Empty:
-            return is_any
+                batch = self._ended.get(timeout=wait)
+                batch.lanes_ended += 1
+                if batch.lanes_ended == len(batch.lanes):
+                    wait, is_any = 0, True
+                    self._running.remove(batch)
+                    outcomes_record(batch.webhook, batch.outcomes, timezone.now())
+        return is_any
 
 
 _sender = Sender()
@@ -126,13 +142,10 @@ def deliveries_send(*, now: datetime) -> None:
 
 def _ready(now: datetime, *, is_slow: bool) -> QuerySet[Webhook]:
     """Return the webhooks that may be claimed and have due deliveries; first the one that waits longest."""
-    slow = Q(failures__gt=0) | Q(last_ms__gt=_SLOW_MS)
+    slow = Q(failing_since__isnull=False) | Q(last_ms__gt=_SLOW_MS)
     due = Exists(_due(now).filter(webhook=OuterRef("pk")))
-    return (
-        _claimable(now)
-        .filter(slow if is_slow else ~slow, due)
-        .order_by(F("leased_until").asc(nulls_first=True))
-    )
+    ready = _claimable(now).filter(slow if is_slow else ~slow, due)
+    return ready.order_by(F("leased_until").asc(nulls_first=True))
 
 
 def _claimable(now: datetime) -> QuerySet[Webhook]:
@@ -155,72 +168,28 @@ def _due(now: datetime) -> QuerySet[Delivery]:
 
 def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None:
     """Claim a webhook; None if another process was faster, or if it may not be called."""
-    lease = uuid4()
-    if not _claimable(now).filter(pk=webhook.pk).update(lease=lease, leased_until=now + LEASE):
+    webhook.leased_until = now + LEASE
+    if not _claimable(now).filter(pk=webhook.pk).update(leased_until=webhook.leased_until):
         return None
     caller = caller_of_principal(webhook.owner, now=now)
-    secrets = _secrets_of(webhook, now)
+    secrets = [] if webhook.is_callback else webhook_secrets(webhook, now=now)
     if not webhook.is_callback and (caller is None or not secrets):
         webhook_pause(webhook=webhook, because=SECRET_LOST if caller else OWNER_ENDED, now=now)
         return None
-    lanes: dict[int, list[Delivery]] = {}
-    subjects: dict[str, int] = {}
-    batch = _Batch(webhook, lease, is_slow, secrets, [])
+    lanes: list[list[Delivery]] = [[] for _ in range(_LANES)]
+    lane_of: dict[str, list[Delivery]] = {}
     for delivery in _next_of(webhook, now):
-        if caller is None or not may_see(caller, delivery.event):
-            batch.outcomes.append(DeliveryOutcome(delivery, 0, error=UNSEEN))
-            continue
-        lane = subjects.setdefault(delivery.subject, len(subjects) % _LANES)
-        lanes.setdefault(lane, []).append(delivery)
-    batch.lanes = list(lanes.values())
-    return batch
+        if may_see(caller, delivery.event):
+            lane_of.setdefault(delivery.subject, lanes[len(lane_of) % _LANES]).append(delivery)
+        else:
+            unseen = Delivery.objects.filter(pk=delivery.pk)
+            unseen.update(state=FAILED, error=_UNSEEN, ended_at=now)
+    return _Batch(webhook, is_slow, secrets, lanes[: len(lane_of) or 1])
 
 
 def _next_of(webhook: Webhook, now: datetime) -> QuerySet[Delivery]:
     """Return the deliveries of a batch. A webhook that fails gets one: a test before all others."""
     due = _due(now).filter(webhook=webhook).select_related("event")
-    if webhook.failures:
+    if webhook.failing_since:
         return due.order_by(Case(When(event__kind=TEST, then=0), default=1), "event")[:1]
     return due.order_by("event")[:_BATCH]
-
-
-def _secrets_of(webhook: Webhook, now: datetime) -> list[str]:
-    sealed = [webhook.secret]
-    if webhook.old_secret_until is not None and webhook.old_secret_until > now:
-        sealed.append(webhook.old_secret)
-    return [] if webhook.is_callback else [secret for each in sealed if (secret := opened_secret(each))]
-
-
-def _send_lane(batch: _Batch, lane: list[Delivery], stop_at: float) -> None:
-    for url, of_url in groupby(lane, lambda each: each.url or batch.webhook.url):
-        deliveries = list(of_url)
-        try:
-            with Poster("webhook", url) as poster:
-                for delivery in deliveries:
-                    if batch.failed.is_set() or time.monotonic() > stop_at:
-                        return
-                    _call(batch, poster, delivery)
-        except OutboundError as error:
-            batch.failed.set()
-            batch.outcomes.append(DeliveryOutcome(deliveries[0], 0, error=str(error)))
-
-
-def _call(batch: _Batch, poster: Poster, delivery: Delivery) -> None:
-    body, began = event_body(delivery.event), time.monotonic()
-    secrets = batch.secrets or callback_secrets(delivery.subject)
-    headers = signed_headers(event_id(delivery.event), body, at=timezone.now(), of=secrets)
-    answer: PostAnswer | None = None
-    error = ""
-    try:
-        answer = poster.post(body, headers)
-    except OutboundError as failure:
-        error = str(failure)
-    except Exception as failure:
-        # Without an outcome the call would be repeated without a pause.
-        logger.exception("a delivery could not be sent")
-        error = f"the server failed ({type(failure).__name__})"
-    outcome = DeliveryOutcome.of(delivery, int((time.monotonic() - began) * 1000), answer, error)
-    WEBHOOK_CALLS.add("delivered" if outcome.is_delivered else "failed")
-    if not outcome.is_delivered:
-        batch.failed.set()
-    batch.outcomes.append(outcome)

@@ -11,16 +11,16 @@ from trades.batches.serializers import SymbolField
 from web.documents import AnswerDocument, Instant, Uuid, about, like
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Integer, Text, Word
-from webhooks.events import event_id
-from webhooks.kinds import CHOOSABLE, EVENT_KINDS
-from webhooks.models import STATES, Delivery, Webhook
+from webhooks.events import CHOOSABLE, EVENT_KINDS
+from webhooks.models import PENDING, STATES, Delivery, Webhook
+from webhooks.signing import event_id
 
 PATH = "/api/v1/webhooks"
 LONGEST_URL = 2000
 _MOST_LISTED = 100
 _DAY_SECONDS, _LONGEST_OVERLAP = 24 * 3600, 7 * 24 * 3600
 _NEW: dict[str, Any] = {"url": "https://receiver.example/hook", "kinds": ["job.succeeded", "job.failed"]}
-_WEBHOOK_ID, _DELIVERY_ID = "0d4f1f0e-5a0b-4d8e-9a5c-3f6f0a4e2b11", "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b"
+WEBHOOK_ID, DELIVERY_ID = "0d4f1f0e-5a0b-4d8e-9a5c-3f6f0a4e2b11", "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b"
 
 
 class TargetUrl(Text):
@@ -63,6 +63,9 @@ class NewWebhookSerializer(KnownFieldsSerializer):
         help_text="Of events of symbols, only of these; an empty list is every symbol.",
     )
 
+    def validate_kinds(self, kinds: list[str]) -> list[str]:
+        return list(dict.fromkeys(kinds))
+
 
 class WebhookChangeSerializer(NewWebhookSerializer):
     """What is to change."""
@@ -95,7 +98,7 @@ class SecretRotationSerializer(KnownFieldsSerializer):
 class WebhookDocument(AnswerDocument, kw_only=True):
     """A webhook, without its secret."""
 
-    id: Annotated[Uuid, like(_WEBHOOK_ID)]
+    id: Annotated[Uuid, like(WEBHOOK_ID)]
     url: Annotated[str, like(_NEW["url"])]
     kinds: Annotated[list[str], like(_NEW["kinds"])]
     accounts: Annotated[list[str], like([])]
@@ -114,26 +117,15 @@ class WebhookDocument(AnswerDocument, kw_only=True):
     created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
     links: Annotated[
         dict[str, str],
-        like({"self": f"{PATH}/{_WEBHOOK_ID}", "deliveries": f"{PATH}/{_WEBHOOK_ID}/deliveries"}),
+        like({"self": f"{PATH}/{WEBHOOK_ID}", "deliveries": f"{PATH}/{WEBHOOK_ID}/deliveries"}),
     ]
 
     @classmethod
     def of(cls, webhook: Webhook, **more: Any) -> Self:
         """Return what its owner sees of a webhook."""
         path = f"{PATH}/{webhook.uuid}"
-        columns: dict[str, Any] = {
-            name: getattr(webhook, name) for name in ("url", "accounts", "symbols", "state", "created_by")
-        }
-        for name in ("failing_since", "retry_at", "created_at"):
-            columns[name] = format_instant(getattr(webhook, name))
-        return cls(
-            **columns,
-            id=str(webhook.uuid),
-            kinds=webhook.kind_names,
-            paused_because=webhook.paused_because or None,
-            links={"self": path, "deliveries": f"{path}/deliveries"},
-            **more,
-        )
+        links = {"self": path, "deliveries": f"{path}/deliveries"}
+        return cls.of_row(webhook, id=str(webhook.uuid), links=links, **more)
 
 
 class SecretWebhookDocument(WebhookDocument, kw_only=True):
@@ -147,7 +139,7 @@ class SecretWebhookDocument(WebhookDocument, kw_only=True):
 class DeliveryDocument(AnswerDocument, kw_only=True):
     """An event for a webhook. `status`, `error`, `latency_ms` and `answer` are of the last call."""
 
-    id: Annotated[Uuid, like(_DELIVERY_ID)]
+    id: Annotated[Uuid, like(DELIVERY_ID)]
     event: Annotated[str, about("The `webhook-id` of its calls.", "evt_5f0c1b526a374a0e9d0b0c8d9c5f1f11")]
     type: Annotated[str, about("The kind of the event.", "job.succeeded")]
     subject: Annotated[
@@ -166,25 +158,16 @@ class DeliveryDocument(AnswerDocument, kw_only=True):
     answer: Annotated[str | None, about("The first KiB of the receiver's answer.", "ok")]
     created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
     ended_at: Annotated[Instant | None, like("2030-01-02T03:04:05.250000Z")]
-    links: Annotated[
-        dict[str, str], like({"replay": f"{PATH}/{_WEBHOOK_ID}/deliveries/{_DELIVERY_ID}/replay"})
-    ]
+    links: Annotated[dict[str, str], like({"replay": f"{PATH}/{WEBHOOK_ID}/deliveries/{DELIVERY_ID}/replay"})]
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:
         """Return what the webhook's owner sees of a delivery, without the event's data."""
-        columns: dict[str, Any] = {
-            name: getattr(delivery, name) for name in ("subject", "state", "attempts", "status", "latency_ms")
-        }
-        return cls(
-            **columns,
+        return cls.of_row(
+            delivery,
             id=str(delivery.uuid),
             event=event_id(delivery.event),
             type=delivery.event.kind,
-            next_at=format_instant(delivery.next_at) if delivery.ended_at is None else None,
-            error=delivery.error or None,
-            answer=delivery.answer or None,
-            created_at=format_instant(delivery.created_at) or "",
-            ended_at=format_instant(delivery.ended_at),
+            next_at=format_instant(delivery.next_at) if delivery.state == PENDING else None,
             links={"replay": f"{PATH}/{delivery.webhook.uuid}/deliveries/{delivery.uuid}/replay"},
         )

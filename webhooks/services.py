@@ -8,16 +8,11 @@ from django.db import transaction
 
 from ratelimit.callers import Caller
 from web.requests.field_errors import field_refusal
-from web.retention import beyond_newest
-from webhooks.events import delivery_make, event_write, recently_chosen_kinds
-from webhooks.kinds import PAUSED as PAUSED_KIND
-from webhooks.kinds import TEST
+from webhooks.events import TEST, WEBHOOK_PAUSED, delivery_make, event_write, recently_chosen_kinds
 from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, Webhook, WebhookEvent
 from webhooks.signing import new_secret, sealed_secret
 
 MOST_WEBHOOKS = 100
-# Of a webhook's deliveries that have ended, so many of the newest are kept.
-MOST_DELIVERIES = 10_000
 
 
 def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> tuple[Webhook, str]:
@@ -27,11 +22,8 @@ def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> 
             "url", f"the caller has {MOST_WEBHOOKS} webhooks, the most; delete one", "too_many"
         )
     secret = new_secret()
-    webhook = Webhook(
-        owner=caller.principal, created_by=caller.identity, secret=sealed_secret(secret), created_at=now
-    )
-    _set(webhook, values)
-    webhook.save()
+    columns = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
+    webhook = Webhook.objects.create(**columns, **values, secret=sealed_secret(secret))
     recently_chosen_kinds.cache_clear()
     return webhook, secret
 
@@ -39,20 +31,15 @@ def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> 
 def webhook_change(*, webhook: Webhook, values: dict[str, Any], now: datetime) -> None:
     """Change what values are given. A pause keeps what is pending; see `webhook_resume`."""
     state = values.pop("state", webhook.state)
-    _set(webhook, values)
-    webhook.save(update_fields=["url", "kinds", "accounts", "symbols"])
+    for name, value in values.items():
+        setattr(webhook, name, value)
+    webhook.save(update_fields=values)
     recently_chosen_kinds.cache_clear()
-    if state == PAUSED and webhook.state == ACTIVE:
-        webhook_pause(webhook=webhook, because=BY_OWNER, now=now)
-    elif state == ACTIVE and webhook.state == PAUSED:
-        webhook_resume(webhook=webhook, now=now)
-
-
-def _set(webhook: Webhook, values: dict[str, Any]) -> None:
-    if "kinds" in values:
-        webhook.kinds = f" {' '.join(dict.fromkeys(values['kinds']))} "
-    for name in ("url", "accounts", "symbols"):
-        setattr(webhook, name, values.get(name, getattr(webhook, name)))
+    if state != webhook.state:
+        if state == ACTIVE:
+            webhook_resume(webhook=webhook, now=now)
+        else:
+            webhook_pause(webhook=webhook, because=BY_OWNER, now=now)
 
 
 def webhook_rotate(*, webhook: Webhook, overlap: timedelta, now: datetime) -> str:
@@ -65,26 +52,25 @@ def webhook_rotate(*, webhook: Webhook, overlap: timedelta, now: datetime) -> st
 
 
 def webhook_pause(*, webhook: Webhook, because: str, now: datetime) -> None:
-    """Pause a webhook, and tell its owner by the event of it. because: one of PAUSES."""
+    """Pause a webhook, and tell its owner by the event of it. because: see `webhooks.models`."""
     with transaction.atomic():
         active = Webhook.objects.filter(pk=webhook.pk, state=ACTIVE)
         if active.update(state=PAUSED, paused_because=because):
             webhook.state, webhook.paused_because = PAUSED, because
             data = {"id": str(webhook.uuid), "url": webhook.url, "paused_because": because}
             event_write(
-                kind=PAUSED_KIND, subject=f"webhook:{webhook.uuid}", data=data, owner=webhook.owner, now=now
+                kind=WEBHOOK_PAUSED, subject=_subject(webhook), data=data, owner=webhook.owner, now=now
             )
 
 
 def webhook_resume(*, webhook: Webhook, now: datetime) -> None:
     """Call a webhook again, at once with what is pending."""
     with transaction.atomic():
-        Webhook.objects.filter(pk=webhook.pk).update(
-            state=ACTIVE, paused_because="", failures=0, failing_since=None, retry_at=None
-        )
         webhook.deliveries.filter(state=PENDING).update(next_at=now, attempts=0)
+        webhook.state, webhook.paused_because = ACTIVE, ""
+        webhook.failing_since = webhook.retry_at = None
+        webhook.save(update_fields=["state", "paused_because", "failing_since", "retry_at"])
     recently_chosen_kinds.cache_clear()
-    webhook.refresh_from_db()
 
 
 def webhook_test(*, webhook: Webhook, now: datetime) -> Delivery:
@@ -92,7 +78,7 @@ def webhook_test(*, webhook: Webhook, now: datetime) -> Delivery:
     with transaction.atomic():
         event = WebhookEvent.objects.create(
             kind=TEST,
-            subject=f"webhook:{webhook.uuid}",
+            subject=_subject(webhook),
             owner=webhook.owner,
             data={"webhook": str(webhook.uuid)},
             created_at=now,
@@ -109,9 +95,11 @@ def delivery_replay(*, delivery: Delivery, now: datetime) -> None:
     Webhook.objects.filter(pk=delivery.webhook_id).update(retry_at=None)
 
 
+def _subject(webhook: Webhook) -> str:
+    return f"webhook:{webhook.uuid}"
+
+
 def events_delete_old(*, now: datetime) -> None:
-    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries, and each log's oldest beyond MOST_DELIVERIES."""
-    WebhookEvent.objects.filter(
-        created_at__lte=now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
-    ).delete()
-    beyond_newest(Delivery.objects.exclude(state=PENDING), holder="webhook", most=MOST_DELIVERIES).delete()
+    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries."""
+    oldest = now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
+    WebhookEvent.objects.filter(created_at__lte=oldest).delete()

@@ -23,6 +23,8 @@ from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
 from webhooks.models import DELIVERY_STATES, Delivery, Webhook
 from webhooks.serializers import (
+    DELIVERY_ID,
+    WEBHOOK_ID,
     DeliveryDocument,
     NewWebhookSerializer,
     SecretRotationSerializer,
@@ -34,7 +36,6 @@ from webhooks.services import (
     delivery_replay,
     webhook_change,
     webhook_create,
-    webhook_resume,
     webhook_rotate,
     webhook_test,
 )
@@ -44,13 +45,10 @@ NOT_STORED = {"Cache-Control": "no-store"}
 _Found = TypeVar("_Found", bound=Model)
 
 
-def _id_of(name: str, example: str) -> OpenApiParameter:
+def id_parameter(name: str, example: str) -> OpenApiParameter:
+    """Return the parameter of a path that is an id."""
     schema = {"type": "string", "format": "uuid", "examples": [example]}
     return OpenApiParameter(name, schema, OpenApiParameter.PATH, description=f"The {name}'s id.")
-
-
-_ID = _id_of("webhook", "0d4f1f0e-5a0b-4d8e-9a5c-3f6f0a4e2b11")
-_DELIVERY_ID = _id_of("delivery", "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b")
 
 
 class WebhookPagination(KeysetPagination):
@@ -61,10 +59,9 @@ class WebhookPagination(KeysetPagination):
     sort_description = "By the time of creation, oldest first."
 
 
-class DeliveryPagination(KeysetPagination):
-    """Pages of deliveries, in the order in which they were made."""
+class NewestPagination(KeysetPagination):
+    """Pages of rows, the newest first."""
 
-    rows_name = "deliveries"
     by = "pk"
     sort_description = "By the time of creation; `desc`: newest first."
     default_limit = 100
@@ -81,14 +78,8 @@ class WebhooksViewSet(ListViewSet[Webhook]):
     """The caller's webhooks, made with its key or with an earlier key of the same rotations."""
 
     access = {
-        "list": _READ,
-        "create": _CHANGE,
-        "retrieve": _READ,
-        "partial_update": _CHANGE,
-        "destroy": _CHANGE,
-        "rotate": _CHANGE,
-        "resume": _CHANGE,
-        "test": _CHANGE,
+        **dict.fromkeys(("list", "retrieve"), _READ),
+        **dict.fromkeys(("create", "partial_update", "destroy", "rotate", "test"), _CHANGE),
     }
     bodies = {
         "create": NewWebhookSerializer,
@@ -96,16 +87,12 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         "rotate": SecretRotationSerializer,
     }
     answers = {
-        "list": WebhookDocument,
-        "create": SecretWebhookDocument,
-        "retrieve": WebhookDocument,
-        "partial_update": WebhookDocument,
+        **dict.fromkeys(("list", "retrieve", "partial_update"), WebhookDocument),
+        **dict.fromkeys(("create", "rotate"), SecretWebhookDocument),
         "destroy": None,
-        "rotate": SecretWebhookDocument,
-        "resume": WebhookDocument,
         "test": DeliveryDocument,
     }
-    common_parameters = (_ID,)
+    common_parameters = (id_parameter("webhook", WEBHOOK_ID),)
     parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset = Webhook.objects.all()
     pagination_class = WebhookPagination
@@ -147,12 +134,6 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
         return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=NOT_STORED)
 
-    def resume(self, request: Request, webhook: str) -> Response:
-        """Resume a webhook. What is pending is sent at once. Events of the pause are not."""
-        stored = _webhook(request, webhook)
-        webhook_resume(webhook=stored, now=timezone.now())
-        return _answer(stored)
-
     def test(self, request: Request, webhook: str) -> Response:
         """Test a webhook. Send it an event of the kind `webhook.test`. The log of deliveries shows what came of it."""
         delivery = webhook_test(webhook=_webhook(request, webhook), now=timezone.now())
@@ -164,10 +145,11 @@ class DeliveriesViewSet(ListViewSet[Delivery]):
 
     access = {"list": _READ, "replay": _CHANGE}
     answers = {"list": DeliveryDocument, "replay": DeliveryDocument}
-    common_parameters = (_ID, _DELIVERY_ID)
+    common_parameters = (id_parameter("webhook", WEBHOOK_ID), id_parameter("delivery", DELIVERY_ID))
     queryset = Delivery.objects.all()
     filterset_class = DeliveryFilter
-    pagination_class = DeliveryPagination
+    pagination_class = NewestPagination
+    rows_name = "deliveries"
 
     def list(self, request: Request, webhook: str) -> Response:
         """List deliveries. The events that were sent to a webhook, or are to be, newest first."""

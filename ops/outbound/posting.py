@@ -39,9 +39,7 @@ class Poster:
     """
 
     def __init__(self, name: str, url: str, *, limits: Limits = _LIMITS) -> None:
-        """Raises `DestinationRefused`."""
-        self._name = name
-        self._url = parse_base_url(name, url, has_query=True)
+        self._name, self._url = name, url
         self._limits = limits
         self._transport = CheckedTransport(name, time.monotonic())
         headers = {"Accept-Encoding": "identity"}
@@ -64,21 +62,22 @@ class Poster:
 
         If the receiver closes a connection that was kept, the POST is sent again over a new one.
         """
+        url = parse_base_url(self._name, self._url, has_query=True)
         self._transport.extend(time.monotonic() + self._limits.total)
         was_kept, self._is_kept = self._is_kept, True
         try:
             try:
-                return self._attempt(body, headers)
+                return self._attempt(url, body, headers)
             except _CLOSED:
                 if not was_kept:
                     raise
-                return self._attempt(body, headers)
+                return self._attempt(url, body, headers)
         except httpx.HTTPError as error:
             # An error of the library may quote the URL or a header.
             raise DestinationUnavailable(self._name, f"no answer ({type(error).__name__})") from None
 
-    def _attempt(self, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
-        with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+    def _attempt(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> PostAnswer:
+        with self._client.stream("POST", url, content=body, headers=headers) as response:
             return PostAnswer(response.status_code, _beginning(response), seconds_asked(response))
 
 

@@ -20,8 +20,7 @@ from tests.api_client import Api, trade
 from tests.trading.recorded import RecordedAccount
 from tests.webhooks.conftest import received, send, subscribe
 from trading.core.events import ZONE_ALERT, Alert
-from webhooks.events import recently_chosen_kinds
-from webhooks.kinds import CHOOSABLE, EVENT_KINDS
+from webhooks.events import CHOOSABLE, EVENT_KINDS, recently_chosen_kinds
 from webhooks.models import WebhookEvent
 
 

@@ -220,7 +220,7 @@ def test_an_answer_that_meets_a_gap_asks_for_it_by_itself(api: Api, archive, set
     assert not Job.objects.exists()
     settings.BACKFILL_AUTOMATIC = True
     Webhook.objects.create(
-        owner="key:1", url="https://x.example", kinds=" gap.found ", created_at=timezone.now()
+        owner="key:1", url="https://x.example", kinds=["gap.found"], created_at=timezone.now()
     )
     for _ in range(3):
         api.get(f"{path}/ohlcv", {**query, "coverage": "1"})
