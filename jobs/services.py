@@ -38,12 +38,12 @@ def job_submit(
     callback_url: str = "",
     once_key: str = "",
     urgency: int = 0,
-    uuid: UUID | None = None,
+    not_before: datetime | None = None,
 ) -> Job:
-    """Queue a job, and return it. A worker learns of it within a second.
+    """Queue a job, and return it. A worker learns of it within a second, or when it may start.
 
     once_key: if an unfinished job has this key, return that job instead; its urgency becomes at least `urgency`.
-    urgency: see `Job`. uuid: the job's id, which no job may have; None makes one.
+    urgency: see `Job`. not_before: when the job may start; None: now.
     """
     columns = {
         "kind": kind,
@@ -55,9 +55,8 @@ def job_submit(
         "once_key": once_key,
         "turn": JOB_KINDS.get()[kind].turn(parameters),
         "urgency": urgency,
-        "not_before": now,
+        "not_before": not_before or now,
         "created_at": now,
-        **({} if uuid is None else {"uuid": uuid}),
     }
     while True:
         try:

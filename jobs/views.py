@@ -1,6 +1,7 @@
 """The endpoints of jobs, and the base of the endpoints that submit them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -152,6 +153,10 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
     def require_possible(self, parameters: JsonObject) -> None:
         """Raise what a new job with these parameters would fail with at once."""
 
+    def not_before(self, now: datetime) -> datetime:
+        """Return when the job may start."""
+        return now
+
     def _submit_once(self, request: Request, parameters: JsonObject) -> Response:
         now, call = timezone.now(), keyed_call(request, request.data)
 
@@ -168,6 +173,7 @@ class SubmissionViewSet(DeclaredView, GenericViewSet[Any]):
                 correlation_id=correlation_id,
                 callback_url=self._callback_url,
                 now=now,
+                not_before=self.not_before(now),
                 urgency=AWAITED if preferred_wait(request.headers.get("Prefer", "")) else 0,
             )
             return submitted_document(job, now=now)

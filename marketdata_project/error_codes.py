@@ -220,7 +220,7 @@ ERROR_CODES = (
     ),
     *_codes(409, NextStep.LOOK_FIRST, GivenBy.DATA_CHANGES,
         upload_offset_mismatch="The upload does not go on at this offset. Go on at the offset of the header `Upload-Offset`.",
-        too_many_uploads="The caller has its maximum of uploads, or of their bytes. Wait for their jobs, or delete some.",
+        too_many_uploads="The caller's unfinished uploads have as many bytes as they may. Wait for their jobs, or cancel some.",
     ),
     *_codes(409, NextStep.RETRY, GivenBy.DATA_CHANGES, 1,
         upload_busy="Another request sends to this upload. A connection that was cut ends within seconds.",
@@ -296,7 +296,7 @@ ERROR_CODES = (
         alias_taken="An alias is a symbol with data, or another instrument's symbol, or another instrument's alias at the "
         "same time.",
         idempotency_key_reused="The Idempotency-Key was used for another body or query.",
-        upload_refused="A job failed: the uploaded file, or an option, cannot be read; nothing was stored.",
+        upload_refused="A job failed: the uploaded file is not complete, or cannot be read; nothing was stored.",
         upload_digest_mismatch="A job failed: the uploaded file does not have the SHA-256 that was declared; nothing was stored.",
         source_not_offered="A job failed: no source is configured to give these rows.",
     ),

@@ -3,7 +3,7 @@
 from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.exports.kinds import EXPORT
 from jobs.kinds import JobKind
-from jobs.uploads.kinds import UPLOAD
+from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER

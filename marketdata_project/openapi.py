@@ -115,7 +115,6 @@ _OF_OPERATION = {
     "clock": {422},
     "export_submit": {404},
     "upload_append": {507},
-    "upload_delete": {409},
     "export_link": {410},
     "export_file": {410, 416},
     "download": {403, 410, 416},

@@ -194,7 +194,7 @@ jobs = [
     re_path(r"^ingest/batch/?\Z", UploadsViewSet.as_view({"post": "create"}), name="uploads"),
     re_path(
         r"^ingest/batch/(?P<upload>[^/]+)/?\Z",
-        UploadsViewSet.as_view({"get": "retrieve", "patch": "append", "delete": "destroy"}),
+        UploadsViewSet.as_view({"get": "retrieve", "patch": "append"}),
         name="upload",
     ),
     re_path(r"^strategies/?\Z", StrategiesViewSet.as_view({"get": "list"}), name="strategies"),

@@ -1,24 +1,14 @@
 """Errors of uploads.
 
 JobError
-├── UnknownUpload           there is no such upload, or the caller may not see it, or it expired; begin a new one
 ├── UploadOffsetMismatch    the upload does not go on at this offset; go on at the one that the answer gives
 ├── UploadBusy              another request sends to the upload; retry
-├── TooManyUploads          the caller has too many uploads; finish or delete some
+├── TooManyUploads          the caller's uploads have too many bytes; wait for their jobs, or cancel some
 ├── UploadDigestMismatch    the file does not have the SHA-256 that was declared; send it again
 └── UploadRefused           the file as a whole cannot be imported; correct it
 """
 
 from jobs.exceptions import JobError
-
-
-class UnknownUpload(JobError):
-    """There is no such upload, or the caller may not see it, or it expired. Begin a new one."""
-
-    code = "not_found"
-
-    def __init__(self) -> None:
-        super().__init__("there is no such upload")
 
 
 class UploadOffsetMismatch(JobError):
@@ -41,9 +31,12 @@ class UploadBusy(JobError):
 
 
 class TooManyUploads(JobError):
-    """The caller has too many uploads, or too many bytes of them. Wait for their jobs, or delete some."""
+    """The caller's unfinished uploads have too many bytes. Wait for their jobs, or cancel some."""
 
     code = "too_many_uploads"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a caller's unfinished uploads have at most {most:,} bytes in all")
 
 
 class UploadDigestMismatch(JobError):
@@ -56,6 +49,6 @@ class UploadDigestMismatch(JobError):
 
 
 class UploadRefused(JobError):
-    """The file, or an option, cannot be read. Correct it. Of a file that cannot be read nothing was stored."""
+    """The file is not complete, or cannot be read; nothing was stored. Correct it."""
 
     code = "upload_refused"

@@ -10,7 +10,7 @@ from django.core.management import CommandError
 
 from jobs.kinds import Run
 from jobs.uploads.exceptions import UploadRefused
-from jobs.uploads.files import Upload, unavailable
+from jobs.uploads.files import unavailable, upload_path
 from trades.exceptions import ImportRefused, ImportsError, without_path
 from trades.imports.blocks import SourceFile
 from trades.imports.dataset_rows import RowsOfDataset, datasets_in
@@ -24,39 +24,40 @@ from web.requests.json_fields import JsonObject
 _NOT_HERE = {"preview", "restart", "skip_bad", "dataset", "symbol"}
 
 
-def imported(upload: Upload, run: Run) -> JsonObject:
+def imported(run: Run) -> JsonObject:
     """Import an upload's file, and return the job's result. The whole file is read before its first row is stored.
 
     Raises UploadRefused, the store's `StorageError`s.
     """
+    path, size = upload_path(run), run.parameters["size"]
     items: list[JsonObject] = []
     totals = Counter(rows=0, stored=0, duplicates=0, refused=0)
 
     def report(step: int, done: int) -> None:
-        run.progress((step * upload.size + done) // (2 * len(imports)), upload.size)
+        run.progress((step * size + done) // (2 * len(imports)), size)
 
     try:
         imports = [
             symbols_import(
                 file=file,
                 options=options,
-                spool=upload.folder / f"sorted {options.dataset.name}",
+                spool=path.parent / f"sorted {options.dataset.name}",
                 caller=run.created_by,
                 request_key=run.request_key,
                 confirmed=bool(run.parameters["options"].get("yes")),
             )
-            for file, options in opened_upload(upload.path, run.parameters)
+            for file, options in opened_upload(path, run.parameters)
         ]
         for step, each in enumerate(imports):
             each.read(partial(report, step))
         for step, each in enumerate(imports, start=len(imports)):
             for outcome in each.store(partial(report, step)):
-                values = {**asdict(outcome), "error": without_path(outcome.error, upload.path)}
+                values = {**asdict(outcome), "error": without_path(outcome.error, path)}
                 items.append({"dataset": each.dataset.name, **values})
                 totals.update({name: values[name] for name in ("rows", "stored", "duplicates")})
                 totals["refused"] += bool(outcome.error)
     except ImportsError as error:
-        raise UploadRefused(without_path(str(error), upload.path)) from error
+        raise UploadRefused(without_path(str(error), path)) from error
     except OSError as error:
         raise unavailable(error) from error
     # A column that one dataset lacks may be another's.

@@ -2,13 +2,14 @@
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from jobs.serializers import JOB, SubmissionSerializer
 from store.datasets import DATASETS
 from trades.exceptions import ImportRefused
-from web.requests.json_fields import Integer, JsonObject, Pattern, Text, Word
+from web.requests.json_fields import Integer, JsonObject, Object, Pattern, Text, Word
 
 # Formats of files, by the ends of their names.
 FILE_FORMATS = ("csv", "ndjson", "arrow", "parquet")
@@ -20,12 +21,12 @@ UPLOAD: JsonObject = {
     "offset": 33_554_432,
     "size": 734_003_200,
     "complete": False,
-    "job": None,
+    "job": JOB["links"]["self"],
 }
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "boolean"]}})
-class Options(serializers.DictField):
+class Options(Object):
     """Texts by name, or true."""
 
 
@@ -48,6 +49,12 @@ class UploadRequestSerializer(SubmissionSerializer):
     symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
     options = Options(default=dict, help_text="Options of `manage.py import`, such as `timezone`.")
 
+    def validate_size(self, size: int) -> int:
+        if size > settings.MAX_UPLOAD_BYTES:
+            message = f"must be at most {settings.MAX_UPLOAD_BYTES:,}; send several files"
+            raise serializers.ValidationError(message, code="max_value")
+        return size
+
     def validate(self, attrs: Any) -> Any:
         """Refuse options that the command refuses, and two ways to tell the dataset."""
         if "dataset" in attrs and "dataset_column" in attrs:
@@ -63,12 +70,12 @@ class UploadRequestSerializer(SubmissionSerializer):
 
 
 class UploadSerializer(serializers.Serializer[Any]):
-    """An upload: how much of it has arrived."""
+    """An upload: how much of its file has arrived."""
 
     examples: ClassVar = {"An upload": UPLOAD}
 
     id = serializers.UUIDField(help_text="Its job has the same id.")
     offset = serializers.IntegerField(help_text="The bytes that have arrived.")
     size = serializers.IntegerField()
-    complete = serializers.BooleanField()
-    job = serializers.CharField(allow_null=True, help_text="The path of its job; null before it is complete.")
+    complete = serializers.BooleanField(help_text="Whether nothing is left to send; its job tells the rest.")
+    job = serializers.CharField(help_text="The path of its job.")

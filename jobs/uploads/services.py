@@ -1,98 +1,89 @@
-"""Uploads as jobs: the function, and what begins and ends an upload."""
+"""Uploads: jobs that begin when their files have arrived."""
 
 import hashlib
+import os
+import shutil
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
-from jobs.documents import job_of
 from jobs.exceptions import UnknownJob
-from jobs.kinds import Run
-from jobs.models import Job
-from jobs.services import job_submit
-from jobs.uploads.exceptions import UnknownUpload, UploadDigestMismatch
-from jobs.uploads.files import Upload, UploadWriter, upload_find, uploads_all
+from jobs.kinds import JobKind, Run
+from jobs.models import QUEUED, UNFINISHED, Job
+from jobs.uploads.exceptions import TooManyUploads, UploadDigestMismatch, UploadRefused
+from jobs.uploads.files import upload_offset, upload_path
+from jobs.uploads.serializers import UploadRequestSerializer
 from ratelimit.authorize import check_access
-from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
+from store.exceptions import StoreFull
 from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject
 
-KIND = "upload"
 # The call that begins an upload. Its job needs the same.
 SUBMISSION = Access("market:write", kind=WRITE)
 _HASHED_AT_ONCE = 2**20
 
 
-def upload_of(caller: Caller, text: str) -> Upload | Job:
-    """Return a caller's upload, or the job that it has become. Raises UnknownUpload."""
-    with suppress(UnknownUpload):
-        upload = upload_find(text)
-        if upload.owner != caller.principal:
-            raise UnknownUpload
-        if upload.offset < upload.size:
-            return upload
-        with suppress(UnknownJob):
-            return job_of(caller, text)
-        return upload
+def require_space(*, owner: str, size: int) -> None:
+    """Raise TooManyUploads, or StoreFull, if there is no space for an upload of so many bytes."""
+    most = 2 * settings.MAX_UPLOAD_BYTES
+    unfinished = Job.objects.filter(kind=UPLOAD.name, owner=owner, state__in=UNFINISHED)
+    if sum(unfinished.values_list("parameters__size", flat=True)) + size > most:
+        raise TooManyUploads(most)
+    root = Path(settings.UPLOADS_DIR)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if shutil.disk_usage(root).free < size:
+        raise StoreFull("no space is left for the upload")
+
+
+def upload_of(owner: str, text: str) -> Job:
+    """Return the job of an owner's upload by its id, given as text. Raises UnknownJob."""
     try:
-        job = job_of(caller, text)
-    except UnknownJob as error:
-        raise UnknownUpload from error
-    if job.kind != KIND:
-        raise UnknownUpload
-    return job
+        return Job.objects.get(kind=UPLOAD.name, owner=owner, uuid=UUID(text))
+    except (ValueError, Job.DoesNotExist) as error:
+        raise UnknownJob from error
 
 
-def upload_finish(upload: Upload, *, now: datetime, correlation_id: str) -> Job:
-    """Queue the job of an upload whose bytes have all arrived, once, and return it. Raises UploadBusy."""
-    with UploadWriter(upload, upload.size) as writer:
-        writer.sync()
-        job = Job.objects.filter(uuid=upload.uuid).first()
-        return job or job_submit(
-            kind=KIND,
-            uuid=upload.uuid,
-            parameters=upload.parameters,
-            owner=upload.owner,
-            created_by=upload.created_by,
-            now=now,
-            correlation_id=correlation_id,
-            callback_url=upload.callback_url,
-        )
+def is_sent(job: Job, *, now: datetime) -> bool:
+    """Return whether an upload takes no more bytes: its job may start, or has started, or has ended."""
+    return job.is_finished or job.attempts > 0 or job.not_before <= now
+
+
+def upload_start(job: Job, *, now: datetime) -> None:
+    """Let an upload's job start if all bytes have arrived. They are durable then."""
+    if is_sent(job, now=now) or upload_offset(job) < job.parameters["size"]:
+        return
+    with upload_path(job).open("rb") as file:
+        os.fsync(file.fileno())
+    if Job.objects.filter(pk=job.pk, state=QUEUED, not_before__gt=now).update(not_before=now):
+        job.not_before = now
 
 
 def upload_import(run: Run) -> JsonObject:
-    """Import an upload's file (the function of the kind), and delete it.
+    """Import an upload's file (the function of the kind).
 
     An attempt after another one reads the file again; what was stored is answered again by the request keys.
     """
-    if "result" in run.note:
-        return _removed(run.uuid, run.note["result"])
     check_access(caller_stored(run.created_by, now=timezone.now()), SUBMISSION)
-    upload = upload_find(run.uuid)
-    _check_digest(upload, run)
+    size, found = run.parameters["size"], upload_offset(run)
+    if found < size:
+        raise UploadRefused(f"{found:,} of {size:,} bytes have arrived in time")
+    _check_digest(run)
     from jobs.uploads.importing import imported  # noqa: PLC0415 (imports pyarrow)
 
-    result = imported(upload, run)
-    run.leave({"result": result})
-    return _removed(run.uuid, result)
+    return imported(run)
 
 
-def _removed(uuid: UUID, result: JsonObject) -> JsonObject:
-    with suppress(UnknownUpload):
-        upload_find(uuid).remove()
-    return result
-
-
-def _check_digest(upload: Upload, run: Run) -> None:
-    expected = upload.parameters.get("sha256")
+def _check_digest(run: Run) -> None:
+    expected = run.parameters.get("sha256")
     if not expected:
         return
     digest = hashlib.sha256()
-    with upload.path.open("rb") as file:
+    with upload_path(run).open("rb") as file:
         while data := file.read(_HASHED_AT_ONCE):
             digest.update(data)
             run.check()
@@ -101,10 +92,20 @@ def _check_digest(upload: Upload, run: Run) -> None:
 
 
 def uploads_delete_old(*, now: datetime) -> None:
-    """Delete uploads to which nothing was sent for UPLOAD_RETENTION_HOURS, and those whose jobs have ended."""
-    oldest = now - timedelta(hours=settings.UPLOAD_RETENTION_HOURS)
-    for upload in list(uploads_all()):
-        job = Job.objects.filter(uuid=upload.uuid).first()
-        with suppress(FileNotFoundError):
-            if job.is_finished if job is not None else upload.changed_at <= oldest.timestamp():
-                upload.remove()
+    """Delete the files of uploads whose jobs have ended."""
+    root = Path(settings.UPLOADS_DIR)
+    for folder in root.iterdir() if root.exists() else ():
+        with suppress(ValueError):
+            if not Job.objects.filter(uuid=UUID(folder.name), state__in=UNFINISHED).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+UPLOAD = JobKind(
+    name="upload",
+    function=upload_import,
+    serializer=UploadRequestSerializer,
+    unit="bytes",
+    access=SUBMISSION,
+    most_unfinished=20,
+    is_result_large=True,
+)

@@ -43,7 +43,7 @@ AUDIT_DIR = DATA_DIR / "audit"
 ROTATED_KEYS_DIR = Path(env.str("ROTATED_KEYS_DIR", str(DATA_DIR / "rotated_keys"))).resolve()
 UPLOADS_DIR = Path(env.str("UPLOADS_DIR", str(DATA_DIR / "uploads"))).resolve()
 MAX_UPLOAD_BYTES = integer("MAX_UPLOAD_BYTES", 4 * 2**30)
-# Hours after its last byte that an upload is kept which is not complete.
+# Hours after its beginning in which an upload must be complete.
 UPLOAD_RETENTION_HOURS = integer("UPLOAD_RETENTION_HOURS", 24)
 EXPORTS_DIR = Path(env.str("EXPORTS_DIR", str(DATA_DIR / "exports"))).resolve()
 EXPORT_RETENTION_DAYS = integer("EXPORT_RETENTION_DAYS", 7)

@@ -46,8 +46,8 @@ def piece_request(upload_id: str, path: Path, offset: int) -> Request:
 
 
 def offset_in(answer: Mapping[str, Any]) -> int | None:
-    """Return how much has arrived; None if all has: the answer is then of a complete upload, or its job. Raises `BadAnswer`."""
-    if answer.get("complete") is True or "state" in answer:
+    """Return how much has arrived; None if the upload is complete. Raises `BadAnswer`."""
+    if answer.get("complete") is True:
         return None
     offset = answer.get("offset")
     if not isinstance(offset, int) or offset < 0:

@@ -49,12 +49,16 @@ def append(api: Api, path: str, offset: object, content: bytes) -> Any:
     )
 
 
+def begun(api: Api, content: bytes, **changes: Any) -> str:
+    """Begin an upload; return its path."""
+    return f"{UPLOADS}/{answer(begin(api, content, **changes))['id']}"
+
+
 def sent(api: Api, content: bytes, **changes: Any) -> str:
     """Send a whole file; return the path of its job."""
-    path = begin(api, content, **changes)["Location"]
-    response = append(api, path, 0, content)
-    assert response.status_code == 202, response.content
-    return str(response["Location"])
+    response = append(api, begun(api, content, **changes), 0, content)
+    assert response.status_code == 200, response.content
+    return str(answer(response)["job"])
 
 
 def imported(api: Api, content: bytes, **changes: Any) -> dict[str, Any]:
