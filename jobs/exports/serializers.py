@@ -47,17 +47,13 @@ DATASET: JsonObject = {
 }
 
 
-class ParameterField(serializers.Field[Any, Any, Any, Any]):
-    """A parameter as it stands in a query string: a text, or a number. The dataset's stream checks it."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, help_text="As the parameter of the dataset's stream.", **options)
-        set_override(self, "field", {"type": ["string", "number"]})
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, bool) or not isinstance(data, str | int | float):
-            raise serializers.ValidationError("must be a text or a number", code="invalid_type")
-        return data
+def _parameter() -> serializers.CharField:
+    """Return the field of a parameter as it stands in a query string: a text, or a number. The dataset's stream checks it."""
+    field = serializers.CharField(
+        required=False, allow_blank=True, help_text="As the parameter of the dataset's stream."
+    )
+    set_override(field, "field", {"type": ["string", "number"]})
+    return field
 
 
 class ExportRequestSerializer(SubmissionSerializer):
@@ -78,7 +74,7 @@ class ExportRequestSerializer(SubmissionSerializer):
         """Return the fields, with those that cannot be attributes: the class, and the streams' parameters."""
         help_text = "As in the path of market data."
         market_class = Word([*MARKET_CLASSES], default=DEFAULT_CLASS, help_text=help_text)
-        fields = {"class": market_class} | {name: ParameterField() for name in PARAMETER_NAMES}
+        fields = {"class": market_class} | {name: _parameter() for name in PARAMETER_NAMES}
         names: Any = serializers.ListField(
             child=Text(max_length=64), required=False, min_length=1, max_length=64,
             help_text="Only these columns, in this order.",

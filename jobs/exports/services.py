@@ -3,7 +3,6 @@
 import re
 import shutil
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core import signing
 
 from jobs.documents import job_of
 from jobs.exceptions import UnknownJob
@@ -33,6 +32,7 @@ from web.requests.json_fields import JsonObject
 KIND = "export"
 # The call that submits an export.
 SUBMISSION = Access("market:read", kind=WRITE)
+_LINK = "jobs.exports.link"
 _REPORT_SECONDS, _NOTE_SECONDS = 0.2, 2.0
 
 
@@ -185,24 +185,18 @@ def _manifest(job: Job) -> Path:
 
 def link_token(job: Job, path: str, *, maker: str, expires_ns: int) -> str:
     """Return a token that stands for a file until an instant, with the maker's grants. maker: `Caller.identity`."""
-    payload = orjson.dumps([str(job.uuid), path, maker, expires_ns])
-    return _signer().sign(urlsafe_b64encode(payload).decode())
+    return signing.dumps([str(job.uuid), path, maker, expires_ns], salt=_LINK)
 
 
 def linked_file(token: str, *, now: datetime) -> ExportedFile:
     """Return the file for which a token stands. Raises InvalidLink, LinkExpired, and what `export_file` raises."""
     try:
-        payload = urlsafe_b64decode(_signer().unsign(token))
-    except BadSignature:
+        uuid, path, maker, expires_ns = signing.loads(token, salt=_LINK)
+    except signing.BadSignature:
         raise InvalidLink from None
-    uuid, path, maker, expires_ns = orjson.loads(payload)
     if now.timestamp() * SECOND_NS >= expires_ns:
         raise LinkExpired
     try:
         return export_file(export_of(caller_stored(maker, now=now), uuid), path)
     except (CredentialError, UnknownJob):
         raise InvalidLink from None
-
-
-def _signer() -> Signer:
-    return Signer(sep=".", salt="jobs.exports.link")

@@ -58,43 +58,27 @@ from web.requests.json_fields import JsonObject
 from web.requests.ranges import requested_range
 from web.views import DeclaredView
 
-_ID = OpenApiParameter(
-    "job",
-    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
-    OpenApiParameter.PATH,
-    description="The id of the export's job.",
-)
-_FILE = OpenApiParameter(
-    "path",
-    {"type": "string", "examples": [FILE["path"]]},
-    OpenApiParameter.PATH,
-    description="The file's path, or `manifest.json`.",
-)
-_RANGE = OpenApiParameter(
-    "Range", {"type": "string", "examples": ["bytes=0-1048575"]}, OpenApiParameter.HEADER, description="A part of the file."
-)  # fmt: skip
-_DATASET = OpenApiParameter(
-    "dataset_id",
-    {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": [DATASET["id"]]},
-    OpenApiParameter.PATH,
-    description="The data set's id: the SHA-256 of its manifest.",
-)
-_TOKEN = OpenApiParameter(
-    "token", {"type": "string", "examples": ["WyI1ZjBjMWI1Mi0….kW9oT1x2"]}, OpenApiParameter.QUERY, required=True, description="Of the link."
-)  # fmt: skip
+
+def _parameter(name: str, place: str, description: str, **schema: Any) -> OpenApiParameter:
+    is_required = place != OpenApiParameter.HEADER
+    return OpenApiParameter(
+        name, {"type": "string", **schema}, place, required=is_required, description=description
+    )
+
+
+_ID = _parameter("job", "path", "The id of the export's job.", format="uuid", examples=[JOB["id"]])
+_FILE = _parameter("path", "path", "The file's path, or `manifest.json`.", examples=[FILE["path"]])
+_RANGE = _parameter("Range", "header", "A part of the file.", examples=["bytes=0-1048575"])
+_SHA256 = {"pattern": "^[0-9a-f]{64}$", "examples": [DATASET["id"]]}
+_DATASET = _parameter("dataset_id", "path", "The data set's id: the SHA-256 of its manifest.", **_SHA256)
+_TOKEN = _parameter("token", "query", "Of the link.", examples=["WyI1ZjBjMWI1Mi0….kW9oT1x2"])
+_BYTES = "application/octet-stream"
+_CSV = "timestamp,price,volume\r\n2025-01-02T14:30:00.0Z,189.98,100\r\n"
 _FILE_ANSWER = extend_schema(
     responses={
-        (200, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
-        (206, "application/octet-stream"): OpenApiResponse({"type": "string", "format": "binary"}),
+        (status, _BYTES): OpenApiResponse({"type": "string", "format": "binary"}) for status in (200, 206)
     },
-    examples=[
-        OpenApiExample(
-            "A CSV file",
-            value="timestamp,price,volume\r\n2025-01-02T14:30:00.0Z,189.98,100\r\n",
-            media_type="application/octet-stream",
-            response_only=True,
-        )
-    ],
+    examples=[OpenApiExample("A CSV file", value=_CSV, media_type=_BYTES, response_only=True)],
 )
 _MOST_SHOWN = 1_000
 _BLOCK_BYTES = 1 << 18
@@ -238,26 +222,21 @@ def file_response(request: Request, file: ExportedFile) -> HttpResponseBase:
         return HttpResponse(status=304, headers=headers)
     asked = request.headers.get("Range") if request.headers.get("If-Range", etag) == etag else None
     part = requested_range(asked, file.size)
-    sent = part or range(file.size)
-    headers["Content-Length"] = str(len(sent))
-    headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
     if part is None:
         headers["Content-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:"
     else:
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
-    content_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    sent = part or range(file.size)
+    headers["Content-Length"] = str(len(sent))
+    headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
+    content_type = mimetypes.guess_type(file.name)[0] or _BYTES
     return StreamingHttpResponse(
-        _blocks(file.path, sent),
-        status=200 if part is None else 206,
-        content_type=content_type,
-        headers=headers,
+        _blocks(file.path, sent), status=206 if part else 200, content_type=content_type, headers=headers
     )
 
 
 def _blocks(path: Path, part: range) -> Iterator[bytes]:
     with path.open("rb") as file:
         file.seek(part.start)
-        remaining = len(part)
-        while remaining and (block := file.read(min(_BLOCK_BYTES, remaining))):
-            remaining -= len(block)
-            yield block
+        for start in part[::_BLOCK_BYTES]:
+            yield file.read(min(_BLOCK_BYTES, part.stop - start))
