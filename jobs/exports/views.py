@@ -5,7 +5,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 from urllib.parse import quote
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -59,8 +59,10 @@ from web.requests.ranges import requested_range
 from web.views import DeclaredView
 
 
-def _parameter(name: str, place: str, description: str, **schema: Any) -> OpenApiParameter:
-    is_required = place != OpenApiParameter.HEADER
+def _parameter(
+    name: str, place: Literal["path", "query", "header"], description: str, **schema: Any
+) -> OpenApiParameter:
+    is_required = place != "header"
     return OpenApiParameter(
         name, {"type": "string", **schema}, place, required=is_required, description=description
     )

@@ -1,7 +1,7 @@
 """Exports: what is asked for, and the files as they are downloaded, each checked by its SHA-256."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -82,17 +82,14 @@ def manifest_in(body: bytes, dataset_id: object) -> dict[str, Any]:
 
 def files_in(manifest: Mapping[str, Any], folder: Path) -> list[ExportedFile]:
     """Return the files of a manifest. Raises `BadAnswer`, also for a path that leads out of the folder."""
-    listed = manifest.get("files")
-    return list(_files(listed if isinstance(listed, list) else [{}], folder))
-
-
-def _files(listed: list[Any], folder: Path) -> Iterator[ExportedFile]:
-    for each in listed:
+    listed, files = manifest.get("files"), []
+    for each in listed if isinstance(listed, list) else [None]:
         match each:
             case {"path": str(path), "bytes": int(size), "sha256": str(sha256)} if _is_below(path):
-                yield ExportedFile(path, size, sha256, folder / path)
+                files.append(ExportedFile(path, size, sha256, folder / path))
             case _:
                 raise BadAnswer("the manifest has a file without a usable path, size and SHA-256")
+    return files
 
 
 def _is_below(path: str) -> bool:
@@ -107,11 +104,6 @@ def downloading(done: int, total: int, *, state: str = "downloading") -> dict[st
 def bytes_told(tell: Callable[[dict[str, Any]], object], before: int, total: int) -> Callable[[int], object]:
     """Return what takes the bytes of a file that have arrived. before: the bytes of the files before it."""
     return lambda arrived: tell(downloading(before + arrived, total))
-
-
-def manifest_write(folder: Path, manifest: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).write_bytes(manifest)
 
 
 def _sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ from jobs.exports.query import (
     DEFAULT_CLASS,
     EXPORT_FORMATS,
     EXPORTED,
+    PARAMETER_NAMES,
     PARQUET,
     ExportQuery,
     export_parameters,
@@ -40,34 +41,18 @@ class Command(BaseCommand):
     help = "Write rows of market data as files. A repeated run goes on where the last one stopped. Needs no server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("dataset", choices=[*EXPORTED])
-        parser.add_argument(
-            "symbols", metavar="SYMBOLS", help="AAPL,MSFT; or @SP500: the members of a universe"
-        )
-        parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder of the files")
-        parser.add_argument("--format", choices=EXPORT_FORMATS, default=PARQUET)
-        parser.add_argument(
-            "--class", default=DEFAULT_CLASS, help="of the symbols, as in the path of market data"
-        )
-        for name in ("start", "end", "as-of", "resolution"):
-            parser.add_argument(f"--{name}", help="as the parameter of the dataset's stream")
-        parser.add_argument("--fields", help="only these columns: timestamp,price")
-        parser.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="another parameter, such as hours=regular",
-        )
-        parser.add_argument(
-            "--follow", action="store_true", help="keep the Parquet files current, until Ctrl-C"
-        )
-        parser.add_argument(
-            "--once", action="store_true", help="with --follow: bring them up to date, and end"
-        )
-        parser.add_argument(
-            "--seconds", type=float, default=1.0, help="with --follow: how often to look for commits"
-        )
+        add = parser.add_argument
+        add("dataset", choices=[*EXPORTED])
+        add("symbols", metavar="SYMBOLS", help="AAPL,MSFT; or @SP500: the members of a universe")
+        add("--out", required=True, type=Path, metavar="DIR", help="the folder of the files")
+        add("--format", choices=EXPORT_FORMATS, default=PARQUET)
+        add("--class", default=DEFAULT_CLASS, help="of the symbols, as in the path of market data")
+        add("--follow", action="store_true", help="keep the Parquet files current, until Ctrl-C")
+        add("--once", action="store_true", help="with --follow: bring them up to date, and end")
+        add("--seconds", type=float, default=1.0, help="with --follow: how often to look for commits")
+        parameters = parser.add_argument_group("parameters of the dataset's stream")
+        for name in PARAMETER_NAMES:
+            parameters.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE")
 
     def handle(self, *_: Any, out: Path, **options: Any) -> None:
         try:
@@ -110,14 +95,11 @@ class Command(BaseCommand):
 
 
 def _document(options: dict[str, Any]) -> JsonObject:
-    """Return what the options ask for, as the body of `POST /exports` does. Raises ValidationError, CommandError."""
-    names = ("dataset", "format", "class", "start", "end", "as_of", "resolution")
+    """Return what the options ask for, as the body of `POST /exports` does. Raises ValidationError."""
+    names = ("dataset", "format", "class", *PARAMETER_NAMES)
     body: JsonObject = {name: options[name] for name in names if options[name] is not None}
     body["symbols"] = options["symbols"].split(",")
-    for pair in options["set"]:
-        name, _, value = pair.partition("=")
-        body[name] = value
-    if options["fields"]:
+    if options["fields"] is not None:
         body["fields"] = options["fields"].split(",")
     serializer = ExportRequestSerializer(data=body)
     serializer.is_valid(raise_exception=True)

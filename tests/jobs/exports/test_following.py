@@ -141,7 +141,7 @@ def test_the_command_writes_what_a_job_writes(filled: Api, tmp_path: Path) -> No
     expected = write(tmp_path / "job", parameters_of(time.time_ns(), **body))
     out = tmp_path / "out"
     said = export(
-        "ohlcv", "AAPL,MSFT", "--resolution", "1m", "--start", "2025-01-01", "--set", "hours=all", "--out", str(out)
+        "ohlcv", "AAPL,MSFT", "--resolution", "1m", "--start", "2025-01-01", "--hours", "all", "--out", str(out)
     )  # fmt: skip
     assert said == f"{expected['rows']} rows in {expected['files']} files, data set {expected['dataset']}\n"
     written = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -186,7 +186,7 @@ def test_the_command_follows(filled: Api, tmp_path: Path) -> None:
         ("trades", "NOWHERE"),
         ("trades", "../x"),
         ("trades", "AAPL", "--start", "x"),
-        ("trades", "AAPL", "--set", "x=1"),
+        ("trades", "AAPL", "--hours", "x"),
         ("trades", "AAPL", "--follow", "--format", "csv"),
         ("trades", "AAPL", "--follow", "--as-of", "2025-01-02"),
         ("corporate-actions", "AAPL", "--follow"),

@@ -14,7 +14,6 @@ from marketdata_client.exports import (
     file_request,
     files_in,
     manifest_in,
-    manifest_write,
 )
 from marketdata_client.jobs import Job
 
@@ -33,7 +32,8 @@ async def download(
             await _fetch(session, job_id, file, bytes_told(tell, done, total))
         done += file.size
         tell(downloading(done, total))
-    manifest_write(folder, body)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).write_bytes(body)
     tell(downloading(total, total, state="downloaded"))
     return {"id": result.get("dataset"), **manifest}
 
@@ -45,7 +45,11 @@ async def _fetch(
     while file.arrived < file.size or not file.size:
         before = file.arrived
         try:
-            await _transfer(session, job_id, file, tell)
+            async with session.open(file.request(job_id)) as opened:
+                with file.opened(opened.headers) as part:
+                    async for piece in opened.pieces(limit=file.size):
+                        part.write(piece)
+                        tell(part.tell())
             break
         except Unreachable as error:
             # An attempt that brought something is the first of those that may fail.
@@ -56,13 +60,3 @@ async def _fetch(
             session.config.retries.on_pause(error, pause)
         await session.sleep(pause)
     file.finish()
-
-
-async def _transfer(
-    session: AsyncSession, job_id: str, file: ExportedFile, tell: Callable[[int], object]
-) -> None:
-    async with session.open(file.request(job_id)) as opened:
-        with file.opened(opened.headers) as part:
-            async for piece in opened.pieces(limit=file.size):
-                part.write(piece)
-                tell(part.tell())

@@ -15,7 +15,6 @@ from marketdata_client.exports import (
     file_request,
     files_in,
     manifest_in,
-    manifest_write,
 )
 from marketdata_client.jobs import Job
 
@@ -34,7 +33,8 @@ def download(
             _fetch(session, job_id, file, bytes_told(tell, done, total))
         done += file.size
         tell(downloading(done, total))
-    manifest_write(folder, body)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).write_bytes(body)
     tell(downloading(total, total, state="downloaded"))
     return {"id": result.get("dataset"), **manifest}
 
@@ -46,7 +46,11 @@ def _fetch(
     while file.arrived < file.size or not file.size:
         before = file.arrived
         try:
-            _transfer(session, job_id, file, tell)
+            with session.open(file.request(job_id)) as opened:
+                with file.opened(opened.headers) as part:
+                    for piece in opened.pieces(limit=file.size):
+                        part.write(piece)
+                        tell(part.tell())
             break
         except Unreachable as error:
             # An attempt that brought something is the first of those that may fail.
@@ -57,13 +61,3 @@ def _fetch(
             session.config.retries.on_pause(error, pause)
         session.sleep(pause)
     file.finish()
-
-
-def _transfer(
-    session: Session, job_id: str, file: ExportedFile, tell: Callable[[int], object]
-) -> None:
-    with session.open(file.request(job_id)) as opened:
-        with file.opened(opened.headers) as part:
-            for piece in opened.pieces(limit=file.size):
-                part.write(piece)
-                tell(part.tell())
