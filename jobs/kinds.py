@@ -62,7 +62,8 @@ class JobKind:
     time in the whole installation. attempts: after so many the job is failed. access: of the call that submits
     it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
     most_unfinished: so many unfinished jobs of a caller's principal; a call that would add another is refused.
-    is_result_large: lists of jobs have null in its place. is_schedulable: whether `JOB_SCHEDULES` may name it; its
+    is_result_large: lists of jobs have null in its place. is_export: whether its
+    jobs leave files, which `/exports` gives. is_schedulable: whether `JOB_SCHEDULES` may name it; its
     serializer then needs no context.
     """
 
@@ -77,6 +78,7 @@ class JobKind:
     account_parameter: str = ""
     most_unfinished: int = 1_000
     is_result_large: bool = False
+    is_export: bool = False
     is_schedulable: bool = False
 
 

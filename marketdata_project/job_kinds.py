@@ -1,10 +1,12 @@
 """The table of the kinds of jobs."""
 
 from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
+from jobs.exports.audit_log import AUDIT_EXPORT
 from jobs.exports.kinds import EXPORT
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST
+from trading.api.exports import ACCOUNT_EXPORT
 from trading.api.rebalances import REBALANCE
 from trading.api.transfers import TRANSFER
 
@@ -13,6 +15,8 @@ KINDS: tuple[JobKind, ...] = (
     GAP_REPORT,
     RECONCILIATION,
     EXPORT,
+    AUDIT_EXPORT,
+    ACCOUNT_EXPORT,
     UPLOAD,
     BACKTEST,
     REBALANCE,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from jobs.exports.services import SUBMISSION as EXPORT_SUBMISSION
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
@@ -74,6 +73,10 @@ def _submits_jobs(access: Access) -> bool:
     return any(access == kind.access for kind in JOB_KINDS.get().values())
 
 
+def _submits_exports(access: Access) -> bool:
+    return any(access == kind.access for kind in JOB_KINDS.get().values() if kind.is_export)
+
+
 _CHANGES = {
     *(GivenBy.CHANGES, GivenBy.CALLERS_CHANGES, GivenBy.KEY_CHANGES),
     *(GivenBy.DATA_CHANGES, GivenBy.TRADING_CHANGES, GivenBy.JOB_SUBMISSIONS, GivenBy.EXPORTS),
@@ -92,7 +95,7 @@ _GIVEN_BY: dict[GivenBy, Callable[[Access], bool]] = {
     GivenBy.TRADING: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.TRADING_CHANGES: lambda access: access.scope in TRADING_SCOPES,
     GivenBy.JOB_SUBMISSIONS: _submits_jobs,
-    GivenBy.EXPORTS: lambda access: access == EXPORT_SUBMISSION,
+    GivenBy.EXPORTS: _submits_exports,
     GivenBy.LINKS: lambda access: access.scope == ANYBODY and access.kind == READ,
     # Its path is not in the document.
     GivenBy.LIVE_FEED: lambda _: False,

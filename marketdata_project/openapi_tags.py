@@ -35,7 +35,7 @@ TAGS = (
     Tag("gaps and backfills", "Find missing rows, and fetch them.", r"(?:gaps|backfills|reconciliations|market-data/.*/gaps)$"),
     Tag("trading", "Trade on paper: accounts, orders, executions, portfolio, risk.", r"(?:accounts|backtests|strategies|models|orders|executions|trade|trading|transactions|signals|status|portfolio|performance|risk|config)(?:/|$)|trades$"),
     Tag("access", "Logins, tokens, keys and limits.", r"(?:auth|oauth|keys|limits)(?:/|$)"),
-    Tag("audit", "The record of every call.", r"audit$"),
+    Tag("audit", "The record of every call.", r"audit(?:/|$)"),
     Tag("operation", "The cache of answers.", r"cache/"),
 )  # fmt: skip
 # Of market data, these come first, in this order.

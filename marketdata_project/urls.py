@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 import dialects.urls
 from audit.reading.views import AuditViewSet
 from jobs.backfills.views import BackfillsViewSet, ReconciliationsViewSet
+from jobs.exports.audit_log import AuditExportsViewSet
 from jobs.exports.views import DataSetsViewSet, DownloadsViewSet, ExportFilesViewSet, ExportsViewSet
 from jobs.uploads.views import UploadsViewSet
 from jobs.views import JobsViewSet
@@ -44,6 +45,7 @@ from trades.instruments.views import InstrumentsViewSet
 from trading.api.account_state import AccountStateViewSet
 from trading.api.accounts import AccountsViewSet
 from trading.api.backtests import BacktestsViewSet
+from trading.api.exports import AccountExportsViewSet
 from trading.api.order_batches import OrderBatchesViewSet
 from trading.api.orders import OrdersViewSet, PositionCloseViewSet, TradesViewSet
 from trading.api.rebalances import RebalancesViewSet
@@ -164,6 +166,7 @@ access = [
     re_path(r"^oauth/token/?\Z", OAuthTokenView.as_view(), name="oauth-token"),
     re_path(r"^oauth/revoke/?\Z", OAuthRevokeView.as_view(), name="oauth-revoke"),
     re_path(r"^audit/?\Z", AuditViewSet.as_view({"get": "list"}), name="audit"),
+    re_path(r"^audit/exports/?\Z", AuditExportsViewSet.as_view({"post": "create"}), name="audit-exports"),
 ]
 
 jobs = [
@@ -316,6 +319,9 @@ trading_writes = [
     ),
     re_path(
         rf"^{_ACCOUNT}/transfers/?\Z", TransfersViewSet.as_view({"post": "create"}), name="account-transfers"
+    ),
+    re_path(
+        rf"^{_ACCOUNT}/exports/?\Z", AccountExportsViewSet.as_view({"post": "create"}), name="account-exports"
     ),
     re_path(
         rf"^{_ACCOUNT}/rebalance/?\Z", RebalancesViewSet.as_view({"post": "create"}), name="account-rebalance"

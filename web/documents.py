@@ -136,7 +136,8 @@ def arrow_schema(document: type[AnswerDocument]) -> pa.Schema:
     """Return the columns of a table of documents, in the order of their fields.
 
     A document within it is columns with dotted names, such as `print.price`. A list, and an object whose members have
-    no fixed names, is a text: its JSON. Instants are nanoseconds UTC. A column is nullable if a row may lack its value.
+    no fixed names, is a text: its JSON. Instants are nanoseconds UTC. A column is nullable if a row may lack its value. Its
+    metadata have its description.
     """
     return pa.schema([*_columns(document, "", is_nullable=False)])
 
@@ -148,7 +149,8 @@ def _columns(document: type[AnswerDocument], prefix: str, *, is_nullable: bool) 
         if "document" in schema:
             yield from _columns(schema["document"], f"{prefix}{name}.", is_nullable=may_be_null)
         else:
-            yield pa.field(prefix + name, _arrow_type(schema), may_be_null)
+            texts = {"description": schema.get("description", "")}
+            yield pa.field(prefix + name, _arrow_type(schema), may_be_null, texts)
 
 
 def _arrow_type(schema: Schema) -> pa.DataType:

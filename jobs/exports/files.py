@@ -1,7 +1,7 @@
 """Writes the files of one symbol: one, or one for each UTC date. A file has its path when it is complete and durable."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -70,7 +70,7 @@ def symbol_files(
         path, count = symbol_path(query, symbol, day), 0
         with (
             new_file(out / path, unfinished) as file,
-            _rows_writer(file, query.format, columns) as write,
+            rows_writer(file, query.format, columns) as write,
         ):
             for rows in pieces:
                 write(selected(rows.table, page.query.fields))
@@ -119,8 +119,11 @@ def new_file(path: Path, unfinished: Path) -> Iterator[BinaryIO]:
     temporary.replace(path)
 
 
-def _rows_writer(file: BinaryIO, format_name: str, columns: Sequence[OutColumn]) -> RowsWriter:
-    return _parquet(file, columns) if format_name == PARQUET else _streamed(file, format_name, columns)
+def rows_writer(
+    file: BinaryIO, format_name: str, columns: Sequence[OutColumn], texts: Mapping[str, str] = COLUMN_TEXTS
+) -> RowsWriter:
+    """Return what writes rows in a format. texts: the descriptions of columns, by name, for Parquet."""
+    return _parquet(file, columns, texts) if format_name == PARQUET else _streamed(file, format_name, columns)
 
 
 @contextmanager
@@ -136,13 +139,15 @@ def _streamed(
 
 
 @contextmanager
-def _parquet(file: BinaryIO, columns: Sequence[OutColumn]) -> Iterator[Callable[[Table], object]]:
+def _parquet(
+    file: BinaryIO, columns: Sequence[OutColumn], texts: Mapping[str, str]
+) -> Iterator[Callable[[Table], object]]:
     """Write Parquet: zstd, statistics, row groups of `ROW_GROUP_ROWS`."""
     from pyarrow import parquet  # noqa: PLC0415 it takes a twentieth of a second
 
     encoder = stream_arrow(columns, None)
     schema = pa.schema(
-        [field.with_metadata({"description": COLUMN_TEXTS.get(field.name, "")}) for field in encoder.schema()]
+        [field.with_metadata({"description": texts.get(field.name, "")}) for field in encoder.schema()]
     )
     waiting = schema.empty_table()
 

@@ -11,4 +11,5 @@ EXPORT = JobKind(
     unit="rows",
     access=SUBMISSION,
     most_unfinished=100,
+    is_export=True,
 )

@@ -3,10 +3,12 @@
 import re
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,7 +21,7 @@ from jobs.exports.exceptions import ExportExpired, ExportQuota, InvalidLink, Lin
 from jobs.exports.files import new_file
 from jobs.exports.query import EXPORTED, ExportQuery
 from jobs.exports.writing import MANIFEST, ExportWriter
-from jobs.kinds import Run
+from jobs.kinds import JOB_KINDS, Run
 from jobs.models import SUCCEEDED, Job
 from ratelimit.access.denials import denial_of
 from ratelimit.callers import Caller
@@ -42,19 +44,30 @@ def export_folder(uuid: UUID) -> Path:
 
 
 def export(run: Run) -> JsonObject:
-    """Write an export's files (the function of the kind). The result is the data set's id, with the totals.
+    """Write an export's files (the function of the kind), and remember the data set."""
+    query = ExportQuery.of(run.parameters)
 
-    Raises ExportQuota, and then nothing is left.
+    def write(out: Path, **others: Any) -> JsonObject:
+        result = ExportWriter(query, out=out, **others).write()
+        _dataset_remember(out.parent, result["dataset"], run.parameters)
+        return result
+
+    return export_write(run, write)
+
+
+def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
+    """Write the files of a job, and return the data set's id, with the totals. Raises ExportQuota: nothing is left.
+
+    write: returns the result; takes `out`, the folder of the files, `work`, one for what attempts leave to each other,
+    and `report`.
     """
     folder, job = export_folder(run.uuid), Job.objects.get(uuid=run.uuid)
     report = _QuotaReport(run, others=exported_bytes(job.owner, but=run.uuid))
-    query = ExportQuery.of(run.parameters)
     try:
-        result = ExportWriter(query, out=folder / "files", work=folder / "work", report=report).write()
+        result = write(out=folder / "files", work=folder / "work", report=report)
     except ExportQuota:
         shutil.rmtree(folder)
         raise
-    _dataset_remember(folder, result["dataset"], run.parameters)
     shutil.rmtree(folder / "work")
     run.progress(result["rows"], result["rows"])
     return result
@@ -96,7 +109,7 @@ class _QuotaReport:
         self._run, self._others = run, others
         self._next_progress = self._next_note = 0.0
 
-    def __call__(self, rows: int, size: int, most_rows: int) -> None:
+    def __call__(self, rows: int, size: int, most_rows: int | None) -> None:
         require_bytes(self._others + size)
         now = time.monotonic()
         if now >= self._next_progress:
@@ -109,9 +122,13 @@ class _QuotaReport:
 
 def exported_bytes(owner: str, *, but: UUID | None = None) -> int:
     """Return how many bytes the files of an owner's exports have, those that are being written included."""
-    jobs = Job.objects.filter(kind=KIND, owner=owner).only("uuid", "result", "note")
+    jobs = Job.objects.filter(kind__in=_kinds(), owner=owner).only("uuid", "result", "note")
     kept = [job for job in jobs if job.uuid != but and export_folder(job.uuid).exists()]
     return sum((job.result or job.note).get("bytes", 0) for job in kept)
+
+
+def _kinds() -> list[str]:
+    return [kind.name for kind in JOB_KINDS.get().values() if kind.is_export]
 
 
 def require_bytes(size: int) -> None:
@@ -141,7 +158,7 @@ def exports_delete_old(*, now: datetime) -> None:
 def export_of(caller: Caller, text: str) -> Job:
     """Return an export's job by its id, given as text. Raises UnknownJob, also if the caller may not see it."""
     job = job_of(caller, text)
-    if job.kind != KIND:
+    if job.kind not in _kinds():
         raise UnknownJob
     return job
 

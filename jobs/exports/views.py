@@ -51,7 +51,7 @@ from ratelimit.callers import Caller
 from stats.market_data.datasets import MARKET_DATASETS
 from stats.rendering.renderers import FormatRenderer
 from store.timestamps import SECOND_NS, format_timestamp
-from web.endpoints import ANYBODY, Access
+from web.endpoints import ANY_CALLER, ANYBODY, WRITE, Access
 from web.requests.conditional import is_current
 from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
@@ -84,7 +84,8 @@ _FILE_ANSWER = extend_schema(
 )
 _MOST_SHOWN = 1_000
 _BLOCK_BYTES = 1 << 18
-_READ = Access("market:read")
+# Of an export, its kind says who may see it.
+_READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
 
 
 class FileRenderer(FormatRenderer):
@@ -94,10 +95,18 @@ class FileRenderer(FormatRenderer):
     format = "file"
 
 
-class ExportsViewSet(SubmissionViewSet):
-    """Exports: rows as files, made by a job. A caller sees its own."""
+class ExportSubmissionViewSet(SubmissionViewSet):
+    """The base of endpoints that submit exports."""
 
-    access = {"create": SUBMISSION, "retrieve": _READ, "destroy": SUBMISSION, "link": SUBMISSION}
+    def require_possible(self, parameters: JsonObject) -> None:
+        """Refuse an export of whose bytes none would be left."""
+        require_bytes(exported_bytes(cast("Caller", self.request.user).principal) + 1)
+
+
+class ExportsViewSet(ExportSubmissionViewSet):
+    """Exports: rows as files, made by a job. A caller sees its own, as long as the caller may make such exports."""
+
+    access = {"create": SUBMISSION, "retrieve": _READ, "destroy": _CHANGE, "link": _CHANGE}
     bodies = {"create": ExportRequestSerializer, "link": LinkRequestSerializer}
     answers: ClassVar[Any] = {
         **SubmissionViewSet.answers,
@@ -127,10 +136,6 @@ class ExportsViewSet(SubmissionViewSet):
         denial = denial_of(caller, MARKET_DATASETS[parameters["dataset"]].access)
         if denial is not None:
             raise PermissionDenied(denial.message, denial.code)
-
-    def require_possible(self, parameters: JsonObject) -> None:
-        """Refuse an export of whose bytes none would be left."""
-        require_bytes(exported_bytes(cast("Caller", self.request.user).principal) + 1)
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get an export. An export's job and, when it has succeeded, its files."""
@@ -191,7 +196,7 @@ class ExportFilesViewSet(DeclaredView, ViewSet):
 class DataSetsViewSet(DeclaredView, ViewSet):
     """Data sets: what exports held, by the id that can be cited."""
 
-    access = {"retrieve": _READ}
+    access = {"retrieve": Access("market:read")}
     answers: ClassVar[Any] = {"retrieve": DataSetSerializer}
     parameters = {"retrieve": [_DATASET]}
 

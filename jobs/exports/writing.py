@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -57,15 +57,7 @@ class ExportWriter:
             self._tell()
         for symbol in self._query.symbols:
             self._write_symbol(symbol)
-        content = self._manifest()
-        with new_file(self._out / MANIFEST, self._unfinished) as file:
-            file.write(content)
-        for folder, _, _ in os.walk(self._out):
-            descriptor = os.open(folder, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-        size, count = self._bytes + len(content), len(self._files) + 1
-        return {"dataset": sha256(content).hexdigest(), "rows": self._rows, "bytes": size, "files": count}
+        return manifest_write(self._head(), self._files, self._out, self._unfinished)
 
     def _resume(self) -> None:
         """Find the files of earlier attempts: those before the first that is not as it was written."""
@@ -120,24 +112,15 @@ class ExportWriter:
                     f"an export has at most {MOST_FILES:,} files: ask for fewer symbols, a shorter range or another format"
                 )
 
-    def _manifest(self) -> bytes:
-        """Return the manifest. It is the same for the same data: it has no instant of the export."""
-        manifest = {
+    def _head(self) -> JsonObject:
+        """Return what the manifest begins with. It is the same for the same data: it has no instant of the export."""
+        return {
             "dataset": self._query.dataset.name,
             "class": self._query.market_class,
             "format": self._query.format,
             "query": {name: value for name, value in self._query.parameters if name != "as_of"},
             "commits": {symbol: self._commits[symbol] for symbol in self._query.symbols},
-            "rows": self._rows,
-            "files": sorted(self._files, key=lambda each: each.path),
-            "versions": {
-                "program": settings.SPECTACULAR_SETTINGS["VERSION"],
-                "calendars": versions(),
-                "pyarrow": pa.__version__,
-                "numpy": np.__version__,
-            },
         }
-        return orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
 
     def _count(self, rows: int, size: int) -> None:
         self._rows += rows
@@ -145,3 +128,31 @@ class ExportWriter:
 
     def _tell(self, unfinished: int = 0) -> None:
         self._report(self._rows, self._bytes + unfinished, max(self._most_rows, self._rows))
+
+
+def manifest_write(head: JsonObject, files: Sequence[FileEntry], out: Path, unfinished: Path) -> JsonObject:
+    """Write the manifest, which begins with `head`. Return the data set's id, which is its SHA-256, and totals."""
+    manifest = {
+        **head,
+        "rows": sum(each.rows for each in files),
+        "files": sorted(files, key=lambda each: each.path),
+        "versions": {
+            "program": settings.SPECTACULAR_SETTINGS["VERSION"],
+            "calendars": versions(),
+            "pyarrow": pa.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    with new_file(out / MANIFEST, unfinished) as file:
+        file.write(content)
+    for folder, _, _ in os.walk(out):
+        descriptor = os.open(folder, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    return {
+        "dataset": sha256(content).hexdigest(),
+        "rows": manifest["rows"],
+        "bytes": sum(each.bytes for each in files) + len(content),
+        "files": len(files) + 1,
+    }

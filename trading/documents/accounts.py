@@ -199,6 +199,32 @@ class PositionDocument(AnswerDocument):
         )
 
 
+class HeldPositionDocument(AnswerDocument):
+    """A position in a symbol, for one strategy, without a price of the market."""
+
+    symbol: Symbol
+    strategy: Strategy
+    direction: Direction
+    quantity: Annotated[Quantity, about("In units or contracts, above zero.")]
+    average_price: Annotated[float | None, like(189.98)]
+    currency: Annotated[Currency, about("Of the instrument.")]
+    exposure: Annotated[
+        float, about("Its value at the last fill or mark, above zero, in the account's currency.", 18998.0)
+    ]
+    opened_at: Annotated[Instant | None, like("2025-01-02T14:30:01Z")]
+
+    @classmethod
+    def of(cls, position: Position) -> Self:
+        """Return the document of a position."""
+        return cls.of_attributes(
+            position,
+            strategy=position.strategy or None,
+            quantity=number(abs(position.quantity)),
+            currency=position.terms.currency,
+            opened_at=None if position.trade is None else format_timestamp(position.trade.opened_ns),
+        )
+
+
 class AccountPositionsDocument(AnswerDocument):
     """The positions of an account."""
 

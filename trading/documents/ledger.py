@@ -186,3 +186,23 @@ class TransactionDocument(AnswerDocument):
                 for entry in row.entries
             ],
         )
+
+
+class LedgerLineDocument(AnswerDocument):
+    """A line of the ledger, with the event that booked it."""
+
+    event: Annotated[int, like(9)]
+    at: Placed
+    kind: Annotated[str, about("The event's name.", "executed")]
+    account: Annotated[str, about("Of the ledger.", "cash")]
+    currency: Currency
+    amount: Annotated[float, about("Debits are above zero.", -18999.0)]
+    symbol: Annotated[str, like("")]
+
+    @classmethod
+    def of_transaction(cls, booked: TransactionDocument) -> list[Self]:
+        """Return the lines of a transaction."""
+        return [
+            cls(event=booked.event, at=booked.at, kind=booked.kind, **entry.as_json())
+            for entry in booked.entries
+        ]
