@@ -27,7 +27,7 @@ from ratelimit.limits.quotas import quota_usage_delete_old
 from trades.stores import derived_keeper
 from trading.services.previews import previews_delete_old
 from web.idempotency.answers import answers_delete_old
-from webhooks.alert_watch import alerts_watch
+from webhooks.alerts import alerts_watch
 from webhooks.sending import deliveries_send
 from webhooks.services import events_delete_old
 

@@ -61,8 +61,7 @@ from trading.api.row_views import (
 from trading.api.strategies import StrategiesViewSet
 from trading.api.target_models import ModelsViewSet
 from trading.api.transfers import TransfersViewSet
-from webhooks.alert_views import AlertsViewSet
-from webhooks.views import DeliveriesViewSet, WebhooksViewSet
+from webhooks.views import AlertsViewSet, DeliveriesViewSet, WebhooksViewSet
 
 
 def _ingest(dataset: Dataset) -> URLPattern:

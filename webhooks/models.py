@@ -128,12 +128,14 @@ ARMED, FIRED = "armed", "fired"
 ALERT_STATES = (ARMED, FIRED)
 LEVEL, MOVE, SILENCE = "level", "move", "silence"
 ALERT_CONDITIONS = (LEVEL, MOVE, SILENCE)
+ABOVE, BELOW = "above", "below"
+DIRECTIONS = (ABOVE, BELOW)
 
 
 class MarketAlert(models.Model):
     """An alert of a symbol's trades. It fires once, and again after it was armed anew.
 
-    `owner` is the `Caller.principal`, `created_by` the `Caller.identity`. `direction`: see `alert_rules.DIRECTIONS`; "" for
+    `owner` is the `Caller.principal`, `created_by` the `Caller.identity`. `direction`: one of DIRECTIONS; "" for
     both. `value`: a price, or per cent. `seconds`: the window of a move, the length of a silence. `commit`: of the log of trades,
     up to which it was looked at. `fired`: what it fired by.
     """

@@ -1,5 +1,6 @@
-"""The documents of webhooks and deliveries, and the bodies of their endpoints."""
+"""The documents of webhooks, deliveries and alerts, and the bodies of their endpoints."""
 
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from rest_framework import serializers
@@ -9,17 +10,37 @@ from ops.outbound.posting import check_target
 from store.instant_text import format_instant
 from trades.batches.serializers import SymbolField
 from web.documents import AnswerDocument, Instant, Uuid, about, like
-from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Integer, Text, Word
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
+from web.requests.json_fields import Amount, Integer, Text, Word
 from webhooks.events import CHOOSABLE, EVENT_KINDS
-from webhooks.models import PENDING, STATES, Delivery, Webhook
+from webhooks.models import (
+    ALERT_CONDITIONS,
+    DIRECTIONS,
+    LEVEL,
+    MOVE,
+    PENDING,
+    SILENCE,
+    STATES,
+    Delivery,
+    MarketAlert,
+    Webhook,
+)
 from webhooks.signing import event_id
 
-PATH = "/api/v1/webhooks"
+PATH, ALERTS = "/api/v1/webhooks", "/api/v1/alerts"
 LONGEST_URL = 2000
 _MOST_LISTED = 100
 _DAY_SECONDS, _LONGEST_OVERLAP = 24 * 3600, 7 * 24 * 3600
 _NEW: dict[str, Any] = {"url": "https://receiver.example/hook", "kinds": ["job.succeeded", "job.failed"]}
+_NEW_ALERT: dict[str, Any] = {"symbol": "AAPL", "kind": LEVEL, "direction": "above", "price": 200.0}
+_LARGEST_PRICE = Decimal(10) ** 12
+# The fields that a kind of alerts needs, and those that it may have.
+_ALERT_FIELDS = {
+    LEVEL: ({"direction", "price"}, set()),
+    MOVE: ({"percent", "seconds"}, {"direction"}),
+    SILENCE: ({"seconds"}, set()),
+}
+ALERT_ID = "3f6f0a4e-2b11-4d8e-9a5c-0d4f1f0e5a0b"
 WEBHOOK_ID, DELIVERY_ID = "0d4f1f0e-5a0b-4d8e-9a5c-3f6f0a4e2b11", "9a1e2b3c-4d5e-4f60-8a7b-1c2d3e4f5a6b"
 
 
@@ -170,4 +191,88 @@ class DeliveryDocument(AnswerDocument, kw_only=True):
             type=delivery.event.kind,
             next_at=format_instant(delivery.next_at) if delivery.state == PENDING else None,
             links={"replay": f"{PATH}/{delivery.webhook.uuid}/deliveries/{delivery.uuid}/replay"},
+        )
+
+
+class NewAlertSerializer(KnownFieldsSerializer):
+    """A new alert. `level` needs direction and price, `move` percent and seconds, `silence` seconds."""
+
+    examples: ClassVar = {
+        "A level": _NEW_ALERT,
+        "A move": {"symbol": "AAPL", "kind": MOVE, "percent": 5, "seconds": 3600},
+        "Silence": {"symbol": "AAPL", "kind": SILENCE, "seconds": 300},
+    }
+
+    symbol = SymbolField(help_text="The instrument, by its symbol or an alias.")
+    kind = Word(ALERT_CONDITIONS)
+    direction = Word(
+        DIRECTIONS,
+        required=False,
+        help_text="Of a move: from the lowest (`above`) or highest price; default: both.",
+    )
+    price = Amount(
+        low=-_LARGEST_PRICE,
+        high=_LARGEST_PRICE,
+        required=False,
+        help_text="It fires at this price or beyond it.",
+    )
+    percent = Amount(
+        low=Decimal(0),
+        high=Decimal(10_000),
+        is_above=True,
+        required=False,
+        help_text="Of another price within the window.",
+    )
+    seconds = Integer(
+        required=False,
+        min_value=1,
+        max_value=_DAY_SECONDS,
+        help_text="The window of a move, or how long no trade is stored while the symbol is traded.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse what a kind lacks, and what it cannot have. Return the columns of a `MarketAlert`."""
+        kind, given = attrs["kind"], attrs.keys() - {"symbol", "kind"}
+        needed, possible = _ALERT_FIELDS[kind]
+        for name in sorted(needed - given):
+            raise field_refusal(name, f"is missing; an alert of the kind {kind} needs it", "required")
+        for name in sorted(given - needed - possible):
+            raise field_refusal(name, f"is not of an alert of the kind {kind}; leave it out", "unknown_field")
+        amounts = [float(attrs.pop(name)) for name in ("price", "percent") if name in attrs]
+        return {**attrs, "value": amounts[0] if amounts else None}
+
+
+class AlertDocument(AnswerDocument, kw_only=True):
+    """An alert."""
+
+    id: Annotated[Uuid, like(ALERT_ID)]
+    symbol: Annotated[str, like("AAPL")]
+    kind: Literal["level", "move", "silence"]
+    direction: Annotated[Literal["above", "below"] | None, like("above")]
+    price: Annotated[float | None, like(200.0)]
+    percent: float | None
+    seconds: int | None
+    state: Annotated[Literal["armed", "fired"], like("fired")]
+    armed_at: Annotated[Instant, about("Trades with an earlier time do not count.", "2030-01-02T03:04:05Z")]
+    fired_at: Annotated[Instant | None, like("2030-01-02T15:04:06Z")]
+    fired: Annotated[
+        dict[str, Any] | None,
+        about(
+            "The trade, and the price that it is compared with; of a silence its beginning.",
+            {"timestamp": "2030-01-02T15:04:05Z", "price": 200.02, "reference": 200.0},
+        ),
+    ]
+    created_by: Annotated[str, like("key:12")]
+    created_at: Annotated[Instant, like("2030-01-02T03:04:05Z")]
+    links: Annotated[dict[str, str], like({"self": f"{ALERTS}/{ALERT_ID}"})]
+
+    @classmethod
+    def of(cls, alert: MarketAlert) -> Self:
+        """Return what its owner sees of an alert."""
+        return cls.of_row(
+            alert,
+            id=str(alert.uuid),
+            price=alert.value if alert.kind == LEVEL else None,
+            percent=alert.value if alert.kind == MOVE else None,
+            links={"self": f"{ALERTS}/{alert.uuid}"},
         )

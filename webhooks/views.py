@@ -1,31 +1,36 @@
-"""The endpoints of webhooks and of their deliveries."""
+"""The endpoints of webhooks, of their deliveries, and of alerts."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TypeVar, cast
-from uuid import UUID
+from typing import Any, ClassVar, cast
 
-from django.db.models import Model, QuerySet
+import django_filters
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import NotFound
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ratelimit.callers import Caller
+from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
 from web.lists.pages import KeysetPagination
-from web.lists.views import ListViewSet
+from web.lists.views import ListViewSet, Row
 from web.requests.json_fields import JsonObject
-from webhooks.models import DELIVERY_STATES, Delivery, Webhook
+from webhooks.alerts import alert_arm, alert_create
+from webhooks.models import ALERT_STATES, DELIVERY_STATES, Delivery, MarketAlert, Webhook
 from webhooks.serializers import (
+    ALERT_ID,
     DELIVERY_ID,
     WEBHOOK_ID,
+    AlertDocument,
     DeliveryDocument,
+    NewAlertSerializer,
     NewWebhookSerializer,
     SecretRotationSerializer,
     SecretWebhookDocument,
@@ -41,14 +46,16 @@ from webhooks.services import (
 )
 
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
-NOT_STORED = {"Cache-Control": "no-store"}
-_Found = TypeVar("_Found", bound=Model)
+_NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def id_parameter(name: str, example: str) -> OpenApiParameter:
-    """Return the parameter of a path that is an id."""
+def _id_of(name: str, example: str) -> OpenApiParameter:
     schema = {"type": "string", "format": "uuid", "examples": [example]}
     return OpenApiParameter(name, schema, OpenApiParameter.PATH, description=f"The {name}'s id.")
+
+
+_WEBHOOK, _DELIVERY = _id_of("webhook", WEBHOOK_ID), _id_of("delivery", DELIVERY_ID)
+_ALERT = _id_of("alert", ALERT_ID)
 
 
 class WebhookPagination(KeysetPagination):
@@ -74,8 +81,59 @@ class DeliveryFilter(FilterSet):  # type: ignore[misc]  # not typed
     state = choice_filter(DELIVERY_STATES, "The delivery's state.")
 
 
-class WebhooksViewSet(ListViewSet[Webhook]):
-    """The caller's webhooks, made with its key or with an earlier key of the same rotations."""
+class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
+    """The filters of the list, combined with AND."""
+
+    state = choice_filter(ALERT_STATES, "The alert's state.")
+    symbol = django_filters.CharFilter(method="of_symbol", help_text="The alerts' symbol.")
+
+    class Meta:
+        model = MarketAlert
+        fields: tuple[str, ...] = ()
+
+    def of_symbol(self, rows: QuerySet[MarketAlert], _: str, symbol: str) -> QuerySet[MarketAlert]:
+        return rows.filter(symbol=symbol_canonical(requested_symbol(symbol)))
+
+
+class _OwnRowsViewSet(ListViewSet[Row]):
+    """Rows of the caller, made with its key or with an earlier key of the same rotations.
+
+    Nobody else finds them: 404. document: the answer's.
+    """
+
+    document: ClassVar[Any]
+    lookup_field = "uuid"
+
+    def own(self) -> dict[str, Any]:
+        """Return the condition of the rows that the caller may find."""
+        return {"owner": self.caller.principal}
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        return super().filter_queryset(queryset.filter(**self.own()))
+
+    @property
+    def caller(self) -> Caller:
+        return cast("Caller", self.request.user)
+
+    def page(self) -> Response:
+        """Return a page of the rows."""
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([self.document.of(each).as_json() for each in rows or ()])
+
+    def shown(self, row: Row) -> Response:
+        """Return a row's document."""
+        return Response(self.document.of(row).as_json(), headers=_NOT_STORED)
+
+    def created_once(self, make: Callable[[], JsonObject]) -> Response:
+        """Return the answer with what `make` made; the stored answer if the Idempotency-Key was used before."""
+        call, now = keyed_call(self.request, self.request.data), timezone.now()
+        document, is_replayed = (make(), False) if call is None else answer_once(call, make, now=now)
+        headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
+        return Response(document, status=HTTPStatus.CREATED, headers=headers)
+
+
+class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
+    """The caller's webhooks."""
 
     access = {
         **dict.fromkeys(("list", "retrieve"), _READ),
@@ -92,111 +150,126 @@ class WebhooksViewSet(ListViewSet[Webhook]):
         "destroy": None,
         "test": DeliveryDocument,
     }
-    common_parameters = (id_parameter("webhook", WEBHOOK_ID),)
+    common_parameters = (_WEBHOOK,)
     parameters = {"create": [IDEMPOTENCY_KEY]}
-    queryset = Webhook.objects.all()
+    queryset = Webhook.objects.filter(is_callback=False)
+    lookup_url_kwarg = "webhook"
     pagination_class = WebhookPagination
+    document = WebhookDocument
 
     def list(self, request: Request) -> Response:
         """List webhooks. One's own webhooks, without their secrets."""
-        webhooks = self.paginate_queryset(_webhooks_of(request))
-        return self.get_paginated_response([WebhookDocument.of(each).as_json() for each in webhooks or ()])
+        return self.page()
 
     def create(self, request: Request) -> Response:
         """Create a webhook. From now on events are sent to it. Its secret is only in this answer."""
         values, now = self.body(), timezone.now()
 
         def create() -> JsonObject:
-            webhook, secret = webhook_create(caller=_caller(request), values=values, now=now)
+            webhook, secret = webhook_create(caller=self.caller, values=values, now=now)
             return SecretWebhookDocument.of(webhook, secret=secret).as_json()
 
-        return created_once(request, create)
+        return self.created_once(create)
 
     def retrieve(self, request: Request, webhook: str) -> Response:
         """Get a webhook. Without its secret."""
-        return _answer(_webhook(request, webhook))
+        return self.shown(self.get_object())
 
     def partial_update(self, request: Request, webhook: str) -> Response:
         """Change a webhook. Fields that are left out stay."""
-        values, stored = self.body(), _webhook(request, webhook)
+        values, stored = self.body(), self.get_object()
         webhook_change(webhook=stored, values=values, now=timezone.now())
-        return _answer(stored)
+        return self.shown(stored)
 
     def destroy(self, request: Request, webhook: str) -> Response:
         """Delete a webhook. With the log of its deliveries. What is pending is not sent."""
-        _webhook(request, webhook).delete()
+        self.get_object().delete()
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def rotate(self, request: Request, webhook: str) -> Response:
         """Rotate a webhook's secret. Calls are signed with both secrets until the overlap ends, by default a day."""
         overlap = timedelta(seconds=self.body(is_optional=True)["overlap_seconds"])
-        stored = _webhook(request, webhook)
+        stored = self.get_object()
         secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
-        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=NOT_STORED)
+        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=_NOT_STORED)
 
     def test(self, request: Request, webhook: str) -> Response:
         """Test a webhook. Send it an event of the kind `webhook.test`. The log of deliveries shows what came of it."""
-        delivery = webhook_test(webhook=_webhook(request, webhook), now=timezone.now())
-        return Response(DeliveryDocument.of(delivery).as_json(), headers=NOT_STORED)
+        delivery = webhook_test(webhook=self.get_object(), now=timezone.now())
+        return Response(DeliveryDocument.of(delivery).as_json(), headers=_NOT_STORED)
 
 
-class DeliveriesViewSet(ListViewSet[Delivery]):
+class DeliveriesViewSet(_OwnRowsViewSet[Delivery]):
     """The deliveries of a webhook."""
 
     access = {"list": _READ, "replay": _CHANGE}
     answers = {"list": DeliveryDocument, "replay": DeliveryDocument}
-    common_parameters = (id_parameter("webhook", WEBHOOK_ID), id_parameter("delivery", DELIVERY_ID))
-    queryset = Delivery.objects.all()
+    common_parameters = (_WEBHOOK, _DELIVERY)
+    queryset = Delivery.objects.select_related("event", "webhook")
+    lookup_url_kwarg = "delivery"
     filterset_class = DeliveryFilter
     pagination_class = NewestPagination
     rows_name = "deliveries"
+    document = DeliveryDocument
 
     def list(self, request: Request, webhook: str) -> Response:
         """List deliveries. The events that were sent to a webhook, or are to be, newest first."""
-        rows = self.paginate_queryset(self.filter_queryset(_deliveries_of(_webhook(request, webhook))))
-        return self.get_paginated_response([DeliveryDocument.of(each).as_json() for each in rows or ()])
+        return self.page()
 
     def replay(self, request: Request, webhook: str, delivery: str) -> Response:
         """Send a delivery again. With the same `webhook-id`, at once, whatever came of it before."""
-        stored = row_of(_deliveries_of(_webhook(request, webhook)), delivery, "delivery")
+        stored = self.get_object()
         delivery_replay(delivery=stored, now=timezone.now())
-        return Response(DeliveryDocument.of(stored).as_json(), headers=NOT_STORED)
+        return self.shown(stored)
+
+    def own(self) -> dict[str, Any]:
+        return {
+            "webhook": get_object_or_404(
+                WebhooksViewSet.queryset, **super().own(), uuid=self.kwargs["webhook"]
+            )
+        }
 
 
-def created_once(request: Request, make: Callable[[], JsonObject]) -> Response:
-    """Return the answer with what `make` made; the stored answer if the Idempotency-Key was used before."""
-    call = keyed_call(request, request.data)
-    document, is_replayed = (make(), False) if call is None else answer_once(call, make, now=timezone.now())
-    headers = {**NOT_STORED, **(REPLAYED if is_replayed else {})}
-    return Response(document, status=HTTPStatus.CREATED, headers=headers)
+class AlertsViewSet(_OwnRowsViewSet[MarketAlert]):
+    """The caller's alerts."""
 
+    access = {
+        **dict.fromkeys(("list", "retrieve"), Access("market:read")),
+        **dict.fromkeys(("create", "destroy", "rearm"), Access("market:read", kind=WRITE)),
+    }
+    bodies = {"create": NewAlertSerializer}
+    answers = {**dict.fromkeys(("list", "create", "retrieve", "rearm"), AlertDocument), "destroy": None}
+    common_parameters = (_ALERT,)
+    parameters = {"create": [IDEMPOTENCY_KEY]}
+    queryset = MarketAlert.objects.all()
+    lookup_url_kwarg = "alert"
+    filterset_class = AlertFilter
+    pagination_class = NewestPagination
+    rows_name = "alerts"
+    document = AlertDocument
 
-def _answer(webhook: Webhook) -> Response:
-    return Response(WebhookDocument.of(webhook).as_json(), headers=NOT_STORED)
+    def list(self, request: Request) -> Response:
+        """List alerts. One's own alerts, newest first."""
+        return self.page()
 
+    def create(self, request: Request) -> Response:
+        """Create an alert. It fires once, by the event `alert.fired`, by trades that are stored from now on."""
+        values, now = self.body(), timezone.now()
+        return self.created_once(
+            lambda: AlertDocument.of(alert_create(caller=self.caller, values=values, now=now)).as_json()
+        )
 
-def _webhooks_of(request: Request) -> QuerySet[Webhook]:
-    return Webhook.objects.filter(owner=_caller(request).principal, is_callback=False)
+    def retrieve(self, request: Request, alert: str) -> Response:
+        """Get an alert. With what it fired by."""
+        return self.shown(self.get_object())
 
+    def destroy(self, request: Request, alert: str) -> Response:
+        """Delete an alert. It fires no more."""
+        self.get_object().delete()
+        return Response(status=HTTPStatus.NO_CONTENT)
 
-def _webhook(request: Request, text: str) -> Webhook:
-    return row_of(_webhooks_of(request), text, "webhook")
-
-
-def _deliveries_of(webhook: Webhook) -> QuerySet[Delivery]:
-    return webhook.deliveries.select_related("event", "webhook")
-
-
-def row_of(rows: QuerySet[_Found], text: str, noun: str) -> _Found:
-    """Return the row with an id, given as text. Raises NotFound, also if it is another caller's."""
-    try:
-        row = rows.filter(uuid=UUID(text)).first()
-    except ValueError:
-        row = None
-    if row is None:
-        raise NotFound(f"there is no such {noun}")
-    return row
-
-
-def _caller(request: Request) -> Caller:
-    return cast("Caller", request.user)
+    def rearm(self, request: Request, alert: str) -> Response:
+        """Arm an alert again. It fires by trades that are stored from now on, also if it has not fired yet."""
+        stored = self.get_object()
+        alert_arm(stored, now=timezone.now())
+        return self.shown(stored)

@@ -308,7 +308,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryState": "webhooks.models.DELIVERY_STATES",
         "AlertState": "webhooks.models.ALERT_STATES",
         "AlertCondition": "webhooks.models.ALERT_CONDITIONS",
-        "AlertDirection": "webhooks.alert_rules.DIRECTIONS",
+        "AlertDirection": "webhooks.models.DIRECTIONS",
         "DirectionEnum": ["LONG", "SHORT"],
         "KeyState": "ratelimit.models.STATES",
         "QuotaNameEnum": "ratelimit.limits.quotas.UNITS",

@@ -28,7 +28,7 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
 from trading.services.target_models import model_set
-from webhooks.alert_watch import alert_arm
+from webhooks.alerts import alert_arm
 from webhooks.models import MarketAlert, Webhook
 
 pytestmark = pytest.mark.system

@@ -17,9 +17,8 @@ from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, make_key, problem, trade
 from tests.webhooks.conftest import received, send, subscribe
 from trades.stores import market_store
-from webhooks.alert_rules import AlertPrints, move_firing
-from webhooks.alert_watch import AlertWatch
-from webhooks.models import MarketAlert, WebhookEvent
+from webhooks.alerts import AlertPrints, alerts_watch, firing_of
+from webhooks.models import MOVE, MarketAlert, WebhookEvent
 
 ALERTS = "/api/v1/alerts"
 
@@ -41,8 +40,8 @@ def store(api: Api, *prices: float, seconds: float = 0, symbol: str = "AAPL") ->
     assert api.ingest(*rows).status_code in (200, 201)
 
 
-def look(watch: AlertWatch | None = None) -> None:
-    (watch or AlertWatch()).round(now=timezone.now())
+def look() -> None:
+    alerts_watch(now=timezone.now())
 
 
 def shown(api: Api, made: dict[str, Any]) -> dict[str, Any]:
@@ -51,27 +50,26 @@ def shown(api: Api, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_level_fires_once_and_again_when_it_is_armed_again(api: Api, receiver) -> None:
-    server, watch = receiver(), AlertWatch()
+    server = receiver()
     hook = subscribe(api, server.url, "alert.fired")
     store(api, 500.0)
     made = make(api, kind="level", direction="above", price=200)
-    look(watch)
+    look()
     store(api, 199.0)
-    look(watch)
+    look()
     assert shown(api, made)["state"] == "armed"
     store(api, 199.5, 200.0, 201.0)
-    look(watch)
+    look()
     fired = shown(api, made)
     assert (fired["state"], fired["fired"]["price"], fired["fired"]["reference"]) == ("fired", 200.0, 200.0)
     store(api, 300.0)
-    look(watch)
     look()
     assert WebhookEvent.objects.count() == 1
     assert answer(api.call("POST", f"{made['links']['self']}/rearm"))["state"] == "armed"
-    look(watch)
+    look()
     assert shown(api, made)["state"] == "armed"
     store(api, 201.0)
-    look(watch)
+    look()
     send()
     events = received(server, hook["secret"])
     assert [each["data"]["price"] for each in events] == [200.0, 201.0]
@@ -98,27 +96,24 @@ def test_what_was_stored_while_no_worker_ran_is_not_missed(api: Api) -> None:
         make(api, kind="level", direction="above", price=200),
         make(api, kind="level", direction="above", price=300),
     ]
-    watch = AlertWatch()
-    look(watch)
+    look()
     store(api, 250.0)
     look()
     assert [shown(api, each)["state"] for each in made] == ["fired", "armed"]
     store(api, 350.0)
-    look(watch)
+    look()
     assert [shown(api, each)["state"] for each in made] == ["fired", "fired"]
     assert WebhookEvent.objects.count() == 0  # nobody chose the kind
 
 
-def test_a_new_alert_counts_what_a_running_watch_has_passed_over(api: Api) -> None:
-    watch = AlertWatch()
+def test_an_alert_that_is_behind_the_others_of_its_symbol_misses_nothing(api: Api) -> None:
     make(api, kind="level", direction="above", price=900)
-    look(watch)
     late = make(api, kind="level", direction="above", price=200)
     MarketAlert.objects.filter(uuid=late["id"]).update(state="fired")
     store(api, 250.0)
-    look(watch)
+    look()
     MarketAlert.objects.filter(uuid=late["id"]).update(state="armed")
-    look(watch)
+    look()
     assert shown(api, late)["state"] == "fired"
 
 
@@ -138,10 +133,9 @@ def test_a_move_within_its_window_fires(
 ) -> None:
     given_direction = {"direction": direction} if direction else {}
     made = make(api, kind="move", percent=5, seconds=3600, **given_direction)
-    watch = AlertWatch()
     for price in prices:
         store(api, price)
-        look(watch)
+        look()
     assert (shown(api, made)["state"] == "fired") is fires
 
 
@@ -161,19 +155,19 @@ def test_a_move_is_compared_with_the_trades_before_the_alert_and_none_before_the
 def test_a_move_is_that_of_a_naive_comparison(rows: list[tuple[int, int]], window: int) -> None:
     rows = sorted(rows, key=lambda row: row[0])
     times, prices = (np.array([row[each] for row in rows], dtype=float) for each in (0, 1))
-    prints = AlertPrints(times.astype(np.int64), prices, np.ones(len(rows), np.int64))
+    prints = AlertPrints((times * 1e9).astype(np.int64), prices, np.ones(len(rows), np.int64))
+    alert = MarketAlert(kind=MOVE, value=10, seconds=window, armed_at=datetime.fromtimestamp(0, UTC))
     expected = None
     for number, (at, price) in enumerate(rows):
         within = [other for when, other in rows[: number + 1] if when >= at - window]
         low, high = min(within), max(within)
         if price >= low * 1.1 and price > low:
-            expected = (at, price, low)
+            expected = (at * 10**9, price, low)
         elif price <= high * 0.9 and price < high:
-            expected = (at, price, high)
+            expected = (at * 10**9, price, high)
         if expected:
             break
-    found = move_firing(prints, np.ones(len(rows), np.bool_), "", 10, window)
-    assert (None if found is None else tuple(found)) == expected
+    assert firing_of(alert, prints) == expected
 
 
 def test_silence_fires_while_the_symbol_is_traded(api: Api) -> None:

@@ -1,0 +1,207 @@
+"""Alerts: when one fires, and the duty of the worker that looks at what was stored since it looked last.
+
+Any number of workers may look: an alert fires once, by a compare-and-set. Instants are nanoseconds UTC.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db import transaction
+
+from calendars.schedule import Hours
+from ratelimit.callers import Caller
+from stats.live.log_tail import LogTail
+from stats.live.tokens import head_of, record_of
+from store.arrays import Floats, Integers
+from store.bars.prints import masks_of
+from store.datasets import TRADES
+from store.exceptions import StorageError
+from store.instrument_calendars import calendar_if_known
+from store.protocol import CommitId, Window
+from store.timestamps import SECOND_NS, format_timestamp
+from store.walk import BEGINNING, CommittedRows, LogPosition, Resync
+from trades.instruments.services import symbol_canonical
+from trades.stores import market_store
+from web.requests.field_errors import field_refusal
+from webhooks.events import ALERT_FIRED, event_write
+from webhooks.models import ABOVE, ARMED, BELOW, FIRED, LEVEL, MOVE, SILENCE, MarketAlert
+
+logger = logging.getLogger(__name__)
+
+MOST_ALERTS = 1_000
+_HUNDRED = 100.0
+
+
+class AlertPrints(NamedTuple):
+    """Equally long columns of prints, by time. commits: the numbers of the commits that stored them."""
+
+    times: Integers
+    prices: Floats
+    commits: Integers
+
+
+class Firing(NamedTuple):
+    """The print by which an alert fires. reference: the price that it is compared with."""
+
+    time_ns: int
+    price: float
+    reference: float
+
+
+def alerts_watch(*, now: datetime) -> None:
+    """Fire the alerts whose condition is met, and store how far each log was read."""
+    read: list[MarketAlert] = []
+    armed = MarketAlert.objects.filter(state=ARMED).order_by("symbol")
+    for symbol, rows in groupby(armed, lambda alert: alert.symbol):
+        alerts = list(rows)
+        try:
+            read += _read_new(symbol, alerts, now)
+            _check_silence(symbol, [alert for alert in alerts if alert.kind == SILENCE], now)
+        except (StorageError, Resync) as error:
+            logger.warning("the alerts of %s wait: %s", symbol, error)
+    MarketAlert.objects.bulk_update(read, ["commit", "commit_hash"])
+
+
+def alert_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> MarketAlert:
+    """Create an alert, and arm it. Raises ValidationError if the caller has MOST_ALERTS."""
+    if MarketAlert.objects.filter(owner=caller.principal).count() >= MOST_ALERTS:
+        message = f"the caller has {MOST_ALERTS:,} alerts, the most; delete one"
+        raise field_refusal("symbol", message, "too_many")
+    alert = MarketAlert(owner=caller.principal, created_by=caller.identity, created_at=now, **values)
+    alert.symbol = symbol_canonical(alert.symbol)
+    alert_arm(alert, now=now)
+    return alert
+
+
+def alert_arm(alert: MarketAlert, *, now: datetime) -> None:
+    """Arm an alert: only prints that are stored from now on, with a later event time, count."""
+    alert.state, alert.armed_at, alert.fired_at, alert.fired = ARMED, now, None, None
+    _set_commit(alert, head_of(market_store(), TRADES, alert.symbol))
+    alert.save()
+
+
+def _set_commit(alert: MarketAlert, commit: CommitId) -> None:
+    alert.commit, alert.commit_hash = commit.number, commit.hash
+
+
+def _read_new(symbol: str, alerts: Sequence[MarketAlert], now: datetime) -> list[MarketAlert]:
+    """Fire by the prints that are new to each alert. Return the alerts whose `commit` has changed; they are not saved."""
+    behind = min(alerts, key=lambda alert: alert.commit)
+    start = CommitId(behind.commit, behind.commit_hash)
+    if head_of(market_store(), TRADES, symbol) == start:
+        return []
+    tail = LogTail(market_store(), TRADES, symbol, LogPosition(start) if start.number else BEGINNING, 0)
+    try:
+        pieces = tail.read()
+    except Resync as resync:
+        # The log was restored: what it lost, and what it has instead, fires nothing.
+        for alert in alerts:
+            _set_commit(alert, resync.head)
+        return list(alerts)
+    end = tail.position.commit
+    new = [piece.rows.column("timestamp").to_numpy() for piece in pieces if isinstance(piece, CommittedRows)]
+    for alert, firing in _firings(np.concatenate(new), symbol, alerts, end) if new else ():
+        told = {"price": firing.price, "reference": firing.reference}
+        _fire(alert, {"timestamp": format_timestamp(firing.time_ns), **told}, now)
+    read = [alert for alert in alerts if alert.commit < end.number]
+    for alert in read:
+        _set_commit(alert, end)
+    return read
+
+
+def _firings(
+    times: Integers, symbol: str, alerts: Sequence[MarketAlert], commit: CommitId
+) -> Iterator[tuple[MarketAlert, Firing]]:
+    """Yield the alerts that fire by the prints of a commit and before, with these prints. times: of the new prints.
+
+    Only prints count that may set a bar's high or low, by the instrument's policy.
+    """
+    counted = times[times >= min(map(_armed_ns, alerts))]
+    if not len(counted):
+        return
+    # Moves are compared with earlier prints, too.
+    longest_ns = max(_seconds_ns(alert) if alert.kind == MOVE else 0 for alert in alerts)
+    window = Window(int(counted.min()) - longest_ns, int(counted.max()) + 1)
+    rows = market_store().log(TRADES, symbol).at(commit.number).versions(window)
+    _, sets_high_low, _ = masks_of(rows, market_store().instrument(symbol).policy)
+    columns = (rows.column(name).to_numpy()[sets_high_low] for name in ("timestamp", "price", "commit"))
+    prints = AlertPrints(*columns)
+    for alert in alerts:
+        firing = firing_of(alert, prints)
+        if firing is not None:
+            yield alert, firing
+
+
+def _armed_ns(alert: MarketAlert) -> int:
+    return int(alert.armed_at.timestamp()) * SECOND_NS
+
+
+def _seconds_ns(alert: MarketAlert) -> int:
+    return (alert.seconds or 0) * SECOND_NS
+
+
+def firing_of(alert: MarketAlert, prints: AlertPrints) -> Firing | None:
+    """Return the first new print by which an alert of a level or a move fires.
+
+    A move is the distance from the lowest or the highest price of the window that ends with the print.
+    """
+    is_new = (prints.commits > alert.commit) & (prints.times >= _armed_ns(alert))
+    value, prices = alert.value or 0.0, prints.prices
+    if alert.kind == LEVEL:
+        beyond = prices >= value if alert.direction == ABOVE else prices <= value
+        for index in np.flatnonzero(is_new & beyond)[:1]:
+            return Firing(int(prints.times[index]), float(prices[index]), value)
+    if alert.kind == MOVE:
+        starts = prints.times.searchsorted(prints.times - _seconds_ns(alert))
+        for index in np.flatnonzero(is_new):
+            window, price = prices[starts[index] : index + 1], float(prices[index])
+            low, high = float(window.min()), float(window.max())
+            if alert.direction != BELOW and price >= low * (1 + value / _HUNDRED) and price > low:
+                return Firing(int(prints.times[index]), price, low)
+            if alert.direction != ABOVE and price <= high * (1 - value / _HUNDRED) and price < high:
+                return Firing(int(prints.times[index]), price, high)
+    return None
+
+
+def _check_silence(symbol: str, alerts: Sequence[MarketAlert], now: datetime) -> None:
+    """Fire the alerts of a symbol whose trades have been silent for too long while it is traded."""
+    now_ns = int(now.timestamp()) * SECOND_NS
+    open_ns = _open_since_ns(symbol, now_ns) if alerts else None
+    if open_ns is None:
+        return
+    record = record_of(market_store(), TRADES, symbol, head_of(market_store(), TRADES, symbol))
+    last_ns = max(0 if record is None else record.committed_at, open_ns)
+    for alert in alerts:
+        since_ns = max(last_ns, _armed_ns(alert))
+        if now_ns - since_ns >= _seconds_ns(alert):
+            _fire(alert, {"silent_since": format_timestamp(since_ns)}, now)
+
+
+def _open_since_ns(symbol: str, now_ns: int) -> int | None:
+    """Return when the regular session began, 0 for a symbol that is traded at all hours; None outside of a session."""
+    calendar = calendar_if_known(market_store().instrument(symbol))
+    if calendar is None:
+        return 0
+    segments = calendar.around(now_ns, now_ns).segments(Hours.REGULAR)
+    index = int(segments.start_ns.searchsorted(now_ns, side="right")) - 1
+    is_open = index >= 0 and now_ns < segments.end_ns[index]
+    return int(segments.start_ns[index]) if is_open else None
+
+
+@transaction.atomic
+def _fire(alert: MarketAlert, data: dict[str, Any], now: datetime) -> None:
+    """Fire once per arming, whoever else watches."""
+    armed = MarketAlert.objects.filter(pk=alert.pk, state=ARMED, armed_at=alert.armed_at)
+    if armed.update(state=FIRED, fired_at=now, fired=data):
+        event_write(
+            kind=ALERT_FIRED,
+            subject=f"alert:{alert.uuid}",
+            owner=alert.owner,
+            symbol=alert.symbol,
+            data={"id": str(alert.uuid), "symbol": alert.symbol, "kind": alert.kind, **data},
+            now=now,
+        )
