@@ -1,10 +1,53 @@
 """The URLs of dialects, as their clients make them: below `/api`, with the version of each of Alpaca's parts."""
 
-from django.urls import re_path
+from collections.abc import Iterator
+from typing import Any
+
+from django.urls import URLPattern, re_path
 
 from dialects.alpaca.hours import AlpacaHoursViewSet
+from dialects.alpaca.newest import AlpacaNewestViewSet
+from dialects.alpaca.pages import AlpacaPagesViewSet
+
+_SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
+_ROWS = ("bars", "trades", "quotes")
+
+
+def _stocks() -> Iterator[URLPattern]:
+    for rows in _ROWS:
+        yield _pages("equities", rows, rf"v2/stocks/{rows}")
+        yield _pages("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}", end="-single")
+        yield _newest("equities", rows, rf"v2/stocks/{rows}/latest")
+        yield _newest("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}/latest", end="-single")
+    yield _newest("equities", "snapshots", r"v2/stocks/snapshots")
+    yield _newest("equities", "snapshots", rf"v2/stocks/{_SYMBOL}/snapshot", end="-single")
+
+
+def _crypto() -> Iterator[URLPattern]:
+    for rows in _ROWS:
+        yield _pages("crypto", rows, rf"v1beta3/crypto/us/{rows}")
+        yield _newest("crypto", rows, rf"v1beta3/crypto/us/latest/{rows}")
+    yield _newest("crypto", "snapshots", r"v1beta3/crypto/us/snapshots")
+
+
+def _pages(market_class: str, rows: str, route: str, *, end: str = "") -> URLPattern:
+    view = AlpacaPagesViewSet.as_view({"get": "retrieve"}, subject=f"{market_class}-{rows}")
+    return _path(route, view, f"{market_class}-{rows}{end}")
+
+
+def _newest(market_class: str, subject: str, route: str, *, end: str = "") -> URLPattern:
+    view = AlpacaNewestViewSet.as_view({"get": "retrieve"}, market_class=market_class, subject=subject)
+    return _path(route, view, f"{market_class}-latest-{subject}{end}")
+
+
+def _path(route: str, view: Any, name: str) -> URLPattern:
+    pattern: URLPattern = re_path(rf"^{route}/?\Z", view, name=f"alpaca-{name}")
+    return pattern
+
 
 below_api = [
-    re_path(r"^v2/clock/?\Z", AlpacaHoursViewSet.as_view({"get": "clock"}), name="alpaca-clock"),
-    re_path(r"^v2/calendar/?\Z", AlpacaHoursViewSet.as_view({"get": "calendar"}), name="alpaca-calendar"),
+    *_stocks(),
+    *_crypto(),
+    _path("v2/clock", AlpacaHoursViewSet.as_view({"get": "clock"}), "clock"),
+    _path("v2/calendar", AlpacaHoursViewSet.as_view({"get": "calendar"}), "calendar"),
 ]

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from django.dispatch import Signal
@@ -86,7 +86,7 @@ class AnswerSnapshot(ABC):
         return None
 
     @abstractmethod
-    def document(self) -> RowsDocument | AnswerDocument:
+    def document(self) -> RowsDocument | AnswerDocument | dict[str, Any]:
         """Return the answer, made from the fields alone. Only a `RowsDocument` has other formats than JSON.
 
         Raises `StatsError`s and `StorageError`s.

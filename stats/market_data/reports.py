@@ -89,7 +89,7 @@ class ReportPart:
             resolution=self.resolution,
             last=self.count,
             as_of_ns=query.as_of_ns,
-            skips_unknown=query.universe is not None,
+            skips_unknown=query.universe is not None or query.skips_unknown,
             options=query.best if self.dataset is QUOTE_ROWS else None,
         )
 
@@ -119,6 +119,7 @@ class ReportQuery:
     as_of_ns: commits stored later are ignored; None for no bound. best: whether the quote is the best of all venues.
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
+    skips_unknown: whether unknown symbols have no rows, instead of an error.
     """
 
     report: Annotated[str, Irrelevant("the snapshot's name has it")]
@@ -129,6 +130,7 @@ class ReportQuery:
     best: BestOptions
     symbol_as_of_ns: Annotated[int | None, Irrelevant("the key has the symbols' meaning")] = None
     universe: str | None = None
+    skips_unknown: bool = False
 
     @property
     def resolved(self) -> "ReportQuery":

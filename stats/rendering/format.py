@@ -22,6 +22,7 @@ class RowsDocument:
 
     next_cursor, prev_cursor: for formats that do not write the tail. bars_times: whether columnar formats write
     times in milliseconds, as for bars, or in nanoseconds, as for ticks. time_form: None for the format's default.
+    groups: names, each with the number of its consecutive rows; JSON then has an object with a list for each.
     """
 
     head: Mapping[str, Any]
@@ -32,6 +33,7 @@ class RowsDocument:
     prev_cursor: str | None = None
     bars_times: bool = True
     time_form: TimeForm | None = None
+    groups: Sequence[tuple[str, int]] | None = None
 
     @property
     def columnar_times(self) -> TimeForm:

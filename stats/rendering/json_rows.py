@@ -115,10 +115,27 @@ _FEW_ROWS = 100
 
 def render_rows(document: RowsDocument) -> Rendered:
     """Write one object: the head's fields, the rows as a list of objects, the tail's fields."""
-    objects = memoryview(row_objects(document.table, document.time_form or TimeForm.RFC3339, ","))
-    start = orjson.dumps({**document.head, document.rows_name: []})[: -len("]}")]
+    start = orjson.dumps({**document.head, document.rows_name: 0})[: -len("0}")]
     end = orjson.dumps(document.tail)[len("{") :]
-    return Rendered(b"".join((start, objects[:-1], b"]," if document.tail else b"]", end)))
+    return Rendered(b"".join((start, *_lists(document), b"," if document.tail else b"", end)))
+
+
+def _lists(document: RowsDocument) -> Iterator[bytes]:
+    """Yield the rows as a list, or the document's groups as an object of lists."""
+    form = document.time_form or TimeForm.RFC3339
+    if document.groups is None:
+        yield _list(document.table, form)
+        return
+    begin, before = 0, b"{"
+    for name, count in document.groups:
+        yield before + orjson.dumps(name) + b":"
+        yield _list(document.table.slice(begin, begin + count), form)
+        begin, before = begin + count, b","
+    yield b"}" if begin else b"{}"
+
+
+def _list(table: Table, form: TimeForm) -> bytes:
+    return b"[" + row_objects(table, form, ",")[:-1] + b"]"
 
 
 def render_lines(document: RowsDocument) -> Rendered:

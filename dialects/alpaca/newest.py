@@ -1,0 +1,138 @@
+"""Alpaca's latest bars, trades and quotes, and its snapshots: the newest rows of symbols, by symbol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Annotated, Any
+
+from django.http.response import HttpResponseBase
+from msgspec import Raw
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
+from dialects.alpaca.pages import CURRENCY, FEED, ZONES, label_of
+from stats.caching.keys import Irrelevant
+from stats.delivery.answers import TakeSnapshot
+from stats.delivery.responses import AnswerViewSet
+from stats.market_data.answers.page import PageSnapshot
+from stats.market_data.answers.report import Report
+from stats.market_data.best_quotes import BestOptions
+from stats.market_data.query_parameters import RowQuerySerializer
+from stats.market_data.reports import NewestReport, ReportQuery, report_snapshot
+from stats.parameters import SymbolList, query_values
+from stats.rendering.format import TimeForm
+from stats.rendering.json_rows import row_objects
+from trades.instruments.services import requested_symbol
+from web.endpoints import Access
+
+# Of a report's rows, in its order: their kind, and their names in a snapshot, the newest row first.
+_SNAPSHOT = (
+    (TRADES, ("latestTrade",)),
+    (QUOTES, ("latestQuote",)),
+    (BARS, ("minuteBar",)),
+    (BARS, ("dailyBar", "prevDailyBar")),
+)
+# What is asked for: the report that has it, and the rows' place in the report; all rows for a snapshot.
+_SOURCES = {"bars": ("snapshot", 2), "trades": ("latest", 0), "quotes": ("latest", 1), "snapshots": ("snapshot", None)}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class AlpacaNewest(Report):
+    """The newest rows of symbols. labels: the symbols' names as the client wrote them. is_single: of a path with a symbol."""
+
+    query: Annotated[ReportQuery, Irrelevant("the report has it")]
+    newest: NewestReport
+    asked: Annotated[str, Irrelevant("the name has it")]
+    labels: tuple[str, ...]
+    is_single: bool
+
+    @property
+    def name(self) -> str:
+        return f"alpaca-{self.asked}-{self.newest.name}"
+
+    @property
+    def snapshots(self) -> list[PageSnapshot]:
+        return self.newest.snapshots
+
+    @property
+    def watched(self) -> Any:
+        return self.newest.watched
+
+    def document(self) -> dict[str, Any]:
+        """See `AnswerSnapshot.document`."""
+        place = _SOURCES[self.asked][1]
+        members = dict(zip(self.labels, self.newest.members, strict=True))
+        if place is not None:
+            found = {label: _rows(_SNAPSHOT[place][0], pages[place]) for label, pages in members.items()}
+            first = {label: rows[0] for label, rows in found.items() if rows}
+            if self.is_single:
+                return {"symbol": self.labels[0], self.asked.removesuffix("s"): first.get(self.labels[0])}
+            return {self.asked: first}
+        snapshots = {label: _snapshot(pages) for label, pages in members.items()}
+        if self.is_single:
+            return {"symbol": self.labels[0], **snapshots[self.labels[0]]}
+        known = {label: each for label, each in snapshots.items() if any(each.values())}
+        return known if self.query.market_class == "equities" else {"snapshots": known}
+
+
+def _snapshot(pages: tuple[PageSnapshot | None, ...]) -> Mapping[str, Raw | None]:
+    members: dict[str, Raw | None] = {}
+    for (kind, names), page in zip(_SNAPSHOT, pages, strict=True):
+        rows = _rows(kind, page)
+        members |= {name: rows[index] if index < len(rows) else None for index, name in enumerate(names)}
+    return members
+
+
+def _rows(kind: AlpacaRows, page: PageSnapshot | None) -> list[Raw]:
+    """Return a page's rows in Alpaca's form, the newest first."""
+    if page is None:
+        return []
+    table = page.source.before(None, page.query.last or 1).table
+    lines = row_objects(kind.table(table, zone=ZONES[page.query.market_class.path]), TimeForm.RFC3339, "\n")
+    return [Raw(line) for line in reversed(lines.splitlines())]
+
+
+@lru_cache(maxsize=8)
+def _serializer(market_class: str, *, several: bool) -> RowQuerySerializer:
+    of_stocks = (FEED, CURRENCY) if market_class == "equities" else ()
+    return RowQuerySerializer((*(("symbols",) if several else ()), *of_stocks), needs_range=False)
+
+
+class AlpacaNewestViewSet(AnswerViewSet):
+    """The newest rows of symbols. Of a route: market_class, and subject, a name of `_SOURCES`."""
+
+    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
+    renderer_classes = [JSONRenderer]
+    market_class = ""
+    subject = ""
+
+    def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
+        """The newest rows of one or several symbols."""
+        route = {"market_class": self.market_class, "subject": self.subject, "symbol": symbol}
+        return self.respond(request, request.META["QUERY_STRING"], **route)
+
+    @classmethod
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `AnswerViewSet.parse_call`."""
+        symbol, market_class = path["symbol"], path["market_class"]
+        values = query_values(_serializer(market_class, several=symbol is None), query_string)
+        symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+        query = ReportQuery(
+            _SOURCES[path["subject"]][0],
+            market_class,
+            symbols.names,
+            several=True,
+            as_of_ns=None,
+            best=BestOptions(),
+            universe=symbols.universe,
+            skips_unknown=symbol is None,
+        )
+        return partial(_newest_snapshot, query, path["subject"], is_single=symbol is not None)
+
+
+def _newest_snapshot(query: ReportQuery, asked: str, *, is_single: bool, now_ns: int) -> AlpacaNewest:
+    newest = report_snapshot(query, now_ns=now_ns)
+    names = query.symbols or newest.query.symbols
+    labels = tuple(label_of(name, query.market_class) for name in names)
+    return AlpacaNewest(query, newest, asked, labels, is_single)

@@ -1,0 +1,225 @@
+"""Alpaca's market data: every answer has the rows of ours, by the rules of Alpaca's ranges, pages and names."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+
+from tests.api_client import Api, trade, usual_key
+
+pytestmark = pytest.mark.usefixtures("db", "project_redis")
+BARS = "/api/v2/stocks/bars"
+OURS = "/api/v1/market-data/equities/{}/ohlcv"
+FIRST = datetime(2025, 1, 2, 14, 30, tzinfo=UTC)
+
+
+def text(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api(usual_key())
+    for symbol, price in (("AAPL", 100.0), ("MSFT", 200.0)):
+        terms = orjson.dumps({"class": "equity", "exchange": "XNAS", "currency": "USD"})
+        assert api.call("PUT", f"/api/v1/instruments/{symbol}", terms).status_code == 200
+        rows = [
+            trade(
+                symbol=symbol, timestamp=text(FIRST + timedelta(minutes=7 * n)), price=price + n, volume=n + 1,
+                trade_id=str(n), exchange="XNAS" if n % 2 else "XOFF", conditions=["@", "F"],
+            )
+            for n in range(40)
+        ]  # fmt: skip
+        later = [trade(symbol=symbol, timestamp=f"2025-0{month}-10T15:00:00Z") for month in (2, 7)]
+        assert api.ingest(*rows, *later).status_code == 200
+        quote = {"timestamp": text(FIRST), "symbol": symbol, "bid": price, "bid_size": 3, "exchange": "XNYS"}
+        stored = api.call("POST", "/api/v1/quotes/ingest", orjson.dumps({"quotes": [quote]}))
+        assert stored.status_code == 200, stored.content
+    return api
+
+
+def pages(api: Api, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+    token = None
+    while True:
+        page = api.get(path, params | ({} if token is None else {"page_token": token})).json()
+        yield page
+        token = page["next_page_token"]
+        if token is None:
+            return
+
+
+def joined(api: Api, path: str, **params: Any) -> dict[str, list[dict[str, Any]]]:
+    """All rows of a walk, by symbol, in the order of the pages."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    (name,) = {path.rpartition("/")[2]}
+    for page in pages(api, path, **params):
+        assert set(page) == {name, "next_page_token"}
+        for symbol, found in page[name].items():
+            rows.setdefault(symbol, []).extend(found)
+    return rows
+
+
+def as_alpaca(bar: dict[str, Any]) -> dict[str, Any]:
+    names = {
+        "o": "open",
+        "h": "high",
+        "l": "low",
+        "c": "close",
+        "v": "volume",
+        "n": "trade_count",
+        "vw": "vwap",
+    }
+    return {"t": bar["timestamp"], **{letter: bar[name] for letter, name in names.items()}}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1_000])
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_a_walk_has_each_bar_of_ours_once(api: Api, limit: int, sort: str):
+    found = joined(
+        api,
+        BARS,
+        symbols="AAPL,MSFT",
+        timeframe="5Min",
+        start="2025-01-01",
+        end="2025-03-01",
+        limit=limit,
+        sort=sort,
+    )
+    assert list(found) == ["AAPL", "MSFT"]
+    for symbol, bars in found.items():
+        query = {"start": "2025-01-01", "end": "2025-03-01", "resolution": "5m", "sort": sort}
+        ours = api.get(OURS.format(symbol), query).json()["bars"]
+        assert bars == [as_alpaca(bar) for bar in ours]
+
+
+def test_the_limit_is_of_all_symbols_together(api: Api):
+    query = {"symbols": "AAPL,MSFT", "timeframe": "5Min", "start": "2025-01-01", "limit": 45}
+    page = api.get(BARS, query).json()
+    assert {symbol: len(rows) for symbol, rows in page["bars"].items()} == {"AAPL": 42, "MSFT": 3}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "times"),
+    [
+        ("2025-01-02T14:37:00Z", "2025-01-02T14:44:00Z", ["14:37", "14:44"]),
+        ("2025-01-02T14:37:01Z", "2025-01-02T14:44:00Z", ["14:44"]),
+        ("2025-01-02T14:37:00Z", "2025-01-02T14:43:59.999999999Z", ["14:37"]),
+        ("2025-01-02T09:37:00-05:00", "2025-01-02T09:37:00-05:00", ["14:37"]),
+    ],
+)
+def test_a_range_has_the_bars_that_begin_in_it_with_both_ends(
+    api: Api, start: str, end: str, times: list[str]
+):
+    bars = joined(api, BARS, symbols="AAPL", timeframe="1Min", start=start, end=end)
+    assert [bar["t"] for bar in bars["AAPL"]] == [f"2025-01-02T{time}:00Z" for time in times]
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "days"),
+    [("1Day", ["2025-01-02", "2025-02-10", "2025-07-10"]), ("1Week", ["2024-12-30", "2025-02-10", "2025-07-07"]),
+     ("1Month", ["2025-01-01", "2025-02-01", "2025-07-01"]), ("3Month", ["2025-01-01", "2025-07-01"])],
+)  # fmt: skip
+@pytest.mark.parametrize("skipped", [0, 1])
+def test_a_day_begins_at_midnight_in_new_york(api: Api, timeframe: str, days: list[str], skipped: int):
+    zone = ZoneInfo("America/New_York")
+    begins = [datetime.fromisoformat(day).replace(tzinfo=zone).astimezone(UTC) for day in days]
+    start = begins[0] + timedelta(seconds=skipped)
+    bars = joined(api, BARS, symbols="AAPL", timeframe=timeframe, start=text(start), end=text(begins[-1]))
+    assert [bar["t"] for bar in bars["AAPL"]] == [text(begin) for begin in begins[skipped:]]
+
+
+def test_trades_and_quotes_have_letters_of_exchanges_and_no_nulls(api: Api):
+    query = {"symbols": "AAPL", "start": text(FIRST), "end": text(FIRST + timedelta(minutes=7))}
+    first, second = joined(api, "/api/v2/stocks/trades", **query)["AAPL"]
+    assert first == {"t": text(FIRST), "x": "XOFF", "p": 100.0, "s": 1, "c": ["@", "F"], "i": 0}
+    assert (second["x"], second["s"]) == ("Q", 2)
+    (quote,) = joined(api, "/api/v2/stocks/quotes", **query)["AAPL"]
+    assert quote == {
+        "t": text(FIRST),
+        "ax": "N",
+        "ap": 0.0,
+        "as": 0,
+        "bx": "N",
+        "bp": 100.0,
+        "bs": 3,
+        "c": None,
+    }
+
+
+def test_an_unknown_symbol_and_an_empty_range_have_no_rows(api: Api):
+    for query in (
+        {"symbols": "AAPL,NOPE", "start": "2030-01-01"},
+        {"symbols": "NOPE", "start": "2025-01-01"},
+    ):
+        assert api.get(BARS, query | {"timeframe": "1Min"}).json() == {"bars": {}, "next_page_token": None}
+    assert api.get("/api/v2/stocks/trades/latest", {"symbols": "NOPE"}).json() == {"trades": {}}
+
+
+def test_without_a_start_the_range_is_today(api: Api):
+    now = datetime.now(UTC)
+    api.ingest(trade(timestamp=text(now.replace(microsecond=0))))
+    rows = joined(api, "/api/v2/stocks/trades", symbols="AAPL")["AAPL"]
+    assert [row["t"] for row in rows] == [text(now.replace(microsecond=0))]
+
+
+def test_the_newest_rows_are_those_of_snapshot(api: Api):
+    ours = api.get("/api/v1/market-data/equities/AAPL/snapshot").json()
+    found = api.get("/api/v2/stocks/snapshots", {"symbols": "AAPL,MSFT,NOPE", "feed": "iex"}).json()
+    assert list(found) == ["AAPL", "MSFT"]
+    snapshot = found["AAPL"]
+    assert snapshot["minuteBar"] == as_alpaca(ours["minute_bar"])
+    midnight = {"t": "2025-07-10T04:00:00Z"}
+    assert snapshot["dailyBar"] == as_alpaca(ours["daily_bar"]) | midnight
+    assert snapshot["prevDailyBar"]["t"] == "2025-02-10T05:00:00Z"
+    assert (snapshot["latestTrade"]["p"], snapshot["latestQuote"]["bp"]) == (189.98, 100.0)
+    for kind, key in (("bars", "minuteBar"), ("trades", "latestTrade"), ("quotes", "latestQuote")):
+        latest = api.get(f"/api/v2/stocks/{kind}/latest", {"symbols": "AAPL"}).json()
+        assert latest == {kind: {"AAPL": snapshot[key]}}
+        single = api.get(f"/api/v2/stocks/AAPL/{kind}/latest").json()
+        assert single == {"symbol": "AAPL", kind.removesuffix("s"): snapshot[key]}
+    assert api.get("/api/v2/stocks/AAPL/snapshot").json() == {"symbol": "AAPL", **snapshot}
+
+
+def test_pairs_of_crypto_have_a_slash_and_days_of_utc(api: Api):
+    terms = orjson.dumps({"class": "crypto", "currency": "USD", "volume_kind": "fractional"})
+    assert api.call("PUT", "/api/v1/instruments/BTC-USD", terms).status_code == 200
+    api.ingest(trade(symbol="BTC-USD", timestamp="2025-01-04T23:59:59Z", volume=0.25))
+    base = "/api/v1beta3/crypto/us"
+    bars = joined(api, f"{base}/bars", symbols="BTC/USD", timeframe="1Day", start="2025-01-01")
+    assert [(bar["t"], bar["v"]) for bar in bars["BTC/USD"]] == [("2025-01-04T00:00:00Z", 0.25)]
+    assert api.get(f"{base}/latest/trades", {"symbols": "BTC/USD"}).json()["trades"]["BTC/USD"]["s"] == 0.25
+    assert list(api.get(f"{base}/snapshots", {"symbols": "BTC/USD"}).json()["snapshots"]) == ["BTC/USD"]
+
+
+def test_a_path_with_a_symbol_has_a_list(api: Api):
+    page = api.get("/api/v2/stocks/AAPL/bars", {"timeframe": "1Day", "start": "2025-01-01"}).json()
+    assert (page["symbol"], len(page["bars"]), page["next_page_token"]) == ("AAPL", 3, None)
+    unknown = api.get("/api/v2/stocks/NOPE/bars", {"timeframe": "1Day", "start": "2025-01-01"})
+    assert (unknown.status_code, unknown.json()["reason"]) == (404, "unknown_symbol")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"timeframe": "100Min"}, 422), ({"timeframe": "1Year"}, 422), ({"timeframe": "0Min"}, 422), ({}, 400),
+        ({"timeframe": "1Min", "feed": "otc"}, 400), ({"timeframe": "1Min", "currency": "EUR"}, 400),
+        ({"timeframe": "1Min", "adjustment": "dividend"}, 400), ({"timeframe": "1Min", "limit": "10001"}, 400),
+        ({"timeframe": "1Min", "start": "2025-01-02", "end": "2025-01-01"}, 400),
+        ({"timeframe": "1Min", "page_token": "x"}, 400), ({"timeframe": "1Min", "interval": "1min"}, 400),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_with_an_alpaca_error(api: Api, query: dict[str, str], status: int):
+    response = api.get(BARS, {"symbols": "AAPL", **query})
+    found = response.json()
+    assert (response.status_code, found["code"]) == (status, status * 100_000), found
+
+
+def test_a_repeated_page_is_held(api: Api):
+    query = {"symbols": "AAPL", "timeframe": "1Min", "start": "2025-01-01", "end": "2025-02-01"}
+    first, second = api.get(BARS, query), api.get(BARS, query)
+    assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit")
+    assert first.content == second.content
+    assert api.get(BARS, query, **{"If-None-Match": first["ETag"]}).status_code == 304
