@@ -1,5 +1,6 @@
 """The endpoints of batches of orders: placed or previewed, and cancelled."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -28,9 +29,9 @@ from trading.exceptions import OnceRequired, OrdersRefused
 from trading.models import Account
 from trading.services.order_batches import (
     BatchItem,
+    MaybeOrder,
     OrderBatch,
     orders_cancel_each,
-    orders_preview,
     orders_submit,
 )
 from web.documents import number, number_or_null
@@ -49,17 +50,10 @@ _CANCEL_BATCH = replace(CLOSE, body_bytes=_BODY_BYTES)
 class EachOrder(serializers.ListSerializer[Any]):
     """A list of orders. One that is wrong becomes its error, and the others stay."""
 
-    def to_internal_value(self, data: Any) -> list[OrderTerms | Exception]:
-        """Return each order, or its ValidationError."""
-        if not isinstance(data, list) or not 1 <= len(data) <= MOST_ITEMS:
-            raise serializers.ValidationError(
-                f"must be a list of 1 to {MOST_ITEMS} orders", code="invalid_type"
-            )
-        return [self._read(each) for each in data]
-
-    def _read(self, data: Any) -> OrderTerms | Exception:
+    def run_child_validation(self, data: Any) -> MaybeOrder:
+        """Return an order, or its ValidationError."""
         try:
-            order: OrderTerms = self.run_child_validation(data)["order"]
+            order: OrderTerms = super().run_child_validation(data)["order"]
         except serializers.ValidationError as error:
             return error
         return order
@@ -116,28 +110,27 @@ class OrderBatchesViewSet(AccountView, GenericViewSet[Account]):
         Without an `Idempotency-Key` each order that may open a position needs a `client_order_id`.
         """
         values = self.body()
-        orders: list[OrderTerms | Exception] = values["orders"]
+        orders: list[MaybeOrder] = values["orders"]
         check_limits(admit(self.caller, ACCOUNT_CHANGE, cost=-(-len(orders) // _ITEMS_PER_TOKEN)))
         account, caller = self.account_to_change()
-        if values["preview"]:
-            batch = orders_preview(account=account, orders=orders)
-            document = _document(account, orders, batch, is_preview=True)
-            return self.change(lambda: Done(document, batch.number))
-        operation = f"order_batch:{account.name}"
-        if self.keyed_call(operation) is None and any(map(_opens_unnamed, orders)):
-            raise OnceRequired("send an Idempotency-Key, or give each order a client_order_id")
+        is_preview, together = values["preview"], values["together"]
 
         def submit() -> Done:
-            done = orders_submit(
-                account=account, orders=orders, by=caller.identity, together=values["together"]
+            batch = orders_submit(
+                account=account, orders=orders, by=caller.identity, together=together, is_preview=is_preview
             )
-            document = _document(account, orders, done)
-            if values["together"] and done.refused:
+            document = _document(batch, is_preview=is_preview)
+            if together and batch.refused and not is_preview:
                 items = [item.as_json() for item in document.items if item.status == "refused"]
-                message = f"{done.refused} of {len(orders)} orders are refused, so none is accepted"
+                message = f"{batch.refused} of {len(orders)} orders are refused, so none is accepted"
                 raise OrdersRefused(message, items=items)
             return Done(document, document.event)
 
+        if is_preview:
+            return self.change(submit)
+        operation = f"order_batch:{account.name}"
+        if self.keyed_call(operation) is None and any(map(_opens_unnamed, orders)):
+            raise OnceRequired("send an Idempotency-Key, or give each order a client_order_id")
         return self.change_once(operation, submit, status=HTTPStatus.OK)
 
     def cancel(self, request: Request) -> Response:
@@ -147,55 +140,44 @@ class OrderBatchesViewSet(AccountView, GenericViewSet[Account]):
         """
         order_ids = self.body()["orders"]
         account = self.account()
-        batch = orders_cancel_each(account=account, order_ids=order_ids, by=self.caller.identity)
-        document = CancelBatchDocument(**_common(account, batch.items, batch.state.number))
-        return account_answer(document, document.event, status=HTTPStatus.ACCEPTED)
+        items, event = orders_cancel_each(account=account, order_ids=order_ids, by=self.caller.identity)
+        document = CancelBatchDocument(account=account.name, event=event, **_items(items))
+        return account_answer(document, event, status=HTTPStatus.ACCEPTED)
 
 
-def _opens_unnamed(order: OrderTerms | Exception) -> bool:
+def _opens_unnamed(order: MaybeOrder) -> bool:
     return isinstance(order, OrderTerms) and order.client_order_id is None and not order.reduce_only
 
 
-def _document(
-    account: Account,
-    orders: Sequence[OrderTerms | Exception],
-    batch: OrderBatch,
-    *,
-    is_preview: bool = False,
-) -> OrderBatchDocument:
+def _document(batch: OrderBatch, *, is_preview: bool) -> OrderBatchDocument:
     found = [item.found for item in batch.items if item.found is not None]
     proposals = [each.proposal for each in found]
-    last = found[-1] if found else None
     return OrderBatchDocument(
-        **_common(
-            account, batch.items, batch.number if is_preview else batch.state.number, is_preview=is_preview
-        ),
+        account=batch.account.name,
+        event=batch.number if is_preview else batch.state.number,
+        **_items(batch.items, is_preview=is_preview),
         preview=is_preview,
         currency=batch.state.currency,
         cost=number(sum((money(each.order.quantity, each.worth) for each in proposals), ZERO)),
         fee=number(sum((each.fee for each in proposals), ZERO)),
-        gross_after=None if last is None else number_or_null(last.gross),
-        equity=None if last is None else number_or_null(last.equity),
+        gross_after=number_or_null(found[-1].gross) if found else None,
+        equity=number_or_null(found[-1].equity) if found else None,
     )
 
 
-def _common(
-    account: Account, items: Sequence[BatchItem], event: int, *, is_preview: bool = False
-) -> dict[str, Any]:
-    documents = [_item(index, item, is_preview=is_preview) for index, item in enumerate(items)]
-    statuses = [each.status for each in documents]
-    counts = {status: statuses.count(status) for status in ("accepted", "repeated", "refused")}
-    return {"account": account.name, "items": documents, "event": event, **counts}
-
-
-def _item(index: int, item: BatchItem, *, is_preview: bool) -> OrderBatchItemDocument:
-    if item.order is None:
-        assert item.error is not None  # noqa: S101 an item has an order or an error
-        return OrderBatchItemDocument(index, "refused", None, item.client_order_id, _error(item.error))
-    shown = None if is_preview and not item.is_repeated else item.order.id
-    return OrderBatchItemDocument(
-        index, "repeated" if item.is_repeated else "accepted", shown, item.order.terms.client_order_id, None
-    )
+def _items(items: Sequence[BatchItem], *, is_preview: bool = False) -> dict[str, Any]:
+    documents = [
+        OrderBatchItemDocument(
+            index=index,
+            status=item.status,
+            order_id=None if item.order is None or is_preview else item.order.id,
+            client_order_id=item.client_order_id,
+            error=None if item.error is None else _error(item.error),
+        )
+        for index, item in enumerate(items)
+    ]
+    counts = Counter(each.status for each in documents)
+    return {"items": documents, **{name: counts[name] for name in ("accepted", "repeated", "refused")}}
 
 
 def _error(error: Exception) -> ItemErrorDocument:

@@ -1,6 +1,5 @@
 """Batches of orders over HTTP: an answer for each, all or none where asked, nothing twice, and what they cost."""
 
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -100,7 +99,9 @@ class TestPlacing:
         "orders", [[], "orders", [named(n) for n in range(501)]], ids=["none", "text", "501"]
     )
     def test_there_are_1_to_500(self, me, orders):
-        assert problem(post(me, BATCH, {"orders": orders})) == (422, "validation_failed")
+        refused = post(me, BATCH, {"orders": orders})
+        assert problem(refused) == (422, "validation_failed")
+        assert refused.json()["errors"][0]["path"] == "orders"
 
     def test_an_element_of_any_kind_is_refused_alone(self, desk, me):
         orders: list[Any] = [None, 7, [], {}, {**named(0), "colour": "red"}, named(1)]
@@ -166,19 +167,18 @@ class TestOnce:
 
     def test_an_account_that_changes_meanwhile_is_asked_again(self, desk, me, monkeypatch):
         """A batch is decided before the account is locked; here another order comes in between."""
-        decide = order_batches._decided
+        decide = order_batches.OrderBatch.decide
         numbers: list[int] = []
 
-        def slow(account, state, *args, **options):
-            batch = decide(account, state, *args, **options)
-            numbers.append(batch.number)
-            if len(numbers) == 1:
+        def slow(batch, order, view):
+            decide(batch, order, view)
+            if not numbers:
                 desk.order(COIN, Side.BUY, 1, client_order_id="c-1")
-            return batch
+            numbers.append(batch.number)
 
-        monkeypatch.setattr(order_batches, "_decided", slow)
+        monkeypatch.setattr(order_batches.OrderBatch, "decide", slow)
         document = answer(post(me, BATCH, {"orders": [named(0), named(1)]}))
-        assert [later > earlier for earlier, later in pairwise(numbers)] == [True]
+        assert numbers[0] == numbers[1] < numbers[2] == numbers[3]
         assert statuses(document) == ["accepted", "refused"]
         desk.check()
 
