@@ -69,6 +69,25 @@ def test_an_export_is_watched_its_files_are_downloaded_and_another_one_is_cancel
 
 
 @WINDOWS
+def test_the_charts_symbol_is_exported(
+    opened: Opened, caller: httpx.Client, name: str, options: dict[str, Any]
+) -> None:
+    with opened(login=True, **options) as watched:
+        page = watched.page
+        watched.goto("/#symbol=DEMOB&tab=exports")
+        form = page.get_by_role("form", name="Export rows as files")
+        expect(form).to_contain_text("of DEMOB from")
+        form.get_by_label("Rows").select_option("Bars of the chart's length")
+        form.get_by_label("from (UTC)").fill("2020-01-01")
+        form.get_by_role("button", name="Export").click()
+        expect(row(page, "Newest exports", "ohlcv of DEMOB")).to_contain_text("succeeded")
+        watched.shoot(f"exports-form-{name}")
+        assert_is_sound(watched)
+    parameters = caller.get("/jobs", params={"kind": "export", "limit": 1}).json()["jobs"][0]["parameters"]
+    assert {"dataset": "ohlcv", "symbols": ["DEMOB"], "start": "2020-01-01"}.items() <= parameters.items()
+
+
+@WINDOWS
 def test_an_alert_is_set_for_the_charts_symbol_fires_and_is_deleted(
     opened: Opened, caller: httpx.Client, name: str, options: dict[str, Any]
 ) -> None:

@@ -40,7 +40,7 @@ const feed = new Feed({
 });
 const status = new Status(api, {onRead: repeat});
 let connection = ["connecting", 0];
-let panel, tape, asOf, watch, headline, trading, alerts;
+let panel, tape, asOf, watch, headline, trading, alerts, exported;
 
 function showConnection() {
   const [name, seconds] = connection;
@@ -78,7 +78,7 @@ function build() {
   asOf = new AsOf(api, changedAsOf);
   trading = new TradingPanel(api, feed);
   alerts = new AlertsPanel(api);
-  new ExportsPanel(api);
+  exported = new ExportsPanel(api);
   watch = new WatchList(api, (instrument) => choose(instrument));
   headline = new Headline(api, feed, {onSnapshot: (snapshot) => watch.show(snapshot)});
   for (const name of CHOICES) {
@@ -133,6 +133,7 @@ async function show(known = null) {
   if (!symbol) return;
   trading.symbol(state.symbol);
   alerts.symbol(state.symbol);
+  exported.symbol(state.symbol);
   watch.mark();
   headline.clear();
   asOf.forget();

@@ -4,6 +4,7 @@ import {byId, el, number, shortened, size, table} from "./dom.js";
 import {LiveTable} from "./live_table.js";
 import {complain, settled} from "./messages.js";
 import {oneAtATime} from "./refusals.js";
+import {marketClass, state} from "./state.js";
 import {whileOpen} from "./tabs.js";
 import {words} from "./trading_words.js";
 import {namedTime, shortTime, zoneName} from "./zone.js";
@@ -23,7 +24,23 @@ export class ExportsPanel {
     // A row is made again when its job has ended: it then has other buttons.
     const key = (job) => `${job.id} ${isEnded(job)}`;
     this.table = new LiveTable(byId("exports"), "Newest exports", this.#columns(), {key, empty: "No export was made yet."});
+    byId("export-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit(Object.fromEntries(new FormData(event.target)));
+    });
     whileOpen("exports", () => this.#read());
+  }
+
+  /** The symbol of the chart. */
+  symbol(symbol) {
+    byId("export-symbol").textContent = symbol;
+  }
+
+  async #submit({dataset, start, format}) {
+    const resolution = dataset === "ohlcv" ? state.resolution : undefined;
+    const body = {dataset, symbols: [state.symbol], class: marketClass(state.class), start: start || undefined, resolution, format};
+    await this.once(() => this.api.send("POST", "/exports", {body}));
+    await this.#read();
   }
 
   #columns() {

@@ -31,7 +31,9 @@ export function keep(changes) {
 }
 
 /** The path of a class of instruments. */
-export const classPath = (kind) => `/market-data/${PATHS[kind] ?? "equities"}`;
+export const marketClass = (kind) => PATHS[kind] ?? "equities";
+
+export const classPath = (kind) => `/market-data/${marketClass(kind)}`;
 
 /** A symbol's path below /market-data, such as `/market-data/equities/AAPL`, by the instrument's class. */
 export const marketPath = (kind, symbol, rest = "") => `${classPath(kind)}/${encodeURIComponent(symbol)}${rest}`;
