@@ -35,7 +35,7 @@ KIND = "export"
 # The call that submits an export.
 SUBMISSION = Access("market:read", kind=WRITE)
 _LINK = "jobs.exports.link"
-_REPORT_SECONDS, _NOTE_SECONDS = 0.2, 2.0
+_NOTE_SECONDS = 2.0
 
 
 def export_folder(uuid: UUID) -> Path:
@@ -62,7 +62,7 @@ def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
     and `report`.
     """
     folder, job = export_folder(run.uuid), Job.objects.get(uuid=run.uuid)
-    report = _QuotaReport(run, others=exported_bytes(job.owner, but=run.uuid))
+    report = _quota_report(run, others=exported_bytes(job.owner, but=run.uuid))
     try:
         result = write(out=folder / "files", work=folder / "work", report=report)
     except ExportQuota:
@@ -75,7 +75,7 @@ def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
 
 def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> None:
     """Keep what a data set is, beyond its files. The first export of the data set says how to make it again."""
-    path = _datasets() / f"{identity}.json"
+    path = _dataset_path(identity)
     if path.exists():
         return
     manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
@@ -86,7 +86,7 @@ def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> No
 
 def dataset_document(caller: Caller, identity: str) -> JsonObject:
     """Return what a data set is. Raises UnknownJob, also if the caller may not read such rows."""
-    path = _datasets() / f"{identity}.json"
+    path = _dataset_path(identity)
     if not re.fullmatch("[0-9a-f]{64}", identity) or not path.exists():
         raise UnknownJob
     document: JsonObject = orjson.loads(path.read_bytes())
@@ -95,29 +95,23 @@ def dataset_document(caller: Caller, identity: str) -> JsonObject:
     return document
 
 
-def _datasets() -> Path:
-    return Path(settings.EXPORTS_DIR) / "datasets"
+def _dataset_path(identity: str) -> Path:
+    return Path(settings.EXPORTS_DIR) / "datasets" / f"{identity}.json"
 
 
-class _QuotaReport:
-    """Tells a run how far an export is, and ends the export if it exceeds the quota.
+def _quota_report(run: Run, *, others: int) -> Callable[[int, int, int | None], None]:
+    """Return what tells a run how far it is. It raises ExportQuota. others: the bytes of the owner's other exports."""
+    noted = 0.0
 
-    others: the bytes of the owner's other exports.
-    """
+    def report(rows: int, size: int, most_rows: int | None) -> None:
+        nonlocal noted
+        require_bytes(others + size)
+        run.progress(rows, most_rows)
+        if time.monotonic() - noted > _NOTE_SECONDS:
+            noted = time.monotonic()
+            run.leave({"bytes": size})
 
-    def __init__(self, run: Run, *, others: int) -> None:
-        self._run, self._others = run, others
-        self._next_progress = self._next_note = 0.0
-
-    def __call__(self, rows: int, size: int, most_rows: int | None) -> None:
-        require_bytes(self._others + size)
-        now = time.monotonic()
-        if now >= self._next_progress:
-            self._next_progress = now + _REPORT_SECONDS
-            self._run.progress(rows, most_rows)
-        if now >= self._next_note:
-            self._next_note = now + _NOTE_SECONDS
-            self._run.leave({"bytes": size})
+    return report
 
 
 def exported_bytes(owner: str, *, but: UUID | None = None) -> int:
@@ -181,14 +175,12 @@ def exported_files(job: Job) -> list[JsonObject]:
 
 def export_file(job: Job, path: str) -> ExportedFile:
     """Return a file of an export. Raises UnknownJob if it has none of this path, and what `exported_files` raises."""
-    if path == MANIFEST and job.result is not None:
-        return ExportedFile(_manifest(job), MANIFEST, _manifest(job).stat().st_size, job.result["dataset"])
-    for each in exported_files(job):
-        if each["path"] == path:
-            return ExportedFile(
-                _manifest(job).parent / path, path.replace("/", "_"), each["bytes"], each["sha256"]
-            )
-    raise UnknownJob
+    files = {each["path"]: each["sha256"] for each in exported_files(job)}
+    files[MANIFEST] = (job.result or {})["dataset"]
+    if path not in files:
+        raise UnknownJob
+    found = _manifest(job).parent / path
+    return ExportedFile(found, path.replace("/", "_"), found.stat().st_size, files[path])
 
 
 def _manifest(job: Job) -> Path:
