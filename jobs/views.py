@@ -66,7 +66,15 @@ class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
     """The filters of the list, combined with AND."""
 
     state = choice_filter(STATES, "The job's state.")
-    kind = django_filters.CharFilter(max_length=40, help_text="The job's kind, such as `export`.")
+    kind = django_filters.CharFilter(
+        max_length=80,
+        method="of_kinds",
+        help_text="The job's kind, such as `export`, or several: `export,upload`.",
+    )
+
+    def of_kinds(self, jobs: QuerySet[Job], _: str, kinds: str) -> QuerySet[Job]:
+        """Return the jobs of some kinds."""
+        return jobs.filter(kind__in=kinds.split(","))
 
 
 class JobsViewSet(ListViewSet[Job]):

@@ -66,6 +66,8 @@ def test_an_export_is_watched_its_files_are_downloaded_and_another_one_is_cancel
             waiting.get_by_role("button", name="Cancel").click()
             expect(waiting).to_contain_text("cancelled")
         expect(waiting.get_by_role("button")).to_have_count(0)
+        caller.post("/audit/exports", json={"format": "csv"}).raise_for_status()
+        expect(row(page, "Newest exports", "audit")).to_contain_text("succeeded")
 
 
 @WINDOWS

@@ -184,6 +184,7 @@ def test_the_list_has_pages_and_a_filter(api: Api, own) -> None:
     assert [job["id"] for job in ended["jobs"]] == jobs[:1]
     assert len(answer(api.get(JOBS, {"kind": "count"}))["jobs"]) == 3
     assert answer(api.get(JOBS, {"kind": "export"}))["jobs"] == []
+    assert len(answer(api.get(JOBS, {"kind": "export,count"}))["jobs"]) == 3
     assert api.get(JOBS, {"state": "done"}).status_code == 400
     assert api.get(JOBS, {"stat": "queued"}).status_code == 400
 

@@ -22,6 +22,10 @@ def export_request(
     return post_once(_EXPORTS, {"dataset": dataset, "class": market, "symbols": listed, **params})
 
 
+def account_export_request(account: str, table: str, params: Mapping[str, Any]) -> Request:
+    return post_once(f"/api/v1/accounts/{segment(account)}/exports", {"table": table, **params})
+
+
 def file_request(job_id: str, path: str, headers: Mapping[str, str] | None = None) -> Request:
     """Return the request of a file, as its bytes are on the server's disk."""
     sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}

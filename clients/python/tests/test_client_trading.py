@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,14 @@ def test_an_order_is_filled_and_held(trader: Client, market: Market):
     assert eventually(held)
     [position] = trader.portfolio(account=ACCOUNT)["positions"]
     assert (position["symbol"], position["quantity"]) == ("COIN", 2)
+
+
+def test_an_accounts_rows_are_exported(trader: Client, tmp_path: Path):
+    placed = trader.order("COIN", "buy", 1, type="limit", limit_price=50, client_order_id="exported")
+    manifest = trader.export_account(ACCOUNT, "orders", tmp_path, format="ndjson")
+    assert (manifest["table"], manifest["account"]) == ("orders", ACCOUNT)
+    lines = (tmp_path / "orders.ndjson").read_text().splitlines()
+    assert json.loads(lines[-1])["id"] == placed["id"]
 
 
 def test_an_order_is_placed_once_and_cancelled(trader: Client):

@@ -15,7 +15,10 @@ const [RUNNING_MS, IDLE_MS] = [1500, 10_000];
 const UNANSWERED = "No answer came. The list tells whether it was done.";
 
 const isEnded = ({state}) => !["queued", "running"].includes(state);
-const nameOf = ({parameters: {dataset, symbols}}) => `${dataset} of ${shortened(symbols)}`;
+const KINDS = "export,account_export,audit_export";
+const nameOf = ({parameters: {dataset, symbols, table, account}}) => (
+  table ? [table, account].filter(Boolean).join(" of ") : `${dataset} of ${shortened(symbols)}`
+);
 
 export class ExportsPanel {
   constructor(api) {
@@ -61,7 +64,7 @@ export class ExportsPanel {
 
   async #read() {
     try {
-      const {jobs} = (await this.api.get("/jobs", {kind: "export", limit: MOST_ROWS})).data;
+      const {jobs} = (await this.api.get("/jobs", {kind: KINDS, limit: MOST_ROWS})).data;
       this.table.show(jobs);
       settled(TOPIC);
       return jobs.every(isEnded) ? IDLE_MS : RUNNING_MS;

@@ -15,7 +15,7 @@ from marketdata_client._async.uploads import send
 from marketdata_client.bodies import object_in
 from marketdata_client.config import Options, make_config
 from marketdata_client.errors import BadAnswer
-from marketdata_client.exports import export_request
+from marketdata_client.exports import account_export_request, export_request
 from marketdata_client.history import EQUITIES, Query, Symbols, cross_section, page_rows, page_table
 from marketdata_client.ingesting import Ingest, Ingested, Row, batches
 from marketdata_client.jobs import Job, has_succeeded, job_request, shown_progress
@@ -228,6 +228,20 @@ class AsyncClient:
         the job's states, and then documents with the state `downloading`. Raises `JobFailed`. If the program is killed, `download` goes on.
         """
         job = await self._submitted(export_request(dataset, symbols, market, params))
+        await self.wait(job, on_progress=on_progress)
+        return await self.download(job, folder, on_progress=on_progress)
+
+    async def export_account(
+        self,
+        account: str,
+        table: str,
+        folder: str | Path,
+        *,
+        on_progress: Callable[[Job], object] | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Export an account's `orders`, `executions`, `transactions`, `ledger` or `positions`, as `export` does. params: `format`, `as_of`."""
+        job = await self._submitted(account_export_request(account, table, params))
         await self.wait(job, on_progress=on_progress)
         return await self.download(job, folder, on_progress=on_progress)
 
