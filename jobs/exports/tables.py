@@ -24,7 +24,6 @@ NDJSON = "ndjson"
 _INSTANT = pa.timestamp("ns", "UTC")
 _ROLES = {
     _INSTANT: ColumnRole.TIME,
-    pa.date32(): ColumnRole.DATE,
     pa.int64(): ColumnRole.INTEGER,
     pa.float64(): ColumnRole.NUMBER,
     pa.bool_(): ColumnRole.FLAG,
@@ -87,9 +86,10 @@ def _table(columns: Sequence[OutColumn], schema: pa.Schema, page: Sequence[Answe
     values = {}
     for field in schema:
         cells = [_cell(row, field.name.split(".")) for row in rows]
-        is_text = pa.types.is_temporal(field.type)
-        array = pa.array(cells, pa.string() if is_text else field.type)
-        values[field.name] = _number(array.cast(field.type)) if is_text else array
+        is_instant = field.type == _INSTANT
+        values[field.name] = (
+            pa.array(cells, pa.string()).cast(_INSTANT) if is_instant else pa.array(cells, field.type)
+        )
     return Table.of(columns, values)
 
 
@@ -97,9 +97,3 @@ def _cell(row: Any, path: Sequence[str]) -> Any:
     for name in path:
         row = None if row is None else row.get(name)
     return orjson.dumps(row).decode() if isinstance(row, list | dict) else row
-
-
-def _number(values: pa.Array) -> pa.Array:
-    """Return instants as nanoseconds, dates as days."""
-    width = pa.int64() if values.type == _INSTANT else pa.int32()
-    return values.cast(width).cast(pa.int64())
