@@ -2,7 +2,7 @@
 
 from jobs.backfills.kinds import BACKFILL, GAP_REPORT, RECONCILIATION
 from jobs.exports.audit_log import AUDIT_EXPORT
-from jobs.exports.kinds import EXPORT
+from jobs.exports.views import EXPORT
 from jobs.kinds import JobKind
 from jobs.uploads.services import UPLOAD
 from trading.api.backtests import BACKTEST

@@ -28,12 +28,8 @@ from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_stored
 from ratelimit.exceptions import CredentialError
 from store.timestamps import SECOND_NS
-from web.endpoints import WRITE, Access
 from web.requests.json_fields import JsonObject
 
-KIND = "export"
-# The call that submits an export.
-SUBMISSION = Access("market:read", kind=WRITE)
 _LINK = "jobs.exports.link"
 _NOTE_SECONDS = 2.0
 

@@ -13,14 +13,13 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from jobs.documents import job_document
 from jobs.exports.exceptions import ExportExpired, UnfinishedExport
-from jobs.exports.query import export_parameters
+from jobs.exports.query import EXPORTED, export_parameters
 from jobs.exports.serializers import (
     DATASET,
     FILE,
@@ -31,10 +30,9 @@ from jobs.exports.serializers import (
     LinkSerializer,
 )
 from jobs.exports.services import (
-    KIND,
-    SUBMISSION,
     ExportedFile,
     dataset_document,
+    export,
     export_delete,
     export_file,
     export_of,
@@ -44,11 +42,11 @@ from jobs.exports.services import (
     linked_file,
     require_bytes,
 )
+from jobs.kinds import JobKind
 from jobs.serializers import JOB
 from jobs.views import SubmissionViewSet
-from ratelimit.access.denials import denial_of
+from ratelimit.authorize import check_access
 from ratelimit.callers import Caller
-from stats.market_data.datasets import MARKET_DATASETS
 from stats.rendering.renderers import FormatRenderer
 from store.timestamps import SECOND_NS, format_timestamp
 from web.endpoints import ANY_CALLER, ANYBODY, WRITE, Access
@@ -88,6 +86,17 @@ _BLOCK_BYTES = 1 << 18
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
 
 
+EXPORT = JobKind(
+    name="export",
+    function=export,
+    serializer=ExportRequestSerializer,
+    unit="rows",
+    access=Access("market:read", kind=WRITE),
+    most_unfinished=100,
+    is_export=True,
+)
+
+
 class FileRenderer(FormatRenderer):
     """Stands for a file of any type, which is sent as it is."""
 
@@ -106,7 +115,7 @@ class ExportSubmissionViewSet(SubmissionViewSet):
 class ExportsViewSet(ExportSubmissionViewSet):
     """Exports: rows as files, made by a job. A caller sees its own, as long as the caller may make such exports."""
 
-    access = {"create": SUBMISSION, "retrieve": _READ, "destroy": _CHANGE, "link": _CHANGE}
+    access = {"create": EXPORT.access, "retrieve": _READ, "destroy": _CHANGE, "link": _CHANGE}
     bodies = {"create": ExportRequestSerializer, "link": LinkRequestSerializer}
     answers: ClassVar[Any] = {
         **SubmissionViewSet.answers,
@@ -115,7 +124,7 @@ class ExportsViewSet(ExportSubmissionViewSet):
         "link": LinkSerializer,
     }
     parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID], "destroy": [_ID], "link": [_ID]}
-    kind = KIND
+    kind = EXPORT.name
 
     def create(self, request: Request) -> Response:
         """Export rows as files.
@@ -133,9 +142,7 @@ class ExportsViewSet(ExportSubmissionViewSet):
 
     def check_caller(self, caller: Caller, parameters: JsonObject) -> None:
         """A dataset's pages may need more than the endpoint."""
-        denial = denial_of(caller, MARKET_DATASETS[parameters["dataset"]].access)
-        if denial is not None:
-            raise PermissionDenied(denial.message, denial.code)
+        check_access(caller, EXPORTED[parameters["dataset"]].access)
 
     def retrieve(self, request: Request, job: str) -> Response:
         """Get an export. An export's job and, when it has succeeded, its files."""

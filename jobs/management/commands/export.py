@@ -110,16 +110,14 @@ def _document(options: dict[str, Any]) -> JsonObject:
 def _parameters(document: JsonObject, work: Path) -> JsonObject:
     """Return the parameters of an export, those of a run that was interrupted if it asked for the same."""
     path = work / "parameters.json"
-    if path.exists():
-        kept = orjson.loads(path.read_bytes())
-        if kept["document"] == document:
-            found: JsonObject = kept["parameters"]
-            return found
-    made = export_parameters(document, now_ns=time.time_ns())
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    path.write_bytes(orjson.dumps({"document": document, "parameters": made}))
-    return made
+    kept: JsonObject = orjson.loads(path.read_bytes()) if path.exists() else {}
+    if kept.get("document") != document:
+        kept = {"document": document, "parameters": export_parameters(document, now_ns=time.time_ns())}
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        path.write_bytes(orjson.dumps(kept))
+    parameters: JsonObject = kept["parameters"]
+    return parameters
 
 
 @contextmanager
