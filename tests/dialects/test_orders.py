@@ -1,0 +1,65 @@
+"""Alpaca's documents of orders."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from dialects.alpaca.orders import alpaca_order
+from trading.core.orders import Order, OrderState, OrderTerms, OrderType
+from trading.core.terms import TRADABLE, Side
+
+ID = "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"
+
+
+def order(state: OrderState = OrderState.WORKING, symbol: str = "AAPL", **terms: Any) -> Order:
+    asked = OrderTerms(symbol=symbol, side=Side.BUY, quantity=Decimal("2.50"), **terms)
+    kind = "crypto" if "-" in symbol else "equity"
+    states: dict[str, int] = {OrderState.PENDING_NEW: 10**18, state: 10**18 + 10**9}
+    return Order(
+        id=ID, terms=asked, instrument=TRADABLE[kind], state=state, states=states, matches_after_ns=0
+    )
+
+
+def read(ours: Order, *legs: Order) -> dict[str, Any]:
+    return alpaca_order(ours, legs).as_json()
+
+
+@pytest.mark.parametrize("state", OrderState)
+def test_each_state_is_one_of_alpacas(state: OrderState):
+    document = read(order(state))
+    assert document["qty"] == "2.5"
+    ended = {name for name in ("filled", "canceled", "expired", "failed", "replaced")
+             if document[f"{name}_at"]}  # fmt: skip
+    assert len(ended) == state.is_final
+    assert document["id"] == document["client_order_id"] == ID
+
+
+def test_an_order_that_is_being_replaced_is_no_cancelled_one():
+    ours = order(OrderState.PENDING_CANCEL)
+    ours.replaced_by = ID
+    assert read(ours)["status"] == "pending_replace"
+
+
+@pytest.mark.parametrize(
+    ("terms", "order_class"),
+    [
+        ({}, "simple"),
+        ({"take_profit": Decimal(110)}, "oto"),
+        ({"take_profit": Decimal(110), "stop_loss": Decimal(90)}, "bracket"),
+    ],
+)
+def test_the_class_says_which_legs_it_has(terms: dict[str, Any], order_class: str):
+    assert read(order(**terms))["order_class"] == order_class
+
+
+def test_legs_are_within_their_order():
+    leg = order(type=OrderType.STOP, stop_price=Decimal("90.10"))
+    leg.parent_id = ID
+    (found,) = read(order(stop_loss=Decimal("90.1")), leg)["legs"]
+    assert (found["type"], found["stop_price"], found["order_class"]) == ("stop", "90.1", "bracket")
+
+
+def test_a_pair_has_a_slash():
+    document = read(order(symbol="BTC-USD"))
+    assert (document["symbol"], document["asset_class"]) == ("BTC/USD", "crypto")
