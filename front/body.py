@@ -8,7 +8,7 @@ BodyError
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
@@ -67,11 +67,8 @@ class ClientGone(BodyError):
 class BodyWriter(Protocol):
     """Writes a body to a file. room: how many bytes it takes. error: why it takes no more; None if it does."""
 
-    @property
-    def room(self) -> int: ...
-
-    @property
-    def error(self) -> Exception | None: ...
+    room: int
+    error: Exception | None
 
     def write(self, data: bytes) -> None:
         """Append bytes; sets `error` if that fails. Called in a thread."""
@@ -206,13 +203,10 @@ async def read_body(receive: Receive, allowance: BodyAllowance, *, declared: str
     if declared and int(declared) > allowance.limit:
         raise BodyOverLimit
     buffer = BytesIO()
-
-    async def take(piece: bytes) -> None:
+    async for piece in _pieces(receive, allowance.limit):
         if not allowance.reserved.take(len(piece)):
             raise BodyBudgetExhausted
         buffer.write(piece)
-
-    await _receive_all(receive, allowance.limit, take)
     buffer.getvalue()  # trims the buffer, so that a later read() of the whole body copies nothing
     buffer.seek(0)
     return buffer
@@ -223,61 +217,50 @@ async def write_body(receive: Receive, writer: BodyWriter, *, declared: str, lan
 
     Raises BodyTooSlow, ClientGone, and BodyOverLimit: also if the file takes no more, with the reason as its `error`.
     """
-    pending, running = bytearray(), asyncio.get_running_loop().create_future()
-    running.set_result(None)
+    pending = bytearray()
 
     async def flush() -> None:
-        """Begin to write what is pending, once the write before has ended."""
-        nonlocal running
-        # A write goes on if its body is given up meanwhile.
-        await asyncio.shield(running)
         data = bytes(pending)
         pending.clear()
-        running = lane.run(writer.write, data)
-
-    async def take(piece: bytes) -> None:
-        pending.extend(piece)
-        if len(pending) >= _WRITTEN_AT_ONCE:
-            await flush()
-            if writer.error is not None:
-                raise BodyOverLimit
+        await lane.run(writer.write, data)
+        if writer.error is not None:
+            raise BodyOverLimit
 
     try:
         if declared and int(declared) > writer.room:
             raise BodyOverLimit
         try:
-            await _receive_all(receive, writer.room, take)
+            async for piece in _pieces(receive, writer.room):
+                pending.extend(piece)
+                if len(pending) >= _WRITTEN_AT_ONCE:
+                    await flush()
         finally:
             await flush()
-            await running
     finally:
         writer.close()
-    if writer.error is not None:
-        raise BodyOverLimit
 
 
-async def _receive_all(receive: Receive, limit: int, take: Callable[[bytes], Awaitable[None]]) -> None:
-    """Give the body's pieces to `take`. Raises BodyTooSlow, ClientGone, BodyOverLimit, and what `take` raises."""
+async def _pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """Iterate over a body. Raises BodyTooSlow, ClientGone, BodyOverLimit."""
     now = asyncio.get_running_loop().time
-    start, count = now() + GRACE_SECONDS, 0
-    try:
-        async with asyncio.timeout(PROGRESS_SECONDS) as deadline:
-            while True:
+    slowest, deadline, count = now() + GRACE_SECONDS, now() + PROGRESS_SECONDS, 0
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
                 message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                piece = message.get("body", b"")
-                count += len(piece)
-                if count > limit:
-                    raise BodyOverLimit
-                await take(piece)
-                if not message.get("more_body"):
-                    return
-                if piece:
-                    latest = start + count / SLOWEST_BYTES_PER_SECOND
-                    deadline.reschedule(min(latest, now() + PROGRESS_SECONDS))
-    except TimeoutError:
-        raise BodyTooSlow from None
+        except TimeoutError:
+            raise BodyTooSlow from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        count += len(piece)
+        if count > limit:
+            raise BodyOverLimit
+        yield piece
+        if not message.get("more_body"):
+            return
+        if piece:
+            deadline = min(slowest + count / SLOWEST_BYTES_PER_SECOND, now() + PROGRESS_SECONDS)
 
 
 async def discard_rest(receive: Receive) -> None:

@@ -43,7 +43,7 @@ class UploadWriter:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise unavailable(error) from error
-        self.error: StoreUnavailable | None = None
+        self.error: Exception | None = None
         self.room = job.parameters["size"] - offset
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
