@@ -59,7 +59,7 @@ def _pending_windows() -> Callable[[str], tuple[Window, ...] | None]:
     return pending_windows
 
 
-def _event_write() -> Callable[..., None]:
+def _event_write() -> Callable[..., object]:
     from webhooks.events import event_write
 
     return event_write

@@ -1,16 +1,15 @@
 """Services that write batches of rows and corrections to the store."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from django.conf import settings
-from django.db import Error
 
 from store import exceptions as storage
 from store.bars.prints import STANDS
@@ -51,8 +50,6 @@ from web.events import EVENT_WRITE
 from web.idempotency.exceptions import IdempotencyKeyReused, RequestStillRunning
 from web.requests.exceptions import ERRORS_LIMIT, FieldError
 from web.requests.work import WorkKind, count_work
-
-logger = logging.getLogger(__name__)
 
 _WORDS_SHOWN = 5
 
@@ -279,21 +276,21 @@ def rows_correct(
 
 
 def _tell_correction(dataset: Dataset, symbol: str, receipt: Receipt) -> None:
-    """Write the event of corrections that were stored now. The store's commit is no transaction of the database."""
-    if not receipt.stored or receipt.replayed:
+    """Write the event of stored corrections, once for their commit, which is no transaction of the database.
+
+    A call that gets no answer, because the event could not be written, is repeated with its key and writes it then.
+    """
+    if not receipt.stored:
         return
-    data = {
-        "symbol": symbol,
-        "dataset": dataset.name,
-        "stored": receipt.stored,
-        "commit": receipt.commit.token,
-    }
-    try:
-        EVENT_WRITE.get()(
-            kind="correction", subject=f"symbol:{symbol}", symbol=symbol, data=data, now=datetime.now(UTC)
-        )
-    except Error as error:
-        logger.warning("webhooks are not told of a correction of %s: %s", symbol, error)
+    data = {"symbol": symbol, "dataset": dataset.name, "stored": receipt.stored}
+    EVENT_WRITE.get()(
+        kind="correction",
+        subject=f"symbol:{symbol}",
+        symbol=symbol,
+        data={**data, "commit": receipt.commit.token},
+        now=datetime.now(UTC),
+        uuid=uuid5(NAMESPACE_OID, f"{dataset.name}/{symbol}/{receipt.commit.hash}"),
+    )
 
 
 def _dated_corrections(dataset: Dataset, batch: CorrectionBatch) -> tuple[Correction, ...]:

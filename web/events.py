@@ -4,5 +4,5 @@ from collections.abc import Callable
 
 from ops.needs import Need
 
-EVENT_WRITE: Need[Callable[..., None]] = Need("web.events.EVENT_WRITE")
+EVENT_WRITE: Need[Callable[..., object]] = Need("web.events.EVENT_WRITE")
 """`webhooks.events.event_write`."""

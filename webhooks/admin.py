@@ -10,8 +10,6 @@ from webhooks.models import Delivery, MarketAlert, Webhook, WebhookEvent
 
 @admin.register(Webhook)
 class WebhookAdmin(ReadOnlyAdmin):
-    """The read-only list and page of webhooks, without their secrets."""
-
     list_display = ("url", "owner", "state", "paused_because", "failing_since", "retry_at", "created_at")
     list_filter = ("state", "is_callback")
     search_fields = ("=uuid", "owner", "url")
@@ -20,8 +18,6 @@ class WebhookAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
-    """The read-only list and page of deliveries."""
-
     list_display = ("subject", "webhook", "state", "attempts", "status", "error", "next_at", "ended_at")
     list_filter = ("state",)
     list_select_related = ("webhook",)
@@ -30,8 +26,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnlyAdmin):
-    """The read-only list and page of events."""
-
     list_display = ("kind", "subject", "owner", "account", "symbol", "created_at", "fanned_out_at")
     list_filter = ("kind",)
     search_fields = ("=uuid", "subject", "owner")
@@ -39,8 +33,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
 @admin.register(MarketAlert)
 class MarketAlertAdmin(ReadOnlyAdmin):
-    """The read-only list and page of alerts."""
-
     list_display = ("symbol", "kind", "direction", "value", "seconds", "state", "owner", "fired_at")
     list_filter = ("state", "kind")
     search_fields = ("=uuid", "owner", "symbol")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from cachetools import TTLCache, cached
@@ -64,41 +65,33 @@ def event_write(
     symbol: str = "",
     callback_url: str = "",
     uuid: UUID | None = None,
-) -> None:
+) -> WebhookEvent:
     """Write an event, within the transaction of what it tells. See `WebhookEvent`.
 
-    Nothing is written if no active webhook chose the kind: that costs one query. callback_url: tell `owner` there, too.
-    uuid: of what is told once, however often it is written.
+    callback_url: tell `owner` there, too. uuid: of what is told once, however often it is written.
     """
-    if not callback_url and kind not in chosen_kinds():
-        return
     columns = {"kind": kind, "subject": subject, "owner": owner, "account": account, "symbol": symbol}
     event, _ = WebhookEvent.objects.get_or_create(
         uuid=uuid or uuid4(), defaults={**columns, "data": data, "created_at": now}
     )
     if callback_url:
         delivery_make(event, _callback_webhook(owner, callback_url, now), now=now, url=callback_url)
+    return event
 
 
 def events_write(events: Iterable[WebhookEvent]) -> None:
     """Write those of the events whose kinds are chosen, within the transaction of what they tell.
 
-    For events of which there are many: a webhook that another process has made is known a second later, and the
-    usual call makes no query.
+    For events of which there are many: if nobody chose them, no row is written, and the usual call makes no query.
     """
-    chosen = recently_chosen_kinds()
+    chosen = chosen_kinds()
     if chosen:
         WebhookEvent.objects.bulk_create([event for event in events if event.kind in chosen])
 
 
 @cached(TTLCache(maxsize=1, ttl=1), lock=Lock())
-def recently_chosen_kinds() -> frozenset[str]:
-    """Return `chosen_kinds`, at most a second old. A process that changes a webhook calls its `cache_clear`."""
-    return chosen_kinds()
-
-
 def chosen_kinds() -> frozenset[str]:
-    """Return the kinds that active webhooks chose: one query."""
+    """Return the kinds that active webhooks chose, at most a second ago. Who changes a webhook calls `cache_clear`."""
     lists = Webhook.objects.filter(state=ACTIVE).order_by().values_list("kinds", flat=True).distinct()
     return frozenset(kind for kinds in lists for kind in kinds)
 
@@ -112,7 +105,6 @@ def delivery_make(event: WebhookEvent, webhook: Webhook, *, now: datetime, url: 
 
 def _callback_webhook(owner: str, url: str, now: datetime) -> Webhook:
     """Return the row that stands for the origin of a callback URL: a dead receiver is one, whatever its paths."""
-    scheme, _, rest = url.partition("://")
-    origin = f"{scheme}://{rest.partition('/')[0].partition('?')[0]}".lower()
+    origin = urlsplit(url)._replace(path="", query="").geturl().lower()
     columns = {"created_by": owner, "created_at": now}
     return Webhook.objects.get_or_create(owner=owner, url=origin, is_callback=True, defaults=columns)[0]

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 ACTIVE, PAUSED = "active", "paused"
 STATES = (ACTIVE, PAUSED)
@@ -49,8 +50,8 @@ class Webhook(models.Model):
     `owner` is the `Caller.principal` that made it, `created_by` the `Caller.identity`. `accounts`, `symbols`: of events that
     have such, only those; [] for all. `secret` is encrypted, `old_secret` is used beside it until `old_secret_until`.
 
-    `failing_since` is when the first call after the last success failed; none is made before `retry_at`. `last_ms` is how
-    long the last call took. The process that wrote `leased_until` sends its deliveries, until then.
+    `failing_since` is when the first call after the last success failed; none is made before `retry_at`. `is_slow`: the last
+    calls failed or took long. The process that wrote `leased_until` sends its deliveries, until then.
 
     `is_callback`: it stands for the origin of the callback URLs of the owner's jobs. Its owner does not see it.
     """
@@ -69,8 +70,8 @@ class Webhook(models.Model):
     paused_because = models.CharField(max_length=20, default="")
     failing_since = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
-    last_ms = models.PositiveIntegerField(default=0)
-    leased_until = models.DateTimeField(null=True)
+    is_slow = models.BooleanField(default=False)
+    leased_until = models.DateTimeField(default=timezone.now)
     is_callback = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 

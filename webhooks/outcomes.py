@@ -20,6 +20,7 @@ _JITTER = 0.1
 _FIRST_PROBE, _PROBE = 5, 5 * 60
 _LONGEST_RETRY_AFTER = 24 * 3600
 _REDIRECTS, _GONE = 300, 410
+_SLOW_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _columns(outcome: DeliveryOutcome, now: datetime) -> dict[str, Any]:
 def _take_outcomes(webhook: Webhook, outcomes: Sequence[DeliveryOutcome], now: datetime) -> None:
     """Note whether the receiver fails. Of a batch at most the last call of each lane has failed."""
     failed = [outcome for outcome in outcomes if outcome.error]
-    webhook.last_ms = max(outcome.latency_ms for outcome in outcomes)
+    webhook.is_slow = bool(failed) or max(outcome.latency_ms for outcome in outcomes) > _SLOW_MS
     if len(failed) < len(outcomes):
         webhook.failing_since = webhook.retry_at = None
     if failed:

@@ -13,14 +13,13 @@ from itertools import groupby
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from ops.metrics.declarations import WEBHOOK_CALLS
 from ops.outbound.exceptions import OutboundError
 from ops.outbound.posting import Poster
 from ratelimit.credentials.identify import caller_of_principal
-from webhooks.events import TEST
 from webhooks.fan_out import events_fan_out, may_see
 from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
 from webhooks.outcomes import DeliveryOutcome, outcomes_record
@@ -29,12 +28,11 @@ from webhooks.signing import callback_secrets, signed_request, webhook_secrets
 
 logger = logging.getLogger(__name__)
 
-# A batch has so many deliveries. It begins no call after so many seconds; the lease outlasts its last call.
+# A batch has so many deliveries, of a receiver that fails one. It begins no call after so many seconds; the lease outlasts its last call.
 _BATCH, _BATCH_SECONDS, LEASE = 100, 20, timedelta(seconds=60)
 _LANES = 4
-# Receivers that fail, or took longer than a second, have places of their own, so that they keep none of the others'.
+# Receivers that are slow or fail have places of their own, so that they keep none of the others'.
 MOST_FAST, MOST_SLOW = 8, 16
-_SLOW_MS = 1000
 _WAIT_SECONDS = 0.25
 _UNSEEN = "the owner may not be told of this event now"
 
@@ -142,16 +140,9 @@ def deliveries_send(*, now: datetime) -> None:
 
 def _ready(now: datetime, *, is_slow: bool) -> QuerySet[Webhook]:
     """Return the webhooks that may be claimed and have due deliveries; first the one that waits longest."""
-    slow = Q(failing_since__isnull=False) | Q(last_ms__gt=_SLOW_MS)
     due = Exists(_due(now).filter(webhook=OuterRef("pk")))
-    ready = _claimable(now).filter(slow if is_slow else ~slow, due)
-    return ready.order_by(F("leased_until").asc(nulls_first=True))
-
-
-def _claimable(now: datetime) -> QuerySet[Webhook]:
-    return Webhook.objects.filter(
-        Q(leased_until=None) | Q(leased_until__lte=now), Q(retry_at=None) | Q(retry_at__lte=now), state=ACTIVE
-    )
+    ready = Webhook.objects.filter(due, state=ACTIVE, is_slow=is_slow, leased_until__lte=now)
+    return ready.exclude(retry_at__gt=now).order_by("leased_until")
 
 
 def _due(now: datetime) -> QuerySet[Delivery]:
@@ -168,8 +159,9 @@ def _due(now: datetime) -> QuerySet[Delivery]:
 
 def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None:
     """Claim a webhook; None if another process was faster, or if it may not be called."""
+    unclaimed = Webhook.objects.filter(pk=webhook.pk, leased_until=webhook.leased_until)
     webhook.leased_until = now + LEASE
-    if not _claimable(now).filter(pk=webhook.pk).update(leased_until=webhook.leased_until):
+    if not unclaimed.update(leased_until=webhook.leased_until):
         return None
     caller = caller_of_principal(webhook.owner, now=now)
     secrets = [] if webhook.is_callback else webhook_secrets(webhook, now=now)
@@ -178,18 +170,11 @@ def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None
         return None
     lanes: list[list[Delivery]] = [[] for _ in range(_LANES)]
     lane_of: dict[str, list[Delivery]] = {}
-    for delivery in _next_of(webhook, now):
+    due = _due(now).filter(webhook=webhook).select_related("event").order_by("event")
+    for delivery in due[: 1 if webhook.failing_since else _BATCH]:
         if may_see(caller, delivery.event):
             lane_of.setdefault(delivery.subject, lanes[len(lane_of) % _LANES]).append(delivery)
         else:
             unseen = Delivery.objects.filter(pk=delivery.pk)
             unseen.update(state=FAILED, error=_UNSEEN, ended_at=now)
     return _Batch(webhook, is_slow, secrets, lanes[: len(lane_of) or 1])
-
-
-def _next_of(webhook: Webhook, now: datetime) -> QuerySet[Delivery]:
-    """Return the deliveries of a batch. A webhook that fails gets one: a test before all others."""
-    due = _due(now).filter(webhook=webhook).select_related("event")
-    if webhook.failing_since:
-        return due.order_by(Case(When(event__kind=TEST, then=0), default=1), "event")[:1]
-    return due.order_by("event")[:_BATCH]

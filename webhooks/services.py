@@ -7,9 +7,10 @@ from django.conf import settings
 from django.db import transaction
 
 from ratelimit.callers import Caller
+from ratelimit.credentials.identify import caller_of_principal
 from web.requests.field_errors import field_refusal
-from webhooks.events import TEST, WEBHOOK_PAUSED, delivery_make, event_write, recently_chosen_kinds
-from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, Webhook, WebhookEvent
+from webhooks.events import TEST, WEBHOOK_PAUSED, chosen_kinds, delivery_make, event_write
+from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, MarketAlert, Webhook, WebhookEvent
 from webhooks.signing import new_secret, sealed_secret
 
 MOST_WEBHOOKS = 100
@@ -24,7 +25,7 @@ def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> 
     secret = new_secret()
     columns = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
     webhook = Webhook.objects.create(**columns, **values, secret=sealed_secret(secret))
-    recently_chosen_kinds.cache_clear()
+    chosen_kinds.cache_clear()
     return webhook, secret
 
 
@@ -34,7 +35,7 @@ def webhook_change(*, webhook: Webhook, values: dict[str, Any], now: datetime) -
     for name, value in values.items():
         setattr(webhook, name, value)
     webhook.save(update_fields=values)
-    recently_chosen_kinds.cache_clear()
+    chosen_kinds.cache_clear()
     if state != webhook.state:
         if state == ACTIVE:
             webhook_resume(webhook=webhook, now=now)
@@ -70,20 +71,14 @@ def webhook_resume(*, webhook: Webhook, now: datetime) -> None:
         webhook.state, webhook.paused_because = ACTIVE, ""
         webhook.failing_since = webhook.retry_at = None
         webhook.save(update_fields=["state", "paused_because", "failing_since", "retry_at"])
-    recently_chosen_kinds.cache_clear()
+    chosen_kinds.cache_clear()
 
 
 def webhook_test(*, webhook: Webhook, now: datetime) -> Delivery:
-    """Send a test event to a webhook, also to one that failed; a paused one gets it when it is resumed."""
+    """Send a test event to a webhook, to one that fails at once, too; a paused one gets it when it is resumed."""
     with transaction.atomic():
-        event = WebhookEvent.objects.create(
-            kind=TEST,
-            subject=_subject(webhook),
-            owner=webhook.owner,
-            data={"webhook": str(webhook.uuid)},
-            created_at=now,
-            fanned_out_at=now,
-        )
+        data = {"webhook": str(webhook.uuid)}
+        event = event_write(kind=TEST, subject=_subject(webhook), owner=webhook.owner, data=data, now=now)
         Webhook.objects.filter(pk=webhook.pk).update(retry_at=None)
         return delivery_make(event, webhook, now=now)
 
@@ -100,6 +95,9 @@ def _subject(webhook: Webhook) -> str:
 
 
 def events_delete_old(*, now: datetime) -> None:
-    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries."""
+    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries, and alerts whose owner's credential ended."""
     oldest = now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
     WebhookEvent.objects.filter(created_at__lte=oldest).delete()
+    for owner in MarketAlert.objects.order_by().values_list("owner", flat=True).distinct():
+        if caller_of_principal(owner, now=now) is None:
+            MarketAlert.objects.filter(owner=owner).delete()

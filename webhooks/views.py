@@ -58,14 +58,6 @@ _WEBHOOK, _DELIVERY = _id_of("webhook", WEBHOOK_ID), _id_of("delivery", DELIVERY
 _ALERT = _id_of("alert", ALERT_ID)
 
 
-class WebhookPagination(KeysetPagination):
-    """Pages of webhooks, in the order in which they were made."""
-
-    rows_name = "webhooks"
-    by = "pk"
-    sort_description = "By the time of creation, oldest first."
-
-
 class NewestPagination(KeysetPagination):
     """Pages of rows, the newest first."""
 
@@ -154,11 +146,12 @@ class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
     parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset = Webhook.objects.filter(is_callback=False)
     lookup_url_kwarg = "webhook"
-    pagination_class = WebhookPagination
+    pagination_class = NewestPagination
+    rows_name = "webhooks"
     document = WebhookDocument
 
     def list(self, request: Request) -> Response:
-        """List webhooks. One's own webhooks, without their secrets."""
+        """List webhooks. One's own webhooks, newest first, without their secrets."""
         return self.page()
 
     def create(self, request: Request) -> Response:

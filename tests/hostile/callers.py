@@ -67,9 +67,9 @@ def _stock_webhooks(installation: Installation, owner: str, now: str) -> None:
     )
     made = {"owner": owner, "created_at": now}
     of_webhook = {
-        "id": 1, "uuid": webhook, "created_by": owner, "url": "https://receiver.invalid/", "kinds": " job.failed ", "accounts": "[]",
-        "symbols": "[]", "secret": "", "old_secret": "", "state": "paused", "paused_because": "by_owner", "failures": 0, "last_ms": 0,
-        "is_callback": False, **made,
+        "id": 1, "uuid": webhook, "created_by": owner, "url": "https://receiver.invalid/", "kinds": '["job.failed"]', "accounts": "[]",
+        "symbols": "[]", "secret": "", "old_secret": "", "state": "paused", "paused_because": "by_owner", "is_slow": False,
+        "leased_until": now, "is_callback": False, **made,
     }  # fmt: skip
     event = {
         "id": 1, "uuid": delivery, "kind": "job.failed", "subject": "job:1", "account": "", "symbol": "", "data": "{}",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratelimit.models import ApiKey
 from store.instruments import Instrument
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, make_key, problem, trade
@@ -19,6 +20,7 @@ from tests.webhooks.conftest import received, send, subscribe
 from trades.stores import market_store
 from webhooks.alerts import AlertPrints, alerts_watch, firing_of
 from webhooks.models import MOVE, MarketAlert, WebhookEvent
+from webhooks.services import events_delete_old
 
 ALERTS = "/api/v1/alerts"
 
@@ -103,7 +105,6 @@ def test_what_was_stored_while_no_worker_ran_is_not_missed(api: Api) -> None:
     store(api, 350.0)
     look()
     assert [shown(api, each)["state"] for each in made] == ["fired", "fired"]
-    assert WebhookEvent.objects.count() == 0  # nobody chose the kind
 
 
 def test_an_alert_that_is_behind_the_others_of_its_symbol_misses_nothing(api: Api) -> None:
@@ -224,3 +225,12 @@ def test_alerts_are_ones_own(api: Api) -> None:
         assert problem(other.call(method, each)) == (404, "not_found")
     assert api.call("DELETE", path).status_code == 204
     assert problem(api.get(path)) == (404, "not_found")
+
+
+def test_alerts_of_a_revoked_key_are_deleted(api: Api) -> None:
+    make(api, kind="silence", seconds=9)
+    other = Api(make_key())
+    kept = make(other, kind="silence", seconds=9)
+    ApiKey.objects.filter(pk=ApiKey.objects.earliest("pk").pk).update(revoked_at=timezone.now())
+    events_delete_old(now=timezone.now())
+    assert [str(each.uuid) for each in MarketAlert.objects.all()] == [kept["id"]]

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,7 +20,7 @@ from tests.api_client import Api, trade
 from tests.trading.recorded import RecordedAccount
 from tests.webhooks.conftest import received, send, subscribe
 from trading.core.events import ZONE_ALERT, Alert
-from webhooks.events import CHOOSABLE, EVENT_KINDS, recently_chosen_kinds
+from webhooks.events import CHOOSABLE, EVENT_KINDS, chosen_kinds
 from webhooks.models import WebhookEvent
 
 
@@ -66,7 +66,7 @@ def test_orders_and_fills_are_told_in_the_order_of_the_account(watched) -> None:
 
 def test_an_account_costs_a_query_a_second_and_no_row_if_nobody_is_told(api: Api) -> None:
     account = RecordedAccount()
-    recently_chosen_kinds.cache_clear()
+    chosen_kinds.cache_clear()
     with CaptureQueriesContext(connection) as queries:
         for _ in range(3):
             account.order("COIN", "buy", 2)
@@ -113,6 +113,21 @@ def test_a_correction_is_told_once(api: Api, watched) -> None:
     data = {"symbol": "AAPL", "dataset": "trades", "stored": 1, "commit": told["data"]["commit"]}
     assert (told["type"], told["data"]) == ("correction", data)
     assert data["commit"].startswith(f"{answers[0]['commit']}-")
+
+
+def test_a_correction_whose_event_was_not_written_is_told_when_the_call_is_repeated(
+    api: Api, watched, monkeypatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("the disk is full")
+
+    api.ingest(trade(trade_id="1"))
+    cancel = {"action": "cancel", "timestamp": trade()["timestamp"], "trade_id": "1"}
+    with monkeypatch.context() as patched:
+        patched.setattr(WebhookEvent.objects, "get_or_create", fail)
+        assert api.correct(cancel, Idempotency_Key="1").status_code == 503
+    assert api.correct(cancel, Idempotency_Key="1").status_code == 200
+    assert kinds() == ["correction"]
 
 
 def test_a_key_that_expires_soon_is_told_to_itself(watched) -> None:

@@ -85,15 +85,14 @@ def test_others_see_and_change_nothing(api: Api) -> None:
     assert Api(None).get(HOOKS).status_code == 401
 
 
-def test_the_test_button_sends_an_event_even_to_one_that_fails(api: Api, receiver) -> None:
+def test_the_test_button_calls_even_one_that_fails(api: Api, receiver) -> None:
     server = receiver()
     made = subscribe(api, server.url)
-    tell()
     Webhook.objects.update(failing_since=timezone.now(), retry_at=timezone.now() + timedelta(hours=1))
     delivery = answer(api.call("POST", f"{made['links']['self']}/test"))
     assert (delivery["type"], delivery["state"]) == ("webhook.test", "pending")
     send()
-    assert received(server, made["secret"])[0]["type"] == "webhook.test"
+    assert [each["type"] for each in received(server, made["secret"])] == ["webhook.test"]
 
 
 def test_the_log_shows_calls_and_one_is_replayed_with_the_same_id(api: Api, receiver) -> None:
