@@ -25,9 +25,6 @@ class ExportExpired(JobError):
 
     code = "export_expired"
 
-    def __init__(self) -> None:
-        super().__init__("the files of the export were deleted; submit its parameters again")
-
 
 class ExportQuota(JobError):
     """The caller's exports have as many bytes as they may have. Delete an export, or wait until one expires."""
@@ -45,14 +42,8 @@ class InvalidLink(JobError):
 
     code = "invalid_link"
 
-    def __init__(self) -> None:
-        super().__init__("the link is not valid")
-
 
 class LinkExpired(JobError):
     """The time of the link is over. Ask for another link."""
 
     code = "link_expired"
-
-    def __init__(self) -> None:
-        super().__init__("the link has expired")

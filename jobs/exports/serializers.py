@@ -1,6 +1,6 @@
 """The body of the endpoint that submits exports, and its answers' documents."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
@@ -9,6 +9,7 @@ from jobs.exports.query import DEFAULT_CLASS, EXPORT_FORMATS, EXPORTED, PARAMETE
 from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
 from stats.market_data.query import MARKET_CLASSES
 from stats.parameters import MEMBERS_LIMIT
+from web.documents import AnswerDocument, Instant, like
 from web.requests.field_errors import KnownFieldsSerializer
 from web.requests.json_fields import Integer, JsonObject, Text, Word
 
@@ -150,15 +151,8 @@ class LinkRequestSerializer(KnownFieldsSerializer):
     )
 
 
-class LinkSerializer(serializers.Serializer[Any]):
+class LinkDocument(AnswerDocument):
     """A link to a file."""
 
-    examples: ClassVar = {
-        "A link": {
-            "url": "http://127.0.0.1:8000/api/v1/downloads?token=WyI1ZjBjMWI1Mi0….kW9oT1x2",
-            "expires_at": "2030-01-03T03:04:05Z",
-        }
-    }
-
-    url = serializers.CharField()
-    expires_at = serializers.DateTimeField()
+    url: Annotated[str, like("http://127.0.0.1:8000/api/v1/downloads?token=WyI1ZjBjMWI1Mi0….kW9oT1x2")]
+    expires_at: Annotated[Instant, like("2030-01-03T03:04:05Z")]

@@ -184,7 +184,7 @@ def _manifest(job: Job) -> Path:
         raise UnfinishedExport(job.state)
     path = export_folder(job.uuid) / "files" / MANIFEST
     if not path.exists():
-        raise ExportExpired
+        raise ExportExpired("the files of the export were deleted; submit its parameters again")
     return path
 
 
@@ -198,10 +198,10 @@ def linked_file(token: str, *, now: datetime) -> ExportedFile:
     try:
         uuid, path, maker, expires_ns = signing.loads(token, salt=_LINK)
     except signing.BadSignature:
-        raise InvalidLink from None
+        raise InvalidLink("the link is not valid") from None
     if now.timestamp() * SECOND_NS >= expires_ns:
-        raise LinkExpired
+        raise LinkExpired("the link has expired")
     try:
         return export_file(export_of(caller_stored(maker, now=now), uuid), path)
     except (CredentialError, UnknownJob):
-        raise InvalidLink from None
+        raise InvalidLink("the link is not valid") from None

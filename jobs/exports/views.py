@@ -26,8 +26,8 @@ from jobs.exports.serializers import (
     DataSetSerializer,
     ExportRequestSerializer,
     ExportSerializer,
+    LinkDocument,
     LinkRequestSerializer,
-    LinkSerializer,
 )
 from jobs.exports.services import (
     ExportedFile,
@@ -121,9 +121,9 @@ class ExportsViewSet(ExportSubmissionViewSet):
         **SubmissionViewSet.answers,
         "retrieve": ExportSerializer,
         "destroy": None,
-        "link": LinkSerializer,
+        "link": LinkDocument,
     }
-    parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID], "destroy": [_ID], "link": [_ID]}
+    common_parameters = (_ID,)
     kind = EXPORT.name
 
     def create(self, request: Request) -> Response:
@@ -179,8 +179,8 @@ class ExportsViewSet(ExportSubmissionViewSet):
         expires_ns = time.time_ns() + body["expires_in"] * SECOND_NS
         token = link_token(stored, body["path"], maker=caller.identity, expires_ns=expires_ns)
         url = request.build_absolute_uri(f"{reverse('download')}?token={token}")
-        document = {"url": url, "expires_at": format_timestamp(expires_ns)}
-        return Response(document, headers={"Cache-Control": "no-store"})
+        document = LinkDocument(url, format_timestamp(expires_ns))
+        return Response(document.as_json(), headers={"Cache-Control": "no-store"})
 
 
 class ExportFilesViewSet(DeclaredView, ViewSet):
