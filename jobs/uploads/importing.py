@@ -41,7 +41,7 @@ def imported(run: Run) -> JsonObject:
             symbols_import(
                 file=file,
                 options=options,
-                spool=path.parent / f"sorted {options.dataset.name}",
+                spool=path.parent / f"sorted-{options.dataset.name}",
                 caller=run.created_by,
                 request_key=run.request_key,
                 confirmed=bool(run.parameters["options"].get("yes")),
