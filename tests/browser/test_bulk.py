@@ -113,6 +113,9 @@ def test_an_alert_is_set_for_the_charts_symbol_fires_and_is_deleted(
         expect(alert).to_contain_text("at 151")
         watched.shoot(f"alerts-{name}")
         assert_is_sound(watched)
+        alert.get_by_role("button", name="Arm again").click()
+        expect(alert).to_contain_text("armed")
+        expect(alert.get_by_role("button", name="Arm again")).to_have_count(0)
         alert.get_by_role("button", name="Delete").click()
         expect(alert).to_have_count(0)
 
@@ -137,6 +140,11 @@ def test_a_webhook_is_tested_and_a_delivery_replayed(
         with page.expect_response(re.compile("/replay$")) as replayed:
             sent.get_by_role("button", name="Replay").click()
         assert (replayed.value.status, before) == (200, 1)
+        expect(page.get_by_role("button", name="Resume")).to_be_hidden()
+        caller.patch(path, json={"state": "paused"}).raise_for_status()
+        expect(page.locator("#webhook-state")).to_contain_text("Paused: by owner.")
         watched.shoot(f"webhooks-{name}")
         assert_is_sound(watched)
+        page.get_by_role("button", name="Resume").click()
+        expect(page.locator("#webhook-state")).not_to_contain_text("Paused")
         caller.delete(path).raise_for_status()

@@ -20,7 +20,7 @@ export class AlertsPanel {
   constructor(api) {
     this.api = api;
     this.once = {alerts: oneAtATime("alerts-refusal", UNANSWERED), webhooks: oneAtATime("webhooks-refusal", UNANSWERED)};
-    this.alerts = new LiveTable(byId("alerts"), "Newest alerts", this.#alertColumns(), {key: ({id}) => id, empty: "No alert was set yet."});
+    this.alerts = new LiveTable(byId("alerts"), "Newest alerts", this.#alertColumns(), {key: ({id, state}) => id + state, empty: "No alert was set yet."});
     this.deliveries = new LiveTable(byId("deliveries"), "Newest deliveries", this.#deliveryColumns(), {key: ({id}) => id, empty: "Nothing was sent yet."});
     asNumberField(this.#form.elements.price);
     this.#form.addEventListener("submit", (event) => {
@@ -28,6 +28,7 @@ export class AlertsPanel {
       this.#set();
     });
     byId("webhook-test").addEventListener("click", () => this.#change("POST", `${this.#path}/test`));
+    byId("webhook-resume").addEventListener("click", () => this.#change("PATCH", this.#path, {state: "active"}));
     this.#choice.addEventListener("change", () => this.#read());
     whileOpen("alerts", () => this.#read());
   }
@@ -46,8 +47,15 @@ export class AlertsPanel {
   #alertColumns() {
     return [
       {head: "symbol", text: ({symbol}) => symbol}, {head: "fires", text: alertWords}, {head: "state", text: firedWords},
-      {head: "", make: (row) => this.#button("Delete", `${row().symbol} ${alertWords(row())}`, () => this.#change("DELETE", `/alerts/${row().id}`))},
+      {head: "", make: (row) => this.#alertButtons(row())},
     ];
+  }
+
+  #alertButtons(alert) {
+    const [name, path] = [`${alert.symbol} ${alertWords(alert)}`, `/alerts/${alert.id}`];
+    return el("div", {class: "buttons"},
+      alert.state === "fired" ? this.#button("Arm again", name, () => this.#change("POST", `${path}/rearm`)) : null,
+      this.#button("Delete", name, () => this.#change("DELETE", path)));
   }
 
   get #path() {
@@ -101,6 +109,7 @@ export class AlertsPanel {
     const {deliveries} = (await this.api.get(`${this.#path}/deliveries`, {limit: MOST_ROWS})).data;
     if (chosen.id !== this.#choice.value) return true;
     say("webhook-state", [webhookWords(chosen)]);
+    byId("webhook-resume").hidden = chosen.state !== "paused";
     this.deliveries.show(deliveries);
     return deliveries.some(({state}) => state === "pending");
   }
