@@ -10,7 +10,6 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,31 +34,16 @@ from ratelimit.callers import Caller
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
-from web.lists.pages import KeysetPagination
+from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
 from web.requests.waiting import AnswerWait, prefer_header, preferred_wait
 from web.requests.wsgi_variables import ANSWER_WAIT
-from web.views import DeclaredView
+from web.views import DeclaredView, id_parameter
 
-_ID = OpenApiParameter(
-    "job",
-    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
-    OpenApiParameter.PATH,
-    description="The job's id.",
-)
+_ID = id_parameter("job", JOB["id"])
 PREFER = prefer_header("the job has ended")
 _RETRY_SECONDS = 1
-
-
-class JobPagination(KeysetPagination):
-    """Pages of jobs, in the order in which they were submitted."""
-
-    rows_name = "jobs"
-    by = "pk"
-    sort_description = "By the time of submission; `desc`: newest first."
-    default_limit = 100
-    default_sort = "desc"
 
 
 class JobFilter(FilterSet):  # type: ignore[misc]  # not typed
@@ -93,7 +77,8 @@ class JobsViewSet(ListViewSet[Job]):
     asks_first = ("cancel",)
     queryset = Job.objects.all()
     filterset_class = JobFilter
-    pagination_class = JobPagination
+    pagination_class = NewestPagination
+    rows_name = "jobs"
 
     def list(self, request: Request) -> Response:
         """List jobs.

@@ -23,6 +23,14 @@ class ShownField(CharField):
         set_override(self, "field", dict(schema))
 
 
+def id_parameter(name: str, example: str, description: str = "") -> OpenApiParameter:
+    """Return the parameter of a path that is an id, by default of what `name` says."""
+    schema = {"type": "string", "format": "uuid", "examples": [example]}
+    return OpenApiParameter(
+        name, schema, OpenApiParameter.PATH, description=description or f"The {name}'s id."
+    )
+
+
 class DeclaredView(APIView):
     """A view that declares its actions. None of them gets a parameter that is unknown, repeated or empty.
 

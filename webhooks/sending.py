@@ -20,7 +20,7 @@ from ops.metrics.declarations import WEBHOOK_CALLS
 from ops.outbound.exceptions import OutboundError
 from ops.outbound.posting import Poster
 from ratelimit.credentials.identify import caller_of_principal
-from webhooks.fan_out import events_fan_out, may_see
+from webhooks.events import events_fan_out, may_see
 from webhooks.models import ACTIVE, FAILED, OWNER_ENDED, PENDING, SECRET_LOST, Delivery, Webhook
 from webhooks.outcomes import DeliveryOutcome, outcomes_record
 from webhooks.services import webhook_pause
@@ -28,7 +28,8 @@ from webhooks.signing import callback_secrets, signed_request, webhook_secrets
 
 logger = logging.getLogger(__name__)
 
-# A batch has so many deliveries, of a receiver that fails one. It begins no call after so many seconds; the lease outlasts its last call.
+# A batch has so many deliveries, one of a receiver that fails. It begins no call after so many seconds; the lease
+# outlasts its last call.
 _BATCH, _BATCH_SECONDS, LEASE = 100, 20, timedelta(seconds=60)
 _LANES = 4
 # Receivers that are slow or fail have places of their own, so that they keep none of the others'.
@@ -42,7 +43,6 @@ class _Batch:
     """Deliveries of a webhook. lanes: each is sent in its order by a thread, beside the others, until one call fails."""
 
     webhook: Webhook
-    is_slow: bool
     secrets: Sequence[str]
     lanes: list[list[Delivery]]
     lanes_ended: int = 0
@@ -101,9 +101,9 @@ class Sender:
         """Claim webhooks with due deliveries, and call them in threads. Return whether any was claimed."""
         before = len(self._running)
         for is_slow, most in ((False, MOST_FAST), (True, MOST_SLOW)):
-            free = most - sum(batch.is_slow is is_slow for batch in self._running)
+            free = most - sum(batch.webhook.is_slow is is_slow for batch in self._running)
             for webhook in _ready(now, is_slow=is_slow)[:free]:
-                batch = _claimed(webhook, now, is_slow=is_slow)
+                batch = _claimed(webhook, now)
                 if batch is not None:
                     self._running.append(batch)
                     for lane in batch.lanes:
@@ -157,14 +157,14 @@ def _due(now: datetime) -> QuerySet[Delivery]:
     return Delivery.objects.filter(~Exists(earlier), state=PENDING, next_at__lte=now)
 
 
-def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None:
+def _claimed(webhook: Webhook, now: datetime) -> _Batch | None:
     """Claim a webhook; None if another process was faster, or if it may not be called."""
-    unclaimed = Webhook.objects.filter(pk=webhook.pk, leased_until=webhook.leased_until)
+    unclaimed = Webhook.objects.filter(pk=webhook.pk, state=ACTIVE, leased_until=webhook.leased_until)
     webhook.leased_until = now + LEASE
     if not unclaimed.update(leased_until=webhook.leased_until):
         return None
     caller = caller_of_principal(webhook.owner, now=now)
-    secrets = [] if webhook.is_callback else webhook_secrets(webhook, now=now)
+    secrets = webhook_secrets(webhook, now=now)
     if not webhook.is_callback and (caller is None or not secrets):
         webhook_pause(webhook=webhook, because=SECRET_LOST if caller else OWNER_ENDED, now=now)
         return None
@@ -177,4 +177,4 @@ def _claimed(webhook: Webhook, now: datetime, *, is_slow: bool) -> _Batch | None
         else:
             unseen = Delivery.objects.filter(pk=delivery.pk)
             unseen.update(state=FAILED, error=_UNSEEN, ended_at=now)
-    return _Batch(webhook, is_slow, secrets, lanes[: len(lane_of) or 1])
+    return _Batch(webhook, secrets, lanes[: len(lane_of) or 1])

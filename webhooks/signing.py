@@ -28,7 +28,7 @@ def sealed_secret(secret: str) -> str:
 
 
 def webhook_secrets(webhook: Webhook, *, now: datetime) -> list[str]:
-    """Return the secrets of a webhook's calls. None of those that cannot be decrypted, because SECRET_KEY has changed."""
+    """Return the secrets of a webhook's calls. Those that cannot be decrypted are left out. A callback's has none."""
     is_overlap = webhook.old_secret_until is not None and webhook.old_secret_until > now
     sealed = [webhook.secret, webhook.old_secret] if is_overlap else [webhook.secret]
     return [secret.decode() for each in sealed if (secret := decrypted(each, label=_LABEL)) is not None]

@@ -9,7 +9,6 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,9 +18,10 @@ from trades.instruments.services import requested_symbol, symbol_canonical
 from web.endpoints import ANY_CALLER, WRITE, Access
 from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, keyed_call
 from web.lists.filters import choice_filter
-from web.lists.pages import KeysetPagination
+from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet, Row
 from web.requests.json_fields import JsonObject
+from web.views import id_parameter
 from webhooks.alerts import alert_arm, alert_create
 from webhooks.models import ALERT_STATES, DELIVERY_STATES, Delivery, MarketAlert, Webhook
 from webhooks.serializers import (
@@ -47,24 +47,7 @@ from webhooks.services import (
 
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
 _NOT_STORED = {"Cache-Control": "no-store"}
-
-
-def _id_of(name: str, example: str) -> OpenApiParameter:
-    schema = {"type": "string", "format": "uuid", "examples": [example]}
-    return OpenApiParameter(name, schema, OpenApiParameter.PATH, description=f"The {name}'s id.")
-
-
-_WEBHOOK, _DELIVERY = _id_of("webhook", WEBHOOK_ID), _id_of("delivery", DELIVERY_ID)
-_ALERT = _id_of("alert", ALERT_ID)
-
-
-class NewestPagination(KeysetPagination):
-    """Pages of rows, the newest first."""
-
-    by = "pk"
-    sort_description = "By the time of creation; `desc`: newest first."
-    default_limit = 100
-    default_sort = "desc"
+_WEBHOOK, _DELIVERY = id_parameter("webhook", WEBHOOK_ID), id_parameter("delivery", DELIVERY_ID)
 
 
 class DeliveryFilter(FilterSet):  # type: ignore[misc]  # not typed
@@ -232,7 +215,7 @@ class AlertsViewSet(_OwnRowsViewSet[MarketAlert]):
     }
     bodies = {"create": NewAlertSerializer}
     answers = {**dict.fromkeys(("list", "create", "retrieve", "rearm"), AlertDocument), "destroy": None}
-    common_parameters = (_ALERT,)
+    common_parameters = (id_parameter("alert", ALERT_ID),)
     parameters = {"create": [IDEMPOTENCY_KEY]}
     queryset = MarketAlert.objects.all()
     lookup_url_kwarg = "alert"

@@ -27,13 +27,9 @@ from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
 from web.requests.received import call_in
 from web.requests.wsgi_variables import BODY_WRITER
+from web.views import id_parameter
 
-_ID = OpenApiParameter(
-    "upload",
-    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
-    OpenApiParameter.PATH,
-    description="The id of the upload's job.",
-)
+_ID = id_parameter("upload", JOB["id"], "The id of the upload's job.")
 _OFFSET = OpenApiParameter(
     "Upload-Offset",
     {"type": "integer", "minimum": 0},

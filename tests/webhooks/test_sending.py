@@ -14,8 +14,7 @@ from tests.front.front_server import eventually
 from tests.ops.outbound.hostile_server import Server, hangs, in_turn, says
 from tests.webhooks.conftest import HOOKS, much_later, received, send, subscribe
 from webhooks import sending
-from webhooks.events import event_write
-from webhooks.fan_out import events_fan_out
+from webhooks.events import event_write, events_fan_out
 from webhooks.models import DELIVERED, FAILED, PENDING, Delivery, Webhook, WebhookEvent
 from webhooks.outcomes import SCHEDULE
 from webhooks.sending import LEASE

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,6 @@ from jobs.serializers import JOB, JobSerializer, ResultField
 from jobs.views import (
     PREFER,
     JobFilter,
-    JobPagination,
     SubmissionViewSet,
     job_answer,
 )
@@ -36,8 +35,10 @@ from trading.strategies.outcome import document_bytes, outcome_of
 from trading.strategies.page import BacktestPageRenderer
 from trading.strategies.stored import stored_rows
 from web.documents import AnswerDocument, Instant, Uuid, about, example_of, like
+from web.lists.pages import NewestPagination
 from web.lists.views import ListViewSet
 from web.requests.json_fields import JsonObject
+from web.views import id_parameter
 
 # Of a backtest's trades and signals a job keeps so many.
 MOST_JOB_ROWS = 1_000
@@ -68,12 +69,7 @@ _ANSWER = OpenApiResponse(
         )
     ],
 )
-_ID = OpenApiParameter(
-    "job",
-    {"type": "string", "format": "uuid", "examples": [JOB["id"]]},
-    OpenApiParameter.PATH,
-    description="The backtest's id, which is that of its job.",
-)
+_ID = id_parameter("job", JOB["id"], "The backtest's id, which is that of its job.")
 
 
 def backtest(run: Run) -> JsonObject:
@@ -164,12 +160,6 @@ class BacktestRowDocument(AnswerDocument):
         )
 
 
-class BacktestPagination(JobPagination):
-    """Pages of backtests, in the order in which they were submitted."""
-
-    rows_name = "backtests"
-
-
 class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     """Backtests: strategies over the past. A caller sees its own."""
 
@@ -179,7 +169,8 @@ class BacktestsViewSet(SubmissionViewSet, ListViewSet[Any]):
     parameters = {**SubmissionViewSet.parameters, "retrieve": [_ID, PREFER]}
     kind = BACKTEST.name
     filterset_class = JobFilter
-    pagination_class = BacktestPagination
+    pagination_class = NewestPagination
+    rows_name = "backtests"
     renderer_classes = [JSONRenderer, BacktestPageRenderer]
 
     def list(self, request: Request) -> Response:

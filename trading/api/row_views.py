@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -35,19 +34,10 @@ from trading.reading.selectors import execution_documents, execution_find, order
 from trading.services.orders import order_in
 from web.lists.pages import KeysetPagination
 from web.lists.views import ListViewSet
+from web.views import id_parameter
 
-ORDER_ID = OpenApiParameter(
-    "order",
-    {"type": "string", "format": "uuid", "examples": [EXAMPLE_ORDER]},
-    OpenApiParameter.PATH,
-    description="The order's id.",
-)
-_EXECUTION_ID = OpenApiParameter(
-    "execution",
-    {"type": "string", "format": "uuid", "examples": [EXAMPLE_EXECUTION]},
-    OpenApiParameter.PATH,
-    description="The execution's id.",
-)
+ORDER_ID = id_parameter("order", EXAMPLE_ORDER)
+_EXECUTION_ID = id_parameter("execution", EXAMPLE_EXECUTION)
 
 
 class AccountRowsPagination(KeysetPagination):

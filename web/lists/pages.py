@@ -171,6 +171,15 @@ class KeysetPagination(BasePagination):
         return limit
 
 
+class NewestPagination(KeysetPagination):
+    """Pages of rows of which the newest are asked for first. The view sets `rows_name`."""
+
+    by = "pk"
+    sort_description = "By the time of creation; `desc`: newest first."
+    default_limit = 100
+    default_sort = "desc"
+
+
 def _offset(text: str) -> int:
     if not re.fullmatch(f"[0-9]{{1,{_OFFSET_DIGITS}}}", text):
         message = f"offset must be a whole number of at most {_OFFSET_DIGITS} digits"
