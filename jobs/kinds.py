@@ -59,7 +59,7 @@ class JobKind:
     function: does the work and returns the result, a JSON document. It raises the apps' errors: those with a status
     below 500 end the job as failed, others are tried again. serializer: validates the parameters. unit: what
     progress counts. turn: returns a job's turn (see `Job`) from its parameters. at_once: the most that run at the same
-    time in the whole installation. attempts: after so many the job is failed. access: of the call that submits
+    time in the whole installation, of one owner one less. attempts: after so many the job is failed. access: of the call that submits
     it; nobody may submit a kind without, but schedules. account_parameter: the name of the parameter with the job's account; "" for none.
     most_unfinished: so many unfinished jobs of a caller's principal; a call that would add another is refused.
     is_result_large: lists of jobs have null in its place. is_export: whether its
@@ -73,7 +73,7 @@ class JobKind:
     unit: str
     access: Access = NOBODY_SUBMITS
     turn: Callable[[JsonObject], str] = lambda _: ""
-    at_once: int = 2
+    at_once: int = 3
     attempts: int = 20
     account_parameter: str = ""
     most_unfinished: int = 1_000

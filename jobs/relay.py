@@ -1,11 +1,12 @@
 """Sends a message for each job that may start: the first time, and again if the message was lost.
 
 The database decides which jobs these are. Never more than `at_once` of a kind are on their way. Their owners take
-turns, so that nobody waits for all jobs of another; of one owner's jobs the most urgent start first. Redis may lose
-every message.
+turns, so that nobody waits for all jobs of another, and no owner has the last place of a kind; of one owner's jobs the
+most urgent start first. Redis may lose every message.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -29,10 +30,16 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 def jobs_send(*, now: datetime, send: Send) -> None:
     """Send the ids of the jobs that may start. `send` raises OSError if a message cannot be sent."""
     for name, free in _free_places(now).items():
-        turns = set[str]()
-        for job in _in_rounds(name, _waiting(now).filter(kind=name)).only("uuid", "turn", "sent_at")[:free]:
-            if job.turn not in turns:
+        turns, places = set[str](), _places_of_owners(name, now)
+        most = max(1, JOB_KINDS.get()[name].at_once - 1)
+        has_all = [owner for owner, number in places.items() if number >= most]
+        # A job whose worker was lost has kept its place.
+        waiting = _waiting(now).filter(Q(state=RUNNING) | ~Q(owner__in=has_all), kind=name)
+        for job in _in_rounds(name, waiting).only("uuid", "turn", "sent_at", "owner", "state")[:free]:
+            may_start = job.state == RUNNING or places[job.owner] < most
+            if may_start and job.turn not in turns:
                 _send_once(job, send, now=now)
+                places[job.owner] += 1
             turns.update({job.turn} - {""})
 
 
@@ -79,6 +86,12 @@ def _free_places(now: datetime) -> dict[str, int]:
         each["kind"]: kinds[each["kind"]].at_once - each["busy"] for each in counts if each["kind"] in kinds
     }
     return {name: number for name, number in free.items() if number > 0}
+
+
+def _places_of_owners(kind: str, now: datetime) -> Counter[str]:
+    """Return how many jobs of a kind each owner has on their way."""
+    on_the_way = Job.objects.filter(_is_on_the_way(now), kind=kind)
+    return Counter(on_the_way.values_list("owner", flat=True))
 
 
 def _is_on_the_way(now: datetime) -> Q:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpx
 from django.conf import settings
@@ -12,6 +12,9 @@ from ops.outbound.exceptions import DestinationRefused, DestinationUnavailable
 # All public IPv6 addresses are global unicast (RFC 4291, 2.4). 6to4 addresses contain an IPv4 address (RFC 3056).
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _6TO4 = IPv6Network("2002::/16")
+# Addresses that `ipaddress` takes for public: relays of 6to4 (RFC 7526), and documentation (RFC 9637).
+_NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+_LARGEST_PORT = 65_535
 
 
 def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query: bool = False) -> httpx.URL:
@@ -22,30 +25,36 @@ def parse_base_url(name: str, text: str, *, is_trusted: bool = False, has_query:
     """
     try:
         url = httpx.URL(text)
+        # The host is decoded, and its labels are checked, only here.
+        url.host.encode("idna")
         has_more = bool(url.userinfo or url.fragment or (url.query and not has_query))
     except (httpx.InvalidURL, ValueError):
         raise DestinationRefused(name, "the URL is malformed") from None
+    if url.port is not None and not 0 < url.port <= _LARGEST_PORT:
+        raise DestinationRefused(name, f"the URL's port is not from 1 to {_LARGEST_PORT:,}")
     if url.scheme not in {"http", "https"} or not url.host:
         raise DestinationRefused(name, "the URL is not https://HOST/… or http://HOST/…")
     if url.scheme not in settings.OUTBOUND_SCHEMES and not (is_trusted and _is_this_machine(url.host)):
         raise DestinationRefused(name, f"OUTBOUND_SCHEMES does not allow {url.scheme}")
     if has_more:
-        raise DestinationRefused(name, "the URL has a user, a query or a fragment; leave them out")
+        more = "a user or a fragment" if has_query else "a user, a query or a fragment"
+        raise DestinationRefused(name, f"the URL has {more}; leave them out")
     return url
 
 
 def check_numeric_host(name: str, url: httpx.URL) -> None:
     """Raise `DestinationRefused` if the host is a number that is not allowed. Names are not looked up."""
+    host = url.host.removesuffix(".")
     try:
-        address = str(ip_address(url.host))
+        address = str(ip_address(host))
     except ValueError:
         try:
             # Also 127.1, 2130706433 and 0x7f000001, which the operating system takes for numbers.
-            address = socket.inet_ntoa(socket.inet_aton(url.host))
+            address = socket.inet_ntoa(socket.inet_aton(host))
         except OSError:
             return
     if not is_allowed(address):
-        raise _not_allowed(name, address)
+        raise _not_allowed(name)
 
 
 def _is_this_machine(host: str) -> bool:
@@ -69,14 +78,14 @@ def allowed_addresses(name: str, host: str, port: int, *, is_trusted: bool = Fal
             name, f"the host's name cannot be resolved ({type(error).__name__})"
         ) from None
     addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    refused = next((each for each in addresses if not (is_trusted or is_allowed(each))), None)
-    if refused is not None:
-        raise _not_allowed(name, refused)
+    if not is_trusted and not all(map(is_allowed, addresses)):
+        raise _not_allowed(name)
     return addresses
 
 
-def _not_allowed(name: str, address: str) -> DestinationRefused:
-    return DestinationRefused(name, f"the address {address} is not public, nor in OUTBOUND_NETWORKS")
+def _not_allowed(name: str) -> DestinationRefused:
+    # Without the address: whoever chose the name would learn how this network resolves it.
+    return DestinationRefused(name, "the host's address is not public, nor in OUTBOUND_NETWORKS")
 
 
 def is_allowed(text: str) -> bool:
@@ -88,6 +97,8 @@ def is_allowed(text: str) -> bool:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     if isinstance(address, IPv6Address):
         return address in _GLOBAL_UNICAST and address not in _6TO4 and address.is_global
     return address.is_global and not (address.is_multicast or address.is_reserved)

@@ -33,12 +33,15 @@ def test_a_lost_message_is_sent_again(submit) -> None:
 
 
 def test_the_most_urgent_start_first_and_only_as_many_as_may_run(submit) -> None:
-    usual, other = submit(at_once=2), submit(at_once=2)
-    urgent = submit(at_once=2, urgency=1)
+    usual, other = submit(at_once=3), submit(at_once=3)
+    urgent = submit(at_once=3, urgency=1)
     assert sent() == [urgent.uuid, usual.uuid]
     assert sent() == []
     assert job_claim(urgent.uuid, kinds=JOB_KINDS.get().values(), now=timezone.now()) is not None
-    assert sent() == [], "two are running or on their way"
+    assert sent() == [], "two are running or on their way, and the third place is for another owner"
+    elsewhere = submit(at_once=3, owner="key:2")
+    assert sent() == [elsewhere.uuid]
+    assert sent() == []
     Job.objects.filter(uuid=urgent.uuid).delete()
     assert sent() == [other.uuid]
 

@@ -111,7 +111,6 @@ BACKTEST = JobKind(
     unit="per cent",
     access=REPLAY,
     most_unfinished=20,
-    at_once=2,
     attempts=3,
     is_result_large=True,
 )
