@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -42,13 +41,9 @@ def export_folder(uuid: UUID) -> Path:
 def export(run: Run) -> JsonObject:
     """Write an export's files (the function of the kind), and remember the data set."""
     query = ExportQuery.of(run.parameters)
-
-    def write(out: Path, **others: Any) -> JsonObject:
-        result = ExportWriter(query, out=out, **others).write()
-        _dataset_remember(out.parent, result["dataset"], run.parameters)
-        return result
-
-    return export_write(run, write)
+    result = export_write(run, lambda **places: ExportWriter(query, **places).write())
+    _dataset_remember(export_folder(run.uuid), result["dataset"], run.parameters)
+    return result
 
 
 def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
@@ -76,7 +71,7 @@ def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> No
         return
     manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
     manifest["files"] = len(manifest["files"])
-    with new_file(path, folder / "work") as file:
+    with new_file(path, folder) as file:
         file.write(orjson.dumps({"id": identity, **manifest, "again": parameters}))
 
 
