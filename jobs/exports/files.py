@@ -55,9 +55,10 @@ def symbol_files(
 ) -> Iterator[tuple[FileEntry, int | None]]:
     """Write a symbol's files below `out`; yield each when it is complete, with its date as days since 1970.
 
-    The date is None if the symbol has one file. Without a row there is no Parquet file; another format has a file for each symbol. unfinished: the folder of files
-    that are being written. position: of the first row; None for the page's first. tell: called often, with the number of
-    rows since the last call, and the bytes of the file that is being written. It may raise.
+    The date is None if the symbol has one file. Without a row there is no Parquet file; another format has a file for
+    each symbol. unfinished: the folder of files that are being written. position: of the first row; None for the page's
+    first. tell: called often, with the number of rows since the last call, and the bytes of the file that is being
+    written. It may raise.
     """
     columns, is_by_date = selected_columns(page.source.columns, page.query.fields), query.is_by_date
 
