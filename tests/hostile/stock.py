@@ -159,7 +159,7 @@ STATUSES = {
 
     "webhook_create": 201, "alert_create": 201, **dict.fromkeys(DELETED, 404),
     # The files of the export are gone, and no link is known.
-    "export_submit": 202, "export_delete": 204, "export_link": 410, "export_file": 410, "dataset": 404, "download": 403, "upload_begin": 202, "upload": 404,
+    **dict.fromkeys(("export_submit", "account_export_submit", "audit_export_submit"), 202), "export_delete": 204, "export_link": 410, "export_file": 410, "dataset": 404, "download": 403, "upload_begin": 202, "upload": 404,
     "auth_token": 401, "auth_refresh": 401, "auth_logout": 401, "oauth_token": 401, "oauth_revoke": 401,
 }  # fmt: skip
 _rotated = count()
