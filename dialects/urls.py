@@ -16,11 +16,11 @@ _ROWS = ("bars", "trades", "quotes")
 def _stocks() -> Iterator[URLPattern]:
     for rows in _ROWS:
         yield _pages("equities", rows, rf"v2/stocks/{rows}")
-        yield _pages("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}", end="-single")
+        yield _pages("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}")
         yield _newest("equities", rows, rf"v2/stocks/{rows}/latest")
-        yield _newest("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}/latest", end="-single")
+        yield _newest("equities", rows, rf"v2/stocks/{_SYMBOL}/{rows}/latest")
     yield _newest("equities", "snapshots", r"v2/stocks/snapshots")
-    yield _newest("equities", "snapshots", rf"v2/stocks/{_SYMBOL}/snapshot", end="-single")
+    yield _newest("equities", "snapshots", rf"v2/stocks/{_SYMBOL}/snapshot")
 
 
 def _crypto() -> Iterator[URLPattern]:
@@ -30,14 +30,20 @@ def _crypto() -> Iterator[URLPattern]:
     yield _newest("crypto", "snapshots", r"v1beta3/crypto/us/snapshots")
 
 
-def _pages(market_class: str, rows: str, route: str, *, end: str = "") -> URLPattern:
-    view = AlpacaPagesViewSet.as_view({"get": "retrieve"}, subject=f"{market_class}-{rows}")
-    return _path(route, view, f"{market_class}-{rows}{end}")
+def _pages(market_class: str, rows: str, route: str) -> URLPattern:
+    is_single = _SYMBOL in route
+    view = AlpacaPagesViewSet.as_view(
+        {"get": "retrieve"}, subject=f"{market_class}-{rows}", is_single=is_single
+    )
+    return _path(route, view, f"{market_class}-{rows}{'-single' if is_single else ''}")
 
 
-def _newest(market_class: str, subject: str, route: str, *, end: str = "") -> URLPattern:
-    view = AlpacaNewestViewSet.as_view({"get": "retrieve"}, market_class=market_class, subject=subject)
-    return _path(route, view, f"{market_class}-latest-{subject}{end}")
+def _newest(market_class: str, subject: str, route: str) -> URLPattern:
+    is_single = _SYMBOL in route
+    view = AlpacaNewestViewSet.as_view(
+        {"get": "retrieve"}, market_class=market_class, subject=subject, is_single=is_single
+    )
+    return _path(route, view, f"{market_class}-latest-{subject}{'-single' if is_single else ''}")
 
 
 def _path(route: str, view: Any, name: str) -> URLPattern:

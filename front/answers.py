@@ -12,9 +12,9 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from marketdata_project.deprecations import deprecation_of
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
+from marketdata_project.versions import deprecation_of
 from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from web.correlation import accepted_id, correlation_headers
 from web.problem_body import CONTENT_TYPE, problem_body

@@ -36,6 +36,7 @@ _PAGE_VIEWS = frozenset(
         "errors",
         "guides",
         "guide",
+        "versions",
     }
 )
 # All views that are no endpoints of the API. Load balancers, the supervisor and Prometheus request those that are no pages.

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponse
 
-from marketdata_project.deprecations import deprecation_of
+from marketdata_project.versions import is_unversioned
 from web.problem_body import CONTENT_TYPE
 
 SHAPED_CONTENT_TYPE = "application/json"
@@ -43,7 +43,7 @@ _SHAPES: dict[str, Shape] = {
 
 def shape_of(path: str) -> Shape | None:
     """Return the shape of errors at a decoded path; None for RFC 9457's."""
-    if deprecation_of(path) is not None:
+    if is_unversioned(path):
         return _unversioned
     return next((shape for prefix, shape in _SHAPES.items() if path.startswith(prefix)), None)
 

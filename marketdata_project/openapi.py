@@ -1,10 +1,14 @@
-"""Hooks of drf-spectacular: keep one path per endpoint, and add each operation's access and error codes."""
+"""The OpenAPI document of each version: one path per endpoint, and each operation's access and error codes."""
 
 from collections.abc import Callable
 from typing import Any
 
+from drf_spectacular.generators import SchemaGenerator
+
 from jobs.kinds import JOB_KINDS
 from marketdata_project.error_codes import ERROR_CODES, ErrorCode, GivenBy
+from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
+from marketdata_project.versions import Version, version_of
 from ratelimit.access.scopes import SENSITIVITIES, TRADING_SCOPES
 from store.datasets import CORRECTED
 from web.endpoints import ANY_CALLER, ANYBODY, READ, Access, access_of
@@ -144,67 +148,99 @@ _OF_TRADING = {404}
 _BODY_IS_OPTIONAL = {"key_rotate", "position_close", "account_rebalance"}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 
+_PROBLEM_FIELDS = {
+    "type": {"type": "string", "format": "uri-reference"},
+    "title": {"type": "string"},
+    "status": {"type": "integer"},
+    "code": {"type": "string", "description": "Stable, for programs."},
+    "message": {"type": "string", "description": "For people."},
+    "detail": {"type": "string"},
+    "correlation_id": {"type": "string", "description": "Equals the header X-Correlation-ID."},
+    "errors": {
+        "type": "array",
+        "maxItems": 100,
+        "items": {
+            "type": "object",
+            "required": ["path", "code", "message"],
+            "properties": {
+                "path": {"type": "string", "examples": ["trades[3].price"]},
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+            },
+        },
+    },
+    "checks": {
+        "type": "array",
+        "items": {"type": "object", "additionalProperties": True},
+        "description": "Of refused orders: every check, with its numbers.",
+    },
+    "items": {
+        "type": "array",
+        "items": {"type": "object", "additionalProperties": True},
+        "description": "Of `orders_refused`: the refused orders.",
+    },
+    "order_id": {"type": "string", "description": "Of `preview_used`: the order that it made."},
+    "preview": {
+        "type": "object",
+        "additionalProperties": True,
+        "description": "Of `preview_stale`: a new preview.",
+    },
+}
 _PROBLEM = {
     "type": "object",
     "description": "An error (RFC 9457).",
     "required": ["type", "title", "status", "code", "message", "detail", "correlation_id", "errors"],
+    "properties": _PROBLEM_FIELDS,
+}
+# Of dialects.
+_SHAPED_PROBLEM = {
+    "type": "object",
+    "description": "An error.",
+    "required": ["code", "message", "reason", "correlation_id", "errors"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable, for programs."},
-        "message": {"type": "string", "description": "For people."},
-        "detail": {"type": "string"},
-        "correlation_id": {"type": "string", "description": "Equals the header X-Correlation-ID."},
-        "errors": {
-            "type": "array",
-            "maxItems": 100,
-            "items": {
-                "type": "object",
-                "required": ["path", "code", "message"],
-                "properties": {
-                    "path": {"type": "string", "examples": ["trades[3].price"]},
-                    "code": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-            },
-        },
-        "checks": {
-            "type": "array",
-            "items": {"type": "object", "additionalProperties": True},
-            "description": "Of refused orders: every check, with its numbers.",
-        },
-        "items": {
-            "type": "array",
-            "items": {"type": "object", "additionalProperties": True},
-            "description": "Of `orders_refused`: the refused orders.",
-        },
-        "order_id": {"type": "string", "description": "Of `preview_used`: the order that it made."},
-        "preview": {
-            "type": "object",
-            "additionalProperties": True,
-            "description": "Of `preview_stale`: a new preview.",
-        },
+        "code": {"type": "integer", "description": "Begins with the status."},
+        "reason": {"type": "string", "description": "Stable, for programs: the `code` of v1."},
+        **{name: _PROBLEM_FIELDS[name] for name in ("message", "correlation_id", "errors")},
     },
 }
 
 
-def canonical_paths(endpoints: list[tuple[Any, ...]], **_: Any) -> list[tuple[Any, ...]]:
-    """Keep each endpoint once: below /api/v1, without the trailing slash (preprocessing hook of drf-spectacular)."""
-    return [
-        (path.rstrip("/"), *fields)
-        for path, *fields in endpoints
-        if path.startswith("/api/v1/") and "docs" not in path
-    ]
+class VersionGenerator(SchemaGenerator):
+    """Makes the document of a version."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("api_version", "v1")
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+
+    @property
+    def of_version(self) -> Version:
+        return version_of(self.api_version)
+
+    def _initialise_endpoints(self) -> None:
+        """Keep each endpoint of the version once: without the trailing slash."""
+        super()._initialise_endpoints()  # type: ignore[no-untyped-call]
+        self.endpoints = [
+            (path.rstrip("/"), *fields)
+            for path, *fields in self.endpoints or ()
+            if path.startswith(self.of_version.prefixes) and "docs" not in path
+        ]
 
 
 def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     """Add each operation's access and error responses (postprocessing hook of drf-spectacular)."""
     components = result["components"]
-    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    shape = shape_of(generator.of_version.prefixes[0])
+    components.setdefault("schemas", {})["Problem"] = _SHAPED_PROBLEM if shape else _PROBLEM
     components.setdefault("examples", {}).update(
-        {error.code: {"summary": error.next_step.value, "value": _example(error)} for error in ERROR_CODES}
+        {
+            error.code: {
+                "summary": error.next_step.value,
+                "value": shape(_example(error)) if shape else _example(error),
+            }
+            for error in ERROR_CODES
+        }
     )
+    media_type = SHAPED_CONTENT_TYPE if shape else CONTENT_TYPE
     rows = access_of_operations(generator.endpoints)
     for path, item in result["paths"].items():
         for method in _METHODS & set(item):
@@ -213,14 +249,14 @@ def add_problems(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, 
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = operation["operationId"] not in _BODY_IS_OPTIONAL
             of_operation = _OF_OPERATION.get(operation["operationId"], set())
-            of_tree = _OF_TREE if path.startswith("/api/v1/market-data/") else set()
+            of_tree = _OF_TREE if shape or "/market-data/" in path else set()
             of_path = _OF_PATH if "{" in path and operation["operationId"] != "instrument_set" else set()
             of_trading = _OF_TRADING if access is not None and access.scope in TRADING_SCOPES else set()
             of_method = _OF_METHOD.get(method, set())
             for status in sorted(_OF_ALL | of_method | of_operation | of_path | of_tree | of_trading):
                 codes = _codes(status, method, access)
                 if codes:
-                    operation["responses"].setdefault(str(status), _response(status, codes))
+                    operation["responses"].setdefault(str(status), _response(status, codes, media_type))
     return result
 
 
@@ -230,12 +266,12 @@ def _codes(status: int, method: str, access: Access | None) -> list[str]:
     ]
 
 
-def _response(status: int, codes: list[str]) -> dict[str, Any]:
+def _response(status: int, codes: list[str], media_type: str) -> dict[str, Any]:
     """Return a response that has one of these codes. Examples are references, because many operations share them."""
     return {
         "description": TITLES[status],
         "content": {
-            CONTENT_TYPE: {
+            media_type: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
                 "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
             }

@@ -43,7 +43,9 @@ _FIRST = ("ohlcv", "trades", "quotes", "latest", "snapshot")
 
 
 def order_by_tag(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """Give each operation its tag, and sort the paths (postprocessing hook of drf-spectacular)."""
+    """Give each operation of v1 its tag, and sort the paths (postprocessing hook of drf-spectacular)."""
+    if generator.of_version.name != "v1":
+        return result
     tags = {path: tag_of(path) for path in result["paths"]}
     for path, item in result["paths"].items():
         for operation in item.values():

@@ -29,9 +29,9 @@ from audit import exceptions as audit
 from calendars import exceptions as calendars
 from jobs import exceptions as jobs
 from jobs.backfills import exceptions as backfills
-from marketdata_project.deprecations import instead_of
 from marketdata_project.error_codes import DECLARED
 from marketdata_project.problem_pages import is_page_wanted, problem_page
+from marketdata_project.versions import instead_of
 from ops.masking import masked_path
 from ratelimit import exceptions as keys
 from stats import exceptions as stats

@@ -1,4 +1,4 @@
-"""`/schema`: the OpenAPI document. Each process makes it once, because that takes as long as a thousand answers."""
+"""`/schema`: the OpenAPI document of a version. Each process makes it once, because that takes as long as a thousand answers."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 
+from marketdata_project.openapi import VersionGenerator
 from web.requests.compression import Encoding, accepted_encoding, compressed
 from web.requests.parameters import single_parameters
 
@@ -29,8 +29,9 @@ class SchemaDocument:
 
 
 class SchemaView(SpectacularAPIView):
-    """The OpenAPI document, the same for every caller."""
+    """The OpenAPI document of a version, the same for every caller. Of a route: api_version."""
 
+    api_version: str = "v1"
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     throttle_classes: list[Any] = []
@@ -41,7 +42,7 @@ class SchemaView(SpectacularAPIView):
         single_parameters(request.GET, ("format",))
         renderer = request.accepted_renderer
         encoding = accepted_encoding(request.META.get("HTTP_ACCEPT_ENCODING"))
-        document = schema_document(renderer.format, encoding)
+        document = schema_document(renderer.format, encoding, self.api_version)
         response = HttpResponse(
             document.body,
             content_type=renderer.media_type,
@@ -58,24 +59,25 @@ class SchemaView(SpectacularAPIView):
 
 
 @cache
-def schema_document(name: str, encoding: Encoding | None = None) -> SchemaDocument:
-    """Return the document in the format `name` (`json` or `yaml`) and a content encoding. Each is made once."""
+def schema_document(name: str, encoding: Encoding | None = None, version: str = "v1") -> SchemaDocument:
+    """Return a version's document in the format `name` (`json` or `yaml`) and a content encoding. Each is made once."""
     if encoding is not None:
-        plain = schema_document(name)
+        plain = schema_document(name, version=version)
         encoded = compressed(plain.body, encoding)
         return SchemaDocument(encoded.body, f'{plain.etag[:-1]}-{encoding}"', encoded.encoding)
     # Without indentation, which would double its size.
-    body = _json() if name == "json" else _yaml()
+    body = _json(version) if name == "json" else _yaml(version)
     return SchemaDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', None)
 
 
-def _json() -> bytes:
-    generator: type[Any] = SchemaGenerator
-    return orjson.dumps(generator().get_schema(request=None, public=True))
+def _json(version: str) -> bytes:
+    generator: Any = VersionGenerator(api_version=version)
+    return orjson.dumps(generator.get_schema(request=None, public=True))
 
 
-def _yaml() -> bytes:
+def _yaml(version: str) -> bytes:
     # Made from the other text, because the document itself takes 23 MB and is not kept.
     renderer: Any = OpenApiYamlRenderer()
-    body: bytes = renderer.render(orjson.loads(schema_document("json").body), renderer.media_type, {})
+    document = orjson.loads(schema_document("json", version=version).body)
+    body: bytes = renderer.render(document, renderer.media_type, {})
     return body

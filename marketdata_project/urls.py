@@ -23,6 +23,7 @@ from marketdata_project.login_pages import login_link, login_page
 from marketdata_project.monitoring import healthz, metrics, readyz
 from marketdata_project.pages import dashboard, endpoint_list, errors
 from marketdata_project.schema_view import SchemaView
+from marketdata_project.versions import versions
 from ratelimit.credentials.oauth2 import OAuthRevokeView, OAuthTokenView
 from ratelimit.credentials.views import LogoutView, RefreshView, TokenView
 from ratelimit.keys.views import KeysViewSet
@@ -361,6 +362,10 @@ documentation = [
     re_path(r"^docs/guide/(?P<guide>[a-z_]+)/?\Z", guide, name="guide"),
 ]
 
+documentation_of_v2 = [
+    re_path(r"^schema/?\Z", SchemaView.as_view(api_version="v2"), name="schema"),
+]
+
 below_api_v1: list[URLPattern | URLResolver] = [
     re_path(r"^import/?\Z", ImportPageViewSet.as_view({"get": "show", "post": "send"}), name="import"),
     re_path(r"^market-data/universes/?\Z", _report_of_any("universes", several=False), name="universes"),
@@ -405,6 +410,8 @@ urlpatterns = [
     path("api/v1/", include(below_api_v1)),
     re_path(r"^ws/v1/stream/?\Z", LiveFeedViewSet.as_view({"get": "connect"}), name="live-stream"),
     path("v1/", include((also_below_v1, "v1"))),
+    re_path(r"^api/versions/?\Z", versions, name="versions"),
+    path("api/v2/", include((documentation_of_v2, "v2"))),
     path("api/", include((also_unversioned, "unversioned"))),
     path("api/", include(dialects.urls.below_api)),
     path("", include((documentation, "root"))),

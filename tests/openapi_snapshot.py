@@ -1,4 +1,4 @@
-"""The committed OpenAPI document of v1 and the API's changelog; run as a program it writes the document anew.
+"""The committed OpenAPI documents of all versions and the API's changelog; run as a program it writes them anew.
 
     .venv/bin/python -m tests.openapi_snapshot
 
@@ -16,32 +16,38 @@ import django
 import orjson
 import yaml
 
+from marketdata_project.versions import VERSIONS
 from tests.openapi_differences import METHODS, differences
 
 PROJECT = Path(__file__).resolve().parent.parent
-SNAPSHOT = PROJECT / "docs" / "openapi-v1.yaml"
 CHANGES = PROJECT / "docs" / "api_changes.md"
+NAMES = [each.name for each in VERSIONS]
 COMMAND = ".venv/bin/python -m tests.openapi_snapshot"
 _TEXTS = {"description", "summary", "title", "example", "examples"}
 _NAMED_BY_US = {"properties", "schemas", "paths", "responses", "securitySchemes"}
-_PROBLEM = "application/problem+json"
-_HEADER = f"""# The contract of v1, without texts and examples. The error codes are the names below components.examples.
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_HEADER = f"""# The contract of {{}}, without texts and examples. The error codes are the names below components.examples.
 # tests/marketdata_project/test_openapi_snapshot.py compares it with what is served. Written by: {COMMAND}
 """
 _LINE = re.compile(r"^- `([^`]+)`", re.MULTILINE)
 
 
-def served() -> dict[str, Any]:
+def snapshot(version: str) -> Path:
+    """The file of a version's committed document."""
+    return PROJECT / "docs" / f"openapi-{version}.yaml"
+
+
+def served(version: str) -> dict[str, Any]:
     """The document as it is served now."""
     from marketdata_project.schema_view import schema_document  # noqa: PLC0415 needs Django's settings
 
-    document: dict[str, Any] = orjson.loads(schema_document("json").body)
+    document: dict[str, Any] = orjson.loads(schema_document("json", version=version).body)
     return document
 
 
-def committed() -> dict[str, Any]:
+def committed(version: str) -> dict[str, Any]:
     """The document as it was last committed."""
-    document: dict[str, Any] = yaml.load(SNAPSHOT.read_bytes(), yaml.CSafeLoader)
+    document: dict[str, Any] = yaml.load(snapshot(version).read_bytes(), yaml.CSafeLoader)
     return document
 
 
@@ -55,7 +61,7 @@ def without_texts(document: dict[str, Any]) -> dict[str, Any]:
             for status, response in item.get(method, {}).get("responses", {}).items():
                 # The specification asks for a description.
                 response["description"] = ""
-                if list(response.get("content", ())) == [_PROBLEM]:
+                if [each["schema"] for each in response.get("content", {}).values()] == [_PROBLEM]:
                     problems[f"Problem{status}"] = dict(response)
                     item[method]["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
     bare["info"] = document["info"]
@@ -74,10 +80,10 @@ def _bare(node: Any, *, is_named_by_us: bool = False) -> Any:
     return [_bare(each) for each in node] if isinstance(node, list) else node
 
 
-def text_of(document: dict[str, Any]) -> str:
+def text_of(document: dict[str, Any], version: str) -> str:
     """The file's content for a document: the same text for the same contract."""
     bare = without_texts(document)
-    return _HEADER + yaml.dump(
+    return _HEADER.format(version) + yaml.dump(
         bare, Dumper=yaml.CSafeDumper, width=120, default_flow_style=None, allow_unicode=True
     )
 
@@ -96,21 +102,37 @@ def uncovered(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [line for line in differences(old, new) if not any(fnmatchcase(line, each) for each in known)]
 
 
+def refusal(version: str, lines: list[str]) -> str:
+    """What whoever takes something out of a version is told. lines: the removals and changes."""
+    told, file = "\n".join(f"- `{line}`" for line in lines), CHANGES.relative_to(PROJECT)
+    return f"""Clients of {version} lose something:
+{told}
+If that was not meant, give it back.
+To change a document, publish it in a new version beside {version}, as tests/marketdata_project/v3_site.py does.
+To remove a path, first deprecate it in marketdata_project/versions.py, and remove it after its sunset.
+Only what no client can depend on may go at once: put the lines above into {file}, each with what clients do
+instead, then run {COMMAND}
+"""
+
+
 def main(arguments: list[str]) -> int:
-    """Write the document, or with `--check` say whether it would change; returns 1 where it may not be written."""
+    """Write the documents, or with `--check` say whether they would change; returns 1 where one may not be written."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata_project.settings.test")
     django.setup()
-    found = served()
-    missing = uncovered(committed(), found)
+    return max([_written(version, is_check="--check" in arguments) for version in NAMES])
+
+
+def _written(version: str, *, is_check: bool) -> int:
+    found, file = served(version), snapshot(version)
+    missing = uncovered(committed(version), found)
     if missing:
-        lines = "\n".join(f"- `{line}`" for line in missing)
-        sys.stderr.write(f"Clients lose by this; first say so in {CHANGES.relative_to(PROJECT)}:\n{lines}\n")
+        sys.stderr.write(refusal(version, missing))
         return 1
-    text, name = text_of(found), SNAPSHOT.relative_to(PROJECT)
-    if "--check" not in arguments:
-        SNAPSHOT.write_text(text)
-    elif text != SNAPSHOT.read_text():
-        sys.stdout.write(f"{name} lacks what was added; take it in: {COMMAND}\n")
+    text = text_of(found, version)
+    if not is_check:
+        file.write_text(text)
+    elif text != file.read_text():
+        sys.stdout.write(f"{file.relative_to(PROJECT)} lacks what was added; take it in: {COMMAND}\n")
     return 0
 
 

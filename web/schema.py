@@ -1,6 +1,7 @@
 """The OpenAPI schema of views, from what they declare (`web.views`) and from `web.documents`."""
 
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils.safestring import mark_safe
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
-from drf_spectacular.utils import Direction, OpenApiExample
+from drf_spectacular.utils import Direction, OpenApiExample, OpenApiResponse
 
 from web.documents import AnswerDocument, document_schema, example_of
 from web.views import DeclaredView
@@ -91,8 +92,16 @@ class ApiSchema(AutoSchema):
         if not isinstance(view, DeclaredView) or view.action_name not in view.answers:
             return super().get_response_serializers()
         answer = view.answers[view.action_name]
+        if typing.get_origin(answer) is list:
+            answer = self._array(*typing.get_args(answer))
         usual = 201 if view.action_name == "create" else 200
         return answer if isinstance(answer, Mapping) else {204 if answer is None else usual: answer}
+
+    def _array(self, document: Any) -> OpenApiResponse:
+        """Return the answer that is an array of documents."""
+        rows = {"type": "array", "items": dict(self.resolve_serializer(document, "response").ref)}
+        example = OpenApiExample("An example", [example_of(document)], response_only=True)
+        return OpenApiResponse(rows, examples=[example])
 
     @staticmethod
     def examples_of(serializer: Any) -> Mapping[str, Any]:

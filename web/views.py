@@ -34,7 +34,8 @@ def id_parameter(name: str, example: str, description: str = "") -> OpenApiParam
 class DeclaredView(APIView):
     """A view that declares its actions. None of them gets a parameter that is unknown, repeated or empty.
 
-    bodies: their serializers. answers: their documents, or documents by status; None: an answer without a body.
+    bodies: their serializers. answers: their documents, or documents by status; None: an answer without a body; `list[…]`:
+    an array of documents.
     parameters: those of an action; common_parameters: of all. One of a path is for paths that have it, one of a query
     for all others.
     """

@@ -52,7 +52,7 @@ class AlpacaHoursViewSet(DeclaredView, ViewSet):
 
     access = {"clock": Access("market:read"), "calendar": Access("market:read")}
     parameters = {"calendar": (_date("start", _FIRST), _date("end", _LAST))}
-    answers = {"clock": AlpacaClock, "calendar": AlpacaCalendarDate}
+    answers = {"clock": AlpacaClock, "calendar": list[AlpacaCalendarDate]}
 
     def clock(self, request: Request) -> Response:
         """Whether the exchange is open now."""

@@ -11,6 +11,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
+from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, row
 from dialects.alpaca.pages import CURRENCY, FEED, ZONES, label_of
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import TakeSnapshot
@@ -18,6 +19,7 @@ from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import BestOptions
+from stats.market_data.query import MARKET_CLASSES
 from stats.market_data.query_parameters import RowQuerySerializer
 from stats.market_data.reports import NewestReport, ReportQuery, report_snapshot
 from stats.parameters import SymbolList, query_values
@@ -25,6 +27,7 @@ from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.instruments.services import requested_symbol
 from web.endpoints import Access
+from web.routed_views import RoutedViewSet
 
 # Of a report's rows, in its order: their kind, and their names in a snapshot, the newest row first.
 _SNAPSHOT = (
@@ -99,16 +102,37 @@ def _serializer(market_class: str, *, several: bool) -> RowQuerySerializer:
     return RowQuerySerializer((*(("symbols",) if several else ()), *of_stocks), needs_range=False)
 
 
-class AlpacaNewestViewSet(AnswerViewSet):
-    """The newest rows of symbols. Of a route: market_class, and subject, a name of `_SOURCES`."""
+class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
+    """The newest rows of symbols.
+
+    Of a route: market_class; subject, a name of `_SOURCES`; is_single: whether it has a symbol.
+    """
 
     access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
     renderer_classes = [JSONRenderer]
     market_class = ""
     subject = ""
+    is_single = False
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        example = label_of(MARKET_CLASSES[self.market_class].example, self.market_class)
+        place = _SOURCES[self.subject][1]
+        if place is None:
+            members = {name: kind for kind, names in _SNAPSHOT for name in names}
+            name = "" if self.market_class == "equities" else "snapshots"
+            found = by_symbol(example, newest_rows(members), name=name)
+        else:
+            kind = _SNAPSHOT[place][0]
+            members = {self.subject.removesuffix("s"): kind}
+            found = by_symbol(example, row(kind), name=self.subject)
+        summary = "Snapshots" if place is None else f"Latest {self.subject}"
+        answer = newest_rows(members, example) if self.is_single else found
+        serializer = _serializer(self.market_class, several=not self.is_single)
+        return described_call(summary, serializer, answer, is_single=self.is_single)
 
     def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
-        """The newest rows of one or several symbols."""
+        """The newest rows, by symbol."""
         route = {"market_class": self.market_class, "subject": self.subject, "symbol": symbol}
         return self.respond(request, request.META["QUERY_STRING"], **route)
 

@@ -15,6 +15,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
+from dialects.alpaca.openapi import described_call, page
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import LogName, TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
@@ -37,6 +38,7 @@ from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.instruments.services import requested_symbol
 from web.endpoints import Access
+from web.routed_views import RoutedViewSet
 
 _UNITS = {"Min": "m", "T": "m", "Hour": "h", "H": "h", "Day": "d", "D": "d", "Week": "w", "W": "w", "Month": "M", "M": "M"}  # fmt: skip
 _TIMEFRAME = re.compile(rf"([1-9][0-9]?)({'|'.join(_UNITS)})")
@@ -257,15 +259,27 @@ def label_of(symbol: str, market_class: str) -> str:
     return symbol.replace("-", "/", 1) if market_class == "crypto" else symbol
 
 
-class AlpacaPagesViewSet(AnswerViewSet):
-    """Pages of bars, trades and quotes. Of a route: subject, a name of `PAGES`."""
+class AlpacaPagesViewSet(RoutedViewSet, AnswerViewSet):
+    """Pages of bars, trades and quotes. Of a route: subject, a name of `PAGES`; is_single: whether it has a symbol."""
 
     access = {"retrieve": Access("market:read", cost="page")}
     renderer_classes = [JSONRenderer]
     subject = ""
+    is_single = False
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        pages = PAGES[self.subject]
+        example = label_of(MARKET_CLASSES[pages.market_class].example, pages.market_class)
+        return described_call(
+            pages.rows.name.capitalize(),
+            pages.serializer(several=not self.is_single),
+            page(pages.rows, example, is_single=self.is_single),
+            is_single=self.is_single,
+        )
 
     def retrieve(self, request: Request, symbol: str | None = None) -> HttpResponseBase:
-        """Rows of a range, of one or several symbols."""
+        """Rows of a range, page by page."""
         return self.respond(request, request.META["QUERY_STRING"], subject=self.subject, symbol=symbol)
 
     @classmethod

@@ -157,7 +157,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "web.correlation.CorrelationMiddleware",
     # Outside of all that refuse, so that it sees every refusal.
-    "marketdata_project.deprecations.DeprecationMiddleware",
+    "marketdata_project.versions.DeprecationMiddleware",
     "marketdata_project.error_shapes.ErrorShapeMiddleware",
     # After CorrelationMiddleware, so that redirects and refusals have a correlation id.
     "marketdata_project.plain_http.PlainHttpMiddleware",
@@ -316,7 +316,7 @@ SPECTACULAR_SETTINGS = {
         "OrderState": "trading.documents.orders.ORDER_STATES",
         "Scope": "ratelimit.access.scopes.SCOPES",
     },
-    "PREPROCESSING_HOOKS": ["marketdata_project.openapi.canonical_paths"],
+    "DEFAULT_GENERATOR_CLASS": "marketdata_project.openapi.VersionGenerator",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "marketdata_project.openapi.add_problems",

@@ -19,7 +19,7 @@ def _header(name: str, description: str) -> dict[str, Any]:
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "ApiKey": _header("Authorization", "`Authorization: Api-Key <key>`"),
-    "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`"),
+    "XApiKey": _header("X-API-Key", "`X-API-Key: <key>`, or `APCA-API-KEY-ID: <key>`"),
     "Bearer": {
         "type": "http",
         "scheme": "bearer",

@@ -1,4 +1,4 @@
-"""Clients of v1 lose nothing unannounced: what is served is held against the committed document."""
+"""Clients of a version lose nothing unannounced: what is served is held against the committed document."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,17 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests import openapi_snapshot
 from tests.openapi_differences import differences
-from tests.openapi_snapshot import CHANGES, COMMAND, committed, covered, served, text_of, uncovered
+from tests.openapi_snapshot import (
+    COMMAND,
+    NAMES,
+    committed,
+    covered,
+    refusal,
+    served,
+    snapshot,
+    text_of,
+    uncovered,
+)
 
 pytestmark = pytest.mark.system
 
@@ -19,9 +29,10 @@ INGEST = "/api/v1/trades/ingest"
 PATHS = {STREAM, OHLC, INGEST, "/api/v1/keys", "/api/v1/calendar"}
 
 
-def test_no_client_of_v1_loses_anything_that_the_changelog_does_not_tell():
-    missing = uncovered(committed(), served())
-    assert missing == [], f"put a line for each into {CHANGES}, then run {COMMAND}"
+@pytest.mark.parametrize("version", NAMES)
+def test_no_client_of_a_version_loses_anything_that_the_changelog_does_not_tell(version):
+    missing = uncovered(committed(version), served(version))
+    assert missing == [], refusal(version, missing)
 
 
 def part_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -36,17 +47,27 @@ def copied(document: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def test_the_document_keeps_the_whole_contract_and_is_valid(tmp_path, monkeypatch):
-    monkeypatch.setattr(openapi_snapshot, "SNAPSHOT", tmp_path / "openapi.yaml")
-    part = part_of(served())
-    openapi_snapshot.SNAPSHOT.write_text(text_of(part))
-    assert differences(part, committed()) == differences(committed(), part) == []
-    OpenAPIV31SpecValidator(committed()).validate()
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Committed documents and an empty changelog of the test's own; there is v1 only."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(openapi_snapshot, "PROJECT", tmp_path)
+    monkeypatch.setattr(openapi_snapshot, "NAMES", ["v1"])
+    monkeypatch.setattr(openapi_snapshot, "CHANGES", tmp_path / "docs" / "changes.md")
+    openapi_snapshot.CHANGES.write_text("# Changes\n")
+
+
+@pytest.mark.usefixtures("files")
+def test_the_document_keeps_the_whole_contract_and_is_valid():
+    part = part_of(served("v1"))
+    snapshot("v1").write_text(text_of(part, "v1"))
+    assert differences(part, committed("v1")) == differences(committed("v1"), part) == []
+    OpenAPIV31SpecValidator(committed("v1")).validate()
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return part_of(committed())
+    return part_of(committed("v1"))
 
 
 def operation(document: Any, path: str, method: str = "get") -> Any:
@@ -230,35 +251,33 @@ def test_a_component_may_be_renamed(document):
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
-    """A committed document and an empty changelog of the test's own; what is served has lost a path and gained one."""
-    monkeypatch.setattr(openapi_snapshot, "PROJECT", tmp_path)
-    monkeypatch.setattr(openapi_snapshot, "SNAPSHOT", tmp_path / "openapi.yaml")
-    monkeypatch.setattr(openapi_snapshot, "CHANGES", tmp_path / "changes.md")
-    changed = part_of(served())
-    openapi_snapshot.SNAPSHOT.write_text(text_of(changed))
-    openapi_snapshot.CHANGES.write_text("# Changes\n")
+def renamed(files, monkeypatch):
+    """What is served, after a path was renamed."""
+    changed = part_of(served("v1"))
+    snapshot("v1").write_text(text_of(changed, "v1"))
     changed["paths"]["/api/v1/bars"] = changed["paths"].pop(OHLC)
-    monkeypatch.setattr(openapi_snapshot, "served", lambda: changed)
+    monkeypatch.setattr(openapi_snapshot, "served", lambda _: changed)
     return changed
 
 
-def test_the_command_writes_no_loss_that_the_changelog_does_not_tell(files, capsys):
-    before = openapi_snapshot.SNAPSHOT.read_text()
+def test_the_command_writes_no_loss_that_the_changelog_does_not_tell(renamed, capsys):
+    before = snapshot("v1").read_text()
     line = f"- `{OHLC}: removed`"
     assert openapi_snapshot.main([]) == openapi_snapshot.main(["--check"]) == 1
-    assert line in capsys.readouterr().err
-    assert openapi_snapshot.SNAPSHOT.read_text() == before
+    told = capsys.readouterr().err
+    assert line in told
+    assert all(part in told for part in ("a new version", "deprecate", "docs/changes.md", COMMAND))
+    assert snapshot("v1").read_text() == before
     openapi_snapshot.CHANGES.write_text(f"# Changes\n\n{line}: ask `/api/v1/bars`\n")
     assert covered() == {f"{OHLC}: removed"}
     assert openapi_snapshot.main(["--check"]) == 0
     assert COMMAND in capsys.readouterr().out
     assert openapi_snapshot.main([]) == 0
-    assert openapi_snapshot.SNAPSHOT.read_text() == text_of(files)
+    assert snapshot("v1").read_text() == text_of(renamed, "v1")
     assert openapi_snapshot.main(["--check"]) == 0
     assert capsys.readouterr().out == ""
 
 
-def test_a_line_that_only_mentions_a_difference_covers_nothing(files):
+def test_a_line_that_only_mentions_a_difference_covers_nothing(renamed):
     openapi_snapshot.CHANGES.write_text(f"Some day `{OHLC}: removed`\n- perhaps `{OHLC}: removed`\n")
-    assert uncovered(committed(), files) == [f"{OHLC}: removed"]
+    assert uncovered(committed("v1"), renamed) == [f"{OHLC}: removed"]

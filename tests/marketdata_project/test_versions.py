@@ -1,29 +1,46 @@
-"""Deprecated paths: their headers, and the form of their refusals."""
+"""Versions and deprecated paths: what is published of them, their headers, and the form of their refusals."""
 
 from calendar import monthrange
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import http_sf
+import orjson
 import pytest
 from django.test import Client
 from django.urls import resolve
 from django.utils.regex_helper import normalize
 
-from marketdata_project.deprecations import DEPRECATIONS, REMOVED, Deprecation, deprecation_of, instead_of
+from marketdata_project import versions
+from marketdata_project.schema_view import schema_document
+from marketdata_project.versions import (
+    DEPRECATIONS,
+    LEAST_MONTHS,
+    REMOVED,
+    VERSIONS,
+    Deprecation,
+    deprecation_of,
+    instead_of,
+)
 from tests.api_client import Api, make_key, problem, until_limited
 from tests.front.front_server import ask, echo, running
-from tests.marketdata_project import deprecated_site
+from tests.marketdata_project import deprecated_site, v3_site
+from tests.openapi_differences import differences
 from web.endpoints import SMALL_BODY_BYTES
 
-LEAST_MONTHS = 18
+ALL = (*DEPRECATIONS, *(each.deprecation for each in VERSIONS if each.deprecation))
 
 
 @pytest.mark.parametrize("each", DEPRECATIONS, ids=lambda each: each.path)
-def test_a_deprecated_path_is_its_successors_view_and_stays_for_18_months(each: Deprecation):
+def test_a_deprecated_path_is_its_successors_view(each: Deprecation):
     old, new = resolve(each.path), resolve(each.successor)
     assert (old.url_name, old.func) == (new.url_name, new.func)
+
+
+@pytest.mark.parametrize("each", [*ALL, v3_site.V1_DEPRECATION], ids=lambda each: each.path)
+def test_what_is_deprecated_stays_for_18_months(each: Deprecation):
     months = (each.sunset.year - each.since.year) * 12 + each.sunset.month - each.since.month
     assert months >= LEAST_MONTHS
     assert each.sunset.day >= min(each.since.day, monthrange(each.sunset.year, each.sunset.month)[1])
@@ -78,6 +95,52 @@ def test_an_answer_is_that_of_the_successor_with_the_headers_of_a_deprecation(ap
     assert answer["Content-Type"] == "application/json"
     assert_is_marked(answer.headers, path, link='</next>; rel="next", ')
     assert "Deprecation" not in api.get("/api/status/history").headers
+
+
+@pytest.fixture
+def v3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a v3, and v1 is deprecated."""
+    v1 = replace(VERSIONS[0], deprecation=v3_site.V1_DEPRECATION)
+    monkeypatch.setattr(versions, "VERSIONS", (v1, *VERSIONS[1:], v3_site.V3))
+
+
+@uses_site
+@pytest.mark.urls(v3_site.__name__)
+@pytest.mark.usefixtures("v3")
+def test_a_version_with_another_document_stands_beside_v1(api: Api):
+    assert api.get("/api/v3/clock", {"exchange": "XNYS"}).json().keys() == {"timestamp", "exchange", "phase"}
+    old = api.get("/api/v1/clock", {"exchange": "XNYS"})
+    assert {"is_open", "next_open", "next_close"} < old.json().keys()
+    assert_is_marked(old.headers, "/api/v1/clock")
+    unknown = api.get("/api/v1/nothing")
+    assert problem(unknown) == (404, "not_found")
+    assert_is_marked(unknown.headers, "/api/v1/nothing")
+    for path in ("/api/v3/limits", "/api/v2/clock"):
+        assert "Deprecation" not in api.get(path).headers
+
+
+@pytest.mark.system
+@pytest.mark.urls(v3_site.__name__)
+@pytest.mark.usefixtures("v3")
+def test_the_document_of_another_version_has_its_change_alone():
+    v1, v3 = (schema_document.__wrapped__("json", version=name).body for name in ("v1", "v3"))
+    assert orjson.loads(v1) == orjson.loads(schema_document("json").body)
+    as_v1 = orjson.loads(v3.replace(b"/api/v3/", b"/api/v1/"))
+    assert set(differences(orjson.loads(v1), as_v1)) == {
+        f"ClockAnswer (response).{name}: removed" for name in ("date", "is_open", "next_open", "next_close")
+    }
+
+
+@uses_site
+def test_the_timeline_is_published():
+    found = Api(None).get("/api/versions").json()
+    assert [each["name"] for each in found["versions"]] == ["v1", "v2"]
+    for each in found["versions"]:
+        assert Client().get(each["schema"]).status_code == 200
+    assert {each["path"]: each["sunset"] for each in found["deprecations"]} == {
+        each.path: f"{each.sunset}" for each in DEPRECATIONS
+    }
+    assert {each["path"]: each["instead"] for each in found["removed"]} == REMOVED
 
 
 def no_scope() -> Api:

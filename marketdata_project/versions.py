@@ -1,4 +1,4 @@
-"""Deprecated and removed paths, as data, and what replaces each. The middleware marks the answers of deprecated ones.
+"""The versions of the API, and its deprecated and removed paths, as data. The middleware marks deprecated answers.
 
 Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and `Link` with the relation
 `successor-version` (RFC 5829).
@@ -6,16 +6,22 @@ Such an answer has the headers `Deprecation` (RFC 9745), `Sunset` (RFC 8594), an
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from web.requests.wsgi_variables import REPEATABLE_ANSWER
+
+# The fewest months from a deprecation to its sunset.
+LEAST_MONTHS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """A deprecated path and its successor. It may be removed from `sunset` on. Days begin at midnight UTC."""
+    """A deprecated path, or version, and its successor. It may be removed from `sunset` on. Days begin at midnight UTC."""
 
     path: str
     successor: str
@@ -34,6 +40,35 @@ class Deprecation:
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of the API: the paths that begin with `prefixes`. schema: the path of its OpenAPI document."""
+
+    name: str
+    about: str
+    prefixes: tuple[str, ...]
+    since: date
+    schema: str
+    deprecation: Deprecation | None = None
+
+
+VERSIONS = (
+    Version("v1", "The API of this service.", ("/api/v1/",), date(2026, 12, 1), "/api/v1/schema"),
+    Version(
+        "v2",
+        "The wire format of Alpaca's API v2.",
+        ("/api/v2/", "/api/v1beta1/", "/api/v1beta3/"),
+        date(2026, 12, 1),
+        "/api/v2/schema",
+    ),
+)
+
+
+def version_of(name: str) -> Version:
+    """Return a version by its name."""
+    return next(each for each in VERSIONS if each.name == name)
 
 
 # Without a version, for programs that were written before there were versions.
@@ -59,9 +94,17 @@ DEPRECATIONS = tuple(
 _BY_PATH = {deprecation.path: deprecation for deprecation in DEPRECATIONS}
 
 
+def is_unversioned(path: str) -> bool:
+    """Return whether a decoded path is one of those without a version, with or without a slash at its end."""
+    return path.removesuffix("/") in _BY_PATH
+
+
 def deprecation_of(path: str) -> Deprecation | None:
-    """Return the deprecation of a decoded path, with or without a slash at its end; None for all other paths."""
-    return _BY_PATH.get(path.removesuffix("/"))
+    """Return the deprecation of a decoded path or of its version; None for all other paths."""
+    of_version = (
+        each.deprecation for each in VERSIONS if each.deprecation and path.startswith(each.prefixes)
+    )
+    return _BY_PATH.get(path.removesuffix("/")) or next(of_version, None)
 
 
 # Removed paths as regular expressions, and what to use instead. Their answer is 410 `gone`, whatever the method.
@@ -79,6 +122,17 @@ def instead_of(path: str) -> str | None:
     return next((instead for pattern, instead in REMOVED.items() if re.fullmatch(pattern, path)), None)
 
 
+@require_safe
+def versions(_request: HttpRequest) -> JsonResponse:
+    """Answer with the versions, and the deprecated and removed paths."""
+    tables = {
+        "versions": [asdict(each) for each in VERSIONS],
+        "deprecations": [asdict(each) for each in DEPRECATIONS],
+        "removed": [{"path": path, "instead": instead} for path, instead in REMOVED.items()],
+    }
+    return JsonResponse(tables)
+
+
 class DeprecationMiddleware:
     """Adds the headers to the answers of deprecated paths."""
 
@@ -90,6 +144,8 @@ class DeprecationMiddleware:
         deprecation = deprecation_of(request.path_info)
         if deprecation is None:
             return response
+        # The event loop would repeat the answer without the headers.
+        request.META.pop(REPEATABLE_ANSWER, None)
         for name, value in deprecation.headers(link=response.headers.get("Link", "")).items():
             response.headers[name] = value
         return response

@@ -1,0 +1,28 @@
+"""docs/versions.md has the rows of the table of versions."""
+
+from django.conf import settings
+
+from marketdata_project.versions import DEPRECATIONS, LEAST_MONTHS, REMOVED, VERSIONS
+
+TEXT = (settings.BASE_DIR / "docs" / "versions.md").read_text()
+
+
+def table() -> list[str]:
+    versions = [
+        f"| `{each.name}` | {', '.join(f'`{prefix}`' for prefix in each.prefixes)} | {each.since} | "
+        f"{each.deprecation.sunset if each.deprecation else ''} | {each.about} |"
+        for each in VERSIONS
+    ]
+    deprecated = [
+        f"| `{each.path}` | {each.since} | {each.sunset} | `{each.successor}` |" for each in DEPRECATIONS
+    ]
+    return [*versions, *deprecated, *(f"| `{path}` | {instead} |" for path, instead in REMOVED.items())]
+
+
+def test_the_tables_are_the_data():
+    rows = [line for line in TEXT.splitlines() if line.startswith("| `")]
+    assert rows == table(), "docs/versions.md needs these rows:\n" + "\n".join(table())
+
+
+def test_the_page_promises_the_least_time():
+    assert f"at least {LEAST_MONTHS} months" in TEXT
