@@ -19,9 +19,8 @@ MOST_WEBHOOKS = 100
 def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> tuple[Webhook, str]:
     """Create a webhook; return it with its secret. Raises ValidationError if the caller has MOST_WEBHOOKS."""
     if Webhook.objects.filter(owner=caller.principal, is_callback=False).count() >= MOST_WEBHOOKS:
-        raise field_refusal(
-            "url", f"the caller has {MOST_WEBHOOKS} webhooks, the most; delete one", "too_many"
-        )
+        message = f"the caller has {MOST_WEBHOOKS} webhooks, the most; delete one"
+        raise field_refusal("url", message, "too_many")
     secret = new_secret()
     columns = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
     webhook = Webhook.objects.create(**columns, **values, secret=sealed_secret(secret))

@@ -37,13 +37,7 @@ from webhooks.serializers import (
     WebhookChangeSerializer,
     WebhookDocument,
 )
-from webhooks.services import (
-    delivery_replay,
-    webhook_change,
-    webhook_create,
-    webhook_rotate,
-    webhook_test,
-)
+from webhooks.services import delivery_replay, webhook_change, webhook_create, webhook_rotate, webhook_test
 
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
 _NOT_STORED = {"Cache-Control": "no-store"}
@@ -61,10 +55,6 @@ class AlertFilter(FilterSet):  # type: ignore[misc]  # not typed
 
     state = choice_filter(ALERT_STATES, "The alert's state.")
     symbol = django_filters.CharFilter(method="of_symbol", help_text="The alerts' symbol.")
-
-    class Meta:
-        model = MarketAlert
-        fields: tuple[str, ...] = ()
 
     def of_symbol(self, rows: QuerySet[MarketAlert], _: str, symbol: str) -> QuerySet[MarketAlert]:
         return rows.filter(symbol=symbol_canonical(requested_symbol(symbol)))
