@@ -25,8 +25,8 @@ class UnknownJob(JobError):
 
     code = "not_found"
 
-    def __init__(self) -> None:
-        super().__init__("there is no such job")
+    def __init__(self, what: str = "job") -> None:
+        super().__init__(f"there is no such {what}")
 
 
 class TooManyJobs(JobError):

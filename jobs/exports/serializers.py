@@ -10,7 +10,7 @@ from jobs.serializers import JOB, JobSerializer, SubmissionSerializer
 from stats.market_data.query import MARKET_CLASSES
 from stats.parameters import MEMBERS_LIMIT
 from web.documents import AnswerDocument, Instant, like
-from web.requests.field_errors import KnownFieldsSerializer
+from web.requests.field_errors import KnownFieldsSerializer, field_refusal
 from web.requests.json_fields import Integer, JsonObject, Text, Word
 
 _WEEK: JsonObject = {
@@ -83,11 +83,13 @@ class ExportRequestSerializer(SubmissionSerializer):
         return {**super().get_fields(), **fields, "fields": names}
 
     def validate(self, attrs: Any) -> Any:
-        """Refuse a dataset that the class lacks."""
-        classes = EXPORTED[attrs["dataset"]].classes
-        if attrs["class"] not in classes:
-            message = f"has no {attrs['dataset']}; classes that have: {', '.join(classes)}"
-            raise serializers.ValidationError({"class": [message]}, code="invalid_choice")
+        """Refuse a dataset that the class lacks, and parameters that the dataset lacks."""
+        dataset = EXPORTED[attrs["dataset"]]
+        if attrs["class"] not in dataset.classes:
+            message = f"has no {dataset.name}; classes that have: {', '.join(dataset.classes)}"
+            raise field_refusal("class", message, "invalid_choice")
+        for name in {*PARAMETER_NAMES} & attrs.keys() - {*dataset.parameters(streamed=True, several=False)}:
+            raise field_refusal(name, f"is no parameter of {dataset.name}", "unknown_field")
         return attrs
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -15,8 +16,15 @@ from django.conf import settings
 from django.core import signing
 
 from jobs.documents import job_of
-from jobs.exceptions import UnknownJob
-from jobs.exports.exceptions import ExportExpired, ExportQuota, InvalidLink, LinkExpired, UnfinishedExport
+from jobs.exceptions import JobCancelled, UnknownJob
+from jobs.exports.exceptions import (
+    ExportExpired,
+    ExportQuota,
+    ExportUnfinished,
+    InvalidLink,
+    LinkExpired,
+    UnfinishedExport,
+)
 from jobs.exports.files import new_file
 from jobs.exports.query import EXPORTED, ExportQuery
 from jobs.exports.writing import MANIFEST, ExportWriter
@@ -31,6 +39,8 @@ from web.requests.json_fields import JsonObject
 
 _LINK = "jobs.exports.link"
 _NOTE_SECONDS = 2.0
+# Of an owner's data sets, so many of the newest are remembered.
+MOST_DATASETS = 10_000
 
 
 def export_folder(uuid: UUID) -> Path:
@@ -42,12 +52,15 @@ def export(run: Run) -> JsonObject:
     """Write an export's files (the function of the kind), and remember the data set."""
     query = ExportQuery.of(run.parameters)
     result = export_write(run, lambda **places: ExportWriter(query, **places).write())
-    _dataset_remember(export_folder(run.uuid), result["dataset"], run.parameters)
+    owner = Job.objects.only("owner").get(uuid=run.uuid).owner
+    _dataset_remember(export_folder(run.uuid), result["dataset"], run.parameters, owner)
     return result
 
 
 def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
-    """Write the files of a job, and return the data set's id, with the totals. Raises ExportQuota: nothing is left.
+    """Write the files of a job, and return the data set's id, with the totals.
+
+    Beyond the quota, and when the job is cancelled, nothing is left.
 
     write: returns the result; takes `out`, the folder of the files, `work`, one for what attempts leave to each other,
     and `report`.
@@ -56,7 +69,7 @@ def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
     report = _quota_report(run, others=exported_bytes(job.owner, but=run.uuid))
     try:
         result = write(out=folder / "files", work=folder / "work", report=report)
-    except ExportQuota:
+    except (ExportQuota, JobCancelled):
         shutil.rmtree(folder)
         raise
     shutil.rmtree(folder / "work")
@@ -64,9 +77,9 @@ def export_write(run: Run, write: Callable[..., JsonObject]) -> JsonObject:
     return result
 
 
-def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> None:
-    """Keep what a data set is, beyond its files. The first export of the data set says how to make it again."""
-    path = _dataset_path(identity)
+def _dataset_remember(folder: Path, identity: str, parameters: JsonObject, owner: str) -> None:
+    """Keep what a data set is, beyond its files. The owner's first export of it says how to make it again."""
+    path = _datasets() / sha256(owner.encode()).hexdigest() / f"{identity}.json"
     if path.exists():
         return
     manifest = orjson.loads((folder / "files" / MANIFEST).read_bytes())
@@ -77,17 +90,18 @@ def _dataset_remember(folder: Path, identity: str, parameters: JsonObject) -> No
 
 def dataset_document(caller: Caller, identity: str) -> JsonObject:
     """Return what a data set is. Raises UnknownJob, also if the caller may not read such rows."""
-    path = _dataset_path(identity)
-    if not re.fullmatch("[0-9a-f]{64}", identity) or not path.exists():
-        raise UnknownJob
-    document: JsonObject = orjson.loads(path.read_bytes())
+    found = re.fullmatch("[0-9a-f]{64}", identity) and next(_datasets().glob(f"*/{identity}.json"), None)
+    if not found:
+        raise UnknownJob("data set")
+    document: JsonObject = orjson.loads(found.read_bytes())
     if denial_of(caller, EXPORTED[document["dataset"]].access) is not None:
-        raise UnknownJob
+        raise UnknownJob("data set")
     return document
 
 
-def _dataset_path(identity: str) -> Path:
-    return Path(settings.EXPORTS_DIR) / "datasets" / f"{identity}.json"
+def _datasets() -> Path:
+    """Return the folder with a folder of data sets for each owner."""
+    return Path(settings.EXPORTS_DIR) / "datasets"
 
 
 def _quota_report(run: Run, *, others: int) -> Callable[[int, int, int | None], None]:
@@ -123,13 +137,17 @@ def require_bytes(size: int) -> None:
 
 
 def export_delete(job: Job) -> None:
-    """Delete an export's files. One that has not ended is left to its worker: cancel it first."""
-    if job.is_finished:
-        shutil.rmtree(export_folder(job.uuid), ignore_errors=True)
+    """Delete an export's files. Raises ExportUnfinished: while a worker writes them they cannot be deleted."""
+    if not job.is_finished:
+        raise ExportUnfinished(job.state)
+    shutil.rmtree(export_folder(job.uuid), ignore_errors=True)
 
 
 def exports_delete_old(*, now: datetime) -> None:
-    """Delete the files of exports that did not succeed, or ended EXPORT_RETENTION_DAYS ago, or have no job any more."""
+    """Delete the files of exports that did not succeed, or ended EXPORT_RETENTION_DAYS ago, or have no job any more.
+
+    Also forget each owner's oldest data sets beyond MOST_DATASETS.
+    """
     root = Path(settings.EXPORTS_DIR)
     oldest = now - timedelta(days=settings.EXPORT_RETENTION_DAYS)
     for folder in root.iterdir() if root.exists() else ():
@@ -138,14 +156,17 @@ def exports_delete_old(*, now: datetime) -> None:
             ended = None if job is None else job.finished_at
             if job is None or (ended is not None and (job.state != SUCCEEDED or ended <= oldest)):
                 shutil.rmtree(folder, ignore_errors=True)
+    for owned in _datasets().glob("*"):
+        for path in sorted(owned.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-MOST_DATASETS]:
+            path.unlink()
 
 
 def export_of(caller: Caller, text: str) -> Job:
     """Return an export's job by its id, given as text. Raises UnknownJob, also if the caller may not see it."""
-    job = job_of(caller, text)
-    if job.kind not in _kinds():
-        raise UnknownJob
-    return job
+    with suppress(UnknownJob):
+        if (job := job_of(caller, text)).kind in _kinds():
+            return job
+    raise UnknownJob("export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +190,12 @@ def export_file(job: Job, path: str) -> ExportedFile:
     files = {each["path"]: each["sha256"] for each in exported_files(job)}
     files[MANIFEST] = (job.result or {})["dataset"]
     if path not in files:
-        raise UnknownJob
+        raise UnknownJob("file")
     found = _manifest(job).parent / path
+    if not found.exists():
+        raise ExportExpired(
+            "the file is not on the server's disk any more; submit the export's parameters again"
+        )
     return ExportedFile(found, path.replace("/", "_"), found.stat().st_size, files[path])
 
 

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from jobs.documents import job_document
-from jobs.exports.exceptions import ExportExpired, UnfinishedExport
+from jobs.exports.exceptions import ExportExpired, FileChanged, UnfinishedExport
 from jobs.exports.query import EXPORTED, export_parameters
 from jobs.exports.serializers import (
     DATASET,
@@ -81,6 +81,8 @@ _FILE_ANSWER = extend_schema(
     examples=[OpenApiExample("A CSV file", value=_CSV, media_type=_BYTES, response_only=True)],
 )
 _MOST_SHOWN = 1_000
+# A thousand symbols of options.
+_BODY_BYTES = 64 * 2**10
 _BLOCK_BYTES = 1 << 18
 # Of an export, its kind says who may see it.
 _READ, _CHANGE = Access(ANY_CALLER), Access(ANY_CALLER, kind=WRITE)
@@ -91,7 +93,7 @@ EXPORT = JobKind(
     function=export,
     serializer=ExportRequestSerializer,
     unit="rows",
-    access=Access("market:read", kind=WRITE),
+    access=Access("market:read", kind=WRITE, body_bytes=_BODY_BYTES),
     most_unfinished=100,
     is_export=True,
 )
@@ -161,7 +163,7 @@ class ExportsViewSet(ExportSubmissionViewSet):
 
         Delete the files before their time, so that they do not count any more. The job stays, and so does what it says.
 
-        An export that has not ended keeps them: cancel its job first.
+        Of an export that has not ended, cancel the job instead: its files are deleted then.
         """
         export_delete(export_of(cast("Caller", request.user), job))
         return Response(status=204)
@@ -229,8 +231,10 @@ class DownloadsViewSet(DeclaredView, ViewSet):
 
 
 def file_response(request: Request, file: ExportedFile) -> HttpResponseBase:
-    """Return an answer with a file or a part of it, or 304. Raises RangeNotSatisfiable."""
+    """Return an answer with a file or a part of it, or 304. Raises FileChanged and RangeNotSatisfiable."""
     etag = f'"{file.sha256}"'
+    if "If-Match" in request.headers and not is_current(request.headers["If-Match"], etag):
+        raise FileChanged(f"the file's ETag is {etag}")
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Accept-Ranges": "bytes"}
     if is_current(request.headers.get("If-None-Match"), etag):
         return HttpResponse(status=304, headers=headers)

@@ -25,6 +25,10 @@ CODES_OF_DRF = {
     "max_string_length": "out_of_range",
 }
 
+# Those of lists, whose messages alone differ from the ones of texts.
+_CODES_OF_LISTS = {"min_length": "empty", "max_length": "too_many"}
+_OF_A_LIST = " elements."
+
 MISSING = "is missing; give a value"
 NOT_NULL = "must not be null; give a value"
 # Our messages that replace DRF's, by DRF's error code.
@@ -36,7 +40,8 @@ def field_errors(detail: Any, path: str = "") -> Iterator[FieldError]:
     if isinstance(detail, ErrorDetail):
         code = detail.code or "invalid"
         message = _MESSAGES_OF_DRF.get(code, str(detail))
-        yield FieldError(path, CODES_OF_DRF.get(code, code), message.removesuffix("."))
+        codes = _CODES_OF_LISTS if message.endswith(_OF_A_LIST) else CODES_OF_DRF
+        yield FieldError(path, codes.get(code, code), message.removesuffix("."))
     elif isinstance(detail, dict):
         for name, inner in detail.items():
             yield from field_errors(inner, _extended(path, name))

@@ -11,9 +11,10 @@ import orjson
 import pytest
 from django.utils import timezone
 
+from jobs.exceptions import JobCancelled
 from jobs.exports.services import exports_delete_old
 from jobs.models import Job
-from jobs.run import run_job
+from jobs.run import LeasedRun, run_job
 from ratelimit.models import ApiKey
 from tests.api_client import Api, answer, make_key, problem, trade
 from tests.chance import SOAK
@@ -137,6 +138,22 @@ def test_a_range_behind_the_end_is_416(api: Api, exported: str) -> None:
         assert response["Content-Range"] == f"bytes */{size}"
 
 
+def test_a_file_that_was_expected_to_be_another_is_412(api: Api, exported: str) -> None:
+    path = f"{exported}/files/trades/AAPL.csv"
+    etag = api.get(path)["ETag"]
+    assert problem(api.get(path, **{"If-Match": '"x"'})) == (412, "file_changed")
+    for expected in (etag, "*", f'"x", {etag}'):
+        assert api.get(path, **{"If-Match": expected}).status_code == 200
+
+
+def test_a_file_that_is_lost_is_410(api: Api, exported: str, folder: Path) -> None:
+    next(folder.rglob("AAPL.csv")).unlink()
+    for method in ("GET", "HEAD"):
+        assert api.call(method, f"{exported}/files/trades/AAPL.csv").status_code == 410
+    link = api.call("POST", f"{exported}/links", orjson.dumps({"path": "trades/AAPL.csv"}))
+    assert problem(link) == (410, "export_expired")
+
+
 def test_a_range_of_another_version_is_the_whole(api: Api, exported: str) -> None:
     path = f"{exported}/files/trades/AAPL.csv"
     etag = api.get(path)["ETag"]
@@ -149,6 +166,15 @@ def test_a_range_of_another_version_is_the_whole(api: Api, exported: str) -> Non
 )  # fmt: skip
 def test_only_files_of_the_manifest_are_there(api: Api, exported: str, path: str) -> None:
     assert api.get(f"{exported}/files/{path}").status_code == 404
+
+
+def test_what_is_not_there_is_named(api: Api, exported: str) -> None:
+    for path, what in (
+        (f"{EXPORTS}/{uuid4()}", "export"),
+        (f"{exported}/files/x", "file"),
+        (f"/api/v1/datasets/{'0' * 64}", "data set"),
+    ):
+        assert answer(api.get(path))["message"] == f"there is no such {what}"
 
 
 def test_a_stranger_sees_nothing(exported: str) -> None:
@@ -171,6 +197,8 @@ def test_another_job_is_no_export(api: Api, exported: str) -> None:
         ({"fields": ["x"]}, 400, "unknown_column"),
         ({"start": "2025-01-04"}, 400, "invalid_range"),
         ({"callback": "x"}, 422, "validation_failed"),
+        ({"resolution": "1m"}, 422, "validation_failed"),
+        ({"limit": 5}, 422, "validation_failed"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(
@@ -178,6 +206,21 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     assert problem(submit(api, **changes)) == (status, code)
     assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("symbols", "code"), [([], "empty"), (["A"] * 1_001, "too_many"), ([""], "invalid_text"), ("A", "invalid_type")]
+)  # fmt: skip
+def test_a_list_of_symbols_has_the_codes_of_lists(api: Api, symbols: Any, code: str) -> None:
+    [error] = answer(submit(api, symbols=symbols))["errors"]
+    assert (error["path"].partition("[")[0], error["code"]) == ("symbols", code)
+
+
+def test_a_thousand_options_fit_the_body(api: Api) -> None:
+    symbols = [f"ABCDEF251219C{strike:08}" for strike in range(1_000)]
+    body = {"dataset": "greeks", "class": "options", "symbols": symbols, "format": "csv"}
+    response = api.call("POST", EXPORTS, orjson.dumps(body))
+    assert problem(response) == (404, "unknown_symbol"), response.content
 
 
 def test_a_dataset_may_need_more_than_the_endpoint(api: Api, exported: str) -> None:
@@ -207,6 +250,26 @@ def test_a_quota_holds_at_the_submission_and_while_files_are_written(
     assert problem(submit(api)) == (409, "export_quota")
     assert api.call("DELETE", exported).status_code == 204
     assert submit(api).status_code == 202
+
+
+def test_an_export_that_has_not_ended_is_cancelled_not_deleted(
+    api: Api, exported: str, folder: Path, monkeypatch: Any
+) -> None:
+    job = answer(submit(api))["id"]
+    for state in ("queued", "running"):
+        Job.objects.filter(uuid=job).update(state=state)
+        assert problem(api.call("DELETE", f"{EXPORTS}/{job}")) == (409, "export_unfinished")
+    Job.objects.filter(uuid=job).update(state="queued")
+
+    def cancelled(self: LeasedRun, *_: Any) -> None:
+        assert (folder / job).exists()
+        raise JobCancelled
+
+    monkeypatch.setattr(LeasedRun, "progress", cancelled)
+    run_job(job)
+    assert answer(api.get(f"{EXPORTS}/{job}"))["state"] == "cancelled"
+    assert not (folder / job).exists()
+    assert api.call("DELETE", f"{EXPORTS}/{job}").status_code == 204
 
 
 def test_a_deleted_export_says_so(api: Api, exported: str) -> None:
@@ -250,6 +313,23 @@ def test_a_data_set_says_what_it_is_and_how_to_make_it_again(api: Api, exported:
     assert answer(api.get(f"{EXPORTS}/{again['id']}"))["result"]["dataset"] == identity
     exports_delete_old(now=timezone.now() + timedelta(days=100))
     assert answer(api.get(f"/api/v1/datasets/{identity}")) == found
+
+
+def test_an_owners_newest_data_sets_are_remembered(
+    api: Api, exported: str, folder: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("jobs.exports.services.MOST_DATASETS", 2)
+    other = Api(make_key())
+    found = [answer(api.get(exported))["result"]["dataset"]]
+    for second in range(2, 5):
+        assert answer(api.ingest(trade(timestamp=f"2025-01-02T14:30:0{second}Z")))["stored"] == 1
+        for caller in (api, other) if second == 2 else (api,):
+            job = answer(submit(caller))["id"]
+            run_job(job)
+        found.append(answer(caller.get(f"{EXPORTS}/{job}"))["result"]["dataset"])
+    exports_delete_old(now=timezone.now())
+    # The second one is remembered for the other owner.
+    assert [api.get(f"/api/v1/datasets/{each}").status_code for each in found] == [404, 200, 200, 200]
 
 
 @pytest.mark.parametrize("identity", ["0" * 64, "x", "..%2f", "0" * 63 + "G"])

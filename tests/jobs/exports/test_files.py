@@ -128,7 +128,7 @@ def test_a_symbol_without_rows_has_no_parquet_file_and_an_empty_csv(market: Mark
         ({"sort": "desc"}, ValidationError),
         ({"callback": 1}, ValidationError),
         ({"class": "options"}, ValidationError),
-        ({"resolution": "1m"}, InvalidParameter),
+        ({"resolution": "1m"}, ValidationError),
         ({"end": "2020-01-01"}, InvalidParameter),
         ({"fields": ["timestamp", "bid"]}, InvalidParameter),
         ({"symbols": [EQUITY, EQUITY]}, InvalidParameter),

@@ -1,5 +1,7 @@
 """What is wrong with the fields of a body, and which of them nobody knows."""
 
+from typing import Any
+
 import pytest
 from rest_framework import serializers
 
@@ -12,7 +14,8 @@ class RowSerializer(KnownFieldsSerializer):
 
 
 class BatchSerializer(KnownFieldsSerializer):
-    rows = RowSerializer(many=True)
+    rows: Any = serializers.ListSerializer(child=RowSerializer(), min_length=1, max_length=2)
+    names = serializers.ListField(child=serializers.CharField(max_length=1), required=False, max_length=2)
 
 
 def errors_of(data, **context) -> list[FieldError]:
@@ -29,6 +32,10 @@ def errors_of(data, **context) -> list[FieldError]:
         ({"rows": [{"price": 1}], "row": 1}, "row", "unknown_field"),
         ({"rows": [{"price": 1}, {"price": "x"}]}, "rows[1].price", "invalid_type"),
         ({"rows": [{"price": 1, "prise": 1}]}, "rows[0].prise", "unknown_field"),
+        ({"rows": []}, "rows", "empty"),
+        ({"rows": [{"price": 1}] * 3}, "rows", "too_many"),
+        ({"rows": [{"price": 1}], "names": ["a", "b", "c"]}, "names", "too_many"),
+        ({"rows": [{"price": 1}], "names": ["ab"]}, "names[0]", "invalid_text"),
     ],
 )
 def test_an_error_has_the_path_of_its_field(data, path, code):
