@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import msgspec
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,14 +33,15 @@ from trading.services.order_batches import (
     BatchItem,
     MaybeOrder,
     OrderBatch,
+    orders_accept,
     orders_cancel_each,
-    orders_submit,
+    orders_decide,
 )
 from web.documents import number, number_or_null
-from web.idempotency.answers import IDEMPOTENCY_KEY
+from web.idempotency.answers import IDEMPOTENCY_KEY, REPLAYED, answer_once, is_answered
 from web.problem_body import PROBLEM_OF
 from web.requests.field_errors import KnownFieldsSerializer
-from web.requests.json_fields import Flag
+from web.requests.json_fields import Flag, JsonObject
 
 MOST_ITEMS = 500
 _ITEMS_PER_TOKEN = 10
@@ -95,10 +98,10 @@ class OrderBatchesViewSet(AccountView, GenericViewSet[Account]):
 
     verbs: ClassVar[Mapping[str, str]] = {"create": "submit"}
     bodies = {"create": OrderBatchInput, "cancel": CancelBatchInput}
-    answers = {"create": OrderBatchDocument, "cancel": {202: CancelBatchDocument}}
+    answers = {"create": {200: OrderBatchDocument}, "cancel": {202: CancelBatchDocument}}
     access = {"create": _ORDER_BATCH, "cancel": _CANCEL_BATCH}
     common_parameters = (ACCOUNT,)
-    parameters = {"create": [IDEMPOTENCY_KEY]}
+    parameters = {"create": [IDEMPOTENCY_KEY], "cancel": [IDEMPOTENCY_KEY]}
     asks_first = ("cancel",)
 
     def create(self, request: Request) -> Response:
@@ -111,26 +114,31 @@ class OrderBatchesViewSet(AccountView, GenericViewSet[Account]):
         """
         values = self.body()
         orders: list[MaybeOrder] = values["orders"]
-        check_limits(admit(self.caller, ACCOUNT_CHANGE, cost=-(-len(orders) // _ITEMS_PER_TOKEN)))
+        self._charge(orders)
         account, caller = self.account_to_change()
-        is_preview, together = values["preview"], values["together"]
+        operation = f"order_batch:{account.name}"
+        call = None if values["preview"] else self.keyed_call(operation)
+
+        def decided() -> OrderBatch:
+            return orders_decide(account=account, orders=orders, by=caller.identity)
+
+        if values["preview"]:
+            preview = _document(decided(), is_preview=True)
+            return self.change(lambda: Done(preview, preview.event))
+        if call is None and any(map(_opens_unnamed, orders)):
+            raise OnceRequired("send an Idempotency-Key, or give each order a client_order_id")
+        # Hundreds of checks take a second, in which a transaction would make all others wait.
+        batch = None if call is not None and is_answered(call) else decided()
 
         def submit() -> Done:
-            batch = orders_submit(
-                account=account, orders=orders, by=caller.identity, together=together, is_preview=is_preview
-            )
-            document = _document(batch, is_preview=is_preview)
-            if together and batch.refused and not is_preview:
+            done = orders_accept(batch or decided(), together=values["together"])
+            document = _document(done)
+            if values["together"] and done.refused:
                 items = [item.as_json() for item in document.items if item.status == "refused"]
-                message = f"{batch.refused} of {len(orders)} orders are refused, so none is accepted"
+                message = f"{done.refused} of {len(orders)} orders are refused, so none is accepted"
                 raise OrdersRefused(message, items=items)
             return Done(document, document.event)
 
-        if is_preview:
-            return self.change(submit)
-        operation = f"order_batch:{account.name}"
-        if self.keyed_call(operation) is None and any(map(_opens_unnamed, orders)):
-            raise OnceRequired("send an Idempotency-Key, or give each order a client_order_id")
         return self.change_once(operation, submit, status=HTTPStatus.OK)
 
     def cancel(self, request: Request) -> Response:
@@ -139,17 +147,31 @@ class OrderBatchesViewSet(AccountView, GenericViewSet[Account]):
         Ask for the cancel of up to 500 orders in one transaction. Each gets an answer. May be repeated.
         """
         order_ids = self.body()["orders"]
+        self._charge(order_ids)
         account = self.account()
-        items, event = orders_cancel_each(account=account, order_ids=order_ids, by=self.caller.identity)
-        document = CancelBatchDocument(account=account.name, event=event, **_items(items))
-        return account_answer(document, event, status=HTTPStatus.ACCEPTED)
+
+        def cancel() -> JsonObject:
+            items, event = orders_cancel_each(account=account, order_ids=order_ids, by=self.caller.identity)
+            document = CancelBatchDocument(account=account.name, event=event, **_items(items))
+            return cast("JsonObject", msgspec.to_builtins(document))
+
+        call = self.keyed_call(f"cancel_batch:{account.name}")
+        document, is_replayed = (
+            (cancel(), False) if call is None else answer_once(call, cancel, now=timezone.now())
+        )
+        headers = REPLAYED if is_replayed else {}
+        return account_answer(document, document["event"], status=HTTPStatus.ACCEPTED, headers=headers)
+
+    def _charge(self, items: Sequence[object]) -> None:
+        """Charge a token for each ten items. Raises RateLimited."""
+        check_limits(admit(self.caller, ACCOUNT_CHANGE, cost=-(-len(items) // _ITEMS_PER_TOKEN)))
 
 
 def _opens_unnamed(order: MaybeOrder) -> bool:
     return isinstance(order, OrderTerms) and order.client_order_id is None and not order.reduce_only
 
 
-def _document(batch: OrderBatch, *, is_preview: bool) -> OrderBatchDocument:
+def _document(batch: OrderBatch, *, is_preview: bool = False) -> OrderBatchDocument:
     found = [item.found for item in batch.items if item.found is not None]
     proposals = [each.proposal for each in found]
     return OrderBatchDocument(

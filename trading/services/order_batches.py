@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
 from msgspec.structs import asdict
@@ -14,12 +14,12 @@ from trading.core.due import request_cancels
 from trading.core.events import Event
 from trading.core.orders import Order, OrderTerms
 from trading.core.risk import RiskVerdict
-from trading.exceptions import ClientOrderIdReused, OrderNotOpen, TradingError, UnknownOrder
+from trading.exceptions import ClientOrderIdReused, TradingError
 from trading.journal import open_journal, state_of
 from trading.lease import engine_status, require_engine
-from trading.models import Account
+from trading.models import Account, OrderRow
 from trading.services.acceptance import order_judge, order_view, raise_if_refused
-from trading.services.orders import open_order, order_repeated
+from trading.services.orders import order_refusal, order_repeated
 
 # What refuses one order of a batch. All other errors end the batch.
 _REFUSALS = (TradingError, UnknownSymbol)
@@ -46,11 +46,12 @@ class BatchItem:
 class OrderBatch:
     """Orders that are decided one after another.
 
-    state: the account's, after the accepted orders. number: of the account's event before them. events: what accepts
-    them.
+    orders: with what the market says for each, or why it says nothing. state: the account's, after the accepted orders.
+    number: of the account's event before them. events: what accepts them.
     """
 
     account: Account
+    orders: Sequence[tuple[MaybeOrder, MarketView | Exception]]
     state: AccountState
     number: int
     now_ns: int
@@ -58,14 +59,24 @@ class OrderBatch:
     events: list[Event] = field(default_factory=list)
     items: list[BatchItem] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+    _known_names: set[str | None] = field(default_factory=set)
 
     @property
     def refused(self) -> int:
         """How many orders are refused."""
         return sum(item.status == "refused" for item in self.items)
 
+    def decide_all(self) -> Self:
+        """Decide the orders, and return the batch."""
+        names = [order.client_order_id for order, _ in self.orders if isinstance(order, OrderTerms)]
+        rows = OrderRow.objects.filter(account=self.account, client_order_id__in=names)
+        self._known_names.update(rows.values_list("client_order_id", flat=True))
+        for order, view in self.orders:
+            self.decide(order, view)
+        return self
+
     def decide(self, order: MaybeOrder, view: MarketView | Exception) -> None:
-        """Decide the next order. view: what the market says for it, or why it says nothing."""
+        """Decide the next order."""
         if isinstance(order, Exception):
             self.items.append(BatchItem("refused", error=order))
             return
@@ -81,6 +92,8 @@ class OrderBatch:
             raise ClientOrderIdReused("another order of the batch has this client_order_id")
         if name is not None:
             self._names.add(name)
+        if name not in self._known_names:
+            return None
         found = order_repeated(account=self.account, fields=asdict(order))
         return None if found is None else BatchItem("repeated", found.order, client_order_id=name)
 
@@ -99,40 +112,33 @@ class OrderBatch:
         apply(self.state, event, at_ns=self.now_ns)
 
 
-def orders_submit(
-    *,
-    account: Account,
-    orders: Sequence[MaybeOrder],
-    by: str,
-    together: bool = False,
-    is_preview: bool = False,
-) -> OrderBatch:
-    """Check orders one after another, each with those before it, and accept those that pass, in one transaction.
+def orders_decide(*, account: Account, orders: Sequence[MaybeOrder], by: str) -> OrderBatch:
+    """Check orders one after another, each with those before it. Nothing is written, and nobody waits meanwhile.
 
-    together: if one is refused, none is accepted. is_preview: only say what would be done. Raises EngineUnavailable if
-    an order may open a position and the engine is away.
+    Raises EngineUnavailable if an order may open a position and the engine is away.
     """
     opens = any(isinstance(order, OrderTerms) and not order.reduce_only for order in orders)
     now_ns = (require_engine() if opens else engine_status()).now_ns
-    before = state_of(account)
-    views = [_view(before, order, now_ns) for order in orders]
+    state = state_of(account)
+    seen = [(order, _view(state, order, now_ns)) for order in orders]
+    return OrderBatch(account, seen, copied(state), state.number, now_ns, by).decide_all()
 
-    def decided(state: AccountState) -> OrderBatch:
-        batch = OrderBatch(account, copied(state), state.number, now_ns, by)
-        for order, view in zip(orders, views, strict=True):
-            batch.decide(order, view)
-        return batch
 
-    # Hundreds of checks take a second. Meanwhile nobody waits for the account, nor for the database.
-    batch = decided(before)
-    if is_preview:
-        return batch
-    with open_journal(account.name) as journal:
-        if journal.state.number != batch.number:
-            batch = decided(journal.state)
+def orders_accept(batch: OrderBatch, *, together: bool = False) -> OrderBatch:
+    """Accept the orders of a batch that pass, in one transaction. An account that has changed decides again.
+
+    together: if one is refused, none is accepted.
+    """
+    with open_journal(batch.account.name) as journal:
+        state = journal.state
+        if state.number != batch.number:
+            changed = OrderBatch(
+                batch.account, batch.orders, copied(state), state.number, batch.now_ns, batch.by
+            )
+            batch = changed.decide_all()
         if not (together and batch.refused):
             for event in batch.events:
-                journal.record(event, at_ns=now_ns)
+                journal.record(event, at_ns=batch.now_ns)
     return batch
 
 
@@ -157,11 +163,13 @@ def orders_cancel_each(
     items: list[BatchItem] = []
     asked: dict[str, Order] = {}
     with open_journal(account.name) as journal:
+        ended = [each for each in order_ids if str(each) not in journal.state.orders]
+        rows = OrderRow.objects.filter(account=account, uuid__in=ended)
+        states = dict(rows.values_list("uuid", "state"))
         for order_id in order_ids:
-            try:
-                order = open_order(journal, account, order_id)
-            except (UnknownOrder, OrderNotOpen) as error:
-                items.append(BatchItem("refused", error=error))
+            order = journal.state.orders.get(str(order_id))
+            if order is None:
+                items.append(BatchItem("refused", error=order_refusal(order_id, states.get(order_id))))
                 continue
             status: ItemStatus = "accepted" if order.may_be_cancelled else "repeated"
             items.append(BatchItem(status, order, client_order_id=order.terms.client_order_id))

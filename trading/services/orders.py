@@ -125,10 +125,15 @@ def open_order(journal: Journal, account: Account, order_id: UUID) -> Order:
     order = journal.state.orders.get(str(order_id))
     if order is not None:
         return order
-    row = OrderRow.objects.filter(account=account, uuid=order_id).first()
-    if row is None:
-        raise UnknownOrder(f"the account has no order {order_id}")
-    raise OrderNotOpen(f"the order is {row.state}")
+    states = OrderRow.objects.filter(account=account, uuid=order_id).values_list("state", flat=True)
+    raise order_refusal(order_id, states.first())
+
+
+def order_refusal(order_id: UUID, state: str | None) -> UnknownOrder | OrderNotOpen:
+    """Return why an order that is not open cannot be changed. state: of its row; None without a row."""
+    if state is None:
+        return UnknownOrder(f"the account has no order {order_id}")
+    return OrderNotOpen(f"the order is {state}")
 
 
 def orders_cancel(*, account: Account, by: str, reason: str = "client") -> list[str]:

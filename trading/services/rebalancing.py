@@ -40,7 +40,7 @@ from trading.journal import state_of
 from trading.lease import engine_status
 from trading.market.symbols import market
 from trading.models import Account, OrderRow, TargetModel
-from trading.services.order_batches import orders_submit
+from trading.services.order_batches import orders_accept, orders_decide
 from trading.services.orders import order_cancel, order_in
 from trading.services.target_models import model_find
 
@@ -215,7 +215,7 @@ class Rebalancing:
             return is_all
         self.check()
         terms = [self._terms(trade, quantity) for trade, quantity in due]
-        batch = orders_submit(account=self.account, orders=terms, by=self._by)
+        batch = orders_accept(orders_decide(account=self.account, orders=terms, by=self._by))
         for (trade, _), item in zip(due, batch.items, strict=True):
             if item.order is not None:
                 self.orders.setdefault(trade.symbol, []).append(item.order)

@@ -19,7 +19,7 @@ from trading.core.terms import AccountKind
 from trading.journal import open_journal
 from trading.models import OrderRow, TargetModel
 from trading.services.accounts import account_create
-from trading.services.order_batches import orders_submit
+from trading.services.order_batches import orders_accept
 
 WEIGHTS = {"weights": [{"symbol": COIN, "weight": 0.25}]}
 
@@ -240,12 +240,12 @@ class TestRebalances:
         assert post(me, "/accounts/ACC", {"model": "core"}, "PATCH").status_code == 200
         response = post(me, "/accounts/ACC/rebalance")
 
-        def submit(**asked):
-            done = orders_submit(**asked)
+        def submit(batch):
+            done = orders_accept(batch)
             ApiKey.objects.update(revoked_at=timezone.now())
             return done
 
-        monkeypatch.setattr("trading.services.rebalancing.orders_submit", submit)
+        monkeypatch.setattr("trading.services.rebalancing.orders_accept", submit)
         job = self.run(desk, response, monkeypatch)
         assert (job.state, (job.error or {})["code"]) == ("failed", "revoked_api_key")
         assert [row.state for row in OrderRow.objects.all()] == ["pending_cancel"] * 2

@@ -1,9 +1,11 @@
 """Batches of orders over HTTP: an answer for each, all or none where asked, nothing twice, and what they cost."""
 
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
+from django.db import connection
 
 from audit.models import AuditRecord
 from tests.api_client import Api, answer, problem
@@ -138,6 +140,20 @@ class TestOnce:
         pairs = zip(first["items"], again["items"], strict=True)
         assert all(one["order_id"] == other["order_id"] for one, other in pairs)
 
+    def test_it_is_decided_before_the_transaction(self, desk, me, monkeypatch):
+        """On SQLite a transaction that writes makes all others wait. A repeated call is not decided at all."""
+        decide, blocks = order_batches.OrderBatch.decide, []
+
+        def seen(batch, order, view):
+            blocks.append(len(connection.atomic_blocks))
+            decide(batch, order, view)
+
+        monkeypatch.setattr(order_batches.OrderBatch, "decide", seen)
+        outside = len(connection.atomic_blocks)
+        for headers in (ONCE, ONCE, {}):
+            assert post(me, BATCH, {"orders": [named(len(headers))]}, **headers).status_code == 200
+        assert blocks == [outside] * 2
+
     def test_with_its_key_it_gets_the_first_answer(self, desk, me):
         body = {"orders": [ORDER, ORDER]}
         first, second = post(me, BATCH, body, **ONCE), post(me, BATCH, body, **ONCE)
@@ -201,6 +217,20 @@ class TestCancelling:
         assert {item["error"]["code"] for item in ended["items"]} == {"order_not_open"}
         desk.check()
 
+    def test_ids_are_looked_up_at_once(self, desk, me, django_assert_max_num_queries):
+        """An unknown id costs no query of its own: the account is locked meanwhile."""
+        nobody = [str(uuid4()) for _ in range(200)]
+        with django_assert_max_num_queries(60):
+            response = post(me, f"{BATCH}/cancel", {"orders": nobody})
+        assert statuses(answer(response)) == ["refused"] * 200
+
+    def test_with_its_key_it_gets_the_first_answer(self, desk, me):
+        ids = [desk.order(COIN, Side.BUY, 1, client_order_id=name) for name in ("a", "b")]
+        first, second = (post(me, f"{BATCH}/cancel", {"orders": ids[:1]}, **ONCE) for _ in range(2))
+        assert (answer(first), second["Idempotency-Replayed"]) == (answer(second), "true")
+        other = post(me, f"{BATCH}/cancel", {"orders": ids[1:]}, **ONCE)
+        assert problem(other) == (422, "idempotency_key_reused")
+
     def test_it_works_while_the_engine_is_away(self, desk, me):
         order_id = desk.order(COIN, Side.BUY, 1, client_order_id="c")
         desk.away()
@@ -216,7 +246,8 @@ class TestCost:
         assert (first.status_code, first["X-Cost"]) == (200, "1")
         assert problem(post(me, BATCH, bodies[1])) == (429, "rate_limited")
 
-    def test_cancels_cost_no_data_tokens(self, desk):
+    def test_cancels_cost_the_same(self, desk):
         me = trader(rate=1)
-        post(me, BATCH, {"orders": [named(n) for n in range(20)]})
-        assert post(me, f"{BATCH}/cancel", {"orders": list(desk.state.orders)}).status_code == 202
+        nobody = ["0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"] * 20
+        assert post(me, f"{BATCH}/cancel", {"orders": nobody}).status_code == 202
+        assert problem(post(me, f"{BATCH}/cancel", {"orders": nobody})) == (429, "rate_limited")
