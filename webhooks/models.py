@@ -51,7 +51,7 @@ class Webhook(models.Model):
     have such, only those; [] for all. `secret` is encrypted, `old_secret` is used beside it until `old_secret_until`.
 
     `failing_since` is when the first call after the last success failed; none is made before `retry_at`. `is_slow`: the last
-    calls failed or took long. The process that wrote `leased_until` sends its deliveries, until then.
+    calls failed or took long, or there was none. The process that wrote `leased_until` sends its deliveries, until then.
 
     `is_callback`: it stands for the origin of the callback URLs of the owner's jobs. Its owner does not see it.
     """
@@ -70,7 +70,7 @@ class Webhook(models.Model):
     paused_because = models.CharField(max_length=20, default="")
     failing_since = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
-    is_slow = models.BooleanField(default=False)
+    is_slow = models.BooleanField(default=True)
     leased_until = models.DateTimeField(default=timezone.now)
     is_callback = models.BooleanField(default=False)
     created_at = models.DateTimeField()

@@ -5,6 +5,7 @@ Any number of processes may do so: a webhook belongs to one of them at a time, b
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,8 +33,10 @@ logger = logging.getLogger(__name__)
 # outlasts its last call.
 _BATCH, _BATCH_SECONDS, LEASE = 100, 20, timedelta(seconds=60)
 _LANES = 4
-# Receivers that are slow or fail have places of their own, so that they keep none of the others'.
+# Receivers that are slow, fail or were never called have places of their own, so that they keep none of the others'.
 MOST_FAST, MOST_SLOW = 8, 16
+# An owner has one of so many places.
+_SHARE = 4
 _WAIT_SECONDS = 0.25
 _UNSEEN = "the owner may not be told of this event now"
 
@@ -85,6 +88,8 @@ class Sender:
         self._running: list[_Batch] = []
         # A batch for each of its lanes that has ended.
         self._ended: SimpleQueue[_Batch] = SimpleQueue()
+        # When a webhook of an owner was claimed last, in `time.monotonic`.
+        self._turns: dict[str, float] = {}
         # Each outcome is exported as 0 before the first call, so that monitoring sees the first one as an increase.
         for outcome in ("delivered", "failed"):
             WEBHOOK_CALLS.add(outcome, amount=0)
@@ -98,17 +103,28 @@ class Sender:
             is_busy = any([is_recorded, events_fan_out(now=now), self._start(now)])
 
     def _start(self, now: datetime) -> bool:
-        """Claim webhooks with due deliveries, and call them in threads. Return whether any was claimed."""
+        """Claim webhooks with due deliveries, and call them in threads. Return whether any was claimed.
+
+        At most one of each owner: the owner whose last turn was the longest ago comes first.
+        """
         before = len(self._running)
         for is_slow, most in ((False, MOST_FAST), (True, MOST_SLOW)):
-            free = most - sum(batch.webhook.is_slow is is_slow for batch in self._running)
-            for webhook in _ready(now, is_slow=is_slow)[:free]:
-                batch = _claimed(webhook, now)
-                if batch is not None:
-                    self._running.append(batch)
-                    for lane in batch.lanes:
-                        Thread(target=self._send, args=(batch, lane), daemon=True).start()
+            held = Counter(batch.webhook.owner for batch in self._running if batch.webhook.is_slow is is_slow)
+            full = [owner for owner, count in held.items() if count >= most // _SHARE]
+            ready = _ready(now, is_slow=is_slow).exclude(owner__in=full)
+            owners = ready.order_by().values_list("owner", flat=True).distinct()
+            by_turn = sorted(owners, key=lambda owner: self._turns.get(owner, 0))
+            for owner in by_turn[: most - held.total()]:
+                self._turns[owner] = time.monotonic()
+                self._begin(ready.filter(owner=owner).first(), now)
         return len(self._running) > before
+
+    def _begin(self, webhook: Webhook | None, now: datetime) -> None:
+        batch = webhook and _claimed(webhook, now)
+        if batch:
+            self._running.append(batch)
+            for lane in batch.lanes:
+                Thread(target=self._send, args=(batch, lane), daemon=True).start()
 
     def _send(self, batch: _Batch, lane: list[Delivery]) -> None:
         try:

@@ -15,7 +15,7 @@ from ops.outbound.network import CheckedTransport
 
 _BODY_BYTES = 1024
 _CLOSED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
-_LIMITS = Limits(connect=5, read=10, total=15, attempts=1)
+_LIMITS = Limits(connect=5, read=15, total=15, attempts=1)
 
 
 @dataclass(frozen=True, slots=True)

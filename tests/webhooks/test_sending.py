@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -219,14 +220,12 @@ def has_taken(sender: sending.Sender, server: Server, count: int) -> bool:
     return len(server.calls) == count
 
 
-def test_a_dead_and_a_slow_receiver_hold_no_other(api: Api, receiver, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "MOST_FAST", 2)
-    monkeypatch.setattr(sending, "MOST_SLOW", 2)
-    for _ in range(3):
+def test_dead_receivers_hold_no_fast_one_of_their_owner(api: Api, receiver) -> None:
+    for _ in range(5):
         subscribe(api, receiver(hangs).url)
-    Webhook.objects.update(is_slow=True)
     good = receiver()
     subscribe(api, good.url)
+    Webhook.objects.filter(url=good.url).update(is_slow=False)
     for number in range(50):
         tell(f"job:{number}")
     sender = sending.Sender()
@@ -235,16 +234,25 @@ def test_a_dead_and_a_slow_receiver_hold_no_other(api: Api, receiver, monkeypatc
     assert Delivery.objects.filter(attempts__gt=0).exclude(state=DELIVERED).count() == 0
 
 
-def test_a_new_receiver_that_hangs_takes_one_place_of_the_fast_ones(api: Api, receiver, monkeypatch) -> None:
-    monkeypatch.setattr(sending, "MOST_FAST", 2)
-    good = receiver()
-    for server in (receiver(hangs), good):
-        subscribe(api, server.url)
+@pytest.mark.parametrize("is_slow", [True, False], ids=["new", "fast before"])
+def test_many_receivers_of_one_owner_that_hang_or_are_slow_delay_nobody_else(
+    api: Api, receiver, is_slow: bool
+) -> None:
+    servers = [receiver(hangs), receiver(lambda call: call.wait(9))]
+    subscribe(api, servers[0].url)
+    copies = [Webhook.objects.get() for _ in range(119)]
+    for number, copy in enumerate(copies):
+        copy.pk, copy.uuid, copy.url = None, uuid4(), f"{servers[number % 2].url}/{number}"
+    Webhook.objects.bulk_create(copies)
     tell()
-    tell("job:2")
-    sender = sending.Sender()
-    assert eventually(lambda: has_taken(sender, good, 2))
-    assert Delivery.objects.filter(attempts__gt=0).exclude(state=DELIVERED).count() == 0
+    Webhook.objects.update(is_slow=is_slow)
+    sender, good = sending.Sender(), receiver()
+    sender.round(seconds=0.5)
+    subscribe(Api(make_key()), good.url)
+    neighbours = Webhook.objects.filter(url=good.url)
+    neighbours.update(is_slow=is_slow)
+    tell("job:2", owner=neighbours.get().owner)
+    assert eventually(lambda: has_taken(sender, good, 1), seconds=3)
 
 
 @pytest.mark.parametrize("failing", [False, True])
