@@ -14,13 +14,8 @@ from stats.rendering.table import ColumnRole, OutColumn, Table
 from store import lazy_pyarrow as pa
 from store.lazy_imports import compute as pc
 from store.timestamps import DAY_NS
+from trades.conditions.tapes import EXCHANGE_LETTERS
 
-# Alpaca's letters of exchanges, which are those of the tapes, by MIC (ISO 10383).
-_LETTERS = {
-    "XASE": "A", "XBOS": "B", "XCIS": "C", "FINR": "D", "XISE": "I", "EDGA": "J", "EDGX": "K", "XCHI": "M", "XNYS": "N",
-    "ARCX": "P", "XNAS": "Q", "LTSE": "L", "MEMX": "U", "IEXG": "V", "XCBO": "W", "XPHL": "X", "BATY": "Y", "BATS": "Z",
-    "EPRL": "H",
-}  # fmt: skip
 _TIME = OutColumn("t", ColumnRole.TIME)
 
 Columns = Mapping[str, Any]
@@ -89,7 +84,7 @@ def _quote_values(ours: Columns) -> Mapping[str, Any]:
 
 def _exchanges(names: Any) -> Any:
     coded = names.dictionary_encode()
-    letters = [_LETTERS.get(name, name) for name in coded.dictionary.to_pylist()]
+    letters = [EXCHANGE_LETTERS.get(name, name) for name in coded.dictionary.to_pylist()]
     return pa.DictionaryArray.from_arrays(coded.indices, pa.array(letters, pa.string())).dictionary_decode()
 
 

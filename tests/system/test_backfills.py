@@ -66,28 +66,38 @@ def get(installation: Installation, path: str) -> Any:
     return orjson.loads(body) if body.startswith(b"{") else body.decode()
 
 
-def streams_answered(installation: Installation) -> int:
-    """How many streams of trades an installation was asked for."""
+def reads_answered(installation: Installation, route: str) -> int:
+    """How often an installation was asked for trades."""
     lines = str(get(installation, "/metrics")).splitlines()
     counts = [
         float(line.rsplit(" ", 1)[1])
         for line in lines
-        if line.startswith("marketdata_http_requests") and 'route="equities-trades-stream"' in line
+        if line.startswith("marketdata_http_requests") and f'route="{route}"' in line
     ]
     return int(sum(counts))
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
-    """An installation with all trades, and one that lacks some and may ask the first."""
+# The class of a source, the end of its URL, the route of what it reads, and the rows of one answer.
+SOURCES = {
+    "streams": ("installation.Installation", "", "equities-trades-stream", 10**9),
+    "v2": ("alpaca.Alpaca", "/api", "alpaca-equities-trades", 5_000),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def pair(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[Installation, Installation, str, int]]:
+    """An installation with all trades, one that lacks some and may ask the first, and the route and the most rows of what it asks."""
+    backend, end, *asked = SOURCES[request.param]
     for name in ("whole", "lacking"):
         (tmp_path / name).mkdir()
     times = trade_times(np.random.default_rng(chosen_seed()), minutes_of(SCHEDULE), 30.0)
     with installed(tmp_path / "whole", **WEB_ONLY, LOAD_SAMPLE="0") as whole:
         store_trades(whole.store, times)
         source = {
-            "BACKEND": "jobs.backfills.sources.installation.Installation",
-            "OPTIONS": {"url": f"http://127.0.0.1:{whole.port}"},
+            "BACKEND": f"jobs.backfills.sources.{backend}",
+            "OPTIONS": {"url": f"http://127.0.0.1:{whole.port}{end}"},
         }
         with installed(
             tmp_path / "lacking",
@@ -99,11 +109,11 @@ def pair(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
             OUTBOUND_NETWORKS="127.0.0.1",
         ) as lacking:
             store_trades(lacking.store, without(times))
-            yield whole, lacking
+            yield whole, lacking, *asked
 
 
 def test_what_is_missing_is_found_and_fetched_once(pair) -> None:
-    whole, lacking = pair
+    whole, lacking, route, most_rows = pair
     start, end = (format_timestamp(int(each)) for each in (SCHEDULE.open_ns[0], SCHEDULE.close_ns[-1]))
     path = f"/api/v1/market-data/equities/{SYMBOL}/gaps?start={start}&end={end}&resolution=1m"
     found = [(each["start"], each["end"]) for each in get(lacking, path)["gaps"]]
@@ -123,7 +133,7 @@ def test_what_is_missing_is_found_and_fetched_once(pair) -> None:
         (first, last, "filled") for first, last in found
     ]
     assert sum(each["rows"] for each in records) == theirs.num_rows - without_count(theirs)
-    assert streams_answered(whole) == len(spans())
+    assert reads_answered(whole, route) == sum(-(-each["rows"] // most_rows) for each in records)
 
 
 def without_count(rows: pa.Table) -> int:
