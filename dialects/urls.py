@@ -1,4 +1,4 @@
-"""The URLs of dialects, as their clients make them: below `/api`, with the version of each of Alpaca's parts."""
+"""The URLs of dialects, as their clients make them: Alpaca's below `/api`, TradingView's below `/udf`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,8 @@ from django.urls import URLPattern, re_path
 from dialects.alpaca.hours import AlpacaHoursViewSet
 from dialects.alpaca.newest import AlpacaNewestViewSet
 from dialects.alpaca.pages import AlpacaPagesViewSet
+from dialects.udf.history import UdfHistoryViewSet
+from dialects.udf.views import UdfViewSet
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
 _ROWS = ("bars", "trades", "quotes")
@@ -56,4 +58,10 @@ below_api = [
     *_crypto(),
     _path("v2/clock", AlpacaHoursViewSet.as_view({"get": "clock"}), "clock"),
     _path("v2/calendar", AlpacaHoursViewSet.as_view({"get": "calendar"}), "calendar"),
+]
+
+_UDF = ("config", "time", "symbols", "search", "marks", "timescale_marks", "quotes")
+below_udf = [
+    re_path(r"^history/?\Z", UdfHistoryViewSet.as_view({"get": "retrieve"}), name="udf-history"),
+    *(re_path(rf"^{name}/?\Z", UdfViewSet.as_view({"get": name}), name=f"udf-{name}") for name in _UDF),
 ]

@@ -32,7 +32,7 @@ from stats.delivery.answers import FinishedAnswer
 from stats.delivery.responses import RepeatableAnswer
 from web.correlation import ALLOWED, accepted_id, correlation_headers
 from web.requests.received import call_in
-from web.requests.wsgi_variables import CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
+from web.requests.wsgi_variables import ANSWERING_KEY, CHARGED_CALL, REPEATABLE_ANSWER, ROUTE
 
 MAX_REMEMBERED = 4_096
 _DIGEST_BYTES = 16
@@ -122,7 +122,7 @@ class EventLoopReads:
         EVENT_LOOP_ANSWERS.add(amount=0)
 
     def remember(self, peer: str, data: bytes, environ: dict[str, Any], answer: Answer) -> None:
-        """Remember how to answer a request again: only answers with a content, to callers with an API key.
+        """Remember how to answer a request again: only answers with a content, to callers whose key is known.
 
         data: a whole GET over HTTP/1.1 without a body, on a connection that stays open. environ: the request's, after
         the answer.
@@ -134,7 +134,7 @@ class EventLoopReads:
         if REPEATABLE_ANSWER not in environ or answer.status not in _REMEMBERED_STATUSES:
             return
         headers = call_in(environ).headers
-        digest = only_key_digest(headers)
+        digest = environ.get(ANSWERING_KEY) or only_key_digest(headers)
         if digest is None or not _UNUSUAL.isdisjoint(headers):
             return
         self._reads[key] = _Read(environ, charged, digest, answer)

@@ -414,6 +414,7 @@ urlpatterns = [
     path("api/v2/", include((documentation_of_v2, "v2"))),
     path("api/", include((also_unversioned, "unversioned"))),
     path("api/", include(dialects.urls.below_api)),
+    path("udf/", include(dialects.urls.below_udf)),
     path("", include((documentation, "root"))),
     path(
         "admin/login/",

@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 # The documentation and the schema are below the API's prefix, too, but are not API calls. A call of `//api/…` is one: no
 # endpoint has such a path, but the call may carry a key. WebSockets are opened below `/ws/`.
-_API_CALL = re.compile(r"/+(?:api|v1|ws)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
+_API_CALL = re.compile(r"/+(?:api|udf|v1|ws)/(?!(?:v\d+/)?(?:docs|redoc|schema)(?:[/.]|$))")
 
 
 def is_api_call(path: str) -> bool:

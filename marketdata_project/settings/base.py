@@ -68,6 +68,8 @@ SAMPLE_FEED = False
 LOGIN_LINK = FIRST_KEY = False
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+# The prefix of the key that answers for calls of /udf without a credential; without it /udf is off.
+UDF_KEY = env.str("UDF_KEY", "")
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # Request headers that a page of another origin may send, and answer headers that it may read.
 CORS_ALLOW_HEADERS = (

@@ -38,7 +38,7 @@ class CredentialAuthentication(authentication.BaseAuthentication):
         django_request = request._request  # noqa: SLF001 DRF's own way to the body as it was sent
         meta, now = django_request.META, datetime.now(UTC)
         call = call_in(meta)
-        with _drf_errors():
+        with drf_errors():
             identity = identify(call, now=now, signature=meta.get(VERIFIED_SIGNATURE))
             if identity is None:
                 return None
@@ -75,7 +75,7 @@ def caller_again(view: "APIView") -> Caller:
     request = view.request
     caller = request.user
     assert isinstance(caller, Caller)  # noqa: S101 its view's `access` admits nobody else
-    with _drf_errors():
+    with drf_errors():
         stored = caller_now(caller, call_in(request._request.META), now=datetime.now(UTC))  # noqa: SLF001 DRF's own way
     check_access(stored, access_of_request(request))
     return stored
@@ -100,7 +100,7 @@ def may_still_call(request: Request) -> Callable[[], bool]:
 
 
 @contextmanager
-def _drf_errors() -> Iterator[None]:
+def drf_errors() -> Iterator[None]:
     """Raise the errors of credentials as DRF's, which add the challenge to the answer."""
     try:
         yield

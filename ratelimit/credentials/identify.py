@@ -29,6 +29,7 @@ from ratelimit.exceptions import (
 )
 from ratelimit.keys.api_keys import SCHEME, digest, has_key, key_in_headers, prefix_of
 from ratelimit.keys.selectors import (
+    CachedKey,
     caller_of_key,
     key_cache,
     key_now,
@@ -199,6 +200,17 @@ def _caller_of_key(headers: Mapping[str, str], *, now: datetime) -> Caller:
     key = key_cache.find(digest(key_in_headers(headers) or ""))
     if key is None:
         raise InvalidApiKey("the API key is unknown")
+    return _caller_by_key(key, now=now)
+
+
+def caller_of_stored_key(key: CachedKey, *, address: str, now: datetime) -> Caller:
+    """Return the caller of a call that is answered for by a key. Raises CredentialError, NetworkNotAllowed."""
+    caller = _caller_by_key(key, now=now)
+    check_network(caller, address)
+    return caller
+
+
+def _caller_by_key(key: CachedKey, *, now: datetime) -> Caller:
     caller = caller_of_key(key, now=now)
     if key.signed_only:
         raise SignatureRequired("this key is for signing only; sign the request instead of sending the key")

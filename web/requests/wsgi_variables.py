@@ -17,6 +17,8 @@ VERIFIED_SIGNATURE = "marketdata.verified_signature"
 BODY_DECODED = "marketdata.body_decoded"
 # The object that has written the body to a file while it arrived.
 BODY_WRITER = "marketdata.body_writer"
+# The digest of the API key that answers for a call without a credential; present if there is one.
+ANSWERING_KEY = "marketdata.answering_key"
 # Present if the body was not read to its end.
 BODY_UNREAD = "marketdata.body_unread"
 # The largest body in bytes; present if the body was larger and the answer is 413.

@@ -12,7 +12,7 @@ from web.endpoints import Access, endpoint_list
 
 _COLUMNS = ("endpoint", "scope", "sensitivity", "group, kind", "cost", "audit class", "body")
 # Other paths lead to the same views.
-_VERSIONED = re.compile(r"/(?:api|ws)/v[0-9]")
+_VERSIONED = re.compile(r"/(?:(?:api|ws)/v[0-9]|udf/)")
 _CLASS = re.compile(rf"(?<=/market-data/)({'|'.join(MARKET_CLASSES)})(?=/)")
 
 

@@ -78,6 +78,7 @@ def api_request(**changes):
     ("path", "recorded"),
     [
         ("/api/v1/stats/ohlc", True),
+        ("/udf/history", True),
         ("/v1/trades/ingest", True),
         ("/ws/v1/stream", True),
         ("/api/versions", True),

@@ -1,0 +1,258 @@
+"""`/udf`: what a chart asks for beside its bars. Its client sends empty parameters, which mean none."""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import orjson
+from django.db.models import Case, Value, When
+from django.http import HttpResponse
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from dialects.udf.authentication import UdfAuthentication
+from dialects.udf.history import RANGE, RESOLUTIONS, bar_of_date, named_instrument
+from dialects.udf.hours import ALWAYS, udf_hours
+from stats.market_data.answers.page import page_snapshot
+from stats.market_data.best_quotes import BestOptions
+from stats.market_data.datasets import MARKET_DATASETS
+from stats.market_data.ohlcv.dataset import OHLCV
+from stats.market_data.query import ANY_CLASS, MarketDataQuery, class_of
+from stats.market_data.query_parameters import RowQuerySerializer
+from stats.market_data.reports import ReportQuery, report_snapshot
+from stats.parameters import SYMBOLS_LIMIT, query_values
+from store.exceptions import UnknownSymbol
+from store.instrument_calendars import calendar_if_known, daily_hours
+from store.instruments import Instrument
+from store.resolutions import Resolution
+from store.timestamps import DAY_NS, SECOND_NS, parse_timestamp
+from trades.instruments.catalogue import catalogue_refresh, instrument_in
+from trades.instruments.filters import InstrumentFilter
+from trades.instruments.services import is_known, requested_symbol
+from trades.models import InstrumentEntry
+from web.endpoints import Access
+from web.lists.filters import matching_rows
+from web.lists.pages import PAGE_LIMIT_RULE, page_limit
+from web.requests.exceptions import InvalidParameter
+from web.requests.parameters import single_parameters
+
+# TradingView's types, by our class.
+_TYPES = {"equity": "stock", "future": "futures", "option": "option", "crypto": "crypto", "fx": "forex"}
+_CLASSES = {kind: instrument_class for instrument_class, kind in _TYPES.items()}
+_CONFIG = {
+    "supports_search": True,
+    "supports_group_request": False,
+    "supports_marks": True,
+    "supports_timescale_marks": True,
+    "supports_time": True,
+    "supported_resolutions": RESOLUTIONS,
+    "symbols_types": [{"name": each or "All types", "value": each} for each in ("", *_CLASSES)],
+}
+_RANGE = RowQuerySerializer(RANGE, needs_range=False)
+_FEWEST_DECIMALS, _MOST_DECIMALS = 2, 8
+_COLORS = {"split": "blue", "dividend": "green"}
+
+
+class UdfViewSet(ViewSet):
+    """TradingView's datafeed, but for its bars."""
+
+    access = {
+        **dict.fromkeys(
+            ("config", "time", "symbols", "search", "marks", "timescale_marks"), Access("market:read")
+        ),
+        "quotes": Access("market:read", cost="page", is_heavy=True),
+    }
+    authentication_classes = [UdfAuthentication]
+    renderer_classes = [JSONRenderer]
+
+    def config(self, request: Request) -> Response:
+        """What the datafeed can do."""
+        catalogue_refresh()
+        names = InstrumentEntry.objects.order_by("exchange").values_list("exchange", flat=True).distinct()
+        exchanges = [
+            {"value": each, "name": each or "All exchanges", "desc": each}
+            for each in {"": 1, **dict.fromkeys(names)}
+        ]
+        return Response({**_CONFIG, "exchanges": exchanges})
+
+    def time(self, request: Request) -> HttpResponse:
+        """The time, in seconds."""
+        return HttpResponse(str(int(time.time())), content_type="text/plain")
+
+    def symbols(self, request: Request) -> Response:
+        """What a chart needs to know of a symbol."""
+        return Response(_information(_instrument(_given(request, "symbol")["symbol"]), time.time_ns()))
+
+    def search(self, request: Request) -> Response:
+        """The instruments that have all the words, those whose symbol begins with them first."""
+        given = _given(request, query="", type="", exchange="", limit="30")
+        limit, words = page_limit(given["limit"]), given["query"].rpartition(":")[2]
+        if limit is None:
+            raise InvalidParameter("invalid_limit", f"limit {PAGE_LIMIT_RULE}")
+        catalogue_refresh()
+        filters = {
+            "search": words,
+            "exchange": given["exchange"],
+            "class": _CLASSES.get(given["type"], given["type"]),
+        }
+        found = matching_rows(
+            InstrumentFilter(
+                {name: each for name, each in filters.items() if each}, InstrumentEntry.objects.all()
+            )
+        )
+        begins_with = Case(When(symbol__istartswith=words, then=Value(0)), default=Value(1))
+        return Response(
+            [_names(instrument_in(entry)) for entry in found.order_by(begins_with, "symbol")[:limit]]
+        )
+
+    def marks(self, request: Request) -> Response:
+        """Corporate actions, on bars."""
+        marks = [each | {"labelFontColor": "white", "minSize": 14} for each in _marks(request)]
+        names = ("id", "time", "color", "text", "label", "labelFontColor", "minSize")
+        return Response({name: [each[name] for each in marks] for name in names})
+
+    def timescale_marks(self, request: Request) -> Response:
+        """Corporate actions, on the axis of time."""
+        return Response([{**each, "tooltip": [each.pop("text")]} for each in _marks(request)])
+
+    def quotes(self, request: Request) -> Response:
+        """The newest prices of symbols."""
+        names = _given(request, "symbols")["symbols"].split(",")
+        if len(names) > SYMBOLS_LIMIT:
+            raise InvalidParameter("too_many_symbols", f"symbols names at most {SYMBOLS_LIMIT} symbols")
+        return Response({"s": "ok", "d": [_quote(name) for name in names]})
+
+
+def _given(request: Request, *needed: str, **defaults: str) -> dict[str, str]:
+    """Return the parameters' values. Raises `InvalidParameter`."""
+    query = request.GET.copy()
+    for name in [name for name in query if not any(query.getlist(name))]:
+        del query[name]
+    given = single_parameters(query, (*needed, *defaults))
+    for name in set(needed) - set(given):
+        raise InvalidParameter("missing_parameter", f"{name} is required")
+    return defaults | given
+
+
+def _instrument(name: str) -> Instrument:
+    instrument = named_instrument(requested_symbol(name))
+    if not is_known(instrument.symbol):
+        raise UnknownSymbol(instrument.symbol)
+    return instrument
+
+
+def _names(instrument: Instrument) -> dict[str, Any]:
+    exchange, symbol = instrument.exchange or "", instrument.symbol
+    return {
+        "symbol": symbol,
+        "ticker": symbol,
+        "full_name": f"{exchange}:{symbol}" if exchange else symbol,
+        "description": instrument.name or symbol,
+        "exchange": exchange,
+        "type": _TYPES[instrument.instrument_class],
+    }
+
+
+def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
+    calendar = calendar_if_known(instrument)
+    hours = ALWAYS if calendar is None else udf_hours(calendar, daily_hours(instrument), now_ns // DAY_NS)
+    step = Decimal(repr(instrument.tick_size)) if instrument.tick_size else _step(instrument, now_ns)
+    scale = 10 ** max(-int(step.normalize().as_tuple().exponent), 0)
+    expires_ns = parse_timestamp(instrument.expiry) + DAY_NS if instrument.expiry else None
+    return {
+        **_names(instrument),
+        "name": instrument.symbol,
+        "listed_exchange": instrument.exchange or "",
+        "minmov": int(step * scale),
+        "pricescale": scale,
+        "has_intraday": True,
+        "has_daily": True,
+        "has_weekly_and_monthly": True,
+        "supported_resolutions": RESOLUTIONS,
+        "volume_precision": 0 if instrument.has_integer_volume else _MOST_DECIMALS,
+        "data_status": "streaming",
+        "format": "price",
+        "currency_code": instrument.currency or "",
+        **hours._asdict(),
+        **(
+            {"expired": expires_ns <= now_ns, "expiration_date": expires_ns // SECOND_NS}
+            if expires_ns
+            else {}
+        ),
+    }
+
+
+def _step(instrument: Instrument, now_ns: int) -> Decimal:
+    """Return one unit of the last decimal of the newest bar's prices."""
+    query = MarketDataQuery.of(
+        OHLCV, (instrument.symbol,), market_class=ANY_CLASS, resolution=Resolution.DAY, last=1
+    )
+    rows = [orjson.loads(bytes(row)) for row in page_snapshot(query, now_ns=now_ns).newest_rows]
+    prices = [
+        Decimal(repr(row[name])).normalize() for row in rows for name in ("open", "high", "low", "close")
+    ]
+    decimals = max([-int(price.as_tuple().exponent) for price in prices], default=0)
+    return Decimal(1).scaleb(-min(max(decimals, _FEWEST_DECIMALS), _MOST_DECIMALS))
+
+
+def _marks(request: Request) -> Iterator[dict[str, Any]]:
+    """Yield the corporate actions of a range, each at the time of its bar."""
+    values = query_values(_RANGE, request.META["QUERY_STRING"])
+    instrument, resolution, from_ns, to_ns = (
+        named_instrument(values["symbol"]),
+        values["resolution"],
+        values["from"],
+        values["to"],
+    )
+    # An action of the range's first bar may be dated before the range.
+    start_ns = from_ns - max(resolution.length_ns, DAY_NS)
+    query = MarketDataQuery.of(
+        MARKET_DATASETS["corporate-actions"], (instrument.symbol,), market_class=ANY_CLASS, start_ns=start_ns, end_ns=to_ns,
+        has_maximum_range=False,
+    )  # fmt: skip
+    for row in page_snapshot(query, now_ns=time.time_ns()).page().rows.table.data.to_pylist():
+        time_s, kind = bar_of_date(row["timestamp"] // DAY_NS, resolution, instrument), row["kind"]
+        numbers = [f"{row[name]:g}" for name in ("ratio", "amount") if row[name] is not None]
+        if from_ns <= time_s * SECOND_NS < to_ns:
+            yield {
+                "id": f"{kind}-{row['timestamp']}-{row['action_id'] or ''}",
+                "time": time_s,
+                "color": _COLORS.get(kind, "gray"),
+                "label": kind[0].upper(),
+                "text": " ".join(filter(None, (kind.replace("_", " "), *numbers, row["currency"]))),
+            }
+
+
+def _quote(name: str) -> dict[str, Any]:
+    try:
+        instrument = _instrument(name)
+    except UnknownSymbol:
+        return {"s": "error", "n": name, "v": {}}
+    market_class = class_of(instrument.instrument_class).path
+    query = ReportQuery(
+        "snapshot", market_class, (instrument.symbol,), several=False, as_of_ns=None, best=BestOptions()
+    )
+    report = orjson.loads(msgspec.json.encode(report_snapshot(query, now_ns=time.time_ns()).document()))
+    trade, best, day, before = (
+        report[each] or {} for each in ("trade", "quote", "daily_bar", "previous_daily_bar")
+    )
+    last, previous = trade.get("price") or day.get("close"), before.get("close")
+    change = last - previous if last and previous else None
+    values = {
+        "lp": last,
+        "ch": change,
+        "chp": change and 100 * change / previous,
+        "ask": best.get("ask"),
+        "bid": best.get("bid"),
+        "prev_close_price": previous,
+        **{f"{each}_price": day.get(each) for each in ("open", "high", "low")},
+        "volume": day.get("volume"),
+        "short_name": instrument.symbol,
+        "exchange": instrument.exchange or "",
+        "description": instrument.name or instrument.symbol,
+    }
+    return {"s": "ok", "n": name, "v": {each: value for each, value in values.items() if value is not None}}
