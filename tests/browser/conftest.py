@@ -13,6 +13,9 @@ from tests.front.front_server import eventually
 from tests.system.installation import Installation, installed
 from tests.system.traders import is_engine_alive, trader_key
 
+# The prefix of a key that a test makes.
+UDF_KEY = "udfchart"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running installation with the sample, without its feed."""
     folder = tmp_path_factory.mktemp("browser")
-    with installed(folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000") as installation:
+    environment = {"LOAD_SAMPLE": "1", "SAMPLE_FEED": "0", "ADDRESS_RATE": "1000000", "UDF_KEY": UDF_KEY}
+    with installed(folder, **environment) as installation:
         yield installation
 
 
