@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.dataset
 import pytest
 from django.conf import settings
 
@@ -18,25 +20,30 @@ PAGE = (settings.BASE_DIR / "docs" / "exports.md").read_text()
 PROGRAMS = dict(
     zip(("duckdb", "polars", "pandas"), re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL), strict=True)
 )
-SYMBOLS = ("AAPL", "BRK.B")
+# Some look like numbers and booleans.
+SYMBOLS = ("007", "1E5", "7203", "AAPL", "BRK.B", "NA", "TRUE")
 DATES = ("2025-01-02", "2025-01-03")
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_of_three_lines_reads_a_tree(api: Api, tmp_path: Path, name: str) -> None:
-    libraries: dict[str, Any] = {"pd": pd, "pl": pl}
+@pytest.mark.parametrize("symbols", [SYMBOLS, ("7203",), ("TRUE",)], ids=["many", "number", "boolean"])
+def test_a_program_of_three_lines_reads_a_tree(
+    api: Api, tmp_path: Path, name: str, symbols: tuple[str, ...]
+) -> None:
+    libraries: dict[str, Any] = {"pd": pd, "pl": pl, "pa": pa}
     if name == "duckdb":
         libraries["duckdb"] = pytest.importorskip("duckdb")
-    for symbol in SYMBOLS:
+    for symbol in symbols:
         rows = [
             trade(symbol=symbol, timestamp=f"{date}T14:30:0{second}Z", volume=10)
             for date in DATES
             for second in range(3)
         ]
         assert answer(api.ingest(*rows))["stored"] == len(rows)
-    write(tmp_path, parameters_of(time.time_ns(), dataset="trades", symbols=[*SYMBOLS]))
+    write(tmp_path, parameters_of(time.time_ns(), dataset="trades", symbols=[*symbols]))
     assert PROGRAMS[name].count("\n") == 3
     names: dict[str, Any] = {**libraries, "folder": tmp_path / "files"}
     exec(PROGRAMS[name], names)
-    read = [(symbol, str(date), volume) for symbol, date, volume in names["rows"]]
-    assert read == [(symbol, date, 30) for symbol in SYMBOLS for date in DATES]
+    assert [tuple(row) for row in names["rows"]] == [
+        (symbol, date, 30) for symbol in symbols for date in DATES
+    ]

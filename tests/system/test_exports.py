@@ -32,7 +32,9 @@ FIRST_NS = parse_timestamp("2024-01-01T00:00:00Z")
 SYMBOLS = ("AAA", "BBB")
 DATES = 40
 ROWS = 5_000
+LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 KILLS, COMMITS = (20, 1_000) if SOAK else (2, 20)
+A_DAY_LATER = {"LD_PRELOAD": str(LIBFAKETIME), "FAKETIME": "+1d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def rows(times_ns: Any) -> pa.RecordBatch:
@@ -66,16 +68,30 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 @contextlib.contextmanager
-def exporting(data_dir: Path, out: Path, as_of: str, form: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `manage.py export`."""
+def exporting(
+    data_dir: Path, out: Path, as_of: str, form: str, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A `manage.py export` that has begun to write, or has ended."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "export", "trades", ",".join(SYMBOLS)]
+    started_ns = time.time_ns()
     process = subprocess.Popen(
         [*command, "--as-of", as_of, "--format", form, "--out", str(out)],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(data_dir)},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, "DATA_DIR": str(data_dir), **environment},
         stdout=subprocess.DEVNULL,
     )
     try:
+        writes = out / ".export" / "unfinished"
+        assert eventually(
+            lambda: changed_ns(writes) > started_ns or process.poll() is not None, seconds=PROGRAM_SECONDS
+        )
         yield process
     finally:
         process.kill()
@@ -88,27 +104,35 @@ def test_an_export_that_is_killed_again_and_again_has_the_same_bytes(tmp_path: P
     store = CsvStore(data_dir)
     store_trades(store)
     as_of = str(time.time_ns())
-    began = time.monotonic()
-    with exporting(data_dir, tmp_path / "alone", as_of, form) as process:
-        assert process.wait(PROGRAM_SECONDS) == 0
-    seconds = time.monotonic() - began
-    alone = contents(tmp_path / "alone")
+
+    def export(out: Path, **environment: str) -> float:
+        """Export without a kill; return for how many seconds files were written."""
+        with exporting(data_dir, out, as_of, form, **environment) as process:
+            began = time.monotonic()
+            assert process.wait(PROGRAM_SECONDS) == 0
+            return time.monotonic() - began
+
+    seconds = export(tmp_path / "0")
+    alone = contents(tmp_path / "0")
     assert len(alone) == (1 + len(SYMBOLS) * DATES if form == "parquet" else 1 + len(SYMBOLS))
-    chance, killed, out = random.Random(chosen_seed()), 0, tmp_path / "0"
+    chance, killed, ended = random.Random(chosen_seed()), 0, 0
+    out = tmp_path / "killed-0"
     while killed < KILLS:
         with exporting(data_dir, out, as_of, form) as process:
             try:
-                ended = process.wait(chance.uniform(0.3, 1.1) * seconds)
+                assert process.wait(chance.uniform(0, seconds)) == 0
             except subprocess.TimeoutExpired:
                 killed += 1
-                store_late_trades(store, COMMITS // KILLS)
-                continue
-        assert ended == 0
-        assert contents(out) == alone
-        out = tmp_path / str(killed)
-    with exporting(data_dir, out, as_of, form) as process:
-        assert process.wait(PROGRAM_SECONDS) == 0
+        store_late_trades(store, COMMITS // KILLS)
+        if not (out / ".export" / "parameters.json").exists():
+            ended += 1
+            assert contents(out) == alone
+            out = tmp_path / f"killed-{ended}"
+    export(out)
     assert contents(out) == alone
+    if LIBFAKETIME.exists():
+        export(tmp_path / "later", **A_DAY_LATER)
+        assert contents(tmp_path / "later") == alone
 
 
 def test_a_job_survives_its_worker(tmp_path: Path) -> None:

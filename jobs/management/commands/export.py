@@ -1,5 +1,6 @@
 """`manage.py export`: writes rows of market data as files, in this process, or keeps a Parquet tree current."""
 
+import fcntl
 import shutil
 import time
 from argparse import ArgumentParser
@@ -14,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jobs.exports.files import new_file
 from jobs.exports.following import ExportFollower
 from jobs.exports.query import (
     DEFAULT_CLASS,
@@ -34,7 +36,7 @@ from web.requests.field_errors import field_errors
 from web.requests.json_fields import JsonObject
 
 _NOTES = ".export"
-_REFUSALS = (*READ_ERRORS, InvalidValue, RequestError)
+_REFUSALS = (*READ_ERRORS, InvalidValue, RequestError, OSError)
 
 
 class Command(BaseCommand):
@@ -58,33 +60,30 @@ class Command(BaseCommand):
         try:
             document = _document(options)
             if options["follow"]:
-                self._follow(document, out, options)
-            else:
-                self._write(document, out)
+                _require_followable(document)
+            with _taken(out, document, is_followed=options["follow"]) as parameters:
+                if options["follow"]:
+                    self._follow(parameters, out, options)
+                else:
+                    self._write(parameters, out)
         except ValidationError as error:
             first = next(field_errors(error.detail))
             raise CommandError(f"{first.path}: {first.message}") from error
         except _REFUSALS as error:
             raise CommandError(str(error)) from error
 
-    def _write(self, document: JsonObject, out: Path) -> None:
+    def _write(self, parameters: JsonObject, out: Path) -> None:
         work = out / _NOTES
-        query = ExportQuery.of(_parameters(document, work))
         with _bar() as report:
-            result = ExportWriter(query, out=out, work=work, report=report).write()
+            result = ExportWriter(ExportQuery.of(parameters), out=out, work=work, report=report).write()
         shutil.rmtree(work)
         self.stdout.write(
             f"{result['rows']:,} rows in {result['files']:,} files, data set {result['dataset']}"
         )
 
-    def _follow(self, document: JsonObject, out: Path, options: dict[str, Any]) -> None:
-        if document["format"] != PARQUET or "as_of" in document:
-            raise CommandError("--follow writes Parquet, and takes no --as-of")
-        if not EXPORTED[document["dataset"]].has_stream:
-            raise CommandError(f"--follow cannot tell which rows of {document['dataset']} a commit changes")
-        made = export_parameters(document, now_ns=time.time_ns())
-        del made["as_of"]
-        follower = ExportFollower(ExportQuery.of(made), out=out, work=out / _NOTES)
+    def _follow(self, parameters: JsonObject, out: Path, options: dict[str, Any]) -> None:
+        query = ExportQuery.of({name: value for name, value in parameters.items() if name != "as_of"})
+        follower = ExportFollower(query, out=out, work=out / _NOTES)
         while True:
             count = follower.update(now_ns=time.time_ns())
             if count or options["once"]:
@@ -107,17 +106,39 @@ def _document(options: dict[str, Any]) -> JsonObject:
     return values
 
 
-def _parameters(document: JsonObject, work: Path) -> JsonObject:
-    """Return the parameters of an export, those of a run that was interrupted if it asked for the same."""
+def _require_followable(document: JsonObject) -> None:
+    if document["format"] != PARQUET or "as_of" in document:
+        raise CommandError("--follow writes Parquet, and takes no --as-of")
+    if not EXPORTED[document["dataset"]].has_stream:
+        raise CommandError(f"--follow cannot tell which rows of {document['dataset']} a commit changes")
+
+
+@contextmanager
+def _taken(out: Path, document: JsonObject, *, is_followed: bool) -> Iterator[JsonObject]:
+    """Take a folder for an export; yield the parameters: those of the run that was interrupted, new ones for --follow.
+
+    Raises CommandError if the folder has other files, or if another process has taken it.
+    """
+    work, asked = out / _NOTES, [document, is_followed]
     path = work / "parameters.json"
-    kept: JsonObject = orjson.loads(path.read_bytes()) if path.exists() else {}
-    if kept.get("document") != document:
-        kept = {"document": document, "parameters": export_parameters(document, now_ns=time.time_ns())}
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        path.write_bytes(orjson.dumps(kept))
-    parameters: JsonObject = kept["parameters"]
-    return parameters
+    kept = orjson.loads(path.read_bytes()) if path.exists() else {}
+    others = {each.name for each in out.iterdir()} - {_NOTES} if out.exists() else set()
+    if kept["asked"] != asked if kept else others:
+        raise CommandError(
+            f"{out} has files of something else: take an empty folder. "
+            "Only the same arguments go on in a folder of an unfinished export or of --follow."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"another process writes into {out}") from None
+        if not kept or is_followed:
+            kept = {"asked": asked, "parameters": export_parameters(document, now_ns=time.time_ns())}
+            with new_file(path, work) as file:
+                file.write(orjson.dumps(kept))
+        yield kept["parameters"]
 
 
 @contextmanager

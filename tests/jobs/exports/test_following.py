@@ -4,6 +4,7 @@ import io
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pyarrow.parquet as pq
@@ -160,24 +161,90 @@ def test_the_command_goes_on_after_an_interruption(filled: Api, tmp_path: Path, 
 
     original = file_sha256
     monkeypatch.setattr("jobs.exports.files.file_sha256", interrupt)
-    arguments = ("trades", "AAPL,MSFT", "--out", str(tmp_path))
+    arguments = ("trades", "AAPL,MSFT", "--out", str(tmp_path / "out"))
     with pytest.raises(KeyboardInterrupt):
         export(*arguments)
-    as_of = orjson.loads((tmp_path / ".export" / "parameters.json").read_bytes())["parameters"]["as_of"]
+    as_of = orjson.loads((tmp_path / "out" / ".export" / "parameters.json").read_bytes())["parameters"][
+        "as_of"
+    ]
     assert filled.ingest(trade(timestamp=format_timestamp(FIRST_NS + 1))).status_code == 200
     assert export(*arguments).startswith("36 rows in 13 files")
     assert as_of
-    assert not (tmp_path / ".export").exists()
-    assert export(*arguments).startswith("37 rows in 13 files")
+    assert not (tmp_path / "out" / ".export").exists()
+    with pytest.raises(CommandError, match="take an empty folder"):
+        export(*arguments)
+
+
+TREE = ("trades", "AAPL,MSFT", "--follow", "--once")
+PART = ("trades", "AAPL,MSFT", "--start", "2025-01-02T14:30:00", "--end", "2025-01-02T14:30:01")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("trades", "AAPL,MSFT"), PART),
+        (("trades", "AAPL,MSFT"), ("trades", "AAPL", "--format", "csv")),
+        (("trades", "AAPL,MSFT"), TREE),
+        (TREE, ("trades", "AAPL,MSFT")),
+        (TREE, (*TREE, "--fields", "timestamp,price")),
+        (TREE, ("trades", "AAPL", "--follow", "--once")),
+    ],
+)
+def test_a_folder_of_something_else_is_left_as_it_is(
+    filled: Api, tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    export(*first, "--out", str(tmp_path / "files"))
+    before = contents(tmp_path)
+    with pytest.raises(CommandError, match="take an empty folder"):
+        export(*second, "--out", str(tmp_path / "files"))
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_with_an_unfinished_export_is_left_to_it(
+    filled: Api, tmp_path: Path, monkeypatch: Any
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.exports.files.file_sha256", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            export("trades", "AAPL,MSFT", "--out", str(tmp_path / "out"))
+    with pytest.raises(CommandError, match="take an empty folder"):
+        export(*PART, "--out", str(tmp_path / "out"))
+    assert export("trades", "AAPL,MSFT", "--out", str(tmp_path / "out")).startswith("36 rows")
+
+
+def test_one_process_at_a_time_writes_into_a_folder(filled: Api, tmp_path: Path, monkeypatch: Any) -> None:
+    refused = []
+
+    def update(_: ExportFollower, *, now_ns: int) -> int:
+        with pytest.raises(CommandError, match="another process"):
+            export(*TREE, "--out", str(tmp_path / "out"))
+        refused.append(now_ns)
+        return 0
+
+    monkeypatch.setattr(ExportFollower, "update", update)
+    export(*TREE, "--out", str(tmp_path / "out"))
+    assert len(refused) == 1
+
+
+def test_a_refused_export_leaves_the_folder_to_the_next_one(filled: Api, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="NOWHERE"):
+        export("trades", "NOWHERE", "--out", str(tmp_path / "out"))
+    assert export("trades", "AAPL", "--out", str(tmp_path / "out")).startswith("18 rows")
+
+
+@pytest.mark.parametrize("out", ["/proc/x", "/dev/null", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_an_error(filled: Api, out: str) -> None:
+    with pytest.raises(CommandError, match=out):
+        export("trades", "AAPL", "--out", out)
 
 
 def test_the_command_follows(filled: Api, tmp_path: Path) -> None:
-    arguments = ("trades", "AAPL,MSFT", "--out", str(tmp_path), "--follow", "--once")
+    arguments = ("trades", "AAPL,MSFT", "--out", str(tmp_path / "out"), "--follow", "--once")
     assert export(*arguments).endswith(": 12 files were written\n")
     assert export(*arguments).endswith(": 0 files were written\n")
     assert filled.ingest(trade(timestamp=format_timestamp(FIRST_NS + 1))).status_code == 200
     assert export(*arguments).endswith(": 1 files were written\n")
-    assert pq.read_table(tmp_path / "trades").num_rows == 37
+    assert pq.read_table(tmp_path / "out" / "trades").num_rows == 37
 
 
 @pytest.mark.parametrize(
@@ -194,4 +261,4 @@ def test_the_command_follows(filled: Api, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_exported_is_an_error(filled: Api, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError):
-        export(*arguments, "--out", str(tmp_path))
+        export(*arguments, "--out", str(tmp_path / "out"))
