@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from django.conf import settings
 
 from trades.exceptions import ImportRefused, without_path
-from trades.imports.csv_file import DAMAGE, uncompressed
+from trades.imports.csv_file import damage_refused, uncompressed
 from trades.imports.formats import container_of
 from trades.imports.services import file_import, file_preview
 from trades.management.import_command import file_and_options, preview_cells, report_lines
@@ -45,7 +45,7 @@ def preview_or_import(path: Path, options: dict[str, Any], *, is_import: bool, c
 def _check_size(path: Path) -> None:
     """Raise `ImportRefused` for a compressed file that has more than a file may have here."""
     most = settings.MAX_IMPORT_BYTES
-    try:
+    with damage_refused():
         if container_of(path) == "parquet":
             found = pq.read_metadata(path)
             declared = sum(found.row_group(each).total_byte_size for each in range(found.num_row_groups))
@@ -55,7 +55,5 @@ def _check_size(path: Path) -> None:
                 size, content = 0, uncompressed(raw)
                 while size <= most and (piece := content.read(2**20)):
                     size += len(piece)
-    except (OSError, *DAMAGE) as error:
-        raise ImportRefused(f"the file is damaged or cut off: {error}") from error
     if size > most:
         raise ImportRefused(f"the file has more than {most:,} bytes: import it by manage.py import")

@@ -17,9 +17,11 @@ from trades.imports.dataset_rows import RowsOfDataset, datasets_in
 from trades.imports.formats import opened_file
 from trades.imports.layout import ReadOptions
 from trades.imports.services import symbols_import
-from trades.management.import_command import dialect_of, file_and_options, import_parser
+from trades.management.import_command import dialect_of, file_and_options, import_parser, options_check
 from web.requests.json_fields import JsonObject
 
+# What is shown of a result. An error may contain a file's cells, or all its columns.
+_SYMBOLS_SHOWN, _COLUMNS_SHOWN, _ERROR_LENGTH = 10_000, 100, 500
 # Options of the command that an upload has no need of: it shows nothing, and a symbol's rows are stored or none.
 _NOT_HERE = {"preview", "restart", "skip_bad", "dataset", "symbol"}
 
@@ -52,17 +54,25 @@ def imported(run: Run) -> JsonObject:
             each.read(partial(report, step))
         for step, each in enumerate(imports, start=len(imports)):
             for outcome in each.store(partial(report, step)):
-                values = {**asdict(outcome), "error": without_path(outcome.error, path)}
+                values = {**asdict(outcome), "error": shorten(without_path(outcome.error, path))}
                 items.append({"dataset": each.dataset.name, **values})
                 totals.update({name: values[name] for name in ("rows", "stored", "duplicates")})
                 totals["refused"] += bool(outcome.error)
     except ImportsError as error:
-        raise UploadRefused(without_path(str(error), path)) from error
+        raise UploadRefused(shorten(without_path(str(error), path))) from error
     except OSError as error:
         raise unavailable(error) from error
     # A column that one dataset lacks may be another's.
     unread = set[str].intersection(*({*each.unread_columns} for each in imports))
-    return {**totals, "unread_columns": sorted(unread), "symbols": items}
+    if len(items) > _SYMBOLS_SHOWN:
+        items.sort(key=lambda item: not item["error"])
+    shown = items[:_SYMBOLS_SHOWN]
+    return {
+        **totals,
+        "unread_columns": [shorten(name) for name in sorted(unread)[:_COLUMNS_SHOWN]],
+        "symbols": shown,
+        "symbols_left_out": len(items) - len(shown),
+    }
 
 
 def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, ReadOptions]]:
@@ -83,6 +93,11 @@ def opened_upload(path: Path, parameters: JsonObject) -> list[tuple[SourceFile, 
     ]
 
 
+def shorten(text: str) -> str:
+    """Return a text of at most _ERROR_LENGTH characters."""
+    return text if len(text) <= _ERROR_LENGTH else f"{text[: _ERROR_LENGTH - 1]}…"
+
+
 def command_options(parameters: JsonObject) -> dict[str, Any]:
     """Return the options of `manage.py import` that an upload's parameters mean. Raises `ImportRefused`."""
     options = parameters.get("options", {})
@@ -96,6 +111,8 @@ def command_options(parameters: JsonObject) -> dict[str, Any]:
         word = f"--{name.replace('_', '-')}"
         words.append(word if value is True else f"{word}={value}")
     try:
-        return vars(import_parser().parse_args([*words, "--", "the file"]))
+        found = vars(import_parser().parse_args([*words, "--", "the file"]))
     except CommandError as error:
         raise ImportRefused(str(error).removeprefix("Error: ")) from error
+    options_check(found)
+    return found

@@ -1,5 +1,6 @@
 """The endpoints of uploads."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
@@ -7,6 +8,7 @@ from typing import Any, ClassVar, cast
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,6 +27,7 @@ from web.endpoints import WRITE, Access, endpoint_at
 from web.idempotency.answers import IDEMPOTENCY_KEY
 from web.requests.exceptions import InvalidParameter
 from web.requests.json_fields import JsonObject
+from web.requests.parsers import refuse_encoding
 from web.requests.received import call_in
 from web.requests.wsgi_variables import BODY_WRITER
 from web.views import id_parameter
@@ -96,7 +99,8 @@ class UploadsViewSet(SubmissionViewSet):
         job, now = upload_of(_owner(request), upload), timezone.now()
         writer = request.META.get(BODY_WRITER)
         if writer is None:
-            with closing(_writer(job, request.headers.get("Upload-Offset", ""), now=now)) as writer:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            with closing(_writer(job, headers, now=now)) as writer:
                 while piece := request.stream.read(_READ_AT_ONCE) if request.stream else b"":
                     writer.write(piece)
         if writer.error is not None:
@@ -111,18 +115,23 @@ def upload_writer(environ: dict[str, Any], principal: str) -> UploadWriter | Non
     match = endpoint_at(call.path)
     try:
         job = upload_of(principal, match.kwargs["upload"] if match else "")
-        writer = _writer(job, call.headers.get("upload-offset", ""), now=timezone.now())
-    except (JobError, InvalidParameter, StoreUnavailable):
+        writer = _writer(job, call.headers, now=timezone.now())
+    except (JobError, InvalidParameter, StoreUnavailable, UnsupportedMediaType):
         return None
     environ[BODY_WRITER] = writer
     return writer
 
 
-def _writer(job: Job, offset: str, *, now: datetime) -> UploadWriter:
-    """Return what appends to an upload. Raises InvalidParameter, and what `UploadWriter` raises."""
+def _writer(job: Job, headers: Mapping[str, str], *, now: datetime) -> UploadWriter:
+    """Return what appends to an upload. headers: by names in lower case.
+
+    Raises InvalidParameter, UnsupportedMediaType, and what `UploadWriter` raises.
+    """
+    refuse_encoding("application/octet-stream", headers.get("content-encoding", ""))
+    offset = headers.get("upload-offset", "")
     if not (offset.isascii() and offset.isdecimal() and len(offset) <= 18):
         raise InvalidParameter(
-            "invalid_parameter", "Upload-Offset is required: the bytes that were sent before"
+            "invalid_parameter", "Upload-Offset is required: how many bytes were sent before, such as 0"
         )
     if is_sent(job, now=now):
         raise UploadOffsetMismatch(job.parameters["size"])

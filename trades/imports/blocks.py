@@ -16,6 +16,7 @@ from trades.formats.arrow_values import one_array
 
 BLOCK_BYTES = 4 * 2**20
 EQUAL_TIMES_LIMIT = 2_000_000
+NAMES_LIMIT = 1_000
 SYMBOL, LINE = "symbol", "line"
 
 
@@ -51,6 +52,12 @@ class RowBlock:
     rows: pa.Table
     bad: tuple[BadRow, ...]
     bytes_read: int
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise `ImportRefused` for a file with too many columns."""
+    if len(names) > NAMES_LIMIT:
+        raise ImportRefused(f"{path}: has {len(names):,} columns; a file has at most {NAMES_LIMIT:,}")
 
 
 def blocks_in_order(blocks: Iterable[RowBlock]) -> Iterator[RowBlock]:

@@ -21,7 +21,7 @@ from store.arrays import Integers
 from trades.exceptions import BadRow, ImportRefused
 from trades.formats.csv_cells import header_cells, row_lines, split_cells
 from trades.imports import blocks
-from trades.imports.blocks import FilePiece
+from trades.imports.blocks import FilePiece, check_names
 
 LINE_BYTES = 64 * 2**10
 # Lines of titles may come before the first line of at least three cells.
@@ -29,9 +29,6 @@ _LINES_BEFORE, _FEWEST_CELLS, _FEWEST_DATA = 100, 3, 2
 _IS_DATA = re.compile(r"[-+$€£]?[0-9][0-9.,:;/ TZ+-]*")
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\s*", re.IGNORECASE | re.DOTALL)
-_DAMAGED = "the file is damaged or cut off"
-# What readers of damaged files raise.
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 _LINE_END = ord("\n")
 
 
@@ -78,16 +75,16 @@ class CsvFile:
         self.guessed: list[Guess] = []
         self._encoding = ""
         try:
-            with self._opened() as (text, _):
-                head = text.read(LINE_BYTES)
-            self._encoding = dialect.encoding or self._encoding_to_decode(head)
-            with self._opened() as (text, _):
-                lines = io.BytesIO(text.read(LINE_BYTES)).readlines()
-            self._read_head(lines, dialect)
-        except DAMAGE as error:
-            raise ImportRefused(f"{path}: {_DAMAGED}: {error}") from error
+            with damage_refused():
+                with self._opened() as (text, _):
+                    head = text.read(LINE_BYTES)
+                self._encoding = dialect.encoding or self._encoding_to_decode(head)
+                with self._opened() as (text, _):
+                    lines = io.BytesIO(text.read(LINE_BYTES)).readlines()
+                self._read_head(lines, dialect)
         except ImportRefused as error:
             raise ImportRefused(f"{path}: {error}") from error
+        check_names(path, self.names)
 
     def _read_head(self, lines: list[bytes], dialect: Dialect) -> None:
         mark_bytes = len(BOM_UTF8) if lines and lines[0].startswith(BOM_UTF8) else 0
@@ -171,27 +168,24 @@ class CsvFile:
     def first_rows(self, names: Sequence[str]) -> pa.Table:
         """Return the named columns of the rows at the beginning of the file."""
         offset, _ = self._start
-        with self._opened() as (text, _):
+        with damage_refused(f"{self.path}: "), self._opened() as (text, _):
             text.read(offset)
             content = text.read(LINE_BYTES) + text.readline(LINE_BYTES)
-        return self._cells(content, names, ())[0]
+            return self._cells(content, names, ())[0]
 
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""
         offset, line = self._start
-        try:
-            with self._opened() as (text, raw):
-                text.read(offset)
-                while content := text.read(blocks.BLOCK_BYTES):
-                    rest = text.readline(LINE_BYTES)
-                    if len(rest) == LINE_BYTES:
-                        raise ImportRefused(f"{self.path}: a line is longer than {LINE_BYTES:,} bytes")
-                    content += rest
-                    lines = range(line, line + _line_count(content))
-                    yield self._piece(content, lines, (names, nulls), raw.tell())
-                    line = lines.stop
-        except DAMAGE as error:
-            raise ImportRefused(f"{self.path}: {_DAMAGED}: {error}") from error
+        with damage_refused(f"{self.path}: "), self._opened() as (text, raw):
+            text.read(offset)
+            while content := text.read(blocks.BLOCK_BYTES):
+                rest = text.readline(LINE_BYTES)
+                if len(rest) == LINE_BYTES:
+                    raise ImportRefused(f"{self.path}: a line is longer than {LINE_BYTES:,} bytes")
+                content += rest
+                lines = range(line, line + _line_count(content))
+                yield self._piece(content, lines, (names, nulls), raw.tell())
+                line = lines.stop
 
     def _piece(
         self, text: bytes, lines: range, columns: tuple[Sequence[str], Sequence[str]], bytes_read: int
@@ -258,6 +252,17 @@ class _Decoded(io.RawIOBase):
         piece = self._text.read(max(len(buffer) // 4, 1)).encode()
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+@contextmanager
+def damage_refused(place: str = "") -> Iterator[None]:
+    """Raise `ImportRefused` for what readers raise of files that are damaged or written otherwise. place: before it."""
+    try:
+        yield
+    except (EOFError, zlib.error, pa.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+            raise
+        raise ImportRefused(f"{place}the file is damaged or cut off: {error!s:.200}") from error
 
 
 def uncompressed(raw: BufferedReader) -> IO[bytes]:

@@ -48,6 +48,7 @@ _NO_TIME = "not a time: ISO 8601, or an epoch integer of 10, 13, 16 or 19 digits
 class BlockParser:
     """Parses the pieces of one file.
 
+    bad_limit: of a fault so many bad rows of a piece are told, and the others only left out; None: all.
     repeated_hours: finds the rows whose local times occurred twice; None reads these as `options` say, whatever the
     order. translated: symbols by the vendor's spellings that were translated by its rule.
     """
@@ -60,6 +61,7 @@ class BlockParser:
         *,
         symbol: str | None,
         skip_bad: bool,
+        bad_limit: int | None = None,
         repeated_hours: Callable[[], RepeatedHours] | None = None,
     ) -> None:
         self.dataset = options.dataset
@@ -72,7 +74,7 @@ class BlockParser:
         self._options = options
         self._symbol = symbol
         self._repeated_hours = repeated_hours
-        self._limit = None if skip_bad else 1
+        self._limit = bad_limit if skip_bad else 1
         self._shift_ns = _shift_ns(options)
         self._schema = options.dataset.schema.append(pa.field(SYMBOL, pa.string()))
         self._schema = self._schema.append(pa.field(LINE, pa.int64()))
@@ -90,7 +92,7 @@ class BlockParser:
         if selected is not None and not selected.all():
             table, lines = table.filter(pa.array(selected)), lines[selected]
         rows, is_valid = self._checked(table, lines, bad)
-        if bad and self._limit is not None:
+        if bad and not self.skips_bad:
             raise min(bad, key=lambda row: row.line)
         if not is_valid.all():
             wrong = rows.filter(pa.array(~is_valid))

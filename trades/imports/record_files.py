@@ -1,7 +1,9 @@
 """Reads files of typed records, some tens of thousands at a time: Parquet, Arrow, NDJSON, and JSON of Alpaca's API."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,18 @@ import pyarrow.parquet as pq
 from store.arrow_messages import is_compressed
 from store.declarations import WORD_SEPARATOR
 from trades.exceptions import ImportRefused
-from trades.imports.blocks import FilePiece
-from trades.imports.csv_file import DAMAGE, uncompressed
+from trades.imports.blocks import FilePiece, check_names
+from trades.imports.csv_file import damage_refused, uncompressed
 
 ROWS_AT_ONCE = 65_536
 JSON_BYTES_LIMIT = 64 * 2**20
 # The texts of a column of so many rows, were they all as long as the longest.
 TEXT_BYTES_LIMIT = 256 * 2**20
+# The columns of a row group of Parquet that are read: a page of theirs is in memory as a whole.
+GROUP_BYTES_LIMIT = 512 * 2**20
+# A piece of NDJSON: rows that lack most columns need memory for them.
+_CELLS_AT_ONCE = 4_000_000
+_ROWS_OF_SCHEMA = 1_000
 _LINES_BYTES, _LINE_BYTES_LIMIT = 4 * 2**20, 64 * 2**10
 _ARROW_FILE_MAGIC = b"ARROW1"
 
@@ -42,12 +49,10 @@ class RecordFile(ABC):
     def pieces(self, names: Sequence[str], nulls: Sequence[str] = ()) -> Iterator[FilePiece]:
         """See `SourceFile`."""
         row = 1
-        try:
+        with damage_refused(f"{self.path}: "):
             for table, bytes_read in self.tables(names):
                 yield FilePiece(table, row + np.arange(table.num_rows), (), bytes_read)
                 row += table.num_rows
-        except pa.ArrowException as error:
-            raise ImportRefused(f"{self.path}: the file is damaged or cut off: {error}") from error
 
 
 class ParquetFile(RecordFile):
@@ -55,21 +60,35 @@ class ParquetFile(RecordFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        try:
-            with pq.ParquetFile(path) as file:
-                self.schema = file.schema_arrow.remove_metadata()
-        except pa.ArrowException as error:
-            raise ImportRefused(f"{path}: {error}") from error
+        with damage_refused(f"{path}: "), pq.ParquetFile(path) as file:
+            self.schema = file.schema_arrow.remove_metadata()
         self.names = tuple(self.schema.names)
+        check_names(path, self.names)
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
         row, texts = 0, [name for name in names if _is_text(self.schema.field(name).type)]
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
+            self._check_groups(file.metadata, {*names})
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
                 row += batch.num_rows
                 _check_texts(self.path, batch)
                 schema = pa.schema([self.schema.field(name) for name in batch.schema.names])
                 yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
+
+    def _check_groups(self, metadata: pq.FileMetaData, names: Set[str]) -> None:
+        """Raise `ImportRefused` for row groups of which a page may be larger than the memory."""
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            columns = map(group.column, range(group.num_columns))
+            sizes = [
+                each.total_uncompressed_size
+                for each in columns
+                if each.path_in_schema.partition(".")[0] in names
+            ]
+            if sum(sizes) > GROUP_BYTES_LIMIT:
+                raise ImportRefused(
+                    f"{self.path}: a row group has {sum(sizes):,} bytes in the columns that are read; write row groups of"
+                    f" at most {GROUP_BYTES_LIMIT:,}"
+                )
 
 
 def _check_texts(path: Path, batch: pa.RecordBatch) -> None:
@@ -86,16 +105,15 @@ class IpcFile(RecordFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        try:
+        with damage_refused(f"{path}: "):
             stream = self._stream()
             with pa.ipc.open_stream(stream) as reader:
                 self.schema = reader.schema.remove_metadata()
             for message in iter(pa.ipc.MessageReader.open_stream(stream)):
                 if is_compressed(message.type, message.metadata):
                     raise ImportRefused(f"{path}: the buffers are compressed; write them uncompressed")
-        except pa.ArrowException as error:
-            raise ImportRefused(f"{path}: {error}") from error
         self.names = tuple(self.schema.names)
+        check_names(path, self.names)
 
     def _stream(self) -> pa.Buffer:
         """Return the bytes of the stream, which the file's format has after eight others. The file is mapped, not read."""
@@ -134,7 +152,8 @@ class LinesFile(RecordFile):
         super().__init__(path)
         rows, _ = next(self._rows(), ([], 0))
         self.names = tuple(dict.fromkeys(name for row in rows for name in row))
-        self.schema = _table_of(rows, self.names).schema
+        check_names(path, self.names)
+        self.schema = _table_of(rows[:_ROWS_OF_SCHEMA], self.names).schema
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
         known, line = {*self.names}, 1
@@ -144,7 +163,9 @@ class LinesFile(RecordFile):
                     f"{self.path}: rows from line {line} on have {', '.join(sorted(later))}, which the first rows lack;"
                     " write null there"
                 )
-            yield _table_of(rows, names), bytes_read
+            step = max(_CELLS_AT_ONCE // max(len(names), 1), 1)
+            for start in range(0, len(rows), step):
+                yield _table_of(rows[start : start + step], names), bytes_read
             line += len(rows)
 
     def _rows(self) -> Iterator[tuple[list[dict[str, Any]], int]]:
@@ -164,15 +185,40 @@ class LinesFile(RecordFile):
                 yield rows, self.size
 
     def _decoded(self, text: bytes, line: int) -> list[dict[str, Any]]:
+        with suppress(*_NOT_JSON):
+            rows = _OBJECTS.decode_lines(text)
+            if _has_distinct_keys(text, rows):
+                return rows
+        lines = enumerate(filter(bytes.strip, text.split(b"\n")), line)
+        return [self._row(each, number) for number, each in lines]
+
+    def _row(self, text: bytes, line: int) -> dict[str, Any]:
+        """Decode a line that may be wrong. This takes several times as long as `decode_lines`."""
         try:
-            return _OBJECTS.decode_lines(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            json.loads(text, object_pairs_hook=_object)
+            return _OBJECTS.decode(text)
+        except _NOT_JSON as error:
             raise ImportRefused(
-                f"{self.path}, from line {line} on: a line is not one JSON object: {error}"
+                f"{self.path}, line {line}: the line is not one JSON object: {error!s:.200}"
             ) from error
 
 
 _OBJECTS = msgspec.json.Decoder(dict[str, Any])
+_NOT_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def _has_distinct_keys(text: bytes, rows: list[dict[str, Any]]) -> bool:
+    """Return True if no key is repeated in an object; False if one may be, also if a value is an object."""
+    # Each key has a quotation mark and a colon after it.
+    is_counted = not any(space in text for space in (b" :", b"\t:", b"\r:"))
+    return is_counted and text.count(b'":') == sum(map(len, rows))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key is repeated in an object")
+    return row
 
 
 def _table_of(rows: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
@@ -197,14 +243,17 @@ class AlpacaJsonFile(RecordFile):
         if self.size > JSON_BYTES_LIMIT:
             raise ImportRefused(f"{path}: an answer of the API has at most {JSON_BYTES_LIMIT:,} bytes")
         try:
-            with path.open("rb") as raw:
+            with damage_refused(), path.open("rb") as raw:
                 document = msgspec.json.decode(uncompressed(raw).read(), type=dict[str, Any])
             kind = next(name for name in _ALPACA_FIELDS if name in document)
             found = document[kind] or {}
             by_symbol = found if isinstance(found, dict) else {document["symbol"]: found}
             rows = [(symbol, row) for symbol, rows in by_symbol.items() for row in rows or ()]
             self._table = _alpaca_table(_ALPACA_FIELDS[kind], rows)
-        except (msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError, *DAMAGE) as error:
+        except (
+            *(msgspec.DecodeError, StopIteration, KeyError, TypeError, AttributeError),
+            *(pa.ArrowException, ImportRefused),
+        ) as error:
             raise ImportRefused(f"{path}: not an answer of Alpaca's API: {error!r:.200}") from error
         self.schema = self._table.schema
         self.names = tuple(self.schema.names)

@@ -28,7 +28,7 @@ from trades.imports.progress import ImportProgress, ProgressNote
 from trades.imports.record_files import RecordFile
 from trades.imports.repeated_hours import RepeatedHours, repeated_hours
 from trades.imports.run import FileImport, StageStatus, one_batch, storable_rows
-from trades.imports.symbol_runs import SymbolsImport
+from trades.imports.symbol_runs import BAD_ROWS_LIMIT, SymbolsImport
 from trades.imports.symbols import UnreadTexts, symbol_of_name, unclear_columns
 from trades.instruments.services import log_name
 from trades.services import conditions_of
@@ -124,7 +124,8 @@ def symbols_import(
     layout, symbol = _with_symbol(file, _layout(file, options), options, is_begun=False)
     if not confirmed:
         _check(file, layout, options, symbol)
-    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
+    # One more than are allowed, so that none is left out without a word.
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True, bad_limit=BAD_ROWS_LIMIT + 1)
     latest_ns = _latest_ns(options, confirmed=confirmed)
     return SymbolsImport(file, parser, spool, latest_ns=latest_ns, caller=caller, request_key=request_key)
 
@@ -248,29 +249,39 @@ def _has_dates_only(file: SourceFile, source: str, time_format: str) -> bool:
 
 def _check_distances(file: SourceFile, layout: FileLayout, options: ReadOptions, symbol: str | None) -> None:
     """Raise `ImportRefused` if the distances of the file's first bars contradict their resolution."""
-    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True)
-    for block in parser.blocks(file):
-        if block.rows.num_rows:
-            doubt = distance_doubt(block)
-            if doubt:
-                raise ImportRefused(
-                    f"{file.path}: {doubt}; give --resolution as it is, or give --yes if it is right"
-                )
-            return
+    parser = file_parser(file, layout, options, symbol=symbol, skip_bad=True, bad_limit=BAD_ROWS_LIMIT)
+    block = next((each for each in parser.blocks(file) if each.rows.num_rows or each.bad), None)
+    doubt = distance_doubt(block) if block is not None and block.rows.num_rows else ""
+    if doubt:
+        raise ImportRefused(f"{file.path}: {doubt}; give --resolution as it is, or give --yes if it is right")
 
 
 def file_parser(
-    file: SourceFile, layout: FileLayout, options: ReadOptions, *, symbol: str | None, skip_bad: bool
+    file: SourceFile,
+    layout: FileLayout,
+    options: ReadOptions,
+    *,
+    symbol: str | None,
+    skip_bad: bool,
+    bad_limit: int | None = None,
 ) -> BlockParser:
     """Return the parser of a file, which reads the file once more if it has local times that occurred twice."""
 
     @cache
     def hours() -> RepeatedHours:
         earliest = replace(options, ambiguous="earliest")
-        parser = BlockParser(file.path, layout, earliest, symbol=symbol, skip_bad=True)
+        parser = BlockParser(file.path, layout, earliest, symbol=symbol, skip_bad=True, bad_limit=bad_limit)
         return repeated_hours(parser.blocks(file), options)
 
-    return BlockParser(file.path, layout, options, symbol=symbol, skip_bad=skip_bad, repeated_hours=hours)
+    return BlockParser(
+        file.path,
+        layout,
+        options,
+        symbol=symbol,
+        skip_bad=skip_bad,
+        bad_limit=bad_limit,
+        repeated_hours=hours,
+    )
 
 
 def _current_progress(saved: ImportProgress | None, options: ReadOptions) -> ImportProgress | None:

@@ -16,16 +16,20 @@ ROWS_AT_ONCE = 65_536
 
 
 class SortedRuns:
-    """A folder of runs. Each is an Arrow file of rows in order of symbol, time (the first column) and line."""
+    """A folder of runs. Each is an Arrow file of rows in order of symbol, time (the first column) and line.
+
+    rows, bytes: of all runs.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Make an empty folder. Deletes what it holds."""
-        self._folder = folder
+        self.folder = folder
         self._runs = 0
         self._pending: list[pa.Table] = []
         self._end: tuple[str, int, int] | None = None
         self._are_in_order = True
         self.rows = 0
+        self.bytes = 0
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
@@ -33,6 +37,7 @@ class SortedRuns:
         """Add rows, those of later lines after those of earlier ones."""
         self._pending.append(rows)
         self.rows += rows.num_rows
+        self.bytes += rows.nbytes
         if sum(each.num_rows for each in self._pending) >= RUN_ROWS:
             self._write_run()
 
@@ -54,7 +59,7 @@ class SortedRuns:
 
     def _merged(self) -> Iterator[pa.Table]:
         """Yield the rows up to the first of the ends of the runs' pieces; then the next piece of that run is read."""
-        runs = [_pieces(self._folder / str(number)) for number in range(self._runs)]
+        runs = [_pieces(self.folder / str(number)) for number in range(self._runs)]
         if self._are_in_order:
             yield from chain.from_iterable(runs)
             return
@@ -73,11 +78,11 @@ class SortedRuns:
 
     def remove(self) -> None:
         """Delete the folder."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_run(self) -> None:
         rows = _sorted(pa.concat_tables(self._pending))
-        with pa.ipc.new_file(str(self._folder / str(self._runs)), rows.schema) as file:
+        with pa.ipc.new_file(str(self.folder / str(self._runs)), rows.schema) as file:
             file.write_table(rows, max_chunksize=PIECE_ROWS)
         self._pending.clear()
         self._runs += 1

@@ -1,5 +1,6 @@
 """Imports a file symbol by symbol: of each symbol all rows are stored, or none."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -28,6 +29,12 @@ from trades.stores import market_store
 # A symbol with at most so many rows is stored by one commit. More rows take several, and need no more memory.
 COMMIT_ROWS = 131_072
 ROWS_LIMIT = 500_000_000
+# Each bad row costs up to a millisecond. A file with more of them is told otherwise than it is.
+BAD_ROWS_LIMIT = 10_000
+# The sorted rows of a file: bytes for each byte of the file, and at least so many.
+_RUNS_PER_BYTE, _LEAST_RUNS_BYTES = 10, 2**30
+# Of the disk so much stays free for all others.
+_FREE_SHARE, _MOST_FREE_BYTES = 0.1, 5 * 2**30
 
 Progress = Callable[[int], None]
 
@@ -101,6 +108,7 @@ class SymbolsImport:
         self._refused: dict[str | None, SymbolOutcome] = {}
         self._outcomes: dict[str, SymbolOutcome] = {}
         self._has_ids = False
+        self._bad = 0
 
     def read(self, progress: Progress) -> None:
         """Read, check and sort all rows. Raises `ImportRefused`, `StorageError`s, `OSError`."""
@@ -153,12 +161,28 @@ class SymbolsImport:
         for bad in block.bad:
             self._refuse_row(bad)
             self._rows[bad.symbol] += 1
-        for bad in self._ahead(block.rows):
+        ahead = list(self._ahead(block.rows))
+        for bad in ahead:
             self._refuse_row(bad)
+        self._bad += len(block.bad) + len(ahead)
+        if self._bad > BAD_ROWS_LIMIT:
+            raise ImportRefused(
+                f"more than {BAD_ROWS_LIMIT:,} rows are bad, such as {(*block.bad, *ahead)[0]}"
+            )
         self._runs.add(block.rows)
+        self._check_space()
         self._has_ids |= _has_ids(self.dataset, block.rows)
         if self._runs.rows > ROWS_LIMIT:
             raise ImportRefused(f"the file has more than {ROWS_LIMIT:,} rows; send several files")
+
+    def _check_space(self) -> None:
+        """Raise `ImportRefused` before the sorted rows fill the disk."""
+        most = max(_RUNS_PER_BYTE * self._file.size, _LEAST_RUNS_BYTES)
+        if self._runs.bytes > most:
+            raise ImportRefused(f"the sorted rows need more than {most:,} bytes; send several files")
+        disk = shutil.disk_usage(self._runs.folder)
+        if disk.free < min(_FREE_SHARE * disk.total, _MOST_FREE_BYTES):
+            raise ImportRefused("the disk has no space for the sorted rows; send the file again later")
 
     def _refuse_row(self, bad: BadRow) -> None:
         if bad.field is None and bad.symbol is None:
@@ -171,7 +195,7 @@ class SymbolsImport:
         times = rows.column(0).to_numpy()
         if self._latest_ns is None or not len(times) or times.max() <= self._latest_ns:
             return
-        for row in np.flatnonzero(times > self._latest_ns).tolist():
+        for row in np.flatnonzero(times > self._latest_ns)[: BAD_ROWS_LIMIT + 1].tolist():
             bad = BadRow(
                 self._file.path, rows[LINE][row].as_py(), rows.column_names[0], yet_to_come(int(times[row]))
             )

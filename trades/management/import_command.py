@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from store.datasets import DATASETS
+from store.datasets import DATASETS, TRADES
 from store.exceptions import StorageError
 from store.symbols import InvalidSymbol
 from store.timestamps import format_timestamp
@@ -307,12 +307,19 @@ def _terms(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def options_check(options: dict[str, Any]) -> None:
+    """Raise `ImportRefused` for options that are wrong whatever the file."""
+    dialect_of(options)
+    ReadOptions(TRADES, zone=_terms(options)["zone"] or "UTC")
+
+
 def dialect_of(options: dict[str, Any]) -> Dialect:
     """Return how the files are written, as far as it is told. Raises `ImportRefused`."""
     if (options["skip_lines"] or 0) < 0:
         raise ImportRefused("--skip-lines is a number of lines, 0 or more")
     for name in ("delimiter", "quote"):
-        if len((options[name] or "x").encode()) != 1:
+        mark = options[name] or "x"
+        if len(mark.encode()) != 1 or mark in "\r\n":
             raise ImportRefused(f"--{name} is one character of ASCII")
     try:
         "".encode(options["encoding"] or "utf-8", "replace")

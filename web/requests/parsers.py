@@ -96,14 +96,18 @@ def media_type_of(content_type: str) -> str:
     return parse_header_parameters(content_type)[0].lower()
 
 
-def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
-    request = context.get("request")
-    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").lower() if request is not None else ""
-    if encoding not in _PLAIN:
+def refuse_encoding(media_type: str, encoding: str) -> None:
+    """Raise UnsupportedMediaType for a compressed body."""
+    if encoding.lower() not in _PLAIN:
         raise UnsupportedMediaType(
             media_type,
             f"send the body uncompressed: Content-Encoding is identity or left out, not {encoding[:32]}",
         )
+
+
+def _check_encoding(media_type: str, context: Mapping[str, Any]) -> None:
+    request = context.get("request")
+    refuse_encoding(media_type, request.META.get("HTTP_CONTENT_ENCODING", "") if request is not None else "")
     _, parameters = parse_header_parameters(media_type)
     if parameters.get("charset", "utf-8").lower() not in _UTF_8:
         raise UnsupportedMediaType(media_type, "send the body in UTF-8")

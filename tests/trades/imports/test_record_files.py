@@ -41,12 +41,19 @@ def test_lines_may_mix_whole_numbers_and_fractions_and_have_lists(store_path: Pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (LINE + b"}\n" + b"[1]\n", "from line 1 on"),
-        (LINE + b'}\n{"timestamp": ', "from line 2 on"),
+        (LINE + b"}\n" + b"[1]\n", "line 2: the line is not one"),
+        (LINE + b'}\n{"timestamp": ', "line 2: the line is not one"),
+        (
+            LINE + b"}\n" + LINE + b', "price": 2}\n',
+            "line 2: the line is not one JSON object: a key is repeated",
+        ),
+        (LINE + b"}\n" + LINE + b', "price" :2}\n', "a key is repeated"),
+        (LINE + b"}\n" + LINE + b', "pri\\u0063e": 2}\n', "a key is repeated"),
+        (LINE + b', "x": {"a": 1, "a": 2}}\n', "a key is repeated"),
         (LINE + b"}" + b" " * 70_000 + b"\n", "a line has more than 65,536 bytes"),
         (LINE + b"}\n" + LINE + b', "id": 1}\n', "rows from line 2 on have id"),
     ],
-    ids=["a list", "cut off", "a long line", "a later field"],
+    ids=["list", "cut off", "twice", "spaced", "escaped", "nested", "a long line", "a later field"],
 )
 def test_wrong_lines_are_refused(
     store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str

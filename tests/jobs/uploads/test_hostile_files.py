@@ -1,0 +1,131 @@
+"""Files that are small and cost much, and files that are damaged: refused at once, with short messages."""
+
+import gzip
+import io
+import shutil
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.uploads import importing
+from tests.api_client import Api, answer, problem
+from tests.jobs.uploads.sending import NAMES, ROWS, append, begin, begun, csv_of, file_in, imported
+from tests.trades.imports.command import stored
+from trades.imports import record_files, symbol_runs
+
+pytestmark = pytest.mark.django_db
+CONTENT = csv_of(ROWS)
+
+
+def refusal(api: Api, content: bytes, **changes: Any) -> str:
+    """Import a file, which is refused at the first attempt; return the message."""
+    job = imported(api, content, **changes)
+    error = job["error"]
+    assert (job["state"], job["attempts"], error["code"]) == ("failed", 1, "upload_refused"), job
+    assert len(error["message"]) <= 500
+    assert stored("trades") == {}
+    return str(error["message"])
+
+
+def test_damaged_parquet_is_refused_at_once(api: Api) -> None:
+    """pyarrow raises OSError for a damaged page, as for a broken disk."""
+    whole = file_in("parquet", ROWS)
+    for damaged in (whole[:4] + bytes(56) + whole[60:], whole[:-60] + bytes(52) + whole[-8:], whole[:50]):
+        assert "damaged" in refusal(api, damaged, format="parquet", dataset="trades")
+
+
+def test_pages_that_do_not_fit_the_memory_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of equal values has some bytes in the file, and all its values in memory."""
+    count = 200_000
+    columns = [pa.repeat(value, count) for value in ROWS[0]]
+    table, target = pa.table(dict(zip(NAMES, columns, strict=True))), io.BytesIO()
+    pq.write_table(table, target, use_dictionary=False, compression="zstd")
+    assert len(target.getvalue()) < 10_000
+    monkeypatch.setattr(record_files, "GROUP_BYTES_LIMIT", 2**20)
+    assert "a row group has" in refusal(api, target.getvalue(), format="parquet", dataset="trades")
+
+
+@pytest.mark.parametrize("file_format", ["ndjson", "csv", "parquet"])
+def test_a_file_has_at_most_1000_columns(api: Api, file_format: str) -> None:
+    names = [f"n{number}" for number in range(1_001)]
+    if file_format == "ndjson":
+        content = b"".join(orjson.dumps({name: 1}) + b"\n" for name in names)
+    elif file_format == "csv":
+        content = f"{','.join(names)}\n{','.join('1' for _ in names)}\n".encode()
+    else:
+        target = io.BytesIO()
+        pq.write_table(pa.table({name: [1] for name in names}), target)
+        content = target.getvalue()
+    assert "has 1,001 columns" in refusal(api, content, format=file_format)
+
+
+def test_sorted_rows_have_a_bound(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(symbol_runs, "_LEAST_RUNS_BYTES", 10)
+        patched.setattr(symbol_runs, "_RUNS_PER_BYTE", 0)
+        assert "the sorted rows need more" in refusal(api, CONTENT)
+    free = type("Usage", (), {"free": 2**20, "total": 2**30})
+    send = begun(api, CONTENT)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: free)
+        assert "the disk has no space" in refusal(api, CONTENT)
+    assert answer(append(api, send, 0, CONTENT))["complete"]
+
+
+def test_a_file_of_bad_rows_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad rows of a kind are not even looked for, once there are too many of them."""
+    monkeypatch.setattr("trades.imports.services.BAD_ROWS_LIMIT", 10)
+    monkeypatch.setattr(symbol_runs, "BAD_ROWS_LIMIT", 10)
+    good = csv_of([ROWS[0]] * 5)
+    for row in (b"2025-01-02T14:30:00Z,AAPL,-1,1\n", b"x,AAPL,1,1\n", b"2099-01-02,AAPL,1,1\n"):
+        assert imported(api, good + 10 * row)["result"]["symbols"][0]["bad"] == 10
+        message = refusal(api, gzip.compress(good + 11 * row))
+        assert "more than 10 rows are bad, such as line 7" in message
+
+
+def test_an_encoding_that_does_not_fit_refuses_the_file(api: Api) -> None:
+    refusal(api, CONTENT, dataset="trades", options={"encoding": "utf-16"})
+
+
+def test_messages_are_short(api: Api) -> None:
+    refusal(api, b"a" * 60_000 + b",b,c\n1,2,3\n")
+    refusal(api, file_in("parquet", ROWS))
+    assert "symbols" in imported(api, b"timestamp,symbol,price,volume\n1,A,1,1\n")["result"]
+
+
+def test_results_show_the_refused_symbols_first(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_SYMBOLS_SHOWN", 1)
+    result = imported(api, csv_of([*ROWS, (ROWS[1][0], "MSFT", -1, 1)]))["result"]
+    assert [each["symbol"] for each in result["symbols"]] == ["MSFT"]
+    assert (result["symbols_left_out"], result["stored"], result["refused"]) == (1, 2, 1)
+
+
+def test_a_compressed_piece_is_415(api: Api) -> None:
+    path = begun(api, CONTENT)
+    piece = {"content_type": "application/octet-stream", "Upload_Offset": "0", "Content_Encoding": "gzip"}
+    refused = api.call("PATCH", path, gzip.compress(CONTENT), **piece)
+    assert problem(refused) == (415, "unsupported_media_type")
+    assert answer(api.get(path))["offset"] == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"timezone": "Mars/X"}},
+        {"symbol": "../x"},
+        {"options": {"encoding": "x"}},
+        {"options": {"quote": "\n"}},
+    ],
+    ids=str,
+)
+def test_options_that_fit_no_file_are_refused_before_it_is_sent(api: Api, changes: dict[str, Any]) -> None:
+    assert problem(begin(api, CONTENT, **changes)) == (422, "validation_failed")
+
+
+def test_uploads_whose_jobs_have_ended_do_not_count(api: Api, settings: Any) -> None:
+    settings.MAX_UPLOAD_BYTES = len(CONTENT)
+    for _ in range(4):
+        assert imported(api, b"x" * len(CONTENT))["state"] == "failed"
