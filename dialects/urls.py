@@ -5,8 +5,10 @@ from typing import Any
 
 from django.urls import URLPattern, re_path
 
+from dialects.alpaca.actions import AlpacaActionsViewSet
 from dialects.alpaca.hours import AlpacaHoursViewSet
 from dialects.alpaca.newest import AlpacaNewestViewSet
+from dialects.alpaca.options import AlpacaChainViewSet
 from dialects.alpaca.pages import AlpacaPagesViewSet
 from dialects.udf.history import UdfHistoryViewSet
 from dialects.udf.views import UdfViewSet
@@ -30,6 +32,16 @@ def _crypto() -> Iterator[URLPattern]:
         yield _pages("crypto", rows, rf"v1beta3/crypto/us/{rows}")
         yield _newest("crypto", rows, rf"v1beta3/crypto/us/latest/{rows}")
     yield _newest("crypto", "snapshots", r"v1beta3/crypto/us/snapshots")
+
+
+def _options() -> Iterator[URLPattern]:
+    for rows in ("bars", "trades"):
+        yield _pages("options", rows, rf"v1beta1/options/{rows}")
+    for rows in ("trades", "quotes"):
+        yield _newest("options", rows, rf"v1beta1/options/{rows}/latest")
+    yield _newest("options", "snapshots", r"v1beta1/options/snapshots")
+    chain = AlpacaChainViewSet.as_view({"get": "retrieve"})
+    yield _path(r"v1beta1/options/snapshots/(?P<symbol>[^/]+)", chain, "options-chain")
 
 
 def _pages(market_class: str, rows: str, route: str) -> URLPattern:
@@ -56,7 +68,15 @@ def _path(route: str, view: Any, name: str) -> URLPattern:
 below_api = [
     *_stocks(),
     *_crypto(),
+    *_options(),
+    _path("v1/corporate-actions", AlpacaActionsViewSet.as_view({"get": "list"}), "corporate-actions"),
     _path("v2/clock", AlpacaHoursViewSet.as_view({"get": "clock"}), "clock"),
+    *(
+        _path(
+            f"{prefix}/meta/exchanges", AlpacaHoursViewSet.as_view({"get": "exchanges"}), f"{name}-exchanges"
+        )
+        for prefix, name in (("v2/stocks", "equities"), ("v1beta1/options", "options"))
+    ),
     _path("v2/calendar", AlpacaHoursViewSet.as_view({"get": "calendar"}), "calendar"),
 ]
 

@@ -45,6 +45,8 @@ def shape_of(path: str) -> Shape | None:
     """Return the shape of errors at a decoded path; None for RFC 9457's."""
     if is_unversioned(path):
         return _unversioned
+    if path.removesuffix("/") == "/api/v1/corporate-actions":
+        return _of_alpaca
     return next((shape for prefix, shape in _SHAPES.items() if path.startswith(prefix)), None)
 
 

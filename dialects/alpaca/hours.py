@@ -1,10 +1,10 @@
-"""Alpaca's clock and calendar: the hours of the New York Stock Exchange."""
+"""Alpaca's clock and calendar, the hours of the New York Stock Exchange; and its letters of exchanges."""
 
 import time
 from typing import Annotated
 
 import numpy as np
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -14,6 +14,7 @@ from stats.sessions.services import market_clock
 from store import lazy_pyarrow as pa
 from store.lazy_imports import compute as pc
 from store.timestamps import DAY_NS, InvalidTimestamp, parse_timestamp
+from trades.conditions.tapes import EXCHANGE_LETTERS
 from web.documents import AnswerDocument, Date, Instant, like
 from web.endpoints import Access
 from web.requests.exceptions import InvalidParameter
@@ -48,9 +49,9 @@ def _date(name: str, default: str) -> OpenApiParameter:
 
 
 class AlpacaHoursViewSet(DeclaredView, ViewSet):
-    """The exchange's hours."""
+    """The exchange's hours, and the exchanges."""
 
-    access = {"clock": Access("market:read"), "calendar": Access("market:read")}
+    access = {name: Access("market:read") for name in ("clock", "calendar", "exchanges")}
     parameters = {"calendar": (_date("start", _FIRST), _date("end", _LAST))}
     answers = {"clock": AlpacaClock, "calendar": list[AlpacaCalendarDate]}
 
@@ -63,6 +64,14 @@ class AlpacaHoursViewSet(DeclaredView, ViewSet):
         """The trading dates in a range."""
         first, last = (self._day(name, default) for name, default in (("start", _FIRST), ("end", _LAST)))
         return Response([each.as_json() for each in calendar_dates(first, last)])
+
+    @extend_schema(
+        responses={(200, "application/json"): {"type": "object", "additionalProperties": {"type": "string"}}},
+        examples=[OpenApiExample("An answer", {"N": "XNYS"}, response_only=True)],
+    )
+    def exchanges(self, request: Request) -> Response:
+        """The MIC of each letter that stands for an exchange."""
+        return Response({letter: mic for mic, letter in EXCHANGE_LETTERS.items()})
 
     def _day(self, name: str, default: str) -> int:
         text = self.query.get(name, default)

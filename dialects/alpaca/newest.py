@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Annotated, Any
 
+import msgspec
 from django.http.response import HttpResponseBase
 from msgspec import Raw
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import BARS, QUOTES, TRADES, AlpacaRows
-from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, row
-from dialects.alpaca.pages import CURRENCY, FEED, ZONES, label_of
+from dialects.alpaca.openapi import by_symbol, described_call, newest_rows, option_snapshot, row
+from dialects.alpaca.options import with_greeks
+from dialects.alpaca.pages import CURRENCY, FEED, OPTION_FEED, ZONES, label_of
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
@@ -20,13 +22,15 @@ from stats.market_data.answers.page import PageSnapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import BestOptions
 from stats.market_data.query import MARKET_CLASSES
-from stats.market_data.query_parameters import RowQuerySerializer
-from stats.market_data.reports import NewestReport, ReportQuery, report_snapshot
+from stats.market_data.query_parameters import Parameters, RowQuerySerializer
+from stats.market_data.reports import OPTION_SNAPSHOT, NewestReport, ReportQuery, report_snapshot
 from stats.parameters import SymbolList, query_values
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from trades.instruments.services import requested_symbol
 from web.endpoints import Access
+from web.lists.pages import PAGE_LIMIT
+from web.requests.exceptions import InvalidParameter
 from web.routed_views import RoutedViewSet
 
 # Of a report's rows, in its order: their kind, and their names in a snapshot, the newest row first.
@@ -36,8 +40,11 @@ _SNAPSHOT = (
     (BARS, ("minuteBar",)),
     (BARS, ("dailyBar", "prevDailyBar")),
 )
+_OF_OPTIONS = {name: kind for kind, names in _SNAPSHOT[:2] for name in names}
 # What is asked for: the report that has it, and the rows' place in the report; all rows for a snapshot.
 _SOURCES = {"bars": ("snapshot", 2), "trades": ("latest", 0), "quotes": ("latest", 1), "snapshots": ("snapshot", None)}  # fmt: skip
+# The parameters of each class.
+_OWN: dict[str, Parameters] = {"equities": (FEED, CURRENCY), "options": (OPTION_FEED, "limit"), "crypto": ()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +79,23 @@ class AlpacaNewest(Report):
             if self.is_single:
                 return {"symbol": self.labels[0], self.asked.removesuffix("s"): first.get(self.labels[0])}
             return {self.asked: first}
-        snapshots = {label: _snapshot(pages) for label, pages in members.items()}
+        snapshot = _option_snapshot if self.newest.query.report == OPTION_SNAPSHOT else _snapshot
+        snapshots = {label: snapshot(pages) for label, pages in members.items()}
         if self.is_single:
             return {"symbol": self.labels[0], **snapshots[self.labels[0]]}
         known = {label: each for label, each in snapshots.items() if any(each.values())}
         return known if self.query.market_class == "equities" else {"snapshots": known}
 
 
+def _option_snapshot(pages: tuple[PageSnapshot | None, ...]) -> Mapping[str, Any]:
+    *ticks, priced = pages
+    rows = [] if priced is None else priced.newest_rows
+    return {**_snapshot(tuple(ticks)), **with_greeks(msgspec.json.decode(rows[0]) if rows else None)}
+
+
 def _snapshot(pages: tuple[PageSnapshot | None, ...]) -> Mapping[str, Raw | None]:
     members: dict[str, Raw | None] = {}
-    for (kind, names), page in zip(_SNAPSHOT, pages, strict=True):
+    for (kind, names), page in zip(_SNAPSHOT, pages, strict=False):
         rows = _rows(kind, page)
         members |= {name: rows[index] if index < len(rows) else None for index, name in enumerate(names)}
     return members
@@ -98,8 +112,8 @@ def _rows(kind: AlpacaRows, page: PageSnapshot | None) -> list[Raw]:
 
 @lru_cache(maxsize=8)
 def _serializer(market_class: str, *, several: bool) -> RowQuerySerializer:
-    of_stocks = (FEED, CURRENCY) if market_class == "equities" else ()
-    return RowQuerySerializer((*(("symbols",) if several else ()), *of_stocks), needs_range=False)
+    own = _OWN[market_class]
+    return RowQuerySerializer((*(("symbols",) if several else ()), *own), needs_range=False)
 
 
 class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
@@ -121,7 +135,9 @@ class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
         if place is None:
             members = {name: kind for kind, names in _SNAPSHOT for name in names}
             name = "" if self.market_class == "equities" else "snapshots"
-            found = by_symbol(example, newest_rows(members), name=name)
+            is_option = self.market_class == "options"
+            each = option_snapshot(_OF_OPTIONS) if is_option else newest_rows(members)
+            found = by_symbol(example, each, name=name)
         else:
             kind = _SNAPSHOT[place][0]
             members = {self.subject.removesuffix("s"): kind}
@@ -142,8 +158,13 @@ class AlpacaNewestViewSet(RoutedViewSet, AnswerViewSet):
         symbol, market_class = path["symbol"], path["market_class"]
         values = query_values(_serializer(market_class, several=symbol is None), query_string)
         symbols = values["symbols"] if symbol is None else SymbolList((requested_symbol(symbol),))
+        if values.get("limit", PAGE_LIMIT) < len(symbols.names):
+            raise InvalidParameter(
+                "invalid_limit", "limit: all symbols stand in one page, so at least their number"
+            )
+        report = _SOURCES[path["subject"]][0]
         query = ReportQuery(
-            _SOURCES[path["subject"]][0],
+            OPTION_SNAPSHOT if (market_class, report) == ("options", "snapshot") else report,
             market_class,
             symbols.names,
             several=True,

@@ -12,6 +12,7 @@ from web.documents import Schema
 
 _SYMBOL_IN_PATH = OpenApiParameter("symbol", str, OpenApiParameter.PATH)
 _TIME = {"t": {"type": "string", "format": "date-time"}}
+GREEKS = ("delta", "gamma", "rho", "theta", "vega")
 _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
@@ -43,10 +44,14 @@ def row(kind: AlpacaRows) -> Described:
 def page(kind: AlpacaRows, symbol: str, *, is_single: bool) -> Described:
     """Return a page of rows."""
     rows = _array(row(kind))
-    token = _TEXT_OR_NULL, None
     if is_single:
-        return _object({kind.name: rows, "symbol": (_TEXT, symbol), "next_page_token": token})
-    return _object({kind.name: by_symbol(symbol, rows), "next_page_token": token})
+        return _paged({kind.name: rows, "symbol": (_TEXT, symbol)})
+    return _paged({kind.name: by_symbol(symbol, rows)})
+
+
+def chain_page(members: Mapping[str, AlpacaRows], symbol: str) -> Described:
+    """Return a page of an option chain."""
+    return _paged({"snapshots": by_symbol(symbol, option_snapshot(members))})
 
 
 def newest_rows(members: Mapping[str, AlpacaRows], symbol: str | None = None) -> Described:
@@ -56,11 +61,26 @@ def newest_rows(members: Mapping[str, AlpacaRows], symbol: str | None = None) ->
     return _object(({} if symbol is None else {"symbol": (_TEXT, symbol)}) | nullable)
 
 
+def option_snapshot(members: Mapping[str, AlpacaRows]) -> Described:
+    """Return an option's rows, each of which may be null, with its volatility and its greeks."""
+    (schema, example), number = newest_rows(members), {"type": ["number", "null"]}
+    greeks, values = _object({name: ({"type": "number"}, 0.25) for name in GREEKS})
+    priced = {"impliedVolatility": number, "greeks": greeks | {"type": ["object", "null"]}}
+    return (
+        schema | {"properties": schema["properties"] | priced, "required": [*schema["required"], *priced]},
+        example | {"impliedVolatility": 0.25, "greeks": values},
+    )
+
+
 def by_symbol(symbol: str, each: Described, *, name: str = "") -> Described:
     """Return an object with a member for each symbol; name: of the member that has the object."""
     schema: Schema = {"type": "object", "additionalProperties": each[0]}
     found = schema, {symbol: each[1]}
     return _object({name: found}) if name else found
+
+
+def _paged(members: Mapping[str, Described]) -> Described:
+    return _object({**members, "next_page_token": (_TEXT_OR_NULL, None)})
 
 
 def _array(each: Described) -> Described:

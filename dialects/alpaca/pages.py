@@ -90,28 +90,34 @@ class AsOfDateField(QueryTimeField):
         return None if data == "-" else super().to_internal_value(data)
 
 
-def _word(name: str, words: tuple[str, ...], text: str) -> QueryParameter:
-    return QueryParameter(name, WordField, {"words": words, "help_text": text})
+def parameter(name: str, field: type[Any], text: str, **options: Any) -> QueryParameter:
+    """Return a parameter of the query."""
+    return QueryParameter(name, field, {"help_text": text, **options})
 
 
-FEED = _word("feed", ("sip", "iex"), "Both mean all that is stored; other feeds are refused.")
-CURRENCY = _word("currency", ("USD",), "The currency of prices.")
+def word(name: str, words: tuple[str, ...], text: str) -> QueryParameter:
+    """Return a parameter that is one of some words."""
+    return parameter(name, WordField, text, words=words)
+
+
+FEED = word("feed", ("sip", "iex"), "Both mean all that is stored; other feeds are refused.")
+OPTION_FEED = word("feed", ("opra", "indicative"), "Both mean all that is stored.")
+CURRENCY = word("currency", ("USD",), "The currency of prices.")
+PAGE_TOKEN = parameter("page_token", CursorField, "`next_page_token` of a page.")
 _PAGED: Parameters = (
     replace(PARAMETERS["start"], options={"help_text": "First instant. Default: the beginning of today."}),
-    QueryParameter("end", LastInstantField, {"help_text": "Last instant, included. Default: now."}),
+    parameter("end", LastInstantField, "Last instant, included. Default: now."),
     "limit",
-    QueryParameter("page_token", CursorField, {"help_text": "`next_page_token` of a page."}),
+    PAGE_TOKEN,
     "sort",
 )
 _STOCKS: Parameters = (
     FEED,
     CURRENCY,
-    QueryParameter("asof", AsOfDateField, {"help_text": "When the symbols had their meaning; `-`: now."}),
+    parameter("asof", AsOfDateField, "When the symbols had their meaning; `-`: now."),
 )
-_OF_BARS: Parameters = (
-    QueryParameter("timeframe", TimeframeField, {"required": True, "help_text": "The length of bars."}),
-)
-_ADJUSTMENT = _word("adjustment", tuple(_ADJUSTMENTS), "Adjusted for splits, or for splits and dividends.")
+_OF_BARS: Parameters = (parameter("timeframe", TimeframeField, "The length of bars.", required=True),)
+_ADJUSTMENT = word("adjustment", tuple(_ADJUSTMENTS), "Adjusted for splits, or for splits and dividends.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +144,11 @@ class AlpacaPages:
 
 PAGES = {
     f"{market_class}-{rows.name}": AlpacaPages(rows, market_class)
-    for market_class, kinds in (("equities", (BARS, TRADES, QUOTES)), ("crypto", (BARS, TRADES, QUOTES)))
+    for market_class, kinds in (
+        ("equities", (BARS, TRADES, QUOTES)),
+        ("crypto", (BARS, TRADES, QUOTES)),
+        ("options", (BARS, TRADES)),
+    )
     for rows in kinds
 }
 

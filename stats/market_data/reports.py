@@ -10,13 +10,14 @@ from msgspec import Meta, Raw
 
 from stats.caching.keys import Irrelevant
 from stats.delivery.answers import AnswerSnapshot, LogName
-from stats.exceptions import ResolutionUnavailable
+from stats.exceptions import NoContract, ResolutionUnavailable
 from stats.market_data.answers.page import PageSnapshot, page_snapshot
 from stats.market_data.answers.report import Report
 from stats.market_data.best_quotes import EXCHANGE, MAX_AGE, BestOptions, check_best
 from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
+from stats.market_data.options.datasets import OPTION_GREEKS
 from stats.market_data.plan import commits_of, instrument_in, is_known, log_at
 from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
@@ -96,7 +97,13 @@ class ReportPart:
 
 _TICKS = (ReportPart(1, TRADE_TICKS), ReportPart(1, QUOTE_ROWS))
 _BARS = (ReportPart(1, OHLCV, Resolution.MINUTE), ReportPart(2, OHLCV, Resolution.DAY))
-_PARTS = {"latest": _TICKS, "snapshot": (*_TICKS, *_BARS)}
+# A report of dialects only.
+OPTION_SNAPSHOT = "option-snapshot"
+_PARTS = {
+    "latest": _TICKS,
+    "snapshot": (*_TICKS, *_BARS),
+    OPTION_SNAPSHOT: (*_TICKS, ReportPart(1, OPTION_GREEKS)),
+}
 # The documents of each report: of a symbol, and of several.
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "latest": (LatestDocument, LatestOfSymbolsDocument),
@@ -227,7 +234,7 @@ def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnaps
     for part in _PARTS[query.report]:
         try:
             yield page_snapshot(part.rows_query(query, symbol), now_ns=now_ns)
-        except ResolutionUnavailable:
+        except (ResolutionUnavailable, NoContract):
             yield None
 
 

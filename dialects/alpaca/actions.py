@@ -1,0 +1,164 @@
+"""Alpaca's corporate actions: those of stored splits and dividends."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Annotated, Any
+from uuid import NAMESPACE_URL, uuid5
+
+import numpy as np
+from django.http.response import HttpResponseBase
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from dialects.alpaca.pages import PAGE_TOKEN, parameter
+from stats.caching.keys import Irrelevant
+from stats.delivery.answers import TakeSnapshot
+from stats.delivery.responses import AnswerViewSet
+from stats.market_data.answers.page import page_snapshot
+from stats.market_data.answers.report import ReshapedPage
+from stats.market_data.query import MARKET_CLASSES, MARKET_DATASETS, MarketDataQuery
+from stats.market_data.query_parameters import RowQuerySerializer
+from stats.parameters import Bound, BoundField, FieldNamesField, query_values
+from store.timestamps import DAY_NS
+from web.endpoints import Access
+from web.requests.exceptions import InvalidParameter
+
+TYPES = ("cash_dividend", "forward_split", "reverse_split")
+"""Those that a stored action has all members of. Others need another company's symbol."""
+
+
+class LastDateField(BoundField):
+    """The last date of a range. Gives the exclusive end."""
+
+    def to_internal_value(self, data: str) -> Bound:
+        last = super().to_internal_value(data)
+        return last._replace(instant_ns=(last.instant_ns // DAY_NS + 1) * DAY_NS)
+
+
+_IDS = uuid5(NAMESPACE_URL, "corporate-actions")
+_SERIALIZER = RowQuerySerializer(
+    (
+        "symbols",
+        parameter(
+            "types", FieldNamesField, f"Some of {', '.join(TYPES)}, separated by commas. Default: all."
+        ),
+        parameter("start", BoundField, "The first ex-date. Default: today."),
+        parameter("end", LastDateField, "The last ex-date. Default: today."),
+        "limit",
+        PAGE_TOKEN,
+        "sort",
+    ),
+    needs_range=False,
+)
+
+
+def action_of(row: Mapping[str, Any], symbol: str) -> tuple[str, dict[str, Any]] | None:
+    """Return a stored action's type and its document in Alpaca's form; None if it has no type of `TYPES`."""
+    kind, ratio = row["kind"], row["ratio"]
+    day = np.datetime64(row["timestamp"], "ns").astype("M8[D]").item().isoformat()
+    key = f"{symbol} {kind} {day} {row['action_id'] or ''}"
+    common = {"id": str(uuid5(_IDS, key)), "symbol": symbol, "ex_date": day, "process_date": day}
+    if kind == "split":
+        common |= {"new_rate": ratio, "old_rate": 1}
+        if ratio >= 1:
+            return "forward_split", {**common, "cusip": ""}
+        return "reverse_split", {**common, "old_cusip": "", "new_cusip": ""}
+    if kind in {"dividend", "special_dividend"}:
+        flags = {"special": kind == "special_dividend", "foreign": False}
+        return "cash_dividend", {
+            **common,
+            "cusip": "",
+            "rate": row["amount"],
+            "currency": row["currency"],
+            **flags,
+        }
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class AlpacaActions(ReshapedPage):
+    """A page of corporate actions. It has fewer than asked for where types are left out. until_ns: when the day ends that "today" means."""
+
+    types: tuple[str, ...]
+    until_ns: Annotated[int | None, Irrelevant("the page has the range")]
+
+    @property
+    def name(self) -> str:
+        return f"alpaca-{self.page.name}"
+
+    @property
+    def expires_ns(self) -> int | None:
+        return self.until_ns or super().expires_ns
+
+    def document(self) -> dict[str, Any]:
+        """See `AnswerSnapshot.document`."""
+        page = self.page.page()
+        # A descending page is read from the end, where the first symbol comes last.
+        order = -1 if self.query.is_descending else 1
+        symbols = [self.page.symbols[::order][index] for index in page.rows.symbol_index.tolist()]
+        rows = list(zip(symbols, page.rows.table.data.to_pylist(), strict=True))
+        found = defaultdict(list)
+        for symbol, row in rows[::order]:
+            typed = action_of(row, symbol)
+            if typed is not None and typed[0] in self.types:
+                found[f"{typed[0]}s"].append(typed[1])
+        return {"corporate_actions": found, "next_page_token": self.page.neighbours(page)["next_cursor"]}
+
+
+@lru_cache(maxsize=4096)
+def _parsed(query_string: str) -> tuple[MarketDataQuery, tuple[str, ...]]:
+    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
+    values = query_values(_SERIALIZER, query_string)
+    types = values.get("types", TYPES)
+    if not set(types) <= set(TYPES):
+        raise InvalidParameter("invalid_parameter", f"types: only {', '.join(TYPES)} are known here")
+    days_ns = {
+        name: values[name].instant_ns // DAY_NS * DAY_NS for name in ("start", "end") if name in values
+    }
+    query = MarketDataQuery.of(
+        MARKET_DATASETS["corporate-actions"],
+        values["symbols"].names,
+        market_class=MARKET_CLASSES["equities"],
+        universe=values["symbols"].universe,
+        limit=values.get("limit"),
+        several=True,
+        cursor=values.get("page_token"),
+        is_descending=values.get("sort") == "desc",
+        start_ns=days_ns.get("start"),
+        end_ns=days_ns.get("end"),
+        has_maximum_range=False,
+        skips_unknown=True,
+    )
+    return query, types
+
+
+def _actions_snapshot(query: MarketDataQuery, types: tuple[str, ...], *, now_ns: int) -> AlpacaActions:
+    today_ns = now_ns // DAY_NS * DAY_NS
+    is_of_today = query.start_ns is None or query.end_ns is None
+    start_ns = today_ns if query.start_ns is None else query.start_ns
+    end_ns = today_ns + DAY_NS if query.end_ns is None else query.end_ns
+    if start_ns >= end_ns:
+        raise InvalidParameter("invalid_range", "start must not be after end")
+    query = replace(query, start_ns=start_ns, end_ns=end_ns)
+    page = page_snapshot(query, now_ns=now_ns)
+    return AlpacaActions(query, page, types, today_ns + DAY_NS if is_of_today else None)
+
+
+class AlpacaActionsViewSet(AnswerViewSet):
+    """Corporate actions."""
+
+    access = {"list": Access("market:read", cost="page")}
+    # Not of the document of v1, below whose prefix its clients expect it.
+    schema = None
+    renderer_classes = [JSONRenderer]
+
+    def list(self, request: Request) -> HttpResponseBase:
+        """The corporate actions of symbols."""
+        return self.respond(request, request.META["QUERY_STRING"])
+
+    @classmethod
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `AnswerViewSet.parse_call`."""
+        return partial(_actions_snapshot, *_parsed(query_string))

@@ -1,0 +1,174 @@
+"""Alpaca's option chains: the newest quote of each option of an underlying, with its volatility and greeks now."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, cast
+
+import numpy as np
+from django.http.response import HttpResponseBase
+from msgspec import Raw
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from dialects.alpaca.market_rows import QUOTES, TRADES
+from dialects.alpaca.openapi import GREEKS, chain_page, described_call
+from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, parameter, word
+from stats.delivery.answers import TakeSnapshot
+from stats.delivery.responses import AnswerViewSet
+from stats.market_data.answers.page import page_snapshot
+from stats.market_data.answers.report import ReshapedPage
+from stats.market_data.options.chain import quoted
+from stats.market_data.options.datasets import OPTION_GREEKS
+from stats.market_data.options.market import QUOTE_REACH_NS
+from stats.market_data.options.parameters import PricingOptions
+from stats.market_data.options.surface import SurfaceSource
+from stats.market_data.query import MARKET_CLASSES, MarketDataQuery
+from stats.market_data.query_parameters import RowQuerySerializer
+from stats.market_data.ticks import out_columns, tick_table
+from stats.parameters import QueryNumberField, QueryTimeField, SymbolsField, query_values
+from stats.rendering.format import TimeForm
+from stats.rendering.json_rows import row_objects
+from store.datasets import OPTION_QUOTES
+from store.log_views.last_rows import last_rows_at
+from store.log_views.log_view import LogView
+from store.timestamps import DAY_NS
+from trades.instruments.services import requested_symbol
+from web.endpoints import Access
+from web.routed_views import RoutedViewSet
+
+# The end of a standard option's symbol: its expiry, its right and its strike.
+_TERMS_LENGTH = 15
+_PAGE_LIMIT = 100
+
+
+_SERIALIZER = RowQuerySerializer(
+    (
+        OPTION_FEED,
+        word("type", ("call", "put"), "Only these options."),
+        parameter("strike_price_gte", QueryNumberField, "The lowest strike.", bound=1e9),
+        parameter("strike_price_lte", QueryNumberField, "The highest strike.", bound=1e9),
+        parameter("expiration_date", QueryTimeField, "The expiry."),
+        parameter("expiration_date_gte", QueryTimeField, "The first expiry."),
+        parameter("expiration_date_lte", QueryTimeField, "The last expiry."),
+        parameter("root_symbol", SymbolsField, "The beginning of the options' symbols."),
+        parameter("updated_since", QueryTimeField, "Only options with a quote since then."),
+        "limit",
+        PAGE_TOKEN,
+    ),
+    needs_range=False,
+)
+
+# Whether a row of a chain is as a parameter's value says.
+_TESTS: Mapping[str, Callable[[Mapping[str, Any], Any], bool]] = {
+    "type": lambda row, right: row["right"] == right,
+    "strike_price_gte": lambda row, strike: row["strike"] >= strike,
+    "strike_price_lte": lambda row, strike: row["strike"] <= strike,
+    "expiration_date_gte": lambda row, day_ns: row["expiry"] * DAY_NS >= day_ns,
+    "expiration_date_lte": lambda row, day_ns: row["expiry"] * DAY_NS <= day_ns,
+    "root_symbol": lambda row, roots: row["symbol"][:-_TERMS_LENGTH] in roots.names,
+    "updated_since": lambda row, time_ns: (row["quote_timestamp"] or 0) >= time_ns,
+}
+
+
+def with_greeks(row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the volatility and the greeks of a row of `OPTION_GREEKS`, as members of a snapshot."""
+    found = {} if row is None else {name: row[name] for name in GREEKS}
+    greeks = None if None in found.values() else found or None
+    return {"impliedVolatility": row and row["iv"], "greeks": greeks}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFilter:
+    """Which options of a chain a client asks for. values: the bounds and the words of its query."""
+
+    values: tuple[tuple[str, Any], ...]
+
+    def has(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row of the chain is asked for."""
+        return all(_TESTS[name](row, value) for name, value in self.values if name in _TESTS)
+
+
+@dataclass(frozen=True, eq=False)
+class AlpacaChain(ReshapedPage):
+    """A page of an option chain. It has fewer options than asked for where the filter leaves some out."""
+
+    wanted: ChainFilter
+
+    @property
+    def name(self) -> str:
+        return f"alpaca-{self.page.name}"
+
+    def document(self) -> dict[str, Any]:
+        """See `AnswerSnapshot.document`."""
+        page = self.page.page()
+        rows = [row for row in page.rows.table.data.to_pylist() if self.wanted.has(row)]
+        quotes = dict(self._quotes({row["symbol"] for row in rows}))
+        snapshots = {
+            row["symbol"]: {
+                "latestTrade": None,
+                "latestQuote": quotes.get(row["symbol"]),
+                **with_greeks(row),
+            }
+            for row in rows
+        }
+        return {"snapshots": snapshots, "next_page_token": self.page.neighbours(page)["next_cursor"]}
+
+    def _quotes(self, symbols: set[str]) -> Iterator[tuple[str, Raw]]:
+        """Yield the options' newest quotes, those from which the chain's rows are made."""
+        source = cast("SurfaceSource", self.page.source)
+        for contract, log in quoted(source.market.chain):
+            if contract.symbol in symbols and (quote := _last_quote(log, source.instant_ns - 1)):
+                yield contract.symbol, Raw(quote)
+
+
+def _last_quote(log: LogView, instant_ns: int) -> bytes:
+    """Return an option's quote at an instant in Alpaca's form, with a line feed; b"" if there is none."""
+    last = last_rows_at(log, np.array([instant_ns]), reach_ns=QUOTE_REACH_NS)
+    if last.indices[0] < 0:
+        return b""
+    rows = tick_table(
+        last.rows.slice(int(last.indices[0]), 1), out_columns(OPTION_QUOTES, has_integer_volume=False)
+    )
+    return row_objects(QUOTES.table(rows, zone=ZONES["options"]), TimeForm.RFC3339, "\n")
+
+
+@lru_cache(maxsize=4096)
+def parse_chain_query(underlying: str, query_string: str) -> tuple[MarketDataQuery, ChainFilter]:
+    """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
+    values = query_values(_SERIALIZER, query_string)
+    query = MarketDataQuery.of(
+        OPTION_GREEKS,
+        (requested_symbol(underlying),),
+        market_class=MARKET_CLASSES["options"],
+        limit=values.get("limit", _PAGE_LIMIT),
+        cursor=values.get("page_token"),
+        options=PricingOptions(values.get("expiration_date")),
+    )
+    return query, ChainFilter(tuple(values.items()))
+
+
+def _chain_snapshot(query: MarketDataQuery, wanted: ChainFilter, *, now_ns: int) -> AlpacaChain:
+    return AlpacaChain(query, page_snapshot(query, now_ns=now_ns), wanted)
+
+
+class AlpacaChainViewSet(RoutedViewSet, AnswerViewSet):
+    """Option chains."""
+
+    access = {"retrieve": Access("market:read", cost="page", is_heavy=True)}
+    renderer_classes = [JSONRenderer]
+
+    def described(self) -> dict[str, Any]:
+        """See `RoutedViewSet`."""
+        rows = {"latestTrade": TRADES, "latestQuote": QUOTES}
+        answer = chain_page(rows, MARKET_CLASSES["options"].example)
+        return described_call("Option chain", _SERIALIZER, answer, is_single=True)
+
+    def retrieve(self, request: Request, symbol: str) -> HttpResponseBase:
+        """The options of an underlying."""
+        return self.respond(request, request.META["QUERY_STRING"], symbol=symbol)
+
+    @classmethod
+    def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
+        """See `AnswerViewSet.parse_call`."""
+        return partial(_chain_snapshot, *parse_chain_query(path["symbol"], query_string))
