@@ -45,7 +45,7 @@ def udf_hours(calendar: TradingCalendar, hours: Hours, today: int) -> UdfHours:
     sessions = [""] * len(schedule)
     for index, opened, closed in zip(segments.date_index.tolist(), opens, closes, strict=True):
         sessions[index] = f"{sessions[index]},{opened}-{closed}".removeprefix(",")
-    recent = schedule.date >= today - _YEAR
+    recent = schedule.date >= min(today, last) - _YEAR
     usual = Counter(np.array(sessions)[recent].tolist()).most_common(1)[0][0]
     weekdays = sorted(set(_weekdays(schedule.date[recent]).tolist()))
     days = np.arange(today - _DAYS_BEFORE, last + 1)

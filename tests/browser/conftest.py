@@ -29,8 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running installation with the sample, without its feed."""
     folder = tmp_path_factory.mktemp("browser")
-    environment = {"LOAD_SAMPLE": "1", "SAMPLE_FEED": "0", "ADDRESS_RATE": "1000000", "UDF_KEY": UDF_KEY}
-    with installed(folder, **environment) as installation:
+    with installed(
+        folder, LOAD_SAMPLE="1", SAMPLE_FEED="0", ADDRESS_RATE="1000000", UDF_KEY=UDF_KEY
+    ) as installation:
         yield installation
 
 

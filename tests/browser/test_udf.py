@@ -47,26 +47,24 @@ def chart(opened: Opened) -> Iterator[Page]:
 
 def ours(trader: httpx.Client, resolution: str, since_s: int, until_s: int) -> list[dict[str, Any]]:
     """Bars of the API as a chart has them."""
-    bounds = [datetime.fromtimestamp(each, UTC).isoformat() for each in (since_s, until_s)]
-    query = {
+    start, end = (datetime.fromtimestamp(each, UTC).isoformat() for each in (since_s, until_s))
+    query: dict[str, Any] = {
         "resolution": resolution,
-        "start": bounds[0],
-        "end": bounds[1],
+        "start": start,
+        "end": end,
         "hours": "regular",
         "limit": 10_000,
     }
     bars = trader.get(f"/api/v1/market-data/equities/{SYMBOL}/ohlcv", params=query).json()["bars"]
     names = ("open", "high", "low", "close", "volume")
     return [
-        {
-            "time": datetime.fromisoformat(bar.get("date") or bar["timestamp"])
-            .replace(tzinfo=UTC)
-            .timestamp()
-            * 1000
-        }
-        | {name: bar[name] for name in names}
+        {"time": milliseconds(bar.get("date") or bar["timestamp"]), **{name: bar[name] for name in names}}
         for bar in bars
     ]
+
+
+def milliseconds(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000
 
 
 def scrolled(chart: Page, base_options: dict[str, Any], since_s: int) -> tuple[list[dict[str, Any]], int]:

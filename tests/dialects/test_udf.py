@@ -89,6 +89,13 @@ def test_the_end_is_exclusive(api: Api, start: str, end: str, times: list[str]):
     assert found["t"] == [seconds(f"2025-01-16T{time}") for time in times]
 
 
+def test_an_answer_is_of_its_own_range(api: Api):
+    """Of both ranges the same bars are read."""
+    end = seconds("2025-01-16T14:35")
+    for start, state in (("14:31:00", "ok"), ("14:31:30", "no_data"), ("14:31:00", "ok")):
+        assert history("1", **{"from": seconds(f"2025-01-16T{start}"), "to": end})["s"] == state
+
+
 @pytest.mark.parametrize("countback", [1, 3, 5, 100])
 def test_the_number_of_bars_wins_over_the_start(api: Api, countback: int):
     end = {"from": seconds("2025-01-21T14:30"), "to": seconds("2025-01-21T14:35")}
@@ -218,6 +225,18 @@ def test_quotes_have_the_newest_prices(api: Api):
     values = found["v"]
     assert found["n"] == "XNAS:AAPL"
     assert (values["lp"], values["prev_close_price"], values["ch"]) == (103.0, 101.75, 1.25)
+
+
+def test_an_option_has_its_end_and_quotes(api: Api):
+    symbol = "AAPL250117C00150000"
+    quote = {"timestamp": "2025-01-16T15:00:00Z", "symbol": symbol, "bid": 5.1, "ask": 5.2}
+    body = orjson.dumps({"option_quotes": [quote]})
+    assert api.call("POST", "/api/v1/option-quotes/ingest", body).status_code == 200
+    found = udf("symbols", symbol=symbol)
+    assert (found["type"], found["expired"], found["pricescale"]) == ("option", True, 100)
+    assert found["expiration_date"] == seconds("2025-01-18")
+    (quoted,) = udf("quotes", symbols=symbol)["d"]
+    assert (quoted["v"]["bid"], quoted["v"]["ask"]) == (5.1, 5.2)
 
 
 @pytest.mark.parametrize(
