@@ -178,7 +178,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
     class Protocol(GuardedProtocol):
         repeated = EventLoopReads(lambda: turns.connections)
-        socket_path = SOCKET_PATH
+        socket_paths = (SOCKET_PATH,)
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
         def connection_lost(self, exc: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,8 @@ class GuardedProtocol(HttpToolsProtocol):
     slots = ConnectionSlots()
     held_bytes = BodyBudget(MOST_HELD_BYTES)
     repeated: "EventLoopReads | None" = None
-    # The path at which clients open WebSockets. None: every request to upgrade is answered as plain HTTP.
-    socket_path: bytes | None = None
+    # The paths at which clients open WebSockets. Any other request to upgrade is answered as plain HTTP.
+    socket_paths: Collection[bytes] = ()
     # The request that is being parsed, if it came whole and may be answered again without the application.
     _whole: bytes | None = None
     # The request that the event loop is answering.
@@ -290,8 +291,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _opens_socket(self, method: bytes, version: str) -> bool:
         """Return whether the request to upgrade is one for a WebSocket, and no other request is before it."""
         return (
-            self.socket_path is not None
-            and self.url.partition(b"?")[0].removesuffix(b"/") == self.socket_path
+            self.url.partition(b"?")[0].removesuffix(b"/") in self.socket_paths
             and self._is_free()
             and asks_for_socket(method, version, self.headers)
             and head_refusal(self.url, self.headers, version=version) is None

@@ -35,7 +35,7 @@ class LiveAccounts:
         )
         rows_of = _alerts if kind == ALERTS_KIND else _orders
         return [
-            EventRows(row.number, row.at_ns, rows_of(row, account))
+            EventRows(row.number, row.at_ns, rows_of(row, account), row)
             for row in found.order_by("number")[:limit]
         ]
 

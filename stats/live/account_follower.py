@@ -85,10 +85,12 @@ class EventFeed:
             self._channel.account, self._channel.kind, after=self._number, upto=upto, limit=_EVENTS_AT_ONCE
         )
         messages = []
-        for number, at_ns, rows in events:
+        for number, at_ns, rows, source in events:
             prev, self.seq = self.seq, str(number)
             head = {"ch": name, "seq": self.seq, "prev": prev, "at": format_timestamp(at_ns)}
-            messages.append(Message(name, self.seq, rows_payload(head, b",".join(map(orjson.dumps, rows)))))
+            message = Message(name, self.seq, rows_payload(head, b",".join(map(orjson.dumps, rows))))
+            message.source = source
+            messages.append(message)
         self._number = upto if len(events) < _EVENTS_AT_ONCE else events[-1].number
         return messages
 

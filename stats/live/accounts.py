@@ -12,11 +12,15 @@ ACCOUNT_PREFIX = "@"
 
 
 class EventRows(NamedTuple):
-    """The rows of an account's event for one kind of channel: JSON objects."""
+    """The rows of an account's event for one kind of channel: JSON objects.
+
+    source: what is stored of the event, for wires that have it in another form.
+    """
 
     number: int
     at_ns: int
     rows: Sequence[Mapping[str, Any]]
+    source: Any = None
 
 
 class AccountFeeds(Protocol):

@@ -1,10 +1,11 @@
-"""The ASGI application of `/ws/v1/stream`: opens connections, looks after them, and ends them."""
+"""The ASGI application of WebSockets: opens connections, looks after them, and ends them."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -22,10 +23,10 @@ from stats.live.commits import NewCommits
 from stats.live.connection import PING_SECONDS, Connection, Subscription, Wildcard
 from stats.live.ends import ENDS, LEFT, NOT_AUTHENTICATED, RESTARTING, SERVER_ERROR
 from stats.live.exceptions import BarsNotPaid
-from stats.live.frames import FORMATS, JSON
 from stats.live.hub import Hub, Lanes
 from stats.live.loop_time import LoopTimes
 from stats.live.sockets import ENVIRON, SOCKET, Socket
+from stats.live.wires import MakeWire, OwnWire, Wire
 from store.declarations import Dataset
 from store.exceptions import StorageError
 from store.protocol import ALL_TIME, CommitId
@@ -35,7 +36,6 @@ from trades.stores import market_store
 from web.correlation import ENVIRON_NAME
 from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
-from web.requests.exceptions import InvalidParameter
 from web.requests.received import call_in
 
 Scope = MutableMapping[str, Any]
@@ -58,12 +58,14 @@ class LiveFeed:
         is_served: Callable[[Environ], bool] = lambda _: True,
         *,
         pacing: StreamPacing | None = None,
+        wires: Mapping[str, MakeWire] = MappingProxyType({}),
     ) -> None:
         """`is_served` tells whether a request came with an allowed host and origin, and over TLS if that is required.
 
-        `pacing` is that of the reads of old messages.
+        `pacing` is that of the reads of old messages. `wires` has those of paths that do not speak the feed's own.
         """
         self._lanes, self._is_served, self._pacing = lanes, is_served, pacing or StreamPacing()
+        self._wires = wires
         self._open_calls = OpenCalls(settings.MAX_LIVE_CONNECTIONS_PER_CALLER)
         self._hub = Hub(lanes.follow, lanes.bars, lanes.accounts)
         self._loop_times = LoopTimes()
@@ -98,7 +100,7 @@ class LiveFeed:
         environ: Environ = scope["extensions"][ENVIRON]
         identity = None
         try:
-            format_name = self._format_of(environ)
+            wire = self._wire_of(environ)
             identity = await self._lanes.ask(identified, call_in(environ))
             if identity is not None:
                 await limits.open(identity)
@@ -112,8 +114,9 @@ class LiveFeed:
         socket.loop_time = self._loop_times.of(holder)
         correlation_id = environ[ENVIRON_NAME].encode()
         await send({"type": "websocket.accept", "headers": [(b"x-correlation-id", correlation_id)]})
-        connection = Connection(socket, self._hub, self._lanes.replay, format_name)
+        connection = Connection(socket, self._hub, self._lanes.replay, wire)
         client = Client(environ, connection, identity, self._lanes.ask, limits)
+        connection.greet(None if identity is None else identity.caller)
         if self._is_closed:
             connection.end(RESTARTING)
         self._hub.start()
@@ -151,18 +154,15 @@ class LiveFeed:
         for task in self._tasks:
             task.cancel()
 
-    def _format_of(self, environ: Environ) -> str:
-        """Return the format that a client asks for. Raises `PermissionDenied`, `InvalidParameter`."""
+    def _wire_of(self, environ: Environ) -> Wire:
+        """Return the wire of a connection. Raises `PermissionDenied`, `InvalidParameter`."""
         if not self._is_served(environ):
             raise PermissionDenied(
                 "the live feed is not served over this host or to pages of this origin, or needs TLS",
                 "forbidden",
             )
-        query = call_in(environ).query
-        name = query.removeprefix("format=") if query else JSON
-        if name not in FORMATS:
-            raise InvalidParameter("invalid_parameter", f"the query is format={' or format='.join(FORMATS)}")
-        return name
+        make = self._wires.get(environ["PATH_INFO"].removesuffix("/"), OwnWire.asked)
+        return make(call_in(environ).query)
 
     async def _repeat(self, seconds: float, look: Callable[[], Awaitable[None]]) -> None:
         """Call `look` again and again."""

@@ -110,7 +110,8 @@ class BarStep:
 
     position, committed_at: of the last commit; if bars became final without a commit, of the newest ones. rows: new
     and changed bars, ascending. removed: the times of bars that no longer exist, ascending. is_lossless: whether a
-    client must get it, because one of the bars is final, was, or was removed. is_resync: whether the instrument was
+    client must get it, because one of the bars is final, was, or was removed. final_until_ns: bars that end by then were
+    final before. is_resync: whether the instrument was
     declared anew, so that all bars may differ; there are no rows then.
     """
 
@@ -120,6 +121,7 @@ class BarStep:
     removed: tuple[int, ...] = ()
     is_lossless: bool = False
     is_resync: bool = False
+    final_until_ns: int = 0
 
     def __bool__(self) -> bool:
         """Whether there is something to tell."""
@@ -252,9 +254,15 @@ class BarFeed:
         """Move to a position, and return the step from the old one."""
         after = bars_snapshot(self._query, position, instrument=self._instrument, now_ns=now_ns)
         changes = changed_bars(self._bars, after, touched)
+        final_until_ns = self._bars.final.until_ns
         self.position, self._bars = position, after
         return BarStep(
-            position, self.committed_at, changes.rows, tuple(changes.removed.tolist()), changes.has_final
+            position,
+            self.committed_at,
+            changes.rows,
+            tuple(changes.removed.tolist()),
+            changes.has_final,
+            final_until_ns=final_until_ns,
         )
 
 

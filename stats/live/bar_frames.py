@@ -38,6 +38,7 @@ class BarMessage(Message):
         rows += b"".join(_removed(each) for each in step.removed)
         head = {"ch": channel, "seq": seq, "prev": prev, "committed_at": format_timestamp(step.committed_at)}
         super().__init__(channel, seq, rows_payload(head, rows[:-1]), is_lossless=step.is_lossless)
+        self.final_until_ns = step.final_until_ns
 
     def merged_with(self, later: Message) -> Message:
         """Return a message that replaces this one and a later one of its channel; it has each bar's newest values."""
@@ -94,7 +95,9 @@ class BarFrames:
             rows += b"".join(_removed(each) for each in step.removed)
         committed_at = format_timestamp(step.committed_at)
         head = {"ch": self._channel.name, "seq": seq, "prev": prev, "committed_at": committed_at}
-        return Message(self._channel.name, seq, rows_payload(head, rows[:-1]), is_replaceable=False)
+        message = Message(self._channel.name, seq, rows_payload(head, rows[:-1]), is_replaceable=False)
+        message.final_until_ns = step.final_until_ns
+        return message
 
 
 def _removed(time_ns: int) -> bytes:

@@ -42,7 +42,6 @@ from stats.live.tokens import Token, parse_event_number, parse_tokens
 from web.correlation import ENVIRON_NAME
 from web.problem_body import PROBLEM_OF
 from web.requests.exceptions import RequestError
-from web.requests.json_document import read_json
 from web.requests.received import ReceivedCall, call_in
 
 logger = logging.getLogger(__name__)
@@ -63,16 +62,8 @@ _CREDENTIALS = (
     "signature-input",
     "x-ssl-client-cert",
 )
-_LARGEST_ID, _LONGEST_ID = 2**53, 64
 _BEGINNING = {"": Token(0, "000000")}
 _LATEST, _ALL = "latest", "all"
-_MEMBERS = {
-    "auth": {"key", "token"},
-    "subscribe": {"channels", "from", "mode"},
-    "unsubscribe": {"channels"},
-    "ping": set[str](),
-    "pong": {"sent_at"},
-}
 _REFUSALS = (LiveError, RequestError, *READ_ERRORS, LimitReached, PermissionDenied)
 
 
@@ -125,9 +116,13 @@ class Client:
         connection = self.connection
         try:
             with connection.loop_time.timed():
-                request = _request(body)
-        except (LiveError, RequestError):
+                caller = None if self.identity is None else self.identity.caller
+                request = connection.wire.request(body, caller)
+        except (UnknownOperation, RequestError):
             connection.end(MALFORMED_MESSAGE)
+            return
+        except _REFUSALS as error:
+            self._refuse(error, {})
             return
         known = {} if request.get("id") is None else {"id": request["id"]}
         try:
@@ -136,10 +131,14 @@ class Client:
             is_full = isinstance(error, TooManyConnections)
             connection.end(TOO_MANY_CONNECTIONS if is_full else NOT_AUTHENTICATED)
         except _REFUSALS as error:
-            if self.identity is None:
-                connection.end(NOT_AUTHENTICATED)
-            with connection.loop_time.timed():
-                connection.send({"op": "error", **_error_of(error), **known})
+            self._refuse(error, known)
+
+    def _refuse(self, error: Exception, known: Mapping[str, Any]) -> None:
+        """Tell the client why its message is refused. Who is not authenticated by then has no second try."""
+        with self.connection.loop_time.timed():
+            self.connection.send({"op": "error", **_error_of(error), **known})
+        if self.identity is None:
+            self.connection.end(NOT_AUTHENTICATED)
 
     async def _answer(self, request: dict[str, Any], known: Mapping[str, Any]) -> None:
         """Do what a message asks, and answer it. Raises the errors of `_REFUSALS`, and those of credentials."""
@@ -350,24 +349,6 @@ def _check_access(caller: Caller, channel: AnyChannel | AllSymbols) -> None:
         raise PermissionDenied(
             f"{channel.name} needs the sensitivity {ALL_SYMBOLS_SENSITIVITY}", "insufficient_sensitivity"
         )
-
-
-def _request(body: bytes) -> dict[str, Any]:
-    """Return a client's message. Raises `UnknownOperation` and `MalformedDocument`."""
-    document = read_json(body)
-    operation = document.get("op") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(operation, str) or operation not in _MEMBERS:
-        raise UnknownOperation(f"op is one of {', '.join(_MEMBERS)}")
-    unknown = document.keys() - _MEMBERS[operation] - {"op", "id"}
-    if unknown or not _is_id(document.get("id")):
-        raise UnknownOperation(f"{operation} has the members {', '.join(sorted(_MEMBERS[operation]))}")
-    return document
-
-
-def _is_id(known: object) -> bool:
-    if isinstance(known, int) and not isinstance(known, bool):
-        return abs(known) <= _LARGEST_ID
-    return known is None or (isinstance(known, str) and len(known) <= _LONGEST_ID)
 
 
 def _texts(request: Mapping[str, Any], name: str) -> list[str]:

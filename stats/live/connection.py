@@ -9,20 +9,20 @@ from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-import orjson
-
 from ops.metrics.declarations import LIVE_ENDS, LIVE_MESSAGES
+from ratelimit.callers import Caller
 from stats.exceptions import READ_ERRORS
 from stats.live.account_follower import EventFeed
 from stats.live.channels import BARS_KIND, AccountChannel, AllSymbols, AnyChannel
 from stats.live.ends import IDLE, LEFT, SERVER_ERROR, SLOW_CONSUMER, End
 from stats.live.exceptions import AccountRestored, LiveError
 from stats.live.followers import Replay
-from stats.live.frames import Message, frame_of, merged, resync_message
+from stats.live.frames import Message, merged, resync_message
 from stats.live.hub import Arguments, Hub, LiveChannel, Result, RunInThread
 from stats.live.loop_time import LoopTime
 from stats.live.sockets import Socket
 from stats.live.tokens import Token
+from stats.live.wires import Wire
 from store.walk import Resync
 
 logger = logging.getLogger(__name__)
@@ -93,13 +93,13 @@ _Opened = tuple[Subscription, Replay | EventFeed | None, Message | None]
 class Connection:
     """What a client is subscribed to and what it was sent. For the event loop's thread."""
 
-    def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, format_name: str) -> None:
+    def __init__(self, socket: Socket, hub: Hub, replay: RunInThread, wire: Wire) -> None:
         self._socket, self._hub, self._run_replay = socket, hub, replay
         # How old messages are read. Who charges the caller for it replaces this.
         self.read_old: ReadOld = replay
         # Whether a frame could not be written any more.
         self._is_gone = False
-        self._format = format_name
+        self.wire = wire
         self.subscriptions: dict[str, Subscription] = {}
         self.wildcards: dict[str, Wildcard] = {}
         self.ended: End | None = None
@@ -132,12 +132,16 @@ class Connection:
         """Wait until the client has taken most of what it was sent."""
         await self._socket.drained()
 
+    def greet(self, caller: Caller | None) -> None:
+        """Send what the client gets first. caller: whose credential the handshake had."""
+        self._write(self.wire.greeting(caller))
+
     def send(self, document: Mapping[str, Any]) -> None:
         """Send a message that belongs to no channel. A client that leaves too much unsent is cut off."""
         if self.ended is None and self._socket.unsent_bytes > MOST_UNSENT_BYTES:
             self.end(SLOW_CONSUMER)
             return
-        self._write(frame_of(orjson.dumps(document), self._format))
+        self._write(self.wire.document_frame(document))
 
     def deliver(self, subscription: Subscription, message: Message) -> None:
         """Send a channel's message, keep it until the client has taken others, or end the connection."""
@@ -151,7 +155,7 @@ class Connection:
         else:
             for kept in self._take_waiting(subscription):
                 self._send(subscription, kept)
-            frame = message.frame(self._format)
+            frame = self.wire.frame(message)
             if self._socket.unsent_bytes + len(frame) > MOST_UNSENT_BYTES:
                 self.end(SLOW_CONSUMER)
             else:
@@ -214,7 +218,7 @@ class Connection:
 
         def begin() -> None:
             for message in firsts:
-                self._write(message.frame(self._format))
+                self._write(self.wire.frame(message))
             for subscription, replay in replays:
                 subscription.replay = asyncio.create_task(self._catch_up(subscription, replay))
 
@@ -338,9 +342,11 @@ class Connection:
 
     def _send(self, subscription: Subscription, message: Message) -> None:
         subscription.seq = message.seq
-        self._write(message.frame(self._format))
+        self._write(self.wire.frame(message))
 
     def _write(self, frame: bytes) -> None:
+        if not frame:
+            return
         if self._socket.write(frame):
             self._written += len(frame)
         else:

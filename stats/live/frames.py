@@ -1,16 +1,14 @@
 """The messages of channels, encoded once for all subscribers."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-import msgspec
 import orjson
 import pyarrow as pa
 
 from stats.live.channels import Channel
-from stats.live.sockets import binary_frame, text_frame
 from stats.live.tokens import seq_of
 from stats.market_data.ticks import QUOTE_STATE, out_columns, tick_table
 from stats.rendering.format import TimeForm
@@ -24,20 +22,31 @@ from trades.stores import market_store
 from web.requests.work import WorkKind, count_work
 
 FRAME_ROWS = 500
-JSON, MESSAGE_PACK = "json", "msgpack"
-FORMATS = (JSON, MESSAGE_PACK)
+
+# Makes the frames of a message for all connections of a kind; none if such connections do not have it.
+Encode = Callable[["Message"], bytes]
 
 
 class Message:
     """A message of a channel. seq: its token. is_lossless: whether a slow client may not miss it.
 
     is_replaceable: whether a newer message may replace it for a client that asks for the latest only. is_merged: whether
-    it may have bars that the newer message lacks, so that the two are merged.
+    it may have bars that the newer message lacks, so that the two are merged. source: the event that it tells of, as it
+    is stored (see `EventRows`). final_until_ns: bars that end by then were final before it.
     """
 
     is_merged = False
 
-    __slots__ = ("_frames", "channel", "is_lossless", "is_replaceable", "payload", "seq")
+    __slots__ = (
+        "_frames",
+        "channel",
+        "final_until_ns",
+        "is_lossless",
+        "is_replaceable",
+        "payload",
+        "seq",
+        "source",
+    )
 
     def __init__(
         self, channel: str, seq: str, payload: bytes, *, is_lossless: bool = True, is_replaceable: bool = True
@@ -45,30 +54,25 @@ class Message:
         """payload: the message as JSON."""
         self.channel, self.seq, self.payload = channel, seq, payload
         self.is_lossless, self.is_replaceable = is_lossless, is_replaceable
-        self._frames: dict[str, bytes] = {}
+        self.source: Any = None
+        self.final_until_ns = 0
+        self._frames: dict[Encode, bytes] = {}
 
     def merged_with(self, later: "Message") -> "Message":
         """Return a message that replaces this one and a later one of its channel."""
         return later
 
-    def frame(self, format_name: str) -> bytes:
-        """Return the frame of a format. It is made once, for all clients."""
-        made = self._frames.get(format_name)
+    def frame(self, encode: Encode) -> bytes:
+        """Return what `encode` makes of the message. It is made once, for all clients."""
+        made = self._frames.get(encode)
         if made is None:
-            made = self._frames[format_name] = frame_of(self.payload, format_name)
+            made = self._frames[encode] = encode(self)
         return made
 
 
 def merged(messages: Sequence[Message]) -> Message:
     """Return one message instead of several of a channel."""
     return reduce(lambda earlier, later: earlier.merged_with(later), messages)
-
-
-def frame_of(payload: bytes, format_name: str) -> bytes:
-    """Return the frame that holds a JSON document in a format."""
-    if format_name == MESSAGE_PACK:
-        return binary_frame(msgspec.msgpack.encode(orjson.loads(payload)))
-    return text_frame(payload)
 
 
 def resync_message(channel: str, seq: str) -> Message:

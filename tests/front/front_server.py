@@ -84,7 +84,7 @@ def running(
     """
 
     class Protocol(GuardedProtocol):
-        socket_path = SOCKET_PATH
+        socket_paths = (SOCKET_PATH,)
 
     Protocol.repeated = repeated
     Protocol.slots = slots or Protocol.slots

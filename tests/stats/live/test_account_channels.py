@@ -13,9 +13,9 @@ from stats.live import account_follower
 from stats.live.accounts import ACCOUNT_FEEDS
 from stats.live.channels import account_channel
 from stats.live.connection import Connection
-from stats.live.frames import JSON
 from stats.live.hub import Hub, LiveChannel
 from stats.live.tokens import parse_event_number
+from stats.live.wires import OwnWire
 from tests.chance import chosen_seed
 from tests.stats.live.memory_accounts import MemoryAccounts
 from tests.stats.live.sockets import HeldSocket
@@ -38,7 +38,7 @@ class FeedClient:
 
     def __init__(self, hub: Hub) -> None:
         self.socket = HeldSocket()
-        self.connection = Connection(self.socket, hub, in_thread, JSON)
+        self.connection = Connection(self.socket, hub, in_thread, OwnWire())
         self.begun: dict[str, str] = {}
 
     async def subscribe(self, *names: str, **tokens: str) -> None:

@@ -12,10 +12,11 @@ import pytest
 from front.lanes import Lane
 from stats.live.channels import row_channel
 from stats.live.connection import IDLE_SECONDS, MOST_UNSENT_BYTES, STALLED_SECONDS, Connection, Subscription
-from stats.live.frames import JSON, Message
+from stats.live.frames import Message
 from stats.live.hub import Hub
 from stats.live.log_tail import LogTail
 from stats.live.tokens import parse_tokens
+from stats.live.wires import OwnWire
 from store.datasets import TRADES
 from store.exceptions import DataDamaged
 from store.market_store import MarketStore
@@ -52,7 +53,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 
 async def subscribed(hub: Hub, socket: HeldSocket, token: str | None = None, **options: Any) -> Connection:
     """A connection that is subscribed to the channel, from a token or from now on."""
-    connection = Connection(socket, hub, in_thread, JSON)
+    connection = Connection(socket, hub, in_thread, OwnWire())
     tokens = {} if token is None else {CHANNEL: parse_tokens(token)}
     usual: dict[str, Any] = {"is_latest": False}
     begun, begin = await connection.subscribe([row_channel("trades", SYMBOL)], tokens, **usual | options)

@@ -23,6 +23,7 @@ from stats.live.ends import IDLE
 from stats.live.followers import Replay
 from stats.live.hub import Lanes
 from stats.live.tokens import parse_tokens
+from stats.live.wires import OwnWire
 from store.declarations import Dataset
 from store.exceptions import UnknownSymbol
 from store.market_store import MarketStore
@@ -251,7 +252,7 @@ def test_a_channel_whose_symbol_is_no_longer_known_can_be_left(api, store: Marke
 
 def wildcard_client(hub: Any) -> client.Client:
     found: Any = client.Client.__new__(client.Client)
-    found.connection = Connection(HeldSocket(), hub, in_thread, "json")
+    found.connection = Connection(HeldSocket(), hub, in_thread, OwnWire())
     found.connection.wildcards[ALL.name] = Wildcard(ALL, is_latest=False)
     return found  # type: ignore[no-any-return]
 
