@@ -75,7 +75,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty(jobs_relay, period=0.25, after_error=SECOND),
     Duty(jobs_delete_old, period=HOUR),
     Duty(deliveries_send, period=0.25, after_error=SECOND),
-    Duty(events_delete_old, period=HOUR),
+    Duty(events_delete_old, period=5 * MINUTE),
     Duty(alerts_watch, period=0.5, after_error=SECOND),
     Duty(exports_delete_old, period=HOUR),
     Duty(uploads_delete_old, period=MINUTE),

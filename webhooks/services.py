@@ -1,26 +1,39 @@
 """Services of webhooks: create, change, rotate, pause, resume, delete, test, replay; delete what is old."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Model, QuerySet
 
 from ratelimit.callers import Caller
 from ratelimit.credentials.identify import caller_of_principal
+from store.instant_text import format_instant
 from web.requests.field_errors import field_refusal
 from webhooks.events import TEST, WEBHOOK_PAUSED, chosen_kinds, delivery_make, event_write
 from webhooks.models import ACTIVE, BY_OWNER, PAUSED, PENDING, Delivery, MarketAlert, Webhook, WebhookEvent
 from webhooks.signing import new_secret, sealed_secret
 
+Row = TypeVar("Row", bound=Model)
 MOST_WEBHOOKS = 100
+# Of an owner, also of its callbacks.
+MOST_DELIVERIES = 100_000
+_DELETED_AT_ONCE = 10_000
 
 
+def check_fewer(own: QuerySet[Row], most: int, *, field: str, named: str) -> None:
+    """Raise ValidationError if there are so many rows. For the transaction that adds a row: concurrent calls take turns."""
+    own.select_for_update().order_by("pk").first()
+    if own.count() >= most:
+        raise field_refusal(field, f"the caller has {most:,} {named}, the most; delete one", "too_many")
+
+
+@transaction.atomic
 def webhook_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> tuple[Webhook, str]:
     """Create a webhook; return it with its secret. Raises ValidationError if the caller has MOST_WEBHOOKS."""
-    if Webhook.objects.filter(owner=caller.principal, is_callback=False).count() >= MOST_WEBHOOKS:
-        message = f"the caller has {MOST_WEBHOOKS} webhooks, the most; delete one"
-        raise field_refusal("url", message, "too_many")
+    own = Webhook.objects.filter(owner=caller.principal, is_callback=False)
+    check_fewer(own, MOST_WEBHOOKS, field="url", named="webhooks")
     secret = new_secret()
     columns = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
     webhook = Webhook.objects.create(**columns, **values, secret=sealed_secret(secret))
@@ -43,7 +56,14 @@ def webhook_change(*, webhook: Webhook, values: dict[str, Any], now: datetime) -
 
 
 def webhook_rotate(*, webhook: Webhook, overlap: timedelta, now: datetime) -> str:
-    """Return a new secret. For the overlap each call is signed with the former one, too."""
+    """Return a new secret. For the overlap each call is signed with the former one, too.
+
+    Raises ValidationError while the overlap of an earlier rotation lasts, unless the new one is zero.
+    """
+    until = webhook.old_secret_until
+    if overlap and until is not None and until > now:
+        message = f"the former secret is used until {format_instant(until)}; rotate then, or end its use by 0"
+        raise field_refusal("overlap_seconds", message, "out_of_range")
     secret = new_secret()
     webhook.secret, webhook.old_secret = sealed_secret(secret), webhook.secret
     webhook.old_secret_until = now + overlap
@@ -94,9 +114,21 @@ def _subject(webhook: Webhook) -> str:
 
 
 def events_delete_old(*, now: datetime) -> None:
-    """Delete events that are WEBHOOK_RETENTION_DAYS old, with their deliveries, and alerts whose owner's credential ended."""
+    """Delete what is no longer needed.
+
+    Events that are WEBHOOK_RETENTION_DAYS old, with their deliveries; deliveries beyond MOST_DELIVERIES of an owner; origins of
+    callbacks without deliveries; alerts whose owner's credential ended.
+    """
     oldest = now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
     WebhookEvent.objects.filter(created_at__lte=oldest).delete()
+    counted = Webhook.objects.order_by().values_list("owner", flat=True).annotate(count=Count("deliveries"))
+    for owner in counted.filter(count__gt=MOST_DELIVERIES):
+        newest_first = Delivery.objects.filter(webhook__owner=owner).order_by("-pk")
+        beyond = list(newest_first.values_list("pk", flat=True)[MOST_DELIVERIES:])
+        # All at once would keep other writers waiting.
+        for first in range(0, len(beyond), _DELETED_AT_ONCE):
+            Delivery.objects.filter(pk__in=beyond[first : first + _DELETED_AT_ONCE]).delete()
+    Webhook.objects.filter(is_callback=True, deliveries=None).delete()
     for owner in MarketAlert.objects.order_by().values_list("owner", flat=True).distinct():
         if caller_of_principal(owner, now=now) is None:
             MarketAlert.objects.filter(owner=owner).delete()

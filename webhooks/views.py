@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 import django_filters
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import FilterSet
@@ -80,6 +81,12 @@ class _OwnRowsViewSet(ListViewSet[Row]):
     def caller(self) -> Caller:
         return cast("Caller", self.request.user)
 
+    def locked(self) -> Row:
+        """Return the path's row, for a change in this transaction: nobody deletes it meanwhile."""
+        view: Any = self
+        view.queryset = view.queryset.select_for_update(of=("self",))
+        return self.get_object()
+
     def page(self) -> Response:
         """Return a page of the rows."""
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
@@ -89,12 +96,13 @@ class _OwnRowsViewSet(ListViewSet[Row]):
         """Return a row's document."""
         return Response(self.document.of(row).as_json(), headers=_NOT_STORED)
 
-    def created_once(self, make: Callable[[], JsonObject]) -> Response:
+    def once(self, make: Callable[[], JsonObject], status: HTTPStatus = HTTPStatus.CREATED) -> Response:
         """Return the answer with what `make` made; the stored answer if the Idempotency-Key was used before."""
         call, now = keyed_call(self.request, self.request.data), timezone.now()
-        document, is_replayed = (make(), False) if call is None else answer_once(call, make, now=now)
+        with transaction.atomic():
+            document, is_replayed = (make(), False) if call is None else answer_once(call, make, now=now)
         headers = {**_NOT_STORED, **(REPLAYED if is_replayed else {})}
-        return Response(document, status=HTTPStatus.CREATED, headers=headers)
+        return Response(document, status=status, headers=headers)
 
 
 class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
@@ -116,7 +124,7 @@ class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
         "test": DeliveryDocument,
     }
     common_parameters = (_WEBHOOK,)
-    parameters = {"create": [IDEMPOTENCY_KEY]}
+    parameters = {"create": [IDEMPOTENCY_KEY], "rotate": [IDEMPOTENCY_KEY]}
     queryset = Webhook.objects.filter(is_callback=False)
     lookup_url_kwarg = "webhook"
     pagination_class = NewestPagination
@@ -135,33 +143,40 @@ class WebhooksViewSet(_OwnRowsViewSet[Webhook]):
             webhook, secret = webhook_create(caller=self.caller, values=values, now=now)
             return SecretWebhookDocument.of(webhook, secret=secret).as_json()
 
-        return self.created_once(create)
+        return self.once(create)
 
     def retrieve(self, request: Request, webhook: str) -> Response:
         """Get a webhook. Without its secret."""
         return self.shown(self.get_object())
 
+    @transaction.atomic
     def partial_update(self, request: Request, webhook: str) -> Response:
         """Change a webhook. Fields that are left out stay."""
-        values, stored = self.body(), self.get_object()
+        values, stored = self.body(), self.locked()
         webhook_change(webhook=stored, values=values, now=timezone.now())
         return self.shown(stored)
 
+    @transaction.atomic
     def destroy(self, request: Request, webhook: str) -> Response:
         """Delete a webhook. With the log of its deliveries. What is pending is not sent."""
-        self.get_object().delete()
+        self.locked().delete()
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def rotate(self, request: Request, webhook: str) -> Response:
-        """Rotate a webhook's secret. Calls are signed with both secrets until the overlap ends, by default a day."""
+        """Rotate a webhook's secret. Calls are signed with both secrets until the overlap ends, by default a day. Until then only a rotation without overlap is possible."""
         overlap = timedelta(seconds=self.body(is_optional=True)["overlap_seconds"])
-        stored = self.get_object()
-        secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
-        return Response(SecretWebhookDocument.of(stored, secret=secret).as_json(), headers=_NOT_STORED)
 
+        def rotate() -> JsonObject:
+            stored = self.locked()
+            secret = webhook_rotate(webhook=stored, overlap=overlap, now=timezone.now())
+            return SecretWebhookDocument.of(stored, secret=secret).as_json()
+
+        return self.once(rotate, HTTPStatus.OK)
+
+    @transaction.atomic
     def test(self, request: Request, webhook: str) -> Response:
         """Test a webhook. Send it an event of the kind `webhook.test`. The log of deliveries shows what came of it."""
-        delivery = webhook_test(webhook=self.get_object(), now=timezone.now())
+        delivery = webhook_test(webhook=self.locked(), now=timezone.now())
         return Response(DeliveryDocument.of(delivery).as_json(), headers=_NOT_STORED)
 
 
@@ -182,9 +197,10 @@ class DeliveriesViewSet(_OwnRowsViewSet[Delivery]):
         """List deliveries. The events that were sent to a webhook, or are to be, newest first."""
         return self.page()
 
+    @transaction.atomic
     def replay(self, request: Request, webhook: str, delivery: str) -> Response:
         """Send a delivery again. With the same `webhook-id`, at once, whatever came of it before."""
-        stored = self.get_object()
+        stored = self.locked()
         delivery_replay(delivery=stored, now=timezone.now())
         return self.shown(stored)
 
@@ -221,7 +237,7 @@ class AlertsViewSet(_OwnRowsViewSet[MarketAlert]):
     def create(self, request: Request) -> Response:
         """Create an alert. It fires once, by the event `alert.fired`, by trades that are stored from now on."""
         values, now = self.body(), timezone.now()
-        return self.created_once(
+        return self.once(
             lambda: AlertDocument.of(alert_create(caller=self.caller, values=values, now=now)).as_json()
         )
 

@@ -1,15 +1,21 @@
 """Callers manage their own webhooks, and see what was sent."""
 
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
+from django.db import connection
 from django.utils import timezone
+from rest_framework.generics import GenericAPIView
 
+from store.instruments import Instrument
 from tests.api_client import Api, answer, make_key, problem
 from tests.webhooks.conftest import HOOKS, received, send, subscribe
 from tests.webhooks.test_sending import tell
-from webhooks import services
+from trades.stores import market_store
+from webhooks import alerts, services
+from webhooks.events import events_fan_out
 from webhooks.models import DELIVERED, Delivery, Webhook, WebhookEvent
 from webhooks.services import events_delete_old
 
@@ -70,6 +76,57 @@ def test_a_caller_has_so_many_webhooks_at_most(api: Api, monkeypatch) -> None:
     assert (response.status_code, answer(response)["errors"][0]["code"]) == (422, "too_many")
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("call", ["PATCH ", "DELETE ", "POST /rotate", "POST /test", "POST replay"])
+def test_a_row_is_read_in_the_transaction_that_changes_it(api: Api, monkeypatch, call: str) -> None:
+    """Otherwise a deletion comes between, and the call fails or brings the row back."""
+    path = subscribe(api, URL)["links"]["self"]
+    replay = answer(api.call("POST", f"{path}/test"))["links"]["replay"]
+    usual, within = GenericAPIView.get_object, []
+
+    def get_object(view: GenericAPIView[Any]) -> Any:
+        within.append(connection.in_atomic_block)
+        return usual(view)
+
+    monkeypatch.setattr(GenericAPIView, "get_object", get_object)
+    method, end = call.split(" ")
+    assert api.call(method, replay if end == "replay" else f"{path}{end}", b"{}").status_code in (200, 204)
+    assert within == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_counted_in_the_transaction_that_adds_one(api: Api, monkeypatch) -> None:
+    """Otherwise concurrent calls make more than the most."""
+    usual, within = services.check_fewer, []
+
+    def check_fewer(*counted: Any, **named: Any) -> None:
+        within.append(connection.in_atomic_block)
+        usual(*counted, **named)
+
+    for module in (services, alerts):
+        monkeypatch.setattr(module, "check_fewer", check_fewer)
+    subscribe(api, URL)
+    market_store().set_instrument(Instrument("AAPL"))
+    body = {"symbol": "AAPL", "kind": "silence", "seconds": 9}
+    assert api.call("POST", "/api/v1/alerts", orjson.dumps(body)).status_code == 201
+    assert within == [True, True]
+
+
+def test_no_rotation_breaks_the_overlap_of_an_earlier_one_unless_asked(api: Api) -> None:
+    path = f"{subscribe(api, URL)['links']['self']}/rotate"
+    assert api.call("POST", path, b'{"overlap_seconds": 600}').status_code == 200
+    refused = api.call("POST", path, b'{"overlap_seconds": 600}')
+    assert (refused.status_code, answer(refused)["errors"][0]["code"]) == (422, "out_of_range")
+    assert api.call("POST", path, b'{"overlap_seconds": 0}').status_code == 200
+    assert api.call("POST", path, b'{"overlap_seconds": 600}').status_code == 200
+
+
+def test_a_repeated_rotation_gives_the_same_secret(api: Api) -> None:
+    path = f"{subscribe(api, URL)['links']['self']}/rotate"
+    first, again = (api.call("POST", path, b"{}", Idempotency_Key="1") for _ in range(2))
+    assert (first.status_code, again.status_code, answer(first)) == (200, 200, answer(again))
+
+
 def test_others_see_and_change_nothing(api: Api) -> None:
     made = subscribe(api, URL)
     path, other = made["links"]["self"], Api(make_key())
@@ -120,3 +177,26 @@ def test_old_events_go_with_their_deliveries(api: Api, receiver, settings) -> No
     events_delete_old(now=timezone.now() + timedelta(days=settings.WEBHOOK_RETENTION_DAYS))
     assert not WebhookEvent.objects.exists()
     assert Webhook.objects.filter(uuid=made["id"]).exists()
+
+
+def test_an_owner_keeps_its_newest_deliveries_and_no_origin_without_them(api: Api, monkeypatch) -> None:
+    hook = subscribe(api, URL)
+    owner = Webhook.objects.get().owner
+    for number in range(5):
+        tell()
+        callback = f"https://receiver-{number}.example/done"
+        tell(owner=owner, callback_url=callback, kind="job.cancelled")
+    tell(owner="key:999", callback_url="https://other.example/done")
+    events_fan_out(now=timezone.now())
+    monkeypatch.setattr(services, "MOST_DELIVERIES", 3)
+    monkeypatch.setattr(services, "_DELETED_AT_ONCE", 2)
+    newest = set(
+        Delivery.objects.filter(webhook__owner=owner).order_by("-pk").values_list("pk", flat=True)[:3]
+    )
+    events_delete_old(now=timezone.now())
+    kept = Delivery.objects.filter(webhook__owner=owner)
+    assert set(kept.values_list("pk", flat=True)) == newest
+    assert Delivery.objects.count() == 4
+    assert Webhook.objects.filter(uuid=hook["id"]).exists()
+    assert not Webhook.objects.filter(is_callback=True, deliveries=None).exists()
+    assert Webhook.objects.count() < 7
