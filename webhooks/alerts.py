@@ -4,19 +4,22 @@ Any number of workers may look: an alert fires once, by a compare-and-set. Insta
 """
 
 import logging
+import random
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.http import Http404
 
 from calendars.schedule import Hours
 from ratelimit.callers import Caller
 from stats.live.log_tail import LogTail
 from stats.live.tokens import head_of, record_of
-from store.arrays import Floats, Integers
+from store.arrays import Integers
 from store.bars.prints import masks_of
 from store.datasets import TRADES
 from store.exceptions import StorageError
@@ -24,40 +27,31 @@ from store.instrument_calendars import calendar_if_known
 from store.protocol import CommitId, Window
 from store.timestamps import SECOND_NS, format_timestamp
 from store.walk import BEGINNING, CommittedRows, LogPosition, Resync
-from trades.instruments.services import symbol_canonical
+from trades.instruments.services import instrument_get
 from trades.stores import market_store
-from web.requests.field_errors import field_refusal
 from webhooks.events import ALERT_FIRED, event_write
-from webhooks.models import ABOVE, ARMED, BELOW, FIRED, LEVEL, MOVE, SILENCE, MarketAlert
+from webhooks.firings import AlertPrints, Firing, armed_ns, firings, seconds_ns
+from webhooks.models import ARMED, FIRED, MOVE, SILENCE, MarketAlert
+from webhooks.services import check_fewer
 
 logger = logging.getLogger(__name__)
 
 MOST_ALERTS = 1_000
-_HUNDRED = 100.0
-
-
-class AlertPrints(NamedTuple):
-    """Equally long columns of prints, by time. commits: the numbers of the commits that stored them."""
-
-    times: Integers
-    prices: Floats
-    commits: Integers
-
-
-class Firing(NamedTuple):
-    """The print by which an alert fires. reference: the price that it is compared with."""
-
-    time_ns: int
-    price: float
-    reference: float
+# A round begins no more symbols' moves after so many seconds.
+_MOVES_SECONDS = 1
 
 
 def alerts_watch(*, now: datetime) -> None:
     """Fire the alerts whose condition is met, and store how far each log was read."""
-    read: list[MarketAlert] = []
-    armed = MarketAlert.objects.filter(state=ARMED).order_by("symbol")
-    for symbol, rows in groupby(armed, lambda alert: alert.symbol):
-        alerts = list(rows)
+    groups: defaultdict[tuple[bool, str], list[MarketAlert]] = defaultdict(list)
+    for alert in MarketAlert.objects.filter(state=ARMED):
+        groups[alert.kind == MOVE, alert.symbol].append(alert)
+    # Moves read a whole window: they come last, in a random order, and those for which there is no time wait for a later round.
+    turns = sorted(groups.items(), key=lambda group: (group[0][0], random.random()))  # noqa: S311 no secret
+    read, until = list[MarketAlert](), time.monotonic() + _MOVES_SECONDS
+    for (is_move, symbol), alerts in turns:
+        if is_move and time.monotonic() > until:
+            break
         try:
             read += _read_new(symbol, alerts, now)
             _check_silence(symbol, [alert for alert in alerts if alert.kind == SILENCE], now)
@@ -66,22 +60,27 @@ def alerts_watch(*, now: datetime) -> None:
     MarketAlert.objects.bulk_update(read, ["commit", "commit_hash"])
 
 
+@transaction.atomic
 def alert_create(*, caller: Caller, values: dict[str, Any], now: datetime) -> MarketAlert:
     """Create an alert, and arm it. Raises ValidationError if the caller has MOST_ALERTS."""
-    if MarketAlert.objects.filter(owner=caller.principal).count() >= MOST_ALERTS:
-        message = f"the caller has {MOST_ALERTS:,} alerts, the most; delete one"
-        raise field_refusal("symbol", message, "too_many")
-    alert = MarketAlert(owner=caller.principal, created_by=caller.identity, created_at=now, **values)
-    alert.symbol = symbol_canonical(alert.symbol)
-    alert_arm(alert, now=now)
-    return alert
+    own = MarketAlert.objects.filter(owner=caller.principal)
+    check_fewer(own, MOST_ALERTS, field="symbol", named="alerts")
+    symbol = instrument_get(symbol=values["symbol"]).symbol
+    owner = {"owner": caller.principal, "created_by": caller.identity, "created_at": now}
+    return MarketAlert.objects.create(**{**values, **owner, **_armed(symbol, now), "symbol": symbol})
 
 
 def alert_arm(alert: MarketAlert, *, now: datetime) -> None:
-    """Arm an alert: only prints that are stored from now on, with a later event time, count."""
-    alert.state, alert.armed_at, alert.fired_at, alert.fired = ARMED, now, None, None
-    _set_commit(alert, head_of(market_store(), TRADES, alert.symbol))
-    alert.save()
+    """Arm an alert: only prints that are stored from now on, with a later event time, count. Raises `Http404` if it was deleted."""
+    if not MarketAlert.objects.filter(pk=alert.pk).update(**_armed(alert.symbol, now)):
+        raise Http404
+    alert.refresh_from_db()
+
+
+def _armed(symbol: str, now: datetime) -> dict[str, Any]:
+    head = head_of(market_store(), TRADES, symbol)
+    fired = {"state": ARMED, "fired_at": None, "fired": None}
+    return {**fired, "armed_at": now, "commit": head.number, "commit_hash": head.hash}
 
 
 def _set_commit(alert: MarketAlert, commit: CommitId) -> None:
@@ -120,51 +119,17 @@ def _firings(
 
     Only prints count that may set a bar's high or low, by the instrument's policy.
     """
-    counted = times[times >= min(map(_armed_ns, alerts))]
+    armed = min(map(armed_ns, alerts))
+    counted = times[times >= armed]
     if not len(counted):
         return
     # Moves are compared with earlier prints, too.
-    longest_ns = max(_seconds_ns(alert) if alert.kind == MOVE else 0 for alert in alerts)
-    window = Window(int(counted.min()) - longest_ns, int(counted.max()) + 1)
+    longest_ns = max(seconds_ns(alert) if alert.kind == MOVE else 0 for alert in alerts)
+    window = Window(max(int(counted.min()) - longest_ns, armed), int(counted.max()) + 1)
     rows = market_store().log(TRADES, symbol).at(commit.number).versions(window)
     _, sets_high_low, _ = masks_of(rows, market_store().instrument(symbol).policy)
     columns = (rows.column(name).to_numpy()[sets_high_low] for name in ("timestamp", "price", "commit"))
-    prints = AlertPrints(*columns)
-    for alert in alerts:
-        firing = firing_of(alert, prints)
-        if firing is not None:
-            yield alert, firing
-
-
-def _armed_ns(alert: MarketAlert) -> int:
-    return int(alert.armed_at.timestamp()) * SECOND_NS
-
-
-def _seconds_ns(alert: MarketAlert) -> int:
-    return (alert.seconds or 0) * SECOND_NS
-
-
-def firing_of(alert: MarketAlert, prints: AlertPrints) -> Firing | None:
-    """Return the first new print by which an alert of a level or a move fires.
-
-    A move is the distance from the lowest or the highest price of the window that ends with the print.
-    """
-    is_new = (prints.commits > alert.commit) & (prints.times >= _armed_ns(alert))
-    value, prices = alert.value or 0.0, prints.prices
-    if alert.kind == LEVEL:
-        beyond = prices >= value if alert.direction == ABOVE else prices <= value
-        for index in np.flatnonzero(is_new & beyond)[:1]:
-            return Firing(int(prints.times[index]), float(prices[index]), value)
-    if alert.kind == MOVE:
-        starts = prints.times.searchsorted(prints.times - _seconds_ns(alert))
-        for index in np.flatnonzero(is_new):
-            window, price = prices[starts[index] : index + 1], float(prices[index])
-            low, high = float(window.min()), float(window.max())
-            if alert.direction != BELOW and price >= low * (1 + value / _HUNDRED) and price > low:
-                return Firing(int(prints.times[index]), price, low)
-            if alert.direction != ABOVE and price <= high * (1 - value / _HUNDRED) and price < high:
-                return Firing(int(prints.times[index]), price, high)
-    return None
+    yield from firings(alerts, AlertPrints(*columns))
 
 
 def _check_silence(symbol: str, alerts: Sequence[MarketAlert], now: datetime) -> None:
@@ -176,8 +141,8 @@ def _check_silence(symbol: str, alerts: Sequence[MarketAlert], now: datetime) ->
     record = record_of(market_store(), TRADES, symbol, head_of(market_store(), TRADES, symbol))
     last_ns = max(0 if record is None else record.committed_at, open_ns)
     for alert in alerts:
-        since_ns = max(last_ns, _armed_ns(alert))
-        if now_ns - since_ns >= _seconds_ns(alert):
+        since_ns = max(last_ns, armed_ns(alert))
+        if now_ns - since_ns >= seconds_ns(alert):
             _fire(alert, {"silent_since": format_timestamp(since_ns)}, now)
 
 

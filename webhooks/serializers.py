@@ -15,6 +15,7 @@ from web.requests.json_fields import Amount, Integer, Text, Word
 from webhooks.events import CHOOSABLE, EVENT_KINDS
 from webhooks.models import (
     ALERT_CONDITIONS,
+    BELOW,
     DIRECTIONS,
     LEVEL,
     MOVE,
@@ -33,6 +34,7 @@ _MOST_LISTED = 100
 _DAY_SECONDS, _LONGEST_OVERLAP = 24 * 3600, 7 * 24 * 3600
 _NEW: dict[str, Any] = {"url": "https://receiver.example/hook", "kinds": ["job.succeeded", "job.failed"]}
 _NEW_ALERT: dict[str, Any] = {"symbol": "AAPL", "kind": LEVEL, "direction": "above", "price": 200.0}
+_WHOLE = 100
 _LARGEST_PRICE = Decimal(10) ** 12
 # The fields that a kind of alerts needs, and those that it may have.
 _ALERT_FIELDS = {
@@ -238,6 +240,8 @@ class NewAlertSerializer(KnownFieldsSerializer):
             raise field_refusal(name, f"is missing; an alert of the kind {kind} needs it", "required")
         for name in sorted(given - needed - possible):
             raise field_refusal(name, f"is not of an alert of the kind {kind}; leave it out", "unknown_field")
+        if attrs.get("direction") == BELOW and attrs.get("percent", 0) > _WHOLE:
+            raise field_refusal("percent", "of a fall is at most 100", "out_of_range")
         amounts = [float(attrs.pop(name)) for name in ("price", "percent") if name in attrs]
         return {**attrs, "value": amounts[0] if amounts else None}
 

@@ -28,7 +28,6 @@ from trades.batches.sample_rows import SAMPLE_ROWS
 from trades.stores import market_store
 from trading.models import ExecutionRow, OrderRow
 from trading.services.target_models import model_set
-from webhooks.alerts import alert_arm
 from webhooks.models import MarketAlert, Webhook
 
 pytestmark = pytest.mark.system
@@ -122,11 +121,8 @@ def browser(stored, settings) -> Client:
     ):
         job_submit(kind=kind, parameters=parameters, owner=owner, created_by=owner, now=now)
     Webhook.objects.create(owner=owner, created_by=owner, url="https://receiver.example/", created_at=now)
-    alert = MarketAlert(
-        owner=owner, created_by=owner, symbol="AAPL", kind="silence", seconds=9, created_at=now
-    )
-    alert_arm(alert, now=now)
-    alert.save()
+    alert = {"symbol": "AAPL", "kind": "silence", "seconds": 9, "armed_at": now, "created_at": now}
+    MarketAlert.objects.create(owner=owner, created_by=owner, **alert)
     return client
 
 

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import orjson
@@ -13,12 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratelimit.models import ApiKey
+from stats.live.tokens import head_of
+from store.datasets import TRADES
 from store.instruments import Instrument
+from store.protocol import Append, Dedupe
 from store.timestamps import format_timestamp
 from tests.api_client import Api, answer, make_key, problem, trade
+from tests.stats.market_data.tapes import trades
 from tests.webhooks.conftest import received, send, subscribe
+from trades.instruments.services import is_known
 from trades.stores import market_store
-from webhooks.alerts import AlertPrints, alerts_watch, firing_of
+from webhooks import alerts, firings
+from webhooks.alerts import alerts_watch
+from webhooks.firings import AlertPrints
 from webhooks.models import MOVE, MarketAlert, WebhookEvent
 from webhooks.services import events_delete_old
 
@@ -26,7 +34,10 @@ ALERTS = "/api/v1/alerts"
 
 
 def make(api: Api, **body: Any) -> dict[str, Any]:
-    response = api.call("POST", ALERTS, orjson.dumps({"symbol": "AAPL", **body}))
+    symbol = body.setdefault("symbol", "AAPL")
+    if not is_known(symbol):
+        market_store().set_instrument(Instrument(symbol))
+    response = api.call("POST", ALERTS, orjson.dumps(body))
     assert response.status_code == 201, response.content
     document: dict[str, Any] = answer(response)
     return document
@@ -140,16 +151,31 @@ def test_a_move_within_its_window_fires(
     assert (shown(api, made)["state"] == "fired") is fires
 
 
-def test_a_move_is_compared_with_the_trades_before_the_alert_and_none_before_the_window(api: Api) -> None:
-    store(api, 50.0, seconds=-120)
-    store(api, 100.0, seconds=-30)
-    made = make(api, kind="move", percent=5, seconds=60)
-    store(api, 102.0)
+def test_a_move_is_compared_with_no_trade_before_the_arming_nor_before_the_window(api: Api) -> None:
+    store(api, 50.0)
+    made = make(api, kind="move", percent=5, seconds=3600)
+    store(api, 80.0, seconds=0.001)
+    MarketAlert.objects.update(seconds=1)
+    store(api, 100.0, seconds=2)
     look()
     assert shown(api, made)["state"] == "armed"
-    store(api, 106.0)
+    store(api, 106.0, seconds=2.1)
     look()
     assert shown(api, made)["fired"]["reference"] == 100.0
+
+
+def test_a_move_that_is_armed_again_does_not_fire_by_the_former_move(api: Api) -> None:
+    made = make(api, kind="move", percent=5, seconds=3600)
+    store(api, 100.0, 106.0)
+    look()
+    assert shown(api, made)["state"] == "fired"
+    api.call("POST", f"{made['links']['self']}/rearm")
+    store(api, 106.0, 111.0)
+    look()
+    assert shown(api, made)["state"] == "armed"
+    store(api, 112.0)
+    look()
+    assert shown(api, made)["fired"]["reference"] == 106.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 150)), max_size=30), st.integers(1, 20))
@@ -158,17 +184,61 @@ def test_a_move_is_that_of_a_naive_comparison(rows: list[tuple[int, int]], windo
     times, prices = (np.array([row[each] for row in rows], dtype=float) for each in (0, 1))
     prints = AlertPrints((times * 1e9).astype(np.int64), prices, np.ones(len(rows), np.int64))
     alert = MarketAlert(kind=MOVE, value=10, seconds=window, armed_at=datetime.fromtimestamp(0, UTC))
-    expected = None
+    expected = []
     for number, (at, price) in enumerate(rows):
         within = [other for when, other in rows[: number + 1] if when >= at - window]
         low, high = min(within), max(within)
-        if price >= low * 1.1 and price > low:
-            expected = (at * 10**9, price, low)
-        elif price <= high * 0.9 and price < high:
-            expected = (at * 10**9, price, high)
-        if expected:
+        if price * 10 >= low * 11 or price * 10 <= high * 9:
+            expected = [(alert, (at * 10**9, price, low if price * 10 >= low * 11 else high))]
             break
-    assert firing_of(alert, prints) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(firings, "CHUNK", 8)
+        assert list(firings.firings([alert], prints)) == expected
+
+
+@pytest.mark.parametrize(("first", "second"), [(100, 110), (50, 55), (3, 3.3), (3, 2.7), (0.7, 0.63)])
+def test_a_move_of_exactly_its_percent_fires(api: Api, first: float, second: float) -> None:
+    made = make(api, kind="move", percent=10, seconds=60)
+    store(api, first, second)
+    look()
+    assert shown(api, made)["state"] == "fired"
+
+
+def test_many_moves_on_a_busy_symbol_delay_no_other_alert(api: Api) -> None:
+    made = make(api, kind="move", percent=10_000, seconds=86_400)
+    moves = [MarketAlert.objects.get() for _ in range(300)]
+    for move in moves:
+        move.pk, move.uuid = None, uuid4()
+    MarketAlert.objects.bulk_create(moves)
+    MarketAlert.objects.update(armed_at=timezone.now() - timedelta(hours=1))
+    other = make(api, kind="level", direction="above", price=200, symbol="MSFT")
+    begin_ns = time.time_ns() - 3600 * 10**9
+    prints = trades(np.random.default_rng(1), begin_ns + np.arange(200_000) * 10**7)
+    market_store().append(Append(TRADES, "AAPL", prints, "test", Dedupe.NONE))
+    store(api, 201.0, symbol="MSFT")
+    began = time.monotonic()
+    look()
+    assert time.monotonic() - began < 10
+    assert (shown(api, other)["state"], shown(api, made)["state"]) == ("fired", "armed")
+
+
+def test_an_alert_of_an_unknown_symbol_is_refused(api: Api) -> None:
+    body = {"symbol": "NOPEX", "kind": "silence", "seconds": 5}
+    assert problem(api.call("POST", ALERTS, orjson.dumps(body))) == (404, "unknown_symbol")
+
+
+def test_moves_for_which_there_is_no_time_wait_for_a_later_round(api: Api, monkeypatch) -> None:
+    move, level = (
+        make(api, kind="move", percent=5, seconds=60),
+        make(api, kind="level", direction="above", price=105),
+    )
+    store(api, 100.0, 106.0)
+    monkeypatch.setattr(alerts, "_MOVES_SECONDS", -1)
+    look()
+    assert [shown(api, each)["state"] for each in (move, level)] == ["armed", "fired"]
+    monkeypatch.undo()
+    look()
+    assert shown(api, move)["state"] == "fired"
 
 
 def test_silence_fires_while_the_symbol_is_traded(api: Api) -> None:
@@ -205,6 +275,7 @@ def test_a_closed_exchange_is_not_silent(api: Api, at: str, fires: bool) -> None
         ({"kind": "move", "percent": 1}, "seconds", "required"),
         ({"kind": "silence", "seconds": 5, "price": 1}, "price", "unknown_field"),
         ({"kind": "move", "percent": 0, "seconds": 5}, "percent", "out_of_range"),
+        ({"kind": "move", "percent": 101, "seconds": 5, "direction": "below"}, "percent", "out_of_range"),
         ({"kind": "wish"}, "kind", "invalid_choice"),
         ({"kind": "silence", "seconds": 86_401}, "seconds", "out_of_range"),
     ],
@@ -225,6 +296,18 @@ def test_alerts_are_ones_own(api: Api) -> None:
         assert problem(other.call(method, each)) == (404, "not_found")
     assert api.call("DELETE", path).status_code == 204
     assert problem(api.get(path)) == (404, "not_found")
+
+
+def test_an_alert_that_is_deleted_while_it_is_armed_stays_deleted(api: Api, monkeypatch) -> None:
+    made = make(api, kind="silence", seconds=9)
+
+    def delete_meanwhile(*log: Any) -> Any:
+        MarketAlert.objects.all().delete()
+        return head_of(*log)
+
+    monkeypatch.setattr("webhooks.alerts.head_of", delete_meanwhile)
+    assert problem(api.call("POST", f"{made['links']['self']}/rearm")) == (404, "not_found")
+    assert not MarketAlert.objects.exists()
 
 
 def test_alerts_of_a_revoked_key_are_deleted(api: Api) -> None:
