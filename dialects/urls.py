@@ -1,15 +1,20 @@
 """The URLs of dialects, as their clients make them: Alpaca's below `/api`, TradingView's below `/udf`."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from django.urls import URLPattern, re_path
 
+from dialects.alpaca.account_past import AlpacaPastViewSet
+from dialects.alpaca.accounts import AlpacaAccountsViewSet
 from dialects.alpaca.actions import AlpacaActionsViewSet
+from dialects.alpaca.assets import AlpacaAssetsViewSet
 from dialects.alpaca.hours import AlpacaHoursViewSet
 from dialects.alpaca.newest import AlpacaNewestViewSet
 from dialects.alpaca.options import AlpacaChainViewSet
+from dialects.alpaca.order_calls import AlpacaOrdersViewSet
 from dialects.alpaca.pages import AlpacaPagesViewSet
+from dialects.alpaca.positions import AlpacaPositionsViewSet
 from dialects.udf.history import UdfHistoryViewSet
 from dialects.udf.views import UdfViewSet
 
@@ -44,6 +49,27 @@ def _options() -> Iterator[URLPattern]:
     yield _path(r"v1beta1/options/snapshots/(?P<symbol>[^/]+)", chain, "options-chain")
 
 
+def _trading() -> Iterator[URLPattern]:
+    accounts, past, orders = AlpacaAccountsViewSet, AlpacaPastViewSet, AlpacaOrdersViewSet
+    positions, assets = AlpacaPositionsViewSet, AlpacaAssetsViewSet
+    order = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+    for route, name, view, actions in (
+        ("account", "account", accounts, {"get": "retrieve"}),
+        ("account/configurations", "configurations", accounts, {"get": "configuration"}),
+        ("account/portfolio/history", "portfolio-history", past, {"get": "history"}),
+        ("account/activities", "activities", past, {"get": "activities"}),
+        (r"account/activities/(?P<activity_type>[^/]+)", "activities-of-type", past, {"get": "activities"}),
+        ("orders", "orders", orders, {"get": "list", "post": "create", "delete": "cancel_all"}),
+        ("orders:by_client_order_id", "order-of-client", orders, {"get": "of_client"}),
+        (r"orders/(?P<order>[^/]+)", "order", orders, order),
+        ("positions", "positions", positions, {"get": "list", "delete": "close_all"}),
+        (rf"positions/{_SYMBOL}", "position", positions, {"get": "retrieve", "delete": "close"}),
+        ("assets", "assets", assets, {"get": "list"}),
+        (rf"assets/{_SYMBOL}", "asset", assets, {"get": "retrieve"}),
+    ):
+        yield _path(f"v2/{route}", view.as_view(cast("Any", actions)), name)
+
+
 def _pages(market_class: str, rows: str, route: str) -> URLPattern:
     is_single = _SYMBOL in route
     view = AlpacaPagesViewSet.as_view(
@@ -70,6 +96,7 @@ below_api = [
     *_crypto(),
     *_options(),
     _path("v1/corporate-actions", AlpacaActionsViewSet.as_view({"get": "list"}), "corporate-actions"),
+    *_trading(),
     _path("v2/clock", AlpacaHoursViewSet.as_view({"get": "clock"}), "clock"),
     *(
         _path(

@@ -17,9 +17,19 @@ def _unversioned(problem: Mapping[str, Any]) -> dict[str, Any]:
     return {"error": problem["message"], "code": problem["status"], **_of_ours(problem)}
 
 
+# Codes of Alpaca's that its clients look for. All others are the status with zeros behind it.
+_ALPACA_CODES = {
+    "client_order_id_reused": 40_010_001,
+    "risk_refused": 40_310_000,
+    "unknown_order": 40_410_000,
+    "unknown_position": 40_410_000,
+}
+
+
 def _of_alpaca(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Alpaca's codes begin with the status."""
-    return {"code": problem["status"] * 100_000, "message": problem["message"], **_of_ours(problem)}
+    code = _ALPACA_CODES.get(problem["code"], problem["status"] * 100_000)
+    return {"code": code, "message": problem["message"], **_of_ours(problem)}
 
 
 def _of_udf(problem: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,10 +92,12 @@ class ApiSchema(AutoSchema):
         if not isinstance(view, DeclaredView) or view.action_name not in view.answers:
             return super().get_response_serializers()
         answer = view.answers[view.action_name]
-        if typing.get_origin(answer) is list:
-            answer = self._array(*typing.get_args(answer))
         usual = 201 if view.action_name == "create" else 200
-        return answer if isinstance(answer, Mapping) else {204 if answer is None else usual: answer}
+        by_status = answer if isinstance(answer, Mapping) else {204 if answer is None else usual: answer}
+        return {
+            status: self._array(*typing.get_args(each)) if typing.get_origin(each) is list else each
+            for status, each in by_status.items()
+        }
 
     def _array(self, document: Any) -> OpenApiResponse:
         """Return the answer that is an array of documents."""

@@ -7,7 +7,7 @@ from openapi_schema_validator import OAS31Validator
 
 from tests.api_client import OF_SCHEMA, Api
 from tests.dialects.test_market_data import api
-from tests.marketdata_project.test_openapi import operations, schema, success_of
+from tests.marketdata_project.test_openapi import operations, schema
 
 pytestmark = [OF_SCHEMA, pytest.mark.usefixtures("db", "project_redis")]
 __all__ = ["api"]
@@ -39,10 +39,12 @@ def test_each_operation_has_its_own_name_and_an_example_that_fits():
     found = operations("v2")
     assert len({each["operationId"] for each in found.values()}) == len(found)
     for name, operation in found.items():
-        (media,) = success_of(operation)["content"].values()
-        assert media["examples"], name
-        for example in media["examples"].values():
-            assert errors(name, example["value"]) == [], name
+        (status,) = (each for each in operation["responses"] if each.startswith("2"))
+        # The cancel of an order has an answer without a body.
+        for media in operation["responses"][status].get("content", {}).values():
+            assert media["examples"], name
+            for example in media["examples"].values():
+                assert errors(name, example["value"], status) == [], name
 
 
 @pytest.mark.parametrize("path", CALLS)

@@ -23,6 +23,7 @@ from trading.services.target_models import model_set
 
 KEY = "a key of its own"
 NEW_ORDER = {**ORDER, "client_order_id": "mine"}
+THEIR_ORDER = {"symbol": COIN, "side": "buy", "qty": "2", "type": "market", "time_in_force": "gtc"}
 LIMITS = {
     name: str(value) if name == "fill" else float(value) if not isinstance(value, int) else value
     for name, value in msgspec.structs.asdict(RiskConfig()).items()
@@ -68,6 +69,8 @@ CALLS = {
         "audit_unavailable",
     ),
     ("config-risk", "PUT"): ("/api/v1/config/risk", LIMITS, 200, "audit_unavailable"),
+    ("alpaca-orders", "POST"): ("/api/v2/orders", THEIR_ORDER, 200, "audit_unavailable"),
+    ("alpaca-order", "PATCH"): ("/api/v2/orders/{order}", {"limit_price": "98"}, 200, "audit_unavailable"),
     # Its change is in the market store, where it stays.
     ("instrument", "PUT"): ("/api/v1/instruments/AAPL", {"name": "Apple"}, 200, "outcome_unknown"),
 }
@@ -138,7 +141,8 @@ def test_without_its_record_it_changes_nothing_in_the_database(call, endpoint):
     before = state(), AuditRecord.objects.count()
     with without_records():
         refused = call(endpoint)
-    assert problem(refused) == (503, CALLS[endpoint][3])
+    body = answer(refused)
+    assert (refused.status_code, body.get("reason", body["code"])) == (503, CALLS[endpoint][3])
     assert (state(), AuditRecord.objects.count()) == before
     is_told = bool(market_store().declared_instruments(symbol="AAPL"))
     assert is_told is (endpoint == ("instrument", "PUT"))

@@ -39,7 +39,7 @@ def _price(text: str) -> Amount:
     return Amount(low=-MOST, high=MOST, required=False, allow_null=True, help_text=text)
 
 
-def _client_order_id() -> Pattern:
+def client_order_id_field() -> Pattern:
     return Pattern(
         "[!-~]+",
         "1-128 visible ASCII characters",
@@ -80,7 +80,7 @@ class OrderInput(KnownFieldsSerializer):
     reduce_only = Flag(default=False, help_text="Whether it may only reduce a position.")
     take_profit = _price("The limit of a second order, which works once this one fills.")
     stop_loss = _price("The stop of a third order. A fill of one of the two reduces the other at once.")
-    client_order_id = _client_order_id()
+    client_order_id = client_order_id_field()
     strategy = strategy_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class ReplacementInput(KnownFieldsSerializer):
     stop_price = _price("Of stop and stop-limit orders that were not triggered.")
     take_profit = _price("Of a bracket.")
     stop_loss = _price("Of a bracket.")
-    client_order_id = _client_order_id()
+    client_order_id = client_order_id_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a body that changes nothing."""

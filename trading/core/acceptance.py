@@ -67,12 +67,12 @@ def closing_view(
     return MarketView(terms, reference, {}, heads, None, bars_from_ns)
 
 
-def closing_order(position: Position) -> OrderTerms:
-    """Return the market order that closes a position."""
+def closing_order(position: Position, part: Decimal | None = None) -> OrderTerms:
+    """Return the market order that closes a position. part: the quantity, if it is not the whole one."""
     return OrderTerms(
         symbol=position.symbol,
         side=Side.SELL if position.quantity > 0 else Side.BUY,
-        quantity=abs(position.quantity),
+        quantity=abs(position.quantity) if part is None else part,
         type=OrderType.MARKET,
         time_in_force=TimeInForce.GTC,
         reduce_only=True,
@@ -184,16 +184,31 @@ def reject(
 
 
 def accept_closing(
-    state: AccountState, record: Record, position: Position, view: MarketView, *, now_ns: int, by: str
+    state: AccountState,
+    record: Record,
+    position: Position,
+    view: MarketView,
+    *,
+    now_ns: int,
+    by: str,
+    part: Decimal | None = None,
 ) -> str:
-    """Accept a market order that closes a position, whatever the state of the account. Return its id."""
-    found = judge(state, closing_order(position), view, now_ns=now_ns)
+    """Accept a market order that closes a position, whatever the state of the account. Return its id.
+
+    part: see `closing_order`.
+    """
+    found = judge(state, closing_order(position, part), view, now_ns=now_ns)
     return accept(state, record, found, view, now_ns=now_ns, by=by)
 
 
 def next_order_id(state: AccountState) -> str:
     """Return the id of the order that the next event accepts or rejects. The same events give the same ids."""
-    return str(uuid5(_ORDER_IDS, f"{state.id} {state.number + 1}"))
+    return order_id_of(state.id, state.number + 1)
+
+
+def order_id_of(account: str, number: int) -> str:
+    """Return the id of the order that an event of an account accepts or rejects. number: of the event."""
+    return str(uuid5(_ORDER_IDS, f"{account} {number}"))
 
 
 def _legs(proposal: Proposal) -> list[tuple[Leg, OrderTerms]]:

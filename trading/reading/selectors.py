@@ -11,9 +11,11 @@ from uuid import UUID
 import msgspec
 
 from ratelimit.callers import Caller
+from trading.core.acceptance import order_id_of
 from trading.core.account import AccountState, loss_percent
 from trading.core.amounts import NS_PER_SECOND, ZERO, percent
 from trading.core.events import Executed, Reference
+from trading.core.orders import Order
 from trading.core.positions import Position
 from trading.core.valuation import UnknownMark, equity_of, loads_of, risk_of
 from trading.documents.accounts import (
@@ -189,6 +191,23 @@ def order_find(*, caller: Caller, name: str | None, order_id: str) -> OrderRow:
     if row is None:
         raise UnknownOrder(f"there is no order {order_id[:64]}")
     return row
+
+
+def legs_of(account: Account, orders: Iterable[Order]) -> dict[str, list[Order]]:
+    """Return the legs of those of an account's orders that are parents of brackets, by the parent's id."""
+    # The events after the parent's accepted its legs.
+    ids = {
+        order_id_of(account.name, order.first_event + after): order.id
+        for order in orders
+        if order.terms.has_legs
+        for after in (1, 2)
+    }
+    legs: dict[str, list[Order]] = {}
+    for row in OrderRow.objects.filter(uuid__in=ids).order_by("pk"):
+        leg = order_in(row)
+        if leg.parent_id == ids[leg.id]:
+            legs.setdefault(leg.parent_id, []).append(leg)
+    return legs
 
 
 def execution_find(*, caller: Caller, execution_id: str) -> ExecutionRow:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -169,10 +170,13 @@ def order_replace(
         return Submitted(journal.state.orders[new_id], journal.state.number)
 
 
-def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> Submitted:
+def position_close(
+    *, account: Account, symbol: str, strategy: str, by: str, part: Decimal | None = None
+) -> Submitted:
     """Accept a market order that closes a position. It needs no engine: it is the first thing that the engine does.
 
-    Asking again gives the same order while it can still close the whole. Raises UnknownPosition.
+    part: the quantity to close; None for the whole. Asking again for the whole gives the same order while it can still
+    close the whole. Raises UnknownPosition.
     """
     now_ns = engine_status().now_ns
     before = state_of(account)
@@ -181,11 +185,13 @@ def position_close(*, account: Account, symbol: str, strategy: str, by: str) -> 
     with open_journal(account.name) as journal:
         position = _position_in(journal.state, symbol, strategy)
         closing = closing_order(position)
-        for order in journal.state.orders_of(symbol):
+        for order in journal.state.orders_of(symbol) if part is None else ():
             left = msgspec.structs.replace(order.terms, quantity=order.remaining)
             if left == closing and order.may_be_cancelled:
                 return Submitted(order, journal.state.number, is_repeated=True)
-        order_id = accept_closing(journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by)
+        order_id = accept_closing(
+            journal.state, journal.at(now_ns), position, view, now_ns=now_ns, by=by, part=part
+        )
         return Submitted(journal.state.orders[order_id], journal.state.number)
 
 

@@ -1,0 +1,109 @@
+"""Alpaca's assets: the equities and pairs of crypto that are declared or have data."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from dialects.alpaca.accounts import parameter
+from dialects.alpaca.orders import ASSET_CLASSES, ExampleId, id_of, named_symbol
+from dialects.alpaca.pages import label_of
+from store.exceptions import UnknownSymbol
+from store.instruments import Instrument
+from trades.instruments.services import instrument_get, instruments_all
+from trading.core.terms import TRADABLE
+from web.documents import AnswerDocument, about, like
+from web.endpoints import Access
+from web.requests.parameters import choice
+from web.views import DeclaredView
+
+# Alpaca's names of exchanges by MIC (ISO 10383).
+_EXCHANGES = {"XNYS": "NYSE", "XNAS": "NASDAQ", "ARCX": "ARCA", "XASE": "AMEX", "BATS": "BATS"}
+_CLASSES = ("us_equity", "crypto")
+
+
+class _AssetFields(AnswerDocument):
+    id: ExampleId
+    exchange: Annotated[str, about("Empty if Alpaca has no name of it.", "NASDAQ")]
+    symbol: Annotated[str, like("AAPL")]
+    name: Annotated[str | None, like("Apple Inc.")]
+    tradable: Annotated[bool, like(True)]
+    marginable: Annotated[bool, like(True)]
+    shortable: Annotated[bool, like(True)]
+    easy_to_borrow: Annotated[bool, like(True)]
+    fractionable: Annotated[bool, like(False)]
+    status: Annotated[str, like("active")]
+
+
+# `class` is a keyword in Python.
+AlpacaAsset = msgspec.defstruct(
+    "AlpacaAsset",
+    [("class", Annotated[str, like("us_equity")])],
+    bases=(_AssetFields,),
+    namespace={"__doc__": "An asset."},
+)
+
+
+class AlpacaAssetsViewSet(DeclaredView, ViewSet):
+    """Assets."""
+
+    access = {"list": Access("market:read", cost="stream"), "retrieve": Access("market:read", is_heavy=True)}
+    answers = {"list": list[AlpacaAsset], "retrieve": AlpacaAsset}  # type: ignore[valid-type]
+    renderer_classes = [JSONRenderer]
+    parameters = {
+        "list": (
+            parameter("status", "All assets are active.", enum=["active", "inactive"]),
+            parameter("asset_class", "The class.", enum=[*_CLASSES]),
+        )
+    }
+
+    def list(self, request: Request) -> Response:
+        """List assets."""
+        wanted = choice(self.query, "asset_class", (*_CLASSES, ""), "")
+        is_any = choice(self.query, "status", ("active", "inactive"), "active") == "active"
+        found = [each for each in _assets() if wanted in ("", ASSET_CLASSES[each.instrument_class])]
+        return Response(msgspec.to_builtins([_document(each) for each in found if is_any]))
+
+    def retrieve(self, request: Request, symbol: str) -> Response:
+        """Get an asset by its symbol or id."""
+        name = named_symbol(symbol, (each.symbol for each in _assets()))
+        found = None if name is None else instrument_get(symbol=name)
+        if found is None or found.instrument_class not in ASSET_CLASSES:
+            raise UnknownSymbol(symbol)
+        return Response(msgspec.to_builtins(_document(found)))
+
+
+def _assets() -> Iterator[Instrument]:
+    for each in instruments_all():
+        if ASSET_CLASSES.get(each.instrument_class) in _CLASSES:
+            yield each
+
+
+def _document(instrument: Instrument) -> msgspec.Struct:
+    """Return the document of an instrument. Its terms are those of its class."""
+    instrument_class = instrument.instrument_class
+    terms = TRADABLE.get(instrument_class)
+    shortable = terms is not None and terms.shortable
+    return AlpacaAsset(
+        **{"class": ASSET_CLASSES[instrument_class]},
+        id=id_of("asset", instrument.symbol),
+        exchange=exchange_of(instrument),
+        symbol=label_of(instrument.symbol, instrument_class),
+        name=instrument.name,
+        status="active",
+        tradable=terms is not None,
+        marginable=terms is not None and terms.initial_margin < 1,
+        shortable=shortable,
+        easy_to_borrow=shortable,
+        fractionable=not instrument.has_integer_volume,
+    )
+
+
+def exchange_of(instrument: Instrument) -> str:
+    """Return Alpaca's name of an instrument's exchange; "" if Alpaca has none."""
+    is_crypto = instrument.instrument_class == "crypto"
+    return "CRYPTO" if is_crypto else _EXCHANGES.get(instrument.exchange or "", "")

@@ -1,0 +1,237 @@
+"""Alpaca's trading API over an account of ours: every answer is ours in Alpaca's shape, and every change an event of ours."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.api_client import Api, make_key
+from tests.trading.calls import COIN, CallDesk, amount
+from trading.core.configuration import RiskConfig
+from trading.core.terms import AccountKind
+from trading.models import OrderRow
+from trading.services.accounts import account_create
+
+SCOPES = ("market:read", "trading:read", "trading:write", "trading:direct")
+ORDER: dict[str, Any] = {"symbol": COIN, "qty": 2.0, "side": "buy", "type": "limit", "limit_price": 99.0,
+                         "time_in_force": "gtc"}  # fmt: skip
+BRACKET = {
+    **ORDER,
+    "order_class": "bracket",
+    "take_profit": {"limit_price": 110.0},
+    "stop_loss": {"stop_price": 90.0},
+}
+
+
+@pytest.fixture
+def desk(api: Api) -> CallDesk:
+    return CallDesk()
+
+
+class Caller:
+    """A caller with a key of one account."""
+
+    def __init__(self, *scopes: str, accounts: tuple[str, ...] = ("ACC",)) -> None:
+        self.api = Api(make_key(scopes=scopes or SCOPES, accounts=list(accounts)))
+
+    def __call__(self, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+        content = b"" if body is None else orjson.dumps(body)
+        response = self.api.call(method, f"/api/v2{path}", content)
+        assert response.status_code == status, response.content
+        return orjson.loads(response.content) if response.content else None
+
+
+@pytest.fixture
+def call(desk: CallDesk) -> Caller:
+    return Caller()
+
+
+class TestOrders:
+    def test_an_order_is_placed_replaced_and_cancelled(self, desk, call):
+        placed = call("POST", "/orders", ORDER | {"client_order_id": "m-1"})
+        assert (placed["status"], placed["qty"], placed["limit_price"]) == ("accepted", "2", "99")
+        assert call("GET", "/orders:by_client_order_id?client_order_id=m-1") == placed
+        assert call("GET", f"/orders/{placed['id']}") == placed
+        replaced = call("PATCH", f"/orders/{placed['id']}", {"limit_price": "98.5", "qty": 3})
+        assert (replaced["replaces"], replaced["limit_price"], replaced["qty"]) == (placed["id"], "98.5", "3")
+        assert call("GET", f"/orders/{placed['id']}")["status"] == "pending_replace"
+        assert call("DELETE", f"/orders/{replaced['id']}", status=204) is None
+        desk.print(5, 105.0)
+        assert [call("GET", f"/orders/{each['id']}")["status"] for each in (placed, replaced)] == [
+            "replaced",
+            "canceled",
+        ]
+
+    def test_a_client_order_id_is_taken_once(self, desk, call):
+        order = ORDER | {"client_order_id": "m-1"}
+        call("POST", "/orders", order)
+        for again in (order, order | {"qty": 1}):
+            refused = call("POST", "/orders", again, status=422)
+            assert (refused["code"], refused["reason"]) == (40_010_001, "client_order_id_reused")
+        assert desk.open_orders() == 1
+
+    def test_a_bracket_has_its_legs_if_they_are_asked_for(self, call):
+        placed = call("POST", "/orders", BRACKET)
+        assert [leg["type"] for leg in placed["legs"]] == ["limit", "stop"]
+        (nested,) = call("GET", "/orders?nested=True")
+        assert nested == placed
+        flat = call("GET", "/orders?direction=asc")
+        assert [each["id"] for each in flat] == [each["id"] for each in (placed, *placed["legs"])]
+        assert call("GET", f"/orders/{placed['id']}")["legs"] is None
+        assert call("GET", f"/orders/{placed['id']}?nested=true") == placed
+
+    def test_a_list_has_the_orders_that_are_asked_for(self, desk, call):
+        first, second = (call("POST", "/orders", ORDER | {"qty": qty}) for qty in (1, 2))
+        call("DELETE", f"/orders/{first['id']}", status=204)
+        desk.print(5, 105.0)
+        at = first["submitted_at"].replace("+", "%2B")
+        for query, expected in {
+            "": [second],
+            "?status=open&side=buy&symbols=COIN": [second],
+            "?side=sell": [],
+            "?symbols=OTHER": [],
+            "?status=closed": [first],
+            "?status=all": [second, first],
+            "?status=all&direction=asc&limit=1": [first],
+            f"?status=all&after={at}": [],
+            f"?status=all&until={at}": [],
+            "?status=all&after=2025-06-05&until=2025-06-06": [second, first],
+        }.items():
+            found = call("GET", f"/orders{query}")
+            assert [each["id"] for each in found] == [each["id"] for each in expected], query
+
+    def test_all_orders_are_cancelled(self, desk, call):
+        placed = call("POST", "/orders", ORDER)
+        cancelled = call("DELETE", "/orders", status=207)
+        assert cancelled == [{"id": placed["id"], "status": 200}]
+
+    @pytest.mark.parametrize(
+        ("change", "path"),
+        [
+            ({"type": "trailing_stop"}, "type"),
+            ({"trail_percent": 1.0}, "trail_percent"),
+            ({"notional": 100.0}, "notional"),
+            ({"extended_hours": True}, "extended_hours"),
+            ({"time_in_force": "opg"}, "time_in_force"),
+            ({"order_class": "oco"}, "order_class"),
+            ({"order_class": "bracket", "take_profit": {"limit_price": 110.0}}, "order_class"),
+            ({"take_profit": {"limit_price": 110.0}}, "order_class"),
+            (
+                {"order_class": "oto", "stop_loss": {"stop_price": 90, "limit_price": 89}},
+                "stop_loss.limit_price",
+            ),
+            ({"position_intent": "sell_to_close"}, "position_intent"),
+            ({"qty": "2e3"}, "qty"),
+        ],
+    )
+    def test_what_the_engine_lacks_is_refused(self, desk, call, change, path):
+        refused = call("POST", "/orders", ORDER | change, status=422)
+        assert [each["path"] for each in refused["errors"]] == [path]
+        assert desk.open_orders() == 0
+
+    def test_what_risk_refuses_has_alpacas_code(self, call):
+        refused = call("POST", "/orders", ORDER | {"qty": 10**9}, status=422)
+        assert (refused["code"], refused["reason"]) == (40_310_000, "risk_refused")
+
+    def test_placing_needs_its_own_scope(self, desk):
+        trader = Caller("market:read", "trading:read", "trading:write")
+        assert trader("POST", "/orders", ORDER, status=403)["reason"] == "missing_scope"
+        assert OrderRow.objects.count() == 0
+
+    def test_the_key_is_of_one_account(self, desk):
+        account_create(name="OTHER", kind=AccountKind.CASH, currency="USD", by="test", config=RiskConfig())
+        refused = Caller(accounts=("ACC", "OTHER"))("GET", "/account", status=403)
+        assert "key of one" in refused["message"]
+
+
+class TestPositions:
+    def test_a_position_is_that_of_ours(self, desk, call):
+        desk.buy(3)
+        (position,) = call("GET", "/positions")
+        (ours,) = desk.state.positions.values()
+        assert (position["symbol"], position["qty"], position["side"]) == (COIN, "3", "long")
+        assert float(position["cost_basis"]) == float(ours.cost)
+        assert amount(position["unrealized_pl"]) == amount(position["market_value"]) - ours.cost
+        for name in (COIN, position["asset_id"]):
+            assert call("GET", f"/positions/{name}") == position
+        assert call("GET", "/positions/OTHER", status=404)["code"] == 40_410_000
+
+    @pytest.mark.parametrize(("query", "left"), [("?qty=1", 3), ("?percentage=50", 2), ("", 0)])
+    def test_a_position_is_closed_whole_and_in_part(self, desk, call, query, left):
+        desk.buy(4)
+        order = call("DELETE", f"/positions/{COIN}{query}")
+        assert (order["side"], order["type"], float(order["qty"])) == ("sell", "market", 4 - left)
+        assert float(call("GET", f"/positions/{COIN}")["qty_available"]) == left
+        desk.print(2, 100.0)
+        assert sum(position.quantity for position in desk.state.positions.values()) == left
+
+    @pytest.mark.parametrize("query", ["qty=5", "qty=0", "qty=x", "percentage=101", "qty=1&percentage=50"])
+    def test_a_wrong_part_is_refused(self, desk, call, query):
+        desk.buy(4)
+        call("DELETE", f"/positions/{COIN}?{query}", status=400)
+        assert desk.open_orders() == 0
+
+    def test_all_are_closed_and_orders_cancelled(self, desk, call):
+        desk.buy(4)
+        call("POST", "/orders", ORDER)
+        (closing,) = call("DELETE", "/positions?cancel_orders=True", status=207)
+        assert (closing["symbol"], closing["body"]["id"]) == (COIN, closing["order_id"])
+        desk.print(2, 100.0)
+        assert not desk.state.positions
+        assert not desk.state.orders
+
+
+class TestAccount:
+    def test_the_account_is_ours(self, desk, call):
+        desk.buy(4)
+        account, state = call("GET", "/account"), desk.state
+        assert float(account["cash"]) == float(state.cash)
+        assert float(account["equity"]) == float(state.cash) + 400
+        assert (account["long_market_value"], account["short_market_value"]) == ("400", "0")
+        assert float(account["buying_power"]) == 2 * (
+            float(account["equity"]) - float(account["initial_margin"])
+        )
+        assert (account["account_number"], account["trading_blocked"]) == ("ACC", False)
+        assert call("GET", "/account/configurations")["max_margin_multiplier"] == "2"
+
+    def test_activities_are_fills_and_transfers(self, desk, call):
+        desk.buy(4)
+        fill, deposit = call("GET", "/account/activities")
+        assert (fill["activity_type"], fill["qty"], fill["price"]) == ("FILL", "4", "100.02")
+        assert (fill["type"], fill["leaves_qty"], fill["cum_qty"]) == ("fill", "0", "4")
+        assert (deposit["activity_type"], deposit["net_amount"]) == ("CSD", "100000")
+        assert call("GET", "/account/activities/FILL") == [fill]
+        assert call("GET", f"/account/activities?page_token={fill['id']}") == [deposit]
+        assert call("GET", "/account/activities?direction=asc&page_size=1") == [deposit]
+        assert call("GET", "/account/activities?activity_types=CSW,DIV,FEE,JNLC,JNLS") == []
+        assert call("GET", "/account/activities?date=2025-06-04") == []
+        call("GET", "/account/activities?activity_types=ABC", status=400)
+
+    @pytest.mark.parametrize("hours", ["continuous", "market_hours"])
+    @pytest.mark.parametrize("timeframe", ["1Min", "1D"])
+    def test_the_history_has_the_equity(self, desk, call, hours, timeframe):
+        desk.buy(4)
+        desk.print(90, 200.0)
+        query = f"period=1W&timeframe={timeframe}&intraday_reporting={hours}"
+        history = call("GET", f"/account/portfolio/history?{query}")
+        assert history["equity"][-1] == float(call("GET", "/account")["equity"])
+        assert (
+            len({len(history[name]) for name in ("timestamp", "equity", "profit_loss", "profit_loss_pct")})
+            == 1
+        )
+        # The money that was paid in is no profit.
+        assert history["profit_loss"][-1] == pytest.approx(history["equity"][-1] - 100_000)
+
+    def test_the_history_of_an_empty_period_is_empty(self, desk, call):
+        past = "start=2024-01-02T00:00:00Z&end=2024-01-05T00:00:00Z"
+        assert call("GET", f"/account/portfolio/history?{past}")["equity"] == []
+
+
+def test_assets_are_found_by_symbol_and_id(call):
+    (asset,) = call("GET", "/assets?asset_class=crypto&status=active")
+    assert (asset["symbol"], asset["class"], asset["tradable"]) == (COIN, "crypto", True)
+    for name in (COIN, asset["id"]):
+        assert call("GET", f"/assets/{name}") == asset
+    assert call("GET", "/assets?asset_class=us_equity") == []
+    for name in ("OTHER", "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"):
+        assert call("GET", f"/assets/{name}", status=404)["code"] == 40_400_000
