@@ -141,6 +141,8 @@ def export_delete(job: Job) -> None:
     if not job.is_finished:
         raise ExportUnfinished(job.state)
     shutil.rmtree(export_folder(job.uuid), ignore_errors=True)
+    if job.result:
+        Job.objects.filter(pk=job.pk).update(result={**job.result, "deleted": True})
 
 
 def exports_delete_old(*, now: datetime) -> None:
@@ -153,9 +155,10 @@ def exports_delete_old(*, now: datetime) -> None:
     for folder in root.iterdir() if root.exists() else ():
         with suppress(ValueError):
             job = Job.objects.filter(uuid=UUID(folder.name)).first()
-            ended = None if job is None else job.finished_at
-            if job is None or (ended is not None and (job.state != SUCCEEDED or ended <= oldest)):
+            if job is None:
                 shutil.rmtree(folder, ignore_errors=True)
+            elif job.finished_at is not None and (job.state != SUCCEEDED or job.finished_at <= oldest):
+                export_delete(job)
     for owned in _datasets().glob("*"):
         for path in sorted(owned.iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-MOST_DATASETS]:
             path.unlink()

@@ -33,6 +33,14 @@ def caller(site: Installation) -> Any:
         yield client
 
 
+# On how many lines a cell's text stands.
+LINES = """cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+}"""
+
+
 def row(page: Page, table: str, text: str) -> Any:
     return section(page, table).locator("tbody tr").filter(has_text=text).first
 
@@ -48,7 +56,9 @@ def test_an_export_is_watched_its_files_are_downloaded_and_another_one_is_cancel
             watched.goto("/#symbol=DEMOA&tab=exports")
             expect(row(page, "Newest exports", "trades of DEMOA, DEMOB")).to_contain_text("queued")
         done = section(page, "Newest exports").locator("tbody tr").first
-        expect(done).to_contain_text("succeeded")
+        expect(done).to_contain_text(", csv")
+        state = done.get_by_text("succeeded", exact=True)
+        assert state.evaluate(LINES) == 1
         done.get_by_role("button", name="Files").click()
         expect(page.get_by_role("heading", name="Files of trades of DEMOA, DEMOB")).to_be_focused()
         with page.expect_download() as download:
@@ -58,8 +68,9 @@ def test_an_export_is_watched_its_files_are_downloaded_and_another_one_is_cancel
         watched.shoot(f"exports-{name}")
         assert_is_sound(watched)
         caller.delete(f"/exports/{job['id']}").raise_for_status()
-        done.get_by_role("button", name="Files").click()
-        expect(page.locator("#export-files")).to_contain_text("The files are deleted.")
+        expect(done).to_contain_text("files deleted", timeout=15_000)
+        expect(done.get_by_role("button")).to_have_count(0)
+        watched.shoot(f"exports-deleted-{name}")
         with jobs_wait(site):
             caller.post("/exports", json=EXPORT | {"symbols": ["DEMOX"]}).raise_for_status()
             waiting = row(page, "Newest exports", "trades of DEMOX")

@@ -16,16 +16,19 @@ const UNANSWERED = "No answer came. The list tells whether it was done.";
 
 const isEnded = ({state}) => !["queued", "running"].includes(state);
 const KINDS = "export,account_export,audit_export";
-const nameOf = ({parameters: {dataset, symbols, table, account}}) => (
-  table ? [table, account].filter(Boolean).join(" of ") : `${dataset} of ${shortened(symbols)}`
-);
+
+/** What an export holds: rows, range, format. */
+function nameOf({parameters: {dataset, symbols, resolution, start, end, table, account, format}}) {
+  const rows = table ? [table, account].filter(Boolean).join(" of ") : `${dataset} of ${shortened(symbols)}`;
+  return [rows, resolution, start && `from ${start}`, end && `to ${end}`, format].filter(Boolean).join(", ");
+}
 
 export class ExportsPanel {
   constructor(api) {
     this.api = api;
     this.once = oneAtATime("exports-refusal", UNANSWERED);
-    // A row is made again when its job has ended: it then has other buttons.
-    const key = (job) => `${job.id} ${isEnded(job)}`;
+    // A row is made again when its job has ended or its files are deleted: it then has other buttons.
+    const key = (job) => `${job.id} ${isEnded(job)} ${job.result?.deleted}`;
     this.table = new LiveTable(byId("exports"), "Newest exports", this.#columns(), {key, empty: "No export was made yet."});
     byId("export-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -48,7 +51,7 @@ export class ExportsPanel {
 
   #columns() {
     const column = (head, text) => ({head, text});
-    const figure = (head, of) => ({...column(head, ({result}) => (result ? of(result) : "–")), figure: true});
+    const figure = (head, of) => ({...column(head, ({result}) => (result && !result.deleted ? of(result) : "–")), figure: true});
     return [
       column("rows of", nameOf), column("state", stateOf), figure("rows", ({rows}) => number(rows)), figure("size", ({bytes}) => size(bytes)),
       {...column(() => `started (${zoneName()})`, ({created_at: at}) => shortTime(at)), wide: true},
@@ -58,6 +61,7 @@ export class ExportsPanel {
 
   #button(job) {
     const button = (text, act) => el("button", {type: "button", "aria-label": `${text}: ${nameOf(job)}, ${namedTime(job.created_at)}`, onclick: act}, text);
+    if (job.result?.deleted) return null;
     if (job.state === "succeeded") return button("Files", () => this.#files(job));
     return isEnded(job) ? null : button("Cancel", () => this.#cancel(job));
   }
@@ -95,7 +99,8 @@ export class ExportsPanel {
   }
 }
 
-function stateOf({state, progress: {done, total}, error, cancel_requested: isEnding}) {
+function stateOf({state, progress: {done, total}, result, error, cancel_requested: isEnding}) {
+  if (result?.deleted) return "files deleted";
   if (state === "running") return isEnding ? "running, ends soon" : total ? `running, ${Math.floor(100 * done / total)} %` : "running";
   return error ? [`${state}: ${words(error.code)}`, "loss"] : state;
 }

@@ -275,7 +275,7 @@ def test_an_export_that_has_not_ended_is_cancelled_not_deleted(
 def test_a_deleted_export_says_so(api: Api, exported: str) -> None:
     assert api.call("DELETE", exported).status_code == 204
     shown = answer(api.get(exported))
-    assert (shown["state"], shown["files"]) == ("succeeded", [])
+    assert (shown["state"], shown["files"], shown["result"]["deleted"]) == ("succeeded", [], True)
     assert problem(api.get(f"{exported}/files/manifest.json")) == (410, "export_expired")
     assert problem(Api(make_key()).call("DELETE", exported)) == (404, "not_found")
 
@@ -298,6 +298,7 @@ def test_old_files_are_deleted_and_those_without_a_job(
     assert {each.name for each in folder.iterdir()} == kept
     exports_delete_old(now=now + timedelta(days=7, minutes=1))
     assert {each.name for each in folder.iterdir()} == {job, "other", "datasets"}
+    assert answer(api.get(exported))["result"]["deleted"]
     assert problem(api.get(f"{exported}/files/manifest.json")) == (410, "export_expired")
 
 
