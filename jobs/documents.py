@@ -52,7 +52,7 @@ def listed_jobs_of(caller: Caller) -> QuerySet[Job]:
     """Return `jobs_of` a caller for a list: `listed_result` is their result, None of a kind with large ones."""
     large = [kind.name for kind in JOB_KINDS.get().values() if kind.is_result_large]
     listed = Case(When(kind__in=large, then=Value(None)), default=F("result"), output_field=JSONField())
-    return jobs_of(caller).defer("result").annotate(listed_result=listed)
+    return jobs_of(caller).defer("result", "note").annotate(listed_result=listed)
 
 
 def job_of(caller: Caller, text: str) -> Job:

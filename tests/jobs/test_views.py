@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from jobs.documents import jobs_of
@@ -249,7 +251,9 @@ def test_a_list_has_no_large_results(api: Api, own) -> None:
     for is_large in (False, True):
         job = own(parameters={"upto": 1}, is_result_large=is_large)
         run_job(job.uuid)
-        [listed] = answer(api.get(JOBS))["jobs"]
+        with CaptureQueriesContext(connection) as queries:
+            [listed] = answer(api.get(JOBS))["jobs"]
+        assert not any('"note"' in query["sql"] for query in queries)
         alone = answer(api.get(f"{JOBS}/{job.uuid}"))
         assert alone["result"] == {"counted": 1}
         assert listed == alone | ({"result": None} if is_large else {})

@@ -64,10 +64,10 @@ class Sender:
             while data := content.read(2**20):
                 digest.update(data)
         terms = {"format": "csv", "size": self.size, "sha256": digest.hexdigest(), "symbol": "BENCH"}
-        self._path = "/api/v1/ingest/batch"
-        status, begun = self.call("POST", self._path, orjson.dumps(terms))
+        self.path = "/api/v1/ingest/batch"
+        status, begun = self.call("POST", self.path, orjson.dumps(terms))
         assert status == 202, begun
-        self._path += f"/{begun['id']}"
+        self.path += f"/{begun['id']}"
         self.job_path = f"/api/v1/jobs/{begun['id']}"
 
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, Any]]:
@@ -86,13 +86,13 @@ class Sender:
             connection.close()
 
     def offset(self) -> int:
-        return int(self.call("GET", self._path)[1]["offset"])
+        return int(self.call("GET", self.path)[1]["offset"])
 
     def send(self, *, upto: int) -> int:
         """Send the file from where it goes on up to a byte, and cut the connection unless that is the end. Return the status."""
         offset = self.offset()
         connection = HTTPConnection("127.0.0.1", self._installation.port, timeout=PATIENCE_SECONDS)
-        connection.putrequest("PATCH", self._path)
+        connection.putrequest("PATCH", self.path)
         for name, value in (
             ("X-API-Key", self._installation.key),
             ("Upload-Offset", offset),
@@ -117,6 +117,8 @@ def test_an_upload_is_cut_and_its_worker_killed_and_each_row_is_stored_once(
     installation: Installation, file: Path, told: Told
 ):
     chance, sender, gauge = random.Random(chosen_seed()), Sender(installation, file), Webs(installation).gauge
+    zipped = sender.call("PATCH", sender.path, b"x" * 2**20, Upload_Offset="0", Content_Encoding="gzip")
+    assert (zipped[0], sender.offset()) == (415, 0)
     before, most, began = gauge.anonymous_mib(), 0.0, time.monotonic()
     for upto in sorted(chance.randrange(sender.size) for _ in range(CUTS)):
         if upto > sender.offset():

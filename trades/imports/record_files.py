@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ JSON_BYTES_LIMIT = 64 * 2**20
 TEXT_BYTES_LIMIT = 256 * 2**20
 # The columns of a row group of Parquet that are read: a page of theirs is in memory as a whole.
 GROUP_BYTES_LIMIT = 512 * 2**20
+_LIST_VALUE_BYTES = 8
 # A piece of NDJSON: rows that lack most columns need memory for them.
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_OF_SCHEMA = 1_000
@@ -68,27 +69,31 @@ class ParquetFile(RecordFile):
     def tables(self, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
         row, texts = 0, [name for name in names if _is_text(self.schema.field(name).type)]
         with pq.ParquetFile(self.path, read_dictionary=texts) as file:
-            self._check_groups(file.metadata, {*names})
+            self._check_groups(file.metadata, names)
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(names)):
                 row += batch.num_rows
                 _check_texts(self.path, batch)
                 schema = pa.schema([self.schema.field(name) for name in batch.schema.names])
                 yield pa.Table.from_batches([batch]).cast(schema), self.size * row // file.metadata.num_rows
 
-    def _check_groups(self, metadata: pq.FileMetaData, names: Set[str]) -> None:
+    def _check_groups(self, metadata: pq.FileMetaData, names: Sequence[str]) -> None:
         """Raise `ImportRefused` for row groups of which a page may be larger than the memory."""
+        paths = {each.path for each in map(metadata.schema.column, range(metadata.num_columns))}
+        read = {path for path in paths if any(path == name or path.startswith(f"{name}.") for name in names)}
         for group in map(metadata.row_group, range(metadata.num_row_groups)):
             columns = map(group.column, range(group.num_columns))
-            sizes = [
-                each.total_uncompressed_size
-                for each in columns
-                if each.path_in_schema.partition(".")[0] in names
-            ]
-            if sum(sizes) > GROUP_BYTES_LIMIT:
+            size = sum(_most_bytes(each) for each in columns if each.path_in_schema in read)
+            if size > GROUP_BYTES_LIMIT:
                 raise ImportRefused(
-                    f"{self.path}: a row group has {sum(sizes):,} bytes in the columns that are read; write row groups of"
+                    f"{self.path}: a row group has {size:,} bytes in the columns that are read; write row groups of"
                     f" at most {GROUP_BYTES_LIMIT:,}"
                 )
+
+
+def _most_bytes(column: pq.ColumnChunkMetaData) -> int:
+    """Return how many bytes a row group's column has in memory. Repeated values of lists need none in the file."""
+    values = column.num_values if "." in column.path_in_schema else 0
+    return int(max(column.total_uncompressed_size, _LIST_VALUE_BYTES * values))
 
 
 def _check_texts(path: Path, batch: pa.RecordBatch) -> None:

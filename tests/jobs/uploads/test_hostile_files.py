@@ -48,6 +48,17 @@ def test_pages_that_do_not_fit_the_memory_are_refused(api: Api, monkeypatch: pyt
     assert "a row group has" in refusal(api, target.getvalue(), format="parquet", dataset="trades")
 
 
+def test_long_lists_of_equal_words_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as need no byte in the file."""
+    columns = {name: pa.array([value] * 100) for name, value in zip(NAMES, ROWS[0], strict=True)}
+    words = pa.ListArray.from_arrays(range(0, 1_010_000, 10_000), pa.repeat("x", 1_000_000))
+    target = io.BytesIO()
+    pq.write_table(pa.table({**columns, "conditions": words}), target, compression="zstd")
+    assert len(target.getvalue()) < 10_000
+    monkeypatch.setattr(record_files, "GROUP_BYTES_LIMIT", 2**20)
+    assert "a row group has 8,0" in refusal(api, target.getvalue(), format="parquet", dataset="trades")
+
+
 @pytest.mark.parametrize("file_format", ["ndjson", "csv", "parquet"])
 def test_a_file_has_at_most_1000_columns(api: Api, file_format: str) -> None:
     names = [f"n{number}" for number in range(1_001)]
