@@ -1,6 +1,7 @@
 """`/udf/history`: bars as columns, with times in seconds."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -133,14 +134,17 @@ class UdfBars(ReshapedPage):
         return {"s": "ok", "t": times[first:until].tolist(), **rows}
 
 
-def history_snapshot(
-    *, symbol: str, resolution: Resolution, from_ns: int, to_ns: int, count: int, now_ns: int
-) -> UdfBars:
+def history_snapshot(values: Mapping[str, Any], *, now_ns: int) -> UdfBars:
     """Return the newest bars before the end, so many as can be in the range, and one more.
 
-    So one read has the answer, or the newest older bar.
+    So one read has the answer, or the newest older bar. values: those of the parameters.
     """
-    instrument, is_period = named_instrument(symbol), resolution.is_period
+    resolution, from_ns, to_ns = values["resolution"], values["from"], values["to"]
+    instrument, is_period, count = (
+        named_instrument(values["symbol"]),
+        resolution.is_period,
+        values.get("countback", 0),
+    )
     length_ns = (
         resolution.count * _SHORTEST_DAYS[resolution.unit] * DAY_NS if is_period else resolution.length_ns
     )
@@ -156,8 +160,7 @@ def history_snapshot(
         hours=daily_hours(instrument),
         has_maximum_range=False,
     )
-    page = page_snapshot(query, now_ns=now_ns)
-    return UdfBars(query, page, from_ns, to_ns, count)
+    return UdfBars(query, page_snapshot(query, now_ns=now_ns), from_ns, to_ns, count)
 
 
 class UdfHistoryViewSet(AnswerViewSet):
@@ -174,12 +177,4 @@ class UdfHistoryViewSet(AnswerViewSet):
     @classmethod
     def parse_call(cls, query_string: str, answer_format: str, **path: Any) -> TakeSnapshot:
         """See `AnswerViewSet.parse_call`."""
-        values = query_values(_PARAMETERS, query_string)
-        return partial(
-            history_snapshot,
-            symbol=values["symbol"],
-            resolution=values["resolution"],
-            from_ns=values["from"],
-            to_ns=values["to"],
-            count=values.get("countback", 0),
-        )
+        return partial(history_snapshot, query_values(_PARAMETERS, query_string))

@@ -1,8 +1,8 @@
 """The hours of instruments in TradingView's form: a session, its holidays, and the days with other hours."""
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,16 +19,10 @@ _THURSDAY = 4
 _WORKWEEK = [2, 3, 4, 5, 6]
 
 
-class UdfHours(NamedTuple):
-    """The members of a symbol's information."""
+UdfHours = Mapping[str, str]
+"""The members of a symbol's information."""
 
-    timezone: str
-    session: str
-    session_holidays: str
-    corrections: str
-
-
-ALWAYS = UdfHours("Etc/UTC", "24x7", "", "")
+ALWAYS: UdfHours = {"timezone": "Etc/UTC", "session": "24x7", "session_holidays": "", "corrections": ""}
 
 
 @lru_cache(maxsize=256)
@@ -39,9 +33,12 @@ def udf_hours(calendar: TradingCalendar, hours: Hours, today: int) -> UdfHours:
     """
     last = min(today + _DAYS_AFTER, calendar.known_until_day - 1)
     schedule = calendar.on_dates(today - _DAYS_BEFORE, last)
-    segments = schedule.segments(hours)
-    zone = calendar.zone.key
-    opens, closes = (_clock(each, zone) for each in (segments.start_ns, segments.end_ns))
+    segments, zone = schedule.segments(hours), calendar.zone.key
+    zoned = pa.timestamp("ns", zone)
+    opens, closes = (
+        pc.strftime(pa.array(each, zoned), "%H%M").to_pylist()
+        for each in (segments.start_ns, segments.end_ns)
+    )
     sessions = [""] * len(schedule)
     for index, opened, closed in zip(segments.date_index.tolist(), opens, closes, strict=True):
         sessions[index] = f"{sessions[index]},{opened}-{closed}".removeprefix(",")
@@ -54,17 +51,12 @@ def udf_hours(calendar: TradingCalendar, hours: Hours, today: int) -> UdfHours:
     for day, session in zip(_dates(schedule.date), sessions, strict=True):
         if session != usual:
             others.setdefault(session, []).append(day)
-    return UdfHours(
-        "Etc/UTC" if zone == "UTC" else zone,
-        usual if weekdays == _WORKWEEK else f"{usual}:{''.join(map(str, weekdays))}",
-        ",".join(_dates(closed_days)),
-        ";".join(f"{session}:{','.join(dates)}" for session, dates in others.items()),
-    )
-
-
-def _clock(instants: Integers, zone: str) -> list[str]:
-    texts: list[str] = pc.strftime(pa.array(instants, pa.timestamp("ns", zone)), "%H%M").to_pylist()
-    return texts
+    return {
+        "timezone": "Etc/UTC" if zone == "UTC" else zone,
+        "session": usual if weekdays == _WORKWEEK else f"{usual}:{''.join(map(str, weekdays))}",
+        "session_holidays": ",".join(_dates(closed_days)),
+        "corrections": ";".join(f"{session}:{','.join(dates)}" for session, dates in others.items()),
+    }
 
 
 def _dates(days: Integers) -> list[str]:

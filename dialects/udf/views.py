@@ -177,7 +177,7 @@ def _information(instrument: Instrument, now_ns: int) -> dict[str, Any]:
         "data_status": "streaming",
         "format": "price",
         "currency_code": instrument.currency or "",
-        **hours._asdict(),
+        **hours,
         **(
             {"expired": expires_ns <= now_ns, "expiration_date": expires_ns // SECOND_NS}
             if expires_ns
