@@ -14,7 +14,7 @@ import orjson
 
 from benchmarks.clients import Connection, header
 from benchmarks.generated_trades import FIRST_DAY_NS, MINUTE_NS, SYMBOL, Stream, Unsynced, stored
-from benchmarks.load import MISSING, load
+from benchmarks.load import MISSING, Load, load
 from benchmarks.report import Goal, Note, Ratio, Row, Sizes, UnexpectedAnswer
 from benchmarks.servers import Server, our_server
 from store.csv import CsvStore
@@ -37,6 +37,7 @@ NOT_HELD = {
     "`/stats/ohlc`": f"/api/v1/stats/ohlc?symbol={SYMBOL}&interval=1min",
     "a page of the tree": f"{_ROOT}/ohlcv.json?resolution=1m&limit={_BARS}",
 }
+_ALPACAS = f"/api/v2/stocks/{SYMBOL}/bars?timeframe=1Min&limit={_BARS}"
 _REVISED = "REVISED"
 _COMMITS, _QUICK_COMMITS, _COMMIT_ROWS = 6_400, 400, _SPARSE.a_minute // 2
 _REVISION_PAGES = (("1m", 1), ("1m", 1_000), ("1d", 1))
@@ -106,14 +107,20 @@ def _measure_misses(server: Server, sizes: Sizes) -> Iterator[Row]:
         yield Note(f"Left out: answers that are not held: {MISSING}.")
         return
     count = _MOST_MISSES_PER_SECOND * sizes.seconds
+
+    def missed(target: str) -> Load:
+        requests = [server.request("GET", f"{target}&{bar_window(number)}") for number in range(count)]
+        return load(server, requests, sizes.seconds, once=True)
+
     for name, target in NOT_HELD.items():
         hits = server.by_all_keys(f"{target}&{bar_window(40_000)}")
-        misses = [server.request("GET", f"{target}&{bar_window(number)}") for number in range(count)]
         load(server, hits, 1)
-        miss, hit = load(server, misses, sizes.seconds, once=True), load(server, hits, sizes.seconds)
+        miss, hit = missed(target), load(server, hits, sizes.seconds)
         label = f"{_BARS:,} bars of {name}, not held, against held: "
         yield Ratio(label + "processor time", miss.processor_us, hit.processor_us, "µs", Goal(most=3))
         yield Ratio(label + "one pinned worker", miss.per_second, hit.per_second, "answers/s")
+    label = f"{_BARS:,} bars in Alpaca's form, not held, against a page of the tree: processor time"
+    yield Ratio(label, missed(_ALPACAS).processor_us, miss.processor_us, "µs", Goal(most=1.3))
 
 
 def _walked(server: Server, connection: Connection, target: str, pages: int) -> list[float]:
