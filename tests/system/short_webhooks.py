@@ -13,7 +13,7 @@ class ShortWebhooks(AppConfig):
         from webhooks import outcomes, sending  # noqa: PLC0415 it needs the apps
 
         for module, name, value in (
-            (outcomes, "SCHEDULE", (1,) * 100),
+            (outcomes, "SCHEDULE", (1,) * 1000),
             (outcomes, "_FIRST_PROBE", 0.5),
             (outcomes, "_PROBE", 0.5),
             (sending, "_BATCH_SECONDS", 2),

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,13 @@ from tests.ops.outbound.test_addresses import LOOPBACK
 
 QUICK = Limits(connect=0.5, read=0.3, total=0.6, attempts=1)
 SECRET = "topsecret"
+
+
+def test_a_receiver_has_the_seconds_that_the_pages_promise():
+    with Poster("webhook", "https://receiver.example/") as poster:
+        limits = poster._limits
+    assert limits.read == limits.total
+    assert f"within {limits.total} seconds" in Path("docs/webhooks.md").read_text()
 
 
 def post(url: str) -> PostAnswer:
