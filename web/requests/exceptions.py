@@ -45,4 +45,4 @@ class BodyTooLarge(RequestError):
     """The body is over the limit. Send smaller batches."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__("body_too_large", f"a body has at most {limit:,} bytes; send less at a time")
+        super().__init__("body_too_large", f"at most {limit:,} bytes are taken here; send less")

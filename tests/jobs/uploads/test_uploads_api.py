@@ -119,7 +119,9 @@ def test_an_offset_is_a_number(api: Api, offset: str) -> None:
 
 def test_more_bytes_than_were_declared_are_refused(api: Api) -> None:
     path = begun(api, CONTENT)
-    assert problem(append(api, path, 0, CONTENT + b"x")) == (413, "body_too_large")
+    refused = append(api, path, 0, CONTENT + b"x")
+    assert problem(refused) == (413, "body_too_large")
+    assert f"at most {len(CONTENT)} bytes are taken here" in answer(refused)["message"]
     assert answer(api.get(path))["offset"] == 0
 
 
