@@ -13,7 +13,7 @@ LARGE = {
     "interest-rates-ingest", "universe-changes-ingest", "trading-status-ingest",
     "trades-corrections", "bars-corrections", "open-interest-corrections", "corporate-actions-corrections",
     "interest-rates-corrections", "trading-status-corrections", "import", "order-batch", "order-batch-cancel",
-    "upload",
+    "upload", "exports",
 }  # fmt: skip
 SMALL = [
     ("POST", "/api/v1/auth/token"),
