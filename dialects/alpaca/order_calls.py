@@ -225,9 +225,13 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         if "symbols" in self.query:
             symbols = self.query["symbols"].split(",")
             conditions["symbol__in"] = [symbol_canonical(requested_symbol(each)) for each in symbols]
-        for name, condition in (("after", "submitted_ns__gt"), ("until", "submitted_ns__lt")):
+        # The client keeps microseconds of the times that it asks with.
+        for name, condition, later in (
+            ("after", "submitted_ns__gte", 1_000),
+            ("until", "submitted_ns__lt", 0),
+        ):
             if (at_ns := self.instant(name)) is not None:
-                conditions[condition] = at_ns
+                conditions[condition] = at_ns // 1_000 * 1_000 + later
         return conditions
 
     def retrieve(self, request: Request, order: str) -> Response:
