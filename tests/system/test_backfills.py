@@ -89,7 +89,7 @@ def pair(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Installation, Installation, str, int]]:
     """An installation with all trades, one that lacks some and may ask the first, and the route and the most rows of what it asks."""
-    backend, end, *asked = SOURCES[request.param]
+    backend, end, route, most_rows = SOURCES[request.param]
     for name in ("whole", "lacking"):
         (tmp_path / name).mkdir()
     times = trade_times(np.random.default_rng(chosen_seed()), minutes_of(SCHEDULE), 30.0)
@@ -109,7 +109,7 @@ def pair(
             OUTBOUND_NETWORKS="127.0.0.1",
         ) as lacking:
             store_trades(lacking.store, without(times))
-            yield whole, lacking, *asked
+            yield whole, lacking, route, most_rows
 
 
 def test_what_is_missing_is_found_and_fetched_once(pair) -> None:
