@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -12,29 +12,19 @@ from django.http.response import HttpResponseBase
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from dialects.alpaca.pages import PAGE_TOKEN, parameter
-from stats.caching.keys import Irrelevant
+from dialects.alpaca.pages import PAGE_TOKEN, AlpacaAnswer, LastInstantField, parameter
 from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
-from stats.market_data.answers.report import ReshapedPage
 from stats.market_data.query import MARKET_CLASSES, MARKET_DATASETS, MarketDataQuery
 from stats.market_data.query_parameters import RowQuerySerializer
-from stats.parameters import Bound, BoundField, FieldNamesField, query_values
+from stats.parameters import BoundField, FieldNamesField, query_values
 from store.timestamps import DAY_NS
 from web.endpoints import Access
 from web.requests.exceptions import InvalidParameter
 
 TYPES = ("cash_dividend", "forward_split", "reverse_split")
 """Those that a stored action has all members of. Others need another company's symbol."""
-
-
-class LastDateField(BoundField):
-    """The last date of a range. Gives the exclusive end."""
-
-    def to_internal_value(self, data: str) -> Bound:
-        last = super().to_internal_value(data)
-        return last._replace(instant_ns=(last.instant_ns // DAY_NS + 1) * DAY_NS)
 
 
 _IDS = uuid5(NAMESPACE_URL, "corporate-actions")
@@ -45,7 +35,7 @@ _SERIALIZER = RowQuerySerializer(
             "types", FieldNamesField, f"Some of {', '.join(TYPES)}, separated by commas. Default: all."
         ),
         parameter("start", BoundField, "The first ex-date. Default: today."),
-        parameter("end", LastDateField, "The last ex-date. Default: today."),
+        parameter("end", LastInstantField, "The last ex-date. Default: today."),
         "limit",
         PAGE_TOKEN,
         "sort",
@@ -78,19 +68,10 @@ def action_of(row: Mapping[str, Any], symbol: str) -> tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class AlpacaActions(ReshapedPage):
-    """A page of corporate actions. It has fewer than asked for where types are left out. until_ns: when the day ends that "today" means."""
+class AlpacaActions(AlpacaAnswer):
+    """A page of corporate actions. It has fewer than asked for where types are left out."""
 
     types: tuple[str, ...]
-    until_ns: Annotated[int | None, Irrelevant("the page has the range")]
-
-    @property
-    def name(self) -> str:
-        return f"alpaca-{self.page.name}"
-
-    @property
-    def expires_ns(self) -> int | None:
-        return self.until_ns or super().expires_ns
 
     def document(self) -> dict[str, Any]:
         """See `AnswerSnapshot.document`."""
@@ -107,16 +88,12 @@ class AlpacaActions(ReshapedPage):
         return {"corporate_actions": found, "next_page_token": self.page.neighbours(page)["next_cursor"]}
 
 
-@lru_cache(maxsize=4096)
 def _parsed(query_string: str) -> tuple[MarketDataQuery, tuple[str, ...]]:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     values = query_values(_SERIALIZER, query_string)
     types = values.get("types", TYPES)
     if not set(types) <= set(TYPES):
         raise InvalidParameter("invalid_parameter", f"types: only {', '.join(TYPES)} are known here")
-    days_ns = {
-        name: values[name].instant_ns // DAY_NS * DAY_NS for name in ("start", "end") if name in values
-    }
     query = MarketDataQuery.of(
         MARKET_DATASETS["corporate-actions"],
         values["symbols"].names,
@@ -126,8 +103,8 @@ def _parsed(query_string: str) -> tuple[MarketDataQuery, tuple[str, ...]]:
         several=True,
         cursor=values.get("page_token"),
         is_descending=values.get("sort") == "desc",
-        start_ns=days_ns.get("start"),
-        end_ns=days_ns.get("end"),
+        start_ns=values["start"].instant_ns // DAY_NS * DAY_NS if "start" in values else None,
+        end_ns=-(-values["end"].instant_ns // DAY_NS) * DAY_NS if "end" in values else None,
         has_maximum_range=False,
         skips_unknown=True,
     )
@@ -136,14 +113,14 @@ def _parsed(query_string: str) -> tuple[MarketDataQuery, tuple[str, ...]]:
 
 def _actions_snapshot(query: MarketDataQuery, types: tuple[str, ...], *, now_ns: int) -> AlpacaActions:
     today_ns = now_ns // DAY_NS * DAY_NS
-    is_of_today = query.start_ns is None or query.end_ns is None
     start_ns = today_ns if query.start_ns is None else query.start_ns
     end_ns = today_ns + DAY_NS if query.end_ns is None else query.end_ns
     if start_ns >= end_ns:
         raise InvalidParameter("invalid_range", "start must not be after end")
+    until_ns = today_ns + DAY_NS if None in (query.start_ns, query.end_ns) else None
     query = replace(query, start_ns=start_ns, end_ns=end_ns)
     page = page_snapshot(query, now_ns=now_ns)
-    return AlpacaActions(query, page, types, today_ns + DAY_NS if is_of_today else None)
+    return AlpacaActions(query, page, types, until_ns=until_ns)
 
 
 class AlpacaActionsViewSet(AnswerViewSet):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +13,10 @@ from rest_framework.request import Request
 
 from dialects.alpaca.market_rows import QUOTES, TRADES
 from dialects.alpaca.openapi import GREEKS, chain_page, described_call
-from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, parameter, word
+from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, parameter, word
 from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
-from stats.market_data.answers.report import ReshapedPage
 from stats.market_data.options.chain import quoted
 from stats.market_data.options.datasets import OPTION_GREEKS
 from stats.market_data.options.market import QUOTE_REACH_NS
@@ -90,14 +89,10 @@ class ChainFilter:
 
 
 @dataclass(frozen=True, eq=False)
-class AlpacaChain(ReshapedPage):
+class AlpacaChain(AlpacaAnswer):
     """A page of an option chain. It has fewer options than asked for where the filter leaves some out."""
 
     wanted: ChainFilter
-
-    @property
-    def name(self) -> str:
-        return f"alpaca-{self.page.name}"
 
     def document(self) -> dict[str, Any]:
         """See `AnswerSnapshot.document`."""
@@ -133,7 +128,6 @@ def _last_quote(log: LogView, instant_ns: int) -> bytes:
     return row_objects(QUOTES.table(rows, zone=ZONES["options"]), TimeForm.RFC3339, "\n")
 
 
-@lru_cache(maxsize=4096)
 def parse_chain_query(underlying: str, query_string: str) -> tuple[MarketDataQuery, ChainFilter]:
     """Parse a URL's query string. Raises `InvalidParameter` and `InvalidValue`."""
     values = query_values(_SERIALIZER, query_string)

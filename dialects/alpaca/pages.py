@@ -1,7 +1,7 @@
 """Alpaca's historical bars, trades and quotes: pages of the market-data API with other parameters and another shape."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Annotated, Any
@@ -90,9 +90,9 @@ class AsOfDateField(QueryTimeField):
         return None if data == "-" else super().to_internal_value(data)
 
 
-def parameter(name: str, field: type[Any], text: str, **options: Any) -> QueryParameter:
+def parameter(name: str, field_class: type[Any], text: str, **options: Any) -> QueryParameter:
     """Return a parameter of the query."""
-    return QueryParameter(name, field, {"help_text": text, **options})
+    return QueryParameter(name, field_class, {"help_text": text, **options})
 
 
 def word(name: str, words: tuple[str, ...], text: str) -> QueryParameter:
@@ -216,13 +216,10 @@ def _period_from(day: int, resolution: Resolution) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class AlpacaPage(ReshapedPage):
-    """A page in Alpaca's shape. labels: the symbols' names as the client wrote them. is_single: of a path with a symbol."""
+class AlpacaAnswer(ReshapedPage):
+    """The base of pages in Alpaca's shape. until_ns: when the day ends that is the default range; None for another range."""
 
-    rows: Annotated[AlpacaRows, Irrelevant("the name has it")]
-    labels: tuple[str, ...]
-    is_single: bool
-    until_ns: Annotated[int | None, Irrelevant("the page has the range")] = None
+    until_ns: Annotated[int | None, Irrelevant("the page has the range")] = field(default=None, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -232,6 +229,15 @@ class AlpacaPage(ReshapedPage):
     def expires_ns(self) -> int | None:
         expiries = (super().expires_ns, self.until_ns)
         return min((each for each in expiries if each is not None), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class AlpacaPage(AlpacaAnswer):
+    """A page of rows. labels: the symbols' names as the client wrote them. is_single: of a path with a symbol."""
+
+    rows: Annotated[AlpacaRows, Irrelevant("the name has it")]
+    labels: tuple[str, ...]
+    is_single: bool
 
     def document(self) -> RowsDocument:
         """See `AnswerSnapshot.document`."""
@@ -261,7 +267,7 @@ def alpaca_page_snapshot(
         query, until_ns = replace(query, start_ns=today * DAY_NS), (today + 1) * DAY_NS
     page = page_snapshot(query, now_ns=now_ns)
     labels = tuple(label_of(name, query.market_class.path) for name in query.symbols or page.symbols)
-    return AlpacaPage(query, page, rows, labels, is_single, until_ns)
+    return AlpacaPage(query, page, rows, labels, is_single, until_ns=until_ns)
 
 
 def label_of(symbol: str, market_class: str) -> str:
