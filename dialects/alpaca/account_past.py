@@ -184,7 +184,7 @@ class AlpacaPastViewSet(AlpacaAccountView):
             start = until_ns - int(match[1]) * _UNIT_DAYS[match[2]] * DAY_NS
         if end is not None and start >= end:
             raise InvalidParameter("invalid_range", "start must be before end")
-        return period_between(account, start, end)
+        return period_between(account, max(start, account.created_ns), end)
 
 
 def _number_of(token: str) -> int:

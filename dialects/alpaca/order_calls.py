@@ -246,7 +246,8 @@ class AlpacaOrdersViewSet(AlpacaAccountView):
         account, name = self.account(), self.query.get("client_order_id")
         if name is None:
             raise InvalidParameter("missing_parameter", "client_order_id is missing")
-        row = account.orders.filter(client_order_id=name).first() or self._row(account, name)
+        found = account.orders.filter(client_order_id=name) if name.isprintable() else account.orders.none()
+        row = found.first() or self._row(account, name)
         return account_answer(_nested(account, order_in(row)), account.number)
 
     def create(self, request: Request) -> Response:

@@ -100,6 +100,11 @@ class TestOrders:
             found = call("GET", f"/orders{query}")
             assert [each["id"] for each in found] == [each["id"] for each in expected], query
 
+    @pytest.mark.parametrize("name", ["nobody", "%00", "0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11"])
+    def test_an_order_that_is_not_there_is_404(self, call, name):
+        for path in (f"/orders/{name}", f"/orders:by_client_order_id?client_order_id={name}"):
+            assert call("GET", path, status=404)["code"] == 40_410_000
+
     def test_all_orders_are_cancelled(self, desk, call):
         placed = call("POST", "/orders", ORDER)
         cancelled = call("DELETE", "/orders", status=207)
@@ -221,6 +226,15 @@ class TestAccount:
         )
         # The money that was paid in is no profit.
         assert history["profit_loss"][-1] == pytest.approx(history["equity"][-1] - 100_000)
+
+    @pytest.mark.parametrize("query", ["period=999A", "start=1900-01-01", "start=2025-06-05&end=2199-12-31"])
+    def test_a_history_begins_with_the_account(self, desk, call, query):
+        history = call("GET", f"/account/portfolio/history?{query}&timeframe=1D")
+        assert history["equity"][-1] == history["base_value"] == 100_000
+
+    @pytest.mark.parametrize("query", ["period=0D", "start=2025-06-06&end=2025-06-05", "timeframe=2D"])
+    def test_a_wrong_history_is_refused(self, desk, call, query):
+        call("GET", f"/account/portfolio/history?{query}", status=400)
 
     def test_the_history_of_an_empty_period_is_empty(self, desk, call):
         past = "start=2024-01-02T00:00:00Z&end=2024-01-05T00:00:00Z"
