@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-import numpy as np
 from django.http.response import HttpResponseBase
 from msgspec import Raw
 from rest_framework.renderers import JSONRenderer
@@ -17,9 +16,7 @@ from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, 
 from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
 from stats.market_data.answers.page import page_snapshot
-from stats.market_data.options.chain import quoted
 from stats.market_data.options.datasets import OPTION_GREEKS
-from stats.market_data.options.market import QUOTE_REACH_NS
 from stats.market_data.options.parameters import PricingOptions
 from stats.market_data.options.surface import SurfaceSource
 from stats.market_data.query import MARKET_CLASSES, MarketDataQuery
@@ -29,8 +26,6 @@ from stats.parameters import QueryNumberField, QueryTimeField, SymbolsField, que
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from store.datasets import OPTION_QUOTES
-from store.log_views.last_rows import last_rows_at
-from store.log_views.log_view import LogView
 from store.timestamps import DAY_NS
 from trades.instruments.services import requested_symbol
 from web.endpoints import Access
@@ -111,21 +106,15 @@ class AlpacaChain(AlpacaAnswer):
 
     def _quotes(self, symbols: set[str]) -> Iterator[tuple[str, Raw]]:
         """Yield the options' newest quotes, those from which the chain's rows are made."""
-        source = cast("SurfaceSource", self.page.source)
-        for contract, log in quoted(source.market.chain):
-            if contract.symbol in symbols and (quote := _last_quote(log, source.instant_ns - 1)):
-                yield contract.symbol, Raw(quote)
-
-
-def _last_quote(log: LogView, instant_ns: int) -> bytes:
-    """Return an option's quote at an instant in Alpaca's form, with a line feed; b"" if there is none."""
-    last = last_rows_at(log, np.array([instant_ns]), reach_ns=QUOTE_REACH_NS)
-    if last.indices[0] < 0:
-        return b""
-    rows = tick_table(
-        last.rows.slice(int(last.indices[0]), 1), out_columns(OPTION_QUOTES, has_integer_volume=False)
-    )
-    return row_objects(QUOTES.table(rows, zone=ZONES["options"]), TimeForm.RFC3339, "\n")
+        index_of, rows = cast("SurfaceSource", self.page.source).last_quotes
+        wanted = {symbol: index for symbol, index in index_of.items() if symbol in symbols}
+        if not wanted:
+            return
+        columns = out_columns(OPTION_QUOTES, has_integer_volume=False)
+        quotes = QUOTES.table(tick_table(rows.take([*wanted.values()]), columns), zone=ZONES["options"])
+        yield from zip(
+            wanted, map(Raw, row_objects(quotes, TimeForm.RFC3339, "\n").splitlines()), strict=True
+        )
 
 
 def parse_chain_query(underlying: str, query_string: str) -> tuple[MarketDataQuery, ChainFilter]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from stats.cursors import RowPosition
 from stats.market_data.options.chain import quoted
 from stats.market_data.options.contract import OptionContract, column_of
-from stats.market_data.options.market import OptionMarket, quotes_at
+from stats.market_data.options.market import QUOTE_REACH_NS, OptionMarket
 from stats.market_data.options.rate_curve import RateColumns
 from stats.market_data.options.rows import (
     INPUT_COLUMNS,
@@ -25,7 +26,8 @@ from stats.options.surface import MarketInputs, OptionChain, volatility_surface
 from stats.rendering.table import ColumnRole, OutColumn, Table
 from store.arrays import Floats, Integers
 from store.cached_property import cached_property
-from store.log_views.last_rows import NEVER_NS
+from store.datasets import OPTION_QUOTES
+from store.log_views.last_rows import NEVER_NS, last_rows_at
 from web.requests.work import WorkKind, count_work
 
 
@@ -93,7 +95,7 @@ class SurfaceSource:
         )
         just_before = np.array([self.instant_ns - 1])
         spot = self.market.underlying.at(just_before)
-        bid, ask, quote_time_ns = self._quotes(contracts, just_before)
+        bid, ask, quote_time_ns = self._quotes(contracts)
         terms = {name: column_of(contracts, name, dtype) for name, dtype in _TERMS.items()}
         instants = np.full(count, self.instant_ns)
         years = years_until(terms["last_trade_ns"], instants)
@@ -131,19 +133,25 @@ class SurfaceSource:
             on_future=market.on_future,
         )
 
-    def _quotes(self, contracts: list[OptionContract], instant: Integers) -> tuple[Floats, Floats, Integers]:
-        """Return bid, ask and time of each contract's last quote at an instant."""
-        members = quoted(self.market.chain)
-        quotes = quotes_at(members, instant)
-        index_of = {contract.symbol: index for index, (contract, _) in enumerate(members)}
-        # Index -1, for an option without quotes, selects the appended empty value.
-        indices = np.array([index_of.get(contract.symbol, -1) for contract in contracts], np.int64)
+    @cached_property
+    def last_quotes(self) -> tuple[dict[str, int], pa.Table]:
+        """The last quote before the instant of each option that has one: the rows' indices by symbol, and stored rows."""
+        just_before = np.array([self.instant_ns - 1])
+        index_of: dict[str, int] = {}
+        rows = [OPTION_QUOTES.schema.empty_table()]
+        for contract, log in quoted(self.market.chain):
+            last = last_rows_at(log, just_before, reach_ns=QUOTE_REACH_NS)
+            if last.indices[0] >= 0:
+                index_of[contract.symbol] = len(index_of)
+                rows.append(last.rows.slice(int(last.indices[0]), 1))
+        return index_of, pa.concat_tables(rows).combine_chunks()
+
+    def _quotes(self, contracts: list[OptionContract]) -> tuple[Floats, Floats, Integers]:
+        """Return bid, ask and time of each contract's last quote."""
+        index_of, rows = self.last_quotes
+        indices = pa.array([index_of.get(contract.symbol) for contract in contracts], pa.int64())
         bid, ask, time_ns = (
-            np.append(column[0], empty_value)[indices]
-            for column, empty_value in (
-                (quotes.bid, np.nan),
-                (quotes.ask, np.nan),
-                (quotes.time_ns, NEVER_NS),
-            )
+            rows.column(name).take(indices).fill_null(missing).to_numpy()
+            for name, missing in (("bid", np.nan), ("ask", np.nan), ("timestamp", NEVER_NS))
         )
-        return bid, ask, time_ns.astype(np.int64)
+        return bid, ask, time_ns
