@@ -58,7 +58,8 @@ def test_flows_of_keys_accounts_and_configuration_leave_a_record_before_their_an
     sensitive = [
         name
         for name in ACCESS
-        if name[1] != "GET" and ACCESS[name].scope in {"keys:manage", "risk:write", "trading:write"}
+        if name[1] != "GET"
+        and ACCESS[name].scope in {"keys:manage", "risk:write", "trading:write", "trading:direct"}
     ]
     assert sensitive
     # A heartbeat comes every few seconds, and changes no account.
