@@ -82,6 +82,7 @@ class AlpacaAccount(AlpacaDocument, kw_only=True):
     last_equity: Annotated[str, about("At the beginning of the day.", "100000")]
     long_market_value: Number
     short_market_value: Number
+    position_market_value: Number
     initial_margin: Annotated[str, about("What must be paid in for positions and orders.", "9549")]
     maintenance_margin: Number
     buying_power: Annotated[str, about("What can be bought of equities.", "181100")]
@@ -154,6 +155,7 @@ def _document(account: Account) -> AlpacaAccount:
         last_equity=state.day_equity,
         long_market_value=sum((each for each in values if each > 0), ZERO),
         short_market_value=sum((each for each in values if each < 0), ZERO),
+        position_market_value=sum(values, ZERO),
         initial_margin=initial,
         maintenance_margin=maintenance,
         buying_power=exact(free, multiplier),

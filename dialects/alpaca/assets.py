@@ -37,6 +37,9 @@ class _AssetFields(AnswerDocument):
     easy_to_borrow: Annotated[bool, like(True)]
     fractionable: Annotated[bool, like(False)]
     status: Annotated[str, like("active")]
+    min_order_size: Annotated[str | None, like("0.00000001")]
+    min_trade_increment: Annotated[str | None, like("0.00000001")]
+    price_increment: Annotated[str | None, like("0.01")]
 
 
 # `class` is a keyword in Python.
@@ -88,6 +91,8 @@ def _document(instrument: Instrument) -> msgspec.Struct:
     instrument_class = instrument.instrument_class
     terms = TRADABLE.get(instrument_class)
     shortable = terms is not None and terms.shortable
+    lot = None if terms is None else format(terms.lot, "f")
+    tick = instrument.tick_size or (None if terms is None else terms.tick)
     return AlpacaAsset(
         **{"class": ASSET_CLASSES[instrument_class]},
         id=id_of("asset", instrument.symbol),
@@ -100,6 +105,9 @@ def _document(instrument: Instrument) -> msgspec.Struct:
         shortable=shortable,
         easy_to_borrow=shortable,
         fractionable=not instrument.has_integer_volume,
+        min_order_size=lot,
+        min_trade_increment=lot,
+        price_increment=None if tick is None else format(tick, "f").rstrip("0"),
     )
 
 

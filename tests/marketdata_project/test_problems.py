@@ -14,6 +14,7 @@ from rest_framework import exceptions as drf
 from jobs import exceptions as jobs
 from jobs.backfills import exceptions as backfills
 from jobs.exports import exceptions as exports
+from jobs.uploads import exceptions as uploads
 from marketdata_project.error_codes import DECLARED, ERROR_CODES
 from marketdata_project.problems import OWN_ERRORS, problem_of
 from ratelimit.exceptions import CredentialError
@@ -39,6 +40,7 @@ ARGUMENTS = {
     backfills.NotOffered: ("desk", "there is no file of these dates"),
     jobs.TooManyJobs: ("backtest", 20),
     exports.ExportQuota: (1,),
+    uploads.TooManyUploads: (1,),
     Resync: ("AAPL", NO_COMMIT),
     trading.NoRate: ("EUR", "USD"),
 }
