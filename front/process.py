@@ -174,11 +174,13 @@ def _key_renewal() -> Callable[[], asyncio.Future[None]]:
 
 def _protocol(turns: Turns) -> type[GuardedProtocol]:
     """Return the protocol class with the connection slots of the settings. It counts ended connections in `turns`."""
-    from front.event_loop_reads import EventLoopReads  # noqa: PLC0415 needs the apps
+    # These need the apps.
+    from dialects.sockets import WIRES  # noqa: PLC0415
+    from front.event_loop_reads import EventLoopReads  # noqa: PLC0415
 
     class Protocol(GuardedProtocol):
         repeated = EventLoopReads(lambda: turns.connections)
-        socket_paths = (SOCKET_PATH,)
+        socket_paths = {SOCKET_PATH, *map(str.encode, WIRES)}
         slots = ConnectionSlots(settings.MAX_CONNECTIONS_PER_ADDRESS, uncounted=settings.TRUSTED_PROXIES)
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -190,6 +192,7 @@ def _protocol(turns: Turns) -> type[GuardedProtocol]:
 
 def _front(handler: DjangoHandler) -> Front:
     """Return the front. Its parts are imported here because they need Django's apps."""
+    from dialects.sockets import WIRES  # noqa: PLC0415
     from front.lane_of_call import lane_of  # noqa: PLC0415
     from front.preauthorization import (  # noqa: PLC0415
         authorize_large_body,
@@ -215,6 +218,7 @@ def _front(handler: DjangoHandler) -> Front:
         Lanes(*lanes),
         lambda environ: is_accepted_transport(environ) and is_own_origin(environ),
         pacing=pacing,
+        wires=WIRES,
     )
     waiting_lane = Lane("waiting", threads=1, after=close_old_connections)
     job_ends = JobEnds(lambda uuids: waiting_lane.run(ended_jobs, uuids))

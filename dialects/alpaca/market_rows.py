@@ -1,5 +1,6 @@
 """Rows of bars, trades and quotes in Alpaca's form: its one-letter columns, made of ours."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ from store.lazy_imports import compute as pc
 from store.timestamps import DAY_NS
 from trades.conditions.tapes import EXCHANGE_LETTERS
 
+# Our columns by letters.
+BAR_NAMES = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap"}
+QUOTE_NAMES = {"ap": "ask", "as": "ask_size", "bp": "bid", "bs": "bid_size"}
+_TRADE_NUMBER = "^[0-9]{1,18}$"
 _TIME = OutColumn("t", ColumnRole.TIME)
 
 Columns = Mapping[str, Any]
@@ -57,15 +62,19 @@ def _numbers(*names: str) -> tuple[OutColumn, ...]:
 
 
 def _bar_values(ours: Columns) -> Mapping[str, Any]:
-    named = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vw": "vwap"}
-    return {**{letter: ours[name] for letter, name in named.items()}, "n": ours["trade_count"]}
+    return {**{letter: ours[name] for letter, name in BAR_NAMES.items()}, "n": ours["trade_count"]}
 
 
 def _trade_values(ours: Columns) -> Mapping[str, Any]:
-    is_number = pc.match_substring_regex(ours["trade_id"], "^[0-9]{1,18}$")
+    is_number = pc.match_substring_regex(ours["trade_id"], _TRADE_NUMBER)
     ids = pc.if_else(is_number, ours["trade_id"], None).cast(pa.int64())
     exchanges = _exchanges(ours["exchange"])
     return {"x": exchanges, "p": ours["price"], "s": ours["volume"], "i": ids, "c": ours["conditions"]}
+
+
+def trade_number(trade_id: str | None) -> int | None:
+    """Return a trade's id if it is a number, as Alpaca's are."""
+    return int(trade_id) if trade_id and re.fullmatch(_TRADE_NUMBER, trade_id) else None
 
 
 def _quote_values(ours: Columns) -> Mapping[str, Any]:
@@ -73,10 +82,10 @@ def _quote_values(ours: Columns) -> Mapping[str, Any]:
     exchanges = (
         _exchanges(ours["exchange"]) if "exchange" in ours else pa.nulls(len(ours["bid"]), pa.string())
     )
-    named = {"ap": "ask", "as": "ask_size", "bp": "bid", "bs": "bid_size"}
     # Its clients need numbers: a side without a quote has 0.
     values = {
-        letter: np.nan_to_num(ours[name].to_numpy(zero_copy_only=False)) for letter, name in named.items()
+        letter: np.nan_to_num(ours[name].to_numpy(zero_copy_only=False))
+        for letter, name in QUOTE_NAMES.items()
     }
     conditions = ours.get("conditions", np.full(len(ours["bid"]), ""))
     return {**values, "ax": exchanges, "bx": exchanges, "c": conditions}

@@ -1,0 +1,143 @@
+"""The live feed's rows as Alpaca's market-data stream has them: MessagePack, an array of maps with one-letter names."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import orjson
+
+from dialects.alpaca.market_rows import BAR_NAMES, QUOTE_NAMES, trade_number
+from dialects.alpaca.pages import ZONES, label_of
+from stats.live.frames import Message
+from stats.live.sockets import binary_frame
+from stats.market_data.query import class_of
+from store.timestamps import SECOND_NS, parse_timestamps
+from trades.conditions.tapes import EXCHANGE_LETTERS, EXCHANGES_BY_LETTER
+from trades.stores import market_store
+
+MINUTE_BARS, DAILY_BARS = "bars.1m", "bars.1d"
+MINUTE_NS = 60 * SECOND_NS
+NEW_BAR, UPDATED_BAR = "b", "u"
+# The exchange of a correction must be a letter; this one is of what no exchange did.
+_NO_EXCHANGE = "E"
+_STATUSES = {"halted": ("H", "Trading Halt"), "resumed": ("T", "Trading Resumption")}
+_TIMESTAMP = -1
+_LONGEST_SECONDS = 2**34
+
+Row = Mapping[str, Any]
+
+
+def frame_of(*maps: Mapping[str, Any]) -> bytes:
+    """Return the frame with some maps."""
+    return binary_frame(msgspec.msgpack.encode(maps))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """Makes the frame of a channel's message. The same for all connections that have an equal one.
+
+    market_class: the path of the class whose symbols the stream has. bars: which minute bars: NEW_BAR for those that have
+    become final, UPDATED_BAR for final ones that have changed.
+    """
+
+    market_class: str
+    bars: frozenset[str] = frozenset()
+
+    def __call__(self, message: Message) -> bytes:
+        """See `stats.live.frames.Encode`."""
+        kind, _, symbol = message.channel.partition(":")
+        document = orjson.loads(message.payload)
+        rows = document.get("data", ())
+        if class_of(market_store().instrument(symbol).instrument_class).path != self.market_class:
+            return b""
+        if kind == DAILY_BARS:
+            made = _daily(rows, ZoneInfo(ZONES[self.market_class]))
+        elif kind == MINUTE_BARS:
+            made = self._minutes(rows, message.final_until_ns)
+        elif "kind" in document:
+            made = _corrections(rows) if kind == "trades" else iter(())
+        else:
+            made = ({**_ROWS[kind](row), "t": time} for row, time in zip(rows, _times(rows), strict=True))
+        named = {"S": label_of(symbol, self.market_class)}
+        maps = [{**named, **each} for each in made]
+        return frame_of(*maps) if maps else b""
+
+    def _minutes(self, rows: Sequence[Row], final_until_ns: int) -> Iterator[Row]:
+        final = [row for row in rows if row.get("final")]
+        for row, start_ns in zip(final, _instants(final), strict=True):
+            letter = UPDATED_BAR if start_ns + MINUTE_NS <= final_until_ns else NEW_BAR
+            if letter in self.bars:
+                yield {"T": letter, **_bar(row), "t": timestamp(start_ns)}
+
+
+def timestamp(instant_ns: int) -> msgspec.msgpack.Ext:
+    """Return MessagePack's Timestamp of an instant."""
+    seconds, rest = divmod(instant_ns, SECOND_NS)
+    if 0 <= seconds < _LONGEST_SECONDS:
+        return msgspec.msgpack.Ext(_TIMESTAMP, (rest << 34 | seconds).to_bytes(8, "big"))
+    return msgspec.msgpack.Ext(_TIMESTAMP, rest.to_bytes(4, "big") + seconds.to_bytes(8, "big", signed=True))
+
+
+def _instants(rows: Sequence[Row]) -> list[int]:
+    found: list[int] = parse_timestamps([row["timestamp"] for row in rows]).tolist() if rows else []
+    return found
+
+
+def _times(rows: Sequence[Row]) -> list[msgspec.msgpack.Ext]:
+    return list(map(timestamp, _instants(rows)))
+
+
+def _daily(rows: Sequence[Row], zone: ZoneInfo) -> Iterator[Row]:
+    for row in rows:
+        if "removed" not in row:
+            midnight = datetime.fromisoformat(row["date"]).replace(tzinfo=zone)
+            yield {"T": "d", **_bar(row), "t": timestamp(int(midnight.timestamp()) * SECOND_NS)}
+
+
+def _bar(row: Row) -> dict[str, Any]:
+    return {**{letter: row[name] for letter, name in BAR_NAMES.items()}, "n": row["trade_count"]}
+
+
+def _trade(row: Row) -> dict[str, Any]:
+    exchange = row["exchange"] or ""
+    return {
+        "T": "t",
+        "i": trade_number(row["trade_id"]),
+        "x": EXCHANGE_LETTERS.get(exchange, exchange),
+        "p": row["price"],
+        "s": row["volume"],
+        "c": row["conditions"] or [],
+    }
+
+
+def _quote(row: Row) -> dict[str, Any]:
+    exchange = row.get("exchange") or ""
+    letter = EXCHANGE_LETTERS.get(exchange, exchange)
+    # Its clients need numbers: a side without a quote has 0.
+    values = {letter: row[name] or 0 for letter, name in QUOTE_NAMES.items()}
+    return {"T": "q", "ax": letter, "bx": letter, **values, "c": row.get("conditions") or []}
+
+
+def _status(row: Row) -> dict[str, Any]:
+    code, text = _STATUSES[row["status"]]
+    return {"T": "s", "sc": code, "sm": text, "rc": row["reason"] or "", "rm": "", "z": ""}
+
+
+_ROWS = {"trades": _trade, "quotes": _quote, "status": _status}
+
+
+def _corrections(rows: Sequence[Row]) -> Iterator[Row]:
+    for row, time in zip(rows, _times([each["before"] for each in rows]), strict=True):
+        before = _trade(row["before"])
+        letter = before["x"] if before["x"] in EXCHANGES_BY_LETTER else _NO_EXCHANGE
+        common = {"x": letter, "z": "", "t": time}
+        if row["after"] is None:
+            yield {"T": "x", **{name: before[name] for name in "ips"}, "a": "C", **common}
+        else:
+            after = _trade(row["after"])
+            original = {f"o{name}": before[name] for name in "ipsc"}
+            corrected = {f"c{name}": after[name] for name in "ipsc"}
+            yield {"T": "c", **original, **corrected, **common}

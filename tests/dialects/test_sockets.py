@@ -1,0 +1,177 @@
+"""What Alpaca's streams understand and answer, message by message, without a server."""
+
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import orjson
+import pytest
+from rest_framework.exceptions import PermissionDenied
+
+from dialects.alpaca.market_stream import MarketStream
+from dialects.alpaca.stream_rows import StreamRows, timestamp
+from dialects.alpaca.trade_updates import TradeUpdates
+from ratelimit.callers import Caller
+from stats.live.exceptions import UnknownChannel, UnknownOperation
+from stats.live.frames import Message
+from store.market_store import MarketStore
+
+KEY = {"key": "Abcdefgh", "secret": "0" * 43}
+CALLER = Caller("key:1", "desk", "default", 10, frozenset(), accounts=frozenset({"ACC"}))
+
+
+def maps(frame: bytes) -> Any:
+    """The maps of a binary frame; None without a frame."""
+    if not frame:
+        return None
+    assert frame[0] == 0x82
+    return msgpack.unpackb(frame[{126: 4, 127: 10}.get(frame[1], 2) :])
+
+
+def said(wire: MarketStream, document: dict[str, Any]) -> Any:
+    return maps(wire.document_frame(document))
+
+
+def asked(wire: MarketStream, **message: Any) -> dict[str, Any]:
+    return wire.request(msgpack.packb(message), CALLER)
+
+
+def subscribed(wire: MarketStream, **lists: list[str]) -> dict[str, Any]:
+    """Ask, and be answered; return what is asked of the feed."""
+    request = asked(wire, action="subscribe", **lists)
+    wire.document_frame({"op": "subscribed", "id": request["id"]})
+    return request
+
+
+def test_only_what_is_new_is_asked_of_the_feed():
+    wire = MarketStream("equities")
+    assert asked(wire, action="auth", **KEY)["key"] == f"md_Abcdefgh_{KEY['secret']}"
+    request = subscribed(wire, trades=["AAPL"], bars=["AAPL"])
+    assert (request["op"], request["channels"]) == ("subscribe", ["bars.1m:AAPL", "trades:AAPL"])
+    assert subscribed(wire, trades=["AAPL", "MSFT"])["channels"] == ["trades:MSFT"]
+    assert subscribed(wire, updatedBars=["AAPL"])["op"] == "ping"
+    assert asked(wire, action="unsubscribe", bars=["AAPL"])["op"] == "ping"
+    request = asked(wire, action="unsubscribe", trades=["AAPL"])
+    assert (request["op"], request["channels"]) == ("unsubscribe", ["trades:AAPL"])
+    (state,) = said(wire, {"op": "unsubscribed", "id": request["id"]})
+    assert (state["trades"], state["corrections"]) == (["MSFT"], ["MSFT"])
+
+
+def test_a_refused_message_changes_no_subscription():
+    wire = MarketStream("crypto")
+    subscribed(wire, trades=["BTC/USD"])
+    asked(wire, action="subscribe", trades=["ETH/USD"])
+    (error,) = said(wire, {"op": "error", "code": "too_many_channels", "message": "full"})
+    assert (error["T"], error["code"], error["msg"]) == ("error", 405, "symbol limit exceeded: full")
+    request = asked(wire, action="subscribe", trades=["BTC/USD"])
+    assert request["op"] == "ping"
+    (state,) = said(wire, {"op": "pong", "id": request["id"]})
+    assert state["trades"] == ["BTC/USD"]
+    said(wire, {"op": "error", "code": "storage_error", "message": "", "ch": "trades:BTC-USD"})
+    assert asked(wire, action="subscribe", trades=["BTC/USD"])["op"] == "subscribe"
+
+
+@pytest.mark.parametrize(
+    ("last", "reason", "code"),
+    [
+        ({}, "not_authenticated", 404),
+        ({"action": "auth", **KEY}, "not_authenticated", 402),
+        ({"action": "subscribe", "trades": ["A"]}, "not_authenticated", 401),
+        ({"action": "auth", **KEY}, "malformed_message", 403),
+        ({"action": "subscribe", "trades": ["A"]}, "malformed_message", 400),
+        ({}, "slow_consumer", 407),
+        ({}, "too_many_live_connections", 406),
+        ({}, "missing_scope", 409),
+        ({"action": "subscribe", "bars": ["*"]}, "unknown_channel", 410),
+    ],
+)
+def test_errors_have_alpacas_codes(last: dict[str, Any], reason: str, code: int):
+    wire = MarketStream("equities")
+    if last:
+        asked(wire, **last)
+    (error,) = said(wire, {"op": "closing", "code": reason, "message": "why"})
+    assert error["code"] == code
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [],
+        5,
+        {"action": "dance"},
+        {"action": "auth", "key": "a"},
+        {"action": "subscribe", "trades": "A"},
+        {1: "a"},
+    ],
+)
+def test_what_is_no_message_is_refused(message: Any):
+    with pytest.raises(UnknownOperation):
+        MarketStream("equities").request(msgpack.packb(message), None)
+
+
+def test_what_the_feed_lacks_is_refused():
+    with pytest.raises(UnknownChannel, match="lulds"):
+        asked(MarketStream("equities"), action="subscribe", trades=["AAPL"], lulds=["AAPL"])
+
+
+def test_messages_of_our_own_feed_are_not_told():
+    wire = MarketStream("equities")
+    assert said(wire, {"op": "ping"}) is None
+    assert said(wire, {"op": "subscribed", "channels": {}}) is None
+
+
+@pytest.mark.parametrize("instant_ns", [0, 1_735_828_200_123_456_789, -1, 2**34 * 10**9, -(10**18)])
+def test_times_are_exact(instant_ns: int):
+    found = msgpack.unpackb(msgpack.packb(msgpack.Timestamp.from_unix_nano(instant_ns)))
+    assert found.to_unix_nano() == instant_ns
+    made = timestamp(instant_ns)
+    assert msgpack.Timestamp.from_bytes(bytes(made.data)) == found
+    assert made.code == -1
+
+
+def test_symbols_of_other_classes_are_not_sent(default_store: MarketStore):
+    message = Message("trades:AAPL", "1", orjson.dumps({"ch": "trades:AAPL", "data": []}))
+    assert message.frame(StreamRows("crypto")) == message.frame(StreamRows("equities")) == b""
+    quote = {"timestamp": "2025-01-02T14:30:00Z", "bid": None, "bid_size": None, "ask": 2.5, "ask_size": 3}
+    message = Message(
+        "quotes:AAPL", "1", orjson.dumps({"data": [quote | {"exchange": "XNYS", "conditions": None}]})
+    )
+    (made,) = maps(message.frame(StreamRows("equities")))
+    assert made.pop("t").to_unix_nano() == 1_735_828_200 * 10**9
+    assert made == {
+        "T": "q", "S": "AAPL", "ax": "N", "bx": "N", "ap": 2.5, "as": 3, "bp": 0, "bs": 0, "c": [],
+    }  # fmt: skip
+    assert message.frame(StreamRows("crypto")) == b""
+
+
+def updates(wire: TradeUpdates, caller: Caller | None, **message: Any) -> dict[str, Any]:
+    return wire.request(orjson.dumps(message), caller)
+
+
+def told(wire: TradeUpdates, document: dict[str, Any]) -> Any:
+    frame = wire.document_frame(document)
+    return orjson.loads(frame[2 if frame[1] < 126 else 4 :])
+
+
+def test_trade_updates_are_those_of_the_keys_account():
+    wire = TradeUpdates()
+    key = {"key_id": KEY["key"], "secret_key": KEY["secret"]}
+    request = updates(wire, None, action="authenticate", data=key)
+    assert (request["op"], request["key"]) == ("auth", f"md_Abcdefgh_{KEY['secret']}")
+    refused = told(wire, {"op": "closing", "code": "not_authenticated", "message": "no"})
+    assert refused["data"]["status"] == "unauthorized"
+    assert told(wire, {"op": "authenticated"})["data"]["status"] == "authorized"
+    request = updates(wire, CALLER, action="listen", data={"streams": ["trade_updates"]})
+    assert request["channels"] == ["orders:ACC"]
+    assert told(wire, {"op": "subscribed", "id": 1}) == {
+        "stream": "listening",
+        "data": {"streams": ["trade_updates"]},
+    }
+    request = updates(wire, CALLER, action="listen", data={"streams": []})
+    assert (request["op"], request["channels"]) == ("unsubscribe", ["orders:ACC"])
+
+
+@pytest.mark.parametrize("accounts", [{"*"}, {"A", "B"}, set()])
+def test_a_key_without_one_account_gets_no_trade_updates(accounts: set[str]):
+    caller = Caller("key:1", "desk", "default", 10, frozenset(), accounts=frozenset(accounts))
+    with pytest.raises(PermissionDenied):
+        updates(TradeUpdates(), caller, action="listen", data={"streams": ["trade_updates"]})
