@@ -131,16 +131,25 @@ def test_times_are_exact(instant_ns: int):
 def test_symbols_of_other_classes_are_not_sent(default_store: MarketStore):
     message = Message("trades:AAPL", "1", orjson.dumps({"ch": "trades:AAPL", "data": []}))
     assert message.frame(StreamRows("crypto")) == message.frame(StreamRows("equities")) == b""
-    quote = {"timestamp": "2025-01-02T14:30:00Z", "bid": None, "bid_size": None, "ask": 2.5, "ask_size": 3}
+    quote = {
+        "timestamp": "2025-01-02T14:30:00.00000012Z",
+        "bid": None,
+        "bid_size": None,
+        "ask": 2.5,
+        "ask_size": 3,
+    }
     message = Message(
         "quotes:AAPL", "1", orjson.dumps({"data": [quote | {"exchange": "XNYS", "conditions": None}]})
     )
     (made,) = maps(message.frame(StreamRows("equities")))
-    assert made.pop("t").to_unix_nano() == 1_735_828_200 * 10**9
+    assert made.pop("t").to_unix_nano() == 1_735_828_200_000_000_120
     assert made == {
         "T": "q", "S": "AAPL", "ax": "N", "bx": "N", "ap": 2.5, "as": 3, "bp": 0, "bs": 0, "c": [],
     }  # fmt: skip
     assert message.frame(StreamRows("crypto")) == b""
+    halt = {"timestamp": "1969-12-31T23:59:59Z", "status": "halted", "reason": None}
+    message = Message("status:AAPL", "1", orjson.dumps({"data": [halt]}))
+    assert maps(message.frame(StreamRows("equities")))[0]["t"].to_unix_nano() == -(10**9)
 
 
 def updates(wire: TradeUpdates, caller: Caller | None, **message: Any) -> dict[str, Any]:
