@@ -17,7 +17,6 @@ from dialects.alpaca.pages import AlpacaPagesViewSet
 from dialects.alpaca.positions import AlpacaPositionsViewSet
 from dialects.udf.history import UdfHistoryViewSet
 from dialects.udf.views import UdfViewSet
-from stats.live.views import LiveFeedViewSet
 
 _SYMBOL = r"(?P<symbol>[^/]+(?:/[^/]+)?)"
 _ROWS = ("bars", "trades", "quotes")
@@ -92,14 +91,6 @@ def _path(route: str, view: Any, name: str) -> URLPattern:
     return pattern
 
 
-# What asks for no WebSocket at these paths is refused (see `dialects.sockets`).
-_STREAMS = (
-    (r"v2/stream", "trade-updates"),
-    (r"v2/stream/iex", "stream-iex"),
-    (r"v2/stream/sip", "stream-sip"),
-    (r"v1beta3/crypto/us", "stream-crypto"),
-)
-
 below_api = [
     *_stocks(),
     *_crypto(),
@@ -113,7 +104,6 @@ below_api = [
         )
         for prefix, name in (("v2/stocks", "equities"), ("v1beta1/options", "options"))
     ),
-    *(_path(route, LiveFeedViewSet.as_view({"get": "connect"}), name) for route, name in _STREAMS),
     _path("v2/calendar", AlpacaHoursViewSet.as_view({"get": "calendar"}), "calendar"),
 ]
 

@@ -128,7 +128,6 @@ class LiveFeedViewSet(ViewSet):
         single_parameters(request.GET, ("format",))
         return Response(live_statistics())
 
-    @extend_schema(exclude=True)
     def connect(self, request: Request) -> NoReturn:
         """Refuse a request that does not ask for a WebSocket; the front answers those that do."""
         raise UpgradeRequired
