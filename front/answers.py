@@ -142,9 +142,12 @@ class Refusal:
         ]
         return headers, body
 
-    def http_bytes(self, *, offered_id: str | None) -> bytes:
-        """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is valid, else with a new id."""
-        headers, body = self.render(correlation_id=accepted_id(offered_id))
+    def http_bytes(self, *, offered_id: str | None, path: str = "") -> bytes:
+        """Return the answer as HTTP/1.1 bytes, with the client's correlation id if it is valid, else with a new id.
+
+        path: as in `render`.
+        """
+        headers, body = self.render(correlation_id=accepted_id(offered_id), path=path)
         return b"".join((STATUS_LINES[self.status], header_lines(headers), b"\r\n", body))
 
 

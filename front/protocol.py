@@ -377,7 +377,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         is_answering = self._is_answering()
         if refusal is not None and (not is_answering or self._awaits_own_body()):
-            self.transport.write(refusal.http_bytes(offered_id=self._offered_id()))
+            path = self.url.partition(b"?")[0].decode("latin-1") if self._is_in_request else ""
+            self.transport.write(refusal.http_bytes(offered_id=self._offered_id(), path=path))
             count_refusal(refusal)
         if is_answering and self._awaited is None:
             self.cycle.disconnected = True

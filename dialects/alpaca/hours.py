@@ -63,6 +63,10 @@ class AlpacaHoursViewSet(DeclaredView, ViewSet):
     def calendar(self, request: Request) -> Response:
         """The trading dates in a range."""
         first, last = (self._day(name, default) for name, default in (("start", _FIRST), ("end", _LAST)))
+        if first > last:
+            raise InvalidParameter(
+                "invalid_range", f"start must not be after end, which is {_LAST} by default"
+            )
         return Response([each.as_json() for each in calendar_dates(first, last)])
 
     @extend_schema(

@@ -71,7 +71,16 @@ RANGE = (
     QueryParameter("from", SecondsField, {"required": True}),
     QueryParameter("to", SecondsField, {"required": True}),
 )
-_PARAMETERS = RowQuerySerializer((*RANGE, QueryParameter("countback", PageLimitField, {})), needs_range=False)
+# What a chart's client adds, without a meaning here: prices are in the instrument's own currency and unit.
+IGNORED = ("currencyCode", "unitId", "firstDataRequest")
+_PARAMETERS = RowQuerySerializer(
+    (
+        *RANGE,
+        QueryParameter("countback", PageLimitField, {}),
+        *(QueryParameter(name, serializers.CharField, {}) for name in IGNORED),
+    ),
+    needs_range=False,
+)
 
 
 def named_instrument(symbol: str) -> Instrument:

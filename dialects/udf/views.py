@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from dialects.udf.authentication import UdfAuthentication
-from dialects.udf.history import RANGE, RESOLUTIONS, bar_of_date, named_instrument
+from dialects.udf.history import IGNORED, RANGE, RESOLUTIONS, bar_of_date, named_instrument
 from dialects.udf.hours import ALWAYS, udf_hours
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.best_quotes import BestOptions
@@ -130,7 +130,7 @@ class UdfViewSet(ViewSet):
 def _given(request: Request, *needed: str, **defaults: str) -> dict[str, str]:
     """Return the parameters' values. Raises `InvalidParameter`."""
     query = request.GET.copy()
-    for name in [name for name in query if not any(query.getlist(name))]:
+    for name in [name for name in query if name in IGNORED or not any(query.getlist(name))]:
         del query[name]
     given = single_parameters(query, (*needed, *defaults))
     for name in set(needed) - set(given):

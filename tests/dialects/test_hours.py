@@ -50,6 +50,7 @@ def test_a_key_in_two_parts_is_that_key():
     ("path", "code", "reason"),
     [
         (f"{CALENDAR}?start=yesterday", 40_000_000, "invalid_timestamp"),
+        (f"{CALENDAR}?start=2199-12-01", 40_000_000, "invalid_range"),
         (f"{CALENDAR}?begin=2025-01-02", 40_000_000, "unknown_parameter"),
         ("/api/v2/nothing", 40_400_000, "not_found"),
         ("/api/v1beta1/nothing", 40_400_000, "not_found"),

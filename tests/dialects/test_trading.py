@@ -170,7 +170,10 @@ class TestPositions:
         desk.print(2, 100.0)
         assert sum(position.quantity for position in desk.state.positions.values()) == left
 
-    @pytest.mark.parametrize("query", ["qty=5", "qty=0", "qty=x", "percentage=101", "qty=1&percentage=50"])
+    @pytest.mark.parametrize(
+        "query",
+        ["qty=5", "qty=0", "qty=1.0000000001", "qty=x", "percentage=101", "qty=1&percentage=50"],
+    )
     def test_a_wrong_part_is_refused(self, desk, call, query):
         desk.buy(4)
         call("DELETE", f"/positions/{COIN}?{query}", status=400)

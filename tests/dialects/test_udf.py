@@ -89,6 +89,12 @@ def test_the_end_is_exclusive(api: Api, start: str, end: str, times: list[str]):
     assert found["t"] == [seconds(f"2025-01-16T{time}") for time in times]
 
 
+def test_what_the_charting_library_adds_changes_nothing(api: Api):
+    bounds = {"from": seconds("2025-01-16"), "to": seconds("2025-01-17")}
+    added = {"currencyCode": "USD", "unitId": "x", "firstDataRequest": "true"}
+    assert history("1", **bounds | added) == history("1", **bounds)
+
+
 def test_an_answer_is_of_its_own_range(api: Api):
     """Of both ranges the same bars are read."""
     end = seconds("2025-01-16T14:35")

@@ -86,6 +86,14 @@ def test_what_is_refused_for_its_headers_has_the_clients_id_too(request_lines: b
     assert reply.headers["x-correlation-id"] == reply.json()["correlation_id"] == "find-me-again"
 
 
+@pytest.mark.parametrize("query", [b"", b"?a=" + b"a" * MOST])
+def test_what_is_refused_at_the_path_of_a_dialect_has_its_body(query: bytes):
+    with running(echo) as port:
+        reply = ask(port, b"GET /api/v2/clock" + query + b" HTTP/1.1\r\nHost: h\r\n" + lines(100) + b"\r\n")
+    assert reply.status in {414, 431}
+    assert reply.json()["code"] == reply.status * 100_000
+
+
 @pytest.mark.parametrize(
     "ids", [b"", FIRST * 2, b"X-Correlation-ID: \xff<b>\r\n"], ids=["none", "two", "insane"]
 )
