@@ -138,12 +138,13 @@ class SurfaceSource:
         """The last quote before the instant of each option that has one: the rows' indices by symbol, and stored rows."""
         just_before = np.array([self.instant_ns - 1])
         index_of: dict[str, int] = {}
-        rows = [OPTION_QUOTES.schema.empty_table()]
+        # Rows as they were known have more columns.
+        names, rows = OPTION_QUOTES.schema.names, [OPTION_QUOTES.schema.empty_table()]
         for contract, log in quoted(self.market.chain):
             last = last_rows_at(log, just_before, reach_ns=QUOTE_REACH_NS)
             if last.indices[0] >= 0:
                 index_of[contract.symbol] = len(index_of)
-                rows.append(last.rows.slice(int(last.indices[0]), 1))
+                rows.append(last.rows.select(names).slice(int(last.indices[0]), 1))
         return index_of, pa.concat_tables(rows).combine_chunks()
 
     def _quotes(self, contracts: list[OptionContract]) -> tuple[Floats, Floats, Integers]:
