@@ -2,25 +2,23 @@
 
 import importlib.util
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from tests.system.installation import Installation
+from tests.system.installation import installed
 from tests.system.traders import Market, accounts_open, trader_key
-
-pytestmark = [pytest.mark.seconds, pytest.mark.xdist_group("trading")]
 
 ACCOUNT, SYMBOL, PAIR = "CCXT", "CCX-USD", "CCX/USD"
 PRINTS = ((100.5, 0.25), (101.0, 1.5), (99.75, 2.0))
 
 
 @pytest.fixture
-def exchange(traded: Installation) -> Any:
-    market = Market(traded, SYMBOL)
-    market.print(*PRINTS)
-    accounts_open(traded, market, [ACCOUNT])
+def exchange(tmp_path: Path) -> Iterator[Any]:
+    """An installation of its own: ccxt takes every crypto instrument for a pair."""
     spec = importlib.util.spec_from_file_location(
         "example", settings.BASE_DIR / "docs/examples/ccxt_client.py"
     )
@@ -28,7 +26,11 @@ def exchange(traded: Installation) -> Any:
     assert spec.loader is not None
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    return example.exchange_at(f"http://127.0.0.1:{traded.port}", trader_key(traded, ACCOUNT))
+    with installed(tmp_path) as installation:
+        market = Market(installation, SYMBOL)
+        market.print(*PRINTS)
+        accounts_open(installation, market, [ACCOUNT])
+        yield example.exchange_at(f"http://127.0.0.1:{installation.port}", trader_key(installation, ACCOUNT))
 
 
 def test_ccxt_reads_bars_and_trades_on_paper(exchange: Any) -> None:

@@ -81,6 +81,8 @@ MASKED = [
         (rb"evt_[0-9a-f]{32}", b"event"),
         (rb'(secret|prefix|client_id|next_cursor|prev_cursor|hash)":"[^"]*"', rb'\1":"masked"'),
         (rb'"(prefix|client_id)","after":"[^"]*"', rb'"\1","after":"masked"'),
+        # The newest record of the audit log.
+        (rb'"through":\d+', b'"through":"masked"'),
         (rb"cursor=[0-9A-Za-z_%=-]+", b"cursor=masked"),
         # MessagePack's texts of 32 characters and more: a byte for their kind, one or two for their length.
         (rb"(?s)(next_cursor|prev_cursor)(?:\xd9.|\xda..)[0-9A-Za-z_=-]+", rb"\1masked"),
