@@ -91,7 +91,7 @@ class AlpacaAccount(AlpacaDocument, kw_only=True):
     shorting_enabled: Annotated[bool, like(True)]
     trading_blocked: Annotated[bool, about("Whether the account is stopped or halted.", False)]
     trade_suspended_by_user: Annotated[bool, about("Whether the account is stopped.", False)]
-    status: Annotated[str, like("ACTIVE")] = "ACTIVE"
+    status: Annotated[str, like("ACTIVE")]
     transfers_blocked: bool = False
     account_blocked: bool = False
 
@@ -148,6 +148,7 @@ def _document(account: Account) -> AlpacaAccount:
         state,
         id=id_of("account", account.name),
         account_number=account.name,
+        # The state has a status of another meaning.
         status="ACTIVE",
         created_at=format_timestamp(account.created_ns),
         equity=equity,

@@ -143,11 +143,12 @@ def _part(held: Sequence[Position], query: Mapping[str, str]) -> Decimal | None:
     is_number = text.isascii() and len(text) <= 30 and text.replace(".", "", 1).isdecimal()
     value, lot = Decimal(text) if is_number else ZERO, position.terms.lot
     # What a split has left may be no multiple of a lot, and is closed whole.
-    is_whole = name == "qty" and value == whole
-    part = whole if is_whole else lots_below(value if name == "qty" else exact(whole, value) / HUNDRED, lot)
-    if not (part and value <= most) or (name == "qty" and part != value):
-        message = f"{name} must be a number of at least a lot ({plain(lot)}), and at most {plain(most)}"
-        message += "" if name == "percentage" else ", in whole lots"
+    if name == "qty":
+        rule, part = "in whole lots", value if value in (whole, lots_below(value, lot)) else ZERO
+    else:
+        rule, part = "at least a lot", lots_below(exact(whole, value) / HUNDRED, lot)
+    if not (part and value <= most):
+        message = f"{name} must be a number up to {plain(most)}, {rule} ({plain(lot)})"
         raise InvalidParameter("invalid_number", message)
     return part
 

@@ -173,7 +173,7 @@ def export_of(caller: Caller, text: str) -> Job:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedFile:
+class FileOnDisk:
     """A file of an export on the disk. name: for who downloads it."""
 
     path: Path
@@ -188,7 +188,7 @@ def exported_files(job: Job) -> list[JsonObject]:
     return files
 
 
-def export_file(job: Job, path: str) -> ExportedFile:
+def export_file(job: Job, path: str) -> FileOnDisk:
     """Return a file of an export. Raises UnknownJob if it has none of this path, and what `exported_files` raises."""
     files = {each["path"]: each["sha256"] for each in exported_files(job)}
     files[MANIFEST] = (job.result or {})["dataset"]
@@ -199,7 +199,7 @@ def export_file(job: Job, path: str) -> ExportedFile:
         raise ExportExpired(
             "the file is not on the server's disk any more; submit the export's parameters again"
         )
-    return ExportedFile(found, path.replace("/", "_"), found.stat().st_size, files[path])
+    return FileOnDisk(found, path.replace("/", "_"), found.stat().st_size, files[path])
 
 
 def _manifest(job: Job) -> Path:
@@ -216,7 +216,7 @@ def link_token(job: Job, path: str, *, maker: str, expires_ns: int) -> str:
     return signing.dumps([str(job.uuid), path, maker, expires_ns], salt=_LINK)
 
 
-def linked_file(token: str, *, now: datetime) -> ExportedFile:
+def linked_file(token: str, *, now: datetime) -> FileOnDisk:
     """Return the file for which a token stands. Raises InvalidLink, LinkExpired, and what `export_file` raises."""
     try:
         uuid, path, maker, expires_ns = signing.loads(token, salt=_LINK)

@@ -30,7 +30,7 @@ from jobs.exports.serializers import (
     LinkRequestSerializer,
 )
 from jobs.exports.services import (
-    ExportedFile,
+    FileOnDisk,
     dataset_document,
     export,
     export_delete,
@@ -230,7 +230,7 @@ class DownloadsViewSet(DeclaredView, ViewSet):
         return file_response(request, linked_file(self.query["token"], now=timezone.now()))
 
 
-def file_response(request: Request, file: ExportedFile) -> HttpResponseBase:
+def file_response(request: Request, file: FileOnDisk) -> HttpResponseBase:
     """Return an answer with a file or a part of it, or 304. Raises FileChanged and RangeNotSatisfiable."""
     etag = f'"{file.sha256}"'
     if "If-Match" in request.headers and not is_current(request.headers["If-Match"], etag):

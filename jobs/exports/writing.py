@@ -48,7 +48,7 @@ class ExportWriter:
     def write(self) -> JsonObject:
         """Write all files that are not there yet. Return the data set's id, which is the manifest's SHA-256, and totals.
 
-        Raises `ResyncRequired` if a log is not at the commit any more that the symbol's files are from, `RangeTooLarge`
+        Raises `ResyncRequired` if a symbol's logs were restored or changed since its files were written, `RangeTooLarge`
         for too many files, and what pages raise.
         """
         self._resume()

@@ -26,7 +26,7 @@ UPLOAD: JsonObject = {
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "boolean"]}})
-class Options(Object):
+class ImportOptionsField(Object):
     """Texts by name, or true."""
 
 
@@ -47,7 +47,7 @@ class UploadRequestSerializer(SubmissionSerializer):
         help_text="The column that names each row's dataset, if they are mixed.",
     )
     symbol = Text(max_length=33, required=False, help_text="Of all rows. Default: the file's column.")
-    options = Options(default=dict, help_text="Options of `manage.py import`, such as `timezone`.")
+    options = ImportOptionsField(default=dict, help_text="Options of `manage.py import`, such as `timezone`.")
 
     def validate_size(self, size: int) -> int:
         if size > settings.MAX_UPLOAD_BYTES:
