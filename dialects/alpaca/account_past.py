@@ -2,13 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated, Any
 
 import numpy as np
-from django.db.models import Case, CharField, Q, Value, When
+from django.db.models import Case, CharField, FloatField, Q, Value, When
+from django.db.models.functions import Cast
 from drf_spectacular.utils import OpenApiParameter
 from msgspec import UNSET, UnsetType
 from rest_framework.request import Request
@@ -24,7 +26,8 @@ from store.timestamps import DAY_NS, SECOND_NS, format_timestamp
 from trading.api.access import ACCOUNT_PAGE, ACCOUNT_READ
 from trading.api.account_view import account_answer
 from trading.core.amounts import ZERO, price_of
-from trading.models import Account, ExecutionRow
+from trading.market.symbols import market
+from trading.models import Account, ExecutionRow, TransactionRow
 from trading.reading.performance import Period, account_history, period_between
 from trading.reading.selectors import execution_documents
 from trading.services.orders import order_in
@@ -33,7 +36,8 @@ from web.requests.exceptions import InvalidParameter
 from web.requests.parameters import choice
 
 _PAID_OUT = Q(amount__startswith="-")
-# Alpaca's types by the kinds of our transactions; all others are JNLC: corrections, and settlements of futures.
+# Alpaca's types by the kinds of our transactions; all others are JNLC: corrections, and settlements of futures. Fees of
+# fills are FEE, too.
 _TYPES = {
     "FILL": Q(kind="executed"),
     "CSD": Q(kind="transferred") & ~_PAID_OUT,
@@ -43,6 +47,7 @@ _TYPES = {
     "JNLS": Q(kind="position_adjusted"),
 }
 _OTHER = "JNLC"
+_PLACE_DIGITS = 17
 _TYPE = Case(
     *(When(condition, then=Value(name)) for name, condition in _TYPES.items()),
     default=Value(_OTHER),
@@ -76,7 +81,7 @@ _HISTORY = (
 
 
 class AlpacaActivity(AlpacaDocument, kw_only=True):
-    """What changed the account. Of a fill it has what was filled, of all else what was paid."""
+    """What changed the account. All `net_amount`s add up to the cash."""
 
     id: Annotated[str, like("00000000000000009::0b6f2c1e-3a57-4a52-9a37-5d6b8d2f7c11")]
     account_id: ExampleId
@@ -92,7 +97,7 @@ class AlpacaActivity(AlpacaDocument, kw_only=True):
     order_id: Uuid | UnsetType = UNSET
     order_status: str | UnsetType = UNSET
     date: Annotated[str | UnsetType, about("By UTC.")] = UNSET
-    net_amount: str | UnsetType = UNSET
+    net_amount: Annotated[str, about("What the cash changed; of a fill without its fee.", "-21735")]
     description: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
 
@@ -120,43 +125,41 @@ class AlpacaPastViewSet(AlpacaAccountView):
         account = self.account()
         size = self.whole_number("page_size", most=100, default=100)
         is_ascending = choice(self.query, "direction", ("asc", "desc"), "desc") == "asc"
-        conditions = self._conditions(activity_type)
-        if "page_token" in self.query:
-            conditions["number__gt" if is_ascending else "number__lt"] = _number_of(self.query["page_token"])
-        rows = account.transactions.annotate(type=_TYPE).filter(**conditions)
-        page = list(rows.order_by("number" if is_ascending else "-number")[:size])
-        fills = dict(_fills(account, [row.number for row in page]))
-        documents = [
-            AlpacaActivity.of_amounts(
-                None,
-                id=f"{row.number:017d}::{id_of('event', f'{account.name} {row.number}')}",
-                account_id=id_of("account", account.name),
-                activity_type=row.type,
-                **fills.get(row.number)
-                or {
-                    "symbol": row.symbol or None,
-                    "date": format_timestamp(row.at_ns)[:10],
-                    "net_amount": Decimal(row.amount),
-                    "description": row.kind,
-                    "status": "executed",
-                },
-            )
-            for row in page
+        types, conditions = self._types(activity_type), self._conditions()
+        token = self.query.get("page_token")
+        if token is not None:
+            conditions["number__gte" if is_ascending else "number__lte"] = _number_of(token)
+        # An event has up to two activities: one more is read, because the token may be the first one's.
+        read = slice(size + 1)
+        order = "number" if is_ascending else "-number"
+        booked = (
+            account.transactions.annotate(type=_TYPE).filter(type__in=types, **conditions).order_by(order)
+        )
+        found = list(_booked(account, list(booked[read])))
+        if "FEE" in types:
+            charged = account.executions.annotate(charged=Cast("fee", FloatField())).exclude(charged=0)
+            found += _fees(account, charged.filter(**conditions).order_by(order)[read])
+        found.sort(key=attrgetter("id"), reverse=not is_ascending)
+        page = [
+            each for each in found if token is None or (each.id > token if is_ascending else each.id < token)
         ]
-        return account_answer(documents, account.number)
+        return account_answer(page[:size], account.number)
 
-    def _conditions(self, activity_type: str | None) -> dict[str, Any]:
-        """Return the conditions of the transactions that a call asks for. Raises InvalidParameter."""
-        conditions: dict[str, Any] = {}
+    def _types(self, activity_type: str | None) -> Sequence[str]:
+        """Return the types that a call asks for. Raises InvalidParameter."""
+        if activity_type and "activity_types" in self.query:
+            raise InvalidParameter("conflicting_parameters", "the path has a type: leave out activity_types")
         types = activity_type or self.query.get("activity_types")
-        if types is not None:
-            conditions["type__in"] = names = types.split(",")
-            if not {*_TYPES, _OTHER}.issuperset(names):
-                message = f"activity_types are of {', '.join((*_TYPES, _OTHER))}"
-                raise InvalidParameter("invalid_parameter", message)
+        names = (*_TYPES, _OTHER) if types is None else types.split(",")
+        if not {*_TYPES, _OTHER}.issuperset(names):
+            message = f"activity_types are of {', '.join((*_TYPES, _OTHER))}"
+            raise InvalidParameter("invalid_parameter", message)
+        return names
+
+    def _conditions(self) -> dict[str, Any]:
+        """Return the conditions of the instants that a call asks for. Raises InvalidParameter."""
         after, until, date = (self.instant(name) for name in ("after", "until", "date"))
-        if date is not None:
-            conditions |= {"at_ns__gte": date, "at_ns__lt": date + DAY_NS}
+        conditions = {} if date is None else {"at_ns__gte": date, "at_ns__lt": date + DAY_NS}
         if after is not None:
             conditions["at_ns__gt"] = after
         if until is not None:
@@ -188,14 +191,53 @@ class AlpacaPastViewSet(AlpacaAccountView):
 
 
 def _number_of(token: str) -> int:
-    number, mark, _ = token.partition("::")
-    if not (mark and number.isascii() and number.isdecimal() and len(number) <= 18):
+    """Return the number of the event whose activity is a page's token. Raises InvalidParameter."""
+    place, mark, _ = token.partition("::")
+    if not (mark and place.isascii() and place.isdecimal() and len(place) == _PLACE_DIGITS):
         raise InvalidParameter("invalid_cursor", "page_token must be the id of an activity")
-    return int(number)
+    return int(place) // 2
 
 
-def _fills(account: Account, numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the numbers of events that filled the orders of some of them, with what Alpaca says of these."""
+def _booked(account: Account, rows: Sequence[Any]) -> Iterator[AlpacaActivity]:
+    """Yield the activities of transactions. The fee of a fill is an activity of its own."""
+    fills = dict(_fills(account, [row.number for row in rows]))
+    for row in rows:
+        fee, given = fills.get(row.number) or (ZERO, _paid(row))
+        yield _activity(
+            account, 2 * row.number, activity_type=row.type, net_amount=Decimal(row.amount) + fee, **given
+        )
+
+
+def _fees(account: Account, rows: Iterable[ExecutionRow]) -> Iterator[AlpacaActivity]:
+    for row in rows:
+        yield _activity(
+            account, 2 * row.number + 1, activity_type="FEE", net_amount=-Decimal(row.fee), **_paid(row)
+        )
+
+
+def _activity(account: Account, place: int, **given: Any) -> AlpacaActivity:
+    """Return an activity. place: twice the number of its event, for the fee of a fill one more."""
+    return AlpacaActivity.of_amounts(
+        None,
+        id=f"{place:0{_PLACE_DIGITS}d}::{id_of('event', f'{account.name} {place}')}",
+        account_id=id_of("account", account.name),
+        **given,
+    )
+
+
+def _paid(row: TransactionRow | ExecutionRow) -> dict[str, Any]:
+    return {
+        "symbol": label_of(row.symbol, market().instrument(row.symbol).instrument_class)
+        if row.symbol
+        else None,
+        "date": format_timestamp(row.at_ns)[:10],
+        "description": getattr(row, "kind", "fee of a fill"),
+        "status": "executed",
+    }
+
+
+def _fills(account: Account, numbers: Sequence[int]) -> Iterator[tuple[int, tuple[Decimal, dict[str, Any]]]]:
+    """Yield the numbers of events that filled the orders of some of them, each with its fee and what Alpaca says of it."""
     orders = account.executions.filter(number__in=numbers).values("order")
     rows = ExecutionRow.objects.filter(order__in=orders).select_related("order").order_by("number")
     filled: dict[str, Decimal] = defaultdict(lambda: ZERO)
@@ -203,21 +245,19 @@ def _fills(account: Account, numbers: Sequence[int]) -> Iterator[tuple[int, dict
         order, quantity = order_in(row.order), price_of(fill.quantity)
         filled[order.id] += quantity
         left = max(order.terms.quantity - filled[order.id], ZERO)
-        yield (
-            row.number,
-            {
-                "symbol": label_of(fill.symbol, order.instrument.instrument_class),
-                "transaction_time": fill.at,
-                "type": "partial_fill" if left else "fill",
-                "price": price_of(fill.price),
-                "qty": quantity,
-                "side": fill.side,
-                "cum_qty": filled[order.id],
-                "leaves_qty": left,
-                "order_id": order.id,
-                "order_status": "partially_filled" if left else "filled",
-            },
-        )
+        given = {
+            "symbol": label_of(fill.symbol, order.instrument.instrument_class),
+            "transaction_time": fill.at,
+            "type": "partial_fill" if left else "fill",
+            "price": price_of(fill.price),
+            "qty": quantity,
+            "side": fill.side,
+            "cum_qty": filled[order.id],
+            "leaves_qty": left,
+            "order_id": order.id,
+            "order_status": "partially_filled" if left else "filled",
+        }
+        yield row.number, (Decimal(row.fee), given)
 
 
 def _instants(period: Period, step_ns: int, *, is_always: bool) -> Integers:

@@ -1,15 +1,20 @@
 """Alpaca's trading API over an account of ours: every answer is ours in Alpaca's shape, and every change an event of ours."""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+import tests.trading.core as trading_core
 from tests.api_client import Api, make_key
 from tests.trading.calls import COIN, CallDesk, amount
 from trading.core.configuration import RiskConfig
+from trading.core.events import decoded
 from trading.core.terms import AccountKind
-from trading.models import OrderRow
+from trading.journal import open_journal, state_of
+from trading.models import Account, OrderRow
 from trading.services.accounts import account_create
 
 SCOPES = ("market:read", "trading:read", "trading:write", "trading:direct")
@@ -26,6 +31,10 @@ BRACKET = {
 @pytest.fixture
 def desk(api: Api) -> CallDesk:
     return CallDesk()
+
+
+def token(found: list[Any]) -> str:
+    return f"&page_token={found[-1]['id']}" if found else ""
 
 
 class Caller:
@@ -202,18 +211,39 @@ class TestAccount:
         assert (account["account_number"], account["trading_blocked"]) == ("ACC", False)
         assert call("GET", "/account/configurations")["max_margin_multiplier"] == "2"
 
-    def test_activities_are_fills_and_transfers(self, desk, call):
+    def test_activities_are_fills_fees_and_transfers(self, desk, call):
         desk.buy(4)
-        fill, deposit = call("GET", "/account/activities")
+        fee, fill, deposit = call("GET", "/account/activities")
         assert (fill["activity_type"], fill["qty"], fill["price"]) == ("FILL", "4", "100.02")
         assert (fill["type"], fill["leaves_qty"], fill["cum_qty"]) == ("fill", "0", "4")
         assert (deposit["activity_type"], deposit["net_amount"]) == ("CSD", "100000")
+        assert (fee["activity_type"], fee["symbol"], fee["net_amount"]) == ("FEE", COIN, "-0.40008")
         assert call("GET", "/account/activities/FILL") == [fill]
+        assert call("GET", "/account/activities/FEE") == [fee]
         assert call("GET", f"/account/activities?page_token={fill['id']}") == [deposit]
+        assert call("GET", f"/account/activities?page_token={fee['id']}&page_size=1") == [fill]
         assert call("GET", "/account/activities?direction=asc&page_size=1") == [deposit]
-        assert call("GET", "/account/activities?activity_types=CSW,DIV,FEE,JNLC,JNLS") == []
+        assert call("GET", "/account/activities?activity_types=CSW,DIV,JNLC,JNLS") == []
         assert call("GET", "/account/activities?date=2025-06-04") == []
-        call("GET", "/account/activities?activity_types=ABC", status=400)
+        for wrong in ("?activity_types=ABC", "/FILL?activity_types=FEE", "?page_token=17::x"):
+            call("GET", f"/account/activities{wrong}", status=400)
+
+    @pytest.mark.parametrize("direction", ["asc", "desc"])
+    def test_all_activities_add_up_to_the_cash(self, db, direction):
+        """The account has fills with fees, shorts, splits, dividends, settlements, corrections and transfers."""
+        account = Account.objects.create(name="ACC", created_ns=0)
+        lines = (Path(trading_core.__file__).parent / "recorded_account.tsv").read_text(encoding="utf-8")
+        with open_journal("ACC") as journal:
+            for line in lines.splitlines()[:-1]:
+                at_ns, body = line.split("\t")
+                journal.record(decoded(body), at_ns=int(at_ns))
+        found: list[Any] = []
+        while page := Caller()("GET", f"/account/activities?direction={direction}&page_size=3{token(found)}"):
+            found += page
+        assert len({each["id"] for each in found}) == len(found)
+        assert {each["activity_type"] for each in found} >= {"FILL", "FEE", "DIV", "CSD", "JNLC"}
+        account.refresh_from_db()
+        assert sum(Decimal(each["net_amount"]) for each in found) == state_of(account).cash
 
     @pytest.mark.parametrize("hours", ["continuous", "market_hours"])
     @pytest.mark.parametrize("timeframe", ["1Min", "1D"])
