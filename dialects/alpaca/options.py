@@ -15,6 +15,7 @@ from dialects.alpaca.openapi import GREEKS, chain_page, described_call
 from dialects.alpaca.pages import OPTION_FEED, PAGE_TOKEN, ZONES, AlpacaAnswer, parameter, word
 from stats.delivery.answers import TakeSnapshot
 from stats.delivery.responses import AnswerViewSet
+from stats.exceptions import WrongClass
 from stats.market_data.answers.page import page_snapshot
 from stats.market_data.options.datasets import OPTION_GREEKS
 from stats.market_data.options.parameters import PricingOptions
@@ -26,8 +27,10 @@ from stats.parameters import QueryNumberField, QueryTimeField, SymbolsField, que
 from stats.rendering.format import TimeForm
 from stats.rendering.json_rows import row_objects
 from store.datasets import OPTION_QUOTES
+from store.instruments import OPTION
 from store.timestamps import DAY_NS
-from trades.instruments.services import requested_symbol
+from trades.instruments.services import requested_symbol, symbol_canonical
+from trades.stores import market_store
 from web.endpoints import Access
 from web.routed_views import RoutedViewSet
 
@@ -132,6 +135,11 @@ def parse_chain_query(underlying: str, query_string: str) -> tuple[MarketDataQue
 
 
 def _chain_snapshot(query: MarketDataQuery, wanted: ChainFilter, *, now_ns: int) -> AlpacaChain:
+    (symbol,) = query.symbols
+    if market_store().instrument(symbol_canonical(symbol)).instrument_class == OPTION:
+        raise WrongClass(
+            f"{symbol} is an option, which has no chain: see /api/v1beta1/options/snapshots?symbols={symbol}"
+        )
     return AlpacaChain(query, page_snapshot(query, now_ns=now_ns), wanted)
 
 

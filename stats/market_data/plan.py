@@ -110,6 +110,11 @@ def log_at(dataset: Dataset, symbol: str, as_of_ns: int | None = None) -> LogVie
         return empty_view(found)
 
 
+def empty_log(dataset: Dataset, symbol: str) -> LogView:
+    """Return a view of a log that reads nothing."""
+    return empty_view(market_store().log(dataset, symbol))
+
+
 def log_as_seen(dataset: Dataset, symbol: str, seen: CommitId) -> LogView:
     """Return the log at a cursor's commit.
 
@@ -299,6 +304,12 @@ def queried_instrument(query: MarketDataQuery, symbol: str) -> Instrument:
         return market_store().instrument(symbol, as_of_ns=query.as_of_ns)
     instrument = instrument_in(query.market_class, symbol, query.as_of_ns, name=query.path_name)
     return query.dataset.instrument_of(query, instrument)
+
+
+def is_of_class(market_class: MarketClass, symbol: str, as_of_ns: int | None) -> bool:
+    """Return whether a symbol's instrument has the class as it was declared at `as_of_ns`; None for now."""
+    own_class = market_store().instrument(symbol, as_of_ns=as_of_ns).instrument_class
+    return market_class.instrument_class in {"", own_class}
 
 
 def instrument_in(market_class: MarketClass, symbol: str, as_of_ns: int | None, *, name: str) -> Instrument:

@@ -182,8 +182,8 @@ class MarketDataQuery:
     None for all. is_descending: whether each symbol's rows are the newest first. session, hours: None for the
     instrument's default. knowledge: None for what is known now. symbol_as_of_ns: when the symbols had the meaning that
     is asked for; None for now. universe: its members are the symbols, which are () until it is read; None for symbols
-    that were given. skips_unknown: whether unknown symbols have no rows, instead of an error. options: what only the
-    dataset knows; None for its defaults.
+    that were given. skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
+    options: what only the dataset knows; None for its defaults.
     """
 
     market_class: Annotated[MarketClass, Irrelevant("the snapshot's name has it")]

@@ -18,7 +18,7 @@ from stats.market_data.market_report import MarketReport
 from stats.market_data.ohlcv.bar_rows import bar_columns
 from stats.market_data.ohlcv.dataset import OHLCV
 from stats.market_data.options.datasets import OPTION_GREEKS
-from stats.market_data.plan import commits_of, instrument_in, is_known, log_at
+from stats.market_data.plan import commits_of, instrument_in, is_known, is_of_class, log_at
 from stats.market_data.query import MARKET_CLASSES, QUOTED, MarketDataQuery, MarketDataset
 from stats.market_data.query_parameters import RowQuerySerializer, query_serializer
 from stats.market_data.quoted_trades import TRADE_TICKS
@@ -126,7 +126,7 @@ class ReportQuery:
     as_of_ns: commits stored later are ignored; None for no bound. best: whether the quote is the best of all venues.
     symbol_as_of_ns: when the symbols had the meaning that is asked for; None for now.
     universe: its members are the symbols, which are () until it is read; None for symbols that were given.
-    skips_unknown: whether unknown symbols have no rows, instead of an error.
+    skips_unknown: whether symbols that are unknown or of another class have no rows, instead of an error.
     """
 
     report: Annotated[str, Irrelevant("the snapshot's name has it")]
@@ -230,8 +230,12 @@ def report_snapshot(query: ReportQuery, *, now_ns: int) -> NewestReport:
 
 
 def _members(query: ReportQuery, symbol: str, now_ns: int) -> Iterator[PageSnapshot | None]:
-    instrument_in(MARKET_CLASSES[query.market_class], symbol, query.as_of_ns, name=query.report)
-    for part in _PARTS[query.report]:
+    market_class, parts = MARKET_CLASSES[query.market_class], _PARTS[query.report]
+    if query.skips_unknown and not is_of_class(market_class, symbol, query.as_of_ns):
+        yield from [None] * len(parts)
+        return
+    instrument_in(market_class, symbol, query.as_of_ns, name=query.report)
+    for part in parts:
         try:
             yield page_snapshot(part.rows_query(query, symbol), now_ns=now_ns)
         except (ResolutionUnavailable, NoContract):

@@ -158,6 +158,19 @@ def test_an_unknown_symbol_and_an_empty_range_have_no_rows(api: Api):
     assert api.get("/api/v2/stocks/trades/latest", {"symbols": "NOPE"}).json() == {"trades": {}}
 
 
+def test_a_walk_leaves_out_symbols_of_another_class(api: Api):
+    terms = orjson.dumps({"class": "crypto", "currency": "USD"})
+    assert api.call("PUT", "/api/v1/instruments/ETH-USD", terms).status_code == 200
+    api.ingest(trade(symbol="ETH-USD", timestamp=text(FIRST)))
+    query = {"timeframe": "5Min", "start": "2025-01-01", "limit": 30}
+    found = joined(api, BARS, symbols="AAPL,ETH/USD,MSFT", **query)
+    assert found == joined(api, BARS, symbols="AAPL,MSFT", **query)
+    assert joined(api, BARS, symbols="ETH/USD", **query) == {}
+    assert api.get("/api/v2/stocks/snapshots", {"symbols": "ETH/USD"}).json() == {}
+    single = api.get("/api/v2/stocks/ETH-USD/bars", query)
+    assert (single.status_code, single.json()["reason"]) == (404, "wrong_class")
+
+
 def test_without_a_start_the_range_is_today(api: Api):
     now = datetime.now(UTC)
     api.ingest(trade(timestamp=text(now.replace(microsecond=0))))

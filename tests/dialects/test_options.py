@@ -106,13 +106,22 @@ def test_an_option_that_trades_has_trades_and_bars(api: Api):
 @pytest.mark.parametrize(
     ("path", "params", "status"),
     [
-        ("snapshots/NOPE", {}, 404), ("snapshots/ABC", {"type": "both"}, 400), ("snapshots", {"symbols": "ABC"}, 404),
+        ("snapshots/NOPE", {}, 404), ("snapshots/ABC", {"type": "both"}, 400), (f"snapshots/{CALL.symbol}", {}, 404),
         ("snapshots/ABC", {"strike_price_gte": "x"}, 400), ("quotes", {}, 404), ("bars", {"feed": "sip"}, 400),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(api: Api, path: str, params: dict[str, str], status: int):
     response = api.get(f"{BASE}/{path}", params)
     assert (response.status_code, response.json()["code"]) == (status, status * 100_000), response.content
+
+
+@pytest.mark.parametrize("name", ["snapshots", "quotes/latest", "bars"])
+def test_what_is_no_option_is_left_out(api: Api, name: str):
+    key, params = name.partition("/")[0], {"timeframe": "1Day"} if name == "bars" else {}
+    answer(api.ingest(trade(symbol=CALL.symbol, timestamp=QUOTED)))
+    for symbols, known in ((f"NOPE,{CALL.symbol},{UNDERLYING}", [CALL.symbol]), (f"{UNDERLYING},NOPE", [])):
+        found = api.get(f"{BASE}/{name}", {"symbols": symbols, **params})
+        assert (found.status_code, [*found.json()[key]]) == (200, known)
 
 
 def test_letters_of_exchanges_have_names(api: Api):

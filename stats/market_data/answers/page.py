@@ -19,6 +19,8 @@ from stats.market_data.plan import (
     Plan,
     SymbolQuery,
     commits_of,
+    empty_log,
+    is_of_class,
     log_as_seen,
     log_at,
     queried_instrument,
@@ -30,6 +32,7 @@ from stats.rendering.format import RowsDocument, TimeForm
 from stats.rendering.json_rows import row_objects
 from stats.rendering.table import OutColumn, Table
 from store.cached_property import cached_property
+from store.instruments import default_instrument
 from store.log_views.log_view import LogView
 from web.lists.cursors import InvalidCursor
 from web.requests.exceptions import InvalidParameter
@@ -309,13 +312,17 @@ def _symbol_queries(query: MarketDataQuery, cursor: PageCursor | None, now_ns: i
     symbol_queries = []
     for index, symbol in enumerate(query.symbols):
         seen = None if cursor is None else cursor.commits[index * log_count :]
-        logs = tuple(
-            log_at(each, symbol, query.as_of_ns)
-            if seen is None
-            else log_as_seen(each, symbol, seen[log_index])
-            for log_index, each in enumerate(stored_datasets)
-        )
-        instrument = queried_instrument(query, symbol)
+        if query.skips_unknown and not is_of_class(query.market_class, symbol, query.as_of_ns):
+            instrument = default_instrument(symbol)
+            logs = tuple(empty_log(each, symbol) for each in stored_datasets)
+        else:
+            instrument = queried_instrument(query, symbol)
+            logs = tuple(
+                log_at(each, symbol, query.as_of_ns)
+                if seen is None
+                else log_as_seen(each, symbol, seen[log_index])
+                for log_index, each in enumerate(stored_datasets)
+            )
         final_until_ns = cursor.final_until_ns[index] if cursor and cursor.final_until_ns else None
         symbol_queries.append(SymbolQuery(query, instrument, logs, query_now_ns, seen, final_until_ns))
     return symbol_queries

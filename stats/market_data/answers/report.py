@@ -36,7 +36,7 @@ class Report(AnswerSnapshot):
 
     @property
     def as_of_ns(self) -> int | None:
-        return self.snapshots[0].as_of_ns
+        return self.snapshots[0].as_of_ns if self.snapshots else None
 
     @cached_property
     def commits(self) -> str:
