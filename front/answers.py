@@ -7,17 +7,16 @@ from http import HTTPStatus
 from time import perf_counter_ns
 from typing import IO, NamedTuple
 
-import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from marketdata_project.error_codes import DECLARED
-from marketdata_project.error_shapes import SHAPED_CONTENT_TYPE, shape_of
+from marketdata_project.error_shapes import error_body
 from marketdata_project.versions import deprecation_of
 from ops.metrics.declarations import FRONT_REFUSALS, REQUEST_SECONDS, REQUESTS, UNROUTED
 from web.correlation import accepted_id, correlation_headers
-from web.problem_body import CONTENT_TYPE, problem_body
+from web.problem_body import problem_body
 
 FILE_PIECE_BYTES = 256 * 1024
 WITHOUT_BODY = frozenset({204, 304})
@@ -120,18 +119,16 @@ class Refusal:
     def render(self, *, correlation_id: str, path: str = "") -> tuple[list[tuple[bytes, bytes]], bytes]:
         """Return the headers and body. correlation_id: the request's. path: decoded; "" if it is not known."""
         retry_seconds = DECLARED[self.code].retry_seconds
-        content_type, named = CONTENT_TYPE, correlation_headers(correlation_id)
+        named = correlation_headers(correlation_id)
         members = problem_body(
             status=self.status.value,
             code=self.code,
             message=self.message,
             correlation_id=correlation_id,
         )
-        if (shape := shape_of(path)) is not None:
-            content_type, members = SHAPED_CONTENT_TYPE, shape(members)
         if (deprecation := deprecation_of(path)) is not None:
             named = named | deprecation.headers()
-        body = orjson.dumps(members)
+        content_type, body = error_body(members, path)
         headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", b"%d" % len(body)),

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -377,7 +378,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         is_answering = self._is_answering()
         if refusal is not None and (not is_answering or self._awaits_own_body()):
-            path = self.url.partition(b"?")[0].decode("latin-1") if self._is_in_request else ""
+            path = unquote(self.url.partition(b"?")[0].decode("latin-1")) if self._is_in_request else ""
             self.transport.write(refusal.http_bytes(offered_id=self._offered_id(), path=path))
             count_refusal(refusal)
         if is_answering and self._awaited is None:

@@ -57,7 +57,15 @@ def shape_of(path: str) -> Shape | None:
         return _unversioned
     if path.removesuffix("/") == "/api/v1/corporate-actions":
         return _of_alpaca
-    return next((shape for prefix, shape in _SHAPES.items() if path.startswith(prefix)), None)
+    return next((shape for prefix, shape in _SHAPES.items() if f"{path}/".startswith(prefix)), None)
+
+
+def error_body(problem: Mapping[str, Any], path: str) -> tuple[str, bytes]:
+    """Return the content type and the body of a problem (RFC 9457) at a decoded path."""
+    shape = shape_of(path)
+    if shape is None:
+        return CONTENT_TYPE, orjson.dumps(problem)
+    return SHAPED_CONTENT_TYPE, orjson.dumps(shape(problem))
 
 
 class ErrorShapeMiddleware:
@@ -68,7 +76,7 @@ class ErrorShapeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
-        if response.headers.get("Content-Type") == CONTENT_TYPE and (shape := shape_of(request.path_info)):
-            response.content = orjson.dumps(shape(orjson.loads(response.content)))
-            response.headers["Content-Type"] = SHAPED_CONTENT_TYPE
+        if response.headers.get("Content-Type") == CONTENT_TYPE and shape_of(request.path_info):
+            problem = orjson.loads(response.content)
+            response.headers["Content-Type"], response.content = error_body(problem, request.path_info)
         return response

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, cast
 
-import orjson
 from django.conf import settings
 from django.core.exceptions import (
     DisallowedHost,
@@ -30,6 +29,7 @@ from calendars import exceptions as calendars
 from jobs import exceptions as jobs
 from jobs.backfills import exceptions as backfills
 from marketdata_project.error_codes import DECLARED
+from marketdata_project.error_shapes import error_body
 from marketdata_project.problem_pages import is_page_wanted, problem_page
 from marketdata_project.versions import instead_of
 from ops.masking import masked_path
@@ -113,10 +113,10 @@ class Problem:
         seconds = self.wait_seconds or DECLARED[self.code].retry_seconds
         return {} if seconds is None else {"Retry-After": str(seconds)}
 
-    def response(self) -> HttpResponse:
-        """Return a Django response, for code outside DRF."""
-        body = orjson.dumps(self.body())
-        return HttpResponse(body, status=self.status, content_type=CONTENT_TYPE, headers=self.headers())
+    def response(self, path: str = "") -> HttpResponse:
+        """See `AnyProblem`."""
+        content_type, body = error_body(self.body(), path)
+        return HttpResponse(body, status=self.status, content_type=content_type, headers=self.headers())
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Return a page for a browser, else the same as `response`."""

@@ -42,8 +42,8 @@ class AnyProblem(Protocol):
     def body(self) -> dict[str, Any]:
         """Return the members of the JSON body."""
 
-    def response(self) -> HttpResponse:
-        """Return a Django response, for code outside DRF."""
+    def response(self, path: str = "") -> HttpResponse:
+        """Return a Django response, for code outside DRF. path: the decoded one, where no middleware gives the body its shape."""
 
 
 PROBLEM_OF: Need[Callable[[Exception], AnyProblem]] = Need("web.problem_body.PROBLEM_OF")

@@ -33,7 +33,7 @@ from store.protocol import ALL_TIME, CommitId
 from store.timestamps import format_timestamp
 from store.walk import CommitHook
 from trades.stores import market_store
-from web.correlation import ENVIRON_NAME
+from web.correlation import ENVIRON_NAME, correlation_headers
 from web.problem_body import PROBLEM_OF
 from web.requests.addresses import identity_of
 from web.requests.received import call_in
@@ -284,8 +284,9 @@ def _now_text() -> str:
 
 async def _refuse(error: Exception, environ: Environ, identity: Identity | None, send: Send) -> None:
     """Answer a call that opens no connection with a problem."""
-    answer = PROBLEM_OF.get()(error).response()
+    answer = PROBLEM_OF.get()(error).response(environ["PATH_INFO"])
     record(environ, identity, answer.status_code)
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+    named = {**answer.headers, **correlation_headers(environ[ENVIRON_NAME])}
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
     await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": answer.content})

@@ -178,7 +178,7 @@ def test_an_error_outside_of_the_api_is_a_problem_too(db, monkeypatch):
         "/api/v1/nope",
         "/v1/",
         "/api",
-        "/api/v2",
+        "/api/v3",
         "/api/v1/market-data/bonds/A/ohlcv",
         "/api/v1/trades/ingest/more",
         "/.env",

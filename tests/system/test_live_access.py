@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from websockets import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.front.front_server import eventually
 from tests.hostile.figures import Told
@@ -44,6 +45,7 @@ def refusal(installation: Installation, headers: dict[str, str]) -> tuple[int, s
     assert response.headers["Content-Type"] == "application/problem+json"
     problem = orjson.loads(response.body or b"")
     assert problem["status"] == response.status_code
+    assert problem["correlation_id"] == response.headers["X-Correlation-ID"]
     return response.status_code, problem["code"]
 
 
@@ -73,6 +75,16 @@ def test_a_wrong_credential_is_refused_before_the_connection_opens(
     installation: Installation, headers: dict[str, str]
 ) -> None:
     assert refusal(installation, headers)[0] == 401
+
+
+def test_at_a_path_of_a_dialect_the_refusal_has_its_body(installation: Installation) -> None:
+    url, headers = f"ws://127.0.0.1:{installation.port}/api/v2/stream", {"X-API-Key": "md_abcdefgh_wrong"}
+    with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=headers):
+        pass
+    response = refused.value.response
+    error = orjson.loads(response.body or b"")
+    assert (response.status_code, error["code"], error["reason"]) == (401, 40_100_000, "invalid_api_key")
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def subscribed(talk: Conversation) -> None:

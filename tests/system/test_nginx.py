@@ -24,13 +24,14 @@ from front.answers import (
     TOO_MANY_CONNECTIONS,
     Refusal,
 )
+from marketdata_project.error_shapes import error_body
 from marketdata_project.problems import Problem, problem_of
 from tests.api_client import DECLARED
 from tests.front.front_server import Reply, echo, read_reply, running
 from tests.patience import PATIENCE_SECONDS
 from tests.system.certificates import Authority
 from tests.system.nginx import TEMPLATE, Nginx, nginx_before
-from web.problem_body import CONTENT_TYPE, problem_body
+from web.problem_body import TITLES, problem_body
 from web.requests.exceptions import BodyTooLarge
 
 pytestmark = pytest.mark.xdist_group("nginx")
@@ -164,61 +165,64 @@ def spoken(nginx: Nginx, request: bytes, *, tls: bool = True) -> Reply:
             return read_reply(connection)
 
 
-API = b" /v1/stats/ohlc"
+PATHS = ("/v1/stats/ohlc", "/api/v2/clock", "/api/v2", "/udf/time")
 HOST = b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 # nginx does not tell which it was.
 EITHER_TOO_LARGE = replace(
     HEADERS_TOO_LARGE, message="A header is longer than 16 KiB, or all of them are larger than 64 KiB."
 )
-# What is sent, over TLS or not, and what the server itself refuses it with.
+# What is sent, over TLS or not, and what the server itself refuses it with. @ is a path.
 REFUSED: dict[str, tuple[bytes, bool, Refusal | Problem]] = {
-    "no HTTP": (b"GET" + API + b" HTTP/1.1\r\n\r\n", True, MALFORMED),
-    "another version": (b"GET" + API + b" HTTP/3.0\r\nHost: h\r\n\r\n", True, MALFORMED),
+    "no HTTP": (b"GET @ HTTP/1.1\r\n\r\n", True, MALFORMED),
+    "another version": (b"GET @ HTTP/3.0\r\nHost: h\r\n\r\n", True, MALFORMED),
     "plain HTTP to TLS": (b"", True, MALFORMED),
-    "an unknown coding": (b"POST" + API + HOST + b"Transfer-Encoding: gzip\r\n\r\n", True, MALFORMED),
-    "a long target": (b"GET /" + b"a" * 17_000 + HOST + b"\r\n", True, TARGET_TOO_LONG),
-    "a long header": (b"GET" + API + HOST + b"X-A: " + b"a" * 17_000 + b"\r\n\r\n", True, EITHER_TOO_LARGE),
-    "TRACE": (b"TRACE" + API + HOST + b"\r\n", True, Problem("method_not_allowed", "the method is not allowed here")),
+    "an unknown coding": (b"POST @" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", True, MALFORMED),
+    "a long target": (b"GET @?" + b"a" * 17_000 + HOST + b"\r\n", True, TARGET_TOO_LONG),
+    "a long header": (b"GET @" + HOST + b"X-A: " + b"a" * 17_000 + b"\r\n\r\n", True, EITHER_TOO_LARGE),
+    "TRACE": (b"TRACE @" + HOST + b"\r\n", True, Problem("method_not_allowed", "the method is not allowed here")),
     "a large body": (
-        b"POST" + API + HOST + b"Content-Length: 33554433\r\n\r\n", True, problem_of(BodyTooLarge(32 * 2**20)),
+        b"POST @" + HOST + b"Content-Length: 33554433\r\n\r\n", True, problem_of(BodyTooLarge(32 * 2**20)),
     ),
     "what is nginx's own": (b"GET /.proxy/too_large" + HOST + b"\r\n", True, Problem("not_found", "there is nothing here")),
-    "a long target, plainly": (b"GET /v1/" + b"a" * 33_000 + HOST + b"\r\n", False, TARGET_TOO_LONG),
+    "a long target, plainly": (b"GET @?" + b"a" * 33_000 + HOST + b"\r\n", False, TARGET_TOO_LONG),
     "a large body, plainly": (
-        b"POST" + API + HOST + b"Content-Length: 33554433\r\n\r\n", False, problem_of(BodyTooLarge(32 * 2**20)),
+        b"POST @" + HOST + b"Content-Length: 33554433\r\n\r\n", False, problem_of(BodyTooLarge(32 * 2**20)),
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_bytes", "tls", "refusal"), REFUSED.values(), ids=REFUSED)
 def test_what_nginx_refuses_has_the_body_of_the_servers_own_refusal(echoed, request_bytes, tls, refusal):
-    if not request_bytes:
-        with socket.create_connection(("127.0.0.1", echoed.https_port), timeout=PATIENCE_SECONDS) as plain:
-            plain.sendall(b"GET" + API + HOST + b"\r\n")
-            reply = read_reply(plain)
-    else:
-        reply = spoken(echoed, request_bytes, tls=tls)
-    correlation_id = reply.headers["x-correlation-id"]
-    assert (reply.status, reply.headers["content-type"]) == (refusal.status, CONTENT_TYPE)
-    assert reply.headers["x-content-type-options"] == "nosniff"
-    assert reply.json() == problem_body(
-        status=int(refusal.status),
-        code=refusal.code,
-        message=refusal.message,
-        correlation_id=correlation_id,
-    )
+    for path in PATHS if b"@" in request_bytes else ("/",):
+        if request_bytes:
+            reply = spoken(echoed, request_bytes.replace(b"@", path.encode()), tls=tls)
+        else:
+            with socket.create_connection(
+                ("127.0.0.1", echoed.https_port), timeout=PATIENCE_SECONDS
+            ) as plain:
+                plain.sendall(b"GET /" + HOST + b"\r\n")
+                reply = read_reply(plain)
+        problem = problem_body(
+            status=int(refusal.status),
+            code=refusal.code,
+            message=refusal.message,
+            correlation_id=reply.headers["x-correlation-id"],
+        )
+        content_type, body = error_body(problem, path)
+        assert (reply.status, reply.headers["content-type"]) == (refusal.status, content_type)
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.json() == orjson.loads(body)
 
 
 def test_every_problem_of_nginx_is_one_of_the_apis():
     """Those that take half a minute, or a certificate, are not tried: they have the form and words of the others."""
-    pages = set(re.findall(r"error_page [^/]*(/\.proxy/\w+);", TEMPLATE.read_text()))
-    problems = dict(re.findall(r"^    (/\.proxy/\w+) '(\"type\".*)';$", TEMPLATE.read_text(), re.MULTILINE))
-    assert set(problems) == pages
-    for text in problems.values():
-        found = orjson.loads("{" + text.replace("\\'", "'") + ',"correlation_id":"id","errors":[]}')
-        assert (found["status"], found["code"]) in DECLARED
-        named = {name: found[name] for name in ("status", "code", "message")}
-        assert found == problem_body(correlation_id="id", **named)
-    by_code = {text.split('"code":"')[1].split('"')[0]: text for text in problems.values()}
+    template = TEMPLATE.read_text().replace("\\'", "'")
+    pages = set(re.findall(r"error_page [^/]*/\.proxy/(\w+)\.", template))
+    rows = re.findall(r"^    ~/\(?([\w|]+)\)?\\\. +'(\d+) (\w+) \[(.+)\] (.+)';$", template, re.MULTILINE)
+    assert {page for names, *_ in rows for page in names.split("|")} == pages
+    for _, status, code, title, _ in rows:
+        assert (int(status), code) in DECLARED
+        assert title == TITLES[int(status)]
+    messages = {code: message for _, _, code, _, message in rows}
     for refusal in (MALFORMED, TARGET_TOO_LONG, TOO_MANY_CONNECTIONS, BODY_TOO_SLOW, APPLICATION_FAILED):
-        assert f'"message":"{refusal.message}"'.replace("'", "\\'") in by_code[refusal.code]
+        assert messages[refusal.code] == refusal.message

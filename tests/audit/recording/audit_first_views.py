@@ -212,7 +212,7 @@ class AuditProblem:
     def body(self):
         return {"code": self.error.code}
 
-    def response(self):
+    def response(self, path=""):
         return HttpResponse(self.error.code, status=503)
 
 
