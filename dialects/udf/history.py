@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
+from calendars.schedule import Anchor
 from calendars.trading_calendar import TradingCalendar
 from dialects.udf.authentication import UdfAuthentication
 from stats.delivery.answers import TakeSnapshot
@@ -25,6 +26,7 @@ from stats.parameters import PageLimitField, query_values
 from store.arrays import Integers
 from store.instrument_calendars import calendar_if_known, daily_hours
 from store.instruments import Instrument
+from store.log_views.bar_grid import instrument_grid
 from store.resolutions import Resolution
 from store.timestamps import DAY_NS, SECOND_NS
 from trades.batches.serializers import SymbolField
@@ -35,7 +37,7 @@ from web.lists.pages import PAGE_LIMIT
 
 RESOLUTIONS = ["1", "5", "15", "30", "60", "240", "1D", "1W", "1M"]
 _UNITS = {"": "m", "S": "s", "D": "d", "W": "w", "M": "M"}
-_SHORTEST_DAYS = {"d": 1, "w": 7, "M": 28}
+_MONTH, _YEAR = 31, 366
 _LETTERS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
 # Seconds since 1970, from 1900 to 2200: a chart may ask beyond.
 _FIRST_SECOND, _LAST_SECOND = -2_208_988_800, 7_258_118_400
@@ -94,7 +96,7 @@ def named_instrument(symbol: str) -> Instrument:
 def bar_seconds(days: Integers, calendar: TradingCalendar | None) -> Integers:
     """Return the times of bars of days and longer: midnight UTC of their first trading date."""
     if calendar is not None and len(days):
-        dates = calendar.on_dates(int(days[0]), int(days[-1]) + 31).date
+        dates = calendar.on_dates(int(days[0]), int(days[-1]) + _MONTH).date
         if len(dates):
             days = dates[np.minimum(np.searchsorted(dates, days), len(dates) - 1)]
     return days * (DAY_NS // SECOND_NS)
@@ -105,9 +107,18 @@ def bar_of_date(day: int, resolution: Resolution, instrument: Instrument) -> int
     calendar, days = calendar_if_known(instrument), np.array([day])
     if resolution.is_period:
         return int(bar_seconds(resolution.first_day(resolution.number_of_day(days)), calendar)[0])
-    schedule = None if calendar is None else calendar.on_dates(day, day + 31)
+    schedule = None if calendar is None else calendar.on_dates(day, day + _MONTH)
     begins_ns = int(schedule.opens_ns(daily_hours(instrument))[0]) if schedule else day * DAY_NS
-    return begins_ns // resolution.length_ns * resolution.length_ns // SECOND_NS
+    anchor = anchor_of(resolution, calendar, day)
+    return instrument_grid(instrument, resolution, anchor=anchor).interval(begins_ns).start_ns // SECOND_NS
+
+
+def anchor_of(resolution: Resolution, calendar: TradingCalendar | None, day: int) -> Anchor:
+    """Return where bars begin: at the session's open; by the clock, which is faster, if a year's opens are multiples."""
+    if calendar is None or resolution.is_period:
+        return Anchor.CLOCK
+    opens_ns = calendar.on_dates(day - _YEAR, day).open_ns
+    return Anchor.SESSION if (opens_ns % resolution.length_ns).any() else Anchor.CLOCK
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +160,11 @@ def history_snapshot(values: Mapping[str, Any], *, now_ns: int) -> UdfBars:
     So one read has the answer, or the newest older bar. values: those of the parameters.
     """
     resolution, from_ns, to_ns = values["resolution"], values["from"], values["to"]
-    instrument, is_period, count = (
-        named_instrument(values["symbol"]),
-        resolution.is_period,
-        values.get("countback", 0),
-    )
-    length_ns = (
-        resolution.count * _SHORTEST_DAYS[resolution.unit] * DAY_NS if is_period else resolution.length_ns
-    )
-    most = count or min(max(to_ns - from_ns, 0) // length_ns + 1, PAGE_LIMIT)
+    instrument, length_ns = named_instrument(values["symbol"]), resolution.length_ns
+    count, is_period = values.get("countback", 0), resolution.is_period
+    # The shortest month has 28 days. The last bar of a date may be shorter.
+    shortest_ns = length_ns * 28 // 31 if is_period else DAY_NS // -(-DAY_NS // length_ns)
+    most = count or min(max(to_ns - from_ns, 0) // shortest_ns + 1, PAGE_LIMIT)
     query = MarketDataQuery.of(
         OHLCV,
         (instrument.symbol,),
@@ -167,6 +174,7 @@ def history_snapshot(values: Mapping[str, Any], *, now_ns: int) -> UdfBars:
         end_ns=-(-to_ns // DAY_NS) * DAY_NS if is_period else to_ns,
         whole_dates=(is_period, is_period),
         hours=daily_hours(instrument),
+        anchor=anchor_of(resolution, calendar_if_known(instrument), to_ns // DAY_NS),
         has_maximum_range=False,
     )
     return UdfBars(query, page_snapshot(query, now_ns=now_ns), from_ns, to_ns, count)

@@ -53,7 +53,13 @@ def history(resolution: str, **params: Any) -> dict[str, Any]:
 
 
 def ours(api: Api, resolution: str) -> dict[str, list[Any]]:
-    query = {"resolution": resolution, "hours": "regular", "start": "2025-01-16", "end": "2025-01-22"}
+    query = {
+        "resolution": resolution,
+        "hours": "regular",
+        "start": "2025-01-16",
+        "end": "2025-01-22",
+        "anchor": "session",
+    }
     bars = api.get(OURS, query).json()["bars"]
     times = [bar.get("date", bar["timestamp"]).removesuffix("Z") for bar in bars]
     named = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume"}
@@ -62,11 +68,39 @@ def ours(api: Api, resolution: str) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("resolution", "name"), [("1", "1m"), ("5", "5m"), ("60", "1h"), ("D", "1d"), ("1D", "1d")]
+    ("resolution", "name"),
+    [
+        ("1", "1m"),
+        ("5", "5m"),
+        ("7", "7m"),
+        ("60", "1h"),
+        ("240", "4h"),
+        ("600", "10h"),
+        ("D", "1d"),
+        ("1D", "1d"),
+    ],
 )
 def test_the_bars_of_a_range_are_ours(api: Api, resolution: str, name: str):
     found = history(resolution, **{"from": seconds("2025-01-01"), "to": seconds("2025-02-01")})
     assert found == {"s": "ok", **ours(api, name)}
+    assert history(resolution, **{"from": found["t"][0], "to": found["t"][-1]})["t"] == found["t"][:-1]
+
+
+@pytest.mark.parametrize(("resolution", "times"), [("60", ["14:30", "20:30"]), ("240", ["14:30", "18:30"])])
+def test_bars_begin_at_the_open_of_the_session(api: Api, resolution: str, times: list[str]):
+    end = {"from": 0, "to": seconds("2025-01-21T14:30")}
+    assert history(resolution, countback=2, **end)["t"] == [seconds(f"2025-01-17T{time}") for time in times]
+    gap = {"from": seconds("2025-01-18"), "to": seconds("2025-01-21T14:30")}
+    assert history(resolution, **gap) == {"s": "no_data", "nextTime": seconds(f"2025-01-17T{times[-1]}")}
+
+
+def test_bars_of_crypto_begin_by_the_clock(api: Api):
+    terms = orjson.dumps({"class": "crypto", "exchange": "XNAS", "currency": "USD"})
+    assert api.call("PUT", "/api/v1/instruments/ETH-USD", terms).status_code == 200
+    api.ingest(trade(symbol="ETH-USD", timestamp="2025-01-18T14:35:00Z"))
+    bounds = {"symbol": "ETH-USD", "from": seconds("2025-01-01"), "to": seconds("2025-02-01")}
+    for resolution, time in (("60", "14:00"), ("240", "12:00")):
+        assert udf("history", resolution=resolution, **bounds)["t"] == [seconds(f"2025-01-18T{time}")]
 
 
 def test_the_hours_are_those_of_the_session(api: Api):
@@ -218,7 +252,12 @@ def test_marks_are_corporate_actions_at_the_times_of_bars(api: Api):
     stored = api.call("POST", "/api/v1/corporate-actions/ingest", body)
     assert stored.status_code == 200, stored.content
     bounds = {"symbol": "AAPL", "from": seconds("2025-01-01"), "to": seconds("2025-02-01")}
-    for resolution, time in (("1D", "2025-01-17"), ("1W", "2025-01-13"), ("5", "2025-01-17T14:30")):
+    for resolution, time in (
+        ("1D", "2025-01-17"),
+        ("1W", "2025-01-13"),
+        ("5", "2025-01-17T14:30"),
+        ("240", "2025-01-17T14:30"),
+    ):
         marks = udf("marks", resolution=resolution, **bounds)
         assert (marks["time"], marks["label"], marks["text"]) == ([seconds(time)], ["S"], ["split 2"])
         (mark,) = udf("timescale_marks", resolution=resolution, **bounds)
